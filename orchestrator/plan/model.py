@@ -1,0 +1,190 @@
+"""The plan: what will run. A frozen graph of jobs and queues, resolved and checked; pure data.
+
+Every number carries its unit in its name. A plan can be compared, hashed by its JSON form and sent
+to another process; nothing in it refers to an open file, a module or a process.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "AfterCondition",
+    "Batch",
+    "ErrorAction",
+    "ErrorPolicy",
+    "FailurePolicy",
+    "JobPlan",
+    "Plan",
+    "QueuePlan",
+    "Shape",
+    "StartMethod",
+    "Target",
+    "Terminate",
+    "Timeouts",
+]
+
+
+class Shape(enum.Enum):
+    """How a job's target is called; it follows from the job's keys and decides which keys fit."""
+
+    TASK = "task"
+    """No input and no named output: called once; what it returns is discarded. Write handles only
+    make it a TASK too: a hand-written producer."""
+    SOURCE = "source"
+    """No input, a named output: called once, what it returns or yields is emitted."""
+    ITEM = "item"
+    """A named input: called for each item."""
+    BATCH = "batch"
+    """A named input, `call: batch`: called with lists of items."""
+    STREAM = "stream"
+    """A named input, `call: stream`: called once with an iterator of items."""
+    HANDLES = "handles"
+    """A map under `input`: called once with queue handles to read from."""
+
+    @property
+    def called_once(self) -> bool:
+        """Whether the target is called once a worker instead of once an item or batch."""
+        return self not in (Shape.ITEM, Shape.BATCH)
+
+
+class ErrorAction(enum.Enum):
+    """What becomes of an item whose target raised."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+
+
+class FailurePolicy(enum.Enum):
+    """What becomes of the run when a job fails; the exit code is 1 in each case."""
+
+    STOP = "stop"
+    DRAIN = "drain"
+    CONTINUE = "continue"
+
+
+class AfterCondition(enum.Enum):
+    """The state of another job that a job waits for."""
+
+    READY = "ready"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    FINISHED = "finished"
+
+
+class StartMethod(enum.Enum):
+    """The multiprocessing start method of a job's workers."""
+
+    FORKSERVER = "forkserver"
+    SPAWN = "spawn"
+    FORK = "fork"
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A function or class by name: `module` as imported, `qualname` the dotted path within it."""
+
+    module: str
+    qualname: str
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.qualname}"
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """Size and patience of a batch: at most `size` items, at most `within_s` after the first."""
+
+    size: int
+    within_s: float = 0.2
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """Time limits in seconds; None is no limit. `start_s` ends at the worker's READY."""
+
+    start_s: float | None = 60.0
+    item_s: float | None = None
+    run_s: float | None = None
+
+
+class Terminate(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker is stopped: its stop signal's number, then `grace_s` until SIGKILL."""
+
+    signal: int
+    grace_s: float = 10.0
+
+
+class ErrorPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens to an item by the exception it raised.
+
+    `by_exception` pairs an exception's name, as the user wrote it, with an action; names of base
+    classes count, the most derived match wins. `otherwise` holds for every other exception.
+    """
+
+    by_exception: tuple[tuple[str, ErrorAction], ...] = ()
+    otherwise: ErrorAction = ErrorAction.FAIL
+
+
+class QueuePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A bounded queue. `maxsize` counts items, 0 is unbounded. Jobs are listed in spec order."""
+
+    name: str
+    maxsize: int = 1000
+    writers: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
+
+
+class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A job, resolved: every default filled in, every name known to exist.
+
+    `inputs` and `outputs` are queues whose items mporch moves (inputs by priority, a copy to each
+    output); `read_handles` and `write_handles` pair a parameter with the queue it is a handle to.
+    `join_s` is None where the spec does not limit it (a stopping run then uses 30 s).
+    """
+
+    name: str
+    target: Target
+    shape: Shape
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = {}
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    read_handles: tuple[tuple[str, str], ...] = ()
+    write_handles: tuple[tuple[str, str], ...] = ()
+    workers: int = 1
+    batch: Batch | None = None
+    after: tuple[tuple[str, AfterCondition], ...] = ()
+    timeouts: Timeouts = Timeouts()
+    join_s: float | None = None
+    terminate: Terminate = Terminate(signal=15)
+    on_failure: FailurePolicy = FailurePolicy.STOP
+    on_error: ErrorPolicy = ErrorPolicy()
+    daemon: bool = False
+    env: tuple[tuple[str, str | None], ...] = ()
+    cwd: str | None = None
+    start_method: StartMethod = StartMethod.FORKSERVER
+    description: str = ""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Every queue this job takes items from, by name or through a handle."""
+        return self.inputs + tuple(queue for _, queue in self.read_handles)
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """Every queue this job puts items on, by name or through a handle."""
+        return self.outputs + tuple(queue for _, queue in self.write_handles)
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole run: its jobs and queues in spec order, absolute paths, seconds."""
+
+    name: str
+    spec_path: str
+    project_dir: str
+    queues: Mapping[str, QueuePlan]
+    jobs: Mapping[str, JobPlan]
+    timeout_s: float | None = None
+    pythonpath: tuple[str, ...] = ()
