@@ -1,0 +1,98 @@
+"""Commands: what the runtime is to do, in the imperative. The core's only way to act.
+
+Source: docs/semantics.md, *Commands*.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from orchestrator.core.events import Blob
+from orchestrator.core.facts import Fact
+from orchestrator.core.messages import ToWorker
+
+__all__ = [
+    "Command",
+    "Disconnect",
+    "Finish",
+    "KillWorker",
+    "Report",
+    "Send",
+    "SignalWorker",
+    "StartWorker",
+    "StopReason",
+]
+
+
+class StopReason(enum.Enum):
+    """Why a worker is stopped."""
+
+    RUN_TIMEOUT = "timeouts.run"
+    START_TIMEOUT = "timeouts.start"
+    ITEM_TIMEOUT = "timeouts.item"
+    JOIN_TIMEOUT = "join"
+    GRACE_OVER = "grace is over"
+    INTERRUPTED = "interrupted"
+    TERMINATED = "terminated"
+    FAILURE = "a job failed"
+    STALLED = "the run stalled"
+    PLAN_TIMEOUT = "timeout of the run"
+    NOT_NEEDED = "the others are done"
+    PROTOCOL = "broke the protocol"
+    LINGERED = "did not exit after its last message"
+
+
+class _Command(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all commands."""
+
+
+class Send(_Command):
+    """Write one frame to a worker."""
+
+    worker: str
+    message: ToWorker
+    blobs: tuple[Blob, ...] = ()
+
+
+class StartWorker(_Command):
+    """Make the worker's process; `index` counts the job's workers from 1."""
+
+    worker: str
+    job: str
+    index: int
+
+
+class SignalWorker(_Command):
+    """Send a signal to the worker's process."""
+
+    worker: str
+    signal: int
+    reason: StopReason
+
+
+class KillWorker(_Command):
+    """SIGKILL the worker's process group."""
+
+    worker: str
+    reason: StopReason
+
+
+class Disconnect(_Command):
+    """Close the worker's socket: whatever it does, it is fenced."""
+
+    worker: str
+
+
+class Report(_Command):
+    """Tell the observer a fact."""
+
+    fact: Fact
+
+
+class Finish(_Command):
+    """Everything has ended; the loop may return."""
+
+
+Command = Send | StartWorker | SignalWorker | KillWorker | Disconnect | Report | Finish

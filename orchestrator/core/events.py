@@ -1,0 +1,138 @@
+"""Events: what has happened, in the past tense. All the core ever learns about the world.
+
+Source: docs/semantics.md, *Events*.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from orchestrator.core.messages import Failure, FromWorker
+
+__all__ = [
+    "Began",
+    "Blame",
+    "Blob",
+    "Event",
+    "Fenced",
+    "Interrupted",
+    "ItemOverdue",
+    "Malformed",
+    "Phase",
+    "Received",
+    "StartFailed",
+    "Terminated",
+    "Ticked",
+    "WorkerDied",
+    "WorkerStarted",
+]
+
+Blob = bytes | bytearray | memoryview
+
+
+class Phase(enum.IntEnum):
+    """What a worker's progress cell says it was doing."""
+
+    IDLE = 0
+    RUNNING = 1
+
+
+class Blame(msgspec.Struct, frozen=True, kw_only=True):
+    """The progress cell at a worker's death: the lease and the index in it of the item it was at."""
+
+    lease: int = 0
+    index: int = 0
+    phase: Phase = Phase.IDLE
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all events."""
+
+
+class Began(_Event):
+    """The run starts."""
+
+
+class WorkerStarted(_Event):
+    """The worker's process exists."""
+
+    worker: str
+    pid: int
+
+
+class StartFailed(_Event):
+    """The worker's process could not be made."""
+
+    worker: str
+    failure: Failure
+
+
+class Received(_Event):
+    """A frame of the worker has arrived and was well formed."""
+
+    worker: str
+    message: FromWorker
+    blobs: tuple[Blob, ...] = ()
+
+
+class WorkerDied(_Event):
+    """The worker's pidfd fired and its socket was read to the end.
+
+    `exit_code` is that of the process, negative for a signal, None if it cannot be known.
+    """
+
+    worker: str
+    exit_code: int | None
+    blame: Blame = Blame()
+
+
+class Malformed(_Event):
+    """What the worker sent is not the protocol; `detail` says why."""
+
+    worker: str
+    detail: str
+
+
+class Interrupted(_Event):
+    """SIGINT: the first drains, the second terminates, the third kills."""
+
+
+class Terminated(_Event):
+    """SIGTERM or SIGHUP reached the run."""
+
+    signal: int
+
+
+class Ticked(_Event):
+    """The deadline that `next_deadline` named has come."""
+
+
+class ItemOverdue(_Event):
+    """A worker's item is past the job's `timeouts.item`."""
+
+    worker: str
+    item: str
+
+
+class Fenced(_Event):
+    """The worker may not commit any more; what it held goes back."""
+
+    worker: str
+    blame: Blame = Blame()
+
+
+Event = (
+    Began
+    | WorkerStarted
+    | StartFailed
+    | Received
+    | WorkerDied
+    | Malformed
+    | Interrupted
+    | Terminated
+    | Ticked
+    | ItemOverdue
+    | Fenced
+)

@@ -1,0 +1,257 @@
+"""Facts: what an observer of a run (its log, its display) is told. Plain frozen data.
+
+Each class here is one entry of the log's event catalogue. Times are the observer's business.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from orchestrator.core.messages import Failure
+
+__all__ = [
+    "Fact",
+    "ItemFailed",
+    "ItemSkipped",
+    "JobEnded",
+    "JobStarted",
+    "Ledger",
+    "Logged",
+    "Output",
+    "QueueClosed",
+    "QueueEnded",
+    "RunEnded",
+    "RunStarted",
+    "SignalSent",
+    "Stalled",
+    "StopRequested",
+    "Stream",
+    "WaitingFor",
+    "Warned",
+    "WorkerEnded",
+    "WorkerReady",
+    "WorkerStarted",
+]
+
+
+class Stream(enum.Enum):
+    """Where a target wrote."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
+class _Fact(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all facts."""
+
+
+class Ledger(_Fact):
+    """What became of all that was put on a queue: put = done + skipped + dropped + dead + left.
+
+    Until the run has ended, `left` is 0 and the sum may fall short by what is on its way.
+    `peak` is the largest number of items the queue has held.
+    """
+
+    maxsize: int
+    put: int = 0
+    done: int = 0
+    skipped: int = 0
+    dropped: int = 0
+    dead: int = 0
+    left: int = 0
+    peak: int = 0
+
+
+class RunStarted(_Fact):
+    """The run begins; `protection` names the layers that keep processes from being left behind."""
+
+    name: str
+    spec: str
+    python: str
+    pid: int
+    protection: tuple[str, ...] = ()
+
+
+class JobStarted(_Fact):
+    """The job's first worker is about to start."""
+
+    job: str
+    workers: int
+    target: str
+
+
+class WorkerStarted(_Fact):
+    """A worker's process exists; `name` is its multiprocessing name."""
+
+    job: str
+    worker: str
+    pid: int
+    start_method: str
+
+
+class WorkerReady(_Fact):
+    """A worker's target is loaded; `start_s` is how long that took from its start."""
+
+    job: str
+    worker: str
+    pid: int
+    start_s: float
+
+
+class ItemSkipped(_Fact):
+    """An item was skipped by `on_error`."""
+
+    job: str
+    worker: str
+    item: str
+    queue: str
+    failure: Failure
+
+
+class ItemFailed(_Fact):
+    """An item failed, which fails its job."""
+
+    job: str
+    worker: str
+    item: str
+    queue: str
+    failure: Failure
+
+
+class WorkerEnded(_Fact):
+    """A worker has ended in `state`; `exit_code` is negative for a signal, `failure` is the target's own.
+
+    `reason` says in words what nobody else says (killed by SIGSEGV at item files:17, …).
+    """
+
+    job: str
+    worker: str
+    pid: int | None
+    state: str
+    exit_code: int | None
+    reason: str = ""
+    item: str = ""
+    failure: Failure | None = None
+
+
+class JobEnded(_Fact):
+    """A job has ended; `state` is its final state, `reason` why it was not a success."""
+
+    job: str
+    state: str
+    reason: str = ""
+
+
+class QueueEnded(_Fact):
+    """All writers have finished and all items are accounted for."""
+
+    queue: str
+    ledger: Ledger
+
+
+class QueueClosed(_Fact):
+    """The last reader has gone before the end."""
+
+    queue: str
+    dropped: int = 0
+    left: int = 0
+
+
+class StopRequested(_Fact):
+    """The run is asked to stop; `how` is drain, terminate or kill."""
+
+    how: str
+    reason: str
+
+
+class SignalSent(_Fact):
+    """A worker was sent a signal, by its name."""
+
+    job: str
+    worker: str
+    pid: int | None
+    signal: str
+    reason: str
+
+
+class WaitingFor(_Fact):
+    """The run stops and waits for these workers, `timeout_s` at most until the next step."""
+
+    workers: tuple[str, ...]
+    timeout_s: float
+    step: str
+
+
+class Stalled(_Fact):
+    """Every live worker waits for another one; `waits` pairs workers with what they wait for."""
+
+    waits: tuple[tuple[str, str], ...]
+
+
+class Warned(_Fact):
+    """Something the user may want to know, with what to do about it."""
+
+    message: str
+    hint: str = ""
+    job: str | None = None
+    worker: str | None = None
+    queue: str | None = None
+
+
+class Output(_Fact):
+    """One line a worker's process wrote; `more` marks a line cut at the length limit."""
+
+    job: str
+    worker: str
+    pid: int
+    stream: Stream
+    text: str
+    more: bool = False
+
+
+class Logged(_Fact):
+    """One record of `logging` or structlog in a worker. `ts` is Unix time in seconds."""
+
+    job: str
+    worker: str
+    pid: int
+    ts: float
+    level: str
+    logger: str
+    msg: str
+    traceback: str = ""
+    fields: Mapping[str, Any] = {}
+
+
+class RunEnded(_Fact):
+    """The run is over."""
+
+    status: str
+    exit_code: int
+    duration_s: float
+
+
+Fact = (
+    RunStarted
+    | JobStarted
+    | WorkerStarted
+    | WorkerReady
+    | ItemSkipped
+    | ItemFailed
+    | WorkerEnded
+    | JobEnded
+    | QueueEnded
+    | QueueClosed
+    | StopRequested
+    | SignalSent
+    | WaitingFor
+    | Stalled
+    | Warned
+    | Output
+    | Logged
+    | RunEnded
+)

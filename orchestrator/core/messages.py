@@ -1,0 +1,296 @@
+"""What a worker and the broker say to each other; the wire form is one MessagePack array a message.
+
+Blobs (chunks of pickled items) do not travel inside a message but behind it, in the body of its frame,
+in the order in which the message speaks of them. The core never looks inside a blob.
+Source: docs/semantics.md.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+__all__ = [
+    "PROTOCOL",
+    "Answer",
+    "Ask",
+    "Closing",
+    "Commit",
+    "Committed",
+    "CommitStatus",
+    "End",
+    "Ended",
+    "Failure",
+    "FromWorker",
+    "Grant",
+    "Hello",
+    "JoinQueue",
+    "Leased",
+    "Mark",
+    "NoLease",
+    "Output",
+    "Pull",
+    "Range",
+    "Ready",
+    "Recall",
+    "Released",
+    "Shut",
+    "Stop",
+    "TaskDone",
+    "ToWorker",
+    "Unpull",
+    "Unwant",
+    "Wait",
+    "Want",
+]
+
+PROTOCOL = 1
+
+
+class Wait(enum.IntEnum):
+    """How long a request may wait; TIMED ones are withdrawn by the worker when their time is up."""
+
+    NO = 0
+    TIMED = 1
+    FOREVER = 2
+
+
+class End(enum.IntEnum):
+    """How a finished item ended."""
+
+    DONE = 0
+    SKIPPED = 1
+    FAILED = 2
+
+
+class CommitStatus(enum.IntEnum):
+    """The broker's answer to a commit. REFUSED: the worker does not hold what it tried to finish."""
+
+    APPLIED = 0
+    REFUSED = 1
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Base of all messages: frozen, compact on the wire."""
+
+
+class Failure(_Message):
+    """An exception of the user's code, as text made in the worker.
+
+    `kind` is the exception's qualified name, `bases` the names it can be matched by (most derived first),
+    `where` the innermost `file:line` of the user's own code.
+    """
+
+    kind: str
+    message: str
+    traceback: str = ""
+    bases: tuple[str, ...] = ()
+    where: str = ""
+
+
+class Mark(_Message):
+    """The end of one finished item that is not plainly done; `at` counts the commit's finished items from 0."""
+
+    at: int
+    end: End
+    failure: Failure
+
+
+class Output(_Message):
+    """`n` items for each of `queues`, in one chunk of `size` bytes in the frame's body.
+
+    `counts` says how many of them belong to each finished item of the commit, in order; one entry more is
+    what the item still open (or a source) has emitted. None: one each for the finished items.
+    `packed` tells the reader how the chunk is laid out; it means nothing to the broker.
+    """
+
+    queues: tuple[str, ...]
+    n: int
+    size: int
+    packed: bool
+    counts: tuple[int, ...] | None = None
+
+
+class Range(_Message):
+    """Items `start` to `stop` (exclusive) of a chunk of `size` bytes; the first has the id `first`."""
+
+    start: int
+    stop: int
+    first: int
+    size: int
+    packed: bool
+
+
+class Hello(_Message, tag=1):
+    """First message of a worker; its own pidfd travels beside it."""
+
+    pid: int
+    protocol: int = PROTOCOL
+
+
+class Ready(_Message, tag=2):
+    """The target is found and constructed."""
+
+
+class Pull(_Message, tag=3):
+    """Asks for `least` to `most` items of the first of `queues` that has any.
+
+    `within_s` is how long to wait, from the first item on, for `least` of them.
+    """
+
+    pull: int
+    queues: tuple[str, ...]
+    most: int
+    least: int = 1
+    within_s: float = 0.0
+    wait: Wait = Wait.FOREVER
+
+
+class Unpull(_Message, tag=4):
+    """Withdraws a pull."""
+
+    pull: int
+
+
+class Want(_Message, tag=5):
+    """Asks for `n` credits of `queue`; fewer may be granted, but not none."""
+
+    want: int
+    queue: str
+    n: int = 1
+    wait: Wait = Wait.FOREVER
+
+
+class Unwant(_Message, tag=6):
+    """Withdraws a want."""
+
+    want: int
+
+
+class Commit(_Message, tag=7):
+    """Finished items and outputs; `finished` pairs leases with counts, `returned` queues with credits."""
+
+    seq: int
+    finished: tuple[tuple[int, int], ...] = ()
+    marks: tuple[Mark, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    returned: tuple[tuple[str, int], ...] = ()
+
+
+class Released(_Message, tag=8):
+    """Answer to a recall: the worker keeps the first `kept` items of the lease."""
+
+    lease: int
+    kept: int
+
+
+class Ask(_Message, tag=9):
+    """Asks for the size of a queue."""
+
+    ask: int
+    queue: str
+
+
+class TaskDone(_Message, tag=10):
+    """`JoinableQueue.task_done`, `n` times."""
+
+    ask: int
+    queue: str
+    n: int = 1
+
+
+class JoinQueue(_Message, tag=11):
+    """`JoinableQueue.join`: answered when as many task_dones as puts have come."""
+
+    ask: int
+    queue: str
+    wait: Wait = Wait.FOREVER
+
+
+class Closing(_Message, tag=12):
+    """Last message. `failure`: the target raised (a job that is called once, a constructor);
+    `stopped`: it ended because it was told to. `emitted` is how many items it put in its life."""
+
+    failure: Failure | None = None
+    stopped: bool = False
+    emitted: int = 0
+
+
+class Leased(_Message, tag=32):
+    """A lease in answer to a pull; the chunks of `ranges` follow in the body."""
+
+    pull: int
+    lease: int
+    queue: str
+    ranges: tuple[Range, ...]
+
+
+class NoLease(_Message, tag=33):
+    """The pull got nothing."""
+
+    pull: int
+
+
+class Ended(_Message, tag=34):
+    """End-of-stream on every queue of the pull."""
+
+    pull: int
+
+
+class Grant(_Message, tag=35):
+    """`n` credits of `queue`; `want` 0 is unasked; `n` 0 is a refusal."""
+
+    want: int
+    queue: str
+    n: int
+
+
+class Shut(_Message, tag=36):
+    """The queue is closed; its credits are void."""
+
+    queue: str
+
+
+class Committed(_Message, tag=37):
+    """Everything in the commit is applied, or it was refused."""
+
+    seq: int
+    status: CommitStatus = CommitStatus.APPLIED
+
+
+class Recall(_Message, tag=38):
+    """Give back what of the lease is not started."""
+
+    lease: int
+
+
+class Answer(_Message, tag=39):
+    """Answer to Ask, TaskDone and JoinQueue; `error` is empty, or what was wrong with the request."""
+
+    ask: int
+    qsize: int
+    maxsize: int
+    unfinished: int = 0
+    error: str = ""
+
+
+class Stop(_Message, tag=40):
+    """The run drains: a source ends."""
+
+
+FromWorker = (
+    Hello
+    | Ready
+    | Pull
+    | Unpull
+    | Want
+    | Unwant
+    | Commit
+    | Released
+    | Ask
+    | TaskDone
+    | JoinQueue
+    | Closing
+)
+ToWorker = Leased | NoLease | Ended | Grant | Shut | Committed | Recall | Answer | Stop

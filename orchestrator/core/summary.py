@@ -1,0 +1,49 @@
+"""The summary of a run as typed data: exactly what `summary.json` holds. Durations are in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from orchestrator.core.facts import Ledger
+
+__all__ = ["JobSummary", "Summary"]
+
+
+class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One job: its final status, its workers' exit codes, its items and where its time went.
+
+    `failed`, `skipped`, `retried` and `dead` count input items. `busy_s`, `waiting_input_s` and
+    `waiting_output_s` add up over the job's workers.
+    """
+
+    status: str
+    workers: int
+    exit_codes: tuple[int | None, ...] = ()
+    items_in: int = 0
+    items_out: int = 0
+    failed: int = 0
+    skipped: int = 0
+    retried: int = 0
+    dead: int = 0
+    busy_s: float = 0.0
+    waiting_input_s: float = 0.0
+    waiting_output_s: float = 0.0
+    reason: str = ""
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole run. `started` and `ended` are RFC 3339 UTC; `bottleneck` is the job the others waited for."""
+
+    run: str
+    name: str
+    status: str
+    exit_code: int
+    started: str
+    ended: str
+    duration_s: float
+    jobs: Mapping[str, JobSummary]
+    queues: Mapping[str, Ledger]
+    bottleneck: str | None = None
+    reason: str = ""
