@@ -15,17 +15,26 @@ __all__ = [
     "Began",
     "Blame",
     "Blob",
+    "BrokerNews",
     "Event",
     "Fenced",
+    "InputEnded",
     "Interrupted",
+    "ItemFailed",
     "ItemOverdue",
+    "JobFinished",
     "Malformed",
     "Phase",
     "Received",
+    "SourcesClosed",
+    "Stalled",
     "StartFailed",
+    "SupervisorNews",
     "Terminated",
     "Ticked",
     "WorkerDied",
+    "WorkerJoined",
+    "WorkerLeft",
     "WorkerStarted",
 ]
 
@@ -123,6 +132,57 @@ class Fenced(_Event):
     blame: Blame = Blame()
 
 
+class ItemFailed(_Event):
+    """From the broker: an item ended as failed, which fails the job of `worker`."""
+
+    worker: str
+    queue: str
+    item: str
+    failure: Failure
+
+
+class InputEnded(_Event):
+    """From the broker: every queue the job reads has ended; its workers have been told."""
+
+    job: str
+
+
+class Stalled(_Event):
+    """From the broker: nothing can move any more; pairs of worker and what it waits for."""
+
+    waits: tuple[tuple[str, str], ...]
+
+
+class WorkerJoined(_Event):
+    """To the broker: a worker of the job exists and may speak."""
+
+    worker: str
+    job: str
+
+
+class WorkerLeft(_Event):
+    """To the broker: the worker is dead. `closed`: it had sent its closing message."""
+
+    worker: str
+    closed: bool
+    blame: Blame = Blame()
+
+
+class JobFinished(_Event):
+    """To the broker: no worker of the job lives or will live. `clean`: it succeeded."""
+
+    job: str
+    clean: bool
+
+
+class SourcesClosed(_Event):
+    """To the broker: the run drains; these workers' sources must end (they are sent `Stop`)."""
+
+    workers: tuple[str, ...]
+
+
+SupervisorNews = ItemFailed | InputEnded | Stalled
+BrokerNews = WorkerJoined | WorkerLeft | JobFinished | SourcesClosed
 Event = (
     Began
     | WorkerStarted

@@ -1,7 +1,7 @@
-"""What a worker and the broker say to each other; the wire form is one MessagePack array a message.
+"""What a worker and the broker say to each other; on the wire each is one MessagePack array.
 
-Blobs (chunks of pickled items) do not travel inside a message but behind it, in the body of its frame,
-in the order in which the message speaks of them. The core never looks inside a blob.
+Blobs (chunks of pickled items) do not travel inside a message but behind it, in the body of its
+frame, in the order in which the message speaks of them. The core never looks inside a blob.
 Source: docs/semantics.md.
 """
 
@@ -78,8 +78,8 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 class Failure(_Message):
     """An exception of the user's code, as text made in the worker.
 
-    `kind` is the exception's qualified name, `bases` the names it can be matched by (most derived first),
-    `where` the innermost `file:line` of the user's own code.
+    `kind` is the exception's qualified name, `bases` the names it can be matched by (most derived
+    first), `where` the innermost `file:line` of the user's own code.
     """
 
     kind: str
@@ -90,7 +90,7 @@ class Failure(_Message):
 
 
 class Mark(_Message):
-    """The end of one finished item that is not plainly done; `at` counts the commit's finished items from 0."""
+    """The end of an item that is not plainly done; `at` counts the commit's finished items."""
 
     at: int
     end: End
@@ -100,8 +100,8 @@ class Mark(_Message):
 class Output(_Message):
     """`n` items for each of `queues`, in one chunk of `size` bytes in the frame's body.
 
-    `counts` says how many of them belong to each finished item of the commit, in order; one entry more is
-    what the item still open (or a source) has emitted. None: one each for the finished items.
+    `counts` says how many of them belong to each finished item of the commit, in order; one entry
+    more is what the item still open (or a source) has emitted. None: one each for the finished.
     `packed` tells the reader how the chunk is laid out; it means nothing to the broker.
     """
 
@@ -113,7 +113,7 @@ class Output(_Message):
 
 
 class Range(_Message):
-    """Items `start` to `stop` (exclusive) of a chunk of `size` bytes; the first has the id `first`."""
+    """Items `start` to `stop` (exclusive) of a chunk of `size` bytes, counted from id `first`."""
 
     start: int
     stop: int
@@ -169,7 +169,8 @@ class Unwant(_Message, tag=6):
 
 
 class Commit(_Message, tag=7):
-    """Finished items and outputs; `finished` pairs leases with counts, `returned` queues with credits."""
+    """What is finished, and its outputs: `finished` pairs leases with counts, `returned` queues
+    with credits given back."""
 
     seq: int
     finished: tuple[tuple[int, int], ...] = ()
@@ -209,12 +210,14 @@ class JoinQueue(_Message, tag=11):
 
 
 class Closing(_Message, tag=12):
-    """Last message. `failure`: the target raised (a job that is called once, a constructor);
-    `stopped`: it ended because it was told to. `emitted` is how many items it put in its life."""
+    """Last message.
+
+    `failure`: the target raised (a job that is called once, a constructor); `stopped`: it ended
+    because it was told to.
+    """
 
     failure: Failure | None = None
     stopped: bool = False
-    emitted: int = 0
 
 
 class Leased(_Message, tag=32):
@@ -266,7 +269,7 @@ class Recall(_Message, tag=38):
 
 
 class Answer(_Message, tag=39):
-    """Answer to Ask, TaskDone and JoinQueue; `error` is empty, or what was wrong with the request."""
+    """Answer to Ask, TaskDone and JoinQueue; `error` is what was wrong with the request."""
 
     ask: int
     qsize: int

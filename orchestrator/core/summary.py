@@ -1,4 +1,4 @@
-"""The summary of a run as typed data: exactly what `summary.json` holds. Durations are in seconds."""
+"""The summary of a run as typed data: exactly what `summary.json` holds. Durations in seconds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole run. `started` and `ended` are RFC 3339 UTC; `bottleneck` is the job the others waited for."""
+    """A whole run. `started` and `ended` are RFC 3339 UTC; the others waited for `bottleneck`."""
 
     run: str
     name: str
