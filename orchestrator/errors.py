@@ -1,0 +1,223 @@
+"""Every error mporch raises, whose fault it is, and what to do next.
+
+::
+
+    MporchError
+    ├── SpecError              the spec is wrong: every problem with file:line:column     exit 2
+    ├── UsageError             the command line, or a call of the Python API, is wrong    exit 2
+    │   └── RunNotFoundError   no run of that name                                        exit 2
+    ├── TargetError            a target cannot be found, imported or called               exit 1
+    ├── RunDirectoryError      the run directory cannot be made or written                exit 74
+    ├── InternalError          a bug of mporch                                            exit 70
+    └── QueueError             what a queue handle raises in a target
+        ├── EndOfStream            (queue.Empty, queue.ShutDown)  no item will ever come
+        ├── ShutDown               (queue.ShutDown)               nobody is left to take the item
+        ├── WrongDirectionError    (TypeError)                    get on a writer, put on a reader
+        └── UnpicklableItemError   (TypeError)                    the item cannot travel
+
+Before Python 3.13, which brought `queue.ShutDown`, `QueueShutDown` stands in for it. This module is
+imported by every worker and needs nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import enum
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from queue import Empty
+from typing import ClassVar
+
+if sys.version_info >= (3, 13):
+    from queue import ShutDown as QueueShutDown
+else:
+
+    class QueueShutDown(Exception):  # noqa: N818 -- the name of the standard library's class
+        """Stands in for `queue.ShutDown`, which Python has from 3.13 on."""
+
+
+__all__ = [
+    "EndOfStream",
+    "ExitCode",
+    "Fault",
+    "InternalError",
+    "MporchError",
+    "Problem",
+    "QueueError",
+    "QueueShutDown",
+    "RunDirectoryError",
+    "RunNotFoundError",
+    "Severity",
+    "ShutDown",
+    "SpecError",
+    "TargetError",
+    "UnpicklableItemError",
+    "UsageError",
+    "WrongDirectionError",
+]
+
+
+class ExitCode(enum.IntEnum):
+    """What the command returns to the shell."""
+
+    OK = 0
+    """Clean, and the ledger balances."""
+    FAILED = 1
+    """A job failed or timed out, or items were left."""
+    USAGE = 2
+    """A wrong command line or a bad spec."""
+    DEAD_LETTERS = 3
+    """Finished, but items are dead letters."""
+    BUG = 70
+    """A bug of mporch."""
+    CANT_WRITE = 74
+    """The run directory could not be written."""
+    TIMEOUT = 124
+    """The run's own timeout."""
+    HUP = 129
+    """Interrupted by SIGHUP."""
+    INT = 130
+    """Interrupted by SIGINT."""
+    TERM = 143
+    """Interrupted by SIGTERM."""
+
+
+class Fault(enum.Enum):
+    """Whose fault an error is, so that the reader knows where to look."""
+
+    USER = "user"
+    """The spec or the command line."""
+    TARGET = "target"
+    """The user's own code."""
+    SYSTEM = "system"
+    """The machine: a full disk, a missing permission, too few descriptors."""
+    MPORCH = "mporch"
+    """A bug of mporch."""
+
+
+class Severity(enum.Enum):
+    """Whether a problem keeps the spec from running."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing wrong in a spec. `line` and `column` count from 1.
+
+    `path` is the place in the spec, such as `jobs.parse.input`; empty for the file as a whole.
+    """
+
+    file: str
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+    severity: Severity = Severity.ERROR
+    path: str = ""
+
+    def __str__(self) -> str:
+        """Return `file:line:col: error: message` and, where there is one, a line with the hint."""
+        place = f"{self.file}:{self.line}:{self.column}"
+        text = _one_line(f"{place}: {self.severity.value}: {self.message}")
+        return f"{text}\n  hint: {_one_line(self.hint)}" if self.hint else text
+
+
+def _one_line(text: str) -> str:
+    """Escape what would break the line or reach the terminal as a control sequence."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class MporchError(Exception):
+    """The root of the tree. `hint` says what to do next; it may be empty."""
+
+    fault: ClassVar[Fault] = Fault.MPORCH
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+
+    def __init__(self, message: str = "", *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class SpecError(MporchError):
+    """The spec is wrong. `problems` holds all that was found, warnings too, in file order."""
+
+    fault = Fault.USER
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+    def __reduce__(self) -> tuple[type[SpecError], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
+
+class UsageError(MporchError):
+    """The command line, or a call of the Python API, asks for what cannot be."""
+
+    fault = Fault.USER
+    exit_code = ExitCode.USAGE
+
+
+class RunNotFoundError(UsageError):
+    """No run of that name or directory."""
+
+
+class TargetError(MporchError):
+    """A target cannot be found, imported or called. `traceback_text` is the user's own."""
+
+    fault = Fault.TARGET
+
+    def __init__(self, message: str = "", *, traceback_text: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.traceback_text = traceback_text
+
+
+class RunDirectoryError(MporchError):
+    """The run directory cannot be made, is not empty, or cannot be written."""
+
+    fault = Fault.SYSTEM
+    exit_code = ExitCode.CANT_WRITE
+
+
+class InternalError(MporchError):
+    """A bug of mporch: a state that its own tables rule out."""
+
+    exit_code = ExitCode.BUG
+
+
+class QueueError(MporchError):
+    """What a queue handle raises in a target."""
+
+    fault = Fault.TARGET
+
+
+class EndOfStream(QueueError, Empty, QueueShutDown):  # noqa: N818 -- named as queue.Empty is
+    """Raised by `get`: every writer has finished and the queue is empty; no item will ever come.
+
+    Uncaught in a target, it ends the job as a success.
+    """
+
+    def __init__(self, message: str = "end of stream: no more items", *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+
+
+class ShutDown(QueueError, QueueShutDown):  # noqa: N818 -- named as queue.ShutDown is
+    """Raised by `put`: every consumer of the queue is gone, so nobody would take the item."""
+
+    def __init__(
+        self, message: str = "queue shut down: no consumer is left", *, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+
+
+class WrongDirectionError(QueueError, TypeError):
+    """A handle declared under `input` was written to, or one under `output` read from."""
+
+
+class UnpicklableItemError(QueueError, TypeError):
+    """Raised by `put`: the item cannot be pickled. The message names the job and the type."""
