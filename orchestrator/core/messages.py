@@ -17,8 +17,8 @@ __all__ = [
     "Ask",
     "Closing",
     "Commit",
-    "Committed",
     "CommitStatus",
+    "Committed",
     "End",
     "Ended",
     "Failure",
@@ -170,7 +170,8 @@ class Unwant(_Message, tag=6):
 
 class Commit(_Message, tag=7):
     """What is finished, and its outputs: `finished` pairs leases with counts, `returned` queues
-    with credits given back."""
+    with credits given back.
+    """
 
     seq: int
     finished: tuple[tuple[int, int], ...] = ()
