@@ -1,0 +1,1 @@
+"""The log of a run: event catalogue, writer, run directories, reader, query."""

@@ -1,0 +1,86 @@
+"""The catalogue: every fact has its event, and the docs know them all."""
+
+import re
+import typing
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core import facts
+from orchestrator.core.messages import Failure
+from orchestrator.runlog.catalogue import _ENTRIES, CATALOGUE, describe
+from orchestrator.runlog.levels import Level
+
+DOCS = Path(__file__).parents[3] / "docs" / "log.md"
+
+
+def test_every_fact_is_in_the_catalogue_exactly_once():
+    assert sorted(e.fact.__name__ for e in _ENTRIES) == sorted(
+        f.__name__ for f in typing.get_args(facts.Fact)
+    )
+
+
+def test_no_two_facts_share_an_event():
+    assert len({entry.event for entry in CATALOGUE.values()}) == len(CATALOGUE)
+
+
+def test_the_docs_list_exactly_the_catalogues_events():
+    documented = re.findall(
+        r"^\| `([a-z.]+)` \|", DOCS.read_text().partition("## Events")[2], re.MULTILINE
+    )
+    assert sorted(documented) == sorted(entry.event for entry in CATALOGUE.values())
+
+
+def ended(**changes):
+    base = {"job": "a", "worker": "a-1", "pid": 5, "state": "succeeded", "exit_code": 0}
+    return facts.WorkerEnded(**base | changes)
+
+
+@pytest.mark.parametrize(
+    ("state", "level"),
+    [
+        ("succeeded", Level.INFO),
+        ("skipped", Level.INFO),
+        ("terminated", Level.INFO),
+        ("killed", Level.WARNING),
+        ("failed", Level.ERROR),
+        ("timed_out", Level.ERROR),
+    ],
+)
+def test_the_level_of_an_end_depends_on_how_it_ended(state, level):
+    assert describe(ended(state=state))[1] is level
+
+
+def test_the_message_of_a_death_gives_its_reason():
+    fact = ended(state="failed", exit_code=-11, reason="killed by SIGSEGV at item files:17")
+    assert describe(fact)[2] == "a-1 failed with exit code -11: killed by SIGSEGV at item files:17"
+
+
+def test_the_message_of_a_failure_gives_the_exception_and_the_place():
+    failure = Failure(kind="ValueError", message="no", where="a.py:3")
+    fact = ended(state="failed", exit_code=1, failure=failure)
+    assert describe(fact)[2] == "a-1 failed with exit code 1: ValueError: no (a.py:3)"
+
+
+def test_items_left_make_the_end_of_a_queue_an_error():
+    ledger = facts.Ledger(maxsize=3, put=3, done=1, left=2)
+    _, level, msg = describe(facts.QueueEnded(queue="q", ledger=ledger))
+    assert level is Level.ERROR
+    assert msg == "queue q ended: 3 put, 1 done, 2 left"
+
+
+@pytest.mark.parametrize("dropped, left, level", [(0, 0, 20), (4, 0, 30), (4, 1, 40)])
+def test_a_closed_queue_is_as_grave_as_what_it_lost(dropped, left, level):
+    assert describe(facts.QueueClosed(queue="q", dropped=dropped, left=left))[1] == level
+
+
+def test_sigkill_is_a_warning_and_other_signals_are_not():
+    def sent(name):
+        return facts.SignalSent(job="a", worker="a-1", pid=5, signal=name, reason="timeout")
+
+    assert describe(sent("SIGKILL"))[1] is Level.WARNING
+    assert describe(sent("SIGTERM"))[1] is Level.INFO
+
+
+def test_a_run_that_failed_ends_as_an_error():
+    assert describe(facts.RunEnded(status="failed", exit_code=1, duration_s=1.0))[1] is Level.ERROR

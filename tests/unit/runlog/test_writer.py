@@ -1,0 +1,187 @@
+"""The writer: one event a line, ASCII JSON, whatever a target says."""
+
+import errno
+import fcntl
+import json
+import os
+import stat
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.core.facts import ItemFailed, Logged, Output, RunStarted, Stream, Warned
+from orchestrator.core.messages import Failure
+from orchestrator.errors import RunDirectoryError
+from orchestrator.runlog import writer
+from orchestrator.runlog.lines import Lines
+from orchestrator.runlog.writer import RunLog
+
+STARTED = RunStarted(name="census", spec="/p/jobs.yaml", python="3.11.7", pid=7)
+
+
+def output(text, more=False):
+    return Output(job="a", worker="a-1", pid=5, stream=Stream.STDOUT, text=text, more=more)
+
+
+def logged(**changes):
+    base = {"job": "a", "worker": "a-1", "pid": 5, "ts": 1.0, "level": "INFO", "logger": "x"}
+    return Logged(**base | {"msg": "hello"} | changes)
+
+
+@pytest.fixture
+def log(tmp_path):
+    log = RunLog(tmp_path, "r1")
+    yield log
+    log.close()
+
+
+def records(log):
+    log.flush()
+    return [json.loads(line) for line in log.path.read_bytes().splitlines()]
+
+
+def test_every_record_has_ts_run_event_level_and_msg_in_front(log):
+    for fact in (STARTED, output("x"), logged()):
+        log.fact(fact, ts=1.5)
+    for record in records(log):
+        assert list(record)[:4] == ["ts", "run", "event", "level"]
+        assert record["run"] == "r1"
+        assert "msg" in record
+    assert records(log)[0]["ts"] == "1970-01-01T00:00:01.500000Z"
+
+
+def test_a_failure_is_unfolded_into_error_type_error_and_traceback(log):
+    failure = Failure(kind="ValueError", message="no", traceback="Traceback...", where="a.py:3")
+    log.fact(ItemFailed(job="a", worker="a-1", item="q:7", queue="q", failure=failure))
+    (record,) = records(log)
+    assert record["level"] == "error"
+    assert (record["error_type"], record["error"]) == ("ValueError", "no")
+    assert (record["traceback"], record["where"]) == ("Traceback...", "a.py:3")
+    assert record["msg"] == "a-1 failed at q:7: ValueError: no (a.py:3)"
+
+
+def test_what_says_nothing_is_left_out(log):
+    log.fact(Warned(message="careful"))
+    assert set(records(log)[0]) == {"ts", "run", "event", "level", "msg"}
+
+
+@given(st.text(st.characters()))
+def test_any_text_stays_one_ascii_line_and_comes_back_unchanged(text):
+    lines = Lines("r1")
+    for line in (lines.output(output(text), 0.0), lines.logged(logged(msg=text), 0.0)):
+        assert line.isascii()
+        assert line.endswith(b"\n")
+        assert line.count(b"\n") == 1
+        assert json.loads(line)["msg"] == text
+
+
+def test_a_fake_record_in_the_output_is_only_text(log):
+    log.fact(output('{"event": "run.ended", "level": "error"}'))
+    assert records(log)[0]["event"] == "output"
+
+
+def test_a_line_cut_at_the_limit_says_so(log):
+    log.fact(output("half", more=True))
+    assert records(log)[0]["more"] is True
+
+
+def test_a_log_record_keeps_its_own_time_and_fields(log):
+    log.fact(logged(ts=2.0, level="WARN", fields={"user": "ann"}), ts=9.0)
+    (record,) = records(log)
+    assert record["ts"].startswith("1970-01-01T00:00:02")
+    assert (record["level"], record["fields"]) == ("warning", {"user": "ann"})
+
+
+@pytest.mark.parametrize("ts", [float("nan"), float("inf"), -1.0, 1e300])
+def test_an_absurd_time_of_a_log_record_is_replaced(log, ts):
+    log.fact(logged(ts=ts), ts=9.0)
+    assert records(log)[0]["ts"].startswith("1970-01-01T00:00:09")
+
+
+def test_fields_that_json_has_no_word_for_are_written_as_text(log):
+    deep: list = []
+    deep.append(deep)
+    odd = {"inf": float("inf"), "bytes": b"x", "loop": deep, "n": 1}
+    log.fact(logged(fields=odd))
+    fields = records(log)[0]["fields"]
+    assert (fields["inf"], fields["bytes"], fields["n"]) == ("inf", "b'x'", 1)
+
+
+def test_output_is_buffered_until_flush(log):
+    log.fact(output("x"))
+    assert log.pending
+    assert log.path.read_bytes() == b""
+    log.flush()
+    assert not log.pending
+    assert log.path.read_bytes()
+
+
+def test_a_warning_is_written_at_once_with_all_before_it(log):
+    log.fact(output("x"))
+    log.fact(Warned(message="careful"))
+    assert len(log.path.read_bytes().splitlines()) == 2
+
+
+def test_a_full_buffer_is_written_without_waiting(log):
+    log.fact(output("x" * 70_000))
+    assert log.path.stat().st_size > 70_000
+
+
+def test_the_file_is_private(log):
+    assert stat.S_IMODE(log.path.stat().st_mode) == 0o600
+
+
+def test_an_existing_log_is_refused(tmp_path, log):
+    with pytest.raises(RunDirectoryError, match=r"log\.jsonl"):
+        RunLog(tmp_path, "r2")
+
+
+def test_a_link_in_the_place_of_the_log_is_not_followed(tmp_path):
+    (tmp_path / "log.jsonl").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunDirectoryError):
+        RunLog(tmp_path, "r1")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_failed_write_names_the_path_once_and_the_log_goes_on_later(log, monkeypatch):
+    real = os.write
+
+    def full(fd, data):
+        real(fd, bytes(data[:10]))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writer.os, "write", full)
+        with pytest.raises(RunDirectoryError, match=r"log\.jsonl: No space left") as caught:
+            log.fact(Warned(message="one"))
+        log.fact(Warned(message="two"))
+    assert "space" in caught.value.hint
+    log.fact(Warned(message="three"))
+    log.flush()
+    *torn, last = log.path.read_bytes().splitlines()
+    assert json.loads(last)["msg"] == "three"
+    assert all(len(line) == 10 for line in torn if line)
+
+
+def test_short_writes_are_continued(log, monkeypatch):
+    real = os.write
+    monkeypatch.setattr(writer.os, "write", lambda fd, data: real(fd, bytes(data[:7])))
+    log.fact(STARTED)
+    assert records(log)[0]["event"] == "run.started"
+
+
+def test_the_log_is_locked_while_it_is_open(tmp_path):
+    log = RunLog(tmp_path, "r1")
+    with log.path.open() as other:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        log.close()
+        fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def test_closing_twice_does_nothing(log):
+    log.fact(STARTED)
+    log.close()
+    log.close()
+    assert log.path.read_bytes()
