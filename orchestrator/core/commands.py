@@ -48,7 +48,7 @@ class _Command(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all commands."""
 
 
-class Send(_Command):
+class Send(_Command, frozen=True, kw_only=True):
     """Write one frame to a worker."""
 
     worker: str
@@ -56,7 +56,7 @@ class Send(_Command):
     blobs: tuple[Blob, ...] = ()
 
 
-class StartWorker(_Command):
+class StartWorker(_Command, frozen=True, kw_only=True):
     """Make the worker's process; `index` counts the job's workers from 1."""
 
     worker: str
@@ -64,7 +64,7 @@ class StartWorker(_Command):
     index: int
 
 
-class SignalWorker(_Command):
+class SignalWorker(_Command, frozen=True, kw_only=True):
     """Send a signal to the worker's process."""
 
     worker: str
@@ -72,26 +72,26 @@ class SignalWorker(_Command):
     reason: StopReason
 
 
-class KillWorker(_Command):
+class KillWorker(_Command, frozen=True, kw_only=True):
     """SIGKILL the worker's process group."""
 
     worker: str
     reason: StopReason
 
 
-class Disconnect(_Command):
+class Disconnect(_Command, frozen=True, kw_only=True):
     """Close the worker's socket: whatever it does, it is fenced."""
 
     worker: str
 
 
-class Report(_Command):
+class Report(_Command, frozen=True, kw_only=True):
     """Tell the observer a fact."""
 
     fact: Fact
 
 
-class Finish(_Command):
+class Finish(_Command, frozen=True, kw_only=True):
     """Everything has ended; the loop may return."""
 
 

@@ -49,7 +49,7 @@ class Phase(enum.IntEnum):
 
 
 class Blame(msgspec.Struct, frozen=True, kw_only=True):
-    """The progress cell at a worker's death: the lease and the index in it of the item it was at."""
+    """The progress cell at a worker's death: the lease, and the index in it of its item."""
 
     lease: int = 0
     index: int = 0
@@ -60,25 +60,25 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all events."""
 
 
-class Began(_Event):
+class Began(_Event, frozen=True, kw_only=True):
     """The run starts."""
 
 
-class WorkerStarted(_Event):
+class WorkerStarted(_Event, frozen=True, kw_only=True):
     """The worker's process exists."""
 
     worker: str
     pid: int
 
 
-class StartFailed(_Event):
+class StartFailed(_Event, frozen=True, kw_only=True):
     """The worker's process could not be made."""
 
     worker: str
     failure: Failure
 
 
-class Received(_Event):
+class Received(_Event, frozen=True, kw_only=True):
     """A frame of the worker has arrived and was well formed."""
 
     worker: str
@@ -86,7 +86,7 @@ class Received(_Event):
     blobs: tuple[Blob, ...] = ()
 
 
-class WorkerDied(_Event):
+class WorkerDied(_Event, frozen=True, kw_only=True):
     """The worker's pidfd fired and its socket was read to the end.
 
     `exit_code` is that of the process, negative for a signal, None if it cannot be known.
@@ -97,42 +97,42 @@ class WorkerDied(_Event):
     blame: Blame = Blame()
 
 
-class Malformed(_Event):
+class Malformed(_Event, frozen=True, kw_only=True):
     """What the worker sent is not the protocol; `detail` says why."""
 
     worker: str
     detail: str
 
 
-class Interrupted(_Event):
+class Interrupted(_Event, frozen=True, kw_only=True):
     """SIGINT: the first drains, the second terminates, the third kills."""
 
 
-class Terminated(_Event):
+class Terminated(_Event, frozen=True, kw_only=True):
     """SIGTERM or SIGHUP reached the run."""
 
     signal: int
 
 
-class Ticked(_Event):
+class Ticked(_Event, frozen=True, kw_only=True):
     """The deadline that `next_deadline` named has come."""
 
 
-class ItemOverdue(_Event):
+class ItemOverdue(_Event, frozen=True, kw_only=True):
     """A worker's item is past the job's `timeouts.item`."""
 
     worker: str
     item: str
 
 
-class Fenced(_Event):
+class Fenced(_Event, frozen=True, kw_only=True):
     """The worker may not commit any more; what it held goes back."""
 
     worker: str
     blame: Blame = Blame()
 
 
-class ItemFailed(_Event):
+class ItemFailed(_Event, frozen=True, kw_only=True):
     """From the broker: an item ended as failed, which fails the job of `worker`."""
 
     worker: str
@@ -141,26 +141,26 @@ class ItemFailed(_Event):
     failure: Failure
 
 
-class InputEnded(_Event):
+class InputEnded(_Event, frozen=True, kw_only=True):
     """From the broker: every queue the job reads has ended; its workers have been told."""
 
     job: str
 
 
-class Stalled(_Event):
+class Stalled(_Event, frozen=True, kw_only=True):
     """From the broker: nothing can move any more; pairs of worker and what it waits for."""
 
     waits: tuple[tuple[str, str], ...]
 
 
-class WorkerJoined(_Event):
+class WorkerJoined(_Event, frozen=True, kw_only=True):
     """To the broker: a worker of the job exists and may speak."""
 
     worker: str
     job: str
 
 
-class WorkerLeft(_Event):
+class WorkerLeft(_Event, frozen=True, kw_only=True):
     """To the broker: the worker is dead. `closed`: it had sent its closing message."""
 
     worker: str
@@ -168,14 +168,14 @@ class WorkerLeft(_Event):
     blame: Blame = Blame()
 
 
-class JobFinished(_Event):
+class JobFinished(_Event, frozen=True, kw_only=True):
     """To the broker: no worker of the job lives or will live. `clean`: it succeeded."""
 
     job: str
     clean: bool
 
 
-class SourcesClosed(_Event):
+class SourcesClosed(_Event, frozen=True, kw_only=True):
     """To the broker: the run drains; these workers' sources must end (they are sent `Stop`)."""
 
     workers: tuple[str, ...]

@@ -49,7 +49,7 @@ class _Fact(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all facts."""
 
 
-class Ledger(_Fact):
+class Ledger(_Fact, frozen=True, kw_only=True):
     """What became of all that was put on a queue: put = done + skipped + dropped + dead + left.
 
     Until the run has ended, `left` is 0 and the sum may fall short by what is on its way.
@@ -66,7 +66,7 @@ class Ledger(_Fact):
     peak: int = 0
 
 
-class RunStarted(_Fact):
+class RunStarted(_Fact, frozen=True, kw_only=True):
     """The run begins; `protection` names the layers that keep processes from being left behind."""
 
     name: str
@@ -76,7 +76,7 @@ class RunStarted(_Fact):
     protection: tuple[str, ...] = ()
 
 
-class JobStarted(_Fact):
+class JobStarted(_Fact, frozen=True, kw_only=True):
     """The job's first worker is about to start."""
 
     job: str
@@ -84,7 +84,7 @@ class JobStarted(_Fact):
     target: str
 
 
-class WorkerStarted(_Fact):
+class WorkerStarted(_Fact, frozen=True, kw_only=True):
     """A worker's process exists; `name` is its multiprocessing name."""
 
     job: str
@@ -93,7 +93,7 @@ class WorkerStarted(_Fact):
     start_method: str
 
 
-class WorkerReady(_Fact):
+class WorkerReady(_Fact, frozen=True, kw_only=True):
     """A worker's target is loaded; `start_s` is how long that took from its start."""
 
     job: str
@@ -102,7 +102,7 @@ class WorkerReady(_Fact):
     start_s: float
 
 
-class ItemSkipped(_Fact):
+class ItemSkipped(_Fact, frozen=True, kw_only=True):
     """An item was skipped by `on_error`."""
 
     job: str
@@ -112,7 +112,7 @@ class ItemSkipped(_Fact):
     failure: Failure
 
 
-class ItemFailed(_Fact):
+class ItemFailed(_Fact, frozen=True, kw_only=True):
     """An item failed, which fails its job."""
 
     job: str
@@ -122,10 +122,11 @@ class ItemFailed(_Fact):
     failure: Failure
 
 
-class WorkerEnded(_Fact):
-    """A worker has ended in `state`; `exit_code` is negative for a signal, `failure` is the target's own.
+class WorkerEnded(_Fact, frozen=True, kw_only=True):
+    """A worker has ended in `state`; `exit_code` is negative for a signal.
 
-    `reason` says in words what nobody else says (killed by SIGSEGV at item files:17, …).
+    `failure` is the target's own; `reason` says in words what nobody else says (killed by SIGSEGV
+    at item files:17, …).
     """
 
     job: str
@@ -138,7 +139,7 @@ class WorkerEnded(_Fact):
     failure: Failure | None = None
 
 
-class JobEnded(_Fact):
+class JobEnded(_Fact, frozen=True, kw_only=True):
     """A job has ended; `state` is its final state, `reason` why it was not a success."""
 
     job: str
@@ -146,14 +147,14 @@ class JobEnded(_Fact):
     reason: str = ""
 
 
-class QueueEnded(_Fact):
+class QueueEnded(_Fact, frozen=True, kw_only=True):
     """All writers have finished and all items are accounted for."""
 
     queue: str
     ledger: Ledger
 
 
-class QueueClosed(_Fact):
+class QueueClosed(_Fact, frozen=True, kw_only=True):
     """The last reader has gone before the end."""
 
     queue: str
@@ -161,14 +162,14 @@ class QueueClosed(_Fact):
     left: int = 0
 
 
-class StopRequested(_Fact):
+class StopRequested(_Fact, frozen=True, kw_only=True):
     """The run is asked to stop; `how` is drain, terminate or kill."""
 
     how: str
     reason: str
 
 
-class SignalSent(_Fact):
+class SignalSent(_Fact, frozen=True, kw_only=True):
     """A worker was sent a signal, by its name."""
 
     job: str
@@ -178,7 +179,7 @@ class SignalSent(_Fact):
     reason: str
 
 
-class WaitingFor(_Fact):
+class WaitingFor(_Fact, frozen=True, kw_only=True):
     """The run stops and waits for these workers, `timeout_s` at most until the next step."""
 
     workers: tuple[str, ...]
@@ -186,13 +187,13 @@ class WaitingFor(_Fact):
     step: str
 
 
-class Stalled(_Fact):
+class Stalled(_Fact, frozen=True, kw_only=True):
     """Every live worker waits for another one; `waits` pairs workers with what they wait for."""
 
     waits: tuple[tuple[str, str], ...]
 
 
-class Warned(_Fact):
+class Warned(_Fact, frozen=True, kw_only=True):
     """Something the user may want to know, with what to do about it."""
 
     message: str
@@ -202,7 +203,7 @@ class Warned(_Fact):
     queue: str | None = None
 
 
-class Output(_Fact):
+class Output(_Fact, frozen=True, kw_only=True):
     """One line a worker's process wrote; `more` marks a line cut at the length limit."""
 
     job: str
@@ -213,7 +214,7 @@ class Output(_Fact):
     more: bool = False
 
 
-class Logged(_Fact):
+class Logged(_Fact, frozen=True, kw_only=True):
     """One record of `logging` or structlog in a worker. `ts` is Unix time in seconds."""
 
     job: str
@@ -227,7 +228,7 @@ class Logged(_Fact):
     fields: Mapping[str, Any] = {}
 
 
-class RunEnded(_Fact):
+class RunEnded(_Fact, frozen=True, kw_only=True):
     """The run is over."""
 
     status: str

@@ -65,7 +65,7 @@ class End(enum.IntEnum):
 
 
 class CommitStatus(enum.IntEnum):
-    """The broker's answer to a commit. REFUSED: the worker does not hold what it tried to finish."""
+    """The answer to a commit. REFUSED: the worker does not hold what it tried to finish."""
 
     APPLIED = 0
     REFUSED = 1
@@ -75,7 +75,7 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Base of all messages: frozen, compact on the wire."""
 
 
-class Failure(_Message):
+class Failure(_Message, frozen=True, kw_only=True):
     """An exception of the user's code, as text made in the worker.
 
     `kind` is the exception's qualified name, `bases` the names it can be matched by (most derived
@@ -89,7 +89,7 @@ class Failure(_Message):
     where: str = ""
 
 
-class Mark(_Message):
+class Mark(_Message, frozen=True, kw_only=True):
     """The end of an item that is not plainly done; `at` counts the commit's finished items."""
 
     at: int
@@ -97,7 +97,7 @@ class Mark(_Message):
     failure: Failure
 
 
-class Output(_Message):
+class Output(_Message, frozen=True, kw_only=True):
     """`n` items for each of `queues`, in one chunk of `size` bytes in the frame's body.
 
     `counts` says how many of them belong to each finished item of the commit, in order; one entry
@@ -112,7 +112,7 @@ class Output(_Message):
     counts: tuple[int, ...] | None = None
 
 
-class Range(_Message):
+class Range(_Message, frozen=True, kw_only=True):
     """Items `start` to `stop` (exclusive) of a chunk of `size` bytes, counted from id `first`."""
 
     start: int
@@ -122,18 +122,18 @@ class Range(_Message):
     packed: bool
 
 
-class Hello(_Message, tag=1):
+class Hello(_Message, tag=1, frozen=True, kw_only=True):
     """First message of a worker; its own pidfd travels beside it."""
 
     pid: int
     protocol: int = PROTOCOL
 
 
-class Ready(_Message, tag=2):
+class Ready(_Message, tag=2, frozen=True, kw_only=True):
     """The target is found and constructed."""
 
 
-class Pull(_Message, tag=3):
+class Pull(_Message, tag=3, frozen=True, kw_only=True):
     """Asks for `least` to `most` items of the first of `queues` that has any.
 
     `within_s` is how long to wait, from the first item on, for `least` of them.
@@ -147,13 +147,13 @@ class Pull(_Message, tag=3):
     wait: Wait = Wait.FOREVER
 
 
-class Unpull(_Message, tag=4):
+class Unpull(_Message, tag=4, frozen=True, kw_only=True):
     """Withdraws a pull."""
 
     pull: int
 
 
-class Want(_Message, tag=5):
+class Want(_Message, tag=5, frozen=True, kw_only=True):
     """Asks for `n` credits of `queue`; fewer may be granted, but not none."""
 
     want: int
@@ -162,15 +162,16 @@ class Want(_Message, tag=5):
     wait: Wait = Wait.FOREVER
 
 
-class Unwant(_Message, tag=6):
+class Unwant(_Message, tag=6, frozen=True, kw_only=True):
     """Withdraws a want."""
 
     want: int
 
 
-class Commit(_Message, tag=7):
-    """What is finished, and its outputs: `finished` pairs leases with counts, `returned` queues
-    with credits given back.
+class Commit(_Message, tag=7, frozen=True, kw_only=True):
+    """What is finished, and its outputs.
+
+    `finished` pairs leases with counts, `returned` queues with credits given back.
     """
 
     seq: int
@@ -180,21 +181,21 @@ class Commit(_Message, tag=7):
     returned: tuple[tuple[str, int], ...] = ()
 
 
-class Released(_Message, tag=8):
+class Released(_Message, tag=8, frozen=True, kw_only=True):
     """Answer to a recall: the worker keeps the first `kept` items of the lease."""
 
     lease: int
     kept: int
 
 
-class Ask(_Message, tag=9):
+class Ask(_Message, tag=9, frozen=True, kw_only=True):
     """Asks for the size of a queue."""
 
     ask: int
     queue: str
 
 
-class TaskDone(_Message, tag=10):
+class TaskDone(_Message, tag=10, frozen=True, kw_only=True):
     """`JoinableQueue.task_done`, `n` times."""
 
     ask: int
@@ -202,7 +203,7 @@ class TaskDone(_Message, tag=10):
     n: int = 1
 
 
-class JoinQueue(_Message, tag=11):
+class JoinQueue(_Message, tag=11, frozen=True, kw_only=True):
     """`JoinableQueue.join`: answered when as many task_dones as puts have come."""
 
     ask: int
@@ -210,7 +211,7 @@ class JoinQueue(_Message, tag=11):
     wait: Wait = Wait.FOREVER
 
 
-class Closing(_Message, tag=12):
+class Closing(_Message, tag=12, frozen=True, kw_only=True):
     """Last message.
 
     `failure`: the target raised (a job that is called once, a constructor); `stopped`: it ended
@@ -221,7 +222,7 @@ class Closing(_Message, tag=12):
     stopped: bool = False
 
 
-class Leased(_Message, tag=32):
+class Leased(_Message, tag=32, frozen=True, kw_only=True):
     """A lease in answer to a pull; the chunks of `ranges` follow in the body."""
 
     pull: int
@@ -230,19 +231,19 @@ class Leased(_Message, tag=32):
     ranges: tuple[Range, ...]
 
 
-class NoLease(_Message, tag=33):
+class NoLease(_Message, tag=33, frozen=True, kw_only=True):
     """The pull got nothing."""
 
     pull: int
 
 
-class Ended(_Message, tag=34):
+class Ended(_Message, tag=34, frozen=True, kw_only=True):
     """End-of-stream on every queue of the pull."""
 
     pull: int
 
 
-class Grant(_Message, tag=35):
+class Grant(_Message, tag=35, frozen=True, kw_only=True):
     """`n` credits of `queue`; `want` 0 is unasked; `n` 0 is a refusal."""
 
     want: int
@@ -250,26 +251,26 @@ class Grant(_Message, tag=35):
     n: int
 
 
-class Shut(_Message, tag=36):
+class Shut(_Message, tag=36, frozen=True, kw_only=True):
     """The queue is closed; its credits are void."""
 
     queue: str
 
 
-class Committed(_Message, tag=37):
+class Committed(_Message, tag=37, frozen=True, kw_only=True):
     """Everything in the commit is applied, or it was refused."""
 
     seq: int
     status: CommitStatus = CommitStatus.APPLIED
 
 
-class Recall(_Message, tag=38):
+class Recall(_Message, tag=38, frozen=True, kw_only=True):
     """Give back what of the lease is not started."""
 
     lease: int
 
 
-class Answer(_Message, tag=39):
+class Answer(_Message, tag=39, frozen=True, kw_only=True):
     """Answer to Ask, TaskDone and JoinQueue; `error` is what was wrong with the request."""
 
     ask: int
@@ -279,7 +280,7 @@ class Answer(_Message, tag=39):
     error: str = ""
 
 
-class Stop(_Message, tag=40):
+class Stop(_Message, tag=40, frozen=True, kw_only=True):
     """The run drains: a source ends."""
 
 

@@ -1,0 +1,1 @@
+"""mporch: pipelines of operating-system processes from one YAML file."""

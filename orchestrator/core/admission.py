@@ -1,0 +1,313 @@
+"""Admission: credits are granted, commits applied item by item, the rest parked in fair order."""
+
+from __future__ import annotations
+
+from orchestrator.core.board import Board, ProtocolError
+from orchestrator.core.delivery import Delivery
+from orchestrator.core.events import Blob, ItemFailed
+from orchestrator.core.facts import ItemSkipped
+from orchestrator.core.messages import (
+    Commit,
+    CommitStatus,
+    Committed,
+    End,
+    Grant,
+    Mark,
+    Shut,
+    Unwant,
+    Wait,
+    Want,
+)
+from orchestrator.core.ports import Lease, Port
+from orchestrator.core.queues import Chunk, QueueState, cut
+from orchestrator.core.tickets import CommitTicket, Part, Ticket, WantTicket
+
+__all__ = ["Admission"]
+
+
+class Admission:
+    """The producers' half of the broker."""
+
+    def __init__(self, board: Board, delivery: Delivery) -> None:
+        self._board = board
+        self._delivery = delivery
+
+    # -- credits ----------------------------------------------------------------------------------
+
+    def want(self, port: Port, request: Want) -> None:
+        """Grant credit now, or put the producer in line."""
+        queue = self._board.queue(request.queue)
+        if queue not in port.job.writes:
+            raise ProtocolError(f"{port.job.name} does not write {request.queue}")
+        if request.n < 1 or request.want in port.wants:
+            raise ProtocolError(f"want {request.want} of {request.n} credits")
+        if queue.closed:
+            self._board.send(port, Shut(queue=queue.name))
+            self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
+        elif queue.room > 0 and not queue.tickets:
+            self._grant(port, queue, request)
+        elif request.wait is Wait.NO:
+            self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
+        else:
+            ticket = WantTicket(self._board.number(), port, request, queue)
+            port.wants[request.want] = ticket
+            self._board.begin_wait(port, for_output=True)
+            self._board.dirty[queue] = None
+
+    def unwant(self, port: Port, request: Unwant) -> None:
+        """A producer gives up waiting; credit granted meanwhile stays granted."""
+        ticket = port.wants.pop(request.want, None)
+        if ticket is not None:
+            (queue,) = ticket.queues
+            ticket.leave()
+            self._board.dirty[queue] = None
+            self._board.end_wait(port)
+            self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
+
+    def _grant(self, port: Port, queue: QueueState, request: Want) -> None:
+        n = min(request.n, queue.room)
+        if not queue.room_is_short:
+            n = max(n, 2 * queue.chunk_items - port.credits.get(queue.name, 0))
+        port.credit(queue, n)
+        self._board.send(port, Grant(want=request.want, queue=queue.name, n=n))
+
+    def _refill(self, port: Port, queue: QueueState) -> None:
+        held = port.credits.get(queue.name, 0)
+        if held < queue.chunk_items and not queue.tickets and not queue.room_is_short:
+            n = 2 * queue.chunk_items - held
+            port.credit(queue, n)
+            self._board.send(port, Grant(want=0, queue=queue.name, n=n))
+
+    def give_back(self, port: Port, returned: tuple[tuple[str, int], ...]) -> None:
+        """Unused credits come back with a flush; those of a closed queue are void already."""
+        for name, n in returned:
+            queue = self._board.queue(name)
+            held = port.credits.get(name, 0)
+            if n < 0 or (n > held and not queue.closed):
+                raise ProtocolError(f"returns {n} credits of {name} and holds {held}")
+            port.credit(queue, -min(n, held))
+            self._board.dirty[queue] = None
+
+    def void(self, port: Port) -> None:
+        """The worker is gone: its credits and its places in line go, a parked commit stays."""
+        for name, n in port.credits.items():
+            queue = self._board.queues[name]
+            queue.granted -= n
+            self._board.dirty[queue] = None
+        port.credits.clear()
+        for ticket in port.wants.values():
+            for queue in ticket.queues:
+                self._board.dirty[queue] = None
+            ticket.leave()
+        port.wants.clear()
+
+    # -- commits ----------------------------------------------------------------------------------
+
+    def commit(self, port: Port, request: Commit, blobs: tuple[Blob, ...]) -> None:
+        """Apply a commit as far as it fits; park the rest. A repeated one gets the same answer."""
+        if request.seq == port.last_seq and port.last_answer is not None:
+            self._board.send(port, port.last_answer)
+            return
+        if request.seq != port.last_seq + 1:
+            raise ProtocolError(f"commit {request.seq} after {port.last_seq}")
+        if port.parked is not None:
+            raise ProtocolError(f"commit {request.seq} while {port.last_seq} is parked")
+        leases = self._held(port, request)
+        if leases is None:
+            port.last_seq = request.seq
+            self._answer(port, request.seq, CommitStatus.REFUSED)
+            return
+        parts = self._parts(port, request, blobs, sum(n for _, n in leases))
+        self.give_back(port, request.returned)
+        port.last_seq, port.last_answer = request.seq, None
+        ticket = CommitTicket(self._board.number(), port, request, leases, parts)
+        if not self._advance(ticket):
+            port.parked = ticket
+            port.job.parked += 1
+            self._board.begin_wait(port, for_output=True)
+
+    def _held(self, port: Port, request: Commit) -> list[tuple[Lease, int]] | None:
+        held: list[tuple[Lease, int]] = []
+        for number, n in request.finished:
+            lease = port.leases.get(number)
+            if port.fenced or lease is None or not 0 <= n <= lease.remaining:
+                return None
+            held.append((lease, n))
+        return held
+
+    def _parts(
+        self, port: Port, request: Commit, blobs: tuple[Blob, ...], items: int
+    ) -> list[Part]:
+        if len(blobs) != len(request.outputs):
+            raise ProtocolError(f"{len(request.outputs)} outputs and {len(blobs)} chunks")
+        parts: list[Part] = []
+        for output, blob in zip(request.outputs, blobs, strict=True):
+            queues = tuple(self._board.queue(name) for name in output.queues)
+            if any(queue not in port.job.writes for queue in queues):
+                raise ProtocolError(f"{port.job.name} does not write {', '.join(output.queues)}")
+            counts = output.counts
+            if counts is None:
+                fits = output.n == items
+            else:
+                fits = (
+                    len(counts) in (items, items + 1)
+                    and sum(counts) == output.n
+                    and min(counts, default=0) >= 0
+                    and all(max(counts[:items], default=0) <= queue.bound for queue in queues)
+                )
+            if not fits or output.n < 1:
+                raise ProtocolError(
+                    f"output counts {counts} for {output.n} items, {items} finished"
+                )
+            parts.append(Part(queues, Chunk(blob, packed=output.packed), output.n, counts))
+        return parts
+
+    def _advance(self, ticket: CommitTicket) -> bool:
+        """Apply what fits; True when the whole commit is applied and answered."""
+        whole = ticket.at == 0 and all(
+            self._fits(ticket, queue, n) for queue, n in ticket.totals().items()
+        )
+        if whole:
+            for part in ticket.parts:
+                self._put(ticket.port, part, part.n)
+            self._finish(ticket, ticket.items)
+        elif not (self._advance_items(ticket) and self._advance_open(ticket)):
+            return False
+        ticket.leave()
+        port = ticket.port
+        self._answer(port, ticket.request.seq, CommitStatus.APPLIED)
+        for queue in ticket.totals():
+            if port.alive and not queue.closed:
+                self._refill(port, queue)
+        return True
+
+    def _advance_items(self, ticket: CommitTicket) -> bool:
+        while ticket.at < ticket.items:
+            needs = ticket.needs()
+            if not all(self._fits(ticket, queue, n) for queue, n in needs.items()):
+                if set(ticket.queues) != set(needs):
+                    ticket.line_up(tuple(needs))
+                return False
+            for part in ticket.parts:
+                if n := part.of_item(ticket.at):
+                    self._put(ticket.port, part, n)
+            self._finish(ticket, 1)
+        return True
+
+    def _advance_open(self, ticket: CommitTicket) -> bool:
+        for part in ticket.open_parts():
+            while part.used < part.n:
+                if not all(self._fits(ticket, queue, 1) for queue in part.queues):
+                    if ticket.queues != part.queues:
+                        ticket.line_up(part.queues)
+                    return False
+                held = min(self._available(ticket.port, queue) for queue in part.queues)
+                self._put(ticket.port, part, min(held, part.n - part.used))
+        return True
+
+    def _available(self, port: Port, queue: QueueState) -> int:
+        return queue.bound if queue.closed else port.credits.get(queue.name, 0) + max(0, queue.room)
+
+    def _fits(self, ticket: Ticket, queue: QueueState, n: int) -> bool:
+        if queue.closed or ticket.port.credits.get(queue.name, 0) >= n:
+            return True
+        first = not queue.tickets or ticket.number <= queue.tickets[0].number
+        return first and self._available(ticket.port, queue) >= n
+
+    def _put(self, port: Port, part: Part, n: int) -> None:
+        for queue in part.queues:
+            if spent := min(n, port.credits.get(queue.name, 0)):
+                port.credit(queue, -spent)
+            self._board.dirty[queue] = None
+        part.put(n)
+        port.job.items_out += n
+
+    def _answer(self, port: Port, seq: int, status: CommitStatus) -> None:
+        port.last_answer = Committed(seq=seq, status=status)
+        self._board.send(port, port.last_answer)
+
+    # -- ends of items ----------------------------------------------------------------------------
+
+    def _finish(self, ticket: CommitTicket, n: int) -> None:
+        """Book the ends of the commit's next n finished items."""
+        first, ticket.at = ticket.at, ticket.at + n
+        marks = {mark.at: mark for mark in ticket.request.marks if first <= mark.at < ticket.at}
+        at = 0
+        for lease, count in ticket.leases:
+            begin, end = max(at, first), min(at + count, ticket.at)
+            if begin < end:
+                found = [marks[i] for i in range(begin, end) if i in marks] if marks else []
+                self._end_items(ticket.port, lease, end - begin, begin, found)
+            at += count
+
+    def _end_items(self, port: Port, lease: Lease, n: int, begin: int, marks: list[Mark]) -> None:
+        port.job.items_in += n
+        lease.queue.done += n - len(marks)
+        for mark in marks:
+            self._end_marked(port, lease, lease.finished + mark.at - begin, mark)
+        self._delivery.advance(port, lease, n)
+
+    def _end_marked(self, port: Port, lease: Lease, index: int, mark: Mark) -> None:
+        queue, job, number = lease.queue, port.job, lease.item_number(index)
+        item = f"{queue.name}:{number}"
+        if mark.end is End.SKIPPED:
+            queue.skipped += 1
+            job.skipped += 1
+            self._board.report(
+                ItemSkipped(
+                    job=job.name,
+                    worker=port.worker,
+                    item=item,
+                    queue=queue.name,
+                    failure=mark.failure,
+                )
+            )
+            return
+        used = queue.attempts.get(number, 0) + 1
+        if used < job.attempts:
+            queue.attempts[number] = used
+            job.retried += 1
+            job.items_in -= 1
+            (segment, *_) = cut(lease.segments, index)
+            self._delivery.postpone(queue, segment.split(1)[0], job.retry_delay_s)
+            return
+        queue.left += 1
+        job.failed += 1
+        self._board.orders.append(
+            ItemFailed(worker=port.worker, queue=queue.name, item=item, failure=mark.failure)
+        )
+
+    # -- the line moves ---------------------------------------------------------------------------
+
+    def admit(self, queue: QueueState) -> None:
+        """Let tickets go on while there is room for the first in line."""
+        while queue.tickets:
+            ticket = queue.tickets[0]
+            others = ticket.queues
+            if not ticket.first_everywhere or not self._move(ticket):
+                return
+            for other in others:
+                self._board.dirty[other] = None
+
+    def _move(self, ticket: Ticket) -> bool:
+        """Serve the first ticket; whether it left the line it stood at the head of."""
+        before = ticket.queues
+        if isinstance(ticket, CommitTicket):
+            if self._advance(ticket):
+                ticket.port.parked = None
+                ticket.port.job.parked -= 1
+                self._board.end_wait(ticket.port)
+            return ticket.queues != before
+        assert isinstance(ticket, WantTicket)
+        (queue,) = before
+        if queue.room < 1 and not queue.closed:
+            return False
+        ticket.leave()
+        ticket.port.wants.pop(ticket.request.want, None)
+        self._board.end_wait(ticket.port)
+        if queue.closed:
+            refusal = Grant(want=ticket.request.want, queue=queue.name, n=0)
+            self._board.send(ticket.port, refusal)
+        else:
+            self._grant(ticket.port, queue, ticket.request)
+        return True

@@ -1,0 +1,101 @@
+"""What the broker's two halves share: queues, ports, timers, and the orders of this step."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+
+from orchestrator.core.commands import Command, Report, Send
+from orchestrator.core.events import Blob, SupervisorNews
+from orchestrator.core.facts import Fact
+from orchestrator.core.messages import ToWorker
+from orchestrator.core.ports import JobPorts, PendingPull, Port
+from orchestrator.core.queues import QueueState, Segment
+
+__all__ = ["Board", "ProtocolError", "Timer"]
+
+Timer = PendingPull | QueueState | tuple[QueueState, Segment]
+
+
+class ProtocolError(Exception):
+    """A worker's message does not fit what the broker knows of it. Nothing has been changed."""
+
+
+class Board:
+    """Everything the broker knows. `now` is the monotonic time of the event being handled."""
+
+    def __init__(self, queues: Iterable[QueueState], jobs: Iterable[JobPorts]) -> None:
+        self.queues = {queue.name: queue for queue in queues}
+        self.jobs = {job.name: job for job in jobs}
+        self.ports: dict[str, Port] = {}
+        self.now = 0.0
+        self.dirty: dict[QueueState, None] = {}
+        self.touched: dict[Port, None] = {}
+        self.orders: list[Command | SupervisorNews] = []
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._numbers = 0
+
+    def number(self) -> int:
+        """A number never given before: for leases, tickets and timers."""
+        self._numbers += 1
+        return self._numbers
+
+    def queue(self, name: str) -> QueueState:
+        """The queue of that name, or ProtocolError."""
+        try:
+            return self.queues[name]
+        except KeyError:
+            raise ProtocolError(f"there is no queue {name!r}") from None
+
+    def send(self, port: Port, message: ToWorker, blobs: tuple[Blob, ...] = ()) -> None:
+        """Order a frame to a worker that lives."""
+        if port.alive and not port.fenced:
+            self.orders.append(Send(worker=port.worker, message=message, blobs=blobs))
+
+    def report(self, fact: Fact) -> None:
+        """Order a fact to be told."""
+        self.orders.append(Report(fact=fact))
+
+    def touch(self, port: Port) -> None:
+        """The port may have begun or stopped waiting."""
+        self.touched[port] = None
+
+    def begin_wait(self, port: Port, *, for_output: bool) -> None:
+        """The worker waits from now on."""
+        self.touch(port)
+        if port.waits_since is None:
+            port.waits_since = self.now
+            port.waits_for_output = for_output
+
+    def end_wait(self, port: Port) -> None:
+        """The worker goes on; its wait is booked to its job."""
+        self.touch(port)
+        if port.waits_since is None or port.parked or port.pulls or port.wants:
+            return
+        waited = self.now - port.waits_since
+        if port.waits_for_output:
+            port.job.waiting_output_s += waited
+        else:
+            port.job.waiting_input_s += waited
+        port.waits_since = None
+
+    def at(self, when: float, timer: Timer) -> None:
+        """Wake at `when`; a timer that has become pointless by then is ignored."""
+        heapq.heappush(self._timers, (when, self.number(), timer))
+
+    def due(self) -> Iterable[Timer]:
+        """Timers whose time has come, removed."""
+        while self._timers and self._timers[0][0] <= self.now:
+            yield heapq.heappop(self._timers)[2]
+
+    def next_deadline(self) -> float | None:
+        """When the next timer is due."""
+        return self._timers[0][0] if self._timers else None
+
+    @property
+    def something_is_timed(self) -> bool:
+        """Whether a timer will move items: a delayed item, or a batch that runs out of patience."""
+        return any(
+            isinstance(timer, tuple) or (isinstance(timer, PendingPull) and not timer.answered)
+            for _, _, timer in self._timers
+        )

@@ -1,0 +1,323 @@
+"""The broker: owns every queue. Events in, commands out; no I/O, no clock, no pickle.
+
+The rules it keeps are numbered in docs/semantics.md. `delivery.py` is the consumers' half of it,
+`admission.py` the producers'; both work on one `Board`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from orchestrator.core.admission import Admission
+from orchestrator.core.board import Board, ProtocolError
+from orchestrator.core.commands import Command
+from orchestrator.core.delivery import Delivery
+from orchestrator.core.events import (
+    Blame,
+    BrokerNews,
+    Event,
+    Fenced,
+    JobFinished,
+    Received,
+    SourcesClosed,
+    Stalled,
+    SupervisorNews,
+    Ticked,
+    WorkerJoined,
+    WorkerLeft,
+)
+from orchestrator.core.messages import (
+    Answer,
+    Ask,
+    Commit,
+    JoinQueue,
+    Pull,
+    Ready,
+    Released,
+    Stop,
+    TaskDone,
+    Unpull,
+    Unwant,
+    Wait,
+    Want,
+)
+from orchestrator.core.ports import JobPorts, PendingPull, Port
+from orchestrator.core.queues import QueueState
+from orchestrator.plan.model import JobPlan, Plan, QueuePlan
+
+__all__ = ["Broker", "ProtocolError"]
+
+
+class Broker:
+    """Every queue of a run.
+
+    `watch_stall` turns rule 14 on; `ack_on_get` is the rule of standalone queues, where an item
+    that `get` has returned is done.
+    """
+
+    def __init__(
+        self,
+        queues: Iterable[QueueState],
+        jobs: Iterable[JobPorts],
+        *,
+        watch_stall: bool = True,
+        ack_on_get: bool = False,
+    ) -> None:
+        self._board = Board(queues, jobs)
+        self._delivery = Delivery(self._board, ack_on_get=ack_on_get)
+        self._admission = Admission(self._board, self._delivery)
+        self._watch_stall = watch_stall
+        self._live = self._stuck = 0
+        self._stalled = False
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            Received: self._received,
+            Ticked: lambda _: None,
+            WorkerJoined: self._worker_joined,
+            WorkerLeft: self._worker_left,
+            JobFinished: self._job_finished,
+            SourcesClosed: self._sources_closed,
+            Fenced: self._fenced,
+        }
+        self._messages: dict[type, Callable[[Port, Any], None]] = {
+            Ready: self._ready,
+            Pull: self._delivery.pull,
+            Unpull: self._delivery.unpull,
+            Want: self._admission.want,
+            Unwant: self._admission.unwant,
+            Released: self._delivery.released,
+            Ask: self._ask,
+            TaskDone: self._task_done,
+            JoinQueue: self._join_queue,
+        }
+
+    @classmethod
+    def of_plan(cls, plan: Plan) -> Broker:
+        """The broker of a planned run."""
+        queues = {q.name: queue_of(q) for q in plan.queues.values()}
+        return cls(queues.values(), [_job_of(job, queues) for job in plan.jobs.values()])
+
+    @property
+    def queues(self) -> dict[str, QueueState]:
+        """The queues by name; to be read only."""
+        return self._board.queues
+
+    @property
+    def jobs(self) -> dict[str, JobPorts]:
+        """The jobs' counts by name; to be read only."""
+        return self._board.jobs
+
+    @property
+    def ports(self) -> dict[str, Port]:
+        """The workers by name; to be read only."""
+        return self._board.ports
+
+    def add_queue(self, queue: QueueState, job: JobPorts) -> None:
+        """A queue made while the broker lives (standalone), read and written by the job."""
+        self._board.queues[queue.name] = queue
+        job.reads += (queue,)
+        job.writes += (queue,)
+
+    def next_deadline(self) -> float | None:
+        """When `Ticked` is due, as monotonic seconds."""
+        return self._board.next_deadline()
+
+    def handle(self, event: Event | BrokerNews, now: float) -> list[Command | SupervisorNews]:
+        """Take one event; returns the orders it leads to.
+
+        Raises ProtocolError, having changed nothing, when a worker's message does not fit.
+        """
+        board = self._board
+        board.now = now
+        board.orders = []
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+            self._settle()
+        return board.orders
+
+    def item_at(self, worker: str, blame: Blame) -> str:
+        """The id of the item a progress cell points to; empty if there is none."""
+        port = self._board.ports.get(worker)
+        lease = port.leases.get(blame.lease) if port else None
+        number = lease.item_number(blame.index) if lease else 0
+        return f"{lease.queue.name}:{number}" if lease and number else ""
+
+    # -- events -----------------------------------------------------------------------------------
+
+    def _received(self, event: Received) -> None:
+        port = self._board.ports.get(event.worker)
+        if port is None or not port.alive:
+            return
+        if isinstance(event.message, Commit):
+            self._admission.commit(port, event.message, event.blobs)
+            self._board.touch(port)
+        elif handler := self._messages.get(type(event.message)):
+            handler(port, event.message)
+            self._board.touch(port)
+
+    def _ready(self, port: Port, _: Ready) -> None:
+        port.ready_at = self._board.now
+
+    def _worker_joined(self, event: WorkerJoined) -> None:
+        job = self._board.jobs[event.job]
+        port = self._board.ports[event.worker] = Port(event.worker, job)
+        for queue in job.reads:
+            queue.reader_ports[event.worker] = port
+        for queue in job.writes:
+            queue.writer_ports[event.worker] = port
+        if job.can_unblock:
+            self._live += 1
+
+    def _worker_left(self, event: WorkerLeft) -> None:
+        port = self._board.ports.get(event.worker)
+        if port is None or not port.alive:
+            return
+        self._leave(port, event.blame)
+        port.alive = False
+        if port.ready_at is not None:
+            port.job.busy_s += self._board.now - port.ready_at
+        for queue in port.job.reads:
+            queue.reader_ports.pop(event.worker, None)
+            self._board.dirty[queue] = None
+        for queue in port.job.writes:
+            queue.writer_ports.pop(event.worker, None)
+        if port.job.can_unblock:
+            self._live -= 1
+
+    def _fenced(self, event: Fenced) -> None:
+        port = self._board.ports.get(event.worker)
+        if port is not None and port.alive and not port.fenced:
+            self._leave(port, event.blame)
+            port.fenced = True
+
+    def _leave(self, port: Port, blame: Blame) -> None:
+        self._delivery.abandon(port, blame)
+        self._admission.void(port)
+        port.joins.clear()
+        self._board.end_wait(port)
+
+    def _job_finished(self, event: JobFinished) -> None:
+        job = self._board.jobs[event.job]
+        job.finished = event.clean
+        for queue in job.reads:
+            self._delivery.reader_finished(queue, job.name, clean=event.clean)
+        self._close_outputs(job)
+
+    def _close_outputs(self, job: JobPorts) -> None:
+        if job.finished is not None and not job.parked:
+            for queue in job.writes:
+                queue.open_writers.discard(job.name)
+                self._board.dirty[queue] = None
+
+    def _sources_closed(self, event: SourcesClosed) -> None:
+        for worker in event.workers:
+            if port := self._board.ports.get(worker):
+                self._board.send(port, Stop())
+
+    # -- questions --------------------------------------------------------------------------------
+
+    def _ask(self, port: Port, request: Ask) -> None:
+        self._reply(port, request.ask, self._board.queue(request.queue))
+
+    def _task_done(self, port: Port, request: TaskDone) -> None:
+        queue = self._board.queue(request.queue)
+        if queue.tasks_done + request.n > queue.put:
+            self._reply(port, request.ask, queue, error="task_done() called too many times")
+            return
+        queue.tasks_done += request.n
+        self._board.dirty[queue] = None
+        self._reply(port, request.ask, queue)
+
+    def _join_queue(self, port: Port, request: JoinQueue) -> None:
+        queue = self._board.queue(request.queue)
+        port.joins[request.ask] = request
+        self._answer_joins(queue, (port,))
+        if request.ask in port.joins and request.wait is Wait.NO:
+            del port.joins[request.ask]
+            self._reply(port, request.ask, queue)
+
+    def _answer_joins(self, queue: QueueState, ports: Iterable[Port]) -> None:
+        if queue.tasks_done < queue.put:
+            return
+        for port in ports:
+            for ask, request in list(port.joins.items()):
+                if request.queue == queue.name:
+                    del port.joins[ask]
+                    self._board.touch(port)
+                    self._reply(port, ask, queue)
+
+    def _reply(self, port: Port, ask: int, queue: QueueState, error: str = "") -> None:
+        unfinished = queue.put - queue.tasks_done
+        self._board.send(
+            port,
+            Answer(
+                ask=ask,
+                qsize=queue.size,
+                maxsize=queue.maxsize,
+                unfinished=unfinished,
+                error=error,
+            ),
+        )
+
+    # -- after each event -------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        board = self._board
+        self._fire_timers()
+        while board.dirty:
+            queue, _ = board.dirty.popitem()
+            self._admission.admit(queue)
+            self._delivery.serve(queue)
+            self._delivery.check_end(queue)
+            if queue.tasks_done:
+                self._answer_joins(queue, [p for p in board.ports.values() if p.joins])
+        self._watch()
+
+    def _fire_timers(self) -> None:
+        for timer in self._board.due():
+            if isinstance(timer, PendingPull):
+                for queue in timer.queues:
+                    self._board.dirty[queue] = None
+            elif isinstance(timer, QueueState):
+                self._delivery.recall(timer)
+            else:
+                self._delivery.requeue(*timer)
+
+    def _watch(self) -> None:
+        board = self._board
+        for port in board.touched:
+            stuck = port.stuck and port.job.can_unblock
+            if stuck != port.counted_as_stuck:
+                port.counted_as_stuck = stuck
+                self._stuck += 1 if stuck else -1
+            if port.job.finished is not None:
+                self._close_outputs(port.job)
+        board.touched.clear()
+        if board.dirty:
+            self._settle()
+        elif self._watch_stall and not self._stalled and 0 < self._live == self._stuck:
+            self._stall()
+
+    def _stall(self) -> None:
+        if self._board.something_is_timed:
+            return
+        self._stalled = True
+        waits = tuple(
+            (port.worker, port.waits_for()) for port in self._board.ports.values() if port.stuck
+        )
+        self._board.orders.append(Stalled(waits=waits))
+
+
+def queue_of(plan: QueuePlan) -> QueueState:
+    """A queue's state at the start."""
+    return QueueState(plan.name, plan.maxsize, plan.writers, plan.readers)
+
+
+def _job_of(plan: JobPlan, queues: dict[str, QueueState]) -> JobPorts:
+    return JobPorts(
+        plan.name,
+        [queues[name] for name in plan.reads],
+        [queues[name] for name in plan.writes],
+        can_unblock=bool(plan.writes) or not plan.daemon,
+    )

@@ -1,0 +1,242 @@
+"""Delivery: pulls are answered with leases, leases come back, queues end and close."""
+
+from __future__ import annotations
+
+from orchestrator.core.board import Board, ProtocolError
+from orchestrator.core.events import Blame, InputEnded, Phase
+from orchestrator.core.facts import QueueClosed, QueueEnded
+from orchestrator.core.messages import (
+    Ended,
+    Leased,
+    NoLease,
+    Pull,
+    Range,
+    Recall,
+    Released,
+    Shut,
+    Unpull,
+    Wait,
+)
+from orchestrator.core.ports import JobPorts, Lease, PendingPull, Port
+from orchestrator.core.queues import QueueState, Segment, cut
+
+__all__ = ["Delivery"]
+
+RECALL_AFTER_S = 0.02
+"""How long a worker waits for input before the untouched rest of another's lease is asked back."""
+
+
+class Delivery:
+    """The consumers' half of the broker."""
+
+    def __init__(self, board: Board, *, ack_on_get: bool = False) -> None:
+        self._board = board
+        self._ack_on_get = ack_on_get
+
+    # -- pulls ------------------------------------------------------------------------------------
+
+    def pull(self, port: Port, request: Pull) -> None:
+        """Answer a pull with a lease now, or let it wait."""
+        board = self._board
+        queues = tuple(board.queue(name) for name in request.queues)
+        if not queues or request.least < 1 or request.most < request.least:
+            raise ProtocolError(f"pull of {request.least} to {request.most} items of {queues}")
+        if any(queue not in port.job.reads for queue in queues):
+            raise ProtocolError(f"{port.job.name} does not read {', '.join(request.queues)}")
+        if request.pull in port.pulls:
+            raise ProtocolError(f"pull {request.pull} is pending")
+        pending = PendingPull(port, request, queues, board.now)
+        if any(self._serve(pending, queue) for queue in queues):
+            return
+        if all(queue.ended for queue in queues):
+            board.send(port, Ended(pull=request.pull))
+        elif request.wait is Wait.NO:
+            board.send(port, NoLease(pull=request.pull))
+        else:
+            port.pulls[request.pull] = pending
+            board.begin_wait(port, for_output=False)
+            for queue in queues:
+                queue.pulls.append(pending)
+                board.dirty[queue] = None
+
+    def unpull(self, port: Port, request: Unpull) -> None:
+        """Withdraw a pull; one that was answered meanwhile is no error."""
+        pending = port.pulls.pop(request.pull, None)
+        if pending is not None:
+            pending.answered = True
+            self._board.end_wait(port)
+            self._board.send(port, NoLease(pull=request.pull))
+
+    def serve(self, queue: QueueState) -> None:
+        """Give what is queued to those that wait."""
+        still: list[PendingPull] = []
+        while queue.pulls and queue.queued:
+            pending = queue.pulls.popleft()
+            if not pending.answered and not self._serve(pending, queue):
+                still.append(pending)
+        queue.pulls.extendleft(reversed(still))
+        while queue.pulls and queue.pulls[0].answered:
+            queue.pulls.popleft()
+        if queue.pulls and not queue.queued:
+            self._arm_recall(queue)
+
+    def _serve(self, pending: PendingPull, queue: QueueState) -> bool:
+        if not queue.queued:
+            return False
+        request = pending.request
+        if queue.queued < request.least and not self._batch_must_go(pending, queue):
+            return False
+        share = -(-queue.queued // max(1, len(queue.reader_ports)))
+        n = min(request.most, max(request.least, share))
+        self._lease(pending, queue, queue.take(n))
+        return True
+
+    def _batch_must_go(self, pending: PendingPull, queue: QueueState) -> bool:
+        if not queue.open_writers or queue.size >= queue.bound or queue.tickets:
+            return True
+        board = self._board
+        if pending.deadline is None:
+            pending.deadline = board.now + pending.request.within_s
+            board.at(pending.deadline, pending)
+        return board.now >= pending.deadline
+
+    def _lease(self, pending: PendingPull, queue: QueueState, segments: list[Segment]) -> None:
+        board, port, request = self._board, pending.port, pending.request
+        batch = request.least > 1
+        lease = Lease(board.number(), queue, segments, hand=request.most if batch else 1)
+        port.leases[lease.number] = lease
+        pending.answered = True
+        port.pulls.pop(request.pull, None)
+        board.end_wait(port)
+        ranges = tuple(
+            Range(
+                start=segment.start,
+                stop=segment.stop,
+                first=segment.first,
+                size=len(segment.chunk.blob),
+                packed=segment.chunk.packed,
+            )
+            for segment in segments
+        )
+        leased = Leased(pull=request.pull, lease=lease.number, queue=queue.name, ranges=ranges)
+        board.send(port, leased, tuple(segment.chunk.blob for segment in segments))
+        board.dirty[queue] = None
+
+    # -- leases come back -------------------------------------------------------------------------
+
+    def _arm_recall(self, queue: QueueState) -> None:
+        if queue.recall_at is None and len(queue.reader_ports) > 1 and queue.hidden:
+            queue.recall_at = self._board.now + RECALL_AFTER_S
+            self._board.at(queue.recall_at, queue)
+
+    def recall(self, queue: QueueState) -> None:
+        """Ask back the largest untouched rest, if somebody still waits for it."""
+        queue.recall_at = None
+        waiting = next((pull for pull in queue.pulls if not pull.answered), None)
+        if waiting is None or queue.queued:
+            return
+        leases = [
+            (lease.hidden, port, lease)
+            for port in queue.reader_ports.values()
+            for lease in port.leases.values()
+            if lease.queue is queue and lease.hidden and not lease.recalled
+        ]
+        if leases:
+            _, port, lease = max(leases, key=lambda found: found[0])
+            lease.recalled = True
+            self._board.send(port, Recall(lease=lease.number))
+        self._arm_recall(queue)
+
+    def released(self, port: Port, message: Released) -> None:
+        """A worker keeps only the first items of a lease; a lease that is over is no error."""
+        lease = port.leases.get(message.lease)
+        if lease is None:
+            return
+        if not lease.finished <= message.kept <= lease.total:
+            raise ProtocolError(f"keeps {message.kept} items of a lease of {lease.total}")
+        lease.recalled = False
+        lease.queue.give_back(lease.shorten(message.kept))
+        self._end_lease_if_done(port, lease)
+        self._board.dirty[lease.queue] = None
+
+    def _end_lease_if_done(self, port: Port, lease: Lease) -> None:
+        if not lease.remaining:
+            port.leases.pop(lease.number, None)
+
+    def advance(self, port: Port, lease: Lease, n: int) -> None:
+        """N items of the lease are finished."""
+        lease.advance(n)
+        self._end_lease_if_done(port, lease)
+        self._board.dirty[lease.queue] = None
+
+    def abandon(self, port: Port, blame: Blame) -> None:
+        """The worker is gone or fenced: everything it had not finished goes back to the head."""
+        for pending in port.pulls.values():
+            pending.answered = True
+        port.pulls.clear()
+        for lease in list(port.leases.values()):
+            if self._ack_on_get:
+                lease.queue.done += 1
+                lease.advance(1)
+            elif lease.number == blame.lease and blame.phase is Phase.RUNNING:
+                self._charge(lease, blame.index)
+            segments = list(cut(lease.segments, lease.finished))
+            lease.shorten(lease.finished)
+            lease.queue.give_back(segments)
+            self._board.dirty[lease.queue] = None
+        port.leases.clear()
+
+    def _charge(self, lease: Lease, index: int) -> None:
+        number = lease.item_number(index)
+        lease.queue.attempts[number] = lease.queue.attempts.get(number, 0) + 1
+
+    def postpone(self, queue: QueueState, segment: Segment, delay_s: float) -> None:
+        """An item that failed is tried again later."""
+        queue.delayed += len(segment)
+        self._board.at(self._board.now + delay_s, (queue, segment))
+
+    def requeue(self, queue: QueueState, segment: Segment) -> None:
+        """A postponed item's time has come."""
+        queue.delayed -= len(segment)
+        queue.give_back([segment])
+        self._board.dirty[queue] = None
+
+    # -- ends -------------------------------------------------------------------------------------
+
+    def check_end(self, queue: QueueState) -> None:
+        """End-of-stream: all writers have finished and nothing of the queue is anywhere."""
+        if queue.ended or queue.open_writers or not queue.drained:
+            return
+        queue.ended = True
+        board = self._board
+        board.report(QueueEnded(queue=queue.name, ledger=queue.ledger(final=False)))
+        for pending in list(queue.pulls):
+            if not pending.answered and all(other.ended for other in pending.queues):
+                pending.answered = True
+                pending.port.pulls.pop(pending.request.pull, None)
+                board.end_wait(pending.port)
+                board.send(pending.port, Ended(pull=pending.request.pull))
+        for job in board.jobs.values():
+            if queue in job.reads:
+                self._check_input(job)
+
+    def _check_input(self, job: JobPorts) -> None:
+        if not job.input_ended and all(queue.ended for queue in job.reads):
+            job.input_ended = True
+            if job.finished is None:
+                self._board.orders.append(InputEnded(job=job.name))
+
+    def reader_finished(self, queue: QueueState, job: str, *, clean: bool) -> None:
+        """A reading job is over; with the last one the queue closes."""
+        queue.open_readers.discard(job)
+        if queue.open_readers or queue.closed or queue.ended:
+            return
+        gone = queue.close(clean=clean)
+        board = self._board
+        board.dirty[queue] = None
+        if gone or queue.open_writers:
+            dropped, left = (gone, 0) if clean else (0, gone)
+            board.report(QueueClosed(queue=queue.name, dropped=dropped, left=left))
+        for port in queue.writer_ports.values():
+            port.credit(queue, -port.credits.get(queue.name, 0))
+            board.send(port, Shut(queue=queue.name))

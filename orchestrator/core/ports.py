@@ -1,0 +1,167 @@
+"""What the broker knows of one worker: its leases, its credits and what it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from orchestrator.core.messages import Committed, JoinQueue, Pull, Wait, Want
+from orchestrator.core.queues import QueueState, Segment, cut
+
+if TYPE_CHECKING:
+    from orchestrator.core.tickets import CommitTicket, Ticket
+
+__all__ = ["JobPorts", "Lease", "PendingPull", "Port"]
+
+
+class Lease:
+    """Items handed to one worker, in order. `finished` of `total` are committed.
+
+    `hand` is how many of the rest count as in hand: one, or the whole of a batch.
+    """
+
+    __slots__ = ("finished", "hand", "number", "queue", "recalled", "segments", "total")
+
+    def __init__(self, number: int, queue: QueueState, segments: list[Segment], hand: int) -> None:
+        self.number = number
+        self.queue = queue
+        self.segments = segments
+        self.total = sum(map(len, segments))
+        self.hand = hand
+        self.finished = 0
+        self.recalled = False
+        queue.outstanding += self.total
+        queue.hidden += self.hidden
+
+    @property
+    def remaining(self) -> int:
+        """Items not yet committed."""
+        return self.total - self.finished
+
+    @property
+    def hidden(self) -> int:
+        """Items that still count into the queue's bound."""
+        return max(0, self.total - self.finished - self.hand)
+
+    def advance(self, n: int) -> None:
+        """N more items are finished."""
+        before = self.hidden
+        self.finished += n
+        self.queue.outstanding -= n
+        self.queue.hidden += self.hidden - before
+
+    def shorten(self, kept: int) -> list[Segment]:
+        """Keep the first `kept` items; returns the others, still to be given back."""
+        before = self.hidden
+        rest = list(cut(self.segments, kept))
+        self.queue.outstanding -= self.total - kept
+        self.total = kept
+        self.queue.hidden += self.hidden - before
+        return rest
+
+    def item_number(self, index: int) -> int:
+        """The queue's number of the item at `index` of the lease; 0 if there is none."""
+        for segment in self.segments:
+            if index < len(segment):
+                return segment.first + index
+            index -= len(segment)
+        return 0
+
+
+class PendingPull:
+    """A pull that waits. `deadline` is when a batch must do with what is there."""
+
+    __slots__ = ("answered", "deadline", "port", "queues", "request", "since")
+
+    def __init__(
+        self, port: Port, request: Pull, queues: tuple[QueueState, ...], since: float
+    ) -> None:
+        self.port = port
+        self.request = request
+        self.queues = queues
+        self.since = since
+        self.deadline: float | None = None
+        self.answered = False
+
+
+class JobPorts:
+    """A job as the broker sees it: its queues, its workers and what they did."""
+
+    def __init__(
+        self,
+        name: str,
+        reads: Iterable[QueueState],
+        writes: Iterable[QueueState],
+        *,
+        attempts: int = 1,
+        retry_delay_s: float = 0.0,
+        can_unblock: bool = True,
+    ) -> None:
+        self.name = name
+        self.reads = tuple(dict.fromkeys(reads))
+        self.writes = tuple(dict.fromkeys(writes))
+        self.attempts = attempts
+        self.retry_delay_s = retry_delay_s
+        self.can_unblock = can_unblock
+        self.parked = 0
+        self.finished: bool | None = None
+        self.input_ended = not self.reads
+        self.items_in = self.items_out = self.failed = self.skipped = self.retried = 0
+        self.busy_s = self.waiting_input_s = self.waiting_output_s = 0.0
+
+
+class Port:
+    """One worker's side of the broker."""
+
+    def __init__(self, worker: str, job: JobPorts) -> None:
+        self.worker = worker
+        self.job = job
+        self.alive = True
+        self.fenced = False
+        self.ready_at: float | None = None
+        self.leases: dict[int, Lease] = {}
+        self.credits: dict[str, int] = {}
+        self.pulls: dict[int, PendingPull] = {}
+        self.wants: dict[int, Ticket] = {}
+        self.joins: dict[int, JoinQueue] = {}
+        self.parked: CommitTicket | None = None
+        self.last_seq = 0
+        self.last_answer: Committed | None = None
+        self.waits_since: float | None = None
+        self.waits_for_output = False
+        self.counted_as_stuck = False
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the worker can only be freed by another one: it waits without a time limit."""
+        if not self.alive:
+            return False
+        if self.parked is not None:
+            return True
+        pulls = any(
+            p.request.wait is Wait.FOREVER and p.deadline is None for p in self.pulls.values()
+        )
+        joins = any(j.wait is Wait.FOREVER for j in self.joins.values())
+        return pulls or joins or any(t.forever for t in self.wants.values())
+
+    def waits_for(self) -> str:
+        """What the worker waits for, in words."""
+        if self.parked is not None:
+            return "room in " + ", ".join(q.name for q in self.parked.queues)
+        for ticket in self.wants.values():
+            return f"room in {ticket.queues[0].name}"
+        for pull in self.pulls.values():
+            return "items of " + ", ".join(q.name for q in pull.queues)
+        for join in self.joins.values():
+            return f"the last task_done of {join.queue}"
+        return ""
+
+    def credit(self, queue: QueueState, n: int) -> None:
+        """Change the worker's credits of a queue by n."""
+        self.credits[queue.name] = self.credits.get(queue.name, 0) + n
+        queue.granted += n
+
+
+def wanted(request: Want) -> bool:
+    """Whether a want may wait."""
+    return request.wait is not Wait.NO

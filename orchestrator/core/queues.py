@@ -1,0 +1,187 @@
+"""One queue: what is on it, what is out on lease, how much room is left, and its ledger."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from orchestrator.core.events import Blob
+from orchestrator.core.facts import Ledger
+
+if TYPE_CHECKING:
+    from orchestrator.core.ports import PendingPull, Port
+    from orchestrator.core.tickets import Ticket
+
+__all__ = ["Chunk", "QueueState", "Segment"]
+
+UNBOUNDED = 1 << 62
+_LARGEST_CHUNK = 4096
+_CHUNKS_A_PRODUCER = 4
+
+
+class Chunk:
+    """An immutable blob of pickled items, as a producer sent it."""
+
+    __slots__ = ("blob", "packed")
+
+    def __init__(self, blob: Blob, *, packed: bool) -> None:
+        self.blob = blob
+        self.packed = packed
+
+
+class Segment:
+    """Items `start` to `stop` of a chunk; the first of them has the id `first` in its queue."""
+
+    __slots__ = ("chunk", "first", "start", "stop")
+
+    def __init__(self, chunk: Chunk, start: int, stop: int, first: int) -> None:
+        self.chunk = chunk
+        self.start = start
+        self.stop = stop
+        self.first = first
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def split(self, n: int) -> tuple[Segment, Segment]:
+        """The first n items, and the others."""
+        middle = self.start + n
+        return (
+            Segment(self.chunk, self.start, middle, self.first),
+            Segment(self.chunk, middle, self.stop, self.first + n),
+        )
+
+
+def cut(segments: Iterable[Segment], n: int) -> Iterator[Segment]:
+    """The segments without their first n items."""
+    for segment in segments:
+        if n >= len(segment):
+            n -= len(segment)
+        elif n:
+            yield segment.split(n)[1]
+            n = 0
+        else:
+            yield segment
+
+
+class QueueState:
+    """A queue of the run. Counts are items.
+
+    `hidden` is what is leased and not in hand, `outstanding` what is leased and not finished,
+    `granted` what producers may put without asking (rule 1 of docs/semantics.md).
+    """
+
+    def __init__(
+        self, name: str, maxsize: int, writers: Iterable[str], readers: Iterable[str]
+    ) -> None:
+        self.name = name
+        self.maxsize = maxsize
+        self.bound = maxsize if maxsize > 0 else UNBOUNDED
+        self.segments: deque[Segment] = deque()
+        self.queued = self.hidden = self.delayed = self.granted = self.outstanding = 0
+        self.open_writers = set(writers)
+        self.open_readers = set(readers)
+        self.writer_ports: dict[str, Port] = {}
+        self.reader_ports: dict[str, Port] = {}
+        self.pulls: deque[PendingPull] = deque()
+        self.tickets: list[Ticket] = []
+        self.attempts: dict[int, int] = {}
+        self.closed = False
+        self.failed_downstream = False
+        self.ended = False
+        self.recall_at: float | None = None
+        self.put = self.done = self.skipped = self.dropped = self.dead = self.left = 0
+        self.tasks_done = 0
+        self.peak = 0
+
+    @property
+    def size(self) -> int:
+        """Items on the queue as `qsize` counts them: put, and not yet in a consumer's hand."""
+        return self.queued + self.hidden + self.delayed
+
+    @property
+    def room(self) -> int:
+        """Items that can be put now, promised room taken off; negative after a redelivery."""
+        return self.bound - self.queued - self.hidden - self.delayed - self.granted
+
+    @property
+    def chunk_items(self) -> int:
+        """Items a producer should put in one chunk: a quarter of its share of the queue."""
+        if self.maxsize <= 0:
+            return _LARGEST_CHUNK
+        share = self.maxsize // (_CHUNKS_A_PRODUCER * max(1, len(self.writer_ports)))
+        return max(1, min(_LARGEST_CHUNK, share))
+
+    @property
+    def room_is_short(self) -> bool:
+        """Whether no credit may be given in advance (rule 4)."""
+        return self.room < 2 * max(1, len(self.writer_ports)) * self.chunk_items
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing is queued, delayed or leased."""
+        return not (self.queued or self.delayed or self.outstanding)
+
+    def append(self, chunk: Chunk, start: int, stop: int) -> None:
+        """Put items at the tail; on a closed queue they are counted and gone."""
+        n = stop - start
+        first = self.put + 1
+        self.put += n
+        if self.closed:
+            self._discard(n)
+            return
+        self.segments.append(Segment(chunk, start, stop, first))
+        self.queued += n
+        self.peak = max(self.peak, self.size)
+
+    def give_back(self, segments: list[Segment]) -> None:
+        """Return leased items to the head, in their order."""
+        n = sum(map(len, segments))
+        if self.closed:
+            self._discard(n)
+            return
+        self.segments.extendleft(reversed(segments))
+        self.queued += n
+
+    def take(self, n: int) -> list[Segment]:
+        """Remove up to n items from the head."""
+        taken: list[Segment] = []
+        while n > 0 and self.segments:
+            segment = self.segments.popleft()
+            if len(segment) > n:
+                segment, rest = segment.split(n)
+                self.segments.appendleft(rest)
+            taken.append(segment)
+            n -= len(segment)
+            self.queued -= len(segment)
+        return taken
+
+    def close(self, *, clean: bool) -> int:
+        """Nobody reads any more: what is here is dropped, or left after a failure. Returns it."""
+        self.closed = True
+        self.failed_downstream = not clean
+        gone, self.queued = self.queued, 0
+        self.segments.clear()
+        self._discard(gone)
+        return gone
+
+    def _discard(self, n: int) -> None:
+        if self.failed_downstream:
+            self.left += n
+        else:
+            self.dropped += n
+
+    def ledger(self, *, final: bool) -> Ledger:
+        """The counts so far; `final` books what nobody took as left."""
+        waiting = self.queued + self.delayed + self.outstanding if final else 0
+        return Ledger(
+            maxsize=self.maxsize,
+            put=self.put,
+            done=self.done,
+            skipped=self.skipped,
+            dropped=self.dropped,
+            dead=self.dead,
+            left=self.left + waiting,
+            peak=self.peak,
+        )

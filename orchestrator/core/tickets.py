@@ -1,0 +1,123 @@
+"""Tickets: the places in line for room. A parked commit holds one, and a producer that asked.
+
+A younger ticket never gets room in a queue that an older one waits for (rule 2): each queue keeps
+its tickets in order, and a ticket moves only while it is first in every queue it waits for.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator
+
+from orchestrator.core.messages import Commit, Wait, Want
+from orchestrator.core.ports import Lease, Port
+from orchestrator.core.queues import Chunk, QueueState
+
+__all__ = ["CommitTicket", "Part", "Ticket", "WantTicket"]
+
+
+class Ticket:
+    """A place in line: `queues` is what the holder waits for now."""
+
+    forever = True
+
+    def __init__(self, number: int, port: Port) -> None:
+        self.number = number
+        self.port = port
+        self.queues: tuple[QueueState, ...] = ()
+
+    def line_up(self, queues: tuple[QueueState, ...]) -> None:
+        """Leave the lines it stands in and join these, at the place its number gives."""
+        self.leave()
+        self.queues = queues
+        for queue in queues:
+            bisect.insort(queue.tickets, self, key=lambda ticket: ticket.number)
+
+    def leave(self) -> None:
+        """Leave every line."""
+        for queue in self.queues:
+            queue.tickets.remove(self)
+        self.queues = ()
+
+    @property
+    def first_everywhere(self) -> bool:
+        """Whether nobody older waits for any of its queues."""
+        return all(queue.tickets[0] is self for queue in self.queues)
+
+
+class WantTicket(Ticket):
+    """A producer that asked for credit."""
+
+    def __init__(self, number: int, port: Port, request: Want, queue: QueueState) -> None:
+        super().__init__(number, port)
+        self.request = request
+        self.forever = request.wait is Wait.FOREVER
+        self.line_up((queue,))
+
+
+class Part:
+    """One output of a commit: a chunk of `n` items for each of `queues`; `used` are already put."""
+
+    __slots__ = ("chunk", "counts", "n", "queues", "used")
+
+    def __init__(
+        self, queues: tuple[QueueState, ...], chunk: Chunk, n: int, counts: tuple[int, ...] | None
+    ) -> None:
+        self.queues = queues
+        self.chunk = chunk
+        self.n = n
+        self.counts = counts
+        self.used = 0
+
+    def of_item(self, index: int) -> int:
+        """How many of the part's items belong to the commit's finished item `index`."""
+        if self.counts is None:
+            return 1 if index < self.n else 0
+        return self.counts[index] if index < len(self.counts) else 0
+
+    def put(self, n: int) -> None:
+        """Put the next n items on every queue of the part."""
+        for queue in self.queues:
+            queue.append(self.chunk, self.used, self.used + n)
+        self.used += n
+
+
+class CommitTicket(Ticket):
+    """A commit on its way: `at` of its finished items are applied."""
+
+    def __init__(
+        self,
+        number: int,
+        port: Port,
+        request: Commit,
+        leases: list[tuple[Lease, int]],
+        parts: list[Part],
+    ) -> None:
+        super().__init__(number, port)
+        self.request = request
+        self.leases = leases
+        self.parts = parts
+        self.items = sum(n for _, n in leases)
+        self.at = 0
+
+    def needs(self) -> dict[QueueState, int]:
+        """Room its next finished item takes; empty when only open outputs are left."""
+        needs: dict[QueueState, int] = {}
+        if self.at < self.items:
+            for part in self.parts:
+                for queue in part.queues:
+                    if n := part.of_item(self.at):
+                        needs[queue] = needs.get(queue, 0) + n
+        return needs
+
+    def totals(self) -> dict[QueueState, int]:
+        """Room the whole commit takes."""
+        totals: dict[QueueState, int] = {}
+        for part in self.parts:
+            for queue in part.queues:
+                totals[queue] = totals.get(queue, 0) + part.n
+        return totals
+
+    def open_parts(self) -> Iterator[Part]:
+        """Parts with outputs left over once every finished item is applied."""
+        return (part for part in self.parts if part.used < part.n)
