@@ -1,0 +1,6 @@
+"""What the user wrote: the YAML spec, read with the place of each piece, typed and frozen."""
+
+from orchestrator.spec.document import Spec
+from orchestrator.spec.loader import load, loads
+
+__all__ = ["Spec", "load", "loads"]

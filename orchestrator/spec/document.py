@@ -1,0 +1,83 @@
+"""The loaded spec: the typed document, its text, and where each piece was written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+
+from orchestrator.errors import Problem, Severity
+from orchestrator.spec.model import Document
+from orchestrator.spec.nodes import Entry, MappingNode, Path, Position
+
+__all__ = ["Spec"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What the user wrote. `document` holds what made sense of it, `problems` the rest.
+
+    `path` is the file as the user named it (`<stdin>` for `-`), `project_dir` the absolute folder
+    where relative paths start.
+    """
+
+    document: Document
+    source: str
+    path: str
+    project_dir: FilePath
+    tree: MappingNode
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name: as written, else the name of the project folder."""
+        return self.document.name or self.project_dir.name or "pipeline"
+
+    def position(self, path: Path, *, key: bool = False) -> Position:
+        """Return where `path` was written, or its nearest part that was.
+
+        With `key` it is the place of the key instead of its value; so it is for a mapping, whose
+        value starts at its first key.
+        """
+        place = self.tree.position
+        for step in self.tree.walk(path):
+            if not isinstance(step, Entry):
+                place = step.position
+            elif key or isinstance(step.value, MappingNode):
+                place = step.key_position
+            else:
+                place = step.value.position
+        return place
+
+    def names(self, section: str) -> tuple[str, ...]:
+        """Return the keys written under the top-level key `section`, such as `jobs`."""
+        entry = self.tree.entries.get(section)
+        if entry is None or not isinstance(entry.value, MappingNode):
+            return ()
+        return tuple(key for key in entry.value.entries if isinstance(key, str))
+
+    def problem(
+        self,
+        path: Path,
+        message: str,
+        hint: str = "",
+        *,
+        key: bool = False,
+        severity: Severity = Severity.ERROR,
+    ) -> Problem:
+        """Return a problem at `path`, with its place; see `position` for `key`."""
+        line, column = self.position(path, key=key)
+        return Problem(
+            file=self.path,
+            line=line,
+            column=column,
+            message=message,
+            hint=hint,
+            severity=severity,
+            path=".".join(map(str, path)),
+        )
+
+    def with_problems(self, problems: Iterable[Problem]) -> Spec:
+        """Return the same spec with `problems`."""
+        return dataclasses.replace(self, problems=tuple(problems))

@@ -1,0 +1,57 @@
+"""The entries of a mapping: keys checked, doubles refused, merges (`<<`) resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from orchestrator.spec.nodes import Entry, MappingNode, Node, Position, ScalarNode, SequenceNode
+from orchestrator.spec.wording import show
+
+__all__ = ["FlawReporter", "entries_of"]
+
+FlawReporter = Callable[[str, str, Position], None]
+"""Called with a message, a hint and the place."""
+
+
+def entries_of(children: Sequence[Node], report: FlawReporter) -> dict[str | int, Entry]:
+    """Return the entries of a mapping whose keys and values alternate in `children`.
+
+    What is merged comes first and gives way to what the mapping says itself.
+    """
+    own: dict[str | int, Entry] = {}
+    merged: dict[str | int, Entry] = {}
+    for key, value in zip(children[::2], children[1::2], strict=True):
+        if isinstance(key, ScalarNode) and key.value == "<<" and not key.quoted:
+            for entry in _merged(value, report):
+                merged.setdefault(entry.key, entry)
+            continue
+        name = _checked(key, report)
+        if name is None:
+            continue
+        if name in own:
+            first = own[name].key_position
+            message = f"the key {show(name)} is given twice, first at {first.line}:{first.column}"
+            report(message, "keep one of the two", key.position)
+            continue
+        own[name] = Entry(name, key.position, value)
+    return {**merged, **own}
+
+
+def _checked(key: Node, report: FlawReporter) -> str | int | None:
+    if not isinstance(key, ScalarNode):
+        report("a key must be a single word, not a list or a mapping", "", key.position)
+        return None
+    if isinstance(key.value, str) or type(key.value) is int:
+        return key.value
+    message = f"{show(key.value)} is a key that is not text"
+    report(message, "put the key in quotes", key.position)
+    return None
+
+
+def _merged(value: Node, report: FlawReporter) -> Iterator[Entry]:
+    parts: Iterable[Node] = value.items if isinstance(value, SequenceNode) else (value,)
+    for part in parts:
+        if isinstance(part, MappingNode):
+            yield from part.entries.values()
+        else:
+            report("<< merges a mapping or a list of mappings", "", part.position)

@@ -1,0 +1,145 @@
+"""The types of the spec's values: names, durations, and keys that take more than one form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Discriminator, Strict, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from orchestrator.spec.units import DurationError, parse_duration_s
+
+__all__ = [
+    "Duration",
+    "EnvValue",
+    "FormatVersion",
+    "Handles",
+    "Name",
+    "Parameter",
+    "PositiveDuration",
+    "Text",
+    "Texts",
+    "Values",
+    "by_form",
+]
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", re.ASCII)
+_NAME_SCHEMA = {
+    "type": "string",
+    "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$",
+    "not": {"pattern": r"-[0-9]+$"},
+}
+_DURATION_SCHEMA = {
+    "type": "string",
+    "pattern": r"^(?=[0-9])([0-9.]+d)?([0-9.]+h)?([0-9.]+m)?([0-9.]+s)?([0-9.]+ms)?$",
+    "examples": ["10s", "1m30s", "200ms"],
+}
+
+
+def _mporch_error(message: str, hint: str) -> PydanticCustomError:
+    return PydanticCustomError("mporch", "{message}", {"message": message, "hint": hint})
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, str) and "\0" in value:
+        raise _mporch_error("the text holds a NUL character", "")
+    return value
+
+
+def _name(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if not _NAME.fullmatch(value):
+        raise _mporch_error(
+            f'"{value[:70]}" is not a name',
+            "a name has up to 64 ASCII letters, digits, _ and -, and does not start with -",
+        )
+    if re.search(r"-[0-9]+$", value):
+        hint = f"workers are named so: write {value.replace('-', '_')}"
+        raise _mporch_error(f'the name "{value}" ends in - and digits', hint)
+    return value
+
+
+def _parameter(value: Any) -> Any:
+    if isinstance(value, str) and not value.isidentifier():
+        hint = "a map gives {parameter: queue}; the target is called with parameter=handle"
+        raise _mporch_error(f'"{value[:70]}" cannot be the name of a parameter', hint)
+    return value
+
+
+def _duration_s(value: Any) -> float:
+    try:
+        return parse_duration_s(value)
+    except DurationError as error:
+        raise _mporch_error(str(error), error.hint) from None
+
+
+def _positive_duration_s(value: Any) -> float | None:
+    if value is None:
+        return None
+    if (seconds := _duration_s(value)) <= 0:
+        raise _mporch_error("a timeout must be longer than nothing", "write null for no limit")
+    return seconds
+
+
+def _env_value(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return _text(value)
+
+
+def _version(value: Any) -> Any:
+    if type(value) is not int:
+        raise _mporch_error("the version is a whole number", "write version: 1")
+    if value != 1:
+        raise _mporch_error(f"this mporch reads version 1, not {value}", "write version: 1")
+    return value
+
+
+FormatVersion: TypeAlias = Annotated[Literal[1], BeforeValidator(_version)]
+Text: TypeAlias = Annotated[str, BeforeValidator(_text)]
+Name: TypeAlias = Annotated[str, BeforeValidator(_name), WithJsonSchema(_NAME_SCHEMA)]
+Parameter: TypeAlias = Annotated[str, BeforeValidator(_parameter)]
+Duration: TypeAlias = Annotated[
+    float, BeforeValidator(_duration_s), WithJsonSchema(_DURATION_SCHEMA)
+]
+"""A length of time; seconds once read."""
+PositiveDuration: TypeAlias = Annotated[
+    float | None,
+    BeforeValidator(_positive_duration_s),
+    WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"type": "null"}]}),
+]
+"""A time limit; None is no limit."""
+EnvValue: TypeAlias = Annotated[
+    str | None,
+    BeforeValidator(_env_value),
+    WithJsonSchema({"type": ["string", "integer", "null"]}),
+]
+
+Texts: TypeAlias = Annotated[tuple[Text, ...], Strict(strict=False)]
+Values: TypeAlias = Annotated[tuple[Any, ...], Strict(strict=False)]
+Handles: TypeAlias = dict[Parameter, Text]
+
+
+def by_form(expected: str) -> Discriminator:
+    """Return a discriminator that tells text, list and mapping apart; other values are an error."""
+
+    def form(value: Any) -> str | None:
+        match value:
+            case str():
+                return "<text>"
+            case list() | tuple():
+                return "<list>"
+            case Mapping():
+                return "<map>"
+            case _:
+                return None
+
+    return Discriminator(
+        form,
+        custom_error_type="mporch",
+        custom_error_message="expected " + expected,
+        custom_error_context={"message": f"expected {expected}", "hint": ""},
+    )

@@ -1,0 +1,230 @@
+"""The spec as a typed, frozen model: one class a mapping, one field a key.
+
+Durations are seconds. A field that was not written holds its default, and `model_fields_set` says
+which were written. Titles and descriptions are the user's documentation: the JSON schema is made
+of them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Tag
+
+from orchestrator.spec.fields import (
+    Duration,
+    EnvValue,
+    FormatVersion,
+    Handles,
+    Name,
+    PositiveDuration,
+    Text,
+    Texts,
+    Values,
+    by_form,
+)
+
+__all__ = ["Batch", "Document", "Job", "JobSettings", "Queue", "Terminate", "Timeouts"]
+
+Wiring = Annotated[
+    Annotated[Text, Tag("<text>")]
+    | Annotated[Texts, Tag("<list>")]
+    | Annotated[Handles, Tag("<map>")],
+    by_form("a queue, a list of queues, or a map of parameter to queue"),
+]
+Condition = Literal["ready", "succeeded", "failed", "finished"]
+After = Annotated[
+    Annotated[Text, Tag("<text>")]
+    | Annotated[Texts, Tag("<list>")]
+    | Annotated[dict[Text, Condition], Tag("<map>")],
+    by_form("a job, a list of jobs, or a map of job to ready, succeeded, failed or finished"),
+]
+ItemAction = Literal["fail", "skip"]
+OnError = Annotated[
+    Annotated[ItemAction, Tag("<text>")] | Annotated[dict[Text, ItemAction], Tag("<map>")],
+    by_form("fail, skip, or a map of exception to one of them"),
+]
+
+
+class _Part(BaseModel):
+    """What all parts share: strict, frozen, no unknown key."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        strict=True, frozen=True, extra="forbid", title=None
+    )
+
+
+class Queue(_Part):
+    """A bounded queue between jobs."""
+
+    maxsize: int = Field(
+        default=1000,
+        ge=0,
+        title="Capacity",
+        description="The most items it holds; a full queue makes its writers wait. 0 is unbounded.",
+    )
+
+
+def _queue(value: Any) -> Any:
+    """Spell out the short forms: `queue:` with nothing, and `queue: 64`."""
+    if value is None:
+        return {}
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"maxsize": value}
+    return value
+
+
+class Timeouts(_Part):
+    """Time limits; null is no limit."""
+
+    start: PositiveDuration = Field(
+        default=60.0, title="Start", description="From the start of a worker until it is ready."
+    )
+    item: PositiveDuration = Field(
+        default=None, title="Item", description="For one item, or one batch."
+    )
+    run: PositiveDuration = Field(
+        default=None, title="Run", description="For a worker, from ready to its end."
+    )
+
+
+class Terminate(_Part):
+    """How a worker is stopped."""
+
+    signal: Text = Field(
+        default="SIGTERM", title="Stop signal", description="Sent first: SIGTERM, SIGINT, …"
+    )
+    grace: Duration = Field(
+        default=10.0, title="Grace", description="From the stop signal until SIGKILL."
+    )
+
+
+class Batch(_Part):
+    """How items are gathered into one call."""
+
+    size: int = Field(default=100, ge=1, title="Size", description="The most items in one call.")
+    within: Duration = Field(
+        default=0.2, title="Within", description="The longest wait for more, after the first item."
+    )
+
+
+class JobSettings(_Part):
+    """The keys of a job that `defaults` may hold too."""
+
+    args: Values = Field(
+        default=(),
+        title="Positional arguments",
+        description="After the item for a function; of __init__ for a class.",
+    )
+    kwargs: dict[Text, Any] = Field(
+        default={},
+        title="Keyword arguments",
+        description="Of the function; of __init__ for a class.",
+    )
+    call: Literal["item", "batch", "stream"] = Field(
+        default="item",
+        title="Call shape",
+        description="item: once an item. batch: with a list. stream: once, with an iterator.",
+    )
+    batch: Batch = Field(default=Batch(), title="Batch", description="Only with `call: batch`.")
+    workers: int = Field(
+        default=1, ge=1, title="Workers", description="How many processes run this job."
+    )
+    timeouts: Timeouts = Field(
+        default=Timeouts(), title="Timeouts", description="Time limits of a worker."
+    )
+    join: PositiveDuration = Field(
+        default=None,
+        title="Join",
+        description="How long a worker may take to return after its input has ended.",
+    )
+    terminate: Terminate = Field(
+        default=Terminate(), title="Terminate", description="How a worker is stopped."
+    )
+    on_failure: Literal["stop", "drain", "continue"] = Field(
+        default="stop",
+        title="On failure",
+        description="What a failed job does to the run: stop it, let it drain, or go on.",
+    )
+    on_error: OnError = Field(
+        default="fail",
+        title="On error",
+        description="What an exception does: fail the job or skip the item; or by exception.",
+    )
+    daemon: bool = Field(
+        default=False,
+        title="Daemon",
+        description="Ended when all other jobs are done, which is no failure.",
+    )
+    env: dict[Text, EnvValue] = Field(
+        default={},
+        title="Environment",
+        description="Set over the inherited environment; null unsets.",
+    )
+    cwd: Text = Field(
+        default=".",
+        title="Working directory",
+        description="Relative to the folder of the spec.",
+    )
+    start_method: Literal["forkserver", "spawn", "fork"] | None = Field(
+        default=None,
+        title="Start method",
+        description="forkserver where the system has it, else spawn; fork on request.",
+    )
+    enabled: bool = Field(
+        default=True, title="Enabled", description="false: as if the job were absent."
+    )
+    description: Text = Field(
+        default="", title="Description", description="For whoever reads the spec."
+    )
+
+
+class Job(JobSettings):
+    """One job: a target, how it is called, and the queues it is wired to."""
+
+    target: Text = Field(
+        title="Target",
+        description="A function or class, as package.module:name.",
+        examples=["mypackage.stages:parse"],
+    )
+    input: Wiring = Field(
+        default=(),
+        title="Input",
+        description="A queue, several by priority, or a map of parameter to queue for handles.",
+    )
+    output: Wiring = Field(
+        default=(),
+        title="Output",
+        description="A queue, several for a copy to each, or a map of parameter to queue.",
+    )
+    after: After = Field(
+        default=(),
+        title="After",
+        description="The jobs it waits for: succeeded, unless a map says otherwise.",
+    )
+
+
+class Document(_Part):
+    """A pipeline of processes and queues, run by `mporch run`."""
+
+    version: FormatVersion = Field(title="Version", description="The version of this format: 1.")
+    name: Text = Field(
+        default="",
+        title="Name",
+        description="The name of the pipeline; the spec's folder gives it otherwise.",
+    )
+    timeout: PositiveDuration = Field(
+        default=None, title="Timeout", description="For the whole run; it then ends with exit 124."
+    )
+    pythonpath: Texts = Field(
+        default=(".",),
+        title="Python path",
+        description="Where targets are found, relative to the folder of the spec.",
+    )
+    defaults: JobSettings = Field(
+        default=JobSettings(), title="Defaults", description="Keys for every job they fit."
+    )
+    queues: dict[Name, Annotated[Queue, BeforeValidator(_queue)]] = Field(
+        default={}, title="Queues", description="The queues, by name."
+    )
+    jobs: dict[Name, Job] = Field(title="Jobs", description="The jobs, by name.")

@@ -1,0 +1,89 @@
+"""The positioned tree: what a YAML text says, each piece with the place where it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+__all__ = ["Entry", "MappingNode", "Node", "Path", "Position", "ScalarNode", "SequenceNode"]
+
+Path: TypeAlias = tuple[str | int, ...]
+"""The way to a piece of the spec: keys and list indices, such as ("jobs", "parse", "input", 0)."""
+
+
+class Position(NamedTuple):
+    """A place in the text; both count from 1, columns in characters."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarNode:
+    """A single value: text, number, truth value or null. `quoted` keeps it from being special."""
+
+    value: str | int | float | bool | None
+    position: Position
+    quoted: bool = False
+    size: int = 1
+    depth: int = 0
+
+    def plain(self) -> Any:
+        """Return the value."""
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceNode:
+    """A list. `size` counts all nodes in it, aliases expanded; `depth` the levels beneath it."""
+
+    items: tuple[Node, ...]
+    position: Position
+    size: int
+    depth: int
+
+    def plain(self) -> list[Any]:
+        """Return a fresh list of plain values."""
+        return [item.plain() for item in self.items]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One `key: value` of a mapping."""
+
+    key: str | int
+    key_position: Position
+    value: Node
+
+
+@dataclass(frozen=True, slots=True)
+class MappingNode:
+    """A mapping in written order, merges resolved, keys unique."""
+
+    entries: dict[str | int, Entry]
+    position: Position
+    size: int
+    depth: int
+
+    def plain(self) -> dict[Any, Any]:
+        """Return a fresh dict of plain values."""
+        return {key: entry.value.plain() for key, entry in self.entries.items()}
+
+    def walk(self, path: Path) -> Iterator[Entry | Node]:
+        """Yield the entry or list item of each step of `path`, as far as the tree goes.
+
+        A step that isn't in the tree is passed over, so a path may hold words of the validator.
+        """
+        node: Node = self
+        for step in path:
+            if isinstance(node, MappingNode) and step in node.entries:
+                entry = node.entries[step]
+                yield entry
+                node = entry.value
+            elif isinstance(node, SequenceNode) and type(step) is int and step < len(node.items):
+                node = node.items[step]
+                yield node
+
+
+Node: TypeAlias = ScalarNode | SequenceNode | MappingNode

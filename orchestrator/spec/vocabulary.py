@@ -1,0 +1,153 @@
+"""The keys of the spec, and the words other tools have for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel
+
+from orchestrator.spec.model import (
+    Batch,
+    Document,
+    Job,
+    JobSettings,
+    Queue,
+    Terminate,
+    Timeouts,
+)
+from orchestrator.spec.wording import did_you_mean
+
+__all__ = ["hint_for_key"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Words:
+    """The keys of one kind of mapping, what others call them, and what is not built yet."""
+
+    model: type[BaseModel]
+    foreign: dict[str, str]
+    later: frozenset[str] = field(default_factory=frozenset)
+
+    def hint(self, key: str) -> str:
+        if key in self.later:
+            return f"{key} is not in this version of mporch; remove it"
+        known = tuple(self.model.model_fields)
+        folded = key.casefold().replace("-", "_")
+        if folded in known:
+            return f"did you mean {folded}?"
+        if folded in self.foreign:
+            return f"did you mean {self.foreign[folded]}?"
+        return did_you_mean(key, known) or f"known here: {', '.join(known)}"
+
+
+def _synonyms(**words: str) -> dict[str, str]:
+    """Turn `ours="theirs and theirs"` round."""
+    return {theirs: ours for ours, many in words.items() for theirs in many.split()}
+
+
+_TOP = _Words(
+    model=Document,
+    foreign=_synonyms(
+        jobs="services stages tasks processes steps workflows pipeline pipelines nodes programs",
+        queues="channels pipes topics streams queue buffers edges",
+        pythonpath="path python_path paths",
+        defaults="default default_args job_defaults",
+        timeout="timelimit time_limit deadline max_runtime",
+        name="id title project",
+    )
+    | {"env": "defaults: {env: …}", "environment": "defaults: {env: …}"},
+    later=frozenset({"durable", "store", "include", "vars", "params", "resources", "schedule"}),
+)
+_SETTINGS = _Words(
+    model=JobSettings,
+    foreign=_synonyms(
+        workers="replicas concurrency processes parallelism parallel procs num_workers instances "
+        "numprocs n_workers nproc scale count threads",
+        kwargs="parameters params options keyword_arguments with",
+        args="arguments arg argv positional",
+        call="mode shape",
+        env="environment environ envs vars",
+        cwd="working_dir workdir working_directory directory dir chdir",
+        on_error="onerror error_policy errors ignore_errors",
+        on_failure="onfailure failure_policy fail_policy",
+        start_method="context mp_context method",
+        description="comment doc help desc",
+        enabled="disabled active enable",
+        daemon="background service",
+    )
+    | {
+        "timeout": "timeouts: {run: …} or timeouts: {item: …}",
+        "time_limit": "timeouts: {item: …}",
+        "batch_size": "batch: {size: …}",
+        "batchsize": "batch: {size: …}",
+        "chunksize": "batch: {size: …}",
+        "stop_signal": "terminate: {signal: …}",
+        "stopsignal": "terminate: {signal: …}",
+        "grace": "terminate: {grace: …}",
+        "stop_grace_period": "terminate: {grace: …}",
+        "start_timeout": "timeouts: {start: …}",
+    },
+    later=frozenset(
+        {"retry", "retries", "restart", "limits", "tags", "nice", "resources", "dead_letter"}
+    ),
+)
+_JOB = _Words(
+    model=Job,
+    foreign=_SETTINGS.foreign
+    | _synonyms(
+        after="needs depends_on dependson depends dependencies requires wait_for upstream",
+        target="command cmd entrypoint function func callable run script exec module program",
+        input="inputs source sources from in consumes reads subscribe stdin",
+        output="outputs to out sink produces writes publishes publish stdout",
+    )
+    | {"queue": "input or output", "queues": "input or output"},
+    later=_SETTINGS.later,
+)
+_QUEUE = _Words(
+    model=Queue,
+    foreign=_synonyms(maxsize="size capacity max_size maxlen limit length max_items bound buffer"),
+    later=frozenset({"max_bytes", "when_full", "put_timeout", "dead_letter", "durable"}),
+)
+_TIMEOUTS = _Words(
+    model=Timeouts,
+    foreign=_synonyms(
+        run="execution total worker max_runtime job",
+        start="startup start_timeout ready boot",
+        item="per_item each call task batch",
+    )
+    | {"join": "join, a key of the job"},
+)
+_TERMINATE = _Words(
+    model=Terminate,
+    foreign=_synonyms(
+        grace="timeout wait kill_after period grace_period", signal="sig stop_signal"
+    ),
+)
+_BATCH = _Words(
+    model=Batch,
+    foreign=_synonyms(
+        size="max max_size count n length items",
+        within="timeout interval linger max_wait wait time period",
+    ),
+)
+_PARTS = {"timeouts": _TIMEOUTS, "terminate": _TERMINATE, "batch": _BATCH}
+
+
+def hint_for_key(path: tuple[str | int, ...]) -> str:
+    """Return what to write instead of the unknown key at the end of `path`."""
+    key = str(path[-1])
+    match path[:-1]:
+        case ():
+            return _TOP.hint(key)
+        case ("jobs", _):
+            return _JOB.hint(key)
+        case ("defaults",):
+            if key in {"target", "input", "output", "after"}:
+                return f"{key} belongs to a job; it has no default"
+            return _SETTINGS.hint(key)
+        case ("queues", _):
+            return _QUEUE.hint(key)
+        case (*_, part) if part in _PARTS:
+            return _PARTS[str(part)].hint(key)
+        case _:
+            return ""

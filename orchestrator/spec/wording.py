@@ -1,0 +1,60 @@
+"""How values and names are shown in messages, and what the user may have meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["did_you_mean", "kind", "listed", "show"]
+
+_LONGEST = 60
+_MOST_CANDIDATES = 1_000
+
+
+def show(value: object) -> str:
+    """Return `value` as a message quotes it: text in double quotes, never longer than a line."""
+    if isinstance(value, str):
+        text = value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…"
+        return f'"{text}"'
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def kind(value: Any) -> str:
+    """Return what a YAML value is, in the words of someone who writes YAML."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return f"the truth value {show(value)}"
+        case int() | float():
+            return f"the number {show(value)}"
+        case str():
+            return f"the text {show(value)}"
+        case Mapping():
+            return "a mapping"
+        case _:
+            return "a list"
+
+
+def listed(names: Iterable[str], *, last: str = "or") -> str:
+    """Return names as `a, b or c`."""
+    *head, tail = names
+    return f"{', '.join(head)} {last} {tail}" if head else tail
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the hint `did you mean x?` for the nearest of `known`, or an empty string."""
+    candidates: Sequence[str] = tuple(known)
+    for candidate in candidates:
+        if candidate.casefold() == word.casefold():
+            return f"did you mean {candidate}?"
+    if len(word) > _LONGEST:
+        return ""
+    near = difflib.get_close_matches(word, candidates[:_MOST_CANDIDATES], n=2, cutoff=0.6)
+    return f"did you mean {listed(near)}?" if near else ""
