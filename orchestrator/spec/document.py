@@ -18,13 +18,14 @@ __all__ = ["Spec"]
 class Spec:
     """What the user wrote. `document` holds what made sense of it, `problems` the rest.
 
-    `path` is the file as the user named it (`<stdin>` for `-`), `project_dir` the absolute folder
-    where relative paths start.
+    `path` is the file as the user named it (`<stdin>` for `-`), `file` its absolute path, None where
+    it is no file; `project_dir` is the absolute folder where relative paths start.
     """
 
     document: Document
     source: str
     path: str
+    file: FilePath | None
     project_dir: FilePath
     tree: MappingNode
     problems: tuple[Problem, ...] = ()

@@ -53,6 +53,7 @@ def _load(origin: source.Source) -> Spec:
         document=document,
         source=origin.text,
         path=origin.name,
+        file=origin.file,
         project_dir=origin.project_dir,
         tree=root,
     )

@@ -6,7 +6,7 @@ import codecs
 import re
 import stat
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +30,7 @@ class Source:
     text: str
     name: str
     project_dir: Path
+    file: Path | None = None
 
 
 def read(path: str | Path, stdin: BinaryIO | None = None) -> Source:
@@ -55,7 +56,8 @@ def read(path: str | Path, stdin: BinaryIO | None = None) -> Source:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise _refusal(name, f"the file cannot be read: {reason}", "") from None
-    return decode(data, name, file.absolute().parent)
+    file = file.absolute()
+    return replace(decode(data, name, file.parent), file=file)
 
 
 def decode(data: bytes | str, name: str, project_dir: Path) -> Source:

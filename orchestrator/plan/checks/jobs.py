@@ -1,0 +1,125 @@
+"""Rules on a single job's keys, and on there being a job at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.errors import Problem, Severity
+from orchestrator.plan.draft import Draft
+from orchestrator.plan.model import StartMethod
+from orchestrator.plan.platform import default_start_method, start_methods, stop_signals
+from orchestrator.spec.model import JobSettings
+from orchestrator.spec.nodes import Path
+from orchestrator.spec.wording import did_you_mean, listed
+
+__all__ = ["RULES"]
+
+
+def no_job(draft: Draft) -> Iterator[Problem]:
+    """There is a job to run."""
+    if draft.jobs or not draft.sound:
+        return
+    if draft.disabled:
+        yield draft.spec.problem(("jobs",), "every job is disabled", "enable one")
+    else:
+        yield draft.spec.problem(("jobs",), "there is no job", "add one under jobs:")
+
+
+def unknown_signal(draft: Draft) -> Iterator[Problem]:
+    """A stop signal is one this system has and a process can handle."""
+    known = stop_signals()
+    for path, settings in _settings(draft):
+        name = settings.terminate.signal
+        if "signal" not in settings.terminate.model_fields_set or name in known:
+            continue
+        if name in {"SIGKILL", "SIGSTOP"}:
+            message, hint = f"no process can handle {name}", "it is killed after its grace anyway"
+        else:
+            message = f"{name} is no signal here"
+            hint = f"write SIG{name}" if f"SIG{name}" in known else did_you_mean(name, known)
+        yield draft.spec.problem((*path, "terminate", "signal"), message, hint)
+
+
+def missing_start_method(draft: Draft) -> Iterator[Problem]:
+    """A start method is one this system has."""
+    available = [method.value for method in start_methods()]
+    for path, settings in _settings(draft):
+        method = settings.start_method
+        if method is not None and method not in available:
+            message = f"this system cannot start processes by {method}"
+            yield draft.spec.problem((*path, "start_method"), message, f"write {listed(available)}")
+
+
+def pythonpath_in_env(draft: Draft) -> Iterator[Problem]:
+    """PYTHONPATH is not set where it would have no effect."""
+    for job in draft.jobs.values():
+        method = job.settings.start_method or default_start_method().value
+        if "PYTHONPATH" in job.settings.env and method != StartMethod.SPAWN.value:
+            own = "PYTHONPATH" in job.own.env
+            message = f"PYTHONPATH has no effect on Python started by {method}"
+            yield draft.spec.problem(
+                job.path("env", "PYTHONPATH") if own else ("defaults", "env", "PYTHONPATH"),
+                message,
+                "use pythonpath: at the top of the spec",
+                key=True,
+            )
+
+
+def bad_env(draft: Draft) -> Iterator[Problem]:
+    """A variable's name is one the system can hold."""
+    for path, settings in _settings(draft):
+        for name in settings.env:
+            if not name or "=" in name:
+                message = f'"{name}" cannot name an environment variable'
+                yield draft.spec.problem((*path, "env", name), message, "", key=True)
+
+
+def bad_exception(draft: Draft) -> Iterator[Problem]:
+    """What on_error names could be exceptions."""
+    for path, settings in _settings(draft):
+        policies = settings.on_error if isinstance(settings.on_error, dict) else {}
+        for name in policies:
+            if not all(part.isidentifier() for part in name.split(".")):
+                message = f'"{name}" cannot name an exception'
+                hint = "write ValueError, package.module.Error, or else"
+                yield draft.spec.problem((*path, "on_error", name), message, hint, key=True)
+
+
+def missing_folder(draft: Draft) -> Iterator[Problem]:
+    """Folders that the spec names and that are not there are pointed out."""
+    spec = draft.spec
+    places: list[tuple[Path, str]] = [
+        (("pythonpath", index), entry) for index, entry in enumerate(spec.document.pythonpath)
+    ]
+    places += [
+        ((*path, "cwd"), settings.cwd)
+        for path, settings in _settings(draft)
+        if "cwd" in settings.model_fields_set
+    ]
+    for path, folder in places:
+        if not (spec.project_dir / folder).exists():
+            message = f"there is no folder {spec.project_dir / folder}"
+            yield spec.problem(
+                path,
+                message,
+                "relative paths start at the spec's folder",
+                severity=Severity.WARNING,
+            )
+
+
+def _settings(draft: Draft) -> Iterator[tuple[Path, JobSettings]]:
+    """Yield where settings are written: the defaults, and each job's own."""
+    yield ("defaults",), draft.spec.document.defaults
+    for job in draft.jobs.values():
+        yield job.path(), job.own
+
+
+RULES = (
+    no_job,
+    unknown_signal,
+    missing_start_method,
+    pythonpath_in_env,
+    bad_env,
+    bad_exception,
+    missing_folder,
+)

@@ -1,0 +1,104 @@
+"""Rules on what comes before what: `after`, cycles, and waits that can never end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from orchestrator.errors import Problem, Severity
+from orchestrator.plan.draft import Condition, Draft, DraftJob
+from orchestrator.plan.graph import (
+    Moment,
+    Node,
+    ancestors,
+    cycles,
+    order_of_events,
+    readers_of,
+)
+from orchestrator.plan.model import AfterCondition
+from orchestrator.spec.wording import did_you_mean
+
+__all__ = ["RULES"]
+
+
+def impossible_after(draft: Draft) -> Iterator[Problem]:
+    """Every `after` names another enabled job, and a state that job can reach in time."""
+    for job in draft.jobs.values():
+        for condition in job.after:
+            message, hint = _impossible(draft, job, condition)
+            if message:
+                yield draft.spec.problem(condition.path, message, hint)
+
+
+def _impossible(draft: Draft, job: DraftJob, condition: Condition) -> tuple[str, str]:
+    known = draft.spec.names("jobs")
+    name = condition.job
+    if name == job.name:
+        return f"{name} waits for itself", "remove it from after"
+    if name not in known:
+        return f"there is no job {name}", did_you_mean(name, known)
+    if name in draft.disabled:
+        return f"{name} is disabled, so this never holds", f"enable {name}, or remove it from after"
+    other = draft.jobs.get(name)
+    if other and other.settings.daemon and condition.state is not AfterCondition.READY:
+        message = f"the daemon {name} ends when all others are done, {job.name} among them"
+        return message, f"write after: {{{name}: ready}}"
+    return "", ""
+
+
+def repeated_after(draft: Draft) -> Iterator[Problem]:
+    """A job is waited for once."""
+    for job in draft.jobs.values():
+        seen: set[str] = set()
+        for condition in job.after:
+            if condition.job in seen:
+                message = f"{condition.job} is given twice"
+                yield draft.spec.problem(condition.path, message, "name it once")
+            seen.add(condition.job)
+
+
+def cycle(draft: Draft) -> Iterator[Problem]:
+    """Nothing waits, over queues and `after`, for its own end."""
+    for nodes in cycles(order_of_events(draft)):
+        if len({node.name for node in nodes}) == 1:
+            continue
+        path = _as_path(nodes)
+        jobs = [node.name for node in nodes if node.moment is not Moment.QUEUE_END]
+        first = min(jobs, key=list(draft.jobs).index)
+        yield draft.spec.problem(
+            ("jobs", first),
+            f"a cycle, in which each waits for the one before: {' → '.join(path)}",
+            "cut it: let one job write to a queue of its own, or drop an after",
+            key=True,
+        )
+
+
+def _as_path(nodes: list[Node]) -> list[str]:
+    """Return the names along a cycle, moments of one job as one, the first name again last."""
+    groups = groupby(nodes, key=lambda node: (node.moment is Moment.QUEUE_END, node.name))
+    names = [name for (_, name), _ in groups]
+    return names if names[0] == names[-1] else [*names, names[0]]
+
+
+def full_queue_before_reader(draft: Draft) -> Iterator[Problem]:
+    """A queue whose readers all start after its writer has ended holds all that is written."""
+    before = order_of_events(draft)
+    readers, queues = readers_of(draft.jobs), draft.spec.document.queues
+    for job in draft.jobs.values():
+        end = Node(job.name, Moment.END)
+        for wire in job.writes:
+            names = readers.get(wire.queue, [])
+            maxsize = queues[wire.queue].maxsize if wire.queue in queues else 0
+            if not maxsize or not names:
+                continue
+            if all(end in ancestors(before, Node(name, Moment.START)) for name in names):
+                yield draft.spec.problem(
+                    wire.path,
+                    f"{wire.queue} is read only after {job.name} has ended: if that writes more "
+                    f"than {maxsize} items, both wait for ever",
+                    "let the reader start with it, or set maxsize to the most it can write",
+                    severity=Severity.WARNING,
+                )
+
+
+RULES = (impossible_after, repeated_after, cycle, full_queue_before_reader)

@@ -1,0 +1,96 @@
+"""Rules on keys that fit only some shapes of jobs: the table of docs/spec.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.errors import Problem, Severity
+from orchestrator.plan.draft import Draft, DraftJob
+from orchestrator.plan.model import Shape
+
+__all__ = ["FITS", "RULES"]
+
+_PER_ITEM = frozenset({Shape.ITEM, Shape.BATCH})
+_NAMED_INPUT = _PER_ITEM | {Shape.STREAM}
+_ANY_INPUT = _NAMED_INPUT | {Shape.HANDLES}
+
+FITS: dict[tuple[str, ...], frozenset[Shape]] = {
+    ("call",): _NAMED_INPUT,
+    ("batch",): frozenset({Shape.BATCH}),
+    ("on_error",): _PER_ITEM,
+    ("timeouts", "item"): _PER_ITEM,
+    ("join",): _ANY_INPUT,
+}
+"""The keys that do not fit every job, with the shapes they fit."""
+
+_WHAT = {
+    Shape.TASK: "a job without input or named output",
+    Shape.SOURCE: "a job without input",
+    Shape.ITEM: "a job called once an item",
+    Shape.BATCH: "a job called with batches",
+    Shape.STREAM: "a job called once with a stream",
+    Shape.HANDLES: "a job called once with handles",
+}
+
+
+def misfit_key(draft: Draft) -> Iterator[Problem]:
+    """A key written for a job fits its shape; one in `defaults` counts only where it fits."""
+    for job in draft.jobs.values():
+        if job.name in draft.broken:
+            continue
+        for keys, shapes in FITS.items():
+            if job.shape not in shapes and _is_written(job, keys):
+                message = f"{'.'.join(keys)} does not fit {_WHAT[job.shape]}"
+                yield draft.spec.problem(job.path(*keys), message, _remedy(keys[0], job), key=True)
+
+
+def _is_written(job: DraftJob, keys: tuple[str, ...]) -> bool:
+    part = job.own
+    for key in keys[:-1]:
+        part = getattr(part, key)
+    return keys[-1] in part.model_fields_set
+
+
+def _remedy(key: str, job: DraftJob) -> str:
+    if key == "batch" and job.shape in _NAMED_INPUT:
+        return "add call: batch"
+    if key == "call" and job.shape is Shape.HANDLES:
+        return "name the queue (input: queue) to have items handed over, or remove call"
+    if not job.reads:
+        return f"remove {key}, or give the job an input"
+    if job.shape is Shape.STREAM:
+        return f"remove {key}, or call it once an item (call: item)"
+    return f"remove {key}, or name the queue (input: queue) to be called once an item"
+
+
+def several_sources(draft: Draft) -> Iterator[Problem]:
+    """A job without input that has several workers runs once in each: pointed out."""
+    for job in draft.jobs.values():
+        workers = job.settings.workers
+        if not job.reads and workers > 1 and job.name not in draft.broken:
+            yield draft.spec.problem(
+                job.path("workers"),
+                f"{job.name} has no input, so each of its {workers} workers does all of it",
+                "orchestrator.current().index tells a worker which part is its own",
+                severity=Severity.WARNING,
+            )
+
+
+def daemon_writer(draft: Draft) -> Iterator[Problem]:
+    """A queue that a daemon writes to is read by daemons only: it never ends."""
+    for job in draft.jobs.values():
+        if not job.settings.daemon:
+            continue
+        for wire in job.writes:
+            for reader in draft.jobs.values():
+                reads = any(wire.queue == other.queue for other in reader.reads)
+                if reads and not reader.settings.daemon:
+                    message = (
+                        f"{reader.name} would never end: the daemon {job.name} runs until all "
+                        f"others are done, and writes to its input {wire.queue}"
+                    )
+                    hint = f"remove daemon, or make {reader.name} a daemon too"
+                    yield draft.spec.problem(job.path("daemon"), message, hint, key=True)
+
+
+RULES = (misfit_key, several_sources, daemon_writer)

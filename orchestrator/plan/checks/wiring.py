@@ -1,0 +1,125 @@
+"""Rules on queues and how jobs are wired to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.errors import Problem, Severity
+from orchestrator.plan.draft import Draft, DraftJob, Wire
+from orchestrator.plan.graph import readers_of, writers_of
+from orchestrator.spec.wording import did_you_mean, listed
+
+__all__ = ["RULES"]
+
+
+def unknown_queue(draft: Draft) -> Iterator[Problem]:
+    """Every queue that a job names is declared."""
+    known = draft.spec.names("queues")
+    for job in draft.jobs.values():
+        for wire in (*job.reads, *job.writes):
+            if wire.queue not in known:
+                hint = did_you_mean(wire.queue, known) or f"add {wire.queue}: under queues:"
+                yield draft.spec.problem(wire.path, f"there is no queue {wire.queue}", hint)
+
+
+def one_sided_queue(draft: Draft) -> Iterator[Problem]:
+    """Every queue has a job that writes to it and one that reads from it."""
+    if not draft.sound:
+        return
+    readers, writers = readers_of(draft.jobs), writers_of(draft.jobs)
+    off = draft.used_by_disabled()
+    for queue in draft.spec.document.queues:
+        absent = [
+            (what, key)
+            for ends, what, key in (
+                (writers, "writes to", "output"),
+                (readers, "reads from", "input"),
+            )
+            if queue not in ends
+        ]
+        if not absent or (len(absent) == 2 and queue in off):
+            continue
+        message = f"no job {listed((what for what, _ in absent))} the queue {queue}"
+        hint = f"name it under {listed((key for _, key in absent), last='and')} of a job"
+        if queue in off:
+            hint = f"{listed(off[queue], last='and')} would, but enabled is false"
+        yield draft.spec.problem(("queues", queue), message, hint, key=True)
+
+
+def repeated_queue(draft: Draft) -> Iterator[Problem]:
+    """A job names a queue once on each side."""
+    for job in draft.jobs.values():
+        for wires in (job.reads, job.writes):
+            seen: set[str] = set()
+            for wire in wires:
+                if wire.queue in seen:
+                    message = f"the queue {wire.queue} is given twice"
+                    yield draft.spec.problem(wire.path, message, "name it once")
+                seen.add(wire.queue)
+
+
+def empty_wiring(draft: Draft) -> Iterator[Problem]:
+    """An input or output that is written names a queue."""
+    for job in draft.jobs.values():
+        for key, wires in (("input", job.reads), ("output", job.writes)):
+            if key in job.own.model_fields_set and not wires:
+                yield draft.spec.problem(
+                    job.path(key), f"{key} names no queue", "name one, or remove the key"
+                )
+
+
+def parameter_clash(draft: Draft) -> Iterator[Problem]:
+    """A parameter gets one value: from one handle or from kwargs."""
+    for job in draft.jobs.values():
+        taken = dict.fromkeys(job.own.kwargs, "kwargs")
+        for key, wires in (("input", job.reads), ("output", job.writes)):
+            for wire in wires:
+                if wire.parameter is None:
+                    continue
+                if wire.parameter in taken:
+                    message = f"the parameter {wire.parameter} is given twice"
+                    hint = f"it is under {taken[wire.parameter]} too: rename one"
+                    yield draft.spec.problem(wire.path, message, hint, key=True)
+                taken.setdefault(wire.parameter, key)
+
+
+def large_batch(draft: Draft) -> Iterator[Problem]:
+    """A batch fits into each queue it is taken from."""
+    queues = draft.spec.document.queues
+    for job, wire in _batch_inputs(draft):
+        maxsize = queues[wire.queue].maxsize if wire.queue in queues else 0
+        size = job.settings.batch.size
+        if 0 < maxsize < size and "size" in job.settings.batch.model_fields_set:
+            message = f"a batch of {size} never fits into {wire.queue}, which holds {maxsize}"
+            hint = f"write size: {maxsize} or less, or raise maxsize"
+            yield draft.spec.problem(job.path("batch", "size"), message, hint)
+
+
+def _batch_inputs(draft: Draft) -> Iterator[tuple[DraftJob, Wire]]:
+    for job in draft.jobs.values():
+        if job.shape.value == "batch" and job.name not in draft.broken:
+            for wire in job.reads:
+                yield job, wire
+
+
+def unbounded_queue(draft: Draft) -> Iterator[Problem]:
+    """A queue without bound is allowed, and pointed out."""
+    for name, queue in draft.spec.document.queues.items():
+        if queue.maxsize == 0:
+            yield draft.spec.problem(
+                ("queues", name, "maxsize"),
+                f"the queue {name} is unbounded: a fast writer can fill the memory",
+                "give it a maxsize",
+                severity=Severity.WARNING,
+            )
+
+
+RULES = (
+    unknown_queue,
+    one_sided_queue,
+    repeated_queue,
+    empty_wiring,
+    parameter_clash,
+    large_batch,
+    unbounded_queue,
+)

@@ -1,0 +1,122 @@
+"""Compile a spec into a plan: check all of it, then freeze it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.errors import Problem, Severity, SpecError
+from orchestrator.plan import model
+from orchestrator.plan.checks import check
+from orchestrator.plan.draft import Draft, DraftJob, draft_of
+from orchestrator.plan.graph import readers_of, writers_of
+from orchestrator.plan.platform import default_start_method
+from orchestrator.plan.targets import parse_target
+from orchestrator.spec import Spec
+from orchestrator.spec.model import Queue
+
+__all__ = ["Compiled", "compile_spec"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiled:
+    """A plan, and the problems that do not keep it from running."""
+
+    plan: model.Plan
+    warnings: tuple[Problem, ...] = ()
+
+
+def compile_spec(spec: Spec) -> Compiled:
+    """Check `spec` and return its plan with the warnings. Runs nothing of the user's.
+
+    Raises:
+        SpecError: with every problem of the spec, warnings too, in file order.
+
+    """
+    draft = draft_of(spec)
+    found = sorted({*spec.problems, *check(draft)}, key=lambda p: (p.line, p.column, p.message))
+    if any(problem.severity is Severity.ERROR for problem in found):
+        raise SpecError(found)
+    return Compiled(plan=_plan(draft), warnings=tuple(found))
+
+
+def _plan(draft: Draft) -> model.Plan:
+    spec, document = draft.spec, draft.spec.document
+    readers, writers = readers_of(draft.jobs), writers_of(draft.jobs)
+    return model.Plan(
+        name=spec.name,
+        spec_path=str(spec.file) if spec.file is not None else spec.path,
+        project_dir=str(spec.project_dir),
+        timeout_s=document.timeout,
+        pythonpath=tuple(str(spec.project_dir / entry) for entry in document.pythonpath),
+        queues={
+            name: model.QueuePlan(
+                name=name,
+                maxsize=queue.maxsize,
+                writers=tuple(writers[name]),
+                readers=tuple(readers[name]),
+            )
+            for name, queue in document.queues.items()
+            if name in readers
+        },
+        jobs={name: _job(job, spec) for name, job in draft.jobs.items()},
+    )
+
+
+def _job(job: DraftJob, spec: Spec) -> model.JobPlan:
+    settings = job.settings
+    method = settings.start_method
+    return model.JobPlan(
+        name=job.name,
+        target=parse_target(job.own.target),
+        shape=job.shape,
+        args=settings.args,
+        kwargs=settings.kwargs,
+        inputs=tuple(wire.queue for wire in job.reads if wire.parameter is None),
+        outputs=tuple(wire.queue for wire in job.writes if wire.parameter is None),
+        read_handles=tuple((w.parameter, w.queue) for w in job.reads if w.parameter is not None),
+        write_handles=tuple((w.parameter, w.queue) for w in job.writes if w.parameter is not None),
+        workers=settings.workers,
+        batch=_batch(job, spec.document.queues),
+        after=tuple((condition.job, condition.state) for condition in job.after),
+        timeouts=model.Timeouts(
+            start_s=settings.timeouts.start,
+            item_s=None if job.shape.called_once else settings.timeouts.item,
+            run_s=settings.timeouts.run,
+        ),
+        join_s=settings.join if job.reads else None,
+        terminate=model.Terminate(
+            signal=signal.Signals[settings.terminate.signal].value,
+            grace_s=settings.terminate.grace,
+        ),
+        on_failure=model.FailurePolicy(settings.on_failure),
+        on_error=model.ErrorPolicy() if job.shape.called_once else _error_policy(job),
+        daemon=settings.daemon,
+        env=tuple(settings.env.items()),
+        cwd=str(spec.project_dir / settings.cwd),
+        start_method=model.StartMethod(method) if method else default_start_method(),
+        description=settings.description,
+    )
+
+
+def _batch(job: DraftJob, queues: Mapping[str, Queue]) -> model.Batch | None:
+    """Return a batch job's batch; a size that was not written is no more than its queue holds."""
+    if job.shape is not model.Shape.BATCH:
+        return None
+    batch, size = job.settings.batch, job.settings.batch.size
+    if "size" not in batch.model_fields_set:
+        bounds = (queues[wire.queue].maxsize for wire in job.reads)
+        size = min([size, *filter(None, bounds)])
+    return model.Batch(size=size, within_s=batch.within)
+
+
+def _error_policy(job: DraftJob) -> model.ErrorPolicy:
+    written = job.settings.on_error
+    actions = {"else": written} if isinstance(written, str) else written
+    return model.ErrorPolicy(
+        by_exception=tuple(
+            (name, model.ErrorAction(action)) for name, action in actions.items() if name != "else"
+        ),
+        otherwise=model.ErrorAction(actions.get("else", "fail")),
+    )

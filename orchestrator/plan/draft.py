@@ -1,0 +1,166 @@
+"""The draft of a plan: the spec with its short forms spelt out, before it is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.plan.model import AfterCondition, Shape
+from orchestrator.spec import Spec
+from orchestrator.spec.model import Job, JobSettings
+from orchestrator.spec.nodes import Path
+
+__all__ = ["Condition", "Draft", "DraftJob", "Wire", "draft_of"]
+
+_MERGED_MAPS = ("kwargs", "env")
+_MERGED_PARTS = ("timeouts", "terminate", "batch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wire:
+    """One end of a queue at a job; `parameter` is set where it is a handle."""
+
+    queue: str
+    path: Path
+    parameter: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """A job that another waits for, and the state it must reach."""
+
+    job: str
+    state: AfterCondition
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftJob:
+    """One enabled job. `own` is what was written for it, `settings` with the defaults below."""
+
+    name: str
+    own: Job
+    settings: JobSettings
+    shape: Shape
+    reads: tuple[Wire, ...]
+    writes: tuple[Wire, ...]
+    after: tuple[Condition, ...]
+
+    def path(self, *keys: str) -> Path:
+        """Return the path of a key of this job."""
+        return ("jobs", self.name, *keys)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """The whole spec, disabled jobs left out.
+
+    `broken` names jobs of which something could not be understood: what is missing of them proves
+    nothing. `sound` says that all of the spec was understood.
+    """
+
+    spec: Spec
+    jobs: Mapping[str, DraftJob]
+    disabled: Mapping[str, Job]
+    broken: frozenset[str]
+    sound: bool
+
+    def used_by_disabled(self) -> dict[str, list[str]]:
+        """Return for each queue the disabled jobs that name it."""
+        found: dict[str, list[str]] = {}
+        for name, job in self.disabled.items():
+            for wire in (*_wires((), job.input), *_wires((), job.output)):
+                found.setdefault(wire.queue, []).append(name)
+        return found
+
+
+def draft_of(spec: Spec) -> Draft:
+    """Return the draft of `spec`."""
+    document = spec.document
+    return Draft(
+        spec=spec,
+        jobs={
+            name: _job(name, job, document.defaults)
+            for name, job in document.jobs.items()
+            if job.enabled
+        },
+        disabled={name: job for name, job in document.jobs.items() if not job.enabled},
+        broken=frozenset(
+            parts[1]
+            for parts in (problem.path.split(".") for problem in spec.problems)
+            if parts[0] == "jobs" and len(parts) > 1
+        ),
+        sound=not spec.problems,
+    )
+
+
+def _job(name: str, own: Job, defaults: JobSettings) -> DraftJob:
+    settings = _merged(own, defaults)
+    reads = _wires(("jobs", name, "input"), own.input)
+    writes = _wires(("jobs", name, "output"), own.output)
+    return DraftJob(
+        name=name,
+        own=own,
+        settings=settings,
+        shape=_shape(settings, reads, writes),
+        reads=reads,
+        writes=writes,
+        after=_conditions(("jobs", name, "after"), own.after),
+    )
+
+
+def _merged(own: Job, defaults: JobSettings) -> JobSettings:
+    """Lay a job's own keys over the defaults; maps are merged key by key, one level deep."""
+    values: dict[str, Any] = {key: getattr(defaults, key) for key in defaults.model_fields_set}
+    for key in own.model_fields_set & JobSettings.model_fields.keys():
+        value = getattr(own, key)
+        if key in values and key in _MERGED_MAPS:
+            value = {**values[key], **value}
+        elif key in values and key in _MERGED_PARTS:
+            value = values[key].model_copy(
+                update={part: getattr(value, part) for part in value.model_fields_set}
+            )
+        values[key] = value
+    return JobSettings.model_construct(**values)
+
+
+def _wires(path: Path, wiring: str | tuple[str, ...] | dict[str, str]) -> tuple[Wire, ...]:
+    match wiring:
+        case str():
+            return (Wire(queue=wiring, path=path),)
+        case dict():
+            return tuple(
+                Wire(queue=queue, parameter=parameter, path=(*path, parameter))
+                for parameter, queue in wiring.items()
+            )
+        case _:
+            return tuple(Wire(queue=q, path=(*path, index)) for index, q in enumerate(wiring))
+
+
+def _conditions(
+    path: Path, after: str | tuple[str, ...] | Mapping[str, str]
+) -> tuple[Condition, ...]:
+    match after:
+        case str():
+            return (Condition(job=after, state=AfterCondition.SUCCEEDED, path=path),)
+        case tuple():
+            return tuple(
+                Condition(job=job, state=AfterCondition.SUCCEEDED, path=(*path, index))
+                for index, job in enumerate(after)
+            )
+        case _:
+            return tuple(
+                Condition(job=job, state=AfterCondition(state), path=(*path, job))
+                for job, state in after.items()
+            )
+
+
+def _shape(settings: JobSettings, reads: tuple[Wire, ...], writes: tuple[Wire, ...]) -> Shape:
+    if any(wire.parameter is not None for wire in reads):
+        return Shape.HANDLES
+    if reads:
+        return Shape(settings.call)
+    if any(wire.parameter is None for wire in writes):
+        return Shape.SOURCE
+    return Shape.TASK

@@ -1,0 +1,195 @@
+"""Look a target up without running anything of it: no module is imported, no package executed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import pkgutil
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+
+from orchestrator.plan.bindings import Bindings, Kind, bindings_in
+from orchestrator.plan.model import Target
+from orchestrator.spec.wording import did_you_mean
+
+__all__ = ["TargetFlaw", "TargetFormError", "Targets", "parse_target"]
+
+_MOST_PATHS_SHOWN = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetFlaw:
+    """Why a target cannot be used, and what to do about it."""
+
+    message: str
+    hint: str = ""
+
+
+class TargetFormError(ValueError):
+    """A target that is not written as `package.module:name`."""
+
+    def __init__(self, text: str, hint: str) -> None:
+        super().__init__(f'"{text[:80]}" is not of the form package.module:name')
+        self.hint = hint
+
+
+def parse_target(text: str) -> Target:
+    """Return the target in `package.module:name`.
+
+    Raises:
+        TargetFormError: it is of another form; its hint says how to write it.
+
+    """
+    module, colon, qualname = text.partition(":")
+    if colon and all(part.isidentifier() for part in [*module.split("."), *qualname.split(".")]):
+        return Target(module=module, qualname=qualname)
+    hint = "write package.module:function"
+    parts = text.split(".")
+    if not colon and len(parts) > 1 and all(part.isidentifier() for part in parts):
+        hint = f"write {'.'.join(parts[:-1])}:{parts[-1]}"
+    elif text.endswith("()"):
+        hint = f"write {text[:-2]}"
+    elif "/" in module or module.endswith(".py"):
+        dotted = module.removesuffix(".py").strip("./").replace("/", ".")
+        hint = f"write {dotted}:{qualname or 'name'}"
+    raise TargetFormError(text, hint)
+
+
+class Targets:
+    """Static look-up of targets over `pythonpath` and this interpreter's own path."""
+
+    def __init__(self, pythonpath: Sequence[str]) -> None:
+        importlib.invalidate_caches()
+        self._entries = (*pythonpath, *sys.path)
+        self._modules: dict[str, Bindings | TargetFlaw] = {}
+
+    def flaw(self, target: Target) -> TargetFlaw | None:
+        """Return why `target` cannot be found or called, or None where nothing speaks against it.
+
+        A module whose names cannot be told without running it counts as having them all.
+        """
+        if target.module not in self._modules:
+            self._modules[target.module] = self._look_into(target.module)
+        found = self._modules[target.module]
+        if isinstance(found, TargetFlaw):
+            return found
+        return _name_flaw(target, found)
+
+    def _look_into(self, module: str) -> Bindings | TargetFlaw:
+        if module == "__main__":
+            hint = "put the function into a module of its own"
+            return TargetFlaw(message="workers cannot import __main__", hint=hint)
+        if module in sys.builtin_module_names:
+            return Bindings(is_open=True)
+        entries = self._entries
+        spec: ModuleSpec | None = None
+        parts = module.split(".")
+        for depth in range(1, len(parts) + 1):
+            name = ".".join(parts[:depth])
+            spec = _find(name, entries) or (_find_elsewhere(name) if depth == 1 else None)
+            if spec is None:
+                return _standard(module) or self._missing(name, entries)
+            entries = tuple(spec.submodule_search_locations or ())
+        return _read(spec) if spec is not None else Bindings(is_open=True)
+
+    def _missing(self, name: str, entries: tuple[str, ...]) -> TargetFlaw:
+        package, _, tail = name.rpartition(".")
+        near = did_you_mean(tail, (found.name for found in pkgutil.iter_modules(list(entries))))
+        if package:
+            what = f"the package {package} has no module {tail}"
+        else:
+            what = f"there is no module {name}"
+        shown = [entry or "." for entry in dict.fromkeys(entries)]
+        if len(shown) > _MOST_PATHS_SHOWN:
+            shown[_MOST_PATHS_SHOWN - 1 :] = [f"{len(shown) - _MOST_PATHS_SHOWN + 1} more"]
+        places = ", ".join(shown) or f"nothing, for {package} is not a package"
+        return TargetFlaw(
+            message=f"{what} for {sys.executable}; searched: {places}",
+            hint=near or "install it for this interpreter, or add its folder to pythonpath",
+        )
+
+
+def _find(name: str, entries: Iterable[str]) -> ModuleSpec | None:
+    """Find a module on path entries; `importlib.util.find_spec` would execute its packages."""
+    portions: list[str] = []
+    for entry in entries:
+        finder = pkgutil.get_importer(entry or ".")
+        spec = finder.find_spec(name) if finder is not None else None
+        if spec is None:
+            continue
+        if spec.loader is not None:
+            return spec
+        portions += spec.submodule_search_locations or ()
+    if not portions:
+        return None
+    namespace = ModuleSpec(name, None, is_package=True)
+    namespace.submodule_search_locations = portions
+    return namespace
+
+
+def _find_elsewhere(name: str) -> ModuleSpec | None:
+    """Ask the other finders (frozen modules, editable installs) for a top-level module."""
+    for finder in sys.meta_path:
+        if finder is not importlib.machinery.PathFinder:
+            spec = finder.find_spec(name, None)
+            if spec is not None:
+                return spec
+    return None
+
+
+def _standard(module: str) -> Bindings | None:
+    """Return the names of a standard module that exists only once imported, such as os.path."""
+    if module.partition(".")[0] not in sys.stdlib_module_names or module not in sys.modules:
+        return None
+    return Bindings(names=dict.fromkeys(vars(sys.modules[module]), Kind.UNKNOWN))
+
+
+def _read(spec: ModuleSpec) -> Bindings | TargetFlaw:
+    """Read the names a module binds; one without source may bind any."""
+    if spec.loader is None:
+        return Bindings()
+    get_source = getattr(spec.loader, "get_source", None)
+    try:
+        source = get_source(spec.name) if get_source is not None else None
+        if source is None:
+            return Bindings(is_open=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return bindings_in(source, spec.origin or spec.name)
+    except SyntaxError as error:
+        where = f"{spec.origin}:{error.lineno}:{error.offset}"
+        return TargetFlaw(
+            message=f"{spec.name} is not Python for {sys.executable}: {where}: {error.msg}",
+            hint="mend the module",
+        )
+    except (OSError, ImportError, UnicodeError, ValueError, RecursionError, MemoryError) as error:
+        return TargetFlaw(message=f"{spec.name} cannot be read from {spec.origin}: {error}")
+
+
+def _name_flaw(target: Target, module: Bindings) -> TargetFlaw | None:
+    """Follow the dotted name through classes, as far as the text tells."""
+    scope, place = module, target.module
+    for name in target.qualname.split("."):
+        kind = scope.names.get(name)
+        if kind is None:
+            if scope.is_open:
+                return None
+            hint = did_you_mean(name, (known for known in scope.names if known[0] != "_"))
+            return TargetFlaw(message=f"{place} has no {name}", hint=hint)
+        place = f"{place}.{name}"
+        if kind is not Kind.CLASS:
+            return _kind_flaw(place, kind) if place.endswith(target.qualname) else None
+        scope = scope.classes[name]
+    return None
+
+
+def _kind_flaw(place: str, kind: Kind) -> TargetFlaw | None:
+    if kind is Kind.COROUTINE:
+        hint = "give a plain function; it may call asyncio.run itself"
+        return TargetFlaw(message=f"{place} is a coroutine function", hint=hint)
+    if kind is Kind.DATA:
+        return TargetFlaw(message=f"{place} cannot be called", hint="name a function or a class")
+    return None
