@@ -9,7 +9,7 @@ import fcntl
 import os
 from pathlib import Path
 
-__all__ = ["is_locked", "lock_while_open"]
+__all__ = ["is_locked", "lock_while_open", "wait_until_free"]
 
 
 def lock_while_open(fd: int) -> None:
@@ -23,15 +23,25 @@ def lock_while_open(fd: int) -> None:
 def is_locked(path: Path) -> bool:
     """Return whether somebody holds the lock of the file at `path`; False if there is none."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        _share(path, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
         return False
+    return False
+
+
+def wait_until_free(path: Path) -> None:
+    """Block until nobody holds the lock of the file at `path`."""
+    try:
+        _share(path, fcntl.LOCK_SH)
+    except OSError:
+        return
+
+
+def _share(path: Path, operation: int) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, operation)
     finally:
         os.close(fd)
-    return False

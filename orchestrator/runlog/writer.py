@@ -19,12 +19,12 @@ from orchestrator.core.facts import Fact, Logged, Output
 from orchestrator.errors import RunDirectoryError
 from orchestrator.runlog.alive import lock_while_open
 from orchestrator.runlog.catalogue import context, describe
+from orchestrator.runlog.directory import LOG_NAME
 from orchestrator.runlog.levels import Level
 from orchestrator.runlog.lines import Lines, dumps, timestamp
 
-__all__ = ["LOG_NAME", "RunLog"]
+__all__ = ["RunLog"]
 
-LOG_NAME = "log.jsonl"
 _BUFFER_BYTES = 64 * 1024
 _FIRST = ("ts", "run", "event", "level")
 

@@ -1,0 +1,159 @@
+"""Run directories: one for each run, private, named so that they sort by time.
+
+`.mporch/runs/<id>/` lies in the project folder; MPORCH_HOME replaces `.mporch`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from orchestrator.core.summary import Summary
+from orchestrator.errors import RunDirectoryError
+from orchestrator.plan.model import Plan
+from orchestrator.runlog.alive import is_locked
+
+__all__ = ["LOG_NAME", "RunDirectory", "create", "home_of"]
+
+LOG_NAME = "log.jsonl"
+_SPEC_NAME = "spec.yaml"
+_PLAN_NAME = "plan.json"
+_SUMMARY_NAME = "summary.json"
+_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+T = TypeVar("T")
+
+
+class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
+    """The directory of one run. Files in it are private, and links in it are never followed."""
+
+    run_id: str
+    path: Path
+
+    @property
+    def log_path(self) -> Path:
+        """Where the run's log is."""
+        return self.path / LOG_NAME
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the run is still going on: its log is locked by its writer."""
+        return is_locked(self.log_path)
+
+    def write_spec(self, text: str) -> None:
+        """Keep the spec as it was read; raises RunDirectoryError, as do the other writes."""
+        self._write(_SPEC_NAME, text.encode("utf-8", "surrogateescape"))
+
+    def write_plan(self, plan: Plan) -> None:
+        """Keep the plan."""
+        self._write(_PLAN_NAME, _pretty(plan))
+
+    def write_summary(self, summary: Summary) -> None:
+        """Keep the summary; it is there as a whole or not at all."""
+        self._write(_SUMMARY_NAME, _pretty(summary))
+
+    def read_plan(self) -> Plan | None:
+        """Return the plan; None if there is none that can be read."""
+        return self._read(_PLAN_NAME, Plan)
+
+    def read_summary(self) -> Summary | None:
+        """Return the summary; None if there is none that can be read: the run goes on, or died."""
+        return self._read(_SUMMARY_NAME, Summary)
+
+    def _write(self, name: str, data: bytes) -> None:
+        target, draft = self.path / name, self.path / f".{name}.draft"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            with os.fdopen(os.open(draft, flags, 0o600), "wb") as file:
+                file.write(data)
+            draft.replace(target)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise RunDirectoryError(f"cannot write {target}: {error.strerror}") from error
+
+    def _read(self, name: str, kind: type[T]) -> T | None:
+        try:
+            fd = os.open(self.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with os.fdopen(fd, "rb") as file:
+                return msgspec.json.decode(file.read(), type=kind)
+        except (OSError, ValueError):
+            return None
+
+
+def home_of(project_dir: Path, environ: Mapping[str, str]) -> Path:
+    """Return the folder that holds the runs of a project: MPORCH_HOME, or its `.mporch`."""
+    chosen = environ.get("MPORCH_HOME")
+    return Path(chosen).expanduser().absolute() if chosen else project_dir / ".mporch"
+
+
+def create(home: Path, run_dir: Path | None = None, *, now: float | None = None) -> RunDirectory:
+    """Make the directory of a new run: `run_dir`, which is new or empty, or one under `home`.
+
+    `now` is Unix time in seconds. Raises RunDirectoryError.
+    """
+    micros = int((time.time() if now is None else now) * 1_000_000)
+    path = run_dir
+    try:
+        if run_dir is None:
+            path = home / "runs"
+            _make_home(home)
+            return _make_next(home / "runs", micros)
+        path = run_dir.absolute()
+        return _adopt(path, micros)
+    except OSError as error:
+        raise RunDirectoryError(
+            f"cannot make the run directory {path}: {error.strerror}",
+            hint="--run-dir DIR or MPORCH_HOME choose another place",
+        ) from error
+
+
+def _make_home(home: Path) -> None:
+    home.parent.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, exist_ok=True)
+    (home / "runs").mkdir(mode=0o700, exist_ok=True)
+    ignore = home / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")
+
+
+def _make_next(runs: Path, micros: int) -> RunDirectory:
+    """Make the directory of the first free id from `micros` on."""
+    while True:
+        run_id = _run_id(micros)
+        try:
+            (runs / run_id).mkdir(mode=0o700)
+        except FileExistsError:
+            micros += 1
+        else:
+            return RunDirectory(run_id=run_id, path=runs / run_id)
+
+
+def _adopt(path: Path, micros: int) -> RunDirectory:
+    """Take a directory the user has named."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+    if any(path.iterdir()):
+        raise RunDirectoryError(
+            f"the run directory {path} is not empty",
+            hint="each run needs a directory of its own: name a new or an empty one",
+        )
+    return RunDirectory(run_id=_run_id(micros), path=path)
+
+
+def _run_id(micros: int) -> str:
+    """Return date and time (UTC), then the microsecond in base 36: ids sort as their runs began."""
+    second, rest = divmod(micros, 1_000_000)
+    digits = ""
+    for _ in range(4):
+        rest, digit = divmod(rest, 36)
+        digits = _BASE36[digit] + digits
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(second))}-{digits}"
+
+
+def _pretty(value: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"

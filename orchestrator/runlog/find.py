@@ -1,0 +1,84 @@
+"""Finds runs: by id, by the beginning of an id, by `last`, or by the path of a directory."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.errors import RunNotFoundError
+from orchestrator.runlog.directory import LOG_NAME, RunDirectory, home_of
+
+__all__ = ["LAST", "argument_for", "find_home", "list_runs", "resolve"]
+
+LAST = "last"
+
+
+def find_home(start: Path, environ: Mapping[str, str]) -> Path | None:
+    """Return MPORCH_HOME, or the first `.mporch` with runs at `start` or above it."""
+    if environ.get("MPORCH_HOME"):
+        return home_of(start, environ)
+    for folder in (start, *start.parents):
+        if (folder / ".mporch" / "runs").is_dir():
+            return folder / ".mporch"
+    return None
+
+
+def list_runs(home: Path) -> list[RunDirectory]:
+    """Return the runs under `home`, the oldest first."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(home / "runs") if entry.is_dir())
+    except OSError:
+        return []
+    return [RunDirectory(run_id=name, path=home / "runs" / name) for name in names]
+
+
+def resolve(home: Path | None, name: str) -> RunDirectory:
+    """Return the run that `name` means: `last`, an id or its unique beginning, a directory.
+
+    Raises RunNotFoundError.
+    """
+    if os.sep in name or (Path(name) / LOG_NAME).is_file():
+        return _by_path(Path(name))
+    runs = list_runs(home) if home else []
+    if not runs:
+        raise RunNotFoundError(
+            "there are no runs here, nor in a folder above",
+            hint="`mporch run` makes one; for a run elsewhere give the path of its directory",
+        )
+    if name == LAST:
+        return runs[-1]
+    found = [run for run in runs if run.run_id == name] or [
+        run for run in runs if run.run_id.startswith(name)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise RunNotFoundError(
+            f"{name!r} is the beginning of {len(found)} runs",
+            hint=f"the latest of them is {found[-1].run_id}",
+        )
+    raise RunNotFoundError(f"there is no run {name!r}", hint=_suggest(name, runs))
+
+
+def argument_for(run: RunDirectory, start: Path, environ: Mapping[str, str]) -> str:
+    """Return what names `run`, the latest one, on a command line in `start`."""
+    home = find_home(start, environ)
+    if home is not None and run.path.parent == home / "runs":
+        return LAST
+    return os.path.relpath(run.path, start) if run.path.is_relative_to(start) else str(run.path)
+
+
+def _by_path(path: Path) -> RunDirectory:
+    if not path.is_dir():
+        raise RunNotFoundError(f"there is no run directory {path}")
+    if not (path / LOG_NAME).is_file():
+        raise RunNotFoundError(f"{path} is not a run directory: it has no {LOG_NAME}")
+    return RunDirectory(run_id=path.absolute().name, path=path.absolute())
+
+
+def _suggest(name: str, runs: list[RunDirectory]) -> str:
+    close = difflib.get_close_matches(name, [run.run_id for run in runs] + [LAST], n=1)
+    wanted = f"did you mean {close[0]}? " if close else ""
+    return f"{wanted}`mporch runs` lists them"

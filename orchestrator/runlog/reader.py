@@ -1,0 +1,126 @@
+"""Reads `log.jsonl` as a stream, around whatever a crash or a full disk has done to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from orchestrator.errors import RunNotFoundError
+from orchestrator.runlog.alive import is_locked, wait_until_free
+from orchestrator.runlog.inotify import Watch
+
+__all__ = ["Damage", "LogReader", "Record"]
+
+Record = dict[str, Any]
+_LINE_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Damage:
+    """Bytes that are no record, from `offset` on; `reason` says what they are."""
+
+    offset: int
+    reason: str
+
+
+class LogReader:
+    """A log from its beginning, never more than one line of it in memory.
+
+    `available` gives what is there; `wait`, for those who follow, blocks until there is more.
+    """
+
+    def __init__(self, path: Path, *, follow: bool = False) -> None:
+        """Open the log; raises RunNotFoundError if there is none that can be read."""
+        self._path = path
+        self._watch: Watch | None = None
+        self._ended = False
+        self._gone = False
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._file = os.fdopen(fd, "rb")
+        except OSError as error:
+            raise RunNotFoundError(f"cannot read {path}: {error.strerror}") from error
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise RunNotFoundError(f"{path} is not a file")
+            if follow:
+                self._watch = Watch(path)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> LogReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the log and stop watching it."""
+        self._file.close()
+        if self._watch is not None:
+            self._watch.close()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run's last record has been read."""
+        return self._ended
+
+    def available(self) -> Iterator[Record | Damage]:
+        """Yield what is there. A last line without its end is damage, unless the run goes on."""
+        while True:
+            offset = self._file.tell()
+            line = self._file.readline(_LINE_BYTES)
+            if not line:
+                return
+            if not line.endswith(b"\n"):
+                if len(line) == _LINE_BYTES:
+                    self._skip_line()
+                    yield Damage(offset=offset, reason=f"a line of more than {_LINE_BYTES} bytes")
+                    continue
+                if is_locked(self._path):
+                    self._file.seek(offset)
+                    return
+            found = _parse(line, offset)
+            if isinstance(found, dict) and found.get("event") == "run.ended":
+                self._ended = True
+            yield found
+
+    def wait(self) -> bool:
+        """Block until there may be more to read; False once there will never be."""
+        if self._watch is None or self._ended:
+            return False
+        if not is_locked(self._path):
+            gone_before, self._gone = self._gone, True
+            return not gone_before  # one look more: it may have written before it went
+        if self._watch.wait():
+            wait_until_free(self._path)
+        return True
+
+    def _skip_line(self) -> None:
+        while (piece := self._file.readline(_LINE_BYTES)) and not piece.endswith(b"\n"):
+            pass
+
+
+def _parse(line: bytes, offset: int) -> Record | Damage:
+    if not line.strip(b"\0\r\n \t"):
+        return Damage(offset=offset, reason="no record, only blanks or NUL bytes")
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        cut = "" if line.endswith(b"\n") else ", cut short"
+        return Damage(offset=offset, reason=f"not a record{cut}")
+    if not isinstance(record, dict):
+        return Damage(offset=offset, reason="not a record")
+    return record
