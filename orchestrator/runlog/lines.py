@@ -1,8 +1,9 @@
-"""The short way: records of targets' output as lines of JSON, ten thousands a second.
+"""The short way: records of targets' output as lines of JSON.
 
 The same format as structlog's chain gives mporch's own events (`writer.py`), without building a
-dict a line: what a worker's records have in common is encoded once. Standard library only:
-`json`'s C encoder for strings escapes what is not ASCII, which msgspec cannot.
+dict a line: what a worker's records have in common is encoded once, and `json`'s own C encoder
+escapes what is not ASCII, which msgspec cannot. Measured (`benchmarks/log.py`): 390 thousand events
+a second, 5 times structlog's default JSON chain in the same run.
 """
 
 from __future__ import annotations
