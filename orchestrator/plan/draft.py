@@ -37,7 +37,7 @@ class Condition:
 
 @dataclass(frozen=True, kw_only=True)
 class DraftJob:
-    """One enabled job. `own` is what was written for it, `settings` with the defaults below."""
+    """One job. `own` is what was written for it, `settings` with the defaults below."""
 
     name: str
     own: Job
@@ -54,7 +54,7 @@ class DraftJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """The whole spec, disabled jobs left out.
+    """The whole spec. `jobs` are those that will run, `disabled` the others.
 
     `broken` names jobs of which something could not be understood: what is missing of them proves
     nothing. `sound` says that all of the spec was understood.
@@ -62,7 +62,7 @@ class Draft:
 
     spec: Spec
     jobs: Mapping[str, DraftJob]
-    disabled: Mapping[str, Job]
+    disabled: Mapping[str, DraftJob]
     broken: frozenset[str]
     sound: bool
 
@@ -70,22 +70,19 @@ class Draft:
         """Return for each queue the disabled jobs that name it."""
         found: dict[str, list[str]] = {}
         for name, job in self.disabled.items():
-            for wire in (*_wires((), job.input), *_wires((), job.output)):
+            for wire in (*job.reads, *job.writes):
                 found.setdefault(wire.queue, []).append(name)
         return found
 
 
 def draft_of(spec: Spec) -> Draft:
     """Return the draft of `spec`."""
-    document = spec.document
+    written = spec.document.jobs
+    jobs = {name: _job(name, job, spec.document.defaults) for name, job in written.items()}
     return Draft(
         spec=spec,
-        jobs={
-            name: _job(name, job, document.defaults)
-            for name, job in document.jobs.items()
-            if job.enabled
-        },
-        disabled={name: job for name, job in document.jobs.items() if not job.enabled},
+        jobs={name: job for name, job in jobs.items() if job.settings.enabled},
+        disabled={name: job for name, job in jobs.items() if not job.settings.enabled},
         broken=frozenset(
             parts[1]
             for parts in (problem.path.split(".") for problem in spec.problems)

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import enum
 import graphlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from orchestrator.plan.draft import Draft, DraftJob
 from orchestrator.plan.model import AfterCondition
 
-__all__ = ["Graph", "Moment", "Node", "readers_of", "writers_of"]
+__all__ = [
+    "Moment",
+    "Node",
+    "Order",
+    "ancestors",
+    "cycles",
+    "order_of_events",
+    "readers_of",
+    "writers_of",
+]
 
 
 class Moment(enum.Enum):
@@ -28,8 +37,8 @@ class Node(NamedTuple):
     moment: Moment
 
 
-Graph = Mapping[Node, frozenset[Node]]
-"""For each node, the nodes that must come before it."""
+Order = Mapping[Node, Sequence[Node]]
+"""For each node, those that must come before it."""
 
 
 def readers_of(jobs: Mapping[str, DraftJob]) -> dict[str, list[str]]:
@@ -51,33 +60,32 @@ def _ends(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return found
 
 
-def order_of_events(draft: Draft) -> dict[Node, set[Node]]:
+def order_of_events(draft: Draft) -> Order:
     """Return what must come before what in a run.
 
     A job starts before it ends; a queue ends after its writers, a reader after its queues; a job
     starts after what it is `after`.
     """
-    before: dict[Node, set[Node]] = {}
+    before: dict[Node, list[Node]] = {}
     for job in draft.jobs.values():
         start, end = Node(job.name, Moment.START), Node(job.name, Moment.END)
-        before.setdefault(end, set()).add(start)
-        before.setdefault(start, set()).update(
+        before[start] = [
             Node(c.job, Moment.START if c.state is AfterCondition.READY else Moment.END)
             for c in job.after
-            if c.job in draft.jobs
-        )
-        before[end].update(Node(wire.queue, Moment.QUEUE_END) for wire in job.reads)
+            if c.job in draft.jobs and c.job != job.name
+        ]
+        before[end] = [start, *(Node(wire.queue, Moment.QUEUE_END) for wire in job.reads)]
         for wire in job.writes:
-            before.setdefault(Node(wire.queue, Moment.QUEUE_END), set()).add(end)
+            before.setdefault(Node(wire.queue, Moment.QUEUE_END), []).append(end)
     return before
 
 
-def cycles(before: Mapping[Node, set[Node]]) -> Iterator[list[Node]]:
-    """Yield cycles until none is left, each as the nodes on it in order, the first one again last.
+def cycles(before: Order) -> Iterator[list[Node]]:
+    """Yield cycles until none is left, each as its nodes in order, the first one again last.
 
-    A cycle is cut after it was found, so two that share a node may be reported as one.
+    A cycle is cut once found, so two that share a node may be reported as one.
     """
-    graph = {node: set(earlier) for node, earlier in before.items()}
+    graph = dict(before)
     while True:
         try:
             graphlib.TopologicalSorter(graph).prepare()
@@ -90,7 +98,7 @@ def cycles(before: Mapping[Node, set[Node]]) -> Iterator[list[Node]]:
             return
 
 
-def ancestors(before: Mapping[Node, set[Node]], node: Node) -> set[Node]:
+def ancestors(before: Order, node: Node) -> set[Node]:
     """Return every node that must come before `node`."""
     seen: set[Node] = set()
     todo = [node]

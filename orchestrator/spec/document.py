@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
@@ -18,8 +16,8 @@ __all__ = ["Spec"]
 class Spec:
     """What the user wrote. `document` holds what made sense of it, `problems` the rest.
 
-    `path` is the file as the user named it (`<stdin>` for `-`), `file` its absolute path, None where
-    it is no file; `project_dir` is the absolute folder where relative paths start.
+    `path` is the file as the user named it (`<stdin>` for `-`), `file` its absolute path or None;
+    `project_dir` is the absolute folder where relative paths start.
     """
 
     document: Document
@@ -78,7 +76,3 @@ class Spec:
             severity=severity,
             path=".".join(map(str, path)),
         )
-
-    def with_problems(self, problems: Iterable[Problem]) -> Spec:
-        """Return the same spec with `problems`."""
-        return dataclasses.replace(self, problems=tuple(problems))

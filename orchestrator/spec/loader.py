@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import BinaryIO
 
@@ -57,11 +58,14 @@ def _load(origin: source.Source) -> Spec:
         project_dir=origin.project_dir,
         tree=root,
     )
+    told = {flaw.position for flaw in composer.flaws}
     problems = [_problem(origin.name, flaw) for flaw in composer.flaws]
     problems += [
-        spec.problem(path, message, hint, key=key) for path, message, hint, key in findings
+        spec.problem(path, message, hint, key=key)
+        for path, message, hint, key in findings
+        if spec.position(path, key=key) not in told
     ]
-    return spec.with_problems(problems)
+    return dataclasses.replace(spec, problems=tuple(problems))
 
 
 def _problem(name: str, flaw: Flaw) -> Problem:

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from orchestrator.spec.model import Document
 from orchestrator.spec.nodes import Path
 from orchestrator.spec.vocabulary import hint_for_key
-from orchestrator.spec.wording import kind, show
+from orchestrator.spec.wording import did_you_mean, kind, show
 
 __all__ = ["Finding", "understand"]
 
@@ -108,8 +108,7 @@ def _wrong_value(detail: ErrorDetails, value: Any) -> tuple[str, str]:
     match detail["type"]:
         case "literal_error":
             expected = context["expected"].replace("'", "")
-            hint = "dead_letter is not in this version of mporch" if value == "dead_letter" else ""
-            return f"expected {expected}, got {kind(value)}", hint
+            return f"expected {expected}, got {kind(value)}", _word_hint(value, expected)
         case "greater_than_equal":
             return f"{show(value)} is too small: the least is {context['ge']}", ""
         case "int_type" | "int_from_float":
@@ -125,6 +124,13 @@ def _wrong_value(detail: ErrorDetails, value: Any) -> tuple[str, str]:
             return f"expected a mapping of keys to values, got {kind(value)}", ""
         case _:
             return f"{detail['msg']}, got {kind(value)}", ""
+
+
+def _word_hint(value: Any, expected: str) -> str:
+    if value == "dead_letter":
+        return "dead_letter is not in this version of mporch"
+    words = expected.replace(" or ", ", ").split(", ")
+    return did_you_mean(value, words) if isinstance(value, str) else ""
 
 
 def _quote_hint(value: Any) -> str:

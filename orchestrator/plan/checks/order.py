@@ -60,30 +60,29 @@ def repeated_after(draft: Draft) -> Iterator[Problem]:
 def cycle(draft: Draft) -> Iterator[Problem]:
     """Nothing waits, over queues and `after`, for its own end."""
     for nodes in cycles(order_of_events(draft)):
-        if len({node.name for node in nodes}) == 1:
-            continue
-        path = _as_path(nodes)
-        jobs = [node.name for node in nodes if node.moment is not Moment.QUEUE_END]
-        first = min(jobs, key=list(draft.jobs).index)
-        yield draft.spec.problem(
-            ("jobs", first),
-            f"a cycle, in which each waits for the one before: {' → '.join(path)}",
-            "cut it: let one job write to a queue of its own, or drop an after",
-            key=True,
-        )
+        path = _as_path(nodes, list(draft.jobs))
+        if len(path) > 2:
+            message = f"a cycle, in which each waits for the one before: {' → '.join(path)}"
+            hint = "cut it: give one job a queue of its own, or remove an after"
+            yield draft.spec.problem(("jobs", path[0]), message, hint, key=True)
 
 
-def _as_path(nodes: list[Node]) -> list[str]:
-    """Return the names along a cycle, moments of one job as one, the first name again last."""
-    groups = groupby(nodes, key=lambda node: (node.moment is Moment.QUEUE_END, node.name))
-    names = [name for (_, name), _ in groups]
-    return names if names[0] == names[-1] else [*names, names[0]]
+def _as_path(nodes: list[Node], jobs: list[str]) -> list[str]:
+    """Return the names along a cycle from its first job in the spec; that one comes again last."""
+    groups = groupby(nodes[1:], key=lambda node: (node.moment is Moment.QUEUE_END, node.name))
+    places = [place for place, _ in groups]
+    if len(places) > 1 and places[0] == places[-1]:
+        places.pop()
+    first = places.index(min((p for p in places if not p[0]), key=lambda p: jobs.index(p[1])))
+    around = [*places[first:], *places[: first + 1]]
+    return [name for _, name in around]
 
 
 def full_queue_before_reader(draft: Draft) -> Iterator[Problem]:
     """A queue whose readers all start after its writer has ended holds all that is written."""
     before = order_of_events(draft)
     readers, queues = readers_of(draft.jobs), draft.spec.document.queues
+    earlier = {name: ancestors(before, Node(name, Moment.START)) for name in draft.jobs}
     for job in draft.jobs.values():
         end = Node(job.name, Moment.END)
         for wire in job.writes:
@@ -91,7 +90,7 @@ def full_queue_before_reader(draft: Draft) -> Iterator[Problem]:
             maxsize = queues[wire.queue].maxsize if wire.queue in queues else 0
             if not maxsize or not names:
                 continue
-            if all(end in ancestors(before, Node(name, Moment.START)) for name in names):
+            if all(end in earlier[name] for name in names):
                 yield draft.spec.problem(
                     wire.path,
                     f"{wire.queue} is read only after {job.name} has ended: if that writes more "
