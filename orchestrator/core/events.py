@@ -89,12 +89,14 @@ class Received(_Event, frozen=True, kw_only=True):
 class WorkerDied(_Event, frozen=True, kw_only=True):
     """The worker's pidfd fired and its socket was read to the end.
 
-    `exit_code` is that of the process, negative for a signal, None if it cannot be known.
+    `exit_code` is that of the process, negative for a signal, None if it cannot be known. `item` is
+    the id of the item that `blame` means, empty if it was at none.
     """
 
     worker: str
     exit_code: int | None
     blame: Blame = Blame()
+    item: str = ""
 
 
 class Malformed(_Event, frozen=True, kw_only=True):

@@ -73,9 +73,7 @@ _LIFE: dict[tuple[State, Step], State] = {
     (State.PENDING, Step.SKIP): State.SKIPPED,
     (State.STARTING, Step.READY): State.READY,
     (State.STARTING, Step.DRAIN): State.DRAINING,
-    (State.STARTING, Step.FAIL): State.FAILED,
     (State.READY, Step.DRAIN): State.DRAINING,
-    (State.READY, Step.FAIL): State.FAILED,
     (State.DRAINING, Step.READY): State.DRAINING,
     (State.DRAINING, Step.DRAIN): State.DRAINING,
     (State.DRAINING, Step.SUCCEED): State.SUCCEEDED,
@@ -95,12 +93,14 @@ _ACTIVITY = {
 }
 
 JOB_TABLE: Table = _LIFE
-"""A job: it is ready when all its workers are, draining when all that live are."""
+"""A job: ready when all its workers are, draining when none of them is at work any more."""
 
-WORKER_TABLE: Table = _LIFE | {
-    (state, step): target for state in _WORKING for step, target in _ACTIVITY.items()
-}
-"""A worker: the same life; while it is ready, it also runs and waits."""
+WORKER_TABLE: Table = (
+    _LIFE
+    | {(State.STARTING, Step.FAIL): State.FAILED}
+    | {(state, step): target for state in _WORKING for step, target in _ACTIVITY.items()}
+)
+"""A worker: the same life, but it also runs and waits, and may die at any time."""
 
 _END_STEPS = {
     State.SUCCEEDED: Step.SUCCEED,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 
+import msgspec
+
 from orchestrator.core.lifecycle import State
 from orchestrator.errors import ExitCode
 from orchestrator.plan.model import AfterCondition, ErrorAction, ErrorPolicy
@@ -12,9 +14,10 @@ __all__ = [
     "GIVE_UP_S",
     "STOPPING_JOIN_S",
     "Level",
+    "Outcome",
     "holds",
+    "outcome",
     "resolve",
-    "verdict",
 ]
 
 STOPPING_JOIN_S = 30.0
@@ -64,7 +67,15 @@ def holds(condition: AfterCondition, end: State) -> bool:
     return condition is AfterCondition.FINISHED or end in _HOLDS[condition]
 
 
-_VERDICTS = {
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run has ended: its status in a word, its exit code, and what it failed of."""
+
+    status: str
+    exit_code: ExitCode
+    reason: str = ""
+
+
+_STATUS = {
     ExitCode.INT: "interrupted",
     ExitCode.TERM: "interrupted",
     ExitCode.HUP: "interrupted",
@@ -72,8 +83,10 @@ _VERDICTS = {
     ExitCode.FAILED: "failed",
     ExitCode.OK: "succeeded",
 }
+"""In order of precedence."""
 
 
-def verdict(causes: set[ExitCode]) -> tuple[ExitCode, str]:
-    """Return the run's exit code and its status in a word: of all that applies, the gravest."""
-    return next((code, text) for code, text in _VERDICTS.items() if code in causes | {ExitCode.OK})
+def outcome(causes: set[ExitCode], reason: str) -> Outcome:
+    """Return the outcome of a run to which `causes` apply; none is a success."""
+    code = next((code for code in _STATUS if code in causes), ExitCode.OK)
+    return Outcome(status=_STATUS[code], exit_code=code, reason=reason)

@@ -1,0 +1,96 @@
+"""How a whole run is stopped: drain, stop, terminate, kill; never back."""
+
+from __future__ import annotations
+
+from orchestrator.core.commands import StopReason
+from orchestrator.core.deadlines import Deadlines, Timer
+from orchestrator.core.events import SourcesClosed
+from orchestrator.core.facts import StopRequested
+from orchestrator.core.lifecycle import ACTIVE, State, Step
+from orchestrator.core.policy import STOPPING_JOIN_S, Level
+from orchestrator.core.roster import Job, Roster, Worker
+from orchestrator.core.schedule import Scheduler
+from orchestrator.core.stopping import Stopper
+from orchestrator.core.turn import Turn
+from orchestrator.plan.model import Shape
+
+__all__ = ["Halt"]
+
+
+class Halt:
+    """Knows how far the run has been stopped, and takes it further."""
+
+    def __init__(
+        self, roster: Roster, deadlines: Deadlines, scheduler: Scheduler, stopper: Stopper
+    ) -> None:
+        self.level = Level.RUN
+        self._roster = roster
+        self._deadlines = deadlines
+        self._scheduler = scheduler
+        self._stopper = stopper
+
+    def raise_to(self, level: Level, reason: StopReason, why: str, turn: Turn) -> None:
+        """Stop the run at least as far as `level`; what was already done is not done again."""
+        if level <= self.level:
+            return
+        self.level = level
+        if self._roster.live_workers() or self._roster.jobs_in(State.PENDING):
+            turn.report(StopRequested(how=level.how, reason=why))
+        if level is Level.DRAIN:
+            self._drain(reason, turn)
+        elif level is Level.KILL:
+            for worker in self._roster.live_workers():
+                self._stopper.kill(worker, reason, turn)
+        else:
+            self.stop_all(reason, turn)
+        self._scheduler.forgo(turn, clean_up=level < Level.TERMINATE)
+
+    def stop_all(self, reason: StopReason, turn: Turn) -> None:
+        """Ask every worker that lives to stop."""
+        for worker in self._roster.live_workers():
+            self._stopper.stop(worker, reason, turn)
+
+    def limit_join(self, worker: Worker, turn: Turn) -> None:
+        """Give the worker, whose input has ended, its time to return."""
+        if worker.stopping or worker.closing or not worker.ready:
+            return
+        worker.advance(Step.DRAIN)
+        join_s = self.join_s(worker.job)
+        if join_s is not None:
+            self._deadlines.set(worker.name, Timer.JOIN, turn.now + join_s)
+            if self.level is not Level.RUN:
+                turn.await_end(worker, "join", join_s)
+
+    def join_s(self, job: Job) -> float | None:
+        """Return how long the job's workers have to return after the end of their input."""
+        if job.plan.join_s is None and self.level is not Level.RUN:
+            return STOPPING_JOIN_S
+        return job.plan.join_s
+
+    def _drain(self, reason: StopReason, turn: Turn) -> None:
+        """End the sources; stages go on to the end of their input, daemons until all is done."""
+        active = self._roster.jobs_in(*ACTIVE)
+        heads = [job for job in active if _is_head(job)]
+        sources = tuple(
+            worker.name
+            for job in heads
+            if job.plan.shape is Shape.SOURCE
+            for worker in job.live_workers()
+        )
+        if sources:
+            turn.order(SourcesClosed(workers=sources))
+        for job in heads:
+            for worker in job.live_workers():
+                self._stopper.stop(worker, reason, turn)
+        for job in active:
+            if job.input_ended and job.plan.join_s is None:
+                for worker in job.live_workers():
+                    self.limit_join(worker, turn)
+
+
+def _is_head(job: Job) -> bool:
+    """Whether a drain stops the job: nothing it reads will end it.
+
+    A daemon that writes to no queue holds nobody up and is ended with the last of the others.
+    """
+    return not job.plan.reads and bool(job.plan.writes or not job.plan.daemon)

@@ -1,0 +1,184 @@
+"""The life of one worker as it tells itself: started, ready, closing, dead."""
+
+from __future__ import annotations
+
+from orchestrator.core import facts
+from orchestrator.core.commands import KillWorker, StopReason
+from orchestrator.core.deadlines import Deadlines, Timer
+from orchestrator.core.events import (
+    Blame,
+    Received,
+    StartFailed,
+    WorkerDied,
+    WorkerLeft,
+    WorkerStarted,
+)
+from orchestrator.core.failing import Failures
+from orchestrator.core.halt import Halt
+from orchestrator.core.lifecycle import IllegalEvent, State, Step
+from orchestrator.core.messages import Closing, Ready
+from orchestrator.core.roster import Job, Roster, Worker
+from orchestrator.core.schedule import Scheduler
+from orchestrator.core.stopping import Stopper
+from orchestrator.core.turn import Turn
+from orchestrator.core.wording import failed
+
+__all__ = ["Lives"]
+
+
+class Lives:
+    """Follows each worker from its process' start to its death."""
+
+    def __init__(
+        self,
+        *,
+        roster: Roster,
+        deadlines: Deadlines,
+        scheduler: Scheduler,
+        stopper: Stopper,
+        halt: Halt,
+        failures: Failures,
+    ) -> None:
+        self._roster = roster
+        self._deadlines = deadlines
+        self._scheduler = scheduler
+        self._stopper = stopper
+        self._halt = halt
+        self._failures = failures
+
+    def started(self, event: WorkerStarted, turn: Turn) -> None:
+        """The worker's process exists; its start timeout counts from here."""
+        worker = self._roster.worker(event.worker)
+        if worker.pid is not None or not (worker.live or worker.abandoned):
+            raise IllegalEvent(f"worker {worker.name} is {worker.state.value}: it cannot start")
+        worker.pid = event.pid
+        if worker.abandoned:
+            turn.order(KillWorker(worker=worker.name, reason=StopReason.GRACE_OVER))
+            return
+        plan = worker.job.plan
+        worker.since_s = turn.now
+        if plan.timeouts.start_s is not None and not worker.stopping:
+            self._deadlines.set(worker.name, Timer.START, turn.now + plan.timeouts.start_s)
+        turn.report(
+            facts.WorkerStarted(
+                job=plan.name,
+                worker=worker.name,
+                pid=event.pid,
+                start_method=plan.start_method.value,
+            )
+        )
+        self._stopper.started(worker, turn)
+
+    def start_failed(self, event: StartFailed, turn: Turn) -> None:
+        """The worker's process could not be made."""
+        worker = self._living(event.worker)
+        reason = f"its process could not be made: {failed(event.failure)}"
+        worker.condemn(State.FAILED, reason, event.failure)
+        self.end(worker, Blame(), turn)
+
+    def received(self, event: Received, turn: Turn) -> None:
+        """The worker speaks of its life; all other messages are the broker's."""
+        message = event.message
+        if not isinstance(message, Ready | Closing):
+            return
+        worker = self._roster.worker(event.worker)
+        if worker.abandoned or worker.killed is StopReason.PROTOCOL:
+            return
+        pid = self._living(event.worker).pid
+        if pid is None:
+            raise IllegalEvent(f"worker {worker.name} speaks before it has a process")
+        if worker.closing or (worker.ready and isinstance(message, Ready)):
+            self._failures.breach(worker, f"{type(message).__name__} out of turn", turn)
+        elif isinstance(message, Ready):
+            self._ready(worker, pid, turn)
+        else:
+            self._closing(worker, message, turn)
+
+    def died(self, event: WorkerDied, turn: Turn) -> None:
+        """The worker's process is gone."""
+        worker = self._roster.worker(event.worker)
+        if worker.abandoned:
+            worker.exit_code = event.exit_code
+            return
+        self._living(event.worker)
+        worker.exit_code, worker.item = event.exit_code, event.item
+        self.end(worker, event.blame, turn)
+
+    def end(self, worker: Worker, blame: Blame, turn: Turn) -> None:
+        """The worker's process is gone, or counts as gone."""
+        job = worker.job
+        self._deadlines.cancel(worker.name)
+        worker.conclude()
+        job.living -= 1
+        turn.order(WorkerLeft(worker=worker.name, closed=worker.closing is not None, blame=blame))
+        turn.report(_obituary(worker))
+        if worker.state in (State.FAILED, State.TIMED_OUT):
+            self._failures.fail_job(worker, worker.reason, turn)
+        if worker.state is State.SUCCEEDED and not worker.ready:
+            self._count_ready(job, turn)
+        if not job.living:
+            self._scheduler.ended(job, turn)
+
+    def _living(self, name: str) -> Worker:
+        """Return a worker that lives. Raises IllegalEvent if it does not."""
+        worker = self._roster.worker(name)
+        if not worker.live:
+            raise IllegalEvent(f"worker {name} is {worker.state.value}: nothing comes from it")
+        return worker
+
+    def _ready(self, worker: Worker, pid: int, turn: Turn) -> None:
+        """The target is loaded: the run timeout begins."""
+        worker.advance(Step.READY)
+        worker.ready = True
+        job, run_s = worker.job, worker.job.plan.timeouts.run_s
+        turn.report(
+            facts.WorkerReady(
+                job=job.name,
+                worker=worker.name,
+                pid=pid,
+                start_s=turn.now - worker.since_s,
+            )
+        )
+        self._deadlines.cancel(worker.name, Timer.START)
+        if run_s is not None and not worker.stopping:
+            self._deadlines.set(worker.name, Timer.RUN, turn.now + run_s)
+        if job.input_ended:
+            self._halt.limit_join(worker, turn)
+        self._count_ready(job, turn)
+
+    def _count_ready(self, job: Job, turn: Turn) -> None:
+        job.unready -= 1
+        if not job.unready and not job.failing:
+            self._scheduler.ready(job, turn)
+
+    def _closing(self, worker: Worker, message: Closing, turn: Turn) -> None:
+        """The worker's last message: what it has done is known, its process is yet to exit."""
+        worker.advance(Step.DRAIN)
+        worker.closing = message
+        if worker.stopping:
+            worker.failure = worker.failure or message.failure
+            return
+        self._deadlines.cancel(worker.name)
+        grace_s = worker.job.plan.terminate.grace_s
+        self._deadlines.set(worker.name, Timer.LINGER, turn.now + grace_s)
+        if message.failure:
+            reason = failed(message.failure)
+            self._failures.fail(worker, reason, turn, failure=message.failure)
+        elif message.stopped:
+            self._failures.fail(worker, "stopped by a signal that mporch did not send", turn)
+        else:
+            worker.verdict = State.SUCCEEDED
+
+
+def _obituary(worker: Worker) -> facts.WorkerEnded:
+    """Return the fact that tells of a worker's end."""
+    return facts.WorkerEnded(
+        job=worker.job.name,
+        worker=worker.name,
+        pid=worker.pid,
+        state=worker.state.value,
+        exit_code=worker.exit_code,
+        reason=worker.reason,
+        item=worker.item,
+        failure=worker.failure,
+    )

@@ -1,0 +1,239 @@
+"""Who takes part in a run: its jobs and their workers, and who waits for whom."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+import msgspec
+
+from orchestrator.core.commands import StopReason
+from orchestrator.core.lifecycle import (
+    ACTIVE,
+    ENDED,
+    JOB_TABLE,
+    WORKER_TABLE,
+    IllegalEvent,
+    State,
+    Step,
+    end_step,
+    next_state,
+    worst,
+)
+from orchestrator.core.messages import Closing, Failure
+from orchestrator.core.wording import death, stopped
+from orchestrator.plan.model import AfterCondition, JobPlan, Plan
+
+__all__ = ["Job", "JobView", "Roster", "Worker", "WorkerView"]
+
+
+class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker, for display and summary. `exit_code` is negative for a signal."""
+
+    job: str
+    state: State
+    pid: int | None
+    exit_code: int | None
+    reason: str
+
+
+class JobView(msgspec.Struct, frozen=True, kw_only=True):
+    """One job, for display and summary. `pids` are those of its live workers."""
+
+    state: State
+    pids: tuple[int, ...]
+    exit_codes: tuple[int | None, ...]
+    reason: str
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Worker:
+    """One worker. `verdict` is its final state where that is known before its death."""
+
+    name: str
+    index: int
+    job: Job
+    state: State = State.PENDING
+    pid: int | None = None
+    since_s: float = 0.0
+    ready: bool = False
+    closing: Closing | None = None
+    stop: StopReason | None = None
+    killed: StopReason | None = None
+    abandoned: bool = False
+    verdict: State | None = None
+    exit_code: int | None = None
+    reason: str = ""
+    item: str = ""
+    failure: Failure | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether its process exists or is being made."""
+        return self.state in ACTIVE
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop, or killed."""
+        return self.stop is not None or self.killed is not None
+
+    def advance(self, step: Step) -> None:
+        """Take one step of its life. Raises IllegalEvent, and changes nothing, if it cannot."""
+        self.state = next_state(WORKER_TABLE, self.state, step, who=f"worker {self.name}")
+        if self.state is State.DRAINING or self.state in ENDED:
+            self.job.leaves_work(self)
+
+    def condemn(self, verdict: State, reason: str, failure: Failure | None = None) -> None:
+        """Decide how a worker that lives will have ended; an earlier failure stands."""
+        if self.live and self.verdict in (None, State.SUCCEEDED):
+            self.verdict, self.reason, self.failure = verdict, reason, failure
+
+    def conclude(self) -> None:
+        """Its process is gone: take the step to its final state."""
+        if self.verdict is None:
+            cause = self.stop or self.killed
+            if cause is None:
+                self.condemn(State.FAILED, death(self.exit_code, self.item))
+            else:
+                self.verdict = State.KILLED if self.killed else State.TERMINATED
+                self.reason = stopped(cause)
+        self.advance(end_step(self.verdict or State.FAILED))
+
+    def view(self) -> WorkerView:
+        """Return what others may see of it."""
+        return WorkerView(
+            job=self.job.name,
+            state=self.state,
+            pid=self.pid,
+            exit_code=self.exit_code,
+            reason=self.reason,
+        )
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Job:
+    """One job. `busy` names its workers that do not drain yet, `unready` those not ready yet.
+
+    `outstanding` are its `after` conditions that have not come true yet.
+    """
+
+    plan: JobPlan
+    tally: Counter[tuple[bool, State]]
+    state: State = State.PENDING
+    workers: tuple[Worker, ...] = ()
+    busy: set[str] = field(default_factory=set)
+    unready: int = 0
+    living: int = 0
+    outstanding: set[tuple[str, AfterCondition]] = field(default_factory=set)
+    input_ended: bool = False
+    failing: bool = False
+    dismissed: bool = False
+    clean: bool = False
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        """Make its workers, and count itself."""
+        self.workers = tuple(
+            Worker(name=f"{self.plan.name}-{n}", index=n, job=self)
+            for n in range(1, self.plan.workers + 1)
+        )
+        self.busy = {worker.name for worker in self.workers}
+        self.unready = self.living = len(self.workers)
+        self.outstanding = set(self.plan.after)
+        self.tally[self.plan.daemon, self.state] += 1
+
+    @property
+    def name(self) -> str:
+        """Its name in the spec."""
+        return self.plan.name
+
+    def advance(self, step: Step) -> None:
+        """Take one step of its life. Raises IllegalEvent, and changes nothing, if it cannot."""
+        state = next_state(JOB_TABLE, self.state, step, who=f"job {self.name}")
+        self.tally[self.plan.daemon, self.state] -= 1
+        self.tally[self.plan.daemon, state] += 1
+        self.state = state
+
+    def view(self) -> JobView:
+        """Return what others may see of it."""
+        return JobView(
+            state=self.state,
+            pids=tuple(worker.pid for worker in self.live_workers() if worker.pid is not None),
+            exit_codes=tuple(worker.exit_code for worker in self.workers),
+            reason=self.reason,
+        )
+
+    def leaves_work(self, worker: Worker) -> None:
+        """Note that a worker drains or has ended; with the last one, the job drains."""
+        self.busy.discard(worker.name)
+        if not self.busy and self.state in (State.STARTING, State.READY):
+            self.advance(Step.DRAIN)
+
+    def live_workers(self) -> list[Worker]:
+        """Return its workers whose processes exist or are being made."""
+        return [worker for worker in self.workers if worker.live]
+
+    def end(self) -> None:
+        """Its last worker has ended: take the step to the final state, the gravest of theirs."""
+        state = worst(worker.state for worker in self.workers)
+        if self.failing and state is not State.TIMED_OUT:
+            state = State.FAILED
+        self.advance(end_step(state))
+        self.clean = state is State.SUCCEEDED or (self.dismissed and not self.failing)
+        if not self.reason:
+            self.reason = next(w.reason for w in self.workers if w.state is state)
+
+
+class Roster:
+    """All jobs and workers of a plan, in spec order, and how many jobs are in which state."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.tally: Counter[tuple[bool, State]] = Counter()
+        self.jobs = {name: Job(plan=job, tally=self.tally) for name, job in plan.jobs.items()}
+        self.workers = {w.name: w for job in self.jobs.values() for w in job.workers}
+        self.dependents: dict[str, list[tuple[Job, AfterCondition]]] = defaultdict(list)
+        for job in self.jobs.values():
+            for parent, condition in job.plan.after:
+                self.dependents[parent].append((job, condition))
+
+    def job(self, name: str) -> Job:
+        """Return the job of that name. Raises IllegalEvent if the plan has none."""
+        try:
+            return self.jobs[name]
+        except KeyError:
+            raise IllegalEvent(f"the plan has no job {name}") from None
+
+    def worker(self, name: str) -> Worker:
+        """Return the worker of that name. Raises IllegalEvent if the plan has none."""
+        try:
+            return self.workers[name]
+        except KeyError:
+            raise IllegalEvent(f"the plan has no worker {name}") from None
+
+    def jobs_in(self, *states: State) -> list[Job]:
+        """Return the jobs that are in one of these states."""
+        return [job for job in self.jobs.values() if job.state in states]
+
+    def live_workers(self) -> list[Worker]:
+        """Return the workers whose processes exist or are being made."""
+        return [worker for worker in self.workers.values() if worker.live]
+
+    def ended(self) -> bool:
+        """Whether every job has ended."""
+        return not any(n for (_, state), n in self.tally.items() if state not in ENDED)
+
+    def others_done(self) -> bool:
+        """Whether every job that is no daemon has ended."""
+        return not any(
+            n for (daemon, state), n in self.tally.items() if not daemon and state not in ENDED
+        )
+
+    def only_daemons(self) -> bool:
+        """Whether, between two events, nobody but daemon jobs can do anything.
+
+        A job that waits for a daemon's readiness still can; one that waits for its end cannot.
+        """
+        count = self.tally
+        if any(count[False, state] for state in ACTIVE):
+            return False
+        return not count[False, State.PENDING] or not count[True, State.STARTING]

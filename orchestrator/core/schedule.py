@@ -1,0 +1,126 @@
+"""When a job starts, is skipped or has ended: the `after` conditions."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from orchestrator.core.commands import StartWorker
+from orchestrator.core.deadlines import Deadlines, Timer
+from orchestrator.core.events import JobFinished, WorkerJoined
+from orchestrator.core.facts import JobEnded, JobStarted
+from orchestrator.core.lifecycle import ENDED, State, Step
+from orchestrator.core.policy import holds
+from orchestrator.core.roster import Job, Roster
+from orchestrator.core.turn import Turn
+from orchestrator.plan.model import AfterCondition
+
+__all__ = ["Scheduler"]
+
+_CLEAN_UP = frozenset({AfterCondition.FAILED, AfterCondition.FINISHED})
+_NOT_NEEDED = "the other jobs are done"
+
+
+class Scheduler:
+    """Starts and skips jobs, and tells everybody when one has ended."""
+
+    def __init__(self, roster: Roster, deadlines: Deadlines) -> None:
+        self._roster = roster
+        self._deadlines = deadlines
+
+    def begin(self, turn: Turn) -> None:
+        """Start every job that waits for no other."""
+        for job in self._roster.jobs_in(State.PENDING):
+            if not job.plan.after:
+                self._release(job, turn)
+
+    def ready(self, job: Job, turn: Turn) -> None:
+        """All workers of the job are ready, or have ended well before they were."""
+        job.advance(Step.READY)
+        self._settle(job, turn)
+
+    def ended(self, job: Job, turn: Turn) -> None:
+        """No worker of the job lives any more."""
+        job.end()
+        self._announce(job, turn)
+        self._settle(job, turn)
+
+    def forgo(self, turn: Turn, *, clean_up: bool) -> None:
+        """Skip what has not started; with `clean_up` all but the clean-up jobs.
+
+        A clean-up job is one whose conditions, as far as they are open, ask for another job's
+        failure or mere end.
+        """
+        forgone = [
+            job
+            for job in self._roster.jobs_in(State.PENDING)
+            if not (clean_up and {condition for _, condition in job.outstanding} <= _CLEAN_UP)
+        ]
+        for job in forgone:
+            self._skip(job, "the run is stopping", turn, clean=False)
+        for job in forgone:
+            self._settle(job, turn)
+
+    def dismiss(self, job: Job, turn: Turn) -> None:
+        """Skip a daemon job that nobody needs any more."""
+        self._skip(job, _NOT_NEEDED, turn, clean=True)
+        self._settle(job, turn)
+
+    def _settle(self, job: Job, turn: Turn) -> None:
+        """Tell all that wait for the job what has become of it, and so on down the chain."""
+        news = deque([job])
+        while news:
+            parent = news.popleft()
+            for waiting, condition in self._roster.dependents[parent.name]:
+                edge = (parent.name, condition)
+                if waiting.state is not State.PENDING or edge not in waiting.outstanding:
+                    continue
+                if parent.state in ENDED and not holds(condition, parent.state):
+                    why = f"waits for {parent.name}: {condition.value}, but it {_became(parent)}"
+                    self._skip(waiting, why, turn, clean=parent.clean)
+                elif parent.state in ENDED or condition is AfterCondition.READY:
+                    waiting.outstanding.discard(edge)
+                    if not waiting.outstanding:
+                        self._release(waiting, turn)
+                if waiting.state in ENDED:
+                    news.append(waiting)
+
+    def _release(self, job: Job, turn: Turn) -> None:
+        """Start the job; a daemon for which nobody is left is skipped instead."""
+        if job.plan.daemon and self._roster.others_done():
+            self._skip(job, _NOT_NEEDED, turn, clean=True)
+            return
+        job.advance(Step.START)
+        turn.report(JobStarted(job=job.name, workers=len(job.workers), target=str(job.plan.target)))
+        for worker in job.workers:
+            worker.advance(Step.START)
+            worker.since_s = turn.now
+            if job.plan.timeouts.start_s is not None:
+                due = turn.now + job.plan.timeouts.start_s
+                self._deadlines.set(worker.name, Timer.START, due)
+            turn.order(
+                WorkerJoined(worker=worker.name, job=job.name),
+                StartWorker(worker=worker.name, job=job.name, index=worker.index),
+            )
+
+    def _skip(self, job: Job, reason: str, turn: Turn, *, clean: bool) -> None:
+        """End the job before it has started. `clean`: no failure is the cause."""
+        job.advance(Step.SKIP)
+        for worker in job.workers:
+            worker.advance(Step.SKIP)
+        job.reason, job.clean = reason, clean
+        self._announce(job, turn)
+
+    @staticmethod
+    def _announce(job: Job, turn: Turn) -> None:
+        turn.report(JobEnded(job=job.name, state=job.state.value, reason=job.reason))
+        turn.order(JobFinished(job=job.name, clean=job.clean))
+
+
+def _became(job: Job) -> str:
+    """Say in words how a job has ended."""
+    return {
+        State.SUCCEEDED: "succeeded",
+        State.FAILED: "failed",
+        State.TIMED_OUT: "timed out",
+        State.SKIPPED: "was skipped",
+    }.get(job.state, f"was {job.state.value}")

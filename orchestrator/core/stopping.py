@@ -1,0 +1,106 @@
+"""How a worker is stopped: its signal, its grace, SIGKILL, and giving up on what cannot die.
+
+Nothing here goes back a step or starts a grace anew, however often and for whatever reason a
+worker is asked to stop.
+"""
+
+from __future__ import annotations
+
+from orchestrator.core.commands import Disconnect, KillWorker, SignalWorker, StopReason
+from orchestrator.core.deadlines import Deadlines, Timer
+from orchestrator.core.facts import SignalSent, Warned
+from orchestrator.core.lifecycle import Step
+from orchestrator.core.roster import Worker
+from orchestrator.core.turn import Turn
+from orchestrator.core.wording import signal_name
+
+__all__ = ["Stopper"]
+
+_SIGKILL = 9
+
+_PATIENT = frozenset({StopReason.FAILURE, StopReason.STALLED, StopReason.NOT_NEEDED})
+"""Reasons that leave a worker alone which has said its last message: it has its own limit."""
+
+
+class Stopper:
+    """Stops workers, one step at a time, each from its own limits."""
+
+    def __init__(self, deadlines: Deadlines, *, give_up_s: float) -> None:
+        self._deadlines = deadlines
+        self._give_up_s = give_up_s
+
+    def stop(self, worker: Worker, reason: StopReason, turn: Turn) -> None:
+        """Send the stop signal, unless the worker has had it; SIGKILL follows after its grace."""
+        if not worker.live or worker.stop or worker.killed:
+            return
+        if worker.closing and reason in _PATIENT:
+            return
+        worker.advance(Step.DRAIN)
+        worker.stop = reason
+        grace_s = worker.job.plan.terminate.grace_s
+        self._deadlines.cancel(worker.name)
+        self._deadlines.set(worker.name, Timer.GRACE, turn.now + grace_s)
+        turn.await_end(worker, "grace", grace_s)
+        self._deliver(worker, turn)
+
+    def kill(self, worker: Worker, reason: StopReason, turn: Turn) -> None:
+        """Send SIGKILL to its process group, unless that was done."""
+        if not worker.live or worker.killed:
+            return
+        worker.advance(Step.DRAIN)
+        worker.killed = reason
+        self._deadlines.cancel(worker.name)
+        self._deadlines.set(worker.name, Timer.GIVE_UP, turn.now + self._give_up_s)
+        turn.await_end(worker, "kill", self._give_up_s)
+        self._deliver(worker, turn)
+
+    def started(self, worker: Worker, turn: Turn) -> None:
+        """Send what the worker was to have before its process existed."""
+        self._deliver(worker, turn)
+
+    def hurry(self, worker: Worker, turn: Turn) -> None:
+        """Stop a worker whose process has outlived its last message by the grace."""
+        grace_s = worker.job.plan.terminate.grace_s
+        turn.report(
+            Warned(
+                message=f"{worker.name} has finished, but did not exit within {grace_s:g} s",
+                hint="a thread that is no daemon, or an atexit function, keeps it alive",
+                job=worker.job.name,
+                worker=worker.name,
+            )
+        )
+        self.stop(worker, StopReason.LINGERED, turn)
+
+    def abandon(self, worker: Worker, turn: Turn) -> None:
+        """Fence a process that SIGKILL did not end in time; from now on it counts as dead."""
+        worker.abandoned = True
+        turn.order(Disconnect(worker=worker.name))
+        turn.report(
+            Warned(
+                message=f"{worker.name} still exists {self._give_up_s:g} s after SIGKILL",
+                hint=f"its process {worker.pid} hangs in the kernel (state D): look at its disk"
+                " or network mount; the run goes on without it",
+                job=worker.job.name,
+                worker=worker.name,
+            )
+        )
+
+    def _deliver(self, worker: Worker, turn: Turn) -> None:
+        """Send the signal of the step the worker is at, once it has a process."""
+        reason = worker.killed or worker.stop
+        if worker.pid is None or reason is None:
+            return
+        number = _SIGKILL if worker.killed else worker.job.plan.terminate.signal
+        if worker.killed:
+            turn.order(KillWorker(worker=worker.name, reason=reason))
+        else:
+            turn.order(SignalWorker(worker=worker.name, signal=number, reason=reason))
+        turn.report(
+            SignalSent(
+                job=worker.job.name,
+                worker=worker.name,
+                pid=worker.pid,
+                signal=signal_name(number),
+                reason=reason.value,
+            )
+        )

@@ -1,0 +1,58 @@
+"""Why a worker has ended, in words for its user."""
+
+from __future__ import annotations
+
+from orchestrator.core.commands import StopReason
+from orchestrator.core.messages import Failure
+
+__all__ = ["death", "failed", "signal_name", "stopped"]
+
+# Linux' numbers: the core may not ask the system.
+_SIGNALS = {
+    1: "SIGHUP",
+    2: "SIGINT",
+    3: "SIGQUIT",
+    4: "SIGILL",
+    5: "SIGTRAP",
+    6: "SIGABRT",
+    7: "SIGBUS",
+    8: "SIGFPE",
+    9: "SIGKILL",
+    10: "SIGUSR1",
+    11: "SIGSEGV",
+    12: "SIGUSR2",
+    13: "SIGPIPE",
+    14: "SIGALRM",
+    15: "SIGTERM",
+    24: "SIGXCPU",
+    25: "SIGXFSZ",
+    31: "SIGSYS",
+}
+
+
+def signal_name(number: int) -> str:
+    """Return `SIGTERM` for 15, `signal 40` for what has no well-known name."""
+    return _SIGNALS.get(number, f"signal {number}")
+
+
+def death(exit_code: int | None, item: str) -> str:
+    """Say how a process ended that had not said its last message, and at which item it was."""
+    at = f" at item {item}" if item else ""
+    if exit_code is None:
+        return f"ended without its closing message{at}; its exit code is not known"
+    if exit_code >= 0:
+        return f"exited with code {exit_code} without its closing message{at}"
+    by_whom = ", not by mporch (the system out of memory?)" if exit_code == -9 else ""
+    return f"killed by {signal_name(-exit_code)}{at}{by_whom}"
+
+
+def failed(failure: Failure, item: str = "") -> str:
+    """Say what the target raised, where, and for which item."""
+    text = f"{failure.kind}: {failure.message}" if failure.message else failure.kind
+    place = f" ({failure.where})" if failure.where else ""
+    return f"{text}{place}" + (f" at item {item}" if item else "")
+
+
+def stopped(reason: StopReason) -> str:
+    """Say why a worker was stopped that did nothing wrong."""
+    return f"stopped: {reason.value}"
