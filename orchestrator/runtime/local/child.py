@@ -1,0 +1,221 @@
+"""The first steps of a worker: from a bare multiprocessing child to `main` in clean surroundings.
+
+Imported by every worker: the standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import fcntl
+import gc
+import importlib
+import mmap
+import multiprocessing
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing import forkserver, reduction, resource_tracker
+from typing import Any, TextIO
+
+from orchestrator.runtime.local.kernel import line_buffer_c_stdio, set_parent_death_signal
+
+__all__ = ["FIRST_PRIVATE_FD", "Handed", "Launch", "bootstrap"]
+
+FIRST_PRIVATE_FD = 10
+"""Our own descriptors lie from here on: a target that closes 1 and 2 and opens files gets low
+numbers, and must not get ours."""
+
+
+class Handed:
+    """A descriptor on its way to the child: inherited by fork, sent along by the other methods."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrived, (reduction.DupFd(self.fd),)
+
+
+def _arrived(sent: Any) -> Handed:
+    return Handed(sent.detach())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """All a worker is started with. `main` is `module:function`; see `ProcessFactory.start`."""
+
+    worker: str
+    main: str
+    payload: bytes
+    env: tuple[tuple[str, str | None], ...]
+    cwd: str | None
+    pythonpath: tuple[str, ...]
+    creator_pid: int
+    descriptors: int | None
+    forked: bool
+    channel: Handed
+    log: Handed
+    stdout: Handed
+    stderr: Handed
+    cell: Handed
+
+
+def bootstrap(launch: Launch) -> None:
+    """Called in the child. Set up the worker's surroundings, then call `main`.
+
+    `main(payload, channel, log, cell)` gets the bytes of the launch, two blocking sockets and the
+    progress cell; what it raises or returns is the process's end.
+    """
+    # A group of its own first: from here on the parent can kill all that this process will start.
+    os.setpgid(0, 0)
+    _default_signals()
+    _die_with(launch.creator_pid)
+    if launch.forked:
+        _forget_parent(launch)
+    _redirect(launch.stdout, launch.stderr)
+    channel, log, cell = _private(launch)
+    _close_on_exec()
+    if launch.descriptors is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (launch.descriptors, hard))
+    _surroundings(launch)
+    module, _, function = launch.main.partition(":")
+    main = getattr(importlib.import_module(module), function)
+    main(launch.payload, channel, log, cell)
+
+
+def _default_signals() -> None:
+    """Undo every handler of the parent, then let the signals in that it held back for the fork."""
+    signal.set_wakeup_fd(-1)
+    kept: dict[int, Any] = {  # as Python itself starts
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGPIPE: signal.SIG_IGN,
+        signal.SIGXFSZ: signal.SIG_IGN,
+    }
+    for signum in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        wanted = kept.get(signum, signal.SIG_DFL)
+        if signal.getsignal(signum) != wanted:
+            signal.signal(signum, wanted)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _die_with(creator_pid: int) -> None:
+    """End with the process that made this one: the orchestrator, or its forkserver."""
+    set_parent_death_signal(signal.SIGKILL)
+    if os.getppid() != creator_pid:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _forget_parent(launch: Launch) -> None:
+    """Close the parent's descriptors, and keep its objects from closing ours in their stead.
+
+    The copies of its sockets and files still believe in their numbers; frozen, the collector never
+    finalises them.
+    """
+    gc.freeze()
+    ours = (launch.channel, launch.log, launch.stdout, launch.stderr, launch.cell)
+    keep = {handed.fd for handed in ours}
+    if (parent := multiprocessing.parent_process()) is not None:
+        keep.add(parent.sentinel)
+    # The tracker serves the whole family; the forkserver answers to the process that made it.
+    tracker: Any = resource_tracker
+    if tracker._resource_tracker._fd is not None:
+        keep.add(tracker._resource_tracker._fd)
+    server: Any = forkserver
+    server._forkserver.__init__()
+    low = 3
+    for fd in (*sorted(keep), _highest_fd() + 1):
+        os.closerange(low, fd)
+        low = fd + 1
+
+
+def _highest_fd() -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return max(int(name) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 -- names
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def _redirect(stdout: Handed, stderr: Handed) -> None:
+    """Put /dev/null on 0 and the capture pipes on 1 and 2; write each line at once."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    for fd, target in ((null, 0), (stdout.fd, 1), (stderr.fd, 2)):
+        os.dup2(fd, target)
+        if fd != target:
+            os.close(fd)
+    streams: Any = sys  # whose dunder names are final to a type checker
+    streams.stdin = streams.__stdin__ = open(0, closefd=False)  # noqa: SIM115 -- as below
+    streams.stdout = streams.__stdout__ = _line_writer(1)
+    streams.stderr = streams.__stderr__ = _line_writer(2)
+    line_buffer_c_stdio()
+    # A number of its own: the target may close 2.
+    faulthandler.enable(fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, FIRST_PRIVATE_FD))
+
+
+def _line_writer(fd: int) -> TextIO:
+    return open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
+def _private(launch: Launch) -> tuple[socket.socket, socket.socket, mmap.mmap]:
+    """Move our descriptors out of the target's way."""
+    channel, log = (
+        socket.socket(fileno=fcntl.fcntl(handed.fd, fcntl.F_DUPFD_CLOEXEC, FIRST_PRIVATE_FD))
+        for handed in (launch.channel, launch.log)
+    )
+    with _low_numbers_taken():  # a mapping keeps a duplicate of its descriptor, wherever it fits
+        cell = mmap.mmap(launch.cell.fd, mmap.PAGESIZE)
+    for handed in (launch.channel, launch.log, launch.cell):
+        os.close(handed.fd)
+    return channel, log, cell
+
+
+@contextlib.contextmanager
+def _low_numbers_taken() -> Iterator[None]:
+    taken = [os.open(os.devnull, os.O_RDONLY)]
+    while taken[-1] < FIRST_PRIVATE_FD:
+        taken.append(os.open(os.devnull, os.O_RDONLY))
+    os.close(taken.pop())
+    try:
+        yield
+    finally:
+        for fd in taken:
+            os.close(fd)
+
+
+def _close_on_exec() -> None:
+    """Keep multiprocessing's own descriptors, which arrive inheritable, out of other programs."""
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 -- names
+            with contextlib.suppress(OSError):  # the listing's own descriptor is closed by now
+                if int(name) > 2:
+                    os.set_inheritable(int(name), False)
+
+
+def _surroundings(launch: Launch) -> None:
+    """Apply the job's environment, directory and import path."""
+    _set_environment(launch.env)
+    if launch.cwd is not None:
+        try:
+            os.chdir(launch.cwd)
+        except OSError as error:
+            reason = f"{error.strerror}: cwd {launch.cwd!r}"
+            sys.stderr.write(f"mporch: {launch.worker} cannot start: {reason}\n")
+            raise SystemExit(1) from None
+    theirs = list(launch.pythonpath)
+    sys.path[:] = theirs + [entry for entry in sys.path if entry not in theirs]
+
+
+def _set_environment(env: Iterable[tuple[str, str | None]]) -> None:
+    before = os.environ.get("TZ")
+    for name, value in env:
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    if os.environ.get("TZ") != before:
+        time.tzset()

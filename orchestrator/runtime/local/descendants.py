@@ -1,0 +1,228 @@
+"""Finds, kills and reaps what descends from this process. Linux.
+
+`/proc/<pid>/task/*/children` is not used: the kernel may leave children out of it while others
+exit. A process is signalled through a pidfd that was compared with its start time, never by its
+number alone: a number may have passed to a stranger in the meantime.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.runtime.local.kernel import become_subreaper
+
+__all__ = [
+    "Kin",
+    "Swept",
+    "become_subreaper",
+    "children",
+    "descendants",
+    "group_members",
+    "kill_kin",
+    "look_up",
+    "reap_strangers",
+    "sweep",
+]
+
+_BATCH = 256
+"""How many pidfds a sweep holds at a time, so that it works near the descriptor limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kin:
+    """A process as /proc shows it.
+
+    `started` is in clock ticks since boot; it tells two from each other that had the same number.
+    """
+
+    pid: int
+    parent: int
+    group: int
+    started: int
+    zombie: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """What a sweep did: the pids it killed, and those that would not die in time.
+
+    A survivor is in uninterruptible sleep, or belongs to another user.
+    """
+
+    killed: tuple[int, ...] = ()
+    survived: tuple[int, ...] = ()
+
+
+def look_up(pid: int) -> Kin | None:
+    """Return what /proc says of `pid`; None if there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The name is in parentheses and may itself hold spaces and parentheses.
+    fields = stat[stat.rindex(b")") + 2 :].split()
+    return Kin(
+        pid=pid,
+        # A main thread that has ended shows as Z while other threads of the process still run.
+        zombie=fields[0] in (b"Z", b"X") and int(fields[17]) <= 1,
+        parent=int(fields[1]),
+        group=int(fields[2]),
+        started=int(fields[19]),
+    )
+
+
+def children(pid: int) -> tuple[Kin, ...]:
+    """Return the children of `pid`, zombies included."""
+    return tuple(kin for kin in _everyone() if kin.parent == pid)
+
+
+def descendants(pid: int) -> tuple[Kin, ...]:
+    """Return all that descends from `pid`, zombies included, parents before their children."""
+    by_parent: dict[int, list[Kin]] = defaultdict(list)
+    for kin in _everyone():
+        by_parent[kin.parent].append(kin)
+    found: list[Kin] = []
+    generation = by_parent[pid]
+    while generation:
+        found += generation
+        generation = [child for kin in generation for child in by_parent.get(kin.pid, ())]
+    return tuple(found)
+
+
+def group_members(group: int) -> tuple[Kin, ...]:
+    """Return the living descendants of this process that are in the process group `group`."""
+    return tuple(k for k in descendants(os.getpid()) if k.group == group and not k.zombie)
+
+
+def kill_kin(kin: Kin) -> int | None:
+    """Send SIGKILL to exactly that process; return a pidfd to wait on, which the caller closes.
+
+    None if it has ended. Raises PermissionError if it is not ours to kill.
+    """
+    try:
+        pidfd = os.pidfd_open(kin.pid)
+    except ProcessLookupError:
+        return None
+    try:
+        now = look_up(kin.pid)
+        if now is None or now.started != kin.started:
+            os.close(pidfd)
+            return None
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    except ProcessLookupError:
+        os.close(pidfd)
+        return None
+    except BaseException:
+        os.close(pidfd)
+        raise
+    return pidfd
+
+
+def sweep(*, within_s: float, spare: Container[int] = ()) -> Swept:
+    """Kill every descendant of this process but `spare`, and reap until none is left.
+
+    A subreaper thereby gets hold of daemons as well: they become its children as their parents die.
+    Blocks until nothing is left, for at most `within_s` seconds. Safe in a signal handler of the
+    main thread.
+    """
+    end = time.monotonic() + within_s
+    me = os.getpid()
+    killed: dict[int, None] = {}
+    immune: set[int] = set()
+    while True:
+        kin = [k for k in descendants(me) if k.pid not in spare]
+        reaped = _reap(k.pid for k in kin if k.zombie and k.parent == me)
+        living = [k for k in kin if not k.zombie]
+        targets = [k for k in living if k.pid not in immune][:_BATCH]
+        if time.monotonic() >= end or not (targets or reaped):
+            return Swept(killed=tuple(killed), survived=tuple(k.pid for k in living))
+        pidfds = dict(_kill_all(targets, immune))
+        killed.update(dict.fromkeys(pidfds))
+        try:
+            _wait_all(pidfds.values(), end)
+        finally:
+            for pidfd in pidfds.values():
+                os.close(pidfd)
+
+
+def reap_strangers(known: Container[int]) -> tuple[int, ...]:
+    """Reap the zombies this process has adopted, by explicit pid; return their pids.
+
+    `known` holds everybody whose exit code somebody else collects: the workers made by fork and
+    spawn, the forkserver, the resource tracker.
+    """
+    reaped: list[int] = []
+    while (pid := _first_zombie()) is not None:
+        if pid in known:
+            # It hides whoever comes after it, so only the process table shows the others.
+            mine = children(os.getpid())
+            rest = _reap(k.pid for k in mine if k.zombie and k.pid not in known)
+            return (*reaped, *rest)
+        reaped += _reap([pid])
+    return tuple(reaped)
+
+
+def _everyone() -> Iterator[Kin]:
+    try:
+        names = os.listdir("/proc")  # noqa: PTH208 -- names are wanted, thousands of them
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name.isdigit() and (kin := look_up(int(name))) is not None:
+            yield kin
+
+
+def _kill_all(targets: Iterable[Kin], immune: set[int]) -> Iterator[tuple[int, int]]:
+    """Kill each; yield (pid, pidfd to wait on); note in `immune` those that may not be killed."""
+    for kin in targets:
+        try:
+            pidfd = kill_kin(kin)
+        except PermissionError:
+            immune.add(kin.pid)
+        else:
+            if pidfd is not None:
+                yield kin.pid, pidfd
+
+
+def _wait_all(pidfds: Iterable[int], end: float) -> None:
+    """Wait until each pidfd has fired, or the monotonic time `end` has come."""
+    poll = select.poll()
+    waiting = set(pidfds)
+    for pidfd in waiting:
+        poll.register(pidfd, select.POLLIN)
+    while waiting:
+        left_s = end - time.monotonic()
+        fired = poll.poll(max(0.0, left_s) * 1000)
+        if not fired:
+            return
+        for pidfd, _ in fired:
+            poll.unregister(pidfd)
+            waiting.discard(pidfd)
+
+
+def _first_zombie() -> int | None:
+    try:
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return None if found is None else found.si_pid
+
+
+def _reap(pids: Iterable[int]) -> tuple[int, ...]:
+    """Reap each that is a zombie of this process; return those that were."""
+    reaped = []
+    for pid in pids:
+        try:
+            found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            continue  # somebody else was quicker
+        if found is not None:
+            reaped.append(pid)
+    return tuple(reaped)

@@ -1,0 +1,162 @@
+"""Multiprocessing's two helper processes, the forkserver and the resource tracker, under control.
+
+Both are singletons whose state has no public face, so all that the parent does with private names
+of `multiprocessing` is in this file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing.process
+import os
+import select
+import signal
+from collections.abc import Sequence
+from multiprocessing import forkserver, resource_tracker
+from pathlib import Path
+from typing import Any
+
+from orchestrator.runtime.local.descendants import look_up
+
+__all__ = [
+    "Creator",
+    "ForkServer",
+    "ResourceTracker",
+    "disown",
+    "has_ended",
+    "release",
+    "use_directory",
+]
+
+
+class Creator:
+    """A forkserver as the workers it made see it."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.pidfd = os.pidfd_open(pid)
+
+    def has_died(self) -> bool:
+        """Return whether it is dead; its workers then die of their parent death signal."""
+        return has_ended(self.pidfd, wait_s=0.0)
+
+    def close(self) -> None:
+        """Give up the pidfd."""
+        os.close(self.pidfd)
+
+
+class ForkServer:
+    """The forkserver: started when first needed, and anew when it was found dead.
+
+    `preload` names the modules it imports, so that no worker need do so again.
+    """
+
+    def __init__(self, preload: Sequence[str]) -> None:
+        module: Any = forkserver
+        self._server = module._forkserver
+        pid = self._server._forkserver_pid
+        if pid is not None and not _is_child(pid):
+            self._server.__init__()  # came through a fork: another process's, not ours to use
+        self._server.set_forkserver_preload(list(preload))
+        self._creators: list[Creator] = []
+
+    @property
+    def pid(self) -> int | None:
+        """The pid of the last one started; None before."""
+        return self._creators[-1].pid if self._creators else None
+
+    def ensure(self) -> Creator:
+        """Return the running forkserver, after starting one if there is none."""
+        self._server.ensure_running()
+        if self.pid != self._server._forkserver_pid:
+            self._creators.append(Creator(self._server._forkserver_pid))
+        return self._creators[-1]
+
+    def has_ended(self, *, wait_s: float) -> bool:
+        """Return whether the last one started is dead, after waiting for that for `wait_s`."""
+        return not self._creators or has_ended(self._creators[-1].pidfd, wait_s=wait_s)
+
+    def close(self) -> None:
+        """Kill it, and with it every worker it made that is still there.
+
+        The polite way, to close its descriptor and wait, hangs as long as any daemon of a target
+        holds a copy of that descriptor.
+        """
+        if self._server._forkserver_pid is None:
+            return
+        creator = self.ensure() if not self._creators else self._creators[-1]
+        _end(creator.pid, creator.pidfd)
+        os.close(self._server._forkserver_alive_fd)
+        Path(self._server._forkserver_address).unlink(missing_ok=True)
+        self._server.__init__()
+        while self._creators:
+            self._creators.pop().close()
+
+
+class ResourceTracker:
+    """The process that unlinks the shared memory and semaphores that targets leave behind."""
+
+    def __init__(self) -> None:
+        module: Any = resource_tracker
+        self._tracker = module._resource_tracker
+
+    @property
+    def pid(self) -> int | None:
+        """Its pid, if it runs and is a child of this process."""
+        pid: int | None = self._tracker._pid
+        return pid if pid is not None and _is_child(pid) else None
+
+    def close(self, *, within_s: float) -> None:
+        """Let it clean up and end: it does when nobody holds its pipe; kill it after `within_s`."""
+        if (pid := self.pid) is None:
+            return
+        pidfd = os.pidfd_open(pid)
+        try:
+            os.close(self._tracker._fd)
+            self._tracker._fd = self._tracker._pid = None
+            has_ended(pidfd, wait_s=within_s)
+            _end(pid, pidfd)
+        finally:
+            os.close(pidfd)
+
+
+def disown(process: multiprocessing.process.BaseProcess) -> None:
+    """Take a started process off multiprocessing's list of children.
+
+    Each start polls everybody on that list, and the interpreter's exit waits for them without end.
+    """
+    children: Any = multiprocessing.process._children  # type: ignore[attr-defined]
+    children.discard(process)
+
+
+def release(process: multiprocessing.process.BaseProcess) -> None:
+    """Close a process's descriptors, whatever multiprocessing believes about its life."""
+    popen: Any = process._popen  # type: ignore[attr-defined]
+    popen.close()
+
+
+def use_directory(directory: str | None) -> str | None:
+    """Have multiprocessing put its sockets into `directory`; return the one it had before."""
+    config: Any = multiprocessing.process.current_process()._config  # type: ignore[attr-defined]
+    before: str | None = config.get("tempdir")
+    config["tempdir"] = directory
+    return before
+
+
+def has_ended(pidfd: int, *, wait_s: float) -> bool:
+    """Return whether the process has ended, after waiting for it for at most `wait_s` seconds."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(wait_s * 1000))
+
+
+def _end(pid: int, pidfd: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def _is_child(pid: int) -> bool:
+    kin = look_up(pid)
+    return kin is not None and kin.parent == os.getpid()

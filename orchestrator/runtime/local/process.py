@@ -1,0 +1,235 @@
+"""Makes workers: multiprocessing processes with sockets, pipes and a progress cell. Linux."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.plan.model import StartMethod
+from orchestrator.runtime.local.child import Handed, Launch, bootstrap
+from orchestrator.runtime.local.helpers import (
+    ForkServer,
+    ResourceTracker,
+    disown,
+    use_directory,
+)
+from orchestrator.runtime.local.workerprocess import Ends, WorkerProcess
+
+__all__ = ["ProcessFactory", "WorkerProcess"]
+
+_PRELOAD = ("orchestrator.runtime.local.tether", "orchestrator.runtime.local.child")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Order:
+    """What `ProcessFactory.start` was asked for."""
+
+    name: str
+    method: StartMethod
+    main: str
+    payload: bytes
+    env: tuple[tuple[str, str | None], ...]
+    cwd: str | None
+    pythonpath: tuple[str, ...]
+
+
+class ProcessFactory:
+    """Makes workers by each start method.
+
+    Called in the parent, in its main thread only: a worker dies with the thread that made it.
+
+    `preload` names modules that the forkserver imports once for all its workers. `directory` is
+    where multiprocessing puts its sockets, here and in the workers; it should be short (a socket's
+    path has at most 107 bytes). `environment` is set while an interpreter starts, for what is read
+    only then (PYTHONHASHSEED, MALLOC_MMAP_THRESHOLD_), and undone in the worker. `descriptors` is
+    the soft limit to give back to the workers; None leaves it.
+    """
+
+    def __init__(
+        self,
+        *,
+        preload: Sequence[str] = (),
+        directory: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        descriptors: int | None = None,
+    ) -> None:
+        # A fresh interpreter must not take the current directory's modules for the library's.
+        self._environment = {"PYTHONSAFEPATH": "1", **(environment or {})}
+        self._descriptors = descriptors
+        self._directory_before = use_directory(directory)
+        self._forkserver = ForkServer([*_PRELOAD, *preload])
+        self._tracker = ResourceTracker()
+
+    def helper_pids(self) -> frozenset[int]:
+        """Return the forkserver's and the resource tracker's pids: not to be reaped by others."""
+        return frozenset(p for p in (self._forkserver.pid, self._tracker.pid) if p is not None)
+
+    def warm_up(self) -> None:
+        """Start the forkserver without waiting for it, so that the first worker finds it ready."""
+        with _fresh_interpreter(self._environment):
+            self._forkserver.ensure()
+
+    def start(
+        self,
+        *,
+        name: str,
+        method: StartMethod,
+        main: str,
+        payload: bytes,
+        env: Mapping[str, str | None] | None = None,
+        cwd: str | None = None,
+        pythonpath: Sequence[str] = (),
+    ) -> WorkerProcess:
+        """Start a worker called `name` that runs `main`, a `module:function`.
+
+        The function gets (payload, channel socket, log socket, progress cell). `env` is applied
+        over the inherited environment, None unsets; `pythonpath` goes before all of `sys.path`.
+        Raises OSError if the system refuses (descriptors, processes, memory).
+        """
+        order = _Order(
+            name=name,
+            method=method,
+            main=main,
+            payload=payload,
+            env=tuple((env or {}).items()),
+            cwd=cwd,
+            pythonpath=tuple(pythonpath),
+        )
+        again = method is StartMethod.FORKSERVER
+        while True:
+            try:
+                return self._start(order)
+            except (ConnectionError, EOFError) as error:
+                # The forkserver died under our hands; twice in a row is no accident.
+                if not (again and self._forkserver.has_ended(wait_s=1.0)):
+                    raise ConnectionError(f"the forkserver died while it made {name}") from error
+                again = False
+
+    def _start(self, order: _Order) -> WorkerProcess:
+        forked = order.method is StartMethod.FORK
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+            ends, handed = _wire(ours, theirs)
+            with _signals_held() if forked else _fresh_interpreter(self._environment) as restored:
+                served = order.method is StartMethod.FORKSERVER
+                creator = self._forkserver.ensure() if served else None
+                launch = Launch(
+                    worker=order.name,
+                    main=order.main,
+                    payload=order.payload,
+                    env=(*restored, *order.env),
+                    cwd=order.cwd,
+                    pythonpath=order.pythonpath,
+                    creator_pid=creator.pid if creator else os.getpid(),
+                    descriptors=self._descriptors,
+                    forked=forked,
+                    **handed,
+                )
+                context: Any = multiprocessing.get_context(order.method.value)
+                process = context.Process(target=bootstrap, name=order.name, args=(launch,))
+                process.daemon = False  # a target may have children of its own
+                process.start()
+            disown(process)
+            worker = WorkerProcess(
+                name=order.name, method=order.method, process=process, creator=creator, ends=ends
+            )
+            ours.pop_all()
+        return worker
+
+    def close(self, *, within_s: float = 1.0) -> None:
+        """End the forkserver and the resource tracker.
+
+        Call it when the workers have ended and strangers are swept (`sweep`, sparing
+        `helper_pids`): the tracker cleans up once nobody else holds its pipe. It has `within_s`
+        seconds to do so.
+        """
+        self._forkserver.close()
+        self._tracker.close(within_s=within_s)
+        use_directory(self._directory_before)
+
+
+def _wire(
+    ours: contextlib.ExitStack, theirs: contextlib.ExitStack
+) -> tuple[Ends, dict[str, Handed]]:
+    """Make every connection; each stack closes its side."""
+    sock, channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    ours.enter_context(sock)
+    theirs.enter_context(channel)
+    log_sock, log = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.enter_context(log_sock)
+    theirs.enter_context(log)
+    stdout_fd, stdout = _pipe(ours, theirs)
+    stderr_fd, stderr = _pipe(ours, theirs)
+    page = os.memfd_create("mporch-cell")
+    theirs.callback(os.close, page)
+    os.truncate(page, mmap.PAGESIZE)
+    cell = ours.enter_context(_map_shared(page))
+    for end in (sock, log_sock):
+        end.setblocking(False)
+    ends = Ends(sock=sock, log_sock=log_sock, stdout_fd=stdout_fd, stderr_fd=stderr_fd, cell=cell)
+    return ends, {
+        "channel": Handed(channel.fileno()),
+        "log": Handed(log.fileno()),
+        "stdout": Handed(stdout),
+        "stderr": Handed(stderr),
+        "cell": Handed(page),
+    }
+
+
+def _pipe(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int, int]:
+    read_fd, write_fd = os.pipe()
+    ours.callback(os.close, read_fd)
+    theirs.callback(os.close, write_fd)
+    os.set_blocking(read_fd, False)
+    return read_fd, write_fd
+
+
+def _map_shared(fd: int) -> mmap.mmap:
+    if sys.version_info >= (3, 13):
+        return mmap.mmap(fd, mmap.PAGESIZE, trackfd=False)  # one descriptor a worker less
+    return mmap.mmap(fd, mmap.PAGESIZE)
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[tuple[tuple[str, str | None], ...]]:
+    """Hold back all signals while a child is forked, until it has put off our handlers.
+
+    Else a signal to the child would run the parent's handler, and write to the parent's wakeup fd.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield ()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _fresh_interpreter(
+    environment: Mapping[str, str],
+) -> Iterator[tuple[tuple[str, str | None], ...]]:
+    """Make this process one that multiprocessing can start an interpreter from, without our main.
+
+    Multiprocessing runs the parent's main module again in each child: ours is a command line, which
+    no worker needs. Yields what undoes `environment` in the child.
+    """
+    main = sys.modules["__main__"]
+    before = tuple((name, os.environ.get(name)) for name in environment)
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    os.environ.update(environment)
+    try:
+        yield before
+    finally:
+        sys.modules["__main__"] = main
+        for name, value in before:
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,171 @@
+"""A worker as the orchestrator sees it: a process, its descriptors, its signals, its end. Linux."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import select
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+
+from orchestrator.plan.model import StartMethod
+from orchestrator.runtime.local.descendants import group_members, kill_kin, look_up
+from orchestrator.runtime.local.helpers import Creator, has_ended, release
+
+__all__ = ["Ends", "WorkerProcess"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ends:
+    """The parent's end of each of what connects it with a worker."""
+
+    sock: socket.socket
+    log_sock: socket.socket
+    stdout_fd: int
+    stderr_fd: int
+    cell: mmap.mmap
+
+
+class WorkerProcess:
+    """One worker as the orchestrator sees it. All of it is called in the parent.
+
+    `sock` is our end of its private stream socket, `log_sock` of a SEQPACKET pair that carries one
+    log record a datagram, `stdout_fd` and `stderr_fd` the read ends of its capture pipes; none of
+    them blocks. `cell` is the progress cell: one page, shared with the worker.
+
+    `pidfd` is None only if the process had ended and been reaped before it could be opened.
+    `death_fd` becomes readable when the process has ended; `exit_code` then says how.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        method: StartMethod,
+        process: BaseProcess,
+        creator: Creator | None,
+        ends: Ends,
+    ) -> None:
+        assert process.pid is not None
+        self.name = name
+        self.start_method = method
+        self.pid = process.pid
+        self.sock = ends.sock
+        self.log_sock = ends.log_sock
+        self.stdout_fd = ends.stdout_fd
+        self.stderr_fd = ends.stderr_fd
+        self.cell = ends.cell
+        self._process = process
+        self._creator = creator
+        self._exit_code: int | None = None
+        self.pidfd = _open_pidfd(self.pid, creator.pid if creator else os.getpid())
+
+    @property
+    def death_fd(self) -> int:
+        """The descriptor that becomes readable when the process has ended."""
+        return self._process.sentinel if self.pidfd is None else self.pidfd
+
+    def adopt_pidfd(self, pidfd: int) -> None:
+        """Take over the pidfd that the worker sent of itself; close it if there is one already."""
+        if self.pidfd is None:
+            self.pidfd = pidfd
+        else:
+            os.close(pidfd)
+
+    def has_ended(self) -> bool:
+        """Return whether the process is dead, a zombie included."""
+        return self._exit_code is not None or has_ended(self.death_fd, wait_s=0.0)
+
+    def creator_died(self) -> bool:
+        """Return whether the forkserver that made this worker is dead: nobody else is to blame."""
+        return self._creator is not None and self._creator.has_died()
+
+    def signal(self, signum: int) -> None:
+        """Send `signum` to the process itself; nothing happens if it has ended."""
+        if self.pidfd is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, signum)
+
+    def kill_group(self) -> None:
+        """Send SIGKILL to the process and to everybody in its process group.
+
+        The group's number is used only while its leader has it; after the leader's death the
+        members are looked up among the descendants of this process and killed one by one.
+        """
+        if not self.has_ended():
+            # Not there yet if the child has not come so far; then it is alone in any case.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self.signal(signal.SIGKILL)
+            return
+        leader = look_up(self.pid)
+        if leader is not None and not leader.zombie:
+            return  # the number has passed to another process, so nobody was left in the group
+        for kin in group_members(self.pid):
+            pidfd = kill_kin(kin)
+            if pidfd is not None:
+                os.close(pidfd)
+
+    def exit_code(self, *, wait_s: float = 0.5) -> int | None:
+        """Return the exit code, negative for a signal; call it when `death_fd` is readable.
+
+        A forkserver tells it a moment after the death, which is waited for, at most `wait_s`
+        seconds. None if it cannot be known.
+        """
+        if self._exit_code is None:
+            self._exit_code = self._own_exit_code()
+        if self._exit_code is None and self.start_method is StartMethod.FORKSERVER:
+            self._exit_code = self._told_exit_code(wait_s)
+        return self._exit_code
+
+    def _own_exit_code(self) -> int | None:
+        """Reap the process if it is our child: made by us, or adopted from a dead forkserver."""
+        if self.pidfd is None:
+            return None
+        try:
+            found = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            return None
+        if found is None:
+            return None
+        return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+
+    def _told_exit_code(self, wait_s: float) -> int | None:
+        """Read what the forkserver reports; a dead one reports nothing: its child is ours."""
+        sentinel = self._process.sentinel
+        poll = select.poll()
+        poll.register(sentinel, select.POLLIN)
+        if not poll.poll(wait_s * 1000):
+            return None
+        told = os.read(sentinel, 8)
+        if len(told) == 8:
+            return int.from_bytes(told, sys.byteorder, signed=True)
+        return self._own_exit_code()
+
+    def close(self) -> None:
+        """Close every descriptor of the worker, which must have ended. Called once."""
+        self.sock.close()
+        self.log_sock.close()
+        self.cell.close()
+        for fd in (self.stdout_fd, self.stderr_fd, self.pidfd):
+            if fd is not None:
+                os.close(fd)
+        release(self._process)
+
+
+def _open_pidfd(pid: int, creator_pid: int) -> int | None:
+    """Open the process that `creator_pid` made; None if it has ended and been reaped."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    kin = look_up(pid)
+    # A forkserver that has died since then left its child to this process.
+    if kin is not None and kin.parent in (creator_pid, os.getpid()):
+        return pidfd
+    os.close(pidfd)
+    return None
