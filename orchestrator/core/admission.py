@@ -175,8 +175,10 @@ class Admission:
             return False
         ticket.leave()
         port = ticket.port
-        self._answer(port, ticket.request.seq, CommitStatus.APPLIED)
-        for queue in ticket.totals():
+        totals = ticket.totals()
+        held = tuple((queue.name, port.credits.get(queue.name, 0)) for queue in totals)
+        self._answer(port, ticket.request.seq, CommitStatus.APPLIED, held)
+        for queue in totals:
             if port.alive and not queue.closed:
                 self._refill(port, queue)
         return True
@@ -222,8 +224,14 @@ class Admission:
         part.put(n)
         port.job.items_out += n
 
-    def _answer(self, port: Port, seq: int, status: CommitStatus) -> None:
-        port.last_answer = Committed(seq=seq, status=status)
+    def _answer(
+        self,
+        port: Port,
+        seq: int,
+        status: CommitStatus,
+        credits: tuple[tuple[str, int], ...] = (),  # noqa: A002 - the message's own word
+    ) -> None:
+        port.last_answer = Committed(seq=seq, status=status, credits=credits)
         self._board.send(port, port.last_answer)
 
     # -- ends of items ----------------------------------------------------------------------------

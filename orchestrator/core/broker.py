@@ -52,8 +52,7 @@ __all__ = ["Broker", "ProtocolError"]
 class Broker:
     """Every queue of a run.
 
-    `watch_stall` turns rule 14 on; `ack_on_get` is the rule of standalone queues, where an item
-    that `get` has returned is done.
+    `ack_on_get` is the rule of standalone queues, where an item that `get` has returned is done.
     """
 
     def __init__(
@@ -61,13 +60,11 @@ class Broker:
         queues: Iterable[QueueState],
         jobs: Iterable[JobPorts],
         *,
-        watch_stall: bool = True,
         ack_on_get: bool = False,
     ) -> None:
         self._board = Board(queues, jobs)
         self._delivery = Delivery(self._board, ack_on_get=ack_on_get)
         self._admission = Admission(self._board, self._delivery)
-        self._watch_stall = watch_stall
         self._live = self._stuck = 0
         self._stalled = False
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -296,17 +293,16 @@ class Broker:
         board.touched.clear()
         if board.dirty:
             self._settle()
-        elif self._watch_stall and not self._stalled and 0 < self._live == self._stuck:
-            self._stall()
 
-    def _stall(self) -> None:
-        if self._board.something_is_timed:
-            return
+    def stall(self) -> Stalled | None:
+        """Rule 14, to be asked once everything known has been handled; reported once."""
+        if self._stalled or not 0 < self._live == self._stuck or self._board.something_is_timed:
+            return None
         self._stalled = True
-        waits = tuple(
+        waits = (
             (port.worker, port.waits_for()) for port in self._board.ports.values() if port.stuck
         )
-        self._board.orders.append(Stalled(waits=waits))
+        return Stalled(waits=tuple(waits))
 
 
 def queue_of(plan: QueuePlan) -> QueueState:

@@ -258,10 +258,15 @@ class Shut(_Message, tag=36, frozen=True, kw_only=True):
 
 
 class Committed(_Message, tag=37, frozen=True, kw_only=True):
-    """Everything in the commit is applied, or it was refused."""
+    """Everything in the commit is applied, or it was refused.
+
+    `credits` is what the worker holds now of each queue the commit put on: a commit that asked for
+    more than its credits may have been given room without spending them.
+    """
 
     seq: int
     status: CommitStatus = CommitStatus.APPLIED
+    credits: tuple[tuple[str, int], ...] = ()
 
 
 class Recall(_Message, tag=38, frozen=True, kw_only=True):

@@ -1,0 +1,55 @@
+"""The progress cell: one page of memory shared with the orchestrator that says where a worker is.
+
+Written in the child before each item, read in the parent for blame and item timeouts; it never
+decides who owns an item. Four 64-bit integers: lease, index in the lease, phase, and since when, in
+monotonic nanoseconds.
+"""
+
+from __future__ import annotations
+
+import mmap
+
+from orchestrator.core.events import Blame, Phase
+
+__all__ = ["CELL_BYTES", "Cell"]
+
+CELL_BYTES = mmap.PAGESIZE
+_LEASE, _INDEX, _PHASE, _SINCE = range(4)
+
+
+class Cell:
+    """A view of the page; `words` may be written directly where speed matters."""
+
+    LEASE, INDEX, PHASE, SINCE = _LEASE, _INDEX, _PHASE, _SINCE
+
+    def __init__(self, page: mmap.mmap) -> None:
+        self._page = page
+        self.words = memoryview(page)[: 8 * 8].cast("q")
+
+    def begin(self, lease: int, index: int, now_ns: int) -> None:
+        """Called in the child. The target is about to be called with this item."""
+        words = self.words
+        words[_PHASE] = Phase.IDLE
+        words[_LEASE] = lease
+        words[_INDEX] = index
+        words[_SINCE] = now_ns
+        words[_PHASE] = Phase.RUNNING
+
+    def idle(self) -> None:
+        """Called in the child. Between items."""
+        self.words[_PHASE] = Phase.IDLE
+
+    def blame(self) -> Blame:
+        """Called in the parent. Where the worker is."""
+        words = self.words
+        phase = Phase.RUNNING if words[_PHASE] == Phase.RUNNING else Phase.IDLE
+        return Blame(lease=words[_LEASE], index=words[_INDEX], phase=phase)
+
+    def since_s(self) -> float:
+        """Called in the parent. When the item was begun, as monotonic seconds."""
+        return self.words[_SINCE] / 1e9
+
+    def close(self) -> None:
+        """Give the page back."""
+        self.words.release()
+        self._page.close()

@@ -1,0 +1,89 @@
+"""How items become chunks and chunks items again. Called in the child only.
+
+A chunk is one pickle of a list. Objects that cannot change (numbers, text, bytes) stand in it as they
+are; if any other item is in the chunk it is *packed*: each item is pickled by itself, at the moment it is
+put, so that what the target does to an object afterwards never reaches its reader, and one item that
+cannot be loaded spoils no other.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Sequence
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+from orchestrator.core.events import Blob
+
+__all__ = ["BIG_ITEM", "CHUNK_BYTES", "Run", "dump", "load"]
+
+CHUNK_BYTES = 48 * 1024
+"""Chunks are closed at this size: larger ones fall into malloc's mmap path and lose half their speed."""
+BIG_ITEM = 32 * 1024
+"""Items of this size travel alone."""
+_PROTOCOL = 5
+_PLAIN = frozenset({int, float, complex, bool, type(None), str, bytes})
+_SIZED = frozenset({str, bytes})
+
+
+def dump(item: Any) -> bytes:
+    """The pickle of one item; what `multiprocessing` can send and plain pickle cannot, too.
+
+    Raises whatever the item's own pickling raises (PicklingError, TypeError, AttributeError, …).
+    """
+    try:
+        return pickle.dumps(item, _PROTOCOL)
+    except (pickle.PicklingError, TypeError, AttributeError) as plain:
+        try:
+            return bytes(ForkingPickler.dumps(item, _PROTOCOL))
+        except (pickle.PicklingError, TypeError, AttributeError, RuntimeError):
+            raise plain from None
+
+
+class Run:
+    """Items that will be one chunk. `size` estimates its bytes."""
+
+    __slots__ = ("items", "packed", "size")
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self.packed = False
+        self.size = 0
+
+    def add(self, item: Any) -> None:
+        """Append an item; raises what its pickling raises, and is then unchanged."""
+        kind = type(item)
+        if kind in _PLAIN and not self.packed:
+            self.items.append(item)
+            self.size += len(item) if kind in _SIZED else 8
+            return
+        pickled = dump(item)
+        if not self.packed:
+            self.items = [pickle.dumps(earlier, _PROTOCOL) for earlier in self.items]
+            self.packed = True
+        self.items.append(pickled)
+        self.size += len(pickled)
+
+    def split(self, n: int) -> Run:
+        """Remove the first n items as a run of their own."""
+        head = Run()
+        head.packed = self.packed
+        head.items, self.items = self.items[:n], self.items[n:]
+        return head
+
+    def blob(self) -> bytes:
+        """The chunk."""
+        return pickle.dumps(self.items, _PROTOCOL)
+
+
+def load(blob: Blob, *, packed: bool, start: int, stop: int) -> Sequence[Any]:
+    """Items `start` to `stop` of a chunk; those of a packed one are still pickles (`unpack`)."""
+    items: list[Any] = pickle.loads(blob)
+    if packed and not all(type(item) is bytes for item in items):
+        raise pickle.UnpicklingError("a packed chunk holds something that is no pickle")
+    return items if start == 0 and stop == len(items) else items[start:stop]
+
+
+def unpack(raw: Sequence[Any], *, packed: bool) -> Iterator[Any]:
+    """The items themselves, one by one; raises what an item's own loading raises."""
+    return map(pickle.loads, raw) if packed else iter(raw)

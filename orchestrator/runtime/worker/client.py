@@ -1,0 +1,419 @@
+"""The worker's side of the broker: leases in, commits out. Called in the child.
+
+One lock guards everything; every thread that must wait takes turns at reading the socket. What is put and
+finished gathers here and is committed in chunks: when a chunk is full, before anything waits, and by the
+pacer (`pacer.py`) when the target keeps the main thread for long.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from orchestrator.core.events import Blob
+from orchestrator.core.messages import (
+    Answer,
+    Closing,
+    Commit,
+    CommitStatus,
+    Committed,
+    End,
+    Ended,
+    Failure,
+    FromWorker,
+    Grant,
+    Leased,
+    Mark,
+    NoLease,
+    Pull,
+    Recall,
+    Released,
+    Shut,
+    Stop,
+    ToWorker,
+    Unpull,
+    Unwant,
+    Wait,
+    Want,
+)
+from orchestrator.runtime.worker.lease import Lease
+from orchestrator.runtime.worker.link import Link
+from orchestrator.runtime.worker.outbox import Outbox
+
+__all__ = ["Client", "FencedError", "QueueInfo"]
+
+
+class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker must know of a queue: its bound in items (0: none) and a good chunk's items."""
+
+    maxsize: int
+    chunk_items: int
+
+
+class FencedError(Exception):
+    """The broker has refused a commit: this worker was given up and its items belong to others."""
+
+
+class Client:
+    """One worker's leases, outboxes and requests.
+
+    `by_item`: outputs belong to the item being worked on and are sent only once it is finished
+    (rule 2); else what is put may be sent at any time.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        queues: Mapping[str, QueueInfo],
+        *,
+        by_item: bool,
+        arm: Callable[[], None],
+    ) -> None:
+        self.link = link
+        self.lock = threading.RLock()
+        self.stop_asked = False
+        self.waited_s = 0.0
+        self.activity = 0
+        self._turn = threading.Condition(self.lock)
+        self._queues = queues
+        self._by_item = by_item
+        self._arm = arm
+        self._leases: dict[int, Lease] = {}
+        self._boxes: list[Outbox] = []
+        self._box_of: dict[str, Outbox] = {}
+        self._replies: dict[int, ToWorker] = {}
+        self._bodies: dict[int, tuple[Blob, ...]] = {}
+        self._numbers = 0
+        self._seq = 0
+        self._answered_seq = 0
+        self._overdrawn = 0
+        self._finished: list[list[int]] = []
+        self._done = 0
+        self._marks: list[Mark] = []
+        self._reading = False
+        self._unsent_since = 0.0
+        self._fenced = False
+        self._threads = threading.active_count()
+
+    # -- outputs (lock held) ----------------------------------------------------------------------
+
+    def outbox(self, queues: tuple[str, ...]) -> Outbox:
+        """The outbox that puts on these queues; a queue has one outbox."""
+        box = self._box_of.get(queues[0])
+        if box is None:
+            infos = [self._queues[queue] for queue in queues]
+            chunk = min(info.chunk_items for info in infos)
+            bounds = [info.maxsize for info in infos if info.maxsize > 0]
+            box = Outbox(queues, chunk_items=chunk, part_items=min(bounds, default=1 << 40))
+            self._boxes.append(box)
+            self._box_of.update(dict.fromkeys(queues, box))
+        return box
+
+    def put(self, box: Outbox, item: Any) -> None:
+        """Put an item for which there is credit, or that belongs to the item at hand."""
+        if not box.count:
+            self.note_unsent()
+        box.add(item)
+        if box.full and not self._by_item:
+            self.commit()
+
+    def note_unsent(self) -> None:
+        """Something is held that the pacer must send if nobody else does."""
+        if not self._unsent_since:
+            self._unsent_since = time.monotonic()
+            self._arm()
+
+    def wait_for_credit(
+        self, box: Outbox, *, wait: Wait = Wait.FOREVER, deadline: float | None = None, n: int = 1
+    ) -> bool:
+        """Get credit for one more item on every queue of the box; False when refused or too late."""
+        while box.allowance < 1 and not box.shut:
+            self.commit()
+            lacking = [q for q, held in box.credits.items() if held < 1 and q not in box.closed]
+            for queue in lacking:
+                if not self._want(queue, n, wait, deadline) and queue not in box.closed:
+                    return False
+        return True
+
+    def _want(self, queue: str, n: int, wait: Wait, deadline: float | None) -> bool:
+        number = self._number()
+        self.link.queue(Want(want=number, queue=queue, n=n, wait=self._patience(wait)))
+        grant = self._reply(number, deadline)
+        if grant is None:
+            self.link.queue(Unwant(want=number))
+            grant = self._reply(number, None)
+        assert isinstance(grant, Grant)
+        return grant.n > 0
+
+    # -- finished items (lock held) ---------------------------------------------------------------
+
+    def finish(self, lease: Lease, end: End = End.DONE, failure: Failure | None = None) -> None:
+        """The next item of the lease has ended; what was put since the last one is its output."""
+        if failure is not None:
+            self._marks.append(Mark(at=self._done, end=end, failure=failure))
+        for box in self._boxes:
+            box.seal()
+        lease.finished += 1
+        self._done += 1
+        self.activity += 1
+        if self._finished and self._finished[-1][0] == lease.number:
+            self._finished[-1][1] += 1
+        else:
+            self._finished.append([lease.number, 1])
+        if lease.finished == lease.limit:
+            self._leases.pop(lease.number, None)
+
+    def commit_if_due(self) -> None:
+        """Commit when a chunk is full or the credits are used up."""
+        for box in self._boxes:
+            if box.count and (box.allowance < 1 or box.full):
+                self.commit()
+                return
+
+    def drop_open(self) -> None:
+        """Forget what the item at hand has put: it failed."""
+        for box in self._boxes:
+            if box.count > box.sealed:
+                box.drop_open()
+
+    # -- commits (lock held) ----------------------------------------------------------------------
+
+    def commit(self, *, with_open: bool | None = None) -> None:
+        """Send what is finished and put, and wait only if that was more than there was credit for.
+
+        `with_open` sends the open item's outputs too; unless said, where items do not own them.
+        Raises FencedError when the broker refuses, LinkClosedError when it is gone.
+        """
+        self._settle()
+        if self._compose(with_open=not self._by_item if with_open is None else with_open):
+            self.link.flush()
+            self._settle()
+
+    def commit_later(self) -> None:
+        """Like `commit`, but a commit that needs no waiting leaves with the next frame."""
+        self._settle()
+        if self._compose(with_open=not self._by_item):
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._overdrawn:
+            self.link.flush()
+            self._wait(lambda: self._answered_seq >= self._overdrawn, None)
+            self._overdrawn = 0
+
+    def _compose(self, *, with_open: bool, returned: tuple[tuple[str, int], ...] = ()) -> bool:
+        if self._fenced:
+            raise FencedError
+        self._unsent_since = 0.0
+        outputs, blobs = [], []
+        for box in self._boxes:
+            if box.count:
+                for output, blob in box.take(self._done, with_open=with_open):
+                    outputs.append(output)
+                    blobs.append(blob)
+            elif self._done:
+                box.seal_nothing()
+        if not (outputs or self._done or returned):
+            return False
+        self._seq += 1
+        finished = tuple((number, n) for number, n in self._finished)
+        message = Commit(
+            seq=self._seq,
+            finished=finished,
+            marks=tuple(self._marks),
+            outputs=tuple(outputs),
+            returned=returned,
+        )
+        self._finished.clear()
+        self._marks.clear()
+        self._done = 0
+        self.link.queue(message, tuple(blobs))
+        if any(box.overdrawn for box in self._boxes):
+            self._overdrawn = self._seq
+        return True
+
+    # -- pacing (lock held; called by the pacer) --------------------------------------------------
+
+    def tick(self, now: float, patience_s: float) -> bool:
+        """Send what has waited for `patience_s`; whether there is more to watch over."""
+        if self._overdrawn or self._fenced:
+            return True
+        if not self._unsent_since:
+            return False
+        if now - self._unsent_since >= patience_s and self._compose(with_open=not self._by_item):
+            self.link.flush()
+        return True
+
+    def return_credits(self) -> None:
+        """Give back credits that nobody has used for a while."""
+        if self._overdrawn or self._fenced:
+            return
+        returned = [pair for box in self._boxes if not box.count for pair in box.idle_credits()]
+        if returned and self._compose(with_open=not self._by_item, returned=tuple(returned)):
+            self.link.flush()
+
+    def busy_here(self) -> bool:
+        """Whether the calling thread is in the middle of something that must not be torn apart."""
+        return self._turn._is_owned()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
+
+    @property
+    def reading(self) -> bool:
+        """Whether a thread is waiting at the socket."""
+        return self._reading
+
+    # -- requests (lock held) ---------------------------------------------------------------------
+
+    def pull(
+        self,
+        queues: tuple[str, ...],
+        *,
+        most: int,
+        least: int = 1,
+        within_s: float = 0.0,
+        wait: Wait = Wait.FOREVER,
+        deadline: float | None = None,
+    ) -> Lease | Ended | None:
+        """Commit, then take a lease; None when there is nothing and no more time."""
+        self.commit_later()
+        number = self._number()
+        self.link.queue(
+            Pull(
+                pull=number,
+                queues=queues,
+                most=most,
+                least=least,
+                within_s=within_s,
+                wait=self._patience(wait),
+            )
+        )
+        try:
+            reply = self._reply(number, deadline)
+        except BaseException:
+            self.link.queue(Unpull(pull=number))
+            raise
+        if reply is None:
+            self.link.queue(Unpull(pull=number))
+            reply = self._reply(number, None)
+        if isinstance(reply, Leased):
+            lease = self._leases[reply.lease]
+            if lease.limit > 1:
+                self._arm()
+            return lease
+        return reply if isinstance(reply, Ended) else None
+
+    def ask(
+        self, make: Callable[[int], FromWorker], deadline: float | None = None
+    ) -> Answer | None:
+        """Commit, then send a question made with a fresh number; None when time is up."""
+        self.commit_later()
+        number = self._number()
+        self.link.queue(make(number))
+        answer = self._reply(number, deadline)
+        assert answer is None or isinstance(answer, Answer)
+        return answer
+
+    def close(self, failure: Failure | None, *, stopped: bool) -> None:
+        """Commit everything and say that this was the last message."""
+        self.commit(with_open=failure is None or not self._by_item)
+        self._wait(lambda: self._answered_seq >= self._seq, None)
+        self.send(Closing(failure=failure, stopped=stopped))
+
+    def send(self, message: FromWorker) -> None:
+        """Send a message at once."""
+        self.link.queue(message)
+        self.link.flush()
+
+    def _number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def _patience(self, wait: Wait) -> Wait:
+        """A wait is for ever only if no other thread of the target could end it."""
+        if wait is Wait.FOREVER and threading.active_count() > self._threads + 1:
+            return Wait.TIMED
+        return wait
+
+    def _reply(self, number: int, deadline: float | None) -> ToWorker | None:
+        self.activity += 1
+        self.link.flush()
+        self._wait(lambda: number in self._replies, deadline)
+        return self._replies.pop(number, None)
+
+    # -- reading (lock held, given up while waiting) ----------------------------------------------
+
+    def _wait(self, is_there: Callable[[], bool], deadline: float | None) -> bool:
+        started = time.monotonic()
+        while not is_there():
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                break
+            if self._reading:
+                self.link.wake()
+                self._turn.wait(left)
+            else:
+                self.read(left)
+        self.waited_s += time.monotonic() - started
+        return is_there()
+
+    def read(self, timeout_s: float | None) -> None:
+        """Wait for frames, the lock given up meanwhile, and take them in."""
+        self._reading = True
+        try:
+            self.lock.release()
+            try:
+                self.link.wait(timeout_s)
+            finally:
+                self.lock.acquire()
+        finally:
+            self._reading = False
+            self._turn.notify_all()
+        self.take_in()
+
+    def take_in(self) -> None:
+        """Act on the frames that have arrived."""
+        for message, blobs in self.link.receive():
+            self._dispatch(message, blobs)
+
+    def _dispatch(self, message: ToWorker, blobs: tuple[Blob, ...]) -> None:
+        match message:
+            case Leased():
+                self._leases[message.lease] = Lease(message, blobs)
+                self._replies[message.pull] = message
+            case NoLease() | Ended():
+                self._replies[message.pull] = message
+            case Answer():
+                self._replies[message.ask] = message
+            case Grant():
+                self._box_of[message.queue].grant(message.queue, message.n)
+                if message.want:
+                    self._replies[message.want] = message
+            case Committed():
+                self._on_committed(message)
+            case Shut():
+                self._box_of[message.queue].shut_queue(message.queue)
+            case Recall():
+                self._on_recall(message)
+            case Stop():
+                self.stop_asked = True
+
+    def _on_committed(self, message: Committed) -> None:
+        self._answered_seq = message.seq
+        if message.status is CommitStatus.REFUSED:
+            self._fenced = True
+            raise FencedError
+        if message.seq == self._overdrawn:
+            for queue, n in message.credits:
+                self._box_of[queue].set_credits(queue, n)
+
+    def _on_recall(self, message: Recall) -> None:
+        lease = self._leases.get(message.lease)
+        if lease is not None:
+            lease.limit = lease.started
+            if lease.finished == lease.limit:
+                del self._leases[lease.number]
+            self.link.queue(Released(lease=lease.number, kept=lease.limit))
+            self.link.flush()

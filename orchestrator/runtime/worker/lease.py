@@ -1,0 +1,49 @@
+"""A lease as its worker sees it: items to hand out one by one. Called in the child."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from orchestrator.core.events import Blob
+from orchestrator.core.messages import Leased
+from orchestrator.runtime.worker import chunks
+
+__all__ = ["Lease"]
+
+
+class Lease:
+    """Items of one queue. `started` of them have been handed to the target, `finished` have ended.
+
+    `limit` is how many there are; a recall cuts it down to those that were started.
+    """
+
+    __slots__ = ("_blobs", "_ranges", "finished", "limit", "number", "queue", "started")
+
+    def __init__(self, message: Leased, blobs: tuple[Blob, ...]) -> None:
+        self.number = message.lease
+        self.queue = message.queue
+        self.started = 0
+        self.finished = 0
+        self.limit = sum(part.stop - part.start for part in message.ranges)
+        self._ranges = message.ranges
+        self._blobs = blobs
+
+    def pieces(self) -> Iterator[tuple[Sequence[Any], bool]]:
+        """The items chunk by chunk, and whether they are packed (see `chunks.load`)."""
+        for part, blob in zip(self._ranges, self._blobs, strict=True):
+            raw = chunks.load(blob, packed=part.packed, start=part.start, stop=part.stop)
+            yield raw, part.packed
+
+    def __iter__(self) -> Iterator[Any]:
+        """The items themselves; raises what an item's own loading raises."""
+        for raw, packed in self.pieces():
+            yield from chunks.unpack(raw, packed=packed)
+
+    def item_id(self, index: int) -> str:
+        """The id of the item at `index`: `queue:n`."""
+        for part in self._ranges:
+            if index < part.stop - part.start:
+                return f"{self.queue}:{part.first + index}"
+            index -= part.stop - part.start
+        return ""

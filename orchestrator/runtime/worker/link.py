@@ -1,0 +1,111 @@
+"""The worker's end of its socket: frames out, frames in. Called in the child."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+
+from orchestrator.core.events import Blob
+from orchestrator.core.messages import FromWorker, ToWorker
+from orchestrator.runtime import wire
+
+__all__ = ["Link", "LinkClosedError"]
+
+_READ_SIZE = 256 * 1024
+_IOV_MAX = 1000
+
+
+class LinkClosedError(Exception):
+    """The broker's end of the socket is gone: the run is over for this worker."""
+
+
+class Link:
+    """A framed socket with a way to wake whoever waits on it.
+
+    Not thread safe: the client's lock guards everything but `wait`.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        sock.setblocking(True)
+        self._reader = wire.to_worker()
+        self._buffer = memoryview(bytearray(_READ_SIZE))
+        self._queue: list[Blob] = []
+        self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._poller = select.poll()
+        self._poller.register(sock, select.POLLIN)
+        self._poller.register(self._wake_r, select.POLLIN)
+        self._bell = select.poll()
+        self._bell.register(self._wake_r, select.POLLIN)
+
+    def hello(self, message: FromWorker, fds: list[int]) -> None:
+        """Send the first frame, with descriptors beside it."""
+        socket.send_fds(self._sock, [bytes(b) for b in wire.encode(message)], fds)
+
+    def queue(self, message: FromWorker, blobs: tuple[Blob, ...] = ()) -> None:
+        """Add a frame to what the next `flush` sends."""
+        self._queue += wire.encode(message, blobs)
+
+    def flush(self) -> None:
+        """Send every queued frame. Raises LinkClosedError when nobody listens any more."""
+        buffers, self._queue = self._queue, []
+        try:
+            while buffers:
+                sent = self._sock.sendmsg(buffers[:_IOV_MAX])
+                buffers = _rest(buffers, sent)
+        except OSError as error:
+            raise LinkClosedError(str(error)) from error
+
+    def receive(self) -> list[tuple[ToWorker, tuple[Blob, ...]]]:
+        """The frames that are there, without waiting. Raises LinkClosedError at the end."""
+        frames: list[tuple[ToWorker, tuple[Blob, ...]]] = []
+        while True:
+            try:
+                n = self._sock.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return frames
+            except OSError as error:
+                raise LinkClosedError(str(error)) from error
+            if n == 0:
+                raise LinkClosedError("the orchestrator has closed the connection")
+            frames += self._reader.feed(self._buffer[:n])
+            if n < _READ_SIZE:
+                return frames
+
+    def wait(self, timeout_s: float | None, *, for_socket: bool = True) -> None:
+        """Wait for something to read, a `wake`, or the timeout. May be called without the lock."""
+        poller = self._poller if for_socket else self._bell
+        poller.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000)
+
+    def wake(self) -> None:
+        """End a `wait` of another thread, or the next one."""
+        try:
+            os.write(self._wake_w, b"!")
+        except BlockingIOError:
+            return  # it is full of wakes already
+
+    def hush(self) -> None:
+        """Forget earlier wakes."""
+        try:
+            os.read(self._wake_r, 4096)
+        except BlockingIOError:
+            return
+
+    def fileno(self) -> int:
+        """The socket's descriptor."""
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        """Close the socket and the wake pipe."""
+        self._sock.close()
+        os.close(self._wake_r)
+        os.close(self._wake_w)
+
+
+def _rest(buffers: list[Blob], sent: int) -> list[Blob]:
+    for index, buffer in enumerate(buffers):
+        if sent < len(buffer):
+            return [memoryview(buffer)[sent:], *buffers[index + 1 :]]
+        sent -= len(buffer)
+    return []

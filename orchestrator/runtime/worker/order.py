@@ -1,0 +1,40 @@
+"""What a worker is told at its start. Made in the parent, read in the child."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+
+import msgspec
+
+from orchestrator.plan.model import JobPlan
+from orchestrator.runtime.worker.client import QueueInfo
+
+__all__ = ["Order"]
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker's job, its place in it, and the queues it may use.
+
+    `index` counts the job's workers from 1; paths are absolute.
+    """
+
+    run: str
+    run_dir: str
+    project_dir: str
+    pythonpath: tuple[str, ...]
+    job: JobPlan
+    worker: str
+    index: int
+    queues: Mapping[str, QueueInfo]
+
+    def encode(self) -> bytes:
+        """Called in the parent."""
+        return pickle.dumps(self, 5)
+
+    @staticmethod
+    def decode(payload: bytes) -> Order:
+        """Called in the child."""
+        order = pickle.loads(payload)
+        assert isinstance(order, Order)
+        return order

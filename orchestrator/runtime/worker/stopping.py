@@ -1,0 +1,40 @@
+"""The stop signal: an exception in the target, never in the middle of a frame. Called in the child."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+from orchestrator.runtime.worker.client import Client
+
+__all__ = ["StopRequested", "Stopper"]
+
+
+class StopRequested(SystemExit):
+    """Raised in the main thread by the job's stop signal, so that `finally` and `__exit__` run."""
+
+
+class Stopper:
+    """Turns the stop signal into StopRequested as soon as mporch's own code is not in the middle of
+    something; `requested` says that it has come."""
+
+    def __init__(self, signum: int, client: Client) -> None:
+        self.requested = False
+        self._signum = signum
+        self._client = client
+        self._raised = False
+
+    def install(self) -> None:
+        """From now on the signal stops the target, unless the target installs a handler itself."""
+        signal.signal(self._signum, self._on_signal)
+
+    def check(self) -> None:
+        """Raise what came while mporch was busy."""
+        if self.requested and not self._raised:
+            self._raised = True
+            raise StopRequested(128 + self._signum)
+
+    def _on_signal(self, _signum: int, _frame: FrameType | None) -> None:
+        self.requested = True
+        if not self._client.busy_here():
+            self.check()
