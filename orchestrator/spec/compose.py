@@ -20,6 +20,7 @@ from orchestrator.spec.wording import show
 __all__ = ["MAX_ALIASED_NODES", "MAX_DEPTH", "ComposeError", "Composer", "Flaw"]
 
 MAX_DEPTH = 64
+MAX_FLAWS = 200
 MAX_ALIASED_NODES = 10_000
 _STRING_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
 _HINTS = {
@@ -163,6 +164,8 @@ class Composer:
         self._flaw(f"the tag {show(short)} has no meaning here", "remove it", position)
 
     def _flaw(self, message: str, hint: str, position: Position) -> None:
+        if len(self.flaws) >= MAX_FLAWS:
+            raise ComposeError("too many problems to go on", position)
         self.flaws.append(Flaw(message=message, hint=hint, position=position))
 
 

@@ -37,7 +37,8 @@ def understand(data: Mapping[str, Any]) -> tuple[Document, list[Finding]]:
         details = error.errors(include_url=False)
     findings = [_finding(detail) for detail in details[:_MOST_FINDINGS]]
     if len(details) > _MOST_FINDINGS:
-        findings.append(((), f"and {len(details) - _MOST_FINDINGS} more problems", "", False))
+        more = f"and {len(details) - _MOST_FINDINGS} more problems from here on"
+        findings.append((_place(details[_MOST_FINDINGS]), more, "", True))
     return _rest(kept, details), findings
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 
 from orchestrator.errors import Problem
 from orchestrator.plan.checks import jobs, order, shapes, wiring
@@ -11,6 +13,7 @@ from orchestrator.plan.draft import Draft
 
 __all__ = ["check"]
 
+_MOST_OF_A_KIND = 200
 _RULES = (
     *wiring.RULES,
     *shapes.RULES,
@@ -21,6 +24,9 @@ _RULES = (
 
 
 def check(draft: Draft) -> Iterator[Problem]:
-    """Yield the problems of every rule."""
+    """Yield the problems of every rule; of one rule no more than anybody would read."""
     for rule in _RULES:
-        yield from rule(draft)
+        found = list(islice(rule(draft), _MOST_OF_A_KIND + 1))
+        if len(found) > _MOST_OF_A_KIND:
+            found[-1] = replace(found[-1], message="and more of this kind", hint="")
+        yield from found

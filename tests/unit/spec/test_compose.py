@@ -1,0 +1,116 @@
+"""From text to the positioned tree."""
+
+import time
+
+import pytest
+
+from orchestrator.spec.compose import MAX_ALIASED_NODES, MAX_DEPTH, ComposeError, Composer
+
+
+def compose(text):
+    composer = Composer()
+    return composer.compose(text), composer.flaws
+
+
+def refusal(text):
+    with pytest.raises(ComposeError) as caught:
+        Composer().compose(text)
+    return caught.value.flaw
+
+
+def test_each_piece_knows_its_line_and_column():
+    root, _ = compose("a: 1\nbé: [x,\n  yy]\n")
+    assert root.entries["bé"].key_position == (2, 1)
+    assert [item.position for item in root.entries["bé"].value.items] == [(2, 6), (3, 3)]
+
+
+def test_a_quoted_word_is_always_text():
+    root, _ = compose("[1, '1', \"true\", !!str 1]")
+    assert root.plain() == [1, "1", "true", "1"]
+
+
+def test_a_merge_gives_way_to_what_the_mapping_says_itself():
+    root, flaws = compose("b: &b {x: 1, y: 1}\nc: &c {y: 2, z: 2}\nd: {<<: [*b, *c], z: 3}\n")
+    assert root.entries["d"].value.plain() == {"x": 1, "y": 1, "z": 3}
+    assert flaws == []
+
+
+def test_a_quoted_merge_key_is_an_ordinary_key():
+    root, _ = compose("{'<<': 1}")
+    assert root.plain() == {"<<": 1}
+
+
+def test_a_key_given_twice_names_both_places():
+    root, (flaw,) = compose("a: 1\nb: 2\na: 3\n")
+    assert flaw.position == (3, 1)
+    assert "first at 1:1" in flaw.message
+    assert root.plain() == {"a": 1, "b": 2}
+
+
+def test_flaws_are_collected_and_do_not_stop_the_reading():
+    _, flaws = compose("a: 010\na: 1\n~: 2\n? [x]\n: 3\nb: !!int 4\n<<: 5\n")
+    assert [flaw.position.line for flaw in flaws] == [1, 6, 2, 3, 4, 7]
+
+
+def test_the_deepest_nesting_allowed_is_read_and_one_more_is_not():
+    root, _ = compose("[" * MAX_DEPTH + "]" * MAX_DEPTH)
+    assert root.depth == MAX_DEPTH
+    flaw = refusal("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1))
+    assert (flaw.message, flaw.position) == ("nested deeper than 64 levels", (1, 65))
+
+
+@pytest.mark.parametrize("text", ["[" * 500_000, "{a: " * 200_000, "- " * 300_000, "? " * 300_000])
+def test_nesting_without_end_is_refused_at_once(text):
+    began = time.monotonic()
+    assert "nested deeper" in refusal(text).message
+    assert time.monotonic() - began < 2
+
+
+def test_aliases_cannot_nest_deeper_than_written_text():
+    levels = "\n".join(f"a{i + 1}: &a{i + 1} [*a{i}]" for i in range(MAX_DEPTH))
+    assert "nested deeper" in refusal(f"a0: &a0 [x]\n{levels}\n").message
+
+
+def test_aliases_that_multiply_are_refused_before_they_are_expanded():
+    many = "\n".join(f"a{i + 1}: &a{i + 1} [{', '.join([f'*a{i}'] * 9)}]" for i in range(12))
+    flaw = refusal(f"a0: &a0 [x, x, x]\n{many}\n")
+    assert str(MAX_ALIASED_NODES) in flaw.message
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "position"),
+    [
+        ("a: &a [*a]", "contains itself", (1, 8)),
+        ("&a a: 1\nb: {<<: *c}", "*c has no anchor", (2, 9)),
+        ("a: &a {<<: *a}", "contains itself", (1, 12)),
+        ("a: &x 1\nb: &x 2", "&x is defined twice", (2, 4)),
+        ("a: 1\n--- \nb: 2", "second document", (2, 1)),
+        ("a:\n\t- b", "a tab cannot indent", (2, 1)),
+        ("a: b: c", "mapping values are not allowed", (1, 5)),
+        ("a: @b", '"@" cannot start a value', (1, 4)),
+        ("a: 'b", "end of stream", (1, 6)),
+        ("%YAML 9.9\n--- a", "incompatible YAML document", (1, 1)),
+    ],
+)
+def test_what_cannot_be_read_on_is_refused_with_its_place(text, message, position):
+    flaw = refusal(text)
+    assert message in flaw.message
+    assert flaw.position == position
+
+
+def test_thousands_of_flaws_end_the_reading():
+    assert "too many problems" in refusal("a: 1\n" * 1000).message
+
+
+@pytest.mark.parametrize(
+    "tag", ["!!python/object/apply:os.system", "!!python/name:os.getcwd", "!x"]
+)
+def test_a_tag_creates_nothing(tag):
+    root, flaws = compose(f"a: {tag} [id]")
+    assert root.plain() == {"a": ["id"]}
+    assert "has no meaning here" in flaws[0].message
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "\n\n"])
+def test_a_text_without_a_document_has_no_root(text):
+    assert compose(text) == (None, [])
