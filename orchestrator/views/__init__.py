@@ -1,0 +1,1 @@
+"""What the user sees: plain data in, text out."""

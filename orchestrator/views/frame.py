@@ -1,0 +1,131 @@
+"""One frame of the live display: a pure function of a snapshot and the terminal's size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from orchestrator.core.snapshot import JobSnapshot, QueueSnapshot, Snapshot
+from orchestrator.views.text import Style, duration, number, paint
+
+__all__ = ["Look", "frame"]
+
+_STYLES = {
+    "succeeded": Style.GREEN,
+    "failed": Style.RED,
+    "timed_out": Style.RED,
+    "killed": Style.RED,
+    "terminated": Style.YELLOW,
+    "pending": Style.DIM,
+    "skipped": Style.DIM,
+}
+_OVER = frozenset({"succeeded", "failed", "timed_out", "killed", "terminated", "skipped"})
+_BAR_CELLS = 10
+_NAME_CELLS = 20
+
+Cell = tuple[str, Style | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What a terminal is like: its size in character cells, and what it can show."""
+
+    width: int
+    height: int
+    colour: bool = True
+    unicode: bool = True
+
+
+def frame(
+    snapshot: Snapshot, look: Look, *, title: str, elapsed_s: float, rates: Mapping[str, float]
+) -> list[str]:
+    """Return the lines of a frame, none wider than the terminal and fewer than it is high.
+
+    `rates` has items a second by job; a job that is not in it shows none.
+    """
+    room = max(1, look.height - 2)
+    jobs = _fit(snapshot.jobs, room)
+    queues = snapshot.queues[: max(0, room - len(jobs) - 1)]
+    name_cells = _longest(entry.name for entry in (*jobs, *queues))
+    rows: list[list[Cell]] = [[(title, Style.BOLD), (f"  {duration(elapsed_s)}", None)]]
+    rows += [_job_row(job, name_cells, look, rates.get(job.name)) for job in jobs]
+    if len(jobs) < len(snapshot.jobs):
+        rows.append(_rest_row(snapshot.jobs, jobs))
+    rows += [_queue_row(queue, name_cells, look) for queue in queues]
+    return [_cut(row, look) for row in rows]
+
+
+def _fit(jobs: tuple[JobSnapshot, ...], room: int) -> tuple[JobSnapshot, ...]:
+    """Return the jobs to show, in their order: those at work first when there are too many."""
+    if len(jobs) <= room:
+        return jobs
+    by_interest = sorted(jobs, key=lambda job: (job.state in _OVER, job.state == "pending"))
+    chosen = {job.name for job in by_interest[: max(0, room - 1)]}
+    return tuple(job for job in jobs if job.name in chosen)
+
+
+def _longest(names: Iterable[str]) -> int:
+    return min(_NAME_CELLS, max((len(name) for name in names), default=0))
+
+
+def _job_row(job: JobSnapshot, name_cells: int, look: Look, rate: float | None) -> list[Cell]:
+    style = _STYLES.get(job.state)
+    row: list[Cell] = [(f"  {_short(job.name, name_cells, look)}  ", None)]
+    row.append((f"{_at_work(job):<22}", style))
+    moved = job.items_in or job.items_out
+    row.append((f" {number(job.items_in):>11} in" if moved else " " * 15, None))
+    row.append((f" {number(job.items_out):>11} out" if moved else "", None))
+    if rate is not None and job.state not in _OVER:
+        row.append((f" {rate:>9,.0f}/s", Style.DIM))
+    return row
+
+
+def _at_work(job: JobSnapshot) -> str:
+    """Return what the job's workers are at, in few words; its state when none is alive."""
+    if job.state in _OVER or job.state in ("pending", "starting", "draining") or not job.workers:
+        return job.state.replace("_", " ")
+    parts = (
+        (job.running, "running"),
+        (job.waiting_input, "want input"),
+        (job.waiting_output, "want room"),
+    )
+    told = [(n, what) for n, what in parts if n]
+    if len(told) == 1:
+        return f"{told[0][0]} {told[0][1]}"
+    return " + ".join(f"{n} {what.split()[-1]}" for n, what in told) or f"{job.workers} ready"
+
+
+def _queue_row(queue: QueueSnapshot, name_cells: int, look: Look) -> list[Cell]:
+    name: Cell = (f"  {_short(queue.name, name_cells, look)}  ", Style.DIM)
+    if not queue.maxsize:
+        return [name, (f"{number(queue.size)} queued", Style.DIM)]
+    full, empty = ("█", "░") if look.unicode else ("#", ".")
+    cells = min(_BAR_CELLS, -(-queue.size * _BAR_CELLS // queue.maxsize))
+    bar = full * cells + empty * (_BAR_CELLS - cells)
+    style = Style.YELLOW if queue.size >= queue.maxsize else Style.CYAN
+    return [name, (bar, style), (f" {number(queue.size)}/{number(queue.maxsize)}", Style.DIM)]
+
+
+def _rest_row(jobs: Iterable[JobSnapshot], shown: Iterable[JobSnapshot]) -> list[Cell]:
+    names = {job.name for job in shown}
+    states = Counter(job.state for job in jobs if job.name not in names)
+    told = ", ".join(f"{n} {state.replace('_', ' ')}" for state, n in states.most_common())
+    return [(f"  and {told}", Style.DIM)]
+
+
+def _short(name: str, cells: int, look: Look) -> str:
+    if len(name) <= cells:
+        return name.ljust(cells)
+    return name[: cells - 1] + ("…" if look.unicode else "~")
+
+
+def _cut(row: list[Cell], look: Look) -> str:
+    """Paint the row's cells, as many of their characters as the terminal is wide."""
+    left, out = look.width - 1, ""
+    for text, style in row:
+        out += paint(text[:left], style, colour=look.colour)
+        left -= len(text)
+        if left <= 0:
+            break
+    return out.rstrip()

@@ -1,0 +1,88 @@
+"""What targets print, on mporch's own standard output and error: `report-1 | line`."""
+
+from __future__ import annotations
+
+import enum
+
+from orchestrator.core.facts import Logged, Output, Stream
+from orchestrator.views.text import Style, paint, screen_line
+
+__all__ = ["OutputMode", "OutputView", "Throttle", "to_stderr"]
+
+_COLOURS = (Style.CYAN, Style.MAGENTA, Style.GREEN, Style.BLUE, Style.YELLOW)
+_QUIET = frozenset({"DEBUG", "TRACE", "NOTSET"})
+
+
+class OutputMode(enum.Enum):
+    """How the output of targets is shown."""
+
+    PREFIXED = "prefixed"
+    RAW = "raw"
+    NONE = "none"
+
+
+class OutputView:
+    """Makes lines for the screen of `Output` and `Logged` facts.
+
+    Log records below INFO are only in the log. What goes to a terminal with a prefix is escaped;
+    raw output is what the target wrote, byte for byte.
+    """
+
+    def __init__(self, mode: OutputMode, *, terminal: bool, colour: bool) -> None:
+        self._mode = mode
+        self._terminal = terminal
+        self._colour = colour
+        self._styles: dict[str, Style] = {}
+
+    def line(self, fact: Output | Logged) -> str | None:
+        """Return the line to show, with its newline; None if there is nothing to show."""
+        if self._mode is OutputMode.NONE:
+            return None
+        if isinstance(fact, Logged):
+            if fact.level.upper() in _QUIET:
+                return None
+            return self._placed(fact, f"{fact.level.upper()} {fact.logger}: {fact.msg}")
+        return self._placed(fact, fact.text, more=fact.more)
+
+    def _placed(self, fact: Output | Logged, text: str, *, more: bool = False) -> str:
+        if self._mode is OutputMode.RAW:
+            return text if more else f"{text}\n"
+        prefix = paint(f"{fact.worker} |", self._style(fact.job), colour=self._colour)
+        lines = text.split("\n") if isinstance(fact, Logged) else [text]
+        clean = map(screen_line, lines) if self._terminal else lines
+        return "".join(f"{prefix} {line}\n" for line in clean)
+
+    def _style(self, job: str) -> Style:
+        return self._styles.setdefault(job, _COLOURS[len(self._styles) % len(_COLOURS)])
+
+
+def to_stderr(fact: Output | Logged) -> bool:
+    """Return whether a target wrote this to its standard error; log records count as that."""
+    return isinstance(fact, Logged) or fact.stream is Stream.STDERR
+
+
+class Throttle:
+    """Lets `most` lines a second through; the rest is counted. Times are monotonic seconds."""
+
+    def __init__(self, most: int = 2000) -> None:
+        self._most = most
+        self._since = float("-inf")
+        self._shown = 0
+        self._held_back = 0
+
+    def admit(self, now: float) -> bool:
+        """Return whether a line may be shown at `now`."""
+        if now - self._since >= 1.0:
+            self._since, self._shown = now, 0
+        self._shown += 1
+        if self._shown <= self._most:
+            return True
+        self._held_back += 1
+        return False
+
+    def note(self, now: float) -> str | None:
+        """Return, once a second at most, what to say about lines held back since the last note."""
+        if not self._held_back or now - self._since < 1.0:
+            return None
+        n, self._held_back = self._held_back, 0
+        return f"{n:,} lines of output not shown: too fast for a terminal; the log has them all"

@@ -1,0 +1,180 @@
+"""What a run shows while it goes on: targets' output, news of mporch, the live display."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.core.facts import (
+    Fact,
+    ItemSkipped,
+    JobEnded,
+    JobStarted,
+    Logged,
+    Output,
+    QueueClosed,
+    QueueEnded,
+    RunEnded,
+    RunStarted,
+    WaitingFor,
+    Warned,
+)
+from orchestrator.core.snapshot import Snapshot
+from orchestrator.views.frame import Look
+from orchestrator.views.live import DRAW_EVERY_S, Live
+from orchestrator.views.outlet import Outlet
+from orchestrator.views.output import OutputMode, OutputView, Throttle, to_stderr
+from orchestrator.views.text import Style, escaped, paint
+
+__all__ = ["Describe", "Screen", "Settings"]
+
+Describe = Callable[[Fact], tuple[str, int, str]]
+"""From a fact to its event's name, its level as a number of `logging`, and its message."""
+
+_WARNING, _ERROR = 30, 40
+_IN_THE_REPORT = (ItemSkipped, QueueEnded, QueueClosed, RunEnded)
+_PLAIN_NEWS = (RunStarted, JobStarted, JobEnded)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a run is shown. `live` asks for the live display, `unicode` for more than ASCII in it."""
+
+    output: OutputMode = OutputMode.PREFIXED
+    all_to_stderr: bool = False
+    live: bool = False
+    colour: bool = False
+    unicode: bool = True
+
+
+class Screen:
+    """Shows a run on standard output and error, never waiting for either.
+
+    The loop tells it facts and snapshots and calls `flush` when it has a moment.
+    """
+
+    def __init__(self, settings: Settings, describe: Describe, *, title: str = "") -> None:
+        """Show a run under `title`; `describe` gives the words for mporch's own events."""
+        self._settings = settings
+        self._describe = describe
+        self._err = Outlet(2)
+        self._out = self._err if settings.all_to_stderr else Outlet(1)
+        self._view = OutputView(
+            settings.output,
+            terminal=self._out.is_terminal or self._err.is_terminal,
+            colour=settings.colour,
+        )
+        self._live = Live(title) if settings.live else None
+        self._throttle = Throttle()
+        self._queued: list[tuple[Outlet, str]] = []
+        self._drawn_at = float("-inf")
+
+    @property
+    def wants_snapshots(self) -> bool:
+        """Whether there is a live display to `update`."""
+        return self._live is not None
+
+    @property
+    def backed_up(self) -> bool:
+        """Whether a reader is so slow that targets' output should not be read for now."""
+        return self._out.backed_up or self._err.backed_up
+
+    def fact(self, fact: Fact, now: float) -> None:
+        """Show a fact, if it is one to show, at the monotonic time `now` (seconds)."""
+        match fact:
+            case Output() | Logged():
+                self._output(fact, now)
+            case _ if isinstance(fact, _IN_THE_REPORT):
+                return
+            case _:
+                self._news(fact)
+
+    def update(self, snapshot: Snapshot, now: float) -> None:
+        """Draw the live display, at most four times a second."""
+        if self._live is None or now - self._drawn_at < DRAW_EVERY_S:
+            return
+        self._drawn_at = now
+        self._note_held_back(now)
+        if self._err.pending:
+            return  # a terminal that is stopped or slow gets no more frames to catch up with
+        self._live.take(snapshot, self._look(), now)
+        self._redraw()
+
+    def flush(self) -> None:
+        """Write what has been shown since the last time, above the live display."""
+        if self._queued:
+            self._redraw()
+        else:
+            self._out.pump()
+            self._err.pump()
+
+    def close(self) -> None:
+        """Take the live display away and write the rest, waiting for the readers."""
+        self._note_held_back(float("inf"))
+        if self._live is not None:
+            self._err.write(self._live.erase(self._look().width))
+            self._live = None
+        self._redraw()
+        if lost := self._out.lost + self._err.lost:
+            self._err.write(f"mporch: {lost:,} lines not shown: the reader was slow; see the log\n")
+        self._out.close()
+        self._err.close()
+
+    def _redraw(self) -> None:
+        """Erase the live display, write what is queued, draw it again below."""
+        if self._live is not None:
+            self._err.write(self._live.erase(self._look().width))
+        for outlet, text in self._queued:
+            outlet.write(text)
+        self._queued.clear()
+        if self._live is not None:
+            self._err.write(self._live.draw())
+
+    def _output(self, fact: Output | Logged, now: float) -> None:
+        line = self._view.line(fact)
+        if line is None:
+            return
+        outlet = self._err if to_stderr(fact) else self._out
+        if outlet.is_terminal:
+            self._note_held_back(now)
+            if not self._throttle.admit(now):
+                return
+        self._queued.append((outlet, line))
+
+    def _news(self, fact: Fact) -> None:
+        """Queue what mporch itself has to say, where there is no live display that shows it."""
+        _, level, msg = self._describe(fact)
+        if isinstance(fact, _PLAIN_NEWS):
+            if self._live is not None:
+                return
+        elif level < _WARNING and not isinstance(fact, WaitingFor):
+            return
+        self._say(msg, level)
+        if isinstance(fact, Warned) and fact.hint:
+            self._say(f"  hint: {fact.hint}", 0)
+
+    def _say(self, msg: str, level: int) -> None:
+        word, style = "", None
+        if level >= _ERROR:
+            word, style = "error: ", Style.RED
+        elif level >= _WARNING:
+            word, style = "warning: ", Style.YELLOW
+        painted = paint(word, style, colour=self._settings.colour)
+        self._queued.append((self._err, f"mporch: {painted}{escaped(msg)}\n"))
+
+    def _note_held_back(self, now: float) -> None:
+        if note := self._throttle.note(now):
+            self._queued.append((self._err, f"mporch: {note}\n"))
+
+    def _look(self) -> Look:
+        try:
+            size = os.get_terminal_size(2)
+        except OSError:
+            size = os.terminal_size((80, 24))
+        return Look(
+            width=size.columns or 80,
+            height=size.lines or 24,
+            colour=self._settings.colour,
+            unicode=self._settings.unicode,
+        )

@@ -1,0 +1,68 @@
+"""Small pieces of text that all views share: escaping, durations, colours."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["Style", "duration", "escaped", "number", "paint", "screen_line"]
+
+_HARMLESS = frozenset("\t\u00a0\u200d\ufe0e\ufe0f")
+
+
+class Style(enum.Enum):
+    """The few colours the views use, as SGR parameters."""
+
+    BOLD = "1"
+    DIM = "2"
+    RED = "31"
+    GREEN = "32"
+    YELLOW = "33"
+    BLUE = "34"
+    MAGENTA = "35"
+    CYAN = "36"
+
+
+def paint(text: str, style: Style | None, *, colour: bool) -> str:
+    """Return `text` in `style`, or as it is without colours."""
+    return f"\x1b[{style.value}m{text}\x1b[0m" if colour and style and text else text
+
+
+def escaped(text: str) -> str:
+    """Return `text` with all that could act on a terminal as visible escapes.
+
+    Control bytes, ANSI sequences, line separators, bidirectional marks, lone surrogates; tabs and
+    what emoji are joined with stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in _HARMLESS else _escape(c) for c in text)
+
+
+def screen_line(text: str) -> str:
+    """Return one line of a program's output as a terminal would leave it, made harmless.
+
+    Of a line that returns the carriage (progress bars do), the last version stays.
+    """
+    return escaped(text.rstrip("\r\n").rpartition("\r")[2])
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def duration(seconds: float) -> str:
+    """Return `seconds` for people: 0.24 s, 12.3 s, 4 min 05 s, 2 h 03 min."""
+    if seconds < 9.995:
+        return f"{seconds:.2f} s"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min"
+
+
+def number(n: int) -> str:
+    """Return `n` with its thousands marked off."""
+    return f"{n:,}"
