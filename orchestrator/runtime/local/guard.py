@@ -1,0 +1,240 @@
+"""The guard: the outer of mporch's two processes, which sees to it that nothing is left behind.
+
+The guard forks the orchestrator, forwards signals to it and waits. Each is a subreaper and each
+learns of the other's death, the guard as its parent, the orchestrator by a parent death signal; the
+one that is left kills all descendants, daemons included. With both killed at once the workers still
+die, each of its own parent death signal; only what they themselves had started stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from types import FrameType
+from typing import NoReturn
+
+from orchestrator.errors import ExitCode, RunDirectoryError
+from orchestrator.runtime.local.descendants import Swept, become_subreaper, sweep
+from orchestrator.runtime.local.kernel import set_parent_death_signal
+
+__all__ = ["Shelter", "on_guard_death", "run_guarded", "take_shelter"]
+
+_GUARD_DIED = signal.SIGRTMIN + 8
+"""Nobody else's: the first real-time signals are the C library's, SIGUSR1 and 2 are the user's."""
+
+_FORWARDED = frozenset(
+    {
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+        signal.SIGQUIT,
+        signal.SIGTSTP,
+        signal.SIGCONT,
+        signal.SIGWINCH,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+    }
+)
+
+_SWEEP_S = 5.0
+"""Far more than a sweep takes: processes in uninterruptible sleep are all that uses it up."""
+
+_LONGEST_DIRECTORY = 80
+"""Bytes: a socket's path has at most 107 of them, and its name needs its share."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelter:
+    """What the orchestrator is protected by.
+
+    `directory` is for sockets and removed whatever happens. `layers` names what is active, for the
+    log: guard, subreaper, pdeathsig, pidfd.
+    """
+
+    directory: str
+    layers: tuple[str, ...]
+
+
+def run_guarded(inner: Callable[[Shelter], int]) -> int:
+    """Called in the guard: run `inner` in a child of its own and return its exit code.
+
+    The child is in a process group of its own, so that a terminal's Ctrl-C reaches the guard
+    alone, which forwards it: once. A Ctrl-Z stops guard and orchestrator; workers finish what they
+    hold and wait. `inner` may read stdin unless it is a terminal (EIO: it is in the background);
+    what a user is to type must be read before.
+
+    A child that a signal ended gives 128 + its number; unless that signal was forwarded, one line
+    on stderr says so. Returns with every descendant gone and the directory removed.
+    Raises RunDirectoryError if no directory for temporary files can be made.
+    """
+    _occupy_standard_descriptors()
+    directory = _make_directory()
+    become_subreaper()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would hide how a child ended
+    # What is ignored, by nohup for one, stays so.
+    forwarded = {s for s in _FORWARDED if signal.getsignal(s) != signal.SIG_IGN}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*forwarded, signal.SIGCHLD})
+    guard = os.getpid()
+    try:
+        _flush()
+        child = os.fork()
+        if child == 0:
+            _be_inner(inner, guard, directory, mask)
+        status, sent = _attend(child, forwarded)
+    finally:
+        swept = sweep(within_s=_SWEEP_S)
+        shutil.rmtree(directory, ignore_errors=True)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if os.WIFEXITED(status):
+        return os.WEXITSTATUS(status)
+    ended_by = os.WTERMSIG(status)
+    if ended_by not in sent:
+        _tell(ended_by, swept)
+    return 128 + ended_by
+
+
+def take_shelter(parent_pid: int, directory: str, *, guarded: bool) -> Shelter:
+    """Called in the orchestrator, first of all: leave nothing behind when `parent_pid` dies.
+
+    `guarded` says that this parent is a guard, not a program that uses mporch as a library.
+    """
+    os.setpgid(0, 0)
+    # In the background of a terminal writing must not stop us, and reading must fail, not stop us.
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    signal.signal(signal.SIGTTIN, signal.SIG_IGN)
+    layers = ["guard"] if guarded else []
+    if become_subreaper():
+        layers.append("subreaper")
+    shelter = Shelter(directory=directory, layers=tuple(layers))
+    on_guard_death(shelter, lambda: None)
+    if set_parent_death_signal(_GUARD_DIED):
+        layers.append("pdeathsig")
+    if os.getppid() != parent_pid:
+        signal.raise_signal(_GUARD_DIED)
+    if hasattr(os, "pidfd_open"):
+        layers.append("pidfd")
+    return Shelter(directory=directory, layers=tuple(layers))
+
+
+def on_guard_death(shelter: Shelter, last_words: Callable[[], None]) -> None:
+    """Called in the orchestrator: have `last_words` run before it ends because its guard died.
+
+    It runs between any two steps of the main thread: it may write to a descriptor, but use no
+    buffered file and no lock. Every descendant is killed after it, whatever it raises.
+    """
+
+    def end(_signum: int, _frame: FrameType | None) -> NoReturn:
+        try:
+            last_words()
+        finally:
+            try:
+                sweep(within_s=_SWEEP_S)
+                shutil.rmtree(shelter.directory, ignore_errors=True)
+            finally:
+                os._exit(128 + signal.SIGKILL)
+
+    signal.signal(_GUARD_DIED, end)
+
+
+def _be_inner(
+    inner: Callable[[Shelter], int], guard: int, directory: str, mask: Collection[int]
+) -> NoReturn:
+    """Called in the child. Run `inner`, end with its exit code, never return to the caller."""
+    code: object = ExitCode.BUG
+    try:
+        shelter = take_shelter(guard, directory, guarded=True)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        code = inner(shelter)
+    except SystemExit as ended:
+        code = ended.code
+    except KeyboardInterrupt:
+        code = ExitCode.INT
+    except BaseException:  # noqa: BLE001 -- reported, and nobody above may run twice
+        sys.excepthook(*sys.exc_info())
+    finally:
+        _flush()
+        os._exit(_exit_status(code))
+
+
+def _exit_status(code: object) -> int:
+    """Return what `sys.exit(code)` would end the process with."""
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF
+    sys.stderr.write(f"{code}\n")
+    return 1
+
+
+def _attend(child: int, forwarded: Collection[int]) -> tuple[int, set[int]]:
+    """Forward signals until the child has ended; return its wait status and what was forwarded."""
+    sent: set[int] = set()
+    while True:
+        signum = signal.sigwait({*forwarded, signal.SIGCHLD})
+        if signum != signal.SIGCHLD:
+            sent.add(signum)
+            os.kill(child, signum)  # not reaped yet, so the number is its own
+            continue
+        while (change := os.waitpid(child, os.WNOHANG | os.WUNTRACED))[0]:
+            if not os.WIFSTOPPED(change[1]):
+                return change[1], sent
+            if signal.SIGTSTP in sent:
+                sent.discard(signal.SIGTSTP)
+                _stop_likewise()
+                os.kill(child, signal.SIGCONT)
+
+
+def _stop_likewise() -> None:
+    """Stop this process as Ctrl-Z would have; return when it is continued.
+
+    Without a shell to continue it (an orphaned process group) the kernel does not stop it.
+    """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP})
+    signal.raise_signal(signal.SIGTSTP)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
+
+
+def _tell(ended_by: int, swept: Swept) -> None:
+    what = f"the orchestrator was ended by {signal.Signals(ended_by).name}"
+    many = "" if len(swept.killed) == 1 else "es"
+    then = f"{len(swept.killed)} process{many} that it had left were killed"
+    if swept.survived:
+        then += f", {', '.join(map(str, swept.survived))} would not die"
+    why = " (out of memory?)" if ended_by == signal.SIGKILL else ""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"mporch: {what}{why}; {then}\n")
+        sys.stderr.flush()
+
+
+def _occupy_standard_descriptors() -> None:
+    """Open /dev/null on 0, 1 and 2 where they are closed, else sockets of ours would lie there."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+
+
+def _make_directory() -> str:
+    for parent in (None, "/tmp"):  # noqa: S108 -- mkdtemp makes it ours alone
+        try:
+            directory = tempfile.mkdtemp(prefix="mporch-", dir=parent)
+        except OSError as error:
+            reason = f"no temporary directory can be made: {error.strerror}: {error.filename}"
+            hint = "let TMPDIR name a directory that can be written"
+            raise RunDirectoryError(reason, hint=hint) from error
+        if len(os.fsencode(directory)) <= _LONGEST_DIRECTORY:
+            return directory
+        os.rmdir(directory)  # noqa: PTH106 -- as the lines around it
+    raise AssertionError("the path of /tmp is short")
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
