@@ -25,7 +25,7 @@ class JobSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueueSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """One queue: `size` items are in it now, of `maxsize` (0: unbounded); `put` and `done` so far."""
+    """One queue: `size` of at most `maxsize` items (0: unbounded), `put` and `done` so far."""
 
     name: str
     size: int

@@ -47,7 +47,7 @@ def frame(
     room = max(1, look.height - 2)
     jobs = _fit(snapshot.jobs, room)
     queues = snapshot.queues[: max(0, room - len(jobs) - 1)]
-    name_cells = _longest(entry.name for entry in (*jobs, *queues))
+    name_cells = _longest([job.name for job in jobs] + [queue.name for queue in queues])
     rows: list[list[Cell]] = [[(title, Style.BOLD), (f"  {duration(elapsed_s)}", None)]]
     rows += [_job_row(job, name_cells, look, rates.get(job.name)) for job in jobs]
     if len(jobs) < len(snapshot.jobs):

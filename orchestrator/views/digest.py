@@ -1,0 +1,91 @@
+"""What of a run's events its report tells: the items that were skipped, and the first failure.
+
+It takes facts while the run goes on, or records of its log later; both give the same report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.core.facts import Fact, ItemFailed, ItemSkipped, Stalled, WorkerEnded
+from orchestrator.core.messages import Failure
+
+__all__ = ["Digest", "Fault"]
+
+_NAMED = 10
+_BAD = frozenset({"failed", "timed_out", "killed"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A failure: who, what in one line, and the user's own traceback."""
+
+    who: str
+    what: str
+    traceback: str = ""
+
+
+class Digest:
+    """Collects; holds no more than ten skipped items and one failure, however long the run."""
+
+    def __init__(self) -> None:
+        self.skipped: list[str] = []
+        self.skipped_count = 0
+        self.fault: Fault | None = None
+
+    def fact(self, fact: Fact) -> None:
+        """Take a fact."""
+        match fact:
+            case ItemSkipped():
+                self._skip(fact.job, fact.item, _error(fact.failure))
+            case ItemFailed():
+                what = f"{_error(fact.failure)} at item {fact.item}"
+                self._fail(fact.worker, what, fact.failure.traceback)
+            case WorkerEnded() if fact.state in _BAD:
+                traceback = fact.failure.traceback if fact.failure else ""
+                what = fact.reason or (_error(fact.failure) if fact.failure else fact.state)
+                self._fail(fact.worker, what, traceback)
+            case Stalled():
+                waits = "; ".join(f"{who} waits for {what}" for who, what in fact.waits)
+                self._fail("the run", f"nothing can go on: {waits}", "")
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """Take a record of a log."""
+        event, worker = record.get("event"), _text(record, "worker")
+        item, traceback = _text(record, "item"), _text(record, "traceback")
+        if event == "item.skipped":
+            self._skip(_text(record, "job"), item, _recorded(record))
+        elif event == "item.failed":
+            self._fail(worker, f"{_recorded(record)} at item {item}", traceback)
+        elif event == "worker.ended" and record.get("state") in _BAD:
+            what = _text(record, "reason") or _recorded(record) or _text(record, "state")
+            self._fail(worker, what, traceback)
+        elif event == "run.stalled":
+            self._fail("the run", _text(record, "msg"), "")
+
+    def _skip(self, job: str, item: str, what: str) -> None:
+        self.skipped_count += 1
+        if len(self.skipped) < _NAMED:
+            self.skipped.append(f"{job} {item}: {what}")
+
+    def _fail(self, who: str, what: str, traceback: str) -> None:
+        """Keep the first failure; a later one only if it has the traceback the first one lacks."""
+        if self.fault is None or (traceback and not self.fault.traceback and who == self.fault.who):
+            self.fault = Fault(who=who, what=what, traceback=traceback)
+
+
+def _error(failure: Failure) -> str:
+    text = f"{failure.kind}: {failure.message}" if failure.message else failure.kind
+    return f"{text} ({failure.where})" if failure.where else text
+
+
+def _recorded(record: Mapping[str, Any]) -> str:
+    """Return the failure in a record, in words; nothing if there is none."""
+    kind, message, where = (_text(record, key) for key in ("error_type", "error", "where"))
+    return _error(Failure(kind=kind, message=message, where=where)) if kind else ""
+
+
+def _text(record: Mapping[str, Any], key: str) -> str:
+    return str(record.get(key) or "")

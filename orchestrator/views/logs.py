@@ -1,0 +1,39 @@
+"""Records of a log, for people: time, level, who, message; a traceback below its record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.views.text import Style, escaped, paint, screen_line
+
+__all__ = ["render_record"]
+
+_STYLES = {
+    "debug": Style.DIM,
+    "warning": Style.YELLOW,
+    "error": Style.RED,
+    "critical": Style.RED,
+}
+
+
+def render_record(record: Mapping[str, Any], *, colour: bool) -> str:
+    """Return `record` as one line, its traceback, hint and fields as lines below."""
+    level = str(record.get("level", "info"))
+    time = str(record.get("ts", ""))[11:23]
+    who = str(record.get("worker") or record.get("job") or "mporch")
+    head = f"{escaped(time)} {paint(f'{level:<7}', _STYLES.get(level), colour=colour)} {who} | "
+    text = f"{head}{_message(record)}\n"
+    below = str(record.get("traceback") or "").splitlines()
+    if record.get("hint"):
+        below.append(f"hint: {record['hint']}")
+    if fields := record.get("fields"):
+        below.append(" ".join(f"{key}={value!r}" for key, value in dict(fields).items()))
+    return text + "".join(f"    {escaped(line)}\n" for line in below)
+
+
+def _message(record: Mapping[str, Any]) -> str:
+    msg = str(record.get("msg", ""))
+    if record.get("event") == "log" and record.get("logger"):
+        return f"{escaped(str(record['logger']))}: {escaped(msg)}"
+    return screen_line(msg) if record.get("event") == "output" else escaped(msg)

@@ -1,0 +1,134 @@
+"""The report of a run: short when all went well, the user's own traceback last when not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.core.summary import JobSummary, Summary
+from orchestrator.views.digest import Digest, Fault
+from orchestrator.views.tables import Column, Paper, table
+from orchestrator.views.text import Style, duration, escaped, number, paint
+
+__all__ = ["Report", "render_report"]
+
+_JOB_COLUMNS = (
+    Column(title="job"),
+    Column(title="status"),
+    Column(title="workers", right=True),
+    Column(title="in", right=True),
+    Column(title="out", right=True),
+    Column(title="skipped", right=True),
+    Column(title="failed", right=True),
+    Column(title="busy", right=True),
+    Column(title="waited", right=True),
+)
+_QUEUE_COLUMNS = (
+    Column(title="queue"),
+    Column(title="put", right=True),
+    Column(title="done", right=True),
+    Column(title="skipped", right=True),
+    Column(title="dropped", right=True),
+    Column(title="dead", right=True),
+    Column(title="left", right=True),
+    Column(title="peak", right=True),
+)
+_STYLES = {"succeeded": Style.GREEN, "failed": Style.RED, "timed_out": Style.RED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A run that has ended. `log` is where its log is, `argument` what names it in a command."""
+
+    summary: Summary
+    digest: Digest
+    log: str
+    argument: str
+
+
+def render_report(report: Report, paper: Paper) -> str:
+    """Return the report as text."""
+    summary = report.summary
+    parts = [_headline(summary, paper), _jobs(summary, paper), _queues(summary, paper)]
+    parts.append(_notes(report))
+    if summary.exit_code:
+        parts.append(_failure(report, paper))
+    return "\n".join(part for part in parts if part)
+
+
+def _headline(summary: Summary, paper: Paper) -> str:
+    status = summary.status.replace("_", " ")
+    code = f", exit code {summary.exit_code}" if summary.exit_code else ""
+    verdict = paint(status, _STYLES.get(summary.status, Style.YELLOW), colour=paper.colour)
+    reason = f": {escaped(summary.reason)}" if summary.reason else ""
+    return f"{summary.name} {verdict} after {duration(summary.duration_s)}{code}{reason}\n"
+
+
+def _jobs(summary: Summary, paper: Paper) -> str:
+    rows = [_job_row(name, job) for name, job in summary.jobs.items()]
+    return table(_JOB_COLUMNS, rows, paper, indent=2)
+
+
+def _job_row(name: str, job: JobSummary) -> tuple[str, ...]:
+    waited_s = job.waiting_input_s + job.waiting_output_s
+    return (
+        name,
+        job.status,
+        str(job.workers),
+        _count(job.items_in),
+        _count(job.items_out),
+        _count(job.skipped),
+        _count(job.failed + job.dead),
+        duration(job.busy_s) if job.busy_s else "",
+        duration(waited_s) if waited_s else "",
+    )
+
+
+def _queues(summary: Summary, paper: Paper) -> str:
+    rows = [
+        (
+            name,
+            number(queue.put),
+            number(queue.done),
+            *map(_count, (queue.skipped, queue.dropped, queue.dead, queue.left)),
+            f"{number(queue.peak)}/{number(queue.maxsize)}"
+            if queue.maxsize
+            else number(queue.peak),
+        )
+        for name, queue in summary.queues.items()
+    ]
+    return table(_QUEUE_COLUMNS, rows, paper, indent=2) if rows else ""
+
+
+def _notes(report: Report) -> str:
+    digest, lines = report.digest, []
+    if report.summary.bottleneck:
+        lines.append(f"bottleneck: {report.summary.bottleneck} (the others waited for it)")
+    if digest.skipped_count:
+        n = digest.skipped_count
+        lines.append(f"skipped by on_error: {number(n)} item{'s' if n > 1 else ''}")
+        lines += [f"  {escaped(text)}" for text in digest.skipped]
+        if n > len(digest.skipped):
+            more = f"mporch logs {report.argument} --grep skipped"
+            lines.append(f"  and {number(n - len(digest.skipped))} more: {more}")
+    lines.append(f"log: {report.log}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _failure(report: Report, paper: Paper) -> str:
+    lines = []
+    for name, job in report.summary.jobs.items():
+        if job.reason and job.status not in ("succeeded", "skipped"):
+            lines.append(f"{name} {job.status.replace('_', ' ')}: {escaped(job.reason)}")
+    lines.append(f"more: mporch logs {report.argument} --level warning")
+    text = "".join(f"{line}\n" for line in lines)
+    return text + (_fault(report.digest.fault, paper) if report.digest.fault else "")
+
+
+def _fault(fault: Fault, paper: Paper) -> str:
+    what = paint(f"{fault.who}: {escaped(fault.what)}", Style.RED, colour=paper.colour)
+    traceback = "".join(f"  {escaped(line)}\n" for line in fault.traceback.splitlines())
+    return f"\n{what}\n{traceback}"
+
+
+def _count(n: int) -> str:
+    return number(n) if n else ""

@@ -1,0 +1,48 @@
+"""The table of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.views.tables import Column, Paper, table
+from orchestrator.views.text import duration
+
+__all__ = ["RunRow", "render_runs"]
+
+_COLUMNS = (
+    Column(title="run"),
+    Column(title="name"),
+    Column(title="status"),
+    Column(title="exit", right=True),
+    Column(title="started (UTC)"),
+    Column(title="took", right=True),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """One run; what is not known of one that goes on, or died, is None."""
+
+    run: str
+    name: str
+    status: str
+    exit_code: int | None = None
+    started: str = ""
+    duration_s: float | None = None
+
+
+def render_runs(rows: Sequence[RunRow], paper: Paper) -> str:
+    """Return the runs as a table, in the order given."""
+    cells = [
+        (
+            row.run,
+            row.name,
+            row.status,
+            "" if row.exit_code is None else str(row.exit_code),
+            row.started[:19].replace("T", " "),
+            "" if row.duration_s is None else duration(row.duration_s),
+        )
+        for row in rows
+    ]
+    return table(_COLUMNS, cells, paper)
