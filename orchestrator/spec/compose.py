@@ -6,6 +6,7 @@ through what an attacker (or a typo) nested 30,000 deep ends the interpreter.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,7 @@ _HINTS = {
     "but found": "the indentation or a bracket does not fit the lines above",
     "unexpected end of stream": "a quote or bracket is never closed",
 }
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -184,7 +186,7 @@ def _reworded(error: yaml.MarkedYAMLError, text: str, at: Position) -> tuple[str
     problem = error.problem or "not valid YAML"
     context = f"{error.context}: " if error.context else ""
     if "cannot start any token" in problem:
-        line = text.split("\n")[at.line - 1]
+        line = _LINE_BREAK.split(text)[at.line - 1]
         character = line[at.column - 1 : at.column]
         if character == "\t":
             return "a tab cannot indent or separate", at, "use spaces"

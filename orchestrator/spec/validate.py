@@ -88,10 +88,10 @@ def _finding(detail: ErrorDetails) -> Finding:
         return path, f"unknown key {show(path[-1])}", hint_for_key(path), True
     if detail["type"] == "missing":
         return path, *_missing(str(detail["loc"][-1])), True
+    if value is None and isinstance(path[-1], str):
+        return path, f"{path[-1]} is empty", "give it a value or remove the key", True
     if detail["type"] == "mporch":
         return path, context["message"], context["hint"], "[key]" in detail["loc"]
-    if value is None:
-        return path, f"{path[-1]} is empty", "give it a value or remove the key", True
     return path, *_wrong_value(detail, value), "[key]" in detail["loc"]
 
 
