@@ -1,0 +1,46 @@
+"""What the tests of the plan share: compile a few lines of jobs and queues."""
+
+import pytest
+
+from orchestrator.errors import SpecError
+from orchestrator.plan.compiler import compile_spec
+from orchestrator.spec import loads
+
+
+@pytest.fixture
+def compiled(tmp_path):
+    """Compile jobs (`{name: flow mapping}`) whose target, unless given, is one that exists."""
+
+    def compile_jobs(jobs, top=""):
+        lines = [f"version: 1\n{top}\njobs:"]
+        for name, keys in jobs.items():
+            target = "" if "target:" in keys else "target: 'os:getcwd', "
+            lines.append(f"  {name}: {{{target}{keys}}}")
+        return compile_spec(loads("\n".join(lines), name="jobs.yaml", project_dir=tmp_path))
+
+    return compile_jobs
+
+
+@pytest.fixture
+def found(compiled):
+    """Compile, and return the problems, warnings too."""
+
+    def problems(jobs, top=""):
+        try:
+            return compiled(jobs, top).warnings
+        except SpecError as error:
+            return error.problems
+
+    return problems
+
+
+@pytest.fixture
+def only(found):
+    """Compile, and return the one problem there must be."""
+
+    def problem(jobs, top=""):
+        problems = found(jobs, top)
+        assert len(problems) == 1, problems
+        return problems[0]
+
+    return problem
