@@ -14,24 +14,25 @@ __all__ = ["Report", "render_report"]
 _JOB_COLUMNS = (
     Column(title="job"),
     Column(title="status"),
-    Column(title="workers", right=True),
-    Column(title="in", right=True),
-    Column(title="out", right=True),
-    Column(title="skipped", right=True),
-    Column(title="failed", right=True),
-    Column(title="busy", right=True),
-    Column(title="waited", right=True),
+    Column(title="workers", right=True, rank=6),
+    Column(title="in", right=True, rank=1),
+    Column(title="out", right=True, rank=2),
+    Column(title="skipped", right=True, rank=4),
+    Column(title="failed", right=True, rank=3),
+    Column(title="busy", right=True, rank=7),
+    Column(title="waited", right=True, rank=8),
 )
 _QUEUE_COLUMNS = (
     Column(title="queue"),
-    Column(title="put", right=True),
-    Column(title="done", right=True),
-    Column(title="skipped", right=True),
-    Column(title="dropped", right=True),
-    Column(title="dead", right=True),
-    Column(title="left", right=True),
-    Column(title="peak", right=True),
+    Column(title="put", right=True, rank=1),
+    Column(title="done", right=True, rank=3),
+    Column(title="skipped", right=True, rank=4),
+    Column(title="dropped", right=True, rank=4),
+    Column(title="dead", right=True, rank=4),
+    Column(title="left", right=True, rank=2),
+    Column(title="peak", right=True, rank=5),
 )
+_BAD = frozenset({"failed", "timed_out", "killed"})
 _STYLES = {"succeeded": Style.GREEN, "failed": Style.RED, "timed_out": Style.RED}
 
 
@@ -56,7 +57,7 @@ def render_report(report: Report, paper: Paper) -> str:
 
 
 def _headline(summary: Summary, paper: Paper) -> str:
-    status = summary.status.replace("_", " ")
+    status = _worded(summary.status)
     code = f", exit code {summary.exit_code}" if summary.exit_code else ""
     verdict = paint(status, _STYLES.get(summary.status, Style.YELLOW), colour=paper.colour)
     reason = f": {escaped(summary.reason)}" if summary.reason else ""
@@ -115,13 +116,19 @@ def _notes(report: Report) -> str:
 
 
 def _failure(report: Report, paper: Paper) -> str:
+    """Return why the run failed: the jobs at fault if there are several, the failure last."""
+    fault = report.digest.fault
+    bad = [(name, job) for name, job in report.summary.jobs.items() if job.status in _BAD]
     lines = []
-    for name, job in report.summary.jobs.items():
-        if job.reason and job.status not in ("succeeded", "skipped"):
-            lines.append(f"{name} {job.status.replace('_', ' ')}: {escaped(job.reason)}")
+    if fault is None or len(bad) > 1:
+        lines += [f"{name} {_worded(job.status)}: {escaped(job.reason)}" for name, job in bad]
     lines.append(f"more: mporch logs {report.argument} --level warning")
     text = "".join(f"{line}\n" for line in lines)
-    return text + (_fault(report.digest.fault, paper) if report.digest.fault else "")
+    return text + (_fault(fault, paper) if fault else "")
+
+
+def _worded(status: str) -> str:
+    return status.replace("_", " ")
 
 
 def _fault(fault: Fault, paper: Paper) -> str:

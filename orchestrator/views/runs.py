@@ -12,11 +12,11 @@ __all__ = ["RunRow", "render_runs"]
 
 _COLUMNS = (
     Column(title="run"),
-    Column(title="name"),
+    Column(title="name", rank=1),
     Column(title="status"),
-    Column(title="exit", right=True),
-    Column(title="started (UTC)"),
-    Column(title="took", right=True),
+    Column(title="exit", right=True, rank=2),
+    Column(title="started (UTC)", rank=4),
+    Column(title="took", right=True, rank=3),
 )
 
 

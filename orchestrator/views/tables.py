@@ -19,11 +19,11 @@ class Paper:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column: `right` aligns numbers, `fold` breaks long texts instead of cutting them."""
+    """A column; `right` aligns numbers. Where room is short the highest `rank` goes first."""
 
     title: str
     right: bool = False
-    fold: bool = False
+    rank: int = 0
 
 
 def table(
@@ -31,8 +31,8 @@ def table(
 ) -> str:
     """Return the rows below the titles of their columns; the last line ends with a newline.
 
-    A cell may begin with the name of a status, which is painted. Columns in which no row says
-    anything are left out.
+    A cell that begins with the name of a status is painted. Columns that say nothing in any row,
+    or that the paper has no room for, are left out.
     """
     from rich.console import Console  # noqa: PLC0415 -- rich takes long to import
     from rich.padding import Padding  # noqa: PLC0415
@@ -40,15 +40,11 @@ def table(
     from rich.text import Text  # noqa: PLC0415
 
     rows = [tuple(row) for row in rows]
-    used = [i for i in range(len(columns)) if any(row[i] for row in rows)]
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    used = _fitting(columns, rows, paper.width - indent)
+    grid = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
     for i in used:
-        column = columns[i]
         grid.add_column(
-            column.title,
-            justify="right" if column.right else "left",
-            no_wrap=not column.fold,
-            overflow="fold" if column.fold else "ellipsis",
+            columns[i].title, justify="right" if columns[i].right else "left", no_wrap=True
         )
     for row in rows:
         grid.add_row(*(Text(row[i], style=_STYLES.get(row[i].split(" ")[0], "")) for i in used))
@@ -65,6 +61,23 @@ def table(
     return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
 
 
+def _fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Return the indices of the columns that say something and fit `width` together."""
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    used = [i for i in range(len(columns)) if any(row[i] for row in rows)]
+    cells = {
+        i: max(cell_len(text) for text in (columns[i].title, *(r[i] for r in rows))) for i in used
+    }
+    while sum(cells[i] + _GAP for i in used) - _GAP > width:
+        last = max(used, key=lambda i: columns[i].rank)
+        if not columns[last].rank:
+            break
+        used.remove(last)
+    return used
+
+
+_GAP = 2
 _STYLES = {
     "succeeded": "green",
     "running": "cyan",

@@ -51,16 +51,16 @@ def _escape(char: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return `seconds` for people: 0.24 s, 12.3 s, 4 min 05 s, 2 h 03 min."""
+    """Return `seconds` for people: 0.24 s, 12.3 s, 10 s, 4 min 05 s, 2 h."""
     if seconds < 9.995:
-        return f"{seconds:.2f} s"
+        return f"{seconds:.2f}".removesuffix(".00") + " s"
     if seconds < 59.95:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest:02} s"
+        return f"{minutes} min {rest:02} s".removesuffix(" 00 s")
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min"
+    return f"{hours} h {minutes:02} min".removesuffix(" 00 min")
 
 
 def number(n: int) -> str:
