@@ -21,8 +21,10 @@ _STYLES = {
     "skipped": Style.DIM,
 }
 _OVER = frozenset({"succeeded", "failed", "timed_out", "killed", "terminated", "skipped"})
+_QUIET = frozenset({"pending", "starting", "draining"})
 _BAR_CELLS = 10
 _NAME_CELLS = 20
+_NARROW_CELLS = 64
 
 Cell = tuple[str, Style | None]
 
@@ -47,7 +49,7 @@ def frame(
     room = max(1, look.height - 2)
     jobs = _fit(snapshot.jobs, room)
     queues = snapshot.queues[: max(0, room - len(jobs) - 1)]
-    name_cells = _longest([job.name for job in jobs] + [queue.name for queue in queues])
+    name_cells = _longest(look, [job.name for job in jobs] + [queue.name for queue in queues])
     rows: list[list[Cell]] = [[(title, Style.BOLD), (f"  {duration(elapsed_s)}", None)]]
     rows += [_job_row(job, name_cells, look, rates.get(job.name)) for job in jobs]
     if len(jobs) < len(snapshot.jobs):
@@ -65,35 +67,38 @@ def _fit(jobs: tuple[JobSnapshot, ...], room: int) -> tuple[JobSnapshot, ...]:
     return tuple(job for job in jobs if job.name in chosen)
 
 
-def _longest(names: Iterable[str]) -> int:
-    return min(_NAME_CELLS, max((len(name) for name in names), default=0))
+def _longest(look: Look, names: Iterable[str]) -> int:
+    most = _NAME_CELLS if look.width >= _NARROW_CELLS else _NAME_CELLS // 2
+    return min(most, max((len(name) for name in names), default=0))
 
 
 def _job_row(job: JobSnapshot, name_cells: int, look: Look, rate: float | None) -> list[Cell]:
-    style = _STYLES.get(job.state)
+    """Return name, what its workers are at, items in and out; on a narrow terminal but one count."""
     row: list[Cell] = [(f"  {_short(job.name, name_cells, look)}  ", None)]
-    row.append((f"{_at_work(job):<22}", style))
-    moved = job.items_in or job.items_out
-    row.append((f" {number(job.items_in):>11} in" if moved else " " * 15, None))
-    row.append((f" {number(job.items_out):>11} out" if moved else "", None))
+    row.append((f"{_at_work(job):<15}", _STYLES.get(job.state)))
+    if look.width < _NARROW_CELLS:
+        return [*row, (_count(job.items_in or job.items_out, "", cells=10), None)]
+    row.append((_count(job.items_in, " in") + _count(job.items_out, " out"), None))
     if rate is not None and job.state not in _OVER:
-        row.append((f" {rate:>9,.0f}/s", Style.DIM))
+        row.append((f"  {rate:>8,.0f}/s", Style.DIM))
     return row
+
+
+def _count(n: int, what: str, *, cells: int = 12) -> str:
+    return f"{number(n):>{cells}}{what}" if n else " " * (cells + len(what))
 
 
 def _at_work(job: JobSnapshot) -> str:
     """Return what the job's workers are at, in few words; its state when none is alive."""
-    if job.state in _OVER or job.state in ("pending", "starting", "draining") or not job.workers:
+    if job.state in _OVER or job.state in _QUIET or not job.workers:
         return job.state.replace("_", " ")
-    parts = (
-        (job.running, "running"),
-        (job.waiting_input, "want input"),
-        (job.waiting_output, "want room"),
-    )
-    told = [(n, what) for n, what in parts if n]
-    if len(told) == 1:
-        return f"{told[0][0]} {told[0][1]}"
-    return " + ".join(f"{n} {what.split()[-1]}" for n, what in told) or f"{job.workers} ready"
+    if job.running:
+        return f"{job.running} of {job.workers} running"
+    if job.waiting_input and job.waiting_output:
+        return f"{job.waiting_input + job.waiting_output} waiting"
+    if job.waiting_output:
+        return f"{job.waiting_output} await room"
+    return f"{job.waiting_input} await input" if job.waiting_input else f"{job.workers} ready"
 
 
 def _queue_row(queue: QueueSnapshot, name_cells: int, look: Look) -> list[Cell]:
