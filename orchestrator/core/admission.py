@@ -104,7 +104,10 @@ class Admission:
     # -- commits ----------------------------------------------------------------------------------
 
     def commit(self, port: Port, request: Commit, blobs: tuple[Blob, ...]) -> None:
-        """Apply a commit as far as it fits; park the rest. A repeated one gets the same answer."""
+        """Apply a commit as far as it fits; park the rest.
+
+        A repeated one gets the same answer.
+        """
         if request.seq == port.last_seq and port.last_answer is not None:
             self._board.send(port, port.last_answer)
             return

@@ -18,11 +18,17 @@ Timer = PendingPull | QueueState | tuple[QueueState, Segment]
 
 
 class ProtocolError(Exception):
-    """A worker's message does not fit what the broker knows of it. Nothing has been changed."""
+    """A worker's message does not fit what the broker knows of it.
+
+    Nothing has been changed.
+    """
 
 
 class Board:
-    """Everything the broker knows. `now` is the monotonic time of the event being handled."""
+    """Everything the broker knows.
+
+    `now` is the monotonic time of the event being handled.
+    """
 
     def __init__(self, queues: Iterable[QueueState], jobs: Iterable[JobPorts]) -> None:
         self.queues = {queue.name: queue for queue in queues}

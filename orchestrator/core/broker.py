@@ -1,7 +1,8 @@
-"""The broker: owns every queue. Events in, commands out; no I/O, no clock, no pickle.
+"""The broker: owns every queue.
 
-The rules it keeps are numbered in docs/semantics.md. `delivery.py` is the consumers' half of it,
-`admission.py` the producers'; both work on one `Board`.
+Events in, commands out; no I/O, no clock, no pickle. The rules it keeps are numbered in
+docs/semantics.md. `delivery.py` is the consumers' half of it, `admission.py` the producers'; both
+work on one `Board`.
 """
 
 from __future__ import annotations

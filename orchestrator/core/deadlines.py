@@ -44,6 +44,10 @@ class Deadlines:
         for timer in timers or Timer:
             self._when.pop((owner, timer), None)
 
+    def any_of(self, *timers: Timer) -> bool:
+        """Whether anybody has one of these deadlines."""
+        return any(timer in timers for _, timer in self._when)
+
     def clear(self) -> None:
         """Forget everything."""
         self._when.clear()

@@ -17,6 +17,7 @@ from orchestrator.core.failing import Failures
 from orchestrator.core.halt import Halt
 from orchestrator.core.lifecycle import IllegalEvent, State, Step
 from orchestrator.core.messages import Closing, Ready
+from orchestrator.core.policy import exit_limit_s
 from orchestrator.core.roster import Job, Roster, Worker
 from orchestrator.core.schedule import Scheduler
 from orchestrator.core.stopping import Stopper
@@ -159,8 +160,8 @@ class Lives:
             worker.failure = worker.failure or message.failure
             return
         self._deadlines.cancel(worker.name)
-        grace_s = worker.job.plan.terminate.grace_s
-        self._deadlines.set(worker.name, Timer.LINGER, turn.now + grace_s)
+        exit_s = exit_limit_s(worker.job.plan.terminate)
+        self._deadlines.set(worker.name, Timer.LINGER, turn.now + exit_s)
         if message.failure:
             reason = failed(message.failure)
             self._failures.fail(worker, reason, turn, failure=message.failure)

@@ -1,8 +1,8 @@
 """What a worker and the broker say to each other; on the wire each is one MessagePack array.
 
 Blobs (chunks of pickled items) do not travel inside a message but behind it, in the body of its
-frame, in the order in which the message speaks of them. The core never looks inside a blob.
-Source: docs/semantics.md.
+frame, in the order in which the message speaks of them. The core never looks inside a blob. Source:
+docs/semantics.md.
 """
 
 from __future__ import annotations
@@ -65,7 +65,10 @@ class End(enum.IntEnum):
 
 
 class CommitStatus(enum.IntEnum):
-    """The answer to a commit. REFUSED: the worker does not hold what it tried to finish."""
+    """The answer to a commit.
+
+    REFUSED: the worker does not hold what it tried to finish.
+    """
 
     APPLIED = 0
     REFUSED = 1
@@ -79,7 +82,9 @@ class Failure(_Message, frozen=True, kw_only=True):
     """An exception of the user's code, as text made in the worker.
 
     `kind` is the exception's qualified name, `bases` the names it can be matched by (most derived
-    first), `where` the innermost `file:line` of the user's own code.
+    first), `where` the innermost `
+    file:line`
+    of the user's own code.
     """
 
     kind: str
@@ -287,7 +292,6 @@ class Answer(_Message, tag=39, frozen=True, kw_only=True):
 
 class Stop(_Message, tag=40, frozen=True, kw_only=True):
     """The run drains: a source ends."""
-
 
 FromWorker = (
     Hello

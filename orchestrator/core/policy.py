@@ -8,13 +8,14 @@ import msgspec
 
 from orchestrator.core.lifecycle import State
 from orchestrator.errors import ExitCode
-from orchestrator.plan.model import AfterCondition, ErrorAction, ErrorPolicy
+from orchestrator.plan.model import AfterCondition, ErrorAction, ErrorPolicy, Terminate
 
 __all__ = [
     "GIVE_UP_S",
     "STOPPING_JOIN_S",
     "Level",
     "Outcome",
+    "exit_limit_s",
     "holds",
     "outcome",
     "resolve",
@@ -25,6 +26,17 @@ STOPPING_JOIN_S = 30.0
 
 GIVE_UP_S = 5.0
 """How long a killed process has to be gone; after that it hangs in the kernel and is fenced."""
+
+
+_LEAST_EXIT_S = 1.0
+
+
+def exit_limit_s(terminate: Terminate) -> float:
+    """Return how long a process may take to exit after its last message, in seconds.
+
+    The grace; but no process exits in no time, and one that has finished is not to be hurried.
+    """
+    return max(terminate.grace_s, _LEAST_EXIT_S)
 
 
 class Level(enum.IntEnum):

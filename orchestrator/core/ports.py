@@ -15,9 +15,10 @@ __all__ = ["JobPorts", "Lease", "PendingPull", "Port"]
 
 
 class Lease:
-    """Items handed to one worker, in order. `finished` of `total` are committed.
+    """Items handed to one worker, in order.
 
-    `hand` is how many of the rest count as in hand: one, or the whole of a batch.
+    `finished` of `total` are committed.     `hand` is how many of the rest count as in hand: one,
+    or the whole of a batch.
     """
 
     __slots__ = ("finished", "hand", "number", "queue", "recalled", "segments", "total")
@@ -69,7 +70,10 @@ class Lease:
 
 
 class PendingPull:
-    """A pull that waits. `deadline` is when a batch must do with what is there."""
+    """A pull that waits.
+
+    `deadline` is when a batch must do with what is there.
+    """
 
     __slots__ = ("answered", "deadline", "port", "queues", "request", "since")
 

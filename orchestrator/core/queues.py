@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from orchestrator.core.ports import PendingPull, Port
     from orchestrator.core.tickets import Ticket
 
-__all__ = ["Chunk", "QueueState", "Segment"]
+__all__ = ["Chunk", "QueueState", "Segment", "chunk_items", "cut"]
 
 UNBOUNDED = 1 << 62
 _LARGEST_CHUNK = 4096
@@ -65,11 +65,20 @@ def cut(segments: Iterable[Segment], n: int) -> Iterator[Segment]:
             yield segment
 
 
-class QueueState:
-    """A queue of the run. Counts are items.
+def chunk_items(maxsize: int, producers: int) -> int:
+    """Items of a good chunk: a quarter of one producer's share of the queue's bound (0: none)."""
+    if maxsize <= 0:
+        return _LARGEST_CHUNK
+    share = maxsize // (_CHUNKS_A_PRODUCER * max(1, producers))
+    return max(1, min(_LARGEST_CHUNK, share))
 
-    `hidden` is what is leased and not in hand, `outstanding` what is leased and not finished,
-    `granted` what producers may put without asking (rule 1 of docs/semantics.md).
+
+class QueueState:
+    """A queue of the run.
+
+    Counts are items.     `hidden` is what is leased and not in hand, `outstanding` what is leased
+    and not finished,     `granted` what producers may put without asking (rule 1 of
+    docs/semantics.md).
     """
 
     def __init__(
@@ -107,11 +116,8 @@ class QueueState:
 
     @property
     def chunk_items(self) -> int:
-        """Items a producer should put in one chunk: a quarter of its share of the queue."""
-        if self.maxsize <= 0:
-            return _LARGEST_CHUNK
-        share = self.maxsize // (_CHUNKS_A_PRODUCER * max(1, len(self.writer_ports)))
-        return max(1, min(_LARGEST_CHUNK, share))
+        """Items a producer should put in one chunk."""
+        return chunk_items(self.maxsize, len(self.writer_ports))
 
     @property
     def room_is_short(self) -> bool:
@@ -158,7 +164,10 @@ class QueueState:
         return taken
 
     def close(self, *, clean: bool) -> int:
-        """Nobody reads any more: what is here is dropped, or left after a failure. Returns it."""
+        """Nobody reads any more: what is here is dropped, or left after a failure.
+
+        Returns it.
+        """
         self.closed = True
         self.failed_downstream = not clean
         gone, self.queued = self.queued, 0

@@ -10,6 +10,7 @@ from orchestrator.core.commands import Disconnect, KillWorker, SignalWorker, Sto
 from orchestrator.core.deadlines import Deadlines, Timer
 from orchestrator.core.facts import SignalSent, Warned
 from orchestrator.core.lifecycle import Step
+from orchestrator.core.policy import exit_limit_s
 from orchestrator.core.roster import Worker
 from orchestrator.core.turn import Turn
 from orchestrator.core.wording import signal_name
@@ -59,11 +60,11 @@ class Stopper:
         self._deliver(worker, turn)
 
     def hurry(self, worker: Worker, turn: Turn) -> None:
-        """Stop a worker whose process has outlived its last message by the grace."""
-        grace_s = worker.job.plan.terminate.grace_s
+        """Stop a worker whose process did not exit in time after its last message."""
+        exit_s = exit_limit_s(worker.job.plan.terminate)
         turn.report(
             Warned(
-                message=f"{worker.name} has finished, but did not exit within {grace_s:g} s",
+                message=f"{worker.name} has finished, but did not exit within {exit_s:g} s",
                 hint="a thread that is no daemon, or an atexit function, keeps it alive",
                 job=worker.job.name,
                 worker=worker.name,

@@ -33,6 +33,8 @@ _PLAN = ""
 
 _SIGHUP = 1
 
+_STOP_TIMERS = (Timer.START, Timer.JOIN, Timer.LINGER, Timer.GRACE, Timer.GIVE_UP)
+
 
 class Supervisor:
     """Starts the jobs of a plan, watches over their workers, and ends them by its policies."""
@@ -102,6 +104,11 @@ class Supervisor:
     def worker_states(self) -> Mapping[str, WorkerView]:
         """How each worker is now, in spec order."""
         return {name: worker.view() for name, worker in self._roster.workers.items()}
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether workers are being stopped: a stall would be no news."""
+        return self._halt.level > Level.DRAIN or self._deadlines.any_of(*_STOP_TIMERS)
 
     @property
     def outcome(self) -> Outcome | None:

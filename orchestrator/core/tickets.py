@@ -1,7 +1,8 @@
-"""Tickets: the places in line for room. A parked commit holds one, and a producer that asked.
+"""Tickets: the places in line for room.
 
-A younger ticket never gets room in a queue that an older one waits for (rule 2): each queue keeps
-its tickets in order, and a ticket moves only while it is first in every queue it waits for.
+A parked commit holds one, and a producer that asked. A younger ticket never gets room in a queue
+that an older one waits for (rule 2): each queue keeps its tickets in order, and a ticket moves only
+while it is first in every queue it waits for.
 """
 
 from __future__ import annotations

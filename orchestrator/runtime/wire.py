@@ -1,8 +1,8 @@
-"""Frames: how messages and chunks travel over a stream socket. Used on both sides of the fork.
+"""Frames: how messages and chunks travel over a stream socket.
 
-A frame is a fixed header, a head (one MessagePack message) and a body (the chunks the message
-speaks of, laid end to end). The CRC covers head and body, so a stray write into the socket is noticed.
-Source: docs/semantics.md, *Frames*.
+Used on both sides of the fork. A frame is a fixed header, a head (one MessagePack message) and a
+body (the chunks the message speaks of, laid end to end). The CRC covers head and body, so a stray
+write into the socket is noticed. Source: docs/semantics.md, *Frames*.
 """
 
 from __future__ import annotations
@@ -63,7 +63,10 @@ class FrameReader(Generic[M]):
         self._needed = 0
 
     def feed(self, data: memoryview) -> Iterator[tuple[M, tuple[Blob, ...]]]:
-        """The frames that `data` completes. Raises FrameError at the first that does not check."""
+        """The frames that `data` completes.
+
+        Raises FrameError at the first that does not check.
+        """
         if self._pending:
             self._pending += data
             if len(self._pending) < self._needed:
@@ -110,10 +113,16 @@ class FrameReader(Generic[M]):
 
 
 def from_worker() -> FrameReader[FromWorker]:
-    """Called in the parent. A reader of what one worker sends."""
+    """Called in the parent.
+
+    A reader of what one worker sends.
+    """
     return FrameReader(msgspec.msgpack.Decoder(FromWorker))
 
 
 def to_worker() -> FrameReader[ToWorker]:
-    """Called in the child. A reader of what the broker sends."""
+    """Called in the child.
+
+    A reader of what the broker sends.
+    """
     return FrameReader(msgspec.msgpack.Decoder(ToWorker))

@@ -1,4 +1,4 @@
-"""Cuts what targets print into lines. `LineSplitter` does no I/O; `drain` reads a dead one's pipe."""
+"""What targets print: `LineSplitter` cuts it into lines, `drain` reads what a dead one left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST_CHARACTER = 4
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """A line without its end. `more`: it was too long, the next piece goes on where this one ends."""
+    """A line without its end; with `more`, a piece of a long one that the next goes on from."""
 
     text: str
     more: bool = False
@@ -40,9 +40,10 @@ class LineSplitter:
             if self._tail or len(piece) > self._limit:
                 self._tail += piece
                 self._cut(lines)
-                piece = bytes(self._tail)
+                lines.append(_line(bytes(self._tail).removesuffix(b"\r")))
                 self._tail.clear()
-            lines.append(_line(piece.removesuffix(b"\r")))
+            else:
+                lines.append(_line(piece.removesuffix(b"\r")))
         self._tail += rest
         self._cut(lines)
         return lines
@@ -54,7 +55,7 @@ class LineSplitter:
         return last
 
     def _cut(self, lines: list[Line]) -> None:
-        """Move pieces from the tail to `lines` while it is too long, a \\r that may end it apart."""
+        """Move pieces from the tail to `lines` while it is too long, a last CR not counted."""
         while len(self._tail) - self._tail.endswith(b"\r") > self._limit:
             end = self._limit
             while end > self._limit - _LONGEST_CHARACTER and self._tail[end] & 0xC0 == 0x80:

@@ -1,1 +1,4 @@
-"""The child's side of a run. Everything here runs in a worker and imports little."""
+"""The child's side of a run.
+
+Everything here runs in a worker and imports little.
+"""

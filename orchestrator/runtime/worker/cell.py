@@ -27,7 +27,10 @@ class Cell:
         self.words = memoryview(page)[: 8 * 8].cast("q")
 
     def begin(self, lease: int, index: int, now_ns: int) -> None:
-        """Called in the child. The target is about to be called with this item."""
+        """Called in the child.
+
+        The target is about to be called with this item.
+        """
         words = self.words
         words[_PHASE] = Phase.IDLE
         words[_LEASE] = lease
@@ -36,17 +39,26 @@ class Cell:
         words[_PHASE] = Phase.RUNNING
 
     def idle(self) -> None:
-        """Called in the child. Between items."""
+        """Called in the child.
+
+        Between items.
+        """
         self.words[_PHASE] = Phase.IDLE
 
     def blame(self) -> Blame:
-        """Called in the parent. Where the worker is."""
+        """Called in the parent.
+
+        Where the worker is.
+        """
         words = self.words
         phase = Phase.RUNNING if words[_PHASE] == Phase.RUNNING else Phase.IDLE
         return Blame(lease=words[_LEASE], index=words[_INDEX], phase=phase)
 
     def since_s(self) -> float:
-        """Called in the parent. When the item was begun, as monotonic seconds."""
+        """Called in the parent.
+
+        When the item was begun, as monotonic seconds.
+        """
         return self.words[_SINCE] / 1e9
 
     def close(self) -> None:

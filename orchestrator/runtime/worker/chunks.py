@@ -1,9 +1,9 @@
-"""How items become chunks and chunks items again. Called in the child only.
+"""How items become chunks and chunks items again.
 
-A chunk is one pickle of a list. Objects that cannot change (numbers, text, bytes) stand in it as they
-are; if any other item is in the chunk it is *packed*: each item is pickled by itself, at the moment it is
-put, so that what the target does to an object afterwards never reaches its reader, and one item that
-cannot be loaded spoils no other.
+Called in the child only. A chunk is one pickle of a list. Objects that cannot change (numbers,
+text, bytes) stand in it as they are; if any other item is in the chunk it is *packed*: each item is
+pickled by itself, at the moment it is put, so that what the target does to an object afterwards
+never reaches its reader, and one item that cannot be loaded spoils no other.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from orchestrator.core.events import Blob
 __all__ = ["BIG_ITEM", "CHUNK_BYTES", "Run", "dump", "load"]
 
 CHUNK_BYTES = 48 * 1024
-"""Chunks are closed at this size: larger ones fall into malloc's mmap path and lose half their speed."""
+"""Chunks are closed at this size: larger ones fall into malloc's mmap path and lose half their
+speed."""
+
 BIG_ITEM = 32 * 1024
 """Items of this size travel alone."""
+
 _PROTOCOL = 5
 _PLAIN = frozenset({int, float, complex, bool, type(None), str, bytes})
 _SIZED = frozenset({str, bytes})
@@ -41,7 +44,10 @@ def dump(item: Any) -> bytes:
 
 
 class Run:
-    """Items that will be one chunk. `size` estimates its bytes."""
+    """Items that will be one chunk.
+
+    `size` estimates its bytes.
+    """
 
     __slots__ = ("items", "packed", "size")
 

@@ -1,8 +1,8 @@
-"""The worker's side of the broker: leases in, commits out. Called in the child.
+"""The worker's side of the broker: leases in, commits out.
 
-One lock guards everything; every thread that must wait takes turns at reading the socket. What is put and
-finished gathers here and is committed in chunks: when a chunk is full, before anything waits, and by the
-pacer (`pacer.py`) when the target keeps the main thread for long.
+Called in the child. One lock guards everything; every thread that must wait takes turns at reading
+the socket. What is put and finished gathers here and is committed in chunks: when a chunk is full,
+before anything waits, and by the pacer (`pacer.py`) when the target keeps the main thread for long.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ class Client:
         self.link = link
         self.lock = threading.RLock()
         self.stop_asked = False
+        self.on_release: Callable[[], None] = lambda: None
         self.waited_s = 0.0
         self.activity = 0
         self._turn = threading.Condition(self.lock)
@@ -115,7 +116,7 @@ class Client:
 
     def put(self, box: Outbox, item: Any) -> None:
         """Put an item for which there is credit, or that belongs to the item at hand."""
-        if not box.count:
+        if not self._unsent_since:
             self.note_unsent()
         box.add(item)
         if box.full and not self._by_item:
@@ -123,14 +124,13 @@ class Client:
 
     def note_unsent(self) -> None:
         """Something is held that the pacer must send if nobody else does."""
-        if not self._unsent_since:
-            self._unsent_since = time.monotonic()
-            self._arm()
+        self._unsent_since = time.monotonic()
+        self._arm()
 
     def wait_for_credit(
         self, box: Outbox, *, wait: Wait = Wait.FOREVER, deadline: float | None = None, n: int = 1
     ) -> bool:
-        """Get credit for one more item on every queue of the box; False when refused or too late."""
+        """Get credit for one more item on every queue of the box; False when refused or late."""
         while box.allowance < 1 and not box.shut:
             self.commit()
             lacking = [q for q, held in box.credits.items() if held < 1 and q not in box.closed]
@@ -157,6 +157,8 @@ class Client:
             self._marks.append(Mark(at=self._done, end=end, failure=failure))
         for box in self._boxes:
             box.seal()
+        if not self._unsent_since:
+            self.note_unsent()
         lease.finished += 1
         self._done += 1
         self.activity += 1
@@ -258,7 +260,7 @@ class Client:
 
     def busy_here(self) -> bool:
         """Whether the calling thread is in the middle of something that must not be torn apart."""
-        return self._turn._is_owned()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
+        return self._turn._is_owned()  # type: ignore[attr-defined,no-any-return]
 
     @property
     def reading(self) -> bool:
@@ -365,6 +367,7 @@ class Client:
         try:
             self.lock.release()
             try:
+                self.on_release()
                 self.link.wait(timeout_s)
             finally:
                 self.lock.acquire()

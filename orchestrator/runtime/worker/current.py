@@ -1,4 +1,4 @@
-"""Where am I? What a target can ask about the worker it runs in. Called in the child."""
+"""What a target can ask about the worker it runs in. Called in the child."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["Current", "current"]
 class Current:
     """The worker and the item at hand.
 
-    `index` counts the job's workers from 1; `item_id` is `queue:n`, the n-th item put on that queue, and like
-    `queue` it is None outside an item; `attempt` counts from 1.
+    `index` counts the job's workers from 1; `item_id` is `queue:n`, the n-th item put on that
+    queue, and like `queue` it is None outside an item; `attempt` counts from 1.
     """
 
     run: str
@@ -38,7 +38,7 @@ class _Place:
 
 
 def enter(order: Order) -> None:
-    """This process is now the worker of that order."""
+    """From now on the process is the worker of that order."""
     _Place.order = order
 
 

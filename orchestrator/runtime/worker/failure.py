@@ -1,6 +1,7 @@
-"""An exception of the user's code, made text where it was raised. Called in the child.
+"""An exception of the user's code, made text where it was raised.
 
-Nothing here may raise, whatever the exception's own methods do, and no text is without a bound.
+Called in the child. Nothing here may raise, whatever the exception's own methods do, and no text is
+without a bound.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A lease as its worker sees it: items to hand out one by one. Called in the child."""
+"""A lease as its worker sees it: items to hand out one by one.
+
+Called in the child.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,10 @@ __all__ = ["Lease"]
 
 
 class Lease:
-    """Items of one queue. `started` of them have been handed to the target, `finished` have ended.
+    """Items of one queue.
 
-    `limit` is how many there are; a recall cuts it down to those that were started.
+    `started` of them have been handed to the target, `finished` have ended.     `limit` is how many
+    there are; a recall cuts it down to those that were started.
     """
 
     __slots__ = ("_blobs", "_ranges", "finished", "limit", "number", "queue", "started")

@@ -1,4 +1,7 @@
-"""The worker's end of its socket: frames out, frames in. Called in the child."""
+"""The worker's end of its socket: frames out, frames in.
+
+Called in the child.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,10 @@ class Link:
         self._queue += wire.encode(message, blobs)
 
     def flush(self) -> None:
-        """Send every queued frame. Raises LinkClosedError when nobody listens any more."""
+        """Send every queued frame.
+
+        Raises LinkClosedError when nobody listens any more.
+        """
         buffers, self._queue = self._queue, []
         try:
             while buffers:
@@ -58,7 +64,10 @@ class Link:
             raise LinkClosedError(str(error)) from error
 
     def receive(self) -> list[tuple[ToWorker, tuple[Blob, ...]]]:
-        """The frames that are there, without waiting. Raises LinkClosedError at the end."""
+        """The frames that are there, without waiting.
+
+        Raises LinkClosedError at the end.
+        """
         frames: list[tuple[ToWorker, tuple[Blob, ...]]] = []
         while True:
             try:
@@ -74,7 +83,10 @@ class Link:
                 return frames
 
     def wait(self, timeout_s: float | None, *, for_socket: bool = True) -> None:
-        """Wait for something to read, a `wake`, or the timeout. May be called without the lock."""
+        """Wait for something to read, a `wake`, or the timeout.
+
+        May be called without the lock.
+        """
         poller = self._poller if for_socket else self._bell
         poller.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000)
 

@@ -1,4 +1,7 @@
-"""What a worker is told at its start. Made in the parent, read in the child."""
+"""What a worker is told at its start.
+
+Made in the parent, read in the child.
+"""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ _NO_LIMIT = 1 << 40
 class Outbox:
     """Outputs on their way to `queues`.
 
-    `count` of them are held; the first `sealed` belong to finished items, the others to the item that is
-    still open (or to a source). `allowance` is how many more the granted credits cover: negative
-    when outputs were made before there was room for them.
+    `count` of them are held; the first `sealed` belong to finished items, the others to the item
+    that is still open (or to a source). `allowance` is how many more the granted credits cover:
+    negative when outputs were made before there was room for them.
     """
 
     def __init__(self, queues: tuple[str, ...], *, chunk_items: int, part_items: int) -> None:
@@ -50,7 +50,10 @@ class Outbox:
         return self.count >= self.chunk_items or self.size >= CHUNK_BYTES
 
     def add(self, item: Any) -> None:
-        """Hold one more output. Raises what its pickling raises, and then holds it not."""
+        """Hold one more output.
+
+        Raises what its pickling raises, and then holds it not.
+        """
         run = self._run
         before = run.size
         run.add(item)
@@ -92,7 +95,7 @@ class Outbox:
             del self._run.items[-extra:]
 
     def grant(self, queue: str, n: int) -> None:
-        """n more credits."""
+        """N more credits."""
         self.set_credits(queue, self.credits[queue] + n)
 
     def set_credits(self, queue: str, n: int) -> None:

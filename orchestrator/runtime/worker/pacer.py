@@ -1,8 +1,8 @@
 """The pacer: a thread that keeps a worker's promises while the target has the main thread.
 
 What is put is on its way within 5 ms, finished items are committed, recalls are answered and unused
-credits returned, even if the target computes or sleeps for an hour. It sleeps while nothing is unsent,
-so that a worker that sends for itself never meets it. Called in the child.
+credits returned, even if the target computes or sleeps for an hour. It sleeps while nothing is
+unsent, so that a worker that sends for itself never meets it. Called in the child.
 """
 
 from __future__ import annotations

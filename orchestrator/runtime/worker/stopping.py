@@ -1,8 +1,12 @@
-"""The stop signal: an exception in the target, never in the middle of a frame. Called in the child."""
+"""The stop signal: an exception in the target, never in the middle of a frame.
+
+Called in the child.
+"""
 
 from __future__ import annotations
 
 import signal
+import threading
 from types import FrameType
 
 from orchestrator.runtime.worker.client import Client
@@ -14,9 +18,15 @@ class StopRequested(SystemExit):
     """Raised in the main thread by the job's stop signal, so that `finally` and `__exit__` run."""
 
 
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 class Stopper:
-    """Turns the stop signal into StopRequested as soon as mporch's own code is not in the middle of
-    something; `requested` says that it has come."""
+    """Turns the stop signal into StopRequested once mporch's own code is not in the middle of it.
+
+    `requested` says that the signal has come.
+    """
 
     def __init__(self, signum: int, client: Client) -> None:
         self.requested = False
@@ -26,11 +36,12 @@ class Stopper:
 
     def install(self) -> None:
         """From now on the signal stops the target, unless the target installs a handler itself."""
+        self._client.on_release = self.check
         signal.signal(self._signum, self._on_signal)
 
     def check(self) -> None:
         """Raise what came while mporch was busy."""
-        if self.requested and not self._raised:
+        if self.requested and not self._raised and _in_main_thread():
             self._raised = True
             raise StopRequested(128 + self._signum)
 

@@ -1,4 +1,7 @@
-"""From a target's name to what is called for each item. Called in the child."""
+"""From a target's name to what is called for each item.
+
+Called in the child.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,10 @@ class TargetFailedError(Exception):
 
 
 def load(target: Target) -> Any:
-    """The function or class itself. Raises TargetFailedError, with what the user's import raised."""
+    """The function or class itself.
+
+    Raises TargetFailedError, with what the user's import raised.
+    """
     try:
         found: Any = importlib.import_module(target.module)
     except BaseException as error:
@@ -43,13 +49,13 @@ def load(target: Target) -> Any:
 def bind(found: Any, job: JobPlan, handles: dict[str, Any], stack: ExitStack) -> Callable[..., Any]:
     """What is called with the item, the batch or the iterator (or nothing, if it is called once).
 
-    A function gets args and kwargs with each call. A class is constructed with them once, entered as a
-    context manager if it is one, and called; a class that cannot be called is its own task.
+    A function gets args and kwargs with each call. A class is constructed with them once, entered
+    as a context manager if it is one, and called; a class that cannot be called is its own task.
     """
     args, kwargs = tuple(job.args), dict(job.kwargs)
     if not inspect.isclass(found):
         return lambda *item: found(*item, *args, **kwargs, **handles)
-    made = found(*args, **kwargs)
+    made: Any = found(*args, **kwargs)
     if hasattr(type(made), "__enter__") and hasattr(type(made), "__exit__"):
         made = stack.enter_context(made)
     if not callable(made):

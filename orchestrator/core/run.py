@@ -1,0 +1,191 @@
+"""A whole run as one pure machine: the broker and the supervisor, and the news between them.
+
+The runtime maps what happens to events and carries the commands out; everything in between is here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from orchestrator.core.broker import Broker, ProtocolError
+from orchestrator.core.commands import Command
+from orchestrator.core.events import (
+    Blame,
+    BrokerNews,
+    Event,
+    Malformed,
+    Received,
+    SupervisorNews,
+    Ticked,
+)
+from orchestrator.core.facts import Ledger
+from orchestrator.core.lifecycle import State
+from orchestrator.core.messages import Closing, Ready
+from orchestrator.core.policy import Outcome
+from orchestrator.core.ports import JobPorts, Port
+from orchestrator.core.snapshot import JobSnapshot, QueueSnapshot, Snapshot
+from orchestrator.core.summary import JobSummary
+from orchestrator.core.supervisor import Supervisor
+from orchestrator.plan.model import Plan
+
+__all__ = ["Run", "bottleneck"]
+
+
+class Run:
+    """One run of a plan; `handle` takes an event, `outcome` is there once everything has ended."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._broker = Broker.of_plan(plan)
+        self._supervisor = Supervisor(plan)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the run has ended; None while it has not."""
+        return self._supervisor.outcome
+
+    def next_deadline(self) -> float | None:
+        """When `Ticked` is due, as monotonic seconds."""
+        deadlines = (self._broker.next_deadline(), self._supervisor.next_deadline())
+        return min((when for when in deadlines if when is not None), default=None)
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        """Take one event at the monotonic time `now` (seconds); returns what is to be done."""
+        commands: list[Command] = []
+        news = self._first(event, now, commands)
+        self._exchange(news, now, commands)
+        if not self._supervisor.is_stopping and (stall := self._broker.stall()):
+            self._exchange(deque(self._supervisor.handle(stall, now)), now, commands)
+        return commands
+
+    def item_at(self, worker: str, blame: Blame) -> str:
+        """The id of the item a worker's progress cell points to; empty if there is none."""
+        return self._broker.item_at(worker, blame)
+
+    def _first(
+        self, event: Event, now: float, commands: list[Command]
+    ) -> deque[Command | SupervisorNews | BrokerNews]:
+        news: deque[Command | SupervisorNews | BrokerNews] = deque()
+        if isinstance(event, Received):
+            if not isinstance(event.message, Closing):
+                try:
+                    news += self._broker.handle(event, now)
+                except ProtocolError as error:
+                    event_after = Malformed(worker=event.worker, detail=str(error))
+                    news += self._supervisor.handle(event_after, now)
+                    return news
+            if isinstance(event.message, Ready | Closing):
+                self._exchange(news, now, commands)
+                news += self._supervisor.handle(event, now)
+            return news
+        if isinstance(event, Ticked):
+            news += self._broker.handle(event, now)
+        news += self._supervisor.handle(event, now)
+        return news
+
+    def _exchange(
+        self,
+        news: deque[Command | SupervisorNews | BrokerNews],
+        now: float,
+        commands: list[Command],
+    ) -> None:
+        """Carry news from one machine to the other until only commands are left."""
+        while news:
+            item = news.popleft()
+            if isinstance(item, SupervisorNews):
+                news += self._supervisor.handle(item, now)
+            elif isinstance(item, BrokerNews):
+                news += self._broker.handle(item, now)
+            else:
+                commands.append(item)
+
+    # -- what others may see ----------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """The run at this moment, for the display."""
+        views, jobs = self._supervisor.job_states, self._broker.jobs
+        at_work = _at_work(self._broker.ports.values())
+        return Snapshot(
+            jobs=tuple(
+                JobSnapshot(
+                    name=name,
+                    state=view.state.value,
+                    workers=len(view.pids),
+                    items_in=jobs[name].items_in,
+                    items_out=jobs[name].items_out,
+                    **at_work.get(name, {}),
+                )
+                for name, view in views.items()
+            ),
+            queues=tuple(
+                QueueSnapshot(
+                    name=queue.name,
+                    size=queue.size,
+                    maxsize=queue.maxsize,
+                    put=queue.put,
+                    done=queue.done,
+                )
+                for queue in self._broker.queues.values()
+            ),
+        )
+
+    def ledgers(self) -> dict[str, Ledger]:
+        """What became of all items, at the end."""
+        return {name: queue.ledger(final=True) for name, queue in self._broker.queues.items()}
+
+    def job_summaries(self) -> dict[str, JobSummary]:
+        """What each job did, at the end."""
+        views, jobs = self._supervisor.job_states, self._broker.jobs
+        return {
+            name: JobSummary(
+                status=view.state.value,
+                workers=self._plan.jobs[name].workers,
+                exit_codes=view.exit_codes if view.state is not State.SKIPPED else (),
+                items_in=jobs[name].items_in,
+                items_out=jobs[name].items_out,
+                failed=jobs[name].failed,
+                skipped=jobs[name].skipped,
+                retried=jobs[name].retried,
+                busy_s=round(_busy_s(jobs[name]), 6),
+                waiting_input_s=round(jobs[name].waiting_input_s, 6),
+                waiting_output_s=round(jobs[name].waiting_output_s, 6),
+                reason=view.reason,
+            )
+            for name, view in views.items()
+        }
+
+
+def _busy_s(job: JobPorts) -> float:
+    return max(0.0, job.busy_s - job.waiting_input_s - job.waiting_output_s)
+
+
+def bottleneck(jobs: Mapping[str, JobSummary]) -> str | None:
+    """The job the others waited for: the busiest of those that queues connect, if others waited.
+
+    None when there is no pipeline, or nobody waited for as long as the busiest worked.
+    """
+    connected = {name: job for name, job in jobs.items() if job.items_in or job.items_out}
+    if len(connected) < 2:
+        return None
+    name, busiest = max(connected.items(), key=lambda pair: pair[1].busy_s / pair[1].workers)
+    waits = (
+        (job.waiting_input_s + job.waiting_output_s) / job.workers
+        for other, job in connected.items()
+        if other != name
+    )
+    return name if max(waits) > busiest.busy_s / busiest.workers / 4 > 0 else None
+
+
+def _at_work(ports: Iterable[Port]) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for port in ports:
+        if port.alive and port.ready_at is not None:
+            of_job = counts.setdefault(
+                port.job.name, {"running": 0, "waiting_input": 0, "waiting_output": 0}
+            )
+            if port.waits_since is None:
+                of_job["running"] += 1
+            else:
+                of_job["waiting_output" if port.waits_for_output else "waiting_input"] += 1
+    return counts

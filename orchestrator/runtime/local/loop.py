@@ -1,0 +1,286 @@
+"""The loop: one thread that waits for everything at once and carries the core's commands out.
+
+Sockets, pidfds, signals, pipes and timers become events; commands become frames, signals and
+processes. The broker's sockets come first, so that a worker that prints much waits, not the queues.
+"""
+
+from __future__ import annotations
+
+import selectors
+import signal
+import socket
+from collections import deque
+from collections.abc import Callable
+
+from orchestrator.core import commands as do
+from orchestrator.core import events
+from orchestrator.core.messages import Failure, Hello
+from orchestrator.core.run import Run
+from orchestrator.plan.model import Plan
+from orchestrator.runtime import wire
+from orchestrator.runtime.local.channel import READ_SIZE
+from orchestrator.runtime.local.descendants import reap_strangers, sweep
+from orchestrator.runtime.local.pulse import Pulse
+from orchestrator.runtime.local.signals import caught_signals
+from orchestrator.runtime.local.starter import Starter
+from orchestrator.runtime.local.workerio import WorkerIO
+from orchestrator.runtime.observer import Observer
+
+__all__ = ["Loop"]
+
+_FLUSH_EVERY_S = 0.25
+_SWEEP_S = 2.0
+_FIRST, _LATER = 0, 1
+
+
+class Loop:
+    """Runs one plan to its end."""
+
+    def __init__(self, plan: Plan, starter: Starter, observer: Observer) -> None:
+        self.run = Run(plan)
+        self._plan = plan
+        self._starter = starter
+        self._observer = observer
+        self._selector = selectors.DefaultSelector()
+        self._workers: dict[str, WorkerIO] = {}
+        self._to_start: deque[do.StartWorker] = deque()
+        self._sending: dict[str, WorkerIO] = {}
+        self._buffer = memoryview(bytearray(READ_SIZE))
+        self._clock = Pulse()
+        self._flushed_at = 0.0
+        self._pipes_paused = False
+        self._watched: set[int] = set()
+        self._finished = False
+
+    # -- the cycle --------------------------------------------------------------------------------
+
+    def run_to_end(self) -> None:
+        """Called in the parent's main thread. Returns when every worker has ended and is swept."""
+        with caught_signals() as bell:
+            self._watch(bell, lambda: self._signals(bell), _FIRST)
+            self._handle(events.Began())
+            while not self._finished:
+                self._cycle()
+            self._selector.unregister(bell)
+            self._wind_up()
+
+    def _cycle(self) -> None:
+        now = self._clock.now()
+        timeout = self._timeout(now)
+        ready = self._selector.select(timeout)
+        self._clock.slept(timeout)
+        later: list[Callable[[], None]] = []
+        for key, _ in ready:
+            priority, act = key.data
+            if priority == _FIRST:
+                act()
+            else:
+                later.append(act)
+        for act in later:
+            act()
+        self._tick()
+        if self._to_start and not self._finished:
+            self._start(self._to_start.popleft())
+        self._send()
+        self._observe()
+
+    def _timeout(self, now: float) -> float | None:
+        if self._to_start:
+            return 0.0
+        deadlines = [self.run.next_deadline(), self._starter.overdue.next_check(self._clock)]
+        if self._observer.pending or self._observer.wants_snapshots:
+            deadlines.append(self._flushed_at + _FLUSH_EVERY_S)
+        soonest = min((when for when in deadlines if when is not None), default=None)
+        return None if soonest is None else max(0.0, soonest - now)
+
+    def _tick(self) -> None:
+        now = self._clock.now()
+        deadline = self.run.next_deadline()
+        if deadline is not None and deadline <= now:
+            self._handle(events.Ticked())
+        for worker, blame in self._starter.overdue.due(self._clock):
+            item = self.run.item_at(worker, blame)
+            self._handle(events.ItemOverdue(worker=worker, item=item))
+
+    def _observe(self) -> None:
+        observer, now = self._observer, self._clock.now()
+        if now - self._flushed_at >= _FLUSH_EVERY_S:
+            self._flushed_at = now
+            if observer.wants_snapshots:
+                observer.snapshot(self.run.snapshot(), now)
+            observer.flush()
+        self._watch_unwritten()
+        if observer.backed_up is not self._pipes_paused:
+            self._pipes_paused = observer.backed_up
+            for worker in self._workers.values():
+                self._watch_pipes(worker)
+
+    def _watch_unwritten(self) -> None:
+        wanted = set(self._observer.unwritten)
+        for fd in self._watched - wanted:
+            self._selector.unregister(fd)
+        for fd in wanted - self._watched:
+            data = (_LATER, self._observer.flush)
+            self._selector.register(fd, selectors.EVENT_WRITE, data)
+        self._watched = wanted
+
+    # -- events -----------------------------------------------------------------------------------
+
+    def _handle(self, event: events.Event) -> None:
+        for command in self.run.handle(event, self._clock.now()):
+            self._carry_out(command)
+
+    def _signals(self, bell: socket.socket) -> None:
+        for signum in bell.recv(1024):
+            if signum == signal.SIGINT:
+                self._handle(events.Interrupted())
+            elif signum in (signal.SIGTERM, signal.SIGHUP):
+                self._handle(events.Terminated(signal=signum))
+            elif signum == signal.SIGCHLD:
+                reap_strangers(self._known())
+
+    def _known(self) -> frozenset[int]:
+        pids = {worker.process.pid for worker in self._workers.values()}
+        return frozenset(pids) | self._starter.helper_pids()
+
+    def _read_channel(self, worker: WorkerIO) -> None:
+        try:
+            frames = worker.read_channel(self._buffer)
+        except wire.FrameError as error:
+            self._handle(events.Malformed(worker=worker.name, detail=str(error)))
+            return
+        for message, blobs in frames:
+            if not isinstance(message, Hello):
+                self._handle(events.Received(worker=worker.name, message=message, blobs=blobs))
+        if worker.channel.at_end and worker.connected:
+            self._unwatch(worker.process.sock)
+            worker.connected = False
+
+    def _read_pipe(self, worker: WorkerIO, fd: int) -> None:
+        facts = worker.read_pipe(fd)
+        if facts is None:
+            self._unwatch(fd)
+            facts = worker.close_pipe(fd)
+        for fact in facts:
+            self._observer.fact(fact, self._clock.now())
+
+    def _read_log(self, worker: WorkerIO) -> None:
+        facts = worker.read_log()
+        if facts is None:
+            self._unwatch(worker.process.log_sock)
+            return
+        for fact in facts:
+            self._observer.fact(fact, self._clock.now())
+
+    def _died(self, worker: WorkerIO) -> None:
+        """A pidfd says so: hear what the worker has said before, then tell the core."""
+        while worker.connected:
+            before = worker.channel.at_end
+            self._read_channel(worker)
+            if worker.channel.at_end or before:
+                break
+        for fact in worker.last_words():
+            self._observer.fact(fact, self._clock.now())
+        blame = worker.blame()
+        died = events.WorkerDied(
+            worker=worker.name,
+            exit_code=worker.process.exit_code(),
+            blame=blame,
+            item=self.run.item_at(worker.name, blame) if blame.phase else "",
+        )
+        self._forget(worker)
+        self._handle(died)
+
+    # -- commands ---------------------------------------------------------------------------------
+
+    def _carry_out(self, command: do.Command) -> None:
+        match command:
+            case do.Send():
+                if worker := self._workers.get(command.worker):
+                    worker.channel.send(command.message, command.blobs)
+                    self._sending[command.worker] = worker
+            case do.Report():
+                self._observer.fact(command.fact, self._clock.now())
+            case do.StartWorker():
+                self._to_start.append(command)
+            case do.SignalWorker():
+                if worker := self._workers.get(command.worker):
+                    worker.process.signal(command.signal)
+            case do.KillWorker():
+                if worker := self._workers.get(command.worker):
+                    worker.process.kill_group()
+            case do.Disconnect():
+                if (worker := self._workers.get(command.worker)) and worker.connected:
+                    self._unwatch(worker.process.sock)
+                    worker.process.sock.shutdown(socket.SHUT_RDWR)
+                    worker.connected = False
+            case do.Finish():
+                self._finished = True
+
+    def _start(self, command: do.StartWorker) -> None:
+        job = self._plan.jobs[command.job]
+        try:
+            process = self._starter.start(job, command.worker, command.index)
+        except OSError as error:
+            failure = Failure(kind=type(error).__name__, message=str(error))
+            self._handle(events.StartFailed(worker=command.worker, failure=failure))
+            return
+        worker = self._workers[command.worker] = WorkerIO(command.worker, job, process)
+        self._starter.overdue.add(worker)
+        self._watch(process.sock, lambda: self._read_channel(worker), _FIRST)
+        self._watch(process.log_sock, lambda: self._read_log(worker), _LATER)
+        self._watch(process.death_fd, lambda: self._died(worker), _LATER)
+        self._watch_pipes(worker)
+        self._handle(events.WorkerStarted(worker=command.worker, pid=process.pid))
+
+    def _send(self) -> None:
+        for name, worker in list(self._sending.items()):
+            more = worker.connected and worker.channel.flush()
+            self._wait_to_send(worker, more=more)
+            if not more:
+                del self._sending[name]
+
+    # -- descriptors ------------------------------------------------------------------------------
+
+    def _watch(self, source: socket.socket | int, act: Callable[[], None], priority: int) -> None:
+        self._selector.register(source, selectors.EVENT_READ, (priority, act))
+
+    def _unwatch(self, source: socket.socket | int) -> None:
+        if source in self._selector.get_map():
+            self._selector.unregister(source)
+
+    def _wait_to_send(self, worker: WorkerIO, *, more: bool) -> None:
+        if not worker.connected:
+            return
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if more else 0)
+        key = self._selector.get_key(worker.process.sock)
+        if key.events != wanted:
+            self._selector.modify(worker.process.sock, wanted, key.data)
+
+    def _watch_pipes(self, worker: WorkerIO) -> None:
+        for fd in worker.pipes:
+            if self._pipes_paused:
+                self._unwatch(fd)
+            elif fd not in self._selector.get_map():
+                self._watch(fd, lambda fd=fd: self._read_pipe(worker, fd), _LATER)  # type: ignore[misc]
+
+    def _forget(self, worker: WorkerIO) -> None:
+        process = worker.process
+        sources: tuple[socket.socket | int, ...] = (process.sock, process.log_sock)
+        for source in (*sources, process.death_fd, *worker.pipes):
+            self._unwatch(source)
+        self._starter.overdue.remove(worker)
+        worker.cell.close()
+        process.close()
+        self._workers.pop(worker.name, None)
+        self._sending.pop(worker.name, None)
+
+    def _wind_up(self) -> None:
+        """Nothing of the run stays: given-up workers, their children, daemons of targets."""
+        for worker in list(self._workers.values()):
+            self._forget(worker)
+        sweep(within_s=_SWEEP_S, spare=self._starter.helper_pids())
+        self._starter.close()
+        for fd in self._watched:
+            self._selector.unregister(fd)
+        self._selector.close()

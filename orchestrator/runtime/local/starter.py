@@ -1,0 +1,81 @@
+"""Starts a plan's workers: what each is told, what surroundings they share. In the parent."""
+
+from __future__ import annotations
+
+import os
+
+from orchestrator.core.queues import chunk_items
+from orchestrator.plan.model import JobPlan, Plan
+from orchestrator.runtime.local import descriptors
+from orchestrator.runtime.local.overdue import Overdue
+from orchestrator.runtime.local.process import ProcessFactory
+from orchestrator.runtime.local.workerprocess import WorkerProcess
+from orchestrator.runtime.worker.client import QueueInfo
+from orchestrator.runtime.worker.order import Order
+
+__all__ = ["Starter"]
+
+_MAIN = "orchestrator.runtime.worker.main"
+_KEEP_BYTES = str(256 << 20)
+_SURROUNDINGS = {
+    # Large pickles must not be mapped and unmapped one by one: that is most of their cost.
+    "MALLOC_MMAP_THRESHOLD_": _KEEP_BYTES,
+    "MALLOC_TRIM_THRESHOLD_": _KEEP_BYTES,
+}
+
+
+class Starter:
+    """Makes workers of one run. Raises UsageError when that takes more descriptors than allowed."""
+
+    def __init__(self, plan: Plan, *, run_id: str, run_dir: str, socket_dir: str) -> None:
+        self.overdue = Overdue()
+        self._plan = plan
+        self._run_id = run_id
+        self._run_dir = run_dir
+        before = descriptors.ensure(sum(job.workers for job in plan.jobs.values()))
+        seed = str(int.from_bytes(os.urandom(4), "little"))
+        self._factory = ProcessFactory(
+            preload=(_MAIN,),
+            directory=socket_dir,
+            environment={**_SURROUNDINGS, "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", seed)},
+            descriptors=before,
+        )
+        self._infos = {
+            name: QueueInfo(
+                maxsize=queue.maxsize,
+                chunk_items=chunk_items(
+                    queue.maxsize, sum(plan.jobs[job].workers for job in queue.writers)
+                ),
+            )
+            for name, queue in plan.queues.items()
+        }
+
+    def helper_pids(self) -> frozenset[int]:
+        """Processes of multiprocessing itself."""
+        return self._factory.helper_pids()
+
+    def start(self, job: JobPlan, worker: str, index: int) -> WorkerProcess:
+        """Make a worker's process; raises OSError when the system refuses."""
+        order = Order(
+            run=self._run_id,
+            run_dir=self._run_dir,
+            project_dir=self._plan.project_dir,
+            pythonpath=self._plan.pythonpath,
+            job=job,
+            worker=worker,
+            index=index,
+            queues={name: self._infos[name] for name in (*job.reads, *job.writes)},
+        )
+        return self._factory.start(
+            name=worker,
+            method=job.start_method,
+            main=f"{_MAIN}:main",
+            payload=order.encode(),
+            env=dict(job.env),
+            cwd=job.cwd or self._plan.project_dir,
+            pythonpath=self._plan.pythonpath,
+        )
+
+    def close(self) -> None:
+        """End multiprocessing's helpers."""
+        self._factory.close()

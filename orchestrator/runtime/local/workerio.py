@@ -1,0 +1,121 @@
+"""One worker's descriptors, read and written for the loop. Called in the parent."""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+
+from orchestrator.core.events import Blame, Blob
+from orchestrator.core.facts import Fact, Logged, Output, Stream
+from orchestrator.core.messages import FromWorker
+from orchestrator.plan.model import JobPlan
+from orchestrator.runtime import records
+from orchestrator.runtime.local.capture import Line, LineSplitter, drain
+from orchestrator.runtime.local.channel import Channel
+from orchestrator.runtime.local.workerprocess import WorkerProcess
+from orchestrator.runtime.worker.cell import Cell
+
+__all__ = ["WorkerIO"]
+
+_PIPE_READ = 64 * 1024
+
+
+class WorkerIO:
+    """A worker's channel, what it prints and logs, and its progress cell."""
+
+    def __init__(self, name: str, job: JobPlan, process: WorkerProcess) -> None:
+        self.name = name
+        self.job = job
+        self.process = process
+        self.channel = Channel(process.sock)
+        self.cell = Cell(process.cell)
+        self.connected = True
+        self._splitters = {
+            process.stdout_fd: (Stream.STDOUT, LineSplitter()),
+            process.stderr_fd: (Stream.STDERR, LineSplitter()),
+        }
+
+    @property
+    def pipes(self) -> tuple[int, ...]:
+        """The capture pipes that are still open."""
+        return tuple(self._splitters)
+
+    def read_channel(self, buffer: memoryview) -> list[tuple[FromWorker, tuple[Blob, ...]]]:
+        """The messages that one read brings; raises wire.FrameError."""
+        frames = self.channel.read(buffer)
+        if self.channel.fds:
+            pidfd = self.channel.take_fd()
+            if pidfd is not None:
+                self.process.adopt_pidfd(pidfd)
+        return frames
+
+    def read_pipe(self, fd: int) -> list[Fact] | None:
+        """What one read of a capture pipe brings; None at its end."""
+        try:
+            data = os.read(fd, _PIPE_READ)
+        except BlockingIOError:
+            return []
+        if not data:
+            return None
+        stream, splitter = self._splitters[fd]
+        return [self._output(stream, line) for line in splitter.feed(data)]
+
+    def read_log(self) -> list[Fact] | None:
+        """The log records that are there; None when nobody can send any more."""
+        facts: list[Fact] = []
+        while True:
+            try:
+                data = self.process.log_sock.recv(records.RECORD_LIMIT * 2)
+            except BlockingIOError:
+                return facts
+            except OSError:
+                return facts or None
+            if not data:
+                return facts or None
+            facts.append(self._record(data))
+
+    def last_words(self) -> list[Fact]:
+        """Everything a dead worker has left in its pipes; its children may still hold them open."""
+        facts = self.read_log() or []
+        for fd, (stream, splitter) in self._splitters.items():
+            lines = [*splitter.feed(drain(fd)), *splitter.flush()]
+            facts += [self._output(stream, line) for line in lines]
+        return facts
+
+    def close_pipe(self, fd: int) -> list[Fact]:
+        """A pipe has come to its end: its last line. The descriptor is closed with the others."""
+        stream, splitter = self._splitters[fd]
+        return [self._output(stream, line) for line in splitter.flush()]
+
+    def blame(self) -> Blame:
+        """What the worker was at."""
+        return self.cell.blame()
+
+    def _output(self, stream: Stream, line: Line) -> Output:
+        return Output(
+            job=self.job.name,
+            worker=self.name,
+            pid=self.process.pid,
+            stream=stream,
+            text=line.text,
+            more=line.more,
+        )
+
+    def _record(self, data: bytes) -> Fact:
+        try:
+            record = records.decode(data)
+        except msgspec.DecodeError:
+            text = data.decode("utf-8", "backslashreplace")
+            return self._output(Stream.STDERR, Line(text=text))
+        return Logged(
+            job=self.job.name,
+            worker=self.name,
+            pid=self.process.pid,
+            ts=record.ts,
+            level=record.level,
+            logger=record.logger,
+            msg=record.msg,
+            traceback=record.traceback,
+            fields=record.fields,
+        )

@@ -1,0 +1,108 @@
+"""What the call shapes work with: the target, the client, the outboxes.
+
+Called in the child.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from orchestrator.core.messages import End, Failure
+from orchestrator.core.policy import resolve
+from orchestrator.errors import UnpicklableItemError
+from orchestrator.plan.model import ErrorAction, JobPlan
+from orchestrator.runtime.worker.cell import Cell
+from orchestrator.runtime.worker.client import Client
+from orchestrator.runtime.worker.failure import describe
+from orchestrator.runtime.worker.handle import Transaction
+from orchestrator.runtime.worker.lease import Lease
+from orchestrator.runtime.worker.outbox import Outbox
+from orchestrator.runtime.worker.stopping import Stopper
+
+__all__ = ["Context", "ItemFailedError", "Pace"]
+
+_LEASE_S = 0.010
+_LARGEST_LEASE = 4096
+
+
+class ItemFailedError(Exception):
+    """An item has failed, is committed as failed, and that fails the job."""
+
+
+class Context:
+    """One worker's means.
+
+    `box` is where the target's results go, None without an output.
+    """
+
+    def __init__(
+        self,
+        *,
+        job: JobPlan,
+        client: Client,
+        stopper: Stopper,
+        cell: Cell,
+        call: Callable[..., Any],
+        roots: Sequence[str],
+        transaction: Transaction,
+    ) -> None:
+        self.job = job
+        self.client = client
+        self.lock = client.lock
+        self.stopper = stopper
+        self.cell = cell
+        self.call = call
+        self.transaction = transaction
+        self.box: Outbox | None = client.outbox(job.outputs) if job.outputs else None
+        self._roots = roots
+
+    def put(self, box: Outbox, item: Any) -> None:
+        """Put one result (lock held); what cannot be pickled is named."""
+        try:
+            self.client.put(box, item)
+        except Exception as error:
+            kind = type(item)
+            raise UnpicklableItemError(
+                f"job {self.job.name!r} gave back a {kind.__module__}.{kind.__qualname__},"
+                f" which cannot be pickled: {error}"
+            ) from error
+
+    def describe(self, error: BaseException) -> Failure:
+        """The exception as data."""
+        return describe(error, self._roots)
+
+    def fail(self, leases: Sequence[Lease], error: BaseException) -> None:
+        """The next item of each lease has failed: skip it, or raise ItemFailedError (lock free)."""
+        failure = self.describe(error)
+        skip = resolve(self.job.on_error, failure.bases) is ErrorAction.SKIP
+        with self.lock:
+            self.client.drop_open()
+            for lease in leases:
+                self.client.finish(lease, End.SKIPPED if skip else End.FAILED, failure)
+            if not skip:
+                self.client.commit()
+        if not skip:
+            raise ItemFailedError
+
+
+class Pace:
+    """How many items to lease: about 10 ms of work, found out step by step."""
+
+    def __init__(self, client: Client) -> None:
+        self.most = 1
+        self._client = client
+        self._started = self._waited = 0.0
+
+    def begin(self) -> None:
+        """A lease is about to be worked on."""
+        self._started = time.monotonic()
+        self._waited = self._client.waited_s
+
+    def end(self, items: int) -> None:
+        """So many items of it were done."""
+        waited = self._client.waited_s - self._waited
+        each_s = (time.monotonic() - self._started - waited) / max(1, items)
+        fitting = int(_LEASE_S / each_s) if each_s > 0 else _LARGEST_LEASE
+        self.most = max(1, min(_LARGEST_LEASE, self.most * 8, fitting))

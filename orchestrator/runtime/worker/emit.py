@@ -1,0 +1,72 @@
+"""What a target gave back becomes items: the table in docs/spec.md.
+
+Called in the child.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from types import GeneratorType
+from typing import Any
+
+from orchestrator.plan.model import Shape
+
+__all__ = ["WrongResultError", "items_of"]
+
+_NOTHING: tuple[Any, ...] = ()
+
+
+class WrongResultError(TypeError):
+    """A target gave back what its job cannot emit."""
+
+
+def items_of(result: Any, shape: Shape, *, emits: bool) -> Iterable[Any]:
+    """The items a call has produced; raises WrongResultError for what cannot be meant.
+
+    A job without outputs discards what it is given, but a generator is still run to its end: its
+    body is the user's code.
+    """
+    if isinstance(result, GeneratorType):
+        return result if emits else _run_through(result)
+    if inspect.iscoroutine(result) or inspect.isasyncgen(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise WrongResultError(
+            "the target is a coroutine function; mporch calls plain functions"
+            " (hint: wrap it, `def target(item): return asyncio.run(work(item))`)"
+        )
+    if not emits:
+        return _NOTHING
+    if shape is Shape.SOURCE:
+        return _of_source(result)
+    if result is None:
+        return _NOTHING
+    if shape is Shape.BATCH:
+        if isinstance(result, list):
+            return result
+        raise WrongResultError(
+            f"a batch target gives back None, a list or a generator, not {_kind(result)}"
+        )
+    return (result,)
+
+
+def _of_source(result: Any) -> Iterable[Any]:
+    if result is None:
+        raise WrongResultError("a source gives back its items, not None (is a `return` missing?)")
+    if isinstance(result, str | bytes | bytearray | Mapping) or not isinstance(result, Iterable):
+        raise WrongResultError(
+            f"a source gives back an iterable of items, not {_kind(result)}"
+            " (to emit it as one item, yield it)"
+        )
+    return result
+
+
+def _run_through(generator: Iterator[Any]) -> Iterable[Any]:
+    for _ in generator:
+        pass
+    return _NOTHING
+
+
+def _kind(value: Any) -> str:
+    return f"a {type(value).__name__}"

@@ -1,0 +1,281 @@
+"""Queue handles: what a hand-written multiprocessing function gets and puts with.
+
+Called in the child. The contract is that of `multiprocessing.Queue` (and `JoinableQueue`), with two
+exceptions: an item that cannot be pickled raises in `put`, and `qsize` is exact everywhere. Inside
+a run a worker's handles share one transaction (rule 10 of docs/semantics.md).
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from orchestrator.core.messages import Answer, Ask, Ended, JoinQueue, TaskDone, Wait
+from orchestrator.errors import EndOfStream, ShutDown, UnpicklableItemError, WrongDirectionError
+from orchestrator.runtime.worker.client import Client
+from orchestrator.runtime.worker.lease import Lease
+from orchestrator.runtime.worker.outbox import Outbox
+
+__all__ = ["QueueHandle", "Transaction"]
+
+_FAST_GET_S = 0.001
+_LARGEST_PULL = 4096
+
+
+class Transaction:
+    """The items in hand of one worker's handles; finished together.
+
+    Lock held.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._hands: dict[str, Lease] = {}
+
+    def take(self, queue_name: str, lease: Lease, *, done: bool) -> None:
+        """An item was returned by `get`; `done`: its get was its ack."""
+        if done:
+            self._client.finish(lease)
+        else:
+            self._hands[queue_name] = lease
+
+    def holds(self, queue_name: str) -> bool:
+        """Whether an item of that queue is in hand."""
+        return queue_name in self._hands
+
+    def finish(self) -> None:
+        """Everything in hand is done; it leaves with the next commit."""
+        for lease in self._hands.values():
+            self._client.finish(lease)
+        self._hands.clear()
+
+
+class QueueHandle:
+    """One queue, for one worker.
+
+    `reads`, `writes`: the directions the spec declares.     `owned`: what is put belongs to the
+    item at hand, so `put` never waits (item and batch jobs).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        client: Client,
+        transaction: Transaction,
+        *,
+        job: str,
+        reads: bool,
+        writes: bool,
+        owned: bool = False,
+        ack_on_get: bool = False,
+    ) -> None:
+        self._name = name
+        self._client = client
+        self._transaction = transaction
+        self._job = job
+        self._reads = reads
+        self._owned = owned
+        self._ack_on_get = ack_on_get
+        self._box: Outbox | None = client.outbox((name,)) if writes else None
+        self._lease: Lease | None = None
+        self._items: Iterator[Any] = iter(())
+        self._pulled_at = 0.0
+        self._most = 1
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name} of {self._job}>"
+
+    # -- put --------------------------------------------------------------------------------------
+
+    def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Put an item; wait for room if there is none, `timeout` seconds at most.
+
+        Raises queue.Full, ShutDown when nobody reads the queue any more, ValueError on a closed
+        handle, UnpicklableItemError, WrongDirectionError.
+        """
+        with self._client.lock:
+            box = self._writable()
+            if box.allowance < 1 and not self._owned:
+                self._wait_for_room(box, block, timeout)
+            if box.shut:
+                raise ShutDown(f"queue {self._name!r} is shut down: no consumer is left")
+            try:
+                self._client.put(box, obj)
+            except Exception as error:
+                raise self._unpicklable(obj, error) from error
+            if box.allowance < 1 and not self._owned:
+                self._client.commit()
+
+    def put_nowait(self, obj: Any) -> None:
+        """`put(obj, block=False)`."""
+        self.put(obj, block=False)
+
+    def _writable(self) -> Outbox:
+        self._check_open()
+        if self._box is None:
+            raise WrongDirectionError(
+                f"job {self._job!r} only reads queue {self._name!r}",
+                hint="declare it under `output` to put items on it",
+            )
+        return self._box
+
+    def _wait_for_room(self, box: Outbox, block: bool, timeout: float | None) -> None:
+        self._transaction.finish()
+        wait, deadline = _patience(block, timeout)
+        if not self._client.wait_for_credit(box, wait=wait, deadline=deadline):
+            raise queue.Full
+
+    def _unpicklable(self, obj: Any, error: Exception) -> Exception:
+        if not isinstance(error, TypeError | AttributeError | ValueError | RecursionError):
+            import pickle  # noqa: PLC0415 - only on the way to an error
+
+            if not isinstance(error, pickle.PicklingError):
+                return error
+        kind = type(obj)
+        return UnpicklableItemError(
+            f"job {self._job!r} put a {kind.__module__}.{kind.__qualname__} on queue"
+            f" {self._name!r}, which cannot be pickled: {error}",
+            hint="send plain data, or objects whose class is defined at the top of a module",
+        )
+
+    # -- get --------------------------------------------------------------------------------------
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """The next item; waits for it, `timeout` seconds at most.
+
+        Raises queue.Empty, EndOfStream (a queue.Empty) once all writers have finished and the queue
+        is empty, ValueError on a closed handle, WrongDirectionError.
+        """
+        with self._client.lock:
+            self._check_readable()
+            if self._transaction.holds(self._name):
+                self._transaction.finish()
+            lease = self._lease
+            if lease is None or lease.started >= lease.limit:
+                lease = self._pull(block, timeout)
+            lease.started += 1
+            self._transaction.take(self._name, lease, done=self._ack_on_get)
+            return next(self._items)
+
+    def get_nowait(self) -> Any:
+        """`get(block=False)`."""
+        return self.get(block=False)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        """The next item; the iteration ends at end-of-stream."""
+        try:
+            return self.get()
+        except EndOfStream:
+            raise StopIteration from None
+
+    def _pull(self, block: bool, timeout: float | None) -> Lease:
+        self._transaction.finish()
+        wait, deadline = _patience(block, timeout)
+        self._adapt()
+        found = self._client.pull((self._name,), most=self._most, wait=wait, deadline=deadline)
+        self._pulled_at = time.monotonic()
+        if isinstance(found, Ended):
+            raise EndOfStream(
+                f"end of stream: queue {self._name!r} is empty and has no writer left"
+            )
+        if found is None:
+            raise queue.Empty
+        self._lease = found
+        self._items = iter(found)
+        return found
+
+    def _adapt(self) -> None:
+        """Prefetch only while gets follow each other closely."""
+        if self._lease is None:
+            return
+        each_s = (time.monotonic() - self._pulled_at) / max(1, self._lease.limit)
+        self._most = min(_LARGEST_PULL, self._most * 2) if each_s < _FAST_GET_S else 1
+
+    # -- questions --------------------------------------------------------------------------------
+
+    def qsize(self) -> int:
+        """Items on the queue: put, and not yet taken."""
+        return self._ask().qsize
+
+    def empty(self) -> bool:
+        """Whether nothing is on the queue right now."""
+        return self._ask().qsize == 0
+
+    def full(self) -> bool:
+        """Whether the queue holds `maxsize` items right now."""
+        answer = self._ask()
+        return 0 < answer.maxsize <= answer.qsize
+
+    def _ask(self) -> Answer:
+        with self._client.lock:
+            self._transaction.finish()
+            answer = self._client.ask(lambda number: Ask(ask=number, queue=self._name))
+            assert answer is not None
+            ahead = self._lease.limit - self._lease.started if self._lease else 0
+            size = max(answer.qsize, ahead)
+            return Answer(ask=answer.ask, qsize=size, maxsize=answer.maxsize)
+
+    # -- JoinableQueue ----------------------------------------------------------------------------
+
+    def task_done(self) -> None:
+        """One item that `get` returned has been worked on.
+
+        Raises ValueError when called too often.
+        """
+        with self._client.lock:
+            answer = self._client.ask(lambda number: TaskDone(ask=number, queue=self._name))
+        if answer is not None and answer.error:
+            raise ValueError(answer.error)
+
+    def join(self) -> None:
+        """Wait until task_done was called for every item put."""
+        with self._client.lock:
+            self._transaction.finish()
+            self._client.ask(
+                lambda number: JoinQueue(ask=number, queue=self._name, wait=Wait.FOREVER)
+            )
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Put and get no more with this handle in this process; what was put is sent."""
+        with self._client.lock:
+            if not self._closed:
+                self._client.commit()
+            self._closed = True
+
+    def join_thread(self) -> None:
+        """For compatibility: `close` has already sent everything.
+
+        Only after `close`.
+        """
+        assert self._closed, f"Queue {self!r} not closed"
+
+    def cancel_join_thread(self) -> None:
+        """For compatibility: there is no feeder thread to wait for."""
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError(f"Queue {self!r} is closed")
+
+    def _check_readable(self) -> None:
+        self._check_open()
+        if not self._reads:
+            raise WrongDirectionError(
+                f"job {self._job!r} only writes queue {self._name!r}",
+                hint="declare it under `input` to get items from it",
+            )
+
+
+def _patience(block: bool, timeout: float | None) -> tuple[Wait, float | None]:
+    if not block:
+        return Wait.NO, None
+    if timeout is None:
+        return Wait.FOREVER, None
+    return Wait.TIMED, time.monotonic() + max(0.0, timeout)

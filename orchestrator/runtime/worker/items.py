@@ -1,0 +1,159 @@
+"""Jobs that are called for each item or batch.
+
+Called in the child.
+"""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from orchestrator.core.messages import Ended
+from orchestrator.runtime.worker import current
+from orchestrator.runtime.worker.context import Context, Pace
+from orchestrator.runtime.worker.emit import items_of
+from orchestrator.runtime.worker.lease import Lease
+from orchestrator.runtime.worker.outbox import Outbox
+from orchestrator.runtime.worker.stopping import StopRequested
+
+__all__ = ["run_batches", "run_items"]
+
+
+def run_items(context: Context) -> None:
+    """Call the target with each item until the input has ended.
+
+    Raises ItemFailedError when an item fails that may not, StopRequested by the stop signal.
+    """
+    pace = Pace(context.client)
+    while True:
+        with context.lock:
+            lease = context.client.pull(context.job.inputs, most=pace.most)
+        if not isinstance(lease, Lease):
+            return
+        current.at(lease)
+        pace.begin()
+        _items_of_lease(context, lease)
+        pace.end(lease.finished)
+
+
+def _items_of_lease(context: Context, lease: Lease) -> None:
+    client, lock, cell, call = context.client, context.lock, context.cell, context.call
+    box, stopper = context.box, context.stopper
+    for raw, packed in lease.pieces():
+        for value in raw:
+            with lock:
+                if stopper.requested:
+                    stopper.check()
+                if lease.started >= lease.limit:
+                    return
+                cell.begin(lease.number, lease.started, time.monotonic_ns())
+                lease.started += 1
+            try:
+                result = call(pickle.loads(value) if packed else value)
+                if result is not None:
+                    _emit(context, box, result)
+            except StopRequested:
+                with lock:
+                    client.drop_open()
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is this item's end
+                context.fail((lease,), error)
+            else:
+                with lock:
+                    client.finish(lease)
+                    client.commit_if_due()
+            cell.idle()
+
+
+def _emit(context: Context, box: Outbox | None, result: Any) -> None:
+    items = items_of(result, context.job.shape, emits=box is not None)
+    if box is None:
+        return
+    for item in items:
+        with context.lock:
+            context.put(box, item)
+            if box.count - box.sealed >= box.part_items:
+                context.client.commit(with_open=True)
+
+
+def run_batches(context: Context) -> None:
+    """Call the target with lists of items until the input has ended; raises as `run_items`."""
+    batch = context.job.batch
+    assert batch is not None
+    while True:
+        with context.lock:
+            lease = context.client.pull(
+                context.job.inputs, most=batch.size, least=batch.size, within_s=batch.within_s
+            )
+        if isinstance(lease, Ended) or lease is None:
+            return
+        current.at(lease)
+        _batch(context, lease)
+
+
+def _batch(context: Context, lease: Lease) -> None:
+    items = _loaded(context, lease)
+    if items is None:
+        return
+    try:
+        _call_batch(context, lease, items)
+    except StopRequested:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is this batch's end
+        with context.lock:
+            context.client.drop_open()
+        if len(items) == 1:
+            context.fail((lease,), error)
+            return
+        _one_by_one(context, lease, items)
+
+
+def _one_by_one(context: Context, lease: Lease, items: list[Any]) -> None:
+    """A batch has failed: find out whose fault it was."""
+    for item in items:
+        try:
+            _call_batch(context, lease, [item])
+        except StopRequested:
+            raise
+        except BaseException as error:  # noqa: BLE001 - as above
+            context.fail((lease,), error)
+
+
+def _call_batch(context: Context, lease: Lease, items: list[Any]) -> None:
+    with context.lock:
+        context.stopper.check()
+        context.cell.begin(lease.number, lease.finished, time.monotonic_ns())
+        lease.started = lease.finished + len(items)
+    result = context.call(items)
+    if result is not None:
+        _emit(context, context.box, result)
+    context.cell.idle()
+    with context.lock:
+        for _ in items:
+            context.client.finish(lease)
+        context.client.commit_if_due()
+
+
+def _loaded(context: Context, lease: Lease) -> list[Any] | None:
+    """The batch's items; None when one cannot be loaded and the others were run one by one."""
+    try:
+        return list(lease)
+    except BaseException:  # noqa: BLE001 - an item's own loading may raise anything
+        for load in _loaders(lease):
+            try:
+                _call_batch(context, lease, [load()])
+            except StopRequested:
+                raise
+            except BaseException as error:  # noqa: BLE001 - as above
+                context.fail((lease,), error)
+        return None
+
+
+def _loaders(lease: Lease) -> Iterator[Any]:
+    for raw, packed in lease.pieces():
+        for value in raw:
+            yield (
+                (lambda value=value: pickle.loads(value)) if packed else (lambda value=value: value)
+            )

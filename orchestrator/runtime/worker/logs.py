@@ -1,0 +1,72 @@
+"""`logging` in a worker: each record leaves as one datagram, at once.
+
+Called in the child.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from typing import Any
+
+from orchestrator.runtime.records import Record, encode
+
+__all__ = ["RunLogHandler", "install"]
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class RunLogHandler(logging.Handler):
+    """Sends records to the run's log.
+
+    A datagram is whole or not there, so threads need no lock.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
+        self._sock = sock
+        self._formatter = logging.Formatter()
+
+    def createLock(self) -> None:  # noqa: N802 - the name is logging's
+        """No lock: a send is atomic, and a lock could be held by a dead thread of a fork."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record; what cannot be sent goes to stderr as logging does."""
+        try:
+            self._sock.send(encode(self._record(record)))
+        except Exception:  # noqa: BLE001 - logging's contract: a handler never raises
+            self.handleError(record)
+
+    def _record(self, record: logging.LogRecord) -> Record:
+        traceback = ""
+        if record.exc_info:
+            traceback = self._formatter.formatException(record.exc_info)
+        fields = {k: _plain(v) for k, v in vars(record).items() if k not in _STANDARD}
+        return Record(
+            ts=record.created,
+            level=record.levelname.lower(),
+            logger=record.name,
+            msg=_encodable(record.getMessage()),
+            traceback=_encodable(traceback),
+            fields=fields,
+        )
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return _encodable(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return _encodable(repr(value))
+
+
+def install(sock: socket.socket) -> None:
+    """Send what `logging` records from INFO on to the run's log."""
+    root = logging.getLogger()
+    root.addHandler(RunLogHandler(sock))
+    root.setLevel(logging.INFO)

@@ -1,0 +1,157 @@
+"""A worker's life, from its first message to its last.
+
+Called in the child.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import socket
+import sys
+from contextlib import ExitStack
+from typing import Any
+
+from orchestrator.core.messages import Failure, Hello, Ready
+from orchestrator.plan.model import Shape
+from orchestrator.runtime.worker import current, logs, target
+from orchestrator.runtime.worker.cell import Cell
+from orchestrator.runtime.worker.client import Client, FencedError
+from orchestrator.runtime.worker.context import Context, ItemFailedError
+from orchestrator.runtime.worker.failure import describe
+from orchestrator.runtime.worker.handle import QueueHandle, Transaction
+from orchestrator.runtime.worker.items import run_batches, run_items
+from orchestrator.runtime.worker.link import Link, LinkClosedError
+from orchestrator.runtime.worker.once import run_once
+from orchestrator.runtime.worker.order import Order
+from orchestrator.runtime.worker.pacer import Pacer
+from orchestrator.runtime.worker.stopping import Stopper, StopRequested
+
+__all__ = ["main"]
+
+_RUNNERS = {Shape.ITEM: run_items, Shape.BATCH: run_batches}
+
+
+def main(payload: bytes, channel: socket.socket, log: socket.socket, cell: mmap.mmap) -> None:
+    """Be the worker that `payload` describes.
+
+    Ends the process by SystemExit or the stop signal.
+    """
+    order = Order.decode(payload)
+    link = Link(channel)
+    try:
+        pidfd = os.pidfd_open(os.getpid()) if hasattr(os, "pidfd_open") else -1
+        link.hello(Hello(pid=os.getpid()), [pidfd] if pidfd >= 0 else [])
+        if pidfd >= 0:
+            os.close(pidfd)
+        logs.install(log)
+        current.enter(order)
+        code = Worker(order, link, Cell(cell)).live()
+    except (LinkClosedError, FencedError) as error:
+        sys.stderr.write(f"mporch: {order.worker} gives up: {error}\n")
+        os._exit(1)
+    _leave(code)
+
+
+class Worker:
+    """One worker; `live` returns the exit code, negative for the signal it was stopped by."""
+
+    def __init__(self, order: Order, link: Link, cell: Cell) -> None:
+        self._order = order
+        self._job = order.job
+        self._cell = cell
+        self._pacer = Pacer()
+        by_item = not self._job.shape.called_once
+        self._client = Client(link, order.queues, by_item=by_item, arm=self._pacer.arm)
+        self._stopper = Stopper(self._job.terminate.signal, self._client)
+
+    def live(self) -> int:
+        """Load the target, run it in its shape, say goodbye."""
+        failure: Failure | None = None
+        code, stopped = 0, False
+        roots = (*self._order.pythonpath, self._order.project_dir)
+        self._pacer.start(self._client)
+        try:
+            self._stopper.install()
+            with ExitStack() as stack:
+                self._run(stack, roots)
+        except ItemFailedError:
+            code = 1
+        except target.TargetFailedError as error:
+            failure, code = error.failure, 1
+        except StopRequested:
+            stopped, code = True, -self._job.terminate.signal
+        except (LinkClosedError, FencedError):
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever the target raised is its end
+            failure, code = self._ended_by(error, roots)
+        self._close(failure, stopped=stopped or (self._stopper.requested and failure is not None))
+        return code
+
+    def _run(self, stack: ExitStack, roots: tuple[str, ...]) -> None:
+        found = target.load(self._job.target)
+        transaction = Transaction(self._client)
+        handles = self._handles(transaction)
+        call = target.bind(found, self._job, handles, stack)
+        context = Context(
+            job=self._job,
+            client=self._client,
+            stopper=self._stopper,
+            cell=self._cell,
+            call=call,
+            roots=roots,
+            transaction=transaction,
+        )
+        with self._client.lock:
+            self._client.send(Ready())
+        _RUNNERS.get(self._job.shape, run_once)(context)
+
+    def _handles(self, transaction: Transaction) -> dict[str, Any]:
+        """The handles by parameter; one queue has one handle, whichever way it is used."""
+        job = self._job
+        reads, writes = dict(job.read_handles), dict(job.write_handles)
+        made: dict[str, QueueHandle] = {}
+        for queue in (*reads.values(), *writes.values()):
+            if queue not in made:
+                made[queue] = QueueHandle(
+                    queue,
+                    self._client,
+                    transaction,
+                    job=job.name,
+                    reads=queue in reads.values(),
+                    writes=queue in writes.values(),
+                    owned=not job.shape.called_once,
+                )
+        return {param: made[queue] for param, queue in (reads | writes).items()}
+
+    def _ended_by(self, error: BaseException, roots: tuple[str, ...]) -> tuple[Failure | None, int]:
+        if isinstance(error, SystemExit):
+            code = _exit_code(error)
+            if code == 0 and self._job.shape.called_once:
+                return None, 0
+        else:
+            code = 1
+        return describe(error, roots), code
+
+    def _close(self, failure: Failure | None, *, stopped: bool) -> None:
+        with self._client.lock:
+            self._client.close(failure, stopped=stopped)
+
+
+def _exit_code(error: SystemExit) -> int:
+    """What the process would exit with: the standard library's rules for `sys.exit`."""
+    if error.code is None:
+        return 0
+    return int(error.code) & 0xFF if isinstance(error.code, int) else 1
+
+
+def _leave(code: int) -> None:
+    """Exit with the code, or by the signal the worker was stopped with."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code < 0:
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {-code})
+    raise SystemExit(code if code >= 0 else 128 - code)
