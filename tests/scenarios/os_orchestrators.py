@@ -1,0 +1,321 @@
+"""Orchestrators for the tests: `python os_orchestrators.py FUNCTION ARG…` prints JSON on stdout."""
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from os_deadlines import all_ended, pidfds, receive, wait_readable
+
+from orchestrator.plan.model import StartMethod
+from orchestrator.runtime.local.descendants import (
+    become_subreaper,
+    children,
+    descendants,
+    reap_strangers,
+    sweep,
+)
+from orchestrator.runtime.local.guard import on_guard_death, run_guarded, take_shelter
+from orchestrator.runtime.local.process import ProcessFactory
+
+HERE = str(Path(__file__).parent)
+if "MPORCH_TEST_MAINS" in os.environ:
+    with Path(os.environ["MPORCH_TEST_MAINS"]).open("a") as mains:
+        mains.write(f"{__name__}\n")
+
+
+def start(factory, main, method=StartMethod.FORKSERVER, payload=b""):
+    return factory.start(
+        name="a-1",
+        method=method,
+        main=f"os_workers:{main}",
+        payload=payload,
+        pythonpath=[HERE],
+    )
+
+
+def exit_code(worker):
+    wait_readable(worker.death_fd)
+    return worker.exit_code()
+
+
+def open_files():
+    """Return the numbers of this process's descriptors."""
+    return {path.name for path in Path("/proc/self/fd").iterdir() if path.exists()}
+
+
+def kill_group_of_the_dead(method):
+    become_subreaper()
+    worker = start(ProcessFactory(), "with_child", StartMethod(method), b"end")
+    with pidfds(int(receive(worker.sock))) as fds:
+        code = exit_code(worker)
+        alive = not all_ended(fds, 0)
+        worker.kill_group()
+        return {
+            "exit_code": code,
+            "child_alive_before": alive,
+            "child_ended": all_ended(fds, 10),
+        }
+
+
+def kill_the_forkserver():
+    become_subreaper()
+    factory = ProcessFactory()
+    workers = [start(factory, "wait"), start(factory, "wait")]
+    for worker in workers:
+        receive(worker.sock)
+    forkservers = factory.helper_pids()
+    for kin in children(os.getpid()):
+        if any(k.pid in {w.pid for w in workers} for k in children(kin.pid)):
+            os.kill(kin.pid, signal.SIGKILL)
+    codes = [exit_code(worker) for worker in workers]
+    died = [worker.creator_died() for worker in workers]
+    after = start(factory, "leave", payload=b"7")
+    return {
+        "exit_codes": codes,
+        "creator_died": died,
+        "next": {
+            "exit_code": exit_code(after),
+            "creator_died": after.creator_died(),
+            "new_forkserver": factory.helper_pids() != forkservers,
+        },
+    }
+
+
+def start_one_by_each_method():
+    factory = ProcessFactory()
+    return [exit_code(start(factory, "leave", method, b"7")) for method in StartMethod]
+
+
+def raise_the_limit(method):
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1000, hard))
+    factory = ProcessFactory(descriptors=200)
+    worker = start(factory, "limit", StartMethod(method))
+    return {"soft": int(receive(worker.sock))}
+
+
+def start_and_close(directory):
+    before = open_files()
+    factory = ProcessFactory(directory=directory)
+    for method in StartMethod:
+        worker = start(factory, "leave", method, b"0")
+        exit_code(worker)
+        worker.close()
+    factory.close()
+    return {
+        "children": [kin.pid for kin in children(os.getpid())],
+        "files": sorted(open_files() - before),
+        "directory": [path.name for path in Path(directory).iterdir()],
+    }
+
+
+def sweep_everybody():
+    become_subreaper()
+    factory = ProcessFactory()
+    workers = [start(factory, "wait"), start(factory, "with_child"), start(factory, "with_daemon")]
+    wait, child, daemon = (receive(worker.sock) for worker in workers)
+    assert wait == b"running"
+    everybody = [*(w.pid for w in workers), int(child), int(daemon), *factory.helper_pids()]
+    with pidfds(*everybody) as fds:
+        swept = sweep(within_s=2)
+        return {
+            "ended_in_time": all_ended(fds, 0),
+            "expected": sorted(everybody),
+            "killed": sorted(swept.killed),
+            "survived": swept.survived,
+            "left": [kin.pid for kin in descendants(os.getpid())],
+        }
+
+
+def sweep_a_chain():
+    become_subreaper()
+    if os.fork() == 0:
+        while os.fork() == 0:
+            pass
+        os._exit(0)
+    swept = sweep(within_s=10)
+    return {
+        "left": [kin.pid for kin in descendants(os.getpid())],
+        "survived": swept.survived,
+    }
+
+
+def sweep_sparing_one():
+    spared, other = (subprocess.Popen(["sleep", "1000"]) for _ in range(2))
+    with pidfds(spared.pid, other.pid) as fds:
+        sweep(within_s=2, spare={spared.pid})
+        return {"spared_alive": not all_ended(fds[:1], 0), "other_ended": all_ended(fds[1:], 0)}
+
+
+def reap_strangers_only():
+    """A known child and strangers, all dead: adopted ones look no different."""
+    become_subreaper()
+    known = os.fork()
+    if known == 0:
+        os._exit(7)
+    read_fd, write_fd = os.pipe()
+    maker = os.fork()
+    if maker == 0:
+        for _ in range(3):
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            os.write(write_fd, f"{child} ".encode())
+        os._exit(0)
+    with pidfds(known, maker) as fds:
+        assert all_ended(fds, 10)
+    strangers = [maker, *map(int, os.read(read_fd, 1000).split())]
+    with contextlib.ExitStack() as held:
+        for stranger in strangers:
+            wait_readable(held.enter_context(pidfds(stranger))[0])
+    return {
+        "reaped": sorted(reap_strangers({known})),
+        "strangers": sorted(strangers),
+        "again": reap_strangers({known}),
+        "known_exit_code": os.waitstatus_to_exitcode(os.waitpid(known, 0)[1]),
+    }
+
+
+def say(told):
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
+
+
+def guarded_exit(code):
+    sys.exit(run_guarded(lambda _: int(code)))
+
+
+def guarded_raise():
+    def inner(_):
+        raise RuntimeError("a bug")
+
+    sys.exit(run_guarded(inner))
+
+
+def guarded_tell():
+    def inner(shelter):
+        say(
+            {
+                "directory": shelter.directory,
+                "directory_there": Path(shelter.directory).is_dir(),
+                "layers": shelter.layers,
+                "own_group": os.getpgrp() == os.getpid(),
+            }
+        )
+        return 0
+
+    sys.exit(run_guarded(inner))
+
+
+def guarded_signals(signum):
+    """Tell each signal `signum`; at SIGUSR2 tell how many there were, and end."""
+
+    def inner(_):
+        caught = {int(signum), signal.SIGUSR2}
+        signal.pthread_sigmask(signal.SIG_BLOCK, caught)
+        say("ready")
+        count = 0
+        while (came := signal.sigwait(caught)) != signal.SIGUSR2:
+            say(came)
+            count += 1
+        say(f"count {count}")
+        return 0
+
+    sys.exit(run_guarded(inner))
+
+
+def guarded_nohup():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def inner(_):
+        say("ready")
+        signal.pause()
+        return 0
+
+    sys.exit(run_guarded(inner))
+
+
+def guarded_family(words=None):
+    """Start workers by each method, with a child or a daemon each, and wait for ever."""
+
+    def inner(shelter):
+        if words is not None:
+            on_guard_death(shelter, lambda: Path(words).write_text("the guard died"))
+        factory = ProcessFactory(directory=shelter.directory)
+        workers = [
+            start(factory, main, method)
+            for method in StartMethod
+            for main in ("with_child", "with_daemon")
+        ]
+        started = [int(receive(worker.sock)) for worker in workers]
+        say(
+            {
+                "orchestrator": os.getpid(),
+                "directory": shelter.directory,
+                "workers": [worker.pid for worker in workers],
+                "daemons": started,
+                "family": [*(kin.pid for kin in descendants(os.getpid())), *started],
+            }
+        )
+        while True:
+            signal.pause()
+
+    sys.exit(run_guarded(inner))
+
+
+def guarded_low_numbers():
+    def inner(_):
+        first = os.open(os.devnull, os.O_RDONLY)
+        return 0 if first > 2 else 1
+
+    sys.exit(run_guarded(inner))
+
+
+def shelter_of_the_dead():
+    """Take shelter with a parent that is gone, and a daemon-to-be as a child."""
+    child = subprocess.Popen(["sleep", "1000"], stdout=subprocess.DEVNULL)
+    sys.stdout.write(f"{child.pid}\n")
+    sys.stdout.flush()
+    gone = os.fork()
+    if gone == 0:
+        os._exit(0)
+    os.waitpid(gone, 0)
+    take_shelter(gone, tempfile.mkdtemp(prefix="mporch-test-"), guarded=True)
+
+
+def command(function, *args):
+    """Return the command that runs a function of this file in a process of its own."""
+    return [sys.executable, __file__, function, *args]
+
+
+def environment():
+    """Return an environment in which that command finds the package."""
+    return {**os.environ, "PYTHONPATH": str(Path(HERE).parents[1])}
+
+
+def orchestrate(function, *args, cwd=None):
+    """Run a function of this file in a process of its own; return what it tells."""
+    done = subprocess.run(
+        command(function, *args),
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+if __name__ == "__main__":
+    told = globals()[sys.argv[1]](*sys.argv[2:])
+    sys.stdout.write(json.dumps(told))
+    sys.stdout.flush()
+    sweep(within_s=5)

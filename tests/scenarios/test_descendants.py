@@ -1,0 +1,27 @@
+"""Sweeping and reaping, each in a subreaper of its own."""
+
+from os_orchestrators import orchestrate
+
+
+def test_a_sweep_ends_children_their_groups_and_daemons_and_leaves_no_zombie():
+    told = orchestrate("sweep_everybody")
+    assert told["ended_in_time"]
+    assert told["killed"] == told["expected"]
+    assert told["left"] == []
+    assert told["survived"] == []
+
+
+def test_a_sweep_ends_a_process_that_forks_without_end():
+    """A chain in which each process forks the next one and exits."""
+    assert orchestrate("sweep_a_chain") == {"left": [], "survived": []}
+
+
+def test_a_sweep_spares_whom_it_is_told_to():
+    assert orchestrate("sweep_sparing_one") == {"spared_alive": True, "other_ended": True}
+
+
+def test_strangers_are_reaped_and_the_exit_codes_of_the_known_left_to_others():
+    told = orchestrate("reap_strangers_only")
+    assert told["reaped"] == told["strangers"]
+    assert told["known_exit_code"] == 7
+    assert told["again"] == []

@@ -1,0 +1,186 @@
+"""Guard and orchestrator as real processes: whichever is killed, nothing is left."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from os_deadlines import all_ended, pidfds, wait_readable
+from os_orchestrators import command, environment
+
+from orchestrator.runtime.local.descendants import children, look_up
+
+GONE_WITHIN_S = 2.0
+
+
+class Run:
+    """A guarded run in a process of its own that tells of itself in one line of JSON."""
+
+    def __init__(self, function, *args):
+        self.guard = subprocess.Popen(
+            command(function, *args),
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,
+        )
+
+    def line(self):
+        """Return the next line the orchestrator wrote."""
+        wait_readable(self.guard.stdout)
+        line = self.guard.stdout.readline()
+        assert line, self.guard.stderr.read().decode()
+        return json.loads(line)
+
+    def end(self):
+        """Return (exit code, stderr) once the guard has ended."""
+        _, errors = self.guard.communicate(timeout=20)
+        return self.guard.returncode, errors.decode()
+
+
+@pytest.fixture
+def run():
+    runs = []
+
+    def begin(*args):
+        runs.append(Run(*args))
+        return runs[-1]
+
+    yield begin
+    for one in runs:
+        if one.guard.returncode is None:
+            one.guard.kill()
+        one.guard.communicate(timeout=20)
+
+
+@pytest.mark.parametrize("code", [0, 3, 70])
+def test_the_guard_ends_with_the_orchestrators_exit_code(run, code):
+    assert run("guarded_exit", str(code)).end() == (code, "")
+
+
+def test_an_exception_of_the_orchestrator_is_a_bug_and_runs_nothing_twice(run):
+    ended = run("guarded_raise")
+    code, errors = ended.end()
+    assert code == 70
+    assert errors.count("RuntimeError: a bug") == 1
+
+
+def test_the_directory_is_there_during_the_run_and_gone_after_it(run):
+    one = run("guarded_tell")
+    told = one.line()
+    assert told["directory_there"]
+    assert one.end()[0] == 0
+    assert not Path(told["directory"]).exists()
+
+
+def test_the_orchestrator_is_in_its_own_group_and_names_its_protection(run):
+    told = run("guarded_tell").line()
+    assert told["own_group"]
+    assert told["layers"] == ["guard", "subreaper", "pdeathsig", "pidfd"]
+
+
+@pytest.mark.parametrize(
+    "signum",
+    [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGWINCH],
+)
+def test_a_signal_to_the_guard_is_one_signal_to_the_orchestrator(run, signum):
+    one = run("guarded_signals", str(int(signum)))
+    assert one.line() == "ready"
+    for _ in range(3):
+        os.killpg(one.guard.pid, signum)  # what a terminal's Ctrl-C does
+        assert one.line() == signum
+    one.guard.send_signal(signal.SIGUSR2)
+    assert one.line() == "count 3"
+    assert one.end() == (0, "")
+
+
+def test_what_nohup_ignores_stays_ignored(run):
+    one = run("guarded_nohup")
+    assert one.line() == "ready"
+    one.guard.send_signal(signal.SIGHUP)
+    one.guard.send_signal(signal.SIGTERM)
+    assert one.end() == (128 + signal.SIGTERM, "")
+
+
+def test_a_ctrl_z_stops_both_and_a_continue_continues_both(run):
+    one = run("guarded_signals", str(int(signal.SIGUSR1)))
+    assert one.line() == "ready"
+    one.guard.send_signal(signal.SIGTSTP)
+    _, status = os.waitpid(one.guard.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
+    (orchestrator,) = children(one.guard.pid)
+    assert "State:\tT" in Path(f"/proc/{orchestrator.pid}/status").read_text()
+    os.killpg(one.guard.pid, signal.SIGCONT)
+    one.guard.send_signal(signal.SIGUSR1)
+    assert one.line() == signal.SIGUSR1
+    one.guard.send_signal(signal.SIGUSR2)
+    assert one.line() == "count 1"
+    assert one.end() == (0, "")
+
+
+def test_when_the_orchestrator_is_killed_nothing_is_left_and_one_line_says_so(run):
+    one = run("guarded_family")
+    told = one.line()
+    with pidfds(*told["family"], told["orchestrator"]) as fds:
+        os.kill(told["orchestrator"], signal.SIGKILL)
+        assert all_ended(fds, GONE_WITHIN_S)
+    code, errors = one.end()
+    assert code == 128 + signal.SIGKILL
+    assert errors.startswith("mporch: the orchestrator was ended by SIGKILL (out of memory?); ")
+    assert errors.count("\n") == 1
+    assert not Path(told["directory"]).exists()
+
+
+def test_when_the_guard_is_killed_nothing_is_left_and_last_words_are_said(run, tmp_path):
+    words = tmp_path / "words"
+    one = run("guarded_family", str(words))
+    told = one.line()
+    with pidfds(*told["family"], told["orchestrator"]) as fds:
+        one.guard.kill()
+        assert all_ended(fds, GONE_WITHIN_S)
+    one.end()
+    assert words.read_text() == "the guard died"
+    assert not Path(told["directory"]).exists()
+
+
+def test_when_both_are_killed_at_once_no_worker_is_left(run):
+    one = run("guarded_family")
+    told = one.line()
+    with pidfds(*told["workers"], told["orchestrator"]) as fds, pidfds(*told["daemons"]) as daemons:
+        os.kill(one.guard.pid, signal.SIGSTOP)  # so that neither can act on the other's death
+        os.kill(told["orchestrator"], signal.SIGSTOP)
+        one.guard.kill()
+        os.kill(told["orchestrator"], signal.SIGKILL)
+        assert all_ended(fds, GONE_WITHIN_S)
+        for fd in daemons:  # what nobody could sweep, this test does
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+    shutil.rmtree(told["directory"])
+
+
+def test_a_closed_stdout_does_not_put_sockets_on_low_numbers():
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&- >&-', "sh", *command("guarded_low_numbers")],
+        env=environment(),
+        stderr=subprocess.PIPE,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_orchestrator_knows_a_guard_that_died_before_it_could_be_told():
+    """The parent death signal cannot come any more: the parent's pid has to be compared."""
+    done = subprocess.run(
+        command("shelter_of_the_dead"),
+        env=environment(),
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 128 + signal.SIGKILL
+    assert look_up(int(done.stdout)) is None
