@@ -1,0 +1,77 @@
+"""Loads and compiles specs for the commands that run nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.errors import Problem, Severity, SpecError
+from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.model import Plan
+from orchestrator.spec import Spec, load
+
+__all__ = ["Checked", "check_spec"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A spec that was checked: itself and its plan unless it has errors, and all its problems.
+
+    `texts` holds the spec's text by the name its problems know it by.
+    """
+
+    name: str
+    spec: Spec | None = None
+    plan: Plan | None = None
+    problems: tuple[Problem, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it would run."""
+        return self.plan is not None
+
+    def verdict(self) -> str:
+        """Return one line that sums up."""
+        errors = sum(problem.severity is Severity.ERROR for problem in self.problems)
+        warnings = len(self.problems) - errors
+        told = [_counted(n, word) for n, word in ((errors, "error"), (warnings, "warning")) if n]
+        if self.plan is None:
+            return f"{self.name}: {', '.join(told)}"
+        size = f"{_counted(len(self.plan.jobs), 'job')}, {_counted(len(self.plan.queues), 'queue')}"
+        return f"{self.name}: ok, {', '.join([size, *told])}"
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `validate --format json` prints of it."""
+        return {"spec": self.name, "ok": self.ok, "problems": [_data(p) for p in self.problems]}
+
+
+def check_spec(name: str) -> Checked:
+    """Check the spec at `name`, or standard input for `-`; never raises SpecError."""
+    texts: dict[str, str] = {}
+    try:
+        spec = load(name)
+        texts[spec.path] = spec.source
+        compiled = compile_spec(spec)
+    except SpecError as error:
+        return Checked(name=name, problems=error.problems, texts=texts)
+    return Checked(
+        name=name, spec=spec, plan=compiled.plan, problems=compiled.warnings, texts=texts
+    )
+
+
+def _data(problem: Problem) -> dict[str, Any]:
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "severity": problem.severity.value,
+        "message": problem.message,
+        "hint": problem.hint,
+        "path": problem.path,
+    }
+
+
+def _counted(n: int, word: str) -> str:
+    return f"{n} {word}{'' if n == 1 else 's'}"

@@ -1,0 +1,112 @@
+"""The group of all commands. Each command is imported when it is asked for."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+import click
+
+from orchestrator._version import __version__
+from orchestrator.cli.exits import exit_code_of
+
+__all__ = ["command_line", "mporch"]
+
+
+class _Commands(click.Group):
+    """A group whose commands lie in modules of their own, in the order of a first acquaintance."""
+
+    names: ClassVar[tuple[str, ...]] = ("run", "validate", "plan", "runs", "show", "logs")
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
+        return list(self.names)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 -- click's signature
+        cmd_name: str,
+    ) -> click.Command | None:
+        if cmd_name not in self.names:
+            return None
+        module = importlib.import_module(f"orchestrator.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say what was probably meant."""
+        name = args[0]
+        if name in self.names or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        if name.endswith((".yaml", ".yml")) or Path(name).is_file():
+            hint = f"To run that spec: mporch run {name}"
+        elif close := difflib.get_close_matches(name, self.names, n=1):
+            hint = f"Did you mean {close[0]}?"
+        else:
+            hint = f"The commands are {', '.join(self.names)}."
+        raise click.UsageError(f"There is no command {name!r}. {hint}", ctx)
+
+
+def _show_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+    if asked:
+        python = ".".join(map(str, sys.version_info[:3]))
+        click.echo(f"mporch {__version__} (Python {python})")
+        ctx.exit()
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"auto_envvar_prefix": "MPORCH", "help_option_names": ["-h", "--help"]},
+    epilog="""\b
+Begin with:
+  mporch validate jobs.yaml      is the spec right? (runs none of your code)
+  mporch plan jobs.yaml          what would run, and how it is wired
+  mporch run jobs.yaml           run it
+  mporch show last               how did it go?
+  mporch logs last --level error what went wrong?
+
+\b
+A smallest jobs.yaml, for functions in a file mine.py beside it:
+  version: 1
+  jobs:
+    numbers: {target: "mine:numbers", output: todo}   # yields items
+    work:    {target: "mine:work", input: todo}       # is called for each
+  queues: {todo: 100}
+
+Each option can be set in the environment: MPORCH_RUN_OUTPUT=raw is `run --output raw`.
+MPORCH_HOME is where runs are kept instead of .mporch; NO_COLOR turns colours off.
+""",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def mporch() -> None:
+    """Run pipelines of processes from one YAML file.
+
+    A spec, jobs.yaml, names Python functions and the bounded queues between them. mporch runs
+    them as processes side by side, stops them by your policy, and writes one log. Every item
+    is accounted for, no process is left behind, and no run hangs.
+    """
+
+
+def command_line(args: list[str]) -> int:
+    """Run `mporch` with `args` and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure: Any = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+    return exit_code_of(lambda: _invoke(args))
+
+
+def _invoke(args: list[str]) -> object:
+    with mporch.make_context("mporch", args) as ctx:
+        return mporch.invoke(ctx)

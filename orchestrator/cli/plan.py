@@ -1,0 +1,47 @@
+"""`mporch plan`: show what would run."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from orchestrator.cli.options import format_option, spec_argument
+
+__all__ = ["plan"]
+
+_EPILOG = """\b
+Examples:
+  mporch plan
+  mporch plan --format json | jq .jobs.parse.timeouts
+"""
+
+
+@click.command(short_help="Show what would run, and how it is wired.", epilog=_EPILOG)
+@spec_argument
+@format_option
+def plan(spec: str, form: str) -> int:
+    """Show what SPEC (jobs.yaml; - is standard input) would run, with every default filled in.
+
+    None of your code is run.
+    """
+    from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
+    from orchestrator.cli.problems import show_problems  # noqa: PLC0415
+
+    checked = check_spec(spec)
+    show_problems(checked.problems, checked.texts)
+    if checked.plan is None:
+        return 2
+    if form == "json":
+        import msgspec  # noqa: PLC0415
+
+        click.echo(msgspec.json.format(msgspec.json.encode(checked.plan), indent=2))
+    else:
+        from orchestrator.views.plan import render_plan  # noqa: PLC0415
+        from orchestrator.views.tables import Paper  # noqa: PLC0415
+        from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
+
+        paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
+        click.echo(render_plan(checked.plan, paper), nl=False)
+    return 0

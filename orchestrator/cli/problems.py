@@ -1,0 +1,39 @@
+"""Shows problems of specs on standard error, with the lines they are in."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from orchestrator.errors import Problem
+from orchestrator.views.problems import render_problems
+from orchestrator.views.terminal import colours
+
+__all__ = ["show_problems"]
+
+_MOST_BYTES = 1 << 20
+
+
+def show_problems(problems: Iterable[Problem], texts: Mapping[str, str] | None = None) -> None:
+    """Print the problems; `texts` has specs that were read already, by the name of their file."""
+    problems = tuple(problems)
+    sources = {problem.file: "" for problem in problems}
+    for name in sources:
+        sources[name] = (texts or {}).get(name) or _text_of(Path(name))
+    print(
+        render_problems(problems, sources, colour=colours(sys.stderr, os.environ)),
+        end="",
+        file=sys.stderr,
+    )
+
+
+def _text_of(path: Path) -> str:
+    """Return the file's text again; nothing if it is not a file of text any more, nor was one."""
+    try:
+        if path.is_file() and path.stat().st_size <= _MOST_BYTES:
+            return path.read_text("utf-8-sig", "replace")
+    except (OSError, ValueError):
+        return ""
+    return ""

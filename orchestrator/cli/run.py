@@ -1,0 +1,77 @@
+"""`mporch run`: run a spec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.options import spec_argument
+from orchestrator.errors import ExitCode
+
+__all__ = ["run"]
+
+_EPILOG = """\b
+Exit codes: 0 clean, 1 a job failed or items were left, 2 wrong usage or
+spec, 74 the run directory could not be written, 124 the run's own
+timeout, 129, 130, 143 stopped by SIGHUP, Ctrl-C, SIGTERM,
+70 a bug of mporch.
+
+\b
+Examples:
+  mporch run
+  mporch run pipelines/nightly.yaml --run-dir out/nightly
+  mporch run --format json > summary.json
+"""
+
+
+@click.command(short_help="Run a pipeline.", epilog=_EPILOG)
+@spec_argument
+@click.option(
+    "--run-dir",
+    metavar="DIR",
+    help="Keep this run's files in DIR, which is new or empty, instead of under .mporch.",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["prefixed", "raw", "none"]),
+    default="prefixed",
+    show_default=True,
+    help="How to show what your functions print: as `job-1 | line`, as it is, or only in the log.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="End with a report for people, or the summary as JSON on standard output; "
+    "all other output then goes to standard error.",
+)
+@click.option(
+    "--live/--no-live",
+    default=None,
+    help="Show progress while it runs; without either, where standard error is a terminal.",
+)
+def run(spec: str, run_dir: str | None, output: str, form: str, live: bool | None) -> int:
+    """Run the pipeline of SPEC (jobs.yaml; - is standard input).
+
+    Ctrl-C once lets the run finish what is queued, twice terminates it, three times kills it.
+    """
+    from orchestrator.app import execute  # noqa: PLC0415 -- the whole product: only when it runs
+    from orchestrator.cli.checking import check_spec  # noqa: PLC0415
+    from orchestrator.cli.problems import show_problems  # noqa: PLC0415
+    from orchestrator.views.output import OutputMode  # noqa: PLC0415
+
+    checked = check_spec(spec)
+    show_problems(checked.problems, checked.texts)
+    if checked.spec is None:
+        return ExitCode.USAGE
+    code, _ = execute(
+        checked.spec,
+        run_dir=Path(run_dir) if run_dir else None,
+        output=OutputMode(output),
+        json_output=form == "json",
+        live=live,
+    )
+    return code

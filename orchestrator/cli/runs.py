@@ -1,0 +1,69 @@
+"""`mporch runs`: list the runs of this project."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import format_option
+
+if TYPE_CHECKING:
+    from orchestrator.runlog.directory import RunDirectory
+    from orchestrator.views.runs import RunRow
+
+__all__ = ["runs"]
+
+_EPILOG = """\b
+Examples:
+  mporch runs
+  mporch runs --format json | jq '.[0].status'
+"""
+
+
+@click.command(short_help="List the runs of this project.", epilog=_EPILOG)
+@format_option
+def runs(form: str) -> None:
+    """List the runs of this project, the latest first.
+
+    They are looked for in .mporch here and in the folders above, or in MPORCH_HOME.
+    """
+    from orchestrator.runlog.find import find_home, list_runs  # noqa: PLC0415
+
+    home = find_home(Path.cwd(), os.environ)
+    rows = [_row(run) for run in reversed(list_runs(home) if home else [])]
+    if form == "json":
+        import json  # noqa: PLC0415
+        from dataclasses import asdict  # noqa: PLC0415
+
+        click.echo(json.dumps([asdict(row) for row in rows], indent=2))
+    elif rows:
+        from orchestrator.views.runs import render_runs  # noqa: PLC0415
+        from orchestrator.views.tables import Paper  # noqa: PLC0415
+        from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
+
+        paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
+        click.echo(render_runs(rows, paper), nl=False)
+    else:
+        click.echo("no runs yet: `mporch run` makes one", err=True)
+
+
+def _row(run: RunDirectory) -> RunRow:
+    from orchestrator.views.runs import RunRow  # noqa: PLC0415
+
+    summary = run.read_summary()
+    if summary is not None:
+        return RunRow(
+            run=run.run_id,
+            name=summary.name,
+            status=summary.status,
+            exit_code=summary.exit_code,
+            started=summary.started,
+            duration_s=summary.duration_s,
+        )
+    plan = run.read_plan()
+    status = "running" if run.is_alive else "died"
+    return RunRow(run=run.run_id, name=plan.name if plan else "", status=status)

@@ -1,0 +1,95 @@
+"""`mporch show`: how a run went."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import format_option, run_argument
+from orchestrator.errors import RunNotFoundError
+
+if TYPE_CHECKING:
+    from orchestrator.core.summary import Summary
+    from orchestrator.runlog.directory import RunDirectory
+    from orchestrator.views.digest import Digest
+
+__all__ = ["show"]
+
+_EPILOG = """\b
+Examples:
+  mporch show
+  mporch show 20261123T08
+  mporch show last --format json | jq .queues
+"""
+
+
+@click.command(short_help="Show how a run went.", epilog=_EPILOG)
+@run_argument
+@format_option
+def show(run_name: str, form: str) -> None:
+    """Show how RUN went: its jobs, its queues, what was skipped and what failed.
+
+    RUN is last (the default), an id of `mporch runs`, the beginning of one, or the path of a run
+    directory.
+    """
+    from orchestrator.runlog.find import find_home, resolve  # noqa: PLC0415
+
+    run = resolve(find_home(Path.cwd(), os.environ), run_name)
+    summary = run.read_summary()
+    if summary is None:
+        _show_unfinished(run, run_name, form)
+    elif form == "json":
+        import msgspec  # noqa: PLC0415
+
+        click.echo(msgspec.json.format(msgspec.json.encode(summary), indent=2))
+    else:
+        _show_report(run, run_name, summary)
+
+
+def _show_report(run: RunDirectory, run_name: str, summary: Summary) -> None:
+    from orchestrator.views.report import Report, render_report  # noqa: PLC0415
+    from orchestrator.views.tables import Paper  # noqa: PLC0415
+    from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
+
+    digest = _digest(run, needed=bool(summary.exit_code) or _skipped(summary))
+    report = Report(summary=summary, digest=digest, log=str(run.log_path), argument=run_name)
+    paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
+    click.echo(render_report(report, paper), nl=False)
+
+
+def _digest(run: RunDirectory, *, needed: bool) -> Digest:
+    """Read the log for what the summary does not tell; a clean run has nothing of the kind."""
+    from orchestrator.runlog.reader import LogReader  # noqa: PLC0415
+    from orchestrator.views.digest import Digest  # noqa: PLC0415
+
+    digest = Digest()
+    if needed:
+        with LogReader(run.log_path) as log:
+            for record in log.available():
+                if isinstance(record, dict):
+                    digest.record(record)
+    return digest
+
+
+def _skipped(summary: Summary) -> bool:
+    return any(job.skipped for job in summary.jobs.values())
+
+
+def _show_unfinished(run: RunDirectory, run_name: str, form: str) -> None:
+    """Tell what is known of a run without a summary: it goes on, or it was killed."""
+    if form == "json":
+        state = "is still running" if run.is_alive else "was killed before it wrote one"
+        raise RunNotFoundError(f"run {run.run_id} has no summary: it {state}")
+    plan = run.read_plan()
+    name = plan.name if plan else run.run_id
+    if run.is_alive:
+        click.echo(f"{name} is running ({run.run_id})\nfollow it: mporch logs {run_name} -f")
+        return
+    click.echo(
+        f"{name} was killed before it could end ({run.run_id})\n"
+        f"log: {run.log_path}\nits last words: mporch logs {run_name} -n 20"
+    )
