@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from orchestrator.cli.exits import exit_code_of
 from orchestrator.cli.options import spec_argument
 from orchestrator.errors import ExitCode
 
@@ -58,20 +59,19 @@ def run(spec: str, run_dir: str | None, output: str, form: str, live: bool | Non
 
     Ctrl-C once lets the run finish what is queued, twice terminates it, three times kills it.
     """
-    from orchestrator.app import execute  # noqa: PLC0415 -- the whole product: only when it runs
+    from orchestrator.app import Options, execute  # noqa: PLC0415 -- the whole product
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415
     from orchestrator.cli.problems import show_problems  # noqa: PLC0415
     from orchestrator.views.output import OutputMode  # noqa: PLC0415
 
     checked = check_spec(spec)
     show_problems(checked.problems, checked.texts)
-    if checked.spec is None:
+    if checked.spec is None or checked.plan is None:
         return ExitCode.USAGE
-    code, _ = execute(
-        checked.spec,
+    options = Options(
         run_dir=Path(run_dir) if run_dir else None,
         output=OutputMode(output),
         json_output=form == "json",
         live=live,
     )
-    return code
+    return execute(checked.plan, checked.spec.source, options, exit_code_of)

@@ -73,18 +73,18 @@ def _longest(look: Look, names: Iterable[str]) -> int:
 
 
 def _job_row(job: JobSnapshot, name_cells: int, look: Look, rate: float | None) -> list[Cell]:
-    """Return name, what its workers are at, items in and out; on a narrow terminal but one count."""
+    """Return name, what its workers are at, items in and out (narrow: one count)."""
     row: list[Cell] = [(f"  {_short(job.name, name_cells, look)}  ", None)]
     row.append((f"{_at_work(job):<15}", _STYLES.get(job.state)))
     if look.width < _NARROW_CELLS:
         return [*row, (_count(job.items_in or job.items_out, "", cells=10), None)]
     row.append((_count(job.items_in, " in") + _count(job.items_out, " out"), None))
     if rate is not None and job.state not in _OVER:
-        row.append((f"  {rate:>8,.0f}/s", Style.DIM))
+        row.append((f" {rate:>8,.0f}/s", Style.DIM))
     return row
 
 
-def _count(n: int, what: str, *, cells: int = 12) -> str:
+def _count(n: int, what: str, *, cells: int = 11) -> str:
     return f"{number(n):>{cells}}{what}" if n else " " * (cells + len(what))
 
 

@@ -27,7 +27,7 @@ class Outlet:
 
     def __init__(self, fd: int) -> None:
         """Use `fd`, which stays open and is not changed."""
-        self._fd = fd
+        self.fd = self.fd = fd
         self._pending = bytearray()
         self._gone = False
         self.lost = 0
@@ -76,7 +76,7 @@ class Outlet:
     def _write_piece(self) -> bool:
         size = len(self._pending) if self._never_blocks else self._piece
         try:
-            done = os.write(self._fd, bytes(self._pending[:size]))
+            done = os.write(self.fd, bytes(self._pending[:size]))
         except BlockingIOError:  # somebody else has made it non-blocking
             self._poll.poll(None)
             return True
