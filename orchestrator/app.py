@@ -1,0 +1,201 @@
+"""The composition root: puts the floors together for one run."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from orchestrator.core.facts import Fact, RunEnded, RunStarted
+from orchestrator.core.policy import Outcome
+from orchestrator.core.run import Run, bottleneck
+from orchestrator.core.snapshot import Snapshot
+from orchestrator.core.summary import Summary
+from orchestrator.errors import ExitCode
+from orchestrator.plan.model import Plan
+from orchestrator.runlog.catalogue import describe
+from orchestrator.runlog.directory import RunDirectory, create, home_of
+from orchestrator.runlog.find import argument_for
+from orchestrator.runlog.writer import RunLog
+from orchestrator.runtime.local.guard import Shelter, run_guarded
+from orchestrator.runtime.local.loop import Loop
+from orchestrator.runtime.local.starter import Starter
+from orchestrator.views.digest import Digest
+from orchestrator.views.output import OutputMode
+from orchestrator.views.report import Report, render_report
+from orchestrator.views.screen import Screen
+from orchestrator.views.tables import Paper
+from orchestrator.views.terminal import colours, settings_for, width_of
+
+__all__ = ["Options", "execute"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a run is kept and shown.
+
+    `run_dir`: its own directory, new or empty; None puts it among the project's runs. `live`: draw the
+    live display; None draws it where standard error is a terminal. `json_output`: print the summary
+    as JSON on standard output, everything else on standard error.
+    """
+
+    run_dir: Path | None = None
+    output: OutputMode = OutputMode.PREFIXED
+    json_output: bool = False
+    live: bool | None = None
+
+
+Shield = Callable[[Callable[[], int]], int]
+"""Calls a function and turns what it raises into a message and an exit code."""
+
+
+def execute(plan: Plan, source: str, options: Options, shield: Shield) -> int:
+    """Called in the guard. Run a plan whose spec reads `source`; returns the exit code.
+
+    What goes wrong in the orchestrator is handled there by `shield`. Raises RunDirectoryError if not even a
+    temporary directory can be made.
+    """
+    return run_guarded(lambda shelter: shield(lambda: _run(plan, source, options, shelter)))
+
+
+def _run(plan: Plan, source: str, options: Options, shelter: Shelter) -> int:
+    """Called in the orchestrator. One run, from its directory to its report."""
+    directory = create(home_of(Path(plan.project_dir), os.environ), options.run_dir)
+    directory.write_spec(source)
+    directory.write_plan(plan)
+    starter = Starter(
+        plan,
+        run_id=directory.run_id,
+        run_dir=str(directory.path),
+        socket_dir=shelter.directory,
+    )
+    log = RunLog(directory.path, directory.run_id)
+    screen = Screen(
+        settings_for(
+            output=options.output,
+            json_output=options.json_output,
+            live=options.live,
+            stderr=sys.stderr,
+            environ=os.environ,
+        ),
+        describe,
+        title=f"{plan.name} {directory.run_id}",
+    )
+    record = _Record(log, screen)
+    loop = Loop(plan, starter, record)
+    try:
+        started = time.time()
+        record.fact(_started(plan, shelter), time.monotonic())
+        loop.run_to_end()
+        summary = _summary(loop.run, plan, directory, started)
+        record.fact(_ended(summary), time.monotonic())
+        directory.write_summary(summary)
+    finally:
+        screen.close()
+        log.close()
+    _report(summary, record.digest, directory, options)
+    return summary.exit_code
+
+
+class _Record:
+    """The observer of a run: its log, its screen, and what its report will tell."""
+
+    def __init__(self, log: RunLog, screen: Screen) -> None:
+        self.digest = Digest()
+        self._log = log
+        self._screen = screen
+
+    @property
+    def wants_snapshots(self) -> bool:
+        return self._screen.wants_snapshots
+
+    @property
+    def backed_up(self) -> bool:
+        return self._screen.backed_up
+
+    @property
+    def pending(self) -> bool:
+        return self._log.pending or self._screen.pending
+
+    @property
+    def unwritten(self) -> Collection[int]:
+        return self._screen.unwritten
+
+    def fact(self, fact: Fact, now: float) -> None:
+        self._log.fact(fact)
+        self._screen.fact(fact, now)
+        self.digest.fact(fact)
+
+    def snapshot(self, snapshot: Snapshot, now: float) -> None:
+        self._screen.update(snapshot, now)
+
+    def flush(self) -> None:
+        self._log.flush()
+        self._screen.flush()
+
+
+def _started(plan: Plan, shelter: Shelter) -> RunStarted:
+    return RunStarted(
+        name=plan.name,
+        spec=plan.spec_path,
+        python=f"{platform.python_version()} ({sys.executable})",
+        pid=os.getpid(),
+        protection=shelter.layers,
+    )
+
+
+def _ended(summary: Summary) -> RunEnded:
+    return RunEnded(
+        status=summary.status, exit_code=summary.exit_code, duration_s=summary.duration_s
+    )
+
+
+def _summary(run: Run, plan: Plan, directory: RunDirectory, started: float) -> Summary:
+    ended = time.time()
+    jobs, queues = run.job_summaries(), run.ledgers()
+    outcome = run.outcome or Outcome(status="failed", exit_code=ExitCode.BUG)
+    left = {name: ledger.left for name, ledger in queues.items() if ledger.left}
+    if left and outcome.exit_code is ExitCode.OK:
+        named = ", ".join(f"{n} of {name}" for name, n in left.items())
+        outcome = Outcome(
+            status="failed", exit_code=ExitCode.FAILED, reason=f"items were left: {named}"
+        )
+    return Summary(
+        run=directory.run_id,
+        name=plan.name,
+        status=outcome.status,
+        exit_code=int(outcome.exit_code),
+        started=_rfc3339(started),
+        ended=_rfc3339(ended),
+        duration_s=round(ended - started, 6),
+        jobs=jobs,
+        queues=queues,
+        bottleneck=bottleneck(jobs),
+        reason=outcome.reason,
+    )
+
+
+def _rfc3339(unix_s: float) -> str:
+    moment = datetime.fromtimestamp(unix_s, UTC)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _report(summary: Summary, digest: Digest, directory: RunDirectory, options: Options) -> None:
+    here = Path.cwd()
+    report = Report(
+        summary=summary,
+        digest=digest,
+        log=os.path.relpath(directory.log_path, here),
+        argument=argument_for(directory, here, os.environ),
+    )
+    paper = Paper(width=width_of(sys.stderr), colour=colours(sys.stderr, os.environ))
+    sys.stderr.write(render_report(report, paper))
+    if options.json_output:
+        sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
