@@ -241,14 +241,21 @@ def test_an_item_that_failed_with_its_worker_dead_still_fails_the_job():
     run = FakeRun(job("a", workers=2)).up().succeed("a-1").fail_item("a-1")
     run.die("a-2", -15)
     assert run.states("a-1", "a-2", "a") == ["succeeded", "terminated", "failed"]
+    assert run.supervisor.worker_states["a-1"].reason == ""
+
+
+def test_the_first_failure_of_a_job_is_the_one_to_tell():
+    run = FakeRun(job("a", workers=2)).up().close("a-1", ERROR).fail_item("a-1")
+    assert run.reason("a") == "a-1: ValueError: bad (stages.py:12)"
 
 
 def test_what_breaks_the_protocol_is_cut_off_and_killed():
     run = FakeRun(job("a")).up()
     run.tell(Malformed(worker="a-1", detail="CRC differs"))
     run.tell(Malformed(worker="a-1", detail="again"))
+    run.ready("a-1").close("a-1")
     assert (run.cut_off(), run.signalled(9)) == (["a-1"], ["a-1"])
-    run.close("a-1").die("a-1", -9)
+    run.die("a-1", -9)
     assert run.states() == ["failed"]
     assert run.reason("a") == "broke the protocol: CRC differs"
 
@@ -395,6 +402,13 @@ def test_daemons_are_ended_with_the_others_and_that_is_no_failure():
     assert run.states() == ["succeeded", "terminated", "killed"]
     assert run.clean() == {"a": True, "polite": True, "stubborn": True}
     assert run.exit_code == 0
+
+
+def test_a_daemon_that_was_stopped_with_the_run_has_not_ended_cleanly():
+    run = FakeRun(job("a"), job("d", daemon=True)).up()
+    run.tell(Terminated(signal=15))
+    run.die("a-1", -15).die("d-1", -15)
+    assert run.clean() == {"a": False, "d": False}
 
 
 def test_a_daemon_that_dies_of_itself_has_failed():

@@ -116,15 +116,15 @@ def test_the_late_death_of_a_worker_that_was_given_up_is_harmless():
 
 
 def test_a_worker_that_is_not_ready_yet_gets_the_same_signal():
-    run = FakeRun(job("a")).begin().start()
+    run = FakeRun(job("a", timeouts=Timeouts(run_s=1))).begin().start()
     run.tell(Terminated(signal=15))
     assert run.signalled() == ["a-1"]
-    run.ready("a-1").die("a-1", -15)
-    assert run.states() == ["terminated"]
+    run.ready("a-1").wait_until(5).die("a-1", -15)
+    assert run.states() == ["terminated"], "no time limit counts for a worker that is stopped"
 
 
 def test_a_signal_waits_for_the_process_but_its_grace_does_not():
-    run = FakeRun(job("a")).begin()
+    run = FakeRun(job("a", timeouts=Timeouts(start_s=5))).begin()
     run.tell(Terminated(signal=15))
     assert run.blows() == []
     run.wait_until(3).start("a-1").wait_until(10)
@@ -183,6 +183,22 @@ def test_an_overdue_item_ends_its_worker_and_is_named():
     assert run.states("a-1", "a-2", "a") == ["terminated", "timed_out", "timed_out"]
     assert run.reason("a") == "a-2: item q:3 took longer than 10 s (timeouts.item)"
     assert run.signalled() == ["a-2", "a-1"]
+
+
+def test_what_becomes_of_the_item_of_a_worker_that_is_being_stopped_does_not_fail_it():
+    run = FakeRun(stage("a"), stage("b")).up()
+    run.tell(Terminated(signal=15))
+    run.tell(ItemOverdue(worker="a-1", item="q:3"))
+    run.fail_item("b-1", "q:4")
+    run.die("a-1", -15).die("b-1", -15)
+    assert run.states() == ["terminated", "terminated"]
+    assert [fact.item for fact in run.facts(facts.ItemFailed)] == ["q:4"]
+
+
+def test_an_item_cannot_be_overdue_after_the_last_message():
+    run = FakeRun(stage("a")).up().close("a-1")
+    run.tell(ItemOverdue(worker="a-1", item="q:3"))
+    assert run.die("a-1").states() == ["succeeded"]
 
 
 def test_the_plans_timeout_ends_everything_with_124_and_starts_nothing_more():
