@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import heapq
+from collections import Counter
 
 __all__ = ["Deadlines", "Timer"]
 
@@ -33,24 +34,28 @@ class Deadlines:
     def __init__(self) -> None:
         self._when: dict[tuple[str, Timer], float] = {}
         self._heap: list[tuple[float, str, Timer]] = []
+        self._pending: Counter[Timer] = Counter()
 
     def set(self, owner: str, timer: Timer, when: float) -> None:
         """Set or move a deadline."""
+        self._pending[timer] += (owner, timer) not in self._when
         self._when[owner, timer] = when
         heapq.heappush(self._heap, (when, owner, timer))
 
     def cancel(self, owner: str, *timers: Timer) -> None:
         """Forget these deadlines of the owner, all of them if none is named."""
         for timer in timers or Timer:
-            self._when.pop((owner, timer), None)
+            if self._when.pop((owner, timer), None) is not None:
+                self._pending[timer] -= 1
 
     def any_of(self, *timers: Timer) -> bool:
         """Whether anybody has one of these deadlines."""
-        return any(timer in timers for _, timer in self._when)
+        return any(self._pending[timer] for timer in timers)
 
     def clear(self) -> None:
         """Forget everything."""
         self._when.clear()
+        self._pending.clear()
 
     def next(self) -> float | None:
         """Return the earliest deadline."""
@@ -67,5 +72,5 @@ class Deadlines:
         if when is None or when > now:
             return None
         _, owner, timer = heapq.heappop(self._heap)
-        del self._when[owner, timer]
+        self.cancel(owner, timer)
         return owner, timer

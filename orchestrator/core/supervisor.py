@@ -107,8 +107,8 @@ class Supervisor:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether workers are being stopped: a stall would be no news."""
-        return self._halt.level > Level.DRAIN or self._deadlines.any_of(*_STOP_TIMERS)
+        """Whether a deadline will end some worker's wait: a stall would be no news."""
+        return self._deadlines.any_of(*_STOP_TIMERS)
 
     @property
     def outcome(self) -> Outcome | None:

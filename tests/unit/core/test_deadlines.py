@@ -33,6 +33,8 @@ def test_deadlines_behave_as_a_plain_dictionary_would(steps):
             assert due == sorted(due)
             assert all(at > when for at in model.values())
         assert deadlines.next() == min(model.values(), default=None)
+        for one in Timer:
+            assert deadlines.any_of(one) == any(timer is one for _, timer in model)
 
 
 def test_a_deadline_that_was_moved_comes_once():
@@ -43,6 +45,7 @@ def test_a_deadline_that_was_moved_comes_once():
     assert deadlines.pop_due(5.0) == ("a", Timer.RUN)
     assert deadlines.pop_due(9.0) is None
     assert deadlines.next() is None
+    assert not deadlines.any_of(*Timer)
 
 
 def test_after_clear_nothing_is_due():

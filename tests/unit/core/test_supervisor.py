@@ -457,6 +457,10 @@ def test_a_stall_fails_the_run_and_ends_everybody():
 
 
 def test_clean_up_jobs_that_stall_in_a_stopped_run_are_ended_too():
-    run = FakeRun(job("a"), job("b", after=[("a", FAILED)])).up().die("a-1", 1)
-    run.start().ready("b-1").tell(Stalled(waits=(("b-1", "items of r"),)))
-    assert run.signalled() == ["b-1"]
+    run = FakeRun(job("a"), job("b", after=[("a", FAILED)]), job("c")).up().die("a-1", 1)
+    run.start().ready("b-1")
+    assert run.supervisor.is_stopping, "c-1 is being stopped"
+    run.die("c-1", -15)
+    assert not run.supervisor.is_stopping
+    run.tell(Stalled(waits=(("b-1", "items of r"),)))
+    assert run.signalled() == ["c-1", "b-1"]
