@@ -27,7 +27,7 @@ class Outlet:
 
     def __init__(self, fd: int) -> None:
         """Use `fd`, which stays open and is not changed."""
-        self.fd = self.fd = fd
+        self.fd = fd
         self._pending = bytearray()
         self._gone = False
         self.lost = 0

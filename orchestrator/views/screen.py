@@ -90,16 +90,6 @@ class Screen:
         """The descriptors whose readers would have to make room first."""
         return frozenset(outlet.fd for outlet in (self._out, self._err) if outlet.pending)
 
-    @property
-    def pending(self) -> bool:
-        """Whether there is anything to flush."""
-        return bool(self._queued or self.unwritten)
-
-    @property
-    def unwritten(self) -> frozenset[int]:
-        """The file descriptors that would not take all; to be flushed once they are writable."""
-        return frozenset(outlet.fd for outlet in (self._out, self._err) if outlet.pending)
-
     def fact(self, fact: Fact, now: float) -> None:
         """Show a fact, if it is one to show, at the monotonic time `now` (seconds)."""
         match fact:
