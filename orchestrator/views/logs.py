@@ -22,13 +22,14 @@ def render_record(record: Mapping[str, Any], *, colour: bool) -> str:
     level = str(record.get("level", "info"))
     time = str(record.get("ts", ""))[11:23]
     who = str(record.get("worker") or record.get("job") or "mporch")
-    head = f"{escaped(time)} {paint(f'{level:<7}', _STYLES.get(level), colour=colour)} {who} | "
+    head = f"{escaped(time)} {paint(f'{escaped(level):<7}', _STYLES.get(level), colour=colour)} {escaped(who)} | "
     text = f"{head}{_message(record)}\n"
     below = str(record.get("traceback") or "").splitlines()
     if record.get("hint"):
         below.append(f"hint: {record['hint']}")
-    if fields := record.get("fields"):
-        below.append(" ".join(f"{key}={value!r}" for key, value in dict(fields).items()))
+    fields = record.get("fields")
+    if isinstance(fields, dict) and fields:
+        below.append(" ".join(f"{key}={value!r}" for key, value in fields.items()))
     return text + "".join(f"    {escaped(line)}\n" for line in below)
 
 

@@ -1,0 +1,75 @@
+"""What targets print, as lines for the screen."""
+
+import pytest
+
+from orchestrator.core.facts import Logged, Output, Stream
+from orchestrator.views.output import OutputMode, OutputView, Throttle, to_stderr
+
+
+def output(text, job="a", stream=Stream.STDOUT, more=False):
+    return Output(job=job, worker=f"{job}-1", pid=5, stream=stream, text=text, more=more)
+
+
+def logged(level="INFO", msg="hello"):
+    return Logged(job="a", worker="a-1", pid=5, ts=0.0, level=level, logger="app", msg=msg)
+
+
+def view(mode=OutputMode.PREFIXED, terminal=True, colour=False):
+    return OutputView(mode, terminal=terminal, colour=colour)
+
+
+def test_a_line_has_its_worker_in_front():
+    assert view().line(output("hello")) == "a-1 | hello\n"
+
+
+def test_raw_output_is_what_was_written():
+    raw = view(OutputMode.RAW)
+    assert raw.line(output("\x1b[31mred")) == "\x1b[31mred\n"
+    assert raw.line(output("half", more=True)) == "half"
+
+
+def test_none_shows_nothing():
+    assert view(OutputMode.NONE).line(output("x")) is None
+    assert view(OutputMode.NONE).line(logged()) is None
+
+
+def test_on_a_terminal_a_prefixed_line_is_harmless_and_in_a_pipe_unchanged():
+    assert view(terminal=True).line(output("\x1b[2J")) == "a-1 | \\x1b[2J\n"
+    assert view(terminal=False).line(output("\x1b[2J")) == "a-1 | \x1b[2J\n"
+
+
+def test_each_job_keeps_a_colour_of_its_own():
+    painted = view(colour=True)
+    first, other, again = (painted.line(output("x", job)) for job in ("a", "b", "a"))
+    assert first == again
+    assert first.split("a-1")[0] != other.split("b-1")[0]
+
+
+@pytest.mark.parametrize("level, shown", [("DEBUG", False), ("INFO", True), ("CUSTOM", True)])
+def test_log_records_below_info_are_only_in_the_log(level, shown):
+    assert (view().line(logged(level)) is not None) is shown
+
+
+def test_a_log_record_of_several_lines_is_prefixed_on_each():
+    assert view().line(logged(msg="a\nb")) == "a-1 | INFO app: a\na-1 | b\n"
+
+
+def test_standard_error_and_log_records_go_to_standard_error():
+    assert to_stderr(output("x", stream=Stream.STDERR))
+    assert to_stderr(logged())
+    assert not to_stderr(output("x"))
+
+
+def test_the_throttle_lets_so_many_a_second_through_and_counts_the_rest():
+    throttle = Throttle(most=3)
+    assert [throttle.admit(0.1) for _ in range(5)] == [True] * 3 + [False] * 2
+    assert throttle.note(0.5) is None
+    assert throttle.note(1.2).startswith("2 lines of output not shown")
+    assert throttle.note(1.3) is None
+    assert throttle.admit(1.4)
+
+
+def test_a_slow_program_is_never_throttled():
+    throttle = Throttle(most=3)
+    assert all(throttle.admit(second / 2) for second in range(100))
+    assert throttle.note(1e9) is None

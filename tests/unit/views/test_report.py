@@ -1,0 +1,158 @@
+"""The report of a run."""
+
+import msgspec
+import pytest
+
+from orchestrator.core.facts import ItemFailed, ItemSkipped, Ledger, Stalled, WorkerEnded
+from orchestrator.core.messages import Failure
+from orchestrator.core.summary import JobSummary, Summary
+from orchestrator.views.digest import Digest
+from orchestrator.views.report import Report, render_report
+from orchestrator.views.tables import Paper
+
+CLEAN = Summary(
+    run="r1",
+    name="census",
+    status="succeeded",
+    exit_code=0,
+    started="",
+    ended="",
+    duration_s=12.3,
+    jobs={
+        "find": JobSummary(status="succeeded", workers=1, items_out=1706),
+        "parse": JobSummary(status="succeeded", workers=2, items_in=1706, items_out=1680),
+    },
+    queues={"files": Ledger(maxsize=256, put=1706, done=1680, skipped=26, peak=256)},
+    bottleneck="parse",
+)
+FAILURE = Failure(
+    kind="ValueError",
+    message="bad \x1b[31m",
+    traceback="Traceback:\n  line 3\nValueError: bad",
+    where="s.py:3",
+)
+
+
+def failed(**jobs):
+    return msgspec.structs.replace(
+        CLEAN, status="failed", exit_code=1, jobs={**CLEAN.jobs, **jobs}, reason="job parse failed"
+    )
+
+
+def skipped(n):
+    failure = Failure(kind="SyntaxError", message="no")
+    return ItemSkipped(
+        job="parse", worker="parse-1", item=f"files:{n}", queue="files", failure=failure
+    )
+
+
+def item_failed(worker="parse-1"):
+    return ItemFailed(job="parse", worker=worker, item="files:3", queue="files", failure=FAILURE)
+
+
+def died(worker="parse-1"):
+    return WorkerEnded(
+        job="parse", worker=worker, pid=5, state="failed", exit_code=-11, reason="killed by SIGSEGV"
+    )
+
+
+def render(summary, *facts, width=80):
+    digest = Digest()
+    for fact in facts:
+        digest.fact(fact)
+    report = Report(summary=summary, digest=digest, log="x/log.jsonl", argument="last")
+    return render_report(report, Paper(width=width))
+
+
+def test_a_clean_run_is_told_shortly():
+    assert render(CLEAN) == (
+        "census succeeded after 12.3 s\n"
+        "\n"
+        "  job    status     workers     in    out\n"
+        "  find   succeeded        1         1,706\n"
+        "  parse  succeeded        2  1,706  1,680\n"
+        "\n"
+        "  queue    put   done  skipped     peak\n"
+        "  files  1,706  1,680       26  256/256\n"
+        "\n"
+        "bottleneck: parse (the others waited for it)\n"
+        "log: x/log.jsonl\n"
+    )
+
+
+def test_ten_skipped_items_are_named_and_the_rest_counted():
+    text = render(CLEAN, *map(skipped, range(26)))
+    assert "skipped by on_error: 26 items" in text
+    assert "parse files:9: SyntaxError: no\n" in text
+    assert "files:10" not in text
+    assert "and 16 more: mporch logs last" in text
+
+
+def test_the_users_traceback_comes_last_and_harmless():
+    text = render(failed(), item_failed())
+    assert text.endswith(
+        "parse-1: ValueError: bad \\x1b[31m (s.py:3) at item files:3\n"
+        "  Traceback:\n    line 3\n  ValueError: bad\n"
+    )
+    assert "more: mporch logs last --level warning" in text
+
+
+def test_the_first_failure_is_the_one_told():
+    text = render(failed(), died("parse-2"), item_failed("parse-1"))
+    assert text.endswith("parse-2: killed by SIGSEGV\n")
+
+
+def test_a_failure_without_traceback_is_replaced_by_one_of_the_same_worker_that_has_it():
+    assert "line 3" in render(failed(), died(), item_failed())
+
+
+def test_several_failed_jobs_are_each_named_with_their_reason():
+    jobs = {
+        name: JobSummary(status="timed_out", workers=1, reason=f"{name} was late")
+        for name in ("a", "b")
+    }
+    text = render(failed(**jobs), died())
+    assert "a timed out: a was late\n" in text
+    assert "b timed out: b was late\n" in text
+
+
+def test_a_stall_is_told_with_who_waits():
+    text = render(failed(), Stalled(waits=(("a-1", "room in q"), ("b-1", "input from p"))))
+    assert "a-1 waits for room in q; b-1 waits for input from p" in text
+
+
+@pytest.mark.parametrize("width", [40, 60])
+def test_tables_fit_a_narrow_terminal(width):
+    busy = JobSummary(status="succeeded", workers=1, items_in=9, busy_s=9.0, waiting_input_s=9.0)
+    text = render(failed(busy=busy), width=width)
+    tables = [line for line in text.splitlines() if line.startswith("  ")]
+    assert tables
+    assert all(len(line) <= width for line in tables)
+
+
+RECORDS = [
+    {"event": "item.skipped", "job": "parse", "item": "files:0"}
+    | {"error_type": "SyntaxError", "error": "no"},
+    {"event": "item.failed", "worker": "parse-1", "item": "files:3"}
+    | {"error_type": FAILURE.kind, "error": FAILURE.message}
+    | {"where": FAILURE.where, "traceback": FAILURE.traceback},
+    {"event": "output", "msg": "x"},
+]
+
+
+def test_a_log_gives_the_same_digest_as_the_run_itself():
+    lived, read = Digest(), Digest()
+    for fact in (skipped(0), item_failed()):
+        lived.fact(fact)
+    for record in RECORDS:
+        read.record(record)
+    assert (read.skipped, read.skipped_count) == (lived.skipped, lived.skipped_count)
+    assert read.fault == lived.fault
+
+
+def test_a_death_in_a_log_is_a_failure():
+    digest = Digest()
+    digest.record({"event": "worker.ended", "worker": "a-1", "state": "succeeded"})
+    assert digest.fault is None
+    digest.record({"event": "worker.ended", "worker": "a-1", "state": "killed"})
+    assert (digest.fault.who, digest.fault.what) == ("a-1", "killed")

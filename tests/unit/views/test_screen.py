@@ -1,0 +1,152 @@
+"""The screen of a run: what goes where, and in which order."""
+
+import os
+import pty
+import termios
+
+import pytest
+
+from orchestrator.core import facts
+from orchestrator.core.messages import Failure
+from orchestrator.core.snapshot import JobSnapshot, Snapshot
+from orchestrator.views.output import OutputMode
+from orchestrator.views.screen import Screen, Settings
+from orchestrator.views.terminal import colours, settings_for
+
+SNAPSHOT = Snapshot(jobs=(JobSnapshot(name="a", state="running", workers=1, running=1),))
+
+
+def describe(fact):
+    level = 40 if isinstance(fact, facts.Stalled) else 30
+    return "event", 20 if isinstance(fact, facts.JobStarted) else level, type(fact).__name__
+
+
+def output(text, stream=facts.Stream.STDOUT):
+    return facts.Output(job="a", worker="a-1", pid=5, stream=stream, text=text)
+
+
+def screen(**settings):
+    return Screen(Settings(**settings), describe, title="census")
+
+
+def test_output_goes_where_the_target_wrote_it(capfd):
+    view = screen()
+    view.fact(output("one"), 0.0)
+    view.fact(output("two", facts.Stream.STDERR), 0.0)
+    view.flush()
+    assert capfd.readouterr() == ("a-1 | one\n", "a-1 | two\n")
+
+
+def test_with_json_all_output_goes_to_standard_error(capfd):
+    view = screen(all_to_stderr=True)
+    view.fact(output("one"), 0.0)
+    view.close()
+    assert capfd.readouterr() == ("", "a-1 | one\n")
+
+
+def test_nothing_is_written_before_the_flush(capfd):
+    view = screen()
+    view.fact(output("one"), 0.0)
+    assert view.pending
+    assert capfd.readouterr() == ("", "")
+    view.flush()
+    assert not view.pending
+
+
+def test_warnings_are_told_with_their_hint(capfd):
+    view = screen()
+    view.fact(facts.Warned(message="m", hint="do this"), 0.0)
+    view.fact(facts.Stalled(waits=()), 0.0)
+    view.close()
+    assert capfd.readouterr().err == (
+        "mporch: warning: Warned\nmporch:   hint: do this\nmporch: error: Stalled\n"
+    )
+
+
+def test_what_the_report_tells_is_not_told_twice(capfd):
+    view = screen()
+    failure = Failure(kind="ValueError", message="")
+    view.fact(facts.ItemSkipped(job="a", worker="a-1", item="q:1", queue="q", failure=failure), 0.0)
+    view.fact(facts.RunEnded(status="failed", exit_code=1, duration_s=1.0), 0.0)
+    view.close()
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("live, said", [(False, "mporch: JobStarted\n"), (True, "")])
+def test_starts_are_told_only_where_no_display_shows_them(capfd, live, said):
+    view = screen(live=live)
+    view.fact(facts.JobStarted(job="a", workers=1, target="m:f"), 0.0)
+    view.close()
+    assert capfd.readouterr().err == said
+
+
+def test_the_display_is_drawn_four_times_a_second_at_most(capfd):
+    view = screen(live=True)
+    for now in (0.0, 0.1, 0.2, 0.26):
+        view.update(SNAPSHOT, now)
+    view.close()
+    assert capfd.readouterr().err.count("census") == 2
+
+
+def test_output_stands_above_the_display_which_is_drawn_again_below(capfd):
+    view = screen(live=True)
+    view.update(SNAPSHOT, 0.0)
+    view.fact(output("x", facts.Stream.STDERR), 0.1)
+    view.flush()
+    drawn = capfd.readouterr().err
+    before, after = drawn.split("a-1 | x\n")
+    assert before.endswith("\x1b[J")
+    assert after.startswith("census")
+    view.close()
+    assert capfd.readouterr().err.endswith("\x1b[J")
+
+
+def test_without_a_display_no_control_sequences_are_written(capfd):
+    view = screen()
+    assert not view.wants_snapshots
+    view.update(SNAPSHOT, 0.0)
+    view.close()
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def terminal():
+    leader, follower = pty.openpty()
+    with os.fdopen(follower, "w") as stream:
+        termios.tcsetwinsize(follower, (24, 80))
+        yield stream
+    os.close(leader)
+
+
+def settings(stream, environ=None, output=OutputMode.PREFIXED, live=None):
+    return settings_for(
+        output=output, json_output=False, live=live, stderr=stream, environ=environ or {}
+    )
+
+
+def test_on_a_terminal_there_are_colours_and_a_display(terminal):
+    chosen = settings(terminal)
+    assert (chosen.live, chosen.colour) == (True, True)
+
+
+def test_without_a_terminal_there_are_neither(tmp_path):
+    with (tmp_path / "f").open("w") as file:
+        chosen = settings(file, live=True)
+    assert (chosen.live, chosen.colour) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("environ", "mode", "live"),
+    [
+        ({"TERM": "dumb"}, OutputMode.PREFIXED, None),
+        ({}, OutputMode.RAW, None),
+        ({}, OutputMode.PREFIXED, False),
+    ],
+)
+def test_no_display_where_it_cannot_be_or_is_not_wanted(terminal, environ, mode, live):
+    assert not settings(terminal, environ, mode, live).live
+
+
+def test_no_color_is_honoured(terminal):
+    assert not colours(terminal, {"NO_COLOR": "1"})
+    assert colours(terminal, {"NO_COLOR": ""})

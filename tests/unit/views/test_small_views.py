@@ -1,0 +1,146 @@
+"""Problems, log records, runs and plans as text."""
+
+import pytest
+
+from orchestrator.errors import Problem, Severity
+from orchestrator.plan import model
+from orchestrator.views.logs import render_record
+from orchestrator.views.plan import render_plan
+from orchestrator.views.problems import render_problems
+from orchestrator.views.runs import RunRow, render_runs
+from orchestrator.views.tables import Paper
+
+SOURCE = "jobs:\n  a: {need: b}\n\tx\n" + "y" * 500
+
+
+def problem(**changes):
+    base = {"file": "jobs.yaml", "line": 2, "column": 7, "message": "unknown key 'need'"}
+    return Problem(**base | changes)
+
+
+def render(*problems, source=SOURCE):
+    return render_problems(problems, {"jobs.yaml": source}, colour=False)
+
+
+def test_a_problem_shows_its_place_its_line_and_how_to_mend_it():
+    assert render(problem(hint="did you mean after?")) == (
+        "jobs.yaml:2:7: error: unknown key 'need'\n"
+        "    2 |   a: {need: b}\n"
+        "              ^\n"
+        "  hint: did you mean after?\n"
+    )
+
+
+def test_a_warning_says_so():
+    assert ": warning: " in render(problem(severity=Severity.WARNING))
+
+
+@pytest.mark.parametrize("place", [(1000, 1), (0, 1), (2, 900), (4, 3)])
+def test_a_line_that_is_not_there_or_too_long_is_not_shown(place):
+    line, column = place
+    assert render(problem(line=line, column=column)).count("\n") == 1
+
+
+def test_a_line_of_the_spec_cannot_act_on_the_terminal():
+    text = render(problem(line=1, column=1), source="\x1b[2J: 1")
+    assert "\x1b" not in text
+
+
+RECORD = {"ts": "2026-11-23T08:11:47.244802Z", "level": "info", "event": "output", "msg": "hello"}
+
+
+def test_a_record_is_one_line():
+    text = render_record({**RECORD, "worker": "a-1", "job": "a"}, colour=False)
+    assert text == "08:11:47.244 info    a-1 | hello\n"
+
+
+def test_a_record_of_no_worker_is_mporchs_own():
+    assert "mporch | hello" in render_record(RECORD, colour=False)
+
+
+def test_what_a_record_carries_stands_below_it():
+    more = {"traceback": "Traceback:\n  x", "hint": "do y", "fields": {"user": "ann\x1b"}}
+    lines = render_record({**RECORD, **more}, colour=False).splitlines()
+    assert lines[1:] == ["    Traceback:", "      x", "    hint: do y", "    user='ann\\x1b'"]
+
+
+def test_a_log_record_names_its_logger():
+    text = render_record({**RECORD, "event": "log", "logger": "app.db"}, colour=False)
+    assert text.endswith("| app.db: hello\n")
+
+
+@pytest.mark.parametrize("odd", [{}, {"msg": None, "level": 3}, {"fields": [1], "worker": "\x1b"}])
+def test_a_record_that_somebody_made_up_does_no_harm(odd):
+    text = render_record(odd, colour=False)
+    assert "\x1b" not in text
+    assert text.endswith("\n")
+
+
+ROWS = [
+    RunRow(run="20261123T080200-000z", name="census", status="running"),
+    RunRow(
+        run="20261123T080100-000z",
+        name="census",
+        status="failed",
+        exit_code=1,
+        started="2026-11-23T08:01:00.000000Z",
+        duration_s=12.34,
+    ),
+]
+
+
+def test_runs_are_a_table():
+    assert render_runs(ROWS, Paper(width=100)) == (
+        "run                   name    status   exit  started (UTC)          took\n"
+        "20261123T080200-000z  census  running\n"
+        "20261123T080100-000z  census  failed      1  2026-11-23 08:01:00  12.3 s\n"
+    )
+
+
+def test_a_narrow_table_of_runs_keeps_ids_whole():
+    text = render_runs(ROWS, Paper(width=34))
+    assert text.splitlines()[1] == "20261123T080200-000z  running"
+
+
+PLAN = model.Plan(
+    name="census",
+    spec_path="/p/jobs.yaml",
+    project_dir="/p",
+    timeout_s=3600.0,
+    queues={
+        "files": model.QueuePlan(name="files", maxsize=256, writers=("find",), readers=("parse",)),
+        "free": model.QueuePlan(name="free", maxsize=0, writers=("parse",), readers=("end",)),
+    },
+    jobs={
+        "parse": model.JobPlan(
+            name="parse",
+            target=model.Target(module="m", qualname="parse"),
+            shape=model.Shape.BATCH,
+            inputs=("files",),
+            write_handles=(("good", "free"),),
+            workers=2,
+            batch=model.Batch(size=10),
+            after=(("find", model.AfterCondition.READY),),
+            on_error=model.ErrorPolicy(by_exception=(("KeyError", model.ErrorAction.SKIP),)),
+            on_failure=model.FailurePolicy.DRAIN,
+            daemon=True,
+            description="Parses.",
+        ),
+    },
+)
+
+
+def test_a_plan_tells_of_each_job_how_it_is_wired_and_limited():
+    assert render_plan(PLAN, Paper(width=80)) == (
+        "census (/p/jobs.yaml), at most 1 h\n"
+        "\n"
+        "  parse: m:parse\n"
+        "    Parses.\n"
+        "    batch, 2 workers, daemon; reads files; writes free (as good); after find ready\n"
+        "    forkserver; stop: SIGTERM, SIGKILL after 10 s; start within 1 min; "
+        "batches of 10 within 0.20 s; skip on KeyError; on failure: drain\n"
+        "\n"
+        "  queue    maxsize  from   to\n"
+        "  files        256  find   parse\n"
+        "  free   unbounded  parse  end\n"
+    )
