@@ -29,10 +29,8 @@ Examples:
 
 @click.command(short_help="Read or follow the log of a run.", epilog=_EPILOG)
 @run_argument
-@click.option("--job", "jobs", multiple=True, metavar="JOB", help="Only of this job (repeatable).")
-@click.option(
-    "--worker", "workers", multiple=True, metavar="WORKER", help="Only of this worker (parse-1)."
-)
+@click.option("--job", multiple=True, metavar="JOB", help="Only of this job (repeatable).")
+@click.option("--worker", multiple=True, metavar="WORKER", help="Only of this worker (parse-1).")
 @click.option(
     "--level",
     type=click.Choice(["debug", "info", "warning", "error", "critical"], case_sensitive=False),
@@ -46,13 +44,13 @@ Examples:
 def logs(
     *,
     run_name: str,
-    jobs: tuple[str, ...],
-    workers: tuple[str, ...],
+    job: tuple[str, ...],
+    worker: tuple[str, ...],
     level: str,
     grep: str | None,
     follow: bool,
     lines: int | None,
-    form: str,
+    format: str,  # noqa: A002 -- the option's name
 ) -> None:
     """Show the log of RUN: what mporch did, and what your functions printed and logged.
 
@@ -65,13 +63,13 @@ def logs(
     from orchestrator.runlog.reader import LogReader  # noqa: PLC0415
 
     wanted = Filter(
-        jobs=frozenset(jobs),
-        workers=frozenset(workers),
+        jobs=frozenset(job),
+        workers=frozenset(worker),
         level=Level.parse(level),
         grep=_compiled(grep),
     )
     run = resolve(find_home(Path.cwd(), os.environ), run_name)
-    show = _Printer(as_json=form == "json")
+    show = _Printer(as_json=format == "json")
     with LogReader(run.log_path, follow=follow) as log:
         show.all(last(_matching(log, wanted), lines))
         while log.wait():

@@ -8,7 +8,6 @@ __all__ = ["format_option", "run_argument", "spec_argument"]
 
 format_option = click.option(
     "--format",
-    "form",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,

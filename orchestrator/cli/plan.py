@@ -21,7 +21,7 @@ Examples:
 @click.command(short_help="Show what would run, and how it is wired.", epilog=_EPILOG)
 @spec_argument
 @format_option
-def plan(spec: str, form: str) -> int:
+def plan(spec: str, format: str) -> int:  # noqa: A002 -- the option's name
     """Show what SPEC (jobs.yaml; - is standard input) would run, with every default filled in.
 
     None of your code is run.
@@ -33,7 +33,7 @@ def plan(spec: str, form: str) -> int:
     show_problems(checked.problems, checked.texts)
     if checked.plan is None:
         return 2
-    if form == "json":
+    if format == "json":
         import msgspec  # noqa: PLC0415
 
         click.echo(msgspec.json.format(msgspec.json.encode(checked.plan), indent=2))

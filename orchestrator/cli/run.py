@@ -42,7 +42,6 @@ Examples:
 )
 @click.option(
     "--format",
-    "form",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
@@ -54,7 +53,7 @@ Examples:
     default=None,
     help="Show progress while it runs; without either, where standard error is a terminal.",
 )
-def run(spec: str, run_dir: str | None, output: str, form: str, live: bool | None) -> int:
+def run(spec: str, run_dir: str | None, output: str, format: str, live: bool | None) -> int:  # noqa: A002 -- the option's name
     """Run the pipeline of SPEC (jobs.yaml; - is standard input).
 
     Ctrl-C once lets the run finish what is queued, twice terminates it, three times kills it.
@@ -71,7 +70,7 @@ def run(spec: str, run_dir: str | None, output: str, form: str, live: bool | Non
     options = Options(
         run_dir=Path(run_dir) if run_dir else None,
         output=OutputMode(output),
-        json_output=form == "json",
+        json_output=format == "json",
         live=live,
     )
     return execute(checked.plan, checked.spec.source, options, exit_code_of)

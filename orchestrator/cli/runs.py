@@ -26,7 +26,7 @@ Examples:
 
 @click.command(short_help="List the runs of this project.", epilog=_EPILOG)
 @format_option
-def runs(form: str) -> None:
+def runs(format: str) -> None:  # noqa: A002 -- the option's name
     """List the runs of this project, the latest first.
 
     They are looked for in .mporch here and in the folders above, or in MPORCH_HOME.
@@ -35,7 +35,7 @@ def runs(form: str) -> None:
 
     home = find_home(Path.cwd(), os.environ)
     rows = [_row(run) for run in reversed(list_runs(home) if home else [])]
-    if form == "json":
+    if format == "json":
         import json  # noqa: PLC0415
         from dataclasses import asdict  # noqa: PLC0415
 

@@ -30,7 +30,7 @@ Examples:
 @click.command(short_help="Show how a run went.", epilog=_EPILOG)
 @run_argument
 @format_option
-def show(run_name: str, form: str) -> None:
+def show(run_name: str, format: str) -> None:  # noqa: A002 -- the option's name
     """Show how RUN went: its jobs, its queues, what was skipped and what failed.
 
     RUN is last (the default), an id of `mporch runs`, the beginning of one, or the path of a run
@@ -41,8 +41,8 @@ def show(run_name: str, form: str) -> None:
     run = resolve(find_home(Path.cwd(), os.environ), run_name)
     summary = run.read_summary()
     if summary is None:
-        _show_unfinished(run, run_name, form)
-    elif form == "json":
+        _show_unfinished(run, run_name, as_json=format == "json")
+    elif format == "json":
         import msgspec  # noqa: PLC0415
 
         click.echo(msgspec.json.format(msgspec.json.encode(summary), indent=2))
@@ -79,9 +79,9 @@ def _skipped(summary: Summary) -> bool:
     return any(job.skipped for job in summary.jobs.values())
 
 
-def _show_unfinished(run: RunDirectory, run_name: str, form: str) -> None:
+def _show_unfinished(run: RunDirectory, run_name: str, *, as_json: bool) -> None:
     """Tell what is known of a run without a summary: it goes on, or it was killed."""
-    if form == "json":
+    if as_json:
         state = "is still running" if run.is_alive else "was killed before it wrote one"
         raise RunNotFoundError(f"run {run.run_id} has no summary: it {state}")
     plan = run.read_plan()

@@ -19,7 +19,7 @@ Examples:
 @click.command(short_help="Check specs; runs none of your code.", epilog=_EPILOG)
 @click.argument("specs", nargs=-1, metavar="[SPEC]...")
 @format_option
-def validate(specs: tuple[str, ...], form: str) -> int:
+def validate(specs: tuple[str, ...], format: str) -> int:  # noqa: A002 -- the option's name
     """Check each SPEC (jobs.yaml; - is standard input) and report every problem at once.
 
     None of your code is run. The exit code is 2 if a spec has errors; warnings alone are fine.
@@ -27,7 +27,7 @@ def validate(specs: tuple[str, ...], form: str) -> int:
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
 
     checked = [check_spec(spec) for spec in specs or ("jobs.yaml",)]
-    if form == "json":
+    if format == "json":
         import json  # noqa: PLC0415
 
         click.echo(json.dumps([each.as_data() for each in checked], indent=2))

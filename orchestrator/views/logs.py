@@ -15,16 +15,21 @@ _STYLES = {
     "error": Style.RED,
     "critical": Style.RED,
 }
+_TERSE = frozenset({"item.skipped"})
+"""Events that a policy has asked for, perhaps thousands of times: one line each."""
 
 
 def render_record(record: Mapping[str, Any], *, colour: bool) -> str:
-    """Return `record` as one line, its traceback, hint and fields as lines below."""
+    """Return `record` as one line, its traceback, hint and fields as lines below.
+
+    The traceback of a skipped item is left out; the log has it.
+    """
     level = str(record.get("level", "info"))
     time = str(record.get("ts", ""))[11:23]
     who = str(record.get("worker") or record.get("job") or "mporch")
-    head = f"{escaped(time)} {paint(f'{escaped(level):<7}', _STYLES.get(level), colour=colour)} {escaped(who)} | "
-    text = f"{head}{_message(record)}\n"
-    below = str(record.get("traceback") or "").splitlines()
+    painted = paint(f"{escaped(level):<7}", _STYLES.get(level), colour=colour)
+    text = f"{escaped(time)} {painted} {escaped(who)} | {_message(record)}\n"
+    below = [] if record.get("event") in _TERSE else str(record.get("traceback") or "").splitlines()
     if record.get("hint"):
         below.append(f"hint: {record['hint']}")
     fields = record.get("fields")

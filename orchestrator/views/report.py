@@ -79,8 +79,8 @@ def _job_row(name: str, job: JobSummary) -> tuple[str, ...]:
         _count(job.items_out),
         _count(job.skipped),
         _count(job.failed + job.dead),
-        duration(job.busy_s) if job.busy_s else "",
-        duration(waited_s) if waited_s else "",
+        _time(job.busy_s),
+        _time(waited_s),
     )
 
 
@@ -139,3 +139,7 @@ def _fault(fault: Fault, paper: Paper) -> str:
 
 def _count(n: int) -> str:
     return number(n) if n else ""
+
+
+def _time(seconds: float) -> str:
+    return duration(seconds) if seconds >= 0.005 else ""

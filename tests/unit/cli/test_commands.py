@@ -1,0 +1,241 @@
+"""The commands that run nothing, in one process."""
+
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def test_help_shows_a_newcomer_where_to_begin(mporch):
+    answer = mporch("--help")
+    assert answer.code == 0
+    for command in ("run", "validate", "plan", "runs", "show", "logs"):
+        assert f"\n  {command} " in answer.out
+    assert "mporch run jobs.yaml" in answer.out
+
+
+@pytest.mark.parametrize("command", ["run", "validate", "plan", "runs", "show", "logs"])
+def test_each_command_has_help_with_examples(mporch, command):
+    answer = mporch(command, "--help")
+    assert answer.code == 0
+    assert f"Examples:\n    mporch {command}" in answer.out
+
+
+def test_the_version_is_told(mporch):
+    assert mporch("--version").out.startswith("mporch 0.")
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; from orchestrator.cli.main import command_line; command_line(['--help']);"
+        "print([m for m in ('rich', 'yaml', 'pydantic', 'structlog', 'msgspec', 'psutil')"
+        " if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("rum", "Did you mean run?"),
+        ("jobs.yaml", "mporch run jobs.yaml"),
+        ("xyzzy", "The commands are run, validate"),
+    ],
+)
+def test_a_command_that_is_none_gets_a_hint(mporch, typed, hint):
+    answer = mporch(typed)
+    assert answer.code == 2
+    assert hint in answer.err
+
+
+def test_an_option_can_be_set_in_the_environment(mporch, monkeypatch):
+    monkeypatch.setenv("MPORCH_VALIDATE_FORMAT", "json")
+    assert json.loads(mporch("validate").out)[0]["ok"]
+    assert mporch("validate", "--format", "text").out.startswith("jobs.yaml: ok")
+
+
+def test_a_wrong_value_in_the_environment_is_named(mporch, monkeypatch):
+    monkeypatch.setenv("MPORCH_VALIDATE_FORMAT", "xml")
+    answer = mporch("validate")
+    assert answer.code == 2
+    assert "--format" in answer.err
+    assert "xml" in answer.err
+
+
+def test_validate_says_ok_and_runs_no_user_code(mporch, project):
+    (project / "mine.py").write_text("open('touched', 'w')\ndef numbers(): ...\ndef work(x): ...\n")
+    answer = mporch("validate")
+    assert (answer.code, answer.out) == (0, "jobs.yaml: ok, 2 jobs, 1 queue\n")
+    assert not (project / "touched").exists()
+
+
+def test_validate_reports_every_problem_of_every_spec(mporch, project):
+    (project / "bad.yaml").write_text("version: 1\njobs:\n  a: {taget: x}\n")
+    answer = mporch("validate", "bad.yaml", "jobs.yaml", "nowhere.yaml")
+    assert answer.code == 2
+    assert "bad.yaml:3:7: error:" in answer.err
+    assert "    3 |   a: {taget: x}\n" in answer.err
+    assert "nowhere.yaml:1:1: error: there is no such file" in answer.err
+    assert [line.split(":")[0] for line in answer.out.splitlines()] == [
+        "bad.yaml",
+        "jobs.yaml",
+        "nowhere.yaml",
+    ]
+
+
+def test_validate_reads_standard_input(mporch, monkeypatch):
+    text = io.TextIOWrapper(io.BytesIO(b"version: 1\njobs: 3\n"))
+    monkeypatch.setattr(sys, "stdin", text)
+    answer = mporch("validate", "-")
+    assert answer.code == 2
+    assert "<stdin>:2:7: error:" in answer.err
+    assert "    2 | jobs: 3" in answer.err
+
+
+def test_validate_gives_problems_as_json(mporch, project):
+    (project / "jobs.yaml").write_text("version: 1\njobs: 3\n")
+    answer = mporch("validate", "--format", "json")
+    (spec,) = json.loads(answer.out)
+    assert answer.code == 2
+    assert spec["ok"] is False
+    assert (spec["problems"][0]["line"], spec["problems"][0]["severity"]) == (2, "error")
+
+
+def test_plan_shows_the_wiring(mporch):
+    answer = mporch("plan")
+    assert answer.code == 0
+    assert "  numbers: mine:numbers\n    source, 1 worker; writes todo\n" in answer.out
+
+
+def test_plan_as_json_has_every_default(mporch):
+    plan = json.loads(mporch("plan", "--format", "json").out)
+    assert plan["jobs"]["work"]["timeouts"]["start_s"] == 60.0
+
+
+def test_plan_of_a_bad_spec_prints_nothing_but_its_problems(mporch, project):
+    (project / "jobs.yaml").write_text("version: 1\n")
+    answer = mporch("plan")
+    assert (answer.code, answer.out) == (2, "")
+    assert "jobs.yaml:1:1: error:" in answer.err
+
+
+@pytest.mark.parametrize("spec", ["nowhere.yaml", "."])
+def test_run_of_what_is_no_spec_makes_no_run_directory(mporch, project, spec):
+    answer = mporch("run", spec)
+    assert answer.code == 2
+    assert "error:" in answer.err
+    assert not (project / ".mporch").exists()
+
+
+def test_runs_are_listed_with_the_latest_first(mporch, finished, died, running):
+    lines = mporch("runs").out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [r.run_id for r in (running, died, finished)]
+    assert "running" in lines[1]
+    assert "died" in lines[2]
+    assert "succeeded" in lines[3]
+
+
+def test_runs_as_json(mporch, finished):
+    (row,) = json.loads(mporch("runs", "--format", "json").out)
+    assert (row["run"], row["status"], row["exit_code"]) == (finished.run_id, "succeeded", 0)
+
+
+def test_no_runs_are_no_error(mporch):
+    answer = mporch("runs")
+    assert (answer.code, answer.out) == (0, "")
+    assert "mporch run" in answer.err
+    assert mporch("runs", "--format", "json").out == "[]\n"
+
+
+@pytest.mark.parametrize("name", ["last", "19700101", ""])
+def test_show_gives_the_report_of_a_run(mporch, finished, name):
+    answer = mporch("show", *([name] if name else []))
+    assert answer.code == 0
+    assert answer.out.startswith("census succeeded after 1 s\n")
+    assert "work todo:8: KeyError: 7" in answer.out
+
+
+def test_show_takes_the_path_of_a_run_directory(mporch, finished):
+    assert mporch("show", str(finished.path)).out.startswith("census succeeded")
+
+
+def test_show_as_json_is_the_summary(mporch, finished):
+    summary = json.loads(mporch("show", "--format", "json").out)
+    assert summary == json.loads((finished.path / "summary.json").read_text())
+
+
+def test_show_of_a_run_that_died_says_so(mporch, died):
+    assert "was killed before it could end" in mporch("show").out
+    assert mporch("show", "--format", "json").code == 2
+
+
+def test_show_of_a_run_that_goes_on_says_how_to_follow_it(mporch, running):
+    assert "mporch logs last -f" in mporch("show").out
+
+
+def test_logs_shows_every_record(mporch, finished):
+    lines = mporch("logs").out.splitlines()
+    assert [line.split(" | ")[1] for line in lines] == [
+        "hello",
+        "careful",
+        "work-1 skipped todo:8: KeyError: 7",
+        "run succeeded after 1.0 s, exit code 0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "messages"),
+    [
+        (["--level", "warning"], ["careful", "work-1 skipped todo:8: KeyError: 7"]),
+        (["--level", "WARNING", "--job", "numbers"], ["careful"]),
+        (["--worker", "work-1", "-n", "1"], ["work-1 skipped todo:8: KeyError: 7"]),
+        (["--job", "numbers", "--job", "work", "--grep", "^h"], ["hello"]),
+        (["-n", "0"], []),
+    ],
+)
+def test_logs_are_filtered(mporch, finished, options, messages):
+    out = mporch("logs", "last", "--format", "json", *options).out
+    assert [json.loads(line)["msg"] for line in out.splitlines()] == messages
+
+
+def test_logs_as_json_are_the_records_of_the_file(mporch, finished):
+    assert mporch("logs", "--format", "json").out == finished.log_path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--grep", "("], "not a regular expression"),
+        (["--level", "loud"], "loud"),
+        (["-n", "-1"], "-1"),
+    ],
+)
+def test_wrong_options_of_logs_are_named(mporch, finished, options, told):
+    answer = mporch("logs", *options)
+    assert answer.code == 2
+    assert told in answer.err
+
+
+def test_damage_is_told_on_standard_error_and_the_rest_is_read(mporch, died):
+    size = died.log_path.stat().st_size
+    with died.log_path.open("ab") as file:
+        file.write(b'{"half": ')
+    answer = mporch("logs")
+    assert answer.code == 0
+    assert len(answer.out.splitlines()) == 3
+    assert f"log.jsonl, byte {size}: not a record, cut short" in answer.err
+
+
+@pytest.mark.parametrize("fixture", ["finished", "died"])
+def test_following_a_run_that_is_over_ends(mporch, request, fixture):
+    request.getfixturevalue(fixture)
+    assert mporch("logs", "-f", "--grep", "hello").out.endswith("hello\n")
+
+
+def test_a_run_that_is_none_is_an_error_with_a_hint(mporch, finished):
+    answer = mporch("show", "lst")
+    assert answer.code == 2
+    assert "did you mean last?" in answer.err
