@@ -11,16 +11,15 @@ import mmap
 
 from orchestrator.core.events import Blame, Phase
 
-__all__ = ["CELL_BYTES", "Cell"]
+__all__ = ["CELL_BYTES", "IDLE", "PHASE", "Cell"]
 
 CELL_BYTES = mmap.PAGESIZE
-_LEASE, _INDEX, _PHASE, _SINCE = range(4)
+_LEASE, _INDEX, PHASE, _SINCE = range(4)
+IDLE, RUNNING = int(Phase.IDLE), int(Phase.RUNNING)
 
 
 class Cell:
     """A view of the page; `words` may be written directly where speed matters."""
-
-    LEASE, INDEX, PHASE, SINCE = _LEASE, _INDEX, _PHASE, _SINCE
 
     def __init__(self, page: mmap.mmap) -> None:
         self._page = page
@@ -32,18 +31,18 @@ class Cell:
         The target is about to be called with this item.
         """
         words = self.words
-        words[_PHASE] = Phase.IDLE
+        words[PHASE] = IDLE
         words[_LEASE] = lease
         words[_INDEX] = index
         words[_SINCE] = now_ns
-        words[_PHASE] = Phase.RUNNING
+        words[PHASE] = RUNNING
 
     def idle(self) -> None:
         """Called in the child.
 
         Between items.
         """
-        self.words[_PHASE] = Phase.IDLE
+        self.words[PHASE] = IDLE
 
     def blame(self) -> Blame:
         """Called in the parent.
@@ -51,7 +50,7 @@ class Cell:
         Where the worker is.
         """
         words = self.words
-        phase = Phase.RUNNING if words[_PHASE] == Phase.RUNNING else Phase.IDLE
+        phase = Phase.RUNNING if words[PHASE] == Phase.RUNNING else Phase.IDLE
         return Blame(lease=words[_LEASE], index=words[_INDEX], phase=phase)
 
     def since_s(self) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 
 from orchestrator.core.events import Blob
 
-__all__ = ["BIG_ITEM", "CHUNK_BYTES", "Run", "dump", "load"]
+__all__ = ["BIG_ITEM", "CHUNK_BYTES", "PLAIN", "SIZED", "Run", "dump", "load", "unpack"]
 
 CHUNK_BYTES = 48 * 1024
 """Chunks are closed at this size: larger ones fall into malloc's mmap path and lose half their
@@ -25,8 +25,8 @@ BIG_ITEM = 32 * 1024
 """Items of this size travel alone."""
 
 _PROTOCOL = 5
-_PLAIN = frozenset({int, float, complex, bool, type(None), str, bytes})
-_SIZED = frozenset({str, bytes})
+PLAIN = frozenset({int, float, complex, bool, type(None), str, bytes})
+SIZED = frozenset({str, bytes})
 
 
 def dump(item: Any) -> bytes:
@@ -44,10 +44,7 @@ def dump(item: Any) -> bytes:
 
 
 class Run:
-    """Items that will be one chunk.
-
-    `size` estimates its bytes.
-    """
+    """Items that will be one chunk: as they are, or (`packed`) each pickled. `size` is in bytes."""
 
     __slots__ = ("items", "packed", "size")
 
@@ -56,19 +53,10 @@ class Run:
         self.packed = False
         self.size = 0
 
-    def add(self, item: Any) -> None:
-        """Append an item; raises what its pickling raises, and is then unchanged."""
-        kind = type(item)
-        if kind in _PLAIN and not self.packed:
-            self.items.append(item)
-            self.size += len(item) if kind in _SIZED else 8
-            return
-        pickled = dump(item)
-        if not self.packed:
-            self.items = [pickle.dumps(earlier, _PROTOCOL) for earlier in self.items]
-            self.packed = True
-        self.items.append(pickled)
-        self.size += len(pickled)
+    def pack(self) -> None:
+        """From now on each item is a pickle; those that are here cannot have changed."""
+        self.items = [pickle.dumps(item, _PROTOCOL) for item in self.items]
+        self.packed = True
 
     def split(self, n: int) -> Run:
         """Remove the first n items as a run of their own."""
@@ -76,10 +64,6 @@ class Run:
         head.packed = self.packed
         head.items, self.items = self.items[:n], self.items[n:]
         return head
-
-    def blob(self) -> bytes:
-        """The chunk."""
-        return pickle.dumps(self.items, _PROTOCOL)
 
 
 def load(blob: Blob, *, packed: bool, start: int, stop: int) -> Sequence[Any]:

@@ -27,8 +27,8 @@ from orchestrator.core.messages import (
     FromWorker,
     Grant,
     Leased,
-    Mark,
     NoLease,
+    Output,
     Pull,
     Recall,
     Released,
@@ -43,6 +43,7 @@ from orchestrator.core.messages import (
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link
 from orchestrator.runtime.worker.outbox import Outbox
+from orchestrator.runtime.worker.tally import Tally
 
 __all__ = ["Client", "FencedError", "QueueInfo"]
 
@@ -87,14 +88,11 @@ class Client:
         self._boxes: list[Outbox] = []
         self._box_of: dict[str, Outbox] = {}
         self._replies: dict[int, ToWorker] = {}
-        self._bodies: dict[int, tuple[Blob, ...]] = {}
         self._numbers = 0
         self._seq = 0
         self._answered_seq = 0
         self._overdrawn = 0
-        self._finished: list[list[int]] = []
-        self._done = 0
-        self._marks: list[Mark] = []
+        self._tally = Tally()
         self._reading = False
         self._unsent_since = 0.0
         self._fenced = False
@@ -119,7 +117,7 @@ class Client:
         if not self._unsent_since:
             self.note_unsent()
         box.add(item)
-        if box.full and not self._by_item:
+        if box.is_due and not self._by_item:
             self.commit()
 
     def note_unsent(self) -> None:
@@ -131,10 +129,9 @@ class Client:
         self, box: Outbox, *, wait: Wait = Wait.FOREVER, deadline: float | None = None, n: int = 1
     ) -> bool:
         """Get credit for one more item on every queue of the box; False when refused or late."""
-        while box.allowance < 1 and not box.shut:
+        while box.count >= box.limit and not box.shut:
             self.commit()
-            lacking = [q for q, held in box.credits.items() if held < 1 and q not in box.closed]
-            for queue in lacking:
+            for queue in box.lacking():
                 if not self._want(queue, n, wait, deadline) and queue not in box.closed:
                     return False
         return True
@@ -151,36 +148,41 @@ class Client:
 
     # -- finished items (lock held) ---------------------------------------------------------------
 
-    def finish(self, lease: Lease, end: End = End.DONE, failure: Failure | None = None) -> None:
-        """The next item of the lease has ended; what was put since the last one is its output."""
-        if failure is not None:
-            self._marks.append(Mark(at=self._done, end=end, failure=failure))
-        for box in self._boxes:
-            box.seal()
+    def finish(self, lease: Lease) -> None:
+        """The next item of the lease is done; what was put since the last one is its output."""
         if not self._unsent_since:
             self.note_unsent()
-        lease.finished += 1
-        self._done += 1
         self.activity += 1
-        if self._finished and self._finished[-1][0] == lease.number:
-            self._finished[-1][1] += 1
-        else:
-            self._finished.append([lease.number, 1])
-        if lease.finished == lease.limit:
-            self._leases.pop(lease.number, None)
-
-    def commit_if_due(self) -> None:
-        """Commit when a chunk is full or the credits are used up."""
+        tally = self._tally
         for box in self._boxes:
-            if box.count and (box.allowance < 1 or box.full):
-                self.commit()
-                return
+            box.seal(tally.done)
+        tally.add(lease)
+
+    def finish_with(self, lease: Lease, box: Outbox, item: Any) -> bool:
+        """The next item of the lease is done and has given one; whether a commit is due.
+
+        Raises what the item's pickling raises, and has then done nothing.
+        """
+        box.add(item)
+        self.finish(lease)
+        return box.count >= box.due
+
+    def fail(self, lease: Lease, end: End, failure: Failure) -> None:
+        """The next item of the lease has failed; what it has put is forgotten."""
+        for box in self._boxes:
+            box.drop_open()
+        self._tally.mark(end, failure)
+        self.finish(lease)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a chunk is full, or the credits for one are used up."""
+        return any(box.count >= box.due and box.count for box in self._boxes)
 
     def drop_open(self) -> None:
-        """Forget what the item at hand has put: it failed."""
+        """Forget what the item at hand has put: it will be tried again."""
         for box in self._boxes:
-            if box.count > box.sealed:
-                box.drop_open()
+            box.drop_open()
 
     # -- commits (lock held) ----------------------------------------------------------------------
 
@@ -211,29 +213,29 @@ class Client:
         if self._fenced:
             raise FencedError
         self._unsent_since = 0.0
-        outputs, blobs = [], []
+        outputs: list[Output] = []
+        blobs: list[bytes] = []
+        done = self._tally.done
         for box in self._boxes:
-            if box.count:
-                for output, blob in box.take(self._done, with_open=with_open):
-                    outputs.append(output)
-                    blobs.append(blob)
-            elif self._done:
-                box.seal_nothing()
-        if not (outputs or self._done or returned):
+            for output, blob in box.take(done, with_open=with_open):
+                outputs.append(output)
+                blobs.append(blob)
+        if not (outputs or done or returned):
             return False
         self._seq += 1
-        finished = tuple((number, n) for number, n in self._finished)
+        finished, marks = self._tally.take()
         message = Commit(
             seq=self._seq,
             finished=finished,
-            marks=tuple(self._marks),
+            marks=marks,
             outputs=tuple(outputs),
             returned=returned,
         )
-        self._finished.clear()
-        self._marks.clear()
-        self._done = 0
         self.link.queue(message, tuple(blobs))
+        for number, _ in finished:
+            lease = self._leases.get(number)
+            if lease is not None and lease.finished == lease.limit:
+                del self._leases[number]
         if any(box.overdrawn for box in self._boxes):
             self._overdrawn = self._seq
         return True

@@ -14,14 +14,18 @@ from orchestrator.core.policy import resolve
 from orchestrator.errors import UnpicklableItemError
 from orchestrator.plan.model import ErrorAction, JobPlan
 from orchestrator.runtime.worker.cell import Cell
-from orchestrator.runtime.worker.client import Client
+from orchestrator.runtime.worker.client import Client, FencedError
 from orchestrator.runtime.worker.failure import describe
 from orchestrator.runtime.worker.handle import Transaction
 from orchestrator.runtime.worker.lease import Lease
+from orchestrator.runtime.worker.link import LinkClosedError
 from orchestrator.runtime.worker.outbox import Outbox
-from orchestrator.runtime.worker.stopping import Stopper
+from orchestrator.runtime.worker.stopping import Stopper, StopRequested
 
-__all__ = ["Context", "ItemFailedError", "Pace"]
+__all__ = ["OURS", "Context", "ItemFailedError", "Pace"]
+
+OURS = (StopRequested, FencedError, LinkClosedError)
+"""What may come out of mporch's own calls and is never an item's fault."""
 
 _LEASE_S = 0.010
 _LARGEST_LEASE = 4096
@@ -62,12 +66,24 @@ class Context:
         """Put one result (lock held); what cannot be pickled is named."""
         try:
             self.client.put(box, item)
+        except OURS:
+            raise
         except Exception as error:
-            kind = type(item)
-            raise UnpicklableItemError(
-                f"job {self.job.name!r} gave back a {kind.__module__}.{kind.__qualname__},"
-                f" which cannot be pickled: {error}"
-            ) from error
+            raise self._unpicklable(item, error) from error
+
+    def finish_with(self, lease: Lease, box: Outbox, item: Any) -> bool:
+        """`Client.finish_with` (lock held); what cannot be pickled is named."""
+        try:
+            return self.client.finish_with(lease, box, item)
+        except Exception as error:
+            raise self._unpicklable(item, error) from error
+
+    def _unpicklable(self, item: Any, error: Exception) -> UnpicklableItemError:
+        kind = type(item)
+        return UnpicklableItemError(
+            f"job {self.job.name!r} gave back a {kind.__module__}.{kind.__qualname__},"
+            f" which cannot be pickled: {error}"
+        )
 
     def describe(self, error: BaseException) -> Failure:
         """The exception as data."""
@@ -78,9 +94,8 @@ class Context:
         failure = self.describe(error)
         skip = resolve(self.job.on_error, failure.bases) is ErrorAction.SKIP
         with self.lock:
-            self.client.drop_open()
             for lease in leases:
-                self.client.finish(lease, End.SKIPPED if skip else End.FAILED, failure)
+                self.client.fail(lease, End.SKIPPED if skip else End.FAILED, failure)
             if not skip:
                 self.client.commit()
         if not skip:

@@ -5,14 +5,16 @@ Called in the child.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Iterator, Mapping
-from types import GeneratorType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 from orchestrator.plan.model import Shape
 
-__all__ = ["WrongResultError", "items_of"]
+__all__ = ["SPECIAL", "WrongResultError", "items_of"]
+
+SPECIAL = frozenset({GeneratorType, CoroutineType, AsyncGeneratorType})
+"""Results of a function that has not run yet; anything else that an item gives is one item."""
 
 _NOTHING: tuple[Any, ...] = ()
 
@@ -29,8 +31,8 @@ def items_of(result: Any, shape: Shape, *, emits: bool) -> Iterable[Any]:
     """
     if isinstance(result, GeneratorType):
         return result if emits else _run_through(result)
-    if inspect.iscoroutine(result) or inspect.isasyncgen(result):
-        if inspect.iscoroutine(result):
+    if isinstance(result, CoroutineType | AsyncGeneratorType):
+        if isinstance(result, CoroutineType):
             result.close()
         raise WrongResultError(
             "the target is a coroutine function; mporch calls plain functions"

@@ -98,7 +98,7 @@ class QueueHandle:
         """
         with self._client.lock:
             box = self._writable()
-            if box.allowance < 1 and not self._owned:
+            if box.count >= box.limit and not self._owned:
                 self._wait_for_room(box, block, timeout)
             if box.shut:
                 raise ShutDown(f"queue {self._name!r} is shut down: no consumer is left")
@@ -106,7 +106,7 @@ class QueueHandle:
                 self._client.put(box, obj)
             except Exception as error:
                 raise self._unpicklable(obj, error) from error
-            if box.allowance < 1 and not self._owned:
+            if box.count >= box.limit and not self._owned:
                 self._client.commit()
 
     def put_nowait(self, obj: Any) -> None:

@@ -6,6 +6,7 @@ Called in the child.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from orchestrator.core.events import Blob
@@ -41,8 +42,9 @@ class Lease:
 
     def __iter__(self) -> Iterator[Any]:
         """The items themselves; raises what an item's own loading raises."""
-        for raw, packed in self.pieces():
-            yield from chunks.unpack(raw, packed=packed)
+        return chain.from_iterable(
+            chunks.unpack(raw, packed=packed) for raw, packed in self.pieces()
+        )
 
     def item_id(self, index: int) -> str:
         """The id of the item at `index`: `queue:n`."""

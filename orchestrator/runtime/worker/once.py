@@ -53,19 +53,24 @@ def _emit(context: Context, items: Iterable[Any]) -> None:
 
 
 def _emit_each(context: Context, box: Outbox, iterator: Iterator[Any]) -> None:
-    client, lock, stopper = context.client, context.lock, context.stopper
+    client, lock, stopper, following = (
+        context.client,
+        context.lock,
+        context.stopper,
+        iterator.__next__,
+    )
     is_source = context.job.shape is Shape.SOURCE
     while True:
-        if is_source and not _room(context, box):
-            return
+        if is_source and (box.count >= box.limit or client.stop_asked):
+            with lock:
+                if client.stop_asked or not _room(context, box):
+                    return
         try:
-            item = next(iterator)
+            item = following()
         except StopIteration:
             return
         with lock:
-            if box.allowance < 1 and not box.shut:
-                client.wait_for_credit(box, n=box.chunk_items)
-            if box.shut:
+            if box.count >= box.limit and not _room(context, box):
                 return
             context.put(box, item)
             if stopper.requested:
@@ -73,13 +78,9 @@ def _emit_each(context: Context, box: Outbox, iterator: Iterator[Any]) -> None:
 
 
 def _room(context: Context, box: Outbox) -> bool:
-    """Wait for room before a source is asked for its next item; False when it shall end."""
-    if context.client.stop_asked or box.shut:
-        return False
-    if box.allowance < 1:
-        with context.lock:
-            context.client.wait_for_credit(box, n=box.chunk_items)
-    return not (context.client.stop_asked or box.shut)
+    """Wait for room for one more item (lock held); False when the emitting shall end."""
+    context.client.wait_for_credit(box, n=box.chunk_items)
+    return not box.shut and not context.client.stop_asked
 
 
 class Items:

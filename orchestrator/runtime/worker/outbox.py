@@ -1,15 +1,24 @@
 """What a worker has put and not yet sent, for one queue (or several that get the same items).
 
-Called in the child, under the client's lock.
+Called in the child, under the client's lock. `add` and `seal` run for each item: they are plain on
+purpose.
 """
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.core.messages import Output
-from orchestrator.runtime.worker.chunks import BIG_ITEM, CHUNK_BYTES, Run
+from orchestrator.runtime.worker.chunks import (
+    BIG_ITEM,
+    CHUNK_BYTES,
+    PLAIN,
+    SIZED,
+    Run,
+    dump,
+)
 
 __all__ = ["Outbox"]
 
@@ -19,9 +28,9 @@ _NO_LIMIT = 1 << 40
 class Outbox:
     """Outputs on their way to `queues`.
 
-    `count` of them are held; the first `sealed` belong to finished items, the others to the item
-    that is still open (or to a source). `allowance` is how many more the granted credits cover:
-    negative when outputs were made before there was room for them.
+    `count` of them are held; `sealed` belong to finished items, the others to the item that is
+    still open (or to a source). Credits cover `limit` of them; at `due` they make a chunk or the
+    credits are used up. `part_items` is the most that one item may put in one commit.
     """
 
     def __init__(self, queues: tuple[str, ...], *, chunk_items: int, part_items: int) -> None:
@@ -30,14 +39,12 @@ class Outbox:
         self.part_items = part_items
         self.credits = dict.fromkeys(queues, 0)
         self.closed: set[str] = set()
-        self.allowance = 0
-        self.count = 0
-        self.sealed = 0
-        self.size = 0
+        self.count = self.sealed = 0
+        self.limit = 0
+        self.due = 1
         self._runs: list[Run] = []
         self._run = Run()
-        self._seals: list[int] = []
-        self._uneven = False
+        self._seals: list[int] | None = None
 
     @property
     def shut(self) -> bool:
@@ -45,54 +52,59 @@ class Outbox:
         return len(self.closed) == len(self.queues)
 
     @property
-    def full(self) -> bool:
-        """Whether what is held makes a chunk."""
-        return self.count >= self.chunk_items or self.size >= CHUNK_BYTES
+    def is_due(self) -> bool:
+        """Whether what is held should be sent now."""
+        return self.count >= self.due
 
     def add(self, item: Any) -> None:
-        """Hold one more output.
-
-        Raises what its pickling raises, and then holds it not.
-        """
+        """Hold one more output; raises what its pickling raises, and then holds it not."""
         run = self._run
-        before = run.size
-        run.add(item)
-        grown = run.size - before
-        self.size += grown
+        kind = type(item)
+        if kind in PLAIN and not run.packed:
+            run.items.append(item)
+            self.count += 1
+            if kind in SIZED:
+                self._grow(run, len(item))
+            return
+        pickled = dump(item)
+        if not run.packed:
+            run.pack()
+        run.items.append(pickled)
         self.count += 1
-        self.allowance -= 1
-        if grown >= BIG_ITEM or run.size >= CHUNK_BYTES:
-            self._close_run(alone=grown >= BIG_ITEM)
+        self._grow(run, len(pickled))
 
-    def _close_run(self, *, alone: bool) -> None:
-        run = self._run
-        if alone and len(run.items) > 1:
-            self._runs.append(run.split(len(run.items) - 1))
-        self._runs.append(run)
-        self._run = Run()
+    def _grow(self, run: Run, size: int) -> None:
+        """Count an item's bytes: a full chunk is due, a large item gets one of its own."""
+        run.size += size
+        if run.size < BIG_ITEM:
+            return
+        alone = size >= BIG_ITEM
+        if alone or run.size >= CHUNK_BYTES:
+            if alone and len(run.items) > 1:
+                self._runs.append(run.split(len(run.items) - 1))
+            self._runs.append(run)
+            self._run = Run()
+            self.due = 0
 
-    def seal(self) -> None:
-        """The open item is finished: what was put since the last seal is its output."""
-        if self.count - self.sealed != 1:
-            self._uneven = True
+    def seal(self, done: int) -> None:
+        """The open item is finished, after `done` others of this commit."""
+        if self._seals is not None:
+            self._seals.append(self.count)
+        elif self.count != done + 1:
+            self._seals = [*range(1, done + 1), self.count]
         self.sealed = self.count
-        self._seals.append(self.count)
-
-    def seal_nothing(self) -> None:
-        """A commit leaves that holds nothing of this outbox."""
-        self._seals.clear()
-        self._uneven = False
 
     def drop_open(self) -> None:
         """Forget the outputs of the open item: it did not end well."""
         extra = self.count - self.sealed
-        self.allowance += extra
         self.count = self.sealed
         while extra > len(self._run.items):
             extra -= len(self._run.items)
             self._run = self._runs.pop()
         if extra:
             del self._run.items[-extra:]
+
+    # -- credits ----------------------------------------------------------------------------------
 
     def grant(self, queue: str, n: int) -> None:
         """N more credits."""
@@ -109,58 +121,85 @@ class Outbox:
         self._reckon()
 
     def _reckon(self) -> None:
-        held = [n for queue, n in self.credits.items() if queue not in self.closed]
-        self.allowance = min(held, default=_NO_LIMIT) - self.count
+        if self.closed:
+            held = [n for queue, n in self.credits.items() if queue not in self.closed]
+            self.limit = min(held, default=_NO_LIMIT)
+        else:
+            self.limit = min(self.credits.values())
+        self.due = max(1, min(self.chunk_items, self.limit))
+
+    def lacking(self) -> list[str]:
+        """The queues without credit for one more than is held."""
+        return [
+            queue
+            for queue, n in self.credits.items()
+            if n <= self.count and queue not in self.closed
+        ]
 
     def idle_credits(self) -> list[tuple[str, int]]:
         """Give up the credits that nothing held here will need."""
         returned = [(queue, n) for queue, n in self.credits.items() if n > 0]
-        self.credits = dict.fromkeys(self.queues, 0)
-        self._reckon()
+        if returned:
+            self.credits = dict.fromkeys(self.queues, 0)
+            self._reckon()
         return returned
+
+    @property
+    def overdrawn(self) -> bool:
+        """Whether more was sent than the credits covered."""
+        return self.limit < 0
+
+    # -- chunks -----------------------------------------------------------------------------------
 
     def take(self, finished: int, *, with_open: bool) -> Iterator[tuple[Output, bytes]]:
         """Remove what can be sent, with its chunks; `finished` items have been sealed since."""
         n = self.count if with_open else self.sealed
         if n:
             for start, run in self._cut(n):
-                blob = run.blob()
+                blob = pickle.dumps(run.items, 5)
                 stop = start + len(run.items)
-                output = Output(
-                    queues=self.queues,
-                    n=stop - start,
-                    size=len(blob),
-                    packed=run.packed,
-                    counts=self._counts(start, stop, finished, n),
+                yield (
+                    Output(
+                        queues=self.queues,
+                        n=stop - start,
+                        size=len(blob),
+                        packed=run.packed,
+                        counts=self._counts(start, stop, finished, n),
+                    ),
+                    blob,
                 )
-                yield output, blob
         self._forget(n)
 
     def _cut(self, n: int) -> list[tuple[int, Run]]:
+        """The runs of the first n items, each with its place; the others stay."""
+        if n == self.count and not self._runs:
+            run, self._run = self._run, Run()
+            return [(0, run)]
+        runs, self._runs = [*self._runs, self._run], []
         pieces: list[tuple[int, Run]] = []
         start = 0
-        runs = [*self._runs, self._run]
-        self._runs, self._run = [], Run()
         for run in runs:
             here = min(len(run.items), n - start)
-            if 0 < here < len(run.items):
-                pieces.append((start, run.split(here)))
-            elif here:
-                pieces.append((start, run))
-                run = Run()  # noqa: PLW2901 - what is left of it: nothing
-            start += here
+            if here:
+                whole = here == len(run.items)
+                pieces.append((start, run if whole else run.split(here)))
+                start += here
+                if whole:
+                    continue
             if run.items:
                 self._runs.append(run)
-        if self._runs:
-            self._run = self._runs.pop()
+        self._run = self._runs.pop() if self._runs else Run()
         return pieces
 
     def _counts(self, start: int, stop: int, finished: int, n: int) -> tuple[int, ...] | None:
-        if not self._uneven and start == 0 and stop == n == self.sealed == finished:
-            return None
+        seals = self._seals
+        if seals is None:
+            if start == 0 and stop == n == finished:
+                return None
+            seals = list(range(1, finished + 1))
         counts: list[int] = []
         before = 0
-        for seal in (*self._seals, n) if n > self.sealed else self._seals:
+        for seal in (*seals, n) if n > self.sealed else seals:
             counts.append(max(0, min(seal, stop) - max(before, start)))
             before = seal
         return tuple(counts)
@@ -168,14 +207,8 @@ class Outbox:
     def _forget(self, n: int) -> None:
         self.count -= n
         self.sealed = 0
-        self._seals.clear()
-        self._uneven = False
-        self.size = self._run.size if self.count else 0
-        for queue in self.queues:
-            if queue not in self.closed:
+        self._seals = None
+        if n:
+            for queue in self.queues:
                 self.credits[queue] -= n
-
-    @property
-    def overdrawn(self) -> bool:
-        """Whether more was sent than the credits covered."""
-        return any(n < 0 for queue, n in self.credits.items() if queue not in self.closed)
+        self._reckon()

@@ -54,6 +54,9 @@ def bind(found: Any, job: JobPlan, handles: dict[str, Any], stack: ExitStack) ->
     """
     args, kwargs = tuple(job.args), dict(job.kwargs)
     if not inspect.isclass(found):
+        if not (args or kwargs or handles):
+            function: Callable[..., Any] = found
+            return function
         return lambda *item: found(*item, *args, **kwargs, **handles)
     made: Any = found(*args, **kwargs)
     if hasattr(type(made), "__enter__") and hasattr(type(made), "__exit__"):
@@ -62,4 +65,6 @@ def bind(found: Any, job: JobPlan, handles: dict[str, Any], stack: ExitStack) ->
         message = f"{job.target} makes a {type(made).__name__}, which cannot be called with items"
         raise TargetFailedError(Failure(kind="TypeError", message=message))
     called: Callable[..., Any] = made
+    if not handles:
+        return called
     return lambda *item: called(*item, **handles)
