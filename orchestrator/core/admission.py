@@ -127,6 +127,7 @@ class Admission:
         if not self._advance(ticket):
             port.parked = ticket
             port.job.parked += 1
+            ticket.claim()
             self._board.begin_wait(port, for_output=True)
 
     def _held(self, port: Port, request: Commit) -> list[tuple[Lease, int]] | None:

@@ -18,7 +18,7 @@ from orchestrator.core.messages import (
     Wait,
 )
 from orchestrator.core.ports import JobPorts, Lease, PendingPull, Port
-from orchestrator.core.queues import QueueState, Segment, cut
+from orchestrator.core.queues import QueueState, Segment
 
 __all__ = ["Delivery"]
 
@@ -170,7 +170,10 @@ class Delivery:
         self._board.dirty[lease.queue] = None
 
     def abandon(self, port: Port, blame: Blame) -> None:
-        """The worker is gone or fenced: everything it had not finished goes back to the head."""
+        """The worker is gone or fenced: what it had not finished goes back to the head.
+
+        What a parked commit of it has finished stays leased until that is applied.
+        """
         for pending in port.pulls.values():
             pending.answered = True
         port.pulls.clear()
@@ -180,11 +183,9 @@ class Delivery:
                 lease.advance(1)
             elif lease.number == blame.lease and blame.phase is Phase.RUNNING:
                 self._charge(lease, blame.index)
-            segments = list(cut(lease.segments, lease.finished))
-            lease.shorten(lease.finished)
-            lease.queue.give_back(segments)
+            lease.queue.give_back(lease.shorten(lease.finished + lease.claimed))
+            self._end_lease_if_done(port, lease)
             self._board.dirty[lease.queue] = None
-        port.leases.clear()
 
     def _charge(self, lease: Lease, index: int) -> None:
         number = lease.item_number(index)

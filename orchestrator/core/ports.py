@@ -17,11 +17,11 @@ __all__ = ["JobPorts", "Lease", "PendingPull", "Port"]
 class Lease:
     """Items handed to one worker, in order.
 
-    `finished` of `total` are committed.     `hand` is how many of the rest count as in hand: one,
-    or the whole of a batch.
+    `finished` of `total` are committed and applied, the next `claimed` belong to a commit that is
+    parked. `hand` is how many of the unfinished count as in hand: one, or the whole of a batch.
     """
 
-    __slots__ = ("finished", "hand", "number", "queue", "recalled", "segments", "total")
+    __slots__ = ("claimed", "finished", "hand", "number", "queue", "recalled", "segments", "total")
 
     def __init__(self, number: int, queue: QueueState, segments: list[Segment], hand: int) -> None:
         self.number = number
@@ -30,13 +30,14 @@ class Lease:
         self.total = sum(map(len, segments))
         self.hand = hand
         self.finished = 0
+        self.claimed = 0
         self.recalled = False
         queue.outstanding += self.total
         queue.hidden += self.hidden
 
     @property
     def remaining(self) -> int:
-        """Items not yet committed."""
+        """Items not yet finished."""
         return self.total - self.finished
 
     @property
@@ -48,6 +49,7 @@ class Lease:
         """N more items are finished."""
         before = self.hidden
         self.finished += n
+        self.claimed = max(0, self.claimed - n)
         self.queue.outstanding -= n
         self.queue.hidden += self.hidden - before
 

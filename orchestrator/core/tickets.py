@@ -101,6 +101,13 @@ class CommitTicket(Ticket):
         self.items = sum(n for _, n in leases)
         self.at = 0
 
+    def claim(self) -> None:
+        """The commit is parked: what it has still to finish belongs to it, whatever comes."""
+        at = 0
+        for lease, n in self.leases:
+            lease.claimed += max(0, at + n - max(at, self.at))
+            at += n
+
     def needs(self) -> dict[QueueState, int]:
         """Room its next finished item takes; empty when only open outputs are left."""
         needs: dict[QueueState, int] = {}

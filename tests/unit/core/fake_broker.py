@@ -1,0 +1,228 @@
+"""A broker with hand-made queues and jobs, a clock that stands until it is moved, and no process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from orchestrator.core.broker import Broker
+from orchestrator.core.commands import Command, Report, Send
+from orchestrator.core.events import (
+    Blame,
+    BrokerNews,
+    Event,
+    Fenced,
+    JobFinished,
+    Phase,
+    Received,
+    SupervisorNews,
+    Ticked,
+    WorkerJoined,
+    WorkerLeft,
+)
+from orchestrator.core.facts import Fact
+from orchestrator.core.messages import (
+    Commit,
+    CommitStatus,
+    Committed,
+    End,
+    Failure,
+    FromWorker,
+    Leased,
+    Mark,
+    Output,
+    Pull,
+    Ready,
+    Released,
+    ToWorker,
+    Want,
+)
+from orchestrator.core.ports import JobPorts, Port
+from orchestrator.core.queues import QueueState
+
+M = TypeVar("M", bound=ToWorker)
+F = TypeVar("F", bound=Fact)
+
+ERROR = Failure(kind="ValueError", message="bad")
+
+
+def job(name: str, reads: str = "", writes: str = "", **keys: Any) -> dict[str, Any]:
+    """A job: the names of the queues it reads and writes, separated by blanks."""
+    return {"name": name, "reads": reads.split(), "writes": writes.split(), **keys}
+
+
+def output(queue: str, n: int, counts: Sequence[int] | None = None) -> Output:
+    """One chunk of n items for each of the queues named, which a `+` separates."""
+    return Output(
+        queues=tuple(queue.split("+")),
+        n=n,
+        size=n,
+        packed=False,
+        counts=None if counts is None else tuple(counts),
+    )
+
+
+class FakeBroker:
+    """Tells a broker what happens and keeps what it sends to each worker.
+
+    `queues` gives the bounds, `workers` how many each job has (one unless said); they are named
+    `job-1`, `job-2`, …, and have joined and are ready.
+    """
+
+    def __init__(
+        self,
+        queues: Mapping[str, int],
+        *jobs: dict[str, Any],
+        workers: Mapping[str, int] | None = None,
+        ack_on_get: bool = False,
+    ) -> None:
+        states = {
+            name: QueueState(
+                name,
+                maxsize,
+                writers=[job["name"] for job in jobs if name in job["writes"]],
+                readers=[job["name"] for job in jobs if name in job["reads"]],
+            )
+            for name, maxsize in queues.items()
+        }
+        self.broker = Broker(
+            states.values(), [_ports(job, states) for job in jobs], ack_on_get=ack_on_get
+        )
+        self.now = 0.0
+        self.sent: dict[str, list[Send]] = {}
+        self.others: list[Command | SupervisorNews] = []
+        self._seqs: dict[str, int] = {}
+        self._numbers = 0
+        for made in jobs:
+            for index in range((workers or {}).get(made["name"], 1)):
+                self.join(f"{made['name']}-{index + 1}")
+
+    # -- what happens -----------------------------------------------------------------------------
+
+    def tell(self, event: Event | BrokerNews) -> None:
+        for order in self.broker.handle(event, self.now):
+            if isinstance(order, Send):
+                self.sent.setdefault(order.worker, []).append(order)
+            else:
+                self.others.append(order)
+
+    def say(self, worker: str, message: FromWorker, blobs: tuple[bytes, ...] = ()) -> None:
+        self.tell(Received(worker=worker, message=message, blobs=blobs))
+
+    def join(self, worker: str) -> None:
+        self._seqs[worker] = 0
+        self.tell(WorkerJoined(worker=worker, job=worker.rsplit("-", 1)[0]))
+        self.say(worker, Ready())
+
+    def leave(self, worker: str, *, lease: int = 0, index: int = 0, running: bool = False) -> None:
+        """The worker is dead; with `running`, at that item of that lease."""
+        self.tell(WorkerLeft(worker=worker, closed=False, blame=_blame(lease, index, running)))
+
+    def fence(self, worker: str, *, lease: int = 0, index: int = 0, running: bool = False) -> None:
+        self.tell(Fenced(worker=worker, blame=_blame(lease, index, running)))
+
+    def finish(self, *jobs: str, clean: bool = True) -> None:
+        for name in jobs:
+            self.tell(JobFinished(job=name, clean=clean))
+
+    def tick(self, seconds: float = 0.0) -> None:
+        self.now += seconds
+        self.tell(Ticked())
+
+    # -- what workers say -------------------------------------------------------------------------
+
+    def pull(self, worker: str, queues: str, most: int = 1, **keys: Any) -> int:
+        self._numbers += 1
+        names = tuple(queues.split())
+        self.say(worker, Pull(pull=self._numbers, queues=names, most=most, **keys))
+        return self._numbers
+
+    def lease(self, worker: str, queues: str, most: int = 1, **keys: Any) -> int:
+        """Pull, and return the number of the lease got at once."""
+        self.pull(worker, queues, most, **keys)
+        return self.last(worker, Leased).lease
+
+    def want(self, worker: str, queue: str, n: int = 1, **keys: Any) -> int:
+        self._numbers += 1
+        self.say(worker, Want(want=self._numbers, queue=queue, n=n, **keys))
+        return self._numbers
+
+    def commit(
+        self,
+        worker: str,
+        *outputs: Output,
+        done: Sequence[tuple[int, int]] = (),
+        ends: Mapping[int, End] | None = None,
+        returned: Sequence[tuple[str, int]] = (),
+    ) -> int:
+        """A commit with the next sequence number; `ends` are those of items not plainly done."""
+        self._seqs[worker] += 1
+        marks = tuple(Mark(at=at, end=end, failure=ERROR) for at, end in (ends or {}).items())
+        message = Commit(
+            seq=self._seqs[worker],
+            finished=tuple(done),
+            marks=marks,
+            outputs=outputs,
+            returned=tuple(returned),
+        )
+        self.say(worker, message, tuple(bytes(made.n) for made in outputs))
+        return self._seqs[worker]
+
+    def put(self, worker: str, queue: str, n: int = 1) -> None:
+        """Emit n items that belong to no input, as a source does."""
+        self.commit(worker, output(queue, n, (n,)))
+
+    def release(self, worker: str, lease: int, kept: int) -> None:
+        self.say(worker, Released(lease=lease, kept=kept))
+
+    # -- what comes of it -------------------------------------------------------------------------
+
+    def queue(self, name: str) -> QueueState:
+        return self.broker.queues[name]
+
+    def port(self, worker: str) -> Port:
+        return self.broker.ports[worker]
+
+    def got(self, worker: str, kind: type[M]) -> list[M]:
+        """Every message of that kind the worker was sent."""
+        return [s.message for s in self.sent.get(worker, []) if isinstance(s.message, kind)]
+
+    def last(self, worker: str, kind: type[M]) -> M:
+        return self.got(worker, kind)[-1]
+
+    def items(self, worker: str) -> list[int]:
+        """The numbers of all items leased to the worker, in order."""
+        return [
+            number
+            for lease in self.got(worker, Leased)
+            for part in lease.ranges
+            for number in range(part.first, part.first + part.stop - part.start)
+        ]
+
+    def applied(self, worker: str) -> list[int]:
+        """The sequence numbers of the worker's applied commits."""
+        answers = self.got(worker, Committed)
+        return [a.seq for a in answers if a.status is CommitStatus.APPLIED]
+
+    def facts(self, kind: type[F]) -> list[F]:
+        return [
+            order.fact
+            for order in self.others
+            if isinstance(order, Report) and isinstance(order.fact, kind)
+        ]
+
+    def counts(self, queue: str) -> dict[str, int]:
+        """What the ledger books, without the counts that are 0."""
+        names = ("put", "done", "skipped", "dropped", "dead", "left")
+        state = self.queue(queue)
+        return {name: getattr(state, name) for name in names if getattr(state, name)}
+
+
+def _blame(lease: int, index: int, running: bool) -> Blame:
+    return Blame(lease=lease, index=index, phase=Phase.RUNNING if running else Phase.IDLE)
+
+
+def _ports(made: dict[str, Any], states: Mapping[str, QueueState]) -> JobPorts:
+    reads, writes = ([states[name] for name in made[key]] for key in ("reads", "writes"))
+    keys = {key: made[key] for key in made.keys() - {"name", "reads", "writes"}}
+    return JobPorts(made["name"], reads, writes, **keys)

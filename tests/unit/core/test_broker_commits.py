@@ -1,0 +1,34 @@
+"""Commits: atomic by item, the longest prefix that fits, the rest parked (rules 2 and 3)."""
+
+from __future__ import annotations
+
+from fake_broker import FakeBroker, job, output
+
+from orchestrator.core.messages import Leased
+
+
+def mapping(a: int = 10, b: int = 2, **keys: object) -> FakeBroker:
+    """Source, map and sink around queues `a` and `b`."""
+    return FakeBroker(
+        {"a": a, "b": b},
+        job("src", writes="a"),
+        job("map", reads="a", writes="b"),
+        job("snk", reads="b"),
+        **keys,  # type: ignore[arg-type]
+    )
+
+
+def test_a_parked_commit_of_a_dead_worker_keeps_its_items_and_only_the_rest_is_redelivered() -> (
+    None
+):
+    run = mapping(b=1, workers={"map": 2})
+    run.put("src-1", "a", 4)
+    lease = run.lease("map-1", "a", 4)
+    run.commit("map-1", output("b", 2), done=[(lease, 2)])
+    assert run.queue("b").put == 1
+    run.leave("map-1")
+    run.pull("map-2", "a", 4)
+    assert 2 not in run.items("map-2")
+    run.lease("snk-1", "b")
+    assert run.queue("b").put == 2
+    assert run.counts("a") == {"put": 4, "done": 2}
