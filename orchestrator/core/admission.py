@@ -173,7 +173,7 @@ class Admission:
         )
         if whole:
             for part in ticket.parts:
-                self._put(ticket.port, part, part.n)
+                self._put(ticket.port, part, part.n - part.used)
             self._finish(ticket, ticket.items)
         elif not (self._advance_items(ticket) and self._advance_open(ticket)):
             return False

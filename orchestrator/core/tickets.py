@@ -119,11 +119,11 @@ class CommitTicket(Ticket):
         return needs
 
     def totals(self) -> dict[QueueState, int]:
-        """Room the whole commit takes."""
+        """Room that all it has still to put takes."""
         totals: dict[QueueState, int] = {}
         for part in self.parts:
             for queue in part.queues:
-                totals[queue] = totals.get(queue, 0) + part.n
+                totals[queue] = totals.get(queue, 0) + part.n - part.used
         return totals
 
     def open_parts(self) -> Iterator[Part]:

@@ -32,3 +32,15 @@ def test_a_parked_commit_of_a_dead_worker_keeps_its_items_and_only_the_rest_is_r
     run.lease("snk-1", "b")
     assert run.queue("b").put == 2
     assert run.counts("a") == {"put": 4, "done": 2}
+
+
+def test_the_rest_of_an_open_part_is_put_once_when_room_for_all_of_it_comes_at_once() -> None:
+    run = mapping(b=3)
+    run.put("src-1", "a", 2)
+    lease = run.lease("map-1", "a", 2)
+    run.commit("map-1", output("b", 1), done=[(lease, 1)])
+    run.commit("map-1", output("b", 3, (3,)))
+    assert run.queue("b").put == 3
+    run.lease("snk-1", "b", 3, least=3)
+    assert run.queue("b").put == 4
+    assert run.applied("map-1") == [1, 2]
