@@ -1,0 +1,1 @@
+"""Pipelines to learn from; each folder has a `jobs.yaml` and the functions it names."""

@@ -1,0 +1,1 @@
+"""A census of Python's own standard library."""
