@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 __all__ = ["main"]
@@ -11,9 +12,19 @@ def main() -> None:
     """Run the command line and exit with its code."""
     if sys.platform == "win32":
         sys.exit("mporch needs Linux or another Unix: it is built on its processes and signals")
+    _open_standard_descriptors()
     from orchestrator.cli.main import command_line  # noqa: PLC0415 -- would not import on Windows
 
     sys.exit(command_line(sys.argv[1:]))
+
+
+def _open_standard_descriptors() -> None:
+    """Put /dev/null where the caller closed 0, 1 or 2, so that no file or socket gets the number."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 if __name__ == "__main__":

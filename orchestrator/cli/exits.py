@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable
 
 import click
+from click.core import ParameterSource
 
 from orchestrator.errors import ExitCode, InternalError, MporchError, SpecError
 
@@ -17,6 +19,9 @@ PIPE_CLOSED = 141
 """What a shell shows for a command ended by SIGPIPE: the reader of a pipe has had enough."""
 
 
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG})
+
+
 def exit_code_of(command: Callable[[], object]) -> int:
     """Run `command` and return the exit code of what it returned or raised.
 
@@ -24,11 +29,12 @@ def exit_code_of(command: Callable[[], object]) -> int:
     """
     try:
         code = command()
-        _flush()
+        print(end="", flush=True)  # while a failure can still be told
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
         error.show()
+        _name_variable(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return ExitCode.INT
@@ -40,37 +46,33 @@ def exit_code_of(command: Callable[[], object]) -> int:
     except MporchError as error:
         _explain(error)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            return _bug(error)
+        _silence_stdout()
+        click.echo(f"mporch: error: cannot write: {error.strerror}", err=True)
+        return ExitCode.CANT_WRITE
     except Exception as error:  # noqa: BLE001 -- the last line of defence: no traceback reaches a user
         return _bug(error)
     return code if isinstance(code, int) else ExitCode.OK
 
 
-def _flush() -> None:
-    """Write what is buffered now, while a failure can still be told."""
-    if sys.stdout is None:
-        return
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _silence_stdout()
-        message = f"cannot write to standard output: {error.strerror}"
-        raise _OutputError(message) from error
-
-
-class _OutputError(MporchError):
-    """Standard output takes nothing more."""
-
-    exit_code = ExitCode.CANT_WRITE
-
-
 def _silence_stdout() -> None:
     """Let the interpreter flush into nothing when it exits."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
+
+
+def _name_variable(error: click.ClickException) -> None:
+    """Say so if the wrong value is not on the command line but in the environment."""
+    if not isinstance(error, click.BadParameter) or error.ctx is None or error.param is None:
+        return
+    name = error.param.name or ""
+    if error.ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT:
+        variable = f"{error.ctx.auto_envvar_prefix}_{name.upper()}"
+        click.echo(f"  hint: the value is that of {variable} in the environment", err=True)
 
 
 def _explain(error: MporchError) -> None:

@@ -115,8 +115,8 @@ class _Printer:
 
         for record in records:
             text = f"{json.dumps(record)}\n" if self._as_json else self._text(record)
-            sys.stdout.write(text)
-        sys.stdout.flush()
+            print(text, end="")
+        print(end="", flush=True)
 
     def _text(self, record: Record) -> str:
         return self._render(record, colour=self._colour)

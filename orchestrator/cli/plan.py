@@ -36,12 +36,12 @@ def plan(spec: str, format: str) -> int:  # noqa: A002 -- the option's name
     if format == "json":
         import msgspec  # noqa: PLC0415
 
-        click.echo(msgspec.json.format(msgspec.json.encode(checked.plan), indent=2))
+        print(msgspec.json.format(msgspec.json.encode(checked.plan), indent=2).decode())
     else:
         from orchestrator.views.plan import render_plan  # noqa: PLC0415
         from orchestrator.views.tables import Paper  # noqa: PLC0415
         from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
 
         paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
-        click.echo(render_plan(checked.plan, paper), nl=False)
+        print(render_plan(checked.plan, paper), end="")
     return 0

@@ -39,14 +39,14 @@ def runs(format: str) -> None:  # noqa: A002 -- the option's name
         import json  # noqa: PLC0415
         from dataclasses import asdict  # noqa: PLC0415
 
-        click.echo(json.dumps([asdict(row) for row in rows], indent=2))
+        print(json.dumps([asdict(row) for row in rows], indent=2))
     elif rows:
         from orchestrator.views.runs import render_runs  # noqa: PLC0415
         from orchestrator.views.tables import Paper  # noqa: PLC0415
         from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
 
         paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
-        click.echo(render_runs(rows, paper), nl=False)
+        print(render_runs(rows, paper), end="")
     else:
         click.echo("no runs yet: `mporch run` makes one", err=True)
 

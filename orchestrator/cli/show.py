@@ -45,7 +45,7 @@ def show(run_name: str, format: str) -> None:  # noqa: A002 -- the option's name
     elif format == "json":
         import msgspec  # noqa: PLC0415
 
-        click.echo(msgspec.json.format(msgspec.json.encode(summary), indent=2))
+        print(msgspec.json.format(msgspec.json.encode(summary), indent=2).decode())
     else:
         _show_report(run, run_name, summary)
 
@@ -58,7 +58,7 @@ def _show_report(run: RunDirectory, run_name: str, summary: Summary) -> None:
     digest = _digest(run, needed=bool(summary.exit_code) or _skipped(summary))
     report = Report(summary=summary, digest=digest, log=str(run.log_path), argument=run_name)
     paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
-    click.echo(render_report(report, paper), nl=False)
+    print(render_report(report, paper), end="")
 
 
 def _digest(run: RunDirectory, *, needed: bool) -> Digest:
@@ -87,9 +87,9 @@ def _show_unfinished(run: RunDirectory, run_name: str, *, as_json: bool) -> None
     plan = run.read_plan()
     name = plan.name if plan else run.run_id
     if run.is_alive:
-        click.echo(f"{name} is running ({run.run_id})\nfollow it: mporch logs {run_name} -f")
+        print(f"{name} is running ({run.run_id})\nfollow it: mporch logs {run_name} -f")
         return
-    click.echo(
+    print(
         f"{name} was killed before it could end ({run.run_id})\n"
         f"log: {run.log_path}\nits last words: mporch logs {run_name} -n 20"
     )

@@ -30,11 +30,11 @@ def validate(specs: tuple[str, ...], format: str) -> int:  # noqa: A002 -- the o
     if format == "json":
         import json  # noqa: PLC0415
 
-        click.echo(json.dumps([each.as_data() for each in checked], indent=2))
+        print(json.dumps([each.as_data() for each in checked], indent=2))
     else:
         from orchestrator.cli.problems import show_problems  # noqa: PLC0415
 
         for each in checked:
             show_problems(each.problems, each.texts)
-            click.echo(each.verdict())
+            print(each.verdict())
     return 0 if all(each.ok for each in checked) else 2

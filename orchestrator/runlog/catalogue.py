@@ -183,7 +183,7 @@ _ENTRIES: tuple[Entry[Any], ...] = (
         fact=facts.WaitingFor,
         event="run.waiting",
         level=_always(Level.INFO),
-        msg=lambda f: f"{f.step}: {f.timeout_s:g} s at most for {', '.join(f.workers)}",
+        msg=lambda f: f"waiting for {', '.join(f.workers)}, {f.timeout_s:g} s at most ({f.step})",
     ),
     Entry(
         fact=facts.Stalled,

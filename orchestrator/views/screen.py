@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from orchestrator.core.facts import (
     Fact,
+    ItemFailed,
     ItemSkipped,
     JobEnded,
     JobStarted,
@@ -19,6 +20,7 @@ from orchestrator.core.facts import (
     RunStarted,
     WaitingFor,
     Warned,
+    WorkerEnded,
 )
 from orchestrator.core.snapshot import Snapshot
 from orchestrator.views.frame import Look
@@ -68,6 +70,7 @@ class Screen:
         self._live = Live(title) if settings.live else None
         self._throttle = Throttle()
         self._queued: list[tuple[Outlet, str]] = []
+        self._failed: set[str] = set()
         self._drawn_at = float("-inf")
 
     @property
@@ -155,6 +158,10 @@ class Screen:
     def _news(self, fact: Fact) -> None:
         """Queue what mporch itself has to say, where there is no live display that shows it."""
         _, level, msg = self._describe(fact)
+        if isinstance(fact, ItemFailed):
+            self._failed.add(fact.worker)
+        if isinstance(fact, WorkerEnded) and fact.worker in self._failed:
+            return  # its item has been told of
         if isinstance(fact, _PLAIN_NEWS):
             if self._live is not None:
                 return

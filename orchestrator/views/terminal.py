@@ -14,15 +14,17 @@ __all__ = ["colours", "settings_for", "width_of"]
 _UNLIMITED = 10_000
 
 
-def colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
+def colours(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
     """Return whether to use colours on `stream`: a terminal, not a dumb one, and no NO_COLOR."""
     if environ.get("NO_COLOR") or environ.get("TERM") == "dumb":
         return False
-    return stream.isatty()
+    return stream is not None and stream.isatty()
 
 
-def width_of(stream: TextIO) -> int:
+def width_of(stream: TextIO | None) -> int:
     """Return the width of the terminal behind `stream`; without one, lines are never folded."""
+    if stream is None:
+        return _UNLIMITED
     try:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
@@ -34,18 +36,19 @@ def settings_for(
     output: OutputMode,
     json_output: bool,
     live: bool | None,
-    stderr: TextIO,
+    stderr: TextIO | None,
     environ: Mapping[str, str],
 ) -> Settings:
     """Return how to show a run; `live` None means: where standard error is a terminal.
 
     Raw output may leave a line open, so there is no live display beside it.
     """
-    able = stderr.isatty() and environ.get("TERM") != "dumb" and output is not OutputMode.RAW
+    shown = stderr is not None and stderr.isatty()
+    able = shown and environ.get("TERM") != "dumb" and output is not OutputMode.RAW
     return Settings(
         output=output,
         all_to_stderr=json_output,
         live=able and live is not False,
         colour=colours(stderr, environ),
-        unicode="utf" in (stderr.encoding or "").lower(),
+        unicode="utf" in (getattr(stderr, "encoding", None) or "").lower(),
     )

@@ -61,8 +61,8 @@ def test_a_wrong_value_in_the_environment_is_named(mporch, monkeypatch):
     monkeypatch.setenv("MPORCH_VALIDATE_FORMAT", "xml")
     answer = mporch("validate")
     assert answer.code == 2
-    assert "--format" in answer.err
-    assert "xml" in answer.err
+    assert "'xml' is not one of" in answer.err
+    assert "MPORCH_VALIDATE_FORMAT in the environment" in answer.err
 
 
 def test_validate_says_ok_and_runs_no_user_code(mporch, project):

@@ -1,6 +1,5 @@
 """Exceptions become messages and exit codes in one place."""
 
-import os
 import re
 import sys
 from pathlib import Path
@@ -34,15 +33,10 @@ def raising(error):
         (BrokenPipeError(), 141),
     ],
 )
-def test_each_error_has_its_exit_code(error, code, monkeypatch, capfd, tmp_path):
+def test_each_error_has_its_exit_code(error, code, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with capfd.disabled():  # BrokenPipeError turns standard output into /dev/null
-        saved = os.dup(1)
-        try:
-            assert exit_code_of(raising(error)) == code
-        finally:
-            os.dup2(saved, 1)
-            os.close(saved)
+    assert exit_code_of(raising(error)) == code
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_what_a_command_returns_is_its_exit_code():
@@ -87,7 +81,13 @@ def test_a_full_disk_behind_standard_output_is_an_error(capsys, monkeypatch):
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         assert exit_code_of(lambda: print("x")) == 74
-    assert "cannot write to standard output: No space left" in capsys.readouterr().err
+    assert "cannot write: No space left" in capsys.readouterr().err
+
+
+def test_an_error_of_the_system_that_nobody_expected_is_a_bug(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert exit_code_of(raising(FileNotFoundError(2, "No such file"))) == 70
+    assert "bug" in capsys.readouterr().err
 
 
 def test_a_closed_standard_output_is_no_error(monkeypatch):

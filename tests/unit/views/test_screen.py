@@ -72,6 +72,16 @@ def test_what_the_report_tells_is_not_told_twice(capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_failed_item_is_told_once_and_not_again_with_its_worker(capfd):
+    view = screen()
+    failure = Failure(kind="ValueError", message="")
+    of = {"job": "a", "worker": "a-1", "failure": failure}
+    view.fact(facts.ItemFailed(item="q:1", queue="q", **of), 0.0)
+    view.fact(facts.WorkerEnded(pid=5, state="failed", exit_code=1, **of), 0.0)
+    view.close()
+    assert capfd.readouterr().err == "mporch: warning: ItemFailed\n"
+
+
 @pytest.mark.parametrize("live, said", [(False, "mporch: JobStarted\n"), (True, "")])
 def test_starts_are_told_only_where_no_display_shows_them(capfd, live, said):
     view = screen(live=live)

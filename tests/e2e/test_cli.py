@@ -1,0 +1,132 @@
+"""The command as a user runs it: its pages, pipes, signals, exit codes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MPORCH = [sys.executable, "-m", "orchestrator"]
+ROOT = Path(__file__).parents[2]
+DOC = (ROOT / "docs" / "cli.md").read_text()
+FENCES = re.findall(r"^```(\w+)\n(.*?)^```$", DOC, re.MULTILINE | re.DOTALL)
+COMMANDS = [line[2:] for kind, text in FENCES if kind == "console" for line in text.splitlines()]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("MPORCH_HOME", raising=False)
+    for _, text in FENCES[:2]:
+        name = text.splitlines()[0].removeprefix("# ")
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def mporch(*args, **options):
+    options = {"capture_output": True, "text": True, "timeout": 60} | options
+    return subprocess.run([*MPORCH, *args], check=False, **options)
+
+
+def test_every_command_of_the_page_works(project):
+    shell = f'set -e\nmporch() {{ {sys.executable} -m orchestrator "$@"; }}\n'
+    assert len(COMMANDS) > 15
+    script = shell + "\n".join(f"echo '+ {i}' >&2\n{line}" for i, line in enumerate(COMMANDS))
+    done = subprocess.run(
+        ["sh", "-c", script], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads((project / "summary.json").read_text())["status"] == "succeeded"
+    assert json.loads((project / "plan.json").read_text())["name"] == project.name
+
+
+def test_output_of_targets_goes_to_standard_output_and_the_report_to_standard_error(project):
+    done = mporch("run")
+    assert done.returncode == 0
+    assert sorted(done.stdout.splitlines(), key=lambda line: int(line.split()[-1])) == [
+        f"work-1 | did {n}" for n in range(100) if n != 7
+    ]
+    assert "skipped by on_error: 1 item\n  work todo:8: KeyError: 7" in done.stderr
+
+
+def test_with_json_standard_output_is_the_summary_alone(project):
+    done = mporch("run", "--format", "json")
+    summary = json.loads(done.stdout)
+    assert (summary["status"], summary["queues"]["todo"]["put"]) == ("succeeded", 100)
+    assert "work-1 | did 3" in done.stderr
+
+
+def test_the_log_is_ascii_json_from_run_started_to_run_ended(project):
+    mporch("run", "--run-dir", "d", "--output", "none")
+    raw = (project / "d" / "log.jsonl").read_bytes()
+    records = [json.loads(line) for line in raw.splitlines()]
+    assert raw.isascii()
+    assert (records[0]["event"], records[-1]["event"]) == ("run.started", "run.ended")
+    assert all({"ts", "run", "event", "level", "msg"} <= set(record) for record in records)
+    assert sum(record["event"] == "output" for record in records) == 99
+
+
+def test_a_reader_that_has_had_enough_is_no_error(project):
+    mporch("run", "--output", "none")
+    with subprocess.Popen(
+        [*MPORCH, "logs", "--format", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as logs:
+        logs.stdout.close()
+        assert logs.stderr.read() == b""
+        assert logs.wait(30) == 141
+
+
+def test_a_full_disk_behind_standard_output_is_told(project):
+    with Path("/dev/full").open("w") as full:
+        done = mporch("plan", stdout=full, capture_output=False, stderr=subprocess.PIPE)
+    assert done.returncode == 74
+    assert done.stderr == ("mporch: error: cannot write: No space left on device\n")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_descriptors_harm_nothing(project, closed):
+    command = f"{' '.join(MPORCH)} run --run-dir d {closed}"
+    assert subprocess.run(["sh", "-c", command], timeout=60, check=False).returncode == 0
+    assert mporch("logs", "d", "--grep", "^did 99$").stdout.endswith("did 99\n")
+
+
+def test_following_ends_when_interrupted(project):
+    (project / "mine.py").write_text("import signal\ndef numbers():\n    signal.pause()\n")
+    (project / "jobs.yaml").write_text(
+        "version: 1\njobs:\n  numbers: {target: 'mine:numbers', timeouts: {run: 60s}}\n"
+    )
+    with subprocess.Popen([*MPORCH, "run", "--run-dir", "d"], stderr=subprocess.PIPE) as run:
+        try:
+            for line in run.stderr:
+                if b"numbers" in line:
+                    break
+            follow = [*MPORCH, "logs", "d", "-f"]
+            with subprocess.Popen(follow, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as logs:
+                assert b"run of" in logs.stdout.readline()
+                logs.send_signal(signal.SIGINT)
+                assert logs.wait(30) == 130
+                assert b"Traceback" not in logs.stderr.read()
+        finally:
+            run.terminate()
+            run.wait(30)
+
+
+def test_following_sees_the_run_to_its_end(project):
+    with subprocess.Popen([*MPORCH, "run", "--run-dir", "d"], stderr=subprocess.PIPE) as run:
+        run.stderr.readline()
+        done = mporch("logs", "d", "-f", "--format", "json")
+        run.stderr.read()
+        assert run.wait(60) == 0
+    assert json.loads(done.stdout.splitlines()[-1])["event"] == "run.ended"
+
+
+def test_python_dash_m_and_the_environment_work_without_a_terminal(project):
+    done = mporch("run", env={**os.environ, "MPORCH_RUN_OUTPUT": "none"})
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "\x1b" not in done.stderr
