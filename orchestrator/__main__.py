@@ -19,7 +19,7 @@ def main() -> None:
 
 
 def _open_standard_descriptors() -> None:
-    """Put /dev/null where the caller closed 0, 1 or 2, so that no file or socket gets the number."""
+    """Put /dev/null where the caller closed 0, 1 or 2: no file or socket shall get the number."""
     for fd in (0, 1, 2):
         try:
             os.fstat(fd)
