@@ -41,6 +41,7 @@ class Admission:
             raise ProtocolError(f"{port.job.name} does not write {request.queue}")
         if request.n < 1 or request.want in port.wants:
             raise ProtocolError(f"want {request.want} of {request.n} credits")
+        queue.writer_ports[port.worker] = port
         if queue.closed:
             self._board.send(port, Shut(queue=queue.name))
             self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))

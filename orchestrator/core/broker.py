@@ -53,7 +53,8 @@ __all__ = ["Broker", "ProtocolError"]
 class Broker:
     """Every queue of a run.
 
-    `ack_on_get` is the rule of standalone queues, where an item that `get` has returned is done.
+    `ack_on_get` is the rule of standalone queues, where an item that `get` has returned is done:
+    queues come and go, and a process reads or writes a queue from its first use on.
     """
 
     def __init__(
@@ -64,8 +65,9 @@ class Broker:
         ack_on_get: bool = False,
     ) -> None:
         self._board = Board(queues, jobs)
-        self._delivery = Delivery(self._board, ack_on_get=ack_on_get)
+        self._delivery = Delivery(self._board)
         self._admission = Admission(self._board, self._delivery)
+        self._ack_on_get = ack_on_get
         self._live = self._stuck = 0
         self._stalled = False
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -116,6 +118,17 @@ class Broker:
         job.reads += (queue,)
         job.writes += (queue,)
 
+    def remove_queue(self, name: str, job: JobPorts) -> None:
+        """Nobody holds the queue any more (standalone): its items go with it."""
+        queue = self._board.queues.pop(name)
+        job.reads = tuple(other for other in job.reads if other is not queue)
+        job.writes = tuple(other for other in job.writes if other is not queue)
+        for port in self._board.ports.values():
+            port.credits.pop(name, None)
+            for lease in [lease for lease in port.leases.values() if lease.queue is queue]:
+                del port.leases[lease.number]
+        queue.close(clean=True)
+
     def next_deadline(self) -> float | None:
         """When `Ticked` is due, as monotonic seconds."""
         return self._board.next_deadline()
@@ -160,10 +173,11 @@ class Broker:
     def _worker_joined(self, event: WorkerJoined) -> None:
         job = self._board.jobs[event.job]
         port = self._board.ports[event.worker] = Port(event.worker, job)
-        for queue in job.reads:
-            queue.reader_ports[event.worker] = port
-        for queue in job.writes:
-            queue.writer_ports[event.worker] = port
+        if not self._ack_on_get:
+            for queue in job.reads:
+                queue.reader_ports[event.worker] = port
+            for queue in job.writes:
+                queue.writer_ports[event.worker] = port
         if job.can_unblock:
             self._live += 1
 
@@ -171,8 +185,10 @@ class Broker:
         port = self._board.ports.get(event.worker)
         if port is None or not port.alive:
             return
-        self._leave(port, event.blame)
+        self._leave(port, event.blame, event.taken)
         port.alive = False
+        if self._ack_on_get:
+            del self._board.ports[event.worker]
         if port.ready_at is not None:
             port.job.busy_s += self._board.now - port.ready_at
         for queue in port.job.reads:
@@ -189,8 +205,8 @@ class Broker:
             self._leave(port, event.blame)
             port.fenced = True
 
-    def _leave(self, port: Port, blame: Blame) -> None:
-        self._delivery.abandon(port, blame)
+    def _leave(self, port: Port, blame: Blame, taken: Iterable[tuple[int, int]] = ()) -> None:
+        self._delivery.abandon(port, blame, dict(taken))
         self._admission.void(port)
         port.joins.clear()
         self._board.end_wait(port)

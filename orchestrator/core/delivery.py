@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orchestrator.core.board import Board, ProtocolError
 from orchestrator.core.events import Blame, InputEnded, Phase
 from orchestrator.core.facts import QueueClosed, QueueEnded
@@ -29,9 +31,8 @@ RECALL_AFTER_S = 0.02
 class Delivery:
     """The consumers' half of the broker."""
 
-    def __init__(self, board: Board, *, ack_on_get: bool = False) -> None:
+    def __init__(self, board: Board) -> None:
         self._board = board
-        self._ack_on_get = ack_on_get
 
     # -- pulls ------------------------------------------------------------------------------------
 
@@ -45,6 +46,8 @@ class Delivery:
             raise ProtocolError(f"{port.job.name} does not read {', '.join(request.queues)}")
         if request.pull in port.pulls:
             raise ProtocolError(f"pull {request.pull} is pending")
+        for queue in queues:
+            queue.reader_ports[port.worker] = port
         pending = PendingPull(port, request, queues, board.now)
         if any(self._serve(pending, queue) for queue in queues):
             return
@@ -169,18 +172,20 @@ class Delivery:
         self._end_lease_if_done(port, lease)
         self._board.dirty[lease.queue] = None
 
-    def abandon(self, port: Port, blame: Blame) -> None:
+    def abandon(self, port: Port, blame: Blame, taken: Mapping[int, int]) -> None:
         """The worker is gone or fenced: what it had not finished goes back to the head.
 
-        What a parked commit of it has finished stays leased until that is applied.
+        What a parked commit of it has finished stays leased until that is applied; where `get` is
+        the ack, what it has `taken` of each lease is finished.
         """
         for pending in port.pulls.values():
             pending.answered = True
         port.pulls.clear()
         for lease in list(port.leases.values()):
-            if self._ack_on_get:
-                lease.queue.done += 1
-                lease.advance(1)
+            acked = min(taken.get(lease.number, 0), lease.total) - lease.finished
+            if acked > 0:
+                lease.queue.done += acked
+                lease.advance(acked)
             elif lease.number == blame.lease and blame.phase is Phase.RUNNING:
                 self._charge(lease, blame.index)
             lease.queue.give_back(lease.shorten(lease.finished + lease.claimed))

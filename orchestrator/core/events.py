@@ -163,11 +163,15 @@ class WorkerJoined(_Event, frozen=True, kw_only=True):
 
 
 class WorkerLeft(_Event, frozen=True, kw_only=True):
-    """To the broker: the worker is dead. `closed`: it had sent its closing message."""
+    """To the broker: the worker is dead. `closed`: it had sent its closing message.
+
+    `taken` (standalone queues only) pairs leases with how many of their items `get` had returned.
+    """
 
     worker: str
     closed: bool
     blame: Blame = Blame()
+    taken: tuple[tuple[int, int], ...] = ()
 
 
 class JobFinished(_Event, frozen=True, kw_only=True):
