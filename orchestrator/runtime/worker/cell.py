@@ -11,10 +11,10 @@ import mmap
 
 from orchestrator.core.events import Blame, Phase
 
-__all__ = ["CELL_BYTES", "IDLE", "PHASE", "Cell"]
+__all__ = ["CELL_BYTES", "IDLE", "INDEX", "LEASE", "PHASE", "RUNNING", "SINCE", "Cell"]
 
 CELL_BYTES = mmap.PAGESIZE
-_LEASE, _INDEX, PHASE, _SINCE = range(4)
+LEASE, INDEX, PHASE, SINCE = range(4)
 IDLE, RUNNING = int(Phase.IDLE), int(Phase.RUNNING)
 
 
@@ -32,9 +32,9 @@ class Cell:
         """
         words = self.words
         words[PHASE] = IDLE
-        words[_LEASE] = lease
-        words[_INDEX] = index
-        words[_SINCE] = now_ns
+        words[LEASE] = lease
+        words[INDEX] = index
+        words[SINCE] = now_ns
         words[PHASE] = RUNNING
 
     def idle(self) -> None:
@@ -51,14 +51,14 @@ class Cell:
         """
         words = self.words
         phase = Phase.RUNNING if words[PHASE] == Phase.RUNNING else Phase.IDLE
-        return Blame(lease=words[_LEASE], index=words[_INDEX], phase=phase)
+        return Blame(lease=words[LEASE], index=words[INDEX], phase=phase)
 
     def since_s(self) -> float:
         """Called in the parent.
 
         When the item was begun, as monotonic seconds.
         """
-        return self.words[_SINCE] / 1e9
+        return self.words[SINCE] / 1e9
 
     def close(self) -> None:
         """Give the page back."""

@@ -130,10 +130,13 @@ class Client:
     ) -> bool:
         """Get credit for one more item on every queue of the box; False when refused or late."""
         while box.count >= box.limit and not box.shut:
-            self.commit()
+            self.commit_later()
+            if box.count < box.limit:
+                break
             for queue in box.lacking():
                 if not self._want(queue, n, wait, deadline) and queue not in box.closed:
                     return False
+        self.link.flush()
         return True
 
     def _want(self, queue: str, n: int, wait: Wait, deadline: float | None) -> bool:
@@ -152,11 +155,11 @@ class Client:
         """The next item of the lease is done; what was put since the last one is its output."""
         if not self._unsent_since:
             self.note_unsent()
-        self.activity += 1
-        tally = self._tally
         for box in self._boxes:
-            box.seal(tally.done)
-        tally.add(lease)
+            box.seal()
+        if lease is not self._tally.lease:
+            self._tally.switch(lease)
+        lease.finished += 1
 
     def finish_with(self, lease: Lease, box: Outbox, item: Any) -> bool:
         """The next item of the lease is done and has given one; whether a commit is due.
@@ -263,6 +266,11 @@ class Client:
     def busy_here(self) -> bool:
         """Whether the calling thread is in the middle of something that must not be torn apart."""
         return self._turn._is_owned()  # type: ignore[attr-defined,no-any-return]
+
+    @property
+    def progress(self) -> int:
+        """A number that stays the same while the target is at one item and asks for nothing."""
+        return self.activity + sum(lease.started for lease in self._leases.values())
 
     @property
     def reading(self) -> bool:

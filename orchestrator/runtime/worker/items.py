@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator.core.messages import Ended
 from orchestrator.runtime.worker import current
-from orchestrator.runtime.worker.cell import IDLE, PHASE
+from orchestrator.runtime.worker.cell import IDLE, INDEX, LEASE, PHASE, RUNNING, SINCE
 from orchestrator.runtime.worker.context import OURS, Context, Pace
 from orchestrator.runtime.worker.emit import SPECIAL, items_of
 from orchestrator.runtime.worker.lease import Lease
@@ -38,25 +38,31 @@ def run_items(context: Context) -> None:
         pace.end(lease.finished)
 
 
-def _items_of_lease(context: Context, lease: Lease) -> None:
+def _items_of_lease(context: Context, lease: Lease) -> None:  # noqa: PLR0912 - see below
     """Call the target with each item: the loop that decides how fast mporch is.
 
-    (Calling `acquire` and `release` costs half of what a `with` does.)
+    All of it stands in one place because a call of our own each costs as much as the target does;
+    `acquire` and `release` cost half of what `with` does.
     """
     client, cell, call, box = context.client, context.cell, context.call, context.box
     acquire, release = context.lock.acquire, context.lock.release
     stopper, loads, clock_ns = context.stopper, pickle.loads, time.monotonic_ns
     words = cell.words
+    words[LEASE] = lease.number
     for raw, packed in lease.pieces():
         for value in raw:
             acquire()
             try:
                 if stopper.requested:
                     stopper.check()
+                if box is not None and box.count >= box.limit:
+                    client.wait_for_credit(box, n=box.chunk_items)
                 index = lease.started
                 if index >= lease.limit:
                     return
-                cell.begin(lease.number, index, clock_ns())
+                words[INDEX] = index
+                words[SINCE] = clock_ns()
+                words[PHASE] = RUNNING
                 lease.started = index + 1
             finally:
                 release()

@@ -30,7 +30,8 @@ class Outbox:
 
     `count` of them are held; `sealed` belong to finished items, the others to the item that is
     still open (or to a source). Credits cover `limit` of them; at `due` they make a chunk or the
-    credits are used up. `part_items` is the most that one item may put in one commit.
+    credits are used up. `part_items` is the most that one item may put in one commit. `seals` are
+    the counts after each finished item; None as long as each has put exactly one.
     """
 
     def __init__(self, queues: tuple[str, ...], *, chunk_items: int, part_items: int) -> None:
@@ -44,7 +45,7 @@ class Outbox:
         self.due = 1
         self._runs: list[Run] = []
         self._run = Run()
-        self._seals: list[int] | None = None
+        self.seals: list[int] | None = None
 
     @property
     def shut(self) -> bool:
@@ -86,13 +87,14 @@ class Outbox:
             self._run = Run()
             self.due = 0
 
-    def seal(self, done: int) -> None:
-        """The open item is finished, after `done` others of this commit."""
-        if self._seals is not None:
-            self._seals.append(self.count)
-        elif self.count != done + 1:
-            self._seals = [*range(1, done + 1), self.count]
-        self.sealed = self.count
+    def seal(self) -> None:
+        """The open item is finished."""
+        count = self.count
+        if self.seals is not None:
+            self.seals.append(count)
+        elif count != self.sealed + 1:
+            self.seals = [*range(1, self.sealed + 1), count]
+        self.sealed = count
 
     def drop_open(self) -> None:
         """Forget the outputs of the open item: it did not end well."""
@@ -192,7 +194,7 @@ class Outbox:
         return pieces
 
     def _counts(self, start: int, stop: int, finished: int, n: int) -> tuple[int, ...] | None:
-        seals = self._seals
+        seals = self.seals
         if seals is None:
             if start == 0 and stop == n == finished:
                 return None
@@ -207,7 +209,7 @@ class Outbox:
     def _forget(self, n: int) -> None:
         self.count -= n
         self.sealed = 0
-        self._seals = None
+        self.seals = None
         if n:
             for queue in self.queues:
                 self.credits[queue] -= n

@@ -58,8 +58,9 @@ class Pacer:
                 client.take_in()
             busy = client.tick(time.monotonic(), TICK_S)
             idle = 0 if busy else idle + 1
-            self._quiet = self._quiet + 1 if client.activity == self._seen else 0
-            self._seen = client.activity
+            progress = client.progress
+            self._quiet = self._quiet + 1 if progress == self._seen else 0
+            self._seen = progress
             if idle == _IDLE_TICKS:
                 client.return_credits()
             self._asleep = asleep = idle >= _IDLE_TICKS

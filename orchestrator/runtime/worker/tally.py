@@ -9,40 +9,42 @@ __all__ = ["Tally"]
 
 
 class Tally:
-    """Counts ends in the order in which they came; `done` of them."""
+    """Counts ends in the order in which they came.
 
-    __slots__ = ("_base", "_before", "_lease", "done", "marks")
+    `lease` is the one they come from now: its `finished` is counted up by who ends an item.
+    """
+
+    __slots__ = ("_base", "_before", "_ended", "lease", "marks")
 
     def __init__(self) -> None:
-        self.done = 0
         self.marks: list[Mark] = []
-        self._lease: Lease | None = None
+        self.lease: Lease | None = None
         self._base = 0
+        self._ended = 0
         self._before: list[tuple[int, int]] = []
 
-    def add(self, lease: Lease) -> None:
-        """The next item of the lease has ended."""
-        if lease is not self._lease:
-            self._switch(lease)
-        lease.finished += 1
-        self.done += 1
+    @property
+    def done(self) -> int:
+        """How many items have ended."""
+        return self._ended + (self.lease.finished - self._base if self.lease is not None else 0)
 
     def mark(self, end: End, failure: Failure) -> None:
         """The item that ends next did not end well."""
         self.marks.append(Mark(at=self.done, end=end, failure=failure))
 
-    def _switch(self, lease: Lease | None) -> None:
-        if self._lease is not None and (n := self._lease.finished - self._base):
-            self._before.append((self._lease.number, n))
-        self._lease = lease
+    def switch(self, lease: Lease | None) -> None:
+        """From now on the ends come from this lease."""
+        if self.lease is not None and (n := self.lease.finished - self._base):
+            self._before.append((self.lease.number, n))
+            self._ended += n
+        self.lease = lease
         self._base = lease.finished if lease is not None else 0
 
     def take(self) -> tuple[tuple[tuple[int, int], ...], tuple[Mark, ...]]:
         """The ends as a commit names them, leases with counts; the tally is empty afterwards."""
-        lease = self._lease
-        self._switch(lease)
+        self.switch(self.lease)
         taken = tuple(self._before), tuple(self.marks)
         self._before.clear()
         self.marks.clear()
-        self.done = 0
+        self._ended = 0
         return taken
