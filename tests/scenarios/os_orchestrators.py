@@ -2,21 +2,25 @@
 
 import contextlib
 import json
+import multiprocessing
 import os
 import resource
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from os_deadlines import all_ended, pidfds, receive, wait_readable
 
 from orchestrator.plan.model import StartMethod
+from orchestrator.runtime.local.capture import drain
 from orchestrator.runtime.local.descendants import (
     become_subreaper,
     children,
     descendants,
+    look_up,
     reap_strangers,
     sweep,
 )
@@ -70,9 +74,7 @@ def kill_the_forkserver():
     for worker in workers:
         receive(worker.sock)
     forkservers = factory.helper_pids()
-    for kin in children(os.getpid()):
-        if any(k.pid in {w.pid for w in workers} for k in children(kin.pid)):
-            os.kill(kin.pid, signal.SIGKILL)
+    os.kill(look_up(workers[0].pid).parent, signal.SIGKILL)
     codes = [exit_code(worker) for worker in workers]
     died = [worker.creator_died() for worker in workers]
     after = start(factory, "leave", payload=b"7")
@@ -85,6 +87,46 @@ def kill_the_forkserver():
             "new_forkserver": factory.helper_pids() != forkservers,
         },
     }
+
+
+def die_under_a_stopped_forkserver():
+    """The worker is a zombie that nobody reaps, then its forkserver dies without a word."""
+    become_subreaper()
+    worker = start(ProcessFactory(), "wait")
+    receive(worker.sock)
+    forkserver = look_up(worker.pid).parent
+    os.kill(forkserver, signal.SIGSTOP)
+    worker.signal(signal.SIGUSR1)
+    wait_readable(worker.death_fd)
+    untold = worker.exit_code(wait_s=0)
+    os.kill(forkserver, signal.SIGKILL)
+    return {"untold": untold, "then": worker.exit_code(wait_s=20)}
+
+
+def kill_the_forkserver_during_a_start():
+    """It is stopped first, so that the start hangs on it until it dies."""
+    factory = ProcessFactory()
+    worker = start(factory, "wait")
+    receive(worker.sock)
+    forkserver = look_up(worker.pid).parent
+    os.kill(forkserver, signal.SIGSTOP)
+    killer = threading.Timer(0.2, os.kill, (forkserver, signal.SIGKILL))
+    killer.start()
+    return exit_code(start(factory, "leave", payload=b"7"))
+
+
+def print_last_words(method):
+    worker = start(ProcessFactory(), "last_words", StartMethod(method))
+    return {
+        "exit_code": exit_code(worker),
+        "stdout": sorted(drain(worker.stdout_fd).decode().splitlines()),
+        "stderr": drain(worker.stderr_fd).decode().splitlines(),
+    }
+
+
+def leave_a_worker_to_multiprocessing(method):
+    start(ProcessFactory(), "wait", StartMethod(method))
+    return [child.name for child in multiprocessing.active_children()]
 
 
 def start_one_by_each_method():
@@ -234,6 +276,7 @@ def guarded_nohup():
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def inner(_):
+        signal.signal(signal.SIGHUP, lambda *_: os._exit(9))
         say("ready")
         signal.pause()
         return 0
@@ -295,8 +338,10 @@ def command(function, *args):
 
 
 def environment():
-    """Return an environment in which that command finds the package."""
-    return {**os.environ, "PYTHONPATH": str(Path(HERE).parents[1])}
+    """Return an environment in which that command finds the package, and buffers what it writes."""
+    env = {**os.environ, "PYTHONPATH": str(Path(HERE).parents[1])}
+    env.pop("PYTHONUNBUFFERED", None)
+    return env
 
 
 def orchestrate(function, *args, cwd=None):

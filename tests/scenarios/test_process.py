@@ -198,11 +198,12 @@ def test_a_signal_reaches_the_process(start, method):
     worker.signal(signal.SIGTERM)  # to a dead one: nothing
 
 
-def test_the_last_words_before_a_sigkill_are_captured_from_python_and_from_c(start, method):
-    worker = start("last_words", method)
-    assert exit_code(worker) == -signal.SIGKILL
-    assert sorted(drain(worker.stdout_fd).decode().splitlines()) == ["from C", "from Python: é"]
-    assert drain(worker.stderr_fd) == b"from Python's stderr\n"
+def test_the_last_words_before_a_sigkill_are_captured_from_python_and_from_c(method):
+    assert orchestrate("print_last_words", method.value) == {
+        "exit_code": -signal.SIGKILL,
+        "stdout": ["from C", "from Python: é"],
+        "stderr": ["from Python's stderr"],
+    }
 
 
 def test_a_crash_leaves_a_stack_on_stderr(start, method):
@@ -239,6 +240,19 @@ def test_when_the_forkserver_is_killed_its_workers_deaths_are_known_for_what_the
     assert told["next"] == {"exit_code": 7, "creator_died": False, "new_forkserver": True}
 
 
+def test_a_death_that_a_dead_forkserver_did_not_report_is_known_all_the_same():
+    told = orchestrate("die_under_a_stopped_forkserver")
+    assert told == {"untold": None, "then": -signal.SIGUSR1}
+
+
+def test_a_forkserver_that_dies_while_it_starts_a_worker_is_replaced():
+    assert orchestrate("kill_the_forkserver_during_a_start") == 7
+
+
+def test_multiprocessing_does_not_wait_for_a_worker_at_exit(method):
+    assert orchestrate("leave_a_worker_to_multiprocessing", method.value) == []
+
+
 def test_a_worker_does_not_run_the_parents_main_module_again(tmp_path, monkeypatch):
     mains = tmp_path / "mains"
     monkeypatch.setenv("MPORCH_TEST_MAINS", str(mains))
@@ -247,7 +261,8 @@ def test_a_worker_does_not_run_the_parents_main_module_again(tmp_path, monkeypat
 
 
 def test_modules_of_the_current_directory_do_not_stand_in_for_the_librarys(tmp_path):
-    (tmp_path / "queue.py").write_text("raise SystemExit('not the library')")
+    for name in ("queue", "selectors", "socket", "typing"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not the library')")
     assert orchestrate("start_one_by_each_method", cwd=tmp_path) == [7, 7, 7]
 
 

@@ -31,6 +31,8 @@ FIRST_PRIVATE_FD = 10
 """Our own descriptors lie from here on: a target that closes 1 and 2 and opens files gets low
 numbers, and must not get ours."""
 
+_SIGNALS = tuple(int(s) for s in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+
 
 class Handed:
     """A descriptor on its way to the child: inherited by fork, sent along by the other methods."""
@@ -98,7 +100,7 @@ def _default_signals() -> None:
         signal.SIGPIPE: signal.SIG_IGN,
         signal.SIGXFSZ: signal.SIG_IGN,
     }
-    for signum in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    for signum in _SIGNALS:
         wanted = kept.get(signum, signal.SIG_DFL)
         if signal.getsignal(signum) != wanted:
             signal.signal(signum, wanted)

@@ -158,8 +158,10 @@ def _be_inner(
     except BaseException:  # noqa: BLE001 -- reported, and nobody above may run twice
         sys.excepthook(*sys.exc_info())
     finally:
+        shutil.rmtree(directory, ignore_errors=True)  # the guard may be killed before it can
+        status = _exit_status(code)
         _flush()
-        os._exit(_exit_status(code))
+        os._exit(status)
 
 
 def _exit_status(code: object) -> int:

@@ -36,9 +36,12 @@ class Creator:
         self.pid = pid
         self.pidfd = os.pidfd_open(pid)
 
-    def has_died(self) -> bool:
-        """Return whether it is dead; its workers then die of their parent death signal."""
-        return has_ended(self.pidfd, wait_s=0.0)
+    def has_died(self, *, wait_s: float = 0.0) -> bool:
+        """Return whether it is dead, after waiting for that for at most `wait_s` seconds.
+
+        Its workers then die of their parent death signal, and are children of this subreaper.
+        """
+        return has_ended(self.pidfd, wait_s=wait_s)
 
     def close(self) -> None:
         """Give up the pidfd."""
@@ -74,7 +77,7 @@ class ForkServer:
 
     def has_ended(self, *, wait_s: float) -> bool:
         """Return whether the last one started is dead, after waiting for that for `wait_s`."""
-        return not self._creators or has_ended(self._creators[-1].pidfd, wait_s=wait_s)
+        return not self._creators or self._creators[-1].has_died(wait_s=wait_s)
 
     def close(self) -> None:
         """Kill it, and with it every worker it made that is still there.

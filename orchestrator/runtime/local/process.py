@@ -26,7 +26,8 @@ from orchestrator.runtime.local.workerprocess import Ends, WorkerProcess
 
 __all__ = ["ProcessFactory", "WorkerProcess"]
 
-_PRELOAD = ("orchestrator.runtime.local.tether", "orchestrator.runtime.local.child")
+_PRELOAD_FIRST = "orchestrator.runtime.local.child"
+_PRELOAD_LAST = "orchestrator.runtime.local.tether"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ class ProcessFactory:
         self._environment = {"PYTHONSAFEPATH": "1", **(environment or {})}
         self._descriptors = descriptors
         self._directory_before = use_directory(directory)
-        self._forkserver = ForkServer([*_PRELOAD, *preload])
+        self._forkserver = ForkServer([_PRELOAD_FIRST, *preload, _PRELOAD_LAST])
         self._tracker = ResourceTracker()
 
     def helper_pids(self) -> frozenset[int]:

@@ -144,7 +144,10 @@ class WorkerProcess:
         told = os.read(sentinel, 8)
         if len(told) == 8:
             return int.from_bytes(told, sys.byteorder, signed=True)
-        return self._own_exit_code()
+        # Its files close before its children pass to us.
+        if self._creator is not None and self._creator.has_died(wait_s=wait_s):
+            return self._own_exit_code()
+        return None
 
     def close(self) -> None:
         """Close every descriptor of the worker, which must have ended. Called once."""
