@@ -1,0 +1,18 @@
+"""Tests depend on nothing but the code: not on who runs them, nor on chance where CI is set."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
+
+
+@pytest.fixture(autouse=True)
+def _own_settings_stay_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the shell sets for mporch or for colours does not reach a test."""
+    for name in list(os.environ):
+        if name.startswith("MPORCH_") or name in {"NO_COLOR", "FORCE_COLOR", "COLUMNS"}:
+            monkeypatch.delenv(name)
