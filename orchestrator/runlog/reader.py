@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import msgspec
+
 from orchestrator.errors import RunNotFoundError
 from orchestrator.runlog.alive import is_locked, wait_until_free
 from orchestrator.runlog.inotify import Watch
@@ -19,6 +21,7 @@ __all__ = ["Damage", "LogReader", "Record"]
 
 Record = dict[str, Any]
 _LINE_BYTES = 4 * 1024 * 1024
+_FAST = msgspec.json.Decoder()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,22 +82,22 @@ class LogReader:
 
     def available(self) -> Iterator[Record | Damage]:
         """Yield what is there. A last line without its end is damage, unless the run goes on."""
-        while True:
-            offset = self._file.tell()
-            line = self._file.readline(_LINE_BYTES)
-            if not line:
+        offset = self._file.tell()
+        while line := self._file.readline(_LINE_BYTES):
+            if line.endswith(b"\n"):
+                found = _parse(line, offset)
+            elif len(line) == _LINE_BYTES:
+                self._skip_line()
+                found = Damage(offset=offset, reason=f"a line of more than {_LINE_BYTES} bytes")
+                line = b""
+            elif is_locked(self._path):
+                self._file.seek(offset)
                 return
-            if not line.endswith(b"\n"):
-                if len(line) == _LINE_BYTES:
-                    self._skip_line()
-                    yield Damage(offset=offset, reason=f"a line of more than {_LINE_BYTES} bytes")
-                    continue
-                if is_locked(self._path):
-                    self._file.seek(offset)
-                    return
-            found = _parse(line, offset)
+            else:
+                found = _parse(line, offset)
             if isinstance(found, dict) and found.get("event") == "run.ended":
                 self._ended = True
+            offset = offset + len(line) if line else self._file.tell()
             yield found
 
     def wait(self) -> bool:
@@ -117,10 +120,18 @@ def _parse(line: bytes, offset: int) -> Record | Damage:
     if not line.strip(b"\0\r\n \t"):
         return Damage(offset=offset, reason="no record, only blanks or NUL bytes")
     try:
-        record = json.loads(line)
+        record = _decode(line)
     except (ValueError, RecursionError):
         cut = "" if line.endswith(b"\n") else ", cut short"
         return Damage(offset=offset, reason=f"not a record{cut}")
     if not isinstance(record, dict):
         return Damage(offset=offset, reason="not a record")
     return record
+
+
+def _decode(line: bytes) -> Any:
+    """Decode a line: fast, or by the standard library, which takes lone surrogates as well."""
+    try:
+        return _FAST.decode(line)
+    except ValueError:
+        return json.loads(line)
