@@ -1,1 +1,83 @@
-"""mporch: pipelines of operating-system processes from one YAML file."""
+"""Mporch: pipelines of operating-system processes from one YAML file.
+
+In a program:
+    `load(path)` reads a spec; `Spec.plan()` checks it, `Spec.run()` runs it and returns a `RunResult`.
+    `Queue` and `JoinableQueue` replace multiprocessing's, between processes you start yourself.
+
+In a target:
+    `current()` tells the job, worker and item. A queue's end raises `EndOfStream`, a put that nobody
+    will ever take `ShutDown`.
+
+Importing this package imports nothing else: each name is looked up when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orchestrator._version import __version__
+
+if TYPE_CHECKING:
+    from orchestrator.app.api import RunResult, Spec, load
+    from orchestrator.errors import (
+        EndOfStream,
+        MporchError,
+        RunDirectoryError,
+        ShutDown,
+        SpecError,
+        UnpicklableItemError,
+        UsageError,
+        WrongDirectionError,
+    )
+    from orchestrator.runtime.standalone import JoinableQueue, Queue
+    from orchestrator.runtime.worker.current import Current, current
+
+__all__ = [
+    "Current",
+    "EndOfStream",
+    "JoinableQueue",
+    "MporchError",
+    "Queue",
+    "RunDirectoryError",
+    "RunResult",
+    "ShutDown",
+    "Spec",
+    "SpecError",
+    "UnpicklableItemError",
+    "UsageError",
+    "WrongDirectionError",
+    "__version__",
+    "current",
+    "load",
+]
+
+_HOMES = {
+    "orchestrator.app.api": ("RunResult", "Spec", "load"),
+    "orchestrator.errors": (
+        "EndOfStream",
+        "MporchError",
+        "RunDirectoryError",
+        "ShutDown",
+        "SpecError",
+        "UnpicklableItemError",
+        "UsageError",
+        "WrongDirectionError",
+    ),
+    "orchestrator.runtime.standalone": ("JoinableQueue", "Queue"),
+    "orchestrator.runtime.worker.current": ("Current", "current"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name from where it lives (PEP 562)."""
+    from importlib import import_module  # noqa: PLC0415 - only when a name is first used
+
+    for module, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(module), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -18,6 +18,7 @@ from orchestrator.core.facts import (
     QueueEnded,
     RunEnded,
     RunStarted,
+    StopRequested,
     WaitingFor,
     Warned,
     WorkerEnded,
@@ -41,11 +42,16 @@ _PLAIN_NEWS = (RunStarted, JobStarted, JobEnded)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a run is shown. `live` asks for the live display, `unicode` for more than ASCII in it."""
+    """How a run is shown.
+
+    `live` asks for the live display, `unicode` for more than ASCII in it; without `news` mporch itself
+    says nothing.
+    """
 
     output: OutputMode = OutputMode.PREFIXED
     all_to_stderr: bool = False
     live: bool = False
+    news: bool = True
     colour: bool = False
     unicode: bool = True
 
@@ -162,6 +168,8 @@ class Screen:
             self._failed.add(fact.worker)
         if isinstance(fact, WorkerEnded) and fact.worker in self._failed:
             return  # its item has been told of
+        if not self._settings.news:
+            return
         if isinstance(fact, _PLAIN_NEWS):
             if self._live is not None:
                 return
@@ -170,6 +178,8 @@ class Screen:
         self._say(msg, level)
         if isinstance(fact, Warned) and fact.hint:
             self._say(f"  hint: {fact.hint}", 0)
+        if isinstance(fact, StopRequested) and (fact.how, fact.reason) == ("drain", "interrupted"):
+            self._say("  hint: Ctrl-C again terminates the workers, a third time kills them", 0)
 
     def _say(self, msg: str, level: int) -> None:
         word, style = "", None

@@ -1,4 +1,4 @@
-"""The composition root: puts the floors together for one run."""
+"""One run, from its plan to its report."""
 
 from __future__ import annotations
 
@@ -41,14 +41,15 @@ __all__ = ["Options", "execute"]
 class Options:
     """How a run is kept and shown.
 
-    `run_dir`: its own directory, new or empty; None puts it among the project's runs. `live`: draw the
-    live display; None draws it where standard error is a terminal. `json_output`: print the summary
-    as JSON on standard output, everything else on standard error.
+    `run_dir`: its own directory, new or empty; None puts it among the project's runs. `live`: draw
+    the live display; None draws it where standard error is a terminal. `json_output`: print the
+    summary as JSON on standard output, everything else on standard error.
     """
 
     run_dir: Path | None = None
     output: OutputMode = OutputMode.PREFIXED
     json_output: bool = False
+    quiet: bool = False
     live: bool | None = None
 
 
@@ -57,16 +58,20 @@ Shield = Callable[[Callable[[], int]], int]
 
 
 def execute(plan: Plan, source: str, options: Options, shield: Shield) -> int:
-    """Called in the guard. Run a plan whose spec reads `source`; returns the exit code.
+    """Called in the guard.
 
-    What goes wrong in the orchestrator is handled there by `shield`. Raises RunDirectoryError if not even a
-    temporary directory can be made.
+    Run a plan whose spec reads `source`; returns the exit code.     What goes wrong in the
+    orchestrator is handled there by `shield`. Raises RunDirectoryError if not even a     temporary
+    directory can be made.
     """
     return run_guarded(lambda shelter: shield(lambda: _run(plan, source, options, shelter)))
 
 
 def _run(plan: Plan, source: str, options: Options, shelter: Shelter) -> int:
-    """Called in the orchestrator. One run, from its directory to its report."""
+    """Called in the orchestrator.
+
+    One run, from its directory to its report.
+    """
     directory = create(home_of(Path(plan.project_dir), os.environ), options.run_dir)
     directory.write_spec(source)
     directory.write_plan(plan)
@@ -78,12 +83,15 @@ def _run(plan: Plan, source: str, options: Options, shelter: Shelter) -> int:
     )
     log = RunLog(directory.path, directory.run_id)
     screen = Screen(
-        settings_for(
-            output=options.output,
-            json_output=options.json_output,
-            live=options.live,
-            stderr=sys.stderr,
-            environ=os.environ,
+        dataclasses.replace(
+            settings_for(
+                output=options.output,
+                json_output=options.json_output,
+                live=options.live,
+                stderr=sys.stderr,
+                environ=os.environ,
+            ),
+            news=not options.quiet,
         ),
         describe,
         title=f"{plan.name} {directory.run_id}",
@@ -196,6 +204,7 @@ def _report(summary: Summary, digest: Digest, directory: RunDirectory, options: 
         argument=argument_for(directory, here, os.environ),
     )
     paper = Paper(width=width_of(sys.stderr), colour=colours(sys.stderr, os.environ))
-    sys.stderr.write(render_report(report, paper))
+    if not options.quiet:
+        sys.stderr.write(render_report(report, paper))
     if options.json_output:
         sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")

@@ -1,0 +1,5 @@
+"""The composition root: `execution` puts the floors together for one run, `api` is for Python."""
+
+from orchestrator.app.execution import Options, execute
+
+__all__ = ["Options", "execute"]

@@ -1,0 +1,191 @@
+"""The Python API: load a spec, look at its plan, run it.
+
+>>> import orchestrator
+>>> result = orchestrator.load("jobs.yaml").run(output="none")  # doctest: +SKIP
+>>> bool(result), result.queues["files"].done  # doctest: +SKIP
+(True, 1612)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from orchestrator import spec as spec_floor
+from orchestrator.app.execution import Options
+from orchestrator.app.hosted import Refusal, Request
+from orchestrator.core.facts import Ledger
+from orchestrator.core.summary import JobSummary, Summary
+from orchestrator.errors import InternalError, MporchError, Problem, RunDirectoryError, UsageError
+from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.model import Plan
+from orchestrator.runlog.directory import home_of
+from orchestrator.views.output import OutputMode
+
+__all__ = ["RunResult", "Spec", "load"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """How a run went; true if it was a success (exit code 0).
+
+    `summary` is what `summary.json` holds, durations in seconds; `run_dir` is the run's directory.
+    """
+
+    summary: Summary
+    run_dir: Path
+
+    def __bool__(self) -> bool:
+        return self.summary.exit_code == 0
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that `mporch run` ends with: 0, 1, 3, 124, 129, 130 or 143."""
+        return self.summary.exit_code
+
+    @property
+    def status(self) -> str:
+        """`succeeded`, `failed`, `timed_out` or `interrupted`."""
+        return self.summary.status
+
+    @property
+    def reason(self) -> str:
+        """Why it was no success, in one line; empty if it was one."""
+        return self.summary.reason
+
+    @property
+    def jobs(self) -> Mapping[str, JobSummary]:
+        """Each job by name: status, exit codes, items in and out, seconds busy and waiting."""
+        return self.summary.jobs
+
+    @property
+    def queues(self) -> Mapping[str, Ledger]:
+        """Each queue's ledger by name, in items: put = done + skipped + dropped + dead + left."""
+        return self.summary.queues
+
+    @property
+    def log_path(self) -> Path:
+        """The run's log: one JSON object a line (docs/log.md)."""
+        return self.run_dir / "log.jsonl"
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """A spec that was loaded; nothing of the user's code has run."""
+
+    _document: spec_floor.Spec
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name: as written, else the name of the spec's folder."""
+        return self._document.name
+
+    @property
+    def path(self) -> str:
+        """The file, as it was named to `load`."""
+        return self._document.path
+
+    def plan(self) -> Plan:
+        """Check the spec and return what would run: a frozen graph of jobs and queues.
+
+        Raises:
+            SpecError: with every problem of the spec, each with file:line:column.
+        """
+        return compile_spec(self._document).plan
+
+    def warnings(self) -> tuple[Problem, ...]:
+        """What does not keep the spec from running, but may not be meant; raises as `plan`."""
+        return compile_spec(self._document).warnings
+
+    def run(
+        self, *, run_dir: str | os.PathLike[str] | None = None, output: str = "prefixed"
+    ) -> RunResult:
+        """Run the pipeline to its end and return how it went.
+
+        The run's processes are descendants of one child of this process; when this process ends,
+        they do. What targets print goes to standard error (`output`: prefixed, raw or none) and to
+        the log. Ctrl-C drains the run, twice terminates it; KeyboardInterrupt is raised after it.
+
+        Args:
+            run_dir: the run's own directory, new or empty; else one under the project's `.mporch`.
+            output: how to show what targets print.
+
+        Raises:
+            SpecError: the spec is wrong; nothing has started.
+            UsageError: the machine's limits do not allow so many workers, or `output` is no mode.
+            RunDirectoryError: the run directory cannot be made or written.
+        """
+        plan = self.plan()
+        options = Options(
+            run_dir=Path(run_dir).absolute() if run_dir is not None else None,
+            output=_mode(output),
+            json_output=True,
+            quiet=True,
+            live=False,
+        )
+        request = Request(
+            plan=plan, source=self._document.source, options=options, parent_pid=os.getpid()
+        )
+        summary = _result(_host(request))
+        home = home_of(Path(plan.project_dir), os.environ)
+        return RunResult(summary=summary, run_dir=options.run_dir or home / "runs" / summary.run)
+
+
+def load(path: str | os.PathLike[str]) -> Spec:
+    """Read a spec: a path, or `-` for standard input.
+
+    Keys and values that are wrong are reported by `Spec.plan`, together with all other problems.
+
+    Raises:
+        SpecError: the file cannot be read, is no YAML or no mapping.
+    """
+    return Spec(spec_floor.load(os.fspath(path)))
+
+
+def _mode(output: str) -> OutputMode:
+    try:
+        return OutputMode(output)
+    except ValueError:
+        modes = ", ".join(mode.value for mode in OutputMode)
+        raise UsageError(f"output is one of {modes}, not {output!r}") from None
+
+
+def _host(request: Request) -> bytes:
+    """Run the request in a child; returns what it wrote on standard output."""
+    command = [sys.executable, "-P", "-m", "orchestrator.app.hosted"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        interrupted = False
+        data: bytes | None = pickle.dumps(request)
+        while True:
+            try:
+                written, _ = child.communicate(data)
+            except KeyboardInterrupt:
+                # The terminal has told the child, too: it drains, and ends.
+                interrupted, data = True, None
+            else:
+                break
+    if interrupted:
+        raise KeyboardInterrupt
+    return written
+
+
+def _result(written: bytes) -> Summary:
+    """The summary, or the error the child could not go on after."""
+    try:
+        return msgspec.json.decode(written, type=Summary)
+    except msgspec.DecodeError:
+        try:
+            found = msgspec.json.decode(written, type=Refusal)
+        except msgspec.DecodeError:
+            raise InternalError("the run ended without a result; see standard error") from None
+    kinds: dict[str, type[MporchError]] = {
+        kind.__name__: kind for kind in (RunDirectoryError, UsageError)
+    }
+    raise kinds.get(found.kind, InternalError)(found.message, hint=found.hint)

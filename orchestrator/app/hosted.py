@@ -1,0 +1,63 @@
+"""The child in which `Spec.run` runs a pipeline: the guard of the run, apart from the caller.
+
+A library never makes its user's process a subreaper, nor changes its signals.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Callable
+
+import msgspec
+
+from orchestrator.app.execution import Options, execute
+from orchestrator.errors import ExitCode, MporchError
+from orchestrator.plan.model import Plan
+from orchestrator.runtime.local.kernel import set_parent_death_signal
+
+__all__ = ["Refusal", "Request", "main"]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be run, and for whom: the run ends when the process `parent_pid` does."""
+
+    plan: Plan
+    source: str
+    options: Options
+    parent_pid: int
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag="refusal"):
+    """What the run could not go on after: the error's class, its text and hint."""
+
+    kind: str
+    message: str
+    hint: str = ""
+
+
+def main() -> int:
+    """Called in the child of the user's process.
+
+    Run the request on standard input.
+    """
+    request = pickle.load(sys.stdin.buffer)
+    set_parent_death_signal(signal.SIGTERM)
+    if os.getppid() != request.parent_pid:
+        return ExitCode.TERM
+    return execute(request.plan, request.source, request.options, _shield)
+
+
+def _shield(run: Callable[[], int]) -> int:
+    try:
+        return run()
+    except MporchError as error:
+        refusal = Refusal(kind=type(error).__name__, message=str(error), hint=error.hint)
+        sys.stdout.write(msgspec.json.encode(refusal).decode())
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
