@@ -1,12 +1,13 @@
 """Mporch: pipelines of operating-system processes from one YAML file.
 
 In a program:
-    `load(path)` reads a spec; `Spec.plan()` checks it, `Spec.run()` runs it and returns a `RunResult`.
+    `load(path)` reads a spec; `Spec.plan()` checks it, `Spec.run()` runs it and returns a
+    `RunResult`.
     `Queue` and `JoinableQueue` replace multiprocessing's, between processes you start yourself.
 
 In a target:
-    `current()` tells the job, worker and item. A queue's end raises `EndOfStream`, a put that nobody
-    will ever take `ShutDown`.
+    `current()` tells the job, worker and item. A queue's end raises `EndOfStream`, a put that
+    nobody will ever take `ShutDown`.
 
 Importing this package imports nothing else: each name is looked up when it is first used.
 """

@@ -97,6 +97,7 @@ class Spec:
 
         Raises:
             SpecError: with every problem of the spec, each with file:line:column.
+
         """
         return compile_spec(self._document).plan
 
@@ -121,6 +122,7 @@ class Spec:
             SpecError: the spec is wrong; nothing has started.
             UsageError: the machine's limits do not allow so many workers, or `output` is no mode.
             RunDirectoryError: the run directory cannot be made or written.
+
         """
         plan = self.plan()
         options = Options(
@@ -145,6 +147,7 @@ def load(path: str | os.PathLike[str]) -> Spec:
 
     Raises:
         SpecError: the file cannot be read, is no YAML or no mapping.
+
     """
     return Spec(spec_floor.load(os.fspath(path)))
 

@@ -43,7 +43,8 @@ class Options:
 
     `run_dir`: its own directory, new or empty; None puts it among the project's runs. `live`: draw
     the live display; None draws it where standard error is a terminal. `json_output`: print the
-    summary as JSON on standard output, everything else on standard error.
+    summary as JSON on standard output, everything else on standard error. `quiet`: mporch itself
+    says nothing, targets still do.
     """
 
     run_dir: Path | None = None

@@ -44,8 +44,8 @@ _PLAIN_NEWS = (RunStarted, JobStarted, JobEnded)
 class Settings:
     """How a run is shown.
 
-    `live` asks for the live display, `unicode` for more than ASCII in it; without `news` mporch itself
-    says nothing.
+    `live` asks for the live display, `unicode` for more than ASCII in it; without `news` mporch
+    itself says nothing.
     """
 
     output: OutputMode = OutputMode.PREFIXED
