@@ -20,11 +20,13 @@ def main() -> None:
 
 def _open_standard_descriptors() -> None:
     """Put /dev/null where the caller closed 0, 1 or 2: no file or socket shall get the number."""
-    for fd in (0, 1, 2):
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(fd, "w" if fd else "r", closefd=False))
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ _ENTRIES: tuple[Entry[Any], ...] = (
         fact=facts.StopRequested,
         event="run.stopping",
         level=_always(Level.WARNING),
-        msg=lambda f: f"stop ({f.how}){_because(f.reason)}",
+        msg=lambda f: f"stopping ({f.how}){_because(f.reason)}",
     ),
     Entry(
         fact=facts.SignalSent,

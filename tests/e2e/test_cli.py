@@ -2,10 +2,12 @@
 
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,30 @@ def test_a_reader_that_has_had_enough_is_no_error(project):
         logs.stdout.close()
         assert logs.stderr.read() == b""
         assert logs.wait(30) == 141
+
+
+def test_on_a_terminal_progress_is_drawn_and_taken_away_before_the_report(project):
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (24, 80))
+    env = {**os.environ, "TERM": "xterm", "MPORCH_RUN_OUTPUT": "none"}
+    with subprocess.Popen([*MPORCH, "run"], stderr=follower, env=env) as run:
+        os.close(follower)
+        seen = read_to_the_end(leader)
+        assert run.wait(60) == 0
+    drawn, _, report = seen.rpartition("\x1b[J")
+    assert "  numbers  " in drawn
+    assert "succeeded\x1b[0m after" in report
+    assert "queue" in report
+
+
+def read_to_the_end(terminal):
+    seen = b""
+    try:
+        while data := os.read(terminal, 65536):
+            seen += data
+    except OSError:  # how Linux says that nobody has the other side open any more
+        os.close(terminal)
+    return seen.decode()
 
 
 def test_a_full_disk_behind_standard_output_is_told(project):
