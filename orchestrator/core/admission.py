@@ -68,14 +68,14 @@ class Admission:
     def _grant(self, port: Port, queue: QueueState, request: Want) -> None:
         n = min(request.n, queue.room)
         if not queue.room_is_short:
-            n = max(n, 2 * queue.chunk_items - port.credits.get(queue.name, 0))
+            n = max(n, queue.chunk_items - port.credits.get(queue.name, 0))
         port.credit(queue, n)
         self._board.send(port, Grant(want=request.want, queue=queue.name, n=n))
 
     def _refill(self, port: Port, queue: QueueState) -> None:
         held = port.credits.get(queue.name, 0)
         if held < queue.chunk_items and not queue.tickets and not queue.room_is_short:
-            n = 2 * queue.chunk_items - held
+            n = queue.chunk_items - held
             port.credit(queue, n)
             self._board.send(port, Grant(want=0, queue=queue.name, n=n))
 
@@ -182,7 +182,8 @@ class Admission:
         port = ticket.port
         totals = ticket.totals()
         held = tuple((queue.name, port.credits.get(queue.name, 0)) for queue in totals)
-        self._answer(port, ticket.request.seq, CommitStatus.APPLIED, held)
+        request = ticket.request
+        self._answer(port, request.seq, CommitStatus.APPLIED, held, awaited=request.awaited)
         for queue in totals:
             if port.alive and not queue.closed:
                 self._refill(port, queue)
@@ -235,9 +236,12 @@ class Admission:
         seq: int,
         status: CommitStatus,
         credits: tuple[tuple[str, int], ...] = (),  # noqa: A002 - the message's own word
+        *,
+        awaited: bool = True,
     ) -> None:
         port.last_answer = Committed(seq=seq, status=status, credits=credits)
-        self._board.send(port, port.last_answer)
+        if awaited or status is not CommitStatus.APPLIED:
+            self._board.send(port, port.last_answer)
 
     # -- ends of items ----------------------------------------------------------------------------
 

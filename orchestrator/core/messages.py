@@ -176,7 +176,8 @@ class Unwant(_Message, tag=6, frozen=True, kw_only=True):
 class Commit(_Message, tag=7, frozen=True, kw_only=True):
     """What is finished, and its outputs.
 
-    `finished` pairs leases with counts, `returned` queues with credits given back.
+    `finished` pairs leases with counts, `returned` queues with credits given back. `awaited`: the
+    worker waits for the answer; one within its credits needs none, unless it is refused.
     """
 
     seq: int
@@ -184,6 +185,7 @@ class Commit(_Message, tag=7, frozen=True, kw_only=True):
     marks: tuple[Mark, ...] = ()
     outputs: tuple[Output, ...] = ()
     returned: tuple[tuple[str, int], ...] = ()
+    awaited: bool = True
 
 
 class Released(_Message, tag=8, frozen=True, kw_only=True):
@@ -292,6 +294,7 @@ class Answer(_Message, tag=39, frozen=True, kw_only=True):
 
 class Stop(_Message, tag=40, frozen=True, kw_only=True):
     """The run drains: a source ends."""
+
 
 FromWorker = (
     Hello

@@ -17,7 +17,7 @@ __all__ = ["Chunk", "QueueState", "Segment", "chunk_items", "cut"]
 
 UNBOUNDED = 1 << 62
 _LARGEST_CHUNK = 4096
-_CHUNKS_A_PRODUCER = 4
+_CHUNKS_A_PRODUCER = 2
 
 
 class Chunk:
@@ -66,7 +66,7 @@ def cut(segments: Iterable[Segment], n: int) -> Iterator[Segment]:
 
 
 def chunk_items(maxsize: int, producers: int) -> int:
-    """Items of a good chunk: a quarter of one producer's share of the queue's bound (0: none)."""
+    """Items of a good chunk: half of one producer's share of the queue's bound (0: none)."""
     if maxsize <= 0:
         return _LARGEST_CHUNK
     share = maxsize // (_CHUNKS_A_PRODUCER * max(1, producers))
