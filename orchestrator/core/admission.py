@@ -133,10 +133,12 @@ class Admission:
 
     def _held(self, port: Port, request: Commit) -> list[tuple[Lease, int]] | None:
         held: list[tuple[Lease, int]] = []
+        taken: dict[Lease, int] = {}
         for number, n in request.finished:
             lease = port.leases.get(number)
-            if port.fenced or lease is None or not 0 <= n <= lease.remaining:
+            if lease is None or not 0 <= n <= lease.remaining - taken.get(lease, 0):
                 return None
+            taken[lease] = taken.get(lease, 0) + n
             held.append((lease, n))
         return held
 
@@ -185,7 +187,7 @@ class Admission:
         request = ticket.request
         self._answer(port, request.seq, CommitStatus.APPLIED, held, awaited=request.awaited)
         for queue in totals:
-            if port.alive and not queue.closed:
+            if port.alive and not port.fenced and not queue.closed:
                 self._refill(port, queue)
         return True
 

@@ -158,7 +158,7 @@ class Broker:
 
     def _received(self, event: Received) -> None:
         port = self._board.ports.get(event.worker)
-        if port is None or not port.alive:
+        if port is None or not port.alive or port.fenced:
             return
         if isinstance(event.message, Commit):
             self._admission.commit(port, event.message, event.blobs)

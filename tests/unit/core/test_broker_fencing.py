@@ -1,0 +1,86 @@
+"""Fencing: a worker that was given up changes nothing any more (rule 7)."""
+
+from __future__ import annotations
+
+import pytest
+from fake_broker import FakeBroker, job, output
+
+from orchestrator.core.messages import Committed, CommitStatus, Leased
+
+
+@pytest.fixture
+def run() -> FakeBroker:
+    return FakeBroker(
+        {"a": 10, "b": 2},
+        job("src", writes="a"),
+        job("map", reads="a", writes="b"),
+        job("snk", reads="b"),
+        workers={"map": 2},
+    )
+
+
+def test_what_a_fenced_worker_held_goes_to_another_and_its_late_commit_is_not_applied(
+    run: FakeBroker,
+) -> None:
+    run.put("src-1", "a", 2)
+    lease = run.lease("map-1", "a", 2, least=2)
+    run.fence("map-1")
+    run.commit("map-1", output("b", 2), done=[(lease, 2)])
+    run.lease("map-2", "a", 2, least=2)
+    assert run.items("map-2") == [1, 2]
+    assert run.queue("b").put == run.queue("a").done == 0
+
+
+def test_a_fenced_source_puts_nothing_more(run: FakeBroker) -> None:
+    run.fence("src-1")
+    run.put("src-1", "a")
+    assert run.queue("a").put == 0
+
+
+def test_a_fenced_worker_is_given_neither_items_nor_credit(run: FakeBroker) -> None:
+    run.put("src-1", "a")
+    run.fence("map-1")
+    run.fence("src-1")
+    run.pull("map-1", "a")
+    run.want("src-1", "a")
+    assert not run.sent.get("map-1")
+    assert not run.queue("a").outstanding
+    assert not run.queue("a").granted
+
+
+def test_a_parked_commit_of_a_fenced_worker_is_applied_and_brings_it_no_credit(
+    run: FakeBroker,
+) -> None:
+    run.put("src-1", "a", 3)
+    lease = run.lease("map-1", "a", 3, least=3)
+    run.commit("map-1", output("b", 3), done=[(lease, 3)])
+    run.fence("map-1")
+    run.lease("snk-1", "b", 2, least=2)
+    assert run.queue("b").put == 3
+    assert run.queue("b").granted == 0
+
+
+def test_the_death_of_a_fenced_worker_gives_nothing_back_twice(run: FakeBroker) -> None:
+    run.put("src-1", "a", 2)
+    lease = run.lease("map-1", "a", 2, least=2)
+    run.fence("map-1", lease=lease, running=True)
+    run.leave("map-1", lease=lease, running=True)
+    assert run.queue("a").queued == 2
+    assert run.queue("a").attempts == {1: 1}
+
+
+def test_a_commit_of_a_lease_the_worker_does_not_hold_is_refused_whole(run: FakeBroker) -> None:
+    run.put("src-1", "a", 2)
+    lease = run.lease("map-1", "a")
+    run.commit("map-2", output("b", 1), done=[(lease, 1)])
+    assert run.last("map-2", Committed).status is CommitStatus.REFUSED
+    assert run.queue("b").put == 0
+
+
+def test_finishing_more_of_a_lease_than_is_left_in_two_places_is_refused(run: FakeBroker) -> None:
+    run.put("src-1", "a", 2)
+    lease = run.lease("map-1", "a", 2, least=2)
+    run.commit("map-1", done=[(lease, 2), (lease, 2)])
+    assert run.last("map-1", Committed).status is CommitStatus.REFUSED
+    assert run.last("map-1", Leased).lease == lease
+    assert run.queue("a").outstanding == 2
