@@ -109,6 +109,8 @@ class Admission:
 
         A repeated one gets the same answer.
         """
+        if request.seq == port.last_seq and port.parked is not None:
+            return
         if request.seq == port.last_seq and port.last_answer is not None:
             self._board.send(port, port.last_answer)
             return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fake_broker import FakeBroker, job, output
 
+from orchestrator.core.messages import Commit, Committed
+
 from orchestrator.core.messages import Leased
 
 
@@ -44,3 +46,25 @@ def test_the_rest_of_an_open_part_is_put_once_when_room_for_all_of_it_comes_at_o
     run.lease("snk-1", "b", 3, least=3)
     assert run.queue("b").put == 4
     assert run.applied("map-1") == [1, 2]
+
+
+def test_a_commit_that_is_sent_again_gets_the_same_answer_and_changes_nothing() -> None:
+    run = mapping()
+    run.put("src-1", "a")
+    again = Commit(seq=1, outputs=(output("a", 1, (1,)),))
+    run.say("src-1", again, (b"x",))
+    assert run.queue("a").put == 1
+    first, second = run.got("src-1", Committed)
+    assert first == second
+
+
+def test_a_parked_commit_that_is_sent_again_is_answered_once_it_is_applied() -> None:
+    run = mapping(a=1)
+    run.put("src-1", "a")
+    waits = Commit(seq=2, outputs=(output("a", 1, (1,)),))
+    run.say("src-1", waits, (b"x",))
+    run.say("src-1", waits, (b"x",))
+    assert run.applied("src-1") == [1]
+    run.lease("map-1", "a")
+    assert run.applied("src-1") == [1, 2]
+    assert run.queue("a").put == 2
