@@ -1,8 +1,8 @@
 """The worker's side of the broker: leases in, commits out.
 
-Called in the child. One lock guards everything; every thread that must wait takes turns at reading
-the socket. What is put and finished gathers here and is committed in chunks: when a chunk is full,
-before anything waits, and by the pacer (`pacer.py`) when the target keeps the main thread for long.
+Called in the child. What is put and finished gathers here and is committed in chunks: when a chunk
+is full, before anything waits, and by the pacer (`pacer.py`) when the target keeps the main thread
+for long.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from orchestrator.core.messages import (
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link
 from orchestrator.runtime.worker.outbox import Outbox
+from orchestrator.runtime.worker.requests import Requests
 from orchestrator.runtime.worker.tally import Tally
 
 __all__ = ["Client", "FencedError", "QueueInfo"]
@@ -59,7 +60,7 @@ class FencedError(Exception):
     """The broker has refused a commit: this worker was given up and its items belong to others."""
 
 
-class Client:
+class Client(Requests):
     """One worker's leases, outboxes and requests.
 
     `by_item`: outputs belong to the item being worked on and are sent only once it is finished
@@ -74,26 +75,18 @@ class Client:
         by_item: bool,
         arm: Callable[[], None],
     ) -> None:
-        self.link = link
-        self.lock = threading.RLock()
+        super().__init__(link)
         self.stop_asked = False
-        self.on_release: Callable[[], None] = lambda: None
-        self.waited_s = 0.0
-        self.activity = 0
-        self._turn = threading.Condition(self.lock)
         self._queues = queues
         self._by_item = by_item
         self._arm = arm
         self._leases: dict[int, Lease] = {}
         self._boxes: list[Outbox] = []
         self._box_of: dict[str, Outbox] = {}
-        self._replies: dict[int, ToWorker] = {}
-        self._numbers = 0
         self._seq = 0
         self._answered_seq = 0
         self._overdrawn = 0
         self._tally = Tally()
-        self._reading = False
         self._unsent_since = 0.0
         self._fenced = False
         self._threads = threading.active_count()
@@ -107,7 +100,9 @@ class Client:
             infos = [self._queues[queue] for queue in queues]
             chunk = min(info.chunk_items for info in infos)
             bounds = [info.maxsize for info in infos if info.maxsize > 0]
-            box = Outbox(queues, chunk_items=chunk, part_items=min(bounds, default=1 << 40))
+            part = min(bounds, default=1 << 40)
+            done = self._tally.done
+            box = Outbox(queues, chunk_items=chunk, part_items=part, done=done)
             self._boxes.append(box)
             self._box_of.update(dict.fromkeys(queues, box))
         return box
@@ -141,11 +136,8 @@ class Client:
 
     def _want(self, queue: str, n: int, wait: Wait, deadline: float | None) -> bool:
         number = self._number()
-        self.link.queue(Want(want=number, queue=queue, n=n, wait=self._patience(wait)))
-        grant = self._reply(number, deadline)
-        if grant is None:
-            self.link.queue(Unwant(want=number))
-            grant = self._reply(number, None)
+        want = Want(want=number, queue=queue, n=n, wait=self._patience(wait))
+        grant = self._request(number, want, Unwant(want=number), deadline)
         assert isinstance(grant, Grant)
         return grant.n > 0
 
@@ -180,7 +172,10 @@ class Client:
     @property
     def is_due(self) -> bool:
         """Whether a chunk is full, or the credits for one are used up."""
-        return any(box.count >= box.due and box.count for box in self._boxes)
+        for box in self._boxes:  # noqa: SIM110 - asked for each item: no generator
+            if box.count >= box.due and box.count:
+                return True
+        return False
 
     def drop_open(self) -> None:
         """Forget what the item at hand has put: it will be tried again."""
@@ -212,7 +207,13 @@ class Client:
             self._wait(lambda: self._answered_seq >= self._overdrawn, None)
             self._overdrawn = 0
 
-    def _compose(self, *, with_open: bool, returned: tuple[tuple[str, int], ...] = ()) -> bool:
+    def _compose(
+        self,
+        *,
+        with_open: bool,
+        returned: tuple[tuple[str, int], ...] = (),
+        awaited: bool = False,
+    ) -> bool:
         if self._fenced:
             raise FencedError
         self._unsent_since = 0.0
@@ -226,6 +227,8 @@ class Client:
         if not (outputs or done or returned):
             return False
         self._seq += 1
+        if any(box.overdrawn for box in self._boxes):
+            self._overdrawn = self._seq
         finished, marks = self._tally.take()
         message = Commit(
             seq=self._seq,
@@ -233,14 +236,13 @@ class Client:
             marks=marks,
             outputs=tuple(outputs),
             returned=returned,
+            awaited=awaited or self._overdrawn > 0,
         )
         self.link.queue(message, tuple(blobs))
         for number, _ in finished:
             lease = self._leases.get(number)
             if lease is not None and lease.finished == lease.limit:
                 del self._leases[number]
-        if any(box.overdrawn for box in self._boxes):
-            self._overdrawn = self._seq
         return True
 
     # -- pacing (lock held; called by the pacer) --------------------------------------------------
@@ -263,19 +265,10 @@ class Client:
         if returned and self._compose(with_open=not self._by_item, returned=tuple(returned)):
             self.link.flush()
 
-    def busy_here(self) -> bool:
-        """Whether the calling thread is in the middle of something that must not be torn apart."""
-        return self._turn._is_owned()  # type: ignore[attr-defined,no-any-return]
-
     @property
     def progress(self) -> int:
         """A number that stays the same while the target is at one item and asks for nothing."""
         return self.activity + sum(lease.started for lease in self._leases.values())
-
-    @property
-    def reading(self) -> bool:
-        """Whether a thread is waiting at the socket."""
-        return self._reading
 
     # -- requests (lock held) ---------------------------------------------------------------------
 
@@ -288,28 +281,23 @@ class Client:
         within_s: float = 0.0,
         wait: Wait = Wait.FOREVER,
         deadline: float | None = None,
+        unless: Callable[[], bool] | None = None,
     ) -> Lease | Ended | None:
-        """Commit, then take a lease; None when there is nothing and no more time."""
+        """Commit, then take a lease; None when there is nothing and no more time.
+
+        The wait also ends when `unless` comes true through another thread.
+        """
         self.commit_later()
         number = self._number()
-        self.link.queue(
-            Pull(
-                pull=number,
-                queues=queues,
-                most=most,
-                least=least,
-                within_s=within_s,
-                wait=self._patience(wait),
-            )
+        pull = Pull(
+            pull=number,
+            queues=queues,
+            most=most,
+            least=least,
+            within_s=within_s,
+            wait=self._patience(wait),
         )
-        try:
-            reply = self._reply(number, deadline)
-        except BaseException:
-            self.link.queue(Unpull(pull=number))
-            raise
-        if reply is None:
-            self.link.queue(Unpull(pull=number))
-            reply = self._reply(number, None)
+        reply = self._request(number, pull, Unpull(pull=number), deadline, unless)
         if isinstance(reply, Leased):
             lease = self._leases[reply.lease]
             if lease.limit > 1:
@@ -328,20 +316,21 @@ class Client:
         assert answer is None or isinstance(answer, Answer)
         return answer
 
+    def give_back(self, lease: Lease) -> None:
+        """Return the items of a lease that were not started."""
+        lease.limit = lease.started
+        if lease.finished == lease.limit:
+            self._leases.pop(lease.number, None)
+        self.send(Released(lease=lease.number, kept=lease.limit))
+
     def close(self, failure: Failure | None, *, stopped: bool) -> None:
         """Commit everything and say that this was the last message."""
-        self.commit(with_open=failure is None or not self._by_item)
-        self._wait(lambda: self._answered_seq >= self._seq, None)
+        self._settle()
+        if self._compose(with_open=failure is None or not self._by_item, awaited=True):
+            self.link.flush()
+            self._wait(lambda: self._answered_seq >= self._seq, None)
+            self._overdrawn = 0
         self.send(Closing(failure=failure, stopped=stopped))
-
-    def send(self, message: FromWorker) -> None:
-        """Send a message at once."""
-        self.link.queue(message)
-        self.link.flush()
-
-    def _number(self) -> int:
-        self._numbers += 1
-        return self._numbers
 
     def _patience(self, wait: Wait) -> Wait:
         """A wait is for ever only if no other thread of the target could end it."""
@@ -349,65 +338,24 @@ class Client:
             return Wait.TIMED
         return wait
 
-    def _reply(self, number: int, deadline: float | None) -> ToWorker | None:
-        self.activity += 1
-        self.link.flush()
-        self._wait(lambda: number in self._replies, deadline)
-        return self._replies.pop(number, None)
+    # -- what arrives (lock held) -----------------------------------------------------------------
 
-    # -- reading (lock held, given up while waiting) ----------------------------------------------
-
-    def _wait(self, is_there: Callable[[], bool], deadline: float | None) -> bool:
-        started = time.monotonic()
-        while not is_there():
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                break
-            if self._reading:
-                self.link.wake()
-                self._turn.wait(left)
-            else:
-                self.read(left)
-        self.waited_s += time.monotonic() - started
-        return is_there()
-
-    def read(self, timeout_s: float | None) -> None:
-        """Wait for frames, the lock given up meanwhile, and take them in."""
-        self._reading = True
-        try:
-            self.lock.release()
-            try:
-                self.on_release()
-                self.link.wait(timeout_s)
-            finally:
-                self.lock.acquire()
-        finally:
-            self._reading = False
-            self._turn.notify_all()
-        self.take_in()
-
-    def take_in(self) -> None:
-        """Act on the frames that have arrived."""
-        for message, blobs in self.link.receive():
-            self._dispatch(message, blobs)
-
-    def _dispatch(self, message: ToWorker, blobs: tuple[Blob, ...]) -> None:
+    def _act(self, message: ToWorker, blobs: tuple[Blob, ...]) -> None:
         match message:
             case Leased():
                 self._leases[message.lease] = Lease(message, blobs)
-                self._replies[message.pull] = message
+                self._answer(message.pull, message)
             case NoLease() | Ended():
-                self._replies[message.pull] = message
+                self._answer(message.pull, message)
             case Answer():
-                self._replies[message.ask] = message
+                self._answer(message.ask, message)
             case Grant():
-                self._box_of[message.queue].grant(message.queue, message.n)
-                if message.want:
-                    self._replies[message.want] = message
+                self._on_grant(message)
             case Committed():
                 self._on_committed(message)
             case Shut():
-                self._box_of[message.queue].shut_queue(message.queue)
+                if box := self._box_of.get(message.queue):
+                    box.shut_queue(message.queue)
             case Recall():
                 self._on_recall(message)
             case Stop():
@@ -422,11 +370,17 @@ class Client:
             for queue, n in message.credits:
                 self._box_of[queue].set_credits(queue, n)
 
+    def _on_grant(self, message: Grant) -> None:
+        if box := self._box_of.get(message.queue):
+            box.grant(message.queue, message.n)
+        if message.want:
+            self._answer(message.want, message)
+
     def _on_recall(self, message: Recall) -> None:
         lease = self._leases.get(message.lease)
         if lease is not None:
-            lease.limit = lease.started
-            if lease.finished == lease.limit:
-                del self._leases[lease.number]
-            self.link.queue(Released(lease=lease.number, kept=lease.limit))
-            self.link.flush()
+            self.give_back(lease)
+
+    def _return(self, reply: ToWorker) -> None:
+        if isinstance(reply, Leased):
+            self.give_back(self._leases[reply.lease])

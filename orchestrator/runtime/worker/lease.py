@@ -19,11 +19,22 @@ __all__ = ["Lease"]
 class Lease:
     """Items of one queue.
 
-    `started` of them have been handed to the target, `finished` have ended.     `limit` is how many
+    `started` of them have been handed to the target, `finished` have ended. `limit` is how many
     there are; a recall cuts it down to those that were started.
     """
 
-    __slots__ = ("_blobs", "_ranges", "finished", "limit", "number", "queue", "started")
+    __slots__ = (
+        "_blobs",
+        "_packed",
+        "_pieces",
+        "_ranges",
+        "_raw",
+        "finished",
+        "limit",
+        "number",
+        "queue",
+        "started",
+    )
 
     def __init__(self, message: Leased, blobs: tuple[Blob, ...]) -> None:
         self.number = message.lease
@@ -33,12 +44,24 @@ class Lease:
         self.limit = sum(part.stop - part.start for part in message.ranges)
         self._ranges = message.ranges
         self._blobs = blobs
+        self._pieces = self.pieces()
+        self._raw: Iterator[Any] = iter(())
+        self._packed = False
 
     def pieces(self) -> Iterator[tuple[Sequence[Any], bool]]:
         """The items chunk by chunk, and whether they are packed (see `chunks.load`)."""
         for part, blob in zip(self._ranges, self._blobs, strict=True):
             raw = chunks.load(blob, packed=part.packed, start=part.start, stop=part.stop)
             yield raw, part.packed
+
+    def take(self) -> tuple[Any, bool]:
+        """Start the next item; returns it, and whether it still has to be unpickled."""
+        self.started += 1
+        for item in self._raw:
+            return item, self._packed
+        raw, self._packed = next(self._pieces)
+        self._raw = iter(raw)
+        return next(self._raw), self._packed
 
     def __iter__(self) -> Iterator[Any]:
         """The items themselves; raises what an item's own loading raises."""

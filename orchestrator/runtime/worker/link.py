@@ -26,21 +26,25 @@ class LinkClosedError(Exception):
 class Link:
     """A framed socket with a way to wake whoever waits on it.
 
-    Not thread safe: the client's lock guards everything but `wait`.
+    Not thread safe: the client's lock guards everything but `wait`. `gone` is raised when nobody is
+    at the other end any more.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(
+        self, sock: socket.socket, *, gone: type[LinkClosedError] = LinkClosedError
+    ) -> None:
         self._sock = sock
+        self._gone = gone
         sock.setblocking(True)
         self._reader = wire.to_worker()
         self._buffer = memoryview(bytearray(_READ_SIZE))
         self._queue: list[Blob] = []
         self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._poller = select.poll()
-        self._poller.register(sock, select.POLLIN)
-        self._poller.register(self._wake_r, select.POLLIN)
-        self._bell = select.poll()
-        self._bell.register(self._wake_r, select.POLLIN)
+        self._socket_only, self._bell_only, self._both = (select.poll() for _ in range(3))
+        for poller in (self._socket_only, self._both):
+            poller.register(sock, select.POLLIN)
+        for poller in (self._bell_only, self._both):
+            poller.register(self._wake_r, select.POLLIN)
 
     def hello(self, message: FromWorker, fds: list[int]) -> None:
         """Send the first frame, with descriptors beside it."""
@@ -61,7 +65,7 @@ class Link:
                 sent = self._sock.sendmsg(buffers[:_IOV_MAX])
                 buffers = _rest(buffers, sent)
         except OSError as error:
-            raise LinkClosedError(str(error)) from error
+            raise self._gone(str(error)) from error
 
     def receive(self) -> list[tuple[ToWorker, tuple[Blob, ...]]]:
         """The frames that are there, without waiting.
@@ -75,23 +79,28 @@ class Link:
             except BlockingIOError:
                 return frames
             except OSError as error:
-                raise LinkClosedError(str(error)) from error
+                raise self._gone(str(error)) from error
             if n == 0:
-                raise LinkClosedError("the orchestrator has closed the connection")
+                raise self._gone("the orchestrator has closed the connection")
             frames += self._reader.feed(self._buffer[:n])
             if n < _READ_SIZE:
                 return frames
 
-    def wait(self, timeout_s: float | None, *, for_socket: bool = True) -> None:
-        """Wait for something to read, a `wake`, or the timeout.
+    def wait(self, timeout_s: float | None, *, yielding: bool = False) -> None:
+        """Wait for something to read, if `yielding` for a `wake` too, or the timeout.
 
-        May be called without the lock.
+        May be called without the lock. Whoever does not `hush` the bell must not listen to it: it
+        would spin.
         """
-        poller = self._poller if for_socket else self._bell
+        poller = self._both if yielding else self._socket_only
         poller.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000)
 
+    def sleep(self, timeout_s: float | None) -> None:
+        """Wait for a `wake` or the timeout; may be called without the lock."""
+        self._bell_only.poll(None if timeout_s is None else timeout_s * 1000)
+
     def wake(self) -> None:
-        """End a `wait` of another thread, or the next one."""
+        """End a yielding `wait` or a `sleep` of another thread, or the next one."""
         try:
             os.write(self._wake_w, b"!")
         except BlockingIOError:

@@ -31,10 +31,13 @@ class Outbox:
     `count` of them are held; `sealed` belong to finished items, the others to the item that is
     still open (or to a source). Credits cover `limit` of them; at `due` they make a chunk or the
     credits are used up. `part_items` is the most that one item may put in one commit. `seals` are
-    the counts after each finished item; None as long as each has put exactly one.
+    the counts after each finished item; None as long as each has put exactly one. `done` items of
+    the commit were finished before there was this outbox.
     """
 
-    def __init__(self, queues: tuple[str, ...], *, chunk_items: int, part_items: int) -> None:
+    def __init__(
+        self, queues: tuple[str, ...], *, chunk_items: int, part_items: int, done: int = 0
+    ) -> None:
         self.queues = queues
         self.chunk_items = chunk_items
         self.part_items = part_items
@@ -45,7 +48,7 @@ class Outbox:
         self.due = 1
         self._runs: list[Run] = []
         self._run = Run()
-        self.seals: list[int] | None = None
+        self.seals: list[int] | None = [0] * done if done else None
 
     @property
     def shut(self) -> bool:
@@ -68,6 +71,7 @@ class Outbox:
                 self._grow(run, len(item))
             return
         pickled = dump(item)
+        run = self._run  # the item's own pickling may have put something
         if not run.packed:
             run.pack()
         run.items.append(pickled)

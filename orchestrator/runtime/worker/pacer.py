@@ -65,7 +65,7 @@ class Pacer:
                 client.return_credits()
             self._asleep = asleep = idle >= _IDLE_TICKS
             if self._quiet >= _QUIET_TICKS and not client.reading:
-                client.read(None if asleep else TICK_S)
+                client.read(None if asleep else TICK_S, yielding=True)
                 return idle
-        client.link.wait(None if asleep else TICK_S, for_socket=False)
+        client.link.sleep(None if asleep else TICK_S)
         return idle

@@ -1,0 +1,152 @@
+"""Requests and answers over one link, for all threads of a worker.
+
+Called in the child. One lock guards everything and is given up while waiting; threads that wait
+take turns at reading the socket, and whoever reads acts on what came for all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+
+from orchestrator.core.events import Blob
+from orchestrator.core.messages import FromWorker, ToWorker
+from orchestrator.runtime.worker.link import Link, LinkClosedError
+
+__all__ = ["Requests"]
+
+
+class Requests:
+    """Sends requests and finds each its answer; every method needs the lock.
+
+    What a message does (`_act`), and what becomes of an answer that nobody waits for any more
+    (`_return`), is the subclass's.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.lock = threading.RLock()
+        self.on_release: Callable[[], None] = lambda: None
+        self.waited_s = 0.0
+        self.activity = 0
+        self._turn = threading.Condition(self.lock)
+        self._replies: dict[int, ToWorker] = {}
+        self._given_up: set[int] = set()
+        self._numbers = 0
+        self._reading = self._yielding = False
+
+    def busy_here(self) -> bool:
+        """Whether the calling thread is in the middle of something that must not be torn apart."""
+        return self._turn._is_owned()  # type: ignore[attr-defined,no-any-return]
+
+    @property
+    def reading(self) -> bool:
+        """Whether a thread is waiting at the socket."""
+        return self._reading
+
+    def send(self, message: FromWorker) -> None:
+        """Send a message at once."""
+        self.link.queue(message)
+        self.link.flush()
+
+    # -- requests ---------------------------------------------------------------------------------
+
+    def _number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def _request(
+        self,
+        number: int,
+        request: FromWorker,
+        withdrawal: FromWorker,
+        deadline: float | None,
+        unless: Callable[[], bool] | None = None,
+    ) -> ToWorker:
+        """The answer to a request that is withdrawn when it is late, interrupted, or pointless."""
+        self.link.queue(request)
+        try:
+            reply = self._reply(number, deadline, unless)
+            if reply is None:
+                self.link.queue(withdrawal)
+                reply = self._reply(number, None)
+        except BaseException:
+            self._give_up(number, withdrawal)
+            raise
+        assert reply is not None
+        return reply
+
+    def _reply(
+        self, number: int, deadline: float | None, unless: Callable[[], bool] | None = None
+    ) -> ToWorker | None:
+        self.activity += 1
+        self.link.flush()
+        replies = self._replies
+        if unless is None:
+            self._wait(lambda: number in replies, deadline)
+        else:
+            self._wait(lambda: number in replies or unless(), deadline)
+        return replies.pop(number, None)
+
+    def _give_up(self, number: int, withdrawal: FromWorker) -> None:
+        self._given_up.add(number)
+        if (reply := self._replies.pop(number, None)) is not None:
+            self._answer(number, reply)
+        with contextlib.suppress(LinkClosedError):
+            self.send(withdrawal)
+
+    def _answer(self, number: int, reply: ToWorker) -> None:
+        """An answer has come: keep it for who asked, or return what it brings."""
+        if number in self._given_up:
+            self._given_up.discard(number)
+            self._return(reply)
+        else:
+            self._replies[number] = reply
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def _wait(self, is_there: Callable[[], bool], deadline: float | None) -> None:
+        started = time.monotonic()
+        while not is_there():
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                break
+            if self._reading:
+                if self._yielding:
+                    self.link.wake()
+                self._turn.wait(left)
+            else:
+                self.read(left)
+        self.waited_s += time.monotonic() - started
+
+    def read(self, timeout_s: float | None, *, yielding: bool = False) -> None:
+        """Wait for frames, the lock given up meanwhile, and take them in.
+
+        A `yielding` reader leaves the socket to the next thread that waits for an answer.
+        """
+        self._reading = True
+        self._yielding = yielding
+        try:
+            self.lock.release()
+            try:
+                self.on_release()
+                self.link.wait(timeout_s, yielding=yielding)
+            finally:
+                self.lock.acquire()
+        finally:
+            self._reading = False
+            self._turn.notify_all()
+        self.take_in()
+
+    def take_in(self) -> None:
+        """Act on the frames that have arrived."""
+        for message, blobs in self.link.receive():
+            self._act(message, blobs)
+
+    def _act(self, message: ToWorker, blobs: tuple[Blob, ...]) -> None:
+        raise NotImplementedError
+
+    def _return(self, reply: ToWorker) -> None:
+        raise NotImplementedError
