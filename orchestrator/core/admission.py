@@ -177,7 +177,7 @@ class Admission:
             self._fits(ticket, queue, n) for queue, n in ticket.totals().items()
         )
         if whole:
-            for part in ticket.parts:
+            for part in ticket.open_parts():
                 self._put(ticket.port, part, part.n - part.used)
             self._finish(ticket, ticket.items)
         elif not (self._advance_items(ticket) and self._advance_open(ticket)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fake_broker import FakeBroker, job, output
 
-from orchestrator.core.messages import Commit, Committed
+from orchestrator.core.messages import Commit, Committed, Leased
 
 from orchestrator.core.messages import Leased
 
@@ -68,3 +68,14 @@ def test_a_parked_commit_that_is_sent_again_is_answered_once_it_is_applied() -> 
     run.lease("map-1", "a")
     assert run.applied("src-1") == [1, 2]
     assert run.queue("a").put == 2
+
+
+def test_an_open_part_that_is_all_put_leaves_nothing_behind_when_the_next_one_follows() -> None:
+    run = mapping(b=3)
+    run.put("src-1", "a")
+    run.lease("map-1", "a")
+    run.commit("map-1", output("b", 2, (2,)), output("b", 2, (2,)))
+    run.lease("snk-1", "b", 3, least=3)
+    run.pull("snk-1", "b", 3)
+    assert run.items("snk-1") == [1, 2, 3, 4]
+    assert [len(lease.ranges) for lease in run.got("snk-1", Leased)] == [2, 1]
