@@ -7,8 +7,10 @@ a run a worker's handles share one transaction (rule 10 of docs/semantics.md).
 
 from __future__ import annotations
 
+import pickle
 import queue
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +24,8 @@ __all__ = ["QueueHandle", "Transaction"]
 
 _FAST_GET_S = 0.001
 _LARGEST_PULL = 4096
+_PICKLING = (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError)
+"""What pickling raises when the item is to blame."""
 
 
 class Transaction:
@@ -34,12 +38,9 @@ class Transaction:
         self._client = client
         self._hands: dict[str, Lease] = {}
 
-    def take(self, queue_name: str, lease: Lease, *, done: bool) -> None:
-        """An item was returned by `get`; `done`: its get was its ack."""
-        if done:
-            self._client.finish(lease)
-        else:
-            self._hands[queue_name] = lease
+    def take(self, queue_name: str, lease: Lease) -> None:
+        """An item of the lease is about to be returned by `get`."""
+        self._hands[queue_name] = lease
 
     def holds(self, queue_name: str) -> bool:
         """Whether an item of that queue is in hand."""
@@ -55,8 +56,9 @@ class Transaction:
 class QueueHandle:
     """One queue, for one worker.
 
-    `reads`, `writes`: the directions the spec declares.     `owned`: what is put belongs to the
-    item at hand, so `put` never waits (item and batch jobs).
+    `holder` is whose it is, in words; `reads`, `writes`: the directions the spec declares. `owned`:
+    what is put belongs to the item at hand, so `put` never waits (item and batch jobs). Threads may
+    share it.
     """
 
     def __init__(
@@ -65,28 +67,27 @@ class QueueHandle:
         client: Client,
         transaction: Transaction,
         *,
-        job: str,
+        holder: str,
         reads: bool,
         writes: bool,
         owned: bool = False,
-        ack_on_get: bool = False,
     ) -> None:
         self._name = name
         self._client = client
         self._transaction = transaction
-        self._job = job
+        self._holder = holder
         self._reads = reads
+        self._writes = writes
         self._owned = owned
-        self._ack_on_get = ack_on_get
-        self._box: Outbox | None = client.outbox((name,)) if writes else None
-        self._lease: Lease | None = None
-        self._items: Iterator[Any] = iter(())
+        self._box: Outbox | None = None
+        self._leases: deque[Lease] = deque()
         self._pulled_at = 0.0
+        self._pulled = 0
         self._most = 1
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._name} of {self._job}>"
+        return f"<{type(self).__name__} {self._name} of {self._holder}>"
 
     # -- put --------------------------------------------------------------------------------------
 
@@ -97,7 +98,9 @@ class QueueHandle:
         handle, UnpicklableItemError, WrongDirectionError.
         """
         with self._client.lock:
-            box = self._writable()
+            box = self._box
+            if box is None or self._closed:
+                box = self._writable()
             if box.count >= box.limit and not self._owned:
                 self._wait_for_room(box, block, timeout)
             if box.shut:
@@ -105,6 +108,8 @@ class QueueHandle:
             try:
                 self._client.put(box, obj)
             except Exception as error:
+                if not isinstance(error, _PICKLING):
+                    raise
                 raise self._unpicklable(obj, error) from error
             if box.count >= box.limit and not self._owned:
                 self._client.commit()
@@ -115,28 +120,25 @@ class QueueHandle:
 
     def _writable(self) -> Outbox:
         self._check_open()
-        if self._box is None:
+        if not self._writes:
             raise WrongDirectionError(
-                f"job {self._job!r} only reads queue {self._name!r}",
+                f"{self._holder} only reads queue {self._name!r}",
                 hint="declare it under `output` to put items on it",
             )
+        self._box = self._client.outbox((self._name,))
         return self._box
 
     def _wait_for_room(self, box: Outbox, block: bool, timeout: float | None) -> None:
         self._transaction.finish()
         wait, deadline = _patience(block, timeout)
-        if not self._client.wait_for_credit(box, wait=wait, deadline=deadline):
+        n = box.chunk_items if wait is Wait.FOREVER else 1
+        if not self._client.wait_for_credit(box, wait=wait, deadline=deadline, n=n):
             raise queue.Full
 
     def _unpicklable(self, obj: Any, error: Exception) -> Exception:
-        if not isinstance(error, TypeError | AttributeError | ValueError | RecursionError):
-            import pickle  # noqa: PLC0415 - only on the way to an error
-
-            if not isinstance(error, pickle.PicklingError):
-                return error
         kind = type(obj)
         return UnpicklableItemError(
-            f"job {self._job!r} put a {kind.__module__}.{kind.__qualname__} on queue"
+            f"{self._holder} put a {kind.__module__}.{kind.__qualname__} on queue"
             f" {self._name!r}, which cannot be pickled: {error}",
             hint="send plain data, or objects whose class is defined at the top of a module",
         )
@@ -153,12 +155,10 @@ class QueueHandle:
             self._check_readable()
             if self._transaction.holds(self._name):
                 self._transaction.finish()
-            lease = self._lease
-            if lease is None or lease.started >= lease.limit:
-                lease = self._pull(block, timeout)
-            lease.started += 1
-            self._transaction.take(self._name, lease, done=self._ack_on_get)
-            return next(self._items)
+            lease = self._pulled_lease() or self._pull(block, timeout)
+            item, packed = lease.take()
+            self._transaction.take(self._name, lease)
+        return pickle.loads(item) if packed else item
 
     def get_nowait(self) -> Any:
         """`get(block=False)`."""
@@ -178,24 +178,43 @@ class QueueHandle:
         self._transaction.finish()
         wait, deadline = _patience(block, timeout)
         self._adapt()
-        found = self._client.pull((self._name,), most=self._most, wait=wait, deadline=deadline)
-        self._pulled_at = time.monotonic()
-        if isinstance(found, Ended):
-            raise EndOfStream(
-                f"end of stream: queue {self._name!r} is empty and has no writer left"
+        while True:
+            found = self._client.pull(
+                (self._name,),
+                most=self._most,
+                wait=wait,
+                deadline=deadline,
+                unless=self._has_pulled,
             )
-        if found is None:
-            raise queue.Empty
-        self._lease = found
-        self._items = iter(found)
-        return found
+            if isinstance(found, Ended):
+                raise EndOfStream(
+                    f"end of stream: queue {self._name!r} is empty and has no writer left"
+                )
+            if found is not None:
+                self._pulled_at, self._pulled = time.monotonic(), found.limit
+                self._leases.append(found)
+            if lease := self._pulled_lease():
+                return lease
+            if wait is Wait.NO or (deadline is not None and time.monotonic() >= deadline):
+                raise queue.Empty
+
+    def _pulled_lease(self) -> Lease | None:
+        """The first lease with items left; another thread may have pulled it."""
+        leases = self._leases
+        while leases:
+            if leases[0].started < leases[0].limit:
+                return leases[0]
+            leases.popleft()
+        return None
+
+    def _has_pulled(self) -> bool:
+        return self._pulled_lease() is not None
 
     def _adapt(self) -> None:
         """Prefetch only while gets follow each other closely."""
-        if self._lease is None:
-            return
-        each_s = (time.monotonic() - self._pulled_at) / max(1, self._lease.limit)
-        self._most = min(_LARGEST_PULL, self._most * 2) if each_s < _FAST_GET_S else 1
+        if self._pulled:
+            each_s = (time.monotonic() - self._pulled_at) / self._pulled
+            self._most = min(_LARGEST_PULL, self._most * 2) if each_s < _FAST_GET_S else 1
 
     # -- questions --------------------------------------------------------------------------------
 
@@ -204,7 +223,12 @@ class QueueHandle:
         return self._ask().qsize
 
     def empty(self) -> bool:
-        """Whether nothing is on the queue right now."""
+        """Whether nothing is on the queue right now.
+
+        Raises OSError on a handle that was put on and closed.
+        """
+        if self._closed and self._box is not None:
+            raise OSError(f"Queue {self!r} is closed")
         return self._ask().qsize == 0
 
     def full(self) -> bool:
@@ -217,7 +241,7 @@ class QueueHandle:
             self._transaction.finish()
             answer = self._client.ask(lambda number: Ask(ask=number, queue=self._name))
             assert answer is not None
-            ahead = self._lease.limit - self._lease.started if self._lease else 0
+            ahead = sum(lease.limit - lease.started for lease in self._leases)
             size = max(answer.qsize, ahead)
             return Answer(ask=answer.ask, qsize=size, maxsize=answer.maxsize)
 
@@ -247,8 +271,14 @@ class QueueHandle:
         """Put and get no more with this handle in this process; what was put is sent."""
         with self._client.lock:
             if not self._closed:
+                self._closed = True
                 self._client.commit()
-            self._closed = True
+                self.give_back()
+
+    def give_back(self) -> None:
+        """Return what was pulled and never asked for (lock held)."""
+        while lease := self._pulled_lease():
+            self._client.give_back(lease)
 
     def join_thread(self) -> None:
         """For compatibility: `close` has already sent everything.
@@ -268,7 +298,7 @@ class QueueHandle:
         self._check_open()
         if not self._reads:
             raise WrongDirectionError(
-                f"job {self._job!r} only writes queue {self._name!r}",
+                f"{self._holder} only writes queue {self._name!r}",
                 hint="declare it under `input` to get items from it",
             )
 
