@@ -118,7 +118,7 @@ class Worker:
                     queue,
                     self._client,
                     transaction,
-                    job=job.name,
+                    holder=f"job {job.name!r}",
                     reads=queue in reads.values(),
                     writes=queue in writes.values(),
                     owned=not job.shape.called_once,
