@@ -91,16 +91,19 @@ class Admission:
 
     def void(self, port: Port) -> None:
         """The worker is gone: its credits and its places in line go, a parked commit stays."""
-        for name, n in port.credits.items():
-            queue = self._board.queues[name]
-            queue.granted -= n
-            self._board.dirty[queue] = None
-        port.credits.clear()
+        self._void_credits(port)
         for ticket in port.wants.values():
             for queue in ticket.queues:
                 self._board.dirty[queue] = None
             ticket.leave()
         port.wants.clear()
+
+    def _void_credits(self, port: Port) -> None:
+        for name, n in port.credits.items():
+            if n:
+                queue = self._board.queues[name]
+                port.credit(queue, -n)
+                self._board.dirty[queue] = None
 
     # -- commits ----------------------------------------------------------------------------------
 
@@ -131,6 +134,7 @@ class Admission:
             port.parked = ticket
             port.job.parked += 1
             ticket.claim()
+            self._void_credits(port)  # who waits holds nothing that others wait for
             self._board.begin_wait(port, for_output=True)
 
     def _held(self, port: Port, request: Commit) -> list[tuple[Lease, int]] | None:
@@ -185,7 +189,10 @@ class Admission:
         ticket.leave()
         port = ticket.port
         totals = ticket.totals()
-        held = tuple((queue.name, port.credits.get(queue.name, 0)) for queue in totals)
+        names = dict.fromkeys(queue.name for queue in totals)
+        if port.parked is ticket:
+            names |= dict.fromkeys(port.credits)
+        held = tuple((name, port.credits.get(name, 0)) for name in names)
         request = ticket.request
         self._answer(port, request.seq, CommitStatus.APPLIED, held, awaited=request.awaited)
         for queue in totals:

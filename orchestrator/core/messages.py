@@ -268,7 +268,8 @@ class Committed(_Message, tag=37, frozen=True, kw_only=True):
     """Everything in the commit is applied, or it was refused.
 
     `credits` is what the worker holds now of each queue the commit put on: a commit that asked for
-    more than its credits may have been given room without spending them.
+    more than its credits may have been given room without spending them. One that was parked has
+    lost all the worker's credits, of every queue.
     """
 
     seq: int
