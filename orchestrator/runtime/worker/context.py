@@ -15,7 +15,7 @@ from orchestrator.errors import UnpicklableItemError
 from orchestrator.plan.model import ErrorAction, JobPlan
 from orchestrator.runtime.worker.cell import Cell
 from orchestrator.runtime.worker.client import Client, FencedError
-from orchestrator.runtime.worker.failure import describe
+from orchestrator.runtime.worker.failure import describe, name_of
 from orchestrator.runtime.worker.handle import Transaction
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import LinkClosedError
@@ -50,6 +50,7 @@ class Context:
         cell: Cell,
         call: Callable[..., Any],
         roots: Sequence[str],
+        place: str,
         transaction: Transaction,
     ) -> None:
         self.job = job
@@ -61,6 +62,7 @@ class Context:
         self.transaction = transaction
         self.box: Outbox | None = client.outbox(job.outputs) if job.outputs else None
         self._roots = roots
+        self._place = place
 
     def put(self, box: Outbox, item: Any) -> None:
         """Put one result (lock held); what cannot be pickled is named."""
@@ -79,15 +81,14 @@ class Context:
             raise self._unpicklable(item, error) from error
 
     def _unpicklable(self, item: Any, error: Exception) -> UnpicklableItemError:
-        kind = type(item)
         return UnpicklableItemError(
-            f"job {self.job.name!r} gave back a {kind.__module__}.{kind.__qualname__},"
+            f"job {self.job.name!r} gave back a {name_of(type(item))},"
             f" which cannot be pickled: {error}"
         )
 
     def describe(self, error: BaseException) -> Failure:
         """The exception as data."""
-        return describe(error, self._roots)
+        return describe(error, self._roots, self._place)
 
     def fail(self, leases: Sequence[Lease], error: BaseException) -> None:
         """The next item of each lease has failed: skip it, or raise ItemFailedError (lock free)."""

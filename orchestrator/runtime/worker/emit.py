@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.plan.model import Shape
 
-__all__ = ["SPECIAL", "WrongResultError", "items_of"]
+__all__ = ["SPECIAL", "items_of"]
 
 SPECIAL = frozenset({GeneratorType, CoroutineType, AsyncGeneratorType})
 """Results of a function that has not run yet; anything else that an item gives is one item."""
@@ -19,12 +19,8 @@ SPECIAL = frozenset({GeneratorType, CoroutineType, AsyncGeneratorType})
 _NOTHING: tuple[Any, ...] = ()
 
 
-class WrongResultError(TypeError):
-    """A target gave back what its job cannot emit."""
-
-
 def items_of(result: Any, shape: Shape, *, emits: bool) -> Iterable[Any]:
-    """The items a call has produced; raises WrongResultError for what cannot be meant.
+    """The items a call has produced; raises TypeError for what cannot be meant.
 
     A job without outputs discards what it is given, but a generator is still run to its end: its
     body is the user's code.
@@ -34,7 +30,7 @@ def items_of(result: Any, shape: Shape, *, emits: bool) -> Iterable[Any]:
     if isinstance(result, CoroutineType | AsyncGeneratorType):
         if isinstance(result, CoroutineType):
             result.close()
-        raise WrongResultError(
+        raise TypeError(
             "the target is a coroutine function; mporch calls plain functions"
             " (hint: wrap it, `def target(item): return asyncio.run(work(item))`)"
         )
@@ -47,18 +43,18 @@ def items_of(result: Any, shape: Shape, *, emits: bool) -> Iterable[Any]:
     if shape is Shape.BATCH:
         if isinstance(result, list):
             return result
-        raise WrongResultError(
-            f"a batch target gives back None, a list or a generator, not {_kind(result)}"
+        raise TypeError(
+            f"a batch target gives back None, a list or a generator, not {type(result).__name__}"
         )
     return (result,)
 
 
 def _of_source(result: Any) -> Iterable[Any]:
     if result is None:
-        raise WrongResultError("a source gives back its items, not None (is a `return` missing?)")
+        raise TypeError("a source gives back its items, not None (is a `return` missing?)")
     if isinstance(result, str | bytes | bytearray | Mapping) or not isinstance(result, Iterable):
-        raise WrongResultError(
-            f"a source gives back an iterable of items, not {_kind(result)}"
+        raise TypeError(
+            f"a source gives back an iterable of items, not {type(result).__name__}"
             " (to emit it as one item, yield it)"
         )
     return result
@@ -68,7 +64,3 @@ def _run_through(generator: Iterator[Any]) -> Iterable[Any]:
     for _ in generator:
         pass
     return _NOTHING
-
-
-def _kind(value: Any) -> str:
-    return f"a {type(value).__name__}"

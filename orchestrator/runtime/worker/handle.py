@@ -136,9 +136,9 @@ class QueueHandle:
             raise queue.Full
 
     def _unpicklable(self, obj: Any, error: Exception) -> Exception:
-        kind = type(obj)
+        kind = f"{type(obj).__module__}.{type(obj).__qualname__}".removeprefix("builtins.")
         return UnpicklableItemError(
-            f"{self._holder} put a {kind.__module__}.{kind.__qualname__} on queue"
+            f"{self._holder} put a {kind} on queue"
             f" {self._name!r}, which cannot be pickled: {error}",
             hint="send plain data, or objects whose class is defined at the top of a module",
         )

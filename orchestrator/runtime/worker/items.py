@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from orchestrator.core.messages import Ended
@@ -122,31 +122,28 @@ def run_batches(context: Context) -> None:
 
 
 def _batch(context: Context, lease: Lease) -> None:
-    items = _loaded(context, lease)
-    if items is None:
+    """Call the target with all items. If that fails call it with each: whose fault was it."""
+    if lease.limit > 1 and _tried(context, lease, lambda: list(lease), alone=False):
         return
+    for load in _loaders(lease):  # afresh: the target may have changed what it was given
+        _tried(context, lease, lambda load=load: [load()], alone=True)  # type: ignore[misc]
+
+
+def _tried(context: Context, lease: Lease, load: Callable[[], list[Any]], *, alone: bool) -> bool:
+    """Call the target once; False if that failed. The failure of an item alone is its end."""
     try:
-        _call_batch(context, lease, items)
+        _call_batch(context, lease, load())
     except OURS:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is this batch's end
+        context.cell.idle()
+        if alone:
+            context.fail((lease,), error)
+            return False
         with context.lock:
             context.client.drop_open()
-        if len(items) == 1:
-            context.fail((lease,), error)
-            return
-        _one_by_one(context, lease, items)
-
-
-def _one_by_one(context: Context, lease: Lease, items: list[Any]) -> None:
-    """A batch has failed: find out whose fault it was."""
-    for item in items:
-        try:
-            _call_batch(context, lease, [item])
-        except OURS:
-            raise
-        except BaseException as error:  # noqa: BLE001 - as above
-            context.fail((lease,), error)
+        return False
+    return True
 
 
 def _call_batch(context: Context, lease: Lease, items: list[Any]) -> None:
@@ -163,21 +160,6 @@ def _call_batch(context: Context, lease: Lease, items: list[Any]) -> None:
             context.client.finish(lease)
         if context.client.is_due:
             context.client.commit()
-
-
-def _loaded(context: Context, lease: Lease) -> list[Any] | None:
-    """The batch's items; None when one cannot be loaded and the others were run one by one."""
-    try:
-        return list(lease)
-    except BaseException:  # noqa: BLE001 - an item's own loading may raise anything
-        for load in _loaders(lease):
-            try:
-                _call_batch(context, lease, [load()])
-            except OURS:
-                raise
-            except BaseException as error:  # noqa: BLE001 - as above
-                context.fail((lease,), error)
-        return None
 
 
 def _loaders(lease: Lease) -> Iterator[Any]:

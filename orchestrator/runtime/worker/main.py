@@ -61,6 +61,7 @@ class Worker:
         self._order = order
         self._job = order.job
         self._cell = cell
+        self._place = ""
         self._pacer = Pacer()
         by_item = not self._job.shape.called_once
         self._client = Client(link, order.queues, by_item=by_item, arm=self._pacer.arm)
@@ -90,7 +91,8 @@ class Worker:
         return code
 
     def _run(self, stack: ExitStack, roots: tuple[str, ...]) -> None:
-        found = target.load(self._job.target)
+        found = target.load(self._job.target, roots)
+        self._place = target.place_of(found)
         transaction = Transaction(self._client)
         handles = self._handles(transaction)
         call = target.bind(found, self._job, handles, stack)
@@ -101,6 +103,7 @@ class Worker:
             cell=self._cell,
             call=call,
             roots=roots,
+            place=self._place,
             transaction=transaction,
         )
         with self._client.lock:
@@ -132,7 +135,7 @@ class Worker:
                 return None, 0
         else:
             code = 1
-        return describe(error, roots), code
+        return describe(error, roots, self._place), code
 
     def _close(self, failure: Failure | None, *, stopped: bool) -> None:
         with self._client.lock:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
 from orchestrator.core.messages import Failure
 from orchestrator.plan.model import JobPlan, Target
 from orchestrator.runtime.worker.failure import describe
+from orchestrator.runtime.worker.stopping import StopRequested
 
-__all__ = ["TargetFailedError", "bind", "load"]
+__all__ = ["TargetFailedError", "bind", "load", "place_of"]
 
 
 class TargetFailedError(Exception):
@@ -26,24 +27,37 @@ class TargetFailedError(Exception):
         self.failure = failure
 
 
-def load(target: Target) -> Any:
-    """The function or class itself.
+def load(target: Target, roots: Sequence[str]) -> Any:
+    """The function or class itself; `roots` are the folders of the user's code.
 
     Raises TargetFailedError, with what the user's import raised.
     """
     try:
         found: Any = importlib.import_module(target.module)
+    except StopRequested:
+        raise
     except BaseException as error:
-        raise TargetFailedError(describe(error)) from error
+        raise TargetFailedError(describe(error, roots)) from error
+    place = f"{getattr(found, '__file__', None) or target.module}:1"
     for name in target.qualname.split("."):
         try:
             found = getattr(found, name)
         except AttributeError as error:
-            raise TargetFailedError(describe(error)) from error
+            raise TargetFailedError(describe(error, roots, place)) from error
     if not callable(found):
-        message = f"{target} is a {type(found).__name__}: it cannot be called"
-        raise TargetFailedError(Failure(kind="TypeError", message=message))
+        message = f"{target} is of type {type(found).__name__} and cannot be called"
+        raise TargetFailedError(Failure(kind="TypeError", message=message, where=place))
     return found
+
+
+def place_of(found: Any) -> str:
+    """Where a function, or what a class is called by, is written: `file:line`; empty if nowhere."""
+    for name in ("__wrapped__", "__code__", "__call__", "__init__"):
+        called = getattr(found, name, None)
+        code = called if name == "__code__" else getattr(called, "__code__", None)
+        if code is not None:
+            return f"{code.co_filename}:{code.co_firstlineno}"
+    return ""
 
 
 def bind(found: Any, job: JobPlan, handles: dict[str, Any], stack: ExitStack) -> Callable[..., Any]:
@@ -62,8 +76,8 @@ def bind(found: Any, job: JobPlan, handles: dict[str, Any], stack: ExitStack) ->
     if hasattr(type(made), "__enter__") and hasattr(type(made), "__exit__"):
         made = stack.enter_context(made)
     if not callable(made):
-        message = f"{job.target} makes a {type(made).__name__}, which cannot be called with items"
-        raise TargetFailedError(Failure(kind="TypeError", message=message))
+        message = f"{job.target} makes a {type(made).__name__}, which has no __call__"
+        raise TargetFailedError(Failure(kind="TypeError", message=message, where=place_of(found)))
     called: Callable[..., Any] = made
     if not handles:
         return called
