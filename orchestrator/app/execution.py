@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import platform
@@ -206,6 +207,7 @@ def _report(summary: Summary, digest: Digest, directory: RunDirectory, options: 
     )
     paper = Paper(width=width_of(sys.stderr), colour=colours(sys.stderr, os.environ))
     if not options.quiet:
-        sys.stderr.write(render_report(report, paper))
+        with contextlib.suppress(OSError):  # its reader is gone; how the run went stays the same
+            sys.stderr.write(render_report(report, paper))
     if options.json_output:
         sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")

@@ -69,20 +69,21 @@ class Loop:
         timeout = self._timeout(now)
         ready = self._selector.select(timeout)
         self._clock.slept(timeout)
-        later: list[Callable[[], None]] = []
+        ready.sort(key=_priority)
         for key, _ in ready:
-            priority, act = key.data
-            if priority == _FIRST:
+            if self._is_watched(key):
+                _, act = key.data
                 act()
-            else:
-                later.append(act)
-        for act in later:
-            act()
         self._tick()
         if self._to_start and not self._finished:
             self._start(self._to_start.popleft())
         self._send()
         self._observe()
+
+    def _is_watched(self, key: selectors.SelectorKey) -> bool:
+        """Whether nothing that was done in this cycle has closed the descriptor."""
+        now = self._selector.get_map().get(key.fd)
+        return now is not None and now.data is key.data
 
     def _timeout(self, now: float) -> float | None:
         if self._to_start:
@@ -284,3 +285,8 @@ class Loop:
         for fd in self._watched:
             self._selector.unregister(fd)
         self._selector.close()
+
+
+def _priority(ready: tuple[selectors.SelectorKey, int]) -> int:
+    priority: int = ready[0].data[0]
+    return priority
