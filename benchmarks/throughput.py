@@ -78,7 +78,7 @@ def run_mporch(kind: str, n: int, clock: Path, *, handles: bool) -> None:
     }
     (here / "jobs.yaml").write_text(yaml.safe_dump(spec))
     command = [sys.executable, "-m", "orchestrator", "run", "jobs.yaml", "--output", "none"]
-    subprocess.run(command, cwd=here, check=True, capture_output=True, text=True)
+    subprocess.run(command, cwd=here, check=True, capture_output=True, timeout=300)
 
 
 def measure(name: str, n: int) -> float:

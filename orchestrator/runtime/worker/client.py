@@ -153,15 +153,6 @@ class Client(Requests):
             self._tally.switch(lease)
         lease.finished += 1
 
-    def finish_with(self, lease: Lease, box: Outbox, item: Any) -> bool:
-        """The next item of the lease is done and has given one; whether a commit is due.
-
-        Raises what the item's pickling raises, and has then done nothing.
-        """
-        box.add(item)
-        self.finish(lease)
-        return box.count >= box.due
-
     def fail(self, lease: Lease, end: End, failure: Failure) -> None:
         """The next item of the lease has failed; what it has put is forgotten."""
         for box in self._boxes:

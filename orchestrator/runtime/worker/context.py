@@ -73,12 +73,16 @@ class Context:
         except Exception as error:
             raise self._unpicklable(item, error) from error
 
-    def finish_with(self, lease: Lease, box: Outbox, item: Any) -> bool:
-        """`Client.finish_with` (lock held); what cannot be pickled is named."""
+    def finish_with(self, lease: Lease, box: Outbox, item: Any) -> None:
+        """The next item of the lease is done and has given one (lock held).
+
+        Raises UnpicklableItemError, and has then done nothing.
+        """
         try:
-            return self.client.finish_with(lease, box, item)
+            box.add(item)
         except Exception as error:
             raise self._unpicklable(item, error) from error
+        self.client.finish(lease)
 
     def _unpicklable(self, item: Any, error: Exception) -> UnpicklableItemError:
         return UnpicklableItemError(
@@ -91,15 +95,13 @@ class Context:
         return describe(error, self._roots, self._place)
 
     def fail(self, leases: Sequence[Lease], error: BaseException) -> None:
-        """The next item of each lease has failed: skip it, or raise ItemFailedError (lock free)."""
+        """The next item of each lease has failed: skip it, or raise ItemFailedError (lock held)."""
         failure = self.describe(error)
         skip = resolve(self.job.on_error, failure.bases) is ErrorAction.SKIP
-        with self.lock:
-            for lease in leases:
-                self.client.fail(lease, End.SKIPPED if skip else End.FAILED, failure)
-            if not skip:
-                self.client.commit()
+        for lease in leases:
+            self.client.fail(lease, End.SKIPPED if skip else End.FAILED, failure)
         if not skip:
+            self.client.commit()
             raise ItemFailedError
 
 

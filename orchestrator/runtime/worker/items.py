@@ -41,18 +41,18 @@ def run_items(context: Context) -> None:
 def _items_of_lease(context: Context, lease: Lease) -> None:  # noqa: PLR0912 - see below
     """Call the target with each item: the loop that decides how fast mporch is.
 
-    All of it stands in one place because a call of our own each costs as much as the target does;
-    `acquire` and `release` cost half of what `with` does.
+    All of it stands in one place because a call of our own each costs as much as the target does.
+    The lock is given up only while the target runs.
     """
-    client, cell, call, box = context.client, context.cell, context.call, context.box
+    client, call, box, stopper = context.client, context.call, context.box, context.stopper
     acquire, release = context.lock.acquire, context.lock.release
-    stopper, loads, clock_ns = context.stopper, pickle.loads, time.monotonic_ns
-    words = cell.words
+    words, loads, clock_ns = context.cell.words, pickle.loads, time.monotonic_ns
+    routed = bool(context.job.write_handles)
     words[LEASE] = lease.number
-    for raw, packed in lease.pieces():
-        for value in raw:
-            acquire()
-            try:
+    acquire()
+    try:
+        for raw, packed in lease.pieces():
+            for value in raw:
                 if stopper.requested:
                     stopper.check()
                 if box is not None and box.count >= box.limit:
@@ -60,38 +60,35 @@ def _items_of_lease(context: Context, lease: Lease) -> None:  # noqa: PLR0912 - 
                 index = lease.started
                 if index >= lease.limit:
                     return
+                lease.started = index + 1
                 words[INDEX] = index
                 words[SINCE] = clock_ns()
                 words[PHASE] = RUNNING
-                lease.started = index + 1
-            finally:
-                release()
-            due = False
-            try:
-                result = call(loads(value) if packed else value)
-                if type(result) in SPECIAL:
-                    _emit(context, box, result)
-                    result = None
-                words[PHASE] = IDLE
-                acquire()
                 try:
-                    if result is None or box is None:
+                    try:
+                        release()
+                        result = call(loads(value) if packed else value)
+                        if type(result) in SPECIAL:
+                            _emit(context, box, result)
+                            result = None
+                    finally:
+                        acquire()
+                    words[PHASE] = IDLE
+                    if box is None or result is None:
                         client.finish(lease)
-                        due = client.is_due
                     else:
-                        due = context.finish_with(lease, box, result)
-                finally:
-                    release()
-            except OURS:
-                with context.lock:
+                        context.finish_with(lease, box, result)
+                except OURS:
                     client.drop_open()
-                raise
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it is this item's end
-                cell.idle()
-                context.fail((lease,), error)
-            if due:
-                with context.lock:
-                    client.commit()
+                    raise
+                except BaseException as error:  # noqa: BLE001 - this item's end, whatever it is
+                    words[PHASE] = IDLE
+                    context.fail((lease,), error)
+                else:
+                    if (box is not None and box.count >= box.due) or (routed and client.is_due):
+                        client.commit()
+    finally:
+        release()
 
 
 def _emit(context: Context, box: Outbox | None, result: Any) -> None:
@@ -137,11 +134,11 @@ def _tried(context: Context, lease: Lease, load: Callable[[], list[Any]], *, alo
         raise
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is this batch's end
         context.cell.idle()
-        if alone:
-            context.fail((lease,), error)
-            return False
         with context.lock:
-            context.client.drop_open()
+            if alone:
+                context.fail((lease,), error)
+            else:
+                context.client.drop_open()
         return False
     return True
 

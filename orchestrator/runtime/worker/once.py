@@ -53,12 +53,8 @@ def _emit(context: Context, items: Iterable[Any]) -> None:
 
 
 def _emit_each(context: Context, box: Outbox, iterator: Iterator[Any]) -> None:
-    client, lock, stopper, following = (
-        context.client,
-        context.lock,
-        context.stopper,
-        iterator.__next__,
-    )
+    client, lock, stopper = context.client, context.lock, context.stopper
+    acquire, release, following = lock.acquire, lock.release, iterator.__next__
     is_source = context.job.shape is Shape.SOURCE
     while True:
         if is_source and (box.count >= box.limit or client.stop_asked):
@@ -69,12 +65,15 @@ def _emit_each(context: Context, box: Outbox, iterator: Iterator[Any]) -> None:
             item = following()
         except StopIteration:
             return
-        with lock:
+        acquire()
+        try:
             if box.count >= box.limit and not _room(context, box):
                 return
             context.put(box, item)
             if stopper.requested:
                 stopper.check()
+        finally:
+            release()
 
 
 def _room(context: Context, box: Outbox) -> bool:
