@@ -90,13 +90,14 @@ class WorkerDied(_Event, frozen=True, kw_only=True):
     """The worker's pidfd fired and its socket was read to the end.
 
     `exit_code` is that of the process, negative for a signal, None if it cannot be known. `item` is
-    the id of the item that `blame` means, empty if it was at none.
+    the id of the item that `blame` means, empty if it was at none. `failure`: where a crash was.
     """
 
     worker: str
     exit_code: int | None
     blame: Blame = Blame()
     item: str = ""
+    failure: Failure | None = None
 
 
 class Malformed(_Event, frozen=True, kw_only=True):

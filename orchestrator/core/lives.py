@@ -102,7 +102,7 @@ class Lives:
             worker.exit_code = event.exit_code
             return
         self._living(event.worker)
-        worker.exit_code, worker.item = event.exit_code, event.item
+        worker.exit_code, worker.item, worker.crash = event.exit_code, event.item, event.failure
         self.end(worker, event.blame, turn)
 
     def end(self, worker: Worker, blame: Blame, turn: Turn) -> None:

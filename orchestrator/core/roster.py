@@ -66,6 +66,7 @@ class Worker:
     reason: str = ""
     item: str = ""
     failure: Failure | None = None
+    crash: Failure | None = None
 
     @property
     def live(self) -> bool:
@@ -93,7 +94,8 @@ class Worker:
         if self.verdict is None:
             cause = self.stop or self.killed
             if cause is None:
-                self.condemn(State.FAILED, death(self.exit_code, self.item))
+                where = (self.crash and self.crash.where) or str(self.job.plan.target)
+                self.condemn(State.FAILED, death(self.exit_code, self.item, where), self.crash)
             else:
                 self.verdict = State.KILLED if self.killed else State.TERMINATED
                 self.reason = stopped(cause)

@@ -35,13 +35,13 @@ def signal_name(number: int) -> str:
     return _SIGNALS.get(number, f"signal {number}")
 
 
-def death(exit_code: int | None, item: str) -> str:
-    """Say how a process ended that had not said its last message, and at which item it was."""
-    at = f" at item {item}" if item else ""
+def death(exit_code: int | None, item: str, where: str = "") -> str:
+    """Say how a process ended that had not said its last message, where, and at which item."""
+    at = (f" in {where}" if where else "") + (f" at item {item}" if item else "")
     if exit_code is None:
-        return f"ended without its closing message{at}; its exit code is not known"
+        return f"ended before its work was done{at}; its exit code is not known"
     if exit_code >= 0:
-        return f"exited with code {exit_code} without its closing message{at}"
+        return f"exited with code {exit_code} before its work was done{at} (by os._exit?)"
     by_whom = ", not by mporch (the system out of memory?)" if exit_code == -9 else ""
     return f"killed by {signal_name(-exit_code)}{at}{by_whom}"
 

@@ -188,6 +188,7 @@ class Loop:
             exit_code=worker.process.exit_code(),
             blame=blame,
             item=self.run.item_at(worker.name, blame) if blame.phase else "",
+            failure=worker.crash(),
         )
         self._forget(worker)
         self._handle(died)

@@ -8,11 +8,12 @@ import msgspec
 
 from orchestrator.core.events import Blame, Blob
 from orchestrator.core.facts import Fact, Logged, Output, Stream
-from orchestrator.core.messages import FromWorker
+from orchestrator.core.messages import Failure, FromWorker
 from orchestrator.plan.model import JobPlan
 from orchestrator.runtime import records
 from orchestrator.runtime.local.capture import Line, LineSplitter, drain
 from orchestrator.runtime.local.channel import Channel
+from orchestrator.runtime.local.crash import CrashText
 from orchestrator.runtime.local.workerprocess import WorkerProcess
 from orchestrator.runtime.worker.cell import Cell
 
@@ -31,6 +32,7 @@ class WorkerIO:
         self.channel = Channel(process.sock)
         self.cell = Cell(process.cell)
         self.connected = True
+        self._crash = CrashText()
         self._splitters = {
             process.stdout_fd: (Stream.STDOUT, LineSplitter()),
             process.stderr_fd: (Stream.STDERR, LineSplitter()),
@@ -92,7 +94,13 @@ class WorkerIO:
         """What the worker was at."""
         return self.cell.blame()
 
+    def crash(self) -> Failure | None:
+        """What the dead worker's own last words say of its crash."""
+        return self._crash.failure()
+
     def _output(self, stream: Stream, line: Line) -> Output:
+        if stream is Stream.STDERR:
+            self._crash.line(line.text)
         return Output(
             job=self.job.name,
             worker=self.name,

@@ -177,12 +177,16 @@ def test_a_skipped_job_is_clean_unless_a_failure_is_the_cause(code, condition, c
 @pytest.mark.parametrize(
     ("exit_code", "item", "reason"),
     [
-        (0, "", "exited with code 0 without its closing message"),
-        (3, "files:17", "exited with code 3 without its closing message at item files:17"),
-        (-11, "files:17", "killed by SIGSEGV at item files:17"),
-        (-40, "", "killed by signal 40"),
-        (-9, "", "killed by SIGKILL, not by mporch (the system out of memory?)"),
-        (None, "", "ended without its closing message; its exit code is not known"),
+        (0, "", "exited with code 0 before its work was done in stages:a (by os._exit?)"),
+        (
+            3,
+            "files:17",
+            "exited with code 3 before its work was done in stages:a at item files:17 (by os._exit?)",
+        ),
+        (-11, "files:17", "killed by SIGSEGV in stages:a at item files:17"),
+        (-40, "", "killed by signal 40 in stages:a"),
+        (-9, "", "killed by SIGKILL in stages:a, not by mporch (the system out of memory?)"),
+        (None, "", "ended before its work was done in stages:a; its exit code is not known"),
     ],
 )
 def test_a_death_without_a_closing_message_is_a_failure_that_says_how(exit_code, item, reason):
