@@ -14,7 +14,8 @@ from orchestrator.errors import ExitCode, Fault, Problem, Severity, SpecError
 def _all_errors(root=errors.MporchError):
     yield root
     for child in root.__subclasses__():
-        yield from _all_errors(child)
+        if child.__module__ == errors.__name__:  # the core refines InternalError for itself
+            yield from _all_errors(child)
 
 
 @pytest.mark.parametrize("kind", sorted(set(_all_errors()), key=lambda k: k.__name__))
