@@ -1,0 +1,1 @@
+"""Each script measures mporch beside its peers, in the same run."""

@@ -1,6 +1,7 @@
 """Targets of the benchmarks' pipelines; every peer runs the same functions.
 
-A source notes when its first item is asked for, a sink when it has the last: start-up is not measured.
+A source notes when its first item is asked for, a sink when it has the last: start-up is not
+measured.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Sink:
     def __init__(self, n: int, clock: str) -> None:
         self._expected, self._clock, self._seen = n, clock, 0
 
-    def __call__(self, _item: Any) -> None:
+    def __call__(self, _item: Any) -> None:  # noqa: D102 - a target, called with each item
         self._seen += 1
         if self._seen == self._expected:
             stamp(self._clock)
@@ -74,3 +75,7 @@ def drain(n: int, clock: str, source: Any) -> None:
     for _ in range(n):
         source.get()
     stamp(clock)
+
+
+def nothing() -> None:
+    """A task that does nothing."""

@@ -1,7 +1,7 @@
 """Items a second through source → map → sink, against three processes over multiprocessing.Queue.
 
-`python -m benchmarks.throughput [--items N] [--rounds N]`. Both run in the same round, in turn; the figure
-is the ratio of the medians. Peer and pipeline call the same functions with queues of 1000.
+`python -m benchmarks.throughput [--items N] [--rounds N]`. Both run in the same round, in turn; the
+figure is the ratio of the medians. Peer and pipeline call the same functions with queues of 1000.
 """
 
 from __future__ import annotations
