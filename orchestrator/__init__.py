@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         UsageError,
         WrongDirectionError,
     )
-    from orchestrator.runtime.standalone import JoinableQueue, Queue
+    from orchestrator.runtime.standalone.queue import JoinableQueue, Queue
     from orchestrator.runtime.worker.current import Current, current
 
 __all__ = [
@@ -64,7 +64,7 @@ _HOMES = {
         "UsageError",
         "WrongDirectionError",
     ),
-    "orchestrator.runtime.standalone": ("JoinableQueue", "Queue"),
+    "orchestrator.runtime.standalone.queue": ("JoinableQueue", "Queue"),
     "orchestrator.runtime.worker.current": ("Current", "current"),
 }
 

@@ -1,0 +1,144 @@
+"""`Queue` and `JoinableQueue` for processes and threads that a program starts itself."""
+
+from __future__ import annotations
+
+import operator
+import os
+import socket
+import weakref
+from multiprocessing import context, reduction
+from typing import Any, Generic, TypeVar
+
+from orchestrator.runtime.standalone.holding import Holding, new_queue
+from orchestrator.runtime.worker.handle import QueueHandle
+
+__all__ = ["JoinableQueue", "Queue"]
+
+T = TypeVar("T")
+
+
+class Queue(Generic[T]):
+    """Takes the place of `multiprocessing.Queue`; pass it as an argument of a `Process`.
+
+    `maxsize` is the most items it holds, 0 or less for no bound. Works with every start method and
+    from several threads. What differs: an item that cannot be pickled raises in `put`; `qsize` is
+    exact everywhere; a process that is killed stalls nobody, and what was fetched ahead for it goes
+    to the others. To return from `get` is an item's ack: it is not delivered again.
+
+    What is put is on its way within 5 ms, and when the process ends normally; a process that is
+    killed or calls `os._exit` sooner loses it.
+    """
+
+    def __init__(self, maxsize: int = 0) -> None:
+        self._hold(new_queue(operator.index(maxsize)))
+
+    def _hold(self, holding: Holding) -> None:
+        self._holding = holding
+        self._handle: QueueHandle | None = None
+        self._pid = 0
+        self._closed = False
+        weakref.finalize(self, holding.let_go).atexit = False
+
+    def _attach(self) -> QueueHandle:
+        handle = self._holding.attach()
+        if self._closed:
+            handle.close()
+        self._handle, self._pid = handle, os.getpid()
+        return handle
+
+    def _mine(self) -> QueueHandle:
+        handle = self._handle
+        return handle if handle and self._pid == os.getpid() else self._attach()
+
+    # -- travelling to a child --------------------------------------------------------------------
+
+    def __getstate__(self) -> Any:
+        """Only while a process is being started; raises RuntimeError otherwise."""
+        context.assert_spawning(self)
+        holding = self._holding
+        token = reduction.DupFd(holding.token.fileno())
+        return holding.home, holding.name, holding.maxsize, token
+
+    def __setstate__(self, state: Any) -> None:
+        home, name, maxsize, token = state
+        fd = token.detach()
+        os.set_inheritable(fd, False)
+        self._hold(Holding(home, name, maxsize, socket.socket(fileno=fd)))
+
+    # -- the contract -----------------------------------------------------------------------------
+
+    def put(self, obj: T, block: bool = True, timeout: float | None = None) -> None:
+        """Put an item; wait for room if there is none, `timeout` seconds at most.
+
+        Raises queue.Full, ValueError after `close`, UnpicklableItemError, BrokerGoneError.
+        """
+        handle = self._handle
+        if handle is None or self._pid != os.getpid():
+            handle = self._attach()
+        handle.put(obj, block, timeout)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> T:
+        """The next item; waits for it, `timeout` seconds at most.
+
+        Raises queue.Empty, ValueError after `close`, whatever the item's own loading raises,
+        BrokerGoneError.
+        """
+        handle = self._handle
+        if handle is None or self._pid != os.getpid():
+            handle = self._attach()
+        item: T = handle.get(block, timeout)
+        return item
+
+    def put_nowait(self, obj: T) -> None:
+        """`put(obj, block=False)`."""
+        self.put(obj, block=False)
+
+    def get_nowait(self) -> T:
+        """`get(block=False)`."""
+        return self.get(block=False)
+
+    def qsize(self) -> int:
+        """Items on the queue, in all processes: put, and not yet returned by `get`."""
+        return self._mine().qsize()
+
+    def empty(self) -> bool:
+        """Whether nothing is on the queue right now.
+
+        Raises OSError after `close`, if this process has put something.
+        """
+        return self._mine().empty()
+
+    def full(self) -> bool:
+        """Whether the queue holds `maxsize` items right now."""
+        return self._mine().full()
+
+    def close(self) -> None:
+        """Put and get no more in this process; what was put is sent."""
+        self._closed = True
+        if self._handle is not None and self._pid == os.getpid():
+            self._handle.close()
+
+    def join_thread(self) -> None:
+        """For compatibility: `close` has already sent everything.
+
+        Only after `close` (AssertionError).
+        """
+        assert self._closed, f"Queue {self!r} not closed"
+
+    def cancel_join_thread(self) -> None:
+        """For compatibility: there is nothing that the end of a process would wait for."""
+
+
+class JoinableQueue(Queue[T]):
+    """Takes the place of `multiprocessing.JoinableQueue`."""
+
+    def task_done(self) -> None:
+        """One item that `get` returned has been worked on.
+
+        Raises ValueError when called more often than items were put.
+        """
+        self._mine().task_done()
+
+    def join(self) -> None:
+        """Wait until `task_done` was called for every item put."""
+        self._mine().join()

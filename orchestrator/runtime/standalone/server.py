@@ -1,0 +1,220 @@
+"""The broker of standalone queues: a process of its own, around the same core as a run's.
+
+It has no user, no terminal and no name in the file system; it ends when the last socket of those
+who use it is closed, however they ended.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from orchestrator.core.board import ProtocolError
+from orchestrator.core.broker import Broker
+from orchestrator.core.commands import Send
+from orchestrator.core.events import BrokerNews, Event, Received, Ticked, WorkerJoined, WorkerLeft
+from orchestrator.core.messages import CommitStatus, Committed
+from orchestrator.core.ports import JobPorts
+from orchestrator.core.queues import QueueState
+from orchestrator.runtime import wire
+from orchestrator.runtime.local.channel import READ_SIZE, Channel
+from orchestrator.runtime.standalone.page import read_acks
+from orchestrator.runtime.standalone.protocol import NEW_QUEUE
+
+__all__ = ["main"]
+
+_ANYBODY = "anybody"
+_READ = select.EPOLLIN
+_BOTH = select.EPOLLIN | select.EPOLLOUT
+
+
+class _Member:
+    """One process: its stream, its page of acks and its pidfd."""
+
+    def __init__(self, name: str, fds: list[int]) -> None:
+        stream, page, pidfd = fds
+        self.name = name
+        self.sock = socket.socket(fileno=stream)
+        self.sock.setblocking(False)
+        self.channel = Channel(self.sock)
+        self.page = mmap.mmap(page, 0, prot=mmap.PROT_READ)
+        os.close(page)
+        self.pidfd = pidfd
+        self.blocked = False
+
+
+class Server:
+    """The loop: descriptors in, events to the broker, its orders out."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._job = JobPorts(_ANYBODY, (), (), can_unblock=False)
+        self._broker = Broker((), (self._job,), ack_on_get=True)
+        self._poll = select.epoll()
+        self._acts: dict[int, Callable[[], None]] = {}
+        self._members: dict[str, _Member] = {}
+        self._to_send: dict[_Member, None] = {}
+        self._over: list[socket.socket | int] = []
+        self._joined = 0
+        self._buffer = memoryview(bytearray(READ_SIZE))
+        control.setblocking(False)
+        self._control: socket.socket | None = control
+        self._watch(control, self._read_control)
+
+    def run(self) -> None:
+        """Serve until nobody is left."""
+        while self._acts:
+            deadline = self._broker.next_deadline()
+            wait_s = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
+            for fd, _ in self._poll.poll(wait_s):
+                if act := self._acts.get(fd):
+                    act()
+            if deadline is not None and deadline <= time.monotonic():
+                self._handle(Ticked())
+            self._send()
+            self._close()
+
+    # -- descriptors ------------------------------------------------------------------------------
+
+    def _watch(self, source: socket.socket | int, act: Callable[[], None]) -> None:
+        fd = source if isinstance(source, int) else source.fileno()
+        self._acts[fd] = act
+        self._poll.register(fd, _READ)
+
+    def _unwatch(self, source: socket.socket | int) -> None:
+        fd = source if isinstance(source, int) else source.fileno()
+        if self._acts.pop(fd, None):
+            self._poll.unregister(fd)
+            self._over.append(source)
+
+    def _close(self) -> None:
+        """Only between two polls, so that no event is taken for that of a descriptor's heir."""
+        for source in self._over:
+            if isinstance(source, int):
+                os.close(source)
+            else:
+                source.close()
+        self._over.clear()
+
+    # -- queues -----------------------------------------------------------------------------------
+
+    def _read_control(self) -> None:
+        while self._control is not None:
+            try:
+                data, fds, _, _ = socket.recv_fds(self._control, NEW_QUEUE.size, 1)
+            except BlockingIOError:
+                return
+            if not data:
+                self._unwatch(self._control)
+                self._control = None
+                return
+            number, maxsize = NEW_QUEUE.unpack(data)
+            queue = QueueState(f"q{number}", maxsize, (_ANYBODY,), (_ANYBODY,))
+            self._broker.add_queue(queue, self._job)
+            token = socket.socket(fileno=fds[0])
+            token.setblocking(False)
+            self._watch(token, lambda q=queue.name, t=token: self._read_token(q, t))  # type: ignore[misc]
+
+    def _read_token(self, queue: str, token: socket.socket) -> None:
+        try:
+            data, fds, _, _ = socket.recv_fds(token, 16, 3)
+        except BlockingIOError:
+            return
+        if data:
+            self._join(fds)
+            return
+        self._unwatch(token)
+        for member in list(self._members.values()):
+            self._hear_out(member)
+        self._broker.remove_queue(queue, self._job)
+
+    # -- processes --------------------------------------------------------------------------------
+
+    def _join(self, fds: list[int]) -> None:
+        if len(fds) < 3:  # no descriptor was left for them: the process is told by its stream's end
+            for fd in fds:
+                os.close(fd)
+            return
+        self._joined += 1
+        member = _Member(f"process-{self._joined}", fds)
+        self._members[member.name] = member
+        self._handle(WorkerJoined(worker=member.name, job=_ANYBODY))
+        self._watch(member.sock, lambda: self._read(member))
+        self._watch(member.pidfd, lambda: self._died(member))
+
+    def _read(self, member: _Member) -> None:
+        """One read of a process's stream; what is no protocol ends the process's membership."""
+        channel = member.channel
+        try:
+            for message, blobs in channel.read(self._buffer):
+                event = Received(worker=member.name, message=message, blobs=blobs)
+                try:
+                    self._handle(event)
+                except ProtocolError:
+                    self._read_control()  # it may speak of a queue that is news to us
+                    self._handle(event)
+        except (wire.FrameError, ProtocolError) as error:
+            sys.stderr.write(f"mporch: a process's queues are cut off: {error}\n")
+            channel.at_end = True
+        if channel.at_end:
+            self._leave(member)
+        elif member.blocked:
+            self._to_send[member] = None
+
+    def _hear_out(self, member: _Member) -> None:
+        """Read all that was sent so far."""
+        poll = select.poll()
+        poll.register(member.sock, select.POLLIN)
+        while member.name in self._members and poll.poll(0):
+            self._read(member)
+
+    def _died(self, member: _Member) -> None:
+        self._hear_out(member)
+        self._leave(member)
+
+    def _leave(self, member: _Member) -> None:
+        if self._members.pop(member.name, None) is None:
+            return
+        self._unwatch(member.sock)
+        self._unwatch(member.pidfd)
+        self._to_send.pop(member, None)
+        taken = read_acks(member.page)
+        member.page.close()
+        self._handle(WorkerLeft(worker=member.name, closed=True, taken=taken))
+
+    # -- orders -----------------------------------------------------------------------------------
+
+    def _handle(self, event: Event | BrokerNews) -> None:
+        for order in self._broker.handle(event, time.monotonic()):
+            if isinstance(order, Send) and (member := self._members.get(order.worker)):
+                message = order.message
+                if type(message) is Committed and message.status is CommitStatus.APPLIED:
+                    continue  # who puts only what it has credit for waits for no such answer
+                member.channel.send(message, order.blobs)
+                self._to_send[member] = None
+
+    def _send(self) -> None:
+        for member in self._to_send:
+            blocked = member.channel.flush()
+            if blocked is not member.blocked:
+                member.blocked = blocked
+                self._poll.modify(member.sock, _BOTH if blocked else _READ)
+        self._to_send.clear()
+
+
+def main(fd: int) -> None:
+    """Called in the broker's process."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
+    Path("/proc/self/comm").write_text("mporch-queues")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    os.set_inheritable(fd, False)
+    Server(socket.socket(fileno=fd)).run()

@@ -1,0 +1,217 @@
+"""One process's connection to one broker: a client and its pacer, made at the first use.
+
+Called in the processes that use the queues.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+from collections import deque
+from collections.abc import Callable
+from multiprocessing import util
+
+from orchestrator.core.messages import Grant
+from orchestrator.core.queues import chunk_items
+from orchestrator.errors import QueueError
+from orchestrator.runtime.standalone.page import AckPage
+from orchestrator.runtime.standalone.protocol import JOIN
+from orchestrator.runtime.worker.client import Client, QueueInfo
+from orchestrator.runtime.worker.handle import QueueHandle, Transaction
+from orchestrator.runtime.worker.lease import Lease
+from orchestrator.runtime.worker.link import Link, LinkClosedError
+from orchestrator.runtime.worker.pacer import Pacer
+
+__all__ = ["BrokerGoneError", "Session", "Use"]
+
+_FLUSH_AT_EXIT = 10
+"""Before multiprocessing waits for a process's children, which may wait for these items."""
+
+
+class BrokerGoneError(LinkClosedError, QueueError, ConnectionError):
+    """The process that holds the queues is dead (killed, for it never ends before its users do)."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(f"the process that held this queue's items is gone: {detail}")
+        self.hint = "see what killed it: out of memory, or a SIGKILL to all processes of this user"
+
+
+class _SharedClient(Client):
+    """A client whose queues come and go."""
+
+    def __init__(self, link: Link, pacer: _Pacer) -> None:
+        self.infos: dict[str, QueueInfo] = {}
+        self.released: deque[Use] = deque()
+        self.holds = 0
+        self.closed = False
+        super().__init__(link, self.infos, by_item=False, arm=pacer.arm)
+
+    @property
+    def acks_unsent(self) -> bool:
+        """Whether items that `get` has returned are not committed yet."""
+        return self._tally.done > 0
+
+    def tick(self, now: float, patience_s: float) -> bool:
+        """See `Client.tick`; queues that were let go are left, after the last the pacer ends."""
+        while self.released:
+            use = self.released.popleft()
+            try:
+                self.commit()
+                use.handle.give_back()
+                self._forget(use.name)
+            finally:
+                self._end(use)
+        if self.closed:
+            raise LinkClosedError
+        return super().tick(now, patience_s)
+
+    def outlive_broker(self) -> None:
+        """Called by the pacer when the broker is gone: close what is let go from now on."""
+        while True:
+            with self.lock:
+                if not self.holds:
+                    return
+                self.link.hush()
+                while self.released:
+                    self._end(self.released.popleft())
+                if not self.holds:
+                    return
+            self.link.sleep(None)
+
+    def _end(self, use: Use) -> None:
+        use.acks.free()
+        if use.token is not None:
+            use.token.close()
+        self.holds -= 1
+        if not self.holds:
+            self.closed = True
+            self.link.close()
+
+    def _forget(self, name: str) -> None:
+        box = self._box_of.pop(name, None)
+        if box is not None:
+            self._boxes.remove(box)
+            self._return_credit(box.idle_credits())
+
+    def _return_credit(self, returned: list[tuple[str, int]]) -> None:
+        if returned and self._compose(with_open=True, returned=tuple(returned)):
+            self.link.flush()
+
+    def _on_grant(self, message: Grant) -> None:
+        super()._on_grant(message)
+        if message.n and message.queue not in self._box_of:
+            self._return_credit([(message.queue, message.n)])
+
+
+class Acks(Transaction):
+    """One handle's half of the page: to return an item from `get` is its ack."""
+
+    def __init__(self, client: _SharedClient, page: AckPage) -> None:
+        super().__init__(client)
+        self._shared = client
+        self._page = page
+        self._words = page.words
+        self._slot = page.slot()
+        self._lease = 0
+
+    def take(self, queue_name: str, lease: Lease) -> None:  # noqa: ARG002 - one queue only
+        """An item of the lease is about to be returned by `get`."""
+        client, words, slot = self._shared, self._words, self._slot
+        if lease.number != self._lease:
+            if client.acks_unsent:
+                client.commit()  # the slot tells of one lease only
+            words[slot + 1] = 0
+            words[slot] = self._lease = lease.number
+        client.finish(lease)
+        words[slot + 1] = lease.started
+
+    def free(self) -> None:
+        """The handle's last ack is sent."""
+        self._page.free(self._slot)
+
+
+class _Pacer(Pacer):
+    """A pacer that also sees to the descriptors, to the last one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_end: Callable[[], None] = lambda: None
+
+    def _run(self) -> None:
+        super()._run()
+        assert isinstance(self._client, _SharedClient)
+        self._client.outlive_broker()
+        self.at_end()
+
+
+@dataclasses.dataclass(kw_only=True, eq=False)
+class Use:
+    """A queue in use by this process; `token` is to be closed when that is over."""
+
+    name: str
+    session: Session
+    handle: QueueHandle
+    acks: Acks
+    token: socket.socket | None = None
+
+
+class Session:
+    """The connection; `token` is the socket of any queue of the broker.
+
+    `at_end` is called, in the pacer's thread, when the last queue was let go.
+    """
+
+    def __init__(self, token: socket.socket, at_end: Callable[[Session], None]) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._page = AckPage()
+        pidfd = os.pidfd_open(os.getpid())
+        try:
+            socket.send_fds(token, [JOIN], [theirs.fileno(), self._page.fd, pidfd])
+        except OSError as error:
+            ours.close()
+            raise BrokerGoneError(str(error)) from error
+        finally:
+            theirs.close()
+            self._page.close_fd()
+            os.close(pidfd)
+        self._link = Link(ours, gone=BrokerGoneError)
+        pacer = _Pacer()
+        self._client = _SharedClient(self._link, pacer)
+        self._at_exit = util.Finalize(None, self._flush, exitpriority=_FLUSH_AT_EXIT)
+        self._at_end = at_end
+        pacer.at_end = self._ended
+        pacer.start(self._client)
+
+    def attach(self, name: str, maxsize: int) -> Use | None:
+        """A handle on one queue; None if the session has just been closed."""
+        client = self._client
+        with client.lock:
+            if client.closed:
+                return None
+            client.holds += 1
+            info = QueueInfo(maxsize=maxsize, chunk_items=chunk_items(maxsize, producers=1))
+            client.infos[name] = info
+            acks = Acks(client, self._page)
+            handle = QueueHandle(name, client, acks, holder="this process", reads=True, writes=True)
+            return Use(name=name, session=self, handle=handle, acks=acks)
+
+    def detach(self, use: Use) -> None:
+        """A queue was let go, maybe by the garbage collector: only note it, the pacer does it."""
+        self._client.released.append(use)
+        self._link.wake()
+
+    def drop(self) -> None:
+        """Called in a forked child: the connection is the parent's."""
+        if not self._client.closed:
+            self._link.close()
+
+    def _ended(self) -> None:
+        self._at_exit.cancel()
+        self._at_end(self)
+
+    def _flush(self) -> None:
+        client = self._client
+        with client.lock:
+            if not client.closed:
+                client.commit()
