@@ -1,4 +1,4 @@
-"""Starts and joins N bare processes by the forkserver and prints the seconds each; for `thousand`."""
+"""Starts and joins N bare processes by the forkserver, prints the seconds each: for `thousand`."""
 
 import multiprocessing
 import sys
