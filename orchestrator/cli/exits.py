@@ -29,7 +29,8 @@ def exit_code_of(command: Callable[[], object]) -> int:
     """
     try:
         code = command()
-        print(end="", flush=True)  # while a failure can still be told
+        if sys.stdout is not None:
+            sys.stdout.flush()  # while a failure can still be told
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
@@ -50,7 +51,8 @@ def exit_code_of(command: Callable[[], object]) -> int:
         if error.errno not in _NO_ROOM:
             return _bug(error)
         _silence_stdout()
-        click.echo(f"mporch: error: cannot write: {error.strerror}", err=True)
+        with contextlib.suppress(OSError):  # a terminal that was closed: neither can this be said
+            click.echo(f"mporch: error: cannot write: {error.strerror}", err=True)
         return ExitCode.CANT_WRITE
     except Exception as error:  # noqa: BLE001 -- the last line of defence: no traceback reaches a user
         return _bug(error)

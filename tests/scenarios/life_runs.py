@@ -1,6 +1,7 @@
 """A run of mporch as its user has it: a command in a folder, its log, its end, and no remains."""
 
 import contextlib
+import fcntl
 import functools
 import json
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import textwrap
 import time
 import uuid
@@ -105,7 +107,8 @@ class Ended:
 class Life:
     """One run: begun, watched, hurt, ended."""
 
-    def __init__(self, folder, spec, code, *options, terminal=None, more=None):
+    def __init__(self, folder, spec, code, *options, terminal=None, through=None, more=None):
+        """Begin it: on a terminal, or with stdout and stderr both piped `through` a command."""
         self.folder = folder
         self.temporary = Path(tempfile.mkdtemp(prefix="life-", dir="/tmp"))
         self.log = Log(folder / "run")
@@ -113,19 +116,24 @@ class Life:
         (folder / "jobs.yaml").write_text("version: 1\n" + textwrap.dedent(spec))
         for name, text in {"t.py": code, **(more or {})}.items():
             (folder / name).write_text(textwrap.dedent(text))
-        environ = {**os.environ, "TMPDIR": str(self.temporary), _MARK: self._mark}
         with contextlib.ExitStack() as files:
             out, err = (
                 files.enter_context((folder / name).open("wb")) for name in ("stdout", "stderr")
             )
+            where = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err}
+            if terminal is not None:
+                where = dict.fromkeys(where, terminal)
+            if through is not None:
+                reader = subprocess.Popen(through, shell=True, stdin=subprocess.PIPE, stdout=out)
+                files.enter_context(reader.stdin)
+                where |= dict.fromkeys(("stdout", "stderr"), reader.stdin)
             self.guard = subprocess.Popen(
                 [COMMAND, "run", "--run-dir", "run", *options],
                 cwd=folder,
-                env=environ,
-                stdin=subprocess.DEVNULL if terminal is None else terminal,
-                stdout=out if terminal is None else terminal,
-                stderr=err if terminal is None else terminal,
+                env={**os.environ, "TMPDIR": str(self.temporary), _MARK: self._mark},
                 start_new_session=True,
+                preexec_fn=None if terminal is None else _take_terminal,
+                **where,
             )
 
     @property
@@ -167,6 +175,11 @@ class Life:
                 process.kill()
         self.guard.wait(DEADLINE_S)
         shutil.rmtree(self.temporary, ignore_errors=True)
+
+
+def _take_terminal():
+    """Called in the child: what is typed at standard input reaches us as signals."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _environ(process):

@@ -1,0 +1,199 @@
+"""Ctrl-C once, twice, three times; SIGTERM and SIGHUP; a terminal and a reader that go away."""
+
+import contextlib
+import os
+import pty
+import signal
+import threading
+import time
+
+import pytest
+from life_runs import until
+
+ENDLESS = """
+defaults: {terminate: {grace: 300ms}}
+queues: {numbers: 20, doubled: 20}
+jobs:
+  count: {target: "t:count", output: numbers, terminate: {grace: 30s}}
+  double: {target: "t:double", input: numbers, output: doubled, workers: 2}
+  store: {target: "t:Store", input: doubled}
+  tick: {target: "t:tick"}
+  after: {target: "t:tick", after: store}
+  clean_up: {target: "t:say", args: [cleaned], after: {store: finished}}
+  service: {target: "t:tick", daemon: true}
+"""
+
+STUBBORN = """
+  stubborn: {target: "t:ignore_everything"}
+"""
+
+ENDLESS_CODE = """
+import itertools, signal, time
+
+def count():
+    for n in itertools.count():
+        time.sleep(0.001)
+        yield n
+
+def double(n):
+    return 2 * n
+
+class Store:
+    def __init__(self):
+        self.seen = []
+    def __enter__(self):
+        return self
+    def __call__(self, n):
+        self.seen.append(n)
+        if len(self.seen) == 50:
+            print("under way")
+    def __exit__(self, *_):
+        print("stored", len(self.seen))
+
+def tick():
+    signal.pause()
+
+def say(text):
+    print(text)
+
+def ignore_everything():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("ignoring")
+    while True:
+        signal.pause()
+"""
+
+
+def test_a_ctrl_c_ends_the_sources_and_finishes_what_is_queued(begin):
+    run = begin(ENDLESS, ENDLESS_CODE)
+    run.said("under way")
+    run.interrupt()
+    ended = run.end()
+    assert ended.exit_code == 130
+    assert ended.statuses() == {
+        "count": "terminated",
+        "double": "succeeded",
+        "store": "succeeded",
+        "tick": "terminated",
+        "after": "skipped",
+        "clean_up": "succeeded",
+        "service": "terminated",
+    }
+    numbers = ended.ledger("numbers")
+    assert numbers["put"] >= 50
+    assert numbers == ended.ledger("doubled") == {"put": numbers["put"], "done": numbers["put"]}
+    assert ended.log.printed("store-1") == ["under way", f"stored {numbers['put']}"]
+
+
+def test_a_second_ctrl_c_terminates_all_and_a_third_kills(begin):
+    run = begin(ENDLESS + STUBBORN.replace("}", ", terminate: {grace: 60s}}"), ENDLESS_CODE)
+    run.said("under way")
+    run.said("ignoring")
+    run.interrupt()
+    run.log.wait("run.stopping", how="drain")
+    run.log.wait("job.ended", job="store")
+    run.interrupt()
+    run.log.wait("run.stopping", how="terminate")
+    run.interrupt()
+    ended = run.end()
+    assert ended.exit_code == 130
+    assert ended.statuses()["stubborn"] == "killed"
+    assert [r["how"] for r in ended.log.having("run.stopping")] == ["drain", "terminate", "kill"]
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_terminates_all_each_with_its_own_grace(begin, signum, code):
+    run = begin(ENDLESS + STUBBORN, ENDLESS_CODE)
+    run.said("under way")
+    run.said("ignoring")
+    run.guard.send_signal(signum)
+    ended = run.end()
+    assert ended.exit_code == code
+    assert ended.summary["status"] == "interrupted"
+    assert ended.statuses() == {
+        **dict.fromkeys(["count", "double", "store", "tick", "service"], "terminated"),
+        **dict.fromkeys(["after", "clean_up"], "skipped"),
+        "stubborn": "killed",
+    }
+    assert len(ended.log.printed("store-1")) == 2  # __exit__ ran
+    ended.ledger("numbers"), ended.ledger("doubled")
+
+
+@pytest.fixture
+def terminal():
+    """A terminal of its own: (what the user types into and reads, what the run is on)."""
+    ours, theirs = pty.openpty()
+    yield ours, theirs
+    for fd in (ours, theirs):
+        with contextlib.suppress(OSError):  # the test has closed it
+            os.close(fd)
+
+
+def drain(fd):
+    """Read what the run draws, as a terminal does, until the run has gone from it."""
+
+    def read():
+        with contextlib.suppress(OSError):
+            while os.read(fd, 65536):
+                pass
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_ctrl_c_typed_at_a_terminal_counts_once_each(begin, terminal):
+    keys, screen = terminal
+    run = begin(
+        ENDLESS + STUBBORN.replace("}", ", terminate: {grace: 60s}}"), ENDLESS_CODE, terminal=screen
+    )
+    os.close(screen)
+    drain(keys)
+    run.said("under way")
+    run.said("ignoring")
+    for how in ("drain", "terminate", "kill"):
+        os.write(keys, b"\x03")
+        run.log.wait("run.stopping", how=how)
+    ended = run.end()
+    assert ended.exit_code == 130
+    assert [r["how"] for r in ended.log.having("run.stopping")] == ["drain", "terminate", "kill"]
+
+
+def test_a_terminal_that_is_closed_terminates_all(begin, terminal):
+    keys, screen = terminal
+    run = begin(ENDLESS, ENDLESS_CODE, terminal=screen)
+    os.close(screen)
+    run.said("under way")
+    os.close(keys)
+    ended = run.end()
+    assert ended.exit_code == 129
+    assert len(ended.log.printed("store-1")) == 2
+
+
+@pytest.mark.parametrize("delay_s", [0.05 * n for n in range(8)])
+def test_a_sigterm_at_any_moment_of_the_start_ends_the_run(begin, delay_s):
+    run = begin(ENDLESS, ENDLESS_CODE)
+    until(lambda: run.log.having("run.started") or run.guard.poll() is not None, "a start")
+    time.sleep(delay_s)  # any moment will do
+    run.guard.send_signal(signal.SIGTERM)
+    ended = run.end()
+    assert ended.exit_code == 143
+    ended.ledger("numbers"), ended.ledger("doubled")
+
+
+def test_a_reader_of_the_output_that_goes_away_does_not_end_the_run(begin):
+    run = begin(
+        """
+        jobs:
+          talk: {target: "t:talk"}
+        """,
+        """
+        def talk():
+            for n in range(20_000):
+                print(n)
+        """,
+        through="head -1",
+    )
+    ended = run.end()
+    assert ended.exit_code == 0
+    assert ended.log.printed("talk-1")[-1] == "19999"
