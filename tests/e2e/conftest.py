@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 import uuid
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from e2e_runs import ROOT, Ran
+from e2e_runs import ROOT, Ran, finished
 
 COMMAND = Path(sys.executable).with_name("mporch")
 LEFT_AFTER_S = 2.0
@@ -46,18 +45,14 @@ def copy(tmp_path: Path) -> Callable[..., Path]:
 def mporch(command: Path, tmp_path: Path) -> Callable[..., Ran]:
     """Runs `mporch run SPEC OPTION…` and checks that no process of the run is left."""
 
-    def run(spec: Path, *options: str, timeout_s: float = 60.0) -> Ran:
+    def run(spec: Path, *options: str, timeout_s: float = 100.0) -> Ran:
         run_dir = tmp_path / f"run-{uuid.uuid4().hex}"
         mark = ("MPORCH_TEST_MARK", run_dir.name)
-        done = subprocess.run(
+        done = finished(
             [command, "run", spec.name, "--run-dir", run_dir, *options],
             cwd=spec.parent,
             env={**os.environ, mark[0]: mark[1]},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
+            timeout_s=timeout_s,
         )
         _, alive = psutil.wait_procs(_marked(mark), timeout=LEFT_AFTER_S)
         assert not alive, f"left behind: {alive}"
