@@ -45,6 +45,7 @@ from orchestrator.core.messages import (
 )
 from orchestrator.core.ports import JobPorts, PendingPull, Port
 from orchestrator.core.queues import QueueState
+from orchestrator.core.stall import can_move
 from orchestrator.plan.model import JobPlan, Plan, QueuePlan
 
 __all__ = ["Broker", "ProtocolError"]
@@ -313,7 +314,7 @@ class Broker:
 
     def stall(self) -> Stalled | None:
         """Rule 14, to be asked once everything known has been handled; reported once."""
-        if self._stalled or not 0 < self._live == self._stuck or self._board.something_is_timed:
+        if self._stalled or not 0 < self._live == self._stuck or can_move(self._board):
             return None
         self._stalled = True
         waits = (
@@ -332,5 +333,5 @@ def _job_of(plan: JobPlan, queues: dict[str, QueueState]) -> JobPorts:
         plan.name,
         [queues[name] for name in plan.reads],
         [queues[name] for name in plan.writes],
-        can_unblock=bool(plan.writes) or not plan.daemon,
+        can_unblock=bool(plan.reads or plan.writes) or not plan.daemon,
     )

@@ -139,25 +139,26 @@ class Delivery:
         if waiting is None or queue.queued:
             return
         leases = [
-            (lease.hidden, port, lease)
+            (lease.untouched, port, lease)
             for port in queue.reader_ports.values()
             for lease in port.leases.values()
-            if lease.queue is queue and lease.hidden and not lease.recalled
+            if lease.queue is queue and lease.untouched and not lease.recalled
         ]
         if leases:
             _, port, lease = max(leases, key=lambda found: found[0])
             lease.recalled = True
             self._board.send(port, Recall(lease=lease.number))
-        self._arm_recall(queue)
+        if len(leases) > 1:
+            self._arm_recall(queue)
 
     def released(self, port: Port, message: Released) -> None:
         """A worker keeps only the first items of a lease; a lease that is over is no error."""
         lease = port.leases.get(message.lease)
         if lease is None:
             return
-        if not lease.finished <= message.kept <= lease.total:
+        if not lease.finished + lease.claimed <= message.kept <= lease.total:
             raise ProtocolError(f"keeps {message.kept} items of a lease of {lease.total}")
-        lease.recalled = False
+        lease.firm = True
         lease.queue.give_back(lease.shorten(message.kept))
         self._end_lease_if_done(port, lease)
         self._board.dirty[lease.queue] = None

@@ -19,9 +19,20 @@ class Lease:
 
     `finished` of `total` are committed and applied, the next `claimed` belong to a commit that is
     parked. `hand` is how many of the unfinished count as in hand: one, or the whole of a batch.
+    `recalled`: its worker was asked for the rest; `firm`: it has said what it keeps.
     """
 
-    __slots__ = ("claimed", "finished", "hand", "number", "queue", "recalled", "segments", "total")
+    __slots__ = (
+        "claimed",
+        "finished",
+        "firm",
+        "hand",
+        "number",
+        "queue",
+        "recalled",
+        "segments",
+        "total",
+    )
 
     def __init__(self, number: int, queue: QueueState, segments: list[Segment], hand: int) -> None:
         self.number = number
@@ -31,7 +42,7 @@ class Lease:
         self.hand = hand
         self.finished = 0
         self.claimed = 0
-        self.recalled = False
+        self.recalled = self.firm = False
         queue.outstanding += self.total
         queue.hidden += self.hidden
 
@@ -44,6 +55,11 @@ class Lease:
     def hidden(self) -> int:
         """Items that still count into the queue's bound."""
         return max(0, self.total - self.finished - self.hand)
+
+    @property
+    def untouched(self) -> int:
+        """Items that a recall may bring back."""
+        return 0 if self.firm else max(0, self.remaining - self.claimed - self.hand)
 
     def advance(self, n: int) -> None:
         """N more items are finished."""

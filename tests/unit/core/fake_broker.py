@@ -1,4 +1,4 @@
-"""A broker with hand-made queues and jobs, a clock that stands until it is moved, and no process."""
+"""A broker with hand-made queues and jobs, a clock that stands until moved, and no process."""
 
 from __future__ import annotations
 

@@ -6,8 +6,6 @@ from fake_broker import FakeBroker, job, output
 
 from orchestrator.core.messages import Commit, Committed, Leased
 
-from orchestrator.core.messages import Leased
-
 
 def mapping(a: int = 10, b: int = 2, **keys: object) -> FakeBroker:
     """Source, map and sink around queues `a` and `b`."""

@@ -1,4 +1,4 @@
-"""Credits: leave to put, given in advance while there is plenty, asked for when there is not (rule 4)."""
+"""Credits: leave to put, given in advance while there is plenty, else asked for (rule 4)."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fake_broker import FakeBroker, job, output
 
-from orchestrator.core.messages import Committed, CommitStatus, Leased
+from orchestrator.core.messages import CommitStatus, Committed, Leased
 
 
 @pytest.fixture
