@@ -49,18 +49,22 @@ class Report:
 def render_report(report: Report, paper: Paper) -> str:
     """Return the report as text."""
     summary = report.summary
-    parts = [_headline(summary, paper), _jobs(summary, paper), _queues(summary, paper)]
+    parts = [_headline(report, paper), _jobs(summary, paper), _queues(summary, paper)]
     parts.append(_notes(report))
     if summary.exit_code:
         parts.append(_failure(report, paper))
     return "\n".join(part for part in parts if part)
 
 
-def _headline(summary: Summary, paper: Paper) -> str:
+def _headline(report: Report, paper: Paper) -> str:
+    summary = report.summary
     status = _worded(summary.status)
     code = f", exit code {summary.exit_code}" if summary.exit_code else ""
     verdict = paint(status, _STYLES.get(summary.status, Style.YELLOW), colour=paper.colour)
-    reason = f": {escaped(summary.reason)}" if summary.reason else ""
+    why = summary.reason
+    if (fault := report.digest.fault) and fault.what in why:
+        why = why[: why.index(fault.what)].rstrip(": ")  # the rest is told at the end
+    reason = f": {escaped(why)}" if why else ""
     return f"{summary.name} {verdict} after {duration(summary.duration_s)}{code}{reason}\n"
 
 

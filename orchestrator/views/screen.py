@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from orchestrator.core.facts import (
     Fact,
     ItemFailed,
@@ -76,7 +78,7 @@ class Screen:
         self._live = Live(title) if settings.live else None
         self._throttle = Throttle()
         self._queued: list[tuple[Outlet, str]] = []
-        self._failed: set[str] = set()
+        self._failed: set[str] = set()  # workers and jobs; no worker is named as a job may be
         self._drawn_at = float("-inf")
 
     @property
@@ -163,11 +165,15 @@ class Screen:
 
     def _news(self, fact: Fact) -> None:
         """Queue what mporch itself has to say, where there is no live display that shows it."""
-        _, level, msg = self._describe(fact)
         if isinstance(fact, ItemFailed):
-            self._failed.add(fact.worker)
+            self._failed |= {fact.worker, fact.job}
         if isinstance(fact, WorkerEnded) and fact.worker in self._failed:
             return  # its item has been told of
+        if isinstance(fact, JobEnded) and fact.job in self._failed:
+            fact = msgspec.structs.replace(fact, reason="")  # it was told with the worker
+        _, level, msg = self._describe(fact)
+        if isinstance(fact, WorkerEnded) and level >= _ERROR:
+            self._failed.add(fact.job)
         if not self._settings.news:
             return
         if isinstance(fact, _PLAIN_NEWS):
