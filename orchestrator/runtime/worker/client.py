@@ -279,22 +279,25 @@ class Client(Requests):
         The wait also ends when `unless` comes true through another thread.
         """
         self.commit_later()
-        number = self._number()
-        pull = Pull(
-            pull=number,
-            queues=queues,
-            most=most,
-            least=least,
-            within_s=within_s,
-            wait=self._patience(wait),
-        )
-        reply = self._request(number, pull, Unpull(pull=number), deadline, unless)
-        if isinstance(reply, Leased):
-            lease = self._leases[reply.lease]
-            if lease.limit > 1:
-                self._arm()
-            return lease
-        return reply if isinstance(reply, Ended) else None
+        while True:
+            number = self._number()
+            pull = Pull(
+                pull=number,
+                queues=queues,
+                most=most,
+                least=least,
+                within_s=within_s,
+                wait=self._patience(wait),
+            )
+            reply = self._request(number, pull, Unpull(pull=number), deadline, unless)
+            if not isinstance(reply, Leased):
+                return reply if isinstance(reply, Ended) else None
+            lease = self._leases.get(reply.lease)
+            if lease is not None:
+                if lease.limit > 1:
+                    self._arm()
+                return lease
+            # recalled in the same breath, before its first item was begun: ask again
 
     def ask(
         self, make: Callable[[int], FromWorker], deadline: float | None = None
@@ -373,5 +376,5 @@ class Client(Requests):
             self.give_back(lease)
 
     def _return(self, reply: ToWorker) -> None:
-        if isinstance(reply, Leased):
-            self.give_back(self._leases[reply.lease])
+        if isinstance(reply, Leased) and (lease := self._leases.get(reply.lease)) is not None:
+            self.give_back(lease)

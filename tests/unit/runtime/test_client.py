@@ -1,0 +1,58 @@
+"""The worker's client, over a link whose other end is a list of frames."""
+
+import pickle
+
+import pytest
+
+from orchestrator.core.messages import Leased, Pull, Range, Recall, Released
+from orchestrator.runtime.worker.client import Client
+
+CHUNK = pickle.dumps(["item"])
+
+
+class Script:
+    """A link that answers the n-th pull with the n-th list of messages, all in one read."""
+
+    def __init__(self, *answers):
+        self.sent = []
+        self._answers = list(answers)
+        self._arrived = []
+
+    def queue(self, message, blobs=()):
+        self.sent.append(message)
+        if isinstance(message, Pull):
+            self._arrived += [(answer, (CHUNK,)) for answer in self._answers.pop(0)]
+
+    def flush(self):
+        pass
+
+    def wake(self):
+        pass
+
+    def wait(self, timeout_s, **_options):
+        assert self._arrived, "waits for an answer that nothing will bring"
+
+    def receive(self):
+        arrived, self._arrived = self._arrived, []
+        return arrived
+
+
+def lease(number, *, pull):
+    ranges = (Range(start=0, stop=1, first=number, size=len(CHUNK), packed=False),)
+    return Leased(pull=pull, lease=number, queue="a", ranges=ranges)
+
+
+@pytest.fixture
+def client():
+    def made(link):
+        return Client(link, {}, by_item=True, arm=lambda: None)
+
+    return made
+
+
+def test_a_lease_recalled_before_it_was_begun_is_given_back_and_asked_for_again(client):
+    link = Script([lease(1, pull=1), Recall(lease=1)], [lease(2, pull=2)])
+    one = client(link)
+    with one.lock:
+        assert one.pull(("a",), most=10).number == 2
+    assert Released(lease=1, kept=0) in link.sent
