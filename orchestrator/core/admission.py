@@ -202,10 +202,7 @@ class Admission:
 
     def _advance_items(self, ticket: CommitTicket) -> bool:
         while ticket.at < ticket.items:
-            needs = ticket.needs()
-            if not all(self._fits(ticket, queue, n) for queue, n in needs.items()):
-                if set(ticket.queues) != set(needs):
-                    ticket.line_up(tuple(needs))
+            if not self._has_room(ticket, ticket.needs()):
                 return False
             for part in ticket.parts:
                 if n := part.of_item(ticket.at):
@@ -216,13 +213,28 @@ class Admission:
     def _advance_open(self, ticket: CommitTicket) -> bool:
         for part in ticket.open_parts():
             while part.used < part.n:
-                if not all(self._fits(ticket, queue, 1) for queue in part.queues):
-                    if ticket.queues != part.queues:
-                        ticket.line_up(part.queues)
+                if not self._has_room(ticket, dict.fromkeys(part.queues, 1)):
                     return False
                 held = min(self._available(ticket.port, queue) for queue in part.queues)
                 self._put(ticket.port, part, min(held, part.n - part.used))
         return True
+
+    def _has_room(self, ticket: CommitTicket, needs: dict[QueueState, int]) -> bool:
+        """Whether all that is needed fits; if not, the ticket lines up.
+
+        It waits for room upstream first and meanwhile keeps nobody from the queues further down:
+        those who make room for it may need them.
+        """
+        if all(self._fits(ticket, queue, n) for queue, n in needs.items()):
+            return True
+        line: list[QueueState] = []
+        for queue in sorted(needs, key=lambda queue: queue.rank):
+            line.append(queue)
+            if not self._fits(ticket, queue, needs[queue]):
+                break
+        if ticket.queues != tuple(line):
+            ticket.line_up(tuple(line))
+        return False
 
     def _available(self, port: Port, queue: QueueState) -> int:
         return queue.bound if queue.closed else port.credits.get(queue.name, 0) + max(0, queue.room)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 from collections.abc import Iterable
+from graphlib import CycleError, TopologicalSorter
 
 from orchestrator.core.commands import Command, Report, Send
 from orchestrator.core.events import Blob, SupervisorNews
@@ -33,6 +35,7 @@ class Board:
     def __init__(self, queues: Iterable[QueueState], jobs: Iterable[JobPorts]) -> None:
         self.queues = {queue.name: queue for queue in queues}
         self.jobs = {job.name: job for job in jobs}
+        _rank(self.queues.values(), self.jobs.values())
         self.ports: dict[str, Port] = {}
         self.now = 0.0
         self.dirty: dict[QueueState, None] = {}
@@ -105,3 +108,17 @@ class Board:
             isinstance(timer, tuple) or (isinstance(timer, PendingPull) and not timer.answered)
             for _, _, timer in self._timers
         )
+
+
+def _rank(queues: Iterable[QueueState], jobs: Iterable[JobPorts]) -> None:
+    """Number the queues so that what a job reads comes before what it writes.
+
+    Where that goes in a circle (standalone queues), any order will do.
+    """
+    order: TopologicalSorter[QueueState] = TopologicalSorter({queue: () for queue in queues})
+    for job in jobs:
+        for queue in job.writes:
+            order.add(queue, *job.reads)
+    with contextlib.suppress(CycleError):
+        for rank, queue in enumerate(order.static_order()):
+            queue.rank = rank

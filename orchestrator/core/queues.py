@@ -85,6 +85,7 @@ class QueueState:
         self, name: str, maxsize: int, writers: Iterable[str], readers: Iterable[str]
     ) -> None:
         self.name = name
+        self.rank = 0
         self.maxsize = maxsize
         self.bound = maxsize if maxsize > 0 else UNBOUNDED
         self.segments: deque[Segment] = deque()

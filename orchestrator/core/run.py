@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from typing import get_args
 
 from orchestrator.core.broker import Broker, ProtocolError
 from orchestrator.core.commands import Command
@@ -31,6 +32,10 @@ from orchestrator.plan.model import Plan
 
 __all__ = ["Run", "bottleneck"]
 
+_OF_LIFE = frozenset({Ready, Closing})
+_SUPERVISOR_NEWS = frozenset(get_args(SupervisorNews))
+_BROKER_NEWS = frozenset(get_args(BrokerNews))
+
 
 class Run:
     """One run of a plan; `handle` takes an event, `outcome` is there once everything has ended."""
@@ -53,8 +58,11 @@ class Run:
     def handle(self, event: Event, now: float) -> list[Command]:
         """Take one event at the monotonic time `now` (seconds); returns what is to be done."""
         commands: list[Command] = []
-        news = self._first(event, now, commands)
-        self._exchange(news, now, commands)
+        if type(event) is Received and type(event.message) not in _OF_LIFE:
+            self._ask_broker(event, now, commands)
+        else:
+            news = self._first(event, now, commands)
+            self._exchange(news, now, commands)
         if not self._supervisor.is_stopping and (stall := self._broker.stall()):
             self._exchange(deque(self._supervisor.handle(stall, now)), now, commands)
         return commands
@@ -63,24 +71,29 @@ class Run:
         """The id of the item a worker's progress cell points to; empty if there is none."""
         return self._broker.item_at(worker, blame)
 
+    def _ask_broker(self, event: Received, now: float, commands: list[Command]) -> None:
+        """Most of what happens: a message that is the broker's alone, answered by commands."""
+        try:
+            orders = self._broker.handle(event, now)
+        except ProtocolError as error:
+            breach = Malformed(worker=event.worker, detail=str(error))
+            self._exchange(deque(self._supervisor.handle(breach, now)), now, commands)
+            return
+        for at, order in enumerate(orders):
+            if type(order) in _SUPERVISOR_NEWS:
+                self._exchange(deque(orders[at:]), now, commands)
+                return
+            commands.append(order)  # type: ignore[arg-type]  # it is no news, so it is a command
+
     def _first(
         self, event: Event, now: float, commands: list[Command]
     ) -> deque[Command | SupervisorNews | BrokerNews]:
         news: deque[Command | SupervisorNews | BrokerNews] = deque()
-        if isinstance(event, Received):
-            if not isinstance(event.message, Closing):
-                try:
-                    news += self._broker.handle(event, now)
-                except ProtocolError as error:
-                    event_after = Malformed(worker=event.worker, detail=str(error))
-                    news += self._supervisor.handle(event_after, now)
-                    return news
-            if isinstance(event.message, Ready | Closing):
-                self._exchange(news, now, commands)
-                news += self._supervisor.handle(event, now)
-            return news
-        if isinstance(event, Ticked):
+        if isinstance(event, Ticked) or (
+            isinstance(event, Received) and isinstance(event.message, Ready)
+        ):
             news += self._broker.handle(event, now)
+            self._exchange(news, now, commands)
         news += self._supervisor.handle(event, now)
         return news
 
@@ -93,12 +106,12 @@ class Run:
         """Carry news from one machine to the other until only commands are left."""
         while news:
             item = news.popleft()
-            if isinstance(item, SupervisorNews):
-                news += self._supervisor.handle(item, now)
-            elif isinstance(item, BrokerNews):
-                news += self._broker.handle(item, now)
+            if type(item) in _SUPERVISOR_NEWS:
+                news += self._supervisor.handle(item, now)  # type: ignore[arg-type]
+            elif type(item) in _BROKER_NEWS:
+                news += self._broker.handle(item, now)  # type: ignore[arg-type]
             else:
-                commands.append(item)
+                commands.append(item)  # type: ignore[arg-type]
 
     # -- what others may see ----------------------------------------------------------------------
 

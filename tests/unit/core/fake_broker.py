@@ -35,6 +35,8 @@ from orchestrator.core.messages import (
     Ready,
     Released,
     ToWorker,
+    Unpull,
+    Unwant,
     Want,
 )
 from orchestrator.core.ports import JobPorts, Port
@@ -146,6 +148,12 @@ class FakeBroker:
         self._numbers += 1
         self.say(worker, Want(want=self._numbers, queue=queue, n=n, **keys))
         return self._numbers
+
+    def unpull(self, worker: str, pull: int) -> None:
+        self.say(worker, Unpull(pull=pull))
+
+    def unwant(self, worker: str, want: int) -> None:
+        self.say(worker, Unwant(want=want))
 
     def commit(
         self,
