@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
+from itertools import islice
 
 from orchestrator.core.events import Blob
 from orchestrator.core.messages import FromWorker, ToWorker
@@ -19,7 +20,8 @@ _IOV_MAX = 512
 class Channel:
     """Frames in and out of one non-blocking socket.
 
-    `at_end`: the other side is gone. `fds` are descriptors that came beside the first frame.
+    `at_end`: the other side is gone. `blocked`: the socket has not taken all that is to be sent.
+    `fds` are descriptors that came beside the first frame.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -27,6 +29,7 @@ class Channel:
         self._reader = wire.from_worker()
         self._out: deque[Blob] = deque()
         self._greeted = False
+        self.blocked = False
         self.at_end = False
         self.fds: list[int] = []
 
@@ -60,16 +63,17 @@ class Channel:
         self._out += wire.encode(message, blobs)
 
     def flush(self) -> bool:
-        """Send what the socket takes; whether something is left."""
-        out = self._out
+        """Send what the socket takes; whether `blocked` has changed."""
+        out, before = self._out, self.blocked
         try:
             while out:
-                self._drop(self._sock.sendmsg([*_first(out)]))
+                self._drop(self._sock.sendmsg(_first(out)))
         except BlockingIOError:
-            return True
+            pass
         except OSError:
             out.clear()  # its reader is gone; that it died comes by its pidfd
-        return False
+        self.blocked = bool(out)
+        return self.blocked is not before
 
     def _drop(self, sent: int) -> None:
         out = self._out
@@ -87,4 +91,4 @@ class Channel:
 
 
 def _first(out: deque[Blob]) -> list[Blob]:
-    return [out[i] for i in range(min(len(out), _IOV_MAX))]
+    return list(out) if len(out) <= _IOV_MAX else list(islice(out, _IOV_MAX))

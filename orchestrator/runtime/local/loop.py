@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from orchestrator.core import commands as do
 from orchestrator.core import events
+from orchestrator.core.facts import Fact
 from orchestrator.core.messages import Failure, Hello
 from orchestrator.core.run import Run
 from orchestrator.plan.model import Plan
@@ -51,6 +52,8 @@ class Loop:
         self._pipes_paused = False
         self._watched: set[int] = set()
         self._finished = False
+        self._told = False
+        self._gone: set[int] = set()
 
     # -- the cycle --------------------------------------------------------------------------------
 
@@ -70,8 +73,9 @@ class Loop:
         ready = self._selector.select(timeout)
         self._clock.slept(timeout)
         ready.sort(key=_priority)
+        self._gone.clear()
         for key, _ in ready:
-            if self._is_watched(key):
+            if key.fd not in self._gone:
                 _, act = key.data
                 act()
         self._tick()
@@ -79,11 +83,6 @@ class Loop:
             self._start(self._to_start.popleft())
         self._send()
         self._observe()
-
-    def _is_watched(self, key: selectors.SelectorKey) -> bool:
-        """Whether nothing that was done in this cycle has closed the descriptor."""
-        now = self._selector.get_map().get(key.fd)
-        return now is not None and now.data is key.data
 
     def _timeout(self, now: float) -> float | None:
         if self._to_start:
@@ -105,7 +104,11 @@ class Loop:
 
     def _observe(self) -> None:
         observer, now = self._observer, self._clock.now()
-        if now - self._flushed_at >= _FLUSH_EVERY_S:
+        is_time = now - self._flushed_at >= _FLUSH_EVERY_S
+        if not (is_time or self._told or self._watched):
+            return
+        self._told = False
+        if is_time:
             self._flushed_at = now
             if observer.wants_snapshots:
                 observer.snapshot(self.run.snapshot(), now)
@@ -130,6 +133,10 @@ class Loop:
     def _handle(self, event: events.Event) -> None:
         for command in self.run.handle(event, self._clock.now()):
             self._carry_out(command)
+
+    def _tell(self, fact: Fact) -> None:
+        self._told = True
+        self._observer.fact(fact, self._clock.now())
 
     def _signals(self, bell: socket.socket) -> None:
         for signum in bell.recv(1024):
@@ -163,7 +170,7 @@ class Loop:
             self._unwatch(fd)
             facts = worker.close_pipe(fd)
         for fact in facts:
-            self._observer.fact(fact, self._clock.now())
+            self._tell(fact)
 
     def _read_log(self, worker: WorkerIO) -> None:
         facts = worker.read_log()
@@ -171,7 +178,7 @@ class Loop:
             self._unwatch(worker.process.log_sock)
             return
         for fact in facts:
-            self._observer.fact(fact, self._clock.now())
+            self._tell(fact)
 
     def _died(self, worker: WorkerIO) -> None:
         """A pidfd says so: hear what the worker has said before, then tell the core."""
@@ -181,7 +188,7 @@ class Loop:
             if worker.channel.at_end or before:
                 break
         for fact in worker.last_words():
-            self._observer.fact(fact, self._clock.now())
+            self._tell(fact)
         blame = worker.blame()
         died = events.WorkerDied(
             worker=worker.name,
@@ -202,7 +209,7 @@ class Loop:
                     worker.channel.send(command.message, command.blobs)
                     self._sending[command.worker] = worker
             case do.Report():
-                self._observer.fact(command.fact, self._clock.now())
+                self._tell(command.fact)
             case do.StartWorker():
                 self._to_start.append(command)
             case do.SignalWorker():
@@ -236,11 +243,17 @@ class Loop:
         self._handle(events.WorkerStarted(worker=command.worker, pid=process.pid))
 
     def _send(self) -> None:
-        for name, worker in list(self._sending.items()):
-            more = worker.connected and worker.channel.flush()
-            self._wait_to_send(worker, more=more)
-            if not more:
-                del self._sending[name]
+        sending, self._sending = self._sending, {}
+        for name, worker in sending.items():
+            if not worker.connected:
+                continue
+            if worker.channel.flush():
+                events_ = selectors.EVENT_WRITE if worker.channel.blocked else 0
+                key = self._selector.get_key(worker.process.sock)
+                wanted = selectors.EVENT_READ | events_
+                self._selector.modify(worker.process.sock, wanted, key.data)
+            if worker.channel.blocked:
+                self._sending[name] = worker
 
     # -- descriptors ------------------------------------------------------------------------------
 
@@ -249,15 +262,7 @@ class Loop:
 
     def _unwatch(self, source: socket.socket | int) -> None:
         if source in self._selector.get_map():
-            self._selector.unregister(source)
-
-    def _wait_to_send(self, worker: WorkerIO, *, more: bool) -> None:
-        if not worker.connected:
-            return
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if more else 0)
-        key = self._selector.get_key(worker.process.sock)
-        if key.events != wanted:
-            self._selector.modify(worker.process.sock, wanted, key.data)
+            self._gone.add(self._selector.unregister(source).fd)
 
     def _watch_pipes(self, worker: WorkerIO) -> None:
         for fd in worker.pipes:
