@@ -132,7 +132,7 @@ class Life:
                 cwd=folder,
                 env={**os.environ, "TMPDIR": str(self.temporary), _MARK: self._mark},
                 start_new_session=True,
-                preexec_fn=None if terminal is None else _take_terminal,
+                preexec_fn=None if terminal is None else _take_terminal,  # noqa: PLW1509 -- one ioctl
                 **where,
             )
 
