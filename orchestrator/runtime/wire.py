@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -21,9 +20,9 @@ __all__ = ["FrameError", "FrameReader", "encode", "from_worker", "to_worker"]
 
 M = TypeVar("M")
 
-_HEADER = struct.Struct("<2sBBIII")
-_MAGIC = b"MP"
-_VERSION = 1
+_HEADER = struct.Struct("<4sIII")
+_START = b"MP\x01\x00"
+"""Magic, version 1, no flags."""
 _MAX_HEAD = 16 << 20
 _MAX_BODY = (1 << 32) - 1
 _encoder = msgspec.msgpack.Encoder()
@@ -43,15 +42,7 @@ def encode(message: FromWorker | ToWorker, blobs: tuple[Blob, ...] = ()) -> list
         body += len(blob)
     if body > _MAX_BODY:
         raise FrameError(f"a frame holds at most {_MAX_BODY} bytes of items, not {body}")
-    return [_HEADER.pack(_MAGIC, _VERSION, 0, len(head), body, crc) + head, *blobs]
-
-
-def _sizes(message: Any) -> list[int]:
-    if isinstance(message, Commit):
-        return [output.size for output in message.outputs]
-    if isinstance(message, Leased):
-        return [piece.size for piece in message.ranges]
-    return []
+    return [_HEADER.pack(_START, len(head), body, crc) + head, *blobs]
 
 
 class FrameReader(Generic[M]):
@@ -62,53 +53,58 @@ class FrameReader(Generic[M]):
         self._pending = bytearray()
         self._needed = 0
 
-    def feed(self, data: memoryview) -> Iterator[tuple[M, tuple[Blob, ...]]]:
-        """The frames that `data` completes.
-
-        Raises FrameError at the first that does not check.
-        """
+    def feed(self, data: memoryview) -> list[tuple[M, tuple[Blob, ...]]]:
+        """The frames that `data` completes. Raises FrameError if one does not check."""
         if self._pending:
             self._pending += data
             if len(self._pending) < self._needed:
-                return
+                return []
             data, self._pending = memoryview(self._pending), bytearray()
-        at = 0
-        while (end := self._end_of_frame(data, at)) <= len(data):
-            yield self._frame(data[at:end])
+        frames: list[tuple[M, tuple[Blob, ...]]] = []
+        at, length = 0, len(data)
+        self._needed = _HEADER.size
+        while length - at >= _HEADER.size:
+            start, head, body, crc = _HEADER.unpack_from(data, at)
+            if start != _START or head > _MAX_HEAD:
+                raise FrameError("the stream holds something that is no frame")
+            begin = at + _HEADER.size
+            end = begin + head + body
+            if end > length:
+                self._needed = end - at
+                break
+            frames.append(self._frame(data[begin:end], head, crc))
             at = end
-        if at < len(data):
-            self._needed = end - at
+        if at < length:
             self._pending = bytearray(data[at:])
+        return frames
 
     @property
     def torn(self) -> bool:
         """Whether the stream has stopped in the middle of a frame."""
         return bool(self._pending)
 
-    def _end_of_frame(self, data: memoryview, at: int) -> int:
-        if len(data) - at < _HEADER.size:
-            return at + _HEADER.size
-        magic, version, flags, head, body, _ = _HEADER.unpack_from(data, at)
-        if magic != _MAGIC or version != _VERSION or flags or head > _MAX_HEAD:
-            raise FrameError("the stream holds something that is no frame")
-        return at + _HEADER.size + int(head) + int(body)
-
-    def _frame(self, frame: memoryview) -> tuple[M, tuple[Blob, ...]]:
-        *_, head, _, crc = _HEADER.unpack_from(frame)
-        content = frame[_HEADER.size :]
+    def _frame(self, content: memoryview, head: int, crc: int) -> tuple[M, tuple[Blob, ...]]:
         if zlib.crc32(content) != crc:
             raise FrameError("a frame's checksum does not match")
         try:
             message = self._decoder.decode(content[:head])
         except msgspec.DecodeError as error:
             raise FrameError(f"a frame holds no message: {error}") from error
+        if head == len(content):
+            sizes: list[int] = []
+        elif isinstance(message, Commit):
+            sizes = [output.size for output in message.outputs]
+        elif isinstance(message, Leased):
+            sizes = [piece.size for piece in message.ranges]
+        else:
+            raise FrameError(f"a {type(message).__name__} has no body")
         blobs: list[bytes] = []
         at = head
-        for size in _sizes(message):
+        for size in sizes:
             blobs.append(bytes(content[at : at + size]))
             at += size
-        if at != len(content):
-            raise FrameError(f"a frame announces {at - head} bytes and has {len(content) - head}")
+        if at != len(content) or min(sizes, default=0) < 0:
+            raise FrameError("a frame's body is not what its head announces")
         return message, tuple(blobs)
 
 

@@ -48,7 +48,7 @@ class Channel:
         if not data:
             self.at_end = True
             return []
-        return list(self._reader.feed(data))
+        return self._reader.feed(data)
 
     def _receive(self, buffer: memoryview) -> memoryview:
         if self._greeted:
