@@ -320,7 +320,7 @@ class Client(Requests):
     def close(self, failure: Failure | None, *, stopped: bool) -> None:
         """Commit everything and say that this was the last message."""
         self._settle()
-        if self._compose(with_open=failure is None or not self._by_item, awaited=True):
+        if self._compose(with_open=not self._by_item, awaited=True):
             self.link.flush()
             self._wait(lambda: self._answered_seq >= self._seq, None)
             self._overdrawn = 0
