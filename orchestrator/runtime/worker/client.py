@@ -321,8 +321,9 @@ class Client(Requests):
         """Commit everything and say that this was the last message."""
         self._settle()
         if self._compose(with_open=not self._by_item, awaited=True):
+            last = self._seq  # the pacer may send more, and nobody waits for the answer to that
             self.link.flush()
-            self._wait(lambda: self._answered_seq >= self._seq, None)
+            self._wait(lambda: self._answered_seq >= last, None)
             self._overdrawn = 0
         self.send(Closing(failure=failure, stopped=stopped))
 
