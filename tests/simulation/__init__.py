@@ -1,0 +1,1 @@
+"""The broker against a model of honest workers, whatever dies, whenever it dies."""

@@ -1,0 +1,369 @@
+"""The model of a worker's side of the protocol: outboxes, leases, requests, and nothing real.
+
+It speaks as `orchestrator.runtime.worker` speaks, but shares no line with it: the broker is tested
+against the rules, not against its own partner.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, NamedTuple
+
+from orchestrator.core.events import Blame, Phase
+from orchestrator.core.messages import (
+    Commit,
+    CommitStatus,
+    Committed,
+    End,
+    Ended,
+    Failure,
+    FromWorker,
+    Grant,
+    Leased,
+    Mark,
+    NoLease,
+    Output,
+    Pull,
+    Recall,
+    Released,
+    Shut,
+    Stop,
+    ToWorker,
+    Unpull,
+    Unwant,
+    Wait,
+    Want,
+)
+
+NO_LIMIT = 1 << 40
+BAD = Failure(kind="ValueError", message="bad")
+
+Moves = Generator[Callable[[], bool], None, Any]
+"""A worker's life: it yields what it waits for."""
+
+
+class Frame(NamedTuple):
+    """One message on its way."""
+
+    message: Any
+    blobs: tuple[bytes, ...] = ()
+
+
+class Held:
+    """A lease as the worker sees it; `items` are (number, identity)."""
+
+    def __init__(self, message: Leased, items: list[tuple[int, int]]) -> None:
+        self.number = message.lease
+        self.queue = message.queue
+        self.items = items
+        self.started = self.finished = 0
+        self.limit = len(items)
+
+
+class Box:
+    """What is put and not sent yet, for one queue or for several that get a copy each."""
+
+    def __init__(self, queues: tuple[str, ...], part: int, chunk: int) -> None:
+        self.queues = queues
+        self.part = part
+        self.chunk = chunk
+        self.credits = dict.fromkeys(queues, 0)
+        self.closed: set[str] = set()
+        self.items: list[int] = []
+        self.seals: list[int] = []
+
+    @property
+    def sealed(self) -> int:
+        return self.seals[-1] if self.seals else 0
+
+    @property
+    def shut(self) -> bool:
+        return len(self.closed) == len(self.queues)
+
+    @property
+    def allowance(self) -> int:
+        held = [n for queue, n in self.credits.items() if queue not in self.closed]
+        return min(held, default=NO_LIMIT) - len(self.items)
+
+    @property
+    def overdrawn(self) -> bool:
+        return any(n < 0 for queue, n in self.credits.items() if queue not in self.closed)
+
+    @property
+    def is_due(self) -> bool:
+        return bool(self.items) and (self.allowance < 1 or len(self.items) >= self.chunk)
+
+    def cut(self, with_open: bool, rng: random.Random) -> list[tuple[list[int], tuple[int, ...]]]:
+        """Remove what can be sent, in one or several chunks, each with its counts an item."""
+        n = len(self.items) if with_open else self.sealed
+        edges = sorted({0, n, *(rng.randrange(n + 1) for _ in range(rng.choice((0, 0, 1, 2))))})
+        bounds = list(zip([0, *self.seals], [*self.seals, n], strict=False))
+        if n == self.sealed:
+            bounds = bounds[: len(self.seals)]
+        chunks = [
+            (
+                self.items[start:stop],
+                tuple(max(0, min(b, stop) - max(a, start)) for a, b in bounds),
+            )
+            for start, stop in itertools.pairwise(edges)
+        ]
+        del self.items[:n]
+        self.seals.clear()
+        for queue in self.queues:
+            if queue not in self.closed:
+                self.credits[queue] -= n
+        return chunks
+
+
+class Client:
+    """One worker: two pipes, and what it knows. `by_item`: outputs leave with their item only."""
+
+    def __init__(
+        self,
+        name: str,
+        rng: random.Random,
+        boxes: Iterable[Box],
+        *,
+        by_item: bool,
+        read: Callable[[Leased, tuple[bytes, ...]], list[tuple[int, int]]],
+        write: Callable[[list[int]], bytes],
+    ) -> None:
+        self.name = name
+        self.rng = rng
+        self.boxes = list(boxes)
+        self.by_item = by_item
+        self.out: deque[Frame] = deque()
+        self.inbox: deque[Frame] = deque()
+        self.leases: dict[int, Held] = {}
+        self.blame = Blame()
+        self.refused = self.stop_asked = False
+        self.patience_over = False
+        self.waits_timed = False
+        self.overdrawn = 0
+        self.seq = self.answered = 0
+        self.last_commit: Frame | None = None
+        self._read, self._write = read, write
+        self._replies: dict[int, ToWorker] = {}
+        self._recalls: list[int] = []
+        self._finished: list[tuple[int, int]] = []
+        self._marks: list[Mark] = []
+        self._numbers = 0
+
+    # -- pipes ------------------------------------------------------------------------------------
+
+    def send(self, message: FromWorker, blobs: tuple[bytes, ...] = ()) -> None:
+        self.out.append(Frame(message, blobs))
+
+    def take_in(self) -> None:
+        """Read one message from the broker."""
+        message, blobs = self.inbox.popleft()
+        match message:
+            case Leased():
+                held = Held(message, self._read(message, blobs))
+                self.leases[held.number] = held
+                self._replies[message.pull] = message
+            case NoLease() | Ended():
+                self._replies[message.pull] = message
+            case Grant():
+                self._box(message.queue).credits[message.queue] += message.n
+                if message.want:
+                    self._replies[message.want] = message
+            case Committed():
+                self._on_committed(message)
+            case Shut():
+                self._box(message.queue).closed.add(message.queue)
+            case Recall():
+                self._recalls.append(message.lease)
+            case Stop():
+                self.stop_asked = True
+
+    def _on_committed(self, message: Committed) -> None:
+        if message.seq <= self.answered:
+            return
+        self.answered = message.seq
+        if message.status is CommitStatus.REFUSED:
+            self.refused = True
+        elif message.seq == self.overdrawn:
+            for queue, n in message.credits:
+                self._box(queue).credits[queue] = n
+
+    def _box(self, queue: str) -> Box:
+        return next(box for box in self.boxes if queue in box.queues)
+
+    # -- what the pacer does beside the target ----------------------------------------------------
+
+    def pace(self) -> bool:
+        """Answer recalls, send what is finished, return idle credits; whether anything was sent."""
+        sent = bool(self._recalls)
+        while self._recalls:
+            lease = self.leases.get(self._recalls.pop())
+            if lease is not None:
+                lease.limit = lease.started
+                if lease.finished == lease.limit:
+                    del self.leases[lease.number]
+                self.send(Released(lease=lease.number, kept=lease.limit))
+        if self.overdrawn or self.refused:
+            return sent
+        returned = self._idle_credits()
+        return self._compose(with_open=not self.by_item, returned=returned) or sent
+
+    @property
+    def has_to_pace(self) -> bool:
+        """Whether the pacer has something to do; it always does it in the end."""
+        if self._recalls:
+            return True
+        if self.overdrawn or self.refused:
+            return False
+        unsent = any(box.sealed or (box.items and not self.by_item) for box in self.boxes)
+        idle = any(n > 0 for box in self.boxes if not box.items for n in box.credits.values())
+        return bool(self._finished) or unsent or idle
+
+    def _idle_credits(self) -> tuple[tuple[str, int], ...]:
+        returned: list[tuple[str, int]] = []
+        for box in self.boxes:
+            if not box.items:
+                returned += [(queue, n) for queue, n in box.credits.items() if n > 0]
+        for queue, _ in returned:
+            self._box(queue).credits[queue] = 0
+        return tuple(returned)
+
+    # -- finished items and commits ---------------------------------------------------------------
+
+    def finish(self, held: Held, end: End = End.DONE) -> None:
+        """The lease's next item has ended; what was put since the last one is its output."""
+        if end is not End.DONE:
+            at = sum(n for _, n in self._finished)
+            self._marks.append(Mark(at=at, end=end, failure=BAD))
+        for box in self.boxes:
+            box.seals.append(len(box.items))
+        held.finished += 1
+        if self._finished and self._finished[-1][0] == held.number:
+            self._finished[-1] = (held.number, self._finished[-1][1] + 1)
+        else:
+            self._finished.append((held.number, 1))
+        if held.finished == held.limit:
+            self.leases.pop(held.number, None)
+
+    def drop_open(self) -> None:
+        for box in self.boxes:
+            del box.items[box.sealed :]
+
+    def _compose(
+        self,
+        *,
+        with_open: bool,
+        returned: tuple[tuple[str, int], ...] = (),
+        awaited: bool = False,
+    ) -> bool:
+        outputs: list[Output] = []
+        blobs: list[bytes] = []
+        items = sum(n for _, n in self._finished)
+        for box in self.boxes:
+            for identities, counts in box.cut(with_open, self.rng):
+                plain = counts == (1,) * items and items
+                blob = self._write(identities)
+                outputs.append(
+                    Output(
+                        queues=box.queues,
+                        n=len(identities),
+                        size=len(blob),
+                        packed=False,
+                        counts=None if plain else counts,
+                    )
+                )
+                blobs.append(blob)
+        if not (outputs or items or returned):
+            return False
+        self.seq += 1
+        if any(box.overdrawn for box in self.boxes):
+            assert self.by_item, "who may wait puts only what it has credit for"
+            self.overdrawn = self.seq
+        message = Commit(
+            seq=self.seq,
+            finished=tuple(self._finished),
+            marks=tuple(self._marks),
+            outputs=tuple(outputs),
+            returned=returned,
+            awaited=awaited or self.overdrawn > 0 or self.rng.random() < 0.2,
+        )
+        self._finished, self._marks = [], []
+        self.last_commit = Frame(message, tuple(blobs))
+        self.out.append(self.last_commit)
+        return True
+
+    def commit(self, *, with_open: bool | None = None) -> Moves:
+        """Send what is finished and put; wait only if that was more than the credits covered."""
+        yield from self._settle()
+        self._compose(with_open=not self.by_item if with_open is None else with_open)
+        yield from self._settle()
+
+    def close(self) -> Moves:
+        """Commit everything, and see it applied."""
+        yield from self._settle()
+        if self._compose(with_open=True, awaited=True):
+            last = self.seq
+            yield lambda: self.answered >= last or self.refused
+
+    def _settle(self) -> Moves:
+        if self.overdrawn:
+            yield lambda: self.answered >= self.overdrawn
+            self.overdrawn = 0
+
+    # -- requests ---------------------------------------------------------------------------------
+
+    def pull(self, queues: tuple[str, ...], *, wait: Wait = Wait.FOREVER, **keys: Any) -> Moves:
+        """A lease, Ended, or None."""
+        yield from self.commit()
+        number = self._number()
+        self.send(Pull(pull=number, queues=queues, wait=wait, **keys))
+        reply = yield from self._reply(number, wait, Unpull(pull=number))
+        return (
+            self.leases.get(reply.lease)
+            if isinstance(reply, Leased)
+            else (reply if isinstance(reply, Ended) else None)
+        )
+
+    def want(self, queue: str, n: int, wait: Wait) -> Moves:
+        """Whether credit was granted."""
+        number = self._number()
+        self.send(Want(want=number, queue=queue, n=n, wait=wait))
+        reply = yield from self._reply(number, wait, Unwant(want=number))
+        return reply.n > 0
+
+    def _reply(self, number: int, wait: Wait, withdrawal: FromWorker) -> Moves:
+        self.patience_over, self.waits_timed = False, wait is Wait.TIMED
+        yield lambda: number in self._replies or self.patience_over
+        self.waits_timed = False
+        if number not in self._replies:
+            self.send(withdrawal)
+            yield lambda: number in self._replies
+        return self._replies.pop(number)
+
+    def wait_for_credit(self, box: Box, wait: Wait = Wait.FOREVER, n: int = 1) -> Moves:
+        """Credit for one more item on every queue of the box; False when refused or late."""
+        while box.allowance < 1 and not box.shut:
+            yield from self.commit()
+            for queue in box.queues:
+                if box.credits[queue] < 1 and queue not in box.closed:
+                    granted = yield from self.want(queue, n, wait)
+                    if not granted and queue not in box.closed:
+                        return False
+        return True
+
+    def _number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    # -- the progress cell ------------------------------------------------------------------------
+
+    def begin(self, held: Held) -> int:
+        """The next item of the lease is in hand: its number."""
+        self.blame = Blame(lease=held.number, index=held.started, phase=Phase.RUNNING)
+        held.started += 1
+        return held.items[held.started - 1][0]
+
+    def idle(self) -> None:
+        self.blame = Blame(lease=self.blame.lease, index=self.blame.index, phase=Phase.IDLE)

@@ -1,0 +1,16 @@
+"""A seed is a history: a pipeline, its faults, and the order in which everything happens."""
+
+from __future__ import annotations
+
+import random
+
+from orchestrator.core.broker import Broker
+
+from .topology import make
+from .world import BrokerMaker, Faults, World
+
+
+def history(seed: int, make_broker: BrokerMaker = Broker, *, small: bool = False) -> World:
+    """The world of that seed, before its first step."""
+    rng = random.Random(seed)
+    return World(make(rng, small=small), rng, Faults.any(rng), make_broker)

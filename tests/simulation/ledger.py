@@ -1,0 +1,193 @@
+"""The model's own books: what became of each item, told by what crossed the broker's border."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+
+from orchestrator.core.events import Blame, Phase
+from orchestrator.core.messages import Commit, End, Leased, Released
+
+
+class Violation(AssertionError):
+    """The broker has broken a rule."""
+
+
+def check(fact: object, rule: str) -> None:
+    if not fact:
+        raise Violation(rule)
+
+
+class Books:
+    """Every item by (queue, number): who holds it, whether it is finished, what may come next."""
+
+    def __init__(self, attempts: dict[str, int]) -> None:
+        self.chunks: list[tuple[int, ...]] = []
+        self.put: Counter[str] = Counter()
+        self.ends: Counter[tuple[str, End]] = Counter()
+        self.retried: Counter[str] = Counter()
+        self.charges: Counter[tuple[str, int]] = Counter()
+        self.put_by: Counter[tuple[str, str]] = Counter()
+        self._attempts = attempts
+        self._sent: dict[tuple[str, str], deque[int]] = {}
+        self._producers: dict[int, str] = {}
+        self._identity: dict[tuple[str, int], int] = {}
+        self._fresh: Counter[str] = Counter()
+        self._returned: dict[str, set[int]] = {}
+        self._retrying: dict[str, set[int]] = {}
+        self._owner: dict[tuple[str, int], str] = {}
+        self._finished: set[tuple[str, int]] = set()
+        self._held: dict[str, dict[int, Lease]] = {}
+        self._identities = 0
+
+    # -- chunks -----------------------------------------------------------------------------------
+
+    def new_item(self) -> int:
+        """An identity that no execution before has used."""
+        self._identities += 1
+        return self._identities
+
+    def write(self, identities: list[int]) -> bytes:
+        self.chunks.append(tuple(identities))
+        return (len(self.chunks) - 1).to_bytes(4, "big")
+
+    def read(self, message: Leased, blobs: tuple[bytes, ...]) -> list[tuple[int, int]]:
+        """The (number, identity) of each item of a lease."""
+        found: list[tuple[int, int]] = []
+        check(len(blobs) == len(message.ranges), "a lease comes with a chunk for each range")
+        for part, blob in zip(message.ranges, blobs, strict=True):
+            chunk = self.chunks[int.from_bytes(blob, "big")]
+            check(0 <= part.start < part.stop <= len(chunk), "a range lies within its chunk")
+            numbers = range(part.first, part.first + part.stop - part.start)
+            found += zip(numbers, chunk[part.start : part.stop], strict=True)
+        return found
+
+    # -- what crosses the border ------------------------------------------------------------------
+
+    def leased(self, worker: str, message: Leased, blobs: tuple[bytes, ...]) -> None:
+        """A lease leaves the broker."""
+        queue = message.queue
+        items = self.read(message, blobs)
+        check(items, "a lease is not empty")
+        for number, identity in items:
+            check((queue, number) not in self._owner, f"{queue}:{number} has one owner")
+            check((queue, number) not in self._finished, f"{queue}:{number} is finished once")
+            self._take_from_line(queue, number, identity)
+            self._owner[queue, number] = worker
+        numbers = [number for number, _ in items]
+        self._held.setdefault(worker, {})[message.lease] = Lease(queue, numbers)
+
+    def _take_from_line(self, queue: str, number: int, identity: int) -> None:
+        returned = self._returned.setdefault(queue, set())
+        if number in returned or number in self._retrying.get(queue, ()):
+            returned.discard(number)
+            self._retrying.get(queue, set()).discard(number)
+            check(self._identity[queue, number] == identity, f"{queue}:{number} is the same item")
+            return
+        check(not returned, f"{queue}: what came back is delivered before what was never out")
+        self._fresh[queue] += 1
+        check(number == self._fresh[queue], f"{queue}:{number} is delivered in the order of puts")
+        producer = self._producers.get(identity, "")
+        line = self._sent.get((queue, producer))
+        check(line and line[0] == identity, f"{queue}: item {identity} of {producer!r} in order")
+        assert line is not None
+        line.popleft()
+        self._identity[queue, number] = identity
+
+    def may_commit(self, worker: str, message: Commit) -> bool:
+        """Whether the worker holds what it finishes."""
+        held = self._held.get(worker, {})
+        wanted: Counter[int] = Counter()
+        for lease, n in message.finished:
+            wanted[lease] += n
+        return all(lease in held and n <= len(held[lease].rest) for lease, n in wanted.items())
+
+    def committed(
+        self, worker: str, job: str, message: Commit, blobs: tuple[bytes, ...]
+    ) -> Counter[str]:
+        """A commit that must be applied reaches the broker; returns what is to be tried again."""
+        ends = {mark.at: mark.end for mark in message.marks}
+        again: Counter[str] = Counter()
+        at = 0
+        for number, n in message.finished:
+            lease = self._held[worker][number]
+            for _ in range(n):
+                retried = self._end(lease.queue, lease.next(), job, ends.get(at, End.DONE))
+                again[lease.queue] += retried
+                at += 1
+        for output, blob in zip(message.outputs, blobs, strict=True):
+            identities = self.chunks[int.from_bytes(blob, "big")]
+            self._producers.update(dict.fromkeys(identities, worker))
+            for queue in output.queues:
+                self._sent.setdefault((queue, worker), deque()).extend(identities)
+                self.put[queue] += output.n
+                self.put_by[worker, queue] += output.n
+        return again
+
+    def _end(self, queue: str, number: int, job: str, end: End) -> bool:
+        del self._owner[queue, number]
+        if end is End.FAILED:
+            used = self.charges[queue, number] + 1
+            if used < self._attempts[job]:
+                self.charges[queue, number] = used
+                self.retried[job] += 1
+                self._retrying.setdefault(queue, set()).add(number)
+                return True
+        self.ends[queue, end] += 1
+        self._finished.add((queue, number))
+        return False
+
+    def released(self, worker: str, message: Released) -> Counter[str]:
+        """A worker keeps the first items of a lease: how many leases came back, by queue."""
+        lease = self._held.get(worker, {}).get(message.lease)
+        if lease is None:
+            return Counter()
+        back = lease.cut(message.kept)
+        self._come_back(lease.queue, back)
+        return Counter({lease.queue: bool(back)})
+
+    def left(self, worker: str, blame: Blame) -> Counter[str]:
+        """The worker is dead or fenced: what was in hand, by queue."""
+        hands: Counter[str] = Counter()
+        for number, lease in self._held.pop(worker, {}).items():
+            if number == blame.lease and blame.phase is Phase.RUNNING:
+                self._charge(lease, blame.index)
+            hands[lease.queue] += len(lease.rest)
+            self._come_back(lease.queue, lease.rest)
+        return hands
+
+    def _charge(self, lease: Lease, index: int) -> None:
+        if lease.done <= index < len(lease.numbers):
+            self.charges[lease.queue, lease.numbers[index]] += 1
+
+    def _come_back(self, queue: str, numbers: list[int]) -> None:
+        for number in numbers:
+            del self._owner[queue, number]
+        self._returned.setdefault(queue, set()).update(numbers)
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def unfinished(self, queue: str) -> int:
+        """Items put on the queue that have not come to an end."""
+        return self.put[queue] - sum(self.ends[queue, end] for end in End)
+
+
+class Lease:
+    """The numbers of a lease; the first `done` are finished."""
+
+    def __init__(self, queue: str, numbers: list[int]) -> None:
+        self.queue = queue
+        self.numbers = numbers
+        self.done = 0
+
+    @property
+    def rest(self) -> list[int]:
+        return self.numbers[self.done :]
+
+    def next(self) -> int:
+        self.done += 1
+        return self.numbers[self.done - 1]
+
+    def cut(self, kept: int) -> list[int]:
+        gone = self.numbers[kept:]
+        del self.numbers[kept:]
+        return gone

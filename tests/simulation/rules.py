@@ -1,0 +1,225 @@
+"""The rules of docs/semantics.md as checks of the broker's state, made after each event."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from orchestrator.core.broker import Broker
+from orchestrator.core.messages import End
+from orchestrator.core.ports import Lease
+from orchestrator.core.queues import QueueState
+from orchestrator.core.tickets import CommitTicket, Ticket, WantTicket
+
+from .ledger import check
+
+if TYPE_CHECKING:
+    from .world import World
+
+Rooms = Counter[tuple[str, str]]
+"""What each worker was ever given of each queue: credits it holds, and what it has put."""
+
+Lines = dict[Ticket, tuple[QueueState, ...]]
+"""The tickets and where they waited."""
+
+
+def after_each_event(world: World, came_back: Counter[str]) -> None:
+    """Check every rule that holds between two events; `came_back` was in hand until now."""
+    broker = world.broker
+    parked = list(_parked(broker))
+    rooms = _rooms(world, parked)
+    for queue in broker.queues.values():
+        _conservation(queue)
+        _bound(queue, world.sums.get(queue.name, 0), came_back[queue.name])
+        _tickets_in_order(queue)
+        _nobody_overtakes(queue, world.lines, world.rooms, rooms)
+        _nothing_is_overlooked(queue)
+    _leases_add_up(broker, parked)
+    _credits_add_up(broker)
+    _waits_add_up(broker)
+    _same_view(world)
+    for ticket in parked:
+        _atomic(ticket)
+    world.rooms = rooms
+    world.sums = {queue.name: _sum(queue) for queue in broker.queues.values()}
+    world.lines = {t: t.queues for queue in broker.queues.values() for t in queue.tickets}
+
+
+def _sum(queue: QueueState) -> int:
+    return queue.queued + queue.delayed + queue.hidden + queue.granted
+
+
+def _conservation(queue: QueueState) -> None:
+    here = queue.queued + queue.delayed + queue.outstanding
+    gone = queue.done + queue.skipped + queue.dropped + queue.dead + queue.left
+    check(queue.put == here + gone, f"{queue.name}: put {queue.put} = {here} here + {gone} gone")
+    check(queue.queued == sum(map(len, queue.segments)), f"{queue.name}: queued is what is there")
+
+
+def _bound(queue: QueueState, before: int, came_back: int) -> None:
+    """Rule 1; what was in hand may come back above the bound, and then nothing is admitted."""
+    allowed = max(queue.bound, before) + came_back
+    check(_sum(queue) <= allowed, f"{queue.name}: {_sum(queue)} of {queue.bound}, was {before}")
+
+
+def _tickets_in_order(queue: QueueState) -> None:
+    numbers = [ticket.number for ticket in queue.tickets]
+    check(numbers == sorted(set(numbers)), f"{queue.name}: tickets in order")
+    check(all(queue in ticket.queues for ticket in queue.tickets), f"{queue.name}: own tickets")
+
+
+def _nobody_overtakes(queue: QueueState, before: Lines, then: Rooms, now: Rooms) -> None:
+    """Rule 2: who is younger than a ticket that waited, and waits on, was given nothing."""
+    if not queue.tickets or queue.closed:
+        return
+    head = queue.tickets[0]
+    if queue not in before.get(head, ()):
+        return
+    older = {ticket.port.worker for ticket in before if ticket.number <= head.number}
+    for (worker, name), given in now.items():
+        if name == queue.name and worker not in older:
+            check(given <= then[worker, name], f"{worker} overtakes {head.port.worker} at {name}")
+
+
+def _nothing_is_overlooked(queue: QueueState) -> None:
+    """What could move has moved: no wake-up is lost."""
+    if queue.tickets and queue.tickets[0].first_everywhere:
+        check(not _could_move(queue.tickets[0]), f"{queue.name}: its first ticket could move")
+    if queue.queued and not queue.closed:
+        for pull in queue.pulls:
+            short = queue.queued < pull.request.least
+            check(pull.answered or short, f"{queue.name}: a pull could be answered")
+    if queue.closed or queue.ended:
+        check(not queue.queued, f"{queue.name} is over and holds items")
+    if not queue.open_writers and queue.drained:
+        check(queue.ended, f"{queue.name} has not ended")
+    if queue.ended:
+        check(queue.drained and not queue.open_writers, f"{queue.name} has ended too early")
+
+
+def _could_move(ticket: Ticket) -> bool:
+    if isinstance(ticket, WantTicket):
+        return ticket.queues[0].room > 0 or ticket.queues[0].closed
+    assert isinstance(ticket, CommitTicket)
+    needs = ticket.needs()
+    if ticket.at >= ticket.items:
+        part = next(ticket.open_parts())
+        needs = dict.fromkeys(part.queues, 1)
+    return all(
+        queue.closed or (_is_first(ticket, queue) and queue.room >= n) for queue, n in needs.items()
+    )
+
+
+def _is_first(ticket: Ticket, queue: QueueState) -> bool:
+    return not queue.tickets or ticket.number <= queue.tickets[0].number
+
+
+def _parked(broker: Broker) -> Iterator[CommitTicket]:
+    tickets = {t.number: t for q in broker.queues.values() for t in q.tickets}
+    return (ticket for ticket in tickets.values() if isinstance(ticket, CommitTicket))
+
+
+def _leases_add_up(broker: Broker, parked: Iterable[CommitTicket]) -> None:
+    """Rules 1 and 6: hidden and outstanding are the sums over all leases, and none is empty."""
+    leases: dict[int, Lease] = {}
+    for port in broker.ports.values():
+        leases.update(port.leases)
+    for ticket in parked:
+        leases.update({lease.number: lease for lease, _ in ticket.leases if lease.remaining})
+    hidden: Counter[str] = Counter()
+    outstanding: Counter[str] = Counter()
+    for lease in leases.values():
+        check(0 <= lease.claimed <= lease.remaining, f"lease {lease.number} is claimed once")
+        check(lease.remaining > 0, f"lease {lease.number} is over and kept")
+        hidden[lease.queue.name] += lease.hidden
+        outstanding[lease.queue.name] += lease.remaining
+    for queue in broker.queues.values():
+        check(queue.hidden == hidden[queue.name], f"{queue.name}: hidden adds up")
+        check(queue.outstanding == outstanding[queue.name], f"{queue.name}: outstanding adds up")
+
+
+def _credits_add_up(broker: Broker) -> None:
+    """Rule 4: what is granted is what the workers hold."""
+    granted: Counter[str] = Counter()
+    for port in broker.ports.values():
+        for name, n in port.credits.items():
+            check(n >= 0, f"{port.worker} holds {n} credits of {name}")
+            granted[name] += n
+    for queue in broker.queues.values():
+        check(queue.granted == granted[queue.name], f"{queue.name}: granted adds up")
+        check(not (queue.closed and queue.granted), f"{queue.name}: credits are void when closed")
+
+
+def _waits_add_up(broker: Broker) -> None:
+    """Each wait stands in its lines and in no other."""
+    for port in broker.ports.values():
+        for pull in port.pulls.values():
+            check(all(pull in queue.pulls for queue in pull.queues), f"{port.worker} is in line")
+        for want in port.wants.values():
+            check(want in want.queues[0].tickets, f"{port.worker} is in line for room")
+        if port.parked is not None:
+            check(port.parked.queues, f"{port.worker} is parked for nothing")
+
+
+def _atomic(ticket: CommitTicket) -> None:
+    """Rule 2: a parked commit has put the outputs of the items it has finished, and no others."""
+    for part in ticket.parts:
+        own = sum(part.of_item(at) for at in range(ticket.at))
+        exact = part.used == own if ticket.at < ticket.items else own <= part.used <= part.n
+        check(exact, f"{ticket.port.worker}: {part.used} outputs put, {own} are finished items'")
+
+
+def _rooms(world: World, parked: Iterable[CommitTicket]) -> Rooms:
+    rooms: Rooms = Counter(world.books.put_by)
+    for ticket in parked:
+        for part in ticket.parts:
+            for queue in part.queues:
+                rooms[ticket.port.worker, queue.name] -= part.n - part.used
+    for port in world.broker.ports.values():
+        for name, n in port.credits.items():
+            rooms[port.worker, name] += n
+    return rooms
+
+
+def _same_view(world: World) -> None:
+    """Rule 4: with nothing on its way, worker and broker agree on the worker's credits."""
+    for agent in world.agents.values():
+        client = agent.client
+        if client.out or client.inbox or client.overdrawn or agent.fenced or agent.dead:
+            continue
+        port = world.broker.ports[agent.name]
+        for box in client.boxes:
+            for queue, n in box.credits.items():
+                same = queue in box.closed or port.credits.get(queue, 0) == n
+                check(same, f"{agent.name} holds {n} credits of {queue}")
+
+
+def sights(broker: Broker) -> Iterator[str]:
+    """What is worth having met, of the broker's state."""
+    for queue in broker.queues.values():
+        if queue.delayed:
+            yield "retry"
+        if len(queue.tickets) > 1:
+            yield "several tickets"
+        for ticket in queue.tickets:
+            if isinstance(ticket, CommitTicket):
+                yield "parked" if ticket.at < ticket.items else "open part"
+
+
+def at_the_end(world: World) -> None:
+    """Rules 12 and 15: every queue has ended, and every item is accounted for, by both books."""
+    books = world.books
+    for queue in world.broker.queues.values():
+        name = queue.name
+        check(queue.put == books.put[name], f"{name}: {queue.put} put, not {books.put[name]}")
+        check(queue.ended, f"{name} has not ended")
+        check(queue.skipped == books.ends[name, End.SKIPPED], f"{name}: skipped")
+        check(queue.done == books.ends[name, End.DONE], f"{name}: done")
+        failed, lost = books.ends[name, End.FAILED], books.unfinished(name)
+        check(queue.left + queue.dropped == failed + lost, f"{name}: left and dropped")
+        check(queue.closed or not lost, f"{name}: {lost} items are lost")
+        check(not queue.tickets and not queue.pulls and not queue.granted, f"{name} is not empty")
+        for (where, number), charged in books.charges.items():
+            if where == name:
+                check(queue.attempts[number] == charged, f"{name}:{number} is charged {charged}")

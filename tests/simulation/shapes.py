@@ -1,0 +1,203 @@
+"""What workers of each call shape do, as generators that yield what they wait for."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from orchestrator.core.messages import End, Ended, Wait
+
+from .client import Box, Client, Held, Moves
+
+if TYPE_CHECKING:
+    from .topology import Job
+
+_ALWAYS: Callable[[], bool] = lambda: True  # noqa: E731 - a name for what is yielded everywhere
+
+
+class Target:
+    """What a job's target does to an item: the same for an item's every execution but its ends."""
+
+    def __init__(
+        self, job: Job, new_item: Callable[[], int], failures_of: Callable[[str, int], int]
+    ) -> None:
+        self.job = job
+        self.new_item = new_item
+        self._failures_of = failures_of
+
+    def outputs(self, queue: str, number: int, box: Box) -> int:
+        """How many items it emits for this one."""
+        rng = random.Random(f"{self.job.name}{queue}{number}{box.queues}")
+        if rng.random() < 0.03 and box.part <= 10:
+            return box.part + rng.randrange(1, 4)
+        return rng.choices((0, 1, 2, 3), (3, 8, 2, 1))[0]
+
+    def end(self, queue: str, number: int) -> End:
+        """How it ends this time."""
+        rng = random.Random(f"{self.job.name}{queue}{number}")
+        kind = rng.random()
+        if kind < self.job.p_skip:
+            return End.SKIPPED
+        if kind > 1 - self.job.p_fail and self._failures_of(queue, number) < rng.choice((1, 2, 3)):
+            return End.FAILED
+        return End.DONE
+
+
+def source(client: Client, target: Target, left: int) -> Moves:
+    """Emits that many items; asks for room before it makes one."""
+    job = target.job
+    while left > 0 and not client.stop_asked:
+        open_boxes = [box for box in client.boxes if not box.shut]
+        if not open_boxes:
+            return
+        box = client.rng.choice(open_boxes)
+        wait = client.rng.choice(job.waits)
+        got = yield from client.wait_for_credit(box, wait, n=client.rng.choice((1, box.chunk)))
+        if not got:
+            yield _ALWAYS
+            continue
+        while box.allowance > 0 and not box.shut and left > 0:
+            box.items.append(target.new_item())
+            left -= 1
+            if client.rng.random() < 0.2:
+                break
+        if len(box.items) >= box.chunk or client.rng.random() < 0.3:
+            yield from client.commit()
+        yield _ALWAYS
+
+
+def items(client: Client, target: Target) -> Moves:
+    """Called for each item."""
+    job = target.job
+    while True:
+        most = client.rng.choice(job.most)
+        held = yield from client.pull(job.reads, most=most)
+        if not isinstance(held, Held):
+            return
+        while held.started < held.limit:
+            number = client.begin(held)
+            yield _ALWAYS
+            if not (yield from _emit(client, target, held.queue, number)):
+                return
+            end = target.end(held.queue, number)
+            if end is not End.DONE:
+                client.drop_open()
+            client.finish(held, end)
+            client.idle()
+            if any(box.is_due for box in client.boxes):
+                yield from client.commit()
+            yield _ALWAYS
+
+
+def batches(client: Client, target: Target) -> Moves:
+    """Called with lists of items that end together."""
+    job = target.job
+    while True:
+        held = yield from client.pull(
+            job.reads, most=job.batch, least=job.batch, within_s=job.within_s
+        )
+        if not isinstance(held, Held):
+            return
+        number = client.begin(held)
+        held.started = held.limit
+        yield _ALWAYS
+        if not (yield from _emit(client, target, held.queue, number)):
+            return
+        client.idle()
+        while held.finished < held.limit:
+            client.finish(held)
+
+
+def _emit(client: Client, target: Target, queue: str, number: int) -> Moves:
+    """The outputs of one item, in parts if they are many; False when the worker was refused."""
+    for box in client.boxes:
+        for _ in range(target.outputs(queue, number, box)):
+            box.items.append(target.new_item())
+            if len(box.items) - box.sealed >= box.part:
+                yield from client.commit(with_open=True)
+                if client.refused:
+                    return False
+    return True
+
+
+def stream(client: Client, target: Target) -> Moves:
+    """Iterates: an item is finished when the next is asked for; what it puts waits for credit."""
+    job = target.job
+    while True:
+        held = yield from client.pull(job.reads, most=client.rng.choice(job.most))
+        if not isinstance(held, Held):
+            return
+        while held.started < held.limit:
+            number = client.begin(held)
+            yield _ALWAYS
+            yield from _put_each(client, target, held.queue, number)
+            client.idle()
+            client.finish(held)
+            if client.rng.random() < job.p_return:
+                return
+
+
+def handles(client: Client, target: Target) -> Moves:
+    """Gets from any of its queues, and never waits for ever for one of several."""
+    job = target.job
+    leases: dict[str, Held] = {}
+    ended: set[str] = set()
+    hands: dict[str, Held] = {}
+    while len(ended) < len(job.reads):
+        queue = client.rng.choice([name for name in job.reads if name not in ended])
+        if queue in hands or client.rng.random() < 0.5:
+            _finish_all(client, hands)
+        held = leases.get(queue)
+        if held is None or held.started >= held.limit:
+            _finish_all(client, hands)
+            alone = len(job.reads) == 1
+            wait = client.rng.choice((*job.waits, Wait.FOREVER) if alone else (Wait.NO, Wait.TIMED))
+            reply = yield from client.pull((queue,), most=client.rng.choice(job.most), wait=wait)
+            if isinstance(reply, Ended):
+                ended.add(queue)
+            if not isinstance(reply, Held):
+                yield _ALWAYS
+                continue
+            leases[queue] = held = reply
+        number = client.begin(held)
+        hands[queue] = held
+        yield _ALWAYS
+        yield from _put_each(client, target, queue, number, hands)
+        if client.rng.random() < job.p_return:
+            return
+    _finish_all(client, hands)
+
+
+def _finish_all(client: Client, hands: dict[str, Held]) -> None:
+    for held in hands.values():
+        client.finish(held)
+    hands.clear()
+
+
+def _put_each(
+    client: Client,
+    target: Target,
+    queue: str,
+    number: int,
+    hands: dict[str, Held] | None = None,
+) -> Moves:
+    """What waits for room commits what handles have in hand before."""
+    for box in client.boxes:
+        for _ in range(target.outputs(queue, number, box)):
+            if box.allowance < 1 and not box.shut:
+                _finish_all(client, hands or {})
+                yield from client.wait_for_credit(box)
+            if not box.shut:
+                box.items.append(target.new_item())
+            yield _ALWAYS
+
+
+def life(client: Client, target: Target, left: int) -> Moves:
+    """A worker from its first message to its last; a source has `left` items to emit."""
+    shape = target.job.shape
+    if shape is source:
+        yield from source(client, target, left)
+    else:
+        yield from shape(client, target)
+    yield from client.close()

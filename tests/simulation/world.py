@@ -1,0 +1,408 @@
+"""A run of the broker alone: pipes instead of sockets, generators instead of processes.
+
+Everything that happens is drawn from one seeded source, so a seed is a history.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.core.broker import Broker
+from orchestrator.core.commands import Send
+from orchestrator.core.events import (
+    Blame,
+    BrokerNews,
+    Event,
+    Fenced,
+    JobFinished,
+    Received,
+    Ticked,
+    WorkerJoined,
+    WorkerLeft,
+)
+from orchestrator.core.messages import (
+    Commit,
+    CommitStatus,
+    Committed,
+    FromWorker,
+    Grant,
+    Leased,
+    NoLease,
+    Ready,
+    Recall,
+    Released,
+    Shut,
+    ToWorker,
+)
+from orchestrator.core.ports import JobPorts
+from orchestrator.core.queues import QueueState
+
+from . import rules, shapes
+from .client import NO_LIMIT, Box, Client, Frame, Moves
+from .ledger import Books, Violation, check
+from .topology import Job, Topology
+
+BrokerMaker = Callable[[list[QueueState], list[JobPorts]], Broker]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faults:
+    """How likely each fault is at a step; all stop after `steps`."""
+
+    steps: int = 0
+    kill: float = 0.0
+    fence: float = 0.0
+    repeat: float = 0.0
+    fail: float = 0.0
+
+    @classmethod
+    def any(cls, rng: random.Random) -> Faults:
+        """Each class of faults is on in some runs, and then seldom or often."""
+        kill, fence, repeat = (rng.choice((0, 0, 0.003, 0.03)) for _ in range(3))
+        return cls(
+            steps=rng.choice((0, 200, 1000)),
+            kill=kill,
+            fence=fence,
+            repeat=repeat,
+            fail=rng.choice((0, 0, 0, 0.001)),
+        )
+
+
+class Agent:
+    """A worker of the model. `moves` is None once it has returned or is dead."""
+
+    def __init__(self, employer: Employer, client: Client, moves: Moves, index: int) -> None:
+        self.employer = employer
+        self.client = client
+        self.index = index
+        self.moves: Moves | None = moves
+        self.waits: Callable[[], bool] = lambda: True
+        self.dead = self.fenced = False
+        self.last_seq = 0
+        self.speed = 1.0
+
+    @property
+    def name(self) -> str:
+        return self.client.name
+
+
+class Employer:
+    """A job of the model: its workers, and how many items its sources have still to emit."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.left = [job.items] * job.workers
+        self.hired = self.at_work = 0
+        self.over = False
+        self.clean = True
+
+
+class World:
+    """A broker, its workers, and a clock; `step` lets one thing happen."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        rng: random.Random,
+        faults: Faults = Faults(),
+        make: BrokerMaker = Broker,
+    ) -> None:
+        self.rng = rng
+        self.faults = faults
+        self.topology = topology
+        self.broker = make(*_states(topology))
+        self.books = Books({job.name: job.attempts for job in topology.jobs})
+        self.rooms: rules.Rooms = Counter()
+        self.sums: dict[str, int] = {}
+        self.lines: rules.Lines = {}
+        self.now = 0.0
+        self.steps = 0
+        self.agents: dict[str, Agent] = {}
+        self._trace = hashlib.sha256()
+        self._came_back: Counter[str] = Counter()
+        self.met: set[str] = set()
+        self.employers = {job.name: Employer(job) for job in topology.jobs}
+        for employer in self.employers.values():
+            self.tell(*[self._hire(employer, index) for index in range(employer.job.workers)])
+
+    @property
+    def over(self) -> bool:
+        return all(employer.over for employer in self.employers.values())
+
+    @property
+    def trace(self) -> str:
+        """The same for the same history."""
+        return self._trace.hexdigest()
+
+    # -- workers come and go ----------------------------------------------------------------------
+
+    def _hire(self, employer: Employer, index: int) -> WorkerJoined:
+        job = employer.job
+        employer.hired += 1
+        employer.at_work += 1
+        rng = random.Random(self.rng.random())
+        client = Client(
+            f"{job.name}-{employer.hired}",
+            rng,
+            [_box(queues, self.topology.queues, rng) for queues in job.boxes],
+            by_item=job.shape in (shapes.items, shapes.batches),
+            read=self.books.read,
+            write=self.books.write,
+        )
+        target = shapes.Target(
+            job, self.books.new_item, lambda queue, number: self.books.charges[queue, number]
+        )
+        agent = Agent(employer, client, shapes.life(client, target, employer.left[index]), index)
+        agent.speed = self.rng.choice((1.0, 1.0, 1.0, 0.1))
+        self.agents[client.name] = agent
+        client.send(Ready())
+        return WorkerJoined(worker=client.name, job=job.name)
+
+    def kill(self, agent: Agent) -> None:
+        """It stops between two of its moves; what it has written may be torn."""
+        agent.moves = None
+        agent.dead = True
+        self.met.add("killed")
+        if self.broker.ports[agent.name].parked:
+            self.met.add("parked and dead")
+        keep = self.rng.randint(0, len(agent.client.out))
+        while len(agent.client.out) > keep:
+            agent.client.out.pop()
+
+    def fence(self, agent: Agent) -> None:
+        """It is given up, and does not know."""
+        agent.fenced = True
+        self.met.add("fenced")
+        self._came_back += self.books.left(agent.name, agent.client.blame)
+        self.tell(Fenced(worker=agent.name, blame=agent.client.blame))
+
+    def _kill_fenced(self) -> bool:
+        """What is given up is killed in the end; whether there was anybody."""
+        fenced = [a for a in self.agents.values() if a.fenced and not a.dead]
+        for agent in fenced:
+            self.kill(agent)
+        return bool(fenced)
+
+    def _leave(self, agent: Agent) -> None:
+        """Its pipe is read to the end: it is gone."""
+        blame = agent.client.blame if agent.dead else Blame()
+        del self.agents[agent.name]
+        self._came_back += self.books.left(agent.name, blame)
+        if any(self._came_back.values()):
+            self.met.add("redelivered")
+        left = WorkerLeft(worker=agent.name, closed=not agent.dead, blame=blame)
+        employer = agent.employer
+        employer.at_work -= 1
+        if agent.dead and employer.clean:
+            self.tell(left, self._hire(employer, agent.index))
+        elif employer.at_work:
+            self.tell(left)
+        else:
+            employer.over = True
+            self.tell(left, JobFinished(job=employer.job.name, clean=employer.clean))
+
+    def fail(self, employer: Employer) -> None:
+        """The job has failed: all of its workers are killed and none is hired."""
+        employer.clean = False
+        self.met.add("failed job")
+        for agent in self.agents.values():
+            if agent.employer is employer and not agent.dead:
+                self.kill(agent)
+
+    # -- one step ---------------------------------------------------------------------------------
+
+    def step(self) -> bool:
+        """Let one thing happen; False when nothing can."""
+        self.steps += 1
+        if self.steps <= self.faults.steps and self._fault():
+            return True
+        if self.rng.random() < 0.05:
+            self.now += self.rng.choice((0.001, 0.02, 0.1))
+            self._tick_if_due()
+        agents = list(self.agents.values())
+        self.rng.shuffle(agents)
+        return (
+            any(self.move(agent) for agent in agents if self.rng.random() < agent.speed)
+            or any(self.move(agent) for agent in agents)
+            or self.tick()
+            or self._kill_fenced()
+        )
+
+    def _fault(self) -> bool:
+        faults, agents = self.faults, list(self.agents.values())
+        parked = [agent for agent in agents if self.broker.ports[agent.name].parked]
+        agent = self.rng.choice(parked if parked and self.rng.random() < 0.3 else agents)
+        if self.rng.random() < faults.kill and not agent.dead:
+            self.kill(agent)
+        elif self.rng.random() < faults.fence and not agent.dead and not agent.fenced:
+            self.fence(agent)
+        elif self.rng.random() < faults.repeat and self.repeat(agent):
+            pass
+        elif self.rng.random() < faults.fail and agent.employer.clean:
+            self.fail(agent.employer)
+        else:
+            return False
+        return True
+
+    def repeat(self, agent: Agent) -> bool:
+        """The worker's last commit is sent twice."""
+        last = agent.client.last_commit
+        if agent.dead or last is None:
+            return False
+        agent.client.out.append(last)
+        self.met.add("repeated")
+        return True
+
+    def move(self, agent: Agent) -> bool:
+        """One thing happens at this worker's side; False when nothing can."""
+        moves = [self._deliver, self._receive, self._run, self._pace]
+        self.rng.shuffle(moves)
+        return any(move(agent) for move in moves)
+
+    def _deliver(self, agent: Agent) -> bool:
+        client = agent.client
+        if not client.out:
+            if agent.moves is None:
+                self._leave(agent)
+                return True
+            return False
+        message, blobs = client.out.popleft()
+        if not agent.fenced:
+            self._book(agent, message, blobs)
+        self.tell(Received(worker=agent.name, message=message, blobs=blobs))
+        return True
+
+    def _book(self, agent: Agent, message: FromWorker, blobs: tuple[bytes, ...]) -> None:
+        if isinstance(message, Released):
+            self.met.add("released")
+            self._came_back += self.books.released(agent.name, message)
+        elif isinstance(message, Commit) and message.seq > agent.last_seq:
+            check(self.books.may_commit(agent.name, message), "the model's workers are honest")
+            agent.last_seq = message.seq
+            if agent.employer.job.shape is shapes.source:
+                agent.employer.left[agent.index] -= sum(output.n for output in message.outputs)
+            self._came_back += self.books.committed(
+                agent.name, agent.employer.job.name, message, blobs
+            )
+
+    def _receive(self, agent: Agent) -> bool:
+        if agent.moves is None or not agent.client.inbox:
+            return False
+        agent.client.take_in()
+        return True
+
+    def _run(self, agent: Agent) -> bool:
+        client = agent.client
+        if agent.moves is None:
+            return False
+        if client.waits_timed and self.rng.random() < 0.1:
+            client.patience_over = True
+        if not agent.waits():
+            return client.waits_timed
+        try:
+            agent.waits = next(agent.moves)
+        except StopIteration:
+            agent.moves = None
+        return True
+
+    def _pace(self, agent: Agent) -> bool:
+        client = agent.client
+        if agent.moves is None or not client.has_to_pace or self.rng.random() < 0.5:
+            return False
+        return client.pace()
+
+    def tick(self) -> bool:
+        """Nothing else moves: the next deadline comes."""
+        deadline = self.broker.next_deadline()
+        if deadline is None:
+            return any(agent.client.pace() for agent in self.agents.values() if agent.moves)
+        self.now = max(self.now, deadline)
+        self.tell(Ticked())
+        return True
+
+    def _tick_if_due(self) -> None:
+        deadline = self.broker.next_deadline()
+        if deadline is not None and deadline <= self.now:
+            self.tell(Ticked())
+
+    # -- the broker -------------------------------------------------------------------------------
+
+    def tell(self, *events: Event | BrokerNews) -> None:
+        """Hand the broker what happens at once, and check all rules."""
+        for event in events:
+            self._tell(event)
+        if self.broker.stall() is not None:
+            raise Violation("a stall is reported though no honest worker can wait for ever")
+
+    def _tell(self, event: Event | BrokerNews) -> None:
+        orders = self.broker.handle(event, self.now)
+        self._trace.update(repr((event, orders)).encode())
+        for order in orders:
+            if isinstance(order, Send):
+                self._send(order)
+        came_back, self._came_back = self._came_back, Counter()
+        rules.after_each_event(self, came_back)
+        self.met.update(rules.sights(self.broker))
+
+    def _send(self, order: Send) -> None:
+        agent = self.agents.get(order.worker)
+        check(agent and not agent.fenced, f"{order.worker} is gone and is sent {order.message}")
+        assert agent is not None
+        self._meet(order.message)
+        if isinstance(order.message, Leased):
+            self.books.leased(agent.name, order.message, order.blobs)
+        elif isinstance(order.message, Committed):
+            applied = order.message.status is CommitStatus.APPLIED
+            check(applied, f"{agent.name} holds what it commits and is refused")
+        agent.client.inbox.append(Frame(order.message, order.blobs))
+
+    def _meet(self, message: ToWorker) -> None:
+        if isinstance(message, Recall | Shut):
+            self.met.add(type(message).__name__.lower())
+        elif isinstance(message, Grant) and message.want and not message.n:
+            self.met.add("refused credit")
+        elif isinstance(message, NoLease):
+            self.met.add("withdrawn")
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def run(self, limit: int = 200_000) -> None:
+        """Live until every job is over; faults stop in time, and then it must end by itself."""
+        while not self.over:
+            check(self.steps < limit, f"no end after {limit} steps")
+            if self.steps >= self.faults.steps:
+                self._kill_fenced()
+            check(self.step(), "work is left and nothing moves")
+        rules.at_the_end(self)
+
+
+def _box(queues: tuple[str, ...], maxsizes: dict[str, int], rng: random.Random) -> Box:
+    part = min((maxsizes[name] for name in queues if maxsizes[name] > 0), default=NO_LIMIT)
+    return Box(queues, part=part, chunk=rng.choice((1, 3, 50)))
+
+
+def _states(topology: Topology) -> tuple[list[QueueState], list[JobPorts]]:
+    queues = {
+        name: QueueState(
+            name,
+            maxsize,
+            writers=[job.name for job in topology.jobs if name in job.writes],
+            readers=[job.name for job in topology.jobs if name in job.reads],
+        )
+        for name, maxsize in topology.queues.items()
+    }
+    jobs = [
+        JobPorts(
+            job.name,
+            [queues[name] for name in job.reads],
+            [queues[name] for name in job.writes],
+            attempts=job.attempts,
+            retry_delay_s=job.retry_delay_s,
+        )
+        for job in topology.jobs
+    ]
+    return list(queues.values()), jobs
