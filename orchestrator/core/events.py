@@ -91,6 +91,7 @@ class WorkerDied(_Event, frozen=True, kw_only=True):
 
     `exit_code` is that of the process, negative for a signal, None if it cannot be known. `item` is
     the id of the item that `blame` means, empty if it was at none. `failure`: where a crash was.
+    `orphaned`: the process that had made it, and that it dies with, was dead already.
     """
 
     worker: str
@@ -98,6 +99,7 @@ class WorkerDied(_Event, frozen=True, kw_only=True):
     blame: Blame = Blame()
     item: str = ""
     failure: Failure | None = None
+    orphaned: bool = False
 
 
 class Malformed(_Event, frozen=True, kw_only=True):

@@ -103,6 +103,7 @@ class Lives:
             return
         self._living(event.worker)
         worker.exit_code, worker.item, worker.crash = event.exit_code, event.item, event.failure
+        worker.orphaned = event.orphaned
         self.end(worker, event.blame, turn)
 
     def end(self, worker: Worker, blame: Blame, turn: Turn) -> None:

@@ -21,7 +21,7 @@ from orchestrator.core.lifecycle import (
     worst,
 )
 from orchestrator.core.messages import Closing, Failure
-from orchestrator.core.wording import death, stopped
+from orchestrator.core.wording import ORPHANED, death, stopped
 from orchestrator.plan.model import AfterCondition, JobPlan, Plan
 
 __all__ = ["Job", "JobView", "Roster", "Worker", "WorkerView"]
@@ -67,6 +67,7 @@ class Worker:
     item: str = ""
     failure: Failure | None = None
     crash: Failure | None = None
+    orphaned: bool = False
 
     @property
     def live(self) -> bool:
@@ -93,7 +94,9 @@ class Worker:
         """Its process is gone: take the step to its final state."""
         if self.verdict is None:
             cause = self.stop or self.killed
-            if cause is None:
+            if cause is None and self.orphaned:
+                self.condemn(State.FAILED, ORPHANED)
+            elif cause is None:
                 where = (self.crash and self.crash.where) or str(self.job.plan.target)
                 self.condemn(State.FAILED, death(self.exit_code, self.item, where), self.crash)
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.core.commands import StopReason
 from orchestrator.core.messages import Failure
 
-__all__ = ["death", "failed", "signal_name", "stopped"]
+__all__ = ["ORPHANED", "death", "failed", "signal_name", "stopped"]
 
 # Linux' numbers: the core may not ask the system.
 _SIGNALS = {
@@ -28,6 +28,10 @@ _SIGNALS = {
     25: "SIGXFSZ",
     31: "SIGSYS",
 }
+
+
+ORPHANED = "died with the forkserver that had made it, which was killed from outside"
+"""Why a worker has ended that did nothing wrong."""
 
 
 def signal_name(number: int) -> str:

@@ -33,21 +33,21 @@ class Channel:
         self.at_end = False
         self.fds: list[int] = []
 
-    def read(self, buffer: memoryview) -> list[tuple[FromWorker, tuple[Blob, ...]]]:
-        """The frames that one read completes; `buffer` is scratch space.
+    def read(self, buffer: memoryview) -> list[tuple[FromWorker, tuple[Blob, ...]]] | None:
+        """The frames that one read completes, None if nothing is there; `buffer` is scratch space.
 
         Raises wire.FrameError.
         """
         try:
             data = self._receive(buffer)
         except BlockingIOError:
-            return []
+            return None
         except OSError:
             self.at_end = True
-            return []
+            return None
         if not data:
             self.at_end = True
-            return []
+            return None
         return self._reader.feed(data)
 
     def _receive(self, buffer: memoryview) -> memoryview:

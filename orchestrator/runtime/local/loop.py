@@ -151,18 +151,20 @@ class Loop:
         pids = {worker.process.pid for worker in self._workers.values()}
         return frozenset(pids) | self._starter.helper_pids()
 
-    def _read_channel(self, worker: WorkerIO) -> None:
+    def _read_channel(self, worker: WorkerIO) -> bool:
+        """Take in what one read brings; whether there may be more."""
         try:
             frames = worker.read_channel(self._buffer)
         except wire.FrameError as error:
             self._handle(events.Malformed(worker=worker.name, detail=str(error)))
-            return
-        for message, blobs in frames:
+            return False
+        for message, blobs in frames or ():
             if not isinstance(message, Hello):
                 self._handle(events.Received(worker=worker.name, message=message, blobs=blobs))
         if worker.channel.at_end and worker.connected:
             self._unwatch(worker.process.sock)
             worker.connected = False
+        return frames is not None and worker.connected
 
     def _read_pipe(self, worker: WorkerIO, fd: int) -> None:
         facts = worker.read_pipe(fd)
@@ -181,12 +183,12 @@ class Loop:
             self._tell(fact)
 
     def _died(self, worker: WorkerIO) -> None:
-        """A pidfd says so: hear what the worker has said before, then tell the core."""
-        while worker.connected:
-            before = worker.channel.at_end
-            self._read_channel(worker)
-            if worker.channel.at_end or before:
-                break
+        """A pidfd says so: hear what the worker has said before, then tell the core.
+
+        There need not be an end: a child that it has left may hold the socket open.
+        """
+        while worker.connected and self._read_channel(worker):
+            pass
         for fact in worker.last_words():
             self._tell(fact)
         blame = worker.blame()
@@ -196,6 +198,7 @@ class Loop:
             blame=blame,
             item=self.run.item_at(worker.name, blame) if blame.phase else "",
             failure=worker.crash(),
+            orphaned=worker.process.creator_died(),
         )
         self._forget(worker)
         self._handle(died)
@@ -257,7 +260,7 @@ class Loop:
 
     # -- descriptors ------------------------------------------------------------------------------
 
-    def _watch(self, source: socket.socket | int, act: Callable[[], None], priority: int) -> None:
+    def _watch(self, source: socket.socket | int, act: Callable[[], object], priority: int) -> None:
         self._selector.register(source, selectors.EVENT_READ, (priority, act))
 
     def _unwatch(self, source: socket.socket | int) -> None:

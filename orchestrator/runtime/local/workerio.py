@@ -43,8 +43,8 @@ class WorkerIO:
         """The capture pipes that are still open."""
         return tuple(self._splitters)
 
-    def read_channel(self, buffer: memoryview) -> list[tuple[FromWorker, tuple[Blob, ...]]]:
-        """The messages that one read brings; raises wire.FrameError."""
+    def read_channel(self, buffer: memoryview) -> list[tuple[FromWorker, tuple[Blob, ...]]] | None:
+        """The messages that one read brings, None if nothing is there; raises wire.FrameError."""
         frames = self.channel.read(buffer)
         if self.channel.fds:
             pidfd = self.channel.take_fd()

@@ -1,0 +1,145 @@
+"""Whatever of mporch is killed or stopped: nothing of the run is left, or it goes on."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from life_runs import GONE_WITHIN_S, until
+
+STOPPED_S = 2.5
+"""Longer than any limit in the run that is stopped."""
+
+FAMILY = """
+queues: {numbers: 10}
+defaults: {terminate: {grace: 60s}}
+jobs:
+  count: {target: "t:count", output: numbers, start_method: fork}
+  take: {target: "t:take", input: numbers, workers: 2}
+  parent: {target: "t:parent", start_method: spawn}
+  stubborn: {target: "t:stubborn"}
+"""
+
+FAMILY_CODE = """
+import itertools, os, signal, subprocess, time
+
+def count():
+    for n in itertools.count():
+        time.sleep(0.001)
+        yield n
+
+def take(n):
+    pass
+
+def parent():
+    subprocess.Popen(["sleep", "1000"])
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                signal.signal(signum, signal.SIG_IGN)
+            print("a daemon")
+            while True:
+                signal.pause()
+        os._exit(0)
+    os.wait()
+    print("a parent")
+    signal.pause()
+
+def stubborn():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("stubborn")
+    while True:
+        signal.pause()
+"""
+
+
+@pytest.fixture
+def family(begin):
+    run = begin(FAMILY, FAMILY_CODE)
+    for text in ("a daemon", "a parent", "stubborn"):
+        run.said(text)
+    assert len(run.processes()) >= 11
+    return run
+
+
+def test_nothing_survives_the_guard(family):
+    family.guard.kill()
+    family.guard.wait()
+    family.gone()
+
+
+def test_nothing_survives_the_orchestrator_and_its_end_is_told(family):
+    os.kill(family.orchestrator, signal.SIGKILL)
+    ended = family.end(within_s=GONE_WITHIN_S)
+    assert ended.exit_code == 128 + signal.SIGKILL
+    assert "the orchestrator was ended by SIGKILL" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_nothing_survives_a_clean_end(begin):
+    run = begin(
+        """
+        jobs:
+          parent: {target: "t:parent"}
+        """,
+        FAMILY_CODE.replace('print("a parent")\n    signal.pause()', "return"),
+    )
+    assert run.end().exit_code == 0
+
+
+def test_a_forkserver_that_is_killed_is_to_blame_for_its_workers_deaths(family):
+    fork = [p for p in family.processes() if "forkserver import main" in " ".join(p.cmdline())]
+    (server,) = [p for p in fork if p.ppid() == family.orchestrator]
+    server.kill()
+    ended = family.end(within_s=20)
+    assert ended.exit_code == 1
+    assert "with the forkserver" in ended.reason
+    assert len(ended.log.having("worker.ended", exit_code=-signal.SIGKILL)) == 3
+    ended.ledger("numbers")
+
+
+def test_a_run_whose_processes_were_stopped_goes_on_and_misses_no_deadline(begin):
+    run = begin(
+        """
+        queues: {numbers: 10}
+        jobs:
+          count: {target: "t:count", output: numbers}
+          take: {target: "t:take", input: numbers}
+          limited: {target: "t:until_told", timeouts: {run: 1500ms}}
+        """,
+        """
+        import os, time
+
+        def count():
+            yield from range(500)
+
+        def take(n):
+            if n == 100:
+                print("begun")
+            time.sleep(0.001)
+
+        def until_told():
+            os.mkfifo("go")
+            print("waiting")
+            open("go").read()
+        """,
+    )
+    run.said("waiting")
+    run.said("begun")
+    pids = [run.orchestrator, run.pid("take-1")]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    until(lambda: all(_state(pid) == "T" for pid in pids), "a stop")
+    time.sleep(STOPPED_S)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    (run.folder / "go").write_text("")
+    ended = run.end()
+    assert ended.exit_code == 0
+    assert ended.ledger("numbers") == {"put": 500, "done": 500}
+
+
+def _state(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
