@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 
 from orchestrator.core.commands import Command, Report, Send
 from orchestrator.core.events import Blob, SupervisorNews
 from orchestrator.core.facts import Fact
 from orchestrator.core.messages import ToWorker
-from orchestrator.core.ports import JobPorts, PendingPull, Port
+from orchestrator.core.ports import JobPorts, Port
 from orchestrator.core.queues import QueueState, Segment
 
-__all__ = ["Board", "ProtocolError", "Timer"]
+__all__ = ["Alarm", "Board", "ProtocolError"]
 
-Timer = PendingPull | QueueState | tuple[QueueState, Segment]
+
+class Alarm(enum.Enum):
+    """What is to be done to a queue at a certain time."""
+
+    PATIENCE = enum.auto()
+    """A batch must do with what is there."""
+    RECALL = enum.auto()
+    """Somebody still waits for items that others hold untouched."""
+    RETRY = enum.auto()
+    """A failed item is tried again."""
 
 
 class ProtocolError(Exception):
@@ -41,7 +51,7 @@ class Board:
         self.dirty: dict[QueueState, None] = {}
         self.touched: dict[Port, None] = {}
         self.orders: list[Command | SupervisorNews] = []
-        self._timers: list[tuple[float, int, Timer]] = []
+        self._timers: list[tuple[float, int, Alarm, QueueState, Segment | None]] = []
         self._numbers = 0
 
     def number(self) -> int:
@@ -88,25 +98,27 @@ class Board:
             port.job.waiting_input_s += waited
         port.waits_since = None
 
-    def at(self, when: float, timer: Timer) -> None:
-        """Wake at `when`; a timer that has become pointless by then is ignored."""
-        heapq.heappush(self._timers, (when, self.number(), timer))
+    def at(
+        self, when: float, alarm: Alarm, queue: QueueState, segment: Segment | None = None
+    ) -> None:
+        """Wake at `when`; an alarm that has become pointless by then is ignored."""
+        heapq.heappush(self._timers, (when, self.number(), alarm, queue, segment))
 
-    def due(self) -> Iterable[Timer]:
-        """Timers whose time has come, removed."""
+    def due(self) -> Iterator[tuple[Alarm, QueueState, Segment | None]]:
+        """Alarms whose time has come, removed."""
         while self._timers and self._timers[0][0] <= self.now:
-            yield heapq.heappop(self._timers)[2]
+            yield heapq.heappop(self._timers)[2:]
 
     def next_deadline(self) -> float | None:
-        """When the next timer is due."""
+        """When the next alarm is due."""
         return self._timers[0][0] if self._timers else None
 
     @property
     def something_is_timed(self) -> bool:
-        """Whether a timer will move items: a delayed item, or a batch that runs out of patience."""
+        """Whether an alarm will move items."""
         return any(
-            isinstance(timer, tuple) or (isinstance(timer, PendingPull) and not timer.answered)
-            for _, _, timer in self._timers
+            alarm is Alarm.RETRY or (alarm is Alarm.PATIENCE and queue.pulls and queue.queued)
+            for _, _, alarm, queue, _ in self._timers
         )
 
 
@@ -115,7 +127,7 @@ def _rank(queues: Iterable[QueueState], jobs: Iterable[JobPorts]) -> None:
 
     Where that goes in a circle (standalone queues), any order will do.
     """
-    order: TopologicalSorter[QueueState] = TopologicalSorter({queue: () for queue in queues})
+    order: TopologicalSorter[QueueState] = TopologicalSorter(dict.fromkeys(queues, ()))
     for job in jobs:
         for queue in job.writes:
             order.add(queue, *job.reads)

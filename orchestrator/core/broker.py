@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from orchestrator.core.admission import Admission
-from orchestrator.core.board import Board, ProtocolError
+from orchestrator.core.board import Alarm, Board, ProtocolError
 from orchestrator.core.commands import Command
 from orchestrator.core.delivery import Delivery
 from orchestrator.core.events import (
@@ -43,7 +43,7 @@ from orchestrator.core.messages import (
     Wait,
     Want,
 )
-from orchestrator.core.ports import JobPorts, PendingPull, Port
+from orchestrator.core.ports import JobPorts, Port
 from orchestrator.core.queues import QueueState
 from orchestrator.core.stall import can_move
 from orchestrator.plan.model import JobPlan, Plan, QueuePlan
@@ -290,14 +290,14 @@ class Broker:
         self._watch()
 
     def _fire_timers(self) -> None:
-        for timer in self._board.due():
-            if isinstance(timer, PendingPull):
-                for queue in timer.queues:
-                    self._board.dirty[queue] = None
-            elif isinstance(timer, QueueState):
-                self._delivery.recall(timer)
+        for alarm, queue, segment in self._board.due():
+            if segment is not None:
+                self._delivery.requeue(queue, segment)
+            elif alarm is Alarm.RECALL:
+                self._delivery.recall(queue)
             else:
-                self._delivery.requeue(*timer)
+                queue.patience_at = None
+                self._board.dirty[queue] = None
 
     def _watch(self) -> None:
         board = self._board

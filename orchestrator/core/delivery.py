@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.core.board import Board, ProtocolError
+from orchestrator.core.board import Alarm, Board, ProtocolError
 from orchestrator.core.events import Blame, InputEnded, Phase
 from orchestrator.core.facts import QueueClosed, QueueEnded
 from orchestrator.core.messages import (
@@ -48,7 +48,7 @@ class Delivery:
             raise ProtocolError(f"pull {request.pull} is pending")
         for queue in queues:
             queue.reader_ports[port.worker] = port
-        pending = PendingPull(port, request, queues, board.now)
+        pending = PendingPull(port, request, queues)
         if any(self._serve(pending, queue) for queue in queues):
             return
         if all(queue.ended for queue in queues):
@@ -59,57 +59,61 @@ class Delivery:
             port.pulls[request.pull] = pending
             board.begin_wait(port, for_output=False)
             for queue in queues:
-                queue.pulls.append(pending)
+                queue.pulls[pending] = None
                 board.dirty[queue] = None
 
     def unpull(self, port: Port, request: Unpull) -> None:
         """Withdraw a pull; one that was answered meanwhile is no error."""
-        pending = port.pulls.pop(request.pull, None)
+        pending = port.pulls.get(request.pull)
         if pending is not None:
-            pending.answered = True
+            pending.leave()
             self._board.end_wait(port)
             self._board.send(port, NoLease(pull=request.pull))
 
     def serve(self, queue: QueueState) -> None:
         """Give what is queued to those that wait."""
-        still: list[PendingPull] = []
         while queue.pulls and queue.queued:
-            pending = queue.pulls.popleft()
-            if not pending.answered and not self._serve(pending, queue):
-                still.append(pending)
-        queue.pulls.extendleft(reversed(still))
-        while queue.pulls and queue.pulls[0].answered:
-            queue.pulls.popleft()
+            if not self._serve(next(iter(queue.pulls)), queue):
+                self._serve_others(queue)
+                break
         if queue.pulls and not queue.queued:
             self._arm_recall(queue)
+
+    def _serve_others(self, queue: QueueState) -> None:
+        """The first in line waits for a batch: so do all of its job, but maybe not other jobs."""
+        if len(queue.open_readers) > 1:
+            for pending in list(queue.pulls):
+                self._serve(pending, queue)
 
     def _serve(self, pending: PendingPull, queue: QueueState) -> bool:
         if not queue.queued:
             return False
         request = pending.request
-        if queue.queued < request.least and not self._batch_must_go(pending, queue):
+        if queue.queued < request.least and not self._batch_must_go(request, queue):
             return False
         share = -(-queue.queued // max(1, len(queue.reader_ports)))
         n = min(request.most, max(request.least, share))
         self._lease(pending, queue, queue.take(n))
         return True
 
-    def _batch_must_go(self, pending: PendingPull, queue: QueueState) -> bool:
+    def _batch_must_go(self, request: Pull, queue: QueueState) -> bool:
         if not queue.open_writers or queue.size >= queue.bound or queue.tickets:
             return True
-        board = self._board
-        if pending.deadline is None:
-            pending.deadline = board.now + pending.request.within_s
-            board.at(pending.deadline, pending)
-        return board.now >= pending.deadline
+        now = self._board.now
+        if queue.waited_for_since is None:
+            queue.waited_for_since = now
+        due = queue.waited_for_since + request.within_s
+        if now < due and (queue.patience_at is None or due < queue.patience_at):
+            queue.patience_at = due
+            self._board.at(due, Alarm.PATIENCE, queue)
+        return now >= due
 
     def _lease(self, pending: PendingPull, queue: QueueState, segments: list[Segment]) -> None:
         board, port, request = self._board, pending.port, pending.request
         batch = request.least > 1
         lease = Lease(board.number(), queue, segments, hand=request.most if batch else 1)
         port.leases[lease.number] = lease
-        pending.answered = True
-        port.pulls.pop(request.pull, None)
+        pending.leave()
         board.end_wait(port)
         ranges = tuple(
             Range(
@@ -130,13 +134,12 @@ class Delivery:
     def _arm_recall(self, queue: QueueState) -> None:
         if queue.recall_at is None and len(queue.reader_ports) > 1 and queue.hidden:
             queue.recall_at = self._board.now + RECALL_AFTER_S
-            self._board.at(queue.recall_at, queue)
+            self._board.at(queue.recall_at, Alarm.RECALL, queue)
 
     def recall(self, queue: QueueState) -> None:
         """Ask back the largest untouched rest, if somebody still waits for it."""
         queue.recall_at = None
-        waiting = next((pull for pull in queue.pulls if not pull.answered), None)
-        if waiting is None or queue.queued:
+        if queue.queued or not queue.pulls:
             return
         leases = [
             (lease.untouched, port, lease)
@@ -179,9 +182,8 @@ class Delivery:
         What a parked commit of it has finished stays leased until that is applied; where `get` is
         the ack, what it has `taken` of each lease is finished.
         """
-        for pending in port.pulls.values():
-            pending.answered = True
-        port.pulls.clear()
+        for pending in list(port.pulls.values()):
+            pending.leave()
         for lease in list(port.leases.values()):
             acked = min(taken.get(lease.number, 0), lease.total) - lease.finished
             if acked > 0:
@@ -200,7 +202,7 @@ class Delivery:
     def postpone(self, queue: QueueState, segment: Segment, delay_s: float) -> None:
         """An item that failed is tried again later."""
         queue.delayed += len(segment)
-        self._board.at(self._board.now + delay_s, (queue, segment))
+        self._board.at(self._board.now + delay_s, Alarm.RETRY, queue, segment)
 
     def requeue(self, queue: QueueState, segment: Segment) -> None:
         """A postponed item's time has come."""
@@ -218,9 +220,8 @@ class Delivery:
         board = self._board
         board.report(QueueEnded(queue=queue.name, ledger=queue.ledger(final=False)))
         for pending in list(queue.pulls):
-            if not pending.answered and all(other.ended for other in pending.queues):
-                pending.answered = True
-                pending.port.pulls.pop(pending.request.pull, None)
+            if all(other.ended for other in pending.queues):
+                pending.leave()
                 board.end_wait(pending.port)
                 board.send(pending.port, Ended(pull=pending.request.pull))
         for job in board.jobs.values():

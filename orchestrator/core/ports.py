@@ -88,22 +88,20 @@ class Lease:
 
 
 class PendingPull:
-    """A pull that waits.
+    """A pull that waits in the line of each of its queues."""
 
-    `deadline` is when a batch must do with what is there.
-    """
+    __slots__ = ("port", "queues", "request")
 
-    __slots__ = ("answered", "deadline", "port", "queues", "request", "since")
-
-    def __init__(
-        self, port: Port, request: Pull, queues: tuple[QueueState, ...], since: float
-    ) -> None:
+    def __init__(self, port: Port, request: Pull, queues: tuple[QueueState, ...]) -> None:
         self.port = port
         self.request = request
         self.queues = queues
-        self.since = since
-        self.deadline: float | None = None
-        self.answered = False
+
+    def leave(self) -> None:
+        """It is answered, or over: leave every line."""
+        self.port.pulls.pop(self.request.pull, None)
+        for queue in self.queues:
+            queue.pulls.pop(self, None)
 
 
 class JobPorts:
@@ -160,9 +158,7 @@ class Port:
             return False
         if self.parked is not None:
             return True
-        pulls = any(
-            p.request.wait is Wait.FOREVER and p.deadline is None for p in self.pulls.values()
-        )
+        pulls = any(p.request.wait is Wait.FOREVER for p in self.pulls.values())
         joins = any(j.wait is Wait.FOREVER for j in self.joins.values())
         return pulls or joins or any(t.forever for t in self.wants.values())
 

@@ -76,9 +76,10 @@ def chunk_items(maxsize: int, producers: int) -> int:
 class QueueState:
     """A queue of the run.
 
-    Counts are items.     `hidden` is what is leased and not in hand, `outstanding` what is leased
-    and not finished,     `granted` what producers may put without asking (rule 1 of
-    docs/semantics.md).
+    Counts are items. `hidden` is what is leased and not in hand, `outstanding` what is leased and
+    not finished, `granted` what producers may put without asking (rule 1 of docs/semantics.md).
+    `rank` orders the queues so that what a job reads comes before what it writes. A batch's
+    patience counts from `waited_for_since`; `patience_at` and `recall_at` are set alarms.
     """
 
     def __init__(
@@ -94,13 +95,15 @@ class QueueState:
         self.open_readers = set(readers)
         self.writer_ports: dict[str, Port] = {}
         self.reader_ports: dict[str, Port] = {}
-        self.pulls: deque[PendingPull] = deque()
+        self.pulls: dict[PendingPull, None] = {}
         self.tickets: list[Ticket] = []
         self.attempts: dict[int, int] = {}
         self.closed = False
         self.failed_downstream = False
         self.ended = False
         self.recall_at: float | None = None
+        self.patience_at: float | None = None
+        self.waited_for_since: float | None = None
         self.put = self.done = self.skipped = self.dropped = self.dead = self.left = 0
         self.tasks_done = 0
         self.peak = 0
@@ -152,7 +155,8 @@ class QueueState:
         self.queued += n
 
     def take(self, n: int) -> list[Segment]:
-        """Remove up to n items from the head."""
+        """Remove up to n items from the head; a batch waits anew for those that stay."""
+        self.waited_for_since = None
         taken: list[Segment] = []
         while n > 0 and self.segments:
             segment = self.segments.popleft()
