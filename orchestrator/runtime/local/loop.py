@@ -68,10 +68,8 @@ class Loop:
             self._wind_up()
 
     def _cycle(self) -> None:
-        now = self._clock.now()
-        timeout = self._timeout(now)
-        ready = self._selector.select(timeout)
-        self._clock.slept(timeout)
+        timeout = self._timeout(self._clock.now())
+        ready = self._selector.select(self._clock.plan_wait(timeout))
         ready.sort(key=_priority)
         self._gone.clear()
         for key, _ in ready:

@@ -5,31 +5,39 @@ A laptop's lid or SIGSTOP must not make every deadline due at once. Called in th
 
 from __future__ import annotations
 
+import math
 import time
 
 __all__ = ["Pulse"]
 
 _TOO_LONG_S = 1.0
+_LONGEST_WAIT_S = 1.0
+"""A longer wait, with a deadline at its end, could not be told from one in which it was stopped."""
 
 
 class Pulse:
-    """Monotonic seconds; what a wait took beyond its timeout, and a second more, does not count."""
+    """Monotonic seconds; a gap of a second more than was planned between two looks is left out."""
 
     def __init__(self) -> None:
         self._lost_s = 0.0
+        self._planned_s = 0.0
         self._last = time.monotonic()
 
     def now(self) -> float:
         """The loop's time."""
-        self._last = time.monotonic()
+        last, self._last = self._last, time.monotonic()
+        if self._last - last > self._planned_s + _TOO_LONG_S:
+            self._lost_s += self._last - last
+        self._planned_s = 0.0
         return self._last - self._lost_s
 
-    def slept(self, timeout_s: float | None) -> None:
-        """A wait that began at the last `now` is over; it should have taken `timeout_s` at most."""
-        if timeout_s is not None:
-            late = time.monotonic() - self._last - timeout_s
-            if late > _TOO_LONG_S:
-                self._lost_s += late
+    def plan_wait(self, timeout_s: float | None) -> float | None:
+        """How long to wait at most, right after `now`, if something is due in `timeout_s`."""
+        if timeout_s is None:
+            self._planned_s = math.inf
+            return None
+        self._planned_s = min(timeout_s, _LONGEST_WAIT_S)
+        return self._planned_s
 
     def of(self, monotonic_s: float) -> float:
         """A point of monotonic time as the loop's time."""
