@@ -19,7 +19,7 @@ from orchestrator.core.messages import (
     Want,
 )
 from orchestrator.core.ports import Lease, Port
-from orchestrator.core.queues import Chunk, QueueState, cut
+from orchestrator.core.queues import Chunk, QueueState
 from orchestrator.core.tickets import CommitTicket, Part, Ticket, WantTicket
 
 __all__ = ["Admission"]
@@ -288,7 +288,9 @@ class Admission:
         self._delivery.advance(port, lease, n)
 
     def _end_marked(self, port: Port, lease: Lease, index: int, mark: Mark) -> None:
-        queue, job, number = lease.queue, port.job, lease.item_number(index)
+        queue, job, segment = lease.queue, port.job, lease.item(index)
+        assert segment is not None
+        number = segment.first
         item = f"{queue.name}:{number}"
         if mark.end is End.SKIPPED:
             queue.skipped += 1
@@ -308,8 +310,7 @@ class Admission:
             queue.attempts[number] = used
             job.retried += 1
             job.items_in -= 1
-            (segment, *_) = cut(lease.segments, index)
-            self._delivery.postpone(queue, segment.split(1)[0], job.retry_delay_s)
+            self._delivery.postpone(queue, segment, job.retry_delay_s)
             return
         queue.left += 1
         job.failed += 1

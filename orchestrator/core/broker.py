@@ -152,8 +152,8 @@ class Broker:
         """The id of the item a progress cell points to; empty if there is none."""
         port = self._board.ports.get(worker)
         lease = port.leases.get(blame.lease) if port else None
-        number = lease.item_number(blame.index) if lease else 0
-        return f"{lease.queue.name}:{number}" if lease and number else ""
+        item = lease.item(blame.index) if lease else None
+        return f"{lease.queue.name}:{item.first}" if lease and item else ""
 
     # -- events -----------------------------------------------------------------------------------
 

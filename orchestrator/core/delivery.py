@@ -184,7 +184,7 @@ class Delivery:
         """
         for pending in list(port.pulls.values()):
             pending.leave()
-        for lease in list(port.leases.values()):
+        for lease in reversed(list(port.leases.values())):
             acked = min(taken.get(lease.number, 0), lease.total) - lease.finished
             if acked > 0:
                 lease.queue.done += acked
@@ -196,8 +196,10 @@ class Delivery:
             self._board.dirty[lease.queue] = None
 
     def _charge(self, lease: Lease, index: int) -> None:
-        number = lease.item_number(index)
-        lease.queue.attempts[number] = lease.queue.attempts.get(number, 0) + 1
+        item = lease.item(index)
+        if item is not None and index >= lease.finished + lease.claimed:
+            attempts = lease.queue.attempts
+            attempts[item.first] = attempts.get(item.first, 0) + 1
 
     def postpone(self, queue: QueueState, segment: Segment, delay_s: float) -> None:
         """An item that failed is tried again later."""

@@ -72,19 +72,19 @@ class Lease:
     def shorten(self, kept: int) -> list[Segment]:
         """Keep the first `kept` items; returns the others, still to be given back."""
         before = self.hidden
-        rest = list(cut(self.segments, kept))
+        self.segments, rest = cut(self.segments, kept)
         self.queue.outstanding -= self.total - kept
         self.total = kept
         self.queue.hidden += self.hidden - before
         return rest
 
-    def item_number(self, index: int) -> int:
-        """The queue's number of the item at `index` of the lease; 0 if there is none."""
+    def item(self, index: int) -> Segment | None:
+        """The one item at `index` of the lease, as a segment of its own; None if there is none."""
         for segment in self.segments:
-            if index < len(segment):
-                return segment.first + index
+            if 0 <= index < len(segment):
+                return segment.split(index)[1].split(1)[0]
             index -= len(segment)
-        return 0
+        return None
 
 
 class PendingPull:

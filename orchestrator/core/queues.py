@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from orchestrator.core.events import Blob
@@ -53,16 +53,21 @@ class Segment:
         )
 
 
-def cut(segments: Iterable[Segment], n: int) -> Iterator[Segment]:
-    """The segments without their first n items."""
+def cut(segments: Iterable[Segment], n: int) -> tuple[list[Segment], list[Segment]]:
+    """The first n items, and the others."""
+    first: list[Segment] = []
+    others: list[Segment] = []
     for segment in segments:
         if n >= len(segment):
-            n -= len(segment)
-        elif n:
-            yield segment.split(n)[1]
-            n = 0
+            first.append(segment)
+        elif n > 0:
+            kept, rest = segment.split(n)
+            first.append(kept)
+            others.append(rest)
         else:
-            yield segment
+            others.append(segment)
+        n -= len(segment)
+    return first, others
 
 
 def chunk_items(maxsize: int, producers: int) -> int:

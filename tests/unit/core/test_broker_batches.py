@@ -1,4 +1,4 @@
-"""Batches: exactly `size` items, or what is there when time, room or the stream is over (rule 9)."""
+"""Batches: exactly `size` items, or what is there when time, room or stream are over (rule 9)."""
 
 from __future__ import annotations
 
