@@ -130,6 +130,14 @@ class Broker:
                 del port.leases[lease.number]
         queue.close(clean=True)
 
+    def note_taken(self, worker: str, taken: Iterable[tuple[int, int]]) -> None:
+        """What `get` has returned of each lease, known before its commit (standalone)."""
+        port = self._board.ports[worker]
+        for number, n in taken:
+            if lease := port.leases.get(number):
+                lease.note_taken(n)
+                self._board.dirty[lease.queue] = None
+
     def next_deadline(self) -> float | None:
         """When `Ticked` is due, as monotonic seconds."""
         return self._board.next_deadline()

@@ -19,6 +19,7 @@ class Lease:
 
     `finished` of `total` are committed and applied, the next `claimed` belong to a commit that is
     parked. `hand` is how many of the unfinished count as in hand: one, or the whole of a batch.
+    Where `get` is the ack, all that were `taken` are, though their commit is still on its way.
     `recalled`: its worker was asked for the rest; `firm`: it has said what it keeps.
     """
 
@@ -31,6 +32,7 @@ class Lease:
         "queue",
         "recalled",
         "segments",
+        "taken",
         "total",
     )
 
@@ -42,6 +44,7 @@ class Lease:
         self.hand = hand
         self.finished = 0
         self.claimed = 0
+        self.taken = 0
         self.recalled = self.firm = False
         queue.outstanding += self.total
         queue.hidden += self.hidden
@@ -54,7 +57,7 @@ class Lease:
     @property
     def hidden(self) -> int:
         """Items that still count into the queue's bound."""
-        return max(0, self.total - self.finished - self.hand)
+        return max(0, self.total - max(self.finished + self.hand, self.taken))
 
     @property
     def untouched(self) -> int:
@@ -67,6 +70,12 @@ class Lease:
         self.finished += n
         self.claimed = max(0, self.claimed - n)
         self.queue.outstanding -= n
+        self.queue.hidden += self.hidden - before
+
+    def note_taken(self, n: int) -> None:
+        """The first n items were returned by `get`."""
+        before = self.hidden
+        self.taken = max(self.taken, n)
         self.queue.hidden += self.hidden - before
 
     def shorten(self, kept: int) -> list[Segment]:

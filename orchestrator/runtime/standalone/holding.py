@@ -88,7 +88,10 @@ class Holding:
         self._uses: dict[int, Use] = {}
 
     def attach(self) -> QueueHandle:
-        """The handle of this process; makes the session if there is none. Raises BrokerGoneError."""
+        """The handle of this process; makes its session if there is none.
+
+        Raises BrokerGoneError.
+        """
         pid = os.getpid()
         use = None
         while use is None:  # None: the session has ended just now

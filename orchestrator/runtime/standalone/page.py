@@ -49,6 +49,11 @@ class AckPage:
         """The broker has the page; the mapping stays."""
         os.close(self.fd)
 
+    def close(self) -> None:
+        """Nothing is read any more."""
+        self.words.release()
+        self._map.close()
+
 
 def read_acks(page: mmap.mmap) -> tuple[tuple[int, int], ...]:
     """Called in the broker: leases, and how many of their items `get` has returned."""

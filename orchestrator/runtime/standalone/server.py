@@ -21,7 +21,7 @@ from orchestrator.core.board import ProtocolError
 from orchestrator.core.broker import Broker
 from orchestrator.core.commands import Send
 from orchestrator.core.events import BrokerNews, Event, Received, Ticked, WorkerJoined, WorkerLeft
-from orchestrator.core.messages import CommitStatus, Committed
+from orchestrator.core.messages import Ask, CommitStatus, Committed, Want
 from orchestrator.core.ports import JobPorts
 from orchestrator.core.queues import QueueState
 from orchestrator.runtime import wire
@@ -32,6 +32,7 @@ from orchestrator.runtime.standalone.protocol import NEW_QUEUE
 __all__ = ["main"]
 
 _ANYBODY = "anybody"
+_OF_SIZE = frozenset({Ask, Want})
 _READ = select.EPOLLIN
 _BOTH = select.EPOLLIN | select.EPOLLOUT
 
@@ -48,7 +49,6 @@ class _Member:
         self.page = mmap.mmap(page, 0, prot=mmap.PROT_READ)
         os.close(page)
         self.pidfd = pidfd
-        self.blocked = False
 
 
 class Server:
@@ -58,7 +58,7 @@ class Server:
         self._job = JobPorts(_ANYBODY, (), (), can_unblock=False)
         self._broker = Broker((), (self._job,), ack_on_get=True)
         self._poll = select.epoll()
-        self._acts: dict[int, Callable[[], None]] = {}
+        self._acts: dict[int, Callable[[], object]] = {}
         self._members: dict[str, _Member] = {}
         self._to_send: dict[_Member, None] = {}
         self._over: list[socket.socket | int] = []
@@ -83,7 +83,7 @@ class Server:
 
     # -- descriptors ------------------------------------------------------------------------------
 
-    def _watch(self, source: socket.socket | int, act: Callable[[], None]) -> None:
+    def _watch(self, source: socket.socket | int, act: Callable[[], object]) -> None:
         fd = source if isinstance(source, int) else source.fileno()
         self._acts[fd] = act
         self._poll.register(fd, _READ)
@@ -149,11 +149,15 @@ class Server:
         self._watch(member.sock, lambda: self._read(member))
         self._watch(member.pidfd, lambda: self._died(member))
 
-    def _read(self, member: _Member) -> None:
-        """One read of a process's stream; what is no protocol ends the process's membership."""
+    def _read(self, member: _Member) -> bool:
+        """Read once; whether something was there. What is no protocol ends the membership."""
         channel = member.channel
+        frames = None
         try:
-            for message, blobs in channel.read(self._buffer):
+            frames = channel.read(self._buffer)
+            for message, blobs in frames or ():
+                if type(message) in _OF_SIZE:
+                    self._look_at_acks(message.queue)  # type: ignore[union-attr]
                 event = Received(worker=member.name, message=message, blobs=blobs)
                 try:
                     self._handle(event)
@@ -165,15 +169,21 @@ class Server:
             channel.at_end = True
         if channel.at_end:
             self._leave(member)
-        elif member.blocked:
+        elif channel.blocked:
             self._to_send[member] = None
+        return frames is not None
+
+    def _look_at_acks(self, name: str) -> None:
+        """Acks on their way count already: `qsize`, `full` and `put_nowait` are exact."""
+        queue = self._broker.queues.get(name)
+        if queue is not None and queue.hidden:
+            for worker in queue.reader_ports:
+                self._broker.note_taken(worker, read_acks(self._members[worker].page))
 
     def _hear_out(self, member: _Member) -> None:
         """Read all that was sent so far."""
-        poll = select.poll()
-        poll.register(member.sock, select.POLLIN)
-        while member.name in self._members and poll.poll(0):
-            self._read(member)
+        while self._read(member) and not member.channel.at_end:
+            pass
 
     def _died(self, member: _Member) -> None:
         self._hear_out(member)
@@ -202,10 +212,8 @@ class Server:
 
     def _send(self) -> None:
         for member in self._to_send:
-            blocked = member.channel.flush()
-            if blocked is not member.blocked:
-                member.blocked = blocked
-                self._poll.modify(member.sock, _BOTH if blocked else _READ)
+            if member.channel.flush():
+                self._poll.modify(member.sock, _BOTH if member.channel.blocked else _READ)
         self._to_send.clear()
 
 

@@ -57,9 +57,10 @@ class _SharedClient(Client):
         while self.released:
             use = self.released.popleft()
             try:
-                self.commit()
-                use.handle.give_back()
-                self._forget(use.name)
+                if use.token is not None:
+                    self.commit()
+                    use.handle.give_back()
+                    self._forget(use.name)
             finally:
                 self._end(use)
         if self.closed:
@@ -89,6 +90,8 @@ class _SharedClient(Client):
             self.link.close()
 
     def _forget(self, name: str) -> None:
+        self.infos.pop(name, None)
+        self._shared.pop(name, None)
         box = self._box_of.pop(name, None)
         if box is not None:
             self._boxes.remove(box)
@@ -109,7 +112,7 @@ class Acks(Transaction):
 
     def __init__(self, client: _SharedClient, page: AckPage) -> None:
         super().__init__(client)
-        self._shared = client
+        self._owner = client
         self._page = page
         self._words = page.words
         self._slot = page.slot()
@@ -117,7 +120,7 @@ class Acks(Transaction):
 
     def take(self, queue_name: str, lease: Lease) -> None:  # noqa: ARG002 - one queue only
         """An item of the lease is about to be returned by `get`."""
-        client, words, slot = self._shared, self._words, self._slot
+        client, words, slot = self._owner, self._words, self._slot
         if lease.number != self._lease:
             if client.acks_unsent:
                 client.commit()  # the slot tells of one lease only
@@ -147,7 +150,7 @@ class _Pacer(Pacer):
 
 @dataclasses.dataclass(kw_only=True, eq=False)
 class Use:
-    """A queue in use by this process; `token` is to be closed when that is over."""
+    """A queue in use by this process; `token` is what is closed when it was let go."""
 
     name: str
     session: Session
@@ -205,9 +208,11 @@ class Session:
         """Called in a forked child: the connection is the parent's."""
         if not self._client.closed:
             self._link.close()
+            self._page.close()
 
     def _ended(self) -> None:
         self._at_exit.cancel()
+        self._page.close()
         self._at_end(self)
 
     def _flush(self) -> None:

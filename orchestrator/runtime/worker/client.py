@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -81,6 +82,7 @@ class Client(Requests):
         self._by_item = by_item
         self._arm = arm
         self._leases: dict[int, Lease] = {}
+        self._shared: dict[str, deque[Lease]] = {}
         self._boxes: list[Outbox] = []
         self._box_of: dict[str, Outbox] = {}
         self._seq = 0
@@ -310,6 +312,10 @@ class Client(Requests):
         assert answer is None or isinstance(answer, Answer)
         return answer
 
+    def shared_leases(self, queue: str) -> deque[Lease]:
+        """The leases of a queue whose readers are threads: each takes from whichever has come."""
+        return self._shared.setdefault(queue, deque())
+
     def give_back(self, lease: Lease) -> None:
         """Return the items of a lease that were not started."""
         lease.limit = lease.started
@@ -338,7 +344,9 @@ class Client(Requests):
     def _act(self, message: ToWorker, blobs: tuple[Blob, ...]) -> None:
         match message:
             case Leased():
-                self._leases[message.lease] = Lease(message, blobs)
+                lease = self._leases[message.lease] = Lease(message, blobs)
+                if (shared := self._shared.get(message.queue)) is not None:
+                    shared.append(lease)
                 self._answer(message.pull, message)
             case NoLease() | Ended():
                 self._answer(message.pull, message)

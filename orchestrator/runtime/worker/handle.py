@@ -10,7 +10,6 @@ from __future__ import annotations
 import pickle
 import queue
 import time
-from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,7 +79,7 @@ class QueueHandle:
         self._writes = writes
         self._owned = owned
         self._box: Outbox | None = None
-        self._leases: deque[Lease] = deque()
+        self._leases = client.shared_leases(name)
         self._pulled_at = 0.0
         self._pulled = 0
         self._most = 1
@@ -192,14 +191,13 @@ class QueueHandle:
                 )
             if found is not None:
                 self._pulled_at, self._pulled = time.monotonic(), found.limit
-                self._leases.append(found)
             if lease := self._pulled_lease():
                 return lease
             if wait is Wait.NO or (deadline is not None and time.monotonic() >= deadline):
                 raise queue.Empty
 
     def _pulled_lease(self) -> Lease | None:
-        """The first lease with items left; another thread may have pulled it."""
+        """The first lease with items left, whichever thread has pulled it."""
         leases = self._leases
         while leases:
             if leases[0].started < leases[0].limit:
