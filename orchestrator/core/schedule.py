@@ -65,6 +65,14 @@ class Scheduler:
         self._skip(job, _NOT_NEEDED, turn, clean=True)
         self._settle(job, turn)
 
+    def waits(self) -> tuple[tuple[str, str], ...]:
+        """Return each job that has not started with what it still waits for, in words."""
+        return tuple(
+            (job.name, " and ".join(f"{parent}: {condition.value}" for parent, condition in open_))
+            for job in self._roster.jobs_in(State.PENDING)
+            if (open_ := sorted(job.outstanding, key=str))
+        )
+
     def _settle(self, job: Job, turn: Turn) -> None:
         """Tell all that wait for the job what has become of it, and so on down the chain."""
         news = deque([job])

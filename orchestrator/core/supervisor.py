@@ -170,8 +170,9 @@ class Supervisor:
                 self._halt.limit_join(worker, turn)
 
     def _on_stalled(self, event: events.Stalled, turn: Turn) -> None:
-        turn.report(facts.Stalled(waits=event.waits))
-        waits = ", ".join(f"{worker} waits for {what}" for worker, what in event.waits)
+        waiting = (*event.waits, *self._scheduler.waits())
+        turn.report(facts.Stalled(waits=waiting))
+        waits = ", ".join(f"{who} waits for {what}" for who, what in waiting)
         self._failures.note(ExitCode.FAILED, f"the run stalled: {waits}")
         self._halt.raise_to(Level.STOP, StopReason.STALLED, "the run stalled", turn)
         self._halt.stop_all(StopReason.STALLED, turn)
