@@ -20,6 +20,8 @@ from orchestrator.runtime.worker.cell import Cell
 __all__ = ["WorkerIO"]
 
 _PIPE_READ = 64 * 1024
+_RECORDS_READ = 512
+"""More than the kernel queues for a socket: at a death they are all, before it they are fair."""
 
 
 class WorkerIO:
@@ -64,9 +66,9 @@ class WorkerIO:
         return [self._output(stream, line) for line in splitter.feed(data)]
 
     def read_log(self) -> list[Fact] | None:
-        """The log records that are there; None when nobody can send any more."""
+        """The next log records that are there; None when nobody can send any more."""
         facts: list[Fact] = []
-        while True:
+        while len(facts) < _RECORDS_READ:
             try:
                 data = self.process.log_sock.recv(records.RECORD_LIMIT * 2)
             except BlockingIOError:
@@ -76,6 +78,7 @@ class WorkerIO:
             if not data:
                 return facts or None
             facts.append(self._record(data))
+        return facts
 
     def last_words(self) -> list[Fact]:
         """Everything a dead worker has left in its pipes; its children may still hold them open."""

@@ -15,6 +15,8 @@ __all__ = ["RunLogHandler", "install"]
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
+_MOST_BITS = 64
+
 
 class RunLogHandler(logging.Handler):
     """Sends records to the run's log.
@@ -39,18 +41,31 @@ class RunLogHandler(logging.Handler):
             self.handleError(record)
 
     def _record(self, record: logging.LogRecord) -> Record:
-        traceback = ""
-        if record.exc_info:
-            traceback = self._formatter.formatException(record.exc_info)
+        traceback = "\n".join(
+            text
+            for text in (
+                self._formatter.formatException(record.exc_info) if record.exc_info else "",
+                self._formatter.formatStack(record.stack_info) if record.stack_info else "",
+            )
+            if text
+        )
         fields = {k: _plain(v) for k, v in vars(record).items() if k not in _STANDARD}
         return Record(
             ts=record.created,
             level=record.levelname.lower(),
             logger=record.name,
-            msg=_encodable(record.getMessage()),
+            msg=_encodable(_message(record)),
             traceback=_encodable(traceback),
             fields=fields,
         )
+
+
+def _message(record: logging.LogRecord) -> str:
+    """The text; of a call whose arguments do not fit, what was to be said and why it cannot be."""
+    try:
+        return record.getMessage()
+    except Exception as error:  # noqa: BLE001 - the arguments are the user's
+        return f"{record.msg!s} % {record.args!r} ({type(error).__name__}: {error})"
 
 
 def _encodable(text: str) -> str:
@@ -60,7 +75,9 @@ def _encodable(text: str) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return _encodable(value)
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int) and value.bit_length() < _MOST_BITS:
         return value
     return _encodable(repr(value))
 

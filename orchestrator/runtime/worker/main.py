@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from orchestrator.core.messages import Failure, Hello, Ready
@@ -20,6 +20,7 @@ from orchestrator.runtime.worker.cell import Cell
 from orchestrator.runtime.worker.client import Client, FencedError
 from orchestrator.runtime.worker.context import Context, ItemFailedError
 from orchestrator.runtime.worker.failure import describe
+from orchestrator.runtime.worker.forked import disown_forks
 from orchestrator.runtime.worker.handle import QueueHandle, Transaction
 from orchestrator.runtime.worker.items import run_batches, run_items
 from orchestrator.runtime.worker.link import Link, LinkClosedError
@@ -75,6 +76,7 @@ class Worker:
         self._pacer.start(self._client)
         try:
             self._stopper.install()
+            disown_forks(self._order.worker, self._client, self._client.link, self._stopper)
             with ExitStack() as stack:
                 self._run(stack, roots)
         except ItemFailedError:
@@ -151,8 +153,9 @@ def _exit_code(error: SystemExit) -> int:
 
 def _leave(code: int) -> None:
     """Exit with the code, or by the signal the worker was stopped with."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # the target may have closed it
+            stream.flush()
     if code < 0:
         signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 from orchestrator.runtime.worker.client import Client
@@ -38,6 +39,13 @@ class Stopper:
         """From now on the signal stops the target, unless the target installs a handler itself."""
         self._client.on_release = self.check
         signal.signal(self._signum, self._on_signal)
+
+    def disown(self, refuse: Callable[[], None]) -> None:
+        """Called in a process the target has forked: signals are its own, `check` refuses."""
+        if signal.getsignal(self._signum) == self._on_signal:
+            signal.signal(self._signum, signal.SIG_DFL)
+        self.requested = True
+        self.check = refuse  # type: ignore[method-assign]
 
     def check(self) -> None:
         """Raise what came while mporch was busy."""

@@ -1,0 +1,56 @@
+"""A process that the target forks is no worker: what it has inherited of one is taken away.
+
+Called in the child. It must neither speak on the worker's socket nor wait for the worker's lock,
+which a thread that does not exist there may hold; it may log and print.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NoReturn
+
+from orchestrator.errors import QueueError
+from orchestrator.runtime.worker.client import Client
+from orchestrator.runtime.worker.link import Link, LinkClosedError
+from orchestrator.runtime.worker.stopping import Stopper
+
+__all__ = ["ForkedError", "disown_forks"]
+
+
+class ForkedError(LinkClosedError, QueueError):
+    """A process forked by a target has used a queue, or has come back from the target."""
+
+
+class _NoLock:
+    """Stands in for the client's lock: whoever wants it is in the wrong process."""
+
+    def __init__(self, worker: str) -> None:
+        self._worker = worker
+
+    def acquire(self) -> NoReturn:
+        raise ForkedError(
+            f"process {os.getpid()} was forked by the target of {self._worker}:"
+            " queues can be used only in the worker's own process",
+            hint="hand items to the child and back with a multiprocessing.Queue or Pipe of its own",
+        )
+
+    def release(self) -> None: ...
+
+    def __enter__(self) -> NoReturn:
+        self.acquire()
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+def disown_forks(worker: str, client: Client, link: Link, stopper: Stopper) -> None:
+    """From now on, keep processes that the target forks off the worker's connection."""
+
+    def disown() -> None:
+        inherited: Any = client.lock
+        inherited._at_fork_reinit()
+        nobodys: Any = _NoLock(worker)
+        client.lock = nobodys
+        link.close()
+        stopper.disown(nobodys.acquire)
+
+    os.register_at_fork(after_in_child=disown)
