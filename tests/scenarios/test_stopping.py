@@ -197,3 +197,89 @@ def test_a_reader_of_the_output_that_goes_away_does_not_end_the_run(begin):
     ended = run.end()
     assert ended.exit_code == 0
     assert ended.log.printed("talk-1")[-1] == "19999"
+
+
+def test_a_stop_signal_ends_each_shape_in_order_and_keeps_what_was_finished(ran):
+    ended = ran(
+        """
+        defaults: {on_failure: continue}
+        queues: {a: 9, b: 9, c: 9, d: 9, e: 9, f: 9, g: 9, h: 9, i: 9}
+        jobs:
+          source: {target: "t:source", output: a}
+          take_a: {target: "t:take", input: a}
+          feed: {target: "t:feed", output: [b, c, d, e]}
+          item: {target: "t:Item", input: b, output: f}
+          take_f: {target: "t:take", input: f}
+          batch: {target: "t:batch", input: c, output: g, call: batch, batch: {size: 2}}
+          take_g: {target: "t:take", input: g}
+          stream: {target: "t:stream", input: d, output: h, call: stream}
+          take_h: {target: "t:take", input: h}
+          handle: {target: "t:handle", input: {q: e}, output: {out: i}}
+          take_i: {target: "t:take", input: i}
+        """,
+        """
+        import os, signal
+
+        def stop():
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+
+        def source():
+            try:
+                yield from range(5)
+                stop()
+            finally:
+                print("finally")
+
+        def feed():
+            return range(6)
+
+        class Item:
+            def __enter__(self):
+                return self
+            def __call__(self, n):
+                yield n
+                if n == 3:
+                    stop()
+            def __exit__(self, kind, *_):
+                print("left by", kind.__name__)
+
+        def batch(numbers):
+            yield from numbers
+            if 3 in numbers:
+                stop()
+
+        def stream(numbers):
+            try:
+                for n in numbers:
+                    yield n
+                    if n == 3:
+                        stop()
+            finally:
+                print("finally")
+
+        def handle(q, out):
+            for n in q:
+                out.put(n)
+                if n == 3:
+                    stop()
+
+        def take(n):
+            pass
+        """,
+    )
+    assert ended.exit_code == 1
+    stopped = ("source", "item", "batch", "stream", "handle")
+    assert [ended.statuses()[job] for job in stopped] == ["failed"] * len(stopped)
+    assert all(ended.codes()[job] == [-signal.SIGTERM] for job in stopped)
+    assert "mporch did not send" in ended.reason
+    assert ended.ledger("a") == {"put": 5, "done": 5}
+    assert ended.log.printed("source-1") == ended.log.printed("stream-1") == ["finally"]
+    assert ended.log.printed("item-1") == ["left by StopRequested"]
+    assert ended.ledger("b") == {"put": 6, "done": 3, "left": 3}
+    assert ended.ledger("f") == {"put": 3, "done": 3}
+    assert ended.ledger("c") == {"put": 6, "done": 2, "left": 4}
+    assert ended.ledger("g") == {"put": 2, "done": 2}
+    for queue, out in (("d", "h"), ("e", "i")):
+        assert ended.ledger(queue) == {"put": 6, "done": 3, "left": 3}
+        assert ended.ledger(out)["put"] == ended.ledger(out)["done"] in (3, 4)
