@@ -5,6 +5,7 @@ Called in the child.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import signal
@@ -50,7 +51,7 @@ def main(payload: bytes, channel: socket.socket, log: socket.socket, cell: mmap.
         current.enter(order)
         code = Worker(order, link, Cell(cell)).live()
     except (LinkClosedError, FencedError) as error:
-        sys.stderr.write(f"mporch: {order.worker} gives up: {error}\n")
+        sys.stderr.write(f"mporch: {order.worker} gives up: {_in_words(error)}\n")
         os._exit(1)
     _leave(code)
 
@@ -149,6 +150,13 @@ def _exit_code(error: SystemExit) -> int:
     if error.code is None:
         return 0
     return int(error.code) & 0xFF if isinstance(error.code, int) else 1
+
+
+def _in_words(error: Exception) -> str:
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno in (errno.EBADF, errno.ENOTSOCK):
+        return "the target has closed mporch's own descriptors"
+    return str(error)
 
 
 def _leave(code: int) -> None:
