@@ -140,6 +140,33 @@ def test_the_runs_own_timeout_ends_everything_with_124(ran):
     assert ended.statuses() == {"polite": "terminated", "stubborn": "killed", "clean_up": "skipped"}
 
 
+def test_the_time_an_items_outputs_wait_for_room_is_not_the_items(ran):
+    ended = ran(
+        """
+        queues: {seeds: 10, plants: 2}
+        jobs:
+          sow: {target: "t:sow", output: seeds}
+          grow: {target: "t:grow", input: seeds, output: plants, timeouts: {item: 400ms}}
+          reap: {target: "t:reap", input: plants}
+        """,
+        """
+        import time
+
+        def sow():
+            return range(2)
+
+        def grow(seed):
+            for _ in range(6):
+                yield seed
+
+        def reap(plant):
+            time.sleep(0.15)
+        """,
+    )
+    assert ended.exit_code == 0
+    assert ended.ledger("plants") == {"put": 12, "done": 12}
+
+
 def _signals(ended, worker):
     return [record["signal"] for record in ended.log.having("signal.sent", worker=worker)]
 

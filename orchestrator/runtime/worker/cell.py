@@ -7,7 +7,10 @@ monotonic nanoseconds.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
+import time
+from collections.abc import Iterator
 
 from orchestrator.core.events import Blame, Phase
 
@@ -43,6 +46,18 @@ class Cell:
         Between items.
         """
         self.words[PHASE] = IDLE
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Called in the child.
+
+        What passes meanwhile is not the item's time: its outputs wait for room.
+        """
+        words, began_ns = self.words, time.monotonic_ns()
+        words[PHASE] = IDLE
+        yield
+        words[SINCE] += time.monotonic_ns() - began_ns
+        words[PHASE] = RUNNING
 
     def blame(self) -> Blame:
         """Called in the parent.

@@ -100,7 +100,8 @@ def _emit(context: Context, box: Outbox | None, result: Any) -> None:
         with context.lock:
             context.put(box, item)
             if box.count - box.sealed >= box.part_items:
-                context.client.commit(with_open=True)
+                with context.cell.waiting():
+                    context.client.commit(with_open=True)
 
 
 def run_batches(context: Context) -> None:
