@@ -13,8 +13,12 @@ def main() -> None:
     if sys.platform == "win32":
         sys.exit("mporch needs Linux or another Unix: it is built on its processes and signals")
     _open_standard_descriptors()
-    from orchestrator.cli.main import command_line  # noqa: PLC0415 -- would not import on Windows
-
+    try:
+        from orchestrator.cli.main import (  # noqa: PLC0415 -- would not import on Windows
+            command_line,
+        )
+    except KeyboardInterrupt:
+        sys.exit(130)  # before there was anybody to explain it
     sys.exit(command_line(sys.argv[1:]))
 
 
