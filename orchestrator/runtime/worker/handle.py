@@ -39,6 +39,8 @@ class Transaction:
 
     def take(self, queue_name: str, lease: Lease) -> None:
         """An item of the lease is about to be returned by `get`."""
+        if (held := self._hands.get(queue_name)) is not None:
+            self._client.finish(held)  # another thread has got one while this one waited
         self._hands[queue_name] = lease
 
     def holds(self, queue_name: str) -> bool:
