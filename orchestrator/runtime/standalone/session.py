@@ -145,7 +145,8 @@ class _Pacer(Pacer):
         super()._run()
         assert isinstance(self._client, _SharedClient)
         self._client.outlive_broker()
-        self.at_end()
+        at_end, self.at_end, self._client = self.at_end, lambda: None, None  # no cycle keeps fds
+        at_end()
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)

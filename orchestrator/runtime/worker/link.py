@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import weakref
 
 from orchestrator.core.events import Blob
 from orchestrator.core.messages import FromWorker, ToWorker
@@ -40,6 +41,7 @@ class Link:
         self._buffer = memoryview(bytearray(_READ_SIZE))
         self._queue: list[Blob] = []
         self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        weakref.finalize(self, os.close, self._wake_w).atexit = False
         self._socket_only, self._bell_only, self._both = (select.poll() for _ in range(3))
         for poller in (self._socket_only, self._both):
             poller.register(sock, select.POLLIN)
@@ -103,8 +105,8 @@ class Link:
         """End a yielding `wait` or a `sleep` of another thread, or the next one."""
         try:
             os.write(self._wake_w, b"!")
-        except BlockingIOError:
-            return  # it is full of wakes already
+        except (BlockingIOError, BrokenPipeError):
+            return  # it is full of wakes already, or nobody will wait any more
 
     def hush(self) -> None:
         """Forget earlier wakes."""
@@ -118,10 +120,9 @@ class Link:
         return self._sock.fileno()
 
     def close(self) -> None:
-        """Close the socket and the wake pipe."""
+        """Close the socket and the bell; it may still be rung while this object lives."""
         self._sock.close()
         os.close(self._wake_r)
-        os.close(self._wake_w)
 
 
 def _rest(buffers: list[Blob], sent: int) -> list[Blob]:
