@@ -7,6 +7,8 @@ which a thread that does not exist there may hold; it may log and print.
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from typing import Any, NoReturn
 
 from orchestrator.errors import QueueError
@@ -43,7 +45,18 @@ class _NoLock:
 
 
 def disown_forks(worker: str, client: Client, link: Link, stopper: Stopper) -> None:
-    """From now on, keep processes that the target forks off the worker's connection."""
+    """From now on, keep processes that the target forks off the worker's connection.
+
+    The stop signal is held back over a fork: Python forgets what comes to the new process before
+    its handlers are in order.
+    """
+    before = threading.local()
+
+    def hold() -> None:
+        before.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {stopper.signum})
+
+    def let_go() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before.mask)
 
     def disown() -> None:
         inherited: Any = client.lock
@@ -52,5 +65,6 @@ def disown_forks(worker: str, client: Client, link: Link, stopper: Stopper) -> N
         client.lock = nobodys
         link.close()
         stopper.disown(nobodys.acquire)
+        let_go()
 
-    os.register_at_fork(after_in_child=disown)
+    os.register_at_fork(before=hold, after_in_parent=let_go, after_in_child=disown)

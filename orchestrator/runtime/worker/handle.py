@@ -11,7 +11,7 @@ import pickle
 import queue
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from orchestrator.core.messages import Answer, Ask, Ended, JoinQueue, TaskDone, Wait
 from orchestrator.errors import EndOfStream, ShutDown, UnpicklableItemError, WrongDirectionError
@@ -89,6 +89,9 @@ class QueueHandle:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name} of {self._holder}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise RuntimeError(f"{self!r} works only in the process that was given it")
 
     # -- put --------------------------------------------------------------------------------------
 

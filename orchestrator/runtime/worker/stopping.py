@@ -26,24 +26,24 @@ def _in_main_thread() -> bool:
 class Stopper:
     """Turns the stop signal into StopRequested once mporch's own code is not in the middle of it.
 
-    `requested` says that the signal has come.
+    `requested` says that the signal, number `signum`, has come.
     """
 
     def __init__(self, signum: int, client: Client) -> None:
         self.requested = False
-        self._signum = signum
+        self.signum = signum
         self._client = client
         self._raised = False
 
     def install(self) -> None:
         """From now on the signal stops the target, unless the target installs a handler itself."""
         self._client.on_release = self.check
-        signal.signal(self._signum, self._on_signal)
+        signal.signal(self.signum, self._on_signal)
 
     def disown(self, refuse: Callable[[], None]) -> None:
         """Called in a process the target has forked: signals are its own, `check` refuses."""
-        if signal.getsignal(self._signum) == self._on_signal:
-            signal.signal(self._signum, signal.SIG_DFL)
+        if signal.getsignal(self.signum) == self._on_signal:
+            signal.signal(self.signum, signal.SIG_DFL)
         self.requested = True
         self.check = refuse  # type: ignore[method-assign]
 
@@ -51,7 +51,7 @@ class Stopper:
         """Raise what came while mporch was busy."""
         if self.requested and not self._raised and _in_main_thread():
             self._raised = True
-            raise StopRequested(128 + self._signum)
+            raise StopRequested(128 + self.signum)
 
     def _on_signal(self, _signum: int, _frame: FrameType | None) -> None:
         self.requested = True
