@@ -74,6 +74,18 @@ def test_a_handle_function_ends_without_a_sentinel(shell: Shell) -> None:
     assert done.stdout.splitlines() == ["read A", "read B", "read C"]
 
 
+def test_a_program_runs_a_spec_and_uses_a_queue_alone(shell: Shell) -> None:
+    assert shell("python program.py").stdout == "1000 items were squared\n"
+    assert shell("python queues.py").stdout.splitlines()[-1] == "['A', 'B', 'C']"
+
+
+def test_each_figure_names_a_benchmark_that_is_there() -> None:
+    named = re.findall(r"python -m benchmarks\.(\w+)", README)
+    assert named
+    for name in named:
+        assert (ROOT / "benchmarks" / f"{name}.py").exists()
+
+
 def test_the_books_of_the_careful_spec_balance(shell: Shell) -> None:
     summary = json.loads(shell("mporch run careful.yaml --format json").stdout)
     assert summary["exit_code"] == 0
