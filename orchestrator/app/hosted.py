@@ -9,6 +9,7 @@ import os
 import pickle
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 
 import msgspec
@@ -31,7 +32,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag="refusal"):
-    """What the run could not go on after: the error's class, its text and hint."""
+    """What the run could not go on after: the error's class, its text and hint.
+
+    Of a bug of mporch the hint is the traceback.
+    """
 
     kind: str
     message: str
@@ -43,7 +47,10 @@ def main() -> int:
 
     Run the request on standard input.
     """
-    request = pickle.load(sys.stdin.buffer)
+    try:
+        request = pickle.load(sys.stdin.buffer)
+    except (EOFError, KeyboardInterrupt, pickle.UnpicklingError):
+        return ExitCode.TERM  # the caller was stopped before it had said what to run
     set_parent_death_signal(signal.SIGTERM)
     if os.getppid() != request.parent_pid:
         return ExitCode.TERM
@@ -55,8 +62,13 @@ def _shield(run: Callable[[], int]) -> int:
         return run()
     except MporchError as error:
         refusal = Refusal(kind=type(error).__name__, message=str(error), hint=error.hint)
-        sys.stdout.write(msgspec.json.encode(refusal).decode())
-        return error.exit_code
+        code = error.exit_code
+    except Exception as error:  # noqa: BLE001 - whatever it is, the caller is to learn of it
+        text = f"{type(error).__name__}: {error}"
+        refusal = Refusal(kind="InternalError", message=text, hint=traceback.format_exc())
+        code = ExitCode.BUG
+    sys.stdout.write(msgspec.json.encode(refusal).decode())
+    return code
 
 
 if __name__ == "__main__":
