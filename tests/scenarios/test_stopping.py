@@ -85,6 +85,61 @@ def test_a_ctrl_c_ends_the_sources_and_finishes_what_is_queued(begin):
     assert ended.log.printed("store-1") == ["under way", f"stored {numbers['put']}"]
 
 
+def test_a_ctrl_c_reaches_writers_that_wait_for_room_and_loses_nothing(begin):
+    run = begin(
+        """
+        queues: {a: 3, b: 3, c: 3, d: 3}
+        jobs:
+          source: {target: "t:source", output: a, workers: 2}
+          take_a: {target: "t:slow", input: a}
+          handle: {target: "t:handle", output: {q: b}}
+          widen: {target: "t:widen", input: {q: b}, output: {out: c}}
+          many: {target: "t:many", input: c, output: d}
+          take_d: {target: "t:slow", input: d, call: batch, batch: {size: 2}}
+        """,
+        """
+        import itertools, time
+
+        def source():
+            try:
+                yield from itertools.count()
+            finally:
+                print("finally")
+
+        def handle(q):
+            try:
+                for n in itertools.count():
+                    q.put(n)
+            finally:
+                print("finally")
+
+        def widen(q, out):
+            for n in q:
+                out.put(n)
+
+        def many(n):
+            yield from [n] * 7
+
+        def slow(_):
+            if not _seen:
+                print("slow")
+            _seen.append(1)
+            time.sleep(0.02)
+
+        _seen = []
+        """,
+    )
+    run.log.wait("output", msg="slow", count=2)
+    run.interrupt()
+    ended = run.end()
+    assert ended.exit_code == 130
+    drained = ("take_a", "widen", "many", "take_d")
+    assert [ended.statuses()[job] for job in drained] == ["succeeded"] * len(drained)
+    assert len(ended.log.having("output", msg="finally")) == 3
+    for queue in "abcd":
+        assert ended.ledger(queue)["put"] == ended.ledger(queue)["done"]
+
+
 def test_a_second_ctrl_c_terminates_all_and_a_third_kills(begin):
     run = begin(ENDLESS + STUBBORN.replace("}", ", terminate: {grace: 60s}}"), ENDLESS_CODE)
     run.said("under way")
@@ -170,7 +225,7 @@ def test_a_terminal_that_is_closed_terminates_all(begin, terminal):
     assert len(ended.log.printed("store-1")) == 2
 
 
-@pytest.mark.parametrize("delay_s", [0.05 * n for n in range(8)])
+@pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.1, 0.2])
 def test_a_sigterm_at_any_moment_of_the_start_ends_the_run(begin, delay_s):
     run = begin(ENDLESS, ENDLESS_CODE)
     until(lambda: run.log.having("run.started") or run.guard.poll() is not None, "a start")
