@@ -72,7 +72,8 @@ def render(error: BaseException) -> str:
     try:
         found = TracebackException.from_exception(_shortened(error), compact=True)
         _clean(found)
-        return "".join(found.format()) if _tells_a_place(found) else ""
+        placeless = not (isinstance(error, SyntaxError) or _tells_a_place(found))
+        return "" if placeless else "".join(found.format())
     except Exception as broken:  # noqa: BLE001 - formatting calls the exception's own methods
         frames = "".join(traceback.format_tb(error.__traceback__))
         kind = name_of(type(error))
@@ -107,8 +108,7 @@ def _clean(root: TracebackException) -> None:
 
 
 def _tells_a_place(found: TracebackException) -> bool:
-    links = (found.__cause__, found.__context__, found.exceptions)
-    return bool(found.stack) or any(links) or issubclass(found.exc_type, SyntaxError)
+    return any((found.stack, found.__cause__, found.__context__, found.exceptions))
 
 
 def _all_ours(stack: Sequence[FrameSummary]) -> bool:

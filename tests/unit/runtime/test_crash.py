@@ -1,0 +1,53 @@
+"""From faulthandler's text to a failure with the user's own frames."""
+
+import sysconfig
+from pathlib import Path
+
+import orchestrator
+from orchestrator.runtime.local.crash import CrashText
+
+OURS = Path(orchestrator.__file__).parent
+LIB = sysconfig.get_path("stdlib")
+TEXT = f"""\
+Fatal Python error: Segmentation fault
+
+Thread 0x00007f0000000001 (most recent call first):
+  File "/p/other.py", line 1 in other
+Current thread 0x00007f0000000000 (most recent call first):
+  File "{LIB}/ctypes/__init__.py", line 519 in string_at
+  File "/p/mine.py", line 7 in inner
+  File "/p/mine.py", line 9 in f
+  File "{OURS}/runtime/worker/items.py", line 80 in run_items
+  File "{LIB}/runpy.py", line 3 in main
+
+Extension modules: msgspec._core (total: 1)
+"""
+
+
+def fed(text):
+    crash = CrashText()
+    for line in text.splitlines():
+        crash.line(line)
+    return crash.failure()
+
+
+def test_a_crash_is_placed_at_the_users_innermost_line_with_the_users_frames_last_called_last():
+    failure = fed(TEXT)
+    assert (failure.kind, failure.message) == ("Crash", "Segmentation fault")
+    assert failure.where == "/p/mine.py:7"
+    assert failure.traceback == (
+        "Traceback (most recent call last):\n"
+        '  File "/p/mine.py", line 9, in f\n'
+        '  File "/p/mine.py", line 7, in inner\n'
+        f'  File "{LIB}/ctypes/__init__.py", line 519, in string_at\n'
+        "Segmentation fault\n"
+    )
+
+
+def test_what_is_no_crash_is_none():
+    assert fed('  File "/p/mine.py", line 7 in inner\nValueError: 3\n') is None
+
+
+def test_only_the_last_crash_counts_and_endless_text_is_not_kept():
+    last = fed(TEXT + "Fatal Python error: Aborted\n" + "x\n" * 1000 + TEXT.partition("\n")[2])
+    assert (last.message, last.where, last.traceback) == ("Aborted", "", "")
