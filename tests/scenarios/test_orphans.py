@@ -86,7 +86,9 @@ def test_nothing_survives_a_clean_end(begin):
         """,
         FAMILY_CODE.replace('print("a parent")\n    signal.pause()', "return"),
     )
-    assert run.end().exit_code == 0
+    ended = run.end()
+    assert ended.exit_code == 0
+    assert "Traceback" not in ended.stdout + ended.stderr  # of the fork in the fork
 
 
 def test_a_forkserver_that_is_killed_is_to_blame_for_its_workers_deaths(family):

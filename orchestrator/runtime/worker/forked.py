@@ -60,11 +60,12 @@ def disown_forks(worker: str, client: Client, link: Link, stopper: Stopper) -> N
 
     def disown() -> None:
         inherited: Any = client.lock
-        inherited._at_fork_reinit()
-        nobodys: Any = _NoLock(worker)
-        client.lock = nobodys
-        link.close()
-        stopper.disown(nobodys.acquire)
+        if not isinstance(inherited, _NoLock):  # a fork of a fork has nothing left to lose
+            inherited._at_fork_reinit()
+            nobodys: Any = _NoLock(worker)
+            client.lock = nobodys
+            link.close()
+            stopper.disown(nobodys.acquire)
         let_go()
 
     os.register_at_fork(before=hold, after_in_parent=let_go, after_in_child=disown)
