@@ -73,9 +73,9 @@ class Admission:
         self._board.send(port, Grant(want=request.want, queue=queue.name, n=n))
 
     def _refill(self, port: Port, queue: QueueState) -> None:
-        held = port.credits.get(queue.name, 0)
-        if held < queue.chunk_items and not queue.tickets and not queue.room_is_short:
-            n = queue.chunk_items - held
+        held, enough = port.credits.get(queue.name, 0), queue.chunk_items
+        if 2 * held < enough and not queue.tickets and not queue.room_is_short:
+            n = enough - held
             port.credit(queue, n)
             self._board.send(port, Grant(want=0, queue=queue.name, n=n))
 
@@ -126,9 +126,13 @@ class Admission:
             port.last_seq = request.seq
             self._answer(port, request.seq, CommitStatus.REFUSED)
             return
-        parts = self._parts(port, request, blobs, sum(n for _, n in leases))
-        self.give_back(port, request.returned)
+        parts = self._parts(port, request, blobs, sum([n for _, n in leases]))
+        if request.returned:
+            self.give_back(port, request.returned)
         port.last_seq, port.last_answer = request.seq, None
+        if not request.marks and self._are_covered(port, parts):
+            self._apply(port, request, leases, parts)
+            return
         ticket = CommitTicket(self._board.number(), port, request, leases, parts)
         if not self._advance(ticket):
             port.parked = ticket
@@ -136,6 +140,31 @@ class Admission:
             ticket.claim()
             self._void_credits(port)  # who waits holds nothing that others wait for
             self._board.begin_wait(port, for_output=True)
+
+    def _are_covered(self, port: Port, parts: list[Part]) -> bool:
+        """Whether credits cover every output: most commits never need a ticket."""
+        totals: dict[str, int] = {}
+        for part in parts:
+            for queue in part.queues:
+                total = totals[queue.name] = totals.get(queue.name, 0) + part.n
+                if port.credits.get(queue.name, 0) < total:
+                    return False
+        return True
+
+    def _apply(
+        self, port: Port, request: Commit, leases: list[tuple[Lease, int]], parts: list[Part]
+    ) -> None:
+        """Apply a covered commit of items that all went well."""
+        for part in parts:
+            self._put(port, part, part.n)
+        for lease, n in leases:
+            self._end_items(port, lease, n, 0, [])
+        queues = {queue: None for part in parts for queue in part.queues}
+        held = tuple([(queue.name, port.credits[queue.name]) for queue in queues])
+        self._answer(port, request.seq, CommitStatus.APPLIED, held, awaited=request.awaited)
+        for queue in queues:
+            if not queue.closed:
+                self._refill(port, queue)
 
     def _held(self, port: Port, request: Commit) -> list[tuple[Lease, int]] | None:
         held: list[tuple[Lease, int]] = []
@@ -155,9 +184,10 @@ class Admission:
             raise ProtocolError(f"{len(request.outputs)} outputs and {len(blobs)} chunks")
         parts: list[Part] = []
         for output, blob in zip(request.outputs, blobs, strict=True):
-            queues = tuple(self._board.queue(name) for name in output.queues)
-            if any(queue not in port.job.writes for queue in queues):
-                raise ProtocolError(f"{port.job.name} does not write {', '.join(output.queues)}")
+            queues = tuple([self._board.queue(name) for name in output.queues])
+            for queue in queues:
+                if queue not in port.job.writes:
+                    raise ProtocolError(f"{port.job.name} does not write {queue.name}")
             counts = output.counts
             if counts is None:
                 fits = output.n == items
@@ -166,7 +196,7 @@ class Admission:
                     len(counts) in (items, items + 1)
                     and sum(counts) == output.n
                     and min(counts, default=0) >= 0
-                    and all(max(counts[:items], default=0) <= queue.bound for queue in queues)
+                    and max(counts[:items], default=0) <= min([queue.bound for queue in queues])
                 )
             if not fits or output.n < 1:
                 raise ProtocolError(

@@ -290,9 +290,12 @@ class Broker:
         self._fire_timers()
         while board.dirty:
             queue, _ = board.dirty.popitem()
-            self._admission.admit(queue)
-            self._delivery.serve(queue)
-            self._delivery.check_end(queue)
+            if queue.tickets:
+                self._admission.admit(queue)
+            if queue.pulls:
+                self._delivery.serve(queue)
+            if not queue.open_writers:
+                self._delivery.check_end(queue)
             if queue.tasks_done:
                 self._answer_joins(queue, [p for p in board.ports.values() if p.joins])
         self._watch()
@@ -310,7 +313,7 @@ class Broker:
     def _watch(self) -> None:
         board = self._board
         for port in board.touched:
-            stuck = port.stuck and port.job.can_unblock
+            stuck = port.job.can_unblock and port.stuck
             if stuck != port.counted_as_stuck:
                 port.counted_as_stuck = stuck
                 self._stuck += 1 if stuck else -1

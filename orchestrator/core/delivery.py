@@ -39,18 +39,19 @@ class Delivery:
     def pull(self, port: Port, request: Pull) -> None:
         """Answer a pull with a lease now, or let it wait."""
         board = self._board
-        queues = tuple(board.queue(name) for name in request.queues)
+        queues = tuple([board.queue(name) for name in request.queues])
         if not queues or request.least < 1 or request.most < request.least:
             raise ProtocolError(f"pull of {request.least} to {request.most} items of {queues}")
-        if any(queue not in port.job.reads for queue in queues):
-            raise ProtocolError(f"{port.job.name} does not read {', '.join(request.queues)}")
+        for queue in queues:
+            if queue not in port.job.reads:
+                raise ProtocolError(f"{port.job.name} does not read {queue.name}")
         if request.pull in port.pulls:
             raise ProtocolError(f"pull {request.pull} is pending")
+        pending = PendingPull(port, request, queues)
         for queue in queues:
             queue.reader_ports[port.worker] = port
-        pending = PendingPull(port, request, queues)
-        if any(self._serve(pending, queue) for queue in queues):
-            return
+            if queue.queued and self._serve(pending, queue):
+                return
         if all(queue.ended for queue in queues):
             board.send(port, Ended(pull=request.pull))
         elif request.wait is Wait.NO:
@@ -115,7 +116,7 @@ class Delivery:
         port.leases[lease.number] = lease
         pending.leave()
         board.end_wait(port)
-        ranges = tuple(
+        ranges = [
             Range(
                 start=segment.start,
                 stop=segment.stop,
@@ -124,9 +125,11 @@ class Delivery:
                 packed=segment.chunk.packed,
             )
             for segment in segments
+        ]
+        leased = Leased(
+            pull=request.pull, lease=lease.number, queue=queue.name, ranges=tuple(ranges)
         )
-        leased = Leased(pull=request.pull, lease=lease.number, queue=queue.name, ranges=ranges)
-        board.send(port, leased, tuple(segment.chunk.blob for segment in segments))
+        board.send(port, leased, tuple([segment.chunk.blob for segment in segments]))
         board.dirty[queue] = None
 
     # -- leases come back -------------------------------------------------------------------------

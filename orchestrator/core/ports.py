@@ -167,9 +167,11 @@ class Port:
             return False
         if self.parked is not None:
             return True
-        pulls = any(p.request.wait is Wait.FOREVER for p in self.pulls.values())
-        joins = any(j.wait is Wait.FOREVER for j in self.joins.values())
-        return pulls or joins or any(t.forever for t in self.wants.values())
+        return bool(self.pulls or self.joins or self.wants) and (
+            any(p.request.wait is Wait.FOREVER for p in self.pulls.values())
+            or any(j.wait is Wait.FOREVER for j in self.joins.values())
+            or any(t.forever for t in self.wants.values())
+        )
 
     def waits_for(self) -> str:
         """What the worker waits for, in words."""
