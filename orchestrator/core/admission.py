@@ -196,13 +196,13 @@ class Admission:
                     len(counts) in (items, items + 1)
                     and sum(counts) == output.n
                     and min(counts, default=0) >= 0
-                    and max(counts[:items], default=0) <= min([queue.bound for queue in queues])
                 )
             if not fits or output.n < 1:
                 raise ProtocolError(
                     f"output counts {counts} for {output.n} items, {items} finished"
                 )
             parts.append(Part(queues, Chunk(blob, packed=output.packed), output.n, counts))
+        _check_bounds(parts, items)
         return parts
 
     def _advance(self, ticket: CommitTicket) -> bool:
@@ -382,3 +382,17 @@ class Admission:
         else:
             self._grant(ticket.port, queue, ticket.request)
         return True
+
+
+def _check_bounds(parts: list[Part], items: int) -> None:
+    """No finished item may need more room than a queue has: it would wait for ever."""
+    totals: dict[QueueState, int] = {}
+    for part in parts:
+        for queue in part.queues:
+            totals[queue] = totals.get(queue, 0) + part.n
+    for queue, total in totals.items():
+        if total > queue.bound and not queue.closed:
+            own = [part for part in parts if queue in part.queues]
+            most = max((sum(part.of_item(at) for part in own) for at in range(items)), default=0)
+            if most > queue.bound:
+                raise ProtocolError(f"{most} outputs of one item for {queue.name}, in one part")

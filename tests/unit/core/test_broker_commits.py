@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from fake_broker import FakeBroker, job, output
 
+from orchestrator.core.board import ProtocolError
 from orchestrator.core.messages import Commit, Committed, Leased
 
 
@@ -77,3 +79,25 @@ def test_an_open_part_that_is_all_put_leaves_nothing_behind_when_the_next_one_fo
     run.pull("snk-1", "b", 3)
     assert run.items("snk-1") == [1, 2, 3, 4]
     assert [len(lease.ranges) for lease in run.got("snk-1", Leased)] == [2, 1]
+
+
+def test_outputs_of_one_item_that_no_queue_could_ever_hold_are_a_breach_and_change_nothing() -> (
+    None
+):
+    run = mapping(b=3)
+    run.put("src-1", "a")
+    lease = run.lease("map-1", "a")
+    with pytest.raises(ProtocolError, match="4 outputs of one item for b"):
+        run.commit("map-1", output("b", 2, (2,)), output("b", 2, (2,)), done=[(lease, 1)])
+    assert run.queue("b").put == run.queue("a").done == 0
+
+
+def test_a_closed_queue_takes_any_number_of_outputs_and_drops_them() -> None:
+    run = mapping(b=3)
+    run.put("src-1", "a")
+    lease = run.lease("map-1", "a")
+    run.leave("snk-1")
+    run.finish("snk")
+    run.commit("map-1", output("b", 4, (4,)), done=[(lease, 1)])
+    assert run.applied("map-1") == [1]
+    assert run.counts("b") == {"put": 4, "dropped": 4}
