@@ -6,8 +6,9 @@ import random
 
 from orchestrator.core.broker import Broker
 
+from .cast import Faults
 from .topology import make
-from .world import BrokerMaker, Faults, World
+from .world import BrokerMaker, World
 
 
 def history(seed: int, make_broker: BrokerMaker = Broker, *, small: bool = False) -> World:

@@ -35,6 +35,7 @@ def after_each_event(world: World, came_back: Counter[str]) -> None:
         _tickets_in_order(queue)
         _nobody_overtakes(queue, world.lines, world.rooms, rooms)
         _nothing_is_overlooked(queue)
+        _patience(world, queue)
     _leases_add_up(broker, parked)
     _credits_add_up(broker)
     _waits_add_up(broker)
@@ -70,11 +71,14 @@ def _tickets_in_order(queue: QueueState) -> None:
 
 
 def _nobody_overtakes(queue: QueueState, before: Lines, then: Rooms, now: Rooms) -> None:
-    """Rule 2: who is younger than a ticket that waited, and waits on, was given nothing."""
+    """Rule 2: who is younger than a ticket that waited, and waits on, was given nothing.
+
+    That is so in the first queue of its line; a place further down is lost with the one upstream.
+    """
     if not queue.tickets or queue.closed:
         return
     head = queue.tickets[0]
-    if queue not in before.get(head, ()):
+    if before.get(head, ())[:1] != (queue,) or head.queues[0] is not queue:
         return
     older = {ticket.port.worker for ticket in before if ticket.number <= head.number}
     for (worker, name), given in now.items():
@@ -96,6 +100,16 @@ def _nothing_is_overlooked(queue: QueueState) -> None:
         check(queue.ended, f"{queue.name} has not ended")
     if queue.ended:
         check(queue.drained and not queue.open_writers, f"{queue.name} has ended too early")
+
+
+def _patience(world: World, queue: QueueState) -> None:
+    """Rule 9: a batch does with what is there once that has been waited for long enough."""
+    if not queue.pulls or not queue.queued:
+        world.batch_since.pop(queue.name, None)
+        return
+    since = world.batch_since.setdefault(queue.name, world.now)
+    within_s = min(pull.request.within_s for pull in queue.pulls)
+    check(world.now < since + within_s, f"{queue.name}: a batch waits for too long")
 
 
 def _could_move(ticket: Ticket) -> bool:
@@ -145,6 +159,7 @@ def _credits_add_up(broker: Broker) -> None:
     for port in broker.ports.values():
         for name, n in port.credits.items():
             check(n >= 0, f"{port.worker} holds {n} credits of {name}")
+            check(not (n and port.parked), f"{port.worker} is parked and holds credits of {name}")
             granted[name] += n
     for queue in broker.queues.values():
         check(queue.granted == granted[queue.name], f"{queue.name}: granted adds up")
@@ -167,10 +182,16 @@ def _waits_add_up(broker: Broker) -> None:
 
 
 def _atomic(ticket: CommitTicket) -> None:
-    """Rule 2: a parked commit has put the outputs of the items it has finished, and no others."""
+    """Rules 2 and 12: a parked commit has put the outputs of the items it has finished, no others.
+
+    The queues it has still to put on have not ended.
+    """
     for part in ticket.parts:
         own = sum(part.of_item(at) for at in range(ticket.at))
         exact = part.used == own if ticket.at < ticket.items else own <= part.used <= part.n
+        for queue in part.queues:
+            early = queue.ended and part.used < part.n
+            check(not early, f"{queue.name} has ended while {ticket.port.worker} is parked")
         check(exact, f"{ticket.port.worker}: {part.used} outputs put, {own} are finished items'")
 
 

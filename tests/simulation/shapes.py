@@ -31,7 +31,7 @@ class Target:
         rng = random.Random(f"{self.job.name}{queue}{number}{box.queues}")
         if rng.random() < 0.03 and box.part <= 10:
             return box.part + rng.randrange(1, 4)
-        return rng.choices((0, 1, 2, 3), (3, 8, 2, 1))[0]
+        return rng.choices((0, 1, 2, 3), self.job.fan)[0]
 
     def end(self, queue: str, number: int) -> End:
         """How it ends this time."""

@@ -31,6 +31,7 @@ class Job:
     batch: int = 1
     within_s: float = 0.1
     waits: tuple[Wait, ...] = (Wait.FOREVER,)
+    fan: tuple[int, ...] = (3, 8, 2, 1)
     p_skip: float = 0.0
     p_fail: float = 0.0
     p_return: float = 0.0
@@ -50,65 +51,88 @@ class Topology:
 
 
 def make(rng: random.Random, *, small: bool = False) -> Topology:
-    """A pipeline of one to four queues."""
-    names = [f"q{i}" for i in range(rng.randint(1, 2 if small else 4))]
-    queues = {name: rng.choice(MAXSIZES[:8] if small else MAXSIZES) for name in names}
-    jobs: list[Job] = []
-    for at, name in enumerate(names):
-        for _ in range(rng.choice((1, 1, 1, 2))):
-            jobs.append(_reader(rng, f"j{len(jobs)}", names, at, queues, name))
-    written = {queue for job in jobs for queue in job.writes}
-    for name in names:
-        if name not in written or rng.random() < 0.2:
-            jobs.append(_source(rng, f"j{len(jobs)}", names, queues, name))
-    return Topology(queues=queues, jobs=jobs)
+    """A pipeline of one to four queues, three in ten crowded: see `_Maker`."""
+    return _Maker(rng, small=small, crowded=rng.random() < 0.3).topology()
 
 
-def _reader(
-    rng: random.Random, name: str, names: list[str], at: int, queues: dict[str, int], reads: str
-) -> Job:
-    others = [other for other in names[:at] if rng.random() < 0.15]
-    shape = rng.choice(ITEM_SHAPES + ONCE_SHAPES)
-    size = rng.randint(2, 4)
-    retries = rng.random() < 0.3
-    return Job(
-        name=name,
-        shape=shape,
-        reads=(reads, *others),
-        boxes=_boxes(rng, names[at + 1 :]),
-        workers=rng.choice((1, 1, 2, 3)),
-        attempts=rng.choice((2, 3)) if retries else 1,
-        retry_delay_s=rng.choice((0.0, 0.05)),
-        most=rng.choice(((1,), (4,), (1, 2, 8), (250,))),
-        batch=size,
-        within_s=rng.choice((0.0, 0.05, 0.2)),
-        waits=rng.choice(((Wait.FOREVER,), (Wait.FOREVER, Wait.TIMED, Wait.NO))),
-        p_skip=rng.choice((0.0, 0.1)),
-        p_fail=rng.choice((0.0, 0.1)) if retries else rng.choice((0.0, 0.0, 0.03)),
-        p_return=rng.choice((0.0,) * 9 + (0.02,)) if shape in ONCE_SHAPES else 0.0,
-    )
+class _Maker:
+    """Draws a pipeline.
 
+    In a crowded one narrow queues get copies of everything that is read upstream of them, so that
+    commits wait for room in several queues at once.
+    """
 
-def _source(
-    rng: random.Random, name: str, names: list[str], queues: dict[str, int], writes: str
-) -> Job:
-    others = [other for other in names if other != writes]
-    rng.shuffle(others)
-    more = tuple(others[: rng.choice((0, 0, 0, 1, 2))])
-    boxes = ((writes, *more),) if rng.random() < 0.5 else ((writes,), *((m,) for m in more))
-    return Job(
-        name=name,
-        shape=shapes.source,
-        boxes=boxes,
-        workers=rng.choice((1, 1, 2)),
-        waits=rng.choice(((Wait.FOREVER,), (Wait.FOREVER, Wait.TIMED, Wait.NO))),
-        items=rng.randint(3, 40),
-    )
+    def __init__(self, rng: random.Random, *, small: bool, crowded: bool) -> None:
+        self._rng = rng
+        self._crowded = crowded
+        fewest, most = (3, 4) if crowded else (1, 2 if small else 4)
+        sizes = (1, 2, 3) if crowded else MAXSIZES[:8] if small else MAXSIZES
+        self._names = [f"q{at}" for at in range(rng.randint(fewest, most))]
+        self._queues = {name: rng.choice(sizes) for name in self._names}
+        self._jobs: list[Job] = []
 
+    def topology(self) -> Topology:
+        rng = self._rng
+        for at in range(len(self._names)):
+            for _ in range(rng.choice((1, 1, 1, 2))):
+                self._add_reader(at)
+        written = {queue for job in self._jobs for queue in job.writes}
+        for name in self._names:
+            if name not in written or rng.random() < 0.2:
+                self._add_source(name)
+        return Topology(queues=self._queues, jobs=self._jobs)
 
-def _boxes(rng: random.Random, names: list[str]) -> tuple[tuple[str, ...], ...]:
-    """Copies to some queues, or routes: a box for each."""
-    chosen = [name for name in names if rng.random() < 0.6]
-    if not chosen:
-        return ()
-    return (tuple(chosen),) if rng.random() < 0.4 else tuple((name,) for name in chosen)
+    def _add_reader(self, at: int) -> None:
+        rng, names = self._rng, self._names
+        others = [other for other in names[:at] if rng.random() < 0.15]
+        shape = rng.choice(ITEM_SHAPES if self._crowded else ITEM_SHAPES + ONCE_SHAPES)
+        retries = rng.random() < 0.3
+        self._jobs.append(
+            Job(
+                name=f"j{len(self._jobs)}",
+                shape=shape,
+                reads=(names[at], *others),
+                boxes=self._boxes(names[at + 1 :]),
+                workers=rng.choice((2, 3) if self._crowded else (1, 1, 2, 3)),
+                attempts=rng.choice((2, 3)) if retries else 1,
+                retry_delay_s=rng.choice((0.0, 0.05)),
+                most=rng.choice(((1,), (4,), (1, 2, 8), (250,))),
+                batch=rng.randint(2, 4),
+                within_s=rng.choice((0.0, 0.05, 0.2)),
+                waits=self._waits(),
+                fan=rng.choice(((3, 8, 2, 1), (3, 8, 2, 1), (3, 8, 2, 1), (4, 1, 2, 4))),
+                p_skip=rng.choice((0.0, 0.1)),
+                p_fail=rng.choice((0.0, 0.1)) if retries else rng.choice((0.0, 0.0, 0.03)),
+                p_return=rng.choice((0.0,) * 9 + (0.02,)) if shape in ONCE_SHAPES else 0.0,
+            )
+        )
+
+    def _add_source(self, writes: str) -> None:
+        rng = self._rng
+        others = [other for other in self._names if other != writes]
+        rng.shuffle(others)
+        more = tuple(others[: rng.choice((0, 0, 0, 1, 2))])
+        boxes = ((writes, *more),) if rng.random() < 0.5 else ((writes,), *((m,) for m in more))
+        self._jobs.append(
+            Job(
+                name=f"j{len(self._jobs)}",
+                shape=shapes.source,
+                boxes=boxes,
+                workers=rng.choice((1, 1, 2)),
+                waits=self._waits(),
+                items=rng.randint(5, 30 if self._crowded else 100),
+            )
+        )
+
+    def _waits(self) -> tuple[Wait, ...]:
+        return self._rng.choice(((Wait.FOREVER,), (Wait.FOREVER, Wait.TIMED, Wait.NO)))
+
+    def _boxes(self, names: list[str]) -> tuple[tuple[str, ...], ...]:
+        """Copies to some queues, or routes: a box for each."""
+        rng = self._rng
+        chosen = [name for name in names if self._crowded or rng.random() < 0.6]
+        if not chosen:
+            return ()
+        if rng.random() < (0.8 if self._crowded else 0.4):
+            return (tuple(chosen),)
+        return tuple((name,) for name in chosen)

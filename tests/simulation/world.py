@@ -9,7 +9,6 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from orchestrator.core.broker import Broker
 from orchestrator.core.commands import Send
@@ -42,63 +41,12 @@ from orchestrator.core.ports import JobPorts
 from orchestrator.core.queues import QueueState
 
 from . import rules, shapes
-from .client import NO_LIMIT, Box, Client, Frame, Moves
+from .cast import Agent, Employer, Faults
+from .client import NO_LIMIT, Box, Client, Frame
 from .ledger import Books, Violation, check
-from .topology import Job, Topology
+from .topology import Topology
 
 BrokerMaker = Callable[[list[QueueState], list[JobPorts]], Broker]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Faults:
-    """How likely each fault is at a step; all stop after `steps`."""
-
-    steps: int = 0
-    kill: float = 0.0
-    fence: float = 0.0
-    repeat: float = 0.0
-    fail: float = 0.0
-
-    @classmethod
-    def any(cls, rng: random.Random) -> Faults:
-        """Each class of faults is on in some runs, and then seldom or often."""
-        kill, fence, repeat = (rng.choice((0, 0, 0.003, 0.03)) for _ in range(3))
-        return cls(
-            steps=rng.choice((0, 200, 1000)),
-            kill=kill,
-            fence=fence,
-            repeat=repeat,
-            fail=rng.choice((0, 0, 0, 0.001)),
-        )
-
-
-class Agent:
-    """A worker of the model. `moves` is None once it has returned or is dead."""
-
-    def __init__(self, employer: Employer, client: Client, moves: Moves, index: int) -> None:
-        self.employer = employer
-        self.client = client
-        self.index = index
-        self.moves: Moves | None = moves
-        self.waits: Callable[[], bool] = lambda: True
-        self.dead = self.fenced = False
-        self.last_seq = 0
-        self.speed = 1.0
-
-    @property
-    def name(self) -> str:
-        return self.client.name
-
-
-class Employer:
-    """A job of the model: its workers, and how many items its sources have still to emit."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.left = [job.items] * job.workers
-        self.hired = self.at_work = 0
-        self.over = False
-        self.clean = True
 
 
 class World:
@@ -108,7 +56,7 @@ class World:
         self,
         topology: Topology,
         rng: random.Random,
-        faults: Faults = Faults(),
+        faults: Faults,
         make: BrokerMaker = Broker,
     ) -> None:
         self.rng = rng
@@ -119,6 +67,7 @@ class World:
         self.rooms: rules.Rooms = Counter()
         self.sums: dict[str, int] = {}
         self.lines: rules.Lines = {}
+        self.batch_since: dict[str, float] = {}
         self.now = 0.0
         self.steps = 0
         self.agents: dict[str, Agent] = {}
@@ -157,7 +106,7 @@ class World:
             job, self.books.new_item, lambda queue, number: self.books.charges[queue, number]
         )
         agent = Agent(employer, client, shapes.life(client, target, employer.left[index]), index)
-        agent.speed = self.rng.choice((1.0, 1.0, 1.0, 0.1))
+        agent.speed = self.rng.choice((1.0, 1.0, 0.2, 0.05))
         self.agents[client.name] = agent
         client.send(Ready())
         return WorkerJoined(worker=client.name, job=job.name)
@@ -234,9 +183,14 @@ class World:
 
     def _fault(self) -> bool:
         faults, agents = self.faults, list(self.agents.values())
-        parked = [agent for agent in agents if self.broker.ports[agent.name].parked]
-        agent = self.rng.choice(parked if parked and self.rng.random() < 0.3 else agents)
-        if self.rng.random() < faults.kill and not agent.dead:
+        parked = [a for a in agents if self.broker.ports[a.name].parked and not a.dead]
+        agent = self.rng.choice(parked if parked and self.rng.random() < 0.5 else agents)
+        if parked and self.rng.random() < faults.massacre:
+            for victim in parked:
+                self.kill(victim)
+                if self.rng.random() < 0.2:
+                    self.fail(victim.employer)
+        elif self.rng.random() < faults.kill and not agent.dead:
             self.kill(agent)
         elif self.rng.random() < faults.fence and not agent.dead and not agent.fenced:
             self.fence(agent)
@@ -355,6 +309,7 @@ class World:
         self._meet(order.message)
         if isinstance(order.message, Leased):
             self.books.leased(agent.name, order.message, order.blobs)
+            self.batch_since.pop(order.message.queue, None)
         elif isinstance(order.message, Committed):
             applied = order.message.status is CommitStatus.APPLIED
             check(applied, f"{agent.name} holds what it commits and is refused")
