@@ -251,10 +251,14 @@ class Client(Requests):
         return True
 
     def return_credits(self) -> None:
-        """Give back credits that nobody has used for a while."""
+        """Give back credits that nobody has used since this was last called."""
         if self._overdrawn or self._fenced:
             return
-        returned = [pair for box in self._boxes if not box.count for pair in box.idle_credits()]
+        returned: list[tuple[str, int]] = []
+        for box in self._boxes:
+            if not (box.in_use or box.count):
+                returned += box.idle_credits()
+            box.in_use = box.count > 0
         if returned and self._compose(with_open=not self._by_item, returned=tuple(returned)):
             self.link.flush()
 

@@ -33,6 +33,13 @@ class RunLogHandler(logging.Handler):
         """No lock: a send is atomic, and a lock could be held by a dead thread of a fork."""
         self.lock = None
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Send a record that passes the filters; as the base class does, but without its lock."""
+        passed = self.filter(record)
+        if passed:
+            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return bool(passed)
+
     def emit(self, record: logging.LogRecord) -> None:
         """Send one record; what cannot be sent goes to stderr as logging does."""
         try:

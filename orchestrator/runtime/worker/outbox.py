@@ -32,7 +32,7 @@ class Outbox:
     still open (or to a source). Credits cover `limit` of them; at `due` they make a chunk or the
     credits are used up. `part_items` is the most that one item may put in one commit. `seals` are
     the counts after each finished item; None as long as each has put exactly one. `done` items of
-    the commit were finished before there was this outbox.
+    the commit were finished before there was this outbox. `in_use` is set by what is sent.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Outbox:
         self.count = self.sealed = 0
         self.limit = 0
         self.due = 1
+        self.in_use = False
         self._runs: list[Run] = []
         self._run = Run()
         self.seals: list[int] | None = [0] * done if done else None
@@ -215,6 +216,7 @@ class Outbox:
         self.sealed = 0
         self.seals = None
         if n:
+            self.in_use = True
             for queue in self.queues:
                 self.credits[queue] -= n
         self._reckon()

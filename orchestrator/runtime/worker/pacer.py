@@ -16,7 +16,9 @@ from orchestrator.runtime.worker.link import LinkClosedError
 __all__ = ["Pacer"]
 
 TICK_S = 0.005
-_IDLE_TICKS = 10
+_CREDIT_TICKS = 10
+_IDLE_TICKS = 2 * _CREDIT_TICKS
+"""When nothing has happened for so long the pacer sleeps; by then all credits are given back."""
 _QUIET_TICKS = 2
 """After so many ticks on one item the pacer reads the socket; sooner it would be in the way."""
 
@@ -27,6 +29,7 @@ class Pacer:
     def __init__(self) -> None:
         self._client: Client | None = None
         self._asleep = False
+        self._ticks = 0
         self._seen = 0
         self._quiet = 0
 
@@ -57,11 +60,12 @@ class Pacer:
             if not client.reading:
                 client.take_in()
             busy = client.tick(time.monotonic(), TICK_S)
-            idle = 0 if busy else idle + 1
             progress = client.progress
-            self._quiet = self._quiet + 1 if progress == self._seen else 0
-            self._seen = progress
-            if idle == _IDLE_TICKS:
+            moved, self._seen = progress != self._seen, progress
+            self._quiet = 0 if moved else self._quiet + 1
+            idle = 0 if busy or moved else idle + 1
+            self._ticks += 1
+            if self._ticks % _CREDIT_TICKS == 0:
                 client.return_credits()
             self._asleep = asleep = idle >= _IDLE_TICKS
             if self._quiet >= _QUIET_TICKS and not client.reading:

@@ -181,7 +181,8 @@ def test_a_skipped_job_is_clean_unless_a_failure_is_the_cause(code, condition, c
         (
             3,
             "files:17",
-            "exited with code 3 before its work was done in stages:a at item files:17 (by os._exit?)",
+            "exited with code 3 before its work was done in stages:a"
+            " at item files:17 (by os._exit?)",
         ),
         (-11, "files:17", "killed by SIGSEGV in stages:a at item files:17"),
         (-40, "", "killed by signal 40 in stages:a"),
