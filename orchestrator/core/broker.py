@@ -29,7 +29,6 @@ from orchestrator.core.events import (
     WorkerLeft,
 )
 from orchestrator.core.messages import (
-    Answer,
     Ask,
     Commit,
     JoinQueue,
@@ -40,10 +39,10 @@ from orchestrator.core.messages import (
     TaskDone,
     Unpull,
     Unwant,
-    Wait,
     Want,
 )
 from orchestrator.core.ports import JobPorts, Port
+from orchestrator.core.questions import Questions
 from orchestrator.core.queues import QueueState
 from orchestrator.core.stall import can_move
 from orchestrator.plan.model import JobPlan, Plan, QueuePlan
@@ -68,6 +67,7 @@ class Broker:
         self._board = Board(queues, jobs)
         self._delivery = Delivery(self._board)
         self._admission = Admission(self._board, self._delivery)
+        self._questions = questions = Questions(self._board)
         self._ack_on_get = ack_on_get
         self._live = self._stuck = 0
         self._stalled = False
@@ -87,9 +87,9 @@ class Broker:
             Want: self._admission.want,
             Unwant: self._admission.unwant,
             Released: self._delivery.released,
-            Ask: self._ask,
-            TaskDone: self._task_done,
-            JoinQueue: self._join_queue,
+            Ask: questions.ask,
+            TaskDone: questions.task_done,
+            JoinQueue: questions.join,
         }
 
     @classmethod
@@ -110,7 +110,7 @@ class Broker:
 
     @property
     def ports(self) -> dict[str, Port]:
-        """The workers by name; to be read only."""
+        """The workers that live, by name; to be read only."""
         return self._board.ports
 
     def add_queue(self, queue: QueueState, job: JobPorts) -> None:
@@ -167,7 +167,7 @@ class Broker:
 
     def _received(self, event: Received) -> None:
         port = self._board.ports.get(event.worker)
-        if port is None or not port.alive or port.fenced:
+        if port is None or port.fenced:
             return
         if isinstance(event.message, Commit):
             self._admission.commit(port, event.message, event.blobs)
@@ -192,12 +192,11 @@ class Broker:
 
     def _worker_left(self, event: WorkerLeft) -> None:
         port = self._board.ports.get(event.worker)
-        if port is None or not port.alive:
+        if port is None:
             return
         self._leave(port, event.blame, event.taken)
         port.alive = False
-        if self._ack_on_get:
-            del self._board.ports[event.worker]
+        del self._board.ports[event.worker]
         if port.ready_at is not None:
             port.job.busy_s += self._board.now - port.ready_at
         for queue in port.job.reads:
@@ -210,14 +209,14 @@ class Broker:
 
     def _fenced(self, event: Fenced) -> None:
         port = self._board.ports.get(event.worker)
-        if port is not None and port.alive and not port.fenced:
+        if port is not None and not port.fenced:
             self._leave(port, event.blame)
             port.fenced = True
 
     def _leave(self, port: Port, blame: Blame, taken: Iterable[tuple[int, int]] = ()) -> None:
         self._delivery.abandon(port, blame, dict(taken))
         self._admission.void(port)
-        port.joins.clear()
+        self._questions.leave(port)
         self._board.end_wait(port)
 
     def _job_finished(self, event: JobFinished) -> None:
@@ -238,51 +237,6 @@ class Broker:
             if port := self._board.ports.get(worker):
                 self._board.send(port, Stop())
 
-    # -- questions --------------------------------------------------------------------------------
-
-    def _ask(self, port: Port, request: Ask) -> None:
-        self._reply(port, request.ask, self._board.queue(request.queue))
-
-    def _task_done(self, port: Port, request: TaskDone) -> None:
-        queue = self._board.queue(request.queue)
-        if queue.tasks_done + request.n > queue.put:
-            self._reply(port, request.ask, queue, error="task_done() called too many times")
-            return
-        queue.tasks_done += request.n
-        self._board.dirty[queue] = None
-        self._reply(port, request.ask, queue)
-
-    def _join_queue(self, port: Port, request: JoinQueue) -> None:
-        queue = self._board.queue(request.queue)
-        port.joins[request.ask] = request
-        self._answer_joins(queue, (port,))
-        if request.ask in port.joins and request.wait is Wait.NO:
-            del port.joins[request.ask]
-            self._reply(port, request.ask, queue)
-
-    def _answer_joins(self, queue: QueueState, ports: Iterable[Port]) -> None:
-        if queue.tasks_done < queue.put:
-            return
-        for port in ports:
-            for ask, request in list(port.joins.items()):
-                if request.queue == queue.name:
-                    del port.joins[ask]
-                    self._board.touch(port)
-                    self._reply(port, ask, queue)
-
-    def _reply(self, port: Port, ask: int, queue: QueueState, error: str = "") -> None:
-        unfinished = queue.put - queue.tasks_done
-        self._board.send(
-            port,
-            Answer(
-                ask=ask,
-                qsize=queue.size,
-                maxsize=queue.maxsize,
-                unfinished=unfinished,
-                error=error,
-            ),
-        )
-
     # -- after each event -------------------------------------------------------------------------
 
     def _settle(self) -> None:
@@ -296,8 +250,6 @@ class Broker:
                 self._delivery.serve(queue)
             if not queue.open_writers:
                 self._delivery.check_end(queue)
-            if queue.tasks_done:
-                self._answer_joins(queue, [p for p in board.ports.values() if p.joins])
         self._watch()
 
     def _fire_timers(self) -> None:

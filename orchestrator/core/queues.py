@@ -101,6 +101,7 @@ class QueueState:
         self.writer_ports: dict[str, Port] = {}
         self.reader_ports: dict[str, Port] = {}
         self.pulls: dict[PendingPull, None] = {}
+        self.joiners: dict[Port, None] = {}
         self.tickets: list[Ticket] = []
         self.attempts: dict[int, int] = {}
         self.closed = False
