@@ -32,79 +32,6 @@ class Admission:
         self._board = board
         self._delivery = delivery
 
-    # -- credits ----------------------------------------------------------------------------------
-
-    def want(self, port: Port, request: Want) -> None:
-        """Grant credit now, or put the producer in line."""
-        queue = self._board.queue(request.queue)
-        if queue not in port.job.writes:
-            raise ProtocolError(f"{port.job.name} does not write {request.queue}")
-        if request.n < 1 or request.want in port.wants:
-            raise ProtocolError(f"want {request.want} of {request.n} credits")
-        queue.writer_ports[port.worker] = port
-        if queue.closed:
-            self._board.send(port, Shut(queue=queue.name))
-            self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
-        elif queue.room > 0 and not queue.tickets:
-            self._grant(port, queue, request)
-        elif request.wait is Wait.NO:
-            self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
-        else:
-            ticket = WantTicket(self._board.number(), port, request, queue)
-            port.wants[request.want] = ticket
-            self._board.begin_wait(port, for_output=True)
-            self._board.dirty[queue] = None
-
-    def unwant(self, port: Port, request: Unwant) -> None:
-        """A producer gives up waiting; credit granted meanwhile stays granted."""
-        ticket = port.wants.pop(request.want, None)
-        if ticket is not None:
-            (queue,) = ticket.queues
-            ticket.leave()
-            self._board.dirty[queue] = None
-            self._board.end_wait(port)
-            self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
-
-    def _grant(self, port: Port, queue: QueueState, request: Want) -> None:
-        n = min(request.n, queue.room)
-        if not queue.room_is_short:
-            n = max(n, queue.chunk_items - port.credits.get(queue.name, 0))
-        port.credit(queue, n)
-        self._board.send(port, Grant(want=request.want, queue=queue.name, n=n))
-
-    def _refill(self, port: Port, queue: QueueState) -> None:
-        held, enough = port.credits.get(queue.name, 0), queue.chunk_items
-        if 2 * held < enough and not queue.tickets and not queue.room_is_short:
-            n = enough - held
-            port.credit(queue, n)
-            self._board.send(port, Grant(want=0, queue=queue.name, n=n))
-
-    def give_back(self, port: Port, returned: tuple[tuple[str, int], ...]) -> None:
-        """Unused credits come back with a flush; those of a closed queue are void already."""
-        for name, n in returned:
-            queue = self._board.queue(name)
-            held = port.credits.get(name, 0)
-            if n < 0 or (n > held and not queue.closed):
-                raise ProtocolError(f"returns {n} credits of {name} and holds {held}")
-            port.credit(queue, -min(n, held))
-            self._board.dirty[queue] = None
-
-    def void(self, port: Port) -> None:
-        """The worker is gone: its credits and its places in line go, a parked commit stays."""
-        self._void_credits(port)
-        for ticket in port.wants.values():
-            for queue in ticket.queues:
-                self._board.dirty[queue] = None
-            ticket.leave()
-        port.wants.clear()
-
-    def _void_credits(self, port: Port) -> None:
-        for name, n in port.credits.items():
-            if n:
-                queue = self._board.queues[name]
-                port.credit(queue, -n)
-                self._board.dirty[queue] = None
-
     # -- commits ----------------------------------------------------------------------------------
 
     def commit(self, port: Port, request: Commit, blobs: tuple[Blob, ...]) -> None:
@@ -295,58 +222,6 @@ class Admission:
         port.last_answer = Committed(seq=seq, status=status, credits=credits)
         if awaited or status is not CommitStatus.APPLIED:
             self._board.send(port, port.last_answer)
-
-    # -- ends of items ----------------------------------------------------------------------------
-
-    def _finish(self, ticket: CommitTicket, n: int) -> None:
-        """Book the ends of the commit's next n finished items."""
-        first, ticket.at = ticket.at, ticket.at + n
-        marks = {mark.at: mark for mark in ticket.request.marks if first <= mark.at < ticket.at}
-        at = 0
-        for lease, count in ticket.leases:
-            begin, end = max(at, first), min(at + count, ticket.at)
-            if begin < end:
-                found = [marks[i] for i in range(begin, end) if i in marks] if marks else []
-                self._end_items(ticket.port, lease, end - begin, begin, found)
-            at += count
-
-    def _end_items(self, port: Port, lease: Lease, n: int, begin: int, marks: list[Mark]) -> None:
-        port.job.items_in += n
-        lease.queue.done += n - len(marks)
-        for mark in marks:
-            self._end_marked(port, lease, lease.finished + mark.at - begin, mark)
-        self._delivery.advance(port, lease, n)
-
-    def _end_marked(self, port: Port, lease: Lease, index: int, mark: Mark) -> None:
-        queue, job, segment = lease.queue, port.job, lease.item(index)
-        assert segment is not None
-        number = segment.first
-        item = f"{queue.name}:{number}"
-        if mark.end is End.SKIPPED:
-            queue.skipped += 1
-            job.skipped += 1
-            self._board.report(
-                ItemSkipped(
-                    job=job.name,
-                    worker=port.worker,
-                    item=item,
-                    queue=queue.name,
-                    failure=mark.failure,
-                )
-            )
-            return
-        used = queue.attempts.get(number, 0) + 1
-        if used < job.attempts:
-            queue.attempts[number] = used
-            job.retried += 1
-            job.items_in -= 1
-            self._delivery.postpone(queue, segment, job.retry_delay_s)
-            return
-        queue.left += 1
-        job.failed += 1
-        self._board.orders.append(
-            ItemFailed(worker=port.worker, queue=queue.name, item=item, failure=mark.failure)
-        )
 
     # -- the line moves ---------------------------------------------------------------------------
 
