@@ -1,23 +1,12 @@
-"""Admission: credits are granted, commits applied item by item, the rest parked in fair order."""
+"""Admission: commits are applied item by item, the rest is parked in fair order."""
 
 from __future__ import annotations
 
 from orchestrator.core.board import Board, ProtocolError
-from orchestrator.core.delivery import Delivery
-from orchestrator.core.events import Blob, ItemFailed
-from orchestrator.core.facts import ItemSkipped
-from orchestrator.core.messages import (
-    Commit,
-    CommitStatus,
-    Committed,
-    End,
-    Grant,
-    Mark,
-    Shut,
-    Unwant,
-    Wait,
-    Want,
-)
+from orchestrator.core.credits import Credits
+from orchestrator.core.endings import Endings
+from orchestrator.core.events import Blob
+from orchestrator.core.messages import Commit, CommitStatus, Committed, End
 from orchestrator.core.ports import Lease, Port
 from orchestrator.core.queues import Chunk, QueueState
 from orchestrator.core.tickets import CommitTicket, Part, Ticket, WantTicket
@@ -28,9 +17,10 @@ __all__ = ["Admission"]
 class Admission:
     """The producers' half of the broker."""
 
-    def __init__(self, board: Board, delivery: Delivery) -> None:
+    def __init__(self, board: Board, credits_: Credits, endings: Endings) -> None:
         self._board = board
-        self._delivery = delivery
+        self._credits = credits_
+        self._endings = endings
 
     # -- commits ----------------------------------------------------------------------------------
 
@@ -53,9 +43,12 @@ class Admission:
             port.last_seq = request.seq
             self._answer(port, request.seq, CommitStatus.REFUSED)
             return
-        parts = self._parts(port, request, blobs, sum([n for _, n in leases]))
+        items = sum([n for _, n in leases])
+        parts = self._parts(port, request, blobs, items)
+        if any(mark.end is End.DONE or not 0 <= mark.at < items for mark in request.marks):
+            raise ProtocolError(f"marks {request.marks} of {items} items")
         if request.returned:
-            self.give_back(port, request.returned)
+            self._credits.give_back(port, request.returned)
         port.last_seq, port.last_answer = request.seq, None
         if not request.marks and self._are_covered(port, parts):
             self._apply(port, request, leases, parts)
@@ -65,7 +58,7 @@ class Admission:
             port.parked = ticket
             port.job.parked += 1
             ticket.claim()
-            self._void_credits(port)  # who waits holds nothing that others wait for
+            self._credits.void(port)  # who waits holds nothing that others wait for
             self._board.begin_wait(port, for_output=True)
 
     def _are_covered(self, port: Port, parts: list[Part]) -> bool:
@@ -85,13 +78,13 @@ class Admission:
         for part in parts:
             self._put(port, part, part.n)
         for lease, n in leases:
-            self._end_items(port, lease, n, 0, [])
+            self._endings.finish_leased(port, lease, n)
         queues = {queue: None for part in parts for queue in part.queues}
         held = tuple([(queue.name, port.credits[queue.name]) for queue in queues])
         self._answer(port, request.seq, CommitStatus.APPLIED, held, awaited=request.awaited)
         for queue in queues:
             if not queue.closed:
-                self._refill(port, queue)
+                self._credits.refill(port, queue)
 
     def _held(self, port: Port, request: Commit) -> list[tuple[Lease, int]] | None:
         held: list[tuple[Lease, int]] = []
@@ -140,7 +133,7 @@ class Admission:
         if whole:
             for part in ticket.open_parts():
                 self._put(ticket.port, part, part.n - part.used)
-            self._finish(ticket, ticket.items)
+            self._endings.finish(ticket, ticket.items)
         elif not (self._advance_items(ticket) and self._advance_open(ticket)):
             return False
         ticket.leave()
@@ -154,7 +147,7 @@ class Admission:
         self._answer(port, request.seq, CommitStatus.APPLIED, held, awaited=request.awaited)
         for queue in totals:
             if port.alive and not port.fenced and not queue.closed:
-                self._refill(port, queue)
+                self._credits.refill(port, queue)
         return True
 
     def _advance_items(self, ticket: CommitTicket) -> bool:
@@ -164,7 +157,7 @@ class Admission:
             for part in ticket.parts:
                 if n := part.of_item(ticket.at):
                     self._put(ticket.port, part, n)
-            self._finish(ticket, 1)
+            self._endings.finish(ticket, 1)
         return True
 
     def _advance_open(self, ticket: CommitTicket) -> bool:
@@ -245,18 +238,7 @@ class Admission:
                 self._board.end_wait(ticket.port)
             return ticket.queues != before
         assert isinstance(ticket, WantTicket)
-        (queue,) = before
-        if queue.room < 1 and not queue.closed:
-            return False
-        ticket.leave()
-        ticket.port.wants.pop(ticket.request.want, None)
-        self._board.end_wait(ticket.port)
-        if queue.closed:
-            refusal = Grant(want=ticket.request.want, queue=queue.name, n=0)
-            self._board.send(ticket.port, refusal)
-        else:
-            self._grant(ticket.port, queue, ticket.request)
-        return True
+        return self._credits.serve(ticket)
 
 
 def _check_bounds(parts: list[Part], items: int) -> None:

@@ -1,8 +1,8 @@
 """The broker: owns every queue.
 
 Events in, commands out; no I/O, no clock, no pickle. The rules it keeps are numbered in
-docs/semantics.md. `delivery.py` is the consumers' half of it, `admission.py` the producers'; both
-work on one `Board`.
+docs/semantics.md. `delivery.py` is the consumers' half of it, `admission.py` and `credits.py` the
+producers'; all work on one `Board`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any
 from orchestrator.core.admission import Admission
 from orchestrator.core.board import Alarm, Board, ProtocolError
 from orchestrator.core.commands import Command
+from orchestrator.core.credits import Credits
 from orchestrator.core.delivery import Delivery
+from orchestrator.core.endings import Endings
 from orchestrator.core.events import (
     Blame,
     BrokerNews,
@@ -66,7 +68,8 @@ class Broker:
     ) -> None:
         self._board = Board(queues, jobs)
         self._delivery = Delivery(self._board)
-        self._admission = Admission(self._board, self._delivery)
+        self._credits = credits_ = Credits(self._board)
+        self._admission = Admission(self._board, credits_, Endings(self._board, self._delivery))
         self._questions = questions = Questions(self._board)
         self._ack_on_get = ack_on_get
         self._live = self._stuck = 0
@@ -84,8 +87,8 @@ class Broker:
             Ready: self._ready,
             Pull: self._delivery.pull,
             Unpull: self._delivery.unpull,
-            Want: self._admission.want,
-            Unwant: self._admission.unwant,
+            Want: credits_.want,
+            Unwant: credits_.unwant,
             Released: self._delivery.released,
             Ask: questions.ask,
             TaskDone: questions.task_done,
@@ -215,7 +218,7 @@ class Broker:
 
     def _leave(self, port: Port, blame: Blame, taken: Iterable[tuple[int, int]] = ()) -> None:
         self._delivery.abandon(port, blame, dict(taken))
-        self._admission.void(port)
+        self._credits.leave(port)
         self._questions.leave(port)
         self._board.end_wait(port)
 

@@ -98,6 +98,7 @@ class CommitTicket(Ticket):
         self.request = request
         self.leases = leases
         self.parts = parts
+        self.marks = {mark.at: mark for mark in request.marks}
         self.items = sum(n for _, n in leases)
         self.at = 0
 

@@ -13,10 +13,12 @@ import pytest
 
 from orchestrator.core.admission import Admission
 from orchestrator.core.broker import Broker
+from orchestrator.core.credits import Credits
 from orchestrator.core.delivery import Delivery
+from orchestrator.core.endings import Endings
 from orchestrator.core.events import Fenced
 from orchestrator.core.messages import Commit, Recall
-from orchestrator.core.ports import JobPorts, Lease, PendingPull, Port
+from orchestrator.core.ports import JobPorts, PendingPull, Port
 from orchestrator.core.queues import QueueState, Segment, cut
 from orchestrator.core.tickets import CommitTicket, Part, Ticket
 
@@ -69,17 +71,17 @@ def room_forgets_what_is_granted(patch: Patch) -> None:
 
 
 def credits_of_the_dead_kept(patch: Patch) -> None:
-    patch.setattr(Admission, "_void_credits", lambda self, port: port.credits.clear())
+    patch.setattr(Credits, "void", lambda self, port: port.credits.clear())
 
 
 def credits_of_the_parked_kept(patch: Patch) -> None:
-    void = Admission._void_credits
+    void = Credits.void
 
-    def only_of_the_dead(self: Admission, port: Port) -> None:
+    def only_of_the_dead(self: Credits, port: Port) -> None:
         if port.parked is None:
             void(self, port)
 
-    patch.setattr(Admission, "_void_credits", only_of_the_dead)
+    patch.setattr(Credits, "void", only_of_the_dead)
 
 
 def credits_of_a_closed_queue_kept(patch: Patch) -> None:
@@ -133,12 +135,13 @@ def a_repeated_commit_applied_again(patch: Patch) -> None:
 
 
 def marks_ignored(patch: Patch) -> None:
-    end_items = Admission._end_items
+    finish = Endings.finish
 
-    def ignorant(self: Admission, port: Port, lease: Lease, n: int, begin: int, _: Any) -> None:
-        end_items(self, port, lease, n, begin, [])
+    def ignorant(self: Endings, ticket: CommitTicket, n: int) -> None:
+        ticket.marks.clear()
+        finish(self, ticket, n)
 
-    patch.setattr(Admission, "_end_items", ignorant)
+    patch.setattr(Endings, "finish", ignorant)
 
 
 def cursor_of_an_open_part_lost(patch: Patch) -> None:
@@ -206,12 +209,12 @@ def a_withdrawn_pull_stays_in_line(patch: Patch) -> None:
 
 
 def returned_credits_wake_nobody(patch: Patch) -> None:
-    def give_back(self: Admission, port: Port, returned: tuple[tuple[str, int], ...]) -> None:
+    def give_back(self: Credits, port: Port, returned: tuple[tuple[str, int], ...]) -> None:
         for name, n in returned:
             queue = self._board.queue(name)
             port.credit(queue, -min(n, port.credits.get(name, 0)))
 
-    patch.setattr(Admission, "give_back", give_back)
+    patch.setattr(Credits, "give_back", give_back)
 
 
 def patience_never_ends(patch: Patch) -> None:

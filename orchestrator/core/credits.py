@@ -1,0 +1,108 @@
+"""Credits: leave to put, granted in advance or on request, and given back (rule 4)."""
+
+from __future__ import annotations
+
+from orchestrator.core.board import Board, ProtocolError
+from orchestrator.core.messages import Grant, Shut, Unwant, Wait, Want
+from orchestrator.core.ports import Port
+from orchestrator.core.queues import QueueState
+from orchestrator.core.tickets import WantTicket
+
+__all__ = ["Credits"]
+
+
+class Credits:
+    """Who may put how much without asking."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def want(self, port: Port, request: Want) -> None:
+        """Grant credit now, or put the producer in line."""
+        queue = self._board.queue(request.queue)
+        if queue not in port.job.writes:
+            raise ProtocolError(f"{port.job.name} does not write {request.queue}")
+        if request.n < 1 or request.want in port.wants:
+            raise ProtocolError(f"want {request.want} of {request.n} credits")
+        queue.writer_ports[port.worker] = port
+        if queue.closed:
+            self._board.send(port, Shut(queue=queue.name))
+            self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
+        elif queue.room > 0 and not queue.tickets:
+            self._grant(port, queue, request)
+        elif request.wait is Wait.NO:
+            self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
+        else:
+            ticket = WantTicket(self._board.number(), port, request, queue)
+            port.wants[request.want] = ticket
+            self._board.begin_wait(port, for_output=True)
+            self._board.dirty[queue] = None
+
+    def unwant(self, port: Port, request: Unwant) -> None:
+        """A producer gives up waiting; credit granted meanwhile stays granted."""
+        ticket = port.wants.pop(request.want, None)
+        if ticket is not None:
+            (queue,) = ticket.queues
+            ticket.leave()
+            self._board.dirty[queue] = None
+            self._board.end_wait(port)
+            self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
+
+    def serve(self, ticket: WantTicket) -> bool:
+        """Grant what the first in line has asked for, if there is room."""
+        port, request, (queue,) = ticket.port, ticket.request, ticket.queues
+        if queue.room < 1 and not queue.closed:
+            return False
+        ticket.leave()
+        port.wants.pop(request.want, None)
+        self._board.end_wait(port)
+        if queue.closed:
+            self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
+        else:
+            self._grant(port, queue, request)
+        return True
+
+    def _grant(self, port: Port, queue: QueueState, request: Want) -> None:
+        n = min(request.n, queue.room)
+        if not queue.room_is_short:
+            n = max(n, queue.chunk_items - port.credits.get(queue.name, 0))
+        port.credit(queue, n)
+        self._board.send(port, Grant(want=request.want, queue=queue.name, n=n))
+
+    def refill(self, port: Port, queue: QueueState) -> None:
+        """Grant a chunk's room in advance while there is plenty and the worker has used its own."""
+        held, enough = port.credits.get(queue.name, 0), queue.chunk_items
+        if 2 * held < enough and not queue.tickets and not queue.room_is_short:
+            n = enough - held
+            port.credit(queue, n)
+            self._board.send(port, Grant(want=0, queue=queue.name, n=n))
+
+    def give_back(self, port: Port, returned: tuple[tuple[str, int], ...]) -> None:
+        """Unused credits come back with a flush; those of a closed queue are void already."""
+        totals: dict[QueueState, int] = {}
+        for name, n in returned:
+            queue = self._board.queue(name)
+            total = totals[queue] = totals.get(queue, 0) + n
+            held = port.credits.get(name, 0)
+            if n < 0 or (total > held and not queue.closed):
+                raise ProtocolError(f"returns {total} credits of {name} and holds {held}")
+        for queue, total in totals.items():
+            port.credit(queue, -min(total, port.credits.get(queue.name, 0)))
+            self._board.dirty[queue] = None
+
+    def void(self, port: Port) -> None:
+        """Take back all that the worker holds."""
+        for name, n in port.credits.items():
+            if n:
+                queue = self._board.queues[name]
+                port.credit(queue, -n)
+                self._board.dirty[queue] = None
+
+    def leave(self, port: Port) -> None:
+        """The worker is gone: its credits and its places in line go, a parked commit stays."""
+        self.void(port)
+        for ticket in port.wants.values():
+            for queue in ticket.queues:
+                self._board.dirty[queue] = None
+            ticket.leave()
+        port.wants.clear()
