@@ -44,6 +44,7 @@ from orchestrator.core.queues import QueueState
 
 M = TypeVar("M", bound=ToWorker)
 F = TypeVar("F", bound=Fact)
+N = TypeVar("N", bound=SupervisorNews)
 
 ERROR = Failure(kind="ValueError", message="bad")
 
@@ -218,6 +219,10 @@ class FakeBroker:
             for order in self.others
             if isinstance(order, Report) and isinstance(order.fact, kind)
         ]
+
+    def news(self, kind: type[N]) -> list[N]:
+        """What the supervisor is told."""
+        return [order for order in self.others if isinstance(order, kind)]
 
     def counts(self, queue: str) -> dict[str, int]:
         """What the ledger books, without the counts that are 0."""

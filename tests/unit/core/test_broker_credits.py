@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from fake_broker import FakeBroker, job, output
 
+from orchestrator.core.board import ProtocolError
 from orchestrator.core.messages import Committed, Grant
+from orchestrator.core.queues import chunk_items
 
 
 def test_a_worker_whose_commit_is_parked_holds_no_credit_that_others_wait_for() -> None:
@@ -24,3 +27,102 @@ def test_a_worker_whose_commit_is_parked_holds_no_credit_that_others_wait_for() 
     assert run.last("other-1", Grant).n == 1
     run.lease("snk-1", "b", 1)
     assert dict(run.last("map-1", Committed).credits) == {"b": 0, "c": 0}
+
+
+def pipe(maxsize: int, *sources: str) -> FakeBroker:
+    return FakeBroker(
+        {"q": maxsize}, *(job(name, writes="q") for name in sources), job("snk", reads="q")
+    )
+
+
+def test_a_request_gets_what_it_asks_for_but_never_more_than_there_is_room() -> None:
+    run = pipe(3, "a", "b")
+    run.want("a-1", "q", 2)
+    run.want("b-1", "q", 2)
+    assert [run.last(f"{name}-1", Grant).n for name in "ab"] == [2, 1]
+
+
+def test_while_there_is_plenty_of_room_a_chunk_is_granted_to_who_asks_for_one() -> None:
+    run = pipe(1000, "a")
+    run.want("a-1", "q", 1)
+    assert run.last("a-1", Grant).n == run.queue("q").chunk_items > 1
+
+
+def test_credit_is_given_in_advance_once_most_of_a_chunk_is_used_while_there_is_plenty() -> None:
+    run = pipe(0, "a")
+    run.want("a-1", "q", 1)
+    chunk = run.last("a-1", Grant).n
+    run.put("a-1", "q", chunk // 2)
+    assert len(run.got("a-1", Grant)) == 1
+    run.put("a-1", "q", 1)
+    assert (run.last("a-1", Grant).want, run.last("a-1", Grant).n) == (0, chunk // 2 + 1)
+
+
+def test_no_credit_is_given_in_advance_when_room_is_short() -> None:
+    run = pipe(8, "a")
+    run.want("a-1", "q", 8)
+    run.put("a-1", "q", 8)
+    assert run.queue("q").room_is_short
+    assert len(run.got("a-1", Grant)) == 1
+
+
+def test_nothing_is_given_in_advance_while_somebody_waits() -> None:
+    run = FakeBroker(
+        {"q": 1000, "p": 1}, job("a", writes="q p"), job("b", writes="q"), job("snk", reads="q p")
+    )
+    run.put("a-1", "q", 900)
+    run.commit("b-1", output("q", 200, (200,)))
+    lease = run.lease("snk-1", "q", 90)
+    run.commit("snk-1", done=[(lease, 90)])
+    assert run.queue("q").tickets
+    run.put("a-1", "p")
+    assert not run.got("a-1", Grant)
+
+
+def test_returned_credit_goes_to_who_waits() -> None:
+    run = pipe(2, "a", "b")
+    run.want("a-1", "q", 2)
+    run.want("b-1", "q", 1)
+    run.commit("a-1", returned=[("q", 1)])
+    assert run.last("b-1", Grant).n == 1
+
+
+def test_more_credit_returned_than_held_is_a_breach_and_changes_nothing() -> None:
+    run = pipe(2, "a")
+    run.want("a-1", "q", 1)
+    with pytest.raises(ProtocolError, match="returns 2 credits of q and holds 1"):
+        run.commit("a-1", returned=[("q", 1), ("q", 1)])
+    assert run.queue("q").granted == 1
+
+
+def test_the_credit_of_a_dead_worker_goes_to_who_waits() -> None:
+    run = pipe(2, "a", "b")
+    run.want("a-1", "q", 2)
+    run.want("b-1", "q", 1)
+    run.leave("a-1")
+    assert run.last("b-1", Grant).n == 1
+
+
+def test_credit_granted_to_one_who_gave_up_waiting_meanwhile_stays_granted() -> None:
+    run = pipe(1, "a")
+    want = run.want("a-1", "q", 1)
+    run.unwant("a-1", want)
+    assert run.queue("q").granted == 1
+    assert len(run.got("a-1", Grant)) == 1
+
+
+@pytest.mark.parametrize(
+    ("maxsize", "producers", "items"),
+    [(0, 1, 4096), (1000, 1, 500), (1000, 4, 125), (3, 1, 1), (1, 9, 1), (10**6, 1, 4096)],
+)
+def test_a_chunk_is_half_of_a_producers_share_of_the_bound(
+    maxsize: int, producers: int, items: int
+) -> None:
+    assert chunk_items(maxsize, producers) == items
+
+
+def test_an_unbounded_queue_never_makes_anybody_wait() -> None:
+    run = pipe(0, "a")
+    run.put("a-1", "q", 10**6)
+    run.want("a-1", "q", 10**6)
+    assert run.last("a-1", Grant).n >= 10**6
