@@ -275,8 +275,8 @@ def test_the_next_deadline_is_the_earlier_of_the_two_machines() -> None:
     assert story.run.next_deadline() == 5.0
     story.put("src-1", "a", 4)
     lease = story.pull("snk-1", "a")
-    story.pull("snk-2", "a")
-    story.pull("snk-2", "a")
+    while story.pull("snk-2", "a"):
+        pass
     recall_at = story.run.next_deadline()
     assert recall_at is not None
     assert recall_at < 5.0
