@@ -102,8 +102,11 @@ class Lives:
             worker.exit_code = event.exit_code
             return
         self._living(event.worker)
-        worker.exit_code, worker.item, worker.crash = event.exit_code, event.item, event.failure
-        worker.orphaned = event.orphaned
+        worker.exit_code, worker.orphaned = event.exit_code, event.orphaned
+        if event.orphaned:
+            self.end(worker, Blame(), turn)
+            return
+        worker.item, worker.crash = event.item, event.failure
         self.end(worker, event.blame, turn)
 
     def end(self, worker: Worker, blame: Blame, turn: Turn) -> None:

@@ -189,14 +189,14 @@ class Loop:
             pass
         for fact in worker.last_words():
             self._tell(fact)
-        blame = worker.blame()
+        blame, exit_code = worker.blame(), worker.process.exit_code()
         died = events.WorkerDied(
             worker=worker.name,
-            exit_code=worker.process.exit_code(),
+            exit_code=exit_code,
             blame=blame,
             item=self.run.item_at(worker.name, blame) if blame.phase else "",
             failure=worker.crash(),
-            orphaned=worker.process.creator_died(),
+            orphaned=exit_code in (None, -signal.SIGKILL) and worker.process.creator_died(),
         )
         self._forget(worker)
         self._handle(died)

@@ -198,6 +198,21 @@ def test_a_death_without_a_closing_message_is_a_failure_that_says_how(exit_code,
     assert run.exit_code == 1
 
 
+def test_a_worker_that_died_with_its_forkserver_has_failed_and_no_item_is_blamed():
+    run = FakeRun(job("a")).up()
+    died = WorkerDied(
+        worker="a-1",
+        exit_code=-9,
+        blame=Blame(lease=1, phase=Phase.RUNNING),
+        item="q:1",
+        orphaned=True,
+    )
+    run.tell(died)
+    assert run.states("a", "a-1") == ["failed", "failed"]
+    assert run.reason("a").startswith("died with the forkserver that had made it")
+    assert run.facts(facts.WorkerEnded)[0].item == ""
+
+
 def test_a_closing_message_makes_a_success_whatever_the_exit_code_then_is():
     assert FakeRun(job("a")).up().close("a-1").die("a-1", 3).exit_code == 0
 
