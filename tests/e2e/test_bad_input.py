@@ -15,7 +15,8 @@ from e2e_runs import Ran
 TARGETS = Path(__file__).with_name("bad_targets.py")
 LINES = TARGETS.read_text().splitlines()
 OURS = str(Path(__file__).parents[2] / "orchestrator")
-PYTHON = str(Path(sys.executable).with_name("python3"))
+COMMAND = Path(sys.executable).with_name("mporch")
+PYTHON = COMMAND.read_text().splitlines()[0].removeprefix("#!")
 LOCK = "which cannot be pickled: cannot pickle '_thread.lock' object"
 UNPICKLABLE = "orchestrator.UnpicklableItemError"
 
@@ -104,9 +105,8 @@ def ran(tmp_path_factory) -> Ran:
 
 def mporch(cwd, *args, timeout=60):
     env = {name: value for name, value in os.environ.items() if not name.startswith("MPORCH_")}
-    command = Path(sys.executable).with_name("mporch")
     return subprocess.run(
-        [command, *args], cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout,
+        [COMMAND, *args], cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout,
         check=False,
     )  # fmt: skip
 
