@@ -107,6 +107,8 @@ class Link:
             os.write(self._wake_w, b"!")
         except (BlockingIOError, BrokenPipeError):
             return  # it is full of wakes already, or nobody will wait any more
+        except OSError as error:  # a target may close what is not its own
+            raise self._gone(str(error)) from error
 
     def hush(self) -> None:
         """Forget earlier wakes."""
@@ -114,6 +116,8 @@ class Link:
             os.read(self._wake_r, 4096)
         except BlockingIOError:
             return
+        except OSError as error:
+            raise self._gone(str(error)) from error
 
     def fileno(self) -> int:
         """The socket's descriptor."""
