@@ -117,7 +117,8 @@ class Board:
     def something_is_timed(self) -> bool:
         """Whether an alarm will move items."""
         return any(
-            alarm is Alarm.RETRY or (alarm is Alarm.PATIENCE and queue.pulls and queue.queued)
+            (alarm is Alarm.RETRY and queue.delayed)
+            or (alarm is Alarm.PATIENCE and queue.pulls and queue.queued)
             for _, _, alarm, queue, _ in self._timers
         )
 

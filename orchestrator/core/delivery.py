@@ -205,15 +205,19 @@ class Delivery:
             attempts[item.first] = attempts.get(item.first, 0) + 1
 
     def postpone(self, queue: QueueState, segment: Segment, delay_s: float) -> None:
-        """An item that failed is tried again later."""
+        """An item that failed is tried again later, if somebody will be there to do so."""
+        if queue.closed:
+            queue.give_back([segment])
+            return
         queue.delayed += len(segment)
         self._board.at(self._board.now + delay_s, Alarm.RETRY, queue, segment)
 
     def requeue(self, queue: QueueState, segment: Segment) -> None:
-        """A postponed item's time has come."""
-        queue.delayed -= len(segment)
-        queue.give_back([segment])
-        self._board.dirty[queue] = None
+        """A postponed item's time has come; if its queue has closed, it is booked already."""
+        if not queue.closed:
+            queue.delayed -= len(segment)
+            queue.give_back([segment])
+            self._board.dirty[queue] = None
 
     # -- ends -------------------------------------------------------------------------------------
 

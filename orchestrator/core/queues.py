@@ -181,7 +181,8 @@ class QueueState:
         """
         self.closed = True
         self.failed_downstream = not clean
-        gone, self.queued = self.queued, 0
+        gone = self.queued + self.delayed
+        self.queued = self.delayed = 0
         self.segments.clear()
         self._discard(gone)
         return gone

@@ -96,10 +96,8 @@ def _nothing_is_overlooked(queue: QueueState) -> None:
             check(short, f"{queue.name}: a pull could be answered")
     if queue.closed or queue.ended:
         check(not queue.queued, f"{queue.name} is over and holds items")
-    if not queue.open_writers and queue.drained:
-        check(queue.ended, f"{queue.name} has not ended")
-    if queue.ended:
-        check(queue.drained and not queue.open_writers, f"{queue.name} has ended too early")
+    over = not (queue.open_writers or queue.queued or queue.delayed or queue.outstanding)
+    check(queue.ended is over, f"{queue.name} has ended too early or not at all")
 
 
 def _patience(world: World, queue: QueueState) -> None:

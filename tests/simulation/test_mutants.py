@@ -7,7 +7,7 @@ import pytest
 from . import mutants
 from .histories import history
 
-BUDGET = 60
+BUDGET = 150
 """Histories a mutant may survive; most are caught in the first few."""
 
 

@@ -95,14 +95,14 @@ class _Maker:
                 boxes=self._boxes(names[at + 1 :]),
                 workers=rng.choice((2, 3) if self._crowded else (1, 1, 2, 3)),
                 attempts=rng.choice((2, 3)) if retries else 1,
-                retry_delay_s=rng.choice((0.0, 0.05)),
+                retry_delay_s=rng.choice((0.0, 0.05, 1.0)),
                 most=rng.choice(((1,), (4,), (1, 2, 8), (250,))),
                 batch=rng.randint(2, 4),
                 within_s=rng.choice((0.0, 0.05, 0.2)),
                 waits=self._waits(),
                 fan=rng.choice(((3, 8, 2, 1), (3, 8, 2, 1), (3, 8, 2, 1), (4, 1, 2, 4))),
                 p_skip=rng.choice((0.0, 0.1)),
-                p_fail=rng.choice((0.0, 0.1)) if retries else rng.choice((0.0, 0.0, 0.03)),
+                p_fail=rng.choice((0.1, 0.3)) if retries else rng.choice((0.0, 0.0, 0.03)),
                 p_return=rng.choice((0.0,) * 9 + (0.02,)) if shape in ONCE_SHAPES else 0.0,
             )
         )

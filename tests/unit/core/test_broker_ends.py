@@ -184,15 +184,21 @@ def test_one_closed_queue_of_a_copy_does_not_stop_the_other() -> None:
     assert run.applied("src-1") == [1, 2]
 
 
-def test_an_item_to_be_tried_again_on_a_closed_queue_is_left_after_a_failure() -> None:
+@pytest.mark.parametrize(("clean", "becomes"), [(True, "dropped"), (False, "left")])
+def test_an_item_to_be_tried_again_is_booked_at_once_when_nobody_will_read_it(
+    clean: bool, becomes: str
+) -> None:
     run = pipe(attempts=2, retry_delay_s=1.0)
     run.put("src-1", "q")
+    end(run, "src")
     lease = run.lease("snk-1", "q")
     run.commit("snk-1", done=[(lease, 1)], ends={0: End.FAILED})
     run.leave("snk-1")
-    run.finish("snk", clean=False)
+    run.finish("snk", clean=clean)
+    assert run.counts("q") == {"put": 1, becomes: 1}
+    assert run.queue("q").ended
     run.tick(1.0)
-    assert run.counts("q") == {"put": 1, "left": 1}
+    assert run.counts("q") == {"put": 1, becomes: 1}
 
 
 def test_the_final_ledger_books_what_nobody_took_as_left() -> None:
