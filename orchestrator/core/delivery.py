@@ -140,7 +140,7 @@ class Delivery:
             self._board.at(queue.recall_at, Alarm.RECALL, queue)
 
     def recall(self, queue: QueueState) -> None:
-        """Ask back the largest untouched rest, if somebody still waits for it."""
+        """Ask back the largest untouched rests, one item at least for each who still waits."""
         queue.recall_at = None
         if queue.queued or not queue.pulls:
             return
@@ -150,11 +150,16 @@ class Delivery:
             for lease in port.leases.values()
             if lease.queue is queue and lease.untouched and not lease.recalled
         ]
-        if leases:
-            _, port, lease = max(leases, key=lambda found: found[0])
+        leases.sort(key=lambda found: found[0], reverse=True)
+        lacking, asked = len(queue.pulls), 0
+        for untouched, port, lease in leases:
+            if lacking <= 0:
+                break
             lease.recalled = True
             self._board.send(port, Recall(lease=lease.number))
-        if len(leases) > 1:
+            lacking -= untouched
+            asked += 1
+        if asked < len(leases):
             self._arm_recall(queue)
 
     def released(self, port: Port, message: Released) -> None:

@@ -97,3 +97,14 @@ def test_an_item_that_is_the_only_one_of_its_lease_is_not_asked_back() -> None:
     run.pull("snk-2", "q")
     run.tick(0.02)
     assert not run.got("snk-1", Recall)
+
+
+def test_as_many_rests_are_asked_for_as_it_takes_to_serve_all_who_wait() -> None:
+    run = FakeBroker({"q": 9}, job("src", writes="q"), job("snk", reads="q"))
+    run.put("src-1", "q", 6)
+    leases = [run.lease("snk-1", "q", 2) for _ in range(3)]
+    for worker in ("snk-2", "snk-3"):
+        run.join(worker)
+        run.pull(worker, "q")
+    run.tick(0.02)
+    assert [recall.lease for recall in run.got("snk-1", Recall)] == leases[:2]
