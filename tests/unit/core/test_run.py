@@ -52,7 +52,7 @@ from orchestrator.core.messages import (
 from orchestrator.core.run import Run, bottleneck
 from orchestrator.core.summary import JobSummary
 from orchestrator.errors import ExitCode
-from orchestrator.plan.model import JobPlan, Plan, QueuePlan, Shape, Target, Timeouts
+from orchestrator.plan.model import FailurePolicy, JobPlan, Plan, QueuePlan, Shape, Target, Timeouts
 
 
 def stage(name: str, reads: str = "", writes: str = "", **keys: Any) -> JobPlan:
@@ -339,3 +339,28 @@ def test_the_bottleneck_is_the_busiest_job_that_the_others_waited_for(
     jobs: dict[str, JobSummary], name: str | None
 ) -> None:
     assert bottleneck(jobs) == name
+
+
+def test_an_item_that_failed_in_a_commit_that_outlived_its_worker_is_told_and_nothing_breaks() -> (
+    None
+):
+    story = Story(
+        stage("src", writes="a"),
+        stage("map", "a", "b", workers=2, on_failure=FailurePolicy.CONTINUE),
+        stage("snk", "b"),
+        maxsize=1,
+    )
+    story.ready("src-1", "map-1", "map-2", "snk-1")
+    story.put("src-1", "a")
+    first = story.pull("map-1", "a")
+    story.put("src-1", "a")
+    second = story.pull("map-1", "a")
+    done = Output(queues=("b",), n=2, size=1, packed=False, counts=(1, 1))
+    mark = Mark(at=1, end=End.FAILED, failure=ERROR)
+    story.commit("map-1", finished=((first, 1), (second, 1)), marks=(mark,), outputs=(done,))
+    story.die("map-1")
+    assert not story.facts(facts.ItemFailed)
+    story.pull("snk-1", "b")
+    (failed,) = story.facts(facts.ItemFailed)
+    assert (failed.worker, failed.item) == ("map-1", "a:2")
+    assert (story.run.ledgers()["a"].done, story.run.ledgers()["a"].left) == (1, 1)
