@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import msgspec
@@ -65,7 +66,8 @@ class Client(Requests):
     """One worker's leases, outboxes and requests.
 
     `by_item`: outputs belong to the item being worked on and are sent only once it is finished
-    (rule 2); else what is put may be sent at any time.
+    (rule 2); else what is put may be sent at any time. `waiting` surrounds a wait for room in the
+    midst of an item.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Client(Requests):
     ) -> None:
         super().__init__(link)
         self.stop_asked = False
+        self.waiting: Callable[[], AbstractContextManager[None]] = nullcontext
         self._queues = queues
         self._by_item = by_item
         self._arm = arm
@@ -110,12 +113,16 @@ class Client(Requests):
         return box
 
     def put(self, box: Outbox, item: Any) -> None:
-        """Put an item for which there is credit, or that belongs to the item at hand."""
+        """Put what there is credit for, or what the item at hand emits: in parts, if it is much."""
         if not self._unsent_since:
             self.note_unsent()
         box.add(item)
-        if box.is_due and not self._by_item:
-            self.commit()
+        if not self._by_item:
+            if box.is_due:
+                self.commit()
+        elif box.count - box.sealed >= box.part_items:
+            with self.waiting():
+                self.commit(with_open=True)
 
     def note_unsent(self) -> None:
         """Something is held that the pacer must send if nobody else does."""

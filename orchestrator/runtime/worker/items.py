@@ -99,9 +99,6 @@ def _emit(context: Context, box: Outbox | None, result: Any) -> None:
     for item in items:
         with context.lock:
             context.put(box, item)
-            if box.count - box.sealed >= box.part_items:
-                with context.cell.waiting():
-                    context.client.commit(with_open=True)
 
 
 def run_batches(context: Context) -> None:

@@ -67,6 +67,7 @@ class Worker:
         self._pacer = Pacer()
         by_item = not self._job.shape.called_once
         self._client = Client(link, order.queues, by_item=by_item, arm=self._pacer.arm)
+        self._client.waiting = cell.waiting
         self._stopper = Stopper(self._job.terminate.signal, self._client)
 
     def live(self) -> int:

@@ -1,11 +1,12 @@
 """The worker's client, over a link whose other end is a list of frames."""
 
 import pickle
+from contextlib import contextmanager
 
 import pytest
 
-from orchestrator.core.messages import Leased, Pull, Range, Recall, Released
-from orchestrator.runtime.worker.client import Client
+from orchestrator.core.messages import Commit, Committed, Leased, Pull, Range, Recall, Released
+from orchestrator.runtime.worker.client import Client, QueueInfo
 
 CHUNK = pickle.dumps(["item"])
 
@@ -56,3 +57,32 @@ def test_a_lease_recalled_before_it_was_begun_is_given_back_and_asked_for_again(
     with one.lock:
         assert one.pull(("a",), most=10).number == 2
     assert Released(lease=1, kept=0) in link.sent
+
+
+class Answering(Script):
+    """A link that answers each commit that waits for its answer."""
+
+    def queue(self, message, blobs=()):
+        super().queue(message, blobs)
+        if isinstance(message, Commit) and message.awaited:
+            answer = Committed(seq=message.seq, credits=(("b", 0),))
+            self._arrived.append((answer, ()))
+
+
+def test_more_outputs_of_one_item_than_a_queue_holds_leave_in_parts_whoever_puts_them():
+    link, waits = Answering(), []
+
+    @contextmanager
+    def waiting():
+        waits.append("begun")
+        yield
+        waits.append("over")
+
+    one = Client(link, {"b": QueueInfo(maxsize=3, chunk_items=1)}, by_item=True, arm=lambda: None)
+    one.waiting = waiting
+    with one.lock:
+        box = one.outbox(("b",))
+        for n in range(7):
+            one.put(box, n)
+    assert [output.n for commit in link.sent for output in commit.outputs] == [3, 3]
+    assert waits == ["begun", "over"] * 2
