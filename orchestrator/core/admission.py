@@ -179,11 +179,14 @@ class Admission:
             return True
         line: list[QueueState] = []
         for queue in sorted(needs, key=lambda queue: queue.rank):
+            if queue.closed:
+                continue
             line.append(queue)
-            if not self._fits(ticket, queue, needs[queue]):
+            if not self._is_free(ticket, queue, needs[queue]):
                 break
         if ticket.queues != tuple(line):
-            ticket.line_up(tuple(line))
+            for lost in ticket.line_up(tuple(line)):
+                self._board.dirty[lost] = None
         return False
 
     def _available(self, port: Port, queue: QueueState) -> int:
@@ -192,6 +195,9 @@ class Admission:
     def _fits(self, ticket: Ticket, queue: QueueState, n: int) -> bool:
         if queue.closed or ticket.port.credits.get(queue.name, 0) >= n:
             return True
+        return self._is_free(ticket, queue, n)
+
+    def _is_free(self, ticket: Ticket, queue: QueueState, n: int) -> bool:
         first = not queue.tickets or ticket.number <= queue.tickets[0].number
         return first and self._available(ticket.port, queue) >= n
 

@@ -18,7 +18,10 @@ __all__ = ["CommitTicket", "Part", "Ticket", "WantTicket"]
 
 
 class Ticket:
-    """A place in line: `queues` is what the holder waits for now."""
+    """A place in line: `queues` is what the holder waits for now, upstream first.
+
+    It stands in the line of a queue further down only while it is first in those before.
+    """
 
     forever = True
 
@@ -27,12 +30,27 @@ class Ticket:
         self.port = port
         self.queues: tuple[QueueState, ...] = ()
 
-    def line_up(self, queues: tuple[QueueState, ...]) -> None:
-        """Leave the lines it stands in and join these, at the place its number gives."""
+    def line_up(self, queues: tuple[QueueState, ...]) -> list[QueueState]:
+        """Leave the lines it stands in and join these, at the place its number gives.
+
+        Who is first in a line no more has lost the places it held further down: returns those.
+        """
         self.leave()
         self.queues = queues
+        lost: list[QueueState] = []
         for queue in queues:
             bisect.insort(queue.tickets, self, key=lambda ticket: ticket.number)
+            if queue.tickets[0] is self and len(queue.tickets) > 1:
+                lost += queue.tickets[1]._fall_back(queue)
+        return lost
+
+    def _fall_back(self, last: QueueState) -> tuple[QueueState, ...]:
+        """Leave the lines beyond that of a queue."""
+        at = self.queues.index(last) + 1
+        self.queues, beyond = self.queues[:at], self.queues[at:]
+        for queue in beyond:
+            queue.tickets.remove(self)
+        return beyond
 
     def leave(self) -> None:
         """Leave every line."""

@@ -96,11 +96,12 @@ def credits_of_a_closed_queue_kept(patch: Patch) -> None:
 
 
 def the_youngest_first(patch: Patch) -> None:
-    def line_up(self: Ticket, queues: tuple[QueueState, ...]) -> None:
+    def line_up(self: Ticket, queues: tuple[QueueState, ...]) -> list[QueueState]:
         self.leave()
         self.queues = queues
         for queue in queues:
             queue.tickets.insert(0, self)
+        return []
 
     patch.setattr(Ticket, "line_up", line_up)
 
@@ -121,6 +122,10 @@ def a_ticket_blocks_every_queue(patch: Patch) -> None:
         return False
 
     patch.setattr(Admission, "_has_room", has_room)
+
+
+def places_further_down_kept(patch: Patch) -> None:
+    patch.setattr(Ticket, "_fall_back", lambda self, last: ())
 
 
 def a_repeated_commit_applied_again(patch: Patch) -> None:

@@ -68,6 +68,8 @@ def _tickets_in_order(queue: QueueState) -> None:
     numbers = [ticket.number for ticket in queue.tickets]
     check(numbers == sorted(set(numbers)), f"{queue.name}: tickets in order")
     check(all(queue in ticket.queues for ticket in queue.tickets), f"{queue.name}: own tickets")
+    behind = all(ticket.queues[-1] is queue for ticket in queue.tickets[1:])
+    check(behind, f"{queue.name}: who is not first here holds no place further down")
 
 
 def _nobody_overtakes(queue: QueueState, before: Lines, then: Rooms, now: Rooms) -> None:

@@ -113,3 +113,24 @@ def test_the_prefix_that_fits_is_applied_and_the_rest_follows_in_order() -> None
     run.lease("snk-1", "out", 2, least=2)
     assert run.counts("q") == {"put": 4, "done": 4}
     assert run.applied("map-1") == [1]
+
+
+def test_one_who_is_first_upstream_no_more_makes_way_downstream() -> None:
+    run = FakeBroker(
+        {"in": 9, "o": 1, "p": 2, "q": 1},
+        job("gen", writes="in o p q"),
+        job("map", reads="in", writes="o p"),
+        job("copy", writes="p q"),
+        job("x", reads="o", writes="p"),
+        job("y", reads="p", writes="q"),
+        job("snk", reads="o q"),
+    )
+    for queue in ("in", "o", "p", "q"):
+        run.put("gen-1", queue)
+    lease = run.lease("map-1", "in")
+    run.commit("map-1", output("o", 1, (1,)), output("p", 2, (2,)), done=[(lease, 1)])
+    run.commit("copy-1", output("p+q", 1, (1,)))
+    run.want("y-1", "q")
+    run.lease("snk-1", "o")
+    run.lease("snk-1", "q")
+    assert run.last("y-1", Grant).n == 1
