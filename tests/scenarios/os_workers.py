@@ -101,16 +101,21 @@ def with_daemon(payload, channel, log, cell):
 
 
 def daemonise(tell: socket.socket):
-    """Leave a daemon behind that ignores whatever can be ignored; send its pid over `tell`."""
+    """Leave a daemon behind that ignores whatever can be ignored; send its pid over `tell`.
+
+    By then the process between the two is gone, so that nobody counts it among the family.
+    """
+    read, write = os.pipe()
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
             for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
                 signal.signal(signum, signal.SIG_IGN)
-            tell.sendall(str(os.getpid()).encode())
+            os.write(write, str(os.getpid()).encode())
             signal.pause()
         os._exit(0)
     os.wait()
+    tell.sendall(os.read(read, 20))
 
 
 def limit(payload, channel, *_):

@@ -14,6 +14,7 @@ from orchestrator.plan.model import StartMethod
 from orchestrator.runtime.local import descriptors
 from orchestrator.runtime.local.capture import drain
 from orchestrator.runtime.local.descendants import children
+from orchestrator.runtime.local.helpers import ForkServer
 from orchestrator.runtime.local.process import ProcessFactory
 
 HERE = str(Path(__file__).parent)
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"
 
 @pytest.fixture(scope="module")
 def factory(tmp_path_factory):
+    ForkServer([]).close()  # one that an earlier test left has that test's environment
     factory = ProcessFactory(
         directory=str(tmp_path_factory.mktemp("mp")), environment={"PYTHONHASHSEED": "7"}
     )
