@@ -2,7 +2,7 @@
 
 A parked commit holds one, and a producer that asked. A younger ticket never gets room in a queue
 that an older one waits for (rule 2): each queue keeps its tickets in order, and a ticket moves only
-while it is first in every queue it waits for. Which queues those are: docs/decisions/0003.
+while it is first in every queue it waits for. Which queues those are: docs/decisions/0007.
 """
 
 from __future__ import annotations
