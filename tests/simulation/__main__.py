@@ -1,8 +1,12 @@
-"""The long form: `python -m tests.simulation --histories N [--seed S]`."""
+"""The long form: `python -m tests.simulation --histories N [--seed S]`.
+
+The seed of each history that fails is printed; `--histories 1 --seed S` lives it again.
+"""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 import time
 import traceback
@@ -11,32 +15,37 @@ from .histories import history
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--histories", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0, help="the first seed")
-    parser.add_argument(
-        "--keep-going", action="store_true", help="do not stop at the first failure"
-    )
-    options = parser.parse_args()
+    options = _options()
     failures: list[int] = []
-    events, started = 0, time.perf_counter()
+    steps, started, traces = 0, time.perf_counter(), hashlib.sha256()
     for seed in range(options.seed, options.seed + options.histories):
         world = history(seed)
         try:
             world.run()
         except Exception:
             traceback.print_exc(limit=-3)
-            print(
-                f"seed {seed} fails; again: python -m tests.simulation --histories 1 --seed {seed}"
-            )
+            print(f"seed {seed} fails: python -m tests.simulation --histories 1 --seed {seed}")
             failures.append(seed)
             if not options.keep_going:
                 break
-        events += world.steps
+        steps += world.steps
+        traces.update(world.trace.encode())
     took_s = time.perf_counter() - started
     done = seed - options.seed + 1
-    print(f"{done} histories, {events} steps, {len(failures)} failures, {took_s:.1f} s")
+    print(f"{done} histories, {steps} steps, {len(failures)} failures, {took_s:.1f} s", flush=True)
+    print(f"trace {traces.hexdigest()}")
     return 1 if failures else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--histories", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
+    parser.add_argument("--keep-going", action="store_true", help="go on after a failure")
+    options = parser.parse_args()
+    if options.histories < 1:
+        parser.error("--histories: at least one")
+    return options
 
 
 if __name__ == "__main__":

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +16,7 @@ from .histories import history
 from .world import World
 
 SEEDS = range(60)
+ROOT = Path(__file__).parents[2]
 
 
 @cache
@@ -30,6 +35,22 @@ def test_the_same_seed_gives_the_same_history() -> None:
     again = history(7)
     again.run()
     assert again.trace == lived(7).trace
+
+
+def test_no_history_depends_on_how_python_orders_sets_in_this_process() -> None:
+    command = [sys.executable, "-m", "tests.simulation", "--histories", "10"]
+    traces = {
+        subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()[-1]
+        for hash_seed in ("1", "2")
+    }
+    assert len(traces) == 1
 
 
 def test_the_histories_meet_what_they_are_to_prove() -> None:
