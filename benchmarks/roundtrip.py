@@ -1,10 +1,7 @@
-"""A round trip of one item between two processes, against the same with multiprocessing's queues.
+"""A round trip of one item between two processes over two queues, against multiprocessing's.
 
-Two `orchestrator.Queue`s and two of multiprocessing's, in interleaved rounds of the same run.
-
-    python -m benchmarks.roundtrip [--rounds 20] [--trips 500] [--method spawn]
-
-Prints the median of all round trips of each, in microseconds, and their ratio.
+`python -m benchmarks.roundtrip [--rounds N] [--trips N] [--method spawn]`. The rounds of both are
+interleaved in the same run; the figure is the ratio of the medians of all round trips.
 """
 
 from __future__ import annotations

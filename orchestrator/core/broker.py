@@ -67,7 +67,7 @@ class Broker:
         ack_on_get: bool = False,
     ) -> None:
         self._board = Board(queues, jobs)
-        self._delivery = Delivery(self._board)
+        self._delivery = Delivery(self._board, ack_on_get=ack_on_get)
         self._credits = credits_ = Credits(self._board)
         self._admission = Admission(self._board, credits_, Endings(self._board, self._delivery))
         self._questions = questions = Questions(self._board)

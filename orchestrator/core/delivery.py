@@ -31,8 +31,9 @@ RECALL_AFTER_S = 0.02
 class Delivery:
     """The consumers' half of the broker."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, *, ack_on_get: bool = False) -> None:
         self._board = board
+        self._ack_on_get = ack_on_get
 
     # -- pulls ------------------------------------------------------------------------------------
 
@@ -111,8 +112,10 @@ class Delivery:
 
     def _lease(self, pending: PendingPull, queue: QueueState, segments: list[Segment]) -> None:
         board, port, request = self._board, pending.port, pending.request
-        batch = request.least > 1
-        lease = Lease(board.number(), queue, segments, hand=request.most if batch else 1)
+        hand = 0 if self._ack_on_get else request.most if request.least > 1 else 1
+        lease = Lease(board.number(), queue, segments, hand=hand)
+        if self._ack_on_get:
+            lease.note_taken(1)
         port.leases[lease.number] = lease
         pending.leave()
         board.end_wait(port)

@@ -19,7 +19,8 @@ class Lease:
 
     `finished` of `total` are committed and applied, the next `claimed` belong to a commit that is
     parked. `hand` is how many of the unfinished count as in hand: one, or the whole of a batch.
-    Where `get` is the ack, all that were `taken` are, though their commit is still on its way.
+    Where `get` is the ack, none is; those `taken` count as gone, though their commit may be on its
+    way, and so does the first, which somebody has asked for.
     `recalled`: its worker was asked for the rest; `firm`: it has said what it keeps.
     """
 
@@ -62,7 +63,8 @@ class Lease:
     @property
     def untouched(self) -> int:
         """Items that a recall may bring back."""
-        return 0 if self.firm else max(0, self.remaining - self.claimed - self.hand)
+        touched = max(self.finished + self.claimed + self.hand, self.taken)
+        return 0 if self.firm else max(0, self.total - touched)
 
     def advance(self, n: int) -> None:
         """N more items are finished."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -91,21 +91,27 @@ class FrameReader(Generic[M]):
         except msgspec.DecodeError as error:
             raise FrameError(f"a frame holds no message: {error}") from error
         if head == len(content):
-            sizes: list[int] = []
-        elif isinstance(message, Commit):
-            sizes = [output.size for output in message.outputs]
-        elif isinstance(message, Leased):
-            sizes = [piece.size for piece in message.ranges]
-        else:
-            raise FrameError(f"a {type(message).__name__} has no body")
-        blobs: list[bytes] = []
-        at = head
-        for size in sizes:
-            blobs.append(bytes(content[at : at + size]))
-            at += size
-        if at != len(content) or min(sizes, default=0) < 0:
-            raise FrameError("a frame's body is not what its head announces")
-        return message, tuple(blobs)
+            return message, ()
+        return message, tuple(_cut(message, content, head))
+
+
+def _cut(message: Any, content: memoryview, at: int) -> list[Blob]:
+    """The chunks that a message announces, out of its frame's body."""
+    if type(message) is Commit:
+        sizes = [output.size for output in message.outputs]
+    elif type(message) is Leased:
+        sizes = [piece.size for piece in message.ranges]
+    else:
+        raise FrameError(f"a {type(message).__name__} has no body")
+    blobs: list[Blob] = []
+    for size in sizes:
+        if size < 0:
+            break
+        blobs.append(bytes(content[at : at + size]))
+        at += size
+    if at != len(content):
+        raise FrameError("a frame's body is not what its head announces")
+    return blobs
 
 
 def from_worker() -> FrameReader[FromWorker]:

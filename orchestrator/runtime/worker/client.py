@@ -146,7 +146,7 @@ class Client(Requests):
     def _want(self, queue: str, n: int, wait: Wait, deadline: float | None) -> bool:
         number = self._number()
         want = Want(want=number, queue=queue, n=n, wait=self._patience(wait))
-        grant = self._request(number, want, Unwant(want=number), deadline)
+        grant = self._request(number, want, lambda: Unwant(want=number), deadline)
         assert isinstance(grant, Grant)
         return grant.n > 0
 
@@ -204,7 +204,7 @@ class Client(Requests):
     def _settle(self) -> None:
         if self._overdrawn:
             self.link.flush()
-            self._wait(lambda: self._answered_seq >= self._overdrawn, None)
+            self._wait(lambda: self._answered_seq >= self._overdrawn)
             self._overdrawn = 0
 
     def _compose(
@@ -220,14 +220,15 @@ class Client(Requests):
         outputs: list[Output] = []
         blobs: list[bytes] = []
         done = self._tally.done
+        overdrawn = False
         for box in self._boxes:
-            for output, blob in box.take(done, with_open=with_open):
-                outputs.append(output)
-                blobs.append(blob)
+            if box.count or box.sealed or box.seals is not None:
+                box.take(done, outputs, blobs, with_open=with_open)
+            overdrawn = overdrawn or box.limit < 0
         if not (outputs or done or returned):
             return False
         self._seq += 1
-        if any(box.overdrawn for box in self._boxes):
+        if overdrawn:
             self._overdrawn = self._seq
         finished, marks = self._tally.take()
         message = Commit(
@@ -293,7 +294,7 @@ class Client(Requests):
         """
         self.commit_later()
         while True:
-            number = self._number()
+            self._numbers = number = self._numbers + 1
             pull = Pull(
                 pull=number,
                 queues=queues,
@@ -302,7 +303,13 @@ class Client(Requests):
                 within_s=within_s,
                 wait=self._patience(wait),
             )
-            reply = self._request(number, pull, Unpull(pull=number), deadline, unless)
+            reply = self._request(
+                number,
+                pull,
+                lambda number=number: Unpull(pull=number),  # type: ignore[misc]
+                deadline,
+                unless,
+            )
             if not isinstance(reply, Leased):
                 return reply if isinstance(reply, Ended) else None
             lease = self._leases.get(reply.lease)
@@ -340,7 +347,7 @@ class Client(Requests):
         if self._compose(with_open=not self._by_item, awaited=True):
             last = self._seq  # the pacer may send more, and nobody waits for the answer to that
             self.link.flush()
-            self._wait(lambda: self._answered_seq >= last, None)
+            self._wait(lambda: self._answered_seq >= last)
             self._overdrawn = 0
         self.send(Closing(failure=failure, stopped=stopped))
 

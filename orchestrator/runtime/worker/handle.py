@@ -28,30 +28,26 @@ _PICKLING = (pickle.PicklingError, TypeError, AttributeError, ValueError, Recurs
 
 
 class Transaction:
-    """The items in hand of one worker's handles; finished together.
+    """The items in hand of one worker's handles, by their queues; finished together.
 
     Lock held.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._hands: dict[str, Lease] = {}
+        self.hands: dict[str, Lease] = {}
 
     def take(self, queue_name: str, lease: Lease) -> None:
         """An item of the lease is about to be returned by `get`."""
-        if (held := self._hands.get(queue_name)) is not None:
+        if (held := self.hands.get(queue_name)) is not None:
             self._client.finish(held)  # another thread has got one while this one waited
-        self._hands[queue_name] = lease
-
-    def holds(self, queue_name: str) -> bool:
-        """Whether an item of that queue is in hand."""
-        return queue_name in self._hands
+        self.hands[queue_name] = lease
 
     def finish(self) -> None:
         """Everything in hand is done; it leaves with the next commit."""
-        for lease in self._hands.values():
+        for lease in self.hands.values():
             self._client.finish(lease)
-        self._hands.clear()
+        self.hands.clear()
 
 
 class QueueHandle:
@@ -156,10 +152,11 @@ class QueueHandle:
         is empty, ValueError on a closed handle, WrongDirectionError.
         """
         with self._client.lock:
-            self._check_readable()
-            if self._transaction.holds(self._name):
+            if self._closed or not self._reads:
+                self._check_readable()
+            if self._name in self._transaction.hands:
                 self._transaction.finish()
-            lease = self._pulled_lease() or self._pull(block, timeout)
+            lease = (self._leases and self._pulled_lease()) or self._pull(block, timeout)
             item, packed = lease.take()
             self._transaction.take(self._name, lease)
         return pickle.loads(item) if packed else item
@@ -179,7 +176,8 @@ class QueueHandle:
             raise StopIteration from None
 
     def _pull(self, block: bool, timeout: float | None) -> Lease:
-        self._transaction.finish()
+        if self._transaction.hands:
+            self._transaction.finish()
         wait, deadline = _patience(block, timeout)
         self._adapt()
         while True:
@@ -211,7 +209,7 @@ class QueueHandle:
         return None
 
     def _has_pulled(self) -> bool:
-        return self._pulled_lease() is not None
+        return bool(self._leases) and self._pulled_lease() is not None
 
     def _adapt(self) -> None:
         """Prefetch only while gets follow each other closely."""

@@ -24,9 +24,10 @@ class Lease:
     """
 
     __slots__ = (
+        "_at",
         "_blobs",
         "_packed",
-        "_pieces",
+        "_piece",
         "_ranges",
         "_raw",
         "finished",
@@ -41,11 +42,14 @@ class Lease:
         self.queue = message.queue
         self.started = 0
         self.finished = 0
-        self.limit = sum(part.stop - part.start for part in message.ranges)
+        self.limit = 0
+        for part in message.ranges:
+            self.limit += part.stop - part.start
         self._ranges = message.ranges
         self._blobs = blobs
-        self._pieces = self.pieces()
-        self._raw: Iterator[Any] = iter(())
+        self._piece = 0
+        self._raw: Sequence[Any] = ()
+        self._at = 0
         self._packed = False
 
     def pieces(self) -> Iterator[tuple[Sequence[Any], bool]]:
@@ -57,11 +61,15 @@ class Lease:
     def take(self) -> tuple[Any, bool]:
         """Start the next item; returns it, and whether it still has to be unpickled."""
         self.started += 1
-        for item in self._raw:
-            return item, self._packed
-        raw, self._packed = next(self._pieces)
-        self._raw = iter(raw)
-        return next(self._raw), self._packed
+        while self._at == len(self._raw):
+            part, blob = self._ranges[self._piece], self._blobs[self._piece]
+            self._raw = chunks.load(blob, packed=part.packed, start=part.start, stop=part.stop)
+            self._packed = part.packed
+            self._piece += 1
+            self._at = 0
+        item = self._raw[self._at]
+        self._at += 1
+        return item, self._packed
 
     def __iter__(self) -> Iterator[Any]:
         """The items themselves; raises what an item's own loading raises."""

@@ -18,6 +18,8 @@ __all__ = ["Link", "LinkClosedError"]
 
 _READ_SIZE = 256 * 1024
 _IOV_MAX = 1000
+_FEW, _SMALL = 4, 4096
+"""So few buffers of so few bytes are joined before they are sent."""
 
 
 class LinkClosedError(Exception):
@@ -63,6 +65,9 @@ class Link:
         """
         buffers, self._queue = self._queue, []
         try:
+            if len(buffers) <= _FEW and sum(map(len, buffers)) <= _SMALL:
+                self._sock.sendall(b"".join(buffers))
+                return
             while buffers:
                 sent = self._sock.sendmsg(buffers[:_IOV_MAX])
                 buffers = _rest(buffers, sent)
@@ -74,19 +79,16 @@ class Link:
 
         Raises LinkClosedError at the end.
         """
-        frames: list[tuple[ToWorker, tuple[Blob, ...]]] = []
-        while True:
-            try:
-                n = self._sock.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return frames
-            except OSError as error:
-                raise self._gone(str(error)) from error
-            if n == 0:
-                raise self._gone("the orchestrator has closed the connection")
-            frames += self._reader.feed(self._buffer[:n])
-            if n < _READ_SIZE:
-                return frames
+        try:
+            n = self._sock.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return []
+        except OSError as error:
+            raise self._gone(str(error)) from error
+        if n == 0:
+            raise self._gone("the orchestrator has closed the connection")
+        frames = self._reader.feed(self._buffer[:n])
+        return frames if n < _READ_SIZE else frames + self.receive()
 
     def wait(self, timeout_s: float | None, *, yielding: bool = False) -> None:
         """Wait for something to read, if `yielding` for a `wake` too, or the timeout.

@@ -7,7 +7,6 @@ purpose.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.core.messages import Output
@@ -151,30 +150,26 @@ class Outbox:
             self._reckon()
         return returned
 
-    @property
-    def overdrawn(self) -> bool:
-        """Whether more was sent than the credits covered."""
-        return self.limit < 0
-
     # -- chunks -----------------------------------------------------------------------------------
 
-    def take(self, finished: int, *, with_open: bool) -> Iterator[tuple[Output, bytes]]:
-        """Remove what can be sent, with its chunks; `finished` items have been sealed since."""
+    def take(
+        self, finished: int, outputs: list[Output], blobs: list[bytes], *, with_open: bool
+    ) -> None:
+        """Move what can be sent to the lists; `finished` items have been sealed since."""
         n = self.count if with_open else self.sealed
         if n:
             for start, run in self._cut(n):
                 blob = pickle.dumps(run.items, 5)
                 stop = start + len(run.items)
-                yield (
-                    Output(
-                        queues=self.queues,
-                        n=stop - start,
-                        size=len(blob),
-                        packed=run.packed,
-                        counts=self._counts(start, stop, finished, n),
-                    ),
-                    blob,
+                output = Output(
+                    queues=self.queues,
+                    n=stop - start,
+                    size=len(blob),
+                    packed=run.packed,
+                    counts=self._counts(start, stop, finished, n),
                 )
+                outputs.append(output)
+                blobs.append(blob)
         self._forget(n)
 
     def _cut(self, n: int) -> list[tuple[int, Run]]:
@@ -219,4 +214,4 @@ class Outbox:
             self.in_use = True
             for queue in self.queues:
                 self.credits[queue] -= n
-        self._reckon()
+            self._reckon()

@@ -36,6 +36,7 @@ class Requests:
         self._given_up: set[int] = set()
         self._numbers = 0
         self._reading = self._yielding = False
+        self._waiting = 0
 
     def busy_here(self) -> bool:
         """Whether the calling thread is in the middle of something that must not be torn apart."""
@@ -61,7 +62,7 @@ class Requests:
         self,
         number: int,
         request: FromWorker,
-        withdrawal: FromWorker,
+        withdrawal: Callable[[], FromWorker],
         deadline: float | None,
         unless: Callable[[], bool] | None = None,
     ) -> ToWorker:
@@ -70,10 +71,10 @@ class Requests:
         try:
             reply = self._reply(number, deadline, unless)
             if reply is None:
-                self.link.queue(withdrawal)
+                self.link.queue(withdrawal())
                 reply = self._reply(number, None)
         except BaseException:
-            self._give_up(number, withdrawal)
+            self._give_up(number, withdrawal())
             raise
         assert reply is not None
         return reply
@@ -83,11 +84,11 @@ class Requests:
     ) -> ToWorker | None:
         self.activity += 1
         self.link.flush()
-        replies = self._replies
-        if unless is None:
-            self._wait(lambda: number in replies, deadline)
-        else:
-            self._wait(lambda: number in replies or unless(), deadline)
+        replies, started = self._replies, time.monotonic()
+        while number not in replies and not (unless is not None and unless()):
+            if not self._wait_once(deadline):
+                break
+        self.waited_s += time.monotonic() - started
         return replies.pop(number, None)
 
     def _give_up(self, number: int, withdrawal: FromWorker) -> None:
@@ -107,19 +108,28 @@ class Requests:
 
     # -- reading ----------------------------------------------------------------------------------
 
-    def _wait(self, is_there: Callable[[], bool], deadline: float | None) -> None:
+    def _wait(self, is_there: Callable[[], bool]) -> None:
         started = time.monotonic()
         while not is_there():
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                break
-            if self._reading:
-                if self._yielding:
-                    self.link.wake()
-                self._turn.wait(left)
-            else:
-                self.read(left)
+            self._wait_once(None)
         self.waited_s += time.monotonic() - started
+
+    def _wait_once(self, deadline: float | None) -> bool:
+        """Wait for anything to come; False if the deadline has passed already."""
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            return False
+        if not self._reading:
+            self.read(left)
+            return True
+        if self._yielding:
+            self.link.wake()
+        self._waiting += 1
+        try:
+            self._turn.wait(left)
+        finally:
+            self._waiting -= 1
+        return True
 
     def read(self, timeout_s: float | None, *, yielding: bool = False) -> None:
         """Wait for frames, the lock given up meanwhile, and take them in.
@@ -137,7 +147,8 @@ class Requests:
                 self.lock.acquire()
         finally:
             self._reading = False
-            self._turn.notify_all()
+            if self._waiting:
+                self._turn.notify_all()
         self.take_in()
 
     def take_in(self) -> None:
