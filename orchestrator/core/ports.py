@@ -75,9 +75,11 @@ class Lease:
         self.queue.hidden += self.hidden - before
 
     def note_taken(self, n: int) -> None:
-        """The first n items were returned by `get`."""
+        """The first n items were returned by `get`, and are done: from then on none is in hand."""
         before = self.hidden
         self.taken = max(self.taken, n)
+        if n:
+            self.hand = 0
         self.queue.hidden += self.hidden - before
 
     def shorten(self, kept: int) -> list[Segment]:

@@ -244,3 +244,12 @@ def test_where_get_is_the_ack_what_a_dead_process_has_taken_is_done() -> None:
     run.tell(WorkerLeft(worker="all-1", closed=False, taken=((lease, 3),)))
     assert run.counts("q") == {"put": 5, "done": 3}
     assert run.queue("q").queued == 2
+
+
+def test_where_get_is_the_ack_nothing_is_in_hand_once_what_was_taken_is_committed() -> None:
+    run = FakeBroker({"q": 9}, job("all", "q", "q"), ack_on_get=True)
+    run.commit("all-1", output("q", 5, (5,)))
+    lease = run.lease("all-1", "q", 4)
+    run.commit("all-1", done=[(lease, 3)])
+    run.broker.note_taken("all-1", [(lease, 3)])
+    assert run.queue("q").size == 2
