@@ -23,6 +23,7 @@ def test_a_run_with_accidents_ends_and_its_ledger_balances(begin, seed):
     spec = EVERY_SHAPE.format(method=method).replace("defaults: {", DEFAULTS.format(policy=policy))
     run = begin(spec, slowed(SHAPES_CODE))
     run.log.wait("worker.ready")
+    assert run.processes(), "nothing is there for an accident to happen to"
     for _ in range(3):
         time.sleep(chance.random() * 0.3)  # any moment will do
         with contextlib.suppress(psutil.Error, ProcessLookupError):
@@ -47,7 +48,9 @@ def kill_a_worker(run, chance):
 
 
 def stop_for_a_while(run, chance):
-    process = chance.choice(run.processes())
+    if not (there := run.processes()):
+        return  # an earlier accident has ended the run
+    process = chance.choice(there)
     process.suspend()
     time.sleep(chance.random() * 0.5)
     process.resume()
