@@ -195,8 +195,11 @@ class Client:
 
     # -- what the pacer does beside the target ----------------------------------------------------
 
-    def pace(self) -> bool:
-        """Answer recalls, send what is finished, return idle credits; whether anything was sent."""
+    def pace(self, *, idle: bool) -> bool:
+        """Answer recalls and send what is finished; whether anything was sent.
+
+        `idle`: it was for so long that credits go back as well.
+        """
         sent = bool(self._recalls)
         while self._recalls:
             lease = self.leases.get(self._recalls.pop())
@@ -207,7 +210,7 @@ class Client:
                 self.send(Released(lease=lease.number, kept=lease.limit))
         if self.overdrawn or self.refused:
             return sent
-        returned = self._idle_credits()
+        returned = self._idle_credits() if idle else ()
         return self._compose(with_open=not self.by_item, returned=returned) or sent
 
     @property

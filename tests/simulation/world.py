@@ -267,13 +267,15 @@ class World:
         client = agent.client
         if agent.moves is None or not client.has_to_pace or self.rng.random() < 0.5:
             return False
-        return client.pace()
+        return client.pace(idle=self.rng.random() < 0.1)
 
     def tick(self) -> bool:
         """Nothing else moves: the next deadline comes."""
         deadline = self.broker.next_deadline()
         if deadline is None:
-            return any(agent.client.pace() for agent in self.agents.values() if agent.moves)
+            return any(
+                agent.client.pace(idle=True) for agent in self.agents.values() if agent.moves
+            )
         self.now = max(self.now, deadline)
         self.tell(Ticked())
         return True
