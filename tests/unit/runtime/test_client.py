@@ -5,7 +5,16 @@ from contextlib import contextmanager
 
 import pytest
 
-from orchestrator.core.messages import Commit, Committed, Leased, Pull, Range, Recall, Released
+from orchestrator.core.messages import (
+    Closing,
+    Commit,
+    Committed,
+    Leased,
+    Pull,
+    Range,
+    Recall,
+    Released,
+)
 from orchestrator.runtime.worker.client import Client, QueueInfo
 
 CHUNK = pickle.dumps(["item"])
@@ -86,3 +95,33 @@ def test_more_outputs_of_one_item_than_a_queue_holds_leave_in_parts_whoever_puts
             one.put(box, n)
     assert [output.n for commit in link.sent for output in commit.outputs] == [3, 3]
     assert waits == ["begun", "over"] * 2
+
+
+class Paced(Script):
+    """A link on which the pacer gives credits back while the last commit waits for its answer."""
+
+    def __init__(self):
+        super().__init__()
+        self.client = None
+
+    def wait(self, timeout_s, **_options):
+        last = next(m for m in self.sent if isinstance(m, Commit) and m.awaited)
+        if self.sent[-1] is last:
+            self.client.return_credits()  # finds them used just now,
+            self.client.return_credits()  # and unused since
+            assert self.sent[-1] is not last, "the pacer has sent nothing"
+            self._arrived.append((Committed(seq=last.seq), ()))
+        super().wait(timeout_s)
+
+
+def test_a_commit_of_the_pacer_after_the_last_one_does_not_keep_a_worker_from_closing():
+    link = Paced()
+    one = link.client = Client(
+        link, {"b": QueueInfo(maxsize=9, chunk_items=4)}, by_item=False, arm=lambda: None
+    )
+    with one.lock:
+        box = one.outbox(("b",))
+        box.grant("b", 5)
+        one.put(box, "item")
+        one.close(None, stopped=False)
+    assert isinstance(link.sent[-1], Closing)
