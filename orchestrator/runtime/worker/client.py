@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -88,9 +89,7 @@ class Client(Requests):
         self._shared: dict[str, deque[Lease]] = {}
         self._boxes: list[Outbox] = []
         self._box_of: dict[str, Outbox] = {}
-        self._seq = 0
-        self._answered_seq = 0
-        self._overdrawn = 0
+        self._seq = self._answered_seq = self._overdrawn = 0
         self._tally = Tally()
         self._unsent_since = 0.0
         self._fenced = False
@@ -146,7 +145,7 @@ class Client(Requests):
     def _want(self, queue: str, n: int, wait: Wait, deadline: float | None) -> bool:
         number = self._number()
         want = Want(want=number, queue=queue, n=n, wait=self._patience(wait))
-        grant = self._request(number, want, lambda: Unwant(want=number), deadline)
+        grant = self._request(number, want, partial(Unwant, want=number), deadline)
         assert isinstance(grant, Grant)
         return grant.n > 0
 
@@ -303,13 +302,8 @@ class Client(Requests):
                 within_s=within_s,
                 wait=self._patience(wait),
             )
-            reply = self._request(
-                number,
-                pull,
-                lambda number=number: Unpull(pull=number),  # type: ignore[misc]
-                deadline,
-                unless,
-            )
+            withdraw = partial(Unpull, pull=number)
+            reply = self._request(number, pull, withdraw, deadline, unless)
             if not isinstance(reply, Leased):
                 return reply if isinstance(reply, Ended) else None
             lease = self._leases.get(reply.lease)
@@ -398,8 +392,7 @@ class Client(Requests):
             self._answer(message.want, message)
 
     def _on_recall(self, message: Recall) -> None:
-        lease = self._leases.get(message.lease)
-        if lease is not None:
+        if (lease := self._leases.get(message.lease)) is not None:
             self.give_back(lease)
 
     def _return(self, reply: ToWorker) -> None:
