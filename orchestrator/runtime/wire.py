@@ -78,11 +78,6 @@ class FrameReader(Generic[M]):
             self._pending = bytearray(data[at:])
         return frames
 
-    @property
-    def torn(self) -> bool:
-        """Whether the stream has stopped in the middle of a frame."""
-        return bool(self._pending)
-
     def _frame(self, content: memoryview, head: int, crc: int) -> tuple[M, tuple[Blob, ...]]:
         if zlib.crc32(content) != crc:
             raise FrameError("a frame's checksum does not match")

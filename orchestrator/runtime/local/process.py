@@ -74,11 +74,6 @@ class ProcessFactory:
         """Return the forkserver's and the resource tracker's pids: not to be reaped by others."""
         return frozenset(p for p in (self._forkserver.pid, self._tracker.pid) if p is not None)
 
-    def warm_up(self) -> None:
-        """Start the forkserver without waiting for it, so that the first worker finds it ready."""
-        with _fresh_interpreter(self._environment):
-            self._forkserver.ensure()
-
     def start(
         self,
         *,

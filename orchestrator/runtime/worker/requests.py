@@ -6,6 +6,7 @@ take turns at reading the socket, and whoever reads acts on what came for all.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import threading
 import time
@@ -18,7 +19,7 @@ from orchestrator.runtime.worker.link import Link, LinkClosedError
 __all__ = ["Requests"]
 
 
-class Requests:
+class Requests(abc.ABC):
     """Sends requests and finds each its answer; every method needs the lock.
 
     What a message does (`_act`), and what becomes of an answer that nobody waits for any more
@@ -156,8 +157,10 @@ class Requests:
         for message, blobs in self.link.receive():
             self._act(message, blobs)
 
+    @abc.abstractmethod
     def _act(self, message: ToWorker, blobs: tuple[Blob, ...]) -> None:
-        raise NotImplementedError
+        """Do what a message says."""
 
+    @abc.abstractmethod
     def _return(self, reply: ToWorker) -> None:
-        raise NotImplementedError
+        """Undo what an answer brought that nobody waits for any more."""
