@@ -11,11 +11,21 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator, Sequence
 from multiprocessing.reduction import ForkingPickler
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestrator.core.events import Blob
 
-__all__ = ["BIG_ITEM", "CHUNK_BYTES", "PLAIN", "SIZED", "Run", "dump", "load", "unpack"]
+__all__ = [
+    "BIG_ITEM",
+    "CHUNK_BYTES",
+    "PLAIN",
+    "SIZED",
+    "Part",
+    "Run",
+    "dump",
+    "load",
+    "unpack",
+]
 
 CHUNK_BYTES = 48 * 1024
 """Chunks are closed at this size: larger ones fall into malloc's mmap path and lose half their
@@ -43,18 +53,37 @@ def dump(item: Any) -> bytes:
             raise plain from None
 
 
+class Part(NamedTuple):
+    """Items as they are, or (`packed`) each pickled; `size` of them in bytes, where it varies."""
+
+    items: list[Any]
+    packed: bool
+    size: int
+
+
 class Run:
     """Items that will be one chunk: as they are, or (`packed`) each pickled. `size` is in bytes."""
 
     __slots__ = ("items", "packed", "size")
 
-    def __init__(self) -> None:
+    def __init__(self, *, packed: bool = False) -> None:
         self.items: list[Any] = []
-        self.packed = False
+        self.packed = packed
         self.size = 0
 
+    def extend(self, part: Part) -> None:
+        """Add items; those that are here cannot have changed, so a pickle tells them no less."""
+        if part.packed and not self.packed and self.items:
+            self.pack()
+        if self.packed and not part.packed and self.items:
+            self.items += [pickle.dumps(item, _PROTOCOL) for item in part.items]
+        else:
+            self.packed = part.packed
+            self.items += part.items
+        self.size += part.size
+
     def pack(self) -> None:
-        """From now on each item is a pickle; those that are here cannot have changed."""
+        """From now on each item is a pickle."""
         self.items = [pickle.dumps(item, _PROTOCOL) for item in self.items]
         self.packed = True
 

@@ -47,6 +47,7 @@ from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link
 from orchestrator.runtime.worker.outbox import Outbox
 from orchestrator.runtime.worker.requests import Requests
+from orchestrator.runtime.worker.stripe import Stripe
 from orchestrator.runtime.worker.tally import Tally
 
 __all__ = ["Client", "FencedError", "QueueInfo"]
@@ -68,7 +69,8 @@ class Client(Requests):
 
     `by_item`: outputs belong to the item being worked on and are sent only once it is finished
     (rule 2); else what is put may be sent at any time. `waiting` surrounds a wait for room in the
-    midst of an item.
+    midst of an item. `attention` asks whoever works through a stripe to look up before the next
+    item.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class Client(Requests):
         arm: Callable[[], None],
     ) -> None:
         super().__init__(link)
-        self.stop_asked = False
+        self.stop_asked = self.attention = False
         self.waiting: Callable[[], AbstractContextManager[None]] = nullcontext
         self._queues = queues
         self._by_item = by_item
@@ -91,6 +93,7 @@ class Client(Requests):
         self._box_of: dict[str, Outbox] = {}
         self._seq = self._answered_seq = self._overdrawn = 0
         self._tally = Tally()
+        self._stripe: Stripe | None = None
         self._unsent_since = 0.0
         self._fenced = False
         self._threads = threading.active_count()
@@ -115,7 +118,11 @@ class Client(Requests):
         """Put what there is credit for, or what the item at hand emits: in parts, if it is much."""
         if not self._unsent_since:
             self.note_unsent()
+        if self._stripe is not None:
+            self.book()  # items that ended before this one began come first
         box.add(item)
+        if box.is_due:
+            self.attention = True
         if not self._by_item:
             if box.is_due:
                 self.commit()
@@ -155,11 +162,17 @@ class Client(Requests):
         """The next item of the lease is done; what was put since the last one is its output."""
         if not self._unsent_since:
             self.note_unsent()
+        if self._stripe is not None:
+            self.book()
+        self._finish(lease, 1)
+
+    def _finish(self, lease: Lease, n: int, *, but: Outbox | None = None) -> None:
         for box in self._boxes:
-            box.seal()
+            if box is not but:
+                box.seal(n)
         if lease is not self._tally.lease:
             self._tally.switch(lease)
-        lease.finished += 1
+        lease.finished += n
 
     def fail(self, lease: Lease, end: End, failure: Failure) -> None:
         """The next item of the lease has failed; what it has put is forgotten."""
@@ -167,6 +180,52 @@ class Client(Requests):
             box.drop_open()
         self._tally.mark(end, failure)
         self.finish(lease)
+
+    def open_stripe(self, stripe: Stripe) -> None:
+        """From now on items end without the lock."""
+        self._stripe = stripe
+        self.attention = False
+        if stripe.n > 1:
+            self._arm()
+
+    def close_stripe(self) -> None:
+        """From now on items end with the lock held again."""
+        if (stripe := self._stripe) is not None:
+            self.book()
+            stripe.close()
+            self._stripe = None
+            if stripe.lease is not None:
+                stripe.lease.started = stripe.lease.finished
+
+    def book(self) -> None:
+        """Take in what has ended of the open stripe."""
+        stripe = self._stripe
+        if stripe is None:
+            return
+        lease, box = stripe.lease, stripe.box
+        if lease is not None:
+            lease.started = stripe.started
+        n, parts = stripe.book()
+        if not n:
+            return
+        if not self._unsent_since:
+            self.note_unsent()
+        if box is not None:
+            for part in parts:
+                if lease is None:
+                    box.extend(part)
+                else:
+                    box.finish(part, holes=stripe.holes)
+        if lease is not None:
+            self._finish(lease, n, but=box)
+
+    def may_start(self, lease: Lease, index: int) -> bool:
+        """Whether the item at `index` may begin in the open stripe: it is still the worker's."""
+        self._arm()
+        self.book()
+        assert self._stripe is not None
+        self.attention = lease.limit < lease.total
+        return index < lease.limit and not self.is_due
 
     @property
     def is_due(self) -> bool:
@@ -249,6 +308,7 @@ class Client(Requests):
 
     def tick(self, now: float, patience_s: float) -> bool:
         """Send what has waited for `patience_s`; whether there is more to watch over."""
+        self.book()
         if self._overdrawn or self._fenced:
             return True
         if not self._unsent_since:
@@ -265,6 +325,7 @@ class Client(Requests):
         for box in self._boxes:
             if not (box.in_use or box.count):
                 returned += box.idle_credits()
+                self.attention = True  # a stripe was begun on them
             box.in_use = box.count > 0
         if returned and self._compose(with_open=not self._by_item, returned=tuple(returned)):
             self.link.flush()
@@ -337,6 +398,7 @@ class Client(Requests):
 
     def close(self, failure: Failure | None, *, stopped: bool) -> None:
         """Commit everything and say that this was the last message."""
+        self.close_stripe()
         self._settle()
         if self._compose(with_open=not self._by_item, awaited=True):
             last = self._seq  # the pacer may send more, and nobody waits for the answer to that
@@ -374,7 +436,7 @@ class Client(Requests):
             case Recall():
                 self._on_recall(message)
             case Stop():
-                self.stop_asked = True
+                self.stop_asked = self.attention = True
 
     def _on_committed(self, message: Committed) -> None:
         self._answered_seq = message.seq
@@ -393,6 +455,8 @@ class Client(Requests):
 
     def _on_recall(self, message: Recall) -> None:
         if (lease := self._leases.get(message.lease)) is not None:
+            self.attention = True  # before it is seen which item has been started
+            self.book()
             self.give_back(lease)
 
     def _return(self, reply: ToWorker) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from orchestrator.core.messages import End, Failure
@@ -14,6 +15,7 @@ from orchestrator.core.policy import resolve
 from orchestrator.errors import UnpicklableItemError
 from orchestrator.plan.model import ErrorAction, JobPlan
 from orchestrator.runtime.worker.cell import Cell
+from orchestrator.runtime.worker.chunks import dump
 from orchestrator.runtime.worker.client import Client, FencedError
 from orchestrator.runtime.worker.failure import describe, name_of
 from orchestrator.runtime.worker.handle import Transaction
@@ -55,7 +57,6 @@ class Context:
     ) -> None:
         self.job = job
         self.client = client
-        self.lock = client.lock
         self.stopper = stopper
         self.cell = cell
         self.call = call
@@ -63,6 +64,11 @@ class Context:
         self.box: Outbox | None = client.outbox(job.outputs) if job.outputs else None
         self._roots = roots
         self._place = place
+
+    @property
+    def lock(self) -> AbstractContextManager[bool]:
+        """The client's lock."""
+        return self.client.lock
 
     def put(self, box: Outbox, item: Any) -> None:
         """Put one result (lock held); what cannot be pickled is named."""
@@ -73,16 +79,20 @@ class Context:
         except Exception as error:
             raise self._unpicklable(item, error) from error
 
-    def finish_with(self, lease: Lease, box: Outbox, item: Any) -> None:
-        """The next item of the lease is done and has given one (lock held).
-
-        Raises UnpicklableItemError, and has then done nothing.
-        """
+    def dump(self, item: Any) -> bytes:
+        """The pickle of one result; what cannot be pickled is named."""
         try:
-            box.add(item)
+            return dump(item)
+        except OURS:
+            raise
         except Exception as error:
             raise self._unpicklable(item, error) from error
-        self.client.finish(lease)
+
+    def may_start(self, lease: Lease, index: int) -> bool:
+        """Asked when the client wants attention: whether the next item of a stripe may begin."""
+        with self.lock:
+            self.stopper.check()
+            return self.client.may_start(lease, index)
 
     def _unpicklable(self, item: Any, error: Exception) -> UnpicklableItemError:
         return UnpicklableItemError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from orchestrator.runtime.worker.cell import INDEX
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.order import Order
 
@@ -35,6 +36,7 @@ class _Place:
 
     order: Order | None = None
     lease: Lease | None = None
+    words: memoryview | None = None
 
 
 def enter(order: Order) -> None:
@@ -42,9 +44,9 @@ def enter(order: Order) -> None:
     _Place.order = order
 
 
-def at(lease: Lease | None) -> None:
-    """The worker has begun on this lease."""
-    _Place.lease = lease
+def at(lease: Lease, words: memoryview | None = None) -> None:
+    """The worker has begun on this lease; the progress cell, if given, says which item it is at."""
+    _Place.lease, _Place.words = lease, words
 
 
 def current() -> Current:
@@ -52,10 +54,12 @@ def current() -> Current:
 
     Raises RuntimeError outside a worker of mporch.
     """
-    order, lease = _Place.order, _Place.lease
+    order, lease, words = _Place.order, _Place.lease, _Place.words
     if order is None:
         raise RuntimeError("orchestrator.current() works only inside a worker of `mporch run`")
-    in_item = lease is not None and lease.started > 0
+    index = -1
+    if lease is not None:
+        index = words[INDEX] if words is not None else lease.started - 1
     return Current(
         run=order.run,
         run_dir=Path(order.run_dir),
@@ -63,7 +67,7 @@ def current() -> Current:
         worker=order.worker,
         index=order.index,
         workers=order.job.workers,
-        item_id=lease.item_id(lease.started - 1) if lease and in_item else None,
+        item_id=lease.item_id(index) if lease and index >= 0 else None,
         attempt=1,
-        queue=lease.queue if lease and in_item else None,
+        queue=lease.queue if lease and index >= 0 else None,
     )

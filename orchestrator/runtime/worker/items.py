@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from orchestrator.core.messages import Ended
 from orchestrator.runtime.worker import current
-from orchestrator.runtime.worker.cell import IDLE, INDEX, LEASE, PHASE, RUNNING, SINCE
+from orchestrator.runtime.worker.cell import INDEX, LEASE, PHASE, RUNNING, SINCE
 from orchestrator.runtime.worker.context import OURS, Context, Pace
 from orchestrator.runtime.worker.emit import SPECIAL, items_of
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.outbox import Outbox
+from orchestrator.runtime.worker.stripe import Stripe
 
 __all__ = ["run_batches", "run_items"]
 
@@ -32,63 +33,91 @@ def run_items(context: Context) -> None:
             lease = context.client.pull(context.job.inputs, most=pace.most)
         if not isinstance(lease, Lease):
             return
-        current.at(lease)
+        current.at(lease, context.cell.words)
         pace.begin()
         _items_of_lease(context, lease)
         pace.end(lease.finished)
 
 
-def _items_of_lease(context: Context, lease: Lease) -> None:  # noqa: PLR0912 - see below
+def _items_of_lease(context: Context, lease: Lease) -> None:
+    """Work through the items in stripes: as many at a time as credits and a chunk allow."""
+    before = 0
+    for raw, packed in lease.pieces():
+        while (at := lease.finished - before) < len(raw):
+            with context.lock:
+                stripe = _open(context, lease, len(raw) - at)
+            if stripe is None:
+                return
+            try:
+                _work(context, stripe, raw[at : at + stripe.n], packed=packed)
+            except OURS:
+                raise
+            except BaseException as error:  # noqa: BLE001 - this item's end, whatever it is
+                with context.lock:
+                    context.client.book()
+                    context.fail((lease,), error)
+            finally:
+                _close(context)
+        before += len(raw)
+
+
+def _open(context: Context, lease: Lease, n: int) -> Stripe | None:
+    """Begin a stripe of up to n items (lock held); None when the rest was recalled."""
+    client, box, words = context.client, context.box, context.cell.words
+    context.stopper.check()
+    if box is not None:
+        if box.count >= box.limit:
+            client.wait_for_credit(box, n=box.chunk_items)
+        n = min(n, max(1, box.due - box.count))
+    n = min(n, lease.limit - lease.finished)
+    if n < 1:
+        return None
+    stripe = Stripe(lease, box, n, words, dump=context.dump)
+    words[LEASE] = lease.number
+    words[INDEX] = lease.finished
+    words[SINCE] = time.monotonic_ns()
+    words[PHASE] = RUNNING
+    client.open_stripe(stripe)
+    return stripe
+
+
+def _close(context: Context) -> None:
+    client = context.client
+    with context.lock:
+        context.cell.idle()
+        client.close_stripe()
+        if client.is_due:
+            client.commit()
+
+
+def _work(context: Context, stripe: Stripe, values: Sequence[Any], *, packed: bool) -> None:
     """Call the target with each item: the loop that decides how fast mporch is.
 
-    All of it stands in one place because a call of our own each costs as much as the target does.
-    The lock is given up only while the target runs.
+    An item has begun when the progress cell says so, and `attention` is looked at after that: who
+    asks for it and then reads the cell knows which items have been begun.
     """
-    client, call, box, stopper = context.client, context.call, context.box, context.stopper
-    acquire, release = context.lock.acquire, context.lock.release
-    words, loads, clock_ns = context.cell.words, pickle.loads, time.monotonic_ns
-    routed = bool(context.job.write_handles)
-    words[LEASE] = lease.number
-    acquire()
-    try:
-        for raw, packed in lease.pieces():
-            for value in raw:
-                if stopper.requested:
-                    stopper.check()
-                if box is not None and box.count >= box.limit:
-                    client.wait_for_credit(box, n=box.chunk_items)
-                index = lease.started
-                if index >= lease.limit:
-                    return
-                lease.started = index + 1
-                words[INDEX] = index
-                words[SINCE] = clock_ns()
-                words[PHASE] = RUNNING
-                try:
-                    try:
-                        release()
-                        result = call(loads(value) if packed else value)
-                        if type(result) in SPECIAL:
-                            _emit(context, box, result)
-                            result = None
-                    finally:
-                        acquire()
-                    words[PHASE] = IDLE
-                    if box is None or result is None:
-                        client.finish(lease)
-                    else:
-                        context.finish_with(lease, box, result)
-                except OURS:
-                    client.drop_open()
-                    raise
-                except BaseException as error:  # noqa: BLE001 - this item's end, whatever it is
-                    words[PHASE] = IDLE
-                    context.fail((lease,), error)
-                else:
-                    if (box is not None and box.count >= box.due) or (routed and client.is_due):
-                        client.commit()
-    finally:
-        release()
+    client, call, lease, words = context.client, context.call, stripe.lease, stripe.words
+    append, settle, settled = stripe.ends.append, stripe.settle, stripe.settled
+    assert lease is not None
+    timed, clock_ns = context.job.timeouts.item_s is not None, time.monotonic_ns
+    loads = pickle.loads
+    for index, value in enumerate(values, lease.finished):
+        words[INDEX] = index
+        if timed:
+            words[SINCE] = clock_ns()
+        if client.attention and not context.may_start(lease, index):
+            return
+        result = call(loads(value) if packed else value)
+        kind = type(result)
+        if kind in settled:
+            append(result)
+        elif kind in SPECIAL:
+            _emit(context, context.box, result)
+            with context.lock:
+                client.finish(lease)
+            return
+        elif not settle(result):
+            return
 
 
 def _emit(context: Context, box: Outbox | None, result: Any) -> None:

@@ -20,7 +20,7 @@ class Lease:
     """Items of one queue.
 
     `started` of them have been handed to the target, `finished` have ended. `limit` is how many
-    there are; a recall cuts it down to those that were started.
+    there are: the `total`, or those that were started before a recall.
     """
 
     __slots__ = (
@@ -35,6 +35,7 @@ class Lease:
         "number",
         "queue",
         "started",
+        "total",
     )
 
     def __init__(self, message: Leased, blobs: tuple[Blob, ...]) -> None:
@@ -45,6 +46,7 @@ class Lease:
         self.limit = 0
         for part in message.ranges:
             self.limit += part.stop - part.start
+        self.total = self.limit
         self._ranges = message.ranges
         self._blobs = blobs
         self._piece = 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from types import GeneratorType
 from typing import Any
 
@@ -17,6 +18,7 @@ from orchestrator.runtime.worker.context import Context, Pace
 from orchestrator.runtime.worker.emit import items_of
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.outbox import Outbox
+from orchestrator.runtime.worker.stripe import Stripe
 
 __all__ = ["run_once"]
 
@@ -46,34 +48,54 @@ def _emit(context: Context, items: Iterable[Any]) -> None:
         return
     iterator = iter(items)
     try:
-        _emit_each(context, box, iterator)
+        if context.job.shape is Shape.SOURCE:
+            while _emit_stripe(context, box, iterator):
+                pass
+        else:
+            _emit_each(context, box, iterator)
     finally:
+        with context.lock:
+            context.client.close_stripe()
         if isinstance(iterator, GeneratorType):
             iterator.close()
 
 
+def _emit_stripe(context: Context, box: Outbox, iterator: Iterator[Any]) -> bool:
+    """Emit as many items of a source as there is credit for; False when that was the end."""
+    client = context.client
+    with context.lock:
+        context.stopper.check()
+        if client.stop_asked or (box.count >= box.limit and not _room(context, box)):
+            return False
+        n = max(1, box.due - box.count)
+        stripe = Stripe(None, box, n, context.cell.words, dump=context.dump)
+        client.open_stripe(stripe)
+    append, settle, settled = stripe.ends.append, stripe.settle, stripe.settled
+    interrupted = False
+    for item in islice(iterator, n):
+        if type(item) in settled:
+            append(item)
+        elif not settle(item):
+            interrupted = True
+            break
+        if client.attention:
+            interrupted = True
+            break
+    with context.lock:
+        client.close_stripe()
+        if box.is_due:
+            client.commit()
+    return interrupted or len(stripe.ends) == n
+
+
 def _emit_each(context: Context, box: Outbox, iterator: Iterator[Any]) -> None:
-    client, lock, stopper = context.client, context.lock, context.stopper
-    acquire, release, following = lock.acquire, lock.release, iterator.__next__
-    is_source = context.job.shape is Shape.SOURCE
-    while True:
-        if is_source and (box.count >= box.limit or client.stop_asked):
-            with lock:
-                if client.stop_asked or not _room(context, box):
-                    return
-        try:
-            item = following()
-        except StopIteration:
-            return
-        acquire()
-        try:
+    """Emit what a stream gives: it goes with the item that it came from."""
+    for item in iterator:
+        with context.lock:
             if box.count >= box.limit and not _room(context, box):
                 return
             context.put(box, item)
-            if stopper.requested:
-                stopper.check()
-        finally:
-            release()
+            context.stopper.check()
 
 
 def _room(context: Context, box: Outbox) -> bool:

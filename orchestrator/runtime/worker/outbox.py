@@ -15,6 +15,7 @@ from orchestrator.runtime.worker.chunks import (
     CHUNK_BYTES,
     PLAIN,
     SIZED,
+    Part,
     Run,
     dump,
 )
@@ -31,7 +32,8 @@ class Outbox:
     still open (or to a source). Credits cover `limit` of them; at `due` they make a chunk or the
     credits are used up. `part_items` is the most that one item may put in one commit. `seals` are
     the counts after each finished item; None as long as each has put exactly one. `done` items of
-    the commit were finished before there was this outbox. `in_use` is set by what is sent.
+    the commit were finished before there was this outbox. `in_use` is set by what is sent; `packs`
+    says that the last items had to be pickled one by one.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class Outbox:
         self.count = self.sealed = 0
         self.limit = 0
         self.due = 1
-        self.in_use = False
+        self.in_use = self.packs = False
         self._runs: list[Run] = []
         self._run = Run()
         self.seals: list[int] | None = [0] * done if done else None
@@ -81,9 +83,11 @@ class Outbox:
     def _grow(self, run: Run, size: int) -> None:
         """Count an item's bytes: a full chunk is due, a large item gets one of its own."""
         run.size += size
-        if run.size < BIG_ITEM:
-            return
-        alone = size >= BIG_ITEM
+        if run.size >= BIG_ITEM:
+            self._close_run(run, size)
+
+    def _close_run(self, run: Run, last: int) -> None:
+        alone = last >= BIG_ITEM
         if alone or run.size >= CHUNK_BYTES:
             if alone and len(run.items) > 1:
                 self._runs.append(run.split(len(run.items) - 1))
@@ -91,14 +95,44 @@ class Outbox:
             self._run = Run()
             self.due = 0
 
-    def seal(self) -> None:
-        """The open item is finished."""
+    @property
+    def size(self) -> int:
+        """Bytes of the chunk that is being filled, as far as they are counted."""
+        return self._run.size
+
+    def extend(self, part: Part) -> None:
+        """Hold more outputs; only the last of them may be large."""
+        run = self._run
+        run.extend(part)
+        self.count += len(part.items)
+        if run.size >= BIG_ITEM:
+            last = run.items[-1]
+            self._close_run(run, len(last) if type(last) in SIZED else 0)
+
+    def seal(self, n: int = 1) -> None:
+        """The open item is finished, and so are n - 1 more that have put nothing."""
         count = self.count
         if self.seals is not None:
-            self.seals.append(count)
-        elif count != self.sealed + 1:
-            self.seals = [*range(1, self.sealed + 1), count]
+            self.seals += [count] * n
+        elif n != 1 or count != self.sealed + 1:
+            self.seals = [*range(1, self.sealed + 1), *([count] * n)]
         self.sealed = count
+
+    def finish(self, part: Part, *, holes: bool) -> None:
+        """Items are finished, each with one output, or, where it is None, with none."""
+        count, n = self.count, len(part.items)
+        if holes:
+            seals = self.seals if self.seals is not None else list(range(1, self.sealed + 1))
+            for item in part.items:
+                count += item is not None
+                seals.append(count)
+            self.seals = seals
+            part = part._replace(items=[item for item in part.items if item is not None])
+        elif self.seals is not None:
+            self.seals += range(count + 1, count + n + 1)
+        if part.items:
+            self.extend(part)
+        self.sealed = self.count
 
     def drop_open(self) -> None:
         """Forget the outputs of the open item: it did not end well."""

@@ -68,6 +68,7 @@ class Pacer:
             if self._ticks % _CREDIT_TICKS == 0:
                 client.return_credits()
             self._asleep = asleep = idle >= _IDLE_TICKS
+            client.attention = client.attention or asleep
             if self._quiet >= _QUIET_TICKS and not client.reading:
                 client.read(None if asleep else TICK_S, yielding=True)
                 return idle

@@ -44,7 +44,7 @@ class Stopper:
         """Called in a process the target has forked: signals are its own, `check` refuses."""
         if signal.getsignal(self.signum) == self._on_signal:
             signal.signal(self.signum, signal.SIG_DFL)
-        self.requested = True
+        self.requested = self._client.attention = True
         self.check = refuse  # type: ignore[method-assign]
 
     def check(self) -> None:
@@ -54,6 +54,6 @@ class Stopper:
             raise StopRequested(128 + self.signum)
 
     def _on_signal(self, _signum: int, _frame: FrameType | None) -> None:
-        self.requested = True
+        self.requested = self._client.attention = True
         if not self._client.busy_here():
             self.check()

@@ -1,0 +1,126 @@
+"""A stripe: items that a target works through while nobody holds the lock.
+
+Called in the child. The lock is taken once for a stripe, not for each item: what has ended is told
+by a list that only grows. The main thread appends to it, one entry for each end; whoever holds the
+lock (the main thread between stripes, the pacer during one) books what is there. Under the global
+interpreter lock an append is atomic and what is there stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from orchestrator.runtime.worker.cell import INDEX
+from orchestrator.runtime.worker.chunks import BIG_ITEM, CHUNK_BYTES, PLAIN, SIZED, Part
+from orchestrator.runtime.worker.lease import Lease
+from orchestrator.runtime.worker.outbox import Outbox
+
+__all__ = ["Stripe"]
+
+_NONE = frozenset({type(None)})
+_FIXED = PLAIN - SIZED
+
+
+class Stripe:
+    """The next `n` items of a lease, or of a source (`lease` None).
+
+    `ends` has one entry for each item that has ended: what goes into the `box`, None for nothing.
+    `settled`: types of results that go into it as they are; for others ask `settle`. `words` is the
+    progress cell; `holes` says that some items of the lease gave nothing.
+    """
+
+    __slots__ = (
+        "_booked",
+        "_booked_size",
+        "_dump",
+        "_packed",
+        "_pickled_from",
+        "_plain",
+        "_size",
+        "box",
+        "ends",
+        "holes",
+        "lease",
+        "n",
+        "settled",
+        "words",
+    )
+
+    def __init__(
+        self,
+        lease: Lease | None,
+        box: Outbox | None,
+        n: int,
+        words: memoryview,
+        *,
+        dump: Callable[[Any], bytes],
+    ) -> None:
+        self.lease = lease
+        self.box = box
+        self.n = n
+        self.words = words
+        self._dump = dump
+        self.ends: list[Any] = []
+        self.holes = False
+        self._booked = self._plain = 0
+        self._packed = box is not None and box.packs
+        self._size = self._booked_size = box.size if box is not None else 0
+        self._pickled_from = 0 if self._packed else n
+        self.settled = self._settled()
+
+    def _settled(self) -> frozenset[Any]:
+        if self.box is None:
+            return _NONE
+        if self._packed:
+            return frozenset()
+        return _FIXED if self.lease is None else _FIXED - _NONE
+
+    @property
+    def started(self) -> int:
+        """How many items of the lease have been started."""
+        return self.words[INDEX] + 1
+
+    def settle(self, result: Any) -> bool:
+        """An item has ended with this; False when the stripe must end here.
+
+        Raises UnpicklableItemError.
+        """
+        if self.box is None:
+            self.ends.append(None)
+            return True
+        if result is None and self.lease is not None:
+            self.holes = True  # told before it is seen
+            self.ends.append(None)
+            return True
+        plain = type(result) in PLAIN
+        if self._packed or not plain:
+            result = self._dump(result)
+            if not self._packed:
+                self._pickled_from = len(self.ends)
+        self._plain += plain
+        self.ends.append(result)
+        size = len(result)
+        self._size += size
+        if self._packed or plain:
+            return size < BIG_ITEM and self._size < CHUNK_BYTES
+        self.box.packs = True
+        return False
+
+    def book(self) -> tuple[int, list[Part]]:
+        """How many items have ended since this was last called, and what they gave (lock held)."""
+        done = len(self.ends)
+        first, self._booked = self._booked, done
+        size, self._booked_size = self._size - self._booked_size, self._size
+        middle = min(max(self._pickled_from, first), done)
+        parts = []
+        if first < middle:
+            parts.append(Part(self.ends[first:middle], packed=False, size=size))
+        if middle < done:
+            parts.append(Part(self.ends[middle:done], packed=True, size=size))
+        return done - first, parts
+
+    def close(self) -> None:
+        """The stripe has ended (lock held): its successor need not pickle what did not need it."""
+        if self._packed and self.box is not None and self._plain == len(self.ends):
+            self.box.packs = False
