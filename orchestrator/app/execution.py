@@ -14,9 +14,10 @@ from pathlib import Path
 
 import msgspec
 
+from orchestrator.core.bottleneck import bottleneck
 from orchestrator.core.facts import Fact, RunEnded, RunStarted
 from orchestrator.core.policy import Outcome
-from orchestrator.core.run import Run, bottleneck
+from orchestrator.core.run import Run
 from orchestrator.core.snapshot import Snapshot
 from orchestrator.core.summary import Summary
 from orchestrator.errors import ExitCode
@@ -105,6 +106,8 @@ def _run(plan: Plan, source: str, options: Options, shelter: Shelter) -> int:
         record.fact(_started(plan, shelter), time.monotonic())
         loop.run_to_end()
         summary = _summary(loop.run, plan, directory, started)
+        for remark in loop.run.remarks():
+            log.fact(remark)  # the report has them for the screen
         record.fact(_ended(summary), time.monotonic())
         directory.write_summary(summary)
     finally:
@@ -169,6 +172,7 @@ def _ended(summary: Summary) -> RunEnded:
 
 def _summary(run: Run, plan: Plan, directory: RunDirectory, started: float) -> Summary:
     ended = time.time()
+    duration_s = round(ended - started, 6)
     jobs, queues = run.job_summaries(), run.ledgers()
     outcome = run.outcome or Outcome(status="failed", exit_code=ExitCode.BUG)
     left = {name: ledger.left for name, ledger in queues.items() if ledger.left}
@@ -184,10 +188,11 @@ def _summary(run: Run, plan: Plan, directory: RunDirectory, started: float) -> S
         exit_code=int(outcome.exit_code),
         started=_rfc3339(started),
         ended=_rfc3339(ended),
-        duration_s=round(ended - started, 6),
+        duration_s=duration_s,
         jobs=jobs,
         queues=queues,
-        bottleneck=bottleneck(jobs),
+        bottleneck=None if outcome.exit_code else bottleneck(plan, jobs, duration_s),
+        warnings=tuple(remark.message for remark in run.remarks()),
         reason=outcome.reason,
     )
 

@@ -6,7 +6,7 @@ The runtime maps what happens to events and carries the commands out; everything
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import get_args
 
 from orchestrator.core.broker import Broker, ProtocolError
@@ -20,17 +20,18 @@ from orchestrator.core.events import (
     SupervisorNews,
     Ticked,
 )
-from orchestrator.core.facts import Ledger
+from orchestrator.core.facts import Ledger, Warned
 from orchestrator.core.lifecycle import State
 from orchestrator.core.messages import Closing, Ready
 from orchestrator.core.policy import Outcome
 from orchestrator.core.ports import JobPorts, Port
+from orchestrator.core.remarks import remarks
 from orchestrator.core.snapshot import JobSnapshot, QueueSnapshot, Snapshot
 from orchestrator.core.summary import JobSummary
 from orchestrator.core.supervisor import Supervisor
 from orchestrator.plan.model import Plan
 
-__all__ = ["Run", "bottleneck"]
+__all__ = ["Run"]
 
 _OF_LIFE = frozenset({Ready, Closing})
 _SUPERVISOR_NEWS = frozenset(get_args(SupervisorNews))
@@ -168,26 +169,13 @@ class Run:
             for name, view in views.items()
         }
 
+    def remarks(self) -> tuple[Warned, ...]:
+        """What of the run may not have been meant, at the end."""
+        return remarks(self._plan, self.job_summaries(), self._broker.queues)
+
 
 def _busy_s(job: JobPorts) -> float:
     return max(0.0, job.busy_s - job.waiting_input_s - job.waiting_output_s)
-
-
-def bottleneck(jobs: Mapping[str, JobSummary]) -> str | None:
-    """The job the others waited for: the busiest of those that queues connect, if others waited.
-
-    None when there is no pipeline, or nobody waited for as long as the busiest worked.
-    """
-    connected = {name: job for name, job in jobs.items() if job.items_in or job.items_out}
-    if len(connected) < 2:
-        return None
-    name, busiest = max(connected.items(), key=lambda pair: pair[1].busy_s / pair[1].workers)
-    waits = (
-        (job.waiting_input_s + job.waiting_output_s) / job.workers
-        for other, job in connected.items()
-        if other != name
-    )
-    return name if max(waits) > busiest.busy_s / busiest.workers / 4 > 0 else None
 
 
 def _at_work(ports: Iterable[Port]) -> dict[str, dict[str, int]]:

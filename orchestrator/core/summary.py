@@ -34,7 +34,11 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole run. `started` and `ended` are RFC 3339 UTC; the others waited for `bottleneck`."""
+    """A whole run. `started` and `ended` are RFC 3339 UTC.
+
+    `bottleneck` is the job that its neighbours waited for, None where none did for long;
+    `warnings` say what may not have been meant.
+    """
 
     run: str
     name: str
@@ -46,4 +50,5 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     jobs: Mapping[str, JobSummary]
     queues: Mapping[str, Ledger]
     bottleneck: str | None = None
+    warnings: tuple[str, ...] = ()
     reason: str = ""

@@ -50,7 +50,7 @@ def render_report(report: Report, paper: Paper) -> str:
     """Return the report as text."""
     summary = report.summary
     parts = [_headline(report, paper), _jobs(summary, paper), _queues(summary, paper)]
-    parts.append(_notes(report))
+    parts.append(_notes(report, paper))
     if summary.exit_code:
         parts.append(_failure(report, paper))
     return "\n".join(part for part in parts if part)
@@ -104,8 +104,10 @@ def _queues(summary: Summary, paper: Paper) -> str:
     return table(_QUEUE_COLUMNS, rows, paper, indent=2) if rows else ""
 
 
-def _notes(report: Report) -> str:
-    digest, lines = report.digest, []
+def _notes(report: Report, paper: Paper) -> str:
+    warning = paint("warning:", Style.YELLOW, colour=paper.colour)
+    digest = report.digest
+    lines = [f"{warning} {escaped(text)}" for text in report.summary.warnings]
     if report.summary.bottleneck:
         lines.append(f"bottleneck: {report.summary.bottleneck} (the others waited for it)")
     if digest.skipped_count:

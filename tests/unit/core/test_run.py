@@ -49,8 +49,7 @@ from orchestrator.core.messages import (
     ToWorker,
     Want,
 )
-from orchestrator.core.run import Run, bottleneck
-from orchestrator.core.summary import JobSummary
+from orchestrator.core.run import Run
 from orchestrator.errors import ExitCode
 from orchestrator.plan.model import FailurePolicy, JobPlan, Plan, QueuePlan, Shape, Target, Timeouts
 
@@ -305,40 +304,6 @@ def test_a_snapshot_says_who_works_and_who_waits_for_what(pipe: Story) -> None:
         ("a", 8, 9),
         ("b", 0, 0),
     ]
-
-
-def summary(**keys: Any) -> JobSummary:
-    return JobSummary(status="succeeded", workers=1, **keys)
-
-
-@pytest.mark.parametrize(
-    ("jobs", "name"),
-    [
-        ({}, None),
-        ({"only": summary(items_out=5, busy_s=3.0)}, None),
-        ({"a": summary(items_out=5), "b": summary(items_in=5)}, None),
-        (
-            {
-                "a": summary(items_out=5, busy_s=1.0, waiting_output_s=9.0),
-                "b": summary(items_in=5, busy_s=9.0),
-                "idle": summary(busy_s=99.0),
-            },
-            "b",
-        ),
-        (
-            {
-                "a": summary(items_out=5, busy_s=9.0, waiting_output_s=0.1),
-                "b": summary(items_in=5, busy_s=9.5),
-            },
-            None,
-        ),
-    ],
-    ids=["nothing", "one job", "nobody worked", "the others waited", "nobody waited"],
-)
-def test_the_bottleneck_is_the_busiest_job_that_the_others_waited_for(
-    jobs: dict[str, JobSummary], name: str | None
-) -> None:
-    assert bottleneck(jobs) == name
 
 
 def test_an_item_that_failed_in_a_commit_that_outlived_its_worker_is_told_and_nothing_breaks() -> (

@@ -80,6 +80,13 @@ def test_a_clean_run_is_told_shortly():
     )
 
 
+def test_warnings_of_the_summary_are_lines_of_the_report():
+    warnings = ("queue files: 12 items dropped: its reader parse returned early", "\x1b[2J")
+    text = render(msgspec.structs.replace(CLEAN, warnings=warnings))
+    assert "\nwarning: queue files: 12 items dropped: its reader parse returned early\n" in text
+    assert "\nwarning: \\x1b[2J\n" in text
+
+
 def test_ten_skipped_items_are_named_and_the_rest_counted():
     text = render(CLEAN, *map(skipped, range(26)))
     assert "skipped by on_error: 26 items" in text

@@ -1,0 +1,62 @@
+"""What of a run that has ended its user may not have meant, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from orchestrator.core.facts import Warned
+from orchestrator.core.lifecycle import State
+from orchestrator.core.queues import QueueState
+from orchestrator.core.summary import JobSummary
+from orchestrator.plan.model import Plan
+
+__all__ = ["remarks"]
+
+_BECAME = {
+    State.SUCCEEDED.value: "returned early",
+    State.FAILED.value: "failed",
+    State.TIMED_OUT.value: "timed out",
+}
+
+
+def remarks(
+    plan: Plan, jobs: Mapping[str, JobSummary], queues: Mapping[str, QueueState]
+) -> tuple[Warned, ...]:
+    """Return warnings about what was lost without a failure: items dropped, and none emitted."""
+    return (*_dropped(plan, jobs, queues), *_silent(plan, jobs, queues))
+
+
+def _dropped(
+    plan: Plan, jobs: Mapping[str, JobSummary], queues: Mapping[str, QueueState]
+) -> Iterator[Warned]:
+    """Name the readers of a queue that ended before they had taken all of it."""
+    for name, queue in queues.items():
+        if not queue.dropped:
+            continue
+        ends = [f"{reader} {_became(jobs[reader])}" for reader in plan.queues[name].readers]
+        who = "its reader" if len(ends) == 1 else "its readers ended:"
+        message = f"queue {name}: {_items(queue.dropped)} dropped: {who} {', '.join(ends)}"
+        yield Warned(message=message, queue=name)
+
+
+def _silent(
+    plan: Plan, jobs: Mapping[str, JobSummary], queues: Mapping[str, QueueState]
+) -> Iterator[Warned]:
+    """Name a job that took items and emitted none, though somebody would have taken them."""
+    for name, job in jobs.items():
+        outputs = plan.jobs[name].outputs
+        emits = plan.jobs[name].inputs and outputs and job.status == State.SUCCEEDED.value
+        finished = job.items_in - job.skipped - job.failed
+        if emits and finished > 0 and not job.items_out:
+            if any(queues[output].closed for output in outputs):
+                continue  # what it may have emitted found nobody to take it
+            took = f"job {name} took {_items(job.items_in)} and emitted none"
+            yield Warned(message=f"{took}: is a `return` missing?", job=name)
+
+
+def _became(job: JobSummary) -> str:
+    return _BECAME.get(job.status, f"was {job.status}")
+
+
+def _items(n: int) -> str:
+    return f"{n:,} item{'' if n == 1 else 's'}"
