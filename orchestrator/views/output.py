@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections import Counter
 
 from orchestrator.core.facts import Logged, Output, Stream
 from orchestrator.views.text import Style, paint, screen_line
@@ -62,27 +63,32 @@ def to_stderr(fact: Output | Logged) -> bool:
 
 
 class Throttle:
-    """Lets `most` lines a second through; the rest is counted. Times are monotonic seconds."""
+    """Lets `most` lines a second of each worker through; the rest is counted.
+
+    Times are monotonic seconds.
+    """
 
     def __init__(self, most: int = 2000) -> None:
         self._most = most
         self._since = float("-inf")
-        self._shown = 0
-        self._held_back = 0
+        self._shown: Counter[str] = Counter()
+        self._held_back: Counter[str] = Counter()
 
-    def admit(self, now: float) -> bool:
-        """Return whether a line may be shown at `now`."""
+    def admit(self, worker: str, now: float) -> bool:
+        """Return whether a line of `worker` may be shown at `now`."""
         if now - self._since >= 1.0:
-            self._since, self._shown = now, 0
-        self._shown += 1
-        if self._shown <= self._most:
+            self._since = now
+            self._shown.clear()
+        self._shown[worker] += 1
+        if self._shown[worker] <= self._most:
             return True
-        self._held_back += 1
+        self._held_back[worker] += 1
         return False
 
     def note(self, now: float) -> str | None:
         """Return, once a second at most, what to say about lines held back since the last note."""
         if not self._held_back or now - self._since < 1.0:
             return None
-        n, self._held_back = self._held_back, 0
-        return f"{n:,} lines of output not shown: too fast for a terminal; the log has them all"
+        told = ", ".join(f"{n:,} of {worker}" for worker, n in self._held_back.items())
+        self._held_back.clear()
+        return f"lines of output not shown: {told}: too fast for a terminal; the log has them all"

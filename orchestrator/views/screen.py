@@ -159,7 +159,7 @@ class Screen:
         outlet = self._err if to_stderr(fact) else self._out
         if outlet.is_terminal:
             self._note_held_back(now)
-            if not self._throttle.admit(now):
+            if not self._throttle.admit(fact.worker, now):
                 return
         self._queued.append((outlet, line))
 

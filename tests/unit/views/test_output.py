@@ -62,14 +62,22 @@ def test_standard_error_and_log_records_go_to_standard_error():
 
 def test_the_throttle_lets_so_many_a_second_through_and_counts_the_rest():
     throttle = Throttle(most=3)
-    assert [throttle.admit(0.1) for _ in range(5)] == [True] * 3 + [False] * 2
+    assert [throttle.admit("a-1", 0.1) for _ in range(5)] == [True] * 3 + [False] * 2
     assert throttle.note(0.5) is None
-    assert throttle.note(1.2).startswith("2 lines of output not shown")
+    assert throttle.note(1.2).startswith("lines of output not shown: 2 of a-1: too fast")
     assert throttle.note(1.3) is None
-    assert throttle.admit(1.4)
+    assert throttle.admit("a-1", 1.4)
+
+
+def test_a_chatty_worker_hides_no_line_of_the_others():
+    throttle = Throttle(most=3)
+    shown = [(worker, throttle.admit(worker, 0.1)) for worker in ["a-1"] * 1005 + ["b-1"] * 3]
+    assert [ok for worker, ok in shown if worker == "b-1"] == [True] * 3
+    assert not throttle.admit("b-1", 0.2)
+    assert throttle.note(1.1).startswith("lines of output not shown: 1,002 of a-1, 1 of b-1: ")
 
 
 def test_a_slow_program_is_never_throttled():
     throttle = Throttle(most=3)
-    assert all(throttle.admit(second / 2) for second in range(100))
+    assert all(throttle.admit("a-1", second / 2) for second in range(100))
     assert throttle.note(1e9) is None
