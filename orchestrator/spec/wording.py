@@ -48,13 +48,16 @@ def listed(names: Iterable[str], *, last: str = "or") -> str:
     return f"{', '.join(head)} {last} {tail}" if head else tail
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the hint `did you mean x?` for the nearest of `known`, or an empty string."""
+def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """Return the hint `did you mean x?` for the nearest of `known`, or an empty string.
+
+    `cutoff` is how like the word they must be, from 0 to 1.
+    """
     candidates: Sequence[str] = tuple(known)
     for candidate in candidates:
         if candidate.casefold() == word.casefold():
             return f"did you mean {candidate}?"
     if len(word) > _LONGEST:
         return ""
-    near = difflib.get_close_matches(word, candidates[:_MOST_CANDIDATES], n=2, cutoff=0.6)
+    near = difflib.get_close_matches(word, candidates[:_MOST_CANDIDATES], n=2, cutoff=cutoff)
     return f"did you mean {listed(near)}?" if near else ""

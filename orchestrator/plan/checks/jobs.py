@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator
 
 from orchestrator.errors import Problem, Severity
@@ -13,6 +14,14 @@ from orchestrator.spec.nodes import Path
 from orchestrator.spec.wording import did_you_mean, listed
 
 __all__ = ["RULES"]
+
+_EXCEPTIONS = {
+    name: value.__name__
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, BaseException)
+}
+_NEAR = 0.87
+"""How like a builtin's a name must be: SyntaxEror is, ParseError and NotFoundError are not."""
 
 
 def no_job(draft: Draft) -> Iterator[Problem]:
@@ -85,6 +94,30 @@ def bad_exception(draft: Draft) -> Iterator[Problem]:
                 yield draft.spec.problem((*path, "on_error", name), message, hint, key=True)
 
 
+def doubtful_exception(draft: Draft) -> Iterator[Problem]:
+    """A name under on_error that is nearly a builtin exception's, or an alias, is pointed out."""
+    for path, settings in _settings(draft):
+        policies = settings.on_error if isinstance(settings.on_error, dict) else {}
+        for name in policies:
+            if not (doubt := _doubt(name)):
+                continue
+            message, hint = doubt
+            place = (*path, "on_error", name)
+            yield draft.spec.problem(place, message, hint, key=True, severity=Severity.WARNING)
+
+
+def _doubt(name: str) -> tuple[str, str] | None:
+    """Return why `name` may match nothing, and what to do; None if it is as good as any."""
+    if builtin := _EXCEPTIONS.get(name):
+        if builtin == name:
+            return None
+        return f"{name} is only another name of {builtin}, and matches nothing", f"write {builtin}"
+    if meant := did_you_mean(name, _EXCEPTIONS, cutoff=_NEAR):
+        message = f"Python has no exception {name}: it matches only a class of that name of yours"
+        return message, f"{meant} (if it is yours, write package.module.{name})"
+    return None
+
+
 def missing_folder(draft: Draft) -> Iterator[Problem]:
     """Folders that the spec names and that are not there are pointed out."""
     spec = draft.spec
@@ -121,5 +154,6 @@ RULES = (
     pythonpath_in_env,
     bad_env,
     bad_exception,
+    doubtful_exception,
     missing_folder,
 )

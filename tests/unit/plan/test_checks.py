@@ -198,6 +198,30 @@ class TestJobs:
         jobs = {"w": "output: q", "r": f"input: q, on_error: {{{name}: skip}}"}
         assert len(found(jobs, QUEUE)) == count
 
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("SyntaxEror", "did you mean SyntaxError?"),
+            ("valueerror", "did you mean ValueError?"),
+            ("KeyErorr", "did you mean KeyError?"),
+            ("IOError", "write OSError"),
+        ],
+    )
+    def test_an_exception_that_is_nearly_pythons_is_a_warning(self, only, name, meant):
+        policy = f"on_error: {{{name}: skip, else: fail}}"
+        problem = only({"w": "output: q", "r": f"input: q, {policy}"}, QUEUE)
+        assert (problem.severity, problem.path) == (Severity.WARNING, f"jobs.r.on_error.{name}")
+        assert (problem.line, problem.column) == (5, 49)
+        assert problem.hint.startswith(meant)
+
+    @pytest.mark.parametrize(
+        "name",
+        ["SyntaxError", "OSError", "ParseError", "NotFoundError", "HTTPError", "mine.SyntaxEror"],
+    )
+    def test_an_exception_that_may_well_be_ones_own_is_none(self, found, name):
+        jobs = {"w": "output: q", "r": f"input: q, on_error: {{{name}: skip}}"}
+        assert found(jobs, QUEUE) == ()
+
     @pytest.mark.parametrize(("keys", "top"), [("cwd: no", ""), ("", "pythonpath: [no]")])
     def test_a_folder_that_is_not_there_is_a_warning(self, only, keys, top):
         problem = only({"a": keys}, top)
