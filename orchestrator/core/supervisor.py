@@ -58,6 +58,7 @@ class Supervisor:
         self._began = False
         self._dismissed = False
         self._interrupts = 0
+        self._terminations = 0
         self._outcome: Outcome | None = None
         self._handlers: dict[type, Callable[[Any, Turn], None]] = {
             events.Began: self._on_began,
@@ -130,7 +131,9 @@ class Supervisor:
     def _on_terminated(self, event: events.Terminated, turn: Turn) -> None:
         name = signal_name(event.signal)
         self._failures.note(ExitCode.HUP if event.signal == _SIGHUP else ExitCode.TERM, name)
-        self._halt.raise_to(Level.TERMINATE, StopReason.TERMINATED, name, turn)
+        self._terminations += 1
+        level = Level.TERMINATE if self._terminations == 1 else Level.KILL
+        self._halt.raise_to(level, StopReason.TERMINATED, name, turn)
 
     def _on_malformed(self, event: events.Malformed, turn: Turn) -> None:
         worker = self._roster.worker(event.worker)

@@ -15,6 +15,7 @@ from pathlib import Path
 from os_deadlines import all_ended, pidfds, receive, wait_readable
 
 from orchestrator.plan.model import StartMethod
+from orchestrator.runtime.local import patience
 from orchestrator.runtime.local.capture import drain
 from orchestrator.runtime.local.descendants import (
     become_subreaper,
@@ -268,6 +269,24 @@ def guarded_signals(signum):
             count += 1
         say(f"count {count}")
         return 0
+
+    sys.exit(run_guarded(inner))
+
+
+def guarded_hang(*kill_within_s):
+    """Be deaf to every request to end, with a worker, its child and a daemon."""
+    if kill_within_s:
+        patience.KILL_WITHIN_S = float(*kill_within_s)
+
+    def inner(shelter):
+        factory = ProcessFactory(directory=shelter.directory)
+        workers = [start(factory, "with_child"), start(factory, "with_daemon")]
+        started = [int(receive(worker.sock)) for worker in workers]
+        family = [*(kin.pid for kin in descendants(os.getpid())), *started]
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+        say({"family": [os.getpid(), *family], "directory": shelter.directory})
+        while True:
+            signal.sigwait({signal.SIGUSR1})
 
     sys.exit(run_guarded(inner))
 

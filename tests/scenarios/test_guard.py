@@ -5,15 +5,19 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
-from os_deadlines import all_ended, pidfds, wait_readable
+from life_runs import until
+from os_deadlines import DEADLINE_S, all_ended, pidfds, wait_readable
 from os_orchestrators import command, environment
 
 from orchestrator.runtime.local.descendants import children, look_up
+from orchestrator.runtime.local.patience import KILL_WITHIN_S
 
 GONE_WITHIN_S = 2.0
+BETWEEN_PRESSES_S = 0.3
 
 
 class Run:
@@ -36,10 +40,22 @@ class Run:
         assert line, self.guard.stderr.read().decode()
         return json.loads(line)
 
+    def ask(self, signum):
+        """Send the guard a signal; return when it has taken it, so that the next is another one."""
+        self.guard.send_signal(signum)
+        until(lambda: signum not in pending(self.guard.pid), "a guard that takes its signal")
+
     def end(self):
         """Return (exit code, stderr) once the guard has ended."""
         _, errors = self.guard.communicate(timeout=20)
         return self.guard.returncode, errors.decode()
+
+
+def pending(pid):
+    """The signals that a process has not taken yet; none of one that has ended."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    bits = int(status.partition("ShdPnd:")[2].split()[0], 16)
+    return {signum for signum in signal.valid_signals() if bits >> (signum - 1) & 1}
 
 
 @pytest.fixture
@@ -83,10 +99,7 @@ def test_the_orchestrator_is_in_its_own_group_and_names_its_protection(run):
     assert told["layers"] == ["guard", "subreaper", "pdeathsig", "pidfd"]
 
 
-@pytest.mark.parametrize(
-    "signum",
-    [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGWINCH],
-)
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGWINCH])
 def test_a_signal_to_the_guard_is_one_signal_to_the_orchestrator(run, signum):
     one = run("guarded_signals", str(int(signum)))
     assert one.line() == "ready"
@@ -96,6 +109,53 @@ def test_a_signal_to_the_guard_is_one_signal_to_the_orchestrator(run, signum):
     one.guard.send_signal(signal.SIGUSR2)
     assert one.line() == "count 3"
     assert one.end() == (0, "")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_a_termination_that_comes_twice_at_once_is_forwarded_once(run, signum):
+    one = run("guarded_signals", str(int(signum)))
+    assert one.line() == "ready"
+    for _ in range(3):
+        one.guard.send_signal(signum)
+    assert one.line() == signum
+    one.guard.send_signal(signum)
+    one.guard.send_signal(signal.SIGUSR2)
+    assert one.line() == "count 1"
+    assert one.end() == (0, "")
+
+
+def test_three_ctrl_c_end_an_orchestrator_that_hangs_and_all_it_has(run):
+    one = run("guarded_hang", "0.2")
+    told = one.line()
+    with pidfds(*told["family"]) as fds:
+        for _ in range(3):
+            assert not all_ended(fds[:1], 0)
+            one.ask(signal.SIGINT)
+        assert all_ended(fds, DEADLINE_S)
+    hung(one, told, 130)
+
+
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_whoever_asks_on_and_on_ends_an_orchestrator_that_hangs_in_no_time(run, signum, code):
+    one = run("guarded_hang")
+    told = one.line()
+    began = time.monotonic()
+    with pidfds(*told["family"]) as fds:
+        while not all_ended(fds, BETWEEN_PRESSES_S):
+            one.ask(signum)
+    assert time.monotonic() - began < KILL_WITHIN_S
+    hung(one, told, code)
+
+
+def hung(one, told, code):
+    """The run has ended as that of an orchestrator that was told to kill, and did not."""
+    exit_code, errors = one.end()
+    assert exit_code == code
+    assert errors.startswith("mporch: the orchestrator did not carry out the order to kill, ")
+    assert errors.count("\n") == 1
+    assert not Path(told["directory"]).exists()
 
 
 def test_what_nohup_ignores_stays_ignored(run):

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 
+import psutil
 import pytest
 from life_runs import until
 
@@ -171,6 +172,42 @@ def test_a_signal_terminates_all_each_with_its_own_grace(begin, signum, code):
         "stubborn": "killed",
     }
     assert len(ended.log.printed("store-1")) == 2  # __exit__ ran
+    ended.ledger("numbers"), ended.ledger("doubled")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_asking_again_to_terminate_kills(begin, signum):
+    run = begin(ENDLESS + STUBBORN.replace("}", ", terminate: {grace: 60s}}"), ENDLESS_CODE)
+    run.said("under way")
+    run.said("ignoring")
+    run.guard.send_signal(signal.SIGTERM)
+    run.log.wait("run.stopping", how="terminate")
+    run.log.wait("job.ended", job="store")  # at once is the same request
+    until(
+        lambda: run.guard.send_signal(signum) or run.log.having("run.stopping", how="kill"),
+        "an order to kill",
+    )
+    ended = run.end()
+    assert ended.exit_code == 143
+    assert ended.statuses()["stubborn"] == "killed"
+    assert [r["how"] for r in ended.log.having("run.stopping")] == ["terminate", "kill"]
+
+
+@pytest.mark.parametrize(
+    ("signals", "code"),
+    [([signal.SIGINT], 130), ([signal.SIGINT] * 3, 130), ([signal.SIGTERM], 143)],
+    ids=["INT", "INT-INT-INT", "TERM"],
+)
+def test_an_orchestrator_that_was_stopped_is_continued_to_end_the_run(begin, signals, code):
+    run = begin(ENDLESS, ENDLESS_CODE)
+    run.said("under way")
+    os.kill(run.orchestrator, signal.SIGSTOP)
+    until(lambda: psutil.Process(run.orchestrator).status() == psutil.STATUS_STOPPED, "a stop")
+    for signum in signals:
+        run.guard.send_signal(signum)
+    ended = run.end()
+    assert ended.exit_code == code
+    assert ended.summary["status"] == "interrupted"
     ended.ledger("numbers"), ended.ledger("doubled")
 
 

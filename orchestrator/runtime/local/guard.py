@@ -4,6 +4,8 @@ The guard forks the orchestrator, forwards signals to it and waits. Each is a su
 learns of the other's death, the guard as its parent, the orchestrator by a parent death signal; the
 one that is left kills all descendants, daemons included. With both killed at once the workers still
 die, each of its own parent death signal; only what they themselves had started stays.
+
+An orchestrator that does not carry out an order to kill is killed by the guard: no run outlives it.
 """
 
 from __future__ import annotations
@@ -14,14 +16,16 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
 from orchestrator.errors import ExitCode, RunDirectoryError
-from orchestrator.runtime.local.descendants import Swept, become_subreaper, sweep
+from orchestrator.runtime.local.descendants import become_subreaper, sweep
 from orchestrator.runtime.local.kernel import set_parent_death_signal
+from orchestrator.runtime.local.patience import Patience
 
 __all__ = ["Shelter", "on_guard_death", "run_guarded", "take_shelter"]
 
@@ -41,6 +45,9 @@ _FORWARDED = frozenset(
         signal.SIGUSR2,
     }
 )
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a run to end, in the order in which the exit code names it."""
 
 _SWEEP_S = 5.0
 """Far more than a sweep takes: processes in uninterruptible sleep are all that uses it up."""
@@ -69,8 +76,11 @@ def run_guarded(inner: Callable[[Shelter], int]) -> int:
     hold and wait. `inner` may read stdin unless it is a terminal (EIO: it is in the background);
     what a user is to type must be read before.
 
-    A child that a signal ended gives 128 + its number; unless that signal was forwarded, one line
-    on stderr says so. Returns with every descendant gone and the directory removed.
+    A signal that asks the run to end also continues a child that was stopped. A child that has not
+    ended some time after the order to kill (`Patience`) is killed like all the others, which gives
+    128 + the number of the signal that had asked. A child that a signal ended gives 128 + its
+    number. One line on stderr tells of either end, unless that signal was forwarded. Returns with
+    every descendant gone and the directory removed.
     Raises RunDirectoryError if no directory for temporary files can be made.
     """
     _occupy_standard_descriptors()
@@ -91,11 +101,17 @@ def run_guarded(inner: Callable[[Shelter], int]) -> int:
         swept = sweep(within_s=_SWEEP_S)
         shutil.rmtree(directory, ignore_errors=True)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if status is None:
+        what = "the orchestrator did not carry out the order to kill, and was killed itself"
+        _tell(what, [pid for pid in swept.killed if pid != child], swept.survived)
+        return 128 + next(signum for signum in _ENDING if signum in sent)
     if os.WIFEXITED(status):
         return os.WEXITSTATUS(status)
     ended_by = os.WTERMSIG(status)
     if ended_by not in sent:
-        _tell(ended_by, swept)
+        why = " (out of memory?)" if ended_by == signal.SIGKILL else ""
+        what = f"the orchestrator was ended by {signal.Signals(ended_by).name}{why}"
+        _tell(what, swept.killed, swept.survived)
     return 128 + ended_by
 
 
@@ -174,14 +190,19 @@ def _exit_status(code: object) -> int:
     return 1
 
 
-def _attend(child: int, forwarded: Collection[int]) -> tuple[int, set[int]]:
-    """Forward signals until the child has ended; return its wait status and what was forwarded."""
-    sent: set[int] = set()
-    while True:
-        signum = signal.sigwait({*forwarded, signal.SIGCHLD})
+def _attend(child: int, forwarded: Collection[int]) -> tuple[int | None, set[int]]:
+    """Forward signals until the child has ended; return its wait status and what was forwarded.
+
+    The status is None if it has not ended when it should have.
+    """
+    patience, sent = Patience(), set[int]()
+    while (signum := _wait({*forwarded, signal.SIGCHLD}, patience)) is not None:
         if signum != signal.SIGCHLD:
-            sent.add(signum)
-            os.kill(child, signum)  # not reaped yet, so the number is its own
+            if patience.hear(signum, time.monotonic()):
+                sent.add(signum)
+                os.kill(child, signum)  # not reaped yet, so the number is its own
+            if signum in _ENDING:
+                os.kill(child, signal.SIGCONT)  # stopped, it could not obey
             continue
         while (change := os.waitpid(child, os.WNOHANG | os.WUNTRACED))[0]:
             if not os.WIFSTOPPED(change[1]):
@@ -190,6 +211,16 @@ def _attend(child: int, forwarded: Collection[int]) -> tuple[int, set[int]]:
                 sent.discard(signal.SIGTSTP)
                 _stop_likewise()
                 os.kill(child, signal.SIGCONT)
+    return None, sent
+
+
+def _wait(signals: Collection[int], patience: Patience) -> int | None:
+    """Return the next of these signals; None if there is none before the patience is over."""
+    left_s = patience.left_s(time.monotonic())
+    if left_s is None:
+        return signal.sigwait(signals)
+    came = signal.sigtimedwait(signals, left_s)
+    return None if came is None else came.si_signo
 
 
 def _stop_likewise() -> None:
@@ -202,15 +233,13 @@ def _stop_likewise() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
 
 
-def _tell(ended_by: int, swept: Swept) -> None:
-    what = f"the orchestrator was ended by {signal.Signals(ended_by).name}"
-    many = "" if len(swept.killed) == 1 else "es"
-    then = f"{len(swept.killed)} process{many} that it had left were killed"
-    if swept.survived:
-        then += f", {', '.join(map(str, swept.survived))} would not die"
-    why = " (out of memory?)" if ended_by == signal.SIGKILL else ""
+def _tell(what: str, killed: Sequence[int], survived: Sequence[int]) -> None:
+    many = "" if len(killed) == 1 else "es"
+    then = f"{len(killed)} process{many} that it had left were killed"
+    if survived:
+        then += f", {', '.join(map(str, survived))} would not die"
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"mporch: {what}{why}; {then}\n")
+        sys.stderr.write(f"mporch: {what}; {then}\n")
         sys.stderr.flush()
 
 

@@ -86,10 +86,9 @@ def test_each_step_is_told_with_who_is_waited_for():
 
 def test_a_repeated_stop_never_starts_a_grace_anew():
     run = FakeRun(job("a", timeouts=Timeouts(run_s=12))).up()
-    for when in (1, 5, 9):
-        run.wait_until(when).tell(Terminated(signal=15))
-    run.tell(Interrupted())
-    run.tell(Interrupted())
+    run.wait_until(1).tell(Terminated(signal=15))
+    for when in (5, 9):
+        run.wait_until(when).tell(Interrupted())
     run.wait_until(13)
     assert run.blows() == [(1, "a-1", TERM), (11, "a-1", KILL)]
     assert len(run.facts(facts.StopRequested)) == 1
@@ -301,6 +300,18 @@ def test_the_second_interrupt_terminates_and_the_third_kills():
     assert run.states("source", "stage") == ["killed", "killed"]
     assert [fact.how for fact in run.facts(facts.StopRequested)] == ["drain", "terminate", "kill"]
     assert run.exit_code == 130
+
+
+@pytest.mark.parametrize("again", [15, 1])
+def test_a_second_termination_kills(again):
+    run = FakeRun(job("a"), stage("b")).up()
+    run.wait_until(1).tell(Terminated(signal=15))
+    run.wait_until(4).tell(Terminated(signal=again))
+    run.die("a-1", -9).die("b-1", -9)
+    assert run.blows() == [(1, "a-1", TERM), (1, "b-1", TERM), (4, "a-1", KILL), (4, "b-1", KILL)]
+    assert [fact.how for fact in run.facts(facts.StopRequested)] == ["terminate", "kill"]
+    assert run.states() == ["killed", "killed"]
+    assert run.exit_code == 143
 
 
 def test_nothing_starts_any_more_when_a_run_is_terminated():
