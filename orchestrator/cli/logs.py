@@ -59,7 +59,7 @@ def logs(
     """
     from orchestrator.runlog.find import find_home, resolve  # noqa: PLC0415
     from orchestrator.runlog.levels import Level  # noqa: PLC0415
-    from orchestrator.runlog.query import Filter, last  # noqa: PLC0415
+    from orchestrator.runlog.query import Filter, check_names, last  # noqa: PLC0415
     from orchestrator.runlog.reader import LogReader  # noqa: PLC0415
 
     wanted = Filter(
@@ -69,6 +69,8 @@ def logs(
         grep=_compiled(grep),
     )
     run = resolve(find_home(Path.cwd(), os.environ), run_name)
+    if plan := run.read_plan():
+        check_names(wanted, plan)
     show = _Printer(as_json=format == "json")
     with LogReader(run.log_path, follow=follow) as log:
         show.all(last(_matching(log, wanted), lines))

@@ -7,6 +7,9 @@ import sys
 
 import pytest
 
+from orchestrator.plan.compiler import compile_spec
+from orchestrator.spec import load
+
 
 def test_help_shows_a_newcomer_where_to_begin(mporch):
     answer = mporch("--help")
@@ -217,6 +220,37 @@ def test_wrong_options_of_logs_are_named(mporch, finished, options, told):
     answer = mporch("logs", *options)
     assert answer.code == 2
     assert told in answer.err
+
+
+@pytest.mark.parametrize(
+    ("options", "told", "hint"),
+    [
+        (["--job", "wrok"], "the run has no job 'wrok'", "did you mean work?"),
+        (["--job", "x"], "the run has no job 'x'", "it has numbers, work"),
+        (["--job", "work-1"], "no job 'work-1'", "work-1 is a worker: --worker work-1"),
+        (["--worker", "work-2"], "the run has no worker 'work-2'", "did you mean work-1?"),
+        (["--worker", "work"], "the run has no worker 'work'", "work is a job: --job work"),
+        (
+            ["--job", "numbers", "--worker", "work-1"],
+            "the run has no worker 'work-1' of numbers",
+            "it has numbers-1",
+        ),
+    ],
+)
+def test_logs_of_a_job_or_worker_that_the_run_does_not_have_is_an_error(
+    mporch, finished, options, told, hint
+):
+    finished.write_plan(compile_spec(load("jobs.yaml")).plan)
+    answer = mporch("logs", *options)
+    assert (answer.code, answer.out) == (2, "")
+    assert told in answer.err
+    assert f"hint: {hint}" in answer.err
+
+
+def test_logs_of_a_job_of_the_run_that_said_nothing_are_none(mporch, finished):
+    finished.write_plan(compile_spec(load("jobs.yaml")).plan)
+    answer = mporch("logs", "--worker", "numbers-1")
+    assert (answer.code, answer.out, answer.err) == (0, "", "")
 
 
 def test_damage_is_told_on_standard_error_and_the_rest_is_read(mporch, died):
