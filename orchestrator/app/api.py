@@ -32,7 +32,7 @@ from orchestrator.views.output import OutputMode
 __all__ = ["RunResult", "Spec", "load"]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class RunResult:
     """How a run went; true if it was a success (exit code 0).
 
@@ -44,6 +44,12 @@ class RunResult:
 
     def __bool__(self) -> bool:
         return self.summary.exit_code == 0
+
+    def __repr__(self) -> str:
+        return (
+            f"RunResult(name={self.summary.name!r}, status={self.status!r}, "
+            f"exit_code={self.exit_code}, jobs={len(self.jobs)}, run_dir={str(self.run_dir)!r})"
+        )
 
     @property
     def exit_code(self) -> int:
@@ -76,11 +82,15 @@ class RunResult:
         return self.run_dir / "log.jsonl"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Spec:
     """A spec that was loaded; nothing of the user's code has run."""
 
     _document: spec_floor.Spec
+
+    def __repr__(self) -> str:
+        jobs = len(self._document.document.jobs)
+        return f"Spec(name={self.name!r}, path={self.path!r}, jobs={jobs})"
 
     @property
     def name(self) -> str:

@@ -55,7 +55,8 @@ def logs(
     """Show the log of RUN: what mporch did, and what your functions printed and logged.
 
     RUN is last (the default), an id of `mporch runs`, the beginning of one, or the path of a run
-    directory. The fields of `--format json` are those of log.jsonl, one record a line.
+    directory. Times are UTC. The fields of `--format json` are those of log.jsonl, one record a
+    line.
     """
     from orchestrator.runlog.find import find_home, resolve  # noqa: PLC0415
     from orchestrator.runlog.levels import Level  # noqa: PLC0415

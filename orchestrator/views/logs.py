@@ -25,7 +25,8 @@ def render_record(record: Mapping[str, Any], *, colour: bool) -> str:
     The traceback of a skipped item is left out; the log has it.
     """
     level = str(record.get("level", "info"))
-    time = str(record.get("ts", ""))[11:23]
+    ts = str(record.get("ts", ""))
+    time = ts[11:23] + ts[26:]  # milliseconds do; the Z says that it is UTC
     who = str(record.get("worker") or record.get("job") or "mporch")
     painted = paint(f"{escaped(level):<7}", _STYLES.get(level), colour=colour)
     text = f"{escaped(time)} {painted} {escaped(who)} | {_message(record)}\n"

@@ -51,7 +51,7 @@ RECORD = {"ts": "2026-11-23T08:11:47.244802Z", "level": "info", "event": "output
 
 def test_a_record_is_one_line():
     text = render_record({**RECORD, "worker": "a-1", "job": "a"}, colour=False)
-    assert text == "08:11:47.244 info    a-1 | hello\n"
+    assert text == "08:11:47.244Z info    a-1 | hello\n"
 
 
 def test_a_record_of_no_worker_is_mporchs_own():
