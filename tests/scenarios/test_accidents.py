@@ -8,9 +8,13 @@ import time
 
 import psutil
 import pytest
+from life_runs import until
 from test_shapes import EVERY_SHAPE, SHAPES_CODE
 
 DEFAULTS = "defaults: {{terminate: {{grace: 1s}}, on_failure: {policy}, "
+ITEMS = 200
+"""That the job `copy` takes."""
+
 OF_MPORCH_OR_ASKED_FOR = {0, 1, 130, 143, -signal.SIGTERM, -signal.SIGINT}
 """A signal that comes before or after the run ends the command as any other."""
 
@@ -22,10 +26,8 @@ def test_a_run_with_accidents_ends_and_its_ledger_balances(begin, seed):
     method = chance.choice(["fork", "forkserver"])
     spec = EVERY_SHAPE.format(method=method).replace("defaults: {", DEFAULTS.format(policy=policy))
     run = begin(spec, slowed(SHAPES_CODE))
-    run.log.wait("worker.ready")
-    assert run.processes(), "nothing is there for an accident to happen to"
-    for _ in range(3):
-        time.sleep(chance.random() * 0.3)  # any moment will do
+    for moment in sorted(chance.choices(range(ITEMS), k=3)):
+        until(lambda moment=moment: taken(run) >= moment or run.guard.poll() is not None, "items")
         with contextlib.suppress(psutil.Error, ProcessLookupError):
             chance.choice([kill_a_worker, kill_a_worker, stop_for_a_while, tell])(run, chance)
     ended = run.end()
@@ -37,7 +39,16 @@ def test_a_run_with_accidents_ends_and_its_ledger_balances(begin, seed):
 
 
 def slowed(code):
-    return "import time\n" + code.replace("def same(n):\n", "def same(n):\n    time.sleep(0.005)\n")
+    """Make the job `copy` slow, so that most moments are in the midst of it; count its items."""
+    head = "import os, time\nTAKEN = os.open('taken', os.O_CREAT | os.O_APPEND | os.O_WRONLY)\n"
+    slow = "def same(n):\n    time.sleep(0.005)\n    os.write(TAKEN, b'.')\n"
+    return head + code.replace("def same(n):\n", slow)
+
+
+def taken(run):
+    """How many items the job `copy` has taken so far."""
+    counted = run.folder / "taken"
+    return counted.stat().st_size if counted.exists() else 0
 
 
 def kill_a_worker(run, chance):
@@ -52,7 +63,7 @@ def stop_for_a_while(run, chance):
         return  # an earlier accident has ended the run
     process = chance.choice(there)
     process.suspend()
-    time.sleep(chance.random() * 0.5)
+    time.sleep(chance.random() * 0.5)  # how long it is stopped, which is all there is to it
     process.resume()
 
 

@@ -5,7 +5,6 @@ import os
 import pty
 import signal
 import threading
-import time
 
 import psutil
 import pytest
@@ -262,11 +261,13 @@ def test_a_terminal_that_is_closed_terminates_all(begin, terminal):
     assert len(ended.log.printed("store-1")) == 2
 
 
-@pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.1, 0.2])
-def test_a_sigterm_at_any_moment_of_the_start_ends_the_run(begin, delay_s):
+@pytest.mark.parametrize(
+    ("event", "count"),
+    [("run.started", 1), ("worker.started", 1), ("worker.started", 3), ("worker.ready", 1)],
+)
+def test_a_sigterm_at_any_moment_of_the_start_ends_the_run(begin, event, count):
     run = begin(ENDLESS, ENDLESS_CODE)
-    until(lambda: run.log.having("run.started") or run.guard.poll() is not None, "a start")
-    time.sleep(delay_s)  # any moment will do
+    run.log.wait(event, count=count)
     run.guard.send_signal(signal.SIGTERM)
     ended = run.end()
     assert ended.exit_code == 143
