@@ -63,19 +63,21 @@ def _show_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> 
     context_settings={"auto_envvar_prefix": "MPORCH", "help_option_names": ["-h", "--help"]},
     epilog="""\b
 Begin with:
-  mporch validate jobs.yaml      is the spec right? (runs none of your code)
-  mporch plan jobs.yaml          what would run, and how it is wired
-  mporch run jobs.yaml           run it
-  mporch show last               how did it go?
-  mporch logs last --level error what went wrong?
+  mporch validate jobs.yaml       is the spec right?
+  mporch plan jobs.yaml           what would run?
+  mporch run jobs.yaml            run it
+  mporch show last                how did it go?
+  mporch logs last --level error  what went wrong?
+
+A smallest jobs.yaml, beside a file mine.py with two functions: numbers, which yields items, and
+work, which is called with each.
 
 \b
-A smallest jobs.yaml, for functions in a file mine.py beside it:
   version: 1
-  jobs:
-    numbers: {target: "mine:numbers", output: todo}   # yields items
-    work:    {target: "mine:work", input: todo}       # is called for each
   queues: {todo: 100}
+  jobs:
+    numbers: {target: "mine:numbers", output: todo}
+    work: {target: "mine:work", input: todo}
 
 Each option can be set in the environment: MPORCH_RUN_OUTPUT=raw is `run --output raw`.
 MPORCH_HOME is where runs are kept instead of .mporch; NO_COLOR turns colours off.

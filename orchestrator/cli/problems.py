@@ -9,7 +9,8 @@ from pathlib import Path
 
 from orchestrator.errors import Problem
 from orchestrator.views.problems import render_problems
-from orchestrator.views.terminal import colours
+from orchestrator.views.tables import Paper
+from orchestrator.views.terminal import colours, width_of
 
 __all__ = ["show_problems"]
 
@@ -22,11 +23,8 @@ def show_problems(problems: Iterable[Problem], texts: Mapping[str, str] | None =
     sources = {problem.file: "" for problem in problems}
     for name in sources:
         sources[name] = (texts or {}).get(name) or _text_of(Path(name))
-    print(
-        render_problems(problems, sources, colour=colours(sys.stderr, os.environ)),
-        end="",
-        file=sys.stderr,
-    )
+    paper = Paper(width=width_of(sys.stderr), colour=colours(sys.stderr, os.environ))
+    print(render_problems(problems, sources, paper), end="", file=sys.stderr)
 
 
 def _text_of(path: Path) -> str:

@@ -111,4 +111,7 @@ def _sibling(file: Path) -> str:
     except OSError:
         return "there is no such folder either"
     specs = [name for name in names if name.endswith((".yaml", ".yml"))]
-    return did_you_mean(file.name, specs) or "mporch run SPEC takes the path of a spec"
+    return (
+        did_you_mean(file.name, specs)
+        or "name the path of a spec; `mporch --help` shows a smallest one"
+    )

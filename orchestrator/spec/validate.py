@@ -35,11 +35,23 @@ def understand(data: Mapping[str, Any]) -> tuple[Document, list[Finding]]:
         return Document.model_validate(kept), []
     except ValidationError as error:
         details = error.errors(include_url=False)
-    findings = [_finding(detail) for detail in details[:_MOST_FINDINGS]]
+    findings = [_finding(detail) for detail in _telling(details[:_MOST_FINDINGS])]
     if len(details) > _MOST_FINDINGS:
         more = f"and {len(details) - _MOST_FINDINGS} more problems from here on"
         findings.append((_place(details[_MOST_FINDINGS]), more, "", True))
     return _rest(kept, details), findings
+
+
+def _telling(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Leave out that a key is missing where it was misspelt: the unknown key's hint names it."""
+    unknown = [_place(detail) for detail in details if detail["type"] == "extra_forbidden"]
+    hints = {(path[:-1], hint_for_key(path)) for path in unknown}
+    return [
+        detail
+        for detail in details
+        if detail["type"] != "missing"
+        or (_place(detail), f"did you mean {detail['loc'][-1]}?") not in hints
+    ]
 
 
 def _is_free(key: object) -> bool:

@@ -10,6 +10,7 @@ __all__ = ["did_you_mean", "kind", "listed", "show"]
 
 _LONGEST = 60
 _MOST_CANDIDATES = 1_000
+_AS_GOOD = 0.1
 
 
 def show(value: object) -> str:
@@ -60,4 +61,10 @@ def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str
     if len(word) > _LONGEST:
         return ""
     near = difflib.get_close_matches(word, candidates[:_MOST_CANDIDATES], n=2, cutoff=cutoff)
+    if len(near) > 1 and _likeness(near[0], word) - _likeness(near[1], word) > _AS_GOOD:
+        del near[1]
     return f"did you mean {listed(near)}?" if near else ""
+
+
+def _likeness(candidate: str, word: str) -> float:
+    return difflib.SequenceMatcher(None, candidate, word).ratio()

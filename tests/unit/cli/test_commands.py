@@ -19,6 +19,20 @@ def test_help_shows_a_newcomer_where_to_begin(mporch):
     assert "mporch run jobs.yaml" in answer.out
 
 
+@pytest.mark.parametrize("command", ["", "run", "validate", "plan", "runs", "show", "logs"])
+def test_help_fits_a_narrow_terminal(mporch, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = mporch(*command.split(), "--help").out.splitlines()
+    assert [line for line in lines if len(line) > 60] == []
+
+
+def test_the_spec_that_help_shows_is_right(mporch, project):
+    shown = mporch("--help").out.partition("\n    version: 1\n")
+    body = shown[2].split("\n\n")[0].replace("\n    ", "\n").removeprefix("    ")
+    (project / "jobs.yaml").write_text(f"{shown[1].strip()}\n{body}\n")
+    assert mporch("validate").out == "jobs.yaml: ok, 2 jobs, 1 queue\n"
+
+
 @pytest.mark.parametrize("command", ["run", "validate", "plan", "runs", "show", "logs"])
 def test_each_command_has_help_with_examples(mporch, command):
     answer = mporch(command, "--help")

@@ -18,6 +18,25 @@ def only(text):
     return problem
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("version: 1\njobs: {a: {targt: m:f}}", [("jobs.a.targt", "did you mean target?")]),
+        ("vresion: 1\njobs: {a: {target: m:f}}", [("vresion", "did you mean version?")]),
+    ],
+)
+def test_a_misspelt_key_is_told_once_and_not_as_missing_too(text, told):
+    assert [(problem.path, problem.hint) for problem in problems(text)] == told
+
+
+def test_a_missing_key_is_told_beside_an_unknown_one_that_is_another():
+    text = "version: 1\njobs: {a: {wrokers: 3}}"
+    assert {problem.message for problem in problems(text)} == {
+        "the key target is missing",
+        'unknown key "wrokers"',
+    }
+
+
 def test_the_smallest_spec_has_every_default():
     document = loads(JOB).document
     job = document.jobs["a"]

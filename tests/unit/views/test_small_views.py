@@ -1,5 +1,7 @@
 """Problems, log records, runs and plans as text."""
 
+import string
+
 import pytest
 
 from orchestrator.errors import Problem, Severity
@@ -18,8 +20,8 @@ def problem(**changes):
     return Problem(**base | changes)
 
 
-def render(*problems, source=SOURCE):
-    return render_problems(problems, {"jobs.yaml": source}, colour=False)
+def render(*problems, source=SOURCE, width=80):
+    return render_problems(problems, {"jobs.yaml": source}, Paper(width=width))
 
 
 def test_a_problem_shows_its_place_its_line_and_how_to_mend_it():
@@ -35,8 +37,26 @@ def test_a_warning_says_so():
     assert ": warning: " in render(problem(severity=Severity.WARNING))
 
 
-@pytest.mark.parametrize("place", [(1000, 1), (0, 1), (2, 900), (4, 3)])
-def test_a_line_that_is_not_there_or_too_long_is_not_shown(place):
+LETTERS = string.ascii_letters + string.digits
+
+
+@pytest.mark.parametrize("width", [30, 44, 60, 200])
+@pytest.mark.parametrize("column", range(1, len(LETTERS) + 1))
+def test_of_a_line_too_long_for_the_screen_the_part_around_the_place_is_shown(column, width):
+    _, line, mark = render(problem(line=1, column=column), source=LETTERS, width=width).splitlines()
+    assert len(line) < width
+    assert line[mark.index("^")] == LETTERS[column - 1]
+    assert (LETTERS in line) is (width > len(LETTERS) + 8)
+
+
+def test_the_place_after_the_end_of_a_long_line_is_marked_on_the_screen():
+    text = render(problem(line=1, column=len(LETTERS) + 1), source=LETTERS, width=30)
+    _, line, mark = text.splitlines()
+    assert (len(line), mark.index("^")) == (29, 29)
+
+
+@pytest.mark.parametrize("place", [(1000, 1), (0, 1), (2, 900)])
+def test_a_line_that_is_not_there_is_not_shown(place):
     line, column = place
     assert render(problem(line=line, column=column)).count("\n") == 1
 
