@@ -25,6 +25,8 @@ class Alarm(enum.Enum):
     """A batch must do with what is there."""
     RECALL = enum.auto()
     """Somebody still waits for items that others hold untouched."""
+    ROOM = enum.auto()
+    """A producer must do with the room there is."""
     RETRY = enum.auto()
     """A failed item is tried again."""
 
@@ -119,6 +121,7 @@ class Board:
         return any(
             (alarm is Alarm.RETRY and queue.delayed)
             or (alarm is Alarm.PATIENCE and queue.pulls and queue.queued)
+            or (alarm is Alarm.ROOM and queue.tickets and queue.room > 0)
             for _, _, alarm, queue, _ in self._timers
         )
 

@@ -98,7 +98,10 @@ class Broker:
     @classmethod
     def of_plan(cls, plan: Plan) -> Broker:
         """The broker of a planned run."""
-        queues = {q.name: queue_of(q) for q in plan.queues.values()}
+        queues = {
+            queue.name: queue_of(queue, sum(plan.jobs[job].workers for job in queue.writers))
+            for queue in plan.queues.values()
+        }
         return cls(queues.values(), [_job_of(job, queues) for job in plan.jobs.values()])
 
     @property
@@ -262,7 +265,8 @@ class Broker:
             elif alarm is Alarm.RECALL:
                 self._delivery.recall(queue)
             else:
-                queue.patience_at = None
+                if alarm is Alarm.PATIENCE:
+                    queue.patience_at = None
                 self._board.dirty[queue] = None
 
     def _watch(self) -> None:
@@ -289,9 +293,9 @@ class Broker:
         return Stalled(waits=tuple(waits))
 
 
-def queue_of(plan: QueuePlan) -> QueueState:
-    """A queue's state at the start."""
-    return QueueState(plan.name, plan.maxsize, plan.writers, plan.readers)
+def queue_of(plan: QueuePlan, producers: int) -> QueueState:
+    """A queue's state at the start; so many workers write it."""
+    return QueueState(plan.name, plan.maxsize, plan.writers, plan.readers, producers=producers)
 
 
 def _job_of(plan: JobPlan, queues: dict[str, QueueState]) -> JobPorts:

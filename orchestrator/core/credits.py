@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from orchestrator.core.board import Board, ProtocolError
+from orchestrator.core.board import Alarm, Board, ProtocolError
 from orchestrator.core.messages import Grant, Shut, Unwant, Wait, Want
 from orchestrator.core.ports import Port
 from orchestrator.core.queues import QueueState
 from orchestrator.core.tickets import WantTicket
 
 __all__ = ["Credits"]
+
+COLLECT_S = 0.002
+"""How long room is collected for a producer that asked for much, from the first free place on."""
 
 
 class Credits:
@@ -22,13 +25,13 @@ class Credits:
         queue = self._board.queue(request.queue)
         if queue not in port.job.writes:
             raise ProtocolError(f"{port.job.name} does not write {request.queue}")
-        if request.n < 1 or request.want in port.wants:
-            raise ProtocolError(f"want {request.want} of {request.n} credits")
+        if not 1 <= request.least <= request.n or request.want in port.wants:
+            raise ProtocolError(f"want {request.want} of {request.least} to {request.n} credits")
         queue.writer_ports[port.worker] = port
         if queue.closed:
             self._board.send(port, Shut(queue=queue.name))
             self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
-        elif queue.room > 0 and not queue.tickets:
+        elif queue.room >= self._least(queue, request) and not queue.tickets:
             self._grant(port, queue, request)
         elif request.wait is Wait.NO:
             self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
@@ -48,11 +51,28 @@ class Credits:
             self._board.end_wait(port)
             self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
 
+    def _least(self, queue: QueueState, request: Want) -> int:
+        """How much room must be free before any of it is granted; no time is none to collect it."""
+        return min(request.least, queue.bound) if request.wait is not Wait.NO else 1
+
+    def _is_collected(self, queue: QueueState, request: Want) -> bool:
+        """Whether there is room enough, or time has been given for more (rule 4)."""
+        room = queue.room
+        if room < 1 or room >= self._least(queue, request):
+            queue.room_since = None
+            return room > 0
+        now = self._board.now
+        if queue.room_since is None:
+            queue.room_since = now
+            self._board.at(now + COLLECT_S, Alarm.ROOM, queue)
+        return now >= queue.room_since + COLLECT_S
+
     def serve(self, ticket: WantTicket) -> bool:
         """Grant what the first in line has asked for, if there is room."""
         port, request, (queue,) = ticket.port, ticket.request, ticket.queues
-        if queue.room < 1 and not queue.closed:
+        if not queue.closed and not self._is_collected(queue, request):
             return False
+        queue.room_since = None
         ticket.leave()
         port.wants.pop(request.want, None)
         self._board.end_wait(port)
@@ -64,16 +84,18 @@ class Credits:
 
     def _grant(self, port: Port, queue: QueueState, request: Want) -> None:
         n = min(request.n, queue.room)
-        if not queue.room_is_short:
-            n = max(n, queue.chunk_items - port.credits.get(queue.name, 0))
+        if queue.may_advance:
+            n = max(n, min(queue.room, queue.chunk_items - port.credits.get(queue.name, 0)))
         port.credit(queue, n)
         self._board.send(port, Grant(want=request.want, queue=queue.name, n=n))
 
     def refill(self, port: Port, queue: QueueState) -> None:
-        """Grant a chunk's room in advance while there is plenty and the worker has used its own."""
-        held, enough = port.credits.get(queue.name, 0), queue.chunk_items
-        if 2 * held < enough and not queue.tickets and not queue.room_is_short:
-            n = enough - held
+        """Grant room in advance when the worker has used up enough of its own (rule 4)."""
+        if queue.tickets or not queue.may_advance:
+            return
+        enough = queue.chunk_items
+        n = min(enough - port.credits.get(queue.name, 0), queue.room)
+        if n > 0 and 4 * n >= enough:
             port.credit(queue, n)
             self._board.send(port, Grant(want=0, queue=queue.name, n=n))
 

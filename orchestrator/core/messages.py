@@ -159,11 +159,15 @@ class Unpull(_Message, tag=4, frozen=True, kw_only=True):
 
 
 class Want(_Message, tag=5, frozen=True, kw_only=True):
-    """Asks for `n` credits of `queue`; fewer may be granted, but not none."""
+    """Asks for `n` credits of `queue`; fewer may be granted, but not none.
+
+    Room is collected for a moment until it is for `least` of them.
+    """
 
     want: int
     queue: str
     n: int = 1
+    least: int = 1
     wait: Wait = Wait.FOREVER
 
 

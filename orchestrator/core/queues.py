@@ -83,16 +83,25 @@ class QueueState:
 
     Counts are items. `hidden` is what is leased and not in hand, `outstanding` what is leased and
     not finished, `granted` what producers may put without asking (rule 1 of docs/semantics.md).
-    `rank` orders the queues so that what a job reads comes before what it writes. A batch's
-    patience counts from `waited_for_since`; `patience_at` and `recall_at` are set alarms.
+    `producers` is how many workers may ever put, None where that is not known. `rank` orders the
+    queues so that what a job reads comes before what it writes. A batch's patience counts from
+    `waited_for_since`, the collecting of room from `room_since`; `patience_at` and `recall_at` are
+    set alarms.
     """
 
     def __init__(
-        self, name: str, maxsize: int, writers: Iterable[str], readers: Iterable[str]
+        self,
+        name: str,
+        maxsize: int,
+        writers: Iterable[str],
+        readers: Iterable[str],
+        *,
+        producers: int | None = None,
     ) -> None:
         self.name = name
         self.rank = 0
         self.maxsize = maxsize
+        self.producers = producers
         self.bound = maxsize if maxsize > 0 else UNBOUNDED
         self.segments: deque[Segment] = deque()
         self.queued = self.hidden = self.delayed = self.granted = self.outstanding = 0
@@ -110,6 +119,7 @@ class QueueState:
         self.recall_at: float | None = None
         self.patience_at: float | None = None
         self.waited_for_since: float | None = None
+        self.room_since: float | None = None
         self.put = self.done = self.skipped = self.dropped = self.dead = self.left = 0
         self.tasks_done = 0
         self.peak = 0
@@ -127,12 +137,15 @@ class QueueState:
     @property
     def chunk_items(self) -> int:
         """Items a producer should put in one chunk."""
-        return chunk_items(self.maxsize, len(self.writer_ports))
+        return chunk_items(self.maxsize, self.producers or len(self.writer_ports))
 
     @property
-    def room_is_short(self) -> bool:
-        """Whether no credit may be given in advance (rule 4)."""
-        return self.room < 2 * max(1, len(self.writer_ports)) * self.chunk_items
+    def may_advance(self) -> bool:
+        """Whether credit may be given in advance (rule 4): nobody is kept from putting by it."""
+        if self.producers == 1:
+            return True
+        producers = self.producers or max(1, len(self.writer_ports))
+        return self.room >= 2 * producers * self.chunk_items
 
     @property
     def drained(self) -> bool:

@@ -332,7 +332,8 @@ class Client:
     def want(self, queue: str, n: int, wait: Wait) -> Moves:
         """Whether credit was granted."""
         number = self._number()
-        self.send(Want(want=number, queue=queue, n=n, wait=wait))
+        least = 1 + self.rng.randrange(n)
+        self.send(Want(want=number, queue=queue, n=n, least=least, wait=wait))
         reply = yield from self._reply(number, wait, Unwant(want=number))
         return reply.n > 0
 

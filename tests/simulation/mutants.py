@@ -17,7 +17,7 @@ from orchestrator.core.credits import Credits
 from orchestrator.core.delivery import Delivery
 from orchestrator.core.endings import Endings
 from orchestrator.core.events import Fenced
-from orchestrator.core.messages import Commit, Recall
+from orchestrator.core.messages import Commit, Recall, Want
 from orchestrator.core.ports import JobPorts, PendingPull, Port
 from orchestrator.core.queues import QueueState, Segment, cut
 from orchestrator.core.tickets import CommitTicket, Part, Ticket
@@ -228,6 +228,13 @@ def patience_never_ends(patch: Patch) -> None:
         "_batch_must_go",
         lambda self, request, queue: not queue.open_writers or queue.size >= queue.bound,
     )
+
+
+def room_collected_for_ever(patch: Patch) -> None:
+    def is_collected(self: Credits, queue: QueueState, request: Want) -> bool:
+        return queue.room >= min(request.least, queue.bound)
+
+    patch.setattr(Credits, "_is_collected", is_collected)
 
 
 def every() -> Iterator[tuple[str, Mutant]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from orchestrator.core.broker import Broker
+from orchestrator.core.credits import COLLECT_S
 from orchestrator.core.messages import End
 from orchestrator.core.ports import Lease
 from orchestrator.core.queues import QueueState
@@ -36,6 +37,7 @@ def after_each_event(world: World, came_back: Counter[str]) -> None:
         _nobody_overtakes(queue, world.lines, world.rooms, rooms)
         _nothing_is_overlooked(queue)
         _patience(world, queue)
+        _collecting(world, queue)
     _leases_add_up(broker, parked)
     _credits_add_up(broker)
     _waits_add_up(broker)
@@ -112,9 +114,22 @@ def _patience(world: World, queue: QueueState) -> None:
     check(world.now < since + within_s, f"{queue.name}: a batch waits for too long")
 
 
+def _collecting(world: World, queue: QueueState) -> None:
+    """Rule 4: room is collected for a producer for a moment only."""
+    head = queue.tickets[0] if queue.tickets else None
+    if not isinstance(head, WantTicket) or queue.room < 1:
+        world.room_since.pop(queue.name, None)
+        return
+    ticket, since = world.room_since.setdefault(queue.name, (head, world.now))
+    if ticket is not head:
+        world.room_since[queue.name] = (head, world.now)
+    check(world.now < since + COLLECT_S, f"{queue.name}: room is collected for too long")
+
+
 def _could_move(ticket: Ticket) -> bool:
     if isinstance(ticket, WantTicket):
-        return ticket.queues[0].room > 0 or ticket.queues[0].closed
+        (queue,) = ticket.queues
+        return queue.closed or queue.room >= min(ticket.request.least, queue.bound)
     assert isinstance(ticket, CommitTicket)
     needs = ticket.needs()
     if ticket.at >= ticket.items:

@@ -39,6 +39,7 @@ from orchestrator.core.messages import (
 )
 from orchestrator.core.ports import JobPorts
 from orchestrator.core.queues import QueueState
+from orchestrator.core.tickets import Ticket
 
 from . import rules, shapes
 from .cast import Agent, Employer, Faults
@@ -68,6 +69,7 @@ class World:
         self.sums: dict[str, int] = {}
         self.lines: rules.Lines = {}
         self.batch_since: dict[str, float] = {}
+        self.room_since: dict[str, tuple[Ticket, float]] = {}
         self.now = 0.0
         self.steps = 0
         self.agents: dict[str, Agent] = {}
@@ -349,6 +351,7 @@ def _states(topology: Topology) -> tuple[list[QueueState], list[JobPorts]]:
             maxsize,
             writers=[job.name for job in topology.jobs if name in job.writes],
             readers=[job.name for job in topology.jobs if name in job.reads],
+            producers=sum(job.workers for job in topology.jobs if name in job.writes),
         )
         for name, maxsize in topology.queues.items()
     }

@@ -139,6 +139,8 @@ class Client(Requests):
         self, box: Outbox, *, wait: Wait = Wait.FOREVER, deadline: float | None = None, n: int = 1
     ) -> bool:
         """Get credit for one more item on every queue of the box; False when refused or late."""
+        if box.count >= box.limit and not self.reading:
+            self.take_in()  # it may have come in advance
         while box.count >= box.limit and not box.shut:
             self.commit_later()
             if box.count < box.limit:
@@ -151,7 +153,8 @@ class Client(Requests):
 
     def _want(self, queue: str, n: int, wait: Wait, deadline: float | None) -> bool:
         number = self._number()
-        want = Want(want=number, queue=queue, n=n, wait=self._patience(wait))
+        least = (n + 1) // 2
+        want = Want(want=number, queue=queue, n=n, least=least, wait=self._patience(wait))
         grant = self._request(number, want, partial(Unwant, want=number), deadline)
         assert isinstance(grant, Grant)
         return grant.n > 0

@@ -85,6 +85,11 @@ class FakeBroker:
                 maxsize,
                 writers=[job["name"] for job in jobs if name in job["writes"]],
                 readers=[job["name"] for job in jobs if name in job["reads"]],
+                producers=None
+                if ack_on_get
+                else sum(
+                    (workers or {}).get(job["name"], 1) for job in jobs if name in job["writes"]
+                ),
             )
             for name, maxsize in queues.items()
         }

@@ -6,7 +6,8 @@ import pytest
 from fake_broker import FakeBroker, job, output
 
 from orchestrator.core.board import ProtocolError
-from orchestrator.core.messages import Committed, Grant
+from orchestrator.core.credits import COLLECT_S
+from orchestrator.core.messages import Committed, Grant, Wait
 from orchestrator.core.queues import chunk_items
 
 
@@ -48,22 +49,33 @@ def test_while_there_is_plenty_of_room_a_chunk_is_granted_to_who_asks_for_one() 
     assert run.last("a-1", Grant).n == run.queue("q").chunk_items > 1
 
 
-def test_credit_is_given_in_advance_once_most_of_a_chunk_is_used_while_there_is_plenty() -> None:
-    run = pipe(0, "a")
+def test_credit_is_given_in_advance_once_a_quarter_of_a_chunk_is_used_while_there_is_plenty() -> (
+    None
+):
+    run = pipe(0, "a", "b")
     run.want("a-1", "q", 1)
     chunk = run.last("a-1", Grant).n
-    run.put("a-1", "q", chunk // 2)
+    run.put("a-1", "q", chunk // 4 - 1)
     assert len(run.got("a-1", Grant)) == 1
     run.put("a-1", "q", 1)
-    assert (run.last("a-1", Grant).want, run.last("a-1", Grant).n) == (0, chunk // 2 + 1)
+    assert (run.last("a-1", Grant).want, run.last("a-1", Grant).n) == (0, chunk // 4)
 
 
-def test_no_credit_is_given_in_advance_when_room_is_short() -> None:
-    run = pipe(8, "a")
-    run.want("a-1", "q", 8)
-    run.put("a-1", "q", 8)
-    assert run.queue("q").room_is_short
+def test_no_credit_is_given_in_advance_when_room_is_short_for_several_producers() -> None:
+    run = pipe(16, "a", "b")
+    run.want("a-1", "q", 4)
+    run.put("a-1", "q", 4)
+    assert not run.queue("q").may_advance
     assert len(run.got("a-1", Grant)) == 1
+
+
+def test_the_only_producer_is_given_what_room_there_is() -> None:
+    run = pipe(8, "a")
+    run.want("a-1", "q", 4)
+    run.put("a-1", "q", 4)
+    assert (run.last("a-1", Grant).want, run.last("a-1", Grant).n) == (0, 4)
+    run.put("a-1", "q", 4)
+    assert len(run.got("a-1", Grant)) == 2
 
 
 def test_nothing_is_given_in_advance_while_somebody_waits() -> None:
@@ -126,3 +138,30 @@ def test_an_unbounded_queue_never_makes_anybody_wait() -> None:
     run.put("a-1", "q", 10**6)
     run.want("a-1", "q", 10**6)
     assert run.last("a-1", Grant).n >= 10**6
+
+
+def test_room_is_collected_for_a_moment_for_who_asks_for_much() -> None:
+    run = pipe(8, "a")
+    run.put("a-1", "q", 8)
+    run.want("a-1", "q", 8, least=4)
+    lease = run.lease("snk-1", "q", 3)
+    run.commit("snk-1", done=[(lease, 3)])
+    assert not run.got("a-1", Grant)
+    run.tick(COLLECT_S)
+    assert run.last("a-1", Grant).n == 3
+
+
+def test_as_soon_as_enough_room_is_collected_it_is_granted() -> None:
+    run = pipe(8, "a")
+    run.put("a-1", "q", 8)
+    run.want("a-1", "q", 8, least=4)
+    lease = run.lease("snk-1", "q", 4)
+    run.commit("snk-1", done=[(lease, 4)])
+    assert run.last("a-1", Grant).n == 4
+
+
+def test_who_has_no_time_gets_the_first_free_place_at_once() -> None:
+    run = pipe(8, "a", "b")
+    run.put("a-1", "q", 7)
+    run.want("a-1", "q", 8, least=4, wait=Wait.NO)
+    assert run.last("a-1", Grant).n == 1
