@@ -196,6 +196,13 @@ def sweep_sparing_one():
         return {"spared_alive": not all_ended(fds[:1], 0), "other_ended": all_ended(fds[1:], 0)}
 
 
+def sweep_without_time():
+    child = subprocess.Popen(["sleep", "1000"])
+    with pidfds(child.pid) as fds:
+        sweep(within_s=0)
+        return {"ended": all_ended(fds, 10)}
+
+
 def reap_strangers_only():
     """A known child and strangers, all dead: adopted ones look no different."""
     become_subreaper()

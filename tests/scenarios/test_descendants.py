@@ -25,3 +25,7 @@ def test_strangers_are_reaped_and_the_exit_codes_of_the_known_left_to_others():
     assert told["reaped"] == told["strangers"]
     assert told["known_exit_code"] == 7
     assert told["again"] == []
+
+
+def test_a_sweep_that_comes_to_its_end_while_it_searches_still_kills_what_it_finds():
+    assert orchestrate("sweep_without_time") == {"ended": True}

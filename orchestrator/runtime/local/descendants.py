@@ -129,22 +129,25 @@ def sweep(*, within_s: float, spare: Container[int] = ()) -> Swept:
     """Kill every descendant of this process but `spare`, and reap until none is left.
 
     A subreaper thereby gets hold of daemons as well: they become its children as their parents die.
-    Blocks until nothing is left, for at most `within_s` seconds. Safe in a signal handler of the
-    main thread.
+    Blocks until nothing is left, for at most `within_s` seconds; but however long it takes to find
+    them (a machine full of processes), what is found first is killed. Safe in a signal handler of
+    the main thread.
     """
     end = time.monotonic() + within_s
     me = os.getpid()
     killed: dict[int, None] = {}
     immune: set[int] = set()
+    tried = False
     while True:
         kin = [k for k in descendants(me) if k.pid not in spare]
         reaped = _reap(k.pid for k in kin if k.zombie and k.parent == me)
         living = [k for k in kin if not k.zombie]
         targets = [k for k in living if k.pid not in immune][:_BATCH]
-        if time.monotonic() >= end or not (targets or reaped):
+        if (tried and time.monotonic() >= end) or not (targets or reaped):
             return Swept(killed=tuple(killed), survived=tuple(k.pid for k in living))
         pidfds = dict(_kill_all(targets, immune))
         killed.update(dict.fromkeys(pidfds))
+        tried = True
         try:
             _wait_all(pidfds.values(), end)
         finally:
