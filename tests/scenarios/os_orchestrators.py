@@ -15,7 +15,7 @@ from pathlib import Path
 from os_deadlines import all_ended, pidfds, receive, wait_readable
 
 from orchestrator.plan.model import StartMethod
-from orchestrator.runtime.local import patience
+from orchestrator.runtime.local import guard, patience
 from orchestrator.runtime.local.capture import drain
 from orchestrator.runtime.local.descendants import (
     become_subreaper,
@@ -296,6 +296,17 @@ def guarded_hang(*kill_within_s):
             signal.sigwait({signal.SIGUSR1})
 
     sys.exit(run_guarded(inner))
+
+
+def guarded_late(signum):
+    """Get a signal when the orchestrator has ended and the guard is tidying up."""
+
+    def late(**how):
+        os.kill(os.getpid(), int(signum))
+        return sweep(**how)
+
+    guard.sweep = late
+    sys.exit(run_guarded(lambda _: 3))
 
 
 def guarded_nohup():

@@ -100,6 +100,8 @@ def run_guarded(inner: Callable[[Shelter], int]) -> int:
     finally:
         swept = sweep(within_s=_SWEEP_S)
         shutil.rmtree(directory, ignore_errors=True)
+        while signal.sigtimedwait(forwarded, 0):
+            pass  # it came when there was nothing left to end: how the run went stays the same
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     if status is None:
         what = "the orchestrator did not carry out the order to kill, and was killed itself"
