@@ -50,7 +50,7 @@ class _SharedClient(Client):
     @property
     def acks_unsent(self) -> bool:
         """Whether items that `get` has returned are not committed yet."""
-        return self._tally.done > 0
+        return self.tally.done > 0
 
     def tick(self, now: float, patience_s: float) -> bool:
         """See `Client.tick`; queues that were let go are left, after the last the pacer ends."""

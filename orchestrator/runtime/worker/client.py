@@ -70,7 +70,8 @@ class Client(Requests):
     `by_item`: outputs belong to the item being worked on and are sent only once it is finished
     (rule 2); else what is put may be sent at any time. `waiting` surrounds a wait for room in the
     midst of an item. `attention` asks whoever works through a stripe to look up before the next
-    item.
+    item. `unsent_since` is the monotonic time since when something is held that is not sent, else
+    0.
     """
 
     def __init__(
@@ -92,9 +93,9 @@ class Client(Requests):
         self._boxes: list[Outbox] = []
         self._box_of: dict[str, Outbox] = {}
         self._seq = self._answered_seq = self._overdrawn = 0
-        self._tally = Tally()
+        self.tally = Tally()
         self._stripe: Stripe | None = None
-        self._unsent_since = 0.0
+        self.unsent_since = 0.0
         self._fenced = False
         self._threads = threading.active_count()
 
@@ -108,7 +109,7 @@ class Client(Requests):
             chunk = min(info.chunk_items for info in infos)
             bounds = [info.maxsize for info in infos if info.maxsize > 0]
             part = min(bounds, default=1 << 40)
-            done = self._tally.done
+            done = self.tally.done if self._by_item else 0
             box = Outbox(queues, chunk_items=chunk, part_items=part, done=done)
             self._boxes.append(box)
             self._box_of.update(dict.fromkeys(queues, box))
@@ -116,7 +117,7 @@ class Client(Requests):
 
     def put(self, box: Outbox, item: Any) -> None:
         """Put what there is credit for, or what the item at hand emits: in parts, if it is much."""
-        if not self._unsent_since:
+        if not self.unsent_since:
             self.note_unsent()
         if self._stripe is not None:
             self.book()  # items that ended before this one began come first
@@ -132,7 +133,7 @@ class Client(Requests):
 
     def note_unsent(self) -> None:
         """Something is held that the pacer must send if nobody else does."""
-        self._unsent_since = time.monotonic()
+        self.unsent_since = time.monotonic()
         self._arm()
 
     def wait_for_credit(
@@ -163,25 +164,26 @@ class Client(Requests):
 
     def finish(self, lease: Lease) -> None:
         """The next item of the lease is done; what was put since the last one is its output."""
-        if not self._unsent_since:
+        if not self.unsent_since:
             self.note_unsent()
         if self._stripe is not None:
             self.book()
         self._finish(lease, 1)
 
     def _finish(self, lease: Lease, n: int, *, but: Outbox | None = None) -> None:
-        for box in self._boxes:
-            if box is not but:
-                box.seal(n)
-        if lease is not self._tally.lease:
-            self._tally.switch(lease)
+        if self._by_item:
+            for box in self._boxes:
+                if box is not but:
+                    box.seal(n)
+        if lease is not self.tally.lease:
+            self.tally.switch(lease)
         lease.finished += n
 
     def fail(self, lease: Lease, end: End, failure: Failure) -> None:
         """The next item of the lease has failed; what it has put is forgotten."""
         for box in self._boxes:
             box.drop_open()
-        self._tally.mark(end, failure)
+        self.tally.mark(end, failure)
         self.finish(lease)
 
     def open_stripe(self, stripe: Stripe) -> None:
@@ -211,7 +213,7 @@ class Client(Requests):
         n, parts = stripe.book()
         if not n:
             return
-        if not self._unsent_since:
+        if not self.unsent_since:
             self.note_unsent()
         if box is not None:
             for part in parts:
@@ -277,10 +279,10 @@ class Client(Requests):
     ) -> bool:
         if self._fenced:
             raise FencedError
-        self._unsent_since = 0.0
+        self.unsent_since = 0.0
         outputs: list[Output] = []
         blobs: list[bytes] = []
-        done = self._tally.done
+        done = self.tally.done
         overdrawn = False
         for box in self._boxes:
             if box.count or box.sealed or box.seals is not None:
@@ -291,7 +293,7 @@ class Client(Requests):
         self._seq += 1
         if overdrawn:
             self._overdrawn = self._seq
-        finished, marks = self._tally.take()
+        finished, marks = self.tally.take()
         message = Commit(
             seq=self._seq,
             finished=finished,
@@ -314,9 +316,9 @@ class Client(Requests):
         self.book()
         if self._overdrawn or self._fenced:
             return True
-        if not self._unsent_since:
+        if not self.unsent_since:
             return False
-        if now - self._unsent_since >= patience_s and self._compose(with_open=not self._by_item):
+        if now - self.unsent_since >= patience_s and self._compose(with_open=not self._by_item):
             self.link.flush()
         return True
 
@@ -436,6 +438,7 @@ class Client(Requests):
             case Shut():
                 if box := self._box_of.get(message.queue):
                     box.shut_queue(message.queue)
+                    self.attention = True
             case Recall():
                 self._on_recall(message)
             case Stop():

@@ -15,7 +15,7 @@ from orchestrator.core.policy import resolve
 from orchestrator.errors import UnpicklableItemError
 from orchestrator.plan.model import ErrorAction, JobPlan
 from orchestrator.runtime.worker.cell import Cell
-from orchestrator.runtime.worker.chunks import dump
+from orchestrator.runtime.worker.chunks import rescue
 from orchestrator.runtime.worker.client import Client, FencedError
 from orchestrator.runtime.worker.failure import describe, name_of
 from orchestrator.runtime.worker.handle import Transaction
@@ -79,14 +79,14 @@ class Context:
         except Exception as error:
             raise self._unpicklable(item, error) from error
 
-    def dump(self, item: Any) -> bytes:
-        """The pickle of one result; what cannot be pickled is named."""
+    def rescue(self, item: Any, error: Exception) -> bytes:
+        """See `chunks.rescue`; what cannot be pickled at all is named."""
         try:
-            return dump(item)
+            return rescue(item, error)
         except OURS:
             raise
-        except Exception as error:
-            raise self._unpicklable(item, error) from error
+        except Exception as final:
+            raise self._unpicklable(item, final) from final
 
     def may_start(self, lease: Lease, index: int) -> bool:
         """Asked when the client wants attention: whether the next item of a stripe may begin."""

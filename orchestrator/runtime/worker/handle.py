@@ -30,24 +30,27 @@ _PICKLING = (pickle.PicklingError, TypeError, AttributeError, ValueError, Recurs
 class Transaction:
     """The items in hand of one worker's handles, by their queues; finished together.
 
-    Lock held.
+    `sole` is the lease of the only one. Lock held.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self.hands: dict[str, Lease] = {}
+        self.sole: Lease | None = None
 
     def take(self, queue_name: str, lease: Lease) -> None:
         """An item of the lease is about to be returned by `get`."""
         if (held := self.hands.get(queue_name)) is not None:
             self._client.finish(held)  # another thread has got one while this one waited
         self.hands[queue_name] = lease
+        self.sole = lease if len(self.hands) == 1 else None
 
     def finish(self) -> None:
         """Everything in hand is done; it leaves with the next commit."""
         for lease in self.hands.values():
             self._client.finish(lease)
         self.hands.clear()
+        self.sole = None
 
 
 class QueueHandle:
@@ -77,11 +80,12 @@ class QueueHandle:
         self._writes = writes
         self._owned = owned
         self._box: Outbox | None = None
+        self._lease: Lease | None = None
         self._leases = client.shared_leases(name)
         self._pulled_at = 0.0
         self._pulled = 0
         self._most = 1
-        self._closed = False
+        self._closed = self._was_put_on = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name} of {self._holder}>"
@@ -97,22 +101,26 @@ class QueueHandle:
         Raises queue.Full, ShutDown when nobody reads the queue any more, ValueError on a closed
         handle, UnpicklableItemError, WrongDirectionError.
         """
-        with self._client.lock:
+        client = self._client
+        with client.lock:
             box = self._box
-            if box is None or self._closed:
+            if box is None:
                 box = self._writable()
-            if box.count >= box.limit and not self._owned:
-                self._wait_for_room(box, block, timeout)
-            if box.shut:
-                raise ShutDown(f"queue {self._name!r} is shut down: no consumer is left")
+            if box.count >= box.limit:
+                self._make_room(box, block, timeout)
             try:
-                self._client.put(box, obj)
+                if self._owned:
+                    client.put(box, obj)
+                else:
+                    box.add(obj)
             except Exception as error:
                 if not isinstance(error, _PICKLING):
                     raise
                 raise self._unpicklable(obj, error) from error
-            if box.count >= box.limit and not self._owned:
-                self._client.commit()
+            if not client.unsent_since:
+                client.note_unsent()
+            if box.count >= box.due and not self._owned:
+                client.commit()
 
     def put_nowait(self, obj: Any) -> None:
         """`put(obj, block=False)`."""
@@ -128,12 +136,15 @@ class QueueHandle:
         self._box = self._client.outbox((self._name,))
         return self._box
 
-    def _wait_for_room(self, box: Outbox, block: bool, timeout: float | None) -> None:
-        self._transaction.finish()
-        wait, deadline = _patience(block, timeout)
-        n = box.chunk_items if wait is Wait.FOREVER else 1
-        if not self._client.wait_for_credit(box, wait=wait, deadline=deadline, n=n):
-            raise queue.Full
+    def _make_room(self, box: Outbox, block: bool, timeout: float | None) -> None:
+        if not self._owned and not box.shut:
+            self._transaction.finish()
+            wait, deadline = _patience(block, timeout)
+            n = box.chunk_items if wait is Wait.FOREVER else 1
+            if not self._client.wait_for_credit(box, wait=wait, deadline=deadline, n=n):
+                raise queue.Full
+        if box.shut:
+            raise ShutDown(f"queue {self._name!r} is shut down: no consumer is left")
 
     def _unpicklable(self, obj: Any, error: Exception) -> Exception:
         kind = f"{type(obj).__module__}.{type(obj).__qualname__}".removeprefix("builtins.")
@@ -151,15 +162,33 @@ class QueueHandle:
         Raises queue.Empty, EndOfStream (a queue.Empty) once all writers have finished and the queue
         is empty, ValueError on a closed handle, WrongDirectionError.
         """
-        with self._client.lock:
-            if self._closed or not self._reads:
-                self._check_readable()
-            if self._name in self._transaction.hands:
-                self._transaction.finish()
-            lease = (self._leases and self._pulled_lease()) or self._pull(block, timeout)
-            item, packed = lease.take()
-            self._transaction.take(self._name, lease)
+        client, transaction = self._client, self._transaction
+        with client.lock:
+            lease = self._lease
+            if (
+                lease is not None
+                and lease is transaction.sole
+                and lease is client.tally.lease
+                and lease.started < lease.limit
+            ):
+                lease.finished += 1  # the item in hand, and nothing else was
+                if not client.unsent_since:
+                    client.note_unsent()
+                item, packed = lease.take()
+            else:
+                item, packed = self._get(block, timeout)
         return pickle.loads(item) if packed else item
+
+    def _get(self, block: bool, timeout: float | None) -> tuple[Any, bool]:
+        if self._closed or not self._reads:
+            self._check_readable()
+        transaction = self._transaction
+        if self._name in transaction.hands:
+            transaction.finish()
+        lease = self._lease = self._pulled_lease() or self._pull(block, timeout)
+        taken = lease.take()
+        transaction.take(self._name, lease)
+        return taken
 
     def get_nowait(self) -> Any:
         """`get(block=False)`."""
@@ -228,7 +257,7 @@ class QueueHandle:
 
         Raises OSError on a handle that was put on and closed.
         """
-        if self._closed and self._box is not None:
+        if self._closed and self._was_put_on:
             raise OSError(f"Queue {self!r} is closed")
         return self._ask().qsize == 0
 
@@ -273,6 +302,7 @@ class QueueHandle:
         with self._client.lock:
             if not self._closed:
                 self._closed = True
+                self._was_put_on, self._box, self._lease = self._box is not None, None, None
                 self._client.commit()
                 self.give_back()
 

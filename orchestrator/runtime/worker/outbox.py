@@ -7,6 +7,7 @@ purpose.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Collection
 from typing import Any
 
 from orchestrator.core.messages import Output
@@ -14,15 +15,14 @@ from orchestrator.runtime.worker.chunks import (
     BIG_ITEM,
     CHUNK_BYTES,
     PLAIN,
+    PROTOCOL,
     SIZED,
     Part,
     Run,
-    dump,
+    rescue,
 )
 
 __all__ = ["Outbox"]
-
-_NO_LIMIT = 1 << 40
 
 
 class Outbox:
@@ -31,7 +31,8 @@ class Outbox:
     `count` of them are held; `sealed` belong to finished items, the others to the item that is
     still open (or to a source). Credits cover `limit` of them; at `due` they make a chunk or the
     credits are used up. `part_items` is the most that one item may put in one commit. `seals` are
-    the counts after each finished item; None as long as each has put exactly one. `done` items of
+    the counts after each finished item; None as long as each has put exactly one, or where no item
+    owns what is put. `done` items of
     the commit were finished before there was this outbox. `in_use` is set by what is sent; `packs`
     says that the last items had to be pickled one by one.
     """
@@ -72,7 +73,10 @@ class Outbox:
             if kind in SIZED:
                 self._grow(run, len(item))
             return
-        pickled = dump(item)
+        try:
+            pickled = pickle.dumps(item, PROTOCOL)
+        except Exception as error:  # noqa: BLE001 - it is raised again
+            pickled = rescue(item, error)
         run = self._run  # the item's own pickling may have put something
         if not run.packed:
             run.pack()
@@ -161,12 +165,11 @@ class Outbox:
         self._reckon()
 
     def _reckon(self) -> None:
+        credits_: Collection[int] = self.credits.values()
         if self.closed:
-            held = [n for queue, n in self.credits.items() if queue not in self.closed]
-            self.limit = min(held, default=_NO_LIMIT)
-        else:
-            self.limit = min(self.credits.values())
-        self.due = max(1, min(self.chunk_items, self.limit))
+            credits_ = [n for queue, n in self.credits.items() if queue not in self.closed]
+        self.limit = min(credits_, default=0)
+        self.due = max(1, min(self.chunk_items, self.limit)) if credits_ else self.chunk_items
 
     def lacking(self) -> list[str]:
         """The queues without credit for one more than is held."""
@@ -193,7 +196,7 @@ class Outbox:
         n = self.count if with_open else self.sealed
         if n:
             for start, run in self._cut(n):
-                blob = pickle.dumps(run.items, 5)
+                blob = pickle.dumps(run.items, PROTOCOL)
                 stop = start + len(run.items)
                 output = Output(
                     queues=self.queues,
@@ -232,7 +235,7 @@ class Outbox:
         if seals is None:
             if start == 0 and stop == n == finished:
                 return None
-            seals = list(range(1, finished + 1))
+            seals = list(range(1, finished + 1)) if self.sealed else [0] * finished
         counts: list[int] = []
         before = 0
         for seal in (*seals, n) if n > self.sealed else seals:

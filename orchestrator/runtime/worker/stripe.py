@@ -8,11 +8,12 @@ interpreter lock an append is atomic and what is there stays.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
 from orchestrator.runtime.worker.cell import INDEX
-from orchestrator.runtime.worker.chunks import BIG_ITEM, CHUNK_BYTES, PLAIN, SIZED, Part
+from orchestrator.runtime.worker.chunks import BIG_ITEM, CHUNK_BYTES, PLAIN, PROTOCOL, SIZED, Part
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.outbox import Outbox
 
@@ -27,16 +28,17 @@ class Stripe:
 
     `ends` has one entry for each item that has ended: what goes into the `box`, None for nothing.
     `settled`: types of results that go into it as they are; for others ask `settle`. `words` is the
-    progress cell; `holes` says that some items of the lease gave nothing.
+    progress cell; `rescue` is asked for the pickle of what pickle refuses; `holes` says that some
+    items of the lease gave nothing.
     """
 
     __slots__ = (
         "_booked",
         "_booked_size",
-        "_dump",
+        "_next_packed",
         "_packed",
         "_pickled_from",
-        "_plain",
+        "_rescue",
         "_size",
         "box",
         "ends",
@@ -54,17 +56,17 @@ class Stripe:
         n: int,
         words: memoryview,
         *,
-        dump: Callable[[Any], bytes],
+        rescue: Callable[[Any, Exception], bytes],
     ) -> None:
         self.lease = lease
         self.box = box
         self.n = n
         self.words = words
-        self._dump = dump
+        self._rescue = rescue
         self.ends: list[Any] = []
         self.holes = False
-        self._booked = self._plain = 0
-        self._packed = box is not None and box.packs
+        self._booked = 0
+        self._packed = self._next_packed = box is not None and box.packs
         self._size = self._booked_size = box.size if box is not None else 0
         self._pickled_from = 0 if self._packed else n
         self.settled = self._settled()
@@ -86,26 +88,37 @@ class Stripe:
 
         Raises UnpicklableItemError.
         """
-        if self.box is None:
-            self.ends.append(None)
-            return True
-        if result is None and self.lease is not None:
+        if self._packed:
+            return self._settle_pickled(result)
+        if self.box is None or (result is None and self.lease is not None):
             self.holes = True  # told before it is seen
             self.ends.append(None)
             return True
-        plain = type(result) in PLAIN
-        if self._packed or not plain:
-            result = self._dump(result)
-            if not self._packed:
-                self._pickled_from = len(self.ends)
-        self._plain += plain
-        self.ends.append(result)
-        size = len(result)
-        self._size += size
-        if self._packed or plain:
-            return size < BIG_ITEM and self._size < CHUNK_BYTES
-        self.box.packs = True
+        if type(result) in SIZED:
+            self.ends.append(result)
+            return self._has_grown(len(result))
+        self._pickled_from = len(self.ends)
+        self._settle_pickled(result)
+        self._next_packed = True
         return False
+
+    def _settle_pickled(self, result: Any) -> bool:
+        if result is None and self.lease is not None:
+            self.holes = True
+            self.ends.append(None)
+            return True
+        try:
+            pickled = pickle.dumps(result, PROTOCOL)
+        except Exception as error:  # noqa: BLE001 - it is raised again
+            pickled = self._rescue(result, error)
+        if not self.ends:
+            self._next_packed = type(result) not in PLAIN
+        self.ends.append(pickled)
+        return self._has_grown(len(pickled))
+
+    def _has_grown(self, size: int) -> bool:
+        self._size += size
+        return size < BIG_ITEM and self._size < CHUNK_BYTES
 
     def book(self) -> tuple[int, list[Part]]:
         """How many items have ended since this was last called, and what they gave (lock held)."""
@@ -121,6 +134,6 @@ class Stripe:
         return done - first, parts
 
     def close(self) -> None:
-        """The stripe has ended (lock held): its successor need not pickle what did not need it."""
-        if self._packed and self.box is not None and self._plain == len(self.ends):
-            self.box.packs = False
+        """The stripe has ended (lock held): tell what its successor should expect."""
+        if self.box is not None:
+            self.box.packs = self._next_packed
