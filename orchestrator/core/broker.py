@@ -282,9 +282,14 @@ class Broker:
         if board.dirty:
             self._settle()
 
+    @property
+    def everybody_waits(self) -> bool:
+        """Whether every worker that could free another one waits itself."""
+        return 0 < self._live == self._stuck
+
     def stall(self) -> Stalled | None:
         """Rule 14, to be asked once everything known has been handled; reported once."""
-        if self._stalled or not 0 < self._live == self._stuck or can_move(self._board):
+        if self._stalled or not self.everybody_waits or can_move(self._board):
             return None
         self._stalled = True
         waits = (

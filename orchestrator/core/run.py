@@ -64,7 +64,11 @@ class Run:
         else:
             news = self._first(event, now, commands)
             self._exchange(news, now, commands)
-        if not self._supervisor.is_stopping and (stall := self._broker.stall()):
+        if (
+            self._broker.everybody_waits
+            and not self._supervisor.is_stopping
+            and (stall := self._broker.stall())
+        ):
             self._exchange(deque(self._supervisor.handle(stall, now)), now, commands)
         return commands
 
