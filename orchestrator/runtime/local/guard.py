@@ -3,7 +3,8 @@
 The guard forks the orchestrator, forwards signals to it and waits. Each is a subreaper and each
 learns of the other's death, the guard as its parent, the orchestrator by a parent death signal; the
 one that is left kills all descendants, daemons included. With both killed at once the workers still
-die, each of its own parent death signal; only what they themselves had started stays.
+die, each of its own parent death signal; only what they themselves had started stays, and the
+directory.
 
 An orchestrator that does not carry out an order to kill is killed by the guard: no run outlives it.
 """
