@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from orchestrator.core.events import Blob
-from orchestrator.core.messages import FromWorker, ToWorker
+from orchestrator.core.messages import FromWorker, ToWorker, Wait
 from orchestrator.runtime.worker.link import Link, LinkClosedError
 
 __all__ = ["Requests"]
@@ -38,6 +38,7 @@ class Requests(abc.ABC):
         self._numbers = 0
         self._reading = self._yielding = False
         self._waiting = 0
+        self._threads = threading.active_count()
 
     def busy_here(self) -> bool:
         """Whether the calling thread is in the middle of something that must not be torn apart."""
@@ -106,6 +107,12 @@ class Requests(abc.ABC):
             self._return(reply)
         else:
             self._replies[number] = reply
+
+    def _patience(self, wait: Wait) -> Wait:
+        """A wait is for ever only if no other thread of the target could end it."""
+        if wait is Wait.FOREVER and threading.active_count() > self._threads + 1:
+            return Wait.TIMED
+        return wait
 
     # -- reading ----------------------------------------------------------------------------------
 

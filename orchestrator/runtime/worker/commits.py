@@ -1,0 +1,316 @@
+"""What a worker has finished and put, on its way to the broker.
+
+Called in the child, every method with the lock held. What is put and finished gathers here and is
+committed in chunks: when a chunk is full, before anything waits, and by the pacer (`pacer.py`) when
+the target keeps the main thread for long.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from orchestrator.core.messages import (
+    Commit,
+    End,
+    Failure,
+    Grant,
+    Output,
+    Unwant,
+    Wait,
+    Want,
+)
+from orchestrator.runtime.worker.lease import Lease
+from orchestrator.runtime.worker.link import Link
+from orchestrator.runtime.worker.outbox import Outbox
+from orchestrator.runtime.worker.requests import Requests
+from orchestrator.runtime.worker.stripe import Stripe
+from orchestrator.runtime.worker.tally import Tally
+
+__all__ = ["Commits", "FencedError", "QueueInfo"]
+
+
+class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker must know of a queue: its bound in items (0: none) and a good chunk's items."""
+
+    maxsize: int
+    chunk_items: int
+
+
+class FencedError(Exception):
+    """The broker has refused a commit: this worker was given up and its items belong to others."""
+
+
+class Commits(Requests):
+    """A worker's outboxes, finished items, and the commits that take both to the broker.
+
+    `by_item`: outputs belong to the item being worked on and are sent only once it is finished
+    (rule 2); else what is put may be sent at any time. `waiting` surrounds a wait for room in the
+    midst of an item. `attention` asks whoever works through a stripe to look up before the next
+    item. `unsent_since` is the monotonic time since when something is held that is not sent, else
+    0.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        queues: Mapping[str, QueueInfo],
+        *,
+        by_item: bool,
+        arm: Callable[[], None],
+    ) -> None:
+        super().__init__(link)
+        self.attention = False
+        self.waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+        self.tally = Tally()
+        self.unsent_since = 0.0
+        self._queues = queues
+        self._by_item = by_item
+        self._arm = arm
+        self._leases: dict[int, Lease] = {}
+        self._boxes: list[Outbox] = []
+        self._box_of: dict[str, Outbox] = {}
+        self._stripe: Stripe | None = None
+        self._seq = self._answered_seq = self._overdrawn = 0
+        self._fenced = False
+
+    # -- outputs ----------------------------------------------------------------------
+
+    def outbox(self, queues: tuple[str, ...]) -> Outbox:
+        """The outbox that puts on these queues; a queue has one outbox."""
+        box = self._box_of.get(queues[0])
+        if box is None:
+            infos = [self._queues[queue] for queue in queues]
+            chunk = min(info.chunk_items for info in infos)
+            bounds = [info.maxsize for info in infos if info.maxsize > 0]
+            part = min(bounds, default=1 << 40)
+            done = self.tally.done if self._by_item else 0
+            box = Outbox(queues, chunk_items=chunk, part_items=part, done=done)
+            self._boxes.append(box)
+            self._box_of.update(dict.fromkeys(queues, box))
+        return box
+
+    def put(self, box: Outbox, item: Any) -> None:
+        """Put what there is credit for, or what the item at hand emits: in parts, if it is much."""
+        if not self.unsent_since:
+            self.note_unsent()
+        if self._stripe is not None:
+            self.book()  # items that ended before this one began come first
+        box.add(item)
+        if box.is_due:
+            self.attention = True
+        if not self._by_item:
+            if box.is_due:
+                self.commit()
+        elif box.count - box.sealed >= box.part_items:
+            with self.waiting():
+                self.commit(with_open=True)
+
+    def note_unsent(self) -> None:
+        """Something is held that the pacer must send if nobody else does."""
+        self.unsent_since = time.monotonic()
+        self._arm()
+
+    def wait_for_credit(
+        self, box: Outbox, *, wait: Wait = Wait.FOREVER, deadline: float | None = None, n: int = 1
+    ) -> bool:
+        """Get credit for one more item on every queue of the box; False when refused or late."""
+        if box.count >= box.limit and not self.reading:
+            self.take_in()  # it may have come in advance
+        while box.count >= box.limit and not box.shut:
+            self.commit_later()
+            if box.count < box.limit:
+                break
+            for queue in box.lacking():
+                if not self._want(queue, n, wait, deadline) and queue not in box.closed:
+                    return False
+        self.link.flush()
+        return True
+
+    def _want(self, queue: str, n: int, wait: Wait, deadline: float | None) -> bool:
+        number = self._number()
+        least = (n + 1) // 2
+        want = Want(want=number, queue=queue, n=n, least=least, wait=self._patience(wait))
+        grant = self._request(number, want, partial(Unwant, want=number), deadline)
+        assert isinstance(grant, Grant)
+        return grant.n > 0
+
+    # -- finished items ---------------------------------------------------------------
+
+    def finish(self, lease: Lease) -> None:
+        """The next item of the lease is done; what was put since the last one is its output."""
+        if not self.unsent_since:
+            self.note_unsent()
+        if self._stripe is not None:
+            self.book()
+        self._finish(lease, 1)
+
+    def _finish(self, lease: Lease, n: int, *, but: Outbox | None = None) -> None:
+        if self._by_item:
+            for box in self._boxes:
+                if box is not but:
+                    box.seal(n)
+        if lease is not self.tally.lease:
+            self.tally.switch(lease)
+        lease.finished += n
+
+    def fail(self, lease: Lease, end: End, failure: Failure) -> None:
+        """The next item of the lease has failed; what it has put is forgotten."""
+        for box in self._boxes:
+            box.drop_open()
+        self.tally.mark(end, failure)
+        self.finish(lease)
+
+    def open_stripe(self, stripe: Stripe) -> None:
+        """From now on items end without the lock."""
+        self._stripe = stripe
+        self.attention = False
+        if stripe.n > 1:
+            self._arm()
+
+    def close_stripe(self) -> None:
+        """From now on items end with the lock held again."""
+        if (stripe := self._stripe) is not None:
+            self.book()
+            stripe.close()
+            self._stripe = None
+            if stripe.lease is not None:
+                stripe.lease.started = stripe.lease.finished
+
+    def book(self) -> None:
+        """Take in what has ended of the open stripe."""
+        stripe = self._stripe
+        if stripe is None:
+            return
+        lease, box = stripe.lease, stripe.box
+        if lease is not None:
+            lease.started = stripe.started
+        n, parts = stripe.book()
+        if not n:
+            return
+        if not self.unsent_since:
+            self.note_unsent()
+        if box is not None:
+            for part in parts:
+                if lease is None:
+                    box.extend(part)
+                else:
+                    box.finish(part, holes=stripe.holes)
+        if lease is not None:
+            self._finish(lease, n, but=box)
+
+    def may_start(self, lease: Lease, index: int) -> bool:
+        """Whether the item at `index` may begin in the open stripe: it is still the worker's."""
+        self._arm()
+        self.book()
+        assert self._stripe is not None
+        self.attention = lease.limit < lease.total
+        return index < lease.limit and not self.is_due
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a chunk is full, or the credits for one are used up."""
+        for box in self._boxes:  # noqa: SIM110 - asked for each item: no generator
+            if box.count >= box.due and box.count:
+                return True
+        return False
+
+    def drop_open(self) -> None:
+        """Forget what the item at hand has put: it will be tried again."""
+        for box in self._boxes:
+            box.drop_open()
+
+    # -- commits ----------------------------------------------------------------------
+
+    def commit(self, *, with_open: bool | None = None) -> None:
+        """Send what is finished and put, and wait only if that was more than there was credit for.
+
+        `with_open` sends the open item's outputs too; unless said, where items do not own them.
+        Raises FencedError when the broker refuses, LinkClosedError when it is gone.
+        """
+        self._settle()
+        if self._compose(with_open=not self._by_item if with_open is None else with_open):
+            self.link.flush()
+            self._settle()
+
+    def commit_later(self) -> None:
+        """Like `commit`, but a commit that needs no waiting leaves with the next frame."""
+        self._settle()
+        if self._compose(with_open=not self._by_item):
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._overdrawn:
+            self.link.flush()
+            self._wait(lambda: self._answered_seq >= self._overdrawn)
+            self._overdrawn = 0
+
+    def _compose(
+        self,
+        *,
+        with_open: bool,
+        returned: tuple[tuple[str, int], ...] = (),
+        awaited: bool = False,
+    ) -> bool:
+        if self._fenced:
+            raise FencedError
+        self.unsent_since = 0.0
+        outputs: list[Output] = []
+        blobs: list[bytes] = []
+        done = self.tally.done
+        overdrawn = False
+        for box in self._boxes:
+            if box.count or box.sealed or box.seals is not None:
+                box.take(done, outputs, blobs, with_open=with_open)
+            overdrawn = overdrawn or box.limit < 0
+        if not (outputs or done or returned):
+            return False
+        self._seq += 1
+        if overdrawn:
+            self._overdrawn = self._seq
+        finished, marks = self.tally.take()
+        message = Commit(
+            seq=self._seq,
+            finished=finished,
+            marks=marks,
+            outputs=tuple(outputs),
+            returned=returned,
+            awaited=awaited or self._overdrawn > 0,
+        )
+        self.link.queue(message, tuple(blobs))
+        for number, _ in finished:
+            lease = self._leases.get(number)
+            if lease is not None and lease.finished == lease.limit:
+                del self._leases[number]
+        return True
+
+    # -- pacing: called by the pacer --------------------------------------------------
+
+    def tick(self, now: float, patience_s: float) -> bool:
+        """Send what has waited for `patience_s`; whether there is more to watch over."""
+        self.book()
+        if self._overdrawn or self._fenced:
+            return True
+        if not self.unsent_since:
+            return False
+        if now - self.unsent_since >= patience_s and self._compose(with_open=not self._by_item):
+            self.link.flush()
+        return True
+
+    def return_credits(self) -> None:
+        """Give back credits that nobody has used since this was last called."""
+        if self._overdrawn or self._fenced:
+            return
+        returned: list[tuple[str, int]] = []
+        for box in self._boxes:
+            if not (box.in_use or box.count):
+                returned += box.idle_credits()
+                self.attention = True  # a stripe was begun on them
+            box.in_use = box.count > 0
+        if returned and self._compose(with_open=not self._by_item, returned=tuple(returned)):
+            self.link.flush()
