@@ -15,7 +15,7 @@ from pathlib import Path
 from os_deadlines import all_ended, pidfds, receive, wait_readable
 
 from orchestrator.plan.model import StartMethod
-from orchestrator.runtime.local import guard, patience
+from orchestrator.runtime.local import guard, patience, process
 from orchestrator.runtime.local.capture import drain
 from orchestrator.runtime.local.descendants import (
     become_subreaper,
@@ -114,6 +114,18 @@ def kill_the_forkserver_during_a_start():
     killer = threading.Timer(0.2, os.kill, (forkserver, signal.SIGKILL))
     killer.start()
     return exit_code(start(factory, "leave", payload=b"7"))
+
+
+def stop_the_forkserver_before_a_start():
+    """Nobody continues it; it is killed when it does not answer, and the start done anew."""
+    process._ANSWER_S = 0.2
+    become_subreaper()
+    factory = ProcessFactory()
+    worker = start(factory, "wait")
+    receive(worker.sock)
+    os.kill(look_up(worker.pid).parent, signal.SIGSTOP)
+    started = start(factory, "leave", payload=b"7")
+    return {"exit_code": exit_code(started), "others": exit_code(worker)}
 
 
 def print_last_words(method):

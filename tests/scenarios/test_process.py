@@ -251,6 +251,11 @@ def test_a_forkserver_that_dies_while_it_starts_a_worker_is_replaced():
     assert orchestrate("kill_the_forkserver_during_a_start") == 7
 
 
+def test_a_forkserver_that_does_not_answer_is_killed_and_replaced():
+    told = orchestrate("stop_the_forkserver_before_a_start")
+    assert told == {"exit_code": 7, "others": -signal.SIGKILL}
+
+
 def test_multiprocessing_does_not_wait_for_a_worker_at_exit(method):
     assert orchestrate("leave_a_worker_to_multiprocessing", method.value) == []
 

@@ -237,8 +237,8 @@ def _stop_likewise() -> None:
 
 
 def _tell(what: str, killed: Sequence[int], survived: Sequence[int]) -> None:
-    many = "" if len(killed) == 1 else "es"
-    then = f"{len(killed)} process{many} that it had left were killed"
+    many, were = ("", "was") if len(killed) == 1 else ("es", "were")
+    then = f"{len(killed)} process{many} that it had left {were} killed"
     if survived:
         then += f", {', '.join(map(str, survived))} would not die"
     with contextlib.suppress(OSError):

@@ -79,6 +79,12 @@ class ForkServer:
         """Return whether the last one started is dead, after waiting for that for `wait_s`."""
         return not self._creators or self._creators[-1].has_died(wait_s=wait_s)
 
+    def kill(self) -> None:
+        """Kill the last one started, and with it its workers; nothing happens if it is dead."""
+        if self._creators:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._creators[-1].pidfd, signal.SIGKILL)
+
     def close(self) -> None:
         """Kill it, and with it every worker it made that is still there.
 

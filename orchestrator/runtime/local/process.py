@@ -12,7 +12,7 @@ import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from orchestrator.plan.model import StartMethod
 from orchestrator.runtime.local.child import Handed, Launch, bootstrap
@@ -28,6 +28,9 @@ __all__ = ["ProcessFactory", "WorkerProcess"]
 
 _PRELOAD_FIRST = "orchestrator.runtime.local.child"
 _PRELOAD_LAST = "orchestrator.runtime.local.tether"
+
+_ANSWER_S = 30.0
+"""A forkserver answers in milliseconds, the first time in a second; else it is stopped or hangs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +107,9 @@ class ProcessFactory:
         while True:
             try:
                 return self._start(order)
-            except (ConnectionError, EOFError) as error:
+            except (ConnectionError, EOFError, TimeoutError) as error:
+                if isinstance(error, TimeoutError):
+                    self._forkserver.kill()
                 # The forkserver died under our hands; twice in a row is no accident.
                 if not (again and self._forkserver.has_ended(wait_s=1.0)):
                     raise ConnectionError(f"the forkserver died while it made {name}") from error
@@ -132,7 +137,8 @@ class ProcessFactory:
                 context: Any = multiprocessing.get_context(order.method.value)
                 process = context.Process(target=bootstrap, name=order.name, args=(launch,))
                 process.daemon = False  # a target may have children of its own
-                process.start()
+                with _answer_within(_ANSWER_S) if served else contextlib.nullcontext():
+                    process.start()
             disown(process)
             worker = WorkerProcess(
                 name=order.name, method=order.method, process=process, creator=creator, ends=ends
@@ -192,6 +198,25 @@ def _map_shared(fd: int) -> mmap.mmap:
     if sys.version_info >= (3, 13):
         return mmap.mmap(fd, mmap.PAGESIZE, trackfd=False)  # one descriptor a worker less
     return mmap.mmap(fd, mmap.PAGESIZE)
+
+
+@contextlib.contextmanager
+def _answer_within(limit_s: float) -> Iterator[None]:
+    """Raise TimeoutError if the body, which reads from the forkserver, takes longer than that.
+
+    The whole run would wait with it: the loop, its signals, its deadlines.
+    """
+
+    def late(_signum: int, _frame: types.FrameType | None) -> NoReturn:
+        raise TimeoutError(f"the forkserver does not answer within {limit_s:g} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextlib.contextmanager
