@@ -144,28 +144,26 @@ RESULTS = st.one_of(
 
 @given(st.lists(st.tuples(RESULTS, st.booleans()), min_size=1, max_size=40))
 def test_each_item_is_committed_once_with_what_it_gave_whenever_the_pacer_comes(story):
-    worker = Worker(lambda at: act(at))
-
     def act(at):
         result, paced = story[at]
         if paced:
             worker.pace()
         return result
 
+    worker = Worker(act)
     worker.work(range(len(story)))
     assert worker.broker.outputs == [[] if result is None else [result] for result, _ in story]
 
 
 @given(st.lists(st.tuples(RESULTS, st.booleans()), max_size=40))
 def test_a_source_emits_everything_in_order_whenever_the_pacer_comes(story):
-    worker = Worker(lambda: emit(), shape=Shape.SOURCE)
-
     def emit():
         for result, paced in story:
             if paced:
                 worker.pace()
             yield result
 
+    worker = Worker(emit, shape=Shape.SOURCE)
     once.run_once(worker.context)
     with worker.client.lock:
         worker.client.commit()
