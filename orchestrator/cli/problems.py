@@ -20,6 +20,8 @@ _MOST_BYTES = 1 << 20
 def show_problems(problems: Iterable[Problem], texts: Mapping[str, str] | None = None) -> None:
     """Print the problems; `texts` has specs that were read already, by the name of their file."""
     problems = tuple(problems)
+    if not problems:
+        return
     sources = {problem.file: "" for problem in problems}
     for name in sources:
         sources[name] = (texts or {}).get(name) or _text_of(Path(name))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Mapping
@@ -80,7 +81,7 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
         try:
             fd = os.open(self.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             with os.fdopen(fd, "rb") as file:
-                return msgspec.json.decode(file.read(), type=kind)
+                return msgspec.convert(json.loads(file.read()), type=kind)
         except (OSError, ValueError):
             return None
 
@@ -156,4 +157,5 @@ def _run_id(micros: int) -> str:
 
 
 def _pretty(value: object) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+    """JSON for people; what of a path is no text is escaped, which msgspec would refuse."""
+    return (json.dumps(msgspec.to_builtins(value), indent=2) + "\n").encode("ascii")

@@ -3,6 +3,7 @@
 import json
 import stat
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,6 +70,14 @@ def test_files_are_private_and_read_back_equal(tmp_path):
     assert run.read_plan() == PLAN
     assert {mode(path) for path in run.path.iterdir()} == {0o600}
     assert json.loads((run.path / "summary.json").read_text())["jobs"]["a"]["exit_codes"] == [0]
+
+
+def test_a_path_that_is_no_text_is_kept(tmp_path):
+    """A folder may be named in bytes that are no UTF-8; Python tells them as lone surrogates."""
+    run = create(tmp_path / ".mporch")
+    plan = msgspec.structs.replace(PLAN, project_dir="/p/\udcff")
+    run.write_plan(plan)
+    assert run.read_plan() == plan
 
 
 def test_a_summary_is_replaced_as_a_whole(tmp_path):
