@@ -46,6 +46,9 @@ def bindings_in(source: str | bytes, filename: str) -> Bindings:
             found.names.update((name, Kind.UNKNOWN) for name in node.names)
         elif isinstance(node, ast.Name) and node.id in _REACHES_NAMESPACE:
             found.is_open = True
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            if isinstance(node.value, ast.Attribute) and node.value.attr == "modules":
+                found.is_open = True  # sys.modules: another module may take its own place
     found.is_open = found.is_open or "__getattr__" in found.names
     return found
 

@@ -51,12 +51,12 @@ def _items_of_lease(context: Context, lease: Lease) -> None:
             try:
                 _work(context, stripe, raw[at : at + stripe.n], packed=packed)
             except OURS:
-                raise
+                raise  # the cell goes on saying which item the worker was at
             except BaseException as error:  # noqa: BLE001 - this item's end, whatever it is
+                _close(context)
                 with context.lock:
-                    context.client.book()
                     context.fail((lease,), error)
-            finally:
+            else:
                 _close(context)
         before += len(raw)
 

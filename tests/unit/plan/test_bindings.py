@@ -52,7 +52,13 @@ def test_a_name_bound_elsewhere_is_not(source):
 
 @pytest.mark.parametrize(
     "source",
-    ["from x import *", "def __getattr__(n): pass", "globals()['f'] = 3", "exec('f = 3')"],
+    [
+        "from x import *",
+        "def __getattr__(n): pass",
+        "globals()['f'] = 3",
+        "exec('f = 3')",
+        "import sys\nsys.modules[__name__] = other",
+    ],
 )
 def test_a_module_may_bind_more_than_its_text_shows(source):
     assert bindings_in(source, "m.py").is_open
