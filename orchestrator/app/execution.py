@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.core.bottleneck import bottleneck
-from orchestrator.core.facts import Fact, RunEnded, RunStarted
+from orchestrator.core.facts import Fact, ItemDead, RunEnded, RunStarted
 from orchestrator.core.policy import Outcome
 from orchestrator.core.run import Run
 from orchestrator.core.snapshot import Snapshot
@@ -25,6 +25,7 @@ from orchestrator.plan.model import Plan
 from orchestrator.runlog.catalogue import describe
 from orchestrator.runlog.directory import RunDirectory, create, home_of
 from orchestrator.runlog.find import argument_for
+from orchestrator.runlog.letters import DeadLetters
 from orchestrator.runlog.writer import RunLog
 from orchestrator.runtime.local.guard import Shelter, run_guarded
 from orchestrator.runtime.local.loop import Loop
@@ -99,7 +100,8 @@ def _run(plan: Plan, source: str, options: Options, shelter: Shelter) -> int:
         describe,
         title=f"{plan.name} {directory.run_id}",
     )
-    record = _Record(log, screen)
+    letters = DeadLetters(directory.path)
+    record = _Record(log, letters, screen)
     loop = Loop(plan, starter, record)
     try:
         started = time.time()
@@ -112,6 +114,7 @@ def _run(plan: Plan, source: str, options: Options, shelter: Shelter) -> int:
         directory.write_summary(summary)
     finally:
         screen.close()
+        letters.close()
         log.close()
     _report(summary, record.digest, directory, options)
     return summary.exit_code
@@ -120,9 +123,10 @@ def _run(plan: Plan, source: str, options: Options, shelter: Shelter) -> int:
 class _Record:
     """The observer of a run: its log, its screen, and what its report will tell."""
 
-    def __init__(self, log: RunLog, screen: Screen) -> None:
+    def __init__(self, log: RunLog, letters: DeadLetters, screen: Screen) -> None:
         self.digest = Digest()
         self._log = log
+        self._letters = letters
         self._screen = screen
 
     @property
@@ -142,6 +146,8 @@ class _Record:
         return self._screen.unwritten
 
     def fact(self, fact: Fact, now: float) -> None:
+        if isinstance(fact, ItemDead):
+            self._letters.add(fact, time.time())
         self._log.fact(fact)
         self._screen.fact(fact, now)
         self.digest.fact(fact)
@@ -180,6 +186,12 @@ def _summary(run: Run, plan: Plan, directory: RunDirectory, started: float) -> S
         named = ", ".join(f"{n} of {name}" for name, n in left.items())
         outcome = Outcome(
             status="failed", exit_code=ExitCode.FAILED, reason=f"items were left: {named}"
+        )
+    dead = {name: ledger.dead for name, ledger in queues.items() if ledger.dead}
+    if dead and outcome.exit_code is ExitCode.OK:
+        named = ", ".join(f"{n} of {name}" for name, n in dead.items())
+        outcome = Outcome(
+            status="succeeded", exit_code=ExitCode.DEAD_LETTERS, reason=f"dead letters: {named}"
         )
     return Summary(
         run=directory.run_id,

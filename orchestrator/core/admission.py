@@ -52,6 +52,7 @@ class Admission:
         port.last_seq, port.last_answer = request.seq, None
         if not request.marks and self._are_covered(port, parts):
             self._apply(port, request, leases, parts)
+            _note_open(port, parts, items)
             return
         ticket = CommitTicket(self._board.number(), port, request, leases, parts)
         if not self._advance(ticket):
@@ -138,6 +139,7 @@ class Admission:
             return False
         ticket.leave()
         port = ticket.port
+        _note_open(port, ticket.parts, ticket.items)
         totals = ticket.totals()
         names = dict.fromkeys(queue.name for queue in totals)
         if port.parked is ticket:
@@ -245,6 +247,13 @@ class Admission:
             return ticket.queues != before
         assert isinstance(ticket, WantTicket)
         return self._credits.serve(ticket)
+
+
+def _note_open(port: Port, parts: list[Part], items: int) -> None:
+    """What the open item has given in part stays put: it cannot be tried again (rule 3)."""
+    if port.job.by_item and any(part.of_item(items) for part in parts if part.counts is not None):
+        for lease in port.leases.values():
+            lease.emitted = True
 
 
 def _check_bounds(parts: list[Part], items: int) -> None:

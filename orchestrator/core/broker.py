@@ -33,6 +33,7 @@ from orchestrator.core.events import (
 from orchestrator.core.messages import (
     Ask,
     Commit,
+    Failure,
     JoinQueue,
     Pull,
     Ready,
@@ -52,6 +53,9 @@ from orchestrator.plan.model import JobPlan, Plan, QueuePlan
 __all__ = ["Broker", "ProtocolError"]
 
 
+_DIED = Failure(kind="WorkerDied", message="the worker died at this item")
+
+
 class Broker:
     """Every queue of a run.
 
@@ -69,7 +73,8 @@ class Broker:
         self._board = Board(queues, jobs)
         self._delivery = Delivery(self._board, ack_on_get=ack_on_get)
         self._credits = credits_ = Credits(self._board)
-        self._admission = Admission(self._board, credits_, Endings(self._board, self._delivery))
+        self._endings = Endings(self._board, self._delivery)
+        self._admission = Admission(self._board, credits_, self._endings)
         self._questions = questions = Questions(self._board)
         self._ack_on_get = ack_on_get
         self._live = self._stuck = 0
@@ -200,7 +205,7 @@ class Broker:
         port = self._board.ports.get(event.worker)
         if port is None:
             return
-        self._leave(port, event.blame, event.taken)
+        self._leave(port, event.blame, event.taken, event.failure)
         port.alive = False
         del self._board.ports[event.worker]
         if port.ready_at is not None:
@@ -219,8 +224,15 @@ class Broker:
             self._leave(port, event.blame)
             port.fenced = True
 
-    def _leave(self, port: Port, blame: Blame, taken: Iterable[tuple[int, int]] = ()) -> None:
-        self._delivery.abandon(port, blame, dict(taken))
+    def _leave(
+        self,
+        port: Port,
+        blame: Blame,
+        taken: Iterable[tuple[int, int]] = (),
+        failure: Failure | None = None,
+    ) -> None:
+        for queue, item in self._delivery.abandon(port, blame, dict(taken)):
+            self._endings.spent(port, queue, item, failure or _DIED)
         self._credits.leave(port)
         self._questions.leave(port)
         self._board.end_wait(port)
@@ -308,5 +320,8 @@ def _job_of(plan: JobPlan, queues: dict[str, QueueState]) -> JobPorts:
         plan.name,
         [queues[name] for name in plan.reads],
         [queues[name] for name in plan.writes],
+        retry=plan.retry,
+        otherwise=plan.on_error.otherwise,
+        by_item=not plan.shape.called_once,
         can_unblock=bool(plan.reads or plan.writes) or not plan.daemon,
     )

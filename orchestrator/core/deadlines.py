@@ -26,6 +26,8 @@ class Timer(enum.IntEnum):
     """What SIGKILL is given before the process counts as dead."""
     PLAN = 6
     """The whole run."""
+    REST = 7
+    """The wait before a new process takes a dead one's place."""
 
 
 class Deadlines:

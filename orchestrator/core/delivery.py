@@ -20,7 +20,7 @@ from orchestrator.core.messages import (
     Wait,
 )
 from orchestrator.core.ports import JobPorts, Lease, PendingPull, Port
-from orchestrator.core.queues import QueueState, Segment
+from orchestrator.core.queues import QueueState, Segment, without
 
 __all__ = ["Delivery"]
 
@@ -91,6 +91,10 @@ class Delivery:
         if not queue.queued:
             return False
         request = pending.request
+        if queue.suspects and (alone := queue.suspect_at_head):
+            queue.suspects.discard(alone)
+            self._lease(pending, queue, queue.take(1))
+            return True
         if queue.queued < request.least and not self._batch_must_go(request, queue):
             return False
         share = -(-queue.queued // max(1, len(queue.reader_ports)))
@@ -187,12 +191,16 @@ class Delivery:
         self._end_lease_if_done(port, lease)
         self._board.dirty[lease.queue] = None
 
-    def abandon(self, port: Port, blame: Blame, taken: Mapping[int, int]) -> None:
+    def abandon(
+        self, port: Port, blame: Blame, taken: Mapping[int, int]
+    ) -> list[tuple[QueueState, Segment]]:
         """The worker is gone or fenced: what it had not finished goes back to the head.
 
         What a parked commit of it has finished stays leased until that is applied; where `get` is
-        the ack, what it has `taken` of each lease is finished.
+        the ack, what it has `taken` of each lease is finished. Returns the items for which this was
+        the last attempt: they are nowhere any more.
         """
+        spent: list[tuple[QueueState, Segment]] = []
         for pending in list(port.pulls.values()):
             pending.leave()
         for lease in reversed(list(port.leases.values())):
@@ -200,17 +208,35 @@ class Delivery:
             if acked > 0:
                 lease.queue.done += acked
                 lease.advance(acked)
-            elif lease.number == blame.lease and blame.phase is Phase.RUNNING:
-                self._charge(lease, blame.index)
-            lease.queue.give_back(lease.shorten(lease.finished + lease.claimed))
+            last = self._charge(port, lease, blame)
+            rest = lease.shorten(lease.finished + lease.claimed)
+            if last is not None:
+                rest = without(rest, last.first)
+                spent.append((lease.queue, last))
+            lease.queue.give_back(rest)
             self._end_lease_if_done(port, lease)
             self._board.dirty[lease.queue] = None
+        return spent
 
-    def _charge(self, lease: Lease, index: int) -> None:
+    def _charge(self, port: Port, lease: Lease, blame: Blame) -> Segment | None:
+        """Charge an attempt to the item the worker was at (rule 6); the item if it was the last.
+
+        Of a batch nobody can tell which item it was: they will be handed out one by one.
+        """
+        if not port.job.by_item:
+            return None
+        first = lease.finished + lease.claimed
+        running = lease.number == blame.lease and blame.phase is Phase.RUNNING
+        index = blame.index if running and blame.index >= first else first
         item = lease.item(index)
-        if item is not None and index >= lease.finished + lease.claimed:
-            attempts = lease.queue.attempts
-            attempts[item.first] = attempts.get(item.first, 0) + 1
+        if item is None or not (lease.emitted or (running and index == blame.index)):
+            return None
+        queue = lease.queue
+        if lease.hand > 1 and lease.total - index > 1:
+            queue.suspects.update(range(item.first, item.first + lease.total - index))
+            return None
+        used = queue.attempts[item.first] = queue.attempts.get(item.first, 0) + 1
+        return item if used >= port.job.retry.attempts or lease.emitted else None
 
     def postpone(self, queue: QueueState, segment: Segment, delay_s: float) -> None:
         """An item that failed is tried again later, if somebody will be there to do so."""

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from typing import NamedTuple
 
 from orchestrator.core.board import Board
 from orchestrator.core.delivery import Delivery
 from orchestrator.core.events import ItemFailed
-from orchestrator.core.facts import ItemSkipped
-from orchestrator.core.messages import End, Mark
+from orchestrator.core.facts import ItemDead, ItemRetried, ItemSkipped
+from orchestrator.core.messages import End, Failure, Mark
+from orchestrator.core.policy import backoff_s, end_of
 from orchestrator.core.ports import Lease, Port
+from orchestrator.core.queues import QueueState, Segment
 from orchestrator.core.tickets import CommitTicket
 
 __all__ = ["Endings"]
 
 
+class Item(NamedTuple):
+    """One item of a queue, and how many attempts at it are used up."""
+
+    queue: QueueState
+    segment: Segment
+    attempts: int
+
+    @property
+    def id(self) -> str:
+        """Its id: `queue:n`."""
+        return f"{self.queue.name}:{self.segment.first}"
+
+
 class Endings:
-    """Books the ends of items: done, skipped, failed, or to be tried again."""
+    """Books the ends of items: done, skipped, dead, failed, or to be tried again."""
 
     def __init__(self, board: Board, delivery: Delivery) -> None:
         self._board = board
@@ -39,37 +55,87 @@ class Endings:
         """The next n items of a lease, of which the first is item `begin` of its commit."""
         port.job.items_in += n
         lease.queue.done += n - len(marks)
+        if lease.queue.attempts:
+            self._forget_attempts(lease, n, {lease.finished + mark.at - begin for mark in marks})
         for mark in marks:
             self._finish_marked(port, lease, lease.finished + mark.at - begin, mark)
         self._delivery.advance(port, lease, n)
 
+    def _forget_attempts(self, lease: Lease, n: int, but: Container[int]) -> None:
+        """The next n items of the lease, all but the marked ones, need no account any more."""
+        for index in range(lease.finished, lease.finished + n):
+            if index not in but and (segment := lease.item(index)):
+                lease.queue.attempts.pop(segment.first, None)
+
     def _finish_marked(self, port: Port, lease: Lease, index: int, mark: Mark) -> None:
         queue, job, segment = lease.queue, port.job, lease.item(index)
         assert segment is not None
-        number = segment.first
-        item = f"{queue.name}:{number}"
-        if mark.end is End.SKIPPED:
+        used = queue.attempts.pop(segment.first, 0) + 1
+        first = index == lease.finished
+        if mark.end is not End.FAILED:
+            self._end(port, Item(queue, segment, used), mark.end, mark.failure)
+        elif used < job.retry.attempts and not (first and lease.emitted):
+            queue.attempts[segment.first] = used
+            self._try_again(port, Item(queue, segment, used), mark.failure)
+        else:
+            self._end(port, Item(queue, segment, used), end_of(job.otherwise), mark.failure)
+
+    def _try_again(self, port: Port, item: Item, failure: Failure) -> None:
+        port.job.retried += 1
+        port.job.items_in -= 1
+        delay_s = backoff_s(port.job.retry, item.attempts, item.segment.first)
+        self._delivery.postpone(item.queue, item.segment, delay_s)
+        self._board.report(
+            ItemRetried(
+                job=port.job.name,
+                worker=port.worker,
+                item=item.id,
+                queue=item.queue.name,
+                attempts=item.attempts,
+                delay_s=delay_s,
+                failure=failure,
+            )
+        )
+
+    def spent(self, port: Port, queue: QueueState, segment: Segment, failure: Failure) -> None:
+        """The worker has died at this item, which was its last attempt."""
+        port.job.items_in += 1
+        used = queue.attempts.pop(segment.first, 1)
+        self._end(port, Item(queue, segment, used), end_of(port.job.otherwise), failure)
+        self._board.dirty[queue] = None
+
+    def _end(self, port: Port, item: Item, end: End, failure: Failure) -> None:
+        """The item ends, other than well."""
+        job, queue = port.job, item.queue
+        if end is End.SKIPPED:
             queue.skipped += 1
             job.skipped += 1
-            self._board.report(
-                ItemSkipped(
-                    job=job.name,
-                    worker=port.worker,
-                    item=item,
-                    queue=queue.name,
-                    failure=mark.failure,
-                )
+            skipped = ItemSkipped(
+                job=job.name, worker=port.worker, item=item.id, queue=queue.name, failure=failure
             )
-            return
-        used = queue.attempts.get(number, 0) + 1
-        if used < job.attempts:
-            queue.attempts[number] = used
-            job.retried += 1
-            job.items_in -= 1
-            self._delivery.postpone(queue, segment, job.retry_delay_s)
-            return
-        queue.left += 1
-        job.failed += 1
-        self._board.orders.append(
-            ItemFailed(worker=port.worker, queue=queue.name, item=item, failure=mark.failure)
-        )
+            self._board.report(skipped)
+        elif end is End.DEAD:
+            queue.dead += 1
+            job.dead += 1
+            self._board.report(_letter(port, item, failure))
+        else:
+            queue.left += 1
+            job.failed += 1
+            self._board.orders.append(
+                ItemFailed(worker=port.worker, queue=queue.name, item=item.id, failure=failure)
+            )
+
+
+def _letter(port: Port, item: Item, failure: Failure) -> ItemDead:
+    segment = item.segment
+    return ItemDead(
+        job=port.job.name,
+        worker=port.worker,
+        item=item.id,
+        queue=item.queue.name,
+        attempts=item.attempts,
+        failure=failure,
+        chunk=segment.chunk.blob,
+        index=segment.start,
+        packed=segment.chunk.packed,
+    )

@@ -11,11 +11,14 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.core.events import Blob
 from orchestrator.core.messages import Failure
 
 __all__ = [
     "Fact",
+    "ItemDead",
     "ItemFailed",
+    "ItemRetried",
     "ItemSkipped",
     "JobEnded",
     "JobStarted",
@@ -34,6 +37,7 @@ __all__ = [
     "Warned",
     "WorkerEnded",
     "WorkerReady",
+    "WorkerReplaced",
     "WorkerStarted",
 ]
 
@@ -112,6 +116,36 @@ class ItemSkipped(_Fact, frozen=True, kw_only=True):
     failure: Failure
 
 
+class ItemRetried(_Fact, frozen=True, kw_only=True):
+    """An item failed and will be tried again in `delay_s`; so many `attempts` are used up."""
+
+    job: str
+    worker: str
+    item: str
+    queue: str
+    attempts: int
+    delay_s: float
+    failure: Failure
+
+
+class ItemDead(_Fact, frozen=True, kw_only=True):
+    """An item became a dead letter after so many `attempts`.
+
+    It is the item at `index` of a chunk; the chunk is a pickle of a list, or, if `packed`, of a
+    list of pickles.
+    """
+
+    job: str
+    worker: str
+    item: str
+    queue: str
+    attempts: int
+    failure: Failure
+    chunk: Blob
+    index: int
+    packed: bool
+
+
 class ItemFailed(_Fact, frozen=True, kw_only=True):
     """An item failed, which fails its job."""
 
@@ -137,6 +171,21 @@ class WorkerEnded(_Fact, frozen=True, kw_only=True):
     reason: str = ""
     item: str = ""
     failure: Failure | None = None
+
+
+class WorkerReplaced(_Fact, frozen=True, kw_only=True):
+    """A worker has died as `reason` says, at `item` if at any, and a new process takes its place.
+
+    It is the n-th of the job; `exit_code` is negative for a signal.
+    """
+
+    job: str
+    worker: str
+    pid: int | None
+    exit_code: int | None
+    reason: str
+    n: int
+    item: str = ""
 
 
 class JobEnded(_Fact, frozen=True, kw_only=True):
@@ -242,7 +291,10 @@ Fact = (
     | WorkerStarted
     | WorkerReady
     | ItemSkipped
+    | ItemRetried
+    | ItemDead
     | ItemFailed
+    | WorkerReplaced
     | WorkerEnded
     | JobEnded
     | QueueEnded

@@ -60,6 +60,8 @@ class Step(enum.Enum):
     TERMINATE = "terminate"
     KILL = "kill"
     SKIP = "skip"
+    REST = "rest"
+    """Its process has died, and another will take its place."""
 
 
 class IllegalEvent(InternalError):  # noqa: N818 -- it names the event, as h11's errors do the protocol
@@ -90,6 +92,7 @@ _ACTIVITY = {
     Step.AWAIT_OUTPUT: State.WAITING_OUTPUT,
     Step.DRAIN: State.DRAINING,
     Step.FAIL: State.FAILED,
+    Step.REST: State.STARTING,
 }
 
 JOB_TABLE: Table = _LIFE
@@ -97,7 +100,7 @@ JOB_TABLE: Table = _LIFE
 
 WORKER_TABLE: Table = (
     _LIFE
-    | {(State.STARTING, Step.FAIL): State.FAILED}
+    | {(State.STARTING, Step.FAIL): State.FAILED, (State.DRAINING, Step.REST): State.STARTING}
     | {(state, step): target for state in _WORKING for step, target in _ACTIVITY.items()}
 )
 """A worker: the same life, but it also runs and waits, and may die at any time."""

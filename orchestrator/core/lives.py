@@ -16,8 +16,8 @@ from orchestrator.core.events import (
 from orchestrator.core.failing import Failures
 from orchestrator.core.halt import Halt
 from orchestrator.core.lifecycle import IllegalEvent, State, Step
-from orchestrator.core.messages import Closing, Ready
-from orchestrator.core.policy import exit_limit_s
+from orchestrator.core.messages import Closing, Failure, Ready
+from orchestrator.core.policy import Level, exit_limit_s, restart_delay_s
 from orchestrator.core.roster import Job, Roster, Worker
 from orchestrator.core.schedule import Scheduler
 from orchestrator.core.stopping import Stopper
@@ -106,23 +106,91 @@ class Lives:
         if event.orphaned:
             self.end(worker, Blame(), turn)
             return
-        worker.item, worker.crash = event.item, event.failure
-        self.end(worker, event.blame, turn)
+        worker.item, worker.crash = event.item or worker.item, event.failure
+        if self._may_rest(worker, turn.now):
+            self._rest(worker, event.blame, turn)
+        else:
+            self.end(worker, event.blame, turn)
 
     def end(self, worker: Worker, blame: Blame, turn: Turn) -> None:
         """The worker's process is gone, or counts as gone."""
         job = worker.job
         self._deadlines.cancel(worker.name)
+        if not worker.resting:
+            turn.order(self._farewell(worker, blame))
         worker.conclude()
         job.living -= 1
-        turn.order(WorkerLeft(worker=worker.name, closed=worker.closing is not None, blame=blame))
         turn.report(_obituary(worker))
         if worker.state in (State.FAILED, State.TIMED_OUT):
             self._failures.fail_job(worker, worker.reason, turn)
-        if worker.state is State.SUCCEEDED and not worker.ready:
+        if worker.state is State.SUCCEEDED and not (worker.ready or worker.replaced):
             self._count_ready(job, turn)
         if not job.living:
             self._scheduler.ended(job, turn)
+
+    @staticmethod
+    def _farewell(worker: Worker, blame: Blame) -> WorkerLeft:
+        """Tell the broker. A worker that was stopped, but for its item, has not died of that."""
+        ours = worker.stopping and worker.killed is not StopReason.ITEM_TIMEOUT
+        failure = Failure(
+            kind="WorkerDied",
+            message=worker.death,
+            traceback=worker.crash.traceback if worker.crash else "",
+        )
+        return WorkerLeft(
+            worker=worker.name,
+            closed=worker.closing is not None,
+            blame=Blame() if ours else blame,
+            failure=failure,
+        )
+
+    # -- a new process takes a dead one's place ---------------------------------------------------
+
+    def may_be_replaced(self, worker: Worker, now: float) -> bool:
+        """Whether the job may lose one more worker (its `restart`)."""
+        restart, job = worker.job.plan.restart, worker.job
+        job.replaced = [when for when in job.replaced if when > now - restart.within_s]
+        wanted = worker.ready and not job.failing and self._halt.level <= Level.DRAIN
+        return wanted and len(job.replaced) < restart.max
+
+    def _may_rest(self, worker: Worker, now: float) -> bool:
+        if worker.stop or worker.closing or worker.killed not in (None, StopReason.ITEM_TIMEOUT):
+            return False
+        return worker.verdict is None and self.may_be_replaced(worker, now)
+
+    def _rest(self, worker: Worker, blame: Blame, turn: Turn) -> None:
+        job = worker.job
+        self._deadlines.cancel(worker.name)
+        job.replaced.append(turn.now)
+        turn.order(self._farewell(worker, blame))
+        worker.rest()
+        due = turn.now + restart_delay_s(len(job.replaced))
+        self._deadlines.set(worker.name, Timer.REST, due)
+
+    def rested(self, worker: Worker, turn: Turn) -> None:
+        """The wait is over: a new process, unless the run or the job wants none any more."""
+        if worker.stopping and worker.stop:
+            worker.killed = None
+            self.end(worker, Blame(), turn)
+            return
+        turn.report(
+            facts.WorkerReplaced(
+                job=worker.job.name,
+                worker=worker.name,
+                pid=worker.pid,
+                exit_code=worker.exit_code,
+                reason=worker.death,
+                n=len(worker.job.replaced),
+                item=worker.item,
+            )
+        )
+        worker.renew()
+        self._scheduler.start(worker, turn)
+
+    def not_replaced(self, worker: Worker, turn: Turn) -> None:
+        """The item that it died at has failed its job: there will be no other process."""
+        worker.condemn(State.FAILED, worker.death, worker.crash)
+        self.end(worker, Blame(), turn)
 
     def _living(self, name: str) -> Worker:
         """Return a worker that lives. Raises IllegalEvent if it does not."""
@@ -149,7 +217,8 @@ class Lives:
             self._deadlines.set(worker.name, Timer.RUN, turn.now + run_s)
         if job.input_ended:
             self._halt.limit_join(worker, turn)
-        self._count_ready(job, turn)
+        if not worker.replaced:
+            self._count_ready(job, turn)
 
     def _count_ready(self, job: Job, turn: Turn) -> None:
         job.unready -= 1

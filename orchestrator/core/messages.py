@@ -57,11 +57,17 @@ class Wait(enum.IntEnum):
 
 
 class End(enum.IntEnum):
-    """How a finished item ended."""
+    """How a finished item ended.
+
+    FAILED: it is tried again, or ends as its job says, if its attempts are used up. The others are
+    ends at once: FATAL fails the job, DEAD makes it a dead letter.
+    """
 
     DONE = 0
     SKIPPED = 1
     FAILED = 2
+    DEAD = 3
+    FATAL = 4
 
 
 class CommitStatus(enum.IntEnum):

@@ -7,19 +7,25 @@ import enum
 import msgspec
 
 from orchestrator.core.lifecycle import State
+from orchestrator.core.messages import End
 from orchestrator.errors import ExitCode
-from orchestrator.plan.model import AfterCondition, ErrorAction, ErrorPolicy, Terminate
+from orchestrator.plan.model import AfterCondition, ErrorAction, ErrorPolicy, Retry, Terminate
 
 __all__ = [
     "GIVE_UP_S",
     "STOPPING_JOIN_S",
     "Level",
     "Outcome",
+    "backoff_s",
+    "end_of",
     "exit_limit_s",
     "holds",
     "outcome",
     "resolve",
+    "restart_delay_s",
 ]
+
+_GOLDEN = 0.6180339887498949
 
 STOPPING_JOIN_S = 30.0
 """How long a stage of a stopping run has to return after its input's end, unless the spec says."""
@@ -57,14 +63,45 @@ class Level(enum.IntEnum):
         return "terminate" if self is Level.STOP else self.name.lower()
 
 
-def resolve(policy: ErrorPolicy, bases: tuple[str, ...]) -> ErrorAction:
-    """Return what becomes of an item whose target raised.
+_ENDS = {
+    ErrorAction.SKIP: End.SKIPPED,
+    ErrorAction.DEAD_LETTER: End.DEAD,
+    ErrorAction.FAIL: End.FATAL,
+}
+
+
+def end_of(action: ErrorAction) -> End:
+    """Return how an item ends by an action."""
+    return _ENDS[action]
+
+
+def resolve(policy: ErrorPolicy, bases: tuple[str, ...], attempts: int = 1) -> End:
+    """Return how an item ends whose target raised, and which may be tried so often in all.
 
     `bases` are the names the exception can be matched by, most derived first, each class as
-    `module.Name` and as `Name`. The most derived match wins; without one `otherwise` holds.
+    `module.Name` and as `Name`. The most derived match wins and holds at once; without one the
+    attempts count, and then `otherwise` holds.
     """
     actions = dict(policy.by_exception)
-    return next((actions[name] for name in bases if name in actions), policy.otherwise)
+    for name in bases:
+        if name in actions:
+            return end_of(actions[name])
+    return end_of(policy.otherwise) if attempts == 1 else End.FAILED
+
+
+def backoff_s(retry: Retry, used: int, salt: int) -> float:
+    """Return how long an item waits after its `used`-th attempt: exponential, with jitter.
+
+    Between half and all of min(max, initial * 2 ** (used - 1)); `salt` spreads the items evenly
+    over that half, by the golden ratio (Knuth, TAOCP 3, 6.4).
+    """
+    whole = min(retry.max_s, retry.initial_s * 2.0 ** min(used - 1, 60))
+    return whole * (0.5 + 0.5 * (salt * _GOLDEN % 1.0))
+
+
+def restart_delay_s(n: int) -> float:
+    """Return the wait before a job's n-th replacement in a row: none, then 50 ms to 1 s."""
+    return 0.0 if n <= 1 else min(1.0, 0.05 * 2.0 ** min(n - 2, 10))
 
 
 _HOLDS = {

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.messages import Committed, JoinQueue, Pull, Wait, Want
 from orchestrator.core.queues import QueueState, Segment, cut
+from orchestrator.plan.model import ErrorAction, Retry
 
 if TYPE_CHECKING:
     from orchestrator.core.tickets import CommitTicket, Ticket
 
 __all__ = ["JobPorts", "Lease", "PendingPull", "Port"]
+
+
+_ONCE = Retry()
 
 
 class Lease:
@@ -21,11 +25,13 @@ class Lease:
     parked. `hand` is how many of the unfinished count as in hand: one, or the whole of a batch.
     Where `get` is the ack, none is; those `taken` count as gone, though their commit may be on its
     way, and so does the first, which somebody has asked for.
-    `recalled`: its worker was asked for the rest; `firm`: it has said what it keeps.
+    `recalled`: its worker was asked for the rest; `firm`: it has said what it keeps. `emitted`: a
+    part of what its next item gives has been put already.
     """
 
     __slots__ = (
         "claimed",
+        "emitted",
         "finished",
         "firm",
         "hand",
@@ -46,7 +52,7 @@ class Lease:
         self.finished = 0
         self.claimed = 0
         self.taken = 0
-        self.recalled = self.firm = False
+        self.recalled = self.firm = self.emitted = False
         queue.outstanding += self.total
         queue.hidden += self.hidden
 
@@ -69,6 +75,7 @@ class Lease:
     def advance(self, n: int) -> None:
         """N more items are finished."""
         before = self.hidden
+        self.emitted = self.emitted and not n
         self.finished += n
         self.claimed = max(0, self.claimed - n)
         self.queue.outstanding -= n
@@ -118,7 +125,11 @@ class PendingPull:
 
 
 class JobPorts:
-    """A job as the broker sees it: its queues, its workers and what they did."""
+    """A job as the broker sees it: its queues, its workers and what they did.
+
+    `by_item`: it is called for each item or batch, so that an item can be called for again;
+    `otherwise` becomes of one whose attempts are used up.
+    """
 
     def __init__(
         self,
@@ -126,20 +137,22 @@ class JobPorts:
         reads: Iterable[QueueState],
         writes: Iterable[QueueState],
         *,
-        attempts: int = 1,
-        retry_delay_s: float = 0.0,
+        retry: Retry = _ONCE,
+        otherwise: ErrorAction = ErrorAction.FAIL,
+        by_item: bool = True,
         can_unblock: bool = True,
     ) -> None:
         self.name = name
         self.reads = tuple(dict.fromkeys(reads))
         self.writes = tuple(dict.fromkeys(writes))
-        self.attempts = attempts
-        self.retry_delay_s = retry_delay_s
+        self.retry = retry
+        self.otherwise = otherwise
+        self.by_item = by_item
         self.can_unblock = can_unblock
         self.parked = 0
         self.finished: bool | None = None
         self.input_ended = not self.reads
-        self.items_in = self.items_out = self.failed = self.skipped = self.retried = 0
+        self.items_in = self.items_out = self.failed = self.skipped = self.retried = self.dead = 0
         self.busy_s = self.waiting_input_s = self.waiting_output_s = 0.0
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from orchestrator.core.ports import PendingPull, Port
     from orchestrator.core.tickets import Ticket
 
-__all__ = ["Chunk", "QueueState", "Segment", "chunk_items", "cut"]
+__all__ = ["Chunk", "QueueState", "Segment", "chunk_items", "cut", "without"]
 
 UNBOUNDED = 1 << 62
 _LARGEST_CHUNK = 4096
@@ -70,6 +70,19 @@ def cut(segments: Iterable[Segment], n: int) -> tuple[list[Segment], list[Segmen
     return first, others
 
 
+def without(segments: Iterable[Segment], number: int) -> list[Segment]:
+    """All items but the one with this id."""
+    others: list[Segment] = []
+    for segment in segments:
+        at = number - segment.first
+        if 0 <= at < len(segment):
+            before, rest = segment.split(at)
+            others += [part for part in (before, rest.split(1)[1]) if len(part)]
+        else:
+            others.append(segment)
+    return others
+
+
 def chunk_items(maxsize: int, producers: int) -> int:
     """Items of a good chunk: half of one producer's share of the queue's bound (0: none)."""
     if maxsize <= 0:
@@ -83,6 +96,7 @@ class QueueState:
 
     Counts are items. `hidden` is what is leased and not in hand, `outstanding` what is leased and
     not finished, `granted` what producers may put without asking (rule 1 of docs/semantics.md).
+    `attempts` are those used up, by item; `suspects` are items of a batch that killed its worker.
     `producers` is how many workers may ever put, None where that is not known. `rank` orders the
     queues so that what a job reads comes before what it writes. A batch's patience counts from
     `waited_for_since`, the collecting of room from `room_since`; `patience_at` and `recall_at` are
@@ -113,6 +127,7 @@ class QueueState:
         self.joiners: dict[Port, None] = {}
         self.tickets: list[Ticket] = []
         self.attempts: dict[int, int] = {}
+        self.suspects: set[int] = set()
         self.closed = False
         self.failed_downstream = False
         self.ended = False
@@ -151,6 +166,12 @@ class QueueState:
     def drained(self) -> bool:
         """Whether nothing is queued, delayed or leased."""
         return not (self.queued or self.delayed or self.outstanding)
+
+    @property
+    def suspect_at_head(self) -> int | None:
+        """The first item's id, if it has to be handed out alone."""
+        first = self.segments[0].first
+        return first if first in self.suspects else None
 
     def append(self, chunk: Chunk, start: int, stop: int) -> None:
         """Put items at the tail; on a closed queue they are counted and gone."""

@@ -48,7 +48,11 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Worker:
-    """One worker. `verdict` is its final state where that is known before its death."""
+    """One worker. `verdict` is its final state where that is known before its death.
+
+    `resting`: its process has died, and a new one will be started, unless it is stopped before;
+    `replaced` counts how often.
+    """
 
     name: str
     index: int
@@ -68,6 +72,8 @@ class Worker:
     failure: Failure | None = None
     crash: Failure | None = None
     orphaned: bool = False
+    resting: bool = False
+    replaced: int = 0
 
     @property
     def live(self) -> bool:
@@ -97,12 +103,31 @@ class Worker:
             if cause is None and self.orphaned:
                 self.condemn(State.FAILED, ORPHANED)
             elif cause is None:
-                where = (self.crash and self.crash.where) or str(self.job.plan.target)
-                self.condemn(State.FAILED, death(self.exit_code, self.item, where), self.crash)
+                self.condemn(State.FAILED, self.death, self.crash)
             else:
                 self.verdict = State.KILLED if self.killed else State.TERMINATED
                 self.reason = stopped(cause)
         self.advance(end_step(self.verdict or State.FAILED))
+
+    @property
+    def death(self) -> str:
+        """How its process has died, in words."""
+        if self.killed is StopReason.ITEM_TIMEOUT:
+            return f"killed: item {self.item} took too long (timeouts.item)"
+        where = (self.crash and self.crash.where) or str(self.job.plan.target)
+        return death(self.exit_code, self.item, where)
+
+    def rest(self) -> None:
+        """Its process is gone, and another will take its place."""
+        self.advance(Step.REST)
+        self.resting = True
+        self.replaced += 1
+
+    def renew(self) -> None:
+        """Forget the old process: a new one is about to be started."""
+        self.pid = self.closing = self.killed = self.exit_code = self.crash = None
+        self.ready = self.resting = False
+        self.item = ""
 
     def view(self) -> WorkerView:
         """Return what others may see of it."""
@@ -119,7 +144,8 @@ class Worker:
 class Job:
     """One job. `busy` names its workers that do not drain yet, `unready` those not ready yet.
 
-    `outstanding` are its `after` conditions that have not come true yet.
+    `outstanding` are its `after` conditions that have not come true yet. `replaced` are the times
+    at which its last workers have died whose place others took.
     """
 
     plan: JobPlan
@@ -133,6 +159,7 @@ class Job:
     input_ended: bool = False
     failing: bool = False
     dismissed: bool = False
+    replaced: list[float] = field(default_factory=list)
     clean: bool = False
     reason: str = ""
 

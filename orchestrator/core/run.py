@@ -165,6 +165,7 @@ class Run:
                 failed=jobs[name].failed,
                 skipped=jobs[name].skipped,
                 retried=jobs[name].retried,
+                dead=jobs[name].dead,
                 busy_s=round(_busy_s(jobs[name]), 6),
                 waiting_input_s=round(jobs[name].waiting_input_s, 6),
                 waiting_output_s=round(jobs[name].waiting_output_s, 6),

@@ -10,7 +10,7 @@ from orchestrator.core.events import JobFinished, WorkerJoined
 from orchestrator.core.facts import JobEnded, JobStarted
 from orchestrator.core.lifecycle import ENDED, State, Step
 from orchestrator.core.policy import holds
-from orchestrator.core.roster import Job, Roster
+from orchestrator.core.roster import Job, Roster, Worker
 from orchestrator.core.turn import Turn
 from orchestrator.plan.model import AfterCondition
 
@@ -101,14 +101,19 @@ class Scheduler:
         turn.report(JobStarted(job=job.name, workers=len(job.workers), target=str(job.plan.target)))
         for worker in job.workers:
             worker.advance(Step.START)
-            worker.since_s = turn.now
-            if job.plan.timeouts.start_s is not None:
-                due = turn.now + job.plan.timeouts.start_s
-                self._deadlines.set(worker.name, Timer.START, due)
-            turn.order(
-                WorkerJoined(worker=worker.name, job=job.name),
-                StartWorker(worker=worker.name, job=job.name, index=worker.index),
-            )
+            self.start(worker, turn)
+
+    def start(self, worker: Worker, turn: Turn) -> None:
+        """Have a process made for the worker."""
+        job = worker.job
+        worker.since_s = turn.now
+        if job.plan.timeouts.start_s is not None:
+            due = turn.now + job.plan.timeouts.start_s
+            self._deadlines.set(worker.name, Timer.START, due)
+        turn.order(
+            WorkerJoined(worker=worker.name, job=job.name),
+            StartWorker(worker=worker.name, job=job.name, index=worker.index),
+        )
 
     def _skip(self, job: Job, reason: str, turn: Turn, *, clean: bool) -> None:
         """End the job before it has started. `clean`: no failure is the cause."""

@@ -36,6 +36,9 @@ class Stopper:
             return
         if worker.closing and reason in _PATIENT:
             return
+        if worker.resting:
+            self._wake(worker, reason, turn)
+            return
         worker.advance(Step.DRAIN)
         worker.stop = reason
         grace_s = worker.job.plan.terminate.grace_s
@@ -48,12 +51,21 @@ class Stopper:
         """Send SIGKILL to its process group, unless that was done."""
         if not worker.live or worker.killed:
             return
+        if worker.resting:
+            self._wake(worker, reason, turn)
+            return
         worker.advance(Step.DRAIN)
         worker.killed = reason
         self._deadlines.cancel(worker.name)
         self._deadlines.set(worker.name, Timer.GIVE_UP, turn.now + self._give_up_s)
         turn.await_end(worker, "kill", self._give_up_s)
         self._deliver(worker, turn)
+
+    def _wake(self, worker: Worker, reason: StopReason, turn: Turn) -> None:
+        """There is no process to stop: its rest is over at once, and so is its life."""
+        worker.advance(Step.DRAIN)
+        worker.stop = reason
+        self._deadlines.set(worker.name, Timer.REST, turn.now)
 
     def started(self, worker: Worker, turn: Turn) -> None:
         """Send what the worker was to have before its process existed."""

@@ -24,7 +24,7 @@ from orchestrator.core.stopping import Stopper
 from orchestrator.core.turn import Turn
 from orchestrator.core.wording import failed, signal_name
 from orchestrator.errors import ExitCode
-from orchestrator.plan.model import Plan
+from orchestrator.plan.model import ErrorAction, JobPlan, Plan
 
 __all__ = ["Supervisor"]
 
@@ -33,7 +33,7 @@ _PLAN = ""
 
 _SIGHUP = 1
 
-_STOP_TIMERS = (Timer.START, Timer.JOIN, Timer.LINGER, Timer.GRACE, Timer.GIVE_UP)
+_STOP_TIMERS = (Timer.START, Timer.JOIN, Timer.LINGER, Timer.GRACE, Timer.GIVE_UP, Timer.REST)
 
 
 class Supervisor:
@@ -143,14 +143,24 @@ class Supervisor:
     def _on_item_overdue(self, event: events.ItemOverdue, turn: Turn) -> None:
         worker = self._roster.worker(event.worker)
         if worker.live and not worker.stopping and not worker.closing:
-            text = f"item {event.item} took longer than {_limit(worker.job.plan.timeouts.item_s)}"
             worker.item = event.item
+            if _outlives_its_items(worker.job.plan) and self._lives.may_be_replaced(
+                worker, turn.now
+            ):
+                self._stopper.kill(worker, StopReason.ITEM_TIMEOUT, turn)
+                return
+            text = f"item {event.item} took longer than {_limit(worker.job.plan.timeouts.item_s)}"
             self._failures.time_out(
                 worker, StopReason.ITEM_TIMEOUT, f"{text} (timeouts.item)", turn
             )
 
     def _on_item_failed(self, event: events.ItemFailed, turn: Turn) -> None:
         worker = self._roster.worker(event.worker)
+        if worker.state is State.FAILED and worker.item == event.item:
+            return  # it died of this item, which has been told
+        if worker.resting:
+            self._lives.not_replaced(worker, turn)
+            return
         turn.report(
             facts.ItemFailed(
                 job=worker.job.name,
@@ -206,6 +216,8 @@ class Supervisor:
             self._failures.time_out(worker, StopReason.JOIN_TIMEOUT, text, turn)
         elif timer is Timer.LINGER:
             self._stopper.hurry(worker, turn)
+        elif timer is Timer.REST:
+            self._lives.rested(worker, turn)
         elif timer is Timer.GRACE:
             self._stopper.kill(worker, StopReason.GRACE_OVER, turn)
         else:
@@ -229,6 +241,11 @@ class Supervisor:
             self._outcome = self._failures.outcome()
             self._deadlines.clear()
             turn.order(Finish())
+
+
+def _outlives_its_items(plan: JobPlan) -> bool:
+    """Whether an item may fail without failing its job."""
+    return plan.retry.attempts > 1 or plan.on_error.otherwise is not ErrorAction.FAIL
 
 
 def _limit(seconds: float | None) -> str:

@@ -44,13 +44,24 @@ def bindings_in(source: str | bytes, filename: str) -> Bindings:
     for node in ast.walk(tree):
         if isinstance(node, ast.Global):
             found.names.update((name, Kind.UNKNOWN) for name in node.names)
-        elif isinstance(node, ast.Name) and node.id in _REACHES_NAMESPACE:
+        elif _reaches_namespace(node) or _replaces_a_module(node):
             found.is_open = True
-        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
-            if isinstance(node.value, ast.Attribute) and node.value.attr == "modules":
-                found.is_open = True  # sys.modules: another module may take its own place
     found.is_open = found.is_open or "__getattr__" in found.names
     return found
+
+
+def _reaches_namespace(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id in _REACHES_NAMESPACE
+
+
+def _replaces_a_module(node: ast.AST) -> bool:
+    """Whether this stores into `sys.modules`: another module may take this one's own place."""
+    return (
+        isinstance(node, ast.Subscript)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Attribute)
+        and node.value.attr == "modules"
+    )
 
 
 def _body(statements: Iterable[ast.stmt]) -> Bindings:

@@ -14,7 +14,7 @@ from orchestrator.plan.graph import readers_of, writers_of
 from orchestrator.plan.platform import default_start_method
 from orchestrator.plan.targets import parse_target
 from orchestrator.spec import Spec
-from orchestrator.spec.model import Queue
+from orchestrator.spec.model import Queue, Restart, Retry
 
 __all__ = ["Compiled", "compile_spec"]
 
@@ -92,6 +92,8 @@ def _job(job: DraftJob, spec: Spec) -> model.JobPlan:
         ),
         on_failure=model.FailurePolicy(settings.on_failure),
         on_error=model.ErrorPolicy() if job.shape.called_once else _error_policy(job),
+        retry=model.Retry() if job.shape.called_once else _retry(settings.retry),
+        restart=model.Restart() if job.shape.called_once else _restart(settings.restart),
         daemon=settings.daemon,
         env=tuple(settings.env.items()),
         cwd=str(spec.project_dir / settings.cwd),
@@ -109,6 +111,19 @@ def _batch(job: DraftJob, queues: Mapping[str, Queue]) -> model.Batch | None:
         bounds = (queues[wire.queue].maxsize for wire in job.reads)
         size = min([size, *filter(None, bounds)])
     return model.Batch(size=size, within_s=batch.within)
+
+
+def _retry(written: Retry) -> model.Retry:
+    backoff = written.backoff
+    return model.Retry(
+        attempts=written.attempts,
+        initial_s=min(backoff.initial, backoff.max),
+        max_s=backoff.max,
+    )
+
+
+def _restart(written: Restart) -> model.Restart:
+    return model.Restart(max=written.max, within_s=written.within)
 
 
 def _error_policy(job: DraftJob) -> model.ErrorPolicy:

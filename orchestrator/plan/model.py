@@ -21,6 +21,8 @@ __all__ = [
     "JobPlan",
     "Plan",
     "QueuePlan",
+    "Restart",
+    "Retry",
     "Shape",
     "StartMethod",
     "Target",
@@ -57,6 +59,7 @@ class ErrorAction(enum.Enum):
 
     FAIL = "fail"
     SKIP = "skip"
+    DEAD_LETTER = "dead_letter"
 
 
 class FailurePolicy(enum.Enum):
@@ -120,11 +123,31 @@ class ErrorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """What happens to an item by the exception it raised.
 
     `by_exception` pairs an exception's name, as the user wrote it, with an action; names of base
-    classes count, the most derived match wins. `otherwise` holds for every other exception.
+    classes count, the most derived match wins. `otherwise` holds for every other exception, a
+    timeout and a death, once the attempts are used up.
     """
 
     by_exception: tuple[tuple[str, ErrorAction], ...] = ()
     otherwise: ErrorAction = ErrorAction.FAIL
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """How often an item is tried in all, and the wait before it is tried again.
+
+    The wait doubles from `initial_s` to at most `max_s`. A raise, a timeout of the item and a death
+    in it each spend an attempt.
+    """
+
+    attempts: int = 1
+    initial_s: float = 0.1
+    max_s: float = 10.0
+
+
+class Restart(msgspec.Struct, frozen=True, kw_only=True):
+    """How many dead workers of a job are replaced: `max` within any `within_s` seconds."""
+
+    max: int = 0
+    within_s: float = 60.0
 
 
 class QueuePlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +184,8 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
     terminate: Terminate = Terminate(signal=15)
     on_failure: FailurePolicy = FailurePolicy.STOP
     on_error: ErrorPolicy = ErrorPolicy()
+    retry: Retry = Retry()
+    restart: Restart = Restart()
     daemon: bool = False
     env: tuple[tuple[str, str | None], ...] = ()
     cwd: str | None = None

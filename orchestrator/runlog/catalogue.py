@@ -25,13 +25,17 @@ _ASKED_FOR = frozenset({"succeeded", "skipped", "terminated"})
 
 @dataclass(frozen=True, kw_only=True)
 class Entry(Generic[F]):
-    """How facts of one class are logged. `spoken` are the fields that `msg` says in full."""
+    """How facts of one class are logged.
+
+    `spoken` are the fields that `msg` says in full, `unlogged` those that are no text.
+    """
 
     fact: type[F]
     event: str
     level: Callable[[F], Level]
     msg: Callable[[F], str]
     spoken: frozenset[str] = frozenset()
+    unlogged: frozenset[str] = frozenset()
 
 
 def describe(fact: facts.Fact) -> tuple[str, Level, str]:
@@ -42,10 +46,11 @@ def describe(fact: facts.Fact) -> tuple[str, Level, str]:
 
 def context(fact: facts.Fact) -> dict[str, Any]:
     """Return the record's other fields: those of `fact` that say something, a failure unfolded."""
-    spoken = CATALOGUE[type(fact)].spoken
+    entry = CATALOGUE[type(fact)]
+    left_out = entry.spoken | entry.unlogged
     fields: dict[str, Any] = {}
     for name, value in msgspec.structs.asdict(fact).items():
-        if value is None or value == "" or name in spoken:
+        if value is None or value == "" or name in left_out:
             continue
         if isinstance(value, Failure):
             fields.update(_unfold(value))
@@ -93,6 +98,10 @@ def _failure(failure: Failure | None) -> str:
     where = f" ({failure.where})" if failure.where else ""
     text = f"{failure.kind}: {failure.message}" if failure.message else failure.kind
     return f": {text}{where}"
+
+
+def _times(attempts: int) -> str:
+    return "one attempt" if attempts == 1 else f"{attempts} attempts"
 
 
 def _worker_ended(fact: facts.WorkerEnded) -> str:
@@ -143,10 +152,35 @@ _ENTRIES: tuple[Entry[Any], ...] = (
         msg=lambda f: f"{f.worker} skipped {f.item}{_failure(f.failure)}",
     ),
     Entry(
+        fact=facts.ItemRetried,
+        event="item.retried",
+        level=_always(Level.WARNING),
+        msg=lambda f: (
+            f"{f.worker} will try {f.item} again in {f.delay_s:.2f} s"
+            f" (attempt {f.attempts} failed){_failure(f.failure)}"
+        ),
+    ),
+    Entry(
+        fact=facts.ItemDead,
+        event="item.dead",
+        level=_always(Level.ERROR),
+        msg=lambda f: (
+            f"{f.item} is a dead letter after {_times(f.attempts)} by"
+            f" {f.worker}{_failure(f.failure)}"
+        ),
+        unlogged=frozenset({"chunk", "index", "packed"}),
+    ),
+    Entry(
         fact=facts.ItemFailed,
         event="item.failed",
         level=_always(Level.ERROR),
         msg=lambda f: f"{f.worker} failed at {f.item}{_failure(f.failure)}",
+    ),
+    Entry(
+        fact=facts.WorkerReplaced,
+        event="worker.replaced",
+        level=_always(Level.WARNING),
+        msg=lambda f: f"{f.worker} {f.reason}; a new process takes its place",
     ),
     Entry(fact=facts.WorkerEnded, event="worker.ended", level=_by_state, msg=_worker_ended),
     Entry(

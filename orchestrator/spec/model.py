@@ -24,7 +24,18 @@ from orchestrator.spec.fields import (
     by_form,
 )
 
-__all__ = ["Batch", "Document", "Job", "JobSettings", "Queue", "Terminate", "Timeouts"]
+__all__ = [
+    "Backoff",
+    "Batch",
+    "Document",
+    "Job",
+    "JobSettings",
+    "Queue",
+    "Restart",
+    "Retry",
+    "Terminate",
+    "Timeouts",
+]
 
 Wiring = Annotated[
     Annotated[Text, Tag("<text>")]
@@ -39,10 +50,10 @@ After = Annotated[
     | Annotated[dict[Text, Condition], Tag("<map>")],
     by_form("a job, a list of jobs, or a map of job to ready, succeeded, failed or finished"),
 ]
-ItemAction = Literal["fail", "skip"]
+ItemAction = Literal["fail", "skip", "dead_letter"]
 OnError = Annotated[
     Annotated[ItemAction, Tag("<text>")] | Annotated[dict[Text, ItemAction], Tag("<map>")],
-    by_form("fail, skip, or a map of exception to one of them"),
+    by_form("fail, skip, dead_letter, or a map of exception to one of them"),
 ]
 
 
@@ -108,6 +119,39 @@ class Batch(_Part):
     )
 
 
+class Backoff(_Part):
+    """The wait before an item is tried again; it doubles each time, give or take a little."""
+
+    initial: Duration = Field(
+        default=0.1, title="Initial", description="Before the second attempt."
+    )
+    max: Duration = Field(default=10.0, title="Most", description="Before any attempt.")
+
+
+class Retry(_Part):
+    """How often an item is tried."""
+
+    attempts: int = Field(
+        default=1, ge=1, le=1000, title="Attempts", description="Calls with the item, in all."
+    )
+    backoff: Backoff = Field(
+        default=Backoff(), title="Backoff", description="After a raise; none after a death."
+    )
+
+
+class Restart(_Part):
+    """How many workers that died are replaced."""
+
+    max: int = Field(
+        default=5,
+        ge=0,
+        le=10_000,
+        title="Most",
+        description="Of a job, within the time; one more fails the job. 0: none is replaced.",
+    )
+    within: Duration = Field(default=60.0, title="Within", description="The time.")
+
+
 class JobSettings(_Part):
     """The keys of a job that `defaults` may hold too."""
 
@@ -149,7 +193,18 @@ class JobSettings(_Part):
     on_error: OnError = Field(
         default="fail",
         title="On error",
-        description="What an exception does: fail the job or skip the item; or by exception.",
+        description="What becomes of an item that raised: fail the job, skip it, or keep it as a "
+        "dead letter; or by exception.",
+    )
+    retry: Retry = Field(
+        default=Retry(),
+        title="Retry",
+        description="How often an item is tried that raised, took too long or killed its worker.",
+    )
+    restart: Restart = Field(
+        default=Restart(),
+        title="Restart",
+        description="How many workers that died are replaced.",
     )
     daemon: bool = Field(
         default=False,

@@ -140,8 +140,6 @@ def _wrong_value(detail: ErrorDetails, value: Any) -> tuple[str, str]:
 
 
 def _word_hint(value: Any, expected: str) -> str:
-    if value == "dead_letter":
-        return "dead_letter is not in this version of mporch"
     words = expected.replace(" or ", ", ").split(", ")
     return did_you_mean(value, words) if isinstance(value, str) else ""
 

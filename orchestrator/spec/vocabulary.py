@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel
 
 from orchestrator.spec.model import (
+    Backoff,
     Batch,
     Document,
     Job,
     JobSettings,
     Queue,
+    Restart,
+    Retry,
     Terminate,
     Timeouts,
 )
@@ -69,6 +72,8 @@ _SETTINGS = _Words(
         env="environment environ envs vars",
         cwd="working_dir workdir working_directory directory dir chdir",
         on_error="onerror error_policy errors ignore_errors",
+        retry="retries retry_policy max_retries attempts",
+        restart="restarts restart_policy max_restarts",
         on_failure="onfailure failure_policy fail_policy",
         start_method="context mp_context method",
         description="comment doc help desc",
@@ -86,10 +91,10 @@ _SETTINGS = _Words(
         "grace": "terminate: {grace: …}",
         "stop_grace_period": "terminate: {grace: …}",
         "start_timeout": "timeouts: {start: …}",
+        "dead_letter": "on_error: dead_letter",
+        "backoff": "retry: {backoff: …}",
     },
-    later=frozenset(
-        {"retry", "retries", "restart", "limits", "tags", "nice", "resources", "dead_letter"}
-    ),
+    later=frozenset({"limits", "tags", "nice", "resources"}),
 )
 _JOB = _Words(
     model=Job,
@@ -130,7 +135,33 @@ _BATCH = _Words(
         within="timeout interval linger max_wait wait time period",
     ),
 )
-_PARTS = {"timeouts": _TIMEOUTS, "terminate": _TERMINATE, "batch": _BATCH}
+_RETRY = _Words(
+    model=Retry,
+    foreign=_synonyms(
+        attempts="max times count tries retries max_attempts max_retries limit",
+        backoff="delay wait interval",
+    ),
+)
+_BACKOFF = _Words(
+    model=Backoff,
+    foreign=_synonyms(
+        initial="min start first base delay initial_delay", max="max_delay limit most cap"
+    ),
+)
+_RESTART = _Words(
+    model=Restart,
+    foreign=_synonyms(
+        max="count times attempts max_restarts limit", within="window period interval time"
+    ),
+)
+_PARTS = {
+    "timeouts": _TIMEOUTS,
+    "terminate": _TERMINATE,
+    "batch": _BATCH,
+    "retry": _RETRY,
+    "backoff": _BACKOFF,
+    "restart": _RESTART,
+}
 
 
 def hint_for_key(path: tuple[str | int, ...]) -> str:

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.core.facts import Fact, ItemFailed, ItemSkipped, Stalled, WorkerEnded
+from orchestrator.core.facts import Fact, ItemDead, ItemFailed, ItemSkipped, Stalled, WorkerEnded
 from orchestrator.core.messages import Failure
 
-__all__ = ["Digest", "Fault"]
+__all__ = ["Digest", "Fault", "Named"]
 
 _NAMED = 10
 _BAD = frozenset({"failed", "timed_out", "killed"})
@@ -27,19 +27,35 @@ class Fault:
     traceback: str = ""
 
 
-class Digest:
-    """Collects; holds no more than ten skipped items and one failure, however long the run."""
+class Named:
+    """Items that ended alike: how many, and the first ten by name."""
 
     def __init__(self) -> None:
-        self.skipped: list[str] = []
-        self.skipped_count = 0
+        self.count = 0
+        self.first: list[str] = []
+
+    def add(self, job: str, item: str, what: str) -> None:
+        """One more."""
+        self.count += 1
+        if len(self.first) < _NAMED:
+            self.first.append(f"{job} {item}: {what}")
+
+
+class Digest:
+    """Collects; holds ten skipped items, ten dead letters and one failure, however long the run."""
+
+    def __init__(self) -> None:
+        self.skipped = Named()
+        self.dead = Named()
         self.fault: Fault | None = None
 
     def fact(self, fact: Fact) -> None:
         """Take a fact."""
         match fact:
             case ItemSkipped():
-                self._skip(fact.job, fact.item, _error(fact.failure))
+                self.skipped.add(fact.job, fact.item, _error(fact.failure))
+            case ItemDead():
+                self.dead.add(fact.job, fact.item, _error(fact.failure))
             case ItemFailed():
                 what = f"{_error(fact.failure)} at item {fact.item}"
                 self._fail(fact.worker, what, fact.failure.traceback)
@@ -56,7 +72,9 @@ class Digest:
         event, worker = record.get("event"), _text(record, "worker")
         item, traceback = _text(record, "item"), _text(record, "traceback")
         if event == "item.skipped":
-            self._skip(_text(record, "job"), item, _recorded(record))
+            self.skipped.add(_text(record, "job"), item, _recorded(record))
+        elif event == "item.dead":
+            self.dead.add(_text(record, "job"), item, _recorded(record))
         elif event == "item.failed":
             self._fail(worker, f"{_recorded(record)} at item {item}", traceback)
         elif event == "worker.ended" and record.get("state") in _BAD:
@@ -64,11 +82,6 @@ class Digest:
             self._fail(worker, what, traceback)
         elif event == "run.stalled":
             self._fail("the run", _text(record, "msg"), "")
-
-    def _skip(self, job: str, item: str, what: str) -> None:
-        self.skipped_count += 1
-        if len(self.skipped) < _NAMED:
-            self.skipped.append(f"{job} {item}: {what}")
 
     def _fail(self, who: str, what: str, traceback: str) -> None:
         """Keep the first failure; a later one only if it has the traceback the first one lacks."""

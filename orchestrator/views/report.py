@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.core.summary import JobSummary, Summary
-from orchestrator.views.digest import Digest, Fault
+from orchestrator.views.digest import Digest, Fault, Named
 from orchestrator.views.tables import Column, Paper, table
 from orchestrator.views.text import Style, duration, escaped, number, paint
 
@@ -110,15 +110,24 @@ def _notes(report: Report, paper: Paper) -> str:
     lines = [f"{warning} {escaped(text)}" for text in report.summary.warnings]
     if report.summary.bottleneck:
         lines.append(f"bottleneck: {report.summary.bottleneck} (the others waited for it)")
-    if digest.skipped_count:
-        n = digest.skipped_count
-        lines.append(f"skipped by on_error: {number(n)} item{'s' if n > 1 else ''}")
-        lines += [f"  {escaped(text)}" for text in digest.skipped]
-        if n > len(digest.skipped):
-            more = f"mporch logs {report.argument} --grep skipped"
-            lines.append(f"  and {number(n - len(digest.skipped))} more: {more}")
+    skipped = f"mporch logs {report.argument} --grep skipped"
+    lines += _named("skipped by on_error", "item", digest.skipped, skipped)
+    dead = f"mporch dead list {report.argument}"
+    lines += _named("kept by on_error", "dead letter", digest.dead, dead)
     lines.append(f"log: {report.log}")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _named(what: str, kind: str, items: Named, more: str) -> list[str]:
+    """Return how many items ended so, and the first of them."""
+    n = items.count
+    if not n:
+        return []
+    lines = [f"{what}: {number(n)} {kind}{'s' if n > 1 else ''}"]
+    lines += [f"  {escaped(text)}" for text in items.first]
+    if n > len(items.first):
+        lines.append(f"  and {number(n - len(items.first))} more: {more}")
+    return lines
 
 
 def _failure(report: Report, paper: Paper) -> str:

@@ -40,6 +40,7 @@ from orchestrator.core.messages import (
 from orchestrator.core.ports import JobPorts
 from orchestrator.core.queues import QueueState
 from orchestrator.core.tickets import Ticket
+from orchestrator.plan.model import Retry
 
 from . import rules, shapes
 from .cast import Agent, Employer, Faults
@@ -360,8 +361,9 @@ def _states(topology: Topology) -> tuple[list[QueueState], list[JobPorts]]:
             job.name,
             [queues[name] for name in job.reads],
             [queues[name] for name in job.writes],
-            attempts=job.attempts,
-            retry_delay_s=job.retry_delay_s,
+            retry=Retry(
+                attempts=job.attempts, initial_s=job.retry_delay_s, max_s=job.retry_delay_s
+            ),
         )
         for job in topology.jobs
     ]

@@ -18,6 +18,8 @@ FITS: dict[tuple[str, ...], frozenset[Shape]] = {
     ("call",): _NAMED_INPUT,
     ("batch",): frozenset({Shape.BATCH}),
     ("on_error",): _PER_ITEM,
+    ("retry",): _PER_ITEM,
+    ("restart",): _PER_ITEM,
     ("timeouts", "item"): _PER_ITEM,
     ("join",): _ANY_INPUT,
 }

@@ -55,7 +55,7 @@ class Server:
     """The loop: descriptors in, events to the broker, its orders out."""
 
     def __init__(self, control: socket.socket) -> None:
-        self._job = JobPorts(_ANYBODY, (), (), can_unblock=False)
+        self._job = JobPorts(_ANYBODY, (), (), by_item=False, can_unblock=False)
         self._broker = Broker((), (self._job,), ack_on_get=True)
         self._poll = select.epoll()
         self._acts: dict[int, Callable[[], object]] = {}

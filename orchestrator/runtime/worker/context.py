@@ -13,7 +13,7 @@ from typing import Any
 from orchestrator.core.messages import End, Failure
 from orchestrator.core.policy import resolve
 from orchestrator.errors import UnpicklableItemError
-from orchestrator.plan.model import ErrorAction, JobPlan
+from orchestrator.plan.model import JobPlan
 from orchestrator.runtime.worker.cell import Cell
 from orchestrator.runtime.worker.chunks import rescue
 from orchestrator.runtime.worker.client import Client, FencedError
@@ -105,12 +105,15 @@ class Context:
         return describe(error, self._roots, self._place)
 
     def fail(self, leases: Sequence[Lease], error: BaseException) -> None:
-        """The next item of each lease has failed: skip it, or raise ItemFailedError (lock held)."""
+        """The next item of each lease has failed: say how it ends (lock held).
+
+        Raises ItemFailedError if that fails the job.
+        """
         failure = self.describe(error)
-        skip = resolve(self.job.on_error, failure.bases) is ErrorAction.SKIP
+        end = resolve(self.job.on_error, failure.bases, self.job.retry.attempts)
         for lease in leases:
-            self.client.fail(lease, End.SKIPPED if skip else End.FAILED, failure)
-        if not skip:
+            self.client.fail(lease, end, failure)
+        if end is End.FATAL:
             self.client.commit()
             raise ItemFailedError
 

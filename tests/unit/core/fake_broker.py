@@ -41,6 +41,7 @@ from orchestrator.core.messages import (
 )
 from orchestrator.core.ports import JobPorts, Port
 from orchestrator.core.queues import QueueState
+from orchestrator.plan.model import Retry
 
 M = TypeVar("M", bound=ToWorker)
 F = TypeVar("F", bound=Fact)
@@ -243,4 +244,6 @@ def _blame(lease: int, index: int, running: bool) -> Blame:
 def _ports(made: dict[str, Any], states: Mapping[str, QueueState]) -> JobPorts:
     reads, writes = ([states[name] for name in made[key]] for key in ("reads", "writes"))
     keys = {key: made[key] for key in made.keys() - {"name", "reads", "writes"}}
-    return JobPorts(made["name"], reads, writes, **keys)
+    delay_s = keys.pop("retry_delay_s", 0.0)
+    retry = Retry(attempts=keys.pop("attempts", 1), initial_s=delay_s, max_s=delay_s)
+    return JobPorts(made["name"], reads, writes, retry=retry, **keys)

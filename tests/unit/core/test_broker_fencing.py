@@ -66,7 +66,7 @@ def test_the_death_of_a_fenced_worker_gives_nothing_back_twice(run: FakeBroker) 
     run.fence("map-1", lease=lease, running=True)
     run.leave("map-1", lease=lease, running=True)
     assert run.queue("a").queued == 2
-    assert run.queue("a").attempts == {1: 1}
+    assert run.queue("a").suspects == {1, 2}
 
 
 def test_a_commit_of_a_lease_the_worker_does_not_hold_is_refused_whole(run: FakeBroker) -> None:

@@ -164,7 +164,7 @@ def test_what_comes_back_may_exceed_the_bound_and_then_nobody_is_admitted() -> N
 def test_a_death_charges_the_item_it_happened_in_and_no_other(
     index: int, running: bool, charged: dict[int, int]
 ) -> None:
-    run = pipe()
+    run = pipe(attempts=2)
     run.put("src-1", "q", 3)
     lease = run.lease("snk-1", "q", 3)
     run.commit("snk-1", done=[(lease, 1)])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.policy import Level, outcome, resolve
+from orchestrator.core.messages import End
+from orchestrator.core.policy import Level, backoff_s, outcome, resolve, restart_delay_s
 from orchestrator.errors import ExitCode
-from orchestrator.plan.model import ErrorAction, ErrorPolicy
+from orchestrator.plan.model import ErrorAction, ErrorPolicy, Retry
 
-FAIL, SKIP = ErrorAction
+FAIL, SKIP, DEAD = ErrorAction
+ENDS = {FAIL: End.FATAL, SKIP: End.SKIPPED, DEAD: End.DEAD}
 
 # Most derived first, each class as module.Name and as Name.
 DECODE = (
@@ -28,6 +30,8 @@ DECODE = (
     [
         ((), FAIL, FAIL),
         ((), SKIP, SKIP),
+        ((), DEAD, DEAD),
+        ((("ValueError", DEAD),), FAIL, DEAD),
         ((("UnicodeDecodeError", SKIP),), FAIL, SKIP),
         ((("ValueError", SKIP),), FAIL, SKIP),
         ((("builtins.ValueError", SKIP),), FAIL, SKIP),
@@ -41,7 +45,29 @@ def test_the_most_derived_match_decides_whatever_the_order_in_the_spec(
     by_exception, otherwise, expected
 ):
     policy = ErrorPolicy(by_exception=by_exception, otherwise=otherwise)
-    assert resolve(policy, DECODE) is expected
+    assert resolve(policy, DECODE) is ENDS[expected]
+
+
+def test_only_an_exception_that_is_not_named_is_tried_again():
+    policy = ErrorPolicy(by_exception=(("KeyError", SKIP),), otherwise=SKIP)
+    assert resolve(policy, DECODE, attempts=2) is End.FAILED
+    assert resolve(policy, ("builtins.KeyError", "KeyError"), attempts=2) is End.SKIPPED
+
+
+def test_the_wait_doubles_up_to_its_limit_and_differs_from_item_to_item():
+    retry = Retry(attempts=9, initial_s=0.1, max_s=1.0)
+    for used, whole in enumerate((0.1, 0.2, 0.4, 0.8, 1.0, 1.0), start=1):
+        waits = [backoff_s(retry, used, salt) for salt in range(100)]
+        assert whole / 2 <= min(waits) < max(waits) <= whole
+        assert len(set(waits)) == 100
+    assert backoff_s(retry, 10**6, 1) <= 1.0
+
+
+def test_the_first_replacement_is_at_once_and_none_waits_longer_than_a_second():
+    waits = [restart_delay_s(n) for n in range(1, 40)]
+    assert waits[:3] == [0.0, 0.05, 0.1]
+    assert waits == sorted(waits)
+    assert max(waits) == 1.0
 
 
 @pytest.mark.parametrize(

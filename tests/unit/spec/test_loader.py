@@ -151,8 +151,12 @@ JOB_VALUES = [
     ("terminate: SIGINT", "expected a mapping", "terminate"),
     ("terminate: {grace: 5}", "needs a unit", "terminate.grace"),
     ("on_failure: retry", "expected stop, drain or continue", "on_failure"),
-    ("on_error: ignore", "expected fail or skip", "on_error"),
-    ("on_error: {ValueError: dead_letter}", "expected fail or skip", "on_error.ValueError"),
+    ("on_error: ignore", "expected fail, skip or dead_letter", "on_error"),
+    ("on_error: {ValueError: dead}", "expected fail, skip or dead_letter", "on_error.ValueError"),
+    ("retry: 3", "expected a mapping", "retry"),
+    ("retry: {attempts: 0}", "0 is too small", "retry.attempts"),
+    ("retry: {backoff: {initial: 3}}", "needs a unit", "retry.backoff.initial"),
+    ("restart: {max: -1}", "-1 is too small", "restart.max"),
     ("daemon: yes", "expected true or false", "daemon"),
     ("env: {A: true}", "expected text", "env.A"),
     ("env: [A=1]", "expected a mapping", "env"),
@@ -207,7 +211,7 @@ def test_an_unknown_key_of_a_job_says_what_was_meant(line, hint):
     assert (problem.line, problem.column) == (5, 5)
 
 
-@pytest.mark.parametrize("key", ["retry", "restart", "limits", "tags", "nice"])
+@pytest.mark.parametrize("key", ["limits", "tags", "nice", "resources"])
 def test_a_key_of_a_later_version_is_said_to_be_one(key):
     assert "not in this version" in only(f"{JOB}    {key}: 1\n").hint
 

@@ -153,7 +153,7 @@ def test_a_log_gives_the_same_digest_as_the_run_itself():
         lived.fact(fact)
     for record in RECORDS:
         read.record(record)
-    assert (read.skipped, read.skipped_count) == (lived.skipped, lived.skipped_count)
+    assert vars(read.skipped) == vars(lived.skipped)
     assert read.fault == lived.fault
 
 

@@ -1,0 +1,133 @@
+"""Dead letters: items that were taken out of a run, kept in its directory under `dead/`.
+
+`letters.jsonl` has a line a letter, `chunk-<n>.pickle` the items as their producer sent them, which
+mporch itself never unpickles. Letters of the same chunk share its file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from orchestrator.core.events import Blob
+from orchestrator.core.facts import ItemDead
+from orchestrator.core.messages import Failure
+from orchestrator.errors import RunDirectoryError
+
+__all__ = ["DEAD_NAME", "DeadLetters", "Letter", "read_letters"]
+
+DEAD_NAME = "dead"
+_LETTERS_NAME = "letters.jsonl"
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """One dead letter; `ts` is Unix time in seconds, `letter` counts those of the run from 1.
+
+    It is the item at `index` of the list that the file `chunk` pickles: the item itself, or, if
+    `packed`, its pickle.
+    """
+
+    letter: int
+    ts: float
+    job: str
+    worker: str
+    item: str
+    queue: str
+    attempts: int
+    failure: Failure
+    chunk: str
+    index: int
+    packed: bool
+
+
+class DeadLetters:
+    """Writes the letters of one run; its directory is made with the first."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / DEAD_NAME
+        self._fd = -1
+        self._count = 0
+        self._chunk: Blob = b""
+        self._chunks = 0
+
+    def add(self, dead: ItemDead, ts: float) -> None:
+        """Keep one letter, on the disk when this returns. Raises RunDirectoryError."""
+        try:
+            if self._fd < 0:
+                self._path.mkdir(mode=0o700)
+                name = self._path / _LETTERS_NAME
+                self._fd = os.open(name, _NEW | os.O_APPEND, 0o600)
+            self._keep(dead.chunk)
+            self._count += 1
+            line = json.dumps(msgspec.to_builtins(self._letter(dead, ts)))
+            _write_all(self._fd, line.encode("ascii") + b"\n")
+        except OSError as error:
+            raise RunDirectoryError(f"cannot write {self._path}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _keep(self, chunk: Blob) -> None:
+        """Write a chunk, unless it is the last letter's."""
+        if self._chunks and chunk is self._chunk:
+            return
+        fd = os.open(self._path / _chunk_name(self._chunks + 1), _NEW, 0o600)
+        try:
+            _write_all(fd, chunk)
+        finally:
+            os.close(fd)
+        self._chunk = chunk
+        self._chunks += 1
+
+    def _letter(self, dead: ItemDead, ts: float) -> Letter:
+        return Letter(
+            letter=self._count,
+            ts=ts,
+            job=dead.job,
+            worker=dead.worker,
+            item=dead.item,
+            queue=dead.queue,
+            attempts=dead.attempts,
+            failure=dead.failure,
+            chunk=_chunk_name(self._chunks),
+            index=dead.index,
+            packed=dead.packed,
+        )
+
+
+def read_letters(directory: Path) -> Iterator[Letter]:
+    """The letters of a run, in the order in which they were written.
+
+    A line that a crash has torn is left out. Raises RunDirectoryError if the file cannot be read.
+    """
+    path = directory / DEAD_NAME / _LETTERS_NAME
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RunDirectoryError(f"cannot read {path}: {error.strerror}") from error
+    with os.fdopen(fd, "rb") as file:
+        for line in file:
+            try:
+                yield msgspec.convert(json.loads(line), Letter)
+            except ValueError:
+                continue
+
+
+def _chunk_name(number: int) -> str:
+    return f"chunk-{number:06d}.pickle"
+
+
+def _write_all(fd: int, data: Blob) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
