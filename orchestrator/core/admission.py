@@ -62,6 +62,25 @@ class Admission:
             self._credits.void(port)  # who waits holds nothing that others wait for
             self._board.begin_wait(port, for_output=True)
 
+    def leave(self, port: Port) -> None:
+        """The worker is gone: what it had finished stays parked, what its open item gave goes.
+
+        Somebody else will do that item anew.
+        """
+        ticket = port.parked
+        if ticket is None or not port.job.by_item:
+            return
+        for part in ticket.parts:
+            part.cut_open(ticket.items)
+        if ticket.at < ticket.items:
+            return
+        for queue in ticket.queues:
+            self._board.dirty[queue] = None
+        ticket.leave()
+        port.parked = None
+        port.job.parked -= 1
+        self._board.end_wait(port)
+
     def _are_covered(self, port: Port, parts: list[Part]) -> bool:
         """Whether credits cover every output: most commits never need a ticket."""
         totals: dict[str, int] = {}
@@ -169,6 +188,7 @@ class Admission:
                     return False
                 held = min(self._available(ticket.port, queue) for queue in part.queues)
                 self._put(ticket.port, part, min(held, part.n - part.used))
+                _note_open(ticket.port, ticket.parts, ticket.items)
         return True
 
     def _has_room(self, ticket: CommitTicket, needs: dict[QueueState, int]) -> bool:

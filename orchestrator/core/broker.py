@@ -231,6 +231,7 @@ class Broker:
         taken: Iterable[tuple[int, int]] = (),
         failure: Failure | None = None,
     ) -> None:
+        self._admission.leave(port)
         for queue, item in self._delivery.abandon(port, blame, dict(taken)):
             self._endings.spent(port, queue, item, failure or _DIED)
         self._credits.leave(port)

@@ -94,6 +94,13 @@ class Part:
             return 1 if index < self.n else 0
         return self.counts[index] if index < len(self.counts) else 0
 
+    def cut_open(self, items: int) -> None:
+        """Forget what belongs to no finished item of the commit, unless it is put already."""
+        if self.counts is not None and len(self.counts) > items:
+            finished = sum(self.counts[:items])
+            self.n = max(self.used, finished)
+            self.counts = (*self.counts[:items], self.n - finished)
+
     def put(self, n: int) -> None:
         """Put the next n items on every queue of the part."""
         for queue in self.queues:

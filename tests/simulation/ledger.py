@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from orchestrator.core.events import Blame, Phase
 from orchestrator.core.messages import Commit, End, Leased, Released
+from orchestrator.plan.model import ErrorAction
+
+if TYPE_CHECKING:
+    from .topology import Job
+
+_LAST = {
+    ErrorAction.FAIL: End.FAILED,
+    ErrorAction.SKIP: End.SKIPPED,
+    ErrorAction.DEAD_LETTER: End.DEAD,
+}
 
 
 class Violation(AssertionError):
@@ -20,14 +32,15 @@ def check(fact: object, rule: str) -> None:
 class Books:
     """Every item by (queue, number): who holds it, whether it is finished, what may come next."""
 
-    def __init__(self, attempts: dict[str, int]) -> None:
+    def __init__(self, jobs: Mapping[str, Job]) -> None:
         self.chunks: list[tuple[int, ...]] = []
         self.put: Counter[str] = Counter()
         self.ends: Counter[tuple[str, End]] = Counter()
         self.retried: Counter[str] = Counter()
         self.charges: Counter[tuple[str, int]] = Counter()
         self.put_by: Counter[tuple[str, str]] = Counter()
-        self._attempts = attempts
+        self._jobs = jobs
+        self.open_at: set[str] = set()
         self._sent: dict[tuple[str, str], deque[int]] = {}
         self._producers: dict[int, str] = {}
         self._identity: dict[tuple[str, int], int] = {}
@@ -102,7 +115,11 @@ class Books:
         return all(lease in held and n <= len(held[lease].rest) for lease, n in wanted.items())
 
     def committed(
-        self, worker: str, job: str, message: Commit, blobs: tuple[bytes, ...]
+        self,
+        worker: str,
+        job: str,
+        message: Commit,
+        blobs: tuple[bytes, ...],
     ) -> Counter[str]:
         """A commit that must be applied reaches the broker; returns what is to be tried again."""
         ends = {mark.at: mark.end for mark in message.marks}
@@ -111,7 +128,9 @@ class Books:
         for number, n in message.finished:
             lease = self._held[worker][number]
             for _ in range(n):
-                retried = self._end(lease.queue, lease.next(), job, ends.get(at, End.DONE))
+                end, emitted = ends.get(at, End.DONE), worker in self.open_at
+                retried = self._end(lease.queue, lease.next(), job, end, emitted=emitted)
+                self.open_at.discard(worker)
                 again[lease.queue] += retried
                 at += 1
         for output, blob in zip(message.outputs, blobs, strict=True):
@@ -121,20 +140,29 @@ class Books:
                 self._sent.setdefault((queue, worker), deque()).extend(identities)
                 self.put[queue] += output.n
                 self.put_by[worker, queue] += output.n
+            if output.counts is not None and any(output.counts[at:]):
+                self.open_at.add(worker)
         return again
 
-    def _end(self, queue: str, number: int, job: str, end: End) -> bool:
+    def _end(self, queue: str, number: int, job: str, end: End, *, emitted: bool = False) -> bool:
         del self._owner[queue, number]
         if end is End.FAILED:
-            used = self.charges[queue, number] + 1
-            if used < self._attempts[job]:
-                self.charges[queue, number] = used
+            used = self.charges[queue, number] = self.charges[queue, number] + 1
+            if used < self._jobs[job].attempts and not emitted:
                 self.retried[job] += 1
                 self._retrying.setdefault(queue, set()).add(number)
                 return True
+            end = _LAST[self._jobs[job].otherwise]
         self.ends[queue, end] += 1
         self._finished.add((queue, number))
         return False
+
+    def unput(self, queue: str, worker: str, n: int) -> None:
+        """The last items that a worker has put are forgotten: their item will be done anew."""
+        self.put[queue] -= n
+        self.put_by[worker, queue] -= n
+        for _ in range(n):
+            self._sent[queue, worker].pop()
 
     def released(self, worker: str, message: Released) -> Counter[str]:
         """A worker keeps the first items of a lease: how many leases came back, by queue."""
@@ -145,19 +173,38 @@ class Books:
         self._come_back(lease.queue, back)
         return Counter({lease.queue: bool(back)})
 
-    def left(self, worker: str, blame: Blame) -> Counter[str]:
-        """The worker is dead or fenced: what was in hand, by queue."""
+    def left(
+        self, worker: str, job: Job, blame: Blame, held: Mapping[int, tuple[int, bool]]
+    ) -> Counter[str]:
+        """The worker is dead or fenced: what was in hand, by queue.
+
+        `held`: of each lease, how many items are in hand, and whether a part of the first is put.
+        """
         hands: Counter[str] = Counter()
+        self.open_at.discard(worker)
         for number, lease in self._held.pop(worker, {}).items():
-            if number == blame.lease and blame.phase is Phase.RUNNING:
-                self._charge(lease, blame.index)
-            hands[lease.queue] += len(lease.rest)
-            self._come_back(lease.queue, lease.rest)
+            hand, emitted = held.get(number, (1, False))
+            index = blame.index if number == blame.lease and blame.phase is Phase.RUNNING else -1
+            if index < lease.done and emitted:
+                index = lease.done
+            rest = lease.rest
+            if job.by_item and lease.done <= index < len(lease.numbers):
+                together = hand > 1 and len(lease.numbers) - index > 1
+                if not together and self._spent(lease.queue, lease.numbers[index], job, emitted):
+                    rest.remove(lease.numbers[index])
+            hands[lease.queue] += len(rest)
+            self._come_back(lease.queue, rest)
         return hands
 
-    def _charge(self, lease: Lease, index: int) -> None:
-        if lease.done <= index < len(lease.numbers):
-            self.charges[lease.queue, lease.numbers[index]] += 1
+    def _spent(self, queue: str, number: int, job: Job, emitted: bool) -> bool:
+        """The worker has died at this item: whether that was its last attempt."""
+        self.charges[queue, number] += 1
+        if self.charges[queue, number] < job.attempts and not emitted:
+            return False
+        self.ends[queue, _LAST[job.otherwise]] += 1
+        self._finished.add((queue, number))
+        del self._owner[queue, number]
+        return True
 
     def _come_back(self, queue: str, numbers: list[int]) -> None:
         for number in numbers:
@@ -165,6 +212,9 @@ class Books:
         self._returned.setdefault(queue, set()).update(numbers)
 
     # -- the end ----------------------------------------------------------------------------------
+
+    def has_ended(self, queue: str, number: int) -> bool:
+        return (queue, number) in self._finished
 
     def unfinished(self, queue: str) -> int:
         """Items put on the queue that have not come to an end."""

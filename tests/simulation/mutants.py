@@ -230,6 +230,27 @@ def patience_never_ends(patch: Patch) -> None:
     )
 
 
+def a_dead_letter_is_delivered_again(patch: Patch) -> None:
+    patch.setattr("orchestrator.core.delivery.without", lambda segments, number: list(segments))
+
+
+def what_the_dead_gave_in_part_is_put(patch: Patch) -> None:
+    patch.setattr(Admission, "leave", lambda self, port: None)
+
+
+def an_item_of_which_a_part_is_out_is_tried_again(patch: Patch) -> None:
+    patch.setattr("orchestrator.core.admission._note_open", lambda port, parts, items: None)
+
+
+def attempts_never_used_up(patch: Patch) -> None:
+    charge = Delivery._charge
+
+    def never_the_last(self: Delivery, *args: Any) -> None:
+        charge(self, *args)
+
+    patch.setattr(Delivery, "_charge", never_the_last)
+
+
 def room_collected_for_ever(patch: Patch) -> None:
     def is_collected(self: Credits, queue: QueueState, request: Want) -> bool:
         return queue.room >= min(request.least, queue.bound)

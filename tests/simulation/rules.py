@@ -255,11 +255,13 @@ def at_the_end(world: World) -> None:
         check(queue.put == books.put[name], f"{name}: {queue.put} put, not {books.put[name]}")
         check(queue.ended, f"{name} has not ended")
         check(queue.skipped == books.ends[name, End.SKIPPED], f"{name}: skipped")
+        check(queue.dead == books.ends[name, End.DEAD], f"{name}: dead")
         check(queue.done == books.ends[name, End.DONE], f"{name}: done")
-        failed, lost = books.ends[name, End.FAILED], books.unfinished(name)
+        failed = books.ends[name, End.FAILED] + books.ends[name, End.FATAL]
+        lost = books.unfinished(name)
         check(queue.left + queue.dropped == failed + lost, f"{name}: left and dropped")
         check(queue.closed or not lost, f"{name}: {lost} items are lost")
         check(not queue.tickets and not queue.pulls and not queue.granted, f"{name} is not empty")
         for (where, number), charged in books.charges.items():
-            if where == name:
+            if where == name and not books.has_ended(name, number):
                 check(queue.attempts[number] == charged, f"{name}:{number} is charged {charged}")

@@ -38,7 +38,9 @@ class Target:
         rng = random.Random(f"{self.job.name}{queue}{number}")
         kind = rng.random()
         if kind < self.job.p_skip:
-            return End.SKIPPED
+            return End.DEAD if kind < self.job.p_skip / 2 else End.SKIPPED
+        if kind > 1 - self.job.p_fail / 10:
+            return End.FATAL
         if kind > 1 - self.job.p_fail and self._failures_of(queue, number) < rng.choice((1, 2, 3)):
             return End.FAILED
         return End.DONE

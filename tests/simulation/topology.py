@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.core.messages import Wait
+from orchestrator.plan.model import ErrorAction
 
 from . import shapes
 
@@ -27,6 +28,7 @@ class Job:
     workers: int = 1
     attempts: int = 1
     retry_delay_s: float = 0.0
+    otherwise: ErrorAction = ErrorAction.FAIL
     most: tuple[int, ...] = (1,)
     batch: int = 1
     within_s: float = 0.1
@@ -36,6 +38,11 @@ class Job:
     p_fail: float = 0.0
     p_return: float = 0.0
     items: int = 0
+
+    @property
+    def by_item(self) -> bool:
+        """Whether an item can be called for again."""
+        return self.shape in ITEM_SHAPES
 
     @property
     def writes(self) -> tuple[str, ...]:
@@ -96,6 +103,7 @@ class _Maker:
                 workers=rng.choice((2, 3) if self._crowded else (1, 1, 2, 3)),
                 attempts=rng.choice((2, 3)) if retries else 1,
                 retry_delay_s=rng.choice((0.0, 0.05, 1.0)),
+                otherwise=rng.choice(tuple(ErrorAction)),
                 most=rng.choice(((1,), (4,), (1, 2, 8), (250,))),
                 batch=rng.randint(2, 4),
                 within_s=rng.choice((0.0, 0.05, 0.2)),

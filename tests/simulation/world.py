@@ -65,7 +65,7 @@ class World:
         self.faults = faults
         self.topology = topology
         self.broker = make(*_states(topology))
-        self.books = Books({job.name: job.attempts for job in topology.jobs})
+        self.books = Books({job.name: job for job in topology.jobs})
         self.rooms: rules.Rooms = Counter()
         self.sums: dict[str, int] = {}
         self.lines: rules.Lines = {}
@@ -101,7 +101,7 @@ class World:
             f"{job.name}-{employer.hired}",
             rng,
             [_box(queues, self.topology.queues, rng) for queues in job.boxes],
-            by_item=job.shape in (shapes.items, shapes.batches),
+            by_item=job.by_item,
             read=self.books.read,
             write=self.books.write,
         )
@@ -129,7 +129,7 @@ class World:
         """It is given up, and does not know."""
         agent.fenced = True
         self.met.add("fenced")
-        self._came_back += self.books.left(agent.name, agent.client.blame)
+        self._lose(agent, agent.client.blame)
         self.tell(Fenced(worker=agent.name, blame=agent.client.blame))
 
     def _kill_fenced(self) -> bool:
@@ -143,7 +143,7 @@ class World:
         """Its pipe is read to the end: it is gone."""
         blame = agent.client.blame if agent.dead else Blame()
         del self.agents[agent.name]
-        self._came_back += self.books.left(agent.name, blame)
+        self._lose(agent, blame)
         if any(self._came_back.values()):
             self.met.add("redelivered")
         left = WorkerLeft(worker=agent.name, closed=not agent.dead, blame=blame)
@@ -156,6 +156,24 @@ class World:
         else:
             employer.over = True
             self.tell(left, JobFinished(job=employer.job.name, clean=employer.clean))
+
+    def _lose(self, agent: Agent, blame: Blame) -> None:
+        """What it holds comes back, but for an item that was at its last attempt."""
+        port = self.broker.ports[agent.name]
+        job = agent.employer.job
+        if port.parked and job.by_item:
+            for part in port.parked.parts:
+                before = part.counts and part.counts[: port.parked.items]
+                lost = 0 if before is None else part.n - max(part.used, sum(before))
+                for queue in part.queues:
+                    self.books.unput(queue.name, agent.name, lost)
+        leases = port.leases if job.by_item else {}
+        held = {number: (lease.hand, lease.emitted) for number, lease in leases.items()}
+        if not port.parked:
+            emitted = any(lease.emitted for lease in leases.values())
+            is_open = job.by_item and agent.name in self.books.open_at
+            check(emitted is is_open, f"{agent.name}: the broker knows what has left of its item")
+        self._came_back += self.books.left(agent.name, job, blame, held)
 
     def fail(self, employer: Employer) -> None:
         """The job has failed: all of its workers are killed and none is hired."""
@@ -364,6 +382,8 @@ def _states(topology: Topology) -> tuple[list[QueueState], list[JobPorts]]:
             retry=Retry(
                 attempts=job.attempts, initial_s=job.retry_delay_s, max_s=job.retry_delay_s
             ),
+            otherwise=job.otherwise,
+            by_item=job.by_item,
         )
         for job in topology.jobs
     ]
