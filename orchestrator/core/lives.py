@@ -109,8 +109,10 @@ class Lives:
         worker.item, worker.crash = event.item or worker.item, event.failure
         if self._may_rest(worker, turn.now):
             self._rest(worker, event.blame, turn)
-        else:
-            self.end(worker, event.blame, turn)
+            return
+        if worker.verdict is None and not worker.stopping and worker.job.replaced:
+            worker.condemn(State.FAILED, f"{worker.death}{_used_up(worker.job)}", worker.crash)
+        self.end(worker, event.blame, turn)
 
     def end(self, worker: Worker, blame: Blame, turn: Turn) -> None:
         """The worker's process is gone, or counts as gone."""
@@ -242,6 +244,12 @@ class Lives:
             self._failures.fail(worker, "stopped by a signal that mporch did not send", turn)
         else:
             worker.verdict = State.SUCCEEDED
+
+
+def _used_up(job: Job) -> str:
+    """Say that others have taken a dead worker's place as often as may be."""
+    within_s = job.plan.restart.within_s
+    return f"; {len(job.replaced)} workers of the job were replaced within {within_s:g} s (restart)"
 
 
 def _obituary(worker: Worker) -> facts.WorkerEnded:

@@ -15,7 +15,6 @@ import msgspec
 
 from orchestrator.core.events import Blob
 from orchestrator.core.facts import ItemDead
-from orchestrator.core.messages import Failure
 from orchestrator.errors import RunDirectoryError
 
 __all__ = ["DEAD_NAME", "DeadLetters", "Letter", "read_letters"]
@@ -28,8 +27,9 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
     """One dead letter; `ts` is Unix time in seconds, `letter` counts those of the run from 1.
 
-    It is the item at `index` of the list that the file `chunk` pickles: the item itself, or, if
-    `packed`, its pickle.
+    `error_type`, `error`, `where` and `traceback` tell the failure of its last attempt. It is the
+    item at `index` of the list that the file `chunk` pickles: the item itself, or, if `packed`, its
+    pickle.
     """
 
     letter: int
@@ -39,7 +39,10 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     item: str
     queue: str
     attempts: int
-    failure: Failure
+    error_type: str
+    error: str
+    where: str
+    traceback: str
     chunk: str
     index: int
     packed: bool
@@ -96,7 +99,10 @@ class DeadLetters:
             item=dead.item,
             queue=dead.queue,
             attempts=dead.attempts,
-            failure=dead.failure,
+            error_type=dead.failure.kind,
+            error=dead.failure.message,
+            where=dead.failure.where,
+            traceback=dead.failure.traceback,
             chunk=_chunk_name(self._chunks),
             index=dead.index,
             packed=dead.packed,
