@@ -120,9 +120,10 @@ def _collecting(world: World, queue: QueueState) -> None:
     if not isinstance(head, WantTicket) or queue.room < 1:
         world.room_since.pop(queue.name, None)
         return
-    ticket, since = world.room_since.setdefault(queue.name, (head, world.now))
+    ticket, since = world.room_since.get(queue.name, (None, 0.0))
     if ticket is not head:
-        world.room_since[queue.name] = (head, world.now)
+        since = world.now
+        world.room_since[queue.name] = (head, since)
     check(world.now < since + COLLECT_S, f"{queue.name}: room is collected for too long")
 
 
