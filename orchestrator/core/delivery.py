@@ -134,7 +134,11 @@ class Delivery:
             for segment in segments
         ]
         leased = Leased(
-            pull=request.pull, lease=lease.number, queue=queue.name, ranges=tuple(ranges)
+            pull=request.pull,
+            lease=lease.number,
+            queue=queue.name,
+            ranges=tuple(ranges),
+            tried=queue.tried(segments) if queue.attempts else (),
         )
         board.send(port, leased, tuple([segment.chunk.blob for segment in segments]))
         board.dirty[queue] = None

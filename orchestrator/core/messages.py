@@ -240,12 +240,16 @@ class Closing(_Message, tag=12, frozen=True, kw_only=True):
 
 
 class Leased(_Message, tag=32, frozen=True, kw_only=True):
-    """A lease in answer to a pull; the chunks of `ranges` follow in the body."""
+    """A lease in answer to a pull; the chunks of `ranges` follow in the body.
+
+    `tried` pairs the ids of items that were tried before with how often.
+    """
 
     pull: int
     lease: int
     queue: str
     ranges: tuple[Range, ...]
+    tried: tuple[tuple[int, int], ...] = ()
 
 
 class NoLease(_Message, tag=33, frozen=True, kw_only=True):

@@ -167,6 +167,11 @@ class QueueState:
         """Whether nothing is queued, delayed or leased."""
         return not (self.queued or self.delayed or self.outstanding)
 
+    def tried(self, segments: Iterable[Segment]) -> tuple[tuple[int, int], ...]:
+        """Those of the items that were tried before, with how often."""
+        numbers = (n for part in segments for n in range(part.first, part.first + len(part)))
+        return tuple((n, self.attempts[n]) for n in numbers if n in self.attempts)
+
     @property
     def suspect_at_head(self) -> int | None:
         """The first item's id, if it has to be handed out alone."""

@@ -60,6 +60,7 @@ def current() -> Current:
     index = -1
     if lease is not None:
         index = words[INDEX] if words is not None else lease.started - 1
+    at = lease if index >= 0 else None
     return Current(
         run=order.run,
         run_dir=Path(order.run_dir),
@@ -67,7 +68,7 @@ def current() -> Current:
         worker=order.worker,
         index=order.index,
         workers=order.job.workers,
-        item_id=lease.item_id(index) if lease and index >= 0 else None,
-        attempt=1,
-        queue=lease.queue if lease and index >= 0 else None,
+        item_id=at.item_id(index) if at else None,
+        attempt=at.attempt(index) if at else 1,
+        queue=at.queue if at else None,
     )

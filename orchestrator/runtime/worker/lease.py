@@ -30,6 +30,7 @@ class Lease:
         "_piece",
         "_ranges",
         "_raw",
+        "_tried",
         "finished",
         "limit",
         "number",
@@ -48,6 +49,7 @@ class Lease:
             self.limit += part.stop - part.start
         self.total = self.limit
         self._ranges = message.ranges
+        self._tried = message.tried
         self._blobs = blobs
         self._piece = 0
         self._raw: Sequence[Any] = ()
@@ -81,8 +83,15 @@ class Lease:
 
     def item_id(self, index: int) -> str:
         """The id of the item at `index`: `queue:n`."""
+        return f"{self.queue}:{self._number(index)}"
+
+    def attempt(self, index: int) -> int:
+        """Which attempt at the item at `index` this is, from 1."""
+        return 1 + dict(self._tried).get(self._number(index), 0)
+
+    def _number(self, index: int) -> int:
         for part in self._ranges:
             if index < part.stop - part.start:
-                return f"{self.queue}:{part.first + index}"
+                return part.first + index
             index -= part.stop - part.start
-        return ""
+        raise IndexError(index)
