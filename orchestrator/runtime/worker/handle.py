@@ -7,6 +7,7 @@ a run a worker's handles share one transaction (rule 10 of docs/semantics.md).
 
 from __future__ import annotations
 
+import logging
 import pickle
 import queue
 import time
@@ -21,6 +22,9 @@ from orchestrator.runtime.worker.outbox import Outbox
 
 __all__ = ["QueueHandle", "Transaction"]
 
+_LOG = logging.getLogger("mporch")
+_DEAF = 1000
+"""So often in a row nobody asks a stream that has ended, unless for ever."""
 _FAST_GET_S = 0.001
 _LARGEST_PULL = 4096
 _PICKLING = (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError)
@@ -30,20 +34,33 @@ _PICKLING = (pickle.PicklingError, TypeError, AttributeError, ValueError, Recurs
 class Transaction:
     """The items in hand of one worker's handles, by their queues; finished together.
 
-    `sole` is the lease of the only one. Lock held.
+    `sole` is the lease of the only one. `ends` counts the ends of streams that were told without
+    anything else in between. Lock held.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self.hands: dict[str, Lease] = {}
         self.sole: Lease | None = None
+        self.ends = 0
 
     def take(self, queue_name: str, lease: Lease) -> None:
         """An item of the lease is about to be returned by `get`."""
         if (held := self.hands.get(queue_name)) is not None:
             self._client.finish(held)  # another thread has got one while this one waited
+        self.ends = 0
         self.hands[queue_name] = lease
         self.sole = lease if len(self.hands) == 1 else None
+
+    def note_end(self, who: str) -> None:
+        """The end of a stream is told; a loop that takes it for an empty queue never ends."""
+        self.ends += 1
+        if self.ends == _DEAF:
+            _LOG.warning(
+                "%s, which has ended: does a loop catch queue.Empty and ask again? Let"
+                " orchestrator.EndOfStream through, which is a queue.Empty too",
+                who,
+            )
 
     def finish(self) -> None:
         """Everything in hand is done; it leaves with the next commit."""
@@ -218,6 +235,7 @@ class QueueHandle:
                 unless=self._has_pulled,
             )
             if isinstance(found, Ended):
+                self._transaction.note_end(f"{self._holder} goes on asking queue {self._name!r}")
                 raise EndOfStream(
                     f"end of stream: queue {self._name!r} is empty and has no writer left"
                 )
@@ -226,6 +244,7 @@ class QueueHandle:
             if lease := self._pulled_lease():
                 return lease
             if wait is Wait.NO or (deadline is not None and time.monotonic() >= deadline):
+                self._transaction.ends = 0
                 raise queue.Empty
 
     def _pulled_lease(self) -> Lease | None:
