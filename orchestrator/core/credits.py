@@ -59,7 +59,6 @@ class Credits:
         """Whether there is room enough, or time has been given for more (rule 4)."""
         room = queue.room
         if room < 1 or room >= self._least(queue, request):
-            queue.room_since = None
             return room > 0
         now = self._board.now
         if queue.room_since is None:
