@@ -232,11 +232,12 @@ class Closing(_Message, tag=12, frozen=True, kw_only=True):
     """Last message.
 
     `failure`: the target raised (a job that is called once, a constructor); `stopped`: it ended
-    because it was told to.
+    because it was told to; `recycled`: a new process shall take its place.
     """
 
     failure: Failure | None = None
     stopped: bool = False
+    recycled: bool = False
 
 
 class Leased(_Message, tag=32, frozen=True, kw_only=True):

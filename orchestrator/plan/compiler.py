@@ -14,7 +14,7 @@ from orchestrator.plan.graph import readers_of, writers_of
 from orchestrator.plan.platform import default_start_method
 from orchestrator.plan.targets import parse_target
 from orchestrator.spec import Spec
-from orchestrator.spec.model import Queue, Restart, Retry
+from orchestrator.spec.model import Limits, Queue, Recycle, Restart, Retry
 
 __all__ = ["Compiled", "compile_spec"]
 
@@ -94,6 +94,8 @@ def _job(job: DraftJob, spec: Spec) -> model.JobPlan:
         on_error=model.ErrorPolicy() if job.shape.called_once else _error_policy(job),
         retry=model.Retry() if job.shape.called_once else _retry(settings.retry),
         restart=model.Restart() if job.shape.called_once else _restart(settings.restart),
+        limits=_limits(settings.limits),
+        recycle=model.Recycle() if job.shape.called_once else _recycle(settings.recycle),
         daemon=settings.daemon,
         env=tuple(settings.env.items()),
         cwd=str(spec.project_dir / settings.cwd),
@@ -124,6 +126,16 @@ def _retry(written: Retry) -> model.Retry:
 
 def _restart(written: Restart) -> model.Restart:
     return model.Restart(max=written.max, within_s=written.within)
+
+
+def _limits(written: Limits) -> model.Limits:
+    return model.Limits(
+        memory_bytes=written.memory, cpu_s=written.cpu, open_files=written.open_files
+    )
+
+
+def _recycle(written: Recycle) -> model.Recycle:
+    return model.Recycle(max_items=written.max_items, max_rss_bytes=written.max_rss)
 
 
 def _error_policy(job: DraftJob) -> model.ErrorPolicy:

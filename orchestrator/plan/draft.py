@@ -14,7 +14,7 @@ from orchestrator.spec.nodes import Path
 __all__ = ["Condition", "Draft", "DraftJob", "Wire", "draft_of"]
 
 _MERGED_MAPS = ("kwargs", "env")
-_MERGED_PARTS = ("timeouts", "terminate", "batch", "retry", "restart")
+_MERGED_PARTS = ("timeouts", "terminate", "batch", "retry", "restart", "limits", "recycle")
 
 
 @dataclass(frozen=True, kw_only=True)

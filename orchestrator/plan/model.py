@@ -19,8 +19,10 @@ __all__ = [
     "ErrorPolicy",
     "FailurePolicy",
     "JobPlan",
+    "Limits",
     "Plan",
     "QueuePlan",
+    "Recycle",
     "Restart",
     "Retry",
     "Shape",
@@ -150,6 +152,24 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True):
     within_s: float = 60.0
 
 
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the kernel lets a worker's process use; None is no limit.
+
+    `memory_bytes` is address space, `cpu_s` processor time in seconds.
+    """
+
+    memory_bytes: int | None = None
+    cpu_s: float | None = None
+    open_files: int | None = None
+
+
+class Recycle(msgspec.Struct, frozen=True, kw_only=True):
+    """When a worker that is well gives its place to a new process; None is never."""
+
+    max_items: int | None = None
+    max_rss_bytes: int | None = None
+
+
 class QueuePlan(msgspec.Struct, frozen=True, kw_only=True):
     """A bounded queue. `maxsize` counts items, 0 is unbounded. Jobs are listed in spec order."""
 
@@ -186,6 +206,8 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
     on_error: ErrorPolicy = ErrorPolicy()
     retry: Retry = Retry()
     restart: Restart = Restart()
+    limits: Limits = Limits()
+    recycle: Recycle = Recycle()
     daemon: bool = False
     env: tuple[tuple[str, str | None], ...] = ()
     cwd: str | None = None

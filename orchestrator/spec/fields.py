@@ -6,7 +6,15 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Discriminator, Strict, WithJsonSchema
+from pydantic import (
+    BeforeValidator,
+    ByteSize,
+    Discriminator,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from orchestrator.spec.units import DurationError, parse_duration_s
@@ -19,6 +27,7 @@ __all__ = [
     "Name",
     "Parameter",
     "PositiveDuration",
+    "Size",
     "Text",
     "Texts",
     "Values",
@@ -38,8 +47,32 @@ _DURATION_SCHEMA = {
 }
 
 
+_SIZE_SCHEMA = {
+    "type": "string",
+    "pattern": r"^[0-9.]+ *([kKMGTPE]i?)?[bB]$",
+    "examples": ["500MB", "2GiB"],
+}
+_BYTES = TypeAdapter(ByteSize)
+
+
 def _mporch_error(message: str, hint: str) -> PydanticCustomError:
     return PydanticCustomError("mporch", "{message}", {"message": message, "hint": hint})
+
+
+def _size(value: Any) -> Any:
+    """Parse a size in bytes: a number and a unit (pydantic.ByteSize)."""
+    hint = "write a number and a unit (kB, MB, GB, KiB, MiB, GiB): 500MB, 2GiB"
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str) or value.strip().isdigit():
+        raise _mporch_error("a size is text with a unit, such as 2GiB", hint)
+    try:
+        size = _BYTES.validate_python(value, strict=False)
+    except ValidationError:
+        raise _mporch_error(f'"{value[:40]}" is not a size', hint) from None
+    if not 0 < size < 1 << 62:
+        raise _mporch_error(f"{value[:40]} is no size that can be meant", hint)
+    return int(size)
 
 
 def _text(value: Any) -> Any:
@@ -112,6 +145,12 @@ PositiveDuration: TypeAlias = Annotated[
     WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"type": "null"}]}),
 ]
 """A time limit; None is no limit."""
+Size: TypeAlias = Annotated[
+    int | None,
+    BeforeValidator(_size),
+    WithJsonSchema({"anyOf": [_SIZE_SCHEMA, {"type": "null"}]}),
+]
+"""A size in bytes; None is no limit."""
 EnvValue: TypeAlias = Annotated[
     str | None,
     BeforeValidator(_env_value),

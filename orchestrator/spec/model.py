@@ -18,6 +18,7 @@ from orchestrator.spec.fields import (
     Handles,
     Name,
     PositiveDuration,
+    Size,
     Text,
     Texts,
     Values,
@@ -30,7 +31,9 @@ __all__ = [
     "Document",
     "Job",
     "JobSettings",
+    "Limits",
     "Queue",
+    "Recycle",
     "Restart",
     "Retry",
     "Terminate",
@@ -152,6 +155,27 @@ class Restart(_Part):
     within: Duration = Field(default=60.0, title="Within", description="The time.")
 
 
+class Limits(_Part):
+    """What a worker's process may use; null is no limit."""
+
+    memory: Size = Field(default=None, title="Memory", description="Address space.")
+    cpu: PositiveDuration = Field(default=None, title="CPU", description="Processor time.")
+    open_files: int | None = Field(
+        default=None, ge=16, title="Open files", description="File descriptors."
+    )
+
+
+class Recycle(_Part):
+    """When a worker that is well gives its place to a new process."""
+
+    max_items: int | None = Field(
+        default=None, ge=1, title="Items", description="After so many items."
+    )
+    max_rss: Size = Field(
+        default=None, title="Memory", description="Once it has more than this in RAM."
+    )
+
+
 class JobSettings(_Part):
     """The keys of a job that `defaults` may hold too."""
 
@@ -205,6 +229,14 @@ class JobSettings(_Part):
         default=Restart(),
         title="Restart",
         description="How many workers that died are replaced.",
+    )
+    limits: Limits = Field(
+        default=Limits(), title="Limits", description="What a worker's process may use."
+    )
+    recycle: Recycle = Field(
+        default=Recycle(),
+        title="Recycle",
+        description="When a worker that is well is replaced, against leaks.",
     )
     daemon: bool = Field(
         default=False,

@@ -12,7 +12,9 @@ from orchestrator.spec.model import (
     Document,
     Job,
     JobSettings,
+    Limits,
     Queue,
+    Recycle,
     Restart,
     Retry,
     Terminate,
@@ -74,6 +76,7 @@ _SETTINGS = _Words(
         on_error="onerror error_policy errors ignore_errors",
         retry="retries retry_policy max_retries attempts",
         restart="restarts restart_policy max_restarts",
+        limits="limit resources rlimits ulimits ulimit",
         on_failure="onfailure failure_policy fail_policy",
         start_method="context mp_context method",
         description="comment doc help desc",
@@ -93,8 +96,14 @@ _SETTINGS = _Words(
         "start_timeout": "timeouts: {start: …}",
         "dead_letter": "on_error: dead_letter",
         "backoff": "retry: {backoff: …}",
+        "memory": "limits: {memory: …}",
+        "max_items": "recycle: {max_items: …}",
+        "max_rss": "recycle: {max_rss: …}",
+        "maxtasksperchild": "recycle: {max_items: …}",
+        "max_tasks_per_child": "recycle: {max_items: …}",
+        "worker_lifespan": "recycle: {max_items: …}",
     },
-    later=frozenset({"limits", "tags", "nice", "resources"}),
+    later=frozenset({"tags", "nice"}),
 )
 _JOB = _Words(
     model=Job,
@@ -154,6 +163,18 @@ _RESTART = _Words(
         max="count times attempts max_restarts limit", within="window period interval time"
     ),
 )
+_LIMITS = _Words(
+    model=Limits,
+    foreign=_synonyms(
+        memory="mem ram max_memory memory_limit as rss",
+        cpu="cpu_time time cputime",
+        open_files="nofile files fds max_open_files",
+    ),
+)
+_RECYCLE = _Words(
+    model=Recycle,
+    foreign=_synonyms(max_items="items after count max_tasks", max_rss="memory rss max_memory"),
+)
 _PARTS = {
     "timeouts": _TIMEOUTS,
     "terminate": _TERMINATE,
@@ -161,6 +182,8 @@ _PARTS = {
     "retry": _RETRY,
     "backoff": _BACKOFF,
     "restart": _RESTART,
+    "limits": _LIMITS,
+    "recycle": _RECYCLE,
 }
 
 

@@ -20,6 +20,7 @@ FITS: dict[tuple[str, ...], frozenset[Shape]] = {
     ("on_error",): _PER_ITEM,
     ("retry",): _PER_ITEM,
     ("restart",): _PER_ITEM,
+    ("recycle",): _PER_ITEM,
     ("timeouts", "item"): _PER_ITEM,
     ("join",): _ANY_INPUT,
 }

@@ -40,7 +40,8 @@ class ItemFailedError(Exception):
 class Context:
     """One worker's means.
 
-    `box` is where the target's results go, None without an output.
+    `box` is where the target's results go, None without an output; `recycled`: the worker is to
+    give its place to a new process.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Context:
         self.cell = cell
         self.call = call
         self.transaction = transaction
+        self.recycled = False
         self.box: Outbox | None = client.outbox(job.outputs) if job.outputs else None
         self._roots = roots
         self._place = place

@@ -16,6 +16,7 @@ from orchestrator.runtime.worker.cell import INDEX, LEASE, PHASE, RUNNING, SINCE
 from orchestrator.runtime.worker.context import OURS, Context, Pace
 from orchestrator.runtime.worker.emit import SPECIAL, items_of
 from orchestrator.runtime.worker.lease import Lease
+from orchestrator.runtime.worker.limits import Wear
 from orchestrator.runtime.worker.outbox import Outbox
 from orchestrator.runtime.worker.stripe import Stripe
 
@@ -27,16 +28,21 @@ def run_items(context: Context) -> None:
 
     Raises ItemFailedError when an item fails that may not, StopRequested by the stop signal.
     """
-    pace = Pace(context.client)
+    pace, wear = Pace(context.client), Wear(context.job.recycle)
     while True:
+        left = wear.items_left
+        most = pace.most if left is None else min(pace.most, left)
         with context.lock:
-            lease = context.client.pull(context.job.inputs, most=pace.most)
+            lease = context.client.pull(context.job.inputs, most=most)
         if not isinstance(lease, Lease):
             return
         current.at(lease, context.cell.words)
         pace.begin()
         _items_of_lease(context, lease)
         pace.end(lease.finished)
+        if wear.is_worn(lease.finished):
+            context.recycled = True
+            return
 
 
 def _items_of_lease(context: Context, lease: Lease) -> None:
@@ -132,7 +138,7 @@ def _emit(context: Context, box: Outbox | None, result: Any) -> None:
 
 def run_batches(context: Context) -> None:
     """Call the target with lists of items until the input has ended; raises as `run_items`."""
-    batch = context.job.batch
+    batch, wear = context.job.batch, Wear(context.job.recycle)
     assert batch is not None
     while True:
         with context.lock:
@@ -143,6 +149,9 @@ def run_batches(context: Context) -> None:
             return
         current.at(lease)
         _batch(context, lease)
+        if wear.is_worn(lease.finished):
+            context.recycled = True
+            return
 
 
 def _batch(context: Context, lease: Lease) -> None:

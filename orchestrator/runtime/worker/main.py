@@ -24,6 +24,7 @@ from orchestrator.runtime.worker.failure import describe
 from orchestrator.runtime.worker.forked import disown_forks
 from orchestrator.runtime.worker.handle import QueueHandle, Transaction
 from orchestrator.runtime.worker.items import run_batches, run_items
+from orchestrator.runtime.worker.limits import apply_limits
 from orchestrator.runtime.worker.link import Link, LinkClosedError
 from orchestrator.runtime.worker.once import run_once
 from orchestrator.runtime.worker.order import Order
@@ -64,6 +65,7 @@ class Worker:
         self._job = order.job
         self._cell = cell
         self._place = ""
+        self._recycled = False
         self._pacer = Pacer()
         by_item = not self._job.shape.called_once
         self._client = Client(link, order.queues, by_item=by_item, arm=self._pacer.arm)
@@ -75,6 +77,7 @@ class Worker:
         failure: Failure | None = None
         code, stopped = 0, False
         roots = (*self._order.pythonpath, self._order.project_dir)
+        apply_limits(self._job.limits)
         self._pacer.start(self._client)
         try:
             self._stopper.install()
@@ -113,6 +116,7 @@ class Worker:
         with self._client.lock:
             self._client.send(Ready())
         _RUNNERS.get(self._job.shape, run_once)(context)
+        self._recycled = context.recycled
 
     def _handles(self, transaction: Transaction) -> dict[str, Any]:
         """The handles by parameter; one queue has one handle, whichever way it is used."""
@@ -143,7 +147,8 @@ class Worker:
 
     def _close(self, failure: Failure | None, *, stopped: bool) -> None:
         with self._client.lock:
-            self._client.close(failure, stopped=stopped)
+            recycled = self._recycled and failure is None and not stopped
+            self._client.close(failure, stopped=stopped, recycled=recycled)
 
 
 def _exit_code(error: SystemExit) -> int:

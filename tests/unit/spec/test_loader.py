@@ -157,6 +157,10 @@ JOB_VALUES = [
     ("retry: {attempts: 0}", "0 is too small", "retry.attempts"),
     ("retry: {backoff: {initial: 3}}", "needs a unit", "retry.backoff.initial"),
     ("restart: {max: -1}", "-1 is too small", "restart.max"),
+    ("limits: {memory: 500}", "with a unit", "limits.memory"),
+    ("limits: {memory: lots}", "is not a size", "limits.memory"),
+    ("limits: {cpu: 10}", "needs a unit", "limits.cpu"),
+    ("recycle: {max_items: 0}", "0 is too small", "recycle.max_items"),
     ("daemon: yes", "expected true or false", "daemon"),
     ("env: {A: true}", "expected text", "env.A"),
     ("env: [A=1]", "expected a mapping", "env"),
@@ -211,7 +215,7 @@ def test_an_unknown_key_of_a_job_says_what_was_meant(line, hint):
     assert (problem.line, problem.column) == (5, 5)
 
 
-@pytest.mark.parametrize("key", ["limits", "tags", "nice", "resources"])
+@pytest.mark.parametrize("key", ["tags", "nice"])
 def test_a_key_of_a_later_version_is_said_to_be_one(key):
     assert "not in this version" in only(f"{JOB}    {key}: 1\n").hint
 
