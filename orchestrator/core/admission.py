@@ -186,7 +186,7 @@ class Admission:
             while part.used < part.n:
                 if not self._has_room(ticket, dict.fromkeys(part.queues, 1)):
                     return False
-                held = min(self._available(ticket.port, queue) for queue in part.queues)
+                held = min(self._allowed(ticket, queue) for queue in part.queues)
                 self._put(ticket.port, part, min(held, part.n - part.used))
                 _note_open(ticket.port, ticket.parts, ticket.items)
         return True
@@ -214,14 +214,23 @@ class Admission:
     def _available(self, port: Port, queue: QueueState) -> int:
         return queue.bound if queue.closed else port.credits.get(queue.name, 0) + max(0, queue.room)
 
+    def _allowed(self, ticket: Ticket, queue: QueueState) -> int:
+        """How many items may be put now: past those who wait, only what there is credit for."""
+        if queue.closed or self._is_first(ticket, queue):
+            return self._available(ticket.port, queue)
+        return ticket.port.credits.get(queue.name, 0)
+
     def _fits(self, ticket: Ticket, queue: QueueState, n: int) -> bool:
         if queue.closed or ticket.port.credits.get(queue.name, 0) >= n:
             return True
         return self._is_free(ticket, queue, n)
 
     def _is_free(self, ticket: Ticket, queue: QueueState, n: int) -> bool:
-        first = not queue.tickets or ticket.number <= queue.tickets[0].number
-        return first and self._available(ticket.port, queue) >= n
+        return self._is_first(ticket, queue) and self._available(ticket.port, queue) >= n
+
+    @staticmethod
+    def _is_first(ticket: Ticket, queue: QueueState) -> bool:
+        return not queue.tickets or ticket.number <= queue.tickets[0].number
 
     def _put(self, port: Port, part: Part, n: int) -> None:
         for queue in part.queues:
