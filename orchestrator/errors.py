@@ -12,6 +12,7 @@
     └── QueueError             what a queue handle raises in a target
         ├── EndOfStream            (queue.Empty, queue.ShutDown)  no item will ever come
         ├── ShutDown               (queue.ShutDown)               nobody is left to take the item
+        ├── QueueFullError         (queue.Full)                   no room for what a job gives back
         ├── WrongDirectionError    (TypeError)                    get on a writer, put on a reader
         └── UnpicklableItemError   (TypeError)                    the item cannot travel
 
@@ -25,7 +26,7 @@ import enum
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from queue import Empty
+from queue import Empty, Full
 from typing import ClassVar
 
 if sys.version_info >= (3, 13):
@@ -44,6 +45,7 @@ __all__ = [
     "MporchError",
     "Problem",
     "QueueError",
+    "QueueFullError",
     "QueueShutDown",
     "RunDirectoryError",
     "RunNotFoundError",
@@ -217,6 +219,10 @@ class ShutDown(QueueError, QueueShutDown):  # noqa: N818 -- named as queue.ShutD
 
 class WrongDirectionError(QueueError, TypeError):
     """A handle declared under `input` was written to, or one under `output` read from."""
+
+
+class QueueFullError(QueueError, Full):
+    """A queue had no room for what a job has to put, for longer than the spec allows."""
 
 
 class UnpicklableItemError(QueueError, TypeError):

@@ -103,7 +103,7 @@ class Delivery:
         return True
 
     def _batch_must_go(self, request: Pull, queue: QueueState) -> bool:
-        if not queue.open_writers or queue.size >= queue.bound or queue.tickets:
+        if not queue.open_writers or queue.is_full or queue.tickets:
             return True
         now = self._board.now
         if queue.waited_for_since is None:

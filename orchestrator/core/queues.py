@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.events import Blob
 from orchestrator.core.facts import Ledger
+from orchestrator.plan.model import WhenFull
 
 if TYPE_CHECKING:
     from orchestrator.core.ports import PendingPull, Port
@@ -100,7 +101,8 @@ class QueueState:
     `producers` is how many workers may ever put, None where that is not known. `rank` orders the
     queues so that what a job reads comes before what it writes. A batch's patience counts from
     `waited_for_since`, the collecting of room from `room_since`; `patience_at` and `recall_at` are
-    set alarms.
+    set alarms. `shed` are those of the dropped for which there was no room. A queue that drops lets
+    anybody put at any time: its `bound`, as that of an unbounded one, is out of reach.
     """
 
     def __init__(
@@ -111,12 +113,14 @@ class QueueState:
         readers: Iterable[str],
         *,
         producers: int | None = None,
+        when_full: WhenFull = WhenFull.BLOCK,
     ) -> None:
         self.name = name
         self.rank = 0
         self.maxsize = maxsize
         self.producers = producers
-        self.bound = maxsize if maxsize > 0 else UNBOUNDED
+        self.when_full = when_full
+        self.bound = maxsize if maxsize > 0 and not when_full.drops else UNBOUNDED
         self.segments: deque[Segment] = deque()
         self.queued = self.hidden = self.delayed = self.granted = self.outstanding = 0
         self.open_writers = set(writers)
@@ -136,6 +140,7 @@ class QueueState:
         self.waited_for_since: float | None = None
         self.room_since: float | None = None
         self.put = self.done = self.skipped = self.dropped = self.dead = self.left = 0
+        self.shed = 0
         self.tasks_done = 0
         self.peak = 0
 
@@ -148,6 +153,11 @@ class QueueState:
     def room(self) -> int:
         """Items that can be put now, promised room taken off; negative after a redelivery."""
         return self.bound - self.queued - self.hidden - self.delayed - self.granted
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it holds as many items as it may."""
+        return 0 < self.maxsize <= self.size
 
     @property
     def chunk_items(self) -> int:
@@ -188,7 +198,21 @@ class QueueState:
             return
         self.segments.append(Segment(chunk, start, stop, first))
         self.queued += n
+        if self.when_full.drops and self.size > self.maxsize:
+            self._shed(self.size - self.maxsize)
         self.peak = max(self.peak, self.size)
+
+    def _shed(self, over: int) -> None:
+        """So many items are too many: the newest go, or those that have waited longest."""
+        gone = min(over, self.queued)
+        kept = self.queued - gone
+        if self.when_full is WhenFull.DROP_NEWEST:
+            self.segments = deque(cut(self.segments, kept)[0])
+            self.queued = kept
+        else:
+            self.take(gone)
+        self.dropped += gone
+        self.shed += gone
 
     def give_back(self, segments: list[Segment]) -> None:
         """Return leased items to the head, in their order."""

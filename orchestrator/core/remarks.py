@@ -31,11 +31,15 @@ def _dropped(
 ) -> Iterator[Warned]:
     """Name the readers of a queue that ended before they had taken all of it."""
     for name, queue in queues.items():
-        if not queue.dropped:
+        if queue.shed:
+            how = f"it was full (when_full: {queue.when_full.value})"
+            yield Warned(message=f"queue {name}: {_items(queue.shed)} dropped: {how}", queue=name)
+        gone = queue.dropped - queue.shed
+        if not gone:
             continue
         ends = [f"{reader} {_became(jobs[reader])}" for reader in plan.queues[name].readers]
         who = "its reader" if len(ends) == 1 else "its readers ended:"
-        message = f"queue {name}: {_items(queue.dropped)} dropped: {who} {', '.join(ends)}"
+        message = f"queue {name}: {_items(gone)} dropped: {who} {', '.join(ends)}"
         yield Warned(message=message, queue=name)
 
 

@@ -54,6 +54,8 @@ def _plan(draft: Draft) -> model.Plan:
             name: model.QueuePlan(
                 name=name,
                 maxsize=queue.maxsize,
+                when_full=model.WhenFull(queue.when_full),
+                put_timeout_s=queue.put_timeout,
                 writers=tuple(writers[name]),
                 readers=tuple(readers[name]),
             )

@@ -30,6 +30,7 @@ __all__ = [
     "Target",
     "Terminate",
     "Timeouts",
+    "WhenFull",
 ]
 
 
@@ -62,6 +63,20 @@ class ErrorAction(enum.Enum):
     FAIL = "fail"
     SKIP = "skip"
     DEAD_LETTER = "dead_letter"
+
+
+class WhenFull(enum.Enum):
+    """What becomes of an item that is put on a full queue, and of who puts it."""
+
+    BLOCK = "block"
+    DROP_NEWEST = "drop_newest"
+    DROP_OLDEST = "drop_oldest"
+    FAIL = "fail"
+
+    @property
+    def drops(self) -> bool:
+        """Whether nobody ever waits for room: an item goes instead."""
+        return self in (WhenFull.DROP_NEWEST, WhenFull.DROP_OLDEST)
 
 
 class FailurePolicy(enum.Enum):
@@ -171,10 +186,15 @@ class Recycle(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueuePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A bounded queue. `maxsize` counts items, 0 is unbounded. Jobs are listed in spec order."""
+    """A bounded queue. `maxsize` counts items, 0 is unbounded. Jobs are listed in spec order.
+
+    `put_timeout_s` is how long a put may wait for room, None for ever.
+    """
 
     name: str
     maxsize: int = 1000
+    when_full: WhenFull = WhenFull.BLOCK
+    put_timeout_s: float | None = None
     writers: tuple[str, ...] = ()
     readers: tuple[str, ...] = ()
 

@@ -77,6 +77,17 @@ class Queue(_Part):
         title="Capacity",
         description="The most items it holds; a full queue makes its writers wait. 0 is unbounded.",
     )
+    when_full: Literal["block", "drop_newest", "drop_oldest", "fail"] = Field(
+        default="block",
+        title="When full",
+        description="block: whoever puts waits. drop_newest: what is put goes. drop_oldest: the "
+        "item that has waited longest goes. fail: whoever puts fails.",
+    )
+    put_timeout: PositiveDuration = Field(
+        default=None,
+        title="Put timeout",
+        description="How long a put may wait for room; then it fails.",
+    )
 
 
 def _queue(value: Any) -> Any:

@@ -119,8 +119,12 @@ _JOB = _Words(
 )
 _QUEUE = _Words(
     model=Queue,
-    foreign=_synonyms(maxsize="size capacity max_size maxlen limit length max_items bound buffer"),
-    later=frozenset({"max_bytes", "when_full", "put_timeout", "dead_letter", "durable"}),
+    foreign=_synonyms(
+        maxsize="size capacity max_size maxlen limit length max_items bound buffer",
+        when_full="on_full overflow overflow_policy full policy",
+        put_timeout="timeout wait",
+    ),
+    later=frozenset({"max_bytes", "dead_letter", "durable"}),
 )
 _TIMEOUTS = _Words(
     model=Timeouts,

@@ -114,6 +114,20 @@ def unbounded_queue(draft: Draft) -> Iterator[Problem]:
             )
 
 
+def pointless_when_full(draft: Draft) -> Iterator[Problem]:
+    """A queue that is never full, or makes nobody wait, has no use for a policy or a limit."""
+    for name, queue in draft.spec.document.queues.items():
+        path = ("queues", name)
+        if queue.maxsize == 0 and queue.when_full != "block":
+            message = f"the queue {name} is unbounded, so it is never full"
+            hint = "give it a maxsize, or remove when_full"
+            yield draft.spec.problem((*path, "when_full"), message, hint, key=True)
+        if queue.put_timeout is not None and queue.when_full != "block":
+            message = f"nobody waits for room in the queue {name} (when_full: {queue.when_full})"
+            hint = "remove put_timeout, or write when_full: block"
+            yield draft.spec.problem((*path, "put_timeout"), message, hint, key=True)
+
+
 RULES = (
     unknown_queue,
     one_sided_queue,
@@ -122,4 +136,5 @@ RULES = (
     parameter_clash,
     large_batch,
     unbounded_queue,
+    pointless_when_full,
 )

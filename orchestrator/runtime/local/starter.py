@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from orchestrator.core.queues import chunk_items
-from orchestrator.plan.model import JobPlan, Plan
+from orchestrator.plan.model import JobPlan, Plan, QueuePlan, WhenFull
 from orchestrator.runtime.local import descriptors
 from orchestrator.runtime.local.overdue import Overdue
 from orchestrator.runtime.local.process import ProcessFactory
@@ -22,6 +22,9 @@ _SURROUNDINGS = {
     "MALLOC_MMAP_THRESHOLD_": _KEEP_BYTES,
     "MALLOC_TRIM_THRESHOLD_": _KEEP_BYTES,
 }
+
+_FAIL_S = 0.25
+"""Until then all credit that other producers hold and do not use has come back."""
 
 
 class Starter:
@@ -40,15 +43,7 @@ class Starter:
             environment={**_SURROUNDINGS, "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", seed)},
             descriptors=before,
         )
-        self._infos = {
-            name: QueueInfo(
-                maxsize=queue.maxsize,
-                chunk_items=chunk_items(
-                    queue.maxsize, sum(plan.jobs[job].workers for job in queue.writers)
-                ),
-            )
-            for name, queue in plan.queues.items()
-        }
+        self._infos = {name: _info(plan, queue) for name, queue in plan.queues.items()}
 
     def helper_pids(self) -> frozenset[int]:
         """Processes of multiprocessing itself."""
@@ -79,3 +74,15 @@ class Starter:
     def close(self) -> None:
         """End multiprocessing's helpers."""
         self._factory.close()
+
+
+def _info(plan: Plan, queue: QueuePlan) -> QueueInfo:
+    producers = sum(plan.jobs[job].workers for job in queue.writers)
+    patience_s = queue.put_timeout_s
+    if queue.when_full is WhenFull.FAIL:
+        patience_s = 0.0 if producers == 1 else _FAIL_S
+    return QueueInfo(
+        maxsize=queue.maxsize,
+        chunk_items=chunk_items(queue.maxsize, producers),
+        patience_s=patience_s,
+    )

@@ -36,10 +36,14 @@ __all__ = ["Commits", "FencedError", "QueueInfo"]
 
 
 class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker must know of a queue: its bound in items (0: none) and a good chunk's items."""
+    """What a worker must know of a queue: its bound in items (0: none) and a good chunk's items.
+
+    `patience_s` is how long a put may wait for room, None for ever.
+    """
 
     maxsize: int
     chunk_items: int
+    patience_s: float | None = None
 
 
 class FencedError(Exception):
@@ -91,6 +95,8 @@ class Commits(Requests):
             part = min(bounds, default=1 << 40)
             done = self.tally.done if self._by_item else 0
             box = Outbox(queues, chunk_items=chunk, part_items=part, done=done)
+            patience = [info.patience_s for info in infos if info.patience_s is not None]
+            box.patience_s = min(patience, default=None)
             self._boxes.append(box)
             self._box_of.update(dict.fromkeys(queues, box))
         return box
@@ -119,7 +125,13 @@ class Commits(Requests):
     def wait_for_credit(
         self, box: Outbox, *, wait: Wait = Wait.FOREVER, deadline: float | None = None, n: int = 1
     ) -> bool:
-        """Get credit for one more item on every queue of the box; False when refused or late."""
+        """Get credit for one more item on every queue of the box; False when refused or late.
+
+        Nobody waits longer than a queue of the box has patience.
+        """
+        if wait is Wait.FOREVER and box.patience_s is not None:
+            wait = Wait.TIMED if box.patience_s else Wait.NO
+            deadline = time.monotonic() + box.patience_s
         if box.count >= box.limit and not self.reading:
             self.take_in()  # it may have come in advance
         while box.count >= box.limit and not box.shut:

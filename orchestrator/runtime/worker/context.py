@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator.core.messages import End, Failure
 from orchestrator.core.policy import resolve
-from orchestrator.errors import UnpicklableItemError
+from orchestrator.errors import QueueFullError, UnpicklableItemError
 from orchestrator.plan.model import JobPlan
 from orchestrator.runtime.worker.cell import Cell
 from orchestrator.runtime.worker.chunks import rescue
@@ -101,6 +101,18 @@ class Context:
             f"job {self.job.name!r} gave back a {name_of(type(item))},"
             f" which cannot be pickled: {error}"
         )
+
+    def wait_for_room(self, box: Outbox) -> None:
+        """Wait until one more item may be put (lock held).
+
+        Raises QueueFullError when a queue has not that much patience.
+        """
+        if not self.client.wait_for_credit(box, n=box.chunk_items):
+            full = " or ".join(box.lacking())
+            raise QueueFullError(
+                f"job {self.job.name!r} found the queue {full} full",
+                hint="see its when_full and put_timeout; raise maxsize, or workers of its readers",
+            )
 
     def describe(self, error: BaseException) -> Failure:
         """The exception as data."""

@@ -73,7 +73,7 @@ def _open(context: Context, lease: Lease, n: int) -> Stripe | None:
     context.stopper.check()
     if box is not None:
         if box.count >= box.limit:
-            client.wait_for_credit(box, n=box.chunk_items)
+            context.wait_for_room(box)
         n = min(n, max(1, box.due - box.count))
     n = min(n, lease.limit - lease.finished)
     if n < 1:

@@ -100,7 +100,7 @@ def _emit_each(context: Context, box: Outbox, iterator: Iterator[Any]) -> None:
 
 def _room(context: Context, box: Outbox) -> bool:
     """Wait for room for one more item (lock held); False when the emitting shall end."""
-    context.client.wait_for_credit(box, n=box.chunk_items)
+    context.wait_for_room(box)
     return not box.shut and not context.client.stop_asked
 
 

@@ -34,7 +34,7 @@ class Outbox:
     the counts after each finished item; None as long as each has put exactly one, or where no item
     owns what is put. `done` items of
     the commit were finished before there was this outbox. `in_use` is set by what is sent; `packs`
-    says that the last items had to be pickled one by one.
+    says that the last items had to be pickled one by one. `patience_s`: see QueueInfo.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Outbox:
         self.limit = 0
         self.due = 1
         self.in_use = self.packs = False
+        self.patience_s: float | None = None
         self._runs: list[Run] = []
         self._run = Run()
         self.seals: list[int] | None = [0] * done if done else None

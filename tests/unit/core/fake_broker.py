@@ -41,7 +41,7 @@ from orchestrator.core.messages import (
 )
 from orchestrator.core.ports import JobPorts, Port
 from orchestrator.core.queues import QueueState
-from orchestrator.plan.model import Retry
+from orchestrator.plan.model import Retry, WhenFull
 
 M = TypeVar("M", bound=ToWorker)
 F = TypeVar("F", bound=Fact)
@@ -79,6 +79,7 @@ class FakeBroker:
         *jobs: dict[str, Any],
         workers: Mapping[str, int] | None = None,
         ack_on_get: bool = False,
+        when_full: WhenFull = WhenFull.BLOCK,
     ) -> None:
         states = {
             name: QueueState(
@@ -91,6 +92,7 @@ class FakeBroker:
                 else sum(
                     (workers or {}).get(job["name"], 1) for job in jobs if name in job["writes"]
                 ),
+                when_full=when_full,
             )
             for name, maxsize in queues.items()
         }
