@@ -232,12 +232,13 @@ class Closing(_Message, tag=12, frozen=True, kw_only=True):
     """Last message.
 
     `failure`: the target raised (a job that is called once, a constructor); `stopped`: it ended
-    because it was told to; `recycled`: a new process shall take its place.
+    because it was told to, at `stack`; `recycled`: a new process shall take its place.
     """
 
     failure: Failure | None = None
     stopped: bool = False
     recycled: bool = False
+    stack: str = ""
 
 
 class Leased(_Message, tag=32, frozen=True, kw_only=True):

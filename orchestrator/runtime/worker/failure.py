@@ -18,7 +18,7 @@ from types import TracebackType
 from orchestrator.core.messages import Failure
 from orchestrator.errors import MporchError
 
-__all__ = ["describe", "name_of", "own_frames_removed", "render"]
+__all__ = ["describe", "name_of", "own_frames_removed", "render", "stack_of"]
 
 _OWN = str(Path(__file__).parents[2]) + os.sep
 _STDLIB = Path(os.__file__).parent
@@ -53,6 +53,13 @@ def own_frames_removed(error: BaseException) -> BaseException:
         frame = frame.tb_next
     error.__traceback__ = frame
     return error
+
+
+def stack_of(error: BaseException) -> str:
+    """Where in the user's code the exception met it, outermost call first; empty if nowhere."""
+    frames = traceback.extract_tb(error.__traceback__)
+    users = [frame for frame in frames if not _is_ours(frame.filename)]
+    return _clip("".join(traceback.format_list(users)), _TEXT_LIMIT)
 
 
 def name_of(kind: type) -> str:

@@ -20,7 +20,7 @@ from orchestrator.runtime.worker import current, logs, target
 from orchestrator.runtime.worker.cell import Cell
 from orchestrator.runtime.worker.client import Client, FencedError
 from orchestrator.runtime.worker.context import Context, ItemFailedError
-from orchestrator.runtime.worker.failure import describe
+from orchestrator.runtime.worker.failure import describe, stack_of
 from orchestrator.runtime.worker.forked import disown_forks
 from orchestrator.runtime.worker.handle import QueueHandle, Transaction
 from orchestrator.runtime.worker.items import run_batches, run_items
@@ -66,6 +66,7 @@ class Worker:
         self._cell = cell
         self._place = ""
         self._recycled = False
+        self._stack = ""
         self._pacer = Pacer()
         by_item = not self._job.shape.called_once
         self._client = Client(link, order.queues, by_item=by_item, arm=self._pacer.arm)
@@ -88,8 +89,9 @@ class Worker:
             code = 1
         except target.TargetFailedError as error:
             failure, code = error.failure, 1
-        except StopRequested:
+        except StopRequested as stop:
             stopped, code = True, -self._job.terminate.signal
+            self._stack = stack_of(stop)
         except (LinkClosedError, FencedError):
             raise
         except BaseException as error:  # noqa: BLE001 - whatever the target raised is its end
@@ -148,7 +150,7 @@ class Worker:
     def _close(self, failure: Failure | None, *, stopped: bool) -> None:
         with self._client.lock:
             recycled = self._recycled and failure is None and not stopped
-            self._client.close(failure, stopped=stopped, recycled=recycled)
+            self._client.close(failure, stopped=stopped, recycled=recycled, stack=self._stack)
 
 
 def _exit_code(error: SystemExit) -> int:
