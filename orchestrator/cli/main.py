@@ -19,7 +19,15 @@ __all__ = ["command_line", "mporch"]
 class _Commands(click.Group):
     """A group whose commands lie in modules of their own, in the order of a first acquaintance."""
 
-    names: ClassVar[tuple[str, ...]] = ("run", "validate", "plan", "runs", "show", "logs")
+    names: ClassVar[tuple[str, ...]] = (
+        "run",
+        "validate",
+        "plan",
+        "runs",
+        "show",
+        "logs",
+        "dead",
+    )
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
         return list(self.names)

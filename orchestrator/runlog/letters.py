@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -21,6 +22,7 @@ __all__ = ["DEAD_NAME", "DeadLetters", "Letter", "read_letters"]
 
 DEAD_NAME = "dead"
 _LETTERS_NAME = "letters.jsonl"
+_CHUNK_NAME = r"^chunk-[0-9]{6,}\.pickle$"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -43,7 +45,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     error: str
     where: str
     traceback: str
-    chunk: str
+    chunk: Annotated[str, msgspec.Meta(pattern=_CHUNK_NAME)]
     index: int
     packed: bool
 

@@ -1,0 +1,82 @@
+"""Which run and which of its letters are meant by `[RUN] [N]...`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from orchestrator.errors import UsageError
+from orchestrator.runlog.directory import RunDirectory
+from orchestrator.runlog.find import LAST, find_home, list_runs, resolve
+from orchestrator.runlog.letters import Letter, read_letters
+from orchestrator.runlog.replays import read_replayed
+
+__all__ = ["Choice", "choose", "run_and_numbers"]
+
+_NUMBERS = re.compile(r"([0-9]+)(?:-([0-9]+))?")
+_RUNS_SEARCHED = 20
+
+run_and_numbers = click.argument("run_and_numbers", nargs=-1, metavar="[RUN] [N]...")
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """A run, all its letters, and those of them that were named; `replayed` has runs by letter."""
+
+    run: RunDirectory
+    run_name: str
+    letters: tuple[Letter, ...]
+    named: tuple[Letter, ...]
+    replayed: dict[int, tuple[str, ...]]
+
+    def missing(self) -> str:
+        """Say that there are none, and where the latest are."""
+        text = f"run {self.run.run_id} has no dead letters"
+        for other in reversed(list_runs(self.run.path.parent.parent)[-_RUNS_SEARCHED:]):
+            if next(read_letters(other.path), None) is not None:
+                return f"{text}; the latest that has is {other.run_id}"
+        return text
+
+    def require(self) -> None:
+        """Raise UsageError if the run has no letters."""
+        if not self.letters:
+            raise UsageError(self.missing(), hint="`mporch runs` lists the runs")
+
+
+def choose(arguments: Sequence[str]) -> Choice:
+    """Return what the arguments mean. Raises RunNotFoundError, UsageError for a wrong number."""
+    numbers = list(arguments)
+    name = LAST
+    if numbers and not _NUMBERS.fullmatch(numbers[0]):
+        name = numbers.pop(0)
+    run = resolve(find_home(Path.cwd(), os.environ), name)
+    letters = {letter.letter: letter for letter in read_letters(run.path)}
+    choice = Choice(
+        run=run,
+        run_name=name,
+        letters=tuple(letters.values()),
+        named=(),
+        replayed=read_replayed(run.path, letters),
+    )
+    if not numbers:
+        return choice
+    choice.require()
+    wanted = [n for text in numbers for n in _parse(text, max(letters))]
+    for number in wanted:
+        if number not in letters:
+            hint = f"`mporch dead list {name}` lists its {len(letters)}"
+            raise UsageError(f"run {run.run_id} has no letter {number}", hint=hint)
+    return msgspec.structs.replace(choice, named=tuple(letters[n] for n in dict.fromkeys(wanted)))
+
+
+def _parse(text: str, last: int) -> range:
+    found = _NUMBERS.fullmatch(text)
+    if found is None:
+        hint = "the run comes first, then numbers: mporch dead show last 3 5-8"
+        raise UsageError(f"{text!r} is not the number of a letter", hint=hint)
+    first, until = int(found[1]), int(found[2] or found[1])
+    return range(first, min(until, last) + 1) if until > first else range(first, first + 1)

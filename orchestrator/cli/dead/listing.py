@@ -1,0 +1,47 @@
+"""`mporch dead list`: the dead letters of a run."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.options import format_option, run_argument
+
+__all__ = ["list_letters"]
+
+_EPILOG = """\b
+Examples:
+  mporch dead list
+  mporch dead list 20261123T08 --job parse
+  mporch dead list --format json | jq '.[].error'
+"""
+
+
+@click.command("list", short_help="List the dead letters of a run.", epilog=_EPILOG)
+@run_argument
+@click.option("--job", multiple=True, metavar="JOB", help="Only of this job (repeatable).")
+@format_option
+def list_letters(run_name: str, job: tuple[str, ...], format: str) -> None:  # noqa: A002 -- the option's name
+    """List the dead letters of RUN, in the order in which they were given up."""
+    from orchestrator.cli.dead.choosing import choose  # noqa: PLC0415 -- not for --help
+    from orchestrator.cli.dead.telling import data_of, paper, view_of  # noqa: PLC0415
+    from orchestrator.runlog.query import Filter, check_names  # noqa: PLC0415
+
+    choice = choose([run_name])
+    if job and (plan := choice.run.read_plan()):
+        check_names(Filter(jobs=frozenset(job)), plan)
+    chosen = [letter for letter in choice.letters if not job or letter.job in job]
+    if format == "json":
+        import json  # noqa: PLC0415
+
+        data = [data_of(letter, choice.replayed[letter.letter]) for letter in chosen]
+        print(json.dumps(data, indent=2))
+    elif chosen:
+        from orchestrator.views.letters import render_letters  # noqa: PLC0415
+
+        rows = [view_of(letter, choice.replayed[letter.letter]) for letter in chosen]
+        print(render_letters(rows, paper()), end="")
+        click.echo(f"more of one: mporch dead show {choice.run_name} {rows[0].letter}", err=True)
+    elif choice.letters:
+        click.echo(f"run {choice.run.run_id} has no dead letters of {', '.join(job)}", err=True)
+    else:
+        click.echo(choice.missing(), err=True)

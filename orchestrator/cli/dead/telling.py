@@ -1,0 +1,78 @@
+"""A letter for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from orchestrator.runlog.directory import RunDirectory
+from orchestrator.runlog.letters import DEAD_NAME, Letter
+from orchestrator.runtime.letters.opening import Opened, OpenedAs, Place
+from orchestrator.views.letters import LetterView
+from orchestrator.views.tables import Paper
+from orchestrator.views.terminal import colours, width_of
+
+__all__ = ["data_of", "paper", "place_of", "view_of"]
+
+
+def view_of(letter: Letter, replayed: Sequence[str], opened: Opened | None = None) -> LetterView:
+    """Return the letter as views take it, with its item if that was opened."""
+    return LetterView(
+        letter=letter.letter,
+        item=letter.item,
+        job=letter.job,
+        worker=letter.worker,
+        attempts=letter.attempts,
+        time=f"{datetime.fromtimestamp(letter.ts, UTC):%Y-%m-%d %H:%M:%S} UTC",
+        error=f"{letter.error_type}: {letter.error}".removesuffix(": "),
+        where=letter.where,
+        traceback=letter.traceback,
+        replayed=replayed,
+        content=_content(opened) if opened else "",
+    )
+
+
+def _content(opened: Opened) -> str:
+    unreadable = opened.kind is OpenedAs.UNREADABLE
+    return f"cannot be shown: {opened.text}" if unreadable else opened.text
+
+
+def data_of(
+    letter: Letter, replayed: Sequence[str], opened: Opened | None = None
+) -> dict[str, Any]:
+    """Return the letter as JSON has it; `item` is its id, `value`, if opened, the item itself."""
+    moment = datetime.fromtimestamp(letter.ts, UTC).isoformat(timespec="microseconds")
+    data = {
+        "letter": letter.letter,
+        "ts": moment.replace("+00:00", "Z"),
+        "job": letter.job,
+        "worker": letter.worker,
+        "item": letter.item,
+        "queue": letter.queue,
+        "attempts": letter.attempts,
+        "error_type": letter.error_type,
+        "error": letter.error,
+        "where": letter.where,
+        "replayed": list(replayed),
+    }
+    if opened is not None:
+        is_json = opened.kind is OpenedAs.JSON
+        data["traceback"] = letter.traceback
+        data["item_is"] = opened.kind.value
+        data["value"] = json.loads(opened.text) if is_json else opened.text
+    return data
+
+
+def place_of(run: RunDirectory, letter: Letter) -> Place:
+    """Return where the letter's item is."""
+    path = run.path / DEAD_NAME / letter.chunk
+    return Place(path=path, index=letter.index, packed=letter.packed)
+
+
+def paper() -> Paper:
+    """Return what standard output has room for."""
+    return Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
