@@ -118,7 +118,14 @@ class Client(Commits):
             self._leases.pop(lease.number, None)
         self.send(Released(lease=lease.number, kept=lease.limit))
 
-    def close(self, failure: Failure | None, *, stopped: bool, recycled: bool = False) -> None:
+    def close(
+        self,
+        failure: Failure | None,
+        *,
+        stopped: bool,
+        recycled: bool = False,
+        stack: str = "",
+    ) -> None:
         """Commit everything and say that this was the last message."""
         self.close_stripe()
         self._settle()
@@ -127,7 +134,7 @@ class Client(Commits):
             self.link.flush()
             self._wait(lambda: self._answered_seq >= last)
             self._overdrawn = 0
-        self.send(Closing(failure=failure, stopped=stopped, recycled=recycled))
+        self.send(Closing(failure=failure, stopped=stopped, recycled=recycled, stack=stack))
 
     # -- what arrives (lock held) -----------------------------------------------------------------
 
