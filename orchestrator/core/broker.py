@@ -174,6 +174,11 @@ class Broker:
         item = lease.item(blame.index) if lease else None
         return f"{lease.queue.name}:{item.first}" if lease and item else ""
 
+    def is_fruitful(self, worker: str) -> bool:
+        """Whether an item that this process of the worker has finished is committed."""
+        port = self._board.ports.get(worker)
+        return port is not None and port.fruitful
+
     # -- events -----------------------------------------------------------------------------------
 
     def _received(self, event: Received) -> None:
@@ -313,7 +318,14 @@ class Broker:
 
 def queue_of(plan: QueuePlan, producers: int) -> QueueState:
     """A queue's state at the start; so many workers write it."""
-    return QueueState(plan.name, plan.maxsize, plan.writers, plan.readers, producers=producers)
+    return QueueState(
+        plan.name,
+        plan.maxsize,
+        plan.writers,
+        plan.readers,
+        producers=producers,
+        when_full=plan.when_full,
+    )
 
 
 def _job_of(plan: JobPlan, queues: dict[str, QueueState]) -> JobPorts:

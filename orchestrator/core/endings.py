@@ -54,6 +54,7 @@ class Endings:
     ) -> None:
         """The next n items of a lease, of which the first is item `begin` of its commit."""
         port.job.items_in += n
+        port.fruitful = True
         lease.queue.done += n - len(marks)
         if lease.queue.attempts:
             self._forget_attempts(lease, n, {lease.finished + mark.at - begin for mark in marks})

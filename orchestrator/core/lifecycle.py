@@ -100,7 +100,8 @@ JOB_TABLE: Table = _LIFE
 
 WORKER_TABLE: Table = (
     _LIFE
-    | {(State.STARTING, Step.FAIL): State.FAILED, (State.DRAINING, Step.REST): State.STARTING}
+    | {(State.STARTING, Step.FAIL): State.FAILED}
+    | {(state, Step.REST): State.STARTING for state in (State.STARTING, State.DRAINING)}
     | {(state, step): target for state in _WORKING for step, target in _ACTIVITY.items()}
 )
 """A worker: the same life, but it also runs and waits, and may die at any time."""

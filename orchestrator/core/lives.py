@@ -103,16 +103,18 @@ class Lives:
             return
         self._living(event.worker)
         worker.exit_code, worker.orphaned = event.exit_code, event.orphaned
-        if event.orphaned:
-            self.end(worker, Blame(), turn)
-            return
-        worker.item, worker.crash = event.item or worker.item, event.failure
-        if self._may_rest(worker, turn.now):
-            self._rest(worker, event.blame, turn)
-            return
-        if worker.verdict is None and not worker.stopping and worker.job.replaced:
-            worker.condemn(State.FAILED, f"{worker.death}{_used_up(worker.job)}", worker.crash)
-        self.end(worker, event.blame, turn)
+        blame = Blame()
+        if not event.orphaned:
+            worker.item, worker.crash = event.item or worker.item, event.failure
+            blame = event.blame
+        worker.fruitless = 1 if event.fruitful else worker.fruitless + 1
+        if worker.verdict or worker.closing or worker.is_ours:
+            self.end(worker, blame, turn)
+        elif self.may_be_replaced(worker, turn.now):
+            self._rest(worker, blame, turn)
+        else:
+            worker.succumb(self.used_up(worker.job))
+            self.end(worker, blame, turn)
 
     def end(self, worker: Worker, blame: Blame, turn: Turn) -> None:
         """The worker's process is gone, or counts as gone."""
@@ -125,15 +127,14 @@ class Lives:
         turn.report(_obituary(worker))
         if worker.state in (State.FAILED, State.TIMED_OUT):
             self._failures.fail_job(worker, worker.reason, turn)
-        if worker.state is State.SUCCEEDED and not (worker.ready or worker.replaced):
-            self._count_ready(job, turn)
+        if worker.state is State.SUCCEEDED:
+            self._count_ready(worker, turn)
         if not job.living:
             self._scheduler.ended(job, turn)
 
     @staticmethod
     def _farewell(worker: Worker, blame: Blame) -> WorkerLeft:
         """Tell the broker. A worker that was stopped, but for its item, has not died of that."""
-        ours = worker.stopping and worker.killed is not StopReason.ITEM_TIMEOUT
         failure = Failure(
             kind="WorkerDied",
             message=worker.death,
@@ -142,7 +143,7 @@ class Lives:
         return WorkerLeft(
             worker=worker.name,
             closed=worker.closing is not None,
-            blame=Blame() if ours else blame,
+            blame=Blame() if worker.is_ours else blame,
             failure=failure,
         )
 
@@ -152,13 +153,16 @@ class Lives:
         """Whether the job may lose one more worker (its `restart`)."""
         restart, job = worker.job.plan.restart, worker.job
         job.replaced = [when for when in job.replaced if when > now - restart.within_s]
-        wanted = worker.ready and not job.failing and self._halt.level <= Level.DRAIN
+        wanted = not job.failing and self._halt.level <= Level.DRAIN
         return wanted and len(job.replaced) < restart.max
 
-    def _may_rest(self, worker: Worker, now: float) -> bool:
-        if worker.stop or worker.closing or worker.killed not in (None, StopReason.ITEM_TIMEOUT):
-            return False
-        return worker.verdict is None and self.may_be_replaced(worker, now)
+    @staticmethod
+    def used_up(job: Job) -> str:
+        """Say that the job may lose no worker more; nothing if it may lose none in any case."""
+        restart = job.plan.restart
+        if not job.replaced:
+            return ""
+        return f"; the job has used up its restarts ({restart.max} within {restart.within_s:g} s)"
 
     def _rest(self, worker: Worker, blame: Blame, turn: Turn) -> None:
         job = worker.job
@@ -166,13 +170,12 @@ class Lives:
         job.replaced.append(turn.now)
         turn.order(self._farewell(worker, blame))
         worker.rest()
-        due = turn.now + restart_delay_s(len(job.replaced))
+        due = turn.now + restart_delay_s(worker.fruitless)
         self._deadlines.set(worker.name, Timer.REST, due)
 
     def rested(self, worker: Worker, turn: Turn) -> None:
         """The wait is over: a new process, unless the run or the job wants none any more."""
-        if worker.stopping and worker.stop:
-            worker.killed = None
+        if worker.stop:
             self.end(worker, Blame(), turn)
             return
         turn.report(
@@ -190,8 +193,8 @@ class Lives:
         self._scheduler.start(worker, turn)
 
     def not_replaced(self, worker: Worker, turn: Turn) -> None:
-        """The item that it died at has failed its job: there will be no other process."""
-        worker.condemn(State.FAILED, worker.death, worker.crash)
+        """An item has failed its job: there will be no other process."""
+        worker.succumb()
         self.end(worker, Blame(), turn)
 
     def _living(self, name: str) -> Worker:
@@ -219,13 +222,15 @@ class Lives:
             self._deadlines.set(worker.name, Timer.RUN, turn.now + run_s)
         if job.input_ended:
             self._halt.limit_join(worker, turn)
-        if not worker.replaced:
-            self._count_ready(job, turn)
+        self._count_ready(worker, turn)
 
-    def _count_ready(self, job: Job, turn: Turn) -> None:
-        job.unready -= 1
-        if not job.unready and not job.failing:
-            self._scheduler.ready(job, turn)
+    def _count_ready(self, worker: Worker, turn: Turn) -> None:
+        """The first time of a worker counts; with the last one its job is ready."""
+        job = worker.job
+        if worker.name in job.unready:
+            job.unready.discard(worker.name)
+            if not job.unready and not job.failing:
+                self._scheduler.ready(job, turn)
 
     def _closing(self, worker: Worker, message: Closing, turn: Turn) -> None:
         """The worker's last message: what it has done is known, its process is yet to exit."""
@@ -244,12 +249,6 @@ class Lives:
             self._failures.fail(worker, "stopped by a signal that mporch did not send", turn)
         else:
             worker.verdict = State.SUCCEEDED
-
-
-def _used_up(job: Job) -> str:
-    """Say that others have taken a dead worker's place as often as may be."""
-    within_s = job.plan.restart.within_s
-    return f"; {len(job.replaced)} workers of the job were replaced within {within_s:g} s (restart)"
 
 
 def _obituary(worker: Worker) -> facts.WorkerEnded:

@@ -100,7 +100,7 @@ def backoff_s(retry: Retry, used: int, salt: int) -> float:
 
 
 def restart_delay_s(n: int) -> float:
-    """Return the wait before a job's n-th replacement in a row: none, then 50 ms to 1 s."""
+    """Return the wait after a worker's n-th fruitless life in a row: none, then 50 ms to 1 s."""
     return 0.0 if n <= 1 else min(1.0, 0.05 * 2.0 ** min(n - 2, 10))
 
 

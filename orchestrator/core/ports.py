@@ -164,6 +164,7 @@ class Port:
         self.job = job
         self.alive = True
         self.fenced = False
+        self.fruitful = False
         self.ready_at: float | None = None
         self.leases: dict[int, Lease] = {}
         self.credits: dict[str, int] = {}

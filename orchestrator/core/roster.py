@@ -50,8 +50,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
 class Worker:
     """One worker. `verdict` is its final state where that is known before its death.
 
-    `resting`: its process has died, and a new one will be started, unless it is stopped before;
-    `replaced` counts how often.
+    `resting`: its process has died, and a new one will be started, unless it is stopped before.
+    `fruitless` counts the processes in a row that have died before they had finished an item.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Worker:
     crash: Failure | None = None
     orphaned: bool = False
     resting: bool = False
-    replaced: int = 0
+    fruitless: int = 0
 
     @property
     def live(self) -> bool:
@@ -83,7 +83,12 @@ class Worker:
     @property
     def stopping(self) -> bool:
         """Whether it was asked to stop, or killed."""
-        return self.stop is not None or self.killed is not None
+        return self.stop is not None or (self.killed is not None and not self.resting)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether its death is our doing, and not that of the item it was at."""
+        return self.stop is not None or self.killed not in (None, StopReason.ITEM_TIMEOUT)
 
     def advance(self, step: Step) -> None:
         """Take one step of its life. Raises IllegalEvent, and changes nothing, if it cannot."""
@@ -98,35 +103,51 @@ class Worker:
 
     def conclude(self) -> None:
         """Its process is gone: take the step to its final state."""
-        if self.verdict is None:
-            cause = self.stop or self.killed
-            if cause is None and self.orphaned:
-                self.condemn(State.FAILED, ORPHANED)
-            elif cause is None:
-                self.condemn(State.FAILED, self.death, self.crash)
-            else:
-                self.verdict = State.KILLED if self.killed else State.TERMINATED
-                self.reason = stopped(cause)
+        if self.verdict is None and self.is_ours:
+            self._conclude_stopped()
+        elif self.verdict is None and self.closing and not self.closing.failure:
+            self.verdict = State.SUCCEEDED  # its item was done, if late, and all the others were
+        elif self.verdict is None:
+            self.succumb()
+        if self.verdict is not State.FAILED:
+            self.advance(Step.DRAIN)
         self.advance(end_step(self.verdict or State.FAILED))
+
+    def succumb(self, more: str = "") -> None:
+        """It has died of itself or of its item: that is its end."""
+        late = self.killed is StopReason.ITEM_TIMEOUT
+        self.condemn(State.TIMED_OUT if late else State.FAILED, f"{self.death}{more}", self.crash)
+
+    def _conclude_stopped(self) -> None:
+        cause = self.stop or self.killed
+        assert cause is not None
+        if self.resting:
+            self.verdict = State.TERMINATED
+            self.reason = f"{stopped(cause)}; its process had died before: {self.death}"
+        else:
+            self.verdict = State.KILLED if self.killed else State.TERMINATED
+            self.reason = stopped(cause)
 
     @property
     def death(self) -> str:
         """How its process has died, in words."""
+        if self.orphaned:
+            return ORPHANED
         if self.killed is StopReason.ITEM_TIMEOUT:
-            return f"killed: item {self.item} took too long (timeouts.item)"
+            limit_s = self.job.plan.timeouts.item_s
+            return f"killed: item {self.item} took longer than {limit_s:g} s (timeouts.item)"
         where = (self.crash and self.crash.where) or str(self.job.plan.target)
         return death(self.exit_code, self.item, where)
 
     def rest(self) -> None:
         """Its process is gone, and another will take its place."""
         self.advance(Step.REST)
-        self.resting = True
-        self.replaced += 1
+        self.resting, self.ready = True, False
 
     def renew(self) -> None:
         """Forget the old process: a new one is about to be started."""
-        self.pid = self.closing = self.killed = self.exit_code = self.crash = None
-        self.ready = self.resting = False
+        self.pid = self.killed = self.exit_code = self.crash = None
+        self.resting = self.orphaned = False
         self.item = ""
 
     def view(self) -> WorkerView:
@@ -142,7 +163,7 @@ class Worker:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Job:
-    """One job. `busy` names its workers that do not drain yet, `unready` those not ready yet.
+    """One job. `busy` names its workers that do not drain yet, `unready` those never ready yet.
 
     `outstanding` are its `after` conditions that have not come true yet. `replaced` are the times
     at which its last workers have died whose place others took.
@@ -153,7 +174,7 @@ class Job:
     state: State = State.PENDING
     workers: tuple[Worker, ...] = ()
     busy: set[str] = field(default_factory=set)
-    unready: int = 0
+    unready: set[str] = field(default_factory=set)
     living: int = 0
     outstanding: set[tuple[str, AfterCondition]] = field(default_factory=set)
     input_ended: bool = False
@@ -170,7 +191,8 @@ class Job:
             for n in range(1, self.plan.workers + 1)
         )
         self.busy = {worker.name for worker in self.workers}
-        self.unready = self.living = len(self.workers)
+        self.unready = set(self.busy)
+        self.living = len(self.workers)
         self.outstanding = set(self.plan.after)
         self.tally[self.plan.daemon, self.state] += 1
 

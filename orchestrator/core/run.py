@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import get_args
 
+import msgspec
+
 from orchestrator.core.broker import Broker, ProtocolError
 from orchestrator.core.commands import Command
 from orchestrator.core.events import (
@@ -19,6 +21,7 @@ from orchestrator.core.events import (
     Received,
     SupervisorNews,
     Ticked,
+    WorkerDied,
 )
 from orchestrator.core.facts import Ledger, Warned
 from orchestrator.core.lifecycle import State
@@ -99,6 +102,8 @@ class Run:
         ):
             news += self._broker.handle(event, now)
             self._exchange(news, now, commands)
+        if isinstance(event, WorkerDied):
+            event = msgspec.structs.replace(event, fruitful=self._broker.is_fruitful(event.worker))
         news += self._supervisor.handle(event, now)
         return news
 

@@ -32,12 +32,12 @@ class Stopper:
 
     def stop(self, worker: Worker, reason: StopReason, turn: Turn) -> None:
         """Send the stop signal, unless the worker has had it; SIGKILL follows after its grace."""
+        if worker.resting:
+            self._wake(worker, reason, turn)
+            return
         if not worker.live or worker.stop or worker.killed:
             return
         if worker.closing and reason in _PATIENT:
-            return
-        if worker.resting:
-            self._wake(worker, reason, turn)
             return
         worker.advance(Step.DRAIN)
         worker.stop = reason
@@ -49,12 +49,13 @@ class Stopper:
 
     def kill(self, worker: Worker, reason: StopReason, turn: Turn) -> None:
         """Send SIGKILL to its process group, unless that was done."""
-        if not worker.live or worker.killed:
-            return
         if worker.resting:
             self._wake(worker, reason, turn)
             return
-        worker.advance(Step.DRAIN)
+        if not worker.live or worker.killed:
+            return
+        if reason is not StopReason.ITEM_TIMEOUT:  # of that one it dies at work
+            worker.advance(Step.DRAIN)
         worker.killed = reason
         self._deadlines.cancel(worker.name)
         self._deadlines.set(worker.name, Timer.GIVE_UP, turn.now + self._give_up_s)
@@ -63,6 +64,8 @@ class Stopper:
 
     def _wake(self, worker: Worker, reason: StopReason, turn: Turn) -> None:
         """There is no process to stop: its rest is over at once, and so is its life."""
+        if worker.stop:
+            return
         worker.advance(Step.DRAIN)
         worker.stop = reason
         self._deadlines.set(worker.name, Timer.REST, turn.now)

@@ -143,24 +143,22 @@ class Supervisor:
     def _on_item_overdue(self, event: events.ItemOverdue, turn: Turn) -> None:
         worker = self._roster.worker(event.worker)
         if worker.live and not worker.stopping and not worker.closing:
-            worker.item = event.item
-            if _outlives_its_items(worker.job.plan) and self._lives.may_be_replaced(
-                worker, turn.now
-            ):
-                self._stopper.kill(worker, StopReason.ITEM_TIMEOUT, turn)
-                return
-            text = f"item {event.item} took longer than {_limit(worker.job.plan.timeouts.item_s)}"
-            self._failures.time_out(
-                worker, StopReason.ITEM_TIMEOUT, f"{text} (timeouts.item)", turn
-            )
+            worker.item, plan = event.item, worker.job.plan
+            text = f"item {event.item} took longer than {_limit(plan.timeouts.item_s)}"
+            text = f"{text} (timeouts.item)"
+            if _outlives_its_items(plan):
+                if self._lives.may_be_replaced(worker, turn.now):
+                    self._stopper.kill(worker, StopReason.ITEM_TIMEOUT, turn)
+                    return
+                text += self._lives.used_up(worker.job)
+            self._failures.time_out(worker, StopReason.ITEM_TIMEOUT, text, turn)
 
     def _on_item_failed(self, event: events.ItemFailed, turn: Turn) -> None:
         worker = self._roster.worker(event.worker)
-        if worker.state is State.FAILED and worker.item == event.item:
-            return  # it died of this item, which has been told
-        if worker.resting:
-            self._lives.not_replaced(worker, turn)
-            return
+        if worker.item == event.item and (worker.resting or worker.state in ENDED):
+            if worker.resting:
+                self._lives.not_replaced(worker, turn)
+            return  # it died of this item, which is told with its end
         turn.report(
             facts.ItemFailed(
                 job=worker.job.name,
@@ -174,6 +172,8 @@ class Supervisor:
             return
         reason = failed(event.failure, event.item)
         self._failures.fail(worker, reason, turn, failure=event.failure)
+        if worker.resting:
+            self._lives.not_replaced(worker, turn)
 
     def _on_input_ended(self, event: events.InputEnded, turn: Turn) -> None:
         job = self._roster.job(event.job)

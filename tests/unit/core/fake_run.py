@@ -103,8 +103,10 @@ class FakeRun:
         self.tell(Received(worker=worker, message=Closing(failure=failure, stopped=stopped)))
         return self
 
-    def die(self, worker: str, exit_code: int | None = 0, item: str = "") -> FakeRun:
-        self.tell(WorkerDied(worker=worker, exit_code=exit_code, item=item))
+    def die(
+        self, worker: str, exit_code: int | None = 0, item: str = "", *, fruitful: bool = False
+    ) -> FakeRun:
+        self.tell(WorkerDied(worker=worker, exit_code=exit_code, item=item, fruitful=fruitful))
         return self
 
     def succeed(self, *workers: str) -> FakeRun:

@@ -22,12 +22,14 @@ from orchestrator.core.commands import (
 )
 from orchestrator.core.events import (
     Began,
+    Blame,
     InputEnded,
     Interrupted,
     ItemFailed,
     ItemOverdue,
     JobFinished,
     Malformed,
+    Phase,
     Received,
     Stalled,
     StartFailed,
@@ -45,6 +47,8 @@ from orchestrator.plan.model import (
     AfterCondition,
     FailurePolicy,
     Plan,
+    Restart,
+    Retry,
     Shape,
     Terminate,
     Timeouts,
@@ -56,12 +60,22 @@ LAST_RESORT_S = 200.0
 SLOWEST_END_S = 30.0
 """The longest grace twice, and the time after which a killed process is given up, and some."""
 
-UNSIGNALLED = {StopReason.START_TIMEOUT, StopReason.PROTOCOL, StopReason.INTERRUPTED}
+UNSIGNALLED = {
+    StopReason.START_TIMEOUT,
+    StopReason.PROTOCOL,
+    StopReason.INTERRUPTED,
+    StopReason.ITEM_TIMEOUT,
+}
+
+IN_ITEM = Blame(lease=1, phase=Phase.RUNNING)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour:
-    """What a worker's process does; None is never."""
+    """What one process of a worker does; None is never.
+
+    `last`: the item at which it dies, if it does, has no attempt left and fails its job.
+    """
 
     start_s: float | None
     ready_s: float | None
@@ -70,6 +84,8 @@ class Behaviour:
     exit_s: float | None
     on_signal: str
     dies_of_sigkill: bool
+    fruitful: bool = False
+    last: bool = False
 
 
 seconds = st.sampled_from([0.0, 0.1, 1.0, 4.0, 20.0])
@@ -79,15 +95,27 @@ behaviours = st.builds(
     ready_s=st.sampled_from([0.0, 0.1, 1.0, 8.0, None]),
     work_s=seconds | st.none(),
     ends=st.sampled_from(
-        ["close"] * 4 + ["raise", "die", "crash", "item failed", "garbage", "item overdue"]
+        ["close"] * 4 + ["raise", "die", "crash", "crash", "item failed", "garbage", "item overdue"]
     ),
     exit_s=st.sampled_from([0.0, 0.0, 3.0, None]),
     on_signal=st.sampled_from(["die", "close", "raise", "ignore"]),
     dies_of_sigkill=st.sampled_from([True, True, True, False]),
+    fruitful=st.booleans(),
+    last=st.sampled_from([False, False, True]),
 )
 outside = st.tuples(
     seconds,
     st.sampled_from(["interrupt", "interrupt", "SIGTERM", "SIGHUP", "stall", "input ended"]),
+)
+
+
+lives = st.fixed_dictionaries(
+    {
+        "restart": st.builds(
+            Restart, max=st.sampled_from([0, 1, 3, 50]), within_s=st.sampled_from([0.5, 10.0, 60.0])
+        ),
+        "retry": st.builds(Retry, attempts=st.sampled_from([1, 3])),
+    }
 )
 
 
@@ -113,9 +141,21 @@ def plans(draw: st.DrawFn) -> Plan:
                 terminate=Terminate(signal=15, grace_s=draw(st.sampled_from([0.0, 1.0, 10.0]))),
                 on_failure=draw(st.sampled_from(FailurePolicy)),
                 daemon=draw(st.integers(0, 4)) == 0,
+                **draw(lives) if shape is Shape.ITEM else {},
             )
         )
     return plan(*jobs, timeout_s=draw(st.sampled_from([None, None, 6.0])))
+
+
+class Life:
+    """One process of a worker, as its world knows it."""
+
+    def __init__(self, way: Behaviour) -> None:
+        self.way = way
+        self.said: list[str] = []
+        self.blows: list[object] = []
+        self.dead = False
+        self.left = False
 
 
 class World:
@@ -126,11 +166,8 @@ class World:
         self.supervisor = Supervisor(plan)
         self.ways = ways
         self.now = 0.0
-        self.started: list[str] = []
-        self.spoken: dict[str, list[str]] = {}
-        self.dead: set[str] = set()
-        self.blows: dict[str, list[object]] = {}
-        self.left: list[str] = []
+        self.lives: dict[str, list[Life]] = {}
+        self.deaths: dict[str, list[float]] = {}
         self.job_ends: list[str] = []
         self.stops: list[str] = []
         self.interrupts = 0
@@ -148,7 +185,7 @@ class World:
     def run(self):
         """Let it all happen; returns how many steps it took."""
         self.tell(Began())
-        for step in range(5000):
+        for step in range(20_000):
             due = self.supervisor.next_deadline()
             if self._agenda and (due is None or self._agenda[0][0] <= due):
                 self.now, _, action = heapq.heappop(self._agenda)
@@ -168,33 +205,27 @@ class World:
     def obey(self, order):
         match order:
             case WorkerJoined(worker=worker):
-                assert worker not in self.spoken
-                self.spoken[worker] = []
+                self.join(worker)
             case StartWorker(worker=worker):
-                assert worker in self.spoken
-                assert worker not in self.started
                 assert not self.closed_to_starts
-                self.started.append(worker)
-                self.at(0.0, lambda: self.make(worker))
+                life = self.lives[worker][-1]
+                self.at(0.0, lambda: self.make(worker, life))
             case SignalWorker(worker=worker, reason=reason):
-                assert worker not in self.dead
-                assert self.blows.setdefault(worker, []) == [], "signalled twice, or after SIGKILL"
-                self.blows[worker].append(reason)
-                self.on_signal(worker)
+                life = self.lives[worker][-1]
+                assert not life.dead
+                assert life.blows == [], "signalled twice, or after SIGKILL"
+                life.blows.append(reason)
+                self.on_signal(worker, life)
             case KillWorker(worker=worker, reason=reason):
-                before = self.blows.setdefault(worker, [])
-                late = worker == self.appearing
-                assert before or late or reason in UNSIGNALLED, "killed without a signal"
-                assert reason is not StopReason.INTERRUPTED or self.interrupts >= 3
-                assert KillWorker not in before
-                before.append(KillWorker)
-                if self.way(worker).dies_of_sigkill:
-                    self.at(0.1, lambda: self.die(worker, -9))
+                self.kill(worker, self.lives[worker][-1], reason)
             case Disconnect(worker=worker):
-                assert worker in self.started
-            case WorkerLeft(worker=worker):
-                assert worker not in self.left
-                self.left.append(worker)
+                assert self.lives[worker]
+            case WorkerLeft(worker=worker, blame=blame):
+                life = self.lives[worker][-1]
+                assert not life.left
+                life.left = True
+                if blame.phase is Phase.RUNNING and life.way.last:
+                    self.at(0.0, lambda: self.fail_item(worker))
             case JobFinished(job=name):
                 assert name not in self.job_ends
                 self.job_ends.append(name)
@@ -203,61 +234,91 @@ class World:
             case Finish():
                 self.finished = True
 
-    def way(self, worker):
-        return self.ways[list(self.supervisor.worker_states).index(worker) % len(self.ways)]
+    def join(self, worker):
+        """A process may follow one that is gone, by the job's `restart`."""
+        lives = self.lives.setdefault(worker, [])
+        job = worker.rpartition("-")[0]
+        if lives:
+            restart = self.plan.jobs[job].restart
+            assert lives[-1].left
+            assert lives[-1].dead
+            assert job not in self.job_ends
+            deaths = [when for when in self.deaths[job] if when > self.now - restart.within_s]
+            assert len(deaths) <= restart.max
+        at = list(self.supervisor.worker_states).index(worker) + len(lives)
+        lives.append(Life(self.ways[at % len(self.ways)]))
 
-    def make(self, worker):
-        way = self.way(worker)
-        if way.start_s is None:
-            self.dead.add(worker)
+    def kill(self, worker, life, reason):
+        assert life.blows or worker == self.appearing or reason in UNSIGNALLED, "without a signal"
+        assert reason is not StopReason.INTERRUPTED or self.interrupts >= 3
+        assert KillWorker not in life.blows
+        life.blows.append(KillWorker)
+        if life.way.dies_of_sigkill:
+            self.at(0.1, lambda: self.die(worker, life, -9))
+
+    def make(self, worker, life):
+        if life.way.start_s is None:
+            life.dead = True
             self.tell(StartFailed(worker=worker, failure=ERROR))
             return
         self.appearing = worker
         self.tell(WorkerStarted(worker=worker, pid=1))
         self.appearing = None
-        if way.ready_s is not None:
-            self.at(way.ready_s, lambda: self.ready(worker))
+        if life.way.ready_s is not None:
+            self.at(life.way.ready_s, lambda: self.ready(worker, life))
 
-    def ready(self, worker):
-        way = self.way(worker)
-        self.say(worker, Ready())
-        if way.work_s is not None:
-            self.at(way.work_s, lambda: self.end(worker, way.ends))
+    def ready(self, worker, life):
+        self.say(worker, life, Ready())
+        if life.way.work_s is not None:
+            self.at(life.way.work_s, lambda: self.end(worker, life, life.way.ends))
 
-    def say(self, worker, message):
+    def say(self, worker, life, message):
         """Messages arrive while the process lives, and none after the last."""
-        if worker not in self.dead and "Closing" not in self.spoken[worker]:
-            self.spoken[worker].append(type(message).__name__)
+        if not life.dead and "Closing" not in life.said:
+            life.said.append(type(message).__name__)
             self.tell(Received(worker=worker, message=message))
 
-    def end(self, worker, how):
-        way = self.way(worker)
-        if worker in self.dead or "Closing" in self.spoken[worker]:
+    def end(self, worker, life, how):
+        if life.dead or "Closing" in life.said:
             return
         if how in ("close", "raise"):
-            self.say(worker, Closing(failure=ERROR if how == "raise" else None))
-            if way.exit_s is not None:
-                self.at(way.exit_s, lambda: self.die(worker, 0))
+            self.say(worker, life, Closing(failure=ERROR if how == "raise" else None))
+            if life.way.exit_s is not None:
+                self.at(life.way.exit_s, lambda: self.die(worker, life, 0))
         elif how in ("die", "crash"):
-            self.die(worker, 0 if how == "die" else -11)
+            self.die(worker, life, 0 if how == "die" else -11)
         elif how == "garbage":
             self.tell(Malformed(worker=worker, detail="CRC differs"))
         elif how == "item failed":
-            self.tell(ItemFailed(worker=worker, queue="q", item="q:1", failure=ERROR))
+            self.fail_item(worker)
         else:
             self.tell(ItemOverdue(worker=worker, item="q:1"))
 
-    def on_signal(self, worker):
-        way = self.way(worker)
-        if way.on_signal == "die":
-            self.at(0.0, lambda: self.die(worker, -15))
-        elif way.on_signal in ("close", "raise"):
-            self.at(0.1, lambda: self.end(worker, way.on_signal))
+    def fail_item(self, worker):
+        self.tell(ItemFailed(worker=worker, queue="q", item="q:1", failure=ERROR))
 
-    def die(self, worker, exit_code):
-        if worker not in self.dead:
-            self.dead.add(worker)
-            self.tell(WorkerDied(worker=worker, exit_code=exit_code))
+    def on_signal(self, worker, life):
+        if life.way.on_signal == "die":
+            self.at(0.0, lambda: self.die(worker, life, -15))
+        elif life.way.on_signal in ("close", "raise"):
+            self.at(0.1, lambda: self.end(worker, life, life.way.on_signal))
+
+    def die(self, worker, life, exit_code):
+        """Unless it closes, a process dies at an item, as far as one can see."""
+        if life.dead:
+            return
+        life.dead = True
+        self.deaths.setdefault(worker.rpartition("-")[0], []).append(self.now)
+        blame = Blame() if "Closing" in life.said else IN_ITEM
+        self.tell(
+            WorkerDied(
+                worker=worker,
+                exit_code=exit_code,
+                blame=blame,
+                item="q:1" if blame.phase else "",
+                fruitful=life.way.fruitful,
+            )
+        )
 
     def from_outside(self, what):
         """Two interrupts, or a termination, and nothing starts any more."""
@@ -285,10 +346,10 @@ def test_every_run_ends_in_order_and_in_bounded_time(plan, ways, events):
     assert supervisor.next_deadline() is None
     assert {view.state for view in supervisor.job_states.values()} <= ENDED
     assert {view.state for view in supervisor.worker_states.values()} <= ENDED
-    assert sorted(world.left) == sorted(world.started)
+    lives = [life for lives in world.lives.values() for life in lives]
+    assert all(life.left for life in lives)
     assert sorted(world.job_ends) == sorted(plan.jobs)
-    immortal = {worker for worker in world.started if not world.way(worker).dies_of_sigkill}
-    assert set(world.started) <= world.dead | immortal
+    assert all(life.dead or not life.way.dies_of_sigkill for life in lives)
     order = ["drain", "terminate", "kill"]
     assert world.stops == sorted(world.stops, key=order.index)
     assert supervisor.outcome is not None
@@ -311,4 +372,5 @@ def test_a_run_of_good_workers_succeeds_and_kills_nobody(plan, times):
     world = World(plan, [good], [(when, "input ended") for when in times])
     world.run()
     assert world.supervisor.outcome.exit_code == 0
-    assert not any(KillWorker in blows for blows in world.blows.values())
+    assert not any(KillWorker in life.blows for lives in world.lives.values() for life in lives)
+    assert all(len(lives) == 1 for lives in world.lives.values())
