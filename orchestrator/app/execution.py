@@ -61,17 +61,34 @@ Shield = Callable[[Callable[[], int]], int]
 """Calls a function and turns what it raises into a message and an exit code."""
 
 
-def execute(plan: Plan, source: str, options: Options, shield: Shield) -> int:
+def _nothing(_: RunDirectory) -> None:
+    """Nobody wants to know."""
+
+
+def execute(
+    plan: Plan,
+    source: str,
+    options: Options,
+    shield: Shield,
+    *,
+    begun: Callable[[RunDirectory], None] = _nothing,
+) -> int:
     """Called in the guard.
 
-    Run a plan whose spec reads `source`; returns the exit code.     What goes wrong in the
-    orchestrator is handled there by `shield`. Raises RunDirectoryError if not even a     temporary
-    directory can be made.
+    Run a plan whose spec reads `source`; returns the exit code. What goes wrong in the orchestrator
+    is handled there by `shield`; `begun` is called there before the first worker is started. Raises
+    RunDirectoryError if not even a temporary directory can be made.
     """
-    return run_guarded(lambda shelter: shield(lambda: _run(plan, source, options, shelter)))
+    return run_guarded(lambda shelter: shield(lambda: _run(plan, source, options, shelter, begun)))
 
 
-def _run(plan: Plan, source: str, options: Options, shelter: Shelter) -> int:
+def _run(
+    plan: Plan,
+    source: str,
+    options: Options,
+    shelter: Shelter,
+    begun: Callable[[RunDirectory], None],
+) -> int:
     """Called in the orchestrator.
 
     One run, from its directory to its report.
@@ -104,6 +121,7 @@ def _run(plan: Plan, source: str, options: Options, shelter: Shelter) -> int:
     record = _Record(log, letters, screen)
     loop = Loop(plan, starter, record)
     try:
+        begun(directory)
         started = time.time()
         record.fact(_started(plan, shelter), time.monotonic())
         loop.run_to_end()

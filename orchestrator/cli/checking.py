@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import Problem, Severity, SpecError
@@ -47,11 +48,17 @@ class Checked:
         return {"spec": self.name, "ok": self.ok, "problems": [_data(p) for p in self.problems]}
 
 
-def check_spec(name: str) -> Checked:
-    """Check the spec at `name`, or standard input for `-`; never raises SpecError."""
+def check_spec(name: str, *, kept_of: Plan | None = None) -> Checked:
+    """Check the spec at `name`, or standard input for `-`; never raises SpecError.
+
+    `kept_of` is the plan of the run that the file was kept by: the spec's own place is told there.
+    """
     texts: dict[str, str] = {}
     try:
         spec = load(name)
+        if kept_of is not None:
+            place = Path(kept_of.spec_path), Path(kept_of.project_dir)
+            spec = replace(spec, file=place[0], project_dir=place[1])
         texts[spec.path] = spec.source
         compiled = compile_spec(spec)
     except SpecError as error:

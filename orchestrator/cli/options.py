@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
-__all__ = ["format_option", "run_argument", "spec_argument"]
+__all__ = ["format_option", "letters_argument", "run_argument", "run_options", "spec_argument"]
 
 format_option = click.option(
     "--format",
@@ -16,4 +19,42 @@ format_option = click.option(
 
 run_argument = click.argument("run_name", metavar="[RUN]", default="last")
 
+letters_argument = click.argument("run_and_numbers", nargs=-1, metavar="[RUN] [N]...")
+
 spec_argument = click.argument("spec", default="jobs.yaml", metavar="[SPEC]")
+
+_RUN_OPTIONS = (
+    click.option(
+        "--run-dir",
+        metavar="DIR",
+        help="Keep this run's files in DIR, which is new or empty, instead of under .mporch.",
+    ),
+    click.option(
+        "--output",
+        type=click.Choice(["prefixed", "raw", "none"]),
+        default="prefixed",
+        show_default=True,
+        help="How to show what your functions print: as `job-1 | line`, as it is, or only in "
+        "the log.",
+    ),
+    click.option(
+        "--format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="End with a report for people, or the summary as JSON on standard output; "
+        "all other output then goes to standard error.",
+    ),
+    click.option(
+        "--live/--no-live",
+        default=None,
+        help="Show progress while it runs; without either, where standard error is a terminal.",
+    ),
+)
+
+
+def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of one that runs a pipeline."""
+    for option in reversed(_RUN_OPTIONS):
+        command = option(command)
+    return command

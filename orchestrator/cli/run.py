@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.exits import exit_code_of
-from orchestrator.cli.options import spec_argument
+from orchestrator.cli.options import run_options, spec_argument
 from orchestrator.errors import ExitCode
 
 __all__ = ["run"]
@@ -27,31 +27,7 @@ Examples:
 
 @click.command(short_help="Run a pipeline.", epilog=_EPILOG)
 @spec_argument
-@click.option(
-    "--run-dir",
-    metavar="DIR",
-    help="Keep this run's files in DIR, which is new or empty, instead of under .mporch.",
-)
-@click.option(
-    "--output",
-    type=click.Choice(["prefixed", "raw", "none"]),
-    default="prefixed",
-    show_default=True,
-    help="How to show what your functions print: as `job-1 | line`, as it is, or only in the log.",
-)
-@click.option(
-    "--format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="End with a report for people, or the summary as JSON on standard output; "
-    "all other output then goes to standard error.",
-)
-@click.option(
-    "--live/--no-live",
-    default=None,
-    help="Show progress while it runs; without either, where standard error is a terminal.",
-)
+@run_options
 def run(spec: str, run_dir: str | None, output: str, format: str, live: bool | None) -> int:  # noqa: A002 -- the option's name
     """Run the pipeline of SPEC (jobs.yaml; - is standard input).
 

@@ -42,6 +42,11 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
         return self.path / LOG_NAME
 
     @property
+    def spec_path(self) -> Path:
+        """Where the spec is kept as it was read."""
+        return self.path / _SPEC_NAME
+
+    @property
     def is_alive(self) -> bool:
         """Whether the run is still going on: its log is locked by its writer."""
         return is_locked(self.log_path)

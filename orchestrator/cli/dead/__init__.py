@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli.dead.listing import list_letters
+from orchestrator.cli.dead.replaying import replay
 from orchestrator.cli.dead.showing import show
 
 __all__ = ["dead"]
@@ -13,6 +14,7 @@ _EPILOG = """\b
 Examples:
   mporch dead list
   mporch dead show 3
+  mporch dead replay --all
 """
 
 
@@ -26,5 +28,5 @@ def dead() -> None:
     """
 
 
-for _command in (list_letters, show):
+for _command in (list_letters, show, replay):
     dead.add_command(_command)

@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
 import msgspec
 
 from orchestrator.errors import UsageError
@@ -16,12 +15,10 @@ from orchestrator.runlog.find import LAST, find_home, list_runs, resolve
 from orchestrator.runlog.letters import Letter, read_letters
 from orchestrator.runlog.replays import read_replayed
 
-__all__ = ["Choice", "choose", "run_and_numbers"]
+__all__ = ["Choice", "choose"]
 
 _NUMBERS = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 _RUNS_SEARCHED = 20
-
-run_and_numbers = click.argument("run_and_numbers", nargs=-1, metavar="[RUN] [N]...")
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import format_option
+from orchestrator.cli.options import format_option, letters_argument
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ Examples:
 
 
 @click.command(short_help="Show all of a letter, its item too.", epilog=_EPILOG)
-@click.argument("run_and_numbers", nargs=-1, metavar="[RUN] N...")
+@letters_argument
 @format_option
 def show(run_and_numbers: tuple[str, ...], format: str) -> None:  # noqa: A002 -- the option's name
     """Show letters of RUN by their numbers: job, error, traceback, and the item.

@@ -1,0 +1,113 @@
+"""`mporch dead replay`: feed dead letters back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.exits import exit_code_of
+from orchestrator.cli.options import letters_argument, run_options
+from orchestrator.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.cli.checking import Checked
+    from orchestrator.cli.dead.choosing import Choice
+    from orchestrator.runlog.directory import RunDirectory
+    from orchestrator.runlog.letters import Letter
+
+__all__ = ["replay"]
+
+_EPILOG = """\b
+Examples:
+  mporch dead replay --all
+  mporch dead replay 20261123T08 3 5-8
+  mporch dead replay --all --spec mended.yaml
+"""
+
+
+@click.command(short_help="Feed letters back, in a new run.", epilog=_EPILOG)
+@letters_argument
+@click.option("--all", "all_letters", is_flag=True, help="All that were not replayed before.")
+@click.option("--again", is_flag=True, help="With --all: those too that were replayed before.")
+@click.option("--spec", metavar="SPEC", help="Use this spec instead of the run's own.")
+@run_options
+def replay(
+    *,
+    run_and_numbers: tuple[str, ...],
+    all_letters: bool,
+    again: bool,
+    spec: str | None,
+    run_dir: str | None,
+    output: str,
+    format: str,  # noqa: A002 -- the option's name
+    live: bool | None,
+) -> int:
+    """Feed letters of RUN back through its pipeline, in a new run.
+
+    It has the jobs that read the letters' queues, and all that these feed, as the spec of RUN has
+    them; a job that was only `after` others is left out. The exit code is that of the new run; an
+    item that fails again is a dead letter of that one.
+    """
+    from orchestrator.app import Options  # noqa: PLC0415 -- the whole product
+    from orchestrator.app.replay import Replay  # noqa: PLC0415
+    from orchestrator.app.replay import replay as run_replay  # noqa: PLC0415
+    from orchestrator.cli.dead.choosing import choose  # noqa: PLC0415
+    from orchestrator.cli.problems import show_problems  # noqa: PLC0415
+    from orchestrator.views.output import OutputMode  # noqa: PLC0415
+
+    choice = choose(run_and_numbers)
+    letters = _chosen(choice, all_letters=all_letters, again=again)
+    checked = _checked(choice.run, spec)
+    if checked.spec is None or checked.plan is None:
+        show_problems(checked.problems, checked.texts)
+        return ExitCode.USAGE
+    wanted = Replay(run=choice.run, letters=letters, plan=checked.plan, source=checked.spec.source)
+    options = Options(
+        run_dir=Path(run_dir) if run_dir else None,
+        output=OutputMode(output),
+        json_output=format == "json",
+        live=live,
+    )
+    told = ", ".join(f"{n} to {queue}" for queue, n in Counter(x.queue for x in letters).items())
+    click.echo(f"mporch: replaying letters of {choice.run.run_id}: {told}", err=True)
+    return run_replay(wanted, options, exit_code_of)
+
+
+def _chosen(choice: Choice, *, all_letters: bool, again: bool) -> tuple[Letter, ...]:
+    choice.require()
+    if choice.named:
+        if all_letters:
+            raise UsageError("either numbers of letters or --all, not both")
+        return choice.named
+    if not all_letters:
+        hint = f"`mporch dead list {choice.run_name}` lists them"
+        raise UsageError("which letters? give their numbers, or --all", hint=hint)
+    fresh = choice.letters
+    if not again:
+        fresh = tuple(each for each in choice.letters if not choice.replayed[each.letter])
+    if not fresh:
+        runs = ", ".join(sorted({run for runs in choice.replayed.values() for run in runs}))
+        raise UsageError(
+            f"all letters of {choice.run.run_id} were replayed before, in {runs}",
+            hint="those that failed once more are letters of that run; --again replays these again",
+        )
+    return fresh
+
+
+def _checked(run: RunDirectory, spec: str | None) -> Checked:
+    """Check the spec that was given, or the one that the run was made with, in its folder."""
+    from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
+
+    if spec is not None:
+        return check_spec(spec)
+    plan = run.read_plan()
+    if plan is None:
+        raise UsageError(f"run {run.run_id} has no plan", hint="name a spec: --spec jobs.yaml")
+    folder = Path(plan.project_dir)
+    if not folder.is_dir():
+        hint = "name a spec that lies where the code is now: --spec new/jobs.yaml"
+        raise UsageError(f"the project folder of the run is gone: {folder}", hint=hint)
+    return check_spec(str(run.spec_path), kept_of=plan)
