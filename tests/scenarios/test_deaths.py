@@ -1,4 +1,7 @@
-"""Targets that die, workers that are killed: said by name, and every item is accounted for."""
+"""Targets that die, workers that are killed: said by name, and every item is accounted for.
+
+What a job outlives, by `retry`, `on_error` and `restart`, is told in test_restarts.py.
+"""
 
 import os
 import signal
@@ -8,18 +11,21 @@ from life_runs import Life
 
 DYING = """
 defaults: {on_failure: continue}
-queues: {a: 20, b: 20, c: 20, d: 20, e: 20, f: 20, g: 20, out: 20}
+queues: {a: 20, b: 20, c: 20, d: 20, e: 20, f: 20, g: 20, h: 20, i: 20, out: 20}
 jobs:
   leave: {target: "t:leave_half_way", output: a}
   take_left: {target: "t:take", input: a}
-  numbers: {target: "t:numbers", output: [b, c, d, e, f, g]}
+  numbers: {target: "t:numbers", output: [b, c, d, e, f, g, h, i]}
   suicide: {target: "t:kill_at_three", input: b}
   segfault: {target: "t:segfault_at_three", input: c, output: out}
   take_out: {target: "t:take", input: out}
   item_exit: {target: "t:exit_at_three", input: d, on_error: {SystemExit: skip}}
   item_interrupt: {target: "t:interrupt_at_three", input: e}
   exit_zero: {target: "t:exit_zero_at_three", input: f}
-  batch: {target: "t:kill_batch", input: g, call: batch, batch: {size: 2}}
+  batch: {target: "t:kill_batch", input: g, call: batch, batch: {size: 4}}
+  sift: {target: "t:kill_batch", input: h, call: batch, batch: {size: 4}, on_error: skip}
+  brittle:
+    {target: "t:kill_batch", input: i, call: batch, batch: {size: 4}, restart: {max: 0}}
   exit_three: {target: "t:exit_three"}
   exit_none: {target: "t:exit_none"}
   exit_text: {target: "t:exit_text"}
@@ -92,7 +98,7 @@ def dying(tmp_path_factory):
 
 def test_only_those_who_said_goodbye_have_succeeded(dying):
     assert dying.exit_code == 1
-    well = {"take_left", "numbers", "take_out", "item_exit", "exit_none"}
+    well = {"take_left", "numbers", "take_out", "item_exit", "exit_none", "sift"}
     assert dying.statuses() == {
         job: "succeeded" if job in well else "failed" for job in dying.statuses()
     }
@@ -128,14 +134,36 @@ def test_what_was_given_before_the_crash_is_delivered(dying):
     assert dying.ledger("out")["done"] == dying.ledger("out")["put"]
 
 
-def test_a_batch_that_dies_is_left_whole(dying):
-    assert_left_from(dying, "g", 3)
+def test_an_item_that_kills_its_worker_fails_its_job_and_no_other_process_is_tried(dying):
+    """One attempt, `on_error: fail`: that is the default."""
+    for job in ("suicide", "segfault", "exit_zero"):
+        assert len(dying.log.having("worker.started", worker=f"{job}-1")) == 1
+    assert {record["job"] for record in dying.log.having("worker.replaced")} == {"batch", "sift"}
+
+
+def test_a_batch_that_dies_is_handed_out_again_item_by_item_and_only_the_poison_is_left(dying):
+    assert dying.ledger("g") == {"put": 10, "done": 3, "left": 7}
     assert "SIGKILL" in _reason(dying, "batch-1")
+    assert "g:4" in _reason(dying, "batch-1")
+    (replaced,) = dying.log.having("worker.replaced", job="batch")
+    assert (replaced["worker"], replaced["exit_code"]) == ("batch-1", -signal.SIGKILL)
+
+
+def test_only_the_poison_of_a_batch_is_skipped(dying):
+    assert dying.ledger("h") == {"put": 10, "done": 9, "skipped": 1}
+    (skipped,) = dying.log.having("item.skipped", job="sift")
+    assert skipped["item"] == "h:4"
+    assert len(dying.log.having("worker.replaced", job="sift")) == 2
+
+
+def test_without_restarts_a_batch_that_dies_is_left_whole(dying):
+    assert dying.ledger("i") == {"put": 10, "left": 10}
+    assert "SIGKILL" in _reason(dying, "brittle-1")
 
 
 def test_a_system_exit_in_an_item_is_that_items_failure(dying):
     assert dying.ledger("d") == {"put": 10, "done": 9, "skipped": 1}
-    (skipped,) = dying.log.having("item.skipped")
+    (skipped,) = dying.log.having("item.skipped", job="item_exit")
     assert (skipped["item"], skipped["error_type"]) == ("d:4", "SystemExit")
     assert dying.ledger("e") == {"put": 10, "done": 3, "left": 7}
     (failed,) = dying.log.having("item.failed", worker="item_interrupt-1")
@@ -150,12 +178,15 @@ def test_sys_exit_in_a_task_is_a_failure_unless_it_says_zero(dying):
 
 HURT = """
 defaults: {on_failure: continue}
-queues: {empty: 10, held: 10, out: 3, seeds: 10, narrow: 3}
+queues: {empty: 10, cold: 10, held: 10, shared: 10, out: 3, seeds: 10, narrow: 3}
 jobs:
   hold_empty: {target: "t:hold", output: {q: empty}}
   idle: {target: "t:take", input: empty, workers: 2}
-  numbers: {target: "t:numbers", output: held}
+  hold_cold: {target: "t:hold", output: {q: cold}}
+  brittle: {target: "t:take", input: cold, workers: 2, restart: {max: 0}}
+  numbers: {target: "t:numbers", output: [held, shared]}
   holder: {target: "t:hold_item", input: held}
+  pair: {target: "t:hold_first", input: shared, workers: 2, on_error: skip}
   many: {target: "t:many", output: out}
   choke: {target: "t:choke", input: {q: out}}
   sow: {target: "t:numbers", output: seeds}
@@ -180,6 +211,11 @@ def numbers():
 def hold_item(n):
     print("at", n)
     signal.pause()
+
+def hold_first(n):
+    if n == 0:
+        print("first")
+        signal.pause()
 
 def many():
     yield from range(100)
@@ -207,49 +243,84 @@ def hurt(tmp_path_factory):
     """A run whose workers are killed from outside, while it cannot look, wherever they are."""
     life = Life(tmp_path_factory.mktemp("hurt"), HURT, HURT_CODE)
     try:
-        for text in ("holding", "at 0", "waiting", "burst 0"):
+        for text in ("at 0", "first", "waiting", "burst 0"):
             life.said(text)
+        life.log.wait("output", msg="holding", count=2)
         life.log.wait("output", msg="choking", count=2)
-        victims = ("idle-1", "idle-2", "holder-1", "many-1", "choke-1", "burst-1", "drip-1")
-        pids = [life.pid(worker) for worker in victims]
+        first = life.said("first")["worker"]
+        pids = [life.pid(worker) for worker in (*REPLACED, *FAILED, first)]
         orchestrator = life.orchestrator
         os.kill(orchestrator, signal.SIGSTOP)
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         os.kill(orchestrator, signal.SIGCONT)
-        life.log.wait("worker.ended", count=2 + len(victims))
-        os.kill(life.pid("hold_empty-1"), signal.SIGSEGV)
+        for worker in FAILED:
+            life.log.wait("worker.ended", worker=worker)
+        for worker in (*REPLACED, first):
+            life.log.wait("worker.ready", worker=worker, count=2)
+        for worker in ("hold_empty-1", "hold_cold-1"):
+            os.kill(life.pid(worker), signal.SIGSEGV)
         (life.folder / "go").write_text("")
         yield life.end()
     finally:
         life.close()
 
 
+REPLACED = ("idle-1", "idle-2", "burst-1")
+"""Killed between two items: two wait for the next, one waits for room for what it has made."""
+
+FAILED = ("brittle-1", "holder-1", "many-1", "choke-1", "drip-1")
+"""Killed in an item, or in the one call of their job, or without a restart."""
+
+
 def test_workers_killed_from_outside_fail_their_jobs_and_no_other(hurt):
     assert hurt.exit_code == 1
     assert hurt.statuses() == {
-        **dict.fromkeys(["hold_empty", "idle", "holder", "many", "choke"], "failed"),
-        **dict.fromkeys(["burst", "drip"], "failed"),
-        **dict.fromkeys(["numbers", "sow", "fine"], "succeeded"),
+        **dict.fromkeys(["hold_empty", "hold_cold", "many", "choke", "drip"], "failed"),
+        **dict.fromkeys(["brittle", "holder"], "failed"),
+        **dict.fromkeys(["idle", "burst", "pair", "numbers", "sow", "fine"], "succeeded"),
     }
 
 
+def test_a_kill_between_two_items_costs_nothing_but_a_restart(hurt):
+    for worker in REPLACED:
+        (replaced,) = hurt.log.having("worker.replaced", worker=worker)
+        assert "SIGKILL" in replaced["reason"]
+        assert "item" not in replaced
+        assert len(hurt.log.having("worker.started", worker=worker)) == 2
+    assert hurt.codes()["idle"] == [0, 0]
+    assert hurt.ledger("empty") == {}
+
+
+def test_what_a_worker_had_finished_is_not_done_again_though_it_still_waited_for_room(hurt):
+    assert hurt.log.printed("burst-1") == [f"burst {n}" for n in range(10)]
+    assert hurt.ledger("seeds") == {"put": 10, "done": 10}
+    assert hurt.ledger("narrow") == {"put": 50, "left": 50}, "of its reader, which was killed"
+
+
+def test_without_restarts_the_kill_of_an_idle_worker_fails_its_job(hurt):
+    assert "SIGKILL" in _reason(hurt, "brittle-1")
+    assert hurt.log.having("worker.replaced", job="brittle") == []
+
+
+def test_a_kill_in_an_item_is_charged_to_that_item_and_to_none_of_its_neighbours(hurt):
+    assert hurt.ledger("shared") == {"put": 10, "done": 9, "skipped": 1}
+    (skipped,) = hurt.log.having("item.skipped", job="pair")
+    assert (skipped["item"], skipped["error_type"]) == ("shared:1", "WorkerDied")
+    assert "SIGKILL" in skipped["msg"]
+
+
 def test_a_kill_from_outside_names_the_signal_and_the_item_in_hand(hurt):
-    for worker in ("holder-1", "many-1", "choke-1", "burst-1", "drip-1"):
+    for worker in FAILED:
         assert "SIGKILL" in _reason(hurt, worker)
-    assert "SIGKILL" in _reason(hurt, "idle-1") + _reason(hurt, "idle-2")
     assert "held:1" in _reason(hurt, "holder-1")
     assert "SIGSEGV" in _reason(hurt, "hold_empty-1")
 
 
 def test_after_kills_from_outside_the_ledger_balances_with_what_is_left(hurt):
-    assert hurt.ledger("empty") == {}
     assert hurt.ledger("held") == {"put": 10, "left": 10}
     out = hurt.ledger("out")
     assert out == {"put": out["put"], "left": out["put"]}
-    assert hurt.ledger("seeds")["put"] == 10
-    narrow = hurt.ledger("narrow")
-    assert narrow == {"put": narrow["put"], "left": narrow["put"]}
 
 
 def assert_left_from(ended, queue, item):
