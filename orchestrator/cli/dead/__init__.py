@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from orchestrator.cli.dead.debugging import debug
+from orchestrator.cli.dead.exporting import export
 from orchestrator.cli.dead.listing import list_letters
 from orchestrator.cli.dead.replaying import replay
 from orchestrator.cli.dead.showing import show
@@ -14,6 +16,7 @@ _EPILOG = """\b
 Examples:
   mporch dead list
   mporch dead show 3
+  mporch dead debug 3 --pdb
   mporch dead replay --all
 """
 
@@ -28,5 +31,5 @@ def dead() -> None:
     """
 
 
-for _command in (list_letters, show, replay):
+for _command in (list_letters, show, debug, replay, export):
     dead.add_command(_command)

@@ -33,7 +33,7 @@ def list_letters(run_name: str, job: tuple[str, ...], format: str) -> None:  # n
     if format == "json":
         import json  # noqa: PLC0415
 
-        data = [data_of(letter, choice.replayed[letter.letter]) for letter in chosen]
+        data = [data_of(choice.run, letter, choice.replayed[letter.letter]) for letter in chosen]
         print(json.dumps(data, indent=2))
     elif chosen:
         from orchestrator.views.letters import render_letters  # noqa: PLC0415

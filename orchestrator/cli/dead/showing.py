@@ -45,7 +45,7 @@ def show(run_and_numbers: tuple[str, ...], format: str) -> None:  # noqa: A002 -
             data = []
             for letter in letters:
                 opened = opener.open(place_of(choice.run, letter), Want.JSON)
-                data.append(data_of(letter, choice.replayed[letter.letter], opened))
+                data.append(data_of(choice.run, letter, choice.replayed[letter.letter], opened))
             print(json.dumps(data, indent=2))
             return
         from orchestrator.views.letters import render_letter  # noqa: PLC0415

@@ -42,11 +42,12 @@ def _content(opened: Opened) -> str:
 
 
 def data_of(
-    letter: Letter, replayed: Sequence[str], opened: Opened | None = None
+    run: RunDirectory, letter: Letter, replayed: Sequence[str], opened: Opened | None = None
 ) -> dict[str, Any]:
-    """Return the letter as JSON has it; `item` is its id, `value`, if opened, the item itself."""
+    """Return a letter of `run` as JSON has it; `item` is its id, `value`, if opened, the item itself."""
     moment = datetime.fromtimestamp(letter.ts, UTC).isoformat(timespec="microseconds")
     data = {
+        "run": run.run_id,
         "letter": letter.letter,
         "ts": moment.replace("+00:00", "Z"),
         "job": letter.job,

@@ -25,7 +25,7 @@ from typing import Any, TextIO
 
 from orchestrator.runtime.local.kernel import line_buffer_c_stdio, set_parent_death_signal
 
-__all__ = ["FIRST_PRIVATE_FD", "Handed", "Launch", "bootstrap"]
+__all__ = ["FIRST_PRIVATE_FD", "Handed", "Launch", "bootstrap", "enter_surroundings"]
 
 FIRST_PRIVATE_FD = 10
 """Our own descriptors lie from here on: a target that closes 1 and 2 and opens files gets low
@@ -86,7 +86,7 @@ def bootstrap(launch: Launch) -> None:
     if launch.descriptors is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (launch.descriptors, hard))
-    _surroundings(launch)
+    enter_surroundings(launch.worker, launch.env, launch.cwd, launch.pythonpath)
     module, _, function = launch.main.partition(":")
     main = getattr(importlib.import_module(module), function)
     main(launch.payload, channel, log, cell)
@@ -198,17 +198,25 @@ def _close_on_exec() -> None:
                     os.set_inheritable(int(name), False)
 
 
-def _surroundings(launch: Launch) -> None:
-    """Apply the job's environment, directory and import path."""
-    _set_environment(launch.env)
-    if launch.cwd is not None:
+def enter_surroundings(
+    worker: str,
+    env: Iterable[tuple[str, str | None]],
+    cwd: str | None,
+    pythonpath: Iterable[str],
+) -> None:
+    """Called in the child. Apply a job's environment, directory and import path.
+
+    Raises SystemExit, after a word on standard error, if the directory cannot be entered.
+    """
+    _set_environment(env)
+    if cwd is not None:
         try:
-            os.chdir(launch.cwd)
+            os.chdir(cwd)
         except OSError as error:
-            reason = f"{error.strerror}: cwd {launch.cwd!r}"
-            sys.stderr.write(f"mporch: {launch.worker} cannot start: {reason}\n")
+            reason = f"{error.strerror}: cwd {cwd!r}"
+            sys.stderr.write(f"mporch: {worker} cannot start: {reason}\n")
             raise SystemExit(1) from None
-    theirs = list(launch.pythonpath)
+    theirs = list(pythonpath)
     sys.path[:] = theirs + [entry for entry in sys.path if entry not in theirs]
 
 

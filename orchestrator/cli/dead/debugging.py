@@ -1,0 +1,91 @@
+"""`mporch dead debug`: call the target on the item of a letter."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import letters_argument
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.cli.dead.choosing import Choice
+    from orchestrator.runlog.letters import Letter
+    from orchestrator.runtime.letters.trial import Trial, TrialEnd
+
+__all__ = ["debug"]
+
+_EPILOG = """\b
+Examples:
+  mporch dead debug 3
+  mporch dead debug last 3 --pdb
+"""
+
+
+@click.command(short_help="Call the target on one letter's item.", epilog=_EPILOG)
+@letters_argument
+@click.option("--pdb", is_flag=True, help="Stop in the debugger where it raises.")
+def debug(run_and_numbers: tuple[str, ...], pdb: bool) -> int:
+    """Call the target of a letter's job on its item, here and now.
+
+    In a process set up as the worker was (directory, environment, limits, a class constructed and
+    entered), but with this terminal, and without the time limits. What it returns, yields or puts
+    is printed and goes nowhere else. The exit code is 0 if it went well, 1 if it raised.
+    """
+    from orchestrator.cli.dead.choosing import choose  # noqa: PLC0415 -- not for --help
+    from orchestrator.runtime.letters.trial import Outcome, run_trial  # noqa: PLC0415
+
+    choice = choose(run_and_numbers)
+    choice.require()
+    chosen = choice.named or choice.letters
+    if len(chosen) > 1:
+        hint = f"`mporch dead list {choice.run_name}` lists the {len(choice.letters)}"
+        raise UsageError("which letter? give the number of one", hint=hint)
+    (letter,) = chosen
+    trial = _trial(choice, letter, debug=pdb)
+    click.echo(f"mporch: {trial.order.job.target} on {letter.item}", err=True)
+    end = run_trial(trial)
+    if verdict := _verdict(end):
+        click.echo(f"mporch: {verdict}", err=True)
+    return 0 if end.outcome is Outcome.RETURNED else 1
+
+
+def _trial(choice: Choice, letter: Letter, *, debug: bool) -> Trial:
+    from orchestrator.cli.dead.telling import place_of  # noqa: PLC0415
+    from orchestrator.runtime.letters.trial import Trial  # noqa: PLC0415
+    from orchestrator.runtime.worker.order import Order  # noqa: PLC0415
+
+    run = choice.run
+    plan = run.read_plan()
+    job = plan.jobs.get(letter.job) if plan else None
+    if plan is None or job is None:
+        raise UsageError(f"the plan of run {run.run_id} has no job {letter.job}")
+    place = place_of(run, letter)
+    if not place.path.is_file():
+        raise UsageError(f"the item of letter {letter.letter} is gone: there is no {place.path}")
+    order = Order(
+        run=run.run_id,
+        run_dir=str(run.path),
+        project_dir=plan.project_dir,
+        pythonpath=plan.pythonpath,
+        job=job,
+        worker=letter.worker,
+        index=int(letter.worker.rpartition("-")[2]),
+        queues={},
+    )
+    return Trial(order=order, item=letter.item, attempts=letter.attempts, place=place, debug=debug)
+
+
+def _verdict(end: TrialEnd) -> str:
+    """Say how it ended where the target's traceback does not."""
+    from orchestrator.runtime.letters.trial import Outcome  # noqa: PLC0415
+
+    if end.outcome is Outcome.RETURNED:
+        return "it went well"
+    if end.outcome is Outcome.RAISED:
+        return ""
+    if end.exit_code < 0:
+        return f"the process was killed by {signal.Signals(-end.exit_code).name}"
+    return f"the process ended with exit code {end.exit_code} before the call did"
