@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from orchestrator.core.board import Board, ProtocolError
 from orchestrator.core.credits import Credits
 from orchestrator.core.endings import Endings
@@ -45,15 +47,18 @@ class Admission:
             return
         items = sum([n for _, n in leases])
         parts = self._parts(port, request, blobs, items)
+        totals = _totals(parts)
+        if not (request.marks or request.returned) and _are_covered(port, totals):
+            port.last_seq = request.seq
+            self._apply(port, request, leases, parts, totals)
+            _note_open(port, parts, items)
+            return
+        _check_bounds(totals, parts, items)
         if any(mark.end is End.DONE or not 0 <= mark.at < items for mark in request.marks):
             raise ProtocolError(f"marks {request.marks} of {items} items")
         if request.returned:
             self._credits.give_back(port, request.returned)
         port.last_seq, port.last_answer = request.seq, None
-        if not request.marks and self._are_covered(port, parts):
-            self._apply(port, request, leases, parts)
-            _note_open(port, parts, items)
-            return
         ticket = CommitTicket(self._board.number(), port, request, leases, parts)
         if not self._advance(ticket):
             port.parked = ticket
@@ -81,25 +86,19 @@ class Admission:
         port.job.parked -= 1
         self._board.end_wait(port)
 
-    def _are_covered(self, port: Port, parts: list[Part]) -> bool:
-        """Whether credits cover every output: most commits never need a ticket."""
-        totals: dict[str, int] = {}
-        for part in parts:
-            for queue in part.queues:
-                total = totals[queue.name] = totals.get(queue.name, 0) + part.n
-                if port.credits.get(queue.name, 0) < total:
-                    return False
-        return True
-
     def _apply(
-        self, port: Port, request: Commit, leases: list[tuple[Lease, int]], parts: list[Part]
+        self,
+        port: Port,
+        request: Commit,
+        leases: list[tuple[Lease, int]],
+        parts: list[Part],
+        queues: Iterable[QueueState],
     ) -> None:
         """Apply a covered commit of items that all went well."""
         for part in parts:
             self._put(port, part, part.n)
         for lease, n in leases:
             self._endings.finish_leased(port, lease, n)
-        queues = {queue: None for part in parts for queue in part.queues}
         held = tuple([(queue.name, port.credits[queue.name]) for queue in queues])
         self._answer(port, request.seq, CommitStatus.APPLIED, held, awaited=request.awaited)
         for queue in queues:
@@ -111,9 +110,11 @@ class Admission:
         taken: dict[Lease, int] = {}
         for number, n in request.finished:
             lease = port.leases.get(number)
-            if lease is None or not 0 <= n <= lease.remaining - taken.get(lease, 0):
+            if lease is None:
                 return None
-            taken[lease] = taken.get(lease, 0) + n
+            total = taken[lease] = taken.get(lease, 0) + n
+            if n < 0 or total > lease.remaining:
+                return None
             held.append((lease, n))
         return held
 
@@ -142,7 +143,6 @@ class Admission:
                     f"output counts {counts} for {output.n} items, {items} finished"
                 )
             parts.append(Part(queues, Chunk(blob, packed=output.packed), output.n, counts))
-        _check_bounds(parts, items)
         return parts
 
     def _advance(self, ticket: CommitTicket) -> bool:
@@ -234,8 +234,8 @@ class Admission:
 
     def _put(self, port: Port, part: Part, n: int) -> None:
         for queue in part.queues:
-            if spent := min(n, port.credits.get(queue.name, 0)):
-                port.credit(queue, -spent)
+            if held := port.credits.get(queue.name, 0):
+                port.credit(queue, -min(n, held))
             self._board.dirty[queue] = None
         part.put(n)
         port.job.items_out += n
@@ -285,12 +285,25 @@ def _note_open(port: Port, parts: list[Part], items: int) -> None:
             lease.emitted = True
 
 
-def _check_bounds(parts: list[Part], items: int) -> None:
-    """No finished item may need more room than a queue has: it would wait for ever."""
+def _totals(parts: list[Part]) -> dict[QueueState, int]:
+    """How much a commit puts on each queue."""
     totals: dict[QueueState, int] = {}
     for part in parts:
         for queue in part.queues:
             totals[queue] = totals.get(queue, 0) + part.n
+    return totals
+
+
+def _are_covered(port: Port, totals: Mapping[QueueState, int]) -> bool:
+    """Whether credits cover every output, and so bounds do: most commits need no ticket."""
+    for queue, total in totals.items():  # noqa: SIM110 - asked for each commit: no generator
+        if port.credits.get(queue.name, 0) < total:
+            return False
+    return True
+
+
+def _check_bounds(totals: Mapping[QueueState, int], parts: list[Part], items: int) -> None:
+    """No finished item may need more room than a queue has: it would wait for ever."""
     for queue, total in totals.items():
         if total > queue.bound and not queue.closed:
             own = [part for part in parts if queue in part.queues]

@@ -106,6 +106,11 @@ class Board:
         """Wake at `when`; an alarm that has become pointless by then is ignored."""
         heapq.heappush(self._timers, (when, self.number(), alarm, queue, segment))
 
+    @property
+    def is_due(self) -> bool:
+        """Whether an alarm's time has come."""
+        return bool(self._timers) and self._timers[0][0] <= self.now
+
     def due(self) -> Iterator[tuple[Alarm, QueueState, Segment | None]]:
         """Alarms whose time has come, removed."""
         while self._timers and self._timers[0][0] <= self.now:

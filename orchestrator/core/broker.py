@@ -18,6 +18,7 @@ from orchestrator.core.delivery import Delivery
 from orchestrator.core.endings import Endings
 from orchestrator.core.events import (
     Blame,
+    Blob,
     BrokerNews,
     Event,
     Fenced,
@@ -90,7 +91,6 @@ class Broker:
         }
         self._messages: dict[type, Callable[[Port, Any], None]] = {
             Ready: self._ready,
-            Pull: self._delivery.pull,
             Unpull: self._delivery.unpull,
             Want: credits_.want,
             Unwant: credits_.unwant,
@@ -185,12 +185,24 @@ class Broker:
         port = self._board.ports.get(event.worker)
         if port is None or port.fenced:
             return
-        if isinstance(event.message, Commit):
-            self._admission.commit(port, event.message, event.blobs)
-            self._board.touch(port)
-        elif handler := self._messages.get(type(event.message)):
-            handler(port, event.message)
-            self._board.touch(port)
+        message = event.message
+        if type(message) is Pull:
+            self._pull(port, message, event.blobs)
+        elif type(message) is Commit:
+            self._admission.commit(port, message, event.blobs)
+        elif handler := self._messages.get(type(message)):
+            handler(port, message)
+        else:
+            return
+        self._board.touch(port)
+
+    def _pull(self, port: Port, request: Pull, blobs: tuple[Blob, ...]) -> None:
+        """Commit, then pull; neither if one of them does not fit."""
+        pending = self._delivery.checked(port, request)
+        if request.commit is not None:
+            self._admission.commit(port, request.commit, blobs)
+            self._move()  # those who wait already come first
+        self._delivery.pull(pending)
 
     def _ready(self, port: Port, _: Ready) -> None:
         port.ready_at = self._board.now
@@ -264,17 +276,22 @@ class Broker:
     # -- after each event -------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        board = self._board
-        self._fire_timers()
-        while board.dirty:
-            queue, _ = board.dirty.popitem()
+        if self._board.is_due:
+            self._fire_timers()
+        self._move()
+        self._watch()
+
+    def _move(self) -> None:
+        """Let go on who can, at the queues that have changed."""
+        dirty = self._board.dirty
+        while dirty:
+            queue, _ = dirty.popitem()
             if queue.tickets:
                 self._admission.admit(queue)
             if queue.pulls:
                 self._delivery.serve(queue)
             if not queue.open_writers:
                 self._delivery.check_end(queue)
-        self._watch()
 
     def _fire_timers(self) -> None:
         for alarm, queue, segment in self._board.due():
@@ -290,12 +307,13 @@ class Broker:
     def _watch(self) -> None:
         board = self._board
         for port in board.touched:
-            stuck = port.job.can_unblock and port.stuck
+            job = port.job
+            stuck = job.can_unblock and port.stuck
             if stuck != port.counted_as_stuck:
                 port.counted_as_stuck = stuck
                 self._stuck += 1 if stuck else -1
-            if port.job.finished is not None:
-                self._close_outputs(port.job)
+            if job.finished is not None:
+                self._close_outputs(job)
         board.touched.clear()
         if board.dirty:
             self._settle()

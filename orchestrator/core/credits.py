@@ -90,11 +90,9 @@ class Credits:
 
     def refill(self, port: Port, queue: QueueState) -> None:
         """Grant room in advance when the worker has used up enough of its own (rule 4)."""
-        if queue.tickets or not queue.may_advance:
-            return
         enough = queue.chunk_items
         n = min(enough - port.credits.get(queue.name, 0), queue.room)
-        if n > 0 and 4 * n >= enough:
+        if n > 0 and 4 * n >= enough and not queue.tickets and queue.may_advance:
             port.credit(queue, n)
             self._board.send(port, Grant(want=0, queue=queue.name, n=n))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.core.board import Alarm, Board, ProtocolError
-from orchestrator.core.events import Blame, InputEnded, Phase
+from orchestrator.core.events import Blame, Blob, InputEnded, Phase
 from orchestrator.core.facts import QueueClosed, QueueEnded
 from orchestrator.core.messages import (
     Ended,
@@ -37,8 +37,8 @@ class Delivery:
 
     # -- pulls ------------------------------------------------------------------------------------
 
-    def pull(self, port: Port, request: Pull) -> None:
-        """Answer a pull with a lease now, or let it wait."""
+    def checked(self, port: Port, request: Pull) -> PendingPull:
+        """The pull if it fits; raises ProtocolError if not, and nothing is changed."""
         board = self._board
         queues = tuple([board.queue(name) for name in request.queues])
         if not queues or request.least < 1 or request.most < request.least:
@@ -48,12 +48,16 @@ class Delivery:
                 raise ProtocolError(f"{port.job.name} does not read {queue.name}")
         if request.pull in port.pulls:
             raise ProtocolError(f"pull {request.pull} is pending")
-        pending = PendingPull(port, request, queues)
+        return PendingPull(port, request, queues)
+
+    def pull(self, pending: PendingPull) -> None:
+        """Answer a pull with a lease now, or let it wait."""
+        board, port, request, queues = self._board, pending.port, pending.request, pending.queues
         for queue in queues:
             queue.reader_ports[port.worker] = port
             if queue.queued and self._serve(pending, queue):
                 return
-        if all(queue.ended for queue in queues):
+        if queues[0].ended and all(queue.ended for queue in queues):
             board.send(port, Ended(pull=request.pull))
         elif request.wait is Wait.NO:
             board.send(port, NoLease(pull=request.pull))
@@ -97,8 +101,10 @@ class Delivery:
             return True
         if queue.queued < request.least and not self._batch_must_go(request, queue):
             return False
-        share = -(-queue.queued // max(1, len(queue.reader_ports)))
-        n = min(request.most, max(request.least, share))
+        n = request.most
+        if n > 1:
+            share = -(-queue.queued // max(1, len(queue.reader_ports)))
+            n = min(n, max(request.least, share))
         self._lease(pending, queue, queue.take(n))
         return True
 
@@ -117,22 +123,24 @@ class Delivery:
     def _lease(self, pending: PendingPull, queue: QueueState, segments: list[Segment]) -> None:
         board, port, request = self._board, pending.port, pending.request
         hand = 0 if self._ack_on_get else request.most if request.least > 1 else 1
-        lease = Lease(board.number(), queue, segments, hand=hand)
-        if self._ack_on_get:
-            lease.note_taken(1)
+        lease = Lease(board.number(), queue, segments, hand=hand, taken=int(self._ack_on_get))
         port.leases[lease.number] = lease
         pending.leave()
         board.end_wait(port)
-        ranges = [
-            Range(
-                start=segment.start,
-                stop=segment.stop,
-                first=segment.first,
-                size=len(segment.chunk.blob),
-                packed=segment.chunk.packed,
+        ranges: list[Range] = []
+        blobs: list[Blob] = []
+        for segment in segments:
+            blob = segment.chunk.blob
+            ranges.append(
+                Range(
+                    start=segment.start,
+                    stop=segment.stop,
+                    first=segment.first,
+                    size=len(blob),
+                    packed=segment.chunk.packed,
+                )
             )
-            for segment in segments
-        ]
+            blobs.append(blob)
         leased = Leased(
             pull=request.pull,
             lease=lease.number,
@@ -140,7 +148,7 @@ class Delivery:
             ranges=tuple(ranges),
             tried=queue.tried(segments) if queue.attempts else (),
         )
-        board.send(port, leased, tuple([segment.chunk.blob for segment in segments]))
+        board.send(port, leased, tuple(blobs))
         board.dirty[queue] = None
 
     # -- leases come back -------------------------------------------------------------------------

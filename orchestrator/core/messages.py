@@ -147,7 +147,8 @@ class Ready(_Message, tag=2, frozen=True, kw_only=True):
 class Pull(_Message, tag=3, frozen=True, kw_only=True):
     """Asks for `least` to `most` items of the first of `queues` that has any.
 
-    `within_s` is how long to wait, from the first item on, for `least` of them.
+    `within_s` is how long to wait, from the first item on, for `least` of them. The `commit` comes
+    first, and its chunks follow in the body.
     """
 
     pull: int
@@ -156,6 +157,7 @@ class Pull(_Message, tag=3, frozen=True, kw_only=True):
     least: int = 1
     within_s: float = 0.0
     wait: Wait = Wait.FOREVER
+    commit: Commit | None = None
 
 
 class Unpull(_Message, tag=4, frozen=True, kw_only=True):

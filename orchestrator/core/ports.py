@@ -43,15 +43,19 @@ class Lease:
         "total",
     )
 
-    def __init__(self, number: int, queue: QueueState, segments: list[Segment], hand: int) -> None:
+    def __init__(
+        self, number: int, queue: QueueState, segments: list[Segment], *, hand: int, taken: int = 0
+    ) -> None:
         self.number = number
         self.queue = queue
         self.segments = segments
-        self.total = sum(map(len, segments))
+        self.total = 0
+        for segment in segments:
+            self.total += segment.stop - segment.start
         self.hand = hand
         self.finished = 0
         self.claimed = 0
-        self.taken = 0
+        self.taken = taken
         self.recalled = self.firm = self.emitted = False
         queue.outstanding += self.total
         queue.hidden += self.hidden
@@ -64,7 +68,8 @@ class Lease:
     @property
     def hidden(self) -> int:
         """Items that still count into the queue's bound."""
-        return max(0, self.total - max(self.finished + self.hand, self.taken))
+        gone = max(self.finished + self.hand, self.taken)
+        return self.total - gone if gone < self.total else 0
 
     @property
     def untouched(self) -> int:
@@ -77,7 +82,8 @@ class Lease:
         before = self.hidden
         self.emitted = self.emitted and not n
         self.finished += n
-        self.claimed = max(0, self.claimed - n)
+        if self.claimed:
+            self.claimed = max(0, self.claimed - n)
         self.queue.outstanding -= n
         self.queue.hidden += self.hidden - before
 

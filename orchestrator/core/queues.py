@@ -229,12 +229,14 @@ class QueueState:
         taken: list[Segment] = []
         while n > 0 and self.segments:
             segment = self.segments.popleft()
-            if len(segment) > n:
+            here = segment.stop - segment.start
+            if here > n:
                 segment, rest = segment.split(n)
                 self.segments.appendleft(rest)
+                here = n
             taken.append(segment)
-            n -= len(segment)
-            self.queued -= len(segment)
+            n -= here
+            self.queued -= here
         return taken
 
     def close(self, *, clean: bool) -> int:

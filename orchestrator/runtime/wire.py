@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from orchestrator.core.events import Blob
-from orchestrator.core.messages import Commit, FromWorker, Leased, ToWorker
+from orchestrator.core.messages import Commit, FromWorker, Leased, Output, Pull, Range, ToWorker
 
 __all__ = ["FrameError", "FrameReader", "encode", "from_worker", "to_worker"]
 
@@ -25,6 +25,7 @@ _START = b"MP\x01\x00"
 """Magic, version 1, no flags."""
 _MAX_HEAD = 16 << 20
 _MAX_BODY = (1 << 32) - 1
+_SMALL = 4096
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -33,15 +34,17 @@ class FrameError(Exception):
 
 
 def encode(message: FromWorker | ToWorker, blobs: tuple[Blob, ...] = ()) -> list[Blob]:
-    """The buffers of one frame, in order; the chunks are not copied."""
+    """The buffers of one frame, in order; the chunks are not copied, unless they are small."""
     head = _encoder.encode(message)
-    crc = zlib.crc32(head)
-    body = 0
-    for blob in blobs:
-        crc = zlib.crc32(blob, crc)
-        body += len(blob)
+    body = sum(map(len, blobs)) if blobs else 0
+    if body <= _SMALL:
+        content = b"".join((head, *blobs)) if blobs else head
+        return [_HEADER.pack(_START, len(head), body, zlib.crc32(content)) + content]
     if body > _MAX_BODY:
         raise FrameError(f"a frame holds at most {_MAX_BODY} bytes of items, not {body}")
+    crc = zlib.crc32(head)
+    for blob in blobs:
+        crc = zlib.crc32(blob, crc)
     return [_HEADER.pack(_START, len(head), body, crc) + head, *blobs]
 
 
@@ -72,41 +75,45 @@ class FrameReader(Generic[M]):
             if end > length:
                 self._needed = end - at
                 break
-            frames.append(self._frame(data[begin:end], head, crc))
+            content = data[begin:end]
+            if zlib.crc32(content) != crc:
+                raise FrameError("a frame's checksum does not match")
+            frames.append(self._message(content, head))
             at = end
         if at < length:
             self._pending = bytearray(data[at:])
         return frames
 
-    def _frame(self, content: memoryview, head: int, crc: int) -> tuple[M, tuple[Blob, ...]]:
-        if zlib.crc32(content) != crc:
-            raise FrameError("a frame's checksum does not match")
+    def _message(self, content: memoryview, head: int) -> tuple[M, tuple[Blob, ...]]:
         try:
             message = self._decoder.decode(content[:head])
         except msgspec.DecodeError as error:
             raise FrameError(f"a frame holds no message: {error}") from error
         if head == len(content):
             return message, ()
-        return message, tuple(_cut(message, content, head))
+        return message, _cut(message, content, head)
 
 
-def _cut(message: Any, content: memoryview, at: int) -> list[Blob]:
+def _cut(message: Any, content: memoryview, at: int) -> tuple[Blob, ...]:
     """The chunks that a message announces, out of its frame's body."""
-    if type(message) is Commit:
-        sizes = [output.size for output in message.outputs]
-    elif type(message) is Leased:
-        sizes = [piece.size for piece in message.ranges]
-    else:
-        raise FrameError(f"a {type(message).__name__} has no body")
     blobs: list[Blob] = []
-    for size in sizes:
-        if size < 0:
+    for announced in _announced(message):
+        if announced.size < 0:
             break
-        blobs.append(bytes(content[at : at + size]))
-        at += size
+        blobs.append(bytes(content[at : at + announced.size]))
+        at += announced.size
     if at != len(content):
         raise FrameError("a frame's body is not what its head announces")
-    return blobs
+    return tuple(blobs)
+
+
+def _announced(message: Any) -> tuple[Output, ...] | tuple[Range, ...]:
+    if type(message) is Leased:
+        return message.ranges
+    commit = message.commit if type(message) is Pull else message
+    if type(commit) is Commit:
+        return commit.outputs
+    raise FrameError(f"a {type(message).__name__} has no body")
 
 
 def from_worker() -> FrameReader[FromWorker]:

@@ -15,6 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from orchestrator.core.board import ProtocolError
@@ -72,14 +73,15 @@ class Server:
         """Serve until nobody is left."""
         while self._acts:
             deadline = self._broker.next_deadline()
-            wait_s = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
+            wait_s = None if deadline is None else max(0.0, deadline - time.monotonic())
             for fd, _ in self._poll.poll(wait_s):
                 if act := self._acts.get(fd):
                     act()
             if deadline is not None and deadline <= time.monotonic():
                 self._handle(Ticked())
             self._send()
-            self._close()
+            if self._over:
+                self._close()
 
     # -- descriptors ------------------------------------------------------------------------------
 
@@ -146,7 +148,7 @@ class Server:
         member = _Member(f"process-{self._joined}", fds)
         self._members[member.name] = member
         self._handle(WorkerJoined(worker=member.name, job=_ANYBODY))
-        self._watch(member.sock, lambda: self._read(member))
+        self._watch(member.sock, partial(self._read, member))
         self._watch(member.pidfd, lambda: self._died(member))
 
     def _read(self, member: _Member) -> bool:
@@ -203,7 +205,7 @@ class Server:
 
     def _handle(self, event: Event | BrokerNews) -> None:
         for order in self._broker.handle(event, time.monotonic()):
-            if isinstance(order, Send) and (member := self._members.get(order.worker)):
+            if type(order) is Send and (member := self._members.get(order.worker)):
                 message = order.message
                 if type(message) is Committed and message.status is CommitStatus.APPLIED:
                     continue  # who puts only what it has credit for waits for no such answer

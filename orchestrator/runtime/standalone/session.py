@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from multiprocessing import util
 
-from orchestrator.core.messages import Grant
+from orchestrator.core.messages import Grant, Wait
 from orchestrator.core.queues import chunk_items
 from orchestrator.errors import QueueError
 from orchestrator.runtime.standalone.page import AckPage
@@ -66,6 +66,10 @@ class _SharedClient(Client):
         if self.closed:
             raise LinkClosedError
         return super().tick(now, patience_s)
+
+    def _patience(self, wait: Wait) -> Wait:
+        """Nobody looks for a stall here."""
+        return wait
 
     def outlive_broker(self) -> None:
         """Called by the pacer when the broker is gone: close what is let go from now on."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from orchestrator.core.events import Blob
 from orchestrator.core.messages import (
@@ -74,7 +73,7 @@ class Client(Commits):
 
         The wait also ends when `unless` comes true through another thread.
         """
-        self.commit_later()
+        commit, blobs = self._take_commit()
         while True:
             self._numbers = number = self._numbers + 1
             pull = Pull(
@@ -84,9 +83,9 @@ class Client(Commits):
                 least=least,
                 within_s=within_s,
                 wait=self._patience(wait),
+                commit=commit,
             )
-            withdraw = partial(Unpull, pull=number)
-            reply = self._request(number, pull, withdraw, deadline, unless)
+            reply = self._request(number, pull, _unpull, deadline, unless=unless, blobs=blobs)
             if not isinstance(reply, Leased):
                 return reply if isinstance(reply, Ended) else None
             lease = self._leases.get(reply.lease)
@@ -95,6 +94,7 @@ class Client(Commits):
                     self._arm()
                 return lease
             # recalled in the same breath, before its first item was begun: ask again
+            commit, blobs = None, ()
 
     def ask(
         self, make: Callable[[int], FromWorker], deadline: float | None = None
@@ -186,3 +186,7 @@ class Client(Commits):
     def _return(self, reply: ToWorker) -> None:
         if isinstance(reply, Leased) and (lease := self._leases.get(reply.lease)) is not None:
             self.give_back(lease)
+
+
+def _unpull(number: int) -> Unpull:
+    return Unpull(pull=number)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any
 
 import msgspec
 
+from orchestrator.core.events import Blob
 from orchestrator.core.messages import (
     Commit,
     End,
@@ -148,7 +148,7 @@ class Commits(Requests):
         number = self._number()
         least = (n + 1) // 2
         want = Want(want=number, queue=queue, n=n, least=least, wait=self._patience(wait))
-        grant = self._request(number, want, partial(Unwant, want=number), deadline)
+        grant = self._request(number, want, _unwant, deadline)
         assert isinstance(grant, Grant)
         return grant.n > 0
 
@@ -256,6 +256,16 @@ class Commits(Requests):
         if self._compose(with_open=not self._by_item):
             self._settle()
 
+    def _take_commit(self) -> tuple[Commit | None, tuple[Blob, ...]]:
+        """What there is to commit, to travel in a pull; what needs waiting has gone before it."""
+        self._settle()
+        taken = self._take(with_open=not self._by_item)
+        if taken is not None and self._overdrawn:
+            self.link.queue(*taken)
+            self._settle()
+            taken = None
+        return taken or (None, ())
+
     def _settle(self) -> None:
         if self._overdrawn:
             self.link.flush()
@@ -269,11 +279,25 @@ class Commits(Requests):
         returned: tuple[tuple[str, int], ...] = (),
         awaited: bool = False,
     ) -> bool:
+        taken = self._take(with_open=with_open, returned=returned, awaited=awaited)
+        if taken is None:
+            return False
+        self.link.queue(*taken)
+        return True
+
+    def _take(
+        self,
+        *,
+        with_open: bool,
+        returned: tuple[tuple[str, int], ...] = (),
+        awaited: bool = False,
+    ) -> tuple[Commit, tuple[Blob, ...]] | None:
+        """What is finished and put, as a commit with its chunks; None if there is nothing."""
         if self._fenced:
             raise FencedError
         self.unsent_since = 0.0
         outputs: list[Output] = []
-        blobs: list[bytes] = []
+        blobs: list[Blob] = []
         done = self.tally.done
         overdrawn = False
         for box in self._boxes:
@@ -281,7 +305,7 @@ class Commits(Requests):
                 box.take(done, outputs, blobs, with_open=with_open)
             overdrawn = overdrawn or box.limit < 0
         if not (outputs or done or returned):
-            return False
+            return None
         self._seq += 1
         if overdrawn:
             self._overdrawn = self._seq
@@ -294,12 +318,11 @@ class Commits(Requests):
             returned=returned,
             awaited=awaited or self._overdrawn > 0,
         )
-        self.link.queue(message, tuple(blobs))
         for number, _ in finished:
             lease = self._leases.get(number)
             if lease is not None and lease.finished == lease.limit:
                 del self._leases[number]
-        return True
+        return message, tuple(blobs)
 
     # -- pacing: called by the pacer --------------------------------------------------
 
@@ -326,3 +349,7 @@ class Commits(Requests):
             box.in_use = box.count > 0
         if returned and self._compose(with_open=not self._by_item, returned=tuple(returned)):
             self.link.flush()
+
+
+def _unwant(number: int) -> Unwant:
+    return Unwant(want=number)

@@ -18,8 +18,6 @@ __all__ = ["Link", "LinkClosedError"]
 
 _READ_SIZE = 256 * 1024
 _IOV_MAX = 1000
-_FEW, _SMALL = 4, 4096
-"""So few buffers of so few bytes are joined before they are sent."""
 
 
 class LinkClosedError(Exception):
@@ -65,8 +63,8 @@ class Link:
         """
         buffers, self._queue = self._queue, []
         try:
-            if len(buffers) <= _FEW and sum(map(len, buffers)) <= _SMALL:
-                self._sock.sendall(b"".join(buffers))
+            if len(buffers) == 1:
+                self._sock.sendall(buffers[0])
                 return
             while buffers:
                 sent = self._sock.sendmsg(buffers[:_IOV_MAX])

@@ -10,6 +10,7 @@ import pickle
 from collections.abc import Collection
 from typing import Any
 
+from orchestrator.core.events import Blob
 from orchestrator.core.messages import Output
 from orchestrator.runtime.worker.chunks import (
     BIG_ITEM,
@@ -191,7 +192,7 @@ class Outbox:
     # -- chunks -----------------------------------------------------------------------------------
 
     def take(
-        self, finished: int, outputs: list[Output], blobs: list[bytes], *, with_open: bool
+        self, finished: int, outputs: list[Output], blobs: list[Blob], *, with_open: bool
     ) -> None:
         """Move what can be sent to the lists; `finished` items have been sealed since."""
         n = self.count if with_open else self.sealed

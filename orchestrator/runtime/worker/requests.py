@@ -64,19 +64,21 @@ class Requests(abc.ABC):
         self,
         number: int,
         request: FromWorker,
-        withdrawal: Callable[[], FromWorker],
+        withdrawal: Callable[[int], FromWorker],
         deadline: float | None,
+        *,
         unless: Callable[[], bool] | None = None,
+        blobs: tuple[Blob, ...] = (),
     ) -> ToWorker:
         """The answer to a request that is withdrawn when it is late, interrupted, or pointless."""
-        self.link.queue(request)
+        self.link.queue(request, blobs)
         try:
             reply = self._reply(number, deadline, unless)
             if reply is None:
-                self.link.queue(withdrawal())
+                self.link.queue(withdrawal(number))
                 reply = self._reply(number, None)
         except BaseException:
-            self._give_up(number, withdrawal())
+            self._give_up(number, withdrawal(number))
             raise
         assert reply is not None
         return reply
@@ -88,7 +90,9 @@ class Requests(abc.ABC):
         self.link.flush()
         replies, started = self._replies, time.monotonic()
         while number not in replies and not (unless is not None and unless()):
-            if not self._wait_once(deadline):
+            if deadline is None and not self._reading:
+                self.read(None)
+            elif not self._wait_once(deadline):
                 break
         self.waited_s += time.monotonic() - started
         return replies.pop(number, None)
