@@ -6,7 +6,7 @@ import pytest
 from fake_broker import FakeBroker, job, output
 
 from orchestrator.core.board import ProtocolError
-from orchestrator.core.messages import Commit, Committed, Leased
+from orchestrator.core.messages import Commit, Committed, Leased, Pull
 
 
 def mapping(a: int = 10, b: int = 2, **keys: object) -> FakeBroker:
@@ -101,3 +101,26 @@ def test_a_closed_queue_takes_any_number_of_outputs_and_drops_them() -> None:
     run.commit("map-1", output("b", 4, (4,)), done=[(lease, 1)])
     assert run.applied("map-1") == [1]
     assert run.counts("b") == {"put": 4, "dropped": 4}
+
+
+def test_what_a_pull_commits_goes_first_to_those_who_wait_already() -> None:
+    run = FakeBroker({"q": 10}, job("a", reads="q", writes="q"), job("b", reads="q", writes="q"))
+    run.want("a-1", "q")
+    run.pull("b-1", "q", 1)
+    commit = Commit(seq=1, outputs=(output("q", 1, (1,)),))
+    run.say("a-1", Pull(pull=90, queues=("q",), most=1, commit=commit), (b"x",))
+    assert run.items("b-1") == [1]
+    assert not run.got("a-1", Leased)
+
+
+def test_a_pull_and_its_commit_change_nothing_if_either_does_not_fit() -> None:
+    run = mapping()
+    commit = Commit(seq=1, outputs=(output("a", 1, (1,)),))
+    with pytest.raises(ProtocolError):
+        run.say("src-1", Pull(pull=1, queues=("b",), most=1, commit=commit), (b"x",))
+    assert run.queue("a").put == 0
+    wrong = Commit(seq=7)
+    with pytest.raises(ProtocolError):
+        run.say("map-1", Pull(pull=1, queues=("a",), most=1, commit=wrong))
+    run.put("src-1", "a", 1)
+    assert not run.got("map-1", Leased)
