@@ -95,7 +95,7 @@ _ACTIVITY = {
     Step.REST: State.STARTING,
 }
 
-JOB_TABLE: Table = _LIFE
+JOB_TABLE: Table = _LIFE | {(State.DRAINING, Step.REST): State.READY}
 """A job: ready when all its workers are, draining when none of them is at work any more."""
 
 WORKER_TABLE: Table = (

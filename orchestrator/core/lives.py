@@ -108,7 +108,9 @@ class Lives:
             worker.item, worker.crash = event.item or worker.item, event.failure
             blame = event.blame
         worker.fruitless = 1 if event.fruitful else worker.fruitless + 1
-        if worker.verdict or worker.closing or worker.is_ours:
+        if self._is_recycled(worker):
+            self._rest(worker, Blame(), turn)
+        elif worker.verdict or worker.closing or worker.is_ours:
             self.end(worker, blame, turn)
         elif self.may_be_replaced(worker, turn.now):
             self._rest(worker, blame, turn)
@@ -164,14 +166,20 @@ class Lives:
             return ""
         return f"; the job has used up its restarts ({restart.max} within {restart.within_s:g} s)"
 
+    def _is_recycled(self, worker: Worker) -> bool:
+        """Whether it has given its place up itself, and is still needed there."""
+        wanted = not worker.job.failing and self._halt.level <= Level.DRAIN
+        return worker.recycled and wanted and worker.stop in (None, StopReason.LINGERED)
+
     def _rest(self, worker: Worker, blame: Blame, turn: Turn) -> None:
-        job = worker.job
         self._deadlines.cancel(worker.name)
-        job.replaced.append(turn.now)
         turn.order(self._farewell(worker, blame))
         worker.rest()
-        due = turn.now + restart_delay_s(worker.fruitless)
-        self._deadlines.set(worker.name, Timer.REST, due)
+        delay_s = 0.0
+        if not worker.recycled:
+            worker.job.replaced.append(turn.now)
+            delay_s = restart_delay_s(worker.fruitless)
+        self._deadlines.set(worker.name, Timer.REST, turn.now + delay_s)
 
     def rested(self, worker: Worker, turn: Turn) -> None:
         """The wait is over: a new process, unless the run or the job wants none any more."""
@@ -184,8 +192,8 @@ class Lives:
                 worker=worker.name,
                 pid=worker.pid,
                 exit_code=worker.exit_code,
-                reason=worker.death,
-                n=len(worker.job.replaced),
+                reason="was recycled" if worker.recycled else worker.death,
+                n=0 if worker.recycled else len(worker.job.replaced),
                 item=worker.item,
             )
         )
@@ -237,7 +245,7 @@ class Lives:
         worker.advance(Step.DRAIN)
         worker.closing = message
         if worker.stopping:
-            worker.failure = worker.failure or message.failure
+            worker.failure = worker.failure or message.failure or _stopped_at(message.stack)
             return
         self._deadlines.cancel(worker.name)
         exit_s = exit_limit_s(worker.job.plan.terminate)
@@ -249,6 +257,11 @@ class Lives:
             self._failures.fail(worker, "stopped by a signal that mporch did not send", turn)
         else:
             worker.verdict = State.SUCCEEDED
+
+
+def _stopped_at(stack: str) -> Failure | None:
+    """Where the stop met the target, told as an exception of it is."""
+    return Failure(kind="StopRequested", message="stopped here", traceback=stack) if stack else None
 
 
 def _obituary(worker: Worker) -> facts.WorkerEnded:

@@ -86,6 +86,11 @@ class Worker:
         return self.stop is not None or (self.killed is not None and not self.resting)
 
     @property
+    def recycled(self) -> bool:
+        """Whether its last message has asked for a new process in its place."""
+        return self.closing is not None and self.closing.recycled
+
+    @property
     def is_ours(self) -> bool:
         """Whether its death is our doing, and not that of the item it was at."""
         return self.stop is not None or self.killed not in (None, StopReason.ITEM_TIMEOUT)
@@ -123,7 +128,8 @@ class Worker:
         assert cause is not None
         if self.resting:
             self.verdict = State.TERMINATED
-            self.reason = f"{stopped(cause)}; its process had died before: {self.death}"
+            before = "" if self.recycled else f"; its process had died before: {self.death}"
+            self.reason = f"{stopped(cause)}{before}"
         else:
             self.verdict = State.KILLED if self.killed else State.TERMINATED
             self.reason = stopped(cause)
@@ -143,10 +149,12 @@ class Worker:
         """Its process is gone, and another will take its place."""
         self.advance(Step.REST)
         self.resting, self.ready = True, False
+        self.verdict = self.stop = None
+        self.job.goes_on(self)
 
     def renew(self) -> None:
         """Forget the old process: a new one is about to be started."""
-        self.pid = self.killed = self.exit_code = self.crash = None
+        self.pid = self.killed = self.exit_code = self.crash = self.closing = None
         self.resting = self.orphaned = False
         self.item = ""
 
@@ -222,6 +230,12 @@ class Job:
         self.busy.discard(worker.name)
         if not self.busy and self.state in (State.STARTING, State.READY):
             self.advance(Step.DRAIN)
+
+    def goes_on(self, worker: Worker) -> None:
+        """Note that a worker that was draining, or has died, will be at work again."""
+        self.busy.add(worker.name)
+        if self.state is State.DRAINING and not self.input_ended:
+            self.advance(Step.REST)
 
     def live_workers(self) -> list[Worker]:
         """Return its workers whose processes exist or are being made."""

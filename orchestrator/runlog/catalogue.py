@@ -179,7 +179,7 @@ _ENTRIES: tuple[Entry[Any], ...] = (
     Entry(
         fact=facts.WorkerReplaced,
         event="worker.replaced",
-        level=_always(Level.WARNING),
+        level=lambda f: Level.WARNING if f.n else Level.INFO,
         msg=lambda f: f"{f.worker} {f.reason}; a new process takes its place",
     ),
     Entry(fact=facts.WorkerEnded, event="worker.ended", level=_by_state, msg=_worker_ended),

@@ -1,0 +1,97 @@
+"""`limits` and `recycle`, with real processes; a timeout that names where its target was."""
+
+import ast
+
+BOUNDED = """
+    queues: {todo: 5, done: 5}
+    jobs:
+      src: {target: "t:src", output: todo}
+      work: {target: "t:work", input: todo, output: done, %s}
+      sink: {target: "t:sink", input: done, call: stream}
+"""
+
+CODE = """
+    import os
+    held = []
+    def src():
+        yield from range(40)
+    def work(n):
+        if n == 3 and HURT == "memory":
+            bytearray(4 << 30)
+        if n == 3 and HURT == "files":
+            [open(os.devnull) for _ in range(100)]
+        while n == 3 and HURT == "cpu":
+            pass
+        if HURT == "leak":
+            held.append(bytearray(10 << 20))
+        return n, os.getpid()
+    def sink(items):
+        print([list(item) for item in items])
+"""
+
+
+def hurt(ran, how, keys):
+    code = CODE.replace("import os", f'import os\n    HURT = "{how}"')
+    end = ran(BOUNDED % keys, code)
+    items = ast.literal_eval(end.stdout.partition("| ")[2])
+    return end, [n for n, _ in items], {pid for _, pid in items}
+
+
+def dead_of(end):
+    (record,) = end.log.having("item.dead")
+    return record
+
+
+def test_an_item_that_takes_more_memory_than_its_worker_may_have_gets_a_memory_error(ran):
+    end, numbers, pids = hurt(ran, "memory", "on_error: dead_letter, limits: {memory: 2GiB}")
+    assert sorted(numbers) == [n for n in range(40) if n != 3]
+    assert (dead_of(end)["error_type"], len(pids), end.exit_code) == ("MemoryError", 1, 3)
+
+
+def test_an_item_that_opens_too_many_files_gets_an_os_error(ran):
+    end, numbers, pids = hurt(ran, "files", "on_error: dead_letter, limits: {open_files: 64}")
+    assert sorted(numbers) == [n for n in range(40) if n != 3]
+    assert (dead_of(end)["error_type"], len(pids), end.exit_code) == ("OSError", 1, 3)
+
+
+def test_an_item_that_uses_up_its_workers_processor_time_kills_it_and_is_named(ran):
+    end, numbers, pids = hurt(ran, "cpu", "on_error: dead_letter, limits: {cpu: 1s}")
+    assert sorted(numbers) == [n for n in range(40) if n != 3]
+    assert "SIGXCPU" in dead_of(end)["error"]
+    assert len(pids) == 2
+
+
+def test_a_worker_is_recycled_after_so_many_items_and_none_is_lost(ran):
+    end, numbers, pids = hurt(ran, "not", "recycle: {max_items: 8}")
+    assert (sorted(numbers), end.exit_code) == (list(range(40)), 0)
+    assert len(pids) == 5
+    assert {record["n"] for record in end.log.having("worker.replaced")} == {0}
+
+
+def test_a_worker_that_has_grown_too_large_is_recycled(ran):
+    end, numbers, pids = hurt(ran, "leak", "recycle: {max_rss: 150MB}")
+    assert (sorted(numbers), end.exit_code) == (list(range(40)), 0)
+    assert 2 <= len(pids) <= 20
+
+
+def test_a_worker_stopped_at_a_limit_says_where_its_target_was(ran):
+    spec = """
+    queues: {todo: 5}
+    jobs:
+      src: {target: "t:src", output: todo}
+      work: {target: "t:work", input: todo, timeouts: {item: 300ms}}
+    """
+    code = """
+    import signal
+    def src():
+        return [1]
+    def stuck():
+        signal.pause()
+    def work(n):
+        stuck()
+    """
+    end = ran(spec, code)
+    assert end.exit_code == 1
+    (ended,) = end.log.having("worker.ended", worker="work-1")
+    assert "in stuck" in ended["traceback"]
+    assert "in stuck" in end.stderr

@@ -1,0 +1,80 @@
+"""A worker that gives its place up, being well: a new process, at no cost to anybody."""
+
+from __future__ import annotations
+
+import pytest
+from fake_run import FakeRun, job
+
+from orchestrator.core import facts
+from orchestrator.core.commands import StartWorker
+from orchestrator.core.events import Interrupted, Received, Terminated, WorkerLeft
+from orchestrator.core.messages import Closing
+from orchestrator.plan.model import Restart, Shape
+
+
+def stage(**keys):
+    return job("a", shape=Shape.ITEM, inputs=("q",), restart=Restart(max=1), **keys)
+
+
+def recycle(run, worker="a-1"):
+    """It says so and exits; what is due then happens."""
+    run.tell(Received(worker=worker, message=Closing(recycled=True)))
+    return run.die(worker, 0).wait_until(run.now)
+
+
+def starts(run):
+    return len([order for _, order in run.orders if isinstance(order, StartWorker)])
+
+
+def test_a_recycled_worker_is_replaced_as_often_as_it_likes_and_spends_no_restart():
+    run = FakeRun(stage()).up()
+    for _ in range(5):
+        recycle(run).start("a-1").ready("a-1")
+    assert starts(run) == 6
+    assert [fact.n for fact in run.facts(facts.WorkerReplaced)] == [0] * 5
+    run.die("a-1", -9).wait_until(run.now + 1)
+    assert [fact.n for fact in run.facts(facts.WorkerReplaced)][-1] == 1
+
+
+def test_the_broker_hears_that_it_left_in_good_order():
+    run = FakeRun(stage()).up()
+    recycle(run)
+    (left,) = run.of(WorkerLeft)
+    assert left.closed
+
+
+def test_its_job_is_at_work_again_with_the_new_process_and_ends_with_the_input():
+    run = FakeRun(stage()).up()
+    recycle(run).start("a-1").ready("a-1")
+    assert run.states("a-1", "a") == ["ready", "ready"]
+    run.end_input("a").succeed("a-1")
+    assert run.states("a-1", "a") == ["succeeded", "succeeded"]
+    assert run.exit_code == 0
+
+
+@pytest.mark.parametrize("stop", [Terminated(signal=15), Terminated(signal=1)])
+def test_nobody_takes_its_place_in_a_run_that_is_being_terminated(stop):
+    run = FakeRun(stage()).up()
+    run.tell(Received(worker="a-1", message=Closing(recycled=True)))
+    run.tell(stop)
+    run.die("a-1", 0).wait_until(run.now + 1)
+    assert starts(run) == 1
+    assert run.finished
+
+
+def test_while_the_run_drains_a_stage_is_still_given_new_processes():
+    run = FakeRun(stage(), job("src", shape=Shape.SOURCE, outputs=("q",))).up()
+    run.tell(Interrupted())
+    recycle(run)
+    assert starts(run) == 3
+
+
+def test_a_stop_while_the_new_process_is_due_ends_it_as_one_that_was_well():
+    run = FakeRun(stage()).up()
+    run.tell(Received(worker="a-1", message=Closing(recycled=True)))
+    run.die("a-1", 0)
+    run.tell(Terminated(signal=15))
+    run.wait_until(run.now)
+    assert starts(run) == 1
+    assert run.state_of("a-1") == "terminated"
+    assert "died" not in run.supervisor.worker_states["a-1"].reason
