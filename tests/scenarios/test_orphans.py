@@ -92,14 +92,61 @@ def test_nothing_survives_a_clean_end(begin):
 
 
 def test_a_forkserver_that_is_killed_is_to_blame_for_its_workers_deaths(family):
-    fork = [p for p in family.processes() if "forkserver import main" in " ".join(p.cmdline())]
-    (server,) = [p for p in fork if p.ppid() == family.orchestrator]
-    server.kill()
+    forkserver(family).kill()
     ended = family.end(within_s=20)
     assert ended.exit_code == 1
     assert "with the forkserver" in ended.reason
-    assert len(ended.log.having("worker.ended", exit_code=-signal.SIGKILL)) == 3
+    assert ended.reason.startswith("job stubborn"), "the others of its workers can be replaced"
+    told = [r for event in ("ended", "replaced") for r in ended.log.having(f"worker.{event}")]
+    assert {r["worker"] for r in told if r["exit_code"] == -signal.SIGKILL} >= {
+        "take-1",
+        "take-2",
+        "stubborn-1",
+    }
     ended.ledger("numbers")
+
+
+def test_the_workers_of_a_killed_forkserver_are_replaced_by_a_new_ones_and_no_item_is_charged(
+    begin,
+):
+    run = begin(
+        """
+        queues: {numbers: 100}
+        jobs:
+          count: {target: "t:count", output: numbers, start_method: fork}
+          take: {target: "t:take", input: numbers, workers: 2}
+        """,
+        """
+        import pathlib, signal
+
+        def count():
+            yield from range(100)
+
+        def take(n):
+            if n == 50 and not pathlib.Path("been").exists():
+                pathlib.Path("been").touch()
+                print("in the midst")
+                signal.pause()
+        """,
+    )
+    run.said("in the midst")
+    for worker in ("take-1", "take-2"):
+        run.pid(worker)
+    forkserver(run).kill()
+    ended = run.end()
+    assert ended.exit_code == 0
+    assert ended.ledger("numbers") == {"put": 100, "done": 100}
+    replaced = ended.log.having("worker.replaced")
+    assert {r["worker"] for r in replaced} == {"take-1", "take-2"}
+    assert all("with the forkserver" in r["reason"] for r in replaced)
+    assert len(ended.log.having("worker.started")) == 5
+
+
+def forkserver(run):
+    """The process that makes the workers."""
+    fork = [p for p in run.processes() if "forkserver import main" in " ".join(p.cmdline())]
+    (server,) = [p for p in fork if p.ppid() == run.orchestrator]
+    return server
 
 
 def test_a_run_whose_processes_were_stopped_goes_on_and_misses_no_deadline(begin):
