@@ -23,6 +23,7 @@ from orchestrator.core.events import (
     Event,
     Fenced,
     JobFinished,
+    Phase,
     Received,
     SourcesClosed,
     Stalled,
@@ -173,6 +174,14 @@ class Broker:
         lease = port.leases.get(blame.lease) if port else None
         item = lease.item(blame.index) if lease else None
         return f"{lease.queue.name}:{item.first}" if lease and item else ""
+
+    def doing(self, worker: str, blame: Blame) -> str:
+        """At which item a worker is, or what it waits for, in words; empty if neither is known."""
+        port = self._board.ports.get(worker)
+        if port is not None and (waited_for := port.waits_for()):
+            return f"waits for {waited_for}"
+        item = self.item_at(worker, blame) if blame.phase is Phase.RUNNING else ""
+        return f"at item {item}" if item else ""
 
     def is_fruitful(self, worker: str) -> bool:
         """Whether an item that this process of the worker has finished is committed."""

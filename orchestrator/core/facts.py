@@ -229,11 +229,15 @@ class SignalSent(_Fact, frozen=True, kw_only=True):
 
 
 class WaitingFor(_Fact, frozen=True, kw_only=True):
-    """The run stops and waits for these workers, `timeout_s` at most until the next step."""
+    """The run stops and waits for these workers, `timeout_s` at most until the next step.
+
+    `doing` says of each, in the same order, at which item it is or what it waits for, if known.
+    """
 
     workers: tuple[str, ...]
     timeout_s: float
     step: str
+    doing: tuple[str, ...] = ()
 
 
 class Stalled(_Fact, frozen=True, kw_only=True):

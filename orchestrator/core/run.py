@@ -79,6 +79,10 @@ class Run:
         """The id of the item a worker's progress cell points to; empty if there is none."""
         return self._broker.item_at(worker, blame)
 
+    def doing(self, worker: str, blame: Blame) -> str:
+        """What a worker is at, in words; `blame` is what its progress cell says."""
+        return self._broker.doing(worker, blame)
+
     def _ask_broker(self, event: Received, now: float, commands: list[Command]) -> None:
         """Most of what happens: a message that is the broker's alone, answered by commands."""
         try:

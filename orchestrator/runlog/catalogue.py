@@ -100,6 +100,12 @@ def _failure(failure: Failure | None) -> str:
     return f": {text}{where}"
 
 
+def _places(fact: facts.WaitingFor) -> str:
+    doing = fact.doing or ("",) * len(fact.workers)
+    pairs = zip(fact.workers, doing, strict=True)
+    return ", ".join(f"{worker} ({what})" if what else worker for worker, what in pairs)
+
+
 def _times(attempts: int) -> str:
     return "one attempt" if attempts == 1 else f"{attempts} attempts"
 
@@ -217,7 +223,7 @@ _ENTRIES: tuple[Entry[Any], ...] = (
         fact=facts.WaitingFor,
         event="run.waiting",
         level=_always(Level.INFO),
-        msg=lambda f: f"waiting for {', '.join(f.workers)}, {f.timeout_s:g} s at most ({f.step})",
+        msg=lambda f: f"waiting for {_places(f)}, {f.timeout_s:g} s at most ({f.step})",
     ),
     Entry(
         fact=facts.Stalled,

@@ -12,9 +12,12 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
+
 from orchestrator.core import commands as do
 from orchestrator.core import events
-from orchestrator.core.facts import Fact
+from orchestrator.core.events import Blame
+from orchestrator.core.facts import Fact, WaitingFor
 from orchestrator.core.messages import Failure, Hello
 from orchestrator.core.run import Run
 from orchestrator.plan.model import Plan
@@ -210,7 +213,8 @@ class Loop:
                     worker.channel.send(command.message, command.blobs)
                     self._sending[command.worker] = worker
             case do.Report():
-                self._tell(command.fact)
+                fact = command.fact
+                self._tell(self._with_places(fact) if isinstance(fact, WaitingFor) else fact)
             case do.StartWorker():
                 self._to_start.append(command)
             case do.SignalWorker():
@@ -226,6 +230,14 @@ class Loop:
                     worker.connected = False
             case do.Finish():
                 self._finished = True
+
+    def _with_places(self, fact: WaitingFor) -> WaitingFor:
+        """Add what each worker is at, which only its progress cell knows."""
+        cells = [(name, self._workers.get(name)) for name in fact.workers]
+        doing = (
+            self.run.doing(name, worker.blame() if worker else Blame()) for name, worker in cells
+        )
+        return msgspec.structs.replace(fact, doing=tuple(doing))
 
     def _start(self, command: do.StartWorker) -> None:
         job = self._plan.jobs[command.job]
