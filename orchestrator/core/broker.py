@@ -258,8 +258,8 @@ class Broker:
         failure: Failure | None = None,
     ) -> None:
         self._admission.leave(port)
-        for queue, item in self._delivery.abandon(port, blame, dict(taken)):
-            self._endings.spent(port, queue, item, failure or _DIED)
+        for charge in self._delivery.abandon(port, blame, dict(taken)):
+            self._endings.charged(port, charge, failure or _DIED)
         self._credits.leave(port)
         self._questions.leave(port)
         self._board.end_wait(port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from orchestrator.core.board import Alarm, Board, ProtocolError
 from orchestrator.core.events import Blame, Blob, InputEnded, Phase
@@ -22,10 +23,19 @@ from orchestrator.core.messages import (
 from orchestrator.core.ports import JobPorts, Lease, PendingPull, Port
 from orchestrator.core.queues import QueueState, Segment, without
 
-__all__ = ["Delivery"]
+__all__ = ["Charge", "Delivery"]
 
 RECALL_AFTER_S = 0.02
 """How long a worker waits for input before the untouched rest of another's lease is asked back."""
+
+
+class Charge(NamedTuple):
+    """An attempt at an item that a worker's death has used up, so many in all."""
+
+    queue: QueueState
+    segment: Segment
+    attempts: int
+    last: bool
 
 
 class Delivery:
@@ -203,16 +213,14 @@ class Delivery:
         self._end_lease_if_done(port, lease)
         self._board.dirty[lease.queue] = None
 
-    def abandon(
-        self, port: Port, blame: Blame, taken: Mapping[int, int]
-    ) -> list[tuple[QueueState, Segment]]:
+    def abandon(self, port: Port, blame: Blame, taken: Mapping[int, int]) -> list[Charge]:
         """The worker is gone or fenced: what it had not finished goes back to the head.
 
         What a parked commit of it has finished stays leased until that is applied; where `get` is
-        the ack, what it has `taken` of each lease is finished. Returns the items for which this was
-        the last attempt: they are nowhere any more.
+        the ack, what it has `taken` of each lease is finished. Returns the items that this cost an
+        attempt; those for which it was the last are nowhere any more.
         """
-        spent: list[tuple[QueueState, Segment]] = []
+        charges: list[Charge] = []
         for pending in list(port.pulls.values()):
             pending.leave()
         for lease in reversed(list(port.leases.values())):
@@ -220,18 +228,19 @@ class Delivery:
             if acked > 0:
                 lease.queue.done += acked
                 lease.advance(acked)
-            last = self._charge(port, lease, blame)
+            charge = self._charge(port, lease, blame)
             rest = lease.shorten(lease.finished + lease.claimed)
-            if last is not None:
-                rest = without(rest, last.first)
-                spent.append((lease.queue, last))
+            if charge is not None:
+                charges.append(charge)
+                if charge.last:
+                    rest = without(rest, charge.segment.first)
             lease.queue.give_back(rest)
             self._end_lease_if_done(port, lease)
             self._board.dirty[lease.queue] = None
-        return spent
+        return charges
 
-    def _charge(self, port: Port, lease: Lease, blame: Blame) -> Segment | None:
-        """Charge an attempt to the item the worker was at (rule 6); the item if it was the last.
+    def _charge(self, port: Port, lease: Lease, blame: Blame) -> Charge | None:
+        """Charge an attempt to the item the worker was at (rule 6).
 
         Of a batch nobody can tell which item it was: they will be handed out one by one.
         """
@@ -248,7 +257,8 @@ class Delivery:
             queue.suspects.update(range(item.first, item.first + lease.total - index))
             return None
         used = queue.attempts[item.first] = queue.attempts.get(item.first, 0) + 1
-        return item if used >= port.job.retry.attempts or lease.emitted else None
+        last = used >= port.job.retry.attempts or lease.emitted
+        return Charge(queue, item, used, last=last)
 
     def postpone(self, queue: QueueState, segment: Segment, delay_s: float) -> None:
         """An item that failed is tried again later, if somebody will be there to do so."""

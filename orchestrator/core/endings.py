@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from orchestrator.core.board import Board
-from orchestrator.core.delivery import Delivery
+from orchestrator.core.delivery import Charge, Delivery
 from orchestrator.core.events import ItemFailed
 from orchestrator.core.facts import ItemDead, ItemRetried, ItemSkipped
 from orchestrator.core.messages import End, Failure, Mark
@@ -82,10 +82,13 @@ class Endings:
             self._end(port, Item(queue, segment, used), end_of(job.otherwise), mark.failure)
 
     def _try_again(self, port: Port, item: Item, failure: Failure) -> None:
-        port.job.retried += 1
         port.job.items_in -= 1
         delay_s = backoff_s(port.job.retry, item.attempts, item.segment.first)
         self._delivery.postpone(item.queue, item.segment, delay_s)
+        self._tell_retry(port, item, delay_s, failure)
+
+    def _tell_retry(self, port: Port, item: Item, delay_s: float, failure: Failure) -> None:
+        port.job.retried += 1
         self._board.report(
             ItemRetried(
                 job=port.job.name,
@@ -98,12 +101,16 @@ class Endings:
             )
         )
 
-    def spent(self, port: Port, queue: QueueState, segment: Segment, failure: Failure) -> None:
-        """The worker has died at this item, which was its last attempt."""
+    def charged(self, port: Port, charge: Charge, failure: Failure) -> None:
+        """The worker has died at this item, which is back in its queue unless that was its last."""
+        item = Item(charge.queue, charge.segment, charge.attempts)
+        if not charge.last:
+            self._tell_retry(port, item, 0.0, failure)
+            return
         port.job.items_in += 1
-        used = queue.attempts.pop(segment.first, 1)
-        self._end(port, Item(queue, segment, used), end_of(port.job.otherwise), failure)
-        self._board.dirty[queue] = None
+        del charge.queue.attempts[charge.segment.first]
+        self._end(port, item, end_of(port.job.otherwise), failure)
+        self._board.dirty[charge.queue] = None
 
     def _end(self, port: Port, item: Item, end: End, failure: Failure) -> None:
         """The item ends, other than well."""

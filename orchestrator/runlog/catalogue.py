@@ -162,7 +162,7 @@ _ENTRIES: tuple[Entry[Any], ...] = (
         event="item.retried",
         level=_always(Level.WARNING),
         msg=lambda f: (
-            f"{f.worker} will try {f.item} again in {f.delay_s:.2f} s"
+            f"{f.item} will be tried again {f'in {f.delay_s:.2f} s' if f.delay_s else 'at once'}"
             f" (attempt {f.attempts} failed){_failure(f.failure)}"
         ),
     ),

@@ -51,7 +51,19 @@ from orchestrator.core.messages import (
 )
 from orchestrator.core.run import Run
 from orchestrator.errors import ExitCode
-from orchestrator.plan.model import FailurePolicy, JobPlan, Plan, QueuePlan, Shape, Target, Timeouts
+from orchestrator.plan.model import (
+    ErrorAction,
+    ErrorPolicy,
+    FailurePolicy,
+    JobPlan,
+    Plan,
+    QueuePlan,
+    Restart,
+    Retry,
+    Shape,
+    Target,
+    Timeouts,
+)
 
 
 def stage(name: str, reads: str = "", writes: str = "", **keys: Any) -> JobPlan:
@@ -130,6 +142,7 @@ class Story:
         self.die(worker, 0)
 
     def die(self, worker: str, exit_code: int = -9, **keys: Any) -> None:
+        self._seqs.pop(worker, None)
         self.tell(WorkerDied(worker=worker, exit_code=exit_code, **keys))
 
     def sent(self, worker: str, kind: type[ToWorker]) -> list[Any]:
@@ -329,3 +342,55 @@ def test_an_item_that_failed_in_a_commit_that_outlived_its_worker_is_told_and_no
     (failed,) = story.facts(facts.ItemFailed)
     assert (failed.worker, failed.item) == ("map-1", "a:2")
     assert (story.run.ledgers()["a"].done, story.run.ledgers()["a"].left) == (1, 1)
+
+
+def again(story: Story, worker: str) -> None:
+    """Its rest is over and its next process is there."""
+    due = story.run.next_deadline()
+    assert due is not None
+    story.now = due
+    story.tell(Ticked())
+    story.ready(worker)
+
+
+def test_a_death_in_an_item_is_told_as_a_retry_until_the_item_is_a_dead_letter() -> None:
+    story = Story(
+        stage("src", writes="a"),
+        stage(
+            "snk",
+            "a",
+            retry=Retry(attempts=3),
+            on_error=ErrorPolicy(otherwise=ErrorAction.DEAD_LETTER),
+            restart=Restart(max=9),
+        ),
+    )
+    story.ready("src-1", "snk-1")
+    story.put("src-1", "a", 2)
+    for _ in range(3):
+        lease = story.pull("snk-1", "a")
+        story.die("snk-1", blame=Blame(lease=lease, phase=Phase.RUNNING), item="a:1")
+        again(story, "snk-1")
+    retried = [(fact.item, fact.attempts, fact.delay_s) for fact in story.facts(facts.ItemRetried)]
+    assert retried == [("a:1", 1, 0.0), ("a:1", 2, 0.0)]
+    (dead,) = story.facts(facts.ItemDead)
+    assert (dead.item, dead.attempts) == ("a:1", 3)
+    assert "killed by SIGKILL" in dead.failure.message
+    assert (story.run.job_summaries()["snk"].retried, story.run.ledgers()["a"].dead) == (2, 1)
+    lease = story.pull("snk-1", "a")
+    story.commit("snk-1", finished=((lease, 1),))
+    assert story.run.ledgers()["a"].done == 1
+
+
+def test_a_process_that_has_finished_an_item_is_followed_by_the_next_at_once() -> None:
+    story = Story(stage("src", writes="a"), stage("snk", "a", restart=Restart(max=9)))
+    story.ready("src-1", "snk-1")
+    waits = []
+    for works in (False, False, True, False):
+        story.put("src-1", "a")
+        lease = story.pull("snk-1", "a")
+        if works:
+            story.commit("snk-1", finished=((lease, 1),))
+        story.die("snk-1")
+        waits.append(round((story.run.next_deadline() or 0.0) - story.now, 3))
+        again(story, "snk-1")
+    assert waits == [0.0, 0.05, 0.0, 0.05]
