@@ -1,0 +1,212 @@
+"""What a job outlives by `retry`, `on_error` and `restart`: each item ends once, and only once."""
+
+import json
+import signal
+import subprocess
+from collections import Counter
+
+import pytest
+from life_runs import COMMAND, Life
+
+ITEMS = 400
+SIGKILLED, SEGFAULTS, RAISES, TWICE, HANGS, NAMED, LAST_GASP = 20, 50, 100, 150, 200, 250, 300
+
+POISON = f"""
+queues: {{todo: 50, done: 50}}
+jobs:
+  src: {{target: "t:numbers", output: todo}}
+  work:
+    target: t:work
+    input: todo
+    output: done
+    workers: 2
+    timeouts: {{item: 500ms}}
+    on_error: {{LookupError: dead_letter, else: dead_letter}}
+    retry: {{attempts: 3, backoff: {{initial: 10ms, max: 20ms}}}}
+    restart: {{max: 20, within: 1m}}
+  sink: {{target: "t:write", input: done, call: stream}}
+x-items: {ITEMS}
+"""
+
+POISON_CODE = f"""
+import ctypes, os, signal
+import orchestrator
+
+CALLS = os.open("calls", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+
+def numbers():
+    yield from range({ITEMS})
+
+def work(n):
+    now = orchestrator.current()
+    os.write(CALLS, f"{{n}} {{now.attempt}} {{os.getpid()}}\\n".encode())
+    if n == {SIGKILLED}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if n == {SEGFAULTS} and now.attempt < 3:
+        ctypes.string_at(0)
+    if n == {RAISES}:
+        raise ValueError(f"no {{n}}")
+    if n == {TWICE} and now.attempt < 3:
+        raise ValueError("not yet")
+    if n == {HANGS}:
+        signal.pause()
+    if n == {NAMED}:
+        raise KeyError(n)
+    if n == {LAST_GASP} and now.attempt == 1:
+        os._exit(0)
+    return n
+
+def write(numbers):
+    with open("out", "w") as out:
+        for n in numbers:
+            out.write(f"{{n}}\\n")
+"""
+
+
+@pytest.fixture(scope="module")
+def poison(tmp_path_factory):
+    life = Life(tmp_path_factory.mktemp("poison"), POISON, POISON_CODE)
+    try:
+        yield life, life.end()
+    finally:
+        life.close()
+
+
+def test_a_run_with_dead_letters_ends_with_3_and_all_its_jobs_succeed(poison):
+    _, ended = poison
+    assert ended.exit_code == 3
+    assert set(ended.statuses().values()) == {"succeeded"}
+
+
+DEAD = {SIGKILLED: 3, RAISES: 3, HANGS: 3, NAMED: 1}
+"""With their attempts: an exception that `on_error` names is dealt with at once."""
+
+
+def test_every_item_but_the_poison_arrives_exactly_once(poison):
+    life, ended = poison
+    arrived = Counter(map(int, (life.folder / "out").read_text().split()))
+    assert arrived == Counter(set(range(ITEMS)) - set(DEAD))
+    assert ended.ledger("todo") == {"put": ITEMS, "done": ITEMS - len(DEAD), "dead": len(DEAD)}
+    assert ended.ledger("done") == {"put": ITEMS - len(DEAD), "done": ITEMS - len(DEAD)}
+
+
+def test_exactly_the_poison_is_dead_with_its_attempts_and_how_it_ended(poison):
+    life, _ = poison
+    letters = [json.loads(line) for line in (life.folder / "run/dead/letters.jsonl").open()]
+    told = {letter["item"]: (letter["attempts"], letter["error_type"]) for letter in letters}
+    kinds = {SIGKILLED: "WorkerDied", RAISES: "ValueError", HANGS: "WorkerDied", NAMED: "KeyError"}
+    assert told == {f"todo:{n + 1}": (DEAD[n], kinds[n]) for n in DEAD}
+    by_item = {letter["item"]: letter for letter in letters}
+    assert "SIGKILL" in by_item[f"todo:{SIGKILLED + 1}"]["error"]
+    assert "timeouts.item" in by_item[f"todo:{HANGS + 1}"]["error"]
+    assert "raise ValueError" in by_item[f"todo:{RAISES + 1}"]["traceback"]
+
+
+def test_attempts_are_those_that_were_made_and_neighbours_are_never_called_with_a_second(poison):
+    """`current().attempt` tells a target which call it is; a death costs only its own item."""
+    life, _ = poison
+    calls = [tuple(map(int, line.split())) for line in (life.folder / "calls").open()]
+    attempts = {n: sorted(a for m, a, _ in calls if m == n) for n in range(ITEMS)}
+    tried = {SIGKILLED: 3, SEGFAULTS: 3, RAISES: 3, TWICE: 3, HANGS: 3, NAMED: 1, LAST_GASP: 2}
+    for n, most in tried.items():
+        assert sorted(set(attempts[n])) == list(range(1, most + 1)), n
+    assert {a for n in set(range(ITEMS)) - set(tried) for a in attempts[n]} == {1}
+    assert all(attempts.values())
+
+
+def test_summary_and_log_tell_each_try_each_death_and_each_new_process(poison):
+    _, ended = poison
+    work = ended.summary["jobs"]["work"]
+    assert (work["dead"], work["failed"]) == (len(DEAD), 0)
+    retried = Counter(record["item"] for record in ended.log.having("item.retried"))
+    again = dict.fromkeys((SIGKILLED, SEGFAULTS, RAISES, TWICE, HANGS), 2) | {LAST_GASP: 1}
+    assert retried == {f"todo:{n + 1}": times for n, times in again.items()}
+    assert work["retried"] == retried.total()
+    dead = {record["item"] for record in ended.log.having("item.dead")}
+    assert dead == {f"todo:{n + 1}" for n in DEAD}
+    deaths = Counter(record["item"] for record in ended.log.having("worker.replaced"))
+    killers = {SIGKILLED: 3, SEGFAULTS: 2, HANGS: 3, LAST_GASP: 1}
+    assert deaths == {f"todo:{n + 1}": times for n, times in killers.items()}
+    assert len(ended.log.having("worker.started", job="work")) == 2 + deaths.total()
+
+
+@pytest.mark.parametrize("event", ["item.retried", "item.dead", "worker.replaced"])
+def test_mporch_logs_shows_the_event_with_its_item(poison, event):
+    life, ended = poison
+    shown = subprocess.run(
+        [COMMAND, "logs", "./run", "--job", "work", "--level", "warning"],
+        cwd=life.folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    ).stdout
+    for record in ended.log.having(event):
+        assert record["item"] in record["msg"]
+        assert record["msg"] in shown
+
+
+def test_a_crash_loop_ends_with_the_restarts_and_says_so(ran):
+    ended = ran(
+        """
+        queues: {a: 10}
+        jobs:
+          src: {target: "t:numbers", output: a}
+          work: {target: "t:Dies", input: a, restart: {max: 3, within: 1m}}
+        """,
+        """
+        import os, signal
+
+        def numbers():
+            yield from range(10)
+
+        class Dies:
+            def __init__(self):
+                os.kill(os.getpid(), signal.SIGABRT)
+
+            def __call__(self, n):
+                pass
+        """,
+    )
+    assert ended.exit_code == 1
+    assert "killed by SIGABRT" in ended.reason
+    assert "used up its restarts (3 within 60 s)" in ended.reason
+    assert len(ended.log.having("worker.started", job="work")) == 4
+    assert ended.ledger("a").get("done") is None
+
+
+def test_ctrl_c_while_a_worker_rests_ends_the_run_without_another_process(begin):
+    """It has died so often in a row that the next process is a while off."""
+    run = begin(
+        """
+        queues: {a: 10}
+        jobs:
+          src: {target: "t:hold", output: {q: a}}
+          work: {target: "t:Dies", input: a, restart: {max: 99, within: 1m}}
+        """,
+        """
+        import os, signal
+
+        def hold(q):
+            print("holding")
+            signal.pause()
+
+        class Dies:
+            def __init__(self):
+                os._exit(7)
+
+            def __call__(self, n):
+                pass
+        """,
+    )
+    run.said("holding")
+    run.log.wait("worker.replaced", n=7)
+    for how in ("drain", "terminate"):
+        run.interrupt()
+        run.log.wait("run.stopping", how=how)
+    ended = run.end()
+    assert ended.exit_code == 128 + signal.SIGINT
+    assert ended.statuses()["work"] == "terminated"
+    stopped = ended.log.place("run.stopping", how="terminate")
+    after = [record["event"] for record in ended.log.records[stopped:]]
+    assert "worker.started" not in after
