@@ -5,14 +5,13 @@ Called in the child.
 
 from __future__ import annotations
 
-import os
 import select
 import socket
-import weakref
 
 from orchestrator.core.events import Blob
 from orchestrator.core.messages import FromWorker, ToWorker
 from orchestrator.runtime import wire
+from orchestrator.runtime.worker.bell import Bell
 
 __all__ = ["Link", "LinkClosedError"]
 
@@ -40,13 +39,12 @@ class Link:
         self._reader = wire.to_worker()
         self._buffer = memoryview(bytearray(_READ_SIZE))
         self._queue: list[Blob] = []
-        self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        weakref.finalize(self, os.close, self._wake_w).atexit = False
+        self._bell = Bell()
         self._socket_only, self._bell_only, self._both = (select.poll() for _ in range(3))
         for poller in (self._socket_only, self._both):
             poller.register(sock, select.POLLIN)
         for poller in (self._bell_only, self._both):
-            poller.register(self._wake_r, select.POLLIN)
+            poller.register(self._bell.fd, select.POLLIN)
 
     def hello(self, message: FromWorker, fds: list[int]) -> None:
         """Send the first frame, with descriptors beside it."""
@@ -104,18 +102,14 @@ class Link:
     def wake(self) -> None:
         """End a yielding `wait` or a `sleep` of another thread, or the next one."""
         try:
-            os.write(self._wake_w, b"!")
-        except (BlockingIOError, BrokenPipeError):
-            return  # it is full of wakes already, or nobody will wait any more
+            self._bell.ring()
         except OSError as error:  # a target may close what is not its own
             raise self._gone(str(error)) from error
 
     def hush(self) -> None:
         """Forget earlier wakes."""
         try:
-            os.read(self._wake_r, 4096)
-        except BlockingIOError:
-            return
+            self._bell.hush()
         except OSError as error:
             raise self._gone(str(error)) from error
 
@@ -126,7 +120,7 @@ class Link:
     def close(self) -> None:
         """Close the socket and the bell; it may still be rung while this object lives."""
         self._sock.close()
-        os.close(self._wake_r)
+        self._bell.close()
 
 
 def _rest(buffers: list[Blob], sent: int) -> list[Blob]:
