@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from orchestrator.core.board import Board, ProtocolError
@@ -51,7 +52,8 @@ class Admission:
         if not (request.marks or request.returned) and _are_covered(port, totals):
             port.last_seq = request.seq
             self._apply(port, request, leases, parts, totals)
-            _note_open(port, parts, items)
+            if port.job.by_item:
+                _note_open(port, parts, items)
             return
         _check_bounds(totals, parts, items)
         if any(mark.end is End.DONE or not 0 <= mark.at < items for mark in request.marks):
@@ -107,15 +109,17 @@ class Admission:
 
     def _held(self, port: Port, request: Commit) -> list[tuple[Lease, int]] | None:
         held: list[tuple[Lease, int]] = []
-        taken: dict[Lease, int] = {}
         for number, n in request.finished:
             lease = port.leases.get(number)
-            if lease is None:
-                return None
-            total = taken[lease] = taken.get(lease, 0) + n
-            if n < 0 or total > lease.remaining:
+            if lease is None or not 0 <= n <= lease.remaining:
                 return None
             held.append((lease, n))
+        if len(held) > 1:
+            taken: Counter[Lease] = Counter()
+            for lease, n in held:
+                taken[lease] += n
+            if any(n > lease.remaining for lease, n in taken.items()):
+                return None
         return held
 
     def _parts(
@@ -158,7 +162,8 @@ class Admission:
             return False
         ticket.leave()
         port = ticket.port
-        _note_open(port, ticket.parts, ticket.items)
+        if port.job.by_item:
+            _note_open(port, ticket.parts, ticket.items)
         totals = ticket.totals()
         names = dict.fromkeys(queue.name for queue in totals)
         if port.parked is ticket:
@@ -280,7 +285,7 @@ class Admission:
 
 def _note_open(port: Port, parts: list[Part], items: int) -> None:
     """What the open item has given in part stays put: it cannot be tried again (rule 3)."""
-    if port.job.by_item and any(part.of_item(items) for part in parts if part.counts is not None):
+    if any(part.of_item(items) for part in parts if part.counts is not None):
         for lease in port.leases.values():
             lease.emitted = True
 

@@ -120,7 +120,8 @@ class QueueState:
         self.maxsize = maxsize
         self.producers = producers
         self.when_full = when_full
-        self.bound = maxsize if maxsize > 0 and not when_full.drops else UNBOUNDED
+        self._drops = when_full.drops
+        self.bound = maxsize if maxsize > 0 and not self._drops else UNBOUNDED
         self.segments: deque[Segment] = deque()
         self.queued = self.hidden = self.delayed = self.granted = self.outstanding = 0
         self.open_writers = set(writers)
@@ -198,7 +199,7 @@ class QueueState:
             return
         self.segments.append(Segment(chunk, start, stop, first))
         self.queued += n
-        if self.when_full.drops and self.size > self.maxsize:
+        if self._drops and self.size > self.maxsize:
             self._shed(self.size - self.maxsize)
         self.peak = max(self.peak, self.size)
 

@@ -16,13 +16,14 @@ from orchestrator.runtime.standalone.home import Home
 from orchestrator.runtime.standalone.session import Session, Use
 from orchestrator.runtime.worker.handle import QueueHandle
 
-__all__ = ["Holding", "new_queue"]
+__all__ = ["Holding", "here", "new_queue"]
 
 
 class _Process:
     """What this process has: its sessions by home, and its own home while a queue is of it.
 
-    The lock is taken last and never held while waiting for another one.
+    The lock is taken last and never held while waiting for another one. `era` is another object in
+    every process: asking for it is no system call.
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,7 @@ class _Process:
 
     def begin(self) -> None:
         """Have nothing."""
+        self.era = object()
         self.lock = threading.Lock()
         self.sessions: dict[str, Session] = {}
         self.homes: weakref.WeakSet[Home] = weakref.WeakSet()
@@ -65,9 +67,9 @@ class _Process:
                 del self.sessions[home]
 
 
-_here = _Process()
+here = _Process()
 
-os.register_at_fork(after_in_child=_here.begin_anew)
+os.register_at_fork(after_in_child=here.begin_anew)
 
 
 class Holding:
@@ -95,7 +97,7 @@ class Holding:
         pid = os.getpid()
         use = None
         while use is None:  # None: the session has ended just now
-            use = _here.session(self.home, self.token).attach(self.name, self.maxsize)
+            use = here.session(self.home, self.token).attach(self.name, self.maxsize)
         first = self._uses.setdefault(pid, use)
         if first is not use:  # another thread was quicker
             use.session.detach(use)
@@ -113,6 +115,6 @@ class Holding:
 
 def new_queue(maxsize: int) -> Holding:
     """A new queue, held by this process; starts the broker if there is none."""
-    home = _here.home()
+    home = here.home()
     name, token = home.new_queue(maxsize)
     return Holding(home.name, name, maxsize, token, own=home)

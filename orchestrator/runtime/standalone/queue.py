@@ -9,7 +9,7 @@ import weakref
 from multiprocessing import context, reduction
 from typing import Any, Generic, TypeVar
 
-from orchestrator.runtime.standalone.holding import Holding, new_queue
+from orchestrator.runtime.standalone.holding import Holding, here, new_queue
 from orchestrator.runtime.worker.handle import QueueHandle
 
 __all__ = ["JoinableQueue", "Queue"]
@@ -35,7 +35,7 @@ class Queue(Generic[T]):
     def _hold(self, holding: Holding) -> None:
         self._holding = holding
         self._handle: QueueHandle | None = None
-        self._pid = 0
+        self._era: object = None
         self._closed = False
         weakref.finalize(self, holding.let_go).atexit = False
 
@@ -43,12 +43,12 @@ class Queue(Generic[T]):
         handle = self._holding.attach()
         if self._closed:
             handle.close()
-        self._handle, self._pid = handle, os.getpid()
+        self._handle, self._era = handle, here.era
         return handle
 
     def _mine(self) -> QueueHandle:
         handle = self._handle
-        return handle if handle and self._pid == os.getpid() else self._attach()
+        return handle if handle and self._era is here.era else self._attach()
 
     # -- travelling to a child --------------------------------------------------------------------
 
@@ -73,7 +73,7 @@ class Queue(Generic[T]):
         Raises queue.Full, ValueError after `close`, UnpicklableItemError, BrokerGoneError.
         """
         handle = self._handle
-        if handle is None or self._pid != os.getpid():
+        if handle is None or self._era is not here.era:
             handle = self._attach()
         handle.put(obj, block, timeout)
 
@@ -84,7 +84,7 @@ class Queue(Generic[T]):
         BrokerGoneError.
         """
         handle = self._handle
-        if handle is None or self._pid != os.getpid():
+        if handle is None or self._era is not here.era:
             handle = self._attach()
         item: T = handle.get(block, timeout)
         return item
@@ -115,7 +115,7 @@ class Queue(Generic[T]):
     def close(self) -> None:
         """Put and get no more in this process; what was put is sent."""
         self._closed = True
-        if self._handle is not None and self._pid == os.getpid():
+        if self._handle is not None and self._era is here.era:
             self._handle.close()
 
     def join_thread(self) -> None:

@@ -170,8 +170,8 @@ class Outbox:
         credits_: Collection[int] = self.credits.values()
         if self.closed:
             credits_ = [n for queue, n in self.credits.items() if queue not in self.closed]
-        self.limit = min(credits_, default=0)
-        self.due = max(1, min(self.chunk_items, self.limit)) if credits_ else self.chunk_items
+        self.limit = limit = min(credits_) if credits_ else 0
+        self.due = max(1, min(self.chunk_items, limit)) if credits_ else self.chunk_items
 
     def lacking(self) -> list[str]:
         """The queues without credit for one more than is held."""
