@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.app.execution import Options, Shield, execute
-from orchestrator.errors import ExitCode, UsageError
+from orchestrator.errors import UsageError
 from orchestrator.plan.downstream import downstream
 from orchestrator.plan.model import JobPlan, Plan, Shape, Target
 from orchestrator.plan.platform import default_start_method
@@ -63,9 +63,11 @@ def replay(wanted: Replay, options: Options, shield: Shield) -> int:
     Run the letters' pipeline and note where they went; returns the exit code of the run. Raises as
     `replay_plan` and `execute`.
     """
-    notes = _Notes(wanted, quiet=options.quiet)
+    plan = replay_plan(wanted)
+    sources = [name for name, job in plan.jobs.items() if job.target == _SOURCE]
+    notes = _Notes(wanted, sources, quiet=options.quiet)
     return execute(
-        replay_plan(wanted),
+        plan,
         wanted.source,
         options,
         lambda run: shield(lambda: notes.ended(run())),
@@ -98,8 +100,9 @@ def _chunks(letters: Sequence[Letter]) -> tuple[tuple[str, bool, tuple[int, ...]
 class _Notes:
     """What is noted of a replay. Called in the orchestrator."""
 
-    def __init__(self, wanted: Replay, *, quiet: bool) -> None:
+    def __init__(self, wanted: Replay, sources: Sequence[str], *, quiet: bool) -> None:
         self._wanted = wanted
+        self._sources = sources
         self._quiet = quiet
         self._new: RunDirectory | None = None
 
@@ -109,20 +112,22 @@ class _Notes:
         self._note(new, undone=False)
 
     def ended(self, exit_code: int) -> int:
-        """Take the note back if none of the letters was worked on; returns the exit code."""
+        """Take the note back if no letter was worked on, tell if some were; returns `exit_code`."""
         summary = self._new.read_summary() if self._new else None
-        if self._new is None or summary is None or exit_code in (0, ExitCode.DEAD_LETTERS):
+        if self._new is None or summary is None:
             return exit_code
         queues = {letter.queue for letter in self._wanted.letters}
         ledgers = [ledger for name, ledger in summary.queues.items() if name in queues]
+        emitted = sum(summary.jobs[name].items_out for name in self._sources)
+        missing = len(self._wanted.letters) - emitted + sum(ledger.left for ledger in ledgers)
+        if missing <= 0:
+            return exit_code
         if not any(each.done or each.skipped or each.dropped or each.dead for each in ledgers):
             self._note(self._new, undone=True)
-            return exit_code
-        left = sum(ledger.left for ledger in ledgers)
-        if left and not self._quiet:
+        elif not self._quiet:
             sys.stderr.write(
-                f"mporch: {left} of the letters did not get through, which ones is not known; all "
-                "count as replayed\n"
+                f"mporch: {missing} of {len(self._wanted.letters)} letters did not get through, "
+                "which ones is not known; all count as replayed\n"
                 f"  hint: mporch dead replay {self._wanted.run.path} --all --again\n"
             )
         return exit_code

@@ -44,7 +44,10 @@ def _content(opened: Opened) -> str:
 def data_of(
     run: RunDirectory, letter: Letter, replayed: Sequence[str], opened: Opened | None = None
 ) -> dict[str, Any]:
-    """Return a letter of `run` as JSON has it; `item` is its id, `value`, if opened, the item itself."""
+    """Return a letter of `run` as JSON has it.
+
+    `item` is its id; `value`, if it was opened, the item itself.
+    """
     moment = datetime.fromtimestamp(letter.ts, UTC).isoformat(timespec="microseconds")
     data = {
         "run": run.run_id,

@@ -14,12 +14,12 @@ from orchestrator.spec import load
 def test_help_shows_a_newcomer_where_to_begin(mporch):
     answer = mporch("--help")
     assert answer.code == 0
-    for command in ("run", "validate", "plan", "runs", "show", "logs"):
+    for command in ("run", "validate", "plan", "runs", "show", "logs", "dead"):
         assert f"\n  {command} " in answer.out
     assert "mporch run jobs.yaml" in answer.out
 
 
-@pytest.mark.parametrize("command", ["", "run", "validate", "plan", "runs", "show", "logs"])
+@pytest.mark.parametrize("command", ["", "run", "validate", "plan", "runs", "show", "logs", "dead"])
 def test_help_fits_a_narrow_terminal(mporch, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "60")
     lines = mporch(*command.split(), "--help").out.splitlines()
@@ -33,7 +33,7 @@ def test_the_spec_that_help_shows_is_right(mporch, project):
     assert mporch("validate").out == "jobs.yaml: ok, 2 jobs, 1 queue\n"
 
 
-@pytest.mark.parametrize("command", ["run", "validate", "plan", "runs", "show", "logs"])
+@pytest.mark.parametrize("command", ["run", "validate", "plan", "runs", "show", "logs", "dead"])
 def test_each_command_has_help_with_examples(mporch, command):
     answer = mporch(command, "--help")
     assert answer.code == 0

@@ -1,0 +1,332 @@
+"""`mporch dead`, the installed command on small pipelines: its page, and what the page promises."""
+
+import json
+import os
+import pickle
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from e2e_runs import ROOT, finished
+
+PAGE = (ROOT / "docs" / "dead-letters.md").read_text()
+FENCES = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+SPEC = """\
+version: 1
+queues: {a: 10, b: 10, c: 10}
+jobs:
+  make: {target: "mine:make", output: a}
+  side: {target: "mine:make", output: c}
+  work: {target: "mine:work", input: a, output: b, on_error: dead_letter, after: {side: ready}}
+  join: {target: "mine:join", input: [b, c], call: batch}
+  tidy: {target: "mine:tidy", after: join}
+"""
+
+BROKEN = """\
+import dataclasses, os, signal, orchestrator
+
+@dataclasses.dataclass
+class Order:
+    id: int
+
+def make():
+    if orchestrator.current().job == "make":
+        yield from map(Order, range(6))
+
+def work(order):
+    if order.id == 1: raise ValueError("\\x1b[31mred\\u202e")
+    if order.id == 3: os.kill(os.getpid(), signal.SIGKILL)
+    if order.id == 4: return lambda: None
+    return order.id
+
+def join(ids):
+    for i in ids: print("got", i)
+
+def tidy():
+    print("tidied")
+"""
+
+MENDED = re.sub(r"    if order.*\n", "", BROKEN)
+
+Mporch = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def mporch(command: Path, tmp_path: Path) -> Mporch:
+    """Runs `mporch ARGUMENT…` in a project folder."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return finished([command, *arguments], cwd=tmp_path, env=os.environ, timeout_s=60)
+
+    return run
+
+
+@pytest.fixture
+def broken(mporch: Mporch, tmp_path: Path) -> str:
+    """A run with three dead letters: one raised, one died, one's result cannot be pickled."""
+    (tmp_path / "jobs.yaml").write_text(SPEC)
+    (tmp_path / "mine.py").write_text(BROKEN)
+    done = mporch("run", "--format", "json")
+    assert done.returncode == 3, done.stderr
+    run_id: str = json.loads(done.stdout)["run"]
+    return run_id
+
+
+def items(listed: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """The letters' numbers by the words of their errors."""
+    return {letter["error_type"]: letter["letter"] for letter in json.loads(listed.stdout)}
+
+
+def test_the_page_is_true(command: Path, tmp_path: Path) -> None:
+    path = f"{command.parent}{os.pathsep}{os.environ['PATH']}"
+    stdout, commands = "", 0
+    for kind, text in FENCES:
+        if kind in {"yaml", "python"}:
+            (tmp_path / text.splitlines()[0].removeprefix("# ")).write_text(text)
+        elif kind == "text":
+            assert stdout == text
+        else:
+            for line in text.splitlines():
+                commands += 1
+                expected = re.search(r"# exit code (\d+)", line)
+                done = finished(
+                    line.removeprefix("$ "),
+                    cwd=tmp_path,
+                    env={**os.environ, "PATH": path},
+                    timeout_s=60,
+                )
+                assert done.returncode == int(expected[1] if expected else 0), (line, done.stderr)
+                stdout = done.stdout
+    assert commands >= 9
+
+
+def test_letters_are_listed_and_shown_without_running_or_printing_anything_of_theirs(
+    mporch: Mporch, broken: str
+) -> None:
+    listed = mporch("dead", "list", "--format", "json")
+    numbers = items(listed)
+    assert numbers.keys() == {"ValueError", "WorkerDied", "orchestrator.UnpicklableItemError"}
+    table = mporch("dead", "list").stdout
+    assert r"ValueError: \x1b[31mred\u202e" in table
+    shown = mporch("dead", "show", str(numbers["ValueError"])).stdout
+    assert "mine.Order(id=1)" in shown
+    assert 'raise ValueError("' in shown
+    assert "\x1b" not in table + shown
+    assert "\u202e" not in table + shown
+
+
+def test_a_replay_after_the_bug_was_fixed_balances_and_goes_through_once(
+    mporch: Mporch, broken: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(MENDED)
+    done = mporch("dead", "replay", "--all", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert set(summary["jobs"]) == {"replay-a", "replay-c", "work", "join"}
+    for name, put in (("a", 3), ("b", 3), ("c", 0)):
+        assert (summary["queues"][name]["put"], summary["queues"][name]["done"]) == (put, put)
+    printed = {line.partition(" | ")[2] for line in done.stderr.splitlines() if " | " in line}
+    assert printed == {"got 1", "got 3", "got 4"}
+
+    letters = json.loads(mporch("dead", "list", broken, "--format", "json").stdout)
+    assert [letter["replayed"] for letter in letters] == [[summary["run"]]] * 3
+    again = mporch("dead", "replay", broken, "--all")
+    assert again.returncode == 2
+    assert "replayed before" in again.stderr
+    named = mporch("dead", "replay", broken, "2", "--format", "json")
+    assert json.loads(named.stdout)["queues"]["a"]["put"] == 1
+
+
+def test_an_item_that_fails_again_is_a_letter_of_the_new_run_with_the_same_item(
+    mporch: Mporch, broken: str
+) -> None:
+    number = items(mporch("dead", "list", "--format", "json"))["ValueError"]
+    for run in (broken, "last"):
+        number = number if run == broken else 1
+        assert mporch("dead", "replay", run, str(number)).returncode == 3
+        shown = json.loads(mporch("dead", "show", "--format", "json").stdout)
+        assert [letter["value"] for letter in shown] == ["mine.Order(id=1)"]
+        assert shown[0]["run"] != broken
+
+
+def test_a_replay_that_could_not_begin_leaves_its_letters_as_they_were(
+    mporch: Mporch, broken: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(f"{MENDED}\nraise RuntimeError('at import')\n")
+    assert mporch("dead", "replay", broken, "--all").returncode == 1
+    letters = json.loads(mporch("dead", "list", broken, "--format", "json").stdout)
+    assert [letter["replayed"] for letter in letters] == [[], [], []]
+    (tmp_path / "mine.py").write_text(MENDED)
+    assert mporch("dead", "replay", broken, "--all").returncode == 0
+
+
+def test_a_replay_that_fails_in_the_middle_tells_how_many_letters_it_owes(
+    mporch: Mporch, broken: str, tmp_path: Path
+) -> None:
+    stuck = "def work(order):\n    if order.id == 3: raise SystemExit(0)\n"
+    (tmp_path / "mine.py").write_text(MENDED.replace("def work(order):\n", stuck))
+    fails = SPEC.replace("on_error: dead_letter", "on_error: {ValueError: dead_letter}")
+    (tmp_path / "fails.yaml").write_text(fails)
+    numbers = items(mporch("dead", "list", "--format", "json"))
+    order = [str(numbers[error]) for error in ("ValueError", "WorkerDied")]
+    done = mporch("dead", "replay", broken, *order, "--spec", "fails.yaml")
+    assert done.returncode == 1
+    assert "1 of 2 letters did not get through" in done.stderr
+    letters = json.loads(mporch("dead", "list", broken, "--format", "json").stdout)
+    assert sum(bool(letter["replayed"]) for letter in letters) == 2
+
+
+def test_a_letter_whose_class_is_gone_costs_no_other_letter(
+    mporch: Mporch, broken: str, tmp_path: Path
+) -> None:
+    gone = MENDED.replace("class Order", "class Gone").replace("Order", "Gone")
+    (tmp_path / "mine.py").write_text(gone)
+    done = mporch("dead", "replay", "--all", "--format", "json")
+    assert done.returncode == 3, done.stderr
+    assert json.loads(done.stdout)["queues"]["a"]["dead"] == 3
+    assert "mine.Order(id=1)" in mporch("dead", "show", "last", "1-3").stdout
+    (tmp_path / "mine.py").write_text(MENDED)
+    assert mporch("dead", "replay", "--all").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("ValueError", ["raise ValueError", "ValueError: "]),
+        ("WorkerDied", ["killed by SIGKILL"]),
+        ("orchestrator.UnpicklableItemError", ["gave back a function, which cannot be pickled"]),
+    ],
+)
+def test_debug_shows_the_bug_and_that_it_is_gone(
+    mporch: Mporch, broken: str, tmp_path: Path, error: str, words: Sequence[str]
+) -> None:
+    number = str(items(mporch("dead", "list", "--format", "json"))[error])
+    before = mporch("dead", "debug", number)
+    assert before.returncode == 1
+    assert all(word in before.stderr for word in words), before.stderr
+    assert str(ROOT / "orchestrator") not in before.stderr
+    (tmp_path / "mine.py").write_text(MENDED)
+    after = mporch("dead", "debug", number)
+    assert (after.returncode, after.stdout[:9]) == (0, "returned ")
+
+
+def test_the_debugger_stops_in_the_frame_that_raised(
+    command: Path, mporch: Mporch, broken: str, tmp_path: Path
+) -> None:
+    number = str(items(mporch("dead", "list", "--format", "json"))["ValueError"])
+    done = subprocess.run(
+        [command, "dead", "debug", number, "--pdb"],
+        cwd=tmp_path,
+        input="p order\nq\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "work()" in done.stdout
+    assert "Order(id=1)" in done.stdout
+
+
+def test_debug_gives_a_target_the_surroundings_of_its_worker(
+    mporch: Mporch, tmp_path: Path
+) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "jobs.yaml").write_text("""\
+version: 1
+queues: {a: 10, b: 10}
+jobs:
+  make: {target: "mine:make", output: a}
+  work:
+    target: mine:Work
+    args: [7]
+    input: a
+    output: {out: b}
+    cwd: deep
+    env: {COLOUR: blue}
+    call: batch
+    on_error: dead_letter
+  sink: {target: "mine:sink", input: b}
+""")
+    (tmp_path / "mine.py").write_text("""\
+import os, pathlib, orchestrator
+def make(): return [5]
+def sink(item): ...
+class Work:
+    def __init__(self, n): self.told = [n]
+    def __enter__(self): self.told.append("entered"); return self
+    def __exit__(self, *args): print("left")
+    def __call__(self, batch, out):
+        at = orchestrator.current()
+        told = [*self.told, os.environ["COLOUR"], os.getcwd(), at.item_id, at.attempt, at.worker]
+        out.put((batch, told))
+        if not pathlib.Path("../mended").exists(): raise OSError("broken")
+""")
+    assert mporch("run").returncode == 3
+    (tmp_path / "mended").touch()
+    done = mporch("dead", "debug", "1")
+    assert done.returncode == 0, done.stderr
+    told = [7, "entered", "blue", str(tmp_path / "deep"), "a:1", 2, "work-1"]
+    assert done.stdout == f"put on b: {([5], told)}\nreturned None\nleft\n"
+
+
+def test_exports_are_lines_of_json_or_the_pickles_themselves(
+    mporch: Mporch, broken: str, tmp_path: Path
+) -> None:
+    lines = [json.loads(line) for line in mporch("dead", "export").stdout.splitlines()]
+    assert [(line["letter"], line["item_is"]) for line in lines] == [(n, "repr") for n in (1, 2, 3)]
+    done = mporch("dead", "export", "2", "--format", "pickle", "-o", "one.pickle")
+    assert done.returncode == 0, done.stderr
+    (pickled,) = pickle.loads((tmp_path / "one.pickle").read_bytes())
+    assert b"Order" in pickled
+    assert mporch("dead", "export", "-o", "one.pickle").returncode == 2
+
+
+MISTAKES = {
+    "show 9": "no letter 9",
+    "show last x": "'x' is not the number of a letter",
+    "show": "which letter?",
+    "debug 1-2": "which letter?",
+    "list nothing": "no run 'nothing'",
+    "list --job wrok": "did you mean work?",
+    "replay": "give their numbers, or --all",
+    "replay 1 --all": "not both",
+    "replay 1 --spec other.yaml": "no job work that reads a",
+    "replay 1 --spec none.yaml": "there is no such file",
+}
+
+
+def test_mistakes_of_use_are_explained(mporch: Mporch, broken: str, tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text(SPEC.replace("work:", "toil:"))
+    for arguments, words in MISTAKES.items():
+        done = mporch("dead", *arguments.split())
+        assert (done.returncode, done.stdout) == (2, ""), arguments
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_project_folder_that_is_gone_is_named(
+    mporch: Mporch, broken: str, tmp_path: Path
+) -> None:
+    home = tmp_path / "kept"
+    (tmp_path / ".mporch" / "runs" / broken).rename(home)
+    plan = json.loads((home / "plan.json").read_text())
+    plan["project_dir"] = str(tmp_path / "gone")
+    (home / "plan.json").write_text(json.dumps(plan))
+    done = mporch("dead", "replay", "./kept", "--all")
+    assert done.returncode == 2
+    assert f"folder of the run is gone: {tmp_path / 'gone'}" in done.stderr
+
+
+def test_a_run_without_letters_says_so_and_names_one_that_has(
+    mporch: Mporch, broken: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(MENDED)
+    assert mporch("run").returncode == 0
+    done = mporch("dead", "list")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert f"has no dead letters; the latest that has is {broken}" in done.stderr
+    assert mporch("dead", "list", "--format", "json").stdout == "[]\n"
