@@ -114,7 +114,8 @@ class DeadLetters:
 def read_letters(directory: Path) -> Iterator[Letter]:
     """The letters of a run, in the order in which they were written.
 
-    A line that a crash has torn is left out. Raises RunDirectoryError if the file cannot be read.
+    A line that a crash has torn, or that names no chunk of this run, is left out. Raises
+    RunDirectoryError if the file cannot be read.
     """
     path = directory / DEAD_NAME / _LETTERS_NAME
     try:
