@@ -7,7 +7,7 @@ In a program:
 
 In a target:
     `current()` tells the job, worker and item. A queue's end raises `EndOfStream`, a put that
-    nobody will ever take `ShutDown`.
+    nobody will ever take `ShutDown`. `transaction()` commits several gets and puts in one step.
 
 Importing this package imports nothing else: each name is looked up when it is first used.
 """
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
         SpecError,
         UnpicklableItemError,
         UsageError,
+        WouldWaitError,
         WrongDirectionError,
     )
     from orchestrator.runtime.standalone.queue import JoinableQueue, Queue
-    from orchestrator.runtime.worker.current import Current, current
+    from orchestrator.runtime.worker.current import Current, current, transaction
 
 __all__ = [
     "Current",
@@ -46,10 +47,12 @@ __all__ = [
     "SpecError",
     "UnpicklableItemError",
     "UsageError",
+    "WouldWaitError",
     "WrongDirectionError",
     "__version__",
     "current",
     "load",
+    "transaction",
 ]
 
 _HOMES = {
@@ -62,10 +65,11 @@ _HOMES = {
         "SpecError",
         "UnpicklableItemError",
         "UsageError",
+        "WouldWaitError",
         "WrongDirectionError",
     ),
     "orchestrator.runtime.standalone.queue": ("JoinableQueue", "Queue"),
-    "orchestrator.runtime.worker.current": ("Current", "current"),
+    "orchestrator.runtime.worker.current": ("Current", "current", "transaction"),
 }
 
 

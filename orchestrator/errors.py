@@ -13,6 +13,7 @@
         ├── EndOfStream            (queue.Empty, queue.ShutDown)  no item will ever come
         ├── ShutDown               (queue.ShutDown)               nobody is left to take the item
         ├── QueueFullError         (queue.Full)                   no room for what a job gives back
+        ├── WouldWaitError         inside a transaction: nothing to get, or no room to put
         ├── WrongDirectionError    (TypeError)                    get on a writer, put on a reader
         └── UnpicklableItemError   (TypeError)                    the item cannot travel
 
@@ -55,6 +56,7 @@ __all__ = [
     "TargetError",
     "UnpicklableItemError",
     "UsageError",
+    "WouldWaitError",
     "WrongDirectionError",
 ]
 
@@ -219,6 +221,10 @@ class ShutDown(QueueError, QueueShutDown):  # noqa: N818 -- named as queue.ShutD
 
 class WrongDirectionError(QueueError, TypeError):
     """A handle declared under `input` was written to, or one under `output` read from."""
+
+
+class WouldWaitError(QueueError):
+    """Something inside `orchestrator.transaction()` would have to wait, or to commit."""
 
 
 class QueueFullError(QueueError, Full):

@@ -18,10 +18,11 @@ from orchestrator.errors import QueueError
 from orchestrator.runtime.standalone.page import AckPage
 from orchestrator.runtime.standalone.protocol import JOIN
 from orchestrator.runtime.worker.client import Client, QueueInfo
-from orchestrator.runtime.worker.handle import QueueHandle, Transaction
+from orchestrator.runtime.worker.handle import QueueHandle
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link, LinkClosedError
 from orchestrator.runtime.worker.pacer import Pacer
+from orchestrator.runtime.worker.transaction import Transaction
 
 __all__ = ["BrokerGoneError", "Session", "Use"]
 

@@ -107,6 +107,24 @@ class Client(Commits):
         assert answer is None or isinstance(answer, Answer)
         return answer
 
+    def progress_of_leases(self) -> dict[int, tuple[int, int]]:
+        """How many items of each lease have been started, and how many have ended."""
+        return {n: (lease.started, lease.finished) for n, lease in self._leases.items()}
+
+    def roll_back(self, before: Mapping[int, tuple[int, int]]) -> None:
+        """Forget what was put since then, nothing of which was sent; give back what was started."""
+        for box in self._boxes:
+            box.drop_open()
+        self.tally.clear()
+        for lease in reversed(list(self._leases.values())):  # the last one first: to the head
+            started, finished = before.get(lease.number, (0, 0))
+            if lease.started > started:
+                lease.started, lease.finished = started, finished
+                self.give_back(lease)
+            else:
+                lease.finished = finished
+        self.unsent_since = 0.0
+
     def shared_leases(self, queue: str) -> deque[Lease]:
         """The leases of a queue whose readers are threads: each takes from whichever has come."""
         return self._shared.setdefault(queue, deque())

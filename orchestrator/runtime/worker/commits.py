@@ -57,7 +57,7 @@ class Commits(Requests):
     (rule 2); else what is put may be sent at any time. `waiting` surrounds a wait for room in the
     midst of an item. `attention` asks whoever works through a stripe to look up before the next
     item. `unsent_since` is the monotonic time since when something is held that is not sent, else
-    0.
+    0. `parted`: a part of what the item at hand gives has left. While it is `held`, nothing is committed and no credit returned.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Commits(Requests):
         arm: Callable[[], None],
     ) -> None:
         super().__init__(link)
-        self.attention = False
+        self.attention = self.held = self.parted = False
         self.waiting: Callable[[], AbstractContextManager[None]] = nullcontext
         self.tally = Tally()
         self.unsent_since = 0.0
@@ -107,15 +107,15 @@ class Commits(Requests):
             self.note_unsent()
         if self._stripe is not None:
             self.book()  # items that ended before this one began come first
+        if self._by_item and box.count - box.sealed >= box.part_items:
+            with self.waiting():
+                self.commit(with_open=True)
+            self.parted = True
         box.add(item)
         if box.is_due:
             self.attention = True
-        if not self._by_item:
-            if box.is_due:
+            if not self._by_item:
                 self.commit()
-        elif box.count - box.sealed >= box.part_items:
-            with self.waiting():
-                self.commit(with_open=True)
 
     def note_unsent(self) -> None:
         """Something is held that the pacer must send if nobody else does."""
@@ -170,6 +170,7 @@ class Commits(Requests):
         if lease is not self.tally.lease:
             self.tally.switch(lease)
         lease.finished += n
+        self.parted = False
 
     def fail(self, lease: Lease, end: End, failure: Failure) -> None:
         """The next item of the lease has failed; what it has put is forgotten."""
@@ -295,6 +296,8 @@ class Commits(Requests):
         """What is finished and put, as a commit with its chunks; None if there is nothing."""
         if self._fenced:
             raise FencedError
+        if self.held:
+            return None
         self.unsent_since = 0.0
         outputs: list[Output] = []
         blobs: list[Blob] = []
@@ -339,7 +342,7 @@ class Commits(Requests):
 
     def return_credits(self) -> None:
         """Give back credits that nobody has used since this was last called."""
-        if self._overdrawn or self._fenced:
+        if self._overdrawn or self._fenced or self.held:
             return
         returned: list[tuple[str, int]] = []
         for box in self._boxes:

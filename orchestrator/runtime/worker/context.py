@@ -18,11 +18,11 @@ from orchestrator.runtime.worker.cell import Cell
 from orchestrator.runtime.worker.chunks import rescue
 from orchestrator.runtime.worker.client import Client, FencedError
 from orchestrator.runtime.worker.failure import describe, name_of
-from orchestrator.runtime.worker.handle import Transaction
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import LinkClosedError
 from orchestrator.runtime.worker.outbox import Outbox
 from orchestrator.runtime.worker.stopping import Stopper, StopRequested
+from orchestrator.runtime.worker.transaction import Transaction
 
 __all__ = ["OURS", "Context", "ItemFailedError", "Pace"]
 
@@ -118,13 +118,16 @@ class Context:
         """The exception as data."""
         return describe(error, self._roots, self._place)
 
-    def fail(self, leases: Sequence[Lease], error: BaseException) -> None:
+    def fail(self, leases: Sequence[Lease], error: BaseException, *, final: bool = False) -> None:
         """The next item of each lease has failed: say how it ends (lock held).
+
+        `final`: whatever attempts it may have left.
 
         Raises ItemFailedError if that fails the job.
         """
         failure = self.describe(error)
-        end = resolve(self.job.on_error, failure.bases, self.job.retry.attempts)
+        attempts = 1 if final else self.job.retry.attempts
+        end = resolve(self.job.on_error, failure.bases, attempts)
         for lease in leases:
             self.client.fail(lease, end, failure)
         if end is End.FATAL:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from orchestrator.runtime.worker.cell import INDEX
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.order import Order
+from orchestrator.runtime.worker.transaction import Transaction
 
-__all__ = ["Current", "current"]
+__all__ = ["Current", "current", "transaction"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +39,7 @@ class _Place:
     order: Order | None = None
     lease: Lease | None = None
     words: memoryview | None = None
+    transaction: Transaction | None = None
 
 
 def enter(order: Order) -> None:
@@ -47,6 +50,27 @@ def enter(order: Order) -> None:
 def at(lease: Lease, words: memoryview | None = None) -> None:
     """The worker has begun on this lease; the progress cell, if given, says which item it is at."""
     _Place.lease, _Place.words = lease, words
+
+
+def offer(transaction: Transaction) -> None:
+    """The target may use `transaction()`."""
+    _Place.transaction = transaction
+
+
+def transaction() -> AbstractContextManager[None]:
+    """In a job that is called once with handles: commit what is done inside in one step, or not.
+
+    Inside, what is got and put is not committed; when the block ends, all of it is, at once. If it
+    raises, what was put is forgotten and what was got goes back to the head of its queue. It never
+    waits: a get that finds nothing and a put that finds no room raise WouldWaitError. Raises
+    RuntimeError elsewhere, QueueError inside another one.
+    """
+    if _Place.transaction is None:
+        raise RuntimeError(
+            "orchestrator.transaction() is for jobs that are called once with queue handles"
+            " (in item and batch jobs each item is a transaction by itself)"
+        )
+    return _Place.transaction.scope()
 
 
 def current() -> Current:

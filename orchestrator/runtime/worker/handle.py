@@ -7,7 +7,6 @@ a run a worker's handles share one transaction (rule 10 of docs/semantics.md).
 
 from __future__ import annotations
 
-import logging
 import pickle
 import queue
 import time
@@ -15,59 +14,24 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from orchestrator.core.messages import Answer, Ask, Ended, JoinQueue, TaskDone, Wait
-from orchestrator.errors import EndOfStream, ShutDown, UnpicklableItemError, WrongDirectionError
+from orchestrator.errors import (
+    EndOfStream,
+    ShutDown,
+    UnpicklableItemError,
+    WouldWaitError,
+    WrongDirectionError,
+)
 from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.outbox import Outbox
+from orchestrator.runtime.worker.transaction import Transaction
 
-__all__ = ["QueueHandle", "Transaction"]
+__all__ = ["QueueHandle"]
 
-_LOG = logging.getLogger("mporch")
-_DEAF = 1000
-"""So often in a row nobody asks a stream that has ended, unless for ever."""
 _FAST_GET_S = 0.001
 _LARGEST_PULL = 4096
 _PICKLING = (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError)
 """What pickling raises when the item is to blame."""
-
-
-class Transaction:
-    """The items in hand of one worker's handles, by their queues; finished together.
-
-    `sole` is the lease of the only one. `ends` counts the ends of streams that were told without
-    anything else in between. Lock held.
-    """
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self.hands: dict[str, Lease] = {}
-        self.sole: Lease | None = None
-        self.ends = 0
-
-    def take(self, queue_name: str, lease: Lease) -> None:
-        """An item of the lease is about to be returned by `get`."""
-        if (held := self.hands.get(queue_name)) is not None:
-            self._client.finish(held)  # another thread has got one while this one waited
-        self.ends = 0
-        self.hands[queue_name] = lease
-        self.sole = lease if len(self.hands) == 1 else None
-
-    def note_end(self, who: str) -> None:
-        """The end of a stream is told; a loop that takes it for an empty queue never ends."""
-        self.ends += 1
-        if self.ends == _DEAF:
-            _LOG.warning(
-                "%s, which has ended: does a loop catch queue.Empty and ask again? Let"
-                " orchestrator.EndOfStream through, which is a queue.Empty too",
-                who,
-            )
-
-    def finish(self) -> None:
-        """Everything in hand is done; it leaves with the next commit."""
-        for lease in self.hands.values():
-            self._client.finish(lease)
-        self.hands.clear()
-        self.sole = None
 
 
 class QueueHandle:
@@ -155,13 +119,29 @@ class QueueHandle:
 
     def _make_room(self, box: Outbox, block: bool, timeout: float | None) -> None:
         if not self._owned and not box.shut:
-            self._transaction.finish()
-            wait, deadline = _patience(block, timeout)
+            held = self._client.held
+            if not held:
+                self._transaction.finish()
+            wait, deadline = _patience(block and not held, timeout)
             n = box.chunk_items if wait is Wait.FOREVER else 1
             if not self._client.wait_for_credit(box, wait=wait, deadline=deadline, n=n):
-                raise queue.Full
+                raise self._would_wait("put on") if held and block else queue.Full
         if box.shut:
             raise ShutDown(f"queue {self._name!r} is shut down: no consumer is left")
+
+    def _would_wait(self, what: str) -> WouldWaitError:
+        return WouldWaitError(
+            f"{self._holder} would have to wait to {what} queue {self._name!r}, which a transaction"
+            " forbids",
+            hint="get before the transaction begins; make maxsize larger than what one puts",
+        )
+
+    def _refuse_in_transaction(self, what: str) -> None:
+        if self._client.held:
+            raise WouldWaitError(
+                f"{what} of queue {self._name!r} commits first, which a transaction forbids",
+                hint="ask before it begins, or after it has ended",
+            )
 
     def _unpicklable(self, obj: Any, error: Exception) -> Exception:
         kind = f"{type(obj).__module__}.{type(obj).__qualname__}".removeprefix("builtins.")
@@ -222,9 +202,10 @@ class QueueHandle:
             raise StopIteration from None
 
     def _pull(self, block: bool, timeout: float | None) -> Lease:
-        if self._transaction.hands:
+        held = self._client.held
+        if self._transaction.hands and not held:
             self._transaction.finish()
-        wait, deadline = _patience(block, timeout)
+        wait, deadline = _patience(block and not held, timeout)
         self._adapt()
         while True:
             found = self._client.pull(
@@ -245,7 +226,7 @@ class QueueHandle:
                 return lease
             if wait is Wait.NO or (deadline is not None and time.monotonic() >= deadline):
                 self._transaction.ends = 0
-                raise queue.Empty
+                raise self._would_wait("get from") if held and block else queue.Empty
 
     def _pulled_lease(self) -> Lease | None:
         """The first lease with items left, whichever thread has pulled it."""
@@ -287,6 +268,7 @@ class QueueHandle:
 
     def _ask(self) -> Answer:
         with self._client.lock:
+            self._refuse_in_transaction("the size")
             self._transaction.finish()
             answer = self._client.ask(lambda number: Ask(ask=number, queue=self._name))
             assert answer is not None
@@ -302,6 +284,7 @@ class QueueHandle:
         Raises ValueError when called too often.
         """
         with self._client.lock:
+            self._refuse_in_transaction("task_done")
             answer = self._client.ask(lambda number: TaskDone(ask=number, queue=self._name))
         if answer is not None and answer.error:
             raise ValueError(answer.error)
@@ -309,6 +292,7 @@ class QueueHandle:
     def join(self) -> None:
         """Wait until task_done was called for every item put."""
         with self._client.lock:
+            self._refuse_in_transaction("join")
             self._transaction.finish()
             self._client.ask(
                 lambda number: JoinQueue(ask=number, queue=self._name, wait=Wait.FOREVER)

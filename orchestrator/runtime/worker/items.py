@@ -163,7 +163,11 @@ def _batch(context: Context, lease: Lease) -> None:
 
 
 def _tried(context: Context, lease: Lease, load: Callable[[], list[Any]], *, alone: bool) -> bool:
-    """Call the target once; False if that failed. The failure of an item alone is its end."""
+    """Call the target once; False if it is to be called with each item instead.
+
+    The failure of an item alone is its end. So is that of a batch for all its items, if a part of
+    what it gave has left already: that cannot be called back.
+    """
     try:
         _call_batch(context, lease, load())
     except OURS:
@@ -173,9 +177,11 @@ def _tried(context: Context, lease: Lease, load: Callable[[], list[Any]], *, alo
         with context.lock:
             if alone:
                 context.fail((lease,), error)
+            elif context.client.parted:
+                context.fail([lease] * (lease.limit - lease.finished), error, final=True)
             else:
                 context.client.drop_open()
-        return False
+                return False
     return True
 
 

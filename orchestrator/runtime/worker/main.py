@@ -22,7 +22,7 @@ from orchestrator.runtime.worker.client import Client, FencedError
 from orchestrator.runtime.worker.context import Context, ItemFailedError
 from orchestrator.runtime.worker.failure import describe, stack_of
 from orchestrator.runtime.worker.forked import disown_forks
-from orchestrator.runtime.worker.handle import QueueHandle, Transaction
+from orchestrator.runtime.worker.handle import QueueHandle
 from orchestrator.runtime.worker.items import run_batches, run_items
 from orchestrator.runtime.worker.limits import apply_limits
 from orchestrator.runtime.worker.link import Link, LinkClosedError
@@ -30,6 +30,7 @@ from orchestrator.runtime.worker.once import run_once
 from orchestrator.runtime.worker.order import Order
 from orchestrator.runtime.worker.pacer import Pacer
 from orchestrator.runtime.worker.stopping import Stopper, StopRequested
+from orchestrator.runtime.worker.transaction import Transaction
 
 __all__ = ["main"]
 
@@ -104,6 +105,8 @@ class Worker:
         self._place = target.place_of(found)
         transaction = Transaction(self._client)
         handles = self._handles(transaction)
+        if handles and self._job.shape.called_once:
+            current.offer(transaction)
         call = target.bind(found, self._job, handles, stack)
         context = Context(
             job=self._job,

@@ -149,6 +149,8 @@ class Outbox:
             self._run = self._runs.pop()
         if extra:
             del self._run.items[-extra:]
+        if not self.count:
+            self._reckon()
 
     # -- credits ----------------------------------------------------------------------------------
 

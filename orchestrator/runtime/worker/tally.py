@@ -40,6 +40,13 @@ class Tally:
         self.lease = lease
         self._base = lease.finished if lease is not None else 0
 
+    def clear(self) -> None:
+        """Forget what has ended since the last commit, and the lease."""
+        self.lease = None
+        self._base = self._ended = 0
+        self._before.clear()
+        self.marks.clear()
+
     def take(self) -> tuple[tuple[tuple[int, int], ...], tuple[Mark, ...]]:
         """The ends as a commit names them, leases with counts; the tally is empty afterwards."""
         self.switch(self.lease)

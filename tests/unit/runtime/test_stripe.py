@@ -24,9 +24,9 @@ from orchestrator.runtime.worker import items, once
 from orchestrator.runtime.worker.cell import INDEX, Cell
 from orchestrator.runtime.worker.client import Client, QueueInfo
 from orchestrator.runtime.worker.context import Context
-from orchestrator.runtime.worker.handle import Transaction
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.stopping import Stopper
+from orchestrator.runtime.worker.transaction import Transaction
 
 CREDITS = 7
 

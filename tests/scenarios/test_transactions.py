@@ -1,0 +1,150 @@
+"""orchestrator.transaction(): all of a block's gets and puts, or none of them."""
+
+MOVE = """
+    queues: {orders: 10, left: %s, right: 10}
+    jobs:
+      src: {target: "t:src", output: orders}
+      move: {target: "t:move", input: {orders: orders}, output: {left: left, right: right}}
+      one: {target: "t:show", input: left, call: stream, kwargs: {name: left}}
+      two: {target: "t:show", input: right, call: stream, kwargs: {name: right}}
+"""
+
+CODE = """
+    import orchestrator
+    def src():
+        yield from range(6)
+    def show(items, name):
+        print(name, list(items))
+"""
+
+
+def shown(end):
+    return dict(line.partition("| ")[2].split(" ", 1) for line in end.stdout.splitlines())
+
+
+def test_what_a_block_that_raises_has_put_is_forgotten_and_what_it_got_comes_again(ran):
+    code = (
+        CODE
+        + """
+    def move(orders, left, right):
+        failed = False
+        for order in orders:
+            try:
+                with orchestrator.transaction():
+                    left.put(order)
+                    if order == 3 and not failed:
+                        failed = True
+                        raise ValueError
+                    right.put(order)
+            except ValueError:
+                right.put("again")
+                left.put(order)
+                right.put(order)
+    """
+    )
+    end = ran(MOVE % 10, code)
+    assert end.exit_code == 0, end.stderr
+    assert shown(end) == {
+        "left": "[0, 1, 2, 3, 4, 5]",
+        "right": "[0, 1, 2, 'again', 3, 4, 5]",
+    }
+
+
+def test_items_got_inside_a_block_that_raises_go_back_to_the_head_of_their_queue(ran):
+    code = (
+        CODE
+        + """
+    def move(orders, left, right):
+        while orders.qsize() < 5:
+            pass
+        left.put(orders.get())
+        try:
+            with orchestrator.transaction():
+                taken = [orders.get_nowait() for _ in range(3)]
+                right.put("lost")
+                raise ValueError
+        except ValueError:
+            right.put(taken)
+        for order in orders:
+            left.put(order)
+    """
+    )
+    end = ran(MOVE % 10, code)
+    assert end.exit_code == 0, end.stderr
+    assert shown(end) == {"left": "[0, 1, 2, 3, 4, 5]", "right": "[[1, 2, 3]]"}
+    assert end.ledger("orders") == {"put": 6, "done": 6}
+
+
+def test_nothing_of_a_block_is_seen_before_it_has_ended(ran):
+    code = (
+        CODE
+        + """
+    import time
+    def move(orders, left, right):
+        for order in orders:
+            with orchestrator.transaction():
+                left.put(order)
+                time.sleep(0.05)
+                right.put(time.monotonic())
+    def show(items, name):
+        late = [time.monotonic() for _ in items] if name == "left" else list(items)
+        print(name, late)
+    """
+    )
+    end = ran(MOVE % 10, code)
+    assert end.exit_code == 0, end.stderr
+    seen = {
+        name: [float(t) for t in text.strip("[]").split(",")] for name, text in shown(end).items()
+    }
+    assert all(got >= ended for got, ended in zip(seen["left"], seen["right"], strict=True))
+
+
+def test_a_block_that_would_have_to_wait_raises_and_names_the_queue(ran):
+    code = (
+        CODE
+        + """
+    def move(orders, left, right):
+        with orchestrator.transaction():
+            for order in range(5):
+                left.put(order)
+    """
+    )
+    end = ran(MOVE % 2, code)
+    assert end.exit_code == 1
+    assert "WouldWaitError" in end.stderr
+    assert "'left'" in end.stderr
+
+
+def test_a_worker_killed_inside_a_block_has_put_nothing_of_it(ran):
+    code = (
+        CODE
+        + """
+    import os, signal, time
+    def move(orders, left, right):
+        for order in orders:
+            with orchestrator.transaction():
+                left.put(order)
+                time.sleep(0.03)
+                if order == 3:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                right.put(order)
+    """
+    )
+    end = ran(MOVE % 10, code, "--output", "prefixed")
+    assert end.exit_code == 1
+    assert (end.ledger("left")["put"], end.ledger("right")["put"]) == (3, 3)
+
+
+def test_outside_a_job_with_handles_there_is_no_transaction(ran):
+    spec = """
+    jobs: {alone: {target: "t:alone"}}
+    """
+    code = """
+    import orchestrator
+    def alone():
+        with orchestrator.transaction():
+            pass
+    """
+    end = ran(spec, code)
+    assert end.exit_code == 1
+    assert "for jobs that are called once with queue handles" in end.stderr
