@@ -55,7 +55,7 @@ def debug(run_and_numbers: tuple[str, ...], pdb: bool) -> int:
 def _trial(choice: Choice, letter: Letter, *, debug: bool) -> Trial:
     from orchestrator.cli.dead.telling import place_of  # noqa: PLC0415
     from orchestrator.runtime.letters.trial import Trial  # noqa: PLC0415
-    from orchestrator.runtime.worker.order import Order  # noqa: PLC0415
+    from orchestrator.runtime.order import Order  # noqa: PLC0415
 
     run = choice.run
     plan = run.read_plan()

@@ -14,7 +14,7 @@ import sys
 import msgspec
 
 from orchestrator.runtime.letters.opening import Place
-from orchestrator.runtime.worker.order import Order
+from orchestrator.runtime.order import Order
 
 __all__ = ["Outcome", "Trial", "TrialEnd", "run_trial", "tell"]
 

@@ -10,8 +10,7 @@ from orchestrator.runtime.local import descriptors
 from orchestrator.runtime.local.overdue import Overdue
 from orchestrator.runtime.local.process import ProcessFactory
 from orchestrator.runtime.local.workerprocess import WorkerProcess
-from orchestrator.runtime.worker.client import QueueInfo
-from orchestrator.runtime.worker.order import Order
+from orchestrator.runtime.order import Order, QueueInfo
 
 __all__ = ["Starter"]
 

@@ -11,11 +11,11 @@ from orchestrator.core.facts import Fact, Logged, Output, Stream
 from orchestrator.core.messages import Failure, FromWorker
 from orchestrator.plan.model import JobPlan
 from orchestrator.runtime import records
+from orchestrator.runtime.cell import Cell
 from orchestrator.runtime.local.capture import Line, LineSplitter, drain
 from orchestrator.runtime.local.channel import Channel
 from orchestrator.runtime.local.crash import CrashText
 from orchestrator.runtime.local.workerprocess import WorkerProcess
-from orchestrator.runtime.worker.cell import Cell
 
 __all__ = ["WorkerIO"]
 

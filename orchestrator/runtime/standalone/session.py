@@ -15,9 +15,10 @@ from multiprocessing import util
 from orchestrator.core.messages import Grant, Wait
 from orchestrator.core.queues import chunk_items
 from orchestrator.errors import QueueError
+from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.standalone.page import AckPage
 from orchestrator.runtime.standalone.protocol import JOIN
-from orchestrator.runtime.worker.client import Client, QueueInfo
+from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.handle import QueueHandle
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link, LinkClosedError

@@ -26,11 +26,12 @@ from orchestrator.core.messages import (
     Unpull,
     Wait,
 )
-from orchestrator.runtime.worker.commits import Commits, FencedError, QueueInfo
+from orchestrator.runtime.order import QueueInfo
+from orchestrator.runtime.worker.commits import Commits, FencedError
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link
 
-__all__ = ["Client", "FencedError", "QueueInfo"]
+__all__ = ["Client", "FencedError"]
 
 
 class Client(Commits):

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import msgspec
-
 from orchestrator.core.events import Blob
 from orchestrator.core.messages import (
     Commit,
@@ -25,6 +23,7 @@ from orchestrator.core.messages import (
     Wait,
     Want,
 )
+from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link
 from orchestrator.runtime.worker.outbox import Outbox
@@ -32,18 +31,7 @@ from orchestrator.runtime.worker.requests import Requests
 from orchestrator.runtime.worker.stripe import Stripe
 from orchestrator.runtime.worker.tally import Tally
 
-__all__ = ["Commits", "FencedError", "QueueInfo"]
-
-
-class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker must know of a queue: its bound in items (0: none) and a good chunk's items.
-
-    `patience_s` is how long a put may wait for room, None for ever.
-    """
-
-    maxsize: int
-    chunk_items: int
-    patience_s: float | None = None
+__all__ = ["Commits", "FencedError"]
 
 
 class FencedError(Exception):
@@ -57,7 +45,8 @@ class Commits(Requests):
     (rule 2); else what is put may be sent at any time. `waiting` surrounds a wait for room in the
     midst of an item. `attention` asks whoever works through a stripe to look up before the next
     item. `unsent_since` is the monotonic time since when something is held that is not sent, else
-    0. `parted`: a part of what the item at hand gives has left. While it is `held`, nothing is committed and no credit returned.
+    0. `parted`: a part of what the item at hand gives has left. While it is `held`, nothing is
+    committed and no credit returned.
     """
 
     def __init__(

@@ -14,14 +14,14 @@ from orchestrator.core.messages import End, Failure
 from orchestrator.core.policy import resolve
 from orchestrator.errors import QueueFullError, UnpicklableItemError
 from orchestrator.plan.model import JobPlan
-from orchestrator.runtime.worker.cell import Cell
+from orchestrator.runtime.cell import Cell
 from orchestrator.runtime.worker.chunks import rescue
 from orchestrator.runtime.worker.client import Client, FencedError
 from orchestrator.runtime.worker.failure import describe, name_of
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import LinkClosedError
 from orchestrator.runtime.worker.outbox import Outbox
-from orchestrator.runtime.worker.stopping import Stopper, StopRequested
+from orchestrator.runtime.worker.stopping import StopRequested, StopSignal
 from orchestrator.runtime.worker.transaction import Transaction
 
 __all__ = ["OURS", "Context", "ItemFailedError", "Pace"]
@@ -49,7 +49,7 @@ class Context:
         *,
         job: JobPlan,
         client: Client,
-        stopper: Stopper,
+        stopper: StopSignal,
         cell: Cell,
         call: Callable[..., Any],
         roots: Sequence[str],

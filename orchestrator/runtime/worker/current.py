@@ -6,9 +6,9 @@ import dataclasses
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from orchestrator.runtime.worker.cell import INDEX
+from orchestrator.runtime.cell import INDEX
+from orchestrator.runtime.order import Order
 from orchestrator.runtime.worker.lease import Lease
-from orchestrator.runtime.worker.order import Order
 from orchestrator.runtime.worker.transaction import Transaction
 
 __all__ = ["Current", "current", "transaction"]

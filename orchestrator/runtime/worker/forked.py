@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from orchestrator.errors import QueueError
 from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.link import Link, LinkClosedError
-from orchestrator.runtime.worker.stopping import Stopper
+from orchestrator.runtime.worker.stopping import StopSignal
 
 __all__ = ["ForkedError", "disown_forks"]
 
@@ -44,7 +44,7 @@ class _NoLock:
     def __exit__(self, *exc: object) -> None: ...
 
 
-def disown_forks(worker: str, client: Client, link: Link, stopper: Stopper) -> None:
+def disown_forks(worker: str, client: Client, link: Link, stopper: StopSignal) -> None:
     """From now on, keep processes that the target forks off the worker's connection.
 
     The stop signal is held back over a fork: Python forgets what comes to the new process before

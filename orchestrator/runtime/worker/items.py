@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from orchestrator.core.messages import Ended
+from orchestrator.runtime.cell import INDEX, LEASE, PHASE, RUNNING, SINCE
 from orchestrator.runtime.worker import current
-from orchestrator.runtime.worker.cell import INDEX, LEASE, PHASE, RUNNING, SINCE
 from orchestrator.runtime.worker.context import OURS, Context, Pace
 from orchestrator.runtime.worker.emit import SPECIAL, items_of
 from orchestrator.runtime.worker.lease import Lease

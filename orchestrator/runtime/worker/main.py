@@ -16,8 +16,9 @@ from typing import Any
 
 from orchestrator.core.messages import Failure, Hello, Ready
 from orchestrator.plan.model import Shape
+from orchestrator.runtime.cell import Cell
+from orchestrator.runtime.order import Order
 from orchestrator.runtime.worker import current, logs, target
-from orchestrator.runtime.worker.cell import Cell
 from orchestrator.runtime.worker.client import Client, FencedError
 from orchestrator.runtime.worker.context import Context, ItemFailedError
 from orchestrator.runtime.worker.failure import describe, stack_of
@@ -27,9 +28,8 @@ from orchestrator.runtime.worker.items import run_batches, run_items
 from orchestrator.runtime.worker.limits import apply_limits
 from orchestrator.runtime.worker.link import Link, LinkClosedError
 from orchestrator.runtime.worker.once import run_once
-from orchestrator.runtime.worker.order import Order
 from orchestrator.runtime.worker.pacer import Pacer
-from orchestrator.runtime.worker.stopping import Stopper, StopRequested
+from orchestrator.runtime.worker.stopping import StopRequested, StopSignal
 from orchestrator.runtime.worker.transaction import Transaction
 
 __all__ = ["main"]
@@ -72,7 +72,7 @@ class Worker:
         by_item = not self._job.shape.called_once
         self._client = Client(link, order.queues, by_item=by_item, arm=self._pacer.arm)
         self._client.waiting = cell.waiting
-        self._stopper = Stopper(self._job.terminate.signal, self._client)
+        self._stopper = StopSignal(self._job.terminate.signal, self._client)
 
     def live(self) -> int:
         """Load the target, run it in its shape, say goodbye."""

@@ -12,7 +12,7 @@ from types import FrameType
 
 from orchestrator.runtime.worker.client import Client
 
-__all__ = ["StopRequested", "Stopper"]
+__all__ = ["StopRequested", "StopSignal"]
 
 
 class StopRequested(SystemExit):
@@ -23,7 +23,7 @@ def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-class Stopper:
+class StopSignal:
     """Turns the stop signal into StopRequested once mporch's own code is not in the middle of it.
 
     `requested` says that the signal, number `signum`, has come.

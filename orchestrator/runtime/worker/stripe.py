@@ -12,7 +12,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
-from orchestrator.runtime.worker.cell import INDEX
+from orchestrator.runtime.cell import INDEX
 from orchestrator.runtime.worker.chunks import BIG_ITEM, CHUNK_BYTES, PLAIN, PROTOCOL, SIZED, Part
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.outbox import Outbox

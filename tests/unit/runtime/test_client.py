@@ -15,7 +15,8 @@ from orchestrator.core.messages import (
     Recall,
     Released,
 )
-from orchestrator.runtime.worker.client import Client, QueueInfo
+from orchestrator.runtime.order import QueueInfo
+from orchestrator.runtime.worker.client import Client
 
 CHUNK = pickle.dumps(["item"])
 

@@ -20,12 +20,13 @@ from orchestrator.core.messages import (
     Want,
 )
 from orchestrator.plan.model import ErrorAction, ErrorPolicy, JobPlan, Shape, Target, Terminate
+from orchestrator.runtime.cell import INDEX, Cell
+from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker import items, once
-from orchestrator.runtime.worker.cell import INDEX, Cell
-from orchestrator.runtime.worker.client import Client, QueueInfo
+from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.context import Context
 from orchestrator.runtime.worker.lease import Lease
-from orchestrator.runtime.worker.stopping import Stopper
+from orchestrator.runtime.worker.stopping import StopSignal
 from orchestrator.runtime.worker.transaction import Transaction
 
 CREDITS = 7
@@ -99,7 +100,7 @@ class Worker:
         self.context = Context(
             job=job,
             client=self.client,
-            stopper=Stopper(15, self.client),
+            stopper=StopSignal(15, self.client),
             cell=self.cell,
             call=call,
             roots=(),

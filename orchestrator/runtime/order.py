@@ -11,9 +11,19 @@ from collections.abc import Mapping
 import msgspec
 
 from orchestrator.plan.model import JobPlan
-from orchestrator.runtime.worker.client import QueueInfo
 
-__all__ = ["Order"]
+__all__ = ["Order", "QueueInfo"]
+
+
+class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker must know of a queue: its bound in items (0: none) and a good chunk's items.
+
+    `patience_s` is how long a put may wait for room, None for ever.
+    """
+
+    maxsize: int
+    chunk_items: int
+    patience_s: float | None = None
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
