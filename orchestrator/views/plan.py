@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import signal
+import textwrap
 
-from orchestrator.plan.model import AfterCondition, FailurePolicy, JobPlan, Plan, QueuePlan
+from rich.filesize import decimal
+
+from orchestrator.plan.model import (
+    AfterCondition,
+    ErrorAction,
+    FailurePolicy,
+    JobPlan,
+    Plan,
+    QueuePlan,
+    WhenFull,
+)
 from orchestrator.views.tables import Column, Paper, table
 from orchestrator.views.text import Style, duration, escaped, number, paint
 
 __all__ = ["render_plan"]
 
+_NARROWEST = 40
 _QUEUES = (
     Column(title="queue"),
     Column(title="maxsize", right=True),
     Column(title="from"),
     Column(title="to"),
+    Column(title="when full"),
 )
 
 
@@ -37,15 +50,28 @@ def _job(job: JobPlan, paper: Paper) -> str:
         ("after " if job.after else "") + ", ".join(_after(*after) for after in job.after),
     ]
     name = paint(job.name, Style.CYAN, colour=paper.colour)
-    lines = [f"{name}: {job.target}", f"  {'; '.join(filter(None, about))}", f"  {_limits(job)}"]
-    if job.description:
-        lines.insert(1, f"  {escaped(job.description)}")
-    return "".join(f"  {line}\n" for line in lines)
+    texts = [escaped(job.description), "; ".join(filter(None, about)), _limits(job)]
+    told = "".join(f"{_folded(text, paper)}\n" for text in texts if text)
+    return f"  {name}: {job.target}\n{told}"
+
+
+def _folded(text: str, paper: Paper) -> str:
+    return textwrap.fill(
+        text,
+        max(paper.width, _NARROWEST),
+        initial_indent="    ",
+        subsequent_indent="      ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _queue(queue: QueuePlan) -> tuple[str, ...]:
     size = number(queue.maxsize) if queue.maxsize else "unbounded"
-    return (queue.name, size, ", ".join(queue.writers), ", ".join(queue.readers))
+    full = "" if queue.when_full is WhenFull.BLOCK else queue.when_full.value
+    if queue.put_timeout_s is not None:
+        full = f"fail after {duration(queue.put_timeout_s)}"
+    return (queue.name, size, ", ".join(queue.writers), ", ".join(queue.readers), full)
 
 
 def _wires(verb: str, queues: tuple[str, ...], handles: tuple[tuple[str, str], ...]) -> str:
@@ -73,10 +99,41 @@ def _limits(job: JobPlan) -> str:
     ]
     if job.batch:
         told.append(f"batches of {job.batch.size} within {duration(job.batch.within_s)}")
-    told += [f"{action.value} on {name}" for name, action in job.on_error.by_exception]
+    told += _errors(job)
+    told += _bounds(job)
     if job.on_failure is not FailurePolicy.STOP:
         told.append(f"on failure: {job.on_failure.value}")
     return "; ".join(told)
+
+
+def _errors(job: JobPlan) -> list[str]:
+    """Return what becomes of items that raise, and of workers that die."""
+    told = [f"{action.value} on {name}" for name, action in job.on_error.by_exception]
+    if job.on_error.otherwise is not ErrorAction.FAIL:
+        told.append(f"{job.on_error.otherwise.value} on any {'other ' if told else ''}error")
+    if job.retry.attempts > 1:
+        told.append(f"{job.retry.attempts} attempts")
+    if job.restart.max:
+        within = duration(job.restart.within_s)
+        told.append(f"{job.restart.max} restarts within {within}")
+    return told
+
+
+def _bounds(job: JobPlan) -> list[str]:
+    """Return what a worker may use, and when it is recycled."""
+    limits, recycle = job.limits, job.recycle
+    told = []
+    if limits.memory_bytes is not None:
+        told.append(f"memory up to {decimal(limits.memory_bytes)}")
+    if limits.cpu_s is not None:
+        told.append(f"processor time up to {duration(limits.cpu_s)}")
+    if limits.open_files is not None:
+        told.append(f"up to {limits.open_files} open files")
+    if recycle.max_items is not None:
+        told.append(f"recycled after {number(recycle.max_items)} items")
+    if recycle.max_rss_bytes is not None:
+        told.append(f"recycled beyond {decimal(recycle.max_rss_bytes)}")
+    return told
 
 
 def _signal(number: int) -> str:

@@ -141,7 +141,14 @@ PLAN = model.Plan(
             workers=2,
             batch=model.Batch(size=10),
             after=(("find", model.AfterCondition.READY),),
-            on_error=model.ErrorPolicy(by_exception=(("KeyError", model.ErrorAction.SKIP),)),
+            on_error=model.ErrorPolicy(
+                by_exception=(("KeyError", model.ErrorAction.SKIP),),
+                otherwise=model.ErrorAction.DEAD_LETTER,
+            ),
+            retry=model.Retry(attempts=3),
+            restart=model.Restart(max=5),
+            limits=model.Limits(memory_bytes=2_000_000_000),
+            recycle=model.Recycle(max_items=1000),
             on_failure=model.FailurePolicy.DRAIN,
             daemon=True,
             description="Parses.",
@@ -156,9 +163,12 @@ def test_a_plan_tells_of_each_job_how_it_is_wired_and_limited():
         "\n"
         "  parse: m:parse\n"
         "    Parses.\n"
-        "    batch, 2 workers, daemon; reads files; writes free (as good); after find ready\n"
-        "    forkserver; stop: SIGTERM, SIGKILL after 10 s; start within 1 min; "
-        "batches of 10 within 0.20 s; skip on KeyError; on failure: drain\n"
+        "    batch, 2 workers, daemon; reads files; writes free (as good); after find\n"
+        "      ready\n"
+        "    forkserver; stop: SIGTERM, SIGKILL after 10 s; start within 1 min; batches of\n"
+        "      10 within 0.20 s; skip on KeyError; dead_letter on any other error; 3\n"
+        "      attempts; 5 restarts within 1 min; memory up to 2.0 GB; recycled after 1,000\n"
+        "      items; on failure: drain\n"
         "\n"
         "  queue    maxsize  from   to\n"
         "  files        256  find   parse\n"
