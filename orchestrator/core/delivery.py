@@ -228,37 +228,41 @@ class Delivery:
             if acked > 0:
                 lease.queue.done += acked
                 lease.advance(acked)
-            charge = self._charge(port, lease, blame)
+            found = self._charges(port, lease, blame)
             rest = lease.shorten(lease.finished + lease.claimed)
-            if charge is not None:
-                charges.append(charge)
+            for charge in found:
                 if charge.last:
                     rest = without(rest, charge.segment.first)
+            charges += found
             lease.queue.give_back(rest)
             self._end_lease_if_done(port, lease)
             self._board.dirty[lease.queue] = None
         return charges
 
-    def _charge(self, port: Port, lease: Lease, blame: Blame) -> Charge | None:
+    def _charges(self, port: Port, lease: Lease, blame: Blame) -> list[Charge]:
         """Charge an attempt to the item the worker was at (rule 6).
 
-        Of a batch nobody can tell which item it was: they will be handed out one by one.
+        Of a batch nobody can tell which item it was: they will be handed out one by one. What has
+        given a part of its outputs cannot be tried again; of a batch, that is all of it.
         """
         if not port.job.by_item:
-            return None
+            return []
         first = lease.finished + lease.claimed
-        running = lease.number == blame.lease and blame.phase is Phase.RUNNING
-        index = blame.index if running and blame.index >= first else first
-        item = lease.item(index)
-        if item is None or not (lease.emitted or (running and index == blame.index)):
-            return None
-        queue = lease.queue
-        if lease.hand > 1 and lease.total - index > 1:
-            queue.suspects.update(range(item.first, item.first + lease.total - index))
-            return None
-        used = queue.attempts[item.first] = queue.attempts.get(item.first, 0) + 1
-        last = used >= port.job.retry.attempts or lease.emitted
-        return Charge(queue, item, used, last=last)
+        charges = []
+        if lease.emitted and not lease.claimed:
+            parted = lease.total - first if lease.hand > 1 else 1
+            charges = [_charge(lease, index, last=True) for index in range(first, first + parted)]
+            first += parted
+        if lease.number != blame.lease or blame.phase is not Phase.RUNNING:
+            return charges
+        if not first <= blame.index < lease.total:
+            return charges
+        if lease.hand > 1 and lease.total - blame.index > 1:
+            lease.queue.suspects.update(lease.numbers(blame.index))
+            return charges
+        charge = _charge(lease, blame.index, last=False)
+        last = charge.attempts >= port.job.retry.attempts
+        return [*charges, charge._replace(last=last)]
 
     def postpone(self, queue: QueueState, segment: Segment, delay_s: float) -> None:
         """An item that failed is tried again later, if somebody will be there to do so."""
@@ -313,3 +317,10 @@ class Delivery:
         for port in queue.writer_ports.values():
             port.credit(queue, -port.credits.get(queue.name, 0))
             board.send(port, Shut(queue=queue.name))
+
+
+def _charge(lease: Lease, index: int, *, last: bool) -> Charge:
+    queue, item = lease.queue, lease.item(index)
+    assert item is not None
+    used = queue.attempts[item.first] = queue.attempts.get(item.first, 0) + 1
+    return Charge(queue, item, used, last=last)

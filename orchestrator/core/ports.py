@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from orchestrator.core.messages import Committed, JoinQueue, Pull, Wait, Want
@@ -111,6 +111,13 @@ class Lease:
                 return segment.split(index)[1].split(1)[0]
             index -= len(segment)
         return None
+
+    def numbers(self, index: int) -> Iterator[int]:
+        """The numbers in the queue of the items from `index` on."""
+        for at in range(index, self.total):
+            item = self.item(at)
+            assert item is not None
+            yield item.first
 
 
 class PendingPull:

@@ -185,18 +185,22 @@ class Books:
         for number, lease in self._held.pop(worker, {}).items():
             hand, emitted = held.get(number, (1, False))
             index = blame.index if number == blame.lease and blame.phase is Phase.RUNNING else -1
-            if index < lease.done and emitted:
-                index = lease.done
-            rest = lease.rest
-            if job.by_item and lease.done <= index < len(lease.numbers):
+            rest, first = lease.rest, lease.done
+            if emitted:
+                parted = rest[:] if hand > 1 else rest[:1]
+                first += len(parted)
+                for item in parted:
+                    self._spent(lease.queue, item, job, emitted=True)
+                    rest.remove(item)
+            if job.by_item and first <= index < len(lease.numbers):
                 together = hand > 1 and len(lease.numbers) - index > 1
-                if not together and self._spent(lease.queue, lease.numbers[index], job, emitted):
+                if not together and self._spent(lease.queue, lease.numbers[index], job):
                     rest.remove(lease.numbers[index])
             hands[lease.queue] += len(rest)
             self._come_back(lease.queue, rest)
         return hands
 
-    def _spent(self, queue: str, number: int, job: Job, emitted: bool) -> bool:
+    def _spent(self, queue: str, number: int, job: Job, *, emitted: bool = False) -> bool:
         """The worker has died at this item: whether that was its last attempt."""
         self.charges[queue, number] += 1
         if self.charges[queue, number] < job.attempts and not emitted:

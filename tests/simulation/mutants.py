@@ -14,11 +14,11 @@ import pytest
 from orchestrator.core.admission import Admission
 from orchestrator.core.broker import Broker
 from orchestrator.core.credits import Credits
-from orchestrator.core.delivery import Delivery
+from orchestrator.core.delivery import Charge, Delivery
 from orchestrator.core.endings import Endings
-from orchestrator.core.events import Fenced
+from orchestrator.core.events import Blame, Fenced
 from orchestrator.core.messages import Commit, Recall, Want
-from orchestrator.core.ports import JobPorts, PendingPull, Port
+from orchestrator.core.ports import JobPorts, Lease, PendingPull, Port
 from orchestrator.core.queues import QueueState, Segment, cut
 from orchestrator.core.tickets import CommitTicket, Part, Ticket
 
@@ -243,12 +243,23 @@ def an_item_of_which_a_part_is_out_is_tried_again(patch: Patch) -> None:
 
 
 def attempts_never_used_up(patch: Patch) -> None:
-    charge = Delivery._charge
+    charges = Delivery._charges
 
-    def never_the_last(self: Delivery, *args: Any) -> None:
-        charge(self, *args)
+    def never_the_last(self: Delivery, *args: Any) -> list[Charge]:
+        return [charge._replace(last=False) for charge in charges(self, *args)]
 
-    patch.setattr(Delivery, "_charge", never_the_last)
+    patch.setattr(Delivery, "_charges", never_the_last)
+
+
+def a_batch_of_which_a_part_is_out_is_tried_again(patch: Patch) -> None:
+    charges = Delivery._charges
+
+    def only_single_items(self: Delivery, port: Port, lease: Lease, blame: Blame) -> list[Charge]:
+        if lease.hand > 1:
+            lease.emitted = False
+        return charges(self, port, lease, blame)
+
+    patch.setattr(Delivery, "_charges", only_single_items)
 
 
 def room_collected_for_ever(patch: Patch) -> None:

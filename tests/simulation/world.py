@@ -168,7 +168,10 @@ class World:
                 for queue in part.queues:
                     self.books.unput(queue.name, agent.name, lost)
         leases = port.leases if job.by_item else {}
-        held = {number: (lease.hand, lease.emitted) for number, lease in leases.items()}
+        held = {
+            number: (lease.hand, lease.emitted and not lease.claimed)
+            for number, lease in leases.items()
+        }
         if not port.parked:
             emitted = any(lease.emitted for lease in leases.values())
             is_open = job.by_item and agent.name in self.books.open_at
