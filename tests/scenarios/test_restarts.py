@@ -210,3 +210,53 @@ def test_ctrl_c_while_a_worker_rests_ends_the_run_without_another_process(begin)
     stopped = ended.log.place("run.stopping", how="terminate")
     after = [record["event"] for record in ended.log.records[stopped:]]
     assert "worker.started" not in after
+
+
+def test_what_has_left_in_part_is_not_tried_again_and_what_has_not_is(ran):
+    """Of more outputs than the queue holds, a part leaves; just as many as it holds wait."""
+    ended = ran(
+        """
+        queues: {a: 3, fits: 3, b: 3, parts: 3}
+        jobs:
+          src: {target: "t:numbers", output: [a, b]}
+          item: {target: "t:just_fits", input: a, output: fits, retry: {attempts: 2}}
+          batch:
+            target: t:too_much
+            input: b
+            output: parts
+            call: batch
+            batch: {size: 3, within: 10s}
+            on_error: skip
+            retry: {attempts: 3}
+          left: {target: "t:write", input: fits, call: stream}
+          right: {target: "t:write", input: parts, call: stream}
+        """,
+        """
+        import orchestrator
+
+        def numbers():
+            yield from range(3)
+
+        def just_fits(n):
+            for k in range(3):
+                yield f"fits {n}.{k}"
+            if orchestrator.current().attempt == 1:
+                raise ValueError("once")
+
+        def too_much(batch):
+            for k in range(5):
+                yield f"part {k} of {len(batch)}"
+            raise ValueError("always")
+
+        def write(lines):
+            for line in lines:
+                print(line)
+        """,
+    )
+    assert ended.exit_code == 0
+    assert sorted(ended.log.printed("left-1")) == [f"fits {n}.{k}" for n in "012" for k in "012"]
+    assert ended.log.printed("right-1") == [f"part {k} of 3" for k in range(3)]
+    assert ended.ledger("a") == {"put": 3, "done": 3}
+    assert ended.ledger("b") == {"put": 3, "skipped": 3}
+    assert ended.summary["jobs"]["item"]["retried"] == 3
+    assert ended.summary["jobs"]["batch"]["retried"] == 0
