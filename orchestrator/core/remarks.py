@@ -50,7 +50,7 @@ def _silent(
     for name, job in jobs.items():
         outputs = plan.jobs[name].outputs
         emits = plan.jobs[name].inputs and outputs and job.status == State.SUCCEEDED.value
-        finished = job.items_in - job.skipped - job.failed
+        finished = job.items_in - job.skipped - job.failed - job.dead
         if emits and finished > 0 and not job.items_out:
             if any(queues[output].closed for output in outputs):
                 continue  # what it may have emitted found nobody to take it

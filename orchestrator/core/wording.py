@@ -34,6 +34,12 @@ ORPHANED = "died with the forkserver that had made it, which was killed from out
 """Why a worker has ended that did nothing wrong."""
 
 
+_KILLERS = {
+    9: ", not by mporch (the system out of memory?)",
+    24: ": its processor time is used up (limits.cpu?)",
+}
+
+
 def signal_name(number: int) -> str:
     """Return `SIGTERM` for 15, `signal 40` for what has no well-known name."""
     return _SIGNALS.get(number, f"signal {number}")
@@ -46,7 +52,7 @@ def death(exit_code: int | None, item: str, where: str = "") -> str:
         return f"ended before its work was done{at}; its exit code is not known"
     if exit_code >= 0:
         return f"exited with code {exit_code} before its work was done{at} (by os._exit?)"
-    by_whom = ", not by mporch (the system out of memory?)" if exit_code == -9 else ""
+    by_whom = _KILLERS.get(-exit_code, "")
     return f"killed by {signal_name(-exit_code)}{at}{by_whom}"
 
 

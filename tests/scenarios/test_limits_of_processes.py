@@ -2,6 +2,8 @@
 
 import ast
 
+import pytest
+
 BOUNDED = """
     queues: {todo: 5, done: 5}
     jobs:
@@ -99,3 +101,45 @@ def test_a_worker_stopped_at_a_limit_says_where_its_target_was(ran):
         zip(*(end.log.having("run.waiting")[0][k] for k in ("workers", "doing")), strict=True)
     )
     assert doing["work-1"] == "at item todo:1"
+
+
+FULL = """
+    queues: {todo: {maxsize: %d, when_full: %s}}
+    jobs:
+      src: {target: "t:src", output: todo}
+      take: {target: "t:take", input: {todo: todo}}
+"""
+
+FILLING = """
+    import os
+    def src():
+        yield from range(100)
+        open("filled", "w").close()
+    def take(todo):
+        while not os.path.exists("filled") and todo.qsize() < 100:
+            pass
+        print(list(todo))
+"""
+
+
+@pytest.mark.parametrize("policy", ["fail", "drop_newest", "drop_oldest"])
+def test_a_queue_that_holds_exactly_what_is_put_is_never_full(ran, policy):
+    end = ran(FULL % (100, policy), FILLING)
+    assert end.exit_code == 0, end.stderr
+    assert end.ledger("todo") == {"put": 100, "done": 100}
+
+
+def test_the_first_item_too_many_fails_its_job_and_the_queue_is_named(ran):
+    end = ran(FULL % (99, "fail"), FILLING)
+    assert end.exit_code == 1
+    assert "found the queue todo full" in end.stderr
+    assert end.ledger("todo")["put"] == 99
+
+
+@pytest.mark.parametrize(("policy", "kept"), [("drop_newest", 0), ("drop_oldest", 90)])
+def test_a_queue_that_drops_keeps_what_its_policy_says_and_counts_the_rest(ran, policy, kept):
+    end = ran(FULL % (10, policy), FILLING.replace("and todo.qsize() < 100", ""))
+    assert end.exit_code == 0, end.stderr
+    assert str(list(range(kept, kept + 10))) in end.stdout
+    assert end.ledger("todo") == {"put": 100, "done": 10, "dropped": 90}
+    assert f"90 items dropped: it was full (when_full: {policy})" in end.stderr

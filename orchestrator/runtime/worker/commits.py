@@ -128,7 +128,8 @@ class Commits(Requests):
             if box.count < box.limit:
                 break
             for queue in box.lacking():
-                if not self._want(queue, n, wait, deadline) and queue not in box.closed:
+                refused = not self._want(queue, n, wait, deadline) and queue not in box.closed
+                if refused and queue in box.lacking():  # else credit in advance has come first
                     return False
         self.link.flush()
         return True

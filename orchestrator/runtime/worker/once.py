@@ -48,7 +48,7 @@ def _emit(context: Context, items: Iterable[Any]) -> None:
         return
     iterator = iter(items)
     try:
-        if context.job.shape is Shape.SOURCE:
+        if context.job.shape is Shape.SOURCE and box.patience_s is None:
             while _emit_stripe(context, box, iterator):
                 pass
         else:
@@ -89,13 +89,18 @@ def _emit_stripe(context: Context, box: Outbox, iterator: Iterator[Any]) -> bool
 
 
 def _emit_each(context: Context, box: Outbox, iterator: Iterator[Any]) -> None:
-    """Emit what a stream gives: it goes with the item that it came from."""
+    """Emit item by item what a stream gives, or a source whose queue does not wait for ever.
+
+    Room is asked for when there is an item to put.
+    """
     for item in iterator:
         with context.lock:
             if box.count >= box.limit and not _room(context, box):
                 return
             context.put(box, item)
             context.stopper.check()
+            if context.client.stop_asked:
+                return
 
 
 def _room(context: Context, box: Outbox) -> bool:

@@ -9,11 +9,14 @@ from orchestrator.core.messages import (
     Closing,
     Commit,
     Committed,
+    Grant,
     Leased,
     Pull,
     Range,
     Recall,
     Released,
+    Wait,
+    Want,
 )
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.client import Client
@@ -126,3 +129,23 @@ def test_a_commit_of_the_pacer_after_the_last_one_does_not_keep_a_worker_from_cl
         one.put(box, "item")
         one.close(None, stopped=False)
     assert isinstance(link.sent[-1], Closing)
+
+
+class Advancing(Script):
+    """A link on which credit given in advance comes just before the refusal of more."""
+
+    def queue(self, message, blobs=()):
+        super().queue(message, blobs)
+        if isinstance(message, Want):
+            self._arrived.append((Grant(want=0, queue="b", n=5), ()))
+            self._arrived.append((Grant(want=message.want, queue="b", n=0), ()))
+
+
+def test_who_cannot_wait_may_use_credit_that_has_come_in_advance():
+    one = Client(
+        Advancing(), {"b": QueueInfo(maxsize=9, chunk_items=5)}, by_item=False, arm=lambda: None
+    )
+    with one.lock:
+        box = one.outbox(("b",))
+        assert one.wait_for_credit(box, wait=Wait.NO)
+        assert box.limit == 5
