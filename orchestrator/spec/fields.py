@@ -53,6 +53,7 @@ _SIZE_SCHEMA = {
     "examples": ["500MB", "2GiB"],
 }
 _BYTES = TypeAdapter(ByteSize)
+_LEAST_BYTES = 64 << 20
 
 
 def _mporch_error(message: str, hint: str) -> PydanticCustomError:
@@ -70,8 +71,9 @@ def _size(value: Any) -> Any:
         size = _BYTES.validate_python(value, strict=False)
     except ValidationError:
         raise _mporch_error(f'"{value[:40]}" is not a size', hint) from None
-    if not 0 < size < 1 << 62:
-        raise _mporch_error(f"{value[:40]} is no size that can be meant", hint)
+    if not _LEAST_BYTES <= size < 1 << 62:
+        least = "no worker starts with less than 64MiB"
+        raise _mporch_error(f"{value[:40]} is no size that can be meant", least)
     return int(size)
 
 
@@ -113,7 +115,9 @@ def _positive_duration_s(value: Any) -> float | None:
     if value is None:
         return None
     if (seconds := _duration_s(value)) <= 0:
-        raise _mporch_error("a timeout must be longer than nothing", "write null for no limit")
+        raise _mporch_error(
+            "a limit of time must be longer than nothing", "write null for no limit"
+        )
     return seconds
 
 

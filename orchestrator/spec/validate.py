@@ -134,9 +134,20 @@ def _wrong_value(detail: ErrorDetails, value: Any) -> tuple[str, str]:
         case "tuple_type":
             return f"expected a list, got {kind(value)}", f"write [{show(value)}]"
         case "dict_type" | "model_type" | "model_attributes_type":
-            return f"expected a mapping of keys to values, got {kind(value)}", ""
+            message = f"expected a mapping of keys to values, got {kind(value)}"
+            return message, _mapping_hint(_place(detail), value)
         case _:
             return f"{detail['msg']}, got {kind(value)}", ""
+
+
+_USUAL_KEYS = {"retry": "attempts", "restart": "max", "recycle": "max_items", "batch": "size"}
+
+
+def _mapping_hint(path: Path, value: Any) -> str:
+    key = str(path[-1]) if path else ""
+    if key in _USUAL_KEYS and isinstance(value, int) and not isinstance(value, bool):
+        return f"write {key}: {{{_USUAL_KEYS[key]}: {value}}}"
+    return ""
 
 
 def _word_hint(value: Any, expected: str) -> str:

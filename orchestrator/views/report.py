@@ -114,6 +114,10 @@ def _notes(report: Report, paper: Paper) -> str:
     lines += _named("skipped by on_error", "item", digest.skipped, skipped)
     dead = f"mporch dead list {report.argument}"
     lines += _named("kept by on_error", "dead letter", digest.dead, dead)
+    if digest.dead.count:
+        lines.append(
+            f"  next: {dead}; when their cause is mended, mporch dead replay {report.argument}"
+        )
     lines.append(f"log: {report.log}")
     return "".join(f"{line}\n" for line in lines)
 

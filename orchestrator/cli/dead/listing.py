@@ -40,7 +40,8 @@ def list_letters(run_name: str, job: tuple[str, ...], format: str) -> None:  # n
 
         rows = [view_of(letter, choice.replayed[letter.letter]) for letter in chosen]
         print(render_letters(rows, paper()), end="")
-        click.echo(f"more of one: mporch dead show {choice.run_name} {rows[0].letter}", err=True)
+        one = f"{choice.run_name} {rows[0].letter}"
+        click.echo(f"more: mporch dead show {one}, or debug; then mporch dead replay", err=True)
     elif choice.letters:
         click.echo(f"run {choice.run.run_id} has no dead letters of {', '.join(job)}", err=True)
     else:

@@ -112,7 +112,8 @@ class QueueHandle:
         if not self._writes:
             raise WrongDirectionError(
                 f"{self._holder} only reads queue {self._name!r}",
-                hint="declare it under `output` to put items on it",
+                hint="declare it under `output` to put items on it; no sentinel is needed:"
+                " a queue ends when all its writers have finished",
             )
         self._box = self._client.outbox((self._name,))
         return self._box
