@@ -116,6 +116,21 @@ def kill_the_forkserver_during_a_start():
     return exit_code(start(factory, "leave", payload=b"7"))
 
 
+def start_after_early_deaths(n):
+    """The forkserver's next n children are killed before they have read an order, a long one."""
+    with tempfile.TemporaryDirectory() as deaths:
+        for death in range(int(n)):
+            (Path(deaths) / str(death)).touch()
+        factory = ProcessFactory(
+            preload=["os_early_deaths"],
+            environment={"PYTHONPATH": HERE, "EARLY_DEATHS": deaths},
+        )
+        try:
+            return exit_code(start(factory, "leave", payload=b"7" + b" " * (1 << 20)))
+        except ConnectionError as error:
+            return str(error)
+
+
 def stop_the_forkserver_before_a_start():
     """Nobody continues it; it is killed when it does not answer, and the start done anew."""
     process._ANSWER_S = 0.2

@@ -251,6 +251,13 @@ def test_a_forkserver_that_dies_while_it_starts_a_worker_is_replaced():
     assert orchestrate("kill_the_forkserver_during_a_start") == 7
 
 
+@pytest.mark.parametrize(
+    ("deaths", "told"), [(1, 7), (4, 7), (5, "a-1 or its forkserver died at its start")]
+)
+def test_a_worker_killed_before_it_has_read_its_order_is_made_anew_some_times(deaths, told):
+    assert orchestrate("start_after_early_deaths", str(deaths)) == told
+
+
 def test_a_forkserver_that_does_not_answer_is_killed_and_replaced():
     told = orchestrate("stop_the_forkserver_before_a_start")
     assert told == {"exit_code": 7, "others": -signal.SIGKILL}

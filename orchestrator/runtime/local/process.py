@@ -32,6 +32,11 @@ _PRELOAD_LAST = "orchestrator.runtime.local.tether"
 _ANSWER_S = 30.0
 """A forkserver answers in milliseconds, the first time in a second; else it is stopped or hangs."""
 
+_TRIES = 5
+"""So many deaths in a row, of a new process or of its forkserver, are no accident."""
+
+_MOMENT_S = 0.05
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Order:
@@ -92,7 +97,9 @@ class ProcessFactory:
 
         The function gets (payload, channel socket, log socket, progress cell). `env` is applied
         over the inherited environment, None unsets; `pythonpath` goes before all of `sys.path`.
-        Raises OSError if the system refuses (descriptors, processes, memory).
+        A process that is killed before it has read its order is made anew, and so is a forkserver
+        that dies or hangs meanwhile. Raises OSError if the system refuses (descriptors,
+        processes, memory), ConnectionError if that goes on.
         """
         order = _Order(
             name=name,
@@ -103,17 +110,19 @@ class ProcessFactory:
             cwd=cwd,
             pythonpath=tuple(pythonpath),
         )
-        again = method is StartMethod.FORKSERVER
+        left = _TRIES if method is StartMethod.FORKSERVER else 1
         while True:
             try:
                 return self._start(order)
             except (ConnectionError, EOFError, TimeoutError) as error:
-                if isinstance(error, TimeoutError):
+                hangs = isinstance(error, TimeoutError)
+                if hangs:
                     self._forkserver.kill()
-                # The forkserver died under our hands; twice in a row is no accident.
-                if not (again and self._forkserver.has_ended(wait_s=1.0)):
-                    raise ConnectionError(f"the forkserver died while it made {name}") from error
-                again = False
+                left = min(left, 2) - 1 if hangs else left - 1
+                if not left:
+                    raise ConnectionError(f"{name} or its forkserver died at its start") from error
+                # Whose death it was shows in a moment: a dead forkserver is replaced.
+                self._forkserver.has_ended(wait_s=1.0 if hangs else _MOMENT_S)
 
     def _start(self, order: _Order) -> WorkerProcess:
         forked = order.method is StartMethod.FORK
