@@ -197,6 +197,8 @@ class Lives:
                 item=worker.item,
             )
         )
+        worker.job.recycled += worker.recycled
+        worker.job.restarts += not worker.recycled
         worker.renew()
         self._scheduler.start(worker, turn)
 

@@ -38,12 +38,18 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
-    """One job, for display and summary. `pids` are those of its live workers."""
+    """One job, for display and summary. `pids` are those of its live workers.
+
+    `restarts` counts the processes that took a dead one's place, `recycled` those that took a worn
+    one's.
+    """
 
     state: State
     pids: tuple[int, ...]
     exit_codes: tuple[int | None, ...]
     reason: str
+    restarts: int
+    recycled: int
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -189,6 +195,8 @@ class Job:
     failing: bool = False
     dismissed: bool = False
     replaced: list[float] = field(default_factory=list)
+    restarts: int = 0
+    recycled: int = 0
     clean: bool = False
     reason: str = ""
 
@@ -223,6 +231,8 @@ class Job:
             pids=tuple(worker.pid for worker in self.live_workers() if worker.pid is not None),
             exit_codes=tuple(worker.exit_code for worker in self.workers),
             reason=self.reason,
+            restarts=self.restarts,
+            recycled=self.recycled,
         )
 
     def leaves_work(self, worker: Worker) -> None:

@@ -175,6 +175,8 @@ class Run:
                 skipped=jobs[name].skipped,
                 retried=jobs[name].retried,
                 dead=jobs[name].dead,
+                restarts=view.restarts,
+                recycled=view.recycled,
                 busy_s=round(_busy_s(jobs[name]), 6),
                 waiting_input_s=round(jobs[name].waiting_input_s, 6),
                 waiting_output_s=round(jobs[name].waiting_output_s, 6),

@@ -14,7 +14,8 @@ __all__ = ["JobSummary", "Summary"]
 class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One job: its final status, its workers' exit codes, its items and where its time went.
 
-    `failed`, `skipped`, `retried` and `dead` count input items. `busy_s`, `waiting_input_s` and
+    `failed`, `skipped`, `retried` and `dead` count input items, `restarts` and `recycled` processes
+    that took the place of a dead and of a worn one. `busy_s`, `waiting_input_s` and
     `waiting_output_s` add up over the job's workers.
     """
 
@@ -27,6 +28,8 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     skipped: int = 0
     retried: int = 0
     dead: int = 0
+    restarts: int = 0
+    recycled: int = 0
     busy_s: float = 0.0
     waiting_input_s: float = 0.0
     waiting_output_s: float = 0.0

@@ -19,6 +19,9 @@ _JOB_COLUMNS = (
     Column(title="out", right=True, rank=2),
     Column(title="skipped", right=True, rank=4),
     Column(title="failed", right=True, rank=3),
+    Column(title="retried", right=True, rank=4),
+    Column(title="restarts", right=True, rank=5),
+    Column(title="recycled", right=True, rank=5),
     Column(title="busy", right=True, rank=7),
     Column(title="waited", right=True, rank=8),
 )
@@ -83,6 +86,9 @@ def _job_row(name: str, job: JobSummary) -> tuple[str, ...]:
         _count(job.items_out),
         _count(job.skipped),
         _count(job.failed + job.dead),
+        _count(job.retried),
+        _count(job.restarts),
+        _count(job.recycled),
         _time(job.busy_s),
         _time(waited_s),
     )

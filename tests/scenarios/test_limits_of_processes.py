@@ -67,6 +67,8 @@ def test_a_worker_is_recycled_after_so_many_items_and_none_is_lost(ran):
     end, numbers, pids = hurt(ran, "not", "recycle: {max_items: 8}")
     assert (sorted(numbers), end.exit_code) == (list(range(40)), 0)
     assert len(pids) == 5
+    assert end.summary["jobs"]["work"]["recycled"] in {4, 5}
+    assert end.summary["jobs"]["work"]["restarts"] == 0
     assert {record["n"] for record in end.log.having("worker.replaced")} == {0}
 
 
