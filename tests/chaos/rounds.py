@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from .checker import History
+from .checker import LEAST_DELIVERED, LEAST_IN_THE_MIDST, History
 from .killer import Killer
 
 COMMAND = str(Path(sys.executable).with_name("mporch"))
@@ -115,21 +115,35 @@ def play(plan: Plan, folder: Path) -> History:
 
 
 def _kill(plan: Plan, guard: subprocess.Popen[bytes], folder: Path) -> list[int]:
-    """Kill at random moments until there were enough; then tell the source, and kill on."""
+    """Kill at random moments until that proves something; then tell the source, and kill on.
+
+    On a slow machine the workers may hardly come to work between the kills: once there were enough
+    the rest come less often.
+    """
     chance = random.Random(plan.seed)
     killer = Killer(guard.pid, chance)
     deadline = time.monotonic() + LONGEST_S
-    while guard.poll() is None and time.monotonic() < deadline:
+    last: int | None = None
+    while guard.poll() is None and time.monotonic() < deadline and len(killer.killed) != last:
+        gap_s = plan.gap_s if len(killer.killed) < plan.kills else plan.gap_s * 4
         with contextlib.suppress(subprocess.TimeoutExpired):
-            guard.wait(chance.expovariate(1 / plan.gap_s))  # a random moment
+            guard.wait(chance.expovariate(1 / gap_s))  # a random moment
         if guard.poll() is None:
             killer.strike()
-        if len(killer.killed) == plan.kills:
+        if last is None and len(killer.killed) >= plan.kills and _is_proof(folder, killer.killed):
             (folder / "enough").touch()
-        if len(killer.killed) >= plan.kills * 5 // 4:
-            break
+            last = len(killer.killed) + plan.kills // 5
     (folder / "enough").touch()
     return killer.killed
+
+
+def _is_proof(folder: Path, killed: list[int]) -> bool:
+    """Whether enough were killed in the midst, the coming ones included, and enough has arrived."""
+    in_the_midst = len(_open_calls(folder / "calls") & set(killed))
+    return (
+        in_the_midst >= 1.5 * LEAST_IN_THE_MIDST * len(killed)
+        and len(_lines(folder / "delivered")) >= LEAST_DELIVERED
+    )
 
 
 def _end(guard: subprocess.Popen[bytes]) -> int | None:

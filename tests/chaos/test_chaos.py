@@ -1,4 +1,4 @@
-"""The short form of `python -m tests.chaos`: the same rounds, but few."""
+"""The short form of `python -m tests.chaos`: the same rounds, but few and short."""
 
 from __future__ import annotations
 
