@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 from typing import Any
 
 from orchestrator.runtime.records import Record, encode
@@ -44,6 +45,8 @@ class RunLogHandler(logging.Handler):
         """Send one record; what cannot be sent goes to stderr as logging does."""
         try:
             self._sock.send(encode(self._record(record)))
+        except OSError:  # a target may close what is not its own; then its words go to stderr
+            sys.stderr.write(f"{record.levelname} {record.name}: {_message(record)}\n")
         except Exception:  # noqa: BLE001 - logging's contract: a handler never raises
             self.handleError(record)
 
