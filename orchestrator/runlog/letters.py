@@ -61,7 +61,7 @@ class DeadLetters:
         self._chunks = 0
 
     def add(self, dead: ItemDead, ts: float) -> None:
-        """Keep one letter, on the disk when this returns. Raises RunDirectoryError."""
+        """Keep one letter, written when this returns. Raises RunDirectoryError."""
         try:
             if self._fd < 0:
                 self._path.mkdir(mode=0o700)

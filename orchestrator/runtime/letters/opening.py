@@ -23,7 +23,7 @@ __all__ = ["Opened", "OpenedAs", "Opener", "Place", "Want"]
 _ROOT = str(Path(__file__).parents[3])
 _PROGRAM = (
     "import sys; sys.path.append(sys.argv[1]); "
-    "from orchestrator.runtime.letters.opener import main; main()"
+    "from orchestrator.runtime.letters.opening_child import main; main()"
 )
 _LONGEST_S = 20.0
 _PIECE_BYTES = 1 << 16

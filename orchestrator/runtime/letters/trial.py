@@ -1,6 +1,6 @@
 """Calls a job's target on the item of one dead letter, in a process in the foreground.
 
-Called in the parent, which never unpickles; `tried` is the child.
+Called in the parent, which never unpickles; `trial_child` is the child.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def run_trial(trial: Trial) -> TrialEnd:
     with os.fdopen(fd, "r+b") as memory:
         memory.write(pickle.dumps(trial, 5))
         memory.seek(0)
-        command = [sys.executable, "-P", "-m", "orchestrator.runtime.letters.tried", str(fd)]
+        command = [sys.executable, "-P", "-m", "orchestrator.runtime.letters.trial_child", str(fd)]
         with subprocess.Popen(command, pass_fds=(fd,)) as child:
             code: int | None = None
             while code is None:

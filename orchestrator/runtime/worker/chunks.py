@@ -23,8 +23,8 @@ __all__ = [
     "SIZED",
     "Part",
     "Run",
+    "dump",
     "load",
-    "rescue",
     "unpack",
 ]
 
@@ -40,17 +40,18 @@ PLAIN = frozenset({int, float, complex, bool, type(None), str, bytes})
 SIZED = frozenset({str, bytes})
 
 
-def rescue(item: Any, error: Exception) -> bytes:
-    """The pickle of an item for which pickle has raised `error`, if `multiprocessing` can send it.
+def dump(item: Any) -> bytes:
+    """The pickle of one item; what `multiprocessing` can send and plain pickle cannot, too.
 
-    Raises the error if not.
+    Raises whatever the item's own pickling raises (PicklingError, TypeError, AttributeError, …).
     """
-    if isinstance(error, pickle.PicklingError | TypeError | AttributeError):
+    try:
+        return pickle.dumps(item, PROTOCOL)
+    except (pickle.PicklingError, TypeError, AttributeError) as plain:
         try:
             return bytes(ForkingPickler.dumps(item, PROTOCOL))
         except (pickle.PicklingError, TypeError, AttributeError, RuntimeError):
-            raise error from None
-    raise error
+            raise plain from None
 
 
 class Part(NamedTuple):

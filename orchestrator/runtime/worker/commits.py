@@ -72,7 +72,7 @@ class Commits(Requests):
         self._seq = self._answered_seq = self._overdrawn = 0
         self._fenced = False
 
-    # -- outputs ----------------------------------------------------------------------
+    # -- outputs -----------------------------------------------------------------------------------
 
     def outbox(self, queues: tuple[str, ...]) -> Outbox:
         """The outbox that puts on these queues; a queue has one outbox."""
@@ -142,7 +142,7 @@ class Commits(Requests):
         assert isinstance(grant, Grant)
         return grant.n > 0
 
-    # -- finished items ---------------------------------------------------------------
+    # -- finished items ----------------------------------------------------------------------------
 
     def finish(self, lease: Lease) -> None:
         """The next item of the lease is done; what was put since the last one is its output."""
@@ -228,7 +228,7 @@ class Commits(Requests):
         for box in self._boxes:
             box.drop_open()
 
-    # -- commits ----------------------------------------------------------------------
+    # -- commits -----------------------------------------------------------------------------------
 
     def commit(self, *, with_open: bool | None = None) -> None:
         """Send what is finished and put, and wait only if that was more than there was credit for.
@@ -317,7 +317,7 @@ class Commits(Requests):
                 del self._leases[number]
         return message, tuple(blobs)
 
-    # -- pacing: called by the pacer --------------------------------------------------
+    # -- pacing: called by the pacer ---------------------------------------------------------------
 
     def tick(self, now: float, patience_s: float) -> bool:
         """Send what has waited for `patience_s`; whether there is more to watch over."""

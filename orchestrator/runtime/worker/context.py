@@ -15,7 +15,7 @@ from orchestrator.core.policy import resolve
 from orchestrator.errors import QueueFullError, UnpicklableItemError
 from orchestrator.plan.model import JobPlan
 from orchestrator.runtime.cell import Cell
-from orchestrator.runtime.worker.chunks import rescue
+from orchestrator.runtime.worker.chunks import dump
 from orchestrator.runtime.worker.client import Client, FencedError
 from orchestrator.runtime.worker.failure import describe, name_of
 from orchestrator.runtime.worker.lease import Lease
@@ -81,14 +81,14 @@ class Context:
         except Exception as error:
             raise self._unpicklable(item, error) from error
 
-    def rescue(self, item: Any, error: Exception) -> bytes:
-        """See `chunks.rescue`; what cannot be pickled at all is named."""
+    def dump(self, item: Any) -> bytes:
+        """See `chunks.dump`; what cannot be pickled is named."""
         try:
-            return rescue(item, error)
+            return dump(item)
         except OURS:
             raise
-        except Exception as final:
-            raise self._unpicklable(item, final) from final
+        except Exception as error:
+            raise self._unpicklable(item, error) from error
 
     def may_start(self, lease: Lease, index: int) -> bool:
         """Asked when the client wants attention: whether the next item of a stripe may begin."""

@@ -1,7 +1,7 @@
 """Queue handles: what a hand-written multiprocessing function gets and puts with.
 
 Called in the child. The contract is that of `multiprocessing.Queue` (and `JoinableQueue`), with two
-exceptions: an item that cannot be pickled raises in `put`, and `qsize` is exact everywhere. Inside
+exceptions: an item that cannot be pickled raises in `put`, and `qsize` works everywhere. Inside
 a run a worker's handles share one transaction (rule 10 of docs/semantics.md).
 """
 

@@ -20,7 +20,7 @@ from orchestrator.runtime.worker.chunks import (
     SIZED,
     Part,
     Run,
-    rescue,
+    dump,
 )
 
 __all__ = ["Outbox"]
@@ -75,10 +75,7 @@ class Outbox:
             if kind in SIZED:
                 self._grow(run, len(item))
             return
-        try:
-            pickled = pickle.dumps(item, PROTOCOL)
-        except Exception as error:  # noqa: BLE001 - it is raised again
-            pickled = rescue(item, error)
+        pickled = dump(item)
         run = self._run  # the item's own pickling may have put something
         if not run.packed:
             run.pack()

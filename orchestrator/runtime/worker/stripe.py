@@ -8,12 +8,11 @@ interpreter lock an append is atomic and what is there stays.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from typing import Any
 
 from orchestrator.runtime.cell import INDEX
-from orchestrator.runtime.worker.chunks import BIG_ITEM, CHUNK_BYTES, PLAIN, PROTOCOL, SIZED, Part
+from orchestrator.runtime.worker.chunks import BIG_ITEM, CHUNK_BYTES, PLAIN, SIZED, Part
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.outbox import Outbox
 
@@ -28,17 +27,17 @@ class Stripe:
 
     `ends` has one entry for each item that has ended: what goes into the `box`, None for nothing.
     `settled`: types of results that go into it as they are; for others ask `settle`. `words` is the
-    progress cell; `rescue` is asked for the pickle of what pickle refuses; `holes` says that some
-    items of the lease gave nothing.
+    progress cell; `dump` makes an item's pickle; `holes` says that some items of the lease gave
+    nothing.
     """
 
     __slots__ = (
         "_booked",
         "_booked_size",
+        "_dump",
         "_next_packed",
         "_packed",
         "_pickled_from",
-        "_rescue",
         "_size",
         "box",
         "ends",
@@ -56,13 +55,13 @@ class Stripe:
         n: int,
         words: memoryview,
         *,
-        rescue: Callable[[Any, Exception], bytes],
+        dump: Callable[[Any], bytes],
     ) -> None:
         self.lease = lease
         self.box = box
         self.n = n
         self.words = words
-        self._rescue = rescue
+        self._dump = dump
         self.ends: list[Any] = []
         self.holes = False
         self._booked = 0
@@ -107,10 +106,7 @@ class Stripe:
             self.holes = True
             self.ends.append(None)
             return True
-        try:
-            pickled = pickle.dumps(result, PROTOCOL)
-        except Exception as error:  # noqa: BLE001 - it is raised again
-            pickled = self._rescue(result, error)
+        pickled = self._dump(result)
         if not self.ends:
             self._next_packed = type(result) not in PLAIN
         self.ends.append(pickled)

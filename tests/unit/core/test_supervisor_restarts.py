@@ -4,51 +4,19 @@ from __future__ import annotations
 
 import pytest
 from fake_run import FakeRun, job
+from restarting import IN_ITEM, again, blames, stage, starts
 
 from orchestrator.core import facts
-from orchestrator.core.commands import StartWorker
 from orchestrator.core.events import (
     Blame,
     Interrupted,
-    Phase,
     WorkerDied,
-    WorkerLeft,
 )
 from orchestrator.plan.model import (
     FailurePolicy,
     Restart,
-    Retry,
     Shape,
 )
-
-IN_ITEM = Blame(lease=1, index=0, phase=Phase.RUNNING)
-AGAIN = Retry(attempts=3)
-
-
-USUAL = Restart(max=5)
-
-
-def stage(name="a", *, restart=USUAL, **keys):
-    return job(name, shape=Shape.ITEM, inputs=("q",), restart=restart, **keys)
-
-
-def starts(run, worker="a-1"):
-    """When a process of the worker was ordered."""
-    return [
-        when
-        for when, order in run.orders
-        if isinstance(order, StartWorker) and order.worker == worker
-    ]
-
-
-def again(run, *workers):
-    """The replacements that were ordered come up."""
-    return run.start(*workers).ready(*workers)
-
-
-def blames(run):
-    return [news.blame for news in run.of(WorkerLeft)]
-
 
 # -- when -----------------------------------------------------------------------------------------
 

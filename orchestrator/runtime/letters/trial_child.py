@@ -21,7 +21,7 @@ from orchestrator.runtime.letters.trial import Outcome, Trial, tell
 from orchestrator.runtime.local.child import enter_surroundings
 from orchestrator.runtime.local.kernel import set_parent_death_signal
 from orchestrator.runtime.worker import current, target
-from orchestrator.runtime.worker.chunks import PROTOCOL, rescue
+from orchestrator.runtime.worker.chunks import dump
 from orchestrator.runtime.worker.emit import items_of
 from orchestrator.runtime.worker.failure import describe, name_of
 from orchestrator.runtime.worker.lease import Lease
@@ -98,10 +98,7 @@ def _say(text: str) -> None:
 def _check(item: Any, who: str) -> None:
     """Raise as a worker does if the item could not be sent."""
     try:
-        try:
-            pickle.dumps(item, PROTOCOL)
-        except Exception as error:  # noqa: BLE001 -- it is raised again
-            rescue(item, error)
+        dump(item)
     except Exception as error:
         kind = name_of(type(item))
         raise UnpicklableItemError(f"{who} a {kind}, which cannot be pickled: {error}") from error

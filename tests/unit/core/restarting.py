@@ -1,0 +1,37 @@
+"""A stage whose workers are replaced, and what is asked of its runs: for the tests of restarts."""
+
+from __future__ import annotations
+
+from fake_run import job
+
+from orchestrator.core.commands import StartWorker
+from orchestrator.core.events import Blame, Phase, WorkerLeft
+from orchestrator.plan.model import Restart, Retry, Shape
+
+IN_ITEM = Blame(lease=1, index=0, phase=Phase.RUNNING)
+AGAIN = Retry(attempts=3)
+
+
+USUAL = Restart(max=5)
+
+
+def stage(name="a", *, restart=USUAL, **keys):
+    return job(name, shape=Shape.ITEM, inputs=("q",), restart=restart, **keys)
+
+
+def starts(run, worker="a-1"):
+    """When a process of the worker was ordered."""
+    return [
+        when
+        for when, order in run.orders
+        if isinstance(order, StartWorker) and order.worker == worker
+    ]
+
+
+def again(run, *workers):
+    """The replacements that were ordered come up."""
+    return run.start(*workers).ready(*workers)
+
+
+def blames(run):
+    return [news.blame for news in run.of(WorkerLeft)]
