@@ -13,6 +13,7 @@
         ├── EndOfStream            (queue.Empty, queue.ShutDown)  no item will ever come
         ├── ShutDown               (queue.ShutDown)               nobody is left to take the item
         ├── QueueFullError         (queue.Full)                   no room for what a job gives back
+        ├── ReplayError            a job that was called again gives other items than before
         ├── WouldWaitError         inside a transaction: nothing to get, or no room to put
         ├── WrongDirectionError    (TypeError)                    get on a writer, put on a reader
         └── UnpicklableItemError   (TypeError)                    the item cannot travel
@@ -48,6 +49,7 @@ __all__ = [
     "QueueError",
     "QueueFullError",
     "QueueShutDown",
+    "ReplayError",
     "RunDirectoryError",
     "RunNotFoundError",
     "Severity",
@@ -229,6 +231,10 @@ class WouldWaitError(QueueError):
 
 class QueueFullError(QueueError, Full):
     """A queue had no room for what a job has to put, for longer than the spec allows."""
+
+
+class ReplayError(QueueError):
+    """A job was called again, and does not put the same items as before."""
 
 
 class UnpicklableItemError(QueueError, TypeError):

@@ -11,6 +11,7 @@ from orchestrator.core.endings import Endings
 from orchestrator.core.events import Blob
 from orchestrator.core.messages import Commit, CommitStatus, Committed, End
 from orchestrator.core.ports import Lease, Port
+from orchestrator.core.position import Position
 from orchestrator.core.queues import Chunk, QueueState
 from orchestrator.core.tickets import CommitTicket, Part, Ticket, WantTicket
 
@@ -75,12 +76,15 @@ class Admission:
         Somebody else will do that item anew.
         """
         ticket = port.parked
-        if ticket is None or not port.job.by_item:
+        if ticket is None:
             return
-        for part in ticket.parts:
-            part.cut_open(ticket.items)
-        if ticket.at < ticket.items:
-            return
+        if port.job.by_item:
+            for part in ticket.parts:
+                part.cut_open(ticket.items)
+            if ticket.at < ticket.items:
+                return
+        elif ticket.items or not port.job.counted:
+            return  # nobody will put it again
         for queue in ticket.queues:
             self._board.dirty[queue] = None
         ticket.leave()
@@ -146,7 +150,8 @@ class Admission:
                 raise ProtocolError(
                     f"output counts {counts} for {output.n} items, {items} finished"
                 )
-            parts.append(Part(queues, Chunk(blob, packed=output.packed), output.n, counts))
+            chunk = Chunk(blob, packed=output.packed)
+            parts.append(Part(queues, chunk, output.n, counts, output.digests))
         return parts
 
     def _advance(self, ticket: CommitTicket) -> bool:
@@ -244,6 +249,17 @@ class Admission:
             self._board.dirty[queue] = None
         part.put(n)
         port.job.items_out += n
+        if self._board.journal is not None:
+            self._board.journal.gave(port.job.name, n)
+        if port.job.counted:
+            self._note_position(port, part)
+
+    def _note_position(self, port: Port, part: Part) -> None:
+        box = part.queues[0].name
+        position = self._board.positions.setdefault(port.worker, {}).setdefault(box, Position())
+        position.note(part)
+        if self._board.journal is not None:
+            self._board.journal.emitted(port, box, position)
 
     def _answer(
         self,

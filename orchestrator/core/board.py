@@ -11,8 +11,10 @@ from graphlib import CycleError, TopologicalSorter
 from orchestrator.core.commands import Command, Report, Send
 from orchestrator.core.events import Blob, SupervisorNews
 from orchestrator.core.facts import Fact
+from orchestrator.core.journal import Journal
 from orchestrator.core.messages import ToWorker
 from orchestrator.core.ports import JobPorts, Port
+from orchestrator.core.position import Position
 from orchestrator.core.queues import QueueState, Segment
 
 __all__ = ["Alarm", "Board", "ProtocolError"]
@@ -41,14 +43,24 @@ class ProtocolError(Exception):
 class Board:
     """Everything the broker knows.
 
-    `now` is the monotonic time of the event being handled.
+    `now` is the monotonic time of the event being handled. `positions` are those of workers whose
+    outputs are counted, by worker and box; the `journal` is None where nothing is kept.
     """
 
-    def __init__(self, queues: Iterable[QueueState], jobs: Iterable[JobPorts]) -> None:
+    def __init__(
+        self,
+        queues: Iterable[QueueState],
+        jobs: Iterable[JobPorts],
+        journal: Journal | None = None,
+    ) -> None:
         self.queues = {queue.name: queue for queue in queues}
         self.jobs = {job.name: job for job in jobs}
         _rank(self.queues.values(), self.jobs.values())
         self.ports: dict[str, Port] = {}
+        self.positions: dict[str, dict[str, Position]] = {}
+        self.journal = journal
+        for queue in self.queues.values():
+            queue.journal = journal
         self.now = 0.0
         self.dirty: dict[QueueState, None] = {}
         self.touched: dict[Port, None] = {}

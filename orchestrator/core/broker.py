@@ -7,7 +7,7 @@ producers'; all work on one `Board`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from orchestrator.core.admission import Admission
@@ -32,6 +32,7 @@ from orchestrator.core.events import (
     WorkerJoined,
     WorkerLeft,
 )
+from orchestrator.core.journal import Journal
 from orchestrator.core.messages import (
     Ask,
     Commit,
@@ -47,10 +48,13 @@ from orchestrator.core.messages import (
     Want,
 )
 from orchestrator.core.ports import JobPorts, Port
+from orchestrator.core.position import Position
 from orchestrator.core.questions import Questions
 from orchestrator.core.queues import QueueState
+from orchestrator.core.restoring import Resumption, restore
 from orchestrator.core.stall import can_move
-from orchestrator.plan.model import JobPlan, Plan, QueuePlan
+from orchestrator.core.steps import Entry
+from orchestrator.plan.model import Durability, JobPlan, Plan, QueuePlan
 
 __all__ = ["Broker", "ProtocolError"]
 
@@ -71,8 +75,9 @@ class Broker:
         jobs: Iterable[JobPorts],
         *,
         ack_on_get: bool = False,
+        journal: Journal | None = None,
     ) -> None:
-        self._board = Board(queues, jobs)
+        self._board = Board(queues, jobs, journal)
         self._delivery = Delivery(self._board, ack_on_get=ack_on_get)
         self._credits = credits_ = Credits(self._board)
         self._endings = Endings(self._board, self._delivery)
@@ -102,13 +107,20 @@ class Broker:
         }
 
     @classmethod
-    def of_plan(cls, plan: Plan) -> Broker:
-        """The broker of a planned run."""
+    def of_plan(cls, plan: Plan, resumption: Resumption | None = None) -> Broker:
+        """The broker of a planned run, or of one that is resumed."""
         queues = {
             queue.name: queue_of(queue, sum(plan.jobs[job].workers for job in queue.writers))
             for queue in plan.queues.values()
         }
-        return cls(queues.values(), [_job_of(job, queues) for job in plan.jobs.values()])
+        jobs = [_job_of(job, queues, plan.durability) for job in plan.jobs.values()]
+        journal = None
+        if plan.durability.keeps:
+            journal = Journal(resumption.image.last_chunk + 1 if resumption else 1)
+        broker = cls(queues.values(), jobs, journal=journal)
+        if resumption is not None:
+            restore(broker._board, resumption)
+        return broker
 
     @property
     def queues(self) -> dict[str, QueueState]:
@@ -149,6 +161,14 @@ class Broker:
             if lease := port.leases.get(number):
                 lease.note_taken(n)
                 self._board.dirty[lease.queue] = None
+
+    def positions_of(self, worker: str) -> Mapping[str, Position]:
+        """How far a worker has come with what it puts, by box; empty if that is not counted."""
+        return self._board.positions.get(worker, {})
+
+    def take_entry(self) -> Entry | None:
+        """What a store is to keep of all that was handled since this was last called."""
+        return self._board.journal.take() if self._board.journal is not None else None
 
     def next_deadline(self) -> float | None:
         """When `Ticked` is due, as monotonic seconds."""
@@ -238,6 +258,7 @@ class Broker:
             port.job.busy_s += self._board.now - port.ready_at
         for queue in port.job.reads:
             queue.reader_ports.pop(event.worker, None)
+            queue.release_reserved(event.worker)
             self._board.dirty[queue] = None
         for queue in port.job.writes:
             queue.writer_ports.pop(event.worker, None)
@@ -267,8 +288,12 @@ class Broker:
     def _job_finished(self, event: JobFinished) -> None:
         job = self._board.jobs[event.job]
         job.finished = event.clean
+        journal = self._board.journal
+        if journal is not None and event.final:
+            journal.job_done(job.name)
         for queue in job.reads:
-            self._delivery.reader_finished(queue, job.name, clean=event.clean)
+            if journal is None or not event.awaited:
+                self._delivery.reader_finished(queue, job.name, clean=event.clean)
         self._close_outputs(job)
 
     def _close_outputs(self, job: JobPorts) -> None:
@@ -355,7 +380,7 @@ def queue_of(plan: QueuePlan, producers: int) -> QueueState:
     )
 
 
-def _job_of(plan: JobPlan, queues: dict[str, QueueState]) -> JobPorts:
+def _job_of(plan: JobPlan, queues: dict[str, QueueState], durability: Durability) -> JobPorts:
     return JobPorts(
         plan.name,
         [queues[name] for name in plan.reads],
@@ -363,5 +388,6 @@ def _job_of(plan: JobPlan, queues: dict[str, QueueState]) -> JobPorts:
         retry=plan.retry,
         otherwise=plan.on_error.otherwise,
         by_item=not plan.shape.called_once,
+        counted=plan.is_counted(durability),
         can_unblock=bool(plan.reads or plan.writes) or not plan.daemon,
     )

@@ -65,6 +65,9 @@ class Delivery:
         board, port, request, queues = self._board, pending.port, pending.request, pending.queues
         for queue in queues:
             queue.reader_ports[port.worker] = port
+            if queue.reserved and (again := queue.take_reserved(port.worker, request.most)):
+                self._lease(pending, queue, again)
+                return
             if queue.queued and self._serve(pending, queue):
                 return
         if queues[0].ended and all(queue.ended for queue in queues):
@@ -135,6 +138,8 @@ class Delivery:
         hand = 0 if self._ack_on_get else request.most if request.least > 1 else 1
         lease = Lease(board.number(), queue, segments, hand=hand, taken=int(self._ack_on_get))
         port.leases[lease.number] = lease
+        if board.journal is not None and not port.job.by_item:
+            board.journal.dealt(port, queue.name, segments)
         pending.leave()
         board.end_wait(port)
         ranges: list[Range] = []
@@ -199,9 +204,14 @@ class Delivery:
         if not lease.finished + lease.claimed <= message.kept <= lease.total:
             raise ProtocolError(f"keeps {message.kept} items of a lease of {lease.total}")
         lease.firm = True
-        lease.queue.give_back(lease.shorten(message.kept))
+        self._give_back(port, lease, lease.shorten(message.kept))
         self._end_lease_if_done(port, lease)
         self._board.dirty[lease.queue] = None
+
+    def _give_back(self, port: Port, lease: Lease, segments: list[Segment]) -> None:
+        if self._board.journal is not None and not port.job.by_item:
+            self._board.journal.returned(port.worker, lease.queue.name, segments)
+        lease.queue.give_back(segments)
 
     def _end_lease_if_done(self, port: Port, lease: Lease) -> None:
         if not lease.remaining:
@@ -234,7 +244,7 @@ class Delivery:
                 if charge.last:
                     rest = without(rest, charge.segment.first)
             charges += found
-            lease.queue.give_back(rest)
+            self._give_back(port, lease, rest)
             self._end_lease_if_done(port, lease)
             self._board.dirty[lease.queue] = None
         return charges

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Sequence
 from typing import NamedTuple
 
 from orchestrator.core.board import Board
 from orchestrator.core.delivery import Charge, Delivery
 from orchestrator.core.events import ItemFailed
 from orchestrator.core.facts import ItemDead, ItemRetried, ItemSkipped
+from orchestrator.core.journal import Journal
 from orchestrator.core.messages import End, Failure, Mark
 from orchestrator.core.policy import backoff_s, end_of
 from orchestrator.core.ports import Lease, Port
 from orchestrator.core.queues import QueueState, Segment
+from orchestrator.core.steps import Fate
 from orchestrator.core.tickets import CommitTicket
 
 __all__ = ["Endings"]
+
+_FATES = {End.SKIPPED: Fate.SKIPPED, End.DEAD: Fate.DEAD}
+"""An item that fails its job stays in the journal: a resumed run tries it again."""
 
 
 class Item(NamedTuple):
@@ -58,6 +63,8 @@ class Endings:
         lease.queue.done += n - len(marks)
         if lease.queue.attempts:
             self._forget_attempts(lease, n, {lease.finished + mark.at - begin for mark in marks})
+        if (journal := self._board.journal) is not None:
+            _note(journal, port, lease, n, {mark.at - begin for mark in marks})
         for mark in marks:
             self._finish_marked(port, lease, lease.finished + mark.at - begin, mark)
         self._delivery.advance(port, lease, n)
@@ -83,9 +90,15 @@ class Endings:
 
     def _try_again(self, port: Port, item: Item, failure: Failure) -> None:
         port.job.items_in -= 1
+        self._note_tried(port, item)
         delay_s = backoff_s(port.job.retry, item.attempts, item.segment.first)
         self._delivery.postpone(item.queue, item.segment, delay_s)
         self._tell_retry(port, item, delay_s, failure)
+
+    def _note_tried(self, port: Port, item: Item) -> None:
+        if self._board.journal is not None:
+            first = item.segment.first
+            self._board.journal.tried(item.queue.name, first, item.attempts, port.job.name)
 
     def _tell_retry(self, port: Port, item: Item, delay_s: float, failure: Failure) -> None:
         port.job.retried += 1
@@ -105,6 +118,7 @@ class Endings:
         """The worker has died at this item, which is back in its queue unless that was its last."""
         item = Item(charge.queue, charge.segment, charge.attempts)
         if not charge.last:
+            self._note_tried(port, item)
             self._tell_retry(port, item, 0.0, failure)
             return
         port.job.items_in += 1
@@ -115,6 +129,8 @@ class Endings:
     def _end(self, port: Port, item: Item, end: End, failure: Failure) -> None:
         """The item ends, other than well."""
         job, queue = port.job, item.queue
+        if self._board.journal is not None and end in _FATES:
+            self._board.journal.ended(queue.name, item.segment, _FATES[end], job.name)
         if end is End.SKIPPED:
             queue.skipped += 1
             job.skipped += 1
@@ -132,6 +148,17 @@ class Endings:
             self._board.orders.append(
                 ItemFailed(worker=port.worker, queue=queue.name, item=item.id, failure=failure)
             )
+
+
+def _note(journal: Journal, port: Port, lease: Lease, n: int, marked: Collection[int]) -> None:
+    """Note those of the next n items that are done."""
+    if not marked:
+        journal.finished(port, lease, n)
+        return
+    for at in range(n):
+        segment = lease.item(lease.finished + at)
+        if at not in marked and segment is not None:
+            journal.ended(lease.queue.name, segment, Fate.DONE, port.job.name)
 
 
 def _letter(port: Port, item: Item, failure: Failure) -> ItemDead:

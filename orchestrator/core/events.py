@@ -182,10 +182,16 @@ class WorkerLeft(_Event, frozen=True, kw_only=True):
 
 
 class JobFinished(_Event, frozen=True, kw_only=True):
-    """To the broker: no worker of the job lives or will live. `clean`: it succeeded."""
+    """To the broker: no worker of the job lives or will live. `clean`: it succeeded.
+
+    `final`: it will not be run again if the run is resumed. `awaited`: the queues it has not read
+    to their ends wait for that, if the run can be resumed.
+    """
 
     job: str
     clean: bool
+    final: bool = False
+    awaited: bool = False
 
 
 class SourcesClosed(_Event, frozen=True, kw_only=True):

@@ -34,6 +34,7 @@ class Halt:
         if level <= self.level:
             return
         self.level = level
+        self._scheduler.stopping = True
         if self._roster.live_workers() or self._roster.jobs_in(State.PENDING):
             turn.report(StopRequested(how=level.how, reason=why))
         if level is Level.DRAIN:

@@ -60,6 +60,8 @@ class Step(enum.Enum):
     TERMINATE = "terminate"
     KILL = "kill"
     SKIP = "skip"
+    RESTORE = "restore"
+    """It had succeeded before the run was resumed."""
     REST = "rest"
     """Its process has died, and another will take its place."""
 
@@ -73,6 +75,7 @@ Table = Mapping[tuple[State, Step], State]
 _LIFE: dict[tuple[State, Step], State] = {
     (State.PENDING, Step.START): State.STARTING,
     (State.PENDING, Step.SKIP): State.SKIPPED,
+    (State.PENDING, Step.RESTORE): State.SUCCEEDED,
     (State.STARTING, Step.READY): State.READY,
     (State.STARTING, Step.DRAIN): State.DRAINING,
     (State.READY, Step.DRAIN): State.DRAINING,

@@ -155,7 +155,8 @@ class Lives:
         """Whether the job may lose one more worker (its `restart`)."""
         restart, job = worker.job.plan.restart, worker.job
         job.replaced = [when for when in job.replaced if when > now - restart.within_s]
-        wanted = not job.failing and self._halt.level <= Level.DRAIN
+        last = Level.RUN if job.plan.shape.called_once else Level.DRAIN
+        wanted = not job.failing and self._halt.level <= last
         return wanted and len(job.replaced) < restart.max
 
     @staticmethod

@@ -88,9 +88,7 @@ class Failure(_Message, frozen=True, kw_only=True):
     """An exception of the user's code, as text made in the worker.
 
     `kind` is the exception's qualified name, `bases` the names it can be matched by (most derived
-    first), `where` the innermost `
-    file:line`
-    of the user's own code.
+    first), `where` the innermost file and line of the user's own code.
     """
 
     kind: str
@@ -113,7 +111,9 @@ class Output(_Message, frozen=True, kw_only=True):
 
     `counts` says how many of them belong to each finished item of the commit, in order; one entry
     more is what the item still open (or a source) has emitted. None: one each for the finished.
-    `packed` tells the reader how the chunk is laid out; it means nothing to the broker.
+    `packed` tells the reader how the chunk is laid out; it means nothing to the broker. `digests`
+    are those of all the worker has put there before these, and with these (`core.position`); 0
+    where nobody asks for them.
     """
 
     queues: tuple[str, ...]
@@ -121,6 +121,7 @@ class Output(_Message, frozen=True, kw_only=True):
     size: int
     packed: bool
     counts: tuple[int, ...] | None = None
+    digests: tuple[int, int] = (0, 0)
 
 
 class Range(_Message, frozen=True, kw_only=True):

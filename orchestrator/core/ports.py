@@ -112,6 +112,10 @@ class Lease:
             index -= len(segment)
         return None
 
+    def next_segments(self, n: int) -> list[Segment]:
+        """The next n of the unfinished items."""
+        return cut(cut(self.segments, self.finished)[1], n)[0]
+
     def numbers(self, index: int) -> Iterator[int]:
         """The numbers in the queue of the items from `index` on."""
         for at in range(index, self.total):
@@ -141,7 +145,8 @@ class JobPorts:
     """A job as the broker sees it: its queues, its workers and what they did.
 
     `by_item`: it is called for each item or batch, so that an item can be called for again;
-    `otherwise` becomes of one whose attempts are used up.
+    `otherwise` becomes of one whose attempts are used up. `counted`: it is called once, maybe once
+    more, and how far it has come with what it puts is known (`core.position`).
     """
 
     def __init__(
@@ -153,6 +158,7 @@ class JobPorts:
         retry: Retry = _ONCE,
         otherwise: ErrorAction = ErrorAction.FAIL,
         by_item: bool = True,
+        counted: bool = False,
         can_unblock: bool = True,
     ) -> None:
         self.name = name
@@ -161,6 +167,7 @@ class JobPorts:
         self.retry = retry
         self.otherwise = otherwise
         self.by_item = by_item
+        self.counted = counted
         self.can_unblock = can_unblock
         self.parked = 0
         self.finished: bool | None = None

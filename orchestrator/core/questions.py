@@ -29,6 +29,8 @@ class Questions:
             self._reply(port, request.ask, queue, error="task_done() called too many times")
             return
         queue.tasks_done += request.n
+        if self._board.journal is not None:
+            self._board.journal.tasks_done(port.worker, queue.name, request.n)
         self._reply(port, request.ask, queue)
         if queue.tasks_done == queue.put:
             for joiner in list(queue.joiners):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from orchestrator.core.events import Blob
 from orchestrator.core.facts import Ledger
+from orchestrator.core.steps import Fate
 from orchestrator.plan.model import WhenFull
 
 if TYPE_CHECKING:
+    from orchestrator.core.journal import Journal
     from orchestrator.core.ports import PendingPull, Port
     from orchestrator.core.tickets import Ticket
 
@@ -22,13 +24,22 @@ _CHUNKS_A_PRODUCER = 2
 
 
 class Chunk:
-    """An immutable blob of pickled items, as a producer sent it."""
+    """An immutable blob of pickled items, as a producer sent it.
 
-    __slots__ = ("blob", "packed")
+    Its `number` is that in the store, 0 where nothing of it is kept.
+    """
 
-    def __init__(self, blob: Blob, *, packed: bool) -> None:
-        self.blob = blob
+    __slots__ = ("_blob", "number", "packed")
+
+    def __init__(self, blob: Blob | Callable[[], Blob], *, packed: bool, number: int = 0) -> None:
+        self._blob = blob
         self.packed = packed
+        self.number = number
+
+    @property
+    def blob(self) -> Blob:
+        """The pickle; that of a resumed run's chunk is read from its store each time."""
+        return self._blob() if callable(self._blob) else self._blob
 
 
 class Segment:
@@ -102,7 +113,8 @@ class QueueState:
     queues so that what a job reads comes before what it writes. A batch's patience counts from
     `waited_for_since`, the collecting of room from `room_since`; `patience_at` and `recall_at` are
     set alarms. `shed` are those of the dropped for which there was no room. A queue that drops lets
-    anybody put at any time: its `bound`, as that of an unbounded one, is out of reach.
+    anybody put at any time: its `bound`, as that of an unbounded one, is out of reach. `reserved`
+    are items that a worker had before the run was resumed, and gets again; they take no room.
     """
 
     def __init__(
@@ -144,6 +156,8 @@ class QueueState:
         self.shed = 0
         self.tasks_done = 0
         self.peak = 0
+        self.reserved: dict[str, deque[Segment]] = {}
+        self.journal: Journal | None = None
 
     @property
     def size(self) -> int:
@@ -176,7 +190,7 @@ class QueueState:
     @property
     def drained(self) -> bool:
         """Whether nothing is queued, delayed or leased."""
-        return not (self.queued or self.delayed or self.outstanding)
+        return not (self.queued or self.delayed or self.outstanding or self.reserved)
 
     def tried(self, segments: Iterable[Segment]) -> tuple[tuple[int, int], ...]:
         """Those of the items that were tried before, with how often."""
@@ -194,6 +208,11 @@ class QueueState:
         n = stop - start
         first = self.put + 1
         self.put += n
+        if self.journal is not None:
+            if self.closed and not self.failed_downstream:
+                self.journal.spilt(self.name, n)
+            else:
+                self.journal.put(self.name, chunk, start, stop)
         if self.closed:
             self._discard(n)
             return
@@ -208,10 +227,11 @@ class QueueState:
         gone = min(over, self.queued)
         kept = self.queued - gone
         if self.when_full is WhenFull.DROP_NEWEST:
-            self.segments = deque(cut(self.segments, kept)[0])
-            self.queued = kept
+            rest, lost = cut(self.segments, kept)
+            self.segments, self.queued = deque(rest), kept
         else:
-            self.take(gone)
+            lost = self.take(gone)
+        self._note_dropped(lost)
         self.dropped += gone
         self.shed += gone
 
@@ -219,6 +239,7 @@ class QueueState:
         """Return leased items to the head, in their order."""
         n = sum(map(len, segments))
         if self.closed:
+            self._note_dropped(segments)
             self._discard(n)
             return
         self.segments.extendleft(reversed(segments))
@@ -249,9 +270,41 @@ class QueueState:
         self.failed_downstream = not clean
         gone = self.queued + self.delayed
         self.queued = self.delayed = 0
+        self._note_dropped(self.segments)
         self.segments.clear()
         self._discard(gone)
         return gone
+
+    def _note_dropped(self, segments: Iterable[Segment]) -> None:
+        """What a failure has left stays in the journal: a resumed run goes on with it."""
+        if self.journal is not None and not self.failed_downstream:
+            for segment in segments:
+                self.journal.ended(self.name, segment, Fate.DROPPED)
+
+    # -- what a worker gets again -----------------------------------------------------------------
+
+    def take_reserved(self, worker: str, n: int) -> list[Segment]:
+        """Remove up to n items from what the worker is to get again."""
+        line = self.reserved.get(worker)
+        if line is None:
+            return []
+        taken: list[Segment] = []
+        while line and n > 0:
+            (head,), rest = cut([line.popleft()], n)
+            taken.append(head)
+            line.extendleft(rest)
+            n -= len(head)
+        if not line:
+            del self.reserved[worker]
+        return taken
+
+    def release_reserved(self, worker: str) -> None:
+        """The worker will not come for the rest of it: anybody may have it."""
+        segments = list(self.reserved.pop(worker, ()))
+        if segments:
+            if self.journal is not None:
+                self.journal.returned(worker, self.name, segments)
+            self.give_back(segments)
 
     def _discard(self, n: int) -> None:
         if self.failed_downstream:
@@ -261,7 +314,10 @@ class QueueState:
 
     def ledger(self, *, final: bool) -> Ledger:
         """The counts so far; `final` books what nobody took as left."""
-        waiting = self.queued + self.delayed + self.outstanding if final else 0
+        waiting = 0
+        if final:
+            again = sum(len(part) for line in self.reserved.values() for part in line)
+            waiting = self.queued + self.delayed + self.outstanding + again
         return Ledger(
             maxsize=self.maxsize,
             put=self.put,

@@ -224,6 +224,15 @@ class Job:
         self.tally[self.plan.daemon, state] += 1
         self.state = state
 
+    def restore(self) -> None:
+        """It had succeeded before the run was resumed."""
+        self.advance(Step.RESTORE)
+        for worker in self.workers:
+            worker.advance(Step.RESTORE)
+            worker.exit_code = 0
+        self.clean, self.living = True, 0
+        self.reason = "had succeeded before the run was resumed"
+
     def view(self) -> JobView:
         """Return what others may see of it."""
         return JobView(

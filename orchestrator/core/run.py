@@ -6,7 +6,7 @@ The runtime maps what happens to events and carries the commands out; everything
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import get_args
 
 import msgspec
@@ -28,8 +28,11 @@ from orchestrator.core.lifecycle import State
 from orchestrator.core.messages import Closing, Ready
 from orchestrator.core.policy import Outcome
 from orchestrator.core.ports import JobPorts, Port
+from orchestrator.core.position import Position
 from orchestrator.core.remarks import remarks
+from orchestrator.core.restoring import Resumption
 from orchestrator.core.snapshot import JobSnapshot, QueueSnapshot, Snapshot
+from orchestrator.core.steps import Entry
 from orchestrator.core.summary import JobSummary
 from orchestrator.core.supervisor import Supervisor
 from orchestrator.plan.model import Plan
@@ -42,12 +45,16 @@ _BROKER_NEWS = frozenset(get_args(BrokerNews))
 
 
 class Run:
-    """One run of a plan; `handle` takes an event, `outcome` is there once everything has ended."""
+    """One run of a plan; `handle` takes an event, `outcome` is there once everything has ended.
 
-    def __init__(self, plan: Plan) -> None:
+    With a `resumption` it goes on from there.
+    """
+
+    def __init__(self, plan: Plan, resumption: Resumption | None = None) -> None:
         self._plan = plan
-        self._broker = Broker.of_plan(plan)
-        self._supervisor = Supervisor(plan)
+        self._broker = Broker.of_plan(plan, resumption)
+        done = resumption.image.jobs_done if resumption is not None else ()
+        self._supervisor = Supervisor(plan, done=done)
 
     @property
     def outcome(self) -> Outcome | None:
@@ -74,6 +81,14 @@ class Run:
         ):
             self._exchange(deque(self._supervisor.handle(stall, now)), now, commands)
         return commands
+
+    def take_entry(self) -> Entry | None:
+        """What a store must keep before the commands of the events since then are carried out."""
+        return self._broker.take_entry()
+
+    def positions_of(self, worker: str) -> Mapping[str, Position]:
+        """How far a worker has come with what it puts, by the queue that names its box."""
+        return self._broker.positions_of(worker)
 
     def item_at(self, worker: str, blame: Blame) -> str:
         """The id of the item a worker's progress cell points to; empty if there is none."""

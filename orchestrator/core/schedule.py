@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from orchestrator.core.commands import StartWorker
 from orchestrator.core.deadlines import Deadlines, Timer
@@ -12,7 +13,7 @@ from orchestrator.core.lifecycle import ENDED, State, Step
 from orchestrator.core.policy import holds
 from orchestrator.core.roster import Job, Roster, Worker
 from orchestrator.core.turn import Turn
-from orchestrator.plan.model import AfterCondition
+from orchestrator.plan.model import AfterCondition, FailurePolicy
 
 __all__ = ["Scheduler"]
 
@@ -21,14 +22,24 @@ _NOT_NEEDED = "the other jobs are done"
 
 
 class Scheduler:
-    """Starts and skips jobs, and tells everybody when one has ended."""
+    """Starts and skips jobs, and tells everybody when one has ended.
+
+    `stopping`: the run ends before its time, so no job's success is final.
+    """
 
     def __init__(self, roster: Roster, deadlines: Deadlines) -> None:
+        self.stopping = False
         self._roster = roster
         self._deadlines = deadlines
 
-    def begin(self, turn: Turn) -> None:
-        """Start every job that waits for no other."""
+    def begin(self, turn: Turn, done: Iterable[str] = ()) -> None:
+        """Start every job that waits for no other; those in `done` had succeeded before."""
+        restored = [self._roster.job(name) for name in done]
+        for job in restored:
+            job.restore()
+            turn.report(JobEnded(job=job.name, state=job.state.value, reason=job.reason))
+        for job in restored:
+            self._settle(job, turn)
         for job in self._roster.jobs_in(State.PENDING):
             if not job.plan.after:
                 self._release(job, turn)
@@ -123,10 +134,18 @@ class Scheduler:
         job.reason, job.clean = reason, clean
         self._announce(job, turn)
 
-    @staticmethod
-    def _announce(job: Job, turn: Turn) -> None:
+    def _announce(self, job: Job, turn: Turn) -> None:
         turn.report(JobEnded(job=job.name, state=job.state.value, reason=job.reason))
-        turn.order(JobFinished(job=job.name, clean=job.clean))
+        final = job.state is State.SUCCEEDED and not self.stopping
+        goes_on = job.failing and job.plan.on_failure is not FailurePolicy.STOP
+        turn.order(
+            JobFinished(
+                job=job.name,
+                clean=job.clean,
+                final=final,
+                awaited=not job.clean and self.stopping and not goes_on,
+            )
+        )
 
 
 def _became(job: Job) -> str:

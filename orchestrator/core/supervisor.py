@@ -6,7 +6,7 @@ when it wants to hear `Ticked`. Its rules for people: docs/lifecycle.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from orchestrator.core import events, facts
@@ -37,10 +37,16 @@ _STOP_TIMERS = (Timer.START, Timer.JOIN, Timer.LINGER, Timer.GRACE, Timer.GIVE_U
 
 
 class Supervisor:
-    """Starts the jobs of a plan, watches over their workers, and ends them by its policies."""
+    """Starts the jobs of a plan, watches over their workers, and ends them by its policies.
 
-    def __init__(self, plan: Plan, *, give_up_s: float = GIVE_UP_S) -> None:
+    Those that are `done` had succeeded before the run was resumed.
+    """
+
+    def __init__(
+        self, plan: Plan, *, done: Iterable[str] = (), give_up_s: float = GIVE_UP_S
+    ) -> None:
         self._plan = plan
+        self._done = tuple(done)
         self._roster = roster = Roster(plan)
         self._deadlines = deadlines = Deadlines()
         self._scheduler = scheduler = Scheduler(roster, deadlines)
@@ -120,7 +126,7 @@ class Supervisor:
         self._began = True
         if self._plan.timeout_s is not None:
             self._deadlines.set(_PLAN, Timer.PLAN, turn.now + self._plan.timeout_s)
-        self._scheduler.begin(turn)
+        self._scheduler.begin(turn, self._done)
 
     def _on_interrupted(self, _: events.Interrupted, turn: Turn) -> None:
         self._interrupts += 1

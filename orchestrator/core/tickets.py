@@ -75,17 +75,26 @@ class WantTicket(Ticket):
 
 
 class Part:
-    """One output of a commit: a chunk of `n` items for each of `queues`; `used` are already put."""
+    """One output of a commit: a chunk of `n` items for each of `queues`; `used` are already put.
 
-    __slots__ = ("chunk", "counts", "n", "queues", "used")
+    `digests`: see `messages.Output`.
+    """
+
+    __slots__ = ("chunk", "counts", "digests", "n", "queues", "used")
 
     def __init__(
-        self, queues: tuple[QueueState, ...], chunk: Chunk, n: int, counts: tuple[int, ...] | None
+        self,
+        queues: tuple[QueueState, ...],
+        chunk: Chunk,
+        n: int,
+        counts: tuple[int, ...] | None,
+        digests: tuple[int, int] = (0, 0),
     ) -> None:
         self.queues = queues
         self.chunk = chunk
         self.n = n
         self.counts = counts
+        self.digests = digests
         self.used = 0
 
     def of_item(self, index: int) -> int:

@@ -14,7 +14,7 @@ from orchestrator.plan.graph import readers_of, writers_of
 from orchestrator.plan.platform import default_start_method
 from orchestrator.plan.targets import parse_target
 from orchestrator.spec import Spec
-from orchestrator.spec.model import Limits, Queue, Recycle, Restart, Retry
+from orchestrator.spec.model import Limits, Queue, Recycle, Retry
 
 __all__ = ["Compiled", "compile_spec"]
 
@@ -49,6 +49,7 @@ def _plan(draft: Draft) -> model.Plan:
         spec_path=str(spec.file) if spec.file is not None else spec.path,
         project_dir=str(spec.project_dir),
         timeout_s=document.timeout,
+        durability=_durability(document.durable),
         pythonpath=tuple(str(spec.project_dir / entry) for entry in document.pythonpath),
         queues={
             name: model.QueuePlan(
@@ -95,7 +96,7 @@ def _job(job: DraftJob, spec: Spec) -> model.JobPlan:
         on_failure=model.FailurePolicy(settings.on_failure),
         on_error=model.ErrorPolicy() if job.shape.called_once else _error_policy(job),
         retry=model.Retry() if job.shape.called_once else _retry(settings.retry),
-        restart=model.Restart() if job.shape.called_once else _restart(settings.restart),
+        restart=_restart(job, durable=bool(spec.document.durable)),
         limits=_limits(settings.limits),
         recycle=model.Recycle() if job.shape.called_once else _recycle(settings.recycle),
         daemon=settings.daemon,
@@ -126,8 +127,23 @@ def _retry(written: Retry) -> model.Retry:
     )
 
 
-def _restart(written: Restart) -> model.Restart:
-    return model.Restart(max=written.max, within_s=written.within)
+def _restart(job: DraftJob, *, durable: bool) -> model.Restart:
+    """Of jobs that are called once, only those that put items again and again alike restart."""
+    written = job.settings.restart
+    if not job.shape.called_once:
+        return model.Restart(max=written.max, within_s=written.within)
+    if job.reads:
+        return model.Restart(replay=model.Replay.SKIP if durable else model.Replay.NEVER)
+    if written.replay == "skip" and job.writes:
+        return model.Restart(max=written.max, within_s=written.within, replay=model.Replay.SKIP)
+    skips = durable and written.replay is None
+    return model.Restart(replay=model.Replay.SKIP if skips else model.Replay.NEVER)
+
+
+def _durability(written: bool | str) -> model.Durability:
+    if written == "full":
+        return model.Durability.FULL
+    return model.Durability.ON if written else model.Durability.OFF
 
 
 def _limits(written: Limits) -> model.Limits:

@@ -15,6 +15,7 @@ import msgspec
 __all__ = [
     "AfterCondition",
     "Batch",
+    "Durability",
     "ErrorAction",
     "ErrorPolicy",
     "FailurePolicy",
@@ -23,6 +24,7 @@ __all__ = [
     "Plan",
     "QueuePlan",
     "Recycle",
+    "Replay",
     "Restart",
     "Retry",
     "Shape",
@@ -77,6 +79,29 @@ class WhenFull(enum.Enum):
     def drops(self) -> bool:
         """Whether nobody ever waits for room: an item goes instead."""
         return self in (WhenFull.DROP_NEWEST, WhenFull.DROP_OLDEST)
+
+
+class Durability(enum.Enum):
+    """Whether a run keeps its queues on disk, and what it survives then."""
+
+    OFF = "off"
+    ON = "on"
+    """The death of all its processes."""
+    FULL = "full"
+    """A loss of power, too."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is kept."""
+        return self is not Durability.OFF
+
+
+class Replay(enum.Enum):
+    """Whether a job that is called once may be called again after it has put items."""
+
+    NEVER = "never"
+    SKIP = "skip"
+    """What it has put is compared and skipped."""
 
 
 class FailurePolicy(enum.Enum):
@@ -161,10 +186,14 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Restart(msgspec.Struct, frozen=True, kw_only=True):
-    """How many dead workers of a job are replaced: `max` within any `within_s` seconds."""
+    """How many dead workers of a job are replaced: `max` within any `within_s` seconds.
+
+    `replay` is for jobs that are called once.
+    """
 
     max: int = 0
     within_s: float = 60.0
+    replay: Replay = Replay.NEVER
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,6 +273,11 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
         """Every queue this job puts items on, by name or through a handle."""
         return self.outputs + tuple(queue for _, queue in self.write_handles)
 
+    def is_counted(self, durability: Durability) -> bool:
+        """Whether it must be known how much it has put: it may be called again after that."""
+        once = self.shape.called_once and bool(self.writes)
+        return once and (durability.keeps or self.restart.replay is Replay.SKIP)
+
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A whole run: its jobs and queues in spec order, absolute paths, seconds."""
@@ -254,4 +288,5 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     queues: Mapping[str, QueuePlan]
     jobs: Mapping[str, JobPlan]
     timeout_s: float | None = None
+    durability: Durability = Durability.OFF
     pythonpath: tuple[str, ...] = ()

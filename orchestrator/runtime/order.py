@@ -12,7 +12,7 @@ import msgspec
 
 from orchestrator.plan.model import JobPlan
 
-__all__ = ["Order", "QueueInfo"]
+__all__ = ["Emitted", "Order", "QueueInfo"]
 
 
 class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,10 +26,24 @@ class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
     patience_s: float | None = None
 
 
+class Emitted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker that is called again has put before: `n` items with a digest, then a tail.
+
+    The tail is the first `used` items of a chunk.
+    """
+
+    n: int
+    digest: int
+    tail: bytes = b""
+    packed: bool = False
+    used: int = 0
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One worker's job, its place in it, and the queues it may use.
 
-    `index` counts the job's workers from 1; paths are absolute.
+    `index` counts the job's workers from 1; paths are absolute. `counted`: what it puts is counted
+    and gets a digest; `emitted` is what it has put before, by the first queue of each box.
     """
 
     run: str
@@ -40,6 +54,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     worker: str
     index: int
     queues: Mapping[str, QueueInfo]
+    counted: bool = False
+    emitted: Mapping[str, Emitted] = {}
 
     def encode(self) -> bytes:
         """Called in the parent."""

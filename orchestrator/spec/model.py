@@ -164,6 +164,13 @@ class Restart(_Part):
         description="Of a job, within the time; one more fails the job. 0: none is replaced.",
     )
     within: Duration = Field(default=60.0, title="Within", description="The time.")
+    replay: Literal["never", "skip"] | None = Field(
+        default=None,
+        title="Replay",
+        description="A job without input is called again from its beginning. skip: what it has put "
+        "is compared and not put twice. never: it is not called again. null is skip in a durable "
+        "run, else never.",
+    )
 
 
 class Limits(_Part):
@@ -313,6 +320,12 @@ class Document(_Part):
     )
     timeout: PositiveDuration = Field(
         default=None, title="Timeout", description="For the whole run; it then ends with exit 124."
+    )
+    durable: bool | Literal["full"] = Field(
+        default=False,
+        title="Durable",
+        description="Whether the queues are kept on disk, so that `mporch resume` can go on after "
+        "the death of all processes; full: after a loss of power, too.",
     )
     pythonpath: Texts = Field(
         default=(".",),

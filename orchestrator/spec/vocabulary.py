@@ -61,7 +61,7 @@ _TOP = _Words(
         name="id title project",
     )
     | {"env": "defaults: {env: …}", "environment": "defaults: {env: …}"},
-    later=frozenset({"durable", "store", "include", "vars", "params", "resources", "schedule"}),
+    later=frozenset({"store", "include", "vars", "params", "resources", "schedule"}),
 )
 _SETTINGS = _Words(
     model=JobSettings,

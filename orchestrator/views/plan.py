@@ -14,6 +14,7 @@ from orchestrator.plan.model import (
     JobPlan,
     Plan,
     QueuePlan,
+    Replay,
     WhenFull,
 )
 from orchestrator.views.tables import Column, Paper, table
@@ -34,6 +35,8 @@ _QUEUES = (
 def render_plan(plan: Plan, paper: Paper) -> str:
     """Return the plan: its jobs with their wires and limits, then a table of its queues."""
     limit = f", at most {duration(plan.timeout_s)}" if plan.timeout_s else ""
+    if plan.durability.keeps:
+        limit += ", durable"
     head = f"{paint(plan.name, Style.BOLD, colour=paper.colour)} ({escaped(plan.spec_path)}){limit}"
     parts = [f"{head}\n", "".join(_job(job, paper) for job in plan.jobs.values())]
     if plan.queues:
@@ -115,7 +118,8 @@ def _errors(job: JobPlan) -> list[str]:
         told.append(f"{job.retry.attempts} attempts")
     if job.restart.max:
         within = duration(job.restart.within_s)
-        told.append(f"{job.restart.max} restarts within {within}")
+        replay = ", its items compared" if job.restart.replay is Replay.SKIP else ""
+        told.append(f"{job.restart.max} restarts within {within}{replay}")
     return told
 
 

@@ -49,6 +49,17 @@ def unknown_signal(draft: Draft) -> Iterator[Problem]:
         yield draft.spec.problem((*path, "terminate", "signal"), message, hint)
 
 
+def durable_fork(draft: Draft) -> Iterator[Problem]:
+    """A durable run's workers are not forked: they would inherit the open store."""
+    if not draft.spec.document.durable:
+        return
+    for job in draft.jobs.values():
+        if (job.settings.start_method or default_start_method().value) == "fork":
+            message = "a worker of a durable run cannot be forked: it would inherit the open store"
+            hint = "write forkserver or spawn"
+            yield draft.spec.problem(job.path("start_method"), message, hint)
+
+
 def missing_start_method(draft: Draft) -> Iterator[Problem]:
     """A start method is one this system has."""
     available = [method.value for method in start_methods()]
@@ -151,6 +162,7 @@ RULES = (
     no_job,
     unknown_signal,
     missing_start_method,
+    durable_fork,
     pythonpath_in_env,
     bad_env,
     bad_exception,

@@ -13,13 +13,15 @@ __all__ = ["FITS", "RULES"]
 _PER_ITEM = frozenset({Shape.ITEM, Shape.BATCH})
 _NAMED_INPUT = _PER_ITEM | {Shape.STREAM}
 _ANY_INPUT = _NAMED_INPUT | {Shape.HANDLES}
+_NO_INPUT = frozenset({Shape.SOURCE, Shape.TASK})
 
 FITS: dict[tuple[str, ...], frozenset[Shape]] = {
     ("call",): _NAMED_INPUT,
     ("batch",): frozenset({Shape.BATCH}),
     ("on_error",): _PER_ITEM,
     ("retry",): _PER_ITEM,
-    ("restart",): _PER_ITEM,
+    ("restart",): _PER_ITEM | _NO_INPUT,
+    ("restart", "replay"): _NO_INPUT,
     ("recycle",): _PER_ITEM,
     ("timeouts", "item"): _PER_ITEM,
     ("join",): _ANY_INPUT,
@@ -66,6 +68,21 @@ def _remedy(key: str, job: DraftJob) -> str:
     return f"remove {key}, or name the queue (input: queue) to be called once an item"
 
 
+def restarted_source(draft: Draft) -> Iterator[Problem]:
+    """A job without input is restarted only if it puts items, and what it has put is skipped."""
+    for job in draft.jobs.values():
+        if job.name in draft.broken or job.shape not in _NO_INPUT or not _is_written(job, _RESTART):
+            continue
+        path = job.path("restart")
+        if not job.writes:
+            message = "restart does not fit a job without input and output"
+            yield draft.spec.problem(path, message, "remove restart", key=True)
+        elif job.settings.restart.replay != "skip" and job.settings.restart.max:
+            message = f"{job.name} would put again what it has put before it died"
+            hint = "add replay: skip, which compares and skips that, or remove restart"
+            yield draft.spec.problem(path, message, hint, key=True)
+
+
 def several_sources(draft: Draft) -> Iterator[Problem]:
     """A job without input that has several workers runs once in each: pointed out."""
     for job in draft.jobs.values():
@@ -96,4 +113,6 @@ def daemon_writer(draft: Draft) -> Iterator[Problem]:
                     yield draft.spec.problem(job.path("daemon"), message, hint, key=True)
 
 
-RULES = (misfit_key, several_sources, daemon_writer)
+_RESTART = ("restart",)
+
+RULES = (misfit_key, restarted_source, several_sources, daemon_writer)

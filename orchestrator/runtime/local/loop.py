@@ -242,7 +242,8 @@ class Loop:
     def _start(self, command: do.StartWorker) -> None:
         job = self._plan.jobs[command.job]
         try:
-            process = self._starter.start(job, command.worker, command.index)
+            positions = self.run.positions_of(command.worker)
+            process = self._starter.start(job, command.worker, command.index, positions)
         except OSError as error:
             failure = Failure(kind=type(error).__name__, message=str(error))
             self._handle(events.StartFailed(worker=command.worker, failure=failure))

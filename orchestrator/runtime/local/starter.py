@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
+from orchestrator.core.position import Position
 from orchestrator.core.queues import chunk_items
 from orchestrator.plan.model import JobPlan, Plan, QueuePlan, WhenFull
 from orchestrator.runtime.local import descriptors
 from orchestrator.runtime.local.overdue import Overdue
 from orchestrator.runtime.local.process import ProcessFactory
 from orchestrator.runtime.local.workerprocess import WorkerProcess
-from orchestrator.runtime.order import Order, QueueInfo
+from orchestrator.runtime.order import Emitted, Order, QueueInfo
 
 __all__ = ["Starter"]
 
@@ -48,8 +50,17 @@ class Starter:
         """Processes of multiprocessing itself."""
         return self._factory.helper_pids()
 
-    def start(self, job: JobPlan, worker: str, index: int) -> WorkerProcess:
-        """Make a worker's process; raises OSError when the system refuses."""
+    def start(
+        self,
+        job: JobPlan,
+        worker: str,
+        index: int,
+        positions: Mapping[str, Position] | None = None,
+    ) -> WorkerProcess:
+        """Make a worker's process; raises OSError when the system refuses.
+
+        `positions`: how far it has come before with what it puts.
+        """
         order = Order(
             run=self._run_id,
             run_dir=self._run_dir,
@@ -59,6 +70,8 @@ class Starter:
             worker=worker,
             index=index,
             queues={name: self._infos[name] for name in (*job.reads, *job.writes)},
+            counted=job.is_counted(self._plan.durability),
+            emitted={box: _emitted(position) for box, position in (positions or {}).items()},
         )
         return self._factory.start(
             name=worker,
@@ -73,6 +86,17 @@ class Starter:
     def close(self) -> None:
         """End multiprocessing's helpers."""
         self._factory.close()
+
+
+def _emitted(position: Position) -> Emitted:
+    tail = position.tail
+    return Emitted(
+        n=position.n,
+        digest=position.digest,
+        tail=bytes(tail.blob) if tail is not None else b"",
+        packed=tail is not None and tail.packed,
+        used=position.used,
+    )
 
 
 def _info(plan: Plan, queue: QueuePlan) -> QueueInfo:

@@ -30,6 +30,7 @@ from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.commits import Commits, FencedError
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link
+from orchestrator.runtime.worker.replay import Replays
 
 __all__ = ["Client", "FencedError"]
 
@@ -47,8 +48,9 @@ class Client(Commits):
         *,
         by_item: bool,
         arm: Callable[[], None],
+        replays: Replays | None = None,
     ) -> None:
-        super().__init__(link, queues, by_item=by_item, arm=arm)
+        super().__init__(link, queues, by_item=by_item, arm=arm, replays=replays)
         self.stop_asked = False
         self._shared: dict[str, deque[Lease]] = {}
 
@@ -116,6 +118,7 @@ class Client(Commits):
         """Forget what was put since then, nothing of which was sent; give back what was started."""
         for box in self._boxes:
             box.drop_open()
+        self.replays.rewind()
         self.tally.clear()
         for lease in reversed(list(self._leases.values())):  # the last one first: to the head
             started, finished = before.get(lease.number, (0, 0))

@@ -27,6 +27,7 @@ from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link
 from orchestrator.runtime.worker.outbox import Outbox
+from orchestrator.runtime.worker.replay import Replays
 from orchestrator.runtime.worker.requests import Requests
 from orchestrator.runtime.worker.stripe import Stripe
 from orchestrator.runtime.worker.tally import Tally
@@ -56,6 +57,7 @@ class Commits(Requests):
         *,
         by_item: bool,
         arm: Callable[[], None],
+        replays: Replays | None = None,
     ) -> None:
         super().__init__(link)
         self.attention = self.held = self.parted = False
@@ -65,6 +67,7 @@ class Commits(Requests):
         self._queues = queues
         self._by_item = by_item
         self._arm = arm
+        self.replays = replays or Replays()
         self._leases: dict[int, Lease] = {}
         self._boxes: list[Outbox] = []
         self._box_of: dict[str, Outbox] = {}
@@ -86,6 +89,7 @@ class Commits(Requests):
             box = Outbox(queues, chunk_items=chunk, part_items=part, done=done)
             patience = [info.patience_s for info in infos if info.patience_s is not None]
             box.patience_s = min(patience, default=None)
+            self.replays.equip(box)
             self._boxes.append(box)
             self._box_of.update(dict.fromkeys(queues, box))
         return box

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from orchestrator.core.messages import Answer, Ask, Ended, JoinQueue, TaskDone, Wait
 from orchestrator.errors import (
     EndOfStream,
+    QueueError,
     ShutDown,
     UnpicklableItemError,
     WouldWaitError,
@@ -87,15 +88,17 @@ class QueueHandle:
             box = self._box
             if box is None:
                 box = self._writable()
-            if box.count >= box.limit:
-                self._make_room(box, block, timeout)
             try:
+                if box.replay is not None and box.repeats(obj):
+                    return
+                if box.count >= box.limit:
+                    self._make_room(box, block, timeout)
                 if self._owned:
                     client.put(box, obj)
                 else:
                     box.add(obj)
             except Exception as error:
-                if not isinstance(error, _PICKLING):
+                if not isinstance(error, _PICKLING) or isinstance(error, QueueError):
                     raise
                 raise self._unpicklable(obj, error) from error
             if not client.unsent_since:

@@ -29,6 +29,7 @@ from orchestrator.runtime.worker.limits import apply_limits
 from orchestrator.runtime.worker.link import Link, LinkClosedError
 from orchestrator.runtime.worker.once import run_once
 from orchestrator.runtime.worker.pacer import Pacer
+from orchestrator.runtime.worker.replay import Replays
 from orchestrator.runtime.worker.stopping import StopRequested, StopSignal
 from orchestrator.runtime.worker.transaction import Transaction
 
@@ -70,7 +71,14 @@ class Worker:
         self._stack = ""
         self._pacer = Pacer()
         by_item = not self._job.shape.called_once
-        self._client = Client(link, order.queues, by_item=by_item, arm=self._pacer.arm)
+        holder = f"job {self._job.name!r}"
+        self._client = Client(
+            link,
+            order.queues,
+            by_item=by_item,
+            arm=self._pacer.arm,
+            replays=Replays(holder, order.emitted, counted=order.counted),
+        )
         self._client.waiting = cell.waiting
         self._stopper = StopSignal(self._job.terminate.signal, self._client)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from types import GeneratorType
 from typing import Any
 
@@ -21,6 +21,9 @@ from orchestrator.runtime.worker.outbox import Outbox
 from orchestrator.runtime.worker.stripe import Stripe
 
 __all__ = ["run_once"]
+
+_LOOK_S = 0.05
+"""How often a source that repeats itself looks whether it shall end."""
 
 
 def run_once(context: Context) -> None:
@@ -40,6 +43,8 @@ def run_once(context: Context) -> None:
         if stream is not None:
             stream.finish()
         context.transaction.finish()
+        if not context.client.stop_asked:
+            context.client.replays.finish()
 
 
 def _emit(context: Context, items: Iterable[Any]) -> None:
@@ -48,6 +53,8 @@ def _emit(context: Context, items: Iterable[Any]) -> None:
         return
     iterator = iter(items)
     try:
+        if box.replay is not None:
+            iterator = _replayed(context, box, iterator)
         if context.job.shape is Shape.SOURCE and box.patience_s is None:
             while _emit_stripe(context, box, iterator):
                 pass
@@ -56,8 +63,24 @@ def _emit(context: Context, items: Iterable[Any]) -> None:
     finally:
         with context.lock:
             context.client.close_stripe()
-        if isinstance(iterator, GeneratorType):
-            iterator.close()
+        if isinstance(items, GeneratorType):
+            items.close()
+
+
+def _replayed(context: Context, box: Outbox, iterator: Iterator[Any]) -> Iterator[Any]:
+    """What is left of the items once those that were put before have come again."""
+    looked = time.monotonic()
+    for item in iterator:
+        if not box.repeats(item):
+            return chain((item,), iterator)
+        if (now := time.monotonic()) - looked >= _LOOK_S:
+            looked = now
+            with context.lock:
+                context.stopper.check()
+                context.client.take_in()
+            if context.client.stop_asked:
+                break
+    return iter(())
 
 
 def _emit_stripe(context: Context, box: Outbox, iterator: Iterator[Any]) -> bool:

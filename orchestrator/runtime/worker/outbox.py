@@ -22,6 +22,7 @@ from orchestrator.runtime.worker.chunks import (
     Run,
     dump,
 )
+from orchestrator.runtime.worker.replay import Replay, digest_of
 
 __all__ = ["Outbox"]
 
@@ -35,7 +36,9 @@ class Outbox:
     the counts after each finished item; None as long as each has put exactly one, or where no item
     owns what is put. `done` items of
     the commit were finished before there was this outbox. `in_use` is set by what is sent; `packs`
-    says that the last items had to be pickled one by one. `patience_s`: see QueueInfo.
+    says that the last items had to be pickled one by one. `patience_s`: see QueueInfo. `digest` is
+    that of all that was sent, None where nobody asks for it; `replay` compares what is put with
+    what was put before, until that is over.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class Outbox:
         self.due = 1
         self.in_use = self.packs = False
         self.patience_s: float | None = None
+        self.digest: int | None = None
+        self.replay: Replay | None = None
         self._runs: list[Run] = []
         self._run = Run()
         self.seals: list[int] | None = [0] * done if done else None
@@ -64,6 +69,19 @@ class Outbox:
     def is_due(self) -> bool:
         """Whether what is held should be sent now."""
         return self.count >= self.due
+
+    def repeats(self, item: Any) -> bool:
+        """Whether an item was put before, so that it is not to be put again; asked for each.
+
+        Raises ReplayError if it is another than before, and what its pickling raises.
+        """
+        if self.replay is None:
+            return False
+        if self.replay.is_over:
+            self.digest, self.replay = self.replay.digest, None
+            return False
+        self.replay.compare(item)
+        return True
 
     def add(self, item: Any) -> None:
         """Hold one more output; raises what its pickling raises, and then holds it not."""
@@ -198,6 +216,9 @@ class Outbox:
         if n:
             for start, run in self._cut(n):
                 blob = pickle.dumps(run.items, PROTOCOL)
+                before = self.digest or 0
+                if self.digest is not None:
+                    self.digest = digest_of(run.items, packed=run.packed, before=before)
                 stop = start + len(run.items)
                 output = Output(
                     queues=self.queues,
@@ -205,6 +226,7 @@ class Outbox:
                     size=len(blob),
                     packed=run.packed,
                     counts=self._counts(start, stop, finished, n),
+                    digests=(before, self.digest or 0),
                 )
                 outputs.append(output)
                 blobs.append(blob)

@@ -73,6 +73,7 @@ class Transaction:
                 raise QueueError("a transaction cannot begin inside another one")
             client.commit()
             before, hands = client.progress_of_leases(), dict(self.hands)
+            client.replays.mark()
             client.held = True
         try:
             yield

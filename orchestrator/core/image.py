@@ -1,0 +1,265 @@
+"""The image of a run: what is where, as far as a store needs to know it. Pure data and its steps.
+
+`Image.apply` takes the entries of a journal in order; after each of them the image is a state from
+which the run can go on. Source: docs/semantics.md, *Durable runs*.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Set
+from typing import Any
+
+import msgspec
+
+from orchestrator.core.ranges import Range, Ranges, take
+from orchestrator.core.steps import (
+    Dealt,
+    Emitted,
+    Ended,
+    Entry,
+    Fate,
+    Gave,
+    JobDone,
+    Put,
+    Read,
+    Returned,
+    Spilt,
+    TasksDone,
+    Tried,
+)
+
+__all__ = ["Image", "JobImage", "Placed", "QueueImage", "Tracking", "WorkerImage"]
+
+
+class QueueImage(msgspec.Struct):
+    """A queue: its ledger so far, what it holds that is nobody's own, and attempts by item id."""
+
+    put: int = 0
+    done: int = 0
+    skipped: int = 0
+    dropped: int = 0
+    dead: int = 0
+    tasks_done: int = 0
+    held: Ranges = msgspec.field(default_factory=Ranges)
+    attempts: dict[int, int] = {}
+    dead_items: list[int] = []
+
+
+class JobImage(msgspec.Struct):
+    """What a job has done so far, in items."""
+
+    items_in: int = 0
+    items_out: int = 0
+    skipped: int = 0
+    retried: int = 0
+    dead: int = 0
+
+
+class Placed(msgspec.Struct, array_like=True):
+    """How much a worker has put on a box, see `core.position`; `tail` is a chunk's number."""
+
+    n: int
+    digest: int
+    tail: int
+    used: int
+
+
+class WorkerImage(msgspec.Struct):
+    """A worker that is called once, by queue.
+
+    `dealt` are its items in the order in which it got them, `again` those that it had before the
+    run was resumed and is still to get anew; `read` counts those it has finished, `tasks_done` its
+    calls of `task_done`. `emitted` is by box.
+    """
+
+    job: str = ""
+    dealt: dict[str, list[Range]] = {}
+    again: dict[str, list[Range]] = {}
+    read: dict[str, int] = {}
+    tasks_done: dict[str, int] = {}
+    emitted: dict[str, Placed] = {}
+
+
+class Image(msgspec.Struct):
+    """A whole run, by the names of its queues, jobs and workers. `last_chunk` was numbered last."""
+
+    queues: dict[str, QueueImage] = {}
+    jobs: dict[str, JobImage] = {}
+    workers: dict[str, WorkerImage] = {}
+    jobs_done: list[str] = []
+    last_chunk: int = 0
+
+
+class Tracking:
+    """An image that follows a journal, and knows which chunks it still needs."""
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        self._uses = _uses(image)
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            Put: self._put,
+            Spilt: self._spilt,
+            Gave: self._gave,
+            Ended: self._ended,
+            Tried: self._tried,
+            Dealt: self._dealt,
+            Returned: self._returned,
+            Read: self._read,
+            Emitted: self._emitted,
+            TasksDone: self._tasks_done,
+            JobDone: self._job_done,
+        }
+
+    @property
+    def chunks(self) -> Set[int]:
+        """The numbers of the chunks of which an item is still somewhere."""
+        return self._uses.keys()
+
+    def apply(self, entry: Entry) -> list[int]:
+        """Take the next entry; returns the numbers of the chunks that nobody needs any more."""
+        self._freed: list[int] = []
+        for chunk in entry.chunks:
+            self.image.last_chunk = max(self.image.last_chunk, chunk.number)
+        for step in entry.steps:
+            self._handlers[type(step)](step)
+        return self._freed
+
+    def rewind(self) -> None:
+        """All processes are gone: workers that are called once are to begin anew.
+
+        They get their own items again, which are not done any more.
+        """
+        image = self.image
+        for worker in image.workers.values():
+            for name, items in worker.dealt.items():
+                worker.again[name] = items + worker.again.get(name, [])
+            worker.dealt = {}
+            for name, n in worker.read.items():
+                image.queues[name].done -= n
+                image.jobs[worker.job].items_in -= n
+            for name, n in worker.tasks_done.items():
+                image.queues[name].tasks_done -= n
+            worker.read, worker.tasks_done = {}, {}
+
+    # -- where things are -------------------------------------------------------------------------
+
+    def _queue(self, name: str) -> QueueImage:
+        return self.image.queues.setdefault(name, QueueImage())
+
+    def _job(self, name: str) -> JobImage:
+        return self.image.jobs.setdefault(name, JobImage())
+
+    def _worker(self, name: str, job: str) -> WorkerImage:
+        return self.image.workers.setdefault(name, WorkerImage(job=job))
+
+    def _use(self, chunk: int, n: int) -> None:
+        if not chunk:
+            return
+        self._uses[chunk] += n
+        if not self._uses[chunk]:
+            del self._uses[chunk]
+            self._freed.append(chunk)
+
+    # -- steps ------------------------------------------------------------------------------------
+
+    def _put(self, step: Put) -> None:
+        queue, n = self._queue(step.queue), step.stop - step.start
+        queue.held.add(Range(step.chunk, step.start, step.stop, queue.put + 1))
+        queue.put += n
+        self._use(step.chunk, n)
+
+    def _spilt(self, step: Spilt) -> None:
+        queue = self._queue(step.queue)
+        queue.put += step.n
+        queue.dropped += step.n
+
+    def _gave(self, step: Gave) -> None:
+        self._job(step.job).items_out += step.n
+
+    def _ended(self, step: Ended) -> None:
+        queue = self._queue(step.queue)
+        gone = queue.held.remove(step.chunk, step.start, step.stop)
+        n = sum(map(len, gone))
+        if queue.attempts or step.fate is Fate.DEAD:
+            numbers = [number for part in gone for number in part.numbers]
+            for number in numbers:
+                queue.attempts.pop(number, None)
+            if step.fate is Fate.DEAD:
+                queue.dead_items += numbers
+        counter = step.fate.name.lower()
+        setattr(queue, counter, getattr(queue, counter) + n)
+        if step.job:
+            job = self._job(step.job)
+            job.items_in += n
+            job.skipped += n * (step.fate is Fate.SKIPPED)
+            job.dead += n * (step.fate is Fate.DEAD)
+        self._use(step.chunk, -n)
+
+    def _tried(self, step: Tried) -> None:
+        self._queue(step.queue).attempts[step.item] = step.attempts
+        self._job(step.job).retried += 1
+
+    def _dealt(self, step: Dealt) -> None:
+        worker = self._worker(step.worker, step.job)
+        wanted = step.chunk, step.start, step.stop
+        parts = take(worker.again.get(step.queue, []), *wanted, from_head=True)
+        parts += self._queue(step.queue).held.remove(*wanted)
+        worker.dealt.setdefault(step.queue, []).extend(parts)
+
+    def _returned(self, step: Returned) -> None:
+        worker = self.image.workers[step.worker]
+        wanted = step.chunk, step.start, step.stop
+        parts = take(worker.dealt.get(step.queue, []), *wanted)
+        parts += take(worker.again.get(step.queue, []), *wanted)
+        for part in parts:
+            self._queue(step.queue).held.add(part)
+
+    def _read(self, step: Read) -> None:
+        worker = self.image.workers[step.worker]
+        worker.read[step.queue] = worker.read.get(step.queue, 0) + step.n
+        self._queue(step.queue).done += step.n
+        self._job(worker.job).items_in += step.n
+
+    def _emitted(self, step: Emitted) -> None:
+        emitted = self._worker(step.worker, step.job).emitted
+        before = emitted.get(step.box)
+        emitted[step.box] = Placed(step.n, step.digest, step.tail, step.used)
+        self._use(step.tail, 1)
+        if before is not None:
+            self._use(before.tail, -1)
+
+    def _tasks_done(self, step: TasksDone) -> None:
+        self._queue(step.queue).tasks_done += step.n
+        if (worker := self.image.workers.get(step.worker)) is not None:
+            worker.tasks_done[step.queue] = worker.tasks_done.get(step.queue, 0) + step.n
+
+    def _job_done(self, step: JobDone) -> None:
+        self.image.jobs_done.append(step.job)
+        for name, worker in list(self.image.workers.items()):
+            if worker.job == step.job:
+                del self.image.workers[name]
+                for chunk, n in list(_own(worker)):
+                    self._use(chunk, -n)
+
+
+def _own(worker: WorkerImage) -> Iterator[tuple[int, int]]:
+    """The chunks a worker needs, each with how many uses it has of it."""
+    for parts in (*worker.dealt.values(), *worker.again.values()):
+        for part in parts:
+            yield part.chunk, len(part)
+    for placed in worker.emitted.values():
+        if placed.tail:
+            yield placed.tail, 1
+
+
+def _uses(image: Image) -> Counter[int]:
+    """How many items of each chunk are somewhere, and how many workers have it as their tail."""
+    uses: Counter[int] = Counter()
+    for queue in image.queues.values():
+        for part in queue.held:
+            uses[part.chunk] += len(part)
+    for worker in image.workers.values():
+        for chunk, n in _own(worker):
+            uses[chunk] += n
+    return uses

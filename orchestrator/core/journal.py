@@ -1,0 +1,122 @@
+"""The journal: the broker notes what changes, for a store to keep. Runs that forget have none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from orchestrator.core.steps import (
+    Dealt,
+    Emitted,
+    Ended,
+    Entry,
+    Fate,
+    Gave,
+    JobDone,
+    NewChunk,
+    Put,
+    Read,
+    Returned,
+    Spilt,
+    Step,
+    TasksDone,
+    Tried,
+)
+
+if TYPE_CHECKING:
+    from orchestrator.core.ports import Lease, Port
+    from orchestrator.core.position import Position
+    from orchestrator.core.queues import Chunk, Segment
+
+__all__ = ["Journal"]
+
+
+class Journal:
+    """Steps since the last `take`; `first_chunk` is the number of the next chunk that is new."""
+
+    def __init__(self, first_chunk: int = 1) -> None:
+        self._steps: list[Step] = []
+        self._chunks: list[NewChunk] = []
+        self._next_chunk = first_chunk
+
+    def take(self) -> Entry | None:
+        """What was noted since this was last called; None if nothing was."""
+        if not self._steps:
+            return None
+        entry = Entry(steps=tuple(self._steps), chunks=tuple(self._chunks))
+        self._steps.clear()
+        self._chunks.clear()
+        return entry
+
+    def _number(self, chunk: Chunk) -> int:
+        if not chunk.number:
+            chunk.number = self._next_chunk
+            self._next_chunk += 1
+            new = NewChunk(number=chunk.number, packed=chunk.packed, blob=chunk.blob)
+            self._chunks.append(new)
+        return chunk.number
+
+    # -- producers --------------------------------------------------------------------------------
+
+    def put(self, queue: str, chunk: Chunk, start: int, stop: int) -> None:
+        """Items are on a queue."""
+        self._steps.append(Put(queue, self._number(chunk), start, stop))
+
+    def spilt(self, queue: str, n: int) -> None:
+        """Items were put where nobody reads any more."""
+        self._steps.append(Spilt(queue, n))
+
+    def gave(self, job: str, n: int) -> None:
+        """A job has put items."""
+        self._steps.append(Gave(job, n))
+
+    def emitted(self, port: Port, box: str, position: Position) -> None:
+        """How far a worker that is called once has come with what it puts."""
+        tail = self._number(position.tail) if position.tail is not None else 0
+        step = Emitted(
+            port.job.name, port.worker, box, position.n, position.digest, tail, position.used
+        )
+        self._steps.append(step)
+
+    # -- consumers --------------------------------------------------------------------------------
+
+    def dealt(self, port: Port, queue: str, segments: Iterable[Segment]) -> None:
+        """Items are leased to a worker that is called once."""
+        job, worker = port.job.name, port.worker
+        self._steps += [
+            Dealt(job, worker, queue, part.chunk.number, part.start, part.stop) for part in segments
+        ]
+
+    def returned(self, worker: str, queue: str, segments: Iterable[Segment]) -> None:
+        """Such a worker has given items back."""
+        self._steps += [
+            Returned(worker, queue, part.chunk.number, part.start, part.stop) for part in segments
+        ]
+
+    def finished(self, port: Port, lease: Lease, n: int) -> None:
+        """The next n items of a lease are done."""
+        job, queue = port.job, lease.queue.name
+        if job.by_item:
+            for part in lease.next_segments(n):
+                self.ended(queue, part, Fate.DONE, job.name)
+        else:
+            self._steps.append(Read(port.worker, queue, n))
+
+    def ended(self, queue: str, part: Segment, fate: Fate, job: str = "") -> None:
+        """Items have left their queue for good."""
+        step = Ended(queue, part.chunk.number, part.start, part.stop, fate, job)
+        self._steps.append(step)
+
+    def tried(self, queue: str, item: int, attempts: int, job: str) -> None:
+        """An item is to be tried again."""
+        self._steps.append(Tried(queue, item, attempts, job))
+
+    # -- ends -------------------------------------------------------------------------------------
+
+    def tasks_done(self, worker: str, queue: str, n: int) -> None:
+        """A worker has called `task_done` n times."""
+        self._steps.append(TasksDone(worker, queue, n))
+
+    def job_done(self, job: str) -> None:
+        """A job has succeeded."""
+        self._steps.append(JobDone(job))
