@@ -5,9 +5,12 @@
     MporchError
     ├── SpecError              the spec is wrong: every problem with file:line:column     exit 2
     ├── UsageError             the command line, or a call of the Python API, is wrong    exit 2
-    │   └── RunNotFoundError   no run of that name                                        exit 2
+    │   ├── RunNotFoundError   no run of that name                                        exit 2
+    │   └── ResumeError        a run cannot, or should not, be resumed                    exit 2
+    │       └── DamagedStoreError  what it had kept is not whole any more                 exit 2
     ├── TargetError            a target cannot be found, imported or called               exit 1
     ├── RunDirectoryError      the run directory cannot be made or written                exit 74
+    │   └── DiskFullError      there is no room on its disk                               exit 74
     ├── InternalError          a bug of mporch                                            exit 70
     └── QueueError             what a queue handle raises in a target
         ├── EndOfStream            (queue.Empty, queue.ShutDown)  no item will ever come
@@ -25,6 +28,7 @@ imported by every worker and needs nothing but the standard library.
 from __future__ import annotations
 
 import enum
+import errno
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,6 +44,8 @@ else:
 
 
 __all__ = [
+    "DamagedStoreError",
+    "DiskFullError",
     "EndOfStream",
     "ExitCode",
     "Fault",
@@ -50,6 +56,7 @@ __all__ = [
     "QueueFullError",
     "QueueShutDown",
     "ReplayError",
+    "ResumeError",
     "RunDirectoryError",
     "RunNotFoundError",
     "Severity",
@@ -173,6 +180,14 @@ class RunNotFoundError(UsageError):
     """No run of that name or directory."""
 
 
+class ResumeError(UsageError):
+    """A run cannot be resumed, or not without being told so."""
+
+
+class DamagedStoreError(ResumeError):
+    """What a run had kept is not whole any more."""
+
+
 class TargetError(MporchError):
     """A target cannot be found, imported or called. `traceback_text` is the user's own."""
 
@@ -188,6 +203,21 @@ class RunDirectoryError(MporchError):
 
     fault = Fault.SYSTEM
     exit_code = ExitCode.CANT_WRITE
+
+    @staticmethod
+    def of(path: object, error: OSError) -> RunDirectoryError:
+        """Return what the system's error at writing `path` means."""
+        message = f"cannot write {path}: {error.strerror}"
+        if error.errno in _NO_ROOM:
+            return DiskFullError(message, hint="free some space, or choose another disk")
+        return RunDirectoryError(message)
+
+
+class DiskFullError(RunDirectoryError):
+    """There is no room left for the run's files; the same write may succeed later."""
+
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class InternalError(MporchError):

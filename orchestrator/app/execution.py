@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from orchestrator.app.keeping import Keeping, Resume, begin, resume
 from orchestrator.core.bottleneck import bottleneck
-from orchestrator.core.facts import Fact, ItemDead, RunEnded, RunStarted
+from orchestrator.core.facts import Fact, ItemDead, RunEnded, RunResumed, RunStarted
 from orchestrator.core.policy import Outcome
 from orchestrator.core.run import Run
 from orchestrator.core.snapshot import Snapshot
@@ -23,7 +25,7 @@ from orchestrator.core.summary import Summary
 from orchestrator.errors import ExitCode
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.catalogue import describe
-from orchestrator.runlog.directory import RunDirectory, create, home_of
+from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import argument_for
 from orchestrator.runlog.letters import DeadLetters
 from orchestrator.runlog.writer import RunLog
@@ -72,37 +74,33 @@ def execute(
     shield: Shield,
     *,
     begun: Callable[[RunDirectory], None] = _nothing,
+    resumed: Resume | None = None,
 ) -> int:
     """Called in the guard.
 
-    Run a plan whose spec reads `source`; returns the exit code. What goes wrong in the orchestrator
-    is handled there by `shield`; `begun` is called there before the first worker is started. Raises
-    RunDirectoryError if not even a temporary directory can be made.
+    Run a plan whose spec reads `source`, or go on with the run that is to be resumed; returns the
+    exit code. What goes wrong in the orchestrator is handled there by `shield`; `begun` is called
+    there before the first worker is started. Raises RunDirectoryError if not even a temporary
+    directory can be made.
     """
-    return run_guarded(lambda shelter: shield(lambda: _run(plan, source, options, shelter, begun)))
+
+    def run(shelter: Shelter) -> int:
+        if resumed is not None:
+            keeping = resume(plan, source, resumed)
+        else:
+            keeping = begin(plan, source, options.run_dir)
+        begun(keeping.directory)
+        return _run(plan, options, shelter, keeping)
+
+    return run_guarded(lambda shelter: shield(lambda: run(shelter)))
 
 
-def _run(
-    plan: Plan,
-    source: str,
-    options: Options,
-    shelter: Shelter,
-    begun: Callable[[RunDirectory], None],
-) -> int:
+def _run(plan: Plan, options: Options, shelter: Shelter, keeping: Keeping) -> int:
     """Called in the orchestrator.
 
-    One run, from its directory to its report.
+    One run, from its first worker to its report.
     """
-    directory = create(home_of(Path(plan.project_dir), os.environ), options.run_dir)
-    directory.write_spec(source)
-    directory.write_plan(plan)
-    starter = Starter(
-        plan,
-        run_id=directory.run_id,
-        run_dir=str(directory.path),
-        socket_dir=shelter.directory,
-    )
-    log = RunLog(directory.path, directory.run_id)
+    directory = keeping.directory
     screen = Screen(
         dataclasses.replace(
             settings_for(
@@ -117,23 +115,27 @@ def _run(
         describe,
         title=f"{plan.name} {directory.run_id}",
     )
-    letters = DeadLetters(directory.path)
-    record = _Record(log, letters, screen)
-    loop = Loop(plan, starter, record)
+    record = _Record(keeping.log, keeping.letters, screen)
     try:
-        begun(directory)
+        starter = Starter(
+            plan,
+            run_id=directory.run_id,
+            run_dir=str(directory.path),
+            socket_dir=shelter.directory,
+            hash_seed=keeping.hash_seed,
+        )
+        loop = Loop(plan, starter, record, store=keeping.store, resumption=keeping.resumption)
         started = time.time()
-        record.fact(_started(plan, shelter), time.monotonic())
+        record.fact(_started(plan, shelter, keeping), time.monotonic())
         loop.run_to_end()
         summary = _summary(loop.run, plan, directory, started)
         for remark in loop.run.remarks():
-            log.fact(remark)  # the report has them for the screen
+            keeping.log.fact(remark)  # the report has them for the screen
         record.fact(_ended(summary), time.monotonic())
         directory.write_summary(summary)
     finally:
         screen.close()
-        letters.close()
-        log.close()
+        keeping.close()
     _report(summary, record.digest, directory, options)
     return summary.exit_code
 
@@ -174,17 +176,32 @@ class _Record:
         self._screen.update(snapshot, now)
 
     def flush(self) -> None:
-        self._log.flush()
         self._screen.flush()
+        self._log.flush()
 
 
-def _started(plan: Plan, shelter: Shelter) -> RunStarted:
-    return RunStarted(
-        name=plan.name,
-        spec=plan.spec_path,
-        python=f"{platform.python_version()} ({sys.executable})",
-        pid=os.getpid(),
-        protection=shelter.layers,
+def _started(plan: Plan, shelter: Shelter, keeping: Keeping) -> Fact:
+    about: dict[str, Any] = {
+        "name": plan.name,
+        "spec": plan.spec_path,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "pid": os.getpid(),
+        "protection": shelter.layers,
+    }
+    if keeping.resumption is None:
+        return RunStarted(**about)
+    image = keeping.resumption.image
+    return RunResumed(
+        **about,
+        queued=sum(len(part) for queue in image.queues.values() for part in queue.held),
+        again=sum(
+            len(part)
+            for worker in image.workers.values()
+            for parts in worker.again.values()
+            for part in parts
+        ),
+        jobs_done=tuple(image.jobs_done),
+        lost=keeping.lost,
     )
 
 

@@ -21,6 +21,7 @@ class _Commands(click.Group):
 
     names: ClassVar[tuple[str, ...]] = (
         "run",
+        "resume",
         "validate",
         "plan",
         "runs",

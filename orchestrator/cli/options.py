@@ -53,8 +53,12 @@ _RUN_OPTIONS = (
 )
 
 
-def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of one that runs a pipeline."""
-    for option in reversed(_RUN_OPTIONS):
-        command = option(command)
-    return command
+def run_options(*, new: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options of one that runs a pipeline; a `new` run has its directory."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(_RUN_OPTIONS if new else _RUN_OPTIONS[1:]):
+            command = option(command)
+        return command
+
+    return decorate

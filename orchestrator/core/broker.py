@@ -258,7 +258,8 @@ class Broker:
             port.job.busy_s += self._board.now - port.ready_at
         for queue in port.job.reads:
             queue.reader_ports.pop(event.worker, None)
-            queue.release_reserved(event.worker)
+            if event.returned:
+                queue.release_reserved(event.worker)
             self._board.dirty[queue] = None
         for queue in port.job.writes:
             queue.writer_ports.pop(event.worker, None)
@@ -293,6 +294,8 @@ class Broker:
             journal.job_done(job.name)
         for queue in job.reads:
             if journal is None or not event.awaited:
+                for worker in [w for w in queue.reserved if w.rpartition("-")[0] == job.name]:
+                    queue.release_reserved(worker)
                 self._delivery.reader_finished(queue, job.name, clean=event.clean)
         self._close_outputs(job)
 

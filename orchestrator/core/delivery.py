@@ -244,7 +244,10 @@ class Delivery:
                 if charge.last:
                     rest = without(rest, charge.segment.first)
             charges += found
-            self._give_back(port, lease, rest)
+            if self._board.journal is not None and not port.job.by_item:
+                lease.queue.reserve(port.worker, rest)
+            else:
+                lease.queue.give_back(rest)
             self._end_lease_if_done(port, lease)
             self._board.dirty[lease.queue] = None
         return charges

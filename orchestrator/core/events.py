@@ -168,14 +168,14 @@ class WorkerJoined(_Event, frozen=True, kw_only=True):
 
 
 class WorkerLeft(_Event, frozen=True, kw_only=True):
-    """To the broker: the worker is dead. `closed`: it had sent its closing message.
+    """To the broker: the worker is dead. `returned`: its last message has said that its target had.
 
     `failure` says how it died at the item that `blame` means. `taken` (standalone queues only)
     pairs leases with how many of their items `get` had returned.
     """
 
     worker: str
-    closed: bool
+    returned: bool
     blame: Blame = Blame()
     failure: Failure | None = None
     taken: tuple[tuple[int, int], ...] = ()

@@ -15,6 +15,8 @@ from orchestrator.core.events import Blob
 from orchestrator.core.messages import Failure
 
 __all__ = [
+    "DiskFull",
+    "DiskHasRoom",
     "Fact",
     "ItemDead",
     "ItemFailed",
@@ -28,6 +30,7 @@ __all__ = [
     "QueueClosed",
     "QueueEnded",
     "RunEnded",
+    "RunResumed",
     "RunStarted",
     "SignalSent",
     "Stalled",
@@ -78,6 +81,37 @@ class RunStarted(_Fact, frozen=True, kw_only=True):
     python: str
     pid: int
     protection: tuple[str, ...] = ()
+
+
+class RunResumed(_Fact, frozen=True, kw_only=True):
+    """The run goes on where its processes were killed.
+
+    `queued` items are on its queues, `again` go once more to jobs that are called once, and
+    `jobs_done` had succeeded. `lost` says what a damaged store has lost.
+    """
+
+    name: str
+    spec: str
+    python: str
+    pid: int
+    protection: tuple[str, ...] = ()
+    queued: int = 0
+    again: int = 0
+    jobs_done: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+
+
+class DiskFull(_Fact, frozen=True, kw_only=True):
+    """A file of the run cannot be written: everything waits for room, `timeout_s` at most."""
+
+    reason: str
+    timeout_s: float
+
+
+class DiskHasRoom(_Fact, frozen=True, kw_only=True):
+    """It could be written after `waited_s`: the run goes on."""
+
+    waited_s: float
 
 
 class JobStarted(_Fact, frozen=True, kw_only=True):
@@ -291,6 +325,9 @@ class RunEnded(_Fact, frozen=True, kw_only=True):
 
 Fact = (
     RunStarted
+    | RunResumed
+    | DiskFull
+    | DiskHasRoom
     | JobStarted
     | WorkerStarted
     | WorkerReady

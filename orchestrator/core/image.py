@@ -7,7 +7,7 @@ which the run can go on. Source: docs/semantics.md, *Durable runs*.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Collection, Iterator, Set
 from typing import Any
 
 import msgspec
@@ -33,13 +33,17 @@ __all__ = ["Image", "JobImage", "Placed", "QueueImage", "Tracking", "WorkerImage
 
 
 class QueueImage(msgspec.Struct):
-    """A queue: its ledger so far, what it holds that is nobody's own, and attempts by item id."""
+    """A queue: its ledger so far, what it holds that is nobody's own, and attempts by item id.
+
+    `lost` went with a damaged store.
+    """
 
     put: int = 0
     done: int = 0
     skipped: int = 0
     dropped: int = 0
     dead: int = 0
+    lost: int = 0
     tasks_done: int = 0
     held: Ranges = msgspec.field(default_factory=Ranges)
     attempts: dict[int, int] = {}
@@ -141,6 +145,26 @@ class Tracking:
             for name, n in worker.tasks_done.items():
                 image.queues[name].tasks_done -= n
             worker.read, worker.tasks_done = {}, {}
+
+    def lose(self, chunks: Collection[int]) -> Counter[str]:
+        """Give up these chunks, which are damaged; returns the items lost with them, by queue."""
+        lost: Counter[str] = Counter()
+        for name, queue in self.image.queues.items():
+            lost[name] += sum(len(part) for part in queue.held if part.chunk in chunks)
+            for number in chunks:
+                queue.held.of_chunk.pop(number, None)
+        for worker in self.image.workers.values():
+            for owned in (worker.dealt, worker.again):
+                for name, parts in owned.items():
+                    lost[name] += sum(len(part) for part in parts if part.chunk in chunks)
+                    owned[name] = [part for part in parts if part.chunk not in chunks]
+            for placed in worker.emitted.values():
+                if placed.tail in chunks:
+                    placed.tail = 0
+        for name, n in lost.items():
+            self.image.queues[name].lost += n
+        self._uses = _uses(self.image)
+        return +lost
 
     # -- where things are -------------------------------------------------------------------------
 

@@ -144,7 +144,7 @@ class Lives:
         )
         return WorkerLeft(
             worker=worker.name,
-            closed=worker.closing is not None,
+            returned=worker.has_returned,
             blame=Blame() if worker.is_ours else blame,
             failure=failure,
         )

@@ -298,6 +298,11 @@ class QueueState:
             del self.reserved[worker]
         return taken
 
+    def reserve(self, worker: str, segments: list[Segment]) -> None:
+        """The worker has not finished these: they stay its own, ahead of what it is to get."""
+        if segments:
+            self.reserved.setdefault(worker, deque()).extendleft(reversed(segments))
+
     def release_reserved(self, worker: str) -> None:
         """The worker will not come for the rest of it: anybody may have it."""
         segments = list(self.reserved.pop(worker, ()))

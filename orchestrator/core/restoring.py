@@ -53,6 +53,7 @@ def restore(board: Board, resumption: Resumption) -> None:
 def _fill(queue: QueueState, held: QueueImage, chunks: _Chunks) -> None:
     queue.put, queue.done, queue.skipped = held.put, held.done, held.skipped
     queue.dropped, queue.dead, queue.tasks_done = held.dropped, held.dead, held.tasks_done
+    queue.left = held.lost
     queue.attempts = dict(held.attempts)
     items = sorted(held.held, key=lambda part: part.first)
     queue.segments = deque(chunks.segments(items))

@@ -97,6 +97,12 @@ class Worker:
         return self.closing is not None and self.closing.recycled
 
     @property
+    def has_returned(self) -> bool:
+        """Whether its last message has said that its target has returned."""
+        closing = self.closing
+        return closing is not None and not (closing.failure or closing.stopped)
+
+    @property
     def is_ours(self) -> bool:
         """Whether its death is our doing, and not that of the item it was at."""
         return self.stop is not None or self.killed not in (None, StopReason.ITEM_TIMEOUT)

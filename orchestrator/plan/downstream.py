@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
-from orchestrator.plan.model import JobPlan, Plan, QueuePlan
+from orchestrator.plan.model import Durability, JobPlan, Plan, QueuePlan
 
 __all__ = ["downstream"]
 
@@ -39,7 +39,9 @@ def downstream(plan: Plan, queues: Collection[str], source: Callable[[str, str],
             sources[feeder] = source(feeder, name)
             writers = (feeder, *writers)
         wired[name] = msgspec.structs.replace(queue, writers=writers)
-    return msgspec.structs.replace(plan, queues=wired, jobs={**sources, **jobs})
+    return msgspec.structs.replace(
+        plan, queues=wired, jobs={**sources, **jobs}, durability=Durability.OFF
+    )
 
 
 def _readers(plan: Plan, queues: Iterable[str]) -> set[str]:

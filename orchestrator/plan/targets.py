@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.machinery
 import pkgutil
@@ -10,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 
 from orchestrator.plan.bindings import Bindings, Kind, bindings_in
 from orchestrator.plan.model import Target
@@ -77,6 +79,26 @@ class Targets:
         if isinstance(found, TargetFlaw):
             return found
         return _name_flaw(target, found)
+
+    def version(self, module: str) -> str:
+        """Return a digest of the module's file; empty where it has none that can be read."""
+        spec = self._locate(module)
+        try:
+            data = Path(spec.origin).read_bytes() if spec is not None and spec.origin else b""
+        except OSError:
+            data = b""
+        return hashlib.sha256(data).hexdigest() if data else ""
+
+    def _locate(self, module: str) -> ModuleSpec | None:
+        entries, spec = self._entries, None
+        parts = module.split(".")
+        for depth in range(1, len(parts) + 1):
+            name = ".".join(parts[:depth])
+            spec = _find(name, entries) or (_find_elsewhere(name) if depth == 1 else None)
+            if spec is None:
+                return None
+            entries = tuple(spec.submodule_search_locations or ())
+        return spec
 
     def _look_into(self, module: str) -> Bindings | TargetFlaw:
         if module == "__main__":

@@ -12,12 +12,18 @@ from pathlib import Path
 __all__ = ["is_locked", "lock_while_open", "wait_until_free"]
 
 
-def lock_while_open(fd: int) -> None:
-    """Lock the file behind `fd`; a file system without locks does without."""
+def lock_while_open(fd: int) -> bool:
+    """Lock the file behind `fd`; a file system without locks does without.
+
+    False if somebody else has locked it.
+    """
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     except OSError:
-        return
+        return True
+    return True
 
 
 def is_locked(path: Path) -> bool:

@@ -126,12 +126,42 @@ def _run_ended(fact: facts.RunEnded) -> str:
     return f"run {fact.status} after {fact.duration_s:.1f} s, exit code {fact.exit_code}"
 
 
+def _resumed(fact: facts.RunResumed) -> str:
+    """Say what there is to go on with, and what a damaged store has lost."""
+    told = [f"{fact.queued} items are queued"]
+    if fact.again:
+        told.append(f"{fact.again} are delivered again to jobs that are called once")
+    if fact.jobs_done:
+        told.append(f"done: {', '.join(fact.jobs_done)}")
+    if fact.lost:
+        told.append(f"LOST: {'; '.join(fact.lost)}")
+    return f"run of {fact.name} resumed on Python {fact.python}: {'; '.join(told)}"
+
+
 _ENTRIES: tuple[Entry[Any], ...] = (
     Entry(
         fact=facts.RunStarted,
         event="run.started",
         level=_always(Level.INFO),
         msg=lambda f: f"run of {f.name} started on Python {f.python}",
+    ),
+    Entry(
+        fact=facts.RunResumed,
+        event="run.resumed",
+        level=lambda f: Level.ERROR if f.lost else Level.INFO,
+        msg=_resumed,
+    ),
+    Entry(
+        fact=facts.DiskFull,
+        event="disk.full",
+        level=_always(Level.ERROR),
+        msg=lambda f: f"{f.reason}; everything waits for room, {f.timeout_s:g} s at most",
+    ),
+    Entry(
+        fact=facts.DiskHasRoom,
+        event="disk.has_room",
+        level=_always(Level.INFO),
+        msg=lambda f: f"there is room on the disk again after {f.waited_s:.1f} s; the run goes on",
     ),
     Entry(
         fact=facts.JobStarted,

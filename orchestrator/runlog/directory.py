@@ -63,6 +63,13 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
         """Keep the summary; it is there as a whole or not at all."""
         self._write(_SUMMARY_NAME, _pretty(summary))
 
+    def drop_summary(self) -> None:
+        """Forget how the run has ended: it goes on. Raises RunDirectoryError."""
+        try:
+            (self.path / _SUMMARY_NAME).unlink(missing_ok=True)
+        except OSError as error:
+            raise RunDirectoryError.of(self.path / _SUMMARY_NAME, error) from error
+
     def read_plan(self) -> Plan | None:
         """Return the plan; None if there is none that can be read."""
         return self._read(_PLAN_NAME, Plan)
@@ -80,7 +87,7 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
             draft.replace(target)
         except OSError as error:
             draft.unlink(missing_ok=True)
-            raise RunDirectoryError(f"cannot write {target}: {error.strerror}") from error
+            raise RunDirectoryError.of(target, error) from error
 
     def _read(self, name: str, kind: type[T]) -> T | None:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -51,28 +51,63 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetters:
-    """Writes the letters of one run; its directory is made with the first."""
+    """Writes the letters of one run; its directory is made with the first.
 
-    def __init__(self, directory: Path) -> None:
+    Of a run that is `resumed`, those stay whose items it names; the others were never heard of.
+    """
+
+    def __init__(self, directory: Path, *, resumed: Container[str] | None = None) -> None:
+        """Raises RunDirectoryError."""
         self._path = directory / DEAD_NAME
         self._fd = -1
         self._count = 0
         self._chunk: Blob = b""
         self._chunks = 0
+        if resumed is not None and self._path.is_dir():
+            self._resume(directory, resumed)
+
+    def _resume(self, directory: Path, items: Container[str]) -> None:
+        kept = {letter.item: letter for letter in read_letters(directory) if letter.item in items}
+        name = self._path / _LETTERS_NAME
+        draft = name.with_suffix(".draft")
+        try:
+            draft.unlink(missing_ok=True)
+            fd = os.open(draft, _NEW, 0o600)
+            try:
+                _write_all(fd, b"".join(map(_line, kept.values())))
+            finally:
+                os.close(fd)
+            draft.replace(name)
+            self._fd = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            raise RunDirectoryError.of(self._path, error) from error
+        self._count = max((letter.letter for letter in kept.values()), default=0)
+        self._chunks = len(list(self._path.glob("chunk-*.pickle")))
 
     def add(self, dead: ItemDead, ts: float) -> None:
-        """Keep one letter, written when this returns. Raises RunDirectoryError."""
+        """Keep one letter, written when this returns.
+
+        Raises RunDirectoryError; after DiskFullError it can be called again with the same letter.
+        """
         try:
             if self._fd < 0:
-                self._path.mkdir(mode=0o700)
+                self._path.mkdir(mode=0o700, exist_ok=True)
                 name = self._path / _LETTERS_NAME
                 self._fd = os.open(name, _NEW | os.O_APPEND, 0o600)
             self._keep(dead.chunk)
+            self._write(_line(self._letter(dead, ts)))
             self._count += 1
-            line = json.dumps(msgspec.to_builtins(self._letter(dead, ts)))
-            _write_all(self._fd, line.encode("ascii") + b"\n")
         except OSError as error:
-            raise RunDirectoryError(f"cannot write {self._path}: {error.strerror}") from error
+            raise RunDirectoryError.of(self._path, error) from error
+
+    def _write(self, line: bytes) -> None:
+        """Write a line as a whole, or nothing of it."""
+        size = os.fstat(self._fd).st_size
+        try:
+            _write_all(self._fd, line)
+        except OSError:
+            os.ftruncate(self._fd, size)
+            raise
 
     def close(self) -> None:
         """Close the file."""
@@ -84,9 +119,13 @@ class DeadLetters:
         """Write a chunk, unless it is the last letter's."""
         if self._chunks and chunk is self._chunk:
             return
-        fd = os.open(self._path / _chunk_name(self._chunks + 1), _NEW, 0o600)
+        path = self._path / _chunk_name(self._chunks + 1)
+        fd = os.open(path, _NEW, 0o600)
         try:
             _write_all(fd, chunk)
+        except OSError:
+            path.unlink()
+            raise
         finally:
             os.close(fd)
         self._chunk = chunk
@@ -94,7 +133,7 @@ class DeadLetters:
 
     def _letter(self, dead: ItemDead, ts: float) -> Letter:
         return Letter(
-            letter=self._count,
+            letter=self._count + 1,
             ts=ts,
             job=dead.job,
             worker=dead.worker,
@@ -130,6 +169,10 @@ def read_letters(directory: Path) -> Iterator[Letter]:
                 yield msgspec.convert(json.loads(line), Letter)
             except ValueError:
                 continue
+
+
+def _line(letter: Letter) -> bytes:
+    return json.dumps(msgspec.to_builtins(letter)).encode("ascii") + b"\n"
 
 
 def _chunk_name(number: int) -> str:

@@ -22,6 +22,7 @@ __all__ = ["Damage", "LogReader", "Record"]
 Record = dict[str, Any]
 _LINE_BYTES = 4 * 1024 * 1024
 _FAST = msgspec.json.Decoder()
+_TURNS = frozenset({"run.ended", "run.resumed"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +96,8 @@ class LogReader:
                 return
             else:
                 found = _parse(line, offset)
-            if isinstance(found, dict) and found.get("event") == "run.ended":
-                self._ended = True
+            if isinstance(found, dict) and (event := found.get("event")) in _TURNS:
+                self._ended = event == "run.ended"
             offset = offset + len(line) if line else self._file.tell()
             yield found
 

@@ -6,7 +6,7 @@ mporch's own events go through structlog, bound to the run; what targets print g
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import os
 import time
 from collections.abc import MutableMapping
@@ -16,16 +16,18 @@ from typing import Any
 import structlog
 
 from orchestrator.core.facts import Fact, Logged, Output
-from orchestrator.errors import RunDirectoryError
+from orchestrator.errors import DiskFullError, ResumeError, RunDirectoryError
 from orchestrator.runlog.alive import lock_while_open
 from orchestrator.runlog.catalogue import context, describe
 from orchestrator.runlog.directory import LOG_NAME
 from orchestrator.runlog.levels import Level
 from orchestrator.runlog.lines import Lines, dumps, timestamp
+from orchestrator.runlog.reader import LogReader
 
 __all__ = ["RunLog"]
 
 _BUFFER_BYTES = 64 * 1024
+_BEGUN = frozenset({"run.started", "run.resumed"})
 _FIRST = ("ts", "run", "event", "level")
 
 
@@ -47,24 +49,21 @@ class _Sink:
 
 
 class RunLog:
-    """The log of one run, in a file of its own that must not exist yet.
+    """The log of one run, in a file of its own that must not exist yet, unless it is `resumed`.
 
     The file is locked while the log is open, so that readers can tell a run that lives from one
     that was killed. Lines are buffered until `flush`, 64 KiB, or a record of at least WARNING.
     """
 
-    def __init__(self, directory: Path, run_id: str) -> None:
-        """Create `log.jsonl` in `directory`; raises RunDirectoryError if that cannot be."""
+    def __init__(self, directory: Path, run_id: str, *, resumed: bool = False) -> None:
+        """Open `log.jsonl` in `directory`.
+
+        Raises RunDirectoryError if that cannot be, ResumeError if its run still goes on.
+        """
         self.path = directory / LOG_NAME
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            self._fd = os.open(self.path, flags, 0o600)
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
-        lock_while_open(self._fd)
+        self._fd = _open(self.path, resumed=resumed)
         self._lines = Lines(run_id)
-        self._buffer = bytearray()
-        self._torn = False
+        self._buffer = bytearray(b"\n" if _is_torn(self._fd) else b"")
         self._broken = False
         self._events: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
             _Sink(self._buffer),
@@ -91,7 +90,8 @@ class RunLog:
                 event, level, msg = describe(fact)
                 self._events.log(level, event, ts=timestamp(now), **context(fact), msg=msg)
         if level >= Level.WARNING or len(self._buffer) >= _BUFFER_BYTES:
-            self.flush()
+            with contextlib.suppress(DiskFullError):  # the next flush tells
+                self.flush()
 
     @property
     def pending(self) -> bool:
@@ -101,19 +101,22 @@ class RunLog:
     def flush(self) -> None:
         """Write what is buffered. Raises RunDirectoryError when that fails for the first time.
 
-        Later failures pass in silence (the run is then ending for that reason) and their records
-        are lost; what can be written is.
+        Without room (DiskFullError) nothing is lost: it can be called again. After any other
+        failure records are lost, in silence (the run is then ending for that reason); what can be
+        written is.
         """
         if not self._buffer or self._fd < 0:
             return
-        data = (b"\n" if self._torn else b"") + self._buffer
-        self._buffer.clear()
         try:
-            self._write(data)
+            self._write()
         except OSError as error:
+            failure = RunDirectoryError.of(self.path, error)
+            if isinstance(failure, DiskFullError):
+                raise failure from error
+            self._buffer.clear()
             first, self._broken = not self._broken, True
             if first:
-                raise _unwritable(self.path, error) from error
+                raise failure from error
 
     def close(self) -> None:
         """Flush and close the file, which frees its lock; closing twice does nothing."""
@@ -124,14 +127,37 @@ class RunLog:
                 os.close(self._fd)
                 self._fd = -1
 
-    def _write(self, data: bytes) -> None:
-        """Write `data` whole; a write that breaks off leaves `_torn` set."""
-        self._torn = True
-        while data:
-            data = data[os.write(self._fd, data) :]
-        self._torn = False
+    def _write(self) -> None:
+        """Write the buffer; what is written is gone from it, however this ends."""
+        while self._buffer:
+            del self._buffer[: os.write(self._fd, self._buffer)]
 
 
-def _unwritable(path: Path, error: OSError) -> RunDirectoryError:
-    hint = "free some space and run again" if error.errno == errno.ENOSPC else ""
-    return RunDirectoryError(f"cannot write {path}: {error.strerror}", hint=hint)
+def _open(path: Path, *, resumed: bool) -> int:
+    """Open the log for appending. Raises RunDirectoryError, ResumeError if somebody writes it."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags | (0 if resumed else os.O_EXCL), 0o600)
+    except OSError as error:
+        raise RunDirectoryError.of(path, error) from error
+    if not lock_while_open(fd) and resumed:
+        os.close(fd)
+        raise ResumeError(
+            f"the run of {path.parent} is still going on{_whose(path)}",
+            hint="stop it first (Ctrl-C in its terminal), or look at it: mporch logs -f",
+        )
+    return fd
+
+
+def _whose(path: Path) -> str:
+    """Name the process that writes the log, if the log tells."""
+    with LogReader(path) as log:
+        records = (found for found in log.available() if isinstance(found, dict))
+        pids = [record["pid"] for record in records if record.get("event") in _BEGUN]
+    return f", in process {pids[-1]}" if pids else ""
+
+
+def _is_torn(fd: int) -> bool:
+    """Whether the last line of the file is unfinished."""
+    size = os.fstat(fd).st_size
+    return size > 0 and os.pread(fd, 1, size - 1) != b"\n"

@@ -146,7 +146,7 @@ class World:
         self._lose(agent, blame)
         if any(self._came_back.values()):
             self.met.add("redelivered")
-        left = WorkerLeft(worker=agent.name, closed=not agent.dead, blame=blame)
+        left = WorkerLeft(worker=agent.name, returned=not agent.dead, blame=blame)
         employer = agent.employer
         employer.at_work -= 1
         if agent.dead and employer.clean:

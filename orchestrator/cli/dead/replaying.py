@@ -33,7 +33,7 @@ Examples:
 @click.option("--all", "all_letters", is_flag=True, help="All that were not replayed before.")
 @click.option("--again", is_flag=True, help="With --all: those too that were replayed before.")
 @click.option("--spec", metavar="SPEC", help="Use this spec instead of the run's own.")
-@run_options
+@run_options()
 def replay(
     *,
     run_and_numbers: tuple[str, ...],

@@ -19,16 +19,19 @@ from orchestrator.core import events
 from orchestrator.core.events import Blame
 from orchestrator.core.facts import Fact, WaitingFor
 from orchestrator.core.messages import Failure, Hello
+from orchestrator.core.restoring import Resumption
 from orchestrator.core.run import Run
 from orchestrator.plan.model import Plan
 from orchestrator.runtime import wire
 from orchestrator.runtime.local.channel import READ_SIZE
 from orchestrator.runtime.local.descendants import reap_strangers, sweep
+from orchestrator.runtime.local.disk import Disk
 from orchestrator.runtime.local.pulse import Pulse
 from orchestrator.runtime.local.signals import caught_signals
 from orchestrator.runtime.local.starter import Starter
 from orchestrator.runtime.local.workerio import WorkerIO
 from orchestrator.runtime.observer import Observer
+from orchestrator.runtime.store.store import Store
 
 __all__ = ["Loop"]
 
@@ -38,10 +41,20 @@ _FIRST, _LATER = 0, 1
 
 
 class Loop:
-    """Runs one plan to its end."""
+    """Runs one plan to its end; a durable one goes on from a `resumption`, and into a `store`."""
 
-    def __init__(self, plan: Plan, starter: Starter, observer: Observer) -> None:
-        self.run = Run(plan)
+    def __init__(
+        self,
+        plan: Plan,
+        starter: Starter,
+        observer: Observer,
+        *,
+        store: Store | None = None,
+        resumption: Resumption | None = None,
+    ) -> None:
+        self.run = Run(plan, resumption)
+        self._store = store
+        self._disk = Disk(observer)
         self._plan = plan
         self._starter = starter
         self._observer = observer
@@ -64,6 +77,7 @@ class Loop:
         """Called in the parent's main thread. Returns when every worker has ended and is swept."""
         with caught_signals() as bell:
             self._watch(bell, lambda: self._signals(bell), _FIRST)
+            self._disk.bell = bell
             self._handle(events.Began())
             while not self._finished:
                 self._cycle()
@@ -82,8 +96,15 @@ class Loop:
         self._tick()
         if self._to_start and not self._finished:
             self._start(self._to_start.popleft())
+        if self._store is not None:
+            self._keep(self._store)
         self._send()
         self._observe()
+
+    def _keep(self, store: Store) -> None:
+        """Have all that has changed on disk before anybody is told."""
+        if entry := self.run.take_entry():
+            self._disk.write(lambda: store.keep(entry), store.retry)
 
     def _timeout(self, now: float) -> float | None:
         if self._to_start:
@@ -113,7 +134,7 @@ class Loop:
             self._flushed_at = now
             if observer.wants_snapshots:
                 observer.snapshot(self.run.snapshot(), now)
-            observer.flush()
+            self._disk.write(observer.flush)
         self._watch_unwritten()
         if observer.backed_up is not self._pipes_paused:
             self._pipes_paused = observer.backed_up
@@ -125,7 +146,7 @@ class Loop:
         for fd in self._watched - wanted:
             self._selector.unregister(fd)
         for fd in wanted - self._watched:
-            data = (_LATER, self._observer.flush)
+            data = (_LATER, lambda: self._disk.write(self._observer.flush))
             self._selector.register(fd, selectors.EVENT_WRITE, data)
         self._watched = wanted
 
@@ -137,7 +158,8 @@ class Loop:
 
     def _tell(self, fact: Fact) -> None:
         self._told = True
-        self._observer.fact(fact, self._clock.now())
+        now = self._clock.now()
+        self._disk.write(lambda: self._observer.fact(fact, now))
 
     def _signals(self, bell: socket.socket) -> None:
         for signum in bell.recv(1024):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 from orchestrator.core.position import Position
@@ -29,19 +28,23 @@ _FAIL_S = 0.25
 
 
 class Starter:
-    """Makes workers of one run. Raises UsageError when that takes more descriptors than allowed."""
+    """Makes workers of one run. Raises UsageError when that takes more descriptors than allowed.
 
-    def __init__(self, plan: Plan, *, run_id: str, run_dir: str, socket_dir: str) -> None:
+    `hash_seed` is the PYTHONHASHSEED of all of them, so that sets come in the same order again.
+    """
+
+    def __init__(
+        self, plan: Plan, *, run_id: str, run_dir: str, socket_dir: str, hash_seed: str
+    ) -> None:
         self.overdue = Overdue()
         self._plan = plan
         self._run_id = run_id
         self._run_dir = run_dir
         before = descriptors.ensure(sum(job.workers for job in plan.jobs.values()))
-        seed = str(int.from_bytes(os.urandom(4), "little"))
         self._factory = ProcessFactory(
             preload=(_MAIN,),
             directory=socket_dir,
-            environment={**_SURROUNDINGS, "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", seed)},
+            environment={**_SURROUNDINGS, "PYTHONHASHSEED": hash_seed},
             descriptors=before,
         )
         self._infos = {name: _info(plan, queue) for name, queue in plan.queues.items()}

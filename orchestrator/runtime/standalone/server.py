@@ -199,7 +199,7 @@ class Server:
         self._to_send.pop(member, None)
         taken = read_acks(member.page)
         member.page.close()
-        self._handle(WorkerLeft(worker=member.name, closed=True, taken=taken))
+        self._handle(WorkerLeft(worker=member.name, returned=True, taken=taken))
 
     # -- orders -----------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ class Replay:
         self._queue = queue
         self._emitted = emitted
         self._tail = _tail(emitted)
-        self._total = emitted.n + len(self._tail)
+        self._total = emitted.n + emitted.used
         self._state = self._marked = (0, 0)
 
     @property
@@ -65,7 +65,7 @@ class Replay:
         if at < self._emitted.n:
             same = at + 1 < self._emitted.n or digest == self._emitted.digest
         else:
-            same = pickled == self._tail[at - self._emitted.n]
+            same = not self._tail or pickled == self._tail[at - self._emitted.n]
         if not same:
             raise self._differs(at)
         self._state = at + 1, digest
@@ -143,8 +143,11 @@ _HINT = (
 
 
 def _tail(emitted: Emitted) -> list[bytes]:
-    """The pickles of the items of the last chunk, which had been put in part."""
-    if not emitted.used:
+    """The pickles of the items of the last chunk, which had been put in part.
+
+    A chunk that went with a damaged store compares with anything.
+    """
+    if not emitted.tail:
         return []
     items: Iterable[Any] = load(emitted.tail, packed=emitted.packed, start=0, stop=emitted.used)
     return list(items) if emitted.packed else [_plain(item) for item in items]

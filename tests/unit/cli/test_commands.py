@@ -59,7 +59,7 @@ def test_help_loads_nothing_heavy():
     [
         ("rum", "Did you mean run?"),
         ("jobs.yaml", "mporch run jobs.yaml"),
-        ("xyzzy", "The commands are run, validate"),
+        ("xyzzy", "The commands are run, resume, validate"),
     ],
 )
 def test_a_command_that_is_none_gets_a_hint(mporch, typed, hint):

@@ -127,7 +127,7 @@ class FakeBroker:
 
     def leave(self, worker: str, *, lease: int = 0, index: int = 0, running: bool = False) -> None:
         """The worker is dead; with `running`, at that item of that lease."""
-        self.tell(WorkerLeft(worker=worker, closed=False, blame=_blame(lease, index, running)))
+        self.tell(WorkerLeft(worker=worker, returned=False, blame=_blame(lease, index, running)))
 
     def fence(self, worker: str, *, lease: int = 0, index: int = 0, running: bool = False) -> None:
         self.tell(Fenced(worker=worker, blame=_blame(lease, index, running)))

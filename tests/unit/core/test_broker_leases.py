@@ -241,7 +241,7 @@ def test_where_get_is_the_ack_what_a_dead_process_has_taken_is_done() -> None:
     run.commit("all-1", output("q", 5, (5,)))
     lease = run.lease("all-1", "q", 4)
     run.commit("all-1", done=[(lease, 1)])
-    run.tell(WorkerLeft(worker="all-1", closed=False, taken=((lease, 3),)))
+    run.tell(WorkerLeft(worker="all-1", returned=False, taken=((lease, 3),)))
     assert run.counts("q") == {"put": 5, "done": 3}
     assert run.queue("q").queued == 2
 

@@ -28,8 +28,8 @@ def test_a_removed_queue_takes_its_items_leases_and_credits_with_it() -> None:
     run.broker.remove_queue("q", run.broker.jobs["all"])
     assert not run.broker.queues
     assert not run.port("all-2").leases
-    run.tell(WorkerLeft(worker="all-1", closed=True))
-    run.tell(WorkerLeft(worker="all-2", closed=True))
+    run.tell(WorkerLeft(worker="all-1", returned=True))
+    run.tell(WorkerLeft(worker="all-2", returned=True))
     assert not run.broker.ports
 
 
@@ -67,7 +67,7 @@ def test_what_was_fetched_ahead_and_not_returned_goes_to_the_others() -> None:
     run = two_processes()
     run.commit("all-1", output("q", 8, (8,)))
     lease = run.lease("all-2", "q", 8)
-    run.tell(WorkerLeft(worker="all-2", closed=True, taken=((lease, 5),)))
+    run.tell(WorkerLeft(worker="all-2", returned=True, taken=((lease, 5),)))
     assert run.counts("q") == {"put": 8, "done": 5}
     run.lease("all-1", "q", 8)
     (piece,) = run.last("all-1", Leased).ranges

@@ -1,0 +1,168 @@
+"""What a run keeps: its directory, log and dead letters, and the store of a durable one."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.core.restoring import Resumption
+from orchestrator.errors import ResumeError
+from orchestrator.plan.model import Durability, Plan
+from orchestrator.plan.targets import Targets
+from orchestrator.runlog.directory import RunDirectory, create, home_of
+from orchestrator.runlog.letters import DeadLetters
+from orchestrator.runlog.writer import RunLog
+from orchestrator.runtime.store.opening import Opened, open_store
+from orchestrator.runtime.store.store import Store
+
+__all__ = ["Keeping", "Resume", "begin", "resume"]
+
+_FORMAT = b"1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resume:
+    """The run that is to go on. `force`: though code has changed; `salvage`: though it is damaged.
+
+    `source` is its spec as it is now.
+    """
+
+    directory: RunDirectory
+    force: bool = False
+    salvage: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keeping:
+    """The open files of one run. `lost` is what a damaged store has lost, in words."""
+
+    directory: RunDirectory
+    log: RunLog
+    letters: DeadLetters
+    hash_seed: str
+    store: Store | None = None
+    resumption: Resumption | None = None
+    lost: tuple[str, ...] = ()
+
+    def close(self) -> None:
+        """Close everything; raises RunDirectoryError if the end of the log cannot be written."""
+        self.letters.close()
+        if self.store is not None:
+            self.store.close()
+        self.log.close()
+
+
+def begin(plan: Plan, source: str, run_dir: Path | None) -> Keeping:
+    """Make the directory of a new run and open its files. Raises RunDirectoryError."""
+    directory = create(home_of(Path(plan.project_dir), os.environ), run_dir)
+    directory.write_spec(source)
+    directory.write_plan(plan)
+    log = RunLog(directory.path, directory.run_id)
+    seed, store = _hash_seed(), None
+    if plan.durability.keeps:
+        full = plan.durability is Durability.FULL
+        store = Store.create(directory.path, _meta(plan, seed), full=full)
+    letters = DeadLetters(directory.path)
+    return Keeping(directory=directory, log=log, letters=letters, hash_seed=seed, store=store)
+
+
+def resume(plan: Plan, source: str, wanted: Resume) -> Keeping:
+    """Open the files of a run that goes on.
+
+    Raises ResumeError if it must not, RunDirectoryError if its files cannot be written.
+    """
+    directory = wanted.directory
+    log = RunLog(directory.path, directory.run_id, resumed=True)
+    opened: Opened | None = None
+    try:
+        meta = _meta(plan, _hash_seed())
+        full = plan.durability is Durability.FULL
+        opened = open_store(directory.path, meta, full=full, salvage=wanted.salvage)
+        if opened.meta is not None:
+            _check_versions(opened.meta, meta, force=wanted.force)
+        if opened.resumption is not None:
+            _check_names(opened.resumption, plan)
+        letters = DeadLetters(directory.path, resumed=_dead_items(opened.resumption))
+        directory.drop_summary()
+        directory.write_spec(source)
+        directory.write_plan(plan)
+    except BaseException:
+        if opened is not None:
+            opened.store.close()
+        log.close()
+        raise
+    return Keeping(
+        directory=directory,
+        log=log,
+        letters=letters,
+        hash_seed=(opened.meta or meta)["hash_seed"].decode(),
+        store=opened.store,
+        resumption=opened.resumption,
+        lost=opened.lost,
+    )
+
+
+def _hash_seed() -> str:
+    """The user's PYTHONHASHSEED, or one drawn for this run."""
+    chosen = os.environ.get("PYTHONHASHSEED", "")
+    return chosen if chosen.isdecimal() else str(int.from_bytes(os.urandom(4), "little"))
+
+
+def _meta(plan: Plan, seed: str) -> dict[str, bytes]:
+    """What must be the same when the run is resumed."""
+    targets = Targets(plan.pythonpath)
+    modules = sorted({job.target.module for job in plan.jobs.values()})
+    versions = {module: targets.version(module) for module in modules}
+    return {
+        "format": _FORMAT,
+        "python": ".".join(platform.python_version_tuple()[:2]).encode(),
+        "hash_seed": seed.encode(),
+        "targets": json.dumps(versions).encode(),
+    }
+
+
+def _check_versions(before: Mapping[str, bytes], now: Mapping[str, bytes], *, force: bool) -> None:
+    if before.get("format") != _FORMAT:
+        raise ResumeError("the run was kept by another version of mporch, in another format")
+    if force:
+        return
+    if before["python"] != now["python"]:
+        old, new = before["python"].decode(), now["python"].decode()
+        raise ResumeError(
+            f"the run was made with Python {old}, and this is {new}",
+            hint="run mporch with the same Python, or go on all the same with --force",
+        )
+    old_targets, new_targets = json.loads(before["targets"]), json.loads(now["targets"])
+    if changed := [name for name in new_targets if old_targets.get(name) != new_targets[name]]:
+        raise ResumeError(
+            f"the code of targets has changed since the run began: {', '.join(changed)}",
+            hint="--force goes on with the new code; what is done is not done again",
+        )
+
+
+def _check_names(resumption: Resumption, plan: Plan) -> None:
+    """A changed spec must still have a place for all that was kept."""
+    image = resumption.image
+    workers = {f"{job.name}-{n + 1}" for job in plan.jobs.values() for n in range(job.workers)}
+    for what, kept, there in (
+        ("queue", image.queues, plan.queues),
+        ("job", image.jobs, plan.jobs),
+        ("job", image.jobs_done, plan.jobs),
+        ("worker", image.workers, workers),
+    ):
+        if gone := [name for name in kept if name not in there]:
+            raise ResumeError(
+                f"the spec has no {what} {gone[0]} any more, of which the run has kept items",
+                hint="bring it back, or run the spec anew",
+            )
+
+
+def _dead_items(resumption: Resumption | None) -> frozenset[str]:
+    if resumption is None:
+        return frozenset()
+    queues = resumption.image.queues.items()
+    return frozenset(f"{name}:{number}" for name, queue in queues for number in queue.dead_items)

@@ -1,0 +1,111 @@
+"""`mporch resume`: go on with a durable run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.exits import exit_code_of
+from orchestrator.cli.options import run_argument, run_options
+from orchestrator.errors import ExitCode, ResumeError
+
+if TYPE_CHECKING:
+    from orchestrator.cli.checking import Checked
+    from orchestrator.runlog.directory import RunDirectory
+
+__all__ = ["resume"]
+
+_EPILOG = """
+The exit code is that of `mporch run`; 2 if the run cannot be resumed.
+
+\b
+Examples:
+  mporch resume
+  mporch resume 20261123T08
+  mporch resume last --force
+"""
+
+
+@click.command(short_help="Go on with a durable run that was interrupted.", epilog=_EPILOG)
+@run_argument
+@click.option(
+    "--force", is_flag=True, help="Go on though the spec, a target's code or Python has changed."
+)
+@click.option(
+    "--salvage", is_flag=True, help="Go on though what was kept is damaged; says what is lost."
+)
+@run_options(new=False)
+def resume(
+    *,
+    run_name: str,
+    force: bool,
+    salvage: bool,
+    output: str,
+    format: str,  # noqa: A002 -- the option's name
+    live: bool | None,
+) -> int:
+    """Go on with RUN (last), whose spec says `durable: true`.
+
+    It was killed, stopped or has failed: what is done is not done again, what was queued is still
+    there. Jobs that are called once are called again, with all the items they had; sources must
+    repeat themselves.
+    """
+    from orchestrator.app import Options, Resume, execute  # noqa: PLC0415 -- the whole product
+    from orchestrator.cli.problems import show_problems  # noqa: PLC0415
+    from orchestrator.runlog.find import find_home, resolve  # noqa: PLC0415
+    from orchestrator.views.output import OutputMode  # noqa: PLC0415
+
+    run = resolve(find_home(Path.cwd(), os.environ), run_name)
+    _require_unfinished(run)
+    checked = _checked(run, force=force)
+    if checked.spec is None or checked.plan is None:
+        show_problems(checked.problems, checked.texts)
+        return ExitCode.USAGE
+    if not checked.plan.durability.keeps:
+        raise ResumeError(
+            f"run {run.run_id} is not durable: nothing of it was kept",
+            hint="write `durable: true` at the top of the spec, and run it anew",
+        )
+    options = Options(output=OutputMode(output), json_output=format == "json", live=live)
+    wanted = Resume(directory=run, force=force, salvage=salvage)
+    return execute(checked.plan, checked.spec.source, options, exit_code_of, resumed=wanted)
+
+
+def _require_unfinished(run: RunDirectory) -> None:
+    summary = run.read_summary()
+    if summary is not None and summary.status == "succeeded":
+        raise ResumeError(
+            f"run {run.run_id} has finished: there is nothing to go on with",
+            hint=f"`mporch show {run.run_id}` tells how it went",
+        )
+
+
+def _checked(run: RunDirectory, *, force: bool) -> Checked:
+    """Check the run's spec: the one it was made with, which must not have changed since.
+
+    With `force`, as it is now.
+    """
+    from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
+
+    plan = run.read_plan()
+    if plan is None:
+        raise ResumeError(f"run {run.run_id} was killed before it had begun", hint="run it anew")
+    file = Path(plan.spec_path)
+    if not file.is_file() or _same(file, run.spec_path):
+        return check_spec(str(run.spec_path), kept_of=plan)
+    if force:
+        return check_spec(str(file))
+    raise ResumeError(
+        f"{file} has changed since run {run.run_id} began",
+        hint="--force goes on with it as it is now; what is done is not done again",
+    )
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.read_bytes() == other.read_bytes()
+    except OSError:
+        return False

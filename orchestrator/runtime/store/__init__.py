@@ -1,0 +1,1 @@
+"""The store of a durable run: its journal, its chunks, and what tells whether they are whole."""

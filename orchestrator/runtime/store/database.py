@@ -1,0 +1,156 @@
+"""The store's tables in SQLite. Called in the parent; everything raises sqlite3.Error.
+
+One row of `journal` an entry, in sequence; `snapshot` is the image up to an entry, after which the
+journal begins anew; `chunk` holds what the image names. Each row has a checksum of its own, since
+SQLite checks none. Source: https://sqlite.org/wal.html and https://sqlite.org/howtocorrupt.html.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from orchestrator.core.steps import NewChunk
+
+__all__ = ["Database", "Row", "Txn"]
+
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE journal (seq INTEGER PRIMARY KEY, crc INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE TABLE snapshot (
+    id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, crc INTEGER NOT NULL,
+    data BLOB NOT NULL);
+CREATE TABLE chunk (
+    number INTEGER PRIMARY KEY, packed INTEGER NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL);
+"""
+_CHECKPOINT_PAGES = 4096
+"""The write-ahead log grows to 16 MiB before it is copied: a checkpoint waits for the disk."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A numbered blob whose checksum was right."""
+
+    number: int
+    data: bytes
+
+
+class Txn(msgspec.Struct, kw_only=True):
+    """What is written in one transaction; `seq` is the journal's number of `entry`."""
+
+    seq: int
+    entry: bytes
+    chunks: tuple[NewChunk, ...] = ()
+    dropped: tuple[int, ...] = ()
+    snapshot: bytes | None = None
+
+
+class Database:
+    """One open store. `full` makes each transaction survive a loss of power."""
+
+    def __init__(self, path: Path, *, full: bool) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None, cached_statements=32)
+        execute = self._connection.execute
+        execute("PRAGMA locking_mode = EXCLUSIVE")
+        execute("PRAGMA journal_mode = WAL")
+        execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+        execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def make(self, meta: Iterable[tuple[str, bytes]], snapshot: bytes) -> None:
+        """Make the tables of a new store, as a whole or not at all."""
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        for statement in _SCHEMA.split(";\n"):
+            execute(statement)
+        self._connection.executemany("INSERT INTO meta VALUES (?, ?)", meta)
+        self._write_snapshot(0, snapshot)
+        execute("COMMIT")
+
+    def write(self, txn: Txn) -> None:
+        """Write a transaction, as a whole or not at all."""
+        connection = self._connection
+        execute = connection.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            for chunk in txn.chunks:
+                execute("INSERT INTO chunk VALUES (?, ?, ?, ?)", _chunk_row(chunk))
+            for number in txn.dropped:
+                execute("DELETE FROM chunk WHERE number = ?", (number,))
+            if txn.snapshot is None:
+                row = txn.seq, _crc(txn.seq, txn.entry), txn.entry
+                execute("INSERT INTO journal VALUES (?, ?, ?)", row)
+            else:
+                execute("DELETE FROM journal")
+                self._write_snapshot(txn.seq, txn.snapshot)
+            execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                execute("ROLLBACK")
+            raise
+
+    def _write_snapshot(self, seq: int, data: bytes) -> None:
+        self._connection.execute(
+            "INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?, ?)", (seq, _crc(seq, data), data)
+        )
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def quick_check(self) -> str:
+        """What SQLite itself finds wrong with the file; empty if nothing."""
+        (found,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        return "" if found == "ok" else str(found)
+
+    def is_made(self) -> bool:
+        """Whether the tables are there."""
+        query = "SELECT count(*) FROM sqlite_master WHERE name = 'snapshot'"
+        (n,) = self._connection.execute(query).fetchone()
+        return bool(n)
+
+    def meta(self) -> dict[str, bytes]:
+        """What was told when the store was made."""
+        return dict(self._connection.execute("SELECT name, value FROM meta"))
+
+    def snapshot(self) -> Row | None:
+        """The image, with the number of the last entry in it; None if it is damaged."""
+        row = self._connection.execute("SELECT seq, crc, data FROM snapshot").fetchone()
+        return _checked(*row) if row is not None else None
+
+    def journal(self) -> Iterator[Row | None]:
+        """The entries in sequence; None for a damaged one."""
+        for row in self._connection.execute("SELECT seq, crc, data FROM journal ORDER BY seq"):
+            yield _checked(*row)
+
+    def chunks(self) -> Iterator[tuple[int, bool, bool]]:
+        """The number of each chunk, whether it is packed, and whether it is whole."""
+        query = "SELECT number, packed, crc, data FROM chunk ORDER BY number"
+        for number, packed, crc, data in self._connection.execute(query):
+            yield number, bool(packed), _checked(number, crc, data) is not None
+
+    def chunk(self, number: int) -> bytes | None:
+        """The blob of a chunk; None if it is damaged or not there."""
+        query = "SELECT crc, data FROM chunk WHERE number = ?"
+        row = self._connection.execute(query, (number,)).fetchone()
+        found = _checked(number, *row) if row is not None else None
+        return found.data if found is not None else None
+
+
+def _chunk_row(chunk: NewChunk) -> tuple[int, int, int, bytes | bytearray | memoryview]:
+    return chunk.number, int(chunk.packed), _crc(chunk.number, chunk.blob), chunk.blob
+
+
+def _crc(number: int, data: bytes | bytearray | memoryview) -> int:
+    return zlib.crc32(data, number & 0xFFFFFFFF)
+
+
+def _checked(number: object, crc: object, data: object) -> Row | None:
+    """The row if its checksum is right; a damaged one may hold values of any type."""
+    if isinstance(number, int) and isinstance(data, bytes) and crc == _crc(number, data):
+        return Row(number, data)
+    return None
