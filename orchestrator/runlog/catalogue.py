@@ -159,7 +159,7 @@ _ENTRIES: tuple[Entry[Any], ...] = (
     ),
     Entry(
         fact=facts.DiskHasRoom,
-        event="disk.has_room",
+        event="disk.freed",
         level=_always(Level.INFO),
         msg=lambda f: f"there is room on the disk again after {f.waited_s:.1f} s; the run goes on",
     ),

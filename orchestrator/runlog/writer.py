@@ -27,6 +27,7 @@ from orchestrator.runlog.reader import LogReader
 __all__ = ["RunLog"]
 
 _BUFFER_BYTES = 64 * 1024
+_NEWLINE = ord("\n")
 _BEGUN = frozenset({"run.started", "run.resumed"})
 _FIRST = ("ts", "run", "event", "level")
 
@@ -64,6 +65,7 @@ class RunLog:
         self._fd = _open(self.path, resumed=resumed)
         self._lines = Lines(run_id)
         self._buffer = bytearray(b"\n" if _is_torn(self._fd) else b"")
+        self._at_line_end = True
         self._broken = False
         self._events: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
             _Sink(self._buffer),
@@ -113,7 +115,7 @@ class RunLog:
             failure = RunDirectoryError.of(self.path, error)
             if isinstance(failure, DiskFullError):
                 raise failure from error
-            self._buffer.clear()
+            self._buffer[:] = b"" if self._at_line_end else b"\n"
             first, self._broken = not self._broken, True
             if first:
                 raise failure from error
@@ -130,7 +132,9 @@ class RunLog:
     def _write(self) -> None:
         """Write the buffer; what is written is gone from it, however this ends."""
         while self._buffer:
-            del self._buffer[: os.write(self._fd, self._buffer)]
+            n = os.write(self._fd, self._buffer)
+            self._at_line_end = self._buffer[n - 1] == _NEWLINE
+            del self._buffer[:n]
 
 
 def _open(path: Path, *, resumed: bool) -> int:

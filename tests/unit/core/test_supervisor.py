@@ -80,7 +80,7 @@ def test_the_broker_hears_of_a_death_with_its_blame_before_the_end_of_the_job():
     blame = Blame(lease=3, index=7, phase=Phase.RUNNING)
     orders = run.tell(WorkerDied(worker="a-1", exit_code=-11, blame=blame))
     news = [o for o in orders if not isinstance(o, Report)]
-    assert (news[0].worker, news[0].closed, news[0].blame) == ("a-1", False, blame)
+    assert (news[0].worker, news[0].returned, news[0].blame) == ("a-1", False, blame)
     assert news[0].failure.message == "killed by SIGSEGV in stages:a"
     assert [type(o).__name__ for o in news] == ["WorkerLeft", "JobFinished", "Finish"]
 

@@ -40,7 +40,7 @@ def test_the_broker_hears_that_it_left_in_good_order():
     run = FakeRun(stage()).up()
     recycle(run)
     (left,) = run.of(WorkerLeft)
-    assert left.closed
+    assert left.returned
 
 
 def test_its_job_is_at_work_again_with_the_new_process_and_ends_with_the_input():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.core.facts import ItemFailed, Logged, Output, RunStarted, Stream, Warned
 from orchestrator.core.messages import Failure
-from orchestrator.errors import RunDirectoryError
+from orchestrator.errors import DiskFullError, RunDirectoryError
 from orchestrator.runlog import writer
 from orchestrator.runlog.lines import Lines
 from orchestrator.runlog.writer import RunLog
@@ -144,24 +144,42 @@ def test_a_link_in_the_place_of_the_log_is_not_followed(tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_failed_write_names_the_path_once_and_the_log_goes_on_later(log, monkeypatch):
-    real = os.write
+def failing(real, number):
+    """A write that takes ten bytes, and then none."""
+    taken = []
 
-    def full(fd, data):
-        real(fd, bytes(data[:10]))
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def write(fd, data):
+        if taken:
+            raise OSError(number, os.strerror(number))
+        taken.append(real(fd, bytes(data[:10])))
+        return taken[0]
 
+    return write
+
+
+def test_without_room_nothing_is_lost_and_the_next_flush_tells(log, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(writer.os, "write", full)
-        with pytest.raises(RunDirectoryError, match=r"log\.jsonl: No space left") as caught:
+        patched.setattr(writer.os, "write", failing(os.write, errno.ENOSPC))
+        log.fact(Warned(message="one"))
+        log.fact(Warned(message="two"))
+        with pytest.raises(DiskFullError, match=r"log\.jsonl: No space left") as caught:
+            log.flush()
+    assert "space" in caught.value.hint
+    log.flush()
+    assert [record["msg"] for record in records(log)] == ["one", "two"]
+
+
+def test_any_other_failed_write_names_the_path_once_and_the_log_goes_on_later(log, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(writer.os, "write", failing(os.write, errno.EIO))
+        with pytest.raises(RunDirectoryError, match=r"log\.jsonl: Input/output error"):
             log.fact(Warned(message="one"))
         log.fact(Warned(message="two"))
-    assert "space" in caught.value.hint
     log.fact(Warned(message="three"))
     log.flush()
-    *torn, last = log.path.read_bytes().splitlines()
+    torn, last = log.path.read_bytes().splitlines()
+    assert len(torn) == 10
     assert json.loads(last)["msg"] == "three"
-    assert all(b'"ts"'.startswith(line[1:5]) for line in torn if line)
 
 
 def test_short_writes_are_continued(log, monkeypatch):
