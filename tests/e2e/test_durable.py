@@ -1,0 +1,149 @@
+"""`mporch resume`, the installed command: its page, and what it refuses."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from e2e_runs import ROOT, finished
+
+PAGE = (ROOT / "docs" / "durable.md").read_text()
+FENCES = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+COMMANDS = [line[2:] for kind, text in FENCES if kind == "console" for line in text.splitlines()]
+PAGES = 1000
+
+FAILS_ONCE = """\
+version: 1
+durable: true
+queues: {numbers: 10}
+jobs:
+  count: {target: "mine:count", output: numbers}
+  check: {target: "mine:check", input: numbers}
+"""
+
+MINE = """\
+import pathlib
+
+def count():
+    yield from range(50)
+
+def check(number):
+    if number == 20 and not pathlib.Path("mended").exists():
+        raise ValueError("not yet")
+    with open("checked.txt", "a") as file:
+        print(number, file=file)
+"""
+
+Mporch = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def mporch(command: Path, tmp_path: Path) -> Mporch:
+    """Runs `mporch ARGUMENT…` in a project folder."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return finished([command, *arguments], cwd=tmp_path, env=os.environ, timeout_s=60)
+
+    return run
+
+
+@pytest.fixture
+def running(command: Path, tmp_path: Path) -> Iterator[psutil.Popen]:
+    """The page's pipeline, some way on."""
+    for kind, text in FENCES:
+        if kind in {"yaml", "python"}:
+            (tmp_path / text.splitlines()[0].removeprefix("# ")).write_text(text)
+    run = psutil.Popen(
+        [command, "run"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    for _ in range(PAGES // 3):
+        assert "fetched" in run.stdout.readline()
+    yield run
+    if run.is_running():
+        run.kill()
+    run.wait(10)
+    run.stdout.close()
+
+
+def killed(run: psutil.Popen) -> None:
+    """Everything of the run dies at once."""
+    family = [run, *run.children(recursive=True)]
+    for process in family:
+        process.suspend()  # so that none sees another die
+    for process in family:
+        process.kill()
+    psutil.wait_procs(family, 10)
+
+
+def test_the_page_is_true(mporch: Mporch, running: psutil.Popen, tmp_path: Path) -> None:
+    killed(running)
+    first, *others = [command.partition("#")[0].split() for command in COMMANDS]
+    assert first == ["mporch", "run"]
+    for command in others:
+        if command[0] == "mporch":
+            done = mporch(*command[1:])
+            assert done.returncode == 0, done.stderr
+        else:
+            assert subprocess.check_output(command, cwd=tmp_path).split()[0] == b"1000"
+    lines = (tmp_path / "pages.txt").read_text().splitlines()
+    assert sorted(lines) == sorted(f"page-{n} {len(f'page-{n}')}" for n in range(PAGES))
+
+
+def test_a_run_that_goes_on_is_not_resumed_and_its_process_is_named(
+    mporch: Mporch, running: psutil.Popen
+) -> None:
+    refused = mporch("resume")
+    assert refused.returncode == 2
+    (orchestrator,) = running.children()
+    assert f"in process {orchestrator.pid}" in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["jobs.yaml", "crawl.py"])
+def test_what_has_changed_is_refused_unless_forced(
+    mporch: Mporch, running: psutil.Popen, tmp_path: Path, name: str
+) -> None:
+    killed(running)
+    file = tmp_path / name
+    file.write_text(file.read_text() + "\n# a word more\n")
+    refused = mporch("resume")
+    assert refused.returncode == 2
+    assert "has changed since" in refused.stderr
+    assert "--force" in refused.stderr
+    assert mporch("resume", "--force", "--output", "none").returncode == 0
+    assert len((tmp_path / "pages.txt").read_text().splitlines()) == PAGES
+
+
+def test_a_failed_run_goes_on_at_the_item_it_failed_at(mporch: Mporch, tmp_path: Path) -> None:
+    (tmp_path / "jobs.yaml").write_text(FAILS_ONCE)
+    (tmp_path / "mine.py").write_text(MINE)
+    assert mporch("run").returncode == 1
+    (tmp_path / "mended").touch()
+    done = mporch("resume", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["queues"]["numbers"]["done"] == 50
+    assert (tmp_path / "checked.txt").read_text().split() == [str(n) for n in range(50)]
+
+
+def test_a_run_that_has_finished_or_is_not_durable_has_nothing_to_go_on_with(
+    mporch: Mporch, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "mended").touch()
+    for text, why in ((FAILS_ONCE, "has finished"), (FAILS_ONCE.replace("true", "false"), "")):
+        (tmp_path / "jobs.yaml").write_text(text)
+        assert mporch("run").returncode == 0
+        refused = mporch("resume")
+        assert refused.returncode == 2
+        assert why in refused.stderr
+    (tmp_path / "mended").unlink()
+    assert mporch("run").returncode == 1
+    assert "not durable" in mporch("resume").stderr
