@@ -24,6 +24,7 @@ class _Commands(click.Group):
         "resume",
         "validate",
         "plan",
+        "graph",
         "runs",
         "show",
         "logs",

@@ -7,19 +7,22 @@ import sys
 
 import pytest
 
+from orchestrator.cli.main import mporch as group
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.spec import load
+
+COMMANDS = group.list_commands(None)
 
 
 def test_help_shows_a_newcomer_where_to_begin(mporch):
     answer = mporch("--help")
     assert answer.code == 0
-    for command in ("run", "validate", "plan", "runs", "show", "logs", "dead"):
+    for command in COMMANDS:
         assert f"\n  {command} " in answer.out
     assert "mporch run jobs.yaml" in answer.out
 
 
-@pytest.mark.parametrize("command", ["", "run", "validate", "plan", "runs", "show", "logs", "dead"])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_fits_a_narrow_terminal(mporch, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "60")
     lines = mporch(*command.split(), "--help").out.splitlines()
@@ -33,7 +36,7 @@ def test_the_spec_that_help_shows_is_right(mporch, project):
     assert mporch("validate").out == "jobs.yaml: ok, 2 jobs, 1 queue\n"
 
 
-@pytest.mark.parametrize("command", ["run", "validate", "plan", "runs", "show", "logs", "dead"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help_with_examples(mporch, command):
     answer = mporch(command, "--help")
     assert answer.code == 0
@@ -137,6 +140,31 @@ def test_plan_of_a_bad_spec_prints_nothing_but_its_problems(mporch, project):
     answer = mporch("plan")
     assert (answer.code, answer.out) == (2, "")
     assert "jobs.yaml:1:1: error:" in answer.err
+
+
+def test_graph_draws_the_wiring(mporch):
+    answer = mporch("graph")
+    assert answer.code == 0
+    assert answer.out.splitlines()[::2] == [
+        "●  numbers  source",
+        "□  todo     holds 100",
+        "●  work     item",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "first"),
+    [("mermaid", "flowchart TD\n"), ("dot", 'digraph "'), ("svg", "<svg "), ("ascii", "●  ")],
+)
+def test_graph_draws_in_each_format(mporch, kind, first):
+    assert mporch("graph", "--format", kind).out.startswith(first)
+
+
+def test_graph_is_ascii_where_the_encoding_has_no_more(mporch, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    assert mporch("graph").code == 0
+    sys.stdout.flush()
+    assert sys.stdout.buffer.getvalue().startswith(b"o  numbers  source\n|\n")
 
 
 @pytest.mark.parametrize("spec", ["nowhere.yaml", "."])

@@ -1,0 +1,69 @@
+"""`mporch graph`: draw jobs and queues."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import spec_argument
+from orchestrator.errors import ExitCode
+
+if TYPE_CHECKING:
+    from orchestrator.plan.model import Plan
+
+__all__ = ["graph"]
+
+_EPILOG = """\b
+Examples:
+  mporch graph
+  mporch graph --format mermaid >> README.md
+  mporch graph --format svg > graph.svg
+"""
+
+
+@click.command(short_help="Draw jobs and queues.", epilog=_EPILOG)
+@spec_argument
+@click.option(
+    "--format",
+    type=click.Choice(["ascii", "mermaid", "dot", "svg"]),
+    default="ascii",
+    show_default=True,
+    help="Lines of text, the languages of Mermaid and Graphviz, or a picture (extra svg).",
+)
+def graph(spec: str, format: str) -> int:  # noqa: A002 -- the option's name
+    """Draw the jobs and queues of SPEC (jobs.yaml; - is standard input).
+
+    Lines are the ways of items, dots are what a job waits for. None of your code is run.
+    """
+    from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
+    from orchestrator.cli.problems import show_problems  # noqa: PLC0415
+
+    checked = check_spec(spec)
+    show_problems(checked.problems, checked.texts)
+    if checked.plan is None:
+        return ExitCode.USAGE
+    print(_rendered(checked.plan, format), end="")
+    return ExitCode.OK
+
+
+def _rendered(plan: Plan, kind: str) -> str:
+    from orchestrator.views.graph.drawing import drawing_of  # noqa: PLC0415
+
+    drawing = drawing_of(plan)
+    if kind == "svg":
+        from orchestrator.views.graph.svg import render_svg  # noqa: PLC0415
+
+        return render_svg(drawing)
+    if kind in {"mermaid", "dot"}:
+        from orchestrator.views.graph.markup import render_dot, render_mermaid  # noqa: PLC0415
+
+        return (render_dot if kind == "dot" else render_mermaid)(drawing)
+    from orchestrator.views.graph.rails import render_rails  # noqa: PLC0415
+    from orchestrator.views.tables import Paper  # noqa: PLC0415
+    from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
+
+    paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
+    return render_rails(drawing, paper, unicode="utf" in (sys.stdout.encoding or "").lower())

@@ -1,0 +1,103 @@
+"""What there is to draw of a plan: nodes with a few words each, and edges."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from orchestrator.plan.model import AfterCondition, JobPlan, Plan, QueuePlan, WhenFull
+from orchestrator.views.text import number
+
+__all__ = ["Drawing", "Edge", "Node", "NodeKind", "drawing_of"]
+
+
+class NodeKind(enum.Enum):
+    """What a node stands for."""
+
+    JOB = "job"
+    DAEMON = "daemon"
+    QUEUE = "queue"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """A job or a queue. `facts` are a few words each, such as `2 workers` or `holds 64`."""
+
+    kind: NodeKind
+    name: str
+    facts: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What an edge calls it: a job and a queue may have the same name."""
+        return _queue_key(self.name) if self.kind is NodeKind.QUEUE else _job_key(self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """An arrow between the nodes of two keys.
+
+    With `waits` no items travel along it: the second job only starts after the first, when that is
+    in the state of the `label` (nothing: it succeeded).
+    """
+
+    source: str
+    target: str
+    waits: bool = False
+    label: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """All nodes of a plan, jobs before queues and each in spec order, and all edges."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+
+def drawing_of(plan: Plan) -> Drawing:
+    """Return what there is to draw of `plan`."""
+    jobs = tuple(map(_job, plan.jobs.values()))
+    queues = tuple(map(_queue, plan.queues.values()))
+    return Drawing(name=plan.name, nodes=jobs + queues, edges=tuple(_edges(plan)))
+
+
+def _job_key(name: str) -> str:
+    return f"job {name}"
+
+
+def _queue_key(name: str) -> str:
+    return f"queue {name}"
+
+
+def _edges(plan: Plan) -> Iterator[Edge]:
+    for job in plan.jobs.values():
+        own = _job_key(job.name)
+        for other, state in job.after:
+            label = "" if state is AfterCondition.SUCCEEDED else state.value
+            yield Edge(source=_job_key(other), target=own, waits=True, label=label)
+        for queue in job.reads:
+            yield Edge(source=_queue_key(queue), target=own)
+        for queue in job.writes:
+            yield Edge(source=own, target=_queue_key(queue))
+
+
+def _job(job: JobPlan) -> Node:
+    facts = [job.shape.value]
+    if job.workers > 1:
+        facts.append(f"{job.workers} workers")
+    if job.batch:
+        facts.append(f"up to {number(job.batch.size)} at a time")
+    if job.daemon:
+        facts.append("daemon")
+    kind = NodeKind.DAEMON if job.daemon else NodeKind.JOB
+    return Node(kind=kind, name=job.name, facts=tuple(facts))
+
+
+def _queue(queue: QueuePlan) -> Node:
+    facts = [f"holds {number(queue.maxsize)}" if queue.maxsize else "unbounded"]
+    if queue.when_full is not WhenFull.BLOCK:
+        facts.append(f"{queue.when_full.value} when full")
+    return Node(kind=NodeKind.QUEUE, name=queue.name, facts=tuple(facts))
