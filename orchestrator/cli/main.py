@@ -29,6 +29,8 @@ class _Commands(click.Group):
         "show",
         "logs",
         "dead",
+        "init",
+        "schema",
     )
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature

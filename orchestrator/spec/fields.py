@@ -17,20 +17,26 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from orchestrator.spec.units import DurationError, parse_duration_s
+from orchestrator.spec.units import UNITS, DurationError, parse_duration_s
 
 __all__ = [
     "Duration",
     "EnvValue",
+    "ExceptionName",
     "FormatVersion",
     "Handles",
+    "JobNames",
     "Name",
     "Parameter",
     "PositiveDuration",
+    "QueueNames",
+    "SignalName",
     "Size",
+    "TargetName",
     "Text",
     "Texts",
     "Values",
+    "VariableName",
     "by_form",
 ]
 
@@ -40,18 +46,23 @@ _NAME_SCHEMA = {
     "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$",
     "not": {"pattern": r"-[0-9]+$"},
 }
+_IDENTIFIER = r"[^\s!-/0-9:-@\[-^`{-~][^\s!-/:-@\[-^`{-~]*"
+_DOTTED = rf"{_IDENTIFIER}(\.{_IDENTIFIER})*"
+_NUMBER = r"[0-9]+(\.[0-9]+)?"
 _DURATION_SCHEMA = {
     "type": "string",
-    "pattern": r"^(?=[0-9])([0-9.]+d)?([0-9.]+h)?([0-9.]+m)?([0-9.]+s)?([0-9.]+ms)?$",
+    "pattern": "^(?=[0-9])" + "".join(f"({_NUMBER}{unit})?" for unit in UNITS) + "$",
+    "maxLength": 64,
     "examples": ["10s", "1m30s", "200ms"],
 }
-
-
+_POSITIVE_DURATION_SCHEMA = {"not": {"pattern": "^[^1-9]*$"}, **_DURATION_SCHEMA}
 _SIZE_SCHEMA = {
     "type": "string",
-    "pattern": r"^[0-9.]+ *([kKMGTPE]i?)?[bB]$",
+    "pattern": r"^\s*[0-9]*\.?[0-9]+\s*[kKmMgGtTpPeE]?[iI]?[bB]([iI][tT])?\s*$",
     "examples": ["500MB", "2GiB"],
 }
+_TEXT_SCHEMA = {"type": "string", "pattern": r"^[^\u0000]*$"}
+_SET_SCHEMA = {"type": "array", "items": _TEXT_SCHEMA, "uniqueItems": True}
 _BYTES = TypeAdapter(ByteSize)
 _LEAST_BYTES = 64 << 20
 
@@ -136,9 +147,26 @@ def _version(value: Any) -> Any:
 
 
 FormatVersion: TypeAlias = Annotated[Literal[1], BeforeValidator(_version)]
-Text: TypeAlias = Annotated[str, BeforeValidator(_text)]
+Text: TypeAlias = Annotated[str, BeforeValidator(_text), WithJsonSchema(_TEXT_SCHEMA)]
 Name: TypeAlias = Annotated[str, BeforeValidator(_name), WithJsonSchema(_NAME_SCHEMA)]
-Parameter: TypeAlias = Annotated[str, BeforeValidator(_parameter)]
+Parameter: TypeAlias = Annotated[
+    str,
+    BeforeValidator(_parameter),
+    WithJsonSchema({"type": "string", "pattern": f"^{_IDENTIFIER}$"}),
+]
+TargetName: TypeAlias = Annotated[
+    Text, WithJsonSchema({"type": "string", "pattern": f"^{_DOTTED}:{_DOTTED}$"})
+]
+ExceptionName: TypeAlias = Annotated[
+    Text, WithJsonSchema({"type": "string", "pattern": f"^{_DOTTED}$"})
+]
+VariableName: TypeAlias = Annotated[
+    Text, WithJsonSchema({"type": "string", "pattern": r"^[^=\u0000]+$"})
+]
+SignalName: TypeAlias = Annotated[
+    Text,
+    WithJsonSchema({"type": "string", "pattern": "^SIG(?!KILL$|STOP$)[A-Z0-9]+$"}),
+]
 Duration: TypeAlias = Annotated[
     float, BeforeValidator(_duration_s), WithJsonSchema(_DURATION_SCHEMA)
 ]
@@ -146,7 +174,7 @@ Duration: TypeAlias = Annotated[
 PositiveDuration: TypeAlias = Annotated[
     float | None,
     BeforeValidator(_positive_duration_s),
-    WithJsonSchema({"anyOf": [_DURATION_SCHEMA, {"type": "null"}]}),
+    WithJsonSchema({"anyOf": [_POSITIVE_DURATION_SCHEMA, {"type": "null"}]}),
 ]
 """A time limit; None is no limit."""
 Size: TypeAlias = Annotated[
@@ -163,7 +191,19 @@ EnvValue: TypeAlias = Annotated[
 
 Texts: TypeAlias = Annotated[tuple[Text, ...], Strict(strict=False)]
 Values: TypeAlias = Annotated[tuple[Any, ...], Strict(strict=False)]
-Handles: TypeAlias = dict[Parameter, Text]
+QueueNames: TypeAlias = Annotated[Texts, WithJsonSchema({"minItems": 1, **_SET_SCHEMA})]
+JobNames: TypeAlias = Annotated[Texts, WithJsonSchema(_SET_SCHEMA)]
+Handles: TypeAlias = Annotated[
+    dict[Parameter, Text],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "patternProperties": {f"^{_IDENTIFIER}$": _TEXT_SCHEMA},
+            "additionalProperties": False,
+            "minProperties": 1,
+        }
+    ),
+]
 
 
 def by_form(expected: str) -> Discriminator:

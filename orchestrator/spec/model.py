@@ -14,14 +14,20 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Tag
 from orchestrator.spec.fields import (
     Duration,
     EnvValue,
+    ExceptionName,
     FormatVersion,
     Handles,
+    JobNames,
     Name,
     PositiveDuration,
+    QueueNames,
+    SignalName,
     Size,
+    TargetName,
     Text,
     Texts,
     Values,
+    VariableName,
     by_form,
 )
 
@@ -42,20 +48,20 @@ __all__ = [
 
 Wiring = Annotated[
     Annotated[Text, Tag("<text>")]
-    | Annotated[Texts, Tag("<list>")]
+    | Annotated[QueueNames, Tag("<list>")]
     | Annotated[Handles, Tag("<map>")],
     by_form("a queue, a list of queues, or a map of parameter to queue"),
 ]
 Condition = Literal["ready", "succeeded", "failed", "finished"]
 After = Annotated[
     Annotated[Text, Tag("<text>")]
-    | Annotated[Texts, Tag("<list>")]
+    | Annotated[JobNames, Tag("<list>")]
     | Annotated[dict[Text, Condition], Tag("<map>")],
     by_form("a job, a list of jobs, or a map of job to ready, succeeded, failed or finished"),
 ]
 ItemAction = Literal["fail", "skip", "dead_letter"]
 OnError = Annotated[
-    Annotated[ItemAction, Tag("<text>")] | Annotated[dict[Text, ItemAction], Tag("<map>")],
+    Annotated[ItemAction, Tag("<text>")] | Annotated[dict[ExceptionName, ItemAction], Tag("<map>")],
     by_form("fail, skip, dead_letter, or a map of exception to one of them"),
 ]
 
@@ -76,6 +82,7 @@ class Queue(_Part):
         ge=0,
         title="Capacity",
         description="The most items it holds; a full queue makes its writers wait. 0 is unbounded.",
+        examples=[256],
     )
     when_full: Literal["block", "drop_newest", "drop_oldest", "fail"] = Field(
         default="block",
@@ -99,6 +106,12 @@ def _queue(value: Any) -> Any:
     return value
 
 
+AnyQueue = Annotated[
+    Queue,
+    BeforeValidator(_queue, json_schema_input_type=Annotated[int, Field(ge=0)] | Queue | None),
+]
+
+
 class Timeouts(_Part):
     """Time limits; null is no limit."""
 
@@ -116,8 +129,11 @@ class Timeouts(_Part):
 class Terminate(_Part):
     """How a worker is stopped."""
 
-    signal: Text = Field(
-        default="SIGTERM", title="Stop signal", description="Sent first: SIGTERM, SIGINT, …"
+    signal: SignalName = Field(
+        default="SIGTERM",
+        title="Stop signal",
+        description="Sent first: SIGTERM, SIGINT, …",
+        examples=["SIGINT"],
     )
     grace: Duration = Field(
         default=10.0, title="Grace", description="From the stop signal until SIGKILL."
@@ -127,7 +143,13 @@ class Terminate(_Part):
 class Batch(_Part):
     """How items are gathered into one call."""
 
-    size: int = Field(default=100, ge=1, title="Size", description="The most items in one call.")
+    size: int = Field(
+        default=100,
+        ge=1,
+        title="Size",
+        description="The most items in one call.",
+        examples=[500],
+    )
     within: Duration = Field(
         default=0.2, title="Within", description="The longest wait for more, after the first item."
     )
@@ -146,7 +168,12 @@ class Retry(_Part):
     """How often an item is tried."""
 
     attempts: int = Field(
-        default=1, ge=1, le=1000, title="Attempts", description="Calls with the item, in all."
+        default=1,
+        ge=1,
+        le=1000,
+        title="Attempts",
+        description="Calls with the item, in all.",
+        examples=[3],
     )
     backoff: Backoff = Field(
         default=Backoff(), title="Backoff", description="After a raise; none after a death."
@@ -162,6 +189,7 @@ class Restart(_Part):
         le=10_000,
         title="Most",
         description="Of a job, within the time; one more fails the job. 0: none is replaced.",
+        examples=[10],
     )
     within: Duration = Field(default=60.0, title="Within", description="The time.")
     replay: Literal["never", "skip"] | None = Field(
@@ -179,7 +207,11 @@ class Limits(_Part):
     memory: Size = Field(default=None, title="Memory", description="Address space.")
     cpu: PositiveDuration = Field(default=None, title="CPU", description="Processor time.")
     open_files: int | None = Field(
-        default=None, ge=16, title="Open files", description="File descriptors."
+        default=None,
+        ge=16,
+        title="Open files",
+        description="File descriptors.",
+        examples=[1024],
     )
 
 
@@ -187,7 +219,11 @@ class Recycle(_Part):
     """When a worker that is well gives its place to a new process."""
 
     max_items: int | None = Field(
-        default=None, ge=1, title="Items", description="After so many items."
+        default=None,
+        ge=1,
+        title="Items",
+        description="After so many items.",
+        examples=[10_000],
     )
     max_rss: Size = Field(
         default=None, title="Memory", description="Once it has more than this in RAM."
@@ -201,11 +237,13 @@ class JobSettings(_Part):
         default=(),
         title="Positional arguments",
         description="After the item for a function; of __init__ for a class.",
+        examples=[["out/words.db", 3]],
     )
     kwargs: dict[Text, Any] = Field(
         default={},
         title="Keyword arguments",
         description="Of the function; of __init__ for a class.",
+        examples=[{"encoding": "utf-8"}],
     )
     call: Literal["item", "batch", "stream"] = Field(
         default="item",
@@ -214,7 +252,11 @@ class JobSettings(_Part):
     )
     batch: Batch = Field(default=Batch(), title="Batch", description="Only with `call: batch`.")
     workers: int = Field(
-        default=1, ge=1, title="Workers", description="How many processes run this job."
+        default=1,
+        ge=1,
+        title="Workers",
+        description="How many processes run this job.",
+        examples=[4],
     )
     timeouts: Timeouts = Field(
         default=Timeouts(), title="Timeouts", description="Time limits of a worker."
@@ -237,6 +279,7 @@ class JobSettings(_Part):
         title="On error",
         description="What becomes of an item that raised: fail the job, skip it, or keep it as a "
         "dead letter; or by exception.",
+        examples=["skip", {"ValueError": "skip", "else": "dead_letter"}],
     )
     retry: Retry = Field(
         default=Retry(),
@@ -261,15 +304,17 @@ class JobSettings(_Part):
         title="Daemon",
         description="Ended when all other jobs are done, which is no failure.",
     )
-    env: dict[Text, EnvValue] = Field(
+    env: dict[VariableName, EnvValue] = Field(
         default={},
         title="Environment",
         description="Set over the inherited environment; null unsets.",
+        examples=[{"OMP_NUM_THREADS": 1, "DISPLAY": None}],
     )
     cwd: Text = Field(
         default=".",
         title="Working directory",
         description="Relative to the folder of the spec.",
+        examples=["work"],
     )
     start_method: Literal["forkserver", "spawn", "fork"] | None = Field(
         default=None,
@@ -280,14 +325,17 @@ class JobSettings(_Part):
         default=True, title="Enabled", description="false: as if the job were absent."
     )
     description: Text = Field(
-        default="", title="Description", description="For whoever reads the spec."
+        default="",
+        title="Description",
+        description="For whoever reads the spec.",
+        examples=["One line for each word."],
     )
 
 
 class Job(JobSettings):
     """One job: a target, how it is called, and the queues it is wired to."""
 
-    target: Text = Field(
+    target: TargetName = Field(
         title="Target",
         description="A function or class, as package.module:name.",
         examples=["mypackage.stages:parse"],
@@ -296,27 +344,35 @@ class Job(JobSettings):
         default=(),
         title="Input",
         description="A queue, several by priority, or a map of parameter to queue for handles.",
+        examples=["files", ["urgent", "files"], {"q": "mailbox"}],
     )
     output: Wiring = Field(
         default=(),
         title="Output",
         description="A queue, several for a copy to each, or a map of parameter to queue.",
+        examples=["facts", ["facts", "copies"], {"good": "facts", "bad": "odd"}],
     )
     after: After = Field(
         default=(),
         title="After",
         description="The jobs it waits for: succeeded, unless a map says otherwise.",
+        examples=["store", ["store", "index"], {"serve": "ready"}],
     )
 
 
 class Document(_Part):
     """A pipeline of processes and queues, run by `mporch run`."""
 
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        json_schema_extra={"patternProperties": {"^x-": {"description": "Free, for anchors."}}}
+    )
+
     version: FormatVersion = Field(title="Version", description="The version of this format: 1.")
     name: Text = Field(
         default="",
         title="Name",
         description="The name of the pipeline; the spec's folder gives it otherwise.",
+        examples=["census"],
     )
     timeout: PositiveDuration = Field(
         default=None, title="Timeout", description="For the whole run; it then ends with exit 124."
@@ -331,11 +387,28 @@ class Document(_Part):
         default=(".",),
         title="Python path",
         description="Where targets are found, relative to the folder of the spec.",
+        examples=[["src"]],
     )
     defaults: JobSettings = Field(
-        default=JobSettings(), title="Defaults", description="Keys for every job they fit."
+        default=JobSettings(),
+        title="Defaults",
+        description="Keys for every job they fit.",
+        examples=[{"terminate": {"grace": "5s"}}],
     )
-    queues: dict[Name, Annotated[Queue, BeforeValidator(_queue)]] = Field(
-        default={}, title="Queues", description="The queues, by name."
+    queues: dict[Name, AnyQueue] = Field(
+        default={},
+        title="Queues",
+        description="The queues, by name; a number is short for maxsize, nothing for 1000.",
+        examples=[{"files": 256, "facts": {"maxsize": 64}, "odd": None}],
     )
-    jobs: dict[Name, Job] = Field(title="Jobs", description="The jobs, by name.")
+    jobs: dict[Name, Job] = Field(
+        title="Jobs",
+        description="The jobs, by name.",
+        examples=[
+            {
+                "find": {"target": "stages:find", "output": "files"},
+                "parse": {"target": "stages:parse", "input": "files", "workers": 2},
+            }
+        ],
+        json_schema_extra={"minProperties": 1},
+    )

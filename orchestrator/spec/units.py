@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["MAX_DURATION_S", "DurationError", "parse_duration_s"]
+__all__ = ["MAX_DURATION_S", "UNITS", "DurationError", "parse_duration_s"]
 
 MAX_DURATION_S = 36_500 * 86_400.0
 _SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+UNITS = tuple(_SECONDS)
+"""The units, in the order in which they are written."""
+
 _DURATION = re.compile(
     "".join(rf"(?:(?P<{unit}>[0-9]+(?:\.[0-9]+)?){unit})?" for unit in _SECONDS), re.ASCII
 )

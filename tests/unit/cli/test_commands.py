@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.cli.main import mporch as group
 from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.schema import spec_schema
 from orchestrator.spec import load
 
 COMMANDS = group.list_commands(None)
@@ -140,6 +141,10 @@ def test_plan_of_a_bad_spec_prints_nothing_but_its_problems(mporch, project):
     answer = mporch("plan")
     assert (answer.code, answer.out) == (2, "")
     assert "jobs.yaml:1:1: error:" in answer.err
+
+
+def test_schema_is_that_of_the_spec(mporch):
+    assert json.loads(mporch("schema").out) == spec_schema()
 
 
 def test_graph_draws_the_wiring(mporch):

@@ -1,0 +1,31 @@
+"""`mporch schema`: the JSON Schema of a spec."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["schema"]
+
+_EPILOG = """\b
+Examples:
+  mporch schema > jobs.schema.json
+
+Then, as the first line of jobs.yaml, for editors with the YAML language server:
+
+\b
+  # yaml-language-server: $schema=jobs.schema.json
+"""
+
+
+@click.command(short_help="Print the JSON Schema of a spec.", epilog=_EPILOG)
+def schema() -> None:
+    """Print the JSON Schema (2020-12) of a spec, with which editors complete, explain and check.
+
+    It knows each key and value, and which keys fit together; `mporch validate` knows more: queues,
+    targets, cycles.
+    """
+    import json  # noqa: PLC0415 -- only where it is needed
+
+    from orchestrator.plan.schema import spec_schema  # noqa: PLC0415 -- brings the spec's model
+
+    print(json.dumps(spec_schema(), indent=2, ensure_ascii=False))

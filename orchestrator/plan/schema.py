@@ -1,0 +1,58 @@
+"""The JSON Schema of a spec, for editors and programs: its values, and which keys go together.
+
+What only mporch itself can tell stays out: that a queue is there, that a target exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.plan.checks.shapes import FITS
+from orchestrator.plan.model import Shape
+from orchestrator.spec.schema import DIALECT, document_schema
+
+__all__ = ["spec_schema"]
+
+_DISABLED = {"properties": {"enabled": {"const": False}}, "required": ["enabled"]}
+_FORMS: tuple[tuple[Mapping[str, Any], frozenset[Shape]], ...] = (
+    ({"not": {"required": ["input"]}}, frozenset({Shape.TASK, Shape.SOURCE})),
+    (
+        {"properties": {"input": {"type": "object"}}, "required": ["input"]},
+        frozenset({Shape.HANDLES}),
+    ),
+    *(
+        (
+            {
+                "properties": {"input": {"type": ["string", "array"]}, "call": {"const": call}},
+                "required": ["input", "call"],
+            },
+            frozenset({shape}),
+        )
+        for call, shape in (
+            ("item", Shape.ITEM),
+            ("batch", Shape.BATCH),
+            ("stream", Shape.STREAM),
+        )
+    ),
+)
+"""How a job is written, and what shapes it may have then: `call` may also come from `defaults`."""
+
+
+def spec_schema() -> dict[str, Any]:
+    """Return the schema of a whole spec, in JSON Schema 2020-12."""
+    schema = document_schema()
+    rules = [
+        {"if": form, "then": misfits} for form, shapes in _FORMS if (misfits := _misfits(shapes))
+    ]
+    schema["$defs"]["Job"] |= {"if": {"not": _DISABLED}, "then": {"allOf": rules}}
+    return {"$schema": DIALECT, **schema}
+
+
+def _misfits(shapes: frozenset[Shape]) -> dict[str, Any]:
+    """Return a schema that refuses the keys which fit none of `shapes`."""
+    refused: dict[str, Any] = {}
+    for (key, *inner), fitting in FITS.items():
+        if not shapes & fitting:
+            refused[key] = {"properties": {inner[0]: False}} if inner else False
+    return {"properties": refused} if refused else {}

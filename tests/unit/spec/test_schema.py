@@ -1,0 +1,227 @@
+"""The JSON Schema accepts what mporch accepts, and refuses what a schema can refuse."""
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from test_loader import JOB, JOB_VALUES, WRONG_VALUES
+
+from orchestrator.errors import SpecError
+from orchestrator.plan.checks.shapes import FITS
+from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.model import Shape
+from orchestrator.plan.schema import spec_schema
+from orchestrator.spec import load, loads
+
+ROOT = Path(__file__).parents[3]
+SCHEMA = spec_schema()
+VALIDATOR = Draft202012Validator(SCHEMA)
+SPECS = [ROOT / "jobs.yaml", *sorted(ROOT.glob("examples/*/*.yaml"))]
+SPECS += sorted(ROOT.glob("orchestrator/app/templates/*/jobs.yaml"))
+PAGES = ["README.md", *(f"docs/{page.name}" for page in sorted(ROOT.glob("docs/*.md")))]
+SNIPPETS = [
+    (page, text)
+    for page in PAGES
+    for text in re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    if re.search("^version: 1$", text, re.MULTILINE)
+]
+
+BEYOND = {
+    "queues: {1: 3}": "in JSON each key is text",
+    "workers: 1.0": "JSON Schema counts 1.0 as a whole number",
+    "kwargs: {1: a}": "in JSON each key is text",
+}
+"""What no schema can refuse, and why."""
+
+WRITTEN = {
+    Shape.TASK: "",
+    Shape.SOURCE: "output: p",
+    Shape.ITEM: "input: q, call: item",
+    Shape.BATCH: "input: q, call: batch",
+    Shape.STREAM: "input: q, call: stream",
+    Shape.HANDLES: "input: {h: q}",
+}
+KEYS = {
+    "call": "call: item",
+    "batch": "batch: {size: 2}",
+    "on_error": "on_error: skip",
+    "retry": "retry: {attempts: 2}",
+    "restart": "restart: {max: 1}",
+    "recycle": "recycle: {max_items: 3}",
+    "timeouts": "timeouts: {item: 1s}",
+    "join": "join: 3s",
+}
+ODD = [
+    None, True, False, 0, 1, -1, 3, 17, 1.5, "", "a", "a b", "a-1", "1x", "a.b", "a:b", "a.b:c.d",
+    "a:", "é:ü", "0s", "0.0ms", "10", "10s", "1h30m", "30m1h", "1d2h", "1.5s", "1:30", "SIGINT",
+    "SIGKILL", "TERM", "fork", "spawn", "thread", "skip", "drain", "batch", "500MB", "2 GiB",
+    "1gb", "64MiB", "lots", [], ["a"], ["a", "b"], ["a", 3], [["a"]], {}, {"a": "b"},
+    {"a-b": "c"}, {"a b": "skip"}, {"a": "skip"}, {"else": "fail"}, {"a": "ready"}, {"a": None},
+    {"a": 1}, {"A=B": "c"}, {"size": 3}, {"size": 0}, {"grace": "1s"}, {"signal": "SIGTERM"},
+    {"item": None}, {"run": "1s", "start": "1m"}, {"max": 3},
+    {"attempts": 3, "backoff": {"max": "1s"}}, {"maxsize": 0},
+    {"maxsize": 5, "when_full": "fail"},
+]  # fmt: skip
+
+
+def plain(text):
+    """Return the values of a spec as JSON has them."""
+
+    def jsonable(value):
+        if isinstance(value, dict):
+            return {str(key): jsonable(inner) for key, inner in value.items()}
+        return [jsonable(inner) for inner in value] if isinstance(value, list) else value
+
+    return jsonable(loads(text).tree.plain())
+
+
+def understood(document):
+    """Whether mporch finds no error in a spec written as JSON, which is YAML."""
+    try:
+        compile_spec(loads(json.dumps(document)))
+    except SpecError:
+        return False
+    return True
+
+
+def test_it_is_a_schema_of_2020_12():
+    assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_example_fits(path):
+    VALIDATOR.validate(plain(load(path).source))
+
+
+@pytest.mark.parametrize(("page", "text"), SNIPPETS)
+def test_each_spec_of_the_pages_fits(page, text):
+    VALIDATOR.validate(plain(text))
+
+
+def test_the_pages_have_specs():
+    assert {page for page, _ in SNIPPETS} >= {"README.md", "docs/spec.md", "docs/cli.md"}
+
+
+def whole(line):
+    lines = {"version": "version: 1", "jobs": "jobs: {a: {target: 'm:f'}}"}
+    lines[line.partition(":")[0]] = line
+    return "\n".join(lines.values())
+
+
+REJECTED = [
+    *((line, whole(line)) for line, *_ in WRONG_VALUES),
+    *((line, f"{JOB}    {line}\n") for line, *_ in JOB_VALUES),
+    *((key, f"{JOB}    {key}: 3\n") for key in ("needs", "replicas", "taget", "tags", "input ")),
+    *((top, f"{JOB}{top}: {{}}\n") for top in ("services", "X-base", "default")),
+    ("jobs: {}", "version: 1\njobs: {}"),
+    ("input: []", f"{JOB}    input: []\n"),
+    ("input: [q, q]", f"{JOB}    input: [q, q]\n"),
+    ("after: [b, b]", f"{JOB}    after: [b, b]\n"),
+    ("output: {}", f"{JOB}    output: {{}}\n"),
+    ("target: os.getcwd", "version: 1\njobs: {a: {target: os.getcwd}}"),
+    ("signal", f"{JOB}    terminate: {{signal: TERM}}\n"),
+    ("env", f"{JOB}    env: {{A=B: x}}\n"),
+    ("on_error", f"{JOB}    input: q\n    on_error: {{'a b': skip}}\n"),
+]
+
+
+@pytest.mark.parametrize(("line", "text"), REJECTED)
+def test_what_a_schema_can_refuse_is_refused(line, text):
+    assert VALIDATOR.is_valid(plain(text)) == (line in BEYOND)
+
+
+@pytest.mark.parametrize(("key", "shape"), list(itertools.product(KEYS, Shape)))
+def test_a_key_that_does_not_fit_the_jobs_shape_is_refused(key, shape):
+    if key == "call" and "call" in WRITTEN[shape]:
+        return
+    keys = ", ".join(filter(None, ["target: 'm:f'", WRITTEN[shape], KEYS[key]]))
+    fits = shape in next(shapes for path, shapes in FITS.items() if path[0] == key)
+    assert VALIDATOR.is_valid(plain(f"version: 1\njobs: {{j: {{{keys}}}}}")) == fits
+
+
+def test_a_disabled_job_may_have_keys_that_do_not_fit():
+    text = "version: 1\njobs: {j: {target: 'm:f', enabled: false, on_error: skip}}"
+    assert VALIDATOR.is_valid(plain(text))
+
+
+def properties():
+    """Yield each property with its place, and how a spec with a value for it is written."""
+    for name, part in [("", SCHEMA), *SCHEMA["$defs"].items()]:
+        for key, value in part["properties"].items():
+            yield name, key, value
+
+
+@pytest.mark.parametrize(("part", "key", "schema"), list(properties()))
+def test_each_key_is_described_with_an_example_or_its_words(part, key, schema):
+    told = schema | SCHEMA["$defs"].get(schema.get("$ref", "").rpartition("/")[2], {})
+    assert told["description"]
+    shown = {"examples", "enum", "const", "properties"} & set(told)
+    shown |= {"examples", "enum"} & {word for part in told.get("anyOf", []) for word in part}
+    assert shown or told["type"] == "boolean", key
+
+
+def shown(schema):
+    """Return the values that a property is documented with."""
+    return schema.get("examples", []) + ([schema["default"]] if "default" in schema else [])
+
+
+@pytest.mark.parametrize("key", SCHEMA["$defs"]["Job"]["properties"])
+def test_examples_and_defaults_of_a_job_are_right_for_mporch_and_schema(key):
+    for value in shown(SCHEMA["$defs"]["Job"]["properties"][key]):
+        job = {"target": "m:f", "input": "q", key: value}
+        document = {"version": 1, "jobs": {"a": job}}
+        assert loads(json.dumps(document)).problems == ()
+        VALIDATOR.validate(document)
+
+
+@pytest.mark.parametrize("key", SCHEMA["properties"])
+def test_examples_and_defaults_of_the_top_are_right_for_mporch_and_schema(key):
+    for value in shown(SCHEMA["properties"][key]):
+        document = {"version": 1, "jobs": {"a": {"target": "m:f"}}, key: value}
+        assert loads(json.dumps(document)).problems == ()
+        VALIDATOR.validate(document)
+
+
+@pytest.mark.parametrize("key", SCHEMA["$defs"]["Job"]["properties"])
+def test_what_mporch_takes_for_a_key_the_schema_takes_too(key):
+    taken = 0
+    for value in ODD:
+        reader = {"target": "time:sleep", "input": "q", key: value}
+        if key == "batch":
+            reader["call"] = "batch"
+        jobs = {"w": {"target": "time:sleep", "output": "q"}, "b": reader}
+        document = {"version": 1, "jobs": jobs, "queues": {"q": 1000}}
+        if understood(document):
+            taken += 1
+            assert VALIDATOR.is_valid(document), value
+    assert taken or key in {"target", "input", "output", "after"}
+
+
+def test_what_mporch_takes_for_a_queue_the_schema_takes_and_no_more():
+    jobs = {
+        "w": {"target": "time:sleep", "output": "q"},
+        "r": {"target": "time:sleep", "input": "q"},
+    }
+    for value in ODD:
+        document = {"version": 1, "jobs": jobs, "queues": {"q": value}}
+        assert VALIDATOR.is_valid(document) == understood(document), value
+
+
+@given(st.from_regex(r"[0-9. dhms]{0,12}", fullmatch=True))
+def test_the_pattern_of_durations_is_theirs(text):
+    document = {"version": 1, "jobs": {"a": {"target": "time:sleep"}}, "timeout": text}
+    assert VALIDATOR.is_valid(document) == understood(document)
+
+
+@given(st.from_regex(r" ?[0-9]{0,3}\.?[0-9]{1,3} ?[kKmMgGtT]?i?[bB](it)? ?", fullmatch=True))
+def test_a_size_that_mporch_takes_the_schema_takes_too(text):
+    job = {"target": "time:sleep", "limits": {"memory": text}}
+    document = {"version": 1, "jobs": {"a": job}}
+    if understood(document):
+        assert VALIDATOR.is_valid(document)
