@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import format_option, run_argument
+from orchestrator.cli.options import (
+    format_option,
+    job_option,
+    queue_option,
+    run_argument,
+    worker_option,
+)
 
 if TYPE_CHECKING:
     from orchestrator.runlog.query import Filter
@@ -29,8 +35,9 @@ Examples:
 
 @click.command(short_help="Read or follow the log of a run.", epilog=_EPILOG)
 @run_argument
-@click.option("--job", multiple=True, metavar="JOB", help="Only of this job (repeatable).")
-@click.option("--worker", multiple=True, metavar="WORKER", help="Only of this worker (parse-1).")
+@job_option
+@worker_option
+@queue_option
 @click.option(
     "--level",
     type=click.Choice(["debug", "info", "warning", "error", "critical"], case_sensitive=False),
@@ -46,6 +53,7 @@ def logs(
     run_name: str,
     job: tuple[str, ...],
     worker: tuple[str, ...],
+    queue: tuple[str, ...],
     level: str,
     grep: str | None,
     follow: bool,
@@ -66,6 +74,7 @@ def logs(
     wanted = Filter(
         jobs=frozenset(job),
         workers=frozenset(worker),
+        queues=frozenset(queue),
         level=Level.parse(level),
         grep=_compiled(grep),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 import click
 
 from orchestrator._version import __version__
+from orchestrator.cli.completion import VARIABLE, complete
 from orchestrator.cli.exits import exit_code_of
 
 __all__ = ["command_line", "mporch"]
@@ -31,6 +33,7 @@ class _Commands(click.Group):
         "dead",
         "init",
         "schema",
+        "completion",
     )
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
@@ -122,5 +125,7 @@ def command_line(args: list[str]) -> int:
 
 
 def _invoke(args: list[str]) -> object:
+    if asked := os.environ.get(VARIABLE):
+        return complete(mporch, asked)
     with mporch.make_context("mporch", args) as ctx:
         return mporch.invoke(ctx)

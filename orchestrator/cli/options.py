@@ -7,7 +7,18 @@ from typing import Any
 
 import click
 
-__all__ = ["format_option", "letters_argument", "run_argument", "run_options", "spec_argument"]
+from orchestrator.cli import completing
+
+__all__ = [
+    "format_option",
+    "job_option",
+    "letters_argument",
+    "queue_option",
+    "run_argument",
+    "run_options",
+    "spec_argument",
+    "worker_option",
+]
 
 format_option = click.option(
     "--format",
@@ -17,11 +28,41 @@ format_option = click.option(
     help="Text for people or JSON for programs.",
 )
 
-run_argument = click.argument("run_name", metavar="[RUN]", default="last")
+run_argument = click.argument(
+    "run_name", metavar="[RUN]", default="last", shell_complete=completing.runs
+)
 
-letters_argument = click.argument("run_and_numbers", nargs=-1, metavar="[RUN] [N]...")
+letters_argument = click.argument(
+    "run_and_numbers", nargs=-1, metavar="[RUN] [N]...", shell_complete=completing.letters
+)
 
-spec_argument = click.argument("spec", default="jobs.yaml", metavar="[SPEC]")
+spec_argument = click.argument(
+    "spec", default="jobs.yaml", metavar="[SPEC]", shell_complete=completing.specs
+)
+
+job_option = click.option(
+    "--job",
+    multiple=True,
+    metavar="JOB",
+    help="Only of this job (repeatable).",
+    shell_complete=completing.jobs,
+)
+
+worker_option = click.option(
+    "--worker",
+    multiple=True,
+    metavar="WORKER",
+    help="Only of this worker (parse-1).",
+    shell_complete=completing.workers,
+)
+
+queue_option = click.option(
+    "--queue",
+    multiple=True,
+    metavar="QUEUE",
+    help="Only of this queue (repeatable).",
+    shell_complete=completing.queues,
+)
 
 _RUN_OPTIONS = (
     click.option(

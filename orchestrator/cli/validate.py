@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from orchestrator.cli import completing
 from orchestrator.cli.options import format_option
 
 __all__ = ["validate"]
@@ -17,7 +18,7 @@ Examples:
 
 
 @click.command(short_help="Check specs; runs none of your code.", epilog=_EPILOG)
-@click.argument("specs", nargs=-1, metavar="[SPEC]...")
+@click.argument("specs", nargs=-1, metavar="[SPEC]...", shell_complete=completing.specs)
 @format_option
 def validate(specs: tuple[str, ...], format: str) -> int:  # noqa: A002 -- the option's name
     """Check each SPEC (jobs.yaml; - is standard input) and report every problem at once.

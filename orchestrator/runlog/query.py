@@ -24,12 +24,13 @@ _MOST_NAMED = 20
 class Filter:
     """What a record must be to be shown; what is not given is not asked for.
 
-    `jobs` and `workers`: any of these. `level`: at least. `grep` is searched for in the message
-    and in the exception's message and traceback.
+    `jobs`, `workers` and `queues`: any of these. `level`: at least. `grep` is searched for in the
+    message, and in the exception's message and traceback.
     """
 
     jobs: frozenset[str] = frozenset()
     workers: frozenset[str] = frozenset()
+    queues: frozenset[str] = frozenset()
     level: Level = Level.DEBUG
     grep: re.Pattern[str] | None = None
 
@@ -39,6 +40,8 @@ class Filter:
             return False
         if self.workers and record.get("worker") not in self.workers:
             return False
+        if self.queues and record.get("queue") not in self.queues:
+            return False
         if Level.parse(str(record.get("level", ""))) < self.level:
             return False
         grep = self.grep
@@ -46,7 +49,9 @@ class Filter:
 
 
 def check_names(wanted: Filter, plan: Plan) -> None:
-    """Raise UsageError if no record of a run of `plan` can be of a job or worker asked for."""
+    """Raise UsageError if `plan` has not the jobs, workers or queues that are asked for."""
+    for name in sorted(wanted.queues - plan.queues.keys()):
+        raise UsageError(f"the run has no queue {name!r}", hint=_suggest(name, plan.queues))
     workers = {
         name: [f"{name}-{n + 1}" for n in range(plan.jobs[name].workers)] for name in plan.jobs
     }
@@ -67,7 +72,7 @@ def _suggest(name: str, known: Iterable[str]) -> str:
     if close := difflib.get_close_matches(name, known, n=1):
         return f"did you mean {close[0]}?"
     more = ", …" if len(known) > _MOST_NAMED else ""
-    return f"it has {', '.join(known[:_MOST_NAMED])}{more}"
+    return f"it has {', '.join(known[:_MOST_NAMED]) or 'none'}{more}"
 
 
 def last(items: Iterable[T], n: int | None) -> Iterable[T]:

@@ -55,7 +55,7 @@ _DURATION_SCHEMA = {
     "maxLength": 64,
     "examples": ["10s", "1m30s", "200ms"],
 }
-_POSITIVE_DURATION_SCHEMA = {"not": {"pattern": "^[^1-9]*$"}, **_DURATION_SCHEMA}
+_POSITIVE_DURATION_SCHEMA = {"not": {"type": "string", "pattern": "^[^1-9]*$"}, **_DURATION_SCHEMA}
 _SIZE_SCHEMA = {
     "type": "string",
     "pattern": r"^\s*[0-9]*\.?[0-9]+\s*[kKmMgGtTpPeE]?[iI]?[bB]([iI][tT])?\s*$",

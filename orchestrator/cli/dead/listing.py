@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from orchestrator.cli.options import format_option, run_argument
+from orchestrator.cli.options import format_option, job_option, queue_option, run_argument
 
 __all__ = ["list_letters"]
 
@@ -18,18 +18,28 @@ Examples:
 
 @click.command("list", short_help="List the dead letters of a run.", epilog=_EPILOG)
 @run_argument
-@click.option("--job", multiple=True, metavar="JOB", help="Only of this job (repeatable).")
+@job_option
+@queue_option
 @format_option
-def list_letters(run_name: str, job: tuple[str, ...], format: str) -> None:  # noqa: A002 -- the option's name
+def list_letters(
+    run_name: str,
+    job: tuple[str, ...],
+    queue: tuple[str, ...],
+    format: str,  # noqa: A002 -- the option's name
+) -> None:
     """List the dead letters of RUN, in the order in which they were given up."""
     from orchestrator.cli.dead.choosing import choose  # noqa: PLC0415 -- not for --help
     from orchestrator.cli.dead.telling import data_of, paper, view_of  # noqa: PLC0415
     from orchestrator.runlog.query import Filter, check_names  # noqa: PLC0415
 
     choice = choose([run_name])
-    if job and (plan := choice.run.read_plan()):
-        check_names(Filter(jobs=frozenset(job)), plan)
-    chosen = [letter for letter in choice.letters if not job or letter.job in job]
+    if plan := choice.run.read_plan():
+        check_names(Filter(jobs=frozenset(job), queues=frozenset(queue)), plan)
+    chosen = [
+        letter
+        for letter in choice.letters
+        if (not job or letter.job in job) and (not queue or letter.queue in queue)
+    ]
     if format == "json":
         import json  # noqa: PLC0415
 
@@ -43,6 +53,7 @@ def list_letters(run_name: str, job: tuple[str, ...], format: str) -> None:  # n
         one = f"{choice.run_name} {rows[0].letter}"
         click.echo(f"more: mporch dead show {one}, or debug; then mporch dead replay", err=True)
     elif choice.letters:
-        click.echo(f"run {choice.run.run_id} has no dead letters of {', '.join(job)}", err=True)
+        whose = ", ".join([*job, *queue])
+        click.echo(f"run {choice.run.run_id} has no dead letters of {whose}", err=True)
     else:
         click.echo(choice.missing(), err=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli import completing
 from orchestrator.cli.exits import exit_code_of
 from orchestrator.cli.options import letters_argument, run_options
 from orchestrator.errors import ExitCode, UsageError
@@ -32,7 +33,12 @@ Examples:
 @letters_argument
 @click.option("--all", "all_letters", is_flag=True, help="All that were not replayed before.")
 @click.option("--again", is_flag=True, help="With --all: those too that were replayed before.")
-@click.option("--spec", metavar="SPEC", help="Use this spec instead of the run's own.")
+@click.option(
+    "--spec",
+    metavar="SPEC",
+    help="Use this spec instead of the run's own.",
+    shell_complete=completing.specs,
+)
 @run_options()
 def replay(
     *,

@@ -1,0 +1,120 @@
+"""What a shell offers for arguments and options: runs, jobs, workers, queues, letters, specs.
+
+A completion never fails: where nothing can be found out, nothing is offered.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from orchestrator.errors import MporchError
+
+if TYPE_CHECKING:
+    from orchestrator.plan.model import Plan
+    from orchestrator.runlog.directory import RunDirectory
+
+__all__ = ["jobs", "letters", "queues", "runs", "specs", "workers"]
+
+_MOST_RUNS = 30
+
+Offer = Callable[[click.Context, str], Iterable[CompletionItem]]
+Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+
+
+def _completer(offer: Offer) -> Completer:
+    """Make a function that click calls: it offers what begins as the word does, or nothing."""
+
+    @functools.wraps(offer)
+    def complete(ctx: click.Context, _: click.Parameter, word: str) -> list[CompletionItem]:
+        try:
+            return [item for item in offer(ctx, word) if str(item.value).startswith(word)]
+        except (MporchError, OSError, ValueError):
+            return []
+
+    return complete
+
+
+@_completer
+def specs(_: click.Context, word: str) -> Iterator[CompletionItem]:
+    """Offer files."""
+    yield CompletionItem(word, type="file")
+
+
+@_completer
+def runs(_: click.Context, word: str) -> Iterator[CompletionItem]:
+    """Offer `last` and the latest runs of this project, or a directory if the word is a path."""
+    from orchestrator.runlog.find import LAST, find_home, list_runs  # noqa: PLC0415
+
+    if os.sep in word or word.startswith("."):
+        yield CompletionItem(word, type="dir")
+        return
+    home = find_home(Path.cwd(), os.environ)
+    found = list_runs(home) if home else []
+    if found:
+        yield CompletionItem(LAST, help=_how(found[-1]))
+    for run in reversed(found[-_MOST_RUNS:]):
+        yield CompletionItem(run.run_id, help=_how(run))
+
+
+@_completer
+def jobs(ctx: click.Context, _: str) -> Iterator[CompletionItem]:
+    """Offer the jobs of the run."""
+    for job in _plan(ctx).jobs.values():
+        yield CompletionItem(job.name, help=str(job.target))
+
+
+@_completer
+def workers(ctx: click.Context, _: str) -> Iterator[CompletionItem]:
+    """Offer the workers of the run."""
+    for job in _plan(ctx).jobs.values():
+        for number in range(job.workers):
+            yield CompletionItem(f"{job.name}-{number + 1}", help=str(job.target))
+
+
+@_completer
+def queues(ctx: click.Context, _: str) -> Iterator[CompletionItem]:
+    """Offer the queues of the run."""
+    for queue in _plan(ctx).queues.values():
+        ways = f"from {', '.join(queue.writers)} to {', '.join(queue.readers)}"
+        yield CompletionItem(queue.name, help=ways)
+
+
+@_completer
+def letters(ctx: click.Context, word: str) -> Iterator[CompletionItem]:
+    """Offer runs as the first word, and the numbers of the run's dead letters."""
+    from orchestrator.runlog.letters import read_letters  # noqa: PLC0415
+
+    if not ctx.params.get("run_and_numbers"):
+        yield from runs(ctx, ctx.command.params[0], word)
+    for letter in read_letters(_run(ctx).path):
+        yield CompletionItem(str(letter.letter), help=f"{letter.job} {letter.item}")
+
+
+def _run(ctx: click.Context) -> RunDirectory:
+    """Return the run that the command line names so far; raises RunNotFoundError."""
+    from orchestrator.runlog.find import LAST, find_home, resolve  # noqa: PLC0415
+
+    named = ctx.params.get("run_name") or next(iter(ctx.params.get("run_and_numbers") or ()), "")
+    name = LAST if not named or named.isdigit() else named
+    return resolve(find_home(Path.cwd(), os.environ), name)
+
+
+def _plan(ctx: click.Context) -> Plan:
+    plan = _run(ctx).read_plan()
+    if plan is None:
+        raise MporchError("the run has no plan that can be read")
+    return plan
+
+
+def _how(run: RunDirectory) -> str:
+    summary = run.read_summary()
+    if summary is None:
+        return "running" if run.is_alive else "died"
+    return f"{summary.name} {summary.status}"

@@ -1,0 +1,100 @@
+"""What shells are offered."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from orchestrator.plan.compiler import compile_spec
+from orchestrator.spec import load
+
+
+@pytest.fixture
+def offered(mporch, monkeypatch):
+    """Ask as fish does: values, each with its help."""
+
+    def ask(*words):
+        monkeypatch.setenv("_MPORCH_COMPLETE", "fish_complete")
+        monkeypatch.setenv("COMP_WORDS", " ".join(["mporch", *words]))
+        monkeypatch.setenv("COMP_CWORD", words[-1])
+        answer = mporch()
+        assert (answer.code, answer.err) == (0, "")
+        lines = [line.partition("\t") for line in answer.out.splitlines() if line]
+        return {value.partition(",")[2] or value: told for value, _, told in lines}
+
+    return ask
+
+
+@pytest.fixture
+def planned(finished):
+    finished.write_plan(compile_spec(load("jobs.yaml")).plan)
+    return finished
+
+
+def test_commands_are_offered_with_what_they_do(offered):
+    assert offered("va") == {"validate": "Check specs; runs none of your code."}
+
+
+def test_runs_are_offered_with_how_they_went(offered, finished, running):
+    found = offered("show", "")
+    assert list(found) == ["last", running.run_id, finished.run_id]
+    assert list(found.values()) == ["running", "running", "census succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["logs", "--job", ""], ["numbers", "work"]),
+        (["logs", "last", "--worker", "w"], ["work-1"]),
+        (["logs", "--queue", ""], ["todo"]),
+        (["dead", "list", "--queue", "t"], ["todo"]),
+        (["dead", "list", "--job", "n"], ["numbers"]),
+    ],
+)
+def test_jobs_workers_and_queues_are_those_of_the_run(offered, planned, words, names):
+    assert list(offered(*words)) == names
+
+
+def test_a_queue_is_offered_with_its_ends(offered, planned):
+    assert offered("logs", "--queue", "") == {"todo": "from numbers to work"}
+
+
+@pytest.mark.parametrize("words", [["logs", "nope", "--job", ""], ["logs", "--job", ""]])
+def test_where_there_is_no_run_nothing_is_offered(offered, words):
+    assert offered(*words) == {}
+
+
+def test_a_run_without_a_plan_offers_nothing(offered, died):
+    (died.path / "plan.json").write_text("{")
+    assert offered("logs", "--job", "") == {}
+
+
+@pytest.mark.parametrize("words", [["run", "j"], ["validate", "j"], ["show", "./x"]])
+def test_paths_are_left_to_the_shell(offered, finished, words):
+    assert list(offered(*words)) == [words[-1]]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_is_one_that_its_shell_reads(mporch, shell):
+    answer = mporch("completion", shell)
+    assert answer.code == 0
+    assert "_MPORCH_COMPLETE" in answer.out
+    program = shutil.which(shell)
+    if program is not None:
+        done = subprocess.run([program, "-n"], input=answer.out, text=True, check=False)
+        assert done.returncode == 0
+
+
+def test_an_unknown_instruction_is_an_error_not_a_run(mporch, monkeypatch):
+    monkeypatch.setenv("_MPORCH_COMPLETE", "tcsh_complete")
+    assert mporch("validate").code == 2
+
+
+def test_completion_costs_commands_nothing():
+    code = (
+        "import sys; from orchestrator.cli.main import command_line; command_line(['--version']);"
+        "print('click.shell_completion' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
