@@ -34,6 +34,7 @@ class _Commands(click.Group):
         "init",
         "schema",
         "completion",
+        "doctor",
     )
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
@@ -78,6 +79,7 @@ def _show_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> 
     context_settings={"auto_envvar_prefix": "MPORCH", "help_option_names": ["-h", "--help"]},
     epilog="""\b
 Begin with:
+  mporch init                     a project that runs
   mporch validate jobs.yaml       is the spec right?
   mporch plan jobs.yaml           what would run?
   mporch run jobs.yaml            run it

@@ -243,6 +243,7 @@ def test_logs_shows_every_record(mporch, finished):
         (["--level", "WARNING", "--job", "numbers"], ["careful"]),
         (["--worker", "work-1", "-n", "1"], ["work-1 skipped todo:8: KeyError: 7"]),
         (["--job", "numbers", "--job", "work", "--grep", "^h"], ["hello"]),
+        (["--queue", "todo"], ["work-1 skipped todo:8: KeyError: 7"]),
         (["-n", "0"], []),
     ],
 )
@@ -277,6 +278,7 @@ def test_wrong_options_of_logs_are_named(mporch, finished, options, told):
         (["--job", "work-1"], "no job 'work-1'", "work-1 is a worker: --worker work-1"),
         (["--worker", "work-2"], "the run has no worker 'work-2'", "did you mean work-1?"),
         (["--worker", "work"], "the run has no worker 'work'", "work is a job: --job work"),
+        (["--queue", "tood"], "the run has no queue 'tood'", "did you mean todo?"),
         (
             ["--job", "numbers", "--worker", "work-1"],
             "the run has no worker 'work-1' of numbers",

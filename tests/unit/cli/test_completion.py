@@ -1,12 +1,16 @@
 """What shells are offered."""
 
+import pickle
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+from orchestrator.core.facts import ItemDead
+from orchestrator.core.messages import Failure
 from orchestrator.plan.compiler import compile_spec
+from orchestrator.runlog.letters import DeadLetters
 from orchestrator.spec import load
 
 
@@ -54,6 +58,23 @@ def test_runs_are_offered_with_how_they_went(offered, finished, running):
 )
 def test_jobs_workers_and_queues_are_those_of_the_run(offered, planned, words, names):
     assert list(offered(*words)) == names
+
+
+def test_letters_are_offered_by_number_with_what_they_are_of(offered, planned):
+    letters = DeadLetters(planned.path)
+    failure = Failure(kind="KeyError", message="7")
+    fact = ItemDead(
+        job="work", worker="work-1", item="todo:8", queue="todo", attempts=1, failure=failure,
+        chunk=pickle.dumps([7]), index=0, packed=False,
+    )  # fmt: skip
+    letters.add(fact, 1.0)
+    letters.close()
+    assert offered("dead", "show", "") == {
+        "last": "census succeeded",
+        planned.run_id: "census succeeded",
+        "1": "work todo:8",
+    }
+    assert offered("dead", "show", "last", "") == {"1": "work todo:8"}
 
 
 def test_a_queue_is_offered_with_its_ends(offered, planned):

@@ -1,0 +1,1 @@
+"""Tries out what mporch needs of the system, and says what follows where something is missing."""
