@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -33,7 +35,9 @@ def examine(folder: Path, environ: Mapping[str, str]) -> Iterator[Finding]:
     yield from look_at_protection()
     yield from look_at_system()
     yield _file_watch()
-    yield run_home(find_home(folder, environ) or home_of(folder, environ))
+    home = find_home(folder, environ) or home_of(folder, environ)
+    yield run_home(home)
+    yield durable_runs(_nearest(home))
 
 
 def _file_watch() -> Finding:
@@ -48,7 +52,7 @@ def _file_watch() -> Finding:
 
 def run_home(home: Path) -> Finding:
     """Return whether run directories can be made in `home`, and what room there is for logs."""
-    place = next(folder for folder in (home, *home.parents) if folder.exists())
+    place = _nearest(home)
     if not os.access(place, os.W_OK | os.X_OK):
         means = "no run can be kept here: `--run-dir` or MPORCH_HOME names another place"
         return Finding(
@@ -62,3 +66,26 @@ def run_home(home: Path) -> Finding:
         found=f"{home}, {decimal(free)} free",
         means="a run ends with exit code 74 when its log has no room left" if little else "",
     )
+
+
+def durable_runs(place: Path) -> Finding:
+    """Try out, in a folder that is removed again, whether a run's state can be kept in `place`."""
+    name, version = "durable runs", f"SQLite {sqlite3.sqlite_version}"
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix=".mporch-doctor-", dir=place) as folder,
+            contextlib.closing(sqlite3.connect(Path(folder, "state.db"))) as database,
+        ):
+            (mode,) = database.execute("PRAGMA journal_mode = WAL").fetchone()
+            database.execute("CREATE TABLE tried (it)")
+    except (OSError, sqlite3.Error) as error:
+        mode = str(error)
+    if mode == "wal":
+        return Finding(name=name, verdict=Verdict.OK, found=f"{version}, with a write-ahead log")
+    means = "`durable: true` does not work here: the file system must be a local one"
+    return Finding(name=name, verdict=Verdict.LIMITED, found=f"{version}: {mode}", means=means)
+
+
+def _nearest(home: Path) -> Path:
+    """Return `home`, or the folder in which it, or its parent, would be made."""
+    return next(folder for folder in (home, *home.parents) if folder.exists())

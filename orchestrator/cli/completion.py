@@ -24,7 +24,7 @@ Examples:
 """
 
 
-@click.command(short_help="Let your shell complete commands.", epilog=_EPILOG)
+@click.command(epilog=_EPILOG)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> int:

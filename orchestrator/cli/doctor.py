@@ -24,7 +24,7 @@ Examples:
 """
 
 
-@click.command(short_help="Examine this machine.", epilog=_EPILOG)
+@click.command(epilog=_EPILOG)
 @format_option
 def doctor(format: str) -> int:  # noqa: A002 -- the option's name
     """Try out what mporch needs of this machine: what works, what will be slower, what does not.

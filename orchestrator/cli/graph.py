@@ -24,7 +24,7 @@ Examples:
 """
 
 
-@click.command(short_help="Draw jobs and queues.", epilog=_EPILOG)
+@click.command(epilog=_EPILOG)
 @spec_argument
 @click.option(
     "--format",

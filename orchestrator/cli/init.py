@@ -24,7 +24,7 @@ Examples:
 """
 
 
-@click.command(short_help="Write a project to begin with.", epilog=_EPILOG)
+@click.command(epilog=_EPILOG)
 @click.argument("folder", default=".", metavar="[FOLDER]", type=click.Path(file_okay=False))
 @click.option(
     "--template",

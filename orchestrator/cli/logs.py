@@ -33,7 +33,7 @@ Examples:
 """
 
 
-@click.command(short_help="Read or follow the log of a run.", epilog=_EPILOG)
+@click.command(epilog=_EPILOG)
 @run_argument
 @job_option
 @worker_option

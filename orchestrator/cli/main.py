@@ -6,6 +6,7 @@ import difflib
 import importlib
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,49 +22,59 @@ __all__ = ["command_line", "mporch"]
 class _Commands(click.Group):
     """A group whose commands lie in modules of their own, in the order of a first acquaintance."""
 
-    names: ClassVar[tuple[str, ...]] = (
-        "run",
-        "resume",
-        "validate",
-        "plan",
-        "graph",
-        "runs",
-        "show",
-        "logs",
-        "dead",
-        "init",
-        "schema",
-        "completion",
-        "doctor",
-    )
+    helps: ClassVar[Mapping[str, str]] = {
+        "run": "Run a pipeline.",
+        "resume": "Go on with a durable run.",
+        "validate": "Check specs; runs none of your code.",
+        "plan": "Show what would run, and how it is wired.",
+        "graph": "Draw jobs and queues.",
+        "runs": "List the runs of this project.",
+        "show": "Show how a run went.",
+        "logs": "Read or follow the log of a run.",
+        "dead": "Look at dead letters and feed them back.",
+        "init": "Write a project to begin with.",
+        "schema": "Print the JSON Schema of a spec.",
+        "completion": "Let your shell complete commands.",
+        "doctor": "Examine this machine.",
+    }
+    """What each does, in a few words: help shows them without an import of the commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
-        return list(self.names)
+        return list(self.helps)
 
     def get_command(
         self,
         ctx: click.Context,  # noqa: ARG002 -- click's signature
         cmd_name: str,
     ) -> click.Command | None:
-        if cmd_name not in self.names:
+        if cmd_name not in self.helps:
             return None
         module = importlib.import_module(f"orchestrator.cli.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
+        command.short_help = self.helps[cmd_name]
         return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 -- click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.helps.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say what was probably meant."""
         name = args[0]
-        if name in self.names or name.startswith("-"):
+        if name in self.helps or name.startswith("-"):
             return super().resolve_command(ctx, args)
         if name.endswith((".yaml", ".yml")) or Path(name).is_file():
             hint = f"To run that spec: mporch run {name}"
-        elif close := difflib.get_close_matches(name, self.names, n=1):
+        elif close := difflib.get_close_matches(name, self.helps, n=1):
             hint = f"Did you mean {close[0]}?"
         else:
-            hint = f"The commands are {', '.join(self.names)}."
+            hint = f"The commands are {', '.join(self.helps)}."
         raise click.UsageError(f"There is no command {name!r}. {hint}", ctx)
 
 

@@ -18,7 +18,7 @@ Examples:
 """
 
 
-@click.command(short_help="Show what would run, and how it is wired.", epilog=_EPILOG)
+@click.command(epilog=_EPILOG)
 @spec_argument
 @format_option
 def plan(spec: str, format: str) -> int:  # noqa: A002 -- the option's name

@@ -29,7 +29,7 @@ Examples:
 """
 
 
-@click.command(short_help="Go on with a durable run that was interrupted.", epilog=_EPILOG)
+@click.command(epilog=_EPILOG)
 @run_argument
 @click.option(
     "--force", is_flag=True, help="Go on though the spec, a target's code or Python has changed."

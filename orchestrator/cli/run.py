@@ -25,7 +25,7 @@ Examples:
 """
 
 
-@click.command(short_help="Run a pipeline.", epilog=_EPILOG)
+@click.command(epilog=_EPILOG)
 @spec_argument
 @run_options()
 def run(spec: str, run_dir: str | None, output: str, format: str, live: bool | None) -> int:  # noqa: A002 -- the option's name

@@ -24,7 +24,7 @@ Examples:
 """
 
 
-@click.command(short_help="List the runs of this project.", epilog=_EPILOG)
+@click.command(epilog=_EPILOG)
 @format_option
 def runs(format: str) -> None:  # noqa: A002 -- the option's name
     """List the runs of this project, the latest first.

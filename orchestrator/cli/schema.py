@@ -17,7 +17,7 @@ Then, as the first line of jobs.yaml, for editors with the YAML language server:
 """
 
 
-@click.command(short_help="Print the JSON Schema of a spec.", epilog=_EPILOG)
+@click.command(epilog=_EPILOG)
 def schema() -> None:
     """Print the JSON Schema (2020-12) of a spec, with which editors complete, explain and check.
 

@@ -27,7 +27,7 @@ Examples:
 """
 
 
-@click.command(short_help="Show how a run went.", epilog=_EPILOG)
+@click.command(epilog=_EPILOG)
 @run_argument
 @format_option
 def show(run_name: str, format: str) -> None:  # noqa: A002 -- the option's name

@@ -17,7 +17,7 @@ Examples:
 """
 
 
-@click.command(short_help="Check specs; runs none of your code.", epilog=_EPILOG)
+@click.command(epilog=_EPILOG)
 @click.argument("specs", nargs=-1, metavar="[SPEC]...", shell_complete=completing.specs)
 @format_option
 def validate(specs: tuple[str, ...], format: str) -> int:  # noqa: A002 -- the option's name

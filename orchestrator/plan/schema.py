@@ -53,6 +53,11 @@ def _misfits(shapes: frozenset[Shape]) -> dict[str, Any]:
     """Return a schema that refuses the keys which fit none of `shapes`."""
     refused: dict[str, Any] = {}
     for (key, *inner), fitting in FITS.items():
-        if not shapes & fitting:
-            refused[key] = {"properties": {inner[0]: False}} if inner else False
+        if shapes & fitting or refused.get(key) is False:
+            continue
+        if inner:
+            part = refused.setdefault(key, {"properties": {}})
+            part["properties"][inner[0]] = False
+        else:
+            refused[key] = False
     return {"properties": refused} if refused else {}

@@ -21,7 +21,7 @@ Examples:
 """
 
 
-@click.group(short_help="Look at dead letters and feed them back.", epilog=_EPILOG)
+@click.group(epilog=_EPILOG)
 def dead() -> None:
     """Items that used up their attempts, and that `on_error: dead_letter` took out of a run.
 

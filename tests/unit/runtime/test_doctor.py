@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.app.doctor import run_home
+from orchestrator.app.doctor import durable_runs, run_home
 from orchestrator.plan.model import StartMethod
 from orchestrator.runtime.doctor import interpreter, system
 from orchestrator.runtime.doctor.cgroups import Allowance, read_allowance
@@ -198,6 +198,14 @@ def test_a_place_for_runs_need_not_be_there_but_must_be_writable(tmp_path, monke
     assert run_home(tmp_path / "new" / ".mporch").verdict is Verdict.OK
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert run_home(tmp_path).verdict is Verdict.BROKEN
+
+
+def test_durable_runs_need_a_place_for_a_write_ahead_log(tmp_path):
+    assert durable_runs(tmp_path).verdict is Verdict.OK
+    assert list(tmp_path.iterdir()) == []
+    refused = durable_runs(tmp_path / "none")
+    assert refused.verdict is Verdict.LIMITED
+    assert "No such file" in refused.found
 
 
 @pytest.mark.parametrize("works", [True, False])
