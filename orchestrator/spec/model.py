@@ -364,7 +364,8 @@ class Document(_Part):
     """A pipeline of processes and queues, run by `mporch run`."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
-        json_schema_extra={"patternProperties": {"^x-": {"description": "Free, for anchors."}}}
+        title="Spec",
+        json_schema_extra={"patternProperties": {"^x-": {"description": "Free, for anchors."}}},
     )
 
     version: FormatVersion = Field(title="Version", description="The version of this format: 1.")
