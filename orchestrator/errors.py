@@ -31,7 +31,7 @@ import enum
 import errno
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty, Full
 from typing import ClassVar
 
@@ -57,6 +57,7 @@ __all__ = [
     "QueueShutDown",
     "ReplayError",
     "ResumeError",
+    "Rule",
     "RunDirectoryError",
     "RunNotFoundError",
     "Severity",
@@ -116,24 +117,52 @@ class Severity(enum.Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
-    """One thing wrong in a spec. `line` and `column` count from 1.
+class Rule:
+    """What a spec must keep (an error), or had better keep (a warning). Made in `spec.rules` only.
 
-    `path` is the place in the spec, such as `jobs.parse.input`; empty for the file as a whole.
+    `code` is stable: `MP` and three digits. `why` is prose for whoever broke the rule, `wrong` and
+    `right` are examples of it. Two rules of one code are the same.
     """
 
+    code: str
+    title: str = field(compare=False)
+    why: str = field(compare=False)
+    wrong: str = field(compare=False)
+    right: str = field(compare=False)
+    severity: Severity = field(default=Severity.ERROR, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One place where a spec breaks a rule. `line` and `column` count from 1, in characters.
+
+    `width` is how many characters of the line are meant, and 0 is the rest of it. `path` is the
+    place in the spec, such as `jobs.parse.input`; empty for the file as a whole.
+    """
+
+    rule: Rule
     file: str
     line: int
     column: int
+    width: int = 1
     message: str
     hint: str = ""
-    severity: Severity = Severity.ERROR
     path: str = ""
 
+    @property
+    def code(self) -> str:
+        """The stable code of the rule, such as `MP201`; `mporch explain MP201` tells of it."""
+        return self.rule.code
+
+    @property
+    def severity(self) -> Severity:
+        """Whether this keeps the spec from running."""
+        return self.rule.severity
+
     def __str__(self) -> str:
-        """Return `file:line:col: error: message` and, where there is one, a line with the hint."""
+        """Return `file:line:col: error: message [code]` and, if there is one, a line of hint."""
         place = f"{self.file}:{self.line}:{self.column}"
-        text = _one_line(f"{place}: {self.severity.value}: {self.message}")
+        text = _one_line(f"{place}: {self.severity.value}: {self.message} [{self.code}]")
         return f"{text}\n  hint: {_one_line(self.hint)}" if self.hint else text
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from orchestrator.errors import Problem
-from orchestrator.views.problems import render_problems
+from orchestrator.views.problems import render_pointer, render_problems
 from orchestrator.views.tables import Paper
 from orchestrator.views.terminal import colours, width_of
 
@@ -26,7 +26,8 @@ def show_problems(problems: Iterable[Problem], texts: Mapping[str, str] | None =
     for name in sources:
         sources[name] = (texts or {}).get(name) or _text_of(Path(name))
     paper = Paper(width=width_of(sys.stderr), colour=colours(sys.stderr, os.environ))
-    print(render_problems(problems, sources, paper), end="", file=sys.stderr)
+    text = render_problems(problems, sources, paper) + render_pointer(problems)
+    print(text, end="", file=sys.stderr)
 
 
 def _text_of(path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from orchestrator.errors import Problem, Severity, SpecError
@@ -35,10 +35,16 @@ def compile_spec(spec: Spec) -> Compiled:
 
     """
     draft = draft_of(spec)
-    found = sorted({*spec.problems, *check(draft)}, key=lambda p: (p.line, p.column, p.message))
+    found = _told_once([*spec.problems, *check(draft)])
     if any(problem.severity is Severity.ERROR for problem in found):
         raise SpecError(found)
     return Compiled(plan=_plan(draft), warnings=tuple(found))
+
+
+def _told_once(problems: Iterable[Problem]) -> list[Problem]:
+    """Return problems in the order of the file; what several aliases repeat is said once."""
+    by_place = {(p.line, p.column, p.message): p for p in problems}
+    return [by_place[place] for place in sorted(by_place)]
 
 
 def _plan(draft: Draft) -> model.Plan:

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
+from orchestrator.errors import Rule
 from orchestrator.plan.bindings import Bindings, Kind, bindings_in
 from orchestrator.plan.model import Target
+from orchestrator.spec.rules import targets as rules
 from orchestrator.spec.wording import did_you_mean
 
 __all__ = ["TargetFlaw", "TargetFormError", "Targets", "parse_target"]
@@ -24,8 +26,9 @@ _MOST_PATHS_SHOWN = 6
 
 @dataclass(frozen=True, kw_only=True)
 class TargetFlaw:
-    """Why a target cannot be used, and what to do about it."""
+    """Why a target cannot be used: the rule it breaks, how, and what to do about it."""
 
+    rule: Rule
     message: str
     hint: str = ""
 
@@ -103,7 +106,8 @@ class Targets:
     def _look_into(self, module: str) -> Bindings | TargetFlaw:
         if module == "__main__":
             hint = "put the function into a module of its own"
-            return TargetFlaw(message="workers cannot import __main__", hint=hint)
+            message = "workers cannot import __main__"
+            return TargetFlaw(rule=rules.MAIN_MODULE, message=message, hint=hint)
         if module in sys.builtin_module_names:
             return Bindings(is_open=True)
         entries = self._entries
@@ -129,6 +133,7 @@ class Targets:
             shown[_MOST_PATHS_SHOWN - 1 :] = [f"{len(shown) - _MOST_PATHS_SHOWN + 1} more"]
         places = ", ".join(shown) or f"nothing, for {package} is not a package"
         return TargetFlaw(
+            rule=rules.NO_MODULE,
             message=f"{what} for {sys.executable}; searched: {places}",
             hint=near or "install it for this interpreter, or add its folder to pythonpath",
         )
@@ -184,11 +189,13 @@ def _read(spec: ModuleSpec) -> Bindings | TargetFlaw:
     except SyntaxError as error:
         where = f"{spec.origin}:{error.lineno}:{error.offset}"
         return TargetFlaw(
+            rule=rules.NOT_PYTHON,
             message=f"{spec.name} is not Python for {sys.executable}: {where}: {error.msg}",
             hint="mend the module",
         )
     except (OSError, ImportError, UnicodeError, ValueError, RecursionError, MemoryError) as error:
-        return TargetFlaw(message=f"{spec.name} cannot be read from {spec.origin}: {error}")
+        message = f"{spec.name} cannot be read from {spec.origin}: {error}"
+        return TargetFlaw(rule=rules.UNREADABLE_MODULE, message=message, hint="mend the module")
 
 
 def _name_flaw(target: Target, module: Bindings) -> TargetFlaw | None:
@@ -200,7 +207,8 @@ def _name_flaw(target: Target, module: Bindings) -> TargetFlaw | None:
             if scope.is_open:
                 return None
             hint = did_you_mean(name, (known for known in scope.names if known[0] != "_"))
-            return TargetFlaw(message=f"{place} has no {name}", hint=hint)
+            message = f"{place} has no {name}"
+            return TargetFlaw(rule=rules.NO_SUCH_NAME, message=message, hint=hint)
         place = f"{place}.{name}"
         if kind is not Kind.CLASS:
             return _kind_flaw(place, kind) if place.endswith(target.qualname) else None
@@ -211,7 +219,9 @@ def _name_flaw(target: Target, module: Bindings) -> TargetFlaw | None:
 def _kind_flaw(place: str, kind: Kind) -> TargetFlaw | None:
     if kind is Kind.COROUTINE:
         hint = "give a plain function; it may call asyncio.run itself"
-        return TargetFlaw(message=f"{place} is a coroutine function", hint=hint)
+        message = f"{place} is a coroutine function"
+        return TargetFlaw(rule=rules.COROUTINE, message=message, hint=hint)
     if kind is Kind.DATA:
-        return TargetFlaw(message=f"{place} cannot be called", hint="name a function or a class")
+        message, hint = f"{place} cannot be called", "name a function or a class"
+        return TargetFlaw(rule=rules.NOT_CALLABLE, message=message, hint=hint)
     return None

@@ -1,58 +1,36 @@
 """From YAML text to the positioned tree, through parser events, within limits.
 
-Depth and aliases are counted on the events, before anything is built: a composer that recurses
-through what an attacker (or a typo) nested 30,000 deep ends the interpreter.
+Depth, nodes and aliases are counted on the events, before anything is built: a composer that
+recurses through what an attacker (or a typo) nested 30,000 deep ends the interpreter.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
+from orchestrator.errors import Rule
 from orchestrator.spec.entries import entries_of
+from orchestrator.spec.events import Flaw, SyntaxFlaw, events_of
 from orchestrator.spec.nodes import MappingNode, Node, Position, ScalarNode, SequenceNode
+from orchestrator.spec.rules import syntax
 from orchestrator.spec.scalars import ScalarError, resolve
 from orchestrator.spec.wording import show
 
-__all__ = ["MAX_ALIASED_NODES", "MAX_DEPTH", "ComposeError", "Composer", "Flaw"]
+__all__ = ["MAX_ALIASED_NODES", "MAX_DEPTH", "MAX_NODES", "Composer"]
 
 MAX_DEPTH = 64
 MAX_FLAWS = 200
+MAX_NODES = 100_000
 MAX_ALIASED_NODES = 10_000
 _STRING_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
-_HINTS = {
-    "mapping values are not allowed": 'put text that holds ": " in quotes',
-    "expected ':'": "is a colon missing, or a quote open?",
-    "did not find expected": "the indentation or a bracket does not fit the lines above",
-    "but found": "the indentation or a bracket does not fit the lines above",
-    "unexpected end of stream": "a quote or bracket is never closed",
-}
-_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PROPERTIES = re.compile(r"(?:[&!][^\s\[\]{},]*[ \t]+)+")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Flaw:
-    """Something wrong with the text as YAML."""
-
-    message: str
-    hint: str
-    position: Position
-
-
-class ComposeError(Exception):
-    """The text cannot be read to its end."""
-
-    def __init__(self, message: str, position: Position, hint: str = "") -> None:
-        super().__init__(message)
-        self.flaw = Flaw(message=message, hint=hint, position=position)
-
-
-@dataclass
+@dataclass(slots=True)
 class _Open:
     """A list or mapping whose end has not been read yet."""
 
@@ -67,51 +45,60 @@ class Composer:
 
     def __init__(self) -> None:
         self.flaws: list[Flaw] = []
+        self._lines: list[str] = []
         self._anchors: dict[str, Node] = {}
         self._open: list[_Open] = []
+        self._nodes = 0
         self._aliased = 0
 
     def compose(self, text: str) -> Node | None:
         """Return the root of the single document in `text`, or None when there is none.
 
         Raises:
-            ComposeError: a syntax error, a limit passed, or a second document.
+            SyntaxFlaw: a syntax error, a limit passed, or a second document.
 
         """
         root: Node | None = None
         documents = 0
-        for event in _events(text):
-            if isinstance(event, yaml.DocumentStartEvent):
-                documents += 1
-                if documents > 1:
-                    msg = "a second document starts here; a spec is one document"
-                    raise ComposeError(msg, _position(event), "remove the line with ---")
-            elif isinstance(event, yaml.NodeEvent):
+        self._lines = text.split("\n") if "&" in text or "!" in text else []
+        for event in events_of(text):
+            if isinstance(event, yaml.NodeEvent):
                 root = self._begin(event) or root
             elif isinstance(event, yaml.CollectionEndEvent):
                 root = self._end()
+            elif isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    msg = "a second document starts here; a spec is one document"
+                    hint = "remove the line with ---"
+                    raise SyntaxFlaw(syntax.SECOND_DOCUMENT, msg, _position(event), hint, width=3)
         return root
 
     def _begin(self, event: Any) -> Node | None:
         position = _position(event)
-        if event.anchor is not None and not isinstance(event, yaml.AliasEvent):
-            self._check_anchor(event.anchor, position)
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            msg = f"more than {MAX_NODES:,} keys and values"
+            hint = "a spec names data, it holds none"
+            raise SyntaxFlaw(syntax.TOO_MANY_NODES, msg, position, hint)
         if isinstance(event, yaml.AliasEvent):
-            return self._add(self._alias(event.anchor, position), None)
+            return self._add(self._alias(event, position), None)
+        if event.anchor is not None:
+            self._check_anchor(event.anchor, position)
         if isinstance(event, yaml.ScalarEvent):
             return self._add(self._scalar(event, position), event.anchor)
         if event.tag is not None:
-            self._tag_flaw(event.tag, position)
+            self._tag_flaw(event.tag, ScalarNode(None, position))
         if len(self._open) >= MAX_DEPTH:
-            raise ComposeError(f"nested deeper than {MAX_DEPTH} levels", position)
+            raise _too_deep(position)
         is_mapping = isinstance(event, yaml.MappingStartEvent)
         self._open.append(_Open(position, event.anchor, is_mapping))
         return None
 
     def _end(self) -> Node:
         done = self._open.pop()
-        size = 1 + sum(child.size for child in done.children)
-        depth = 1 + max((child.depth for child in done.children), default=0)
+        size = 1 + sum([child.size for child in done.children])
+        depth = 1 + max([child.depth for child in done.children], default=0)
         node: Node
         if done.is_mapping:
             node = MappingNode(entries_of(done.children, self._flaw), done.position, size, depth)
@@ -128,74 +115,76 @@ class Composer:
 
     def _check_anchor(self, anchor: str, position: Position) -> None:
         if anchor in self._anchors or any(o.anchor == anchor for o in self._open):
-            raise ComposeError(f"the anchor &{anchor} is defined twice", position)
+            msg, width = f"the anchor &{anchor} is defined twice", len(anchor) + 1
+            hint = "give each anchor a name of its own"
+            raise SyntaxFlaw(syntax.ANCHOR_TWICE, msg, position, hint, width=width)
 
-    def _alias(self, anchor: Any, position: Position) -> Node:
+    def _alias(self, event: Any, position: Position) -> Node:
+        anchor, width = event.anchor, len(event.anchor) + 1
         if any(o.anchor == anchor for o in self._open):
-            raise ComposeError(f"the anchor &{anchor} contains itself", position)
+            msg, hint = f"the anchor &{anchor} contains itself", f"remove *{anchor} from it"
+            raise SyntaxFlaw(syntax.RECURSION, msg, position, hint, width=width)
         if anchor not in self._anchors:
-            raise ComposeError(
-                f"*{anchor} has no anchor", position, f"define &{anchor} above, or quote the text"
-            )
+            msg, hint = f"*{anchor} has no anchor", f"define &{anchor} above, or quote the text"
+            raise SyntaxFlaw(syntax.NO_ANCHOR, msg, position, hint, width=width)
         node = self._anchors[anchor]
         self._aliased += node.size
         if self._aliased > MAX_ALIASED_NODES:
             msg = f"too many aliases: together they stand for over {MAX_ALIASED_NODES} nodes"
-            raise ComposeError(msg, position)
+            hint = "write fewer of them, or smaller ones"
+            raise SyntaxFlaw(syntax.ALIAS_BOMB, msg, position, hint, width=width)
         if len(self._open) + node.depth > MAX_DEPTH:
-            raise ComposeError(f"nested deeper than {MAX_DEPTH} levels", position)
+            raise _too_deep(position)
         return node
 
     def _scalar(self, event: Any, position: Position) -> ScalarNode:
-        text: str = event.value
+        start, end = event.start_mark, event.end_mark
+        width = max(1, end.column - start.column) if start.line == end.line else 0
         if event.tag is not None and event.tag not in _STRING_TAGS:
-            self._tag_flaw(event.tag, position)
-        if any("\ud800" <= c <= "\udfff" for c in text):
-            self._flaw("half of a surrogate pair is no character", "", position)
-            text = ""
-        if event.style or event.tag is not None:
-            return ScalarNode(text, position, quoted=True)
+            self._tag_flaw(event.tag, ScalarNode(None, position))
+        elif event.anchor is not None or event.tag is not None:
+            position, width = self._past_properties(position, width)
+        text: str = event.value
+        quoted = bool(event.style) or event.tag is not None
+        if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+            node = ScalarNode("", position, width, quoted=True)
+            hint = "write the character itself"
+            msg = "half of a surrogate pair is no character"
+            self._flaw(syntax.HALF_CHARACTER, msg, hint, node)
+            return node
+        if quoted:
+            return ScalarNode(text, position, width, quoted=True)
         try:
-            return ScalarNode(resolve(text), position)
+            return ScalarNode(resolve(text), position, width)
         except ScalarError as error:
-            self._flaw(str(error), error.hint, position)
-            return ScalarNode(text, position)
+            node = ScalarNode(text, position, width)
+            self._flaw(syntax.DOUBTFUL_NUMBER, str(error), error.hint, node)
+            return node
 
-    def _tag_flaw(self, tag: str, position: Position) -> None:
+    def _past_properties(self, at: Position, width: int) -> tuple[Position, int]:
+        """Return where the value itself begins, behind an anchor or tag, and its width."""
+        line = self._lines[at.line - 1] if at.line <= len(self._lines) else ""
+        if (found := _PROPERTIES.match(line, at.column - 1)) is None:
+            return at, width
+        skipped = found.end() - found.start()
+        return Position(at.line, at.column + skipped), max(0, width - skipped)
+
+    def _tag_flaw(self, tag: str, node: Node) -> None:
         short = tag.replace("tag:yaml.org,2002:", "!!")
-        self._flaw(f"the tag {show(short)} has no meaning here", "remove it", position)
+        self._flaw(syntax.TAG, f"the tag {show(short)} has no meaning here", "remove it", node)
 
-    def _flaw(self, message: str, hint: str, position: Position) -> None:
+    def _flaw(self, rule: Rule, message: str, hint: str, node: Node) -> None:
         if len(self.flaws) >= MAX_FLAWS:
-            raise ComposeError("too many problems to go on", position)
-        self.flaws.append(Flaw(message=message, hint=hint, position=position))
+            raise SyntaxFlaw(rule, "too many problems to go on", node.position)
+        flaw = Flaw(rule=rule, message=message, hint=hint, position=node.position, width=node.width)
+        self.flaws.append(flaw)
 
 
-def _events(text: str) -> Iterator[Any]:
-    try:
-        yield from yaml.parse(text, Loader=_LOADER)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        position = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
-        raise ComposeError(*_reworded(error, text, position)) from None
-    except yaml.YAMLError as error:
-        raise ComposeError(" ".join(str(error).split()), Position(1, 1)) from None
-
-
-def _reworded(error: yaml.MarkedYAMLError, text: str, at: Position) -> tuple[str, Position, str]:
-    problem = error.problem or "not valid YAML"
-    context = f"{error.context}: " if error.context else ""
-    if "cannot start any token" in problem:
-        line = _LINE_BREAK.split(text)[at.line - 1]
-        character = line[at.column - 1 : at.column]
-        if character == "\t":
-            return "a tab cannot indent or separate", at, "use spaces"
-        return f"{show(character)} cannot start a value", at, "put the value in quotes"
-    for part, hint in _HINTS.items():
-        if part in problem:
-            return f"{context}{problem}", at, hint
-    return f"{context}{problem}", at, ""
+def _too_deep(position: Position) -> SyntaxFlaw:
+    msg, hint = f"nested deeper than {MAX_DEPTH} levels", "is a bracket never closed?"
+    return SyntaxFlaw(syntax.TOO_DEEP, msg, position, hint)
 
 
 def _position(event: Any) -> Position:
-    return Position(event.start_mark.line + 1, event.start_mark.column + 1)
+    mark = event.start_mark
+    return Position(mark.line + 1, mark.column + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
-from orchestrator.errors import Problem, Severity
+from orchestrator.errors import Problem, Rule
 from orchestrator.spec.model import Document
 from orchestrator.spec.nodes import Entry, MappingNode, Path, Position
 
@@ -39,15 +39,19 @@ class Spec:
         With `key` it is the place of the key instead of its value; so it is for a mapping, whose
         value starts at its first key.
         """
-        place = self.tree.position
+        return self._place(path, key=key)[0]
+
+    def _place(self, path: Path, *, key: bool) -> tuple[Position, int]:
+        """Return the place of `path`, and how many characters of the line it takes."""
+        place, width = self.tree.position, self.tree.width
         for step in self.tree.walk(path):
             if not isinstance(step, Entry):
-                place = step.position
+                place, width = step.position, step.width
             elif key or isinstance(step.value, MappingNode):
-                place = step.key_position
+                place, width = step.key_position, step.key_width
             else:
-                place = step.value.position
-        return place
+                place, width = step.value.position, step.value.width
+        return place, width
 
     def names(self, section: str) -> tuple[str, ...]:
         """Return the keys written under the top-level key `section`, such as `jobs`."""
@@ -57,22 +61,17 @@ class Spec:
         return tuple(key for key in entry.value.entries if isinstance(key, str))
 
     def problem(
-        self,
-        path: Path,
-        message: str,
-        hint: str = "",
-        *,
-        key: bool = False,
-        severity: Severity = Severity.ERROR,
+        self, rule: Rule, path: Path, message: str, hint: str = "", *, key: bool = False
     ) -> Problem:
         """Return a problem at `path`, with its place; see `position` for `key`."""
-        line, column = self.position(path, key=key)
+        (line, column), width = self._place(path, key=key)
         return Problem(
+            rule=rule,
             file=self.path,
             line=line,
             column=column,
+            width=width,
             message=message,
             hint=hint,
-            severity=severity,
             path=".".join(map(str, path)),
         )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from orchestrator.spec.nodes import Entry, MappingNode, Node, Position, ScalarNode, SequenceNode
+from orchestrator.errors import Rule
+from orchestrator.spec.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
+from orchestrator.spec.rules import syntax
 from orchestrator.spec.wording import show
 
 __all__ = ["FlawReporter", "entries_of"]
 
-FlawReporter = Callable[[str, str, Position], None]
-"""Called with a message, a hint and the place."""
+FlawReporter = Callable[[Rule, str, str, Node], None]
+"""Called with the rule, a message, a hint and the node that breaks it."""
 
 
 def entries_of(children: Sequence[Node], report: FlawReporter) -> dict[str | int, Entry]:
@@ -31,20 +33,20 @@ def entries_of(children: Sequence[Node], report: FlawReporter) -> dict[str | int
         if name in own:
             first = own[name].key_position
             message = f"the key {show(name)} is given twice, first at {first.line}:{first.column}"
-            report(message, "keep one of the two", key.position)
+            report(syntax.KEY_TWICE, message, "keep one of the two", key)
             continue
-        own[name] = Entry(name, key.position, value)
+        own[name] = Entry(name, key.position, key.width, value)
     return {**merged, **own}
 
 
 def _checked(key: Node, report: FlawReporter) -> str | int | None:
     if not isinstance(key, ScalarNode):
-        report("a key must be a single word, not a list or a mapping", "", key.position)
+        report(syntax.BAD_KEY, "a key must be a single word, not a list or a mapping", "", key)
         return None
     if isinstance(key.value, str) or type(key.value) is int:
         return key.value
     message = f"{show(key.value)} is a key that is not text"
-    report(message, "put the key in quotes", key.position)
+    report(syntax.BAD_KEY, message, "put the key in quotes", key)
     return None
 
 
@@ -54,4 +56,4 @@ def _merged(value: Node, report: FlawReporter) -> Iterator[Entry]:
         if isinstance(part, MappingNode):
             yield from part.entries.values()
         else:
-            report("<< merges a mapping or a list of mappings", "", part.position)
+            report(syntax.BAD_MERGE, "<< merges a mapping or a list of mappings", "", part)

@@ -17,6 +17,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from orchestrator.errors import Rule
+from orchestrator.spec.rules import values
 from orchestrator.spec.units import UNITS, DurationError, parse_duration_s
 
 __all__ = [
@@ -67,8 +69,9 @@ _BYTES = TypeAdapter(ByteSize)
 _LEAST_BYTES = 64 << 20
 
 
-def _mporch_error(message: str, hint: str) -> PydanticCustomError:
-    return PydanticCustomError("mporch", "{message}", {"message": message, "hint": hint})
+def _broken(rule: Rule, message: str, hint: str) -> PydanticCustomError:
+    context = {"rule": rule, "message": message, "hint": hint}
+    return PydanticCustomError("mporch", "{message}", context)
 
 
 def _size(value: Any) -> Any:
@@ -77,20 +80,21 @@ def _size(value: Any) -> Any:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str) or value.strip().isdigit():
-        raise _mporch_error("a size is text with a unit, such as 2GiB", hint)
+        raise _broken(values.BAD_SIZE, "a size is text with a unit, such as 2GiB", hint)
     try:
         size = _BYTES.validate_python(value, strict=False)
     except ValidationError:
-        raise _mporch_error(f'"{value[:40]}" is not a size', hint) from None
+        raise _broken(values.BAD_SIZE, f'"{value[:40]}" is not a size', hint) from None
     if not _LEAST_BYTES <= size < 1 << 62:
         least = "no worker starts with less than 64MiB"
-        raise _mporch_error(f"{value[:40]} is no size that can be meant", least)
+        message = f"{value[:40]} is no size that can be meant"
+        raise _broken(values.BAD_SIZE, message, least)
     return int(size)
 
 
 def _text(value: Any) -> Any:
     if isinstance(value, str) and "\0" in value:
-        raise _mporch_error("the text holds a NUL character", "")
+        raise _broken(values.NUL_IN_TEXT, "the text holds a NUL character", "remove it")
     return value
 
 
@@ -98,20 +102,22 @@ def _name(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if not _NAME.fullmatch(value):
-        raise _mporch_error(
+        raise _broken(
+            values.BAD_NAME,
             f'"{value[:70]}" is not a name',
             "a name has up to 64 ASCII letters, digits, _ and -, and does not start with -",
         )
     if re.search(r"-[0-9]+$", value):
         hint = f"workers are named so: write {value.replace('-', '_')}"
-        raise _mporch_error(f'the name "{value}" ends in - and digits', hint)
+        raise _broken(values.BAD_NAME, f'the name "{value}" ends in - and digits', hint)
     return value
 
 
 def _parameter(value: Any) -> Any:
     if isinstance(value, str) and not value.isidentifier():
         hint = "a map gives {parameter: queue}; the target is called with parameter=handle"
-        raise _mporch_error(f'"{value[:70]}" cannot be the name of a parameter', hint)
+        message = f'"{value[:70]}" cannot be the name of a parameter'
+        raise _broken(values.BAD_PARAMETER, message, hint)
     return value
 
 
@@ -119,16 +125,15 @@ def _duration_s(value: Any) -> float:
     try:
         return parse_duration_s(value)
     except DurationError as error:
-        raise _mporch_error(str(error), error.hint) from None
+        raise _broken(values.BAD_DURATION, str(error), error.hint) from None
 
 
 def _positive_duration_s(value: Any) -> float | None:
     if value is None:
         return None
     if (seconds := _duration_s(value)) <= 0:
-        raise _mporch_error(
-            "a limit of time must be longer than nothing", "write null for no limit"
-        )
+        message = "a limit of time must be longer than nothing"
+        raise _broken(values.BAD_DURATION, message, "write null for no limit")
     return seconds
 
 
@@ -140,9 +145,11 @@ def _env_value(value: Any) -> Any:
 
 def _version(value: Any) -> Any:
     if type(value) is not int:
-        raise _mporch_error("the version is a whole number", "write version: 1")
+        message = "the version is a whole number"
+        raise _broken(values.BAD_VERSION, message, "write version: 1")
     if value != 1:
-        raise _mporch_error(f"this mporch reads version 1, not {value}", "write version: 1")
+        message = f"this mporch reads version 1, not {value}"
+        raise _broken(values.BAD_VERSION, message, "write version: 1")
     return value
 
 
@@ -222,7 +229,7 @@ def by_form(expected: str) -> Discriminator:
 
     return Discriminator(
         form,
-        custom_error_type="mporch",
+        custom_error_type="form",
         custom_error_message="expected " + expected,
-        custom_error_context={"message": f"expected {expected}", "hint": ""},
+        custom_error_context={"expected": expected},
     )

@@ -8,9 +8,11 @@ from typing import BinaryIO
 
 from orchestrator.errors import Problem, SpecError
 from orchestrator.spec import source
-from orchestrator.spec.compose import ComposeError, Composer, Flaw
+from orchestrator.spec.compose import Composer
 from orchestrator.spec.document import Spec
+from orchestrator.spec.events import Flaw, SyntaxFlaw
 from orchestrator.spec.nodes import MappingNode, Position
+from orchestrator.spec.rules import syntax
 from orchestrator.spec.validate import understand
 from orchestrator.spec.wording import kind
 
@@ -39,7 +41,7 @@ def _load(origin: source.Source) -> Spec:
     composer = Composer()
     try:
         root = composer.compose(origin.text)
-    except ComposeError as error:
+    except SyntaxFlaw as error:
         flaws = [*composer.flaws, error.flaw]
         raise SpecError(_problem(origin.name, flaw) for flaw in flaws) from None
     if not isinstance(root, MappingNode):
@@ -47,7 +49,8 @@ def _load(origin: source.Source) -> Spec:
         what = "the spec is empty" if value is None else f"the spec is {kind(value)}"
         at = root.position if root else Position(1, 1)
         hint = "expected a mapping with version: 1 and jobs:"
-        flaws = [*composer.flaws, Flaw(message=what, hint=hint, position=at)]
+        rule = syntax.NOT_A_MAPPING
+        flaws = [*composer.flaws, Flaw(rule=rule, message=what, hint=hint, position=at)]
         raise SpecError(_problem(origin.name, flaw) for flaw in flaws)
     document, findings = understand(root.plain())
     spec = Spec(
@@ -61,13 +64,21 @@ def _load(origin: source.Source) -> Spec:
     told = {flaw.position for flaw in composer.flaws}
     problems = [_problem(origin.name, flaw) for flaw in composer.flaws]
     problems += [
-        spec.problem(path, message, hint, key=key)
-        for path, message, hint, key in findings
-        if spec.position(path, key=key) not in told
+        spec.problem(found.rule, found.path, found.message, found.hint, key=found.key)
+        for found in findings
+        if spec.position(found.path, key=found.key) not in told
     ]
     return dataclasses.replace(spec, problems=tuple(problems))
 
 
 def _problem(name: str, flaw: Flaw) -> Problem:
     line, column = flaw.position
-    return Problem(file=name, line=line, column=column, message=flaw.message, hint=flaw.hint)
+    return Problem(
+        rule=flaw.rule,
+        file=name,
+        line=line,
+        column=column,
+        width=flaw.width,
+        message=flaw.message,
+        hint=flaw.hint,
+    )

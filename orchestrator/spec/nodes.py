@@ -21,10 +21,14 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ScalarNode:
-    """A single value: text, number, truth value or null. `quoted` keeps it from being special."""
+    """A single value: text, number, truth value or null. `quoted` keeps it from being special.
+
+    `width` is how many characters of its line it takes; 0 is the rest of the line.
+    """
 
     value: str | int | float | bool | None
     position: Position
+    width: int = 1
     quoted: bool = False
     size: int = 1
     depth: int = 0
@@ -42,6 +46,7 @@ class SequenceNode:
     position: Position
     size: int
     depth: int
+    width: int = 1
 
     def plain(self) -> list[Any]:
         """Return a fresh list of plain values."""
@@ -54,6 +59,7 @@ class Entry:
 
     key: str | int
     key_position: Position
+    key_width: int
     value: Node
 
 
@@ -65,6 +71,7 @@ class MappingNode:
     position: Position
     size: int
     depth: int
+    width: int = 1
 
     def plain(self) -> dict[Any, Any]:
         """Return a fresh dict of plain values."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from orchestrator.errors import Problem, SpecError
+from orchestrator.errors import Problem, Rule, SpecError
 from orchestrator.spec.nodes import Position
+from orchestrator.spec.rules import files
 from orchestrator.spec.wording import did_you_mean
 
 __all__ = ["MAX_BYTES", "Source", "decode", "read"]
@@ -48,14 +49,15 @@ def read(path: str | Path, stdin: BinaryIO | None = None) -> Source:
         mode = file.stat().st_mode
         if not stat.S_ISREG(mode):
             hint = "mporch run - reads a spec from standard input" if stat.S_ISFIFO(mode) else ""
-            raise _refusal(name, f"{_kind(mode)}, not a file", hint)
+            raise _refusal(files.NOT_A_FILE, name, f"{_kind(mode)}, not a file", hint)
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise _refusal(name, "there is no such file", _sibling(file)) from None
+        raise _refusal(files.NO_FILE, name, "there is no such file", _sibling(file)) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise _refusal(name, f"the file cannot be read: {reason}", "") from None
+        message = f"the file cannot be read: {reason}"
+        raise _refusal(files.UNREADABLE, name, message, "") from None
     file = file.absolute()
     return replace(decode(data, name, file.parent), file=file)
 
@@ -69,24 +71,28 @@ def decode(data: bytes | str, name: str, project_dir: Path) -> Source:
     """
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if len(raw) > MAX_BYTES:
-        raise _refusal(name, "the file is larger than 1 MiB", "a spec names data, it holds none")
+        hint = "a spec names data, it holds none"
+        raise _refusal(files.TOO_LARGE, name, "the file is larger than 1 MiB", hint)
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise _refusal(name, "the file is UTF-16", "save it as UTF-8")
+        raise _refusal(files.NOT_UTF8, name, "the file is UTF-16", "save it as UTF-8")
     try:
         text = raw.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode("utf-8")
-        raise _refusal(name, "the file is not UTF-8", "save it as UTF-8", _end(before)) from None
+        message = "the file is not UTF-8"
+        raise _refusal(files.NOT_UTF8, name, message, "save it as UTF-8", _end(before)) from None
     if found := _UNPRINTABLE.search(text):
         code = f"U+{ord(found[0]):04X}"
         at = _end(text[: found.start()])
         hint = "save it as UTF-8" if found[0] == "\0" else "remove it, or escape it in quotes"
-        raise _refusal(name, f"the character {code} may not stand in YAML", hint, at)
+        message = f"the character {code} may not stand in YAML"
+        raise _refusal(files.CONTROL_CHARACTER, name, message, hint, at)
     return Source(text=text, name=name, project_dir=project_dir)
 
 
-def _refusal(name: str, message: str, hint: str, at: Position = _START) -> SpecError:
-    problem = Problem(file=name, line=at.line, column=at.column, message=message, hint=hint)
+def _refusal(rule: Rule, name: str, message: str, hint: str, at: Position = _START) -> SpecError:
+    line, column = at
+    problem = Problem(rule=rule, file=name, line=line, column=column, message=message, hint=hint)
     return SpecError([problem])
 
 

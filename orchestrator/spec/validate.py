@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from orchestrator.errors import Rule
 from orchestrator.spec.model import Document
 from orchestrator.spec.nodes import Path
+from orchestrator.spec.rules import values
 from orchestrator.spec.vocabulary import hint_for_key
 from orchestrator.spec.wording import did_you_mean, kind, show
 
 __all__ = ["Finding", "understand"]
 
-Finding = tuple[Path, str, str, bool]
-"""Where, what is wrong, how to mend it, and whether the key rather than its value is meant."""
+
+@dataclass(frozen=True)
+class Finding:
+    """A rule that was broken: where, how, and how to mend it; `key`: the key is meant."""
+
+    rule: Rule
+    path: Path
+    message: str
+    hint: str = ""
+    key: bool = False
+
 
 _MOST_FINDINGS = 200
 _VALIDATOR_WORDS = frozenset({"<text>", "<list>", "<map>", "[key]"})
 _NOTHING = object()
+_MOST_WRITTEN_OUT = 1e15
 
 
 def understand(data: Mapping[str, Any]) -> tuple[Document, list[Finding]]:
@@ -37,8 +50,9 @@ def understand(data: Mapping[str, Any]) -> tuple[Document, list[Finding]]:
         details = error.errors(include_url=False)
     findings = [_finding(detail) for detail in _telling(details[:_MOST_FINDINGS])]
     if len(details) > _MOST_FINDINGS:
+        first = _finding(details[_MOST_FINDINGS])
         more = f"and {len(details) - _MOST_FINDINGS} more problems from here on"
-        findings.append((_place(details[_MOST_FINDINGS]), more, "", True))
+        findings.append(replace(first, message=more, hint="", key=True))
     return _rest(kept, details), findings
 
 
@@ -93,54 +107,72 @@ def _drop(data: dict[str, Any], path: Path) -> bool:
 
 
 def _finding(detail: ErrorDetails) -> Finding:
-    path = _place(detail)
-    value = detail["input"]
-    context = detail.get("ctx", {})
+    path, value = _place(detail), detail["input"]
     if detail["type"] == "extra_forbidden":
-        return path, f"unknown key {show(path[-1])}", hint_for_key(path), True
+        message = f"unknown key {show(path[-1])}"
+        return Finding(values.UNKNOWN_KEY, path, message, hint_for_key(path), key=True)
     if detail["type"] == "missing":
-        return path, *_missing(str(detail["loc"][-1])), True
+        key = str(detail["loc"][-1])
+        hint = _MISSING_HINTS.get(key, "")
+        return Finding(values.MISSING_KEY, path, f"the key {key} is missing", hint, key=True)
     if value is None and isinstance(path[-1], str):
-        return path, f"{path[-1]} is empty", "give it a value or remove the key", True
-    if detail["type"] == "mporch":
-        return path, context["message"], context["hint"], "[key]" in detail["loc"]
-    return path, *_wrong_value(detail, value), "[key]" in detail["loc"]
+        hint = "give it a value or remove the key"
+        return Finding(values.EMPTY_VALUE, path, f"{path[-1]} is empty", hint, key=True)
+    return Finding(*_wrong_value(detail, path, value), key="[key]" in detail["loc"])
 
 
-def _missing(key: str) -> tuple[str, str]:
-    hints = {
-        "version": "add version: 1",
-        "target": "add target: package.module:function",
-        "jobs": "add jobs: with at least one job",
-    }
-    return f"the key {key} is missing", hints.get(key, "")
+_MISSING_HINTS = {
+    "version": "add version: 1",
+    "target": "add target: package.module:function",
+    "jobs": "add jobs: with at least one job",
+}
 
 
-def _wrong_value(detail: ErrorDetails, value: Any) -> tuple[str, str]:
-    context = detail.get("ctx", {})
+def _wrong_value(detail: ErrorDetails, path: Path, value: Any) -> tuple[Rule, Path, str, str]:
+    context: dict[str, Any] = detail.get("ctx", {})
     match detail["type"]:
+        case "mporch":
+            return context["rule"], path, context["message"], context["hint"]
         case "literal_error":
             expected = context["expected"].replace("'", "")
-            return f"expected {expected}, got {kind(value)}", _word_hint(value, expected)
+            message = f"expected {expected}, got {kind(value)}"
+            return values.UNKNOWN_WORD, path, message, _word_hint(value, expected)
         case "greater_than_equal":
-            return f"{show(value)} is too small: the least is {context['ge']}", ""
-        case "int_type" | "int_from_float":
-            return f"expected a whole number, got {kind(value)}", _unquote_hint(value)
-        case "string_type":
-            scalar = isinstance(value, int | float)
-            return f"expected text, got {kind(value)}", _quote_hint(value) if scalar else ""
-        case "bool_type":
-            return f"expected true or false, got {kind(value)}", "write true or false, unquoted"
-        case "tuple_type":
-            return f"expected a list, got {kind(value)}", f"write [{show(value)}]"
-        case "dict_type" | "model_type" | "model_attributes_type":
-            message = f"expected a mapping of keys to values, got {kind(value)}"
-            return message, _mapping_hint(_place(detail), value)
+            message = f"{show(value)} is too small: the least is {context['ge']}"
+            return values.OUT_OF_RANGE, path, message, f"write {context['ge']} or more"
+        case "less_than_equal":
+            message = f"{show(value)} is too large: the most is {context['le']}"
+            return values.OUT_OF_RANGE, path, message, f"write {context['le']} or less"
         case _:
-            return f"{detail['msg']}, got {kind(value)}", ""
+            return values.WRONG_TYPE, path, *_wrong_type(detail, path, value)
+
+
+def _wrong_type(detail: ErrorDetails, path: Path, value: Any) -> tuple[str, str]:
+    expected, hint = detail["msg"], ""
+    match detail["type"]:
+        case "form":
+            expected = detail["ctx"]["expected"]
+        case "int_type" | "int_from_float" | "int_parsing_size":
+            expected, hint = "a whole number", _number_hint(value)
+        case "string_type":
+            expected, hint = "text", _quote_hint(value)
+        case "bool_type":
+            expected, hint = (
+                "true or false",
+                f"write {_TRUTHS.get(str(value).lower(), 'true or false')}, unquoted",
+            )
+        case "tuple_type":
+            expected, hint = "a list", _list_hint(value)
+        case "dict_type" | "model_type" | "model_attributes_type":
+            expected, hint = "a mapping of keys to values", _mapping_hint(path, value)
+    return f"expected {expected}, got {kind(value)}", hint
 
 
 _USUAL_KEYS = {"retry": "attempts", "restart": "max", "recycle": "max_items", "batch": "size"}
+_TRUTHS = {
+    **dict.fromkeys(("yes", "y", "on", "1", "true"), "true"),
+    **dict.fromkeys(("no", "n", "off", "0", "false"), "false"),
+}
 
 
 def _mapping_hint(path: Path, value: Any) -> str:
@@ -156,8 +188,17 @@ def _word_hint(value: Any, expected: str) -> str:
 
 
 def _quote_hint(value: Any) -> str:
-    return f'put it in quotes: "{show(value)}"'
+    return f'put it in quotes: "{show(value)}"' if isinstance(value, int | float) else ""
 
 
-def _unquote_hint(value: Any) -> str:
-    return f"write {value}, without quotes" if isinstance(value, str) and value.isdigit() else ""
+def _list_hint(value: Any) -> str:
+    return "" if isinstance(value, Mapping) else f"write [{show(value)}]"
+
+
+def _number_hint(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer() and abs(value) < _MOST_WRITTEN_OUT:
+        return f"write {int(value)}"
+    digits = value.replace("_", "").replace(",", "") if isinstance(value, str) else ""
+    if digits.isascii() and digits.isdigit() and len(digits) <= 20:
+        return f"write {digits}, without quotes" if digits == value else f"write {digits}"
+    return ""

@@ -2,37 +2,68 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping
 
 from orchestrator.errors import Problem, Severity
 from orchestrator.views.tables import Paper
 from orchestrator.views.text import Style, escaped, paint
 
-__all__ = ["render_problems"]
+__all__ = ["render_pointer", "render_problems"]
 
 _STYLES = {Severity.ERROR: Style.RED, Severity.WARNING: Style.YELLOW}
 _WIDEST = 160
 _LEAST_SHOWN = 20
+_MOST_CODES = 3
 
 
 def render_problems(problems: Iterable[Problem], sources: Mapping[str, str], paper: Paper) -> str:
-    """Return the problems as text; `sources` has the text of the files they are in, by name."""
+    """Return the problems as text, errors first; `sources` has the text of their files, by name."""
     lines = {name: text.splitlines() for name, text in sources.items()}
-    return "".join(_render(problem, lines.get(problem.file, []), paper) for problem in problems)
+    apart = sorted(problems, key=lambda problem: problem.severity is not Severity.ERROR)
+    return "".join(_render(problem, lines.get(problem.file, []), paper) for problem in apart)
+
+
+def render_pointer(problems: Iterable[Problem]) -> str:
+    """Return a line that says where more is told of the problems' rules."""
+    codes = list(dict.fromkeys(problem.code for problem in problems))
+    return f"More on this: mporch explain {' '.join(codes[:_MOST_CODES])}\n" if codes else ""
 
 
 def _render(problem: Problem, lines: list[str], paper: Paper) -> str:
-    colour = paper.colour
-    place = f"{problem.file}:{problem.line}:{problem.column}"
-    severity = paint(f"{problem.severity.value}:", _STYLES[problem.severity], colour=colour)
-    text = f"{paint(escaped(place), Style.BOLD, colour=colour)}: {severity} "
-    text += f"{escaped(problem.message)}\n"
-    text += _excerpt(problem, lines, paper)
-    return text + (f"  hint: {escaped(problem.hint)}\n" if problem.hint else "")
+    hint = _folded(f"  hint: {escaped(problem.hint)}", paper) if problem.hint else ""
+    return _head(problem, paper) + _excerpt(problem, lines, paper) + hint
+
+
+def _head(problem: Problem, paper: Paper) -> str:
+    place = escaped(f"{problem.file}:{problem.line}:{problem.column}")
+    severity = f"{problem.severity.value}:"
+    message = escaped(problem.message)
+    text = _folded(f"{place}: {severity} {message} [{problem.code}]", paper)
+    if not paper.colour or not text.startswith(place):
+        return text
+    before, _, after = text.removeprefix(place).partition(severity)
+    style = _STYLES[problem.severity]
+    place = paint(place, Style.BOLD, colour=True)
+    return f"{place}{before}{paint(severity, style, colour=True)}{after}"
+
+
+def _folded(text: str, paper: Paper) -> str:
+    """Fold a line between its words to the paper's width; a longer word is left as it is."""
+    if len(text) < paper.width:
+        return text + "\n"
+    lines = textwrap.wrap(
+        text,
+        max(_LEAST_SHOWN, paper.width - 1),
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines) + "\n"
 
 
 def _excerpt(problem: Problem, lines: list[str], paper: Paper) -> str:
-    """Return the line, or what of it the paper has room for, and a mark below its column."""
+    """Return the line, or what of it the paper has room for, and marks below what is meant."""
     if not 1 <= problem.line <= len(lines):
         return ""
     line = lines[problem.line - 1].replace("\t", " ")
@@ -40,9 +71,12 @@ def _excerpt(problem: Problem, lines: list[str], paper: Paper) -> str:
         return ""
     margin = f"{problem.line:>5} | "
     room = max(_LEAST_SHOWN, min(_WIDEST, paper.width - 1) - len(margin))
-    before, after = escaped(line[: problem.column - 1]), escaped(line[problem.column - 1 :])
-    before, after = _cropped(before, after, room)
-    mark = " " * len(margin + before) + paint("^", Style.RED, colour=paper.colour)
+    start = problem.column - 1
+    end = start + problem.width if problem.width else len(line.rstrip())
+    before, meant = escaped(line[:start]), escaped(line[start:end])
+    before, after = _cropped(before, escaped(line[start:]), room)
+    marks = "^" * max(1, min(_cells(meant), _cells(after)))
+    mark = " " * (len(margin) + _cells(before)) + paint(marks, Style.RED, colour=paper.colour)
     return f"{margin}{before}{after}\n{mark}\n"
 
 
@@ -56,3 +90,12 @@ def _cropped(before: str, after: str, room: int) -> tuple[str, str]:
     if len(after) > room - len(before):
         after = after[: room - len(before) - 1] + "…"
     return before, after
+
+
+def _cells(text: str) -> int:
+    """Return how many columns of a terminal `text` takes: a wide character has two."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415 -- rich takes long to import
+
+    return cell_len(text)

@@ -4,11 +4,15 @@ import pickle
 import queue
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from orchestrator import errors
-from orchestrator.errors import ExitCode, Fault, Problem, Severity, SpecError
+from orchestrator.errors import ExitCode, Fault, Problem, Rule, Severity, SpecError
+
+RULE = Rule(code="MP201", title="t", why="y", wrong="w", right="r")
+DOUBT = replace(RULE, code="MP202", severity=Severity.WARNING)
 
 
 def _all_errors(root=errors.MporchError):
@@ -48,24 +52,27 @@ def test_shutdown_is_the_one_of_the_standard_library():
 
 
 def _problem(**changes):
-    values = {"file": "jobs.yaml", "line": 3, "column": 7, "message": "no", "hint": ""} | changes
-    return Problem(**values)
+    values = {"file": "jobs.yaml", "line": 3, "column": 7, "message": "no", "hint": ""}
+    return Problem(**{"rule": RULE} | values | changes)
 
 
 def test_a_problem_is_one_line_with_its_place_and_one_with_its_hint():
-    assert str(_problem()) == "jobs.yaml:3:7: error: no"
-    warning = _problem(hint="do so", severity=Severity.WARNING)
-    assert str(warning) == "jobs.yaml:3:7: warning: no\n  hint: do so"
+    assert str(_problem()) == "jobs.yaml:3:7: error: no [MP201]"
+    warning = _problem(hint="do so", rule=DOUBT)
+    assert str(warning) == "jobs.yaml:3:7: warning: no [MP202]\n  hint: do so"
 
 
 def test_a_problem_never_sends_control_characters_to_the_terminal():
     text = str(_problem(message='unknown key "\x1b[31m\n"', file="a\nb.yaml"))
-    assert text == r'a\nb.yaml:3:7: error: unknown key "\x1b[31m\n"'
+    assert text == r'a\nb.yaml:3:7: error: unknown key "\x1b[31m\n" [MP201]'
 
 
 def test_a_spec_error_prints_all_its_problems():
     error = SpecError([_problem(), _problem(line=9)])
-    assert str(error).splitlines() == ["jobs.yaml:3:7: error: no", "jobs.yaml:9:7: error: no"]
+    assert str(error).splitlines() == [
+        "jobs.yaml:3:7: error: no [MP201]",
+        "jobs.yaml:9:7: error: no [MP201]",
+    ]
 
 
 @pytest.mark.parametrize(

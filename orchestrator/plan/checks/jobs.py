@@ -5,12 +5,13 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterator
 
-from orchestrator.errors import Problem, Severity
+from orchestrator.errors import Problem
 from orchestrator.plan.draft import Draft
 from orchestrator.plan.model import StartMethod
 from orchestrator.plan.platform import default_start_method, start_methods, stop_signals
 from orchestrator.spec.model import JobSettings
 from orchestrator.spec.nodes import Path
+from orchestrator.spec.rules import jobs as rules
 from orchestrator.spec.wording import did_you_mean, listed
 
 __all__ = ["RULES"]
@@ -29,9 +30,10 @@ def no_job(draft: Draft) -> Iterator[Problem]:
     if draft.jobs or not draft.sound:
         return
     if draft.disabled:
-        yield draft.spec.problem(("jobs",), "every job is disabled", "enable one")
+        message, hint = "every job is disabled", "enable one"
     else:
-        yield draft.spec.problem(("jobs",), "there is no job", "add one under jobs:")
+        message, hint = "there is no job", "add one under jobs:"
+    yield draft.spec.problem(rules.NO_JOB, ("jobs",), message, hint)
 
 
 def unknown_signal(draft: Draft) -> Iterator[Problem]:
@@ -46,7 +48,8 @@ def unknown_signal(draft: Draft) -> Iterator[Problem]:
         else:
             message = f"{name} is no signal here"
             hint = f"write SIG{name}" if f"SIG{name}" in known else did_you_mean(name, known)
-        yield draft.spec.problem((*path, "terminate", "signal"), message, hint)
+        place = (*path, "terminate", "signal")
+        yield draft.spec.problem(rules.BAD_SIGNAL, place, message, hint)
 
 
 def durable_fork(draft: Draft) -> Iterator[Problem]:
@@ -67,7 +70,8 @@ def missing_start_method(draft: Draft) -> Iterator[Problem]:
         method = settings.start_method
         if method is not None and method not in available:
             message = f"this system cannot start processes by {method}"
-            yield draft.spec.problem((*path, "start_method"), message, f"write {listed(available)}")
+            place, hint = (*path, "start_method"), f"write {listed(available)}"
+            yield draft.spec.problem(rules.NO_START_METHOD, place, message, hint)
 
 
 def pythonpath_in_env(draft: Draft) -> Iterator[Problem]:
@@ -78,6 +82,7 @@ def pythonpath_in_env(draft: Draft) -> Iterator[Problem]:
             own = "PYTHONPATH" in job.own.env
             message = f"PYTHONPATH has no effect on Python started by {method}"
             yield draft.spec.problem(
+                rules.PYTHONPATH_IN_ENV,
                 job.path("env", "PYTHONPATH") if own else ("defaults", "env", "PYTHONPATH"),
                 message,
                 "use pythonpath: at the top of the spec",
@@ -91,7 +96,8 @@ def bad_env(draft: Draft) -> Iterator[Problem]:
         for name in settings.env:
             if not name or "=" in name:
                 message = f'"{name}" cannot name an environment variable'
-                yield draft.spec.problem((*path, "env", name), message, "", key=True)
+                place, hint = (*path, "env", name), "remove it, or give it a name without ="
+                yield draft.spec.problem(rules.BAD_VARIABLE, place, message, hint, key=True)
 
 
 def bad_exception(draft: Draft) -> Iterator[Problem]:
@@ -102,7 +108,8 @@ def bad_exception(draft: Draft) -> Iterator[Problem]:
             if not all(part.isidentifier() for part in name.split(".")):
                 message = f'"{name}" cannot name an exception'
                 hint = "write ValueError, package.module.Error, or else"
-                yield draft.spec.problem((*path, "on_error", name), message, hint, key=True)
+                place = (*path, "on_error", name)
+                yield draft.spec.problem(rules.BAD_EXCEPTION, place, message, hint, key=True)
 
 
 def doubtful_exception(draft: Draft) -> Iterator[Problem]:
@@ -114,7 +121,7 @@ def doubtful_exception(draft: Draft) -> Iterator[Problem]:
                 continue
             message, hint = doubt
             place = (*path, "on_error", name)
-            yield draft.spec.problem(place, message, hint, key=True, severity=Severity.WARNING)
+            yield draft.spec.problem(rules.DOUBTFUL_EXCEPTION, place, message, hint, key=True)
 
 
 def _doubt(name: str) -> tuple[str, str] | None:
@@ -143,12 +150,8 @@ def missing_folder(draft: Draft) -> Iterator[Problem]:
     for path, folder in places:
         if not (spec.project_dir / folder).exists():
             message = f"there is no folder {spec.project_dir / folder}"
-            yield spec.problem(
-                path,
-                message,
-                "relative paths start at the spec's folder",
-                severity=Severity.WARNING,
-            )
+            hint = "relative paths start at the spec's folder"
+            yield spec.problem(rules.NO_FOLDER, path, message, hint)
 
 
 def _settings(draft: Draft) -> Iterator[tuple[Path, JobSettings]]:

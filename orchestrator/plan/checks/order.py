@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from orchestrator.errors import Problem, Severity
+from orchestrator.errors import Problem, Rule
 from orchestrator.plan.draft import Condition, Draft, DraftJob
 from orchestrator.plan.graph import (
     Moment,
@@ -16,6 +16,7 @@ from orchestrator.plan.graph import (
     readers_of,
 )
 from orchestrator.plan.model import AfterCondition
+from orchestrator.spec.rules import order as rules
 from orchestrator.spec.wording import did_you_mean
 
 __all__ = ["RULES"]
@@ -25,25 +26,27 @@ def impossible_after(draft: Draft) -> Iterator[Problem]:
     """Every `after` names another enabled job, and a state that job can reach in time."""
     for job in draft.jobs.values():
         for condition in job.after:
-            message, hint = _impossible(draft, job, condition)
-            if message:
-                yield draft.spec.problem(condition.path, message, hint)
+            if flaw := _impossible(draft, job, condition):
+                rule, message, hint = flaw
+                yield draft.spec.problem(rule, condition.path, message, hint)
 
 
-def _impossible(draft: Draft, job: DraftJob, condition: Condition) -> tuple[str, str]:
+def _impossible(draft: Draft, job: DraftJob, condition: Condition) -> tuple[Rule, str, str] | None:
     known = draft.spec.names("jobs")
     name = condition.job
     if name == job.name:
-        return f"{name} waits for itself", "remove it from after"
+        return rules.WAITS_FOR_ITSELF, f"{name} waits for itself", "remove it from after"
     if name not in known:
-        return f"there is no job {name}", did_you_mean(name, known)
+        hint = did_you_mean(name, known) or "name a job of this spec"
+        return rules.UNKNOWN_JOB, f"there is no job {name}", hint
     if name in draft.disabled:
-        return f"{name} is disabled, so this never holds", f"enable {name}, or remove it from after"
+        message = f"{name} is disabled, so this never holds"
+        return rules.WAITS_FOR_DISABLED, message, f"enable {name}, or remove it from after"
     other = draft.jobs.get(name)
     if other and other.settings.daemon and condition.state is not AfterCondition.READY:
         message = f"the daemon {name} ends when all others are done, {job.name} among them"
-        return message, f"write after: {{{name}: ready}}"
-    return "", ""
+        return rules.WAITS_FOR_DAEMON, message, f"write after: {{{name}: ready}}"
+    return None
 
 
 def repeated_after(draft: Draft) -> Iterator[Problem]:
@@ -53,7 +56,7 @@ def repeated_after(draft: Draft) -> Iterator[Problem]:
         for condition in job.after:
             if condition.job in seen:
                 message = f"{condition.job} is given twice"
-                yield draft.spec.problem(condition.path, message, "name it once")
+                yield draft.spec.problem(rules.WAITS_TWICE, condition.path, message, "name it once")
             seen.add(condition.job)
 
 
@@ -64,7 +67,8 @@ def cycle(draft: Draft) -> Iterator[Problem]:
         if len(path) > 2:
             message = f"a cycle, in which each waits for the one before: {' → '.join(path)}"
             hint = "cut it: give one job a queue of its own, or remove an after"
-            yield draft.spec.problem(("jobs", path[0]), message, hint, key=True)
+            place = ("jobs", path[0])
+            yield draft.spec.problem(rules.CYCLE, place, message, hint, key=True)
 
 
 def _as_path(nodes: list[Node], jobs: list[str]) -> list[str]:
@@ -92,11 +96,11 @@ def full_queue_before_reader(draft: Draft) -> Iterator[Problem]:
                 continue
             if all(end in earlier[name] for name in names):
                 yield draft.spec.problem(
+                    rules.READ_TOO_LATE,
                     wire.path,
                     f"{wire.queue} is read only after {job.name} has ended: if that writes more "
                     f"than {maxsize} items, both wait for ever",
                     "let the reader start with it, or set maxsize to the most it can write",
-                    severity=Severity.WARNING,
                 )
 
 

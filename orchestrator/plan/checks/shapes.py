@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.errors import Problem, Severity
+from orchestrator.errors import Problem
 from orchestrator.plan.draft import Draft, DraftJob
 from orchestrator.plan.model import Shape
+from orchestrator.spec.rules import jobs as rules
 
 __all__ = ["FITS", "RULES"]
 
@@ -46,7 +47,8 @@ def misfit_key(draft: Draft) -> Iterator[Problem]:
         for keys, shapes in FITS.items():
             if job.shape not in shapes and _is_written(job, keys):
                 message = f"{'.'.join(keys)} does not fit {_WHAT[job.shape]}"
-                yield draft.spec.problem(job.path(*keys), message, _remedy(keys[0], job), key=True)
+                path, hint = job.path(*keys), _remedy(keys[0], job)
+                yield draft.spec.problem(rules.MISFIT_KEY, path, message, hint, key=True)
 
 
 def _is_written(job: DraftJob, keys: tuple[str, ...]) -> bool:
@@ -89,10 +91,10 @@ def several_sources(draft: Draft) -> Iterator[Problem]:
         workers = job.settings.workers
         if not job.reads and workers > 1 and job.name not in draft.broken:
             yield draft.spec.problem(
+                rules.WORKERS_REPEAT,
                 job.path("workers"),
                 f"{job.name} has no input, so each of its {workers} workers does all of it",
                 "orchestrator.current().index tells a worker which part is its own",
-                severity=Severity.WARNING,
             )
 
 
@@ -110,7 +112,8 @@ def daemon_writer(draft: Draft) -> Iterator[Problem]:
                         f"others are done, and writes to its input {wire.queue}"
                     )
                     hint = f"remove daemon, or make {reader.name} a daemon too"
-                    yield draft.spec.problem(job.path("daemon"), message, hint, key=True)
+                    path = job.path("daemon")
+                    yield draft.spec.problem(rules.ENDLESS_DAEMON, path, message, hint, key=True)
 
 
 _RESTART = ("restart",)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from orchestrator.errors import Problem
 from orchestrator.plan.draft import Draft
 from orchestrator.plan.targets import TargetFormError, Targets, parse_target
+from orchestrator.spec.rules import targets as rules
 
 __all__ = ["check_targets"]
 
@@ -20,7 +21,7 @@ def check_targets(draft: Draft) -> Iterator[Problem]:
         try:
             flaw = targets.flaw(parse_target(job.own.target))
         except TargetFormError as error:
-            yield spec.problem(path, str(error), error.hint)
+            yield spec.problem(rules.BAD_TARGET, path, str(error), error.hint)
         else:
             if flaw is not None:
-                yield spec.problem(path, flaw.message, flaw.hint)
+                yield spec.problem(flaw.rule, path, flaw.message, flaw.hint)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.errors import Problem, Severity
+from orchestrator.errors import Problem
 from orchestrator.plan.draft import Draft, DraftJob, Wire
 from orchestrator.plan.graph import readers_of, writers_of
+from orchestrator.spec.rules import wiring as rules
 from orchestrator.spec.wording import did_you_mean, listed
 
 __all__ = ["RULES"]
@@ -19,7 +20,8 @@ def unknown_queue(draft: Draft) -> Iterator[Problem]:
         for wire in (*job.reads, *job.writes):
             if wire.queue not in known:
                 hint = did_you_mean(wire.queue, known) or f"add {wire.queue}: under queues:"
-                yield draft.spec.problem(wire.path, f"there is no queue {wire.queue}", hint)
+                message = f"there is no queue {wire.queue}"
+                yield draft.spec.problem(rules.UNKNOWN_QUEUE, wire.path, message, hint)
 
 
 def one_sided_queue(draft: Draft) -> Iterator[Problem]:
@@ -43,7 +45,8 @@ def one_sided_queue(draft: Draft) -> Iterator[Problem]:
         hint = f"name it under {listed((key for _, key in absent), last='and')} of a job"
         if queue in off:
             hint = f"{listed(off[queue], last='and')} would, but enabled is false"
-        yield draft.spec.problem(("queues", queue), message, hint, key=True)
+        path = ("queues", queue)
+        yield draft.spec.problem(rules.ONE_SIDED_QUEUE, path, message, hint, key=True)
 
 
 def repeated_queue(draft: Draft) -> Iterator[Problem]:
@@ -54,7 +57,7 @@ def repeated_queue(draft: Draft) -> Iterator[Problem]:
             for wire in wires:
                 if wire.queue in seen:
                     message = f"the queue {wire.queue} is given twice"
-                    yield draft.spec.problem(wire.path, message, "name it once")
+                    yield draft.spec.problem(rules.QUEUE_TWICE, wire.path, message, "name it once")
                 seen.add(wire.queue)
 
 
@@ -62,9 +65,12 @@ def empty_wiring(draft: Draft) -> Iterator[Problem]:
     """An input or output that is written names a queue."""
     for job in draft.jobs.values():
         for key, wires in (("input", job.reads), ("output", job.writes)):
-            if key in job.own.model_fields_set and not wires:
+            if key in job.own.model_fields_set and not wires and job.name not in draft.broken:
                 yield draft.spec.problem(
-                    job.path(key), f"{key} names no queue", "name one, or remove the key"
+                    rules.EMPTY_WIRING,
+                    job.path(key),
+                    f"{key} names no queue",
+                    "name one, or remove the key",
                 )
 
 
@@ -79,7 +85,9 @@ def parameter_clash(draft: Draft) -> Iterator[Problem]:
                 if wire.parameter in taken:
                     message = f"the parameter {wire.parameter} is given twice"
                     hint = f"it is under {taken[wire.parameter]} too: rename one"
-                    yield draft.spec.problem(wire.path, message, hint, key=True)
+                    yield draft.spec.problem(
+                        rules.PARAMETER_TWICE, wire.path, message, hint, key=True
+                    )
                 taken.setdefault(wire.parameter, key)
 
 
@@ -92,7 +100,8 @@ def large_batch(draft: Draft) -> Iterator[Problem]:
         if 0 < maxsize < size and "size" in job.settings.batch.model_fields_set:
             message = f"a batch of {size} never fits into {wire.queue}, which holds {maxsize}"
             hint = f"write size: {maxsize} or less, or raise maxsize"
-            yield draft.spec.problem(job.path("batch", "size"), message, hint)
+            path = job.path("batch", "size")
+            yield draft.spec.problem(rules.LARGE_BATCH, path, message, hint)
 
 
 def _batch_inputs(draft: Draft) -> Iterator[tuple[DraftJob, Wire]]:
@@ -107,25 +116,25 @@ def unbounded_queue(draft: Draft) -> Iterator[Problem]:
     for name, queue in draft.spec.document.queues.items():
         if queue.maxsize == 0:
             yield draft.spec.problem(
+                rules.UNBOUNDED_QUEUE,
                 ("queues", name, "maxsize"),
                 f"the queue {name} is unbounded: a fast writer can fill the memory",
                 "give it a maxsize",
-                severity=Severity.WARNING,
             )
 
 
 def pointless_when_full(draft: Draft) -> Iterator[Problem]:
     """A queue that is never full, or makes nobody wait, has no use for a policy or a limit."""
     for name, queue in draft.spec.document.queues.items():
-        path = ("queues", name)
+        path, rule = ("queues", name), rules.POINTLESS_POLICY
         if queue.maxsize == 0 and queue.when_full != "block":
             message = f"the queue {name} is unbounded, so it is never full"
             hint = "give it a maxsize, or remove when_full"
-            yield draft.spec.problem((*path, "when_full"), message, hint, key=True)
+            yield draft.spec.problem(rule, (*path, "when_full"), message, hint, key=True)
         if queue.put_timeout is not None and queue.when_full != "block":
             message = f"nobody waits for room in the queue {name} (when_full: {queue.when_full})"
             hint = "remove put_timeout, or write when_full: block"
-            yield draft.spec.problem((*path, "put_timeout"), message, hint, key=True)
+            yield draft.spec.problem(rule, (*path, "put_timeout"), message, hint, key=True)
 
 
 RULES = (

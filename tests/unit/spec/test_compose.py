@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from orchestrator.spec.compose import MAX_ALIASED_NODES, MAX_DEPTH, ComposeError, Composer
+from orchestrator.spec.compose import MAX_ALIASED_NODES, MAX_DEPTH, Composer
+from orchestrator.spec.events import SyntaxFlaw
 
 
 def compose(text):
@@ -13,7 +14,7 @@ def compose(text):
 
 
 def refusal(text):
-    with pytest.raises(ComposeError) as caught:
+    with pytest.raises(SyntaxFlaw) as caught:
         Composer().compose(text)
     return caught.value.flaw
 

@@ -1,10 +1,11 @@
 """Problems, log records, runs and plans as text."""
 
 import string
+from dataclasses import replace
 
 import pytest
 
-from orchestrator.errors import Problem, Severity
+from orchestrator.errors import Problem, Rule, Severity
 from orchestrator.plan import model
 from orchestrator.views.logs import render_record
 from orchestrator.views.plan import render_plan
@@ -12,12 +13,14 @@ from orchestrator.views.problems import render_problems
 from orchestrator.views.runs import RunRow, render_runs
 from orchestrator.views.tables import Paper
 
+RULE = Rule(code="MP201", title="t", why="y", wrong="w", right="r")
+DOUBT = replace(RULE, code="MP202", severity=Severity.WARNING)
 SOURCE = "jobs:\n  a: {need: b}\n\tx\n" + "y" * 500
 
 
 def problem(**changes):
     base = {"file": "jobs.yaml", "line": 2, "column": 7, "message": "unknown key 'need'"}
-    return Problem(**base | changes)
+    return Problem(**{"rule": RULE} | base | changes)
 
 
 def render(*problems, source=SOURCE, width=80):
@@ -25,16 +28,16 @@ def render(*problems, source=SOURCE, width=80):
 
 
 def test_a_problem_shows_its_place_its_line_and_how_to_mend_it():
-    assert render(problem(hint="did you mean after?")) == (
-        "jobs.yaml:2:7: error: unknown key 'need'\n"
+    assert render(problem(width=4, hint="did you mean after?")) == (
+        "jobs.yaml:2:7: error: unknown key 'need' [MP201]\n"
         "    2 |   a: {need: b}\n"
-        "              ^\n"
+        "              ^^^^\n"
         "  hint: did you mean after?\n"
     )
 
 
 def test_a_warning_says_so():
-    assert ": warning: " in render(problem(severity=Severity.WARNING))
+    assert ": warning: " in render(problem(rule=DOUBT))
 
 
 LETTERS = string.ascii_letters + string.digits
@@ -43,7 +46,8 @@ LETTERS = string.ascii_letters + string.digits
 @pytest.mark.parametrize("width", [30, 44, 60, 200])
 @pytest.mark.parametrize("column", range(1, len(LETTERS) + 1))
 def test_of_a_line_too_long_for_the_screen_the_part_around_the_place_is_shown(column, width):
-    _, line, mark = render(problem(line=1, column=column), source=LETTERS, width=width).splitlines()
+    at = problem(line=1, column=column, message="no")
+    *_, line, mark = render(at, source=LETTERS, width=width).splitlines()
     assert len(line) < width
     assert line[mark.index("^")] == LETTERS[column - 1]
     assert (LETTERS in line) is (width > len(LETTERS) + 8)
@@ -51,7 +55,7 @@ def test_of_a_line_too_long_for_the_screen_the_part_around_the_place_is_shown(co
 
 def test_the_place_after_the_end_of_a_long_line_is_marked_on_the_screen():
     text = render(problem(line=1, column=len(LETTERS) + 1), source=LETTERS, width=30)
-    _, line, mark = text.splitlines()
+    *_, line, mark = text.splitlines()
     assert (len(line), mark.index("^")) == (29, 29)
 
 

@@ -1,0 +1,72 @@
+"""`mporch explain`: what a rule is for, with an example that breaks it and one that keeps it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+
+import click
+
+from orchestrator.errors import Rule
+
+__all__ = ["explain"]
+
+_EPILOG = """\b
+Examples:
+  mporch explain
+  mporch explain MP201
+"""
+
+
+@click.command(short_help="Tell what the code of a problem means.", epilog=_EPILOG)
+@click.argument("codes", nargs=-1, metavar="[CODE]...")
+@click.option(
+    "--format",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="Text for people, JSON for programs, or all rules as a page (docs/rules.md).",
+)
+def explain(codes: tuple[str, ...], format: str) -> None:  # noqa: A002 -- the option's name
+    """Tell what each CODE means, such as MP201; without one, list all rules of a spec."""
+    from orchestrator.spec.rules import CATALOGUE  # noqa: PLC0415 -- only this command needs it
+    from orchestrator.views.rules import render_page, render_rule, render_rules  # noqa: PLC0415
+    from orchestrator.views.tables import Paper  # noqa: PLC0415
+    from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
+
+    chosen = [CATALOGUE[_known(code, CATALOGUE)] for code in codes]
+    paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
+    if format == "markdown":
+        print(render_page(), end="")
+    elif format == "json":
+        import json  # noqa: PLC0415
+
+        told = chosen or CATALOGUE.values()
+        print(json.dumps([_data(rule) for rule in told], indent=2))
+    elif chosen:
+        print("\n".join(render_rule(rule, paper) for rule in chosen), end="")
+    else:
+        print(render_rules(paper), end="")
+
+
+def _known(code: str, codes: Iterable[str]) -> str:
+    """Return the code as the catalogue has it: `mp201` and `201` are MP201."""
+    digits = code.upper().removeprefix("MP")
+    if (full := f"MP{digits}") in codes:
+        return full
+    from orchestrator.spec.wording import did_you_mean  # noqa: PLC0415 -- only for a mistake
+
+    hint = did_you_mean(full, codes) or "mporch explain lists them"
+    raise click.UsageError(f"There is no rule {code!r}: {hint}")
+
+
+def _data(rule: Rule) -> dict[str, str]:
+    return {
+        "code": rule.code,
+        "title": rule.title,
+        "severity": rule.severity.value,
+        "why": rule.why,
+        "wrong": rule.wrong,
+        "right": rule.right,
+    }

@@ -1,0 +1,80 @@
+"""The catalogue: every rule a spec can break, each with its stable code, its reasons and examples.
+
+`docs/rules.md` and `mporch explain` are made of it. To add a rule:
+
+1. Write a `Rule` into the module of its theme (or a new module, named in `_THEMES` below), with the
+   next free code of that theme. A code that was released keeps its meaning for ever.
+2. Raise it: `yield draft.spec.problem(wiring.UNKNOWN_QUEUE, path, message, hint)`. A `Problem`
+   cannot be made without its rule, and has the rule's severity.
+3. Run `python -m orchestrator.spec.rules > docs/rules.md`.
+
+`wrong` and `right` are whole specs, checked beside the `mine.py` below; a test proves that each
+`wrong` raises its own code and nothing else, and each `right` nothing at all. Lines that begin with
+`$ ` come first in an example: they are commands of `sh` that are run in its folder, and what
+follows, if anything, is its jobs.yaml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType, ModuleType
+from typing import NamedTuple
+
+from orchestrator.errors import Rule
+from orchestrator.spec.rules import files, jobs, order, syntax, targets, values, wiring
+
+__all__ = ["CATALOGUE", "MINE", "THEMES", "Theme"]
+
+MINE = """\
+limit = 10
+
+
+def numbers():
+    yield from range(100)
+
+
+def double(number):
+    return 2 * number
+
+
+def show(number):
+    print(number)
+
+
+def report():
+    print("done")
+
+
+async def later(number):
+    return number
+"""
+"""The `mine.py` beside each example."""
+
+
+class Theme(NamedTuple):
+    """Rules that belong together, in the order of their codes."""
+
+    title: str
+    rules: tuple[Rule, ...]
+
+
+_THEMES: tuple[tuple[str, ModuleType], ...] = (
+    ("The file", files),
+    ("YAML", syntax),
+    ("Keys and values", values),
+    ("Queues", wiring),
+    ("Jobs", jobs),
+    ("Order", order),
+    ("Targets", targets),
+)
+
+
+def _rules_in(module: ModuleType) -> Iterator[Rule]:
+    return (value for value in vars(module).values() if isinstance(value, Rule))
+
+
+THEMES = tuple(Theme(title, tuple(_rules_in(module))) for title, module in _THEMES)
+CATALOGUE: Mapping[str, Rule] = MappingProxyType(
+    {rule.code: rule for theme in THEMES for rule in theme.rules}
+)
+"""Every rule by its code."""

@@ -1,0 +1,115 @@
+"""MP401 to MP499: the keys of a single job, and which shape of job they fit."""
+
+from __future__ import annotations
+
+from orchestrator.errors import Rule, Severity
+
+_RIGHT = 'version: 1\njobs:\n  report: {target: "mine:report"}\n'
+_PIPE = """\
+version: 1
+queues: {todo: 100}
+jobs:
+  numbers: {target: "mine:numbers", output: todo}
+  show: {target: "mine:show", input: todo}
+"""
+
+NO_JOB = Rule(
+    code="MP401",
+    title="A spec without a job to run",
+    why="There is no job, or `enabled: false` turns off every one of them.",
+    wrong='version: 1\njobs:\n  report: {target: "mine:report", enabled: false}\n',
+    right=_RIGHT,
+)
+
+MISFIT_KEY = Rule(
+    code="MP402",
+    title="A key that does not fit the shape of its job",
+    why="A job that is called once has no items to retry, time or gather. Such a key would do "
+    "nothing, so it is an error; in `defaults` it counts only for the jobs it fits. "
+    "docs/spec.md has the table.",
+    wrong=_PIPE.replace("output: todo", "output: todo, retry: {attempts: 3}"),
+    right=_PIPE.replace("input: todo", "input: todo, retry: {attempts: 3}"),
+)
+
+WORKERS_REPEAT = Rule(
+    code="MP403",
+    title="Several workers of a job that has no input",
+    severity=Severity.WARNING,
+    why="Items are shared out among workers; a job without input has none, so each worker does all "
+    "of its work. `orchestrator.current().index` tells a worker which part is its own.",
+    wrong='version: 1\njobs:\n  report: {target: "mine:report", workers: 4}\n',
+    right=_RIGHT,
+)
+
+ENDLESS_DAEMON = Rule(
+    code="MP404",
+    title="A daemon that keeps another job from ending",
+    why="A daemon is ended when all other jobs are done; a job that reads what a daemon writes is "
+    "done when the daemon is. Each would wait for the other.",
+    wrong=_PIPE.replace("output: todo", "output: todo, daemon: true"),
+    right=_PIPE.replace("input: todo", "input: todo, daemon: true"),
+)
+
+BAD_SIGNAL = Rule(
+    code="MP405",
+    title="A stop signal that cannot be one",
+    why="A worker is asked to stop by a signal that this system has and that a process can handle. "
+    "SIGKILL comes by itself when the grace is over.",
+    wrong='version: 1\njobs:\n  report: {target: "mine:report", terminate: {signal: TERM}}\n',
+    right='version: 1\njobs:\n  report: {target: "mine:report", terminate: {signal: SIGTERM}}\n',
+)
+
+NO_START_METHOD = Rule(
+    code="MP406",
+    title="A start method that this system does not have",
+    why="Where there is no fork, processes can only be spawned. Without the key, mporch takes the "
+    "best that the system has.",
+    wrong='version: 1\njobs:\n  report: {target: "mine:report", start_method: fork}\n',
+    right=_RIGHT,
+)
+
+PYTHONPATH_IN_ENV = Rule(
+    code="MP407",
+    title="PYTHONPATH for a process that is forked",
+    why="Python reads PYTHONPATH when an interpreter starts. A worker that is forked starts none, "
+    "so the variable would do nothing. `pythonpath` at the top of the spec does what is meant.",
+    wrong='version: 1\njobs:\n  report: {target: "mine:report", env: {PYTHONPATH: lib}}\n',
+    right='version: 1\npythonpath: [.]\njobs:\n  report: {target: "mine:report"}\n',
+)
+
+BAD_VARIABLE = Rule(
+    code="MP408",
+    title="A name that no environment variable can have",
+    why="It is empty, or has an equals sign, at which the system ends the name.",
+    wrong='version: 1\njobs:\n  report: {target: "mine:report", env: {"LEVEL=": high}}\n',
+    right='version: 1\njobs:\n  report: {target: "mine:report", env: {LEVEL: high}}\n',
+)
+
+BAD_EXCEPTION = Rule(
+    code="MP409",
+    title="A name that no exception can have",
+    why="Under `on_error` stand names as in Python, `ValueError` or `package.module.Error`, and "
+    "`else` for all others.",
+    wrong=_PIPE.replace("input: todo", 'input: todo, on_error: {"*": skip}'),
+    right=_PIPE.replace("input: todo", "input: todo, on_error: {else: skip}"),
+)
+
+DOUBTFUL_EXCEPTION = Rule(
+    code="MP410",
+    title="An exception that is nearly one of Python's",
+    severity=Severity.WARNING,
+    why="A misspelt exception matches nothing, and an old alias (`IOError`) is not the name of the "
+    "class that is raised. If the class is your own, write it with its module.",
+    wrong=_PIPE.replace("input: todo", "input: todo, on_error: {ValueEror: skip}"),
+    right=_PIPE.replace("input: todo", "input: todo, on_error: {ValueError: skip}"),
+)
+
+NO_FOLDER = Rule(
+    code="MP411",
+    title="A folder that is not there",
+    severity=Severity.WARNING,
+    why="`cwd` and `pythonpath` are relative to the folder of the spec. An earlier job may make "
+    "the folder, so it is no error.",
+    wrong='version: 1\njobs:\n  report: {target: "mine:report", cwd: output}\n',
+    right='$ mkdir -p output\nversion: 1\njobs:\n  report: {target: "mine:report", cwd: output}\n',
+)

@@ -1,0 +1,85 @@
+"""MP301 to MP399: queues, and how jobs are wired to them."""
+
+from __future__ import annotations
+
+from orchestrator.errors import Rule, Severity
+
+_RIGHT = """\
+version: 1
+queues: {todo: 100}
+jobs:
+  numbers: {target: "mine:numbers", output: todo}
+  show: {target: "mine:show", input: todo}
+"""
+
+UNKNOWN_QUEUE = Rule(
+    code="MP301",
+    title="A queue that is not declared",
+    why="Every queue stands under `queues`, so that a misspelt name cannot make a second one.",
+    wrong=_RIGHT.replace("output: todo", "output: [todo, tood]"),
+    right=_RIGHT,
+)
+
+ONE_SIDED_QUEUE = Rule(
+    code="MP302",
+    title="A queue that nobody writes to, or nobody reads from",
+    why="Without a reader a queue fills up and its writer waits for ever; without a writer nothing "
+    "ever comes. A job that is not enabled does not count.",
+    wrong='version: 1\nqueues: {todo: 100}\njobs:\n  numbers: {target: "mine:numbers", '
+    "output: todo}\n",
+    right=_RIGHT,
+)
+
+QUEUE_TWICE = Rule(
+    code="MP303",
+    title="A queue that a job names twice",
+    why="On each side a job has a queue once: naming it twice would double what is put, or give "
+    "two handles of one queue.",
+    wrong=_RIGHT.replace("output: todo", "output: [todo, todo]"),
+    right=_RIGHT,
+)
+
+EMPTY_WIRING = Rule(
+    code="MP304",
+    title="An input or output that names no queue",
+    why="An empty list or map wires nothing. Remove the key if the job needs no queue there.",
+    wrong='version: 1\njobs:\n  report: {target: "mine:report", output: []}\n',
+    right='version: 1\njobs:\n  report: {target: "mine:report"}\n',
+)
+
+PARAMETER_TWICE = Rule(
+    code="MP305",
+    title="A parameter that is given twice",
+    why="Handles and `kwargs` are passed by name, in one call; a parameter has one value.",
+    wrong=_RIGHT.replace("output: todo", "output: {out: todo}, kwargs: {out: 3}"),
+    right=_RIGHT.replace("output: todo", "output: {out: todo}, kwargs: {most: 3}"),
+)
+
+LARGE_BATCH = Rule(
+    code="MP306",
+    title="A batch that never fits into its queue",
+    why="A batch is handed over whole, so its size cannot be more than the queue holds.",
+    wrong=_RIGHT.replace("input: todo", "input: todo, call: batch, batch: {size: 500}"),
+    right=_RIGHT.replace("input: todo", "input: todo, call: batch, batch: {size: 50}"),
+)
+
+UNBOUNDED_QUEUE = Rule(
+    code="MP307",
+    title="A queue without a bound",
+    severity=Severity.WARNING,
+    why="`maxsize: 0` never makes a writer wait: if it is faster than the reader, the memory fills "
+    "up. A bound costs nothing where the reader keeps pace.",
+    wrong=_RIGHT.replace("todo: 100", "todo: 0"),
+    right=_RIGHT,
+)
+
+POINTLESS_POLICY = Rule(
+    code="MP308",
+    title="A policy for a full queue that can never count",
+    why="An unbounded queue is never full, and nobody waits for room in one that drops or fails: "
+    "a `when_full` or `put_timeout` there says something that cannot happen.",
+    wrong=_RIGHT.replace(
+        "todo: 100", "todo: {maxsize: 100, when_full: drop_oldest, put_timeout: 5s}"
+    ),
+    right=_RIGHT.replace("todo: 100", "todo: {maxsize: 100, put_timeout: 5s}"),
+)

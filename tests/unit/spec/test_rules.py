@@ -1,0 +1,87 @@
+"""The catalogue of rules is true: each example of it breaks, or keeps, what it says."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import Problem, Rule, SpecError
+from orchestrator.plan.compiler import compile_spec
+from orchestrator.spec import load, rules
+from orchestrator.spec.rules import CATALOGUE, MINE, THEMES
+from orchestrator.views.rules import render_page
+
+ROOT = Path(__file__).parents[3]
+RULES = CATALOGUE.values()
+
+
+def codes_of(example, folder):
+    """Run the commands of an example in `folder`, check its spec, and return the codes."""
+    (folder / "mine.py").write_text(MINE)
+    lines = example.splitlines(keepends=True)
+    script = "".join(line[2:] for line in lines if line.startswith("$ "))
+    spec = "".join(line for line in lines if not line.startswith("$ "))
+    if spec:
+        (folder / "jobs.yaml").write_text(spec, encoding="utf-8")
+    subprocess.run(["sh", "-ec", script], cwd=folder, check=True, timeout=10)
+    try:
+        return {p.code for p in compile_spec(load(folder / "jobs.yaml")).warnings}
+    except SpecError as error:
+        return {p.code for p in error.problems}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+def test_the_wrong_example_breaks_its_own_rule_and_no_other(rule, tmp_path, monkeypatch):
+    if rule.code == "MP406":  # this system has every start method
+        monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: ["spawn"])
+    assert codes_of(rule.wrong, tmp_path) == {rule.code}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+def test_the_right_example_keeps_every_rule(rule, tmp_path):
+    assert codes_of(rule.right, tmp_path) == set()
+
+
+def test_a_code_is_mp_and_three_digits_and_stands_for_one_rule():
+    codes = [rule.code for theme in THEMES for rule in theme.rules]
+    assert len(codes) == len(set(codes)) == len(CATALOGUE)
+    assert codes == sorted(codes)
+    assert all(re.fullmatch(r"MP[1-9][0-9]{2}", code) for code in codes)
+
+
+def test_rules_are_made_in_the_catalogue_only():
+    made = [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "orchestrator").rglob("*.py")
+        if re.search(r"\bRule\(\n? *code=", path.read_text(encoding="utf-8"))
+    ]
+    assert {Path(path).parent.as_posix() for path in made} == {"orchestrator/spec/rules"}
+    assert len(made) == len(THEMES)
+
+
+def test_every_rule_is_raised_somewhere():
+    sources = [
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "orchestrator").rglob("*.py")
+        if path.parent.name != "rules"
+    ]
+    names = {name for text in sources for name in re.findall(r"\.([A-Z][A-Z0-9_]+)\b", text)}
+    declared = {
+        name
+        for module in vars(rules).values()
+        for name, value in getattr(module, "__dict__", {}).items()
+        if isinstance(value, Rule)
+    }
+    assert len(declared) == len(CATALOGUE)
+    assert declared <= names
+
+
+def test_a_problem_without_a_rule_cannot_be_made():
+    with pytest.raises(TypeError, match="rule"):
+        Problem(file="f", line=1, column=1, message="m")
+
+
+def test_the_page_is_that_of_the_catalogue():
+    page = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+    assert page == render_page(), "mporch explain --format markdown > docs/rules.md"
