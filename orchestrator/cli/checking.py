@@ -29,23 +29,33 @@ class Checked:
     texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def ok(self) -> bool:
-        """Whether it would run."""
-        return self.plan is not None
+    def errors(self) -> int:
+        """How many problems keep it from running."""
+        return sum(problem.severity is Severity.ERROR for problem in self.problems)
 
-    def verdict(self) -> str:
+    def ok(self, *, strict: bool = False) -> bool:
+        """Whether it would run; if `strict`, without a warning too."""
+        return self.plan is not None and not (strict and self.problems)
+
+    def verdict(self, *, strict: bool = False) -> str:
         """Return one line that sums up."""
-        errors = sum(problem.severity is Severity.ERROR for problem in self.problems)
-        warnings = len(self.problems) - errors
-        told = [_counted(n, word) for n, word in ((errors, "error"), (warnings, "warning")) if n]
-        if self.plan is None:
+        warnings = len(self.problems) - self.errors
+        kinds = ((self.errors, "error"), (warnings, "warning"))
+        told = [_counted(n, word) for n, word in kinds if n]
+        if self.plan is None or not self.ok(strict=strict):
             return f"{self.name}: {', '.join(told)}"
         size = f"{_counted(len(self.plan.jobs), 'job')}, {_counted(len(self.plan.queues), 'queue')}"
         return f"{self.name}: ok, {', '.join([size, *told])}"
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self, *, strict: bool = False) -> dict[str, Any]:
         """Return what `validate --format json` prints of it."""
-        return {"spec": self.name, "ok": self.ok, "problems": [_data(p) for p in self.problems]}
+        return {
+            "spec": self.name,
+            "ok": self.ok(strict=strict),
+            "errors": self.errors,
+            "warnings": len(self.problems) - self.errors,
+            "problems": [_data(p) for p in self.problems],
+        }
 
 
 def check_spec(name: str, *, kept_of: Plan | None = None) -> Checked:
@@ -73,6 +83,8 @@ def _data(problem: Problem) -> dict[str, Any]:
         "file": problem.file,
         "line": problem.line,
         "column": problem.column,
+        "width": problem.width,
+        "code": problem.code,
         "severity": problem.severity.value,
         "message": problem.message,
         "hint": problem.hint,

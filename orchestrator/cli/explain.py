@@ -55,10 +55,7 @@ def _known(code: str, codes: Iterable[str]) -> str:
     digits = code.upper().removeprefix("MP")
     if (full := f"MP{digits}") in codes:
         return full
-    from orchestrator.spec.wording import did_you_mean  # noqa: PLC0415 -- only for a mistake
-
-    hint = did_you_mean(full, codes) or "mporch explain lists them"
-    raise click.UsageError(f"There is no rule {code!r}: {hint}")
+    raise click.UsageError(f"There is no rule {code!r}; `mporch explain` lists them all.")
 
 
 def _data(rule: Rule) -> dict[str, str]:

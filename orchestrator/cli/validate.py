@@ -5,25 +5,32 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli import completing
-from orchestrator.cli.options import format_option
 
 __all__ = ["validate"]
 
 _EPILOG = """\b
 Examples:
   mporch validate
-  mporch validate pipelines/*.yaml
+  mporch validate pipelines/*.yaml --strict
   generate-spec | mporch validate -
 """
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("specs", nargs=-1, metavar="[SPEC]...", shell_complete=completing.specs)
-@format_option
-def validate(specs: tuple[str, ...], format: str) -> int:  # noqa: A002 -- the option's name
+@click.option(
+    "--format",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    show_default=True,
+    help="Text for people, JSON for programs, or annotations for GitHub Actions.",
+)
+@click.option("--strict", is_flag=True, help="Let warnings fail, too.")
+def validate(specs: tuple[str, ...], format: str, strict: bool) -> int:  # noqa: A002 -- the option's name
     """Check each SPEC (jobs.yaml; - is standard input) and report every problem at once.
 
-    None of your code is run. The exit code is 2 if a spec has errors; warnings alone are fine.
+    None of your code is run. The exit code is 2 if a spec has errors; warnings alone are fine,
+    unless --strict is given. Each problem ends in a code, of which `mporch explain` tells more.
     """
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
 
@@ -31,11 +38,16 @@ def validate(specs: tuple[str, ...], format: str) -> int:  # noqa: A002 -- the o
     if format == "json":
         import json  # noqa: PLC0415
 
-        print(json.dumps([each.as_data() for each in checked], indent=2))
+        print(json.dumps([each.as_data(strict=strict) for each in checked], indent=2))
+    elif format == "github":
+        from orchestrator.views.problems import render_annotations  # noqa: PLC0415
+
+        for each in checked:
+            print(render_annotations(each.problems), end="")
     else:
         from orchestrator.cli.problems import show_problems  # noqa: PLC0415
 
         for each in checked:
             show_problems(each.problems, each.texts)
-            print(each.verdict())
-    return 0 if all(each.ok for each in checked) else 2
+            print(each.verdict(strict=strict))
+    return 0 if all(each.ok(strict=strict) for each in checked) else 2

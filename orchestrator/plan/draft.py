@@ -109,17 +109,19 @@ def _job(name: str, own: Job, defaults: JobSettings) -> DraftJob:
 
 def _merged(own: Job, defaults: JobSettings) -> JobSettings:
     """Lay a job's own keys over the defaults; maps are merged key by key, one level deep."""
-    values: dict[str, Any] = {key: getattr(defaults, key) for key in defaults.model_fields_set}
+    if not defaults.model_fields_set:
+        return own
+    values: dict[str, Any] = {}
     for key in own.model_fields_set & JobSettings.model_fields.keys():
         value = getattr(own, key)
-        if key in values and key in _MERGED_MAPS:
-            value = {**values[key], **value}
-        elif key in values and key in _MERGED_PARTS:
-            value = values[key].model_copy(
+        if key in defaults.model_fields_set and key in _MERGED_MAPS:
+            value = {**getattr(defaults, key), **value}
+        elif key in defaults.model_fields_set and key in _MERGED_PARTS:
+            value = getattr(defaults, key).model_copy(
                 update={part: getattr(value, part) for part in value.model_fields_set}
             )
         values[key] = value
-    return JobSettings.model_construct(**values)
+    return defaults.model_copy(update=values)
 
 
 def _wires(path: Path, wiring: str | tuple[str, ...] | dict[str, str]) -> tuple[Wire, ...]:

@@ -9,7 +9,7 @@ from orchestrator.errors import Problem, Severity
 from orchestrator.views.tables import Paper
 from orchestrator.views.text import Style, escaped, paint
 
-__all__ = ["render_pointer", "render_problems"]
+__all__ = ["render_annotations", "render_pointer", "render_problems"]
 
 _STYLES = {Severity.ERROR: Style.RED, Severity.WARNING: Style.YELLOW}
 _WIDEST = 160
@@ -28,6 +28,30 @@ def render_pointer(problems: Iterable[Problem]) -> str:
     """Return a line that says where more is told of the problems' rules."""
     codes = list(dict.fromkeys(problem.code for problem in problems))
     return f"More on this: mporch explain {' '.join(codes[:_MOST_CODES])}\n" if codes else ""
+
+
+def render_annotations(problems: Iterable[Problem]) -> str:
+    """Return the problems as commands for GitHub Actions, which shows them beside the lines."""
+    return "".join(map(_annotation, problems))
+
+
+def _annotation(problem: Problem) -> str:
+    fields = {
+        "file": problem.file,
+        "line": problem.line,
+        "col": problem.column,
+        "title": f"{problem.code} {problem.rule.title}",
+    }
+    if problem.width > 1:
+        fields["endColumn"] = problem.column + problem.width
+    told = ",".join(f"{key}={_quoted(str(value), ':,')}" for key, value in fields.items())
+    hint = f"\nhint: {escaped(problem.hint)}" if problem.hint else ""
+    return f"::{problem.severity.value} {told}::{_quoted(escaped(problem.message) + hint)}\n"
+
+
+def _quoted(text: str, also: str = "") -> str:
+    """Return `text` with each character that ends a command, or a part of one, as %XX."""
+    return "".join(f"%{ord(c):02X}" if c in f"%\r\n{also}" else c for c in text)
 
 
 def _render(problem: Problem, lines: list[str], paper: Paper) -> str:

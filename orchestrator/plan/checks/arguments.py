@@ -50,7 +50,7 @@ def _doubts(draft: Draft, path: Path, node: Node) -> Iterator[Problem]:
     elif isinstance(node.value, str) and not node.quoted:
         for pattern, (what, instead) in _OTHERWISE.items():
             if pattern.fullmatch(node.value):
-                message = f"{node.value} is text here, {what} in YAML 1.1"
+                message = f'"{node.value}" is text here, {what} in YAML 1.1'
                 hint = f'write "{node.value}" if it is text'
                 if instead:
                     hint = f'{instead}, or "{node.value}" if it is text'
