@@ -17,7 +17,7 @@ from orchestrator.errors import Rule
 from orchestrator.plan.bindings import Bindings, Kind, bindings_in
 from orchestrator.plan.model import Target
 from orchestrator.spec.rules import targets as rules
-from orchestrator.spec.wording import did_you_mean
+from orchestrator.spec.wording import Guesses
 
 __all__ = ["TargetFlaw", "TargetFormError", "Targets", "parse_target"]
 
@@ -70,6 +70,7 @@ class Targets:
         importlib.invalidate_caches()
         self._entries = (*pythonpath, *sys.path)
         self._modules: dict[str, Bindings | TargetFlaw] = {}
+        self._guesses: dict[object, Guesses] = {}
 
     def flaw(self, target: Target) -> TargetFlaw | None:
         """Return why `target` cannot be found or called, or None where nothing speaks against it.
@@ -81,7 +82,7 @@ class Targets:
         found = self._modules[target.module]
         if isinstance(found, TargetFlaw):
             return found
-        return _name_flaw(target, found)
+        return self._name_flaw(target, found)
 
     def version(self, module: str) -> str:
         """Return a digest of the module's file; empty where it has none that can be read."""
@@ -121,9 +122,32 @@ class Targets:
             entries = tuple(spec.submodule_search_locations or ())
         return _read(spec) if spec is not None else Bindings(is_open=True)
 
+    def _name_flaw(self, target: Target, module: Bindings) -> TargetFlaw | None:
+        """Follow the dotted name through classes, as far as the text tells."""
+        scope, place = module, target.module
+        for name in target.qualname.split("."):
+            kind = scope.names.get(name)
+            if kind is None:
+                if scope.is_open:
+                    return None
+                if place not in self._guesses:
+                    public = (known for known in scope.names if known[0] != "_")
+                    self._guesses[place] = Guesses(public)
+                hint = self._guesses[place].hint(name)
+                message = f"{place} has no {name}"
+                return TargetFlaw(rule=rules.NO_SUCH_NAME, message=message, hint=hint)
+            place = f"{place}.{name}"
+            if kind is not Kind.CLASS:
+                return _kind_flaw(place, kind) if place.endswith(target.qualname) else None
+            scope = scope.classes[name]
+        return None
+
     def _missing(self, name: str, entries: tuple[str, ...]) -> TargetFlaw:
         package, _, tail = name.rpartition(".")
-        near = did_you_mean(tail, (found.name for found in pkgutil.iter_modules(list(entries))))
+        if entries not in self._guesses:
+            modules = (found.name for found in pkgutil.iter_modules(list(entries)))
+            self._guesses[entries] = Guesses(modules)
+        near = self._guesses[entries].hint(tail)
         if package:
             what = f"the package {package} has no module {tail}"
         else:
@@ -196,24 +220,6 @@ def _read(spec: ModuleSpec) -> Bindings | TargetFlaw:
     except (OSError, ImportError, UnicodeError, ValueError, RecursionError, MemoryError) as error:
         message = f"{spec.name} cannot be read from {spec.origin}: {error}"
         return TargetFlaw(rule=rules.UNREADABLE_MODULE, message=message, hint="mend the module")
-
-
-def _name_flaw(target: Target, module: Bindings) -> TargetFlaw | None:
-    """Follow the dotted name through classes, as far as the text tells."""
-    scope, place = module, target.module
-    for name in target.qualname.split("."):
-        kind = scope.names.get(name)
-        if kind is None:
-            if scope.is_open:
-                return None
-            hint = did_you_mean(name, (known for known in scope.names if known[0] != "_"))
-            message = f"{place} has no {name}"
-            return TargetFlaw(rule=rules.NO_SUCH_NAME, message=message, hint=hint)
-        place = f"{place}.{name}"
-        if kind is not Kind.CLASS:
-            return _kind_flaw(place, kind) if place.endswith(target.qualname) else None
-        scope = scope.classes[name]
-    return None
 
 
 def _kind_flaw(place: str, kind: Kind) -> TargetFlaw | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
-__all__ = ["did_you_mean", "kind", "listed", "show"]
+__all__ = ["Guesses", "did_you_mean", "kind", "listed", "show"]
 
 _LONGEST = 60
 _MOST_CANDIDATES = 1_000
+_MOST_COMPARED = 10_000
 _AS_GOOD = 0.1
 
 
@@ -49,21 +51,39 @@ def listed(names: Iterable[str], *, last: str = "or") -> str:
     return f"{', '.join(head)} {last} {tail}" if head else tail
 
 
-def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """Return the hint `did you mean x?` for the nearest of `known`, or an empty string.
+class Guesses:
+    """Looks for what a word was meant to be among `known`, until it has compared enough names.
 
-    `cutoff` is how like the word they must be, from 0 to 1.
+    `cutoff` is how like the word they must be, from 0 to 1. A spec with thousands of wrong names
+    gets hints for the first of them only, and within a second.
     """
-    candidates: Sequence[str] = tuple(known)
-    for candidate in candidates:
-        if candidate.casefold() == word.casefold():
-            return f"did you mean {candidate}?"
-    if len(word) > _LONGEST:
-        return ""
-    near = difflib.get_close_matches(word, candidates[:_MOST_CANDIDATES], n=2, cutoff=cutoff)
-    if len(near) > 1 and _likeness(near[0], word) - _likeness(near[1], word) > _AS_GOOD:
-        del near[1]
-    return f"did you mean {listed(near)}?" if near else ""
+
+    def __init__(self, known: Iterable[str], *, cutoff: float = 0.6) -> None:
+        self._known = dict.fromkeys(known)
+        self._folded = {name.casefold(): name for name in reversed(self._known)}
+        self._cutoff = cutoff
+        self._left = _MOST_COMPARED
+
+    def __contains__(self, word: str) -> bool:
+        return word in self._known
+
+    def hint(self, word: str) -> str:
+        """Return the hint `did you mean x?` for the nearest name, or an empty string."""
+        if same := self._folded.get(word.casefold()):
+            return f"did you mean {same}?"
+        if len(word) > _LONGEST:
+            return ""
+        candidates = list(islice(self._known, min(self._left, _MOST_CANDIDATES)))
+        self._left -= len(candidates)
+        near = difflib.get_close_matches(word, candidates, n=2, cutoff=self._cutoff)
+        if len(near) > 1 and _likeness(near[0], word) - _likeness(near[1], word) > _AS_GOOD:
+            del near[1]
+        return f"did you mean {listed(near)}?" if near else ""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the hint `did you mean x?` for the nearest of `known`, or an empty string."""
+    return Guesses(known).hint(word)
 
 
 def _likeness(candidate: str, word: str) -> float:

@@ -12,7 +12,7 @@ from orchestrator.plan.platform import default_start_method, start_methods, stop
 from orchestrator.spec.model import JobSettings
 from orchestrator.spec.nodes import Path
 from orchestrator.spec.rules import jobs as rules
-from orchestrator.spec.wording import did_you_mean, listed
+from orchestrator.spec.wording import Guesses, did_you_mean, listed
 
 __all__ = ["RULES"]
 
@@ -114,23 +114,24 @@ def bad_exception(draft: Draft) -> Iterator[Problem]:
 
 def doubtful_exception(draft: Draft) -> Iterator[Problem]:
     """A name under on_error that is nearly a builtin exception's, or an alias, is pointed out."""
+    known = Guesses(_EXCEPTIONS, cutoff=_NEAR)
     for path, settings in _settings(draft):
         policies = settings.on_error if isinstance(settings.on_error, dict) else {}
         for name in policies:
-            if not (doubt := _doubt(name)):
+            if not (doubt := _doubt(name, known)):
                 continue
             message, hint = doubt
             place = (*path, "on_error", name)
             yield draft.spec.problem(rules.DOUBTFUL_EXCEPTION, place, message, hint, key=True)
 
 
-def _doubt(name: str) -> tuple[str, str] | None:
+def _doubt(name: str, known: Guesses) -> tuple[str, str] | None:
     """Return why `name` may match nothing, and what to do; None if it is as good as any."""
     if builtin := _EXCEPTIONS.get(name):
         if builtin == name:
             return None
         return f"{name} is only another name of {builtin}, and matches nothing", f"write {builtin}"
-    if meant := did_you_mean(name, _EXCEPTIONS, cutoff=_NEAR):
+    if meant := known.hint(name):
         message = f"Python has no exception {name}: it matches only a class of that name of yours"
         return message, f"{meant} (if it is yours, write package.module.{name})"
     return None

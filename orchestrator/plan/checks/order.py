@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 
 from orchestrator.errors import Problem, Rule
@@ -10,34 +10,38 @@ from orchestrator.plan.draft import Condition, Draft, DraftJob
 from orchestrator.plan.graph import (
     Moment,
     Node,
-    ancestors,
     cycles,
     order_of_events,
     readers_of,
+    writers_before,
 )
 from orchestrator.plan.model import AfterCondition
 from orchestrator.spec.rules import order as rules
-from orchestrator.spec.wording import did_you_mean
+from orchestrator.spec.wording import Guesses
 
 __all__ = ["RULES"]
+
+_MOST_NAMED = 12
 
 
 def impossible_after(draft: Draft) -> Iterator[Problem]:
     """Every `after` names another enabled job, and a state that job can reach in time."""
+    known = Guesses(draft.spec.names("jobs"))
     for job in draft.jobs.values():
         for condition in job.after:
-            if flaw := _impossible(draft, job, condition):
+            if flaw := _impossible(draft, job, condition, known):
                 rule, message, hint = flaw
                 yield draft.spec.problem(rule, condition.path, message, hint)
 
 
-def _impossible(draft: Draft, job: DraftJob, condition: Condition) -> tuple[Rule, str, str] | None:
-    known = draft.spec.names("jobs")
+def _impossible(
+    draft: Draft, job: DraftJob, condition: Condition, known: Guesses
+) -> tuple[Rule, str, str] | None:
     name = condition.job
     if name == job.name:
         return rules.WAITS_FOR_ITSELF, f"{name} waits for itself", "remove it from after"
     if name not in known:
-        hint = did_you_mean(name, known) or "name a job of this spec"
+        hint = known.hint(name) or "name a job of this spec"
         return rules.UNKNOWN_JOB, f"there is no job {name}", hint
     if name in draft.disabled:
         message = f"{name} is disabled, so this never holds"
@@ -62,39 +66,45 @@ def repeated_after(draft: Draft) -> Iterator[Problem]:
 
 def cycle(draft: Draft) -> Iterator[Problem]:
     """Nothing waits, over queues and `after`, for its own end."""
+    rank = {name: place for place, name in enumerate(draft.jobs)}
     for nodes in cycles(order_of_events(draft)):
-        path = _as_path(nodes, list(draft.jobs))
+        path = _as_path(nodes, rank)
         if len(path) > 2:
-            message = f"a cycle, in which each waits for the one before: {' → '.join(path)}"
+            message = f"a cycle, in which each waits for the one before: {_told(path)}"
             hint = "cut it: give one job a queue of its own, or remove an after"
             place = ("jobs", path[0])
             yield draft.spec.problem(rules.CYCLE, place, message, hint, key=True)
 
 
-def _as_path(nodes: list[Node], jobs: list[str]) -> list[str]:
+def _as_path(nodes: list[Node], rank: Mapping[str, int]) -> list[str]:
     """Return the names along a cycle from its first job in the spec; that one comes again last."""
     groups = groupby(nodes[1:], key=lambda node: (node.moment is Moment.QUEUE_END, node.name))
     places = [place for place, _ in groups]
     if len(places) > 1 and places[0] == places[-1]:
         places.pop()
-    first = places.index(min((p for p in places if not p[0]), key=lambda p: jobs.index(p[1])))
+    first = places.index(min((p for p in places if not p[0]), key=lambda p: rank[p[1]]))
     around = [*places[first:], *places[: first + 1]]
     return [name for _, name in around]
 
 
+def _told(path: list[str]) -> str:
+    if len(path) > _MOST_NAMED:
+        left_out = f"… ({len(path) - _MOST_NAMED} more) …"
+        path = [*path[: _MOST_NAMED // 2], left_out, *path[-_MOST_NAMED // 2 :]]
+    return " → ".join(path)
+
+
 def full_queue_before_reader(draft: Draft) -> Iterator[Problem]:
     """A queue whose readers all start after its writer has ended holds all that is written."""
-    before = order_of_events(draft)
     readers, queues = readers_of(draft.jobs), draft.spec.document.queues
-    earlier = {name: ancestors(before, Node(name, Moment.START)) for name in draft.jobs}
+    earlier = writers_before(draft)
     for job in draft.jobs.values():
-        end = Node(job.name, Moment.END)
         for wire in job.writes:
             names = readers.get(wire.queue, [])
             maxsize = queues[wire.queue].maxsize if wire.queue in queues else 0
             if not maxsize or not names:
                 continue
-            if all(end in earlier[name] for name in names):
+            if all(earlier(job.name, name) for name in names):
                 yield draft.spec.problem(
                     rules.READ_TOO_LATE,
                     wire.path,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from orchestrator.errors import Problem
 from orchestrator.plan.draft import Draft, DraftJob
+from orchestrator.plan.graph import readers_of
 from orchestrator.plan.model import Shape
 from orchestrator.spec.rules import jobs as rules
 
@@ -100,18 +101,18 @@ def several_sources(draft: Draft) -> Iterator[Problem]:
 
 def daemon_writer(draft: Draft) -> Iterator[Problem]:
     """A queue that a daemon writes to is read by daemons only: it never ends."""
+    readers = readers_of(draft.jobs)
     for job in draft.jobs.values():
         if not job.settings.daemon:
             continue
         for wire in job.writes:
-            for reader in draft.jobs.values():
-                reads = any(wire.queue == other.queue for other in reader.reads)
-                if reads and not reader.settings.daemon:
+            for reader in readers.get(wire.queue, ()):
+                if not draft.jobs[reader].settings.daemon:
                     message = (
-                        f"{reader.name} would never end: the daemon {job.name} runs until all "
+                        f"{reader} would never end: the daemon {job.name} runs until all "
                         f"others are done, and writes to its input {wire.queue}"
                     )
-                    hint = f"remove daemon, or make {reader.name} a daemon too"
+                    hint = f"remove daemon, or make {reader} a daemon too"
                     path = job.path("daemon")
                     yield draft.spec.problem(rules.ENDLESS_DAEMON, path, message, hint, key=True)
 

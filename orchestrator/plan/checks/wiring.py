@@ -8,18 +8,18 @@ from orchestrator.errors import Problem
 from orchestrator.plan.draft import Draft, DraftJob, Wire
 from orchestrator.plan.graph import readers_of, writers_of
 from orchestrator.spec.rules import wiring as rules
-from orchestrator.spec.wording import did_you_mean, listed
+from orchestrator.spec.wording import Guesses, listed
 
 __all__ = ["RULES"]
 
 
 def unknown_queue(draft: Draft) -> Iterator[Problem]:
     """Every queue that a job names is declared."""
-    known = draft.spec.names("queues")
+    known = Guesses(draft.spec.names("queues"))
     for job in draft.jobs.values():
         for wire in (*job.reads, *job.writes):
             if wire.queue not in known:
-                hint = did_you_mean(wire.queue, known) or f"add {wire.queue}: under queues:"
+                hint = known.hint(wire.queue) or f"add {wire.queue}: under queues:"
                 message = f"there is no queue {wire.queue}"
                 yield draft.spec.problem(rules.UNKNOWN_QUEUE, wire.path, message, hint)
 
