@@ -22,12 +22,12 @@ __all__ = [
 ]
 
 
-class Moment(enum.Enum):
+class Moment(enum.IntEnum):  # an integer is hashed at once, and nodes are hashed all the time
     """A point in a job's or queue's life that others may wait for."""
 
-    START = "start"
-    END = "end"
-    QUEUE_END = "queue end"
+    START = 0
+    END = 1
+    QUEUE_END = 2
 
 
 class Node(NamedTuple):

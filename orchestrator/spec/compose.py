@@ -24,7 +24,7 @@ __all__ = ["MAX_ALIASED_NODES", "MAX_DEPTH", "MAX_NODES", "Composer"]
 
 MAX_DEPTH = 64
 MAX_FLAWS = 200
-MAX_NODES = 100_000
+MAX_NODES = 50_000
 MAX_ALIASED_NODES = 10_000
 _STRING_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
 _PROPERTIES = re.compile(r"(?:[&!][^\s\[\]{},]*[ \t]+)+")

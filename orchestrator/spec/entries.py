@@ -11,6 +11,8 @@ from orchestrator.spec.wording import show
 
 __all__ = ["FlawReporter", "entries_of"]
 
+_QUOTE = "put the key in quotes"
+
 FlawReporter = Callable[[Rule, str, str, Node], None]
 """Called with the rule, a message, a hint and the node that breaks it."""
 
@@ -41,12 +43,12 @@ def entries_of(children: Sequence[Node], report: FlawReporter) -> dict[str | int
 
 def _checked(key: Node, report: FlawReporter) -> str | int | None:
     if not isinstance(key, ScalarNode):
-        report(syntax.BAD_KEY, "a key must be a single word, not a list or a mapping", "", key)
+        report(syntax.BAD_KEY, "a key must be a single word, not a list or a mapping", _QUOTE, key)
         return None
     if isinstance(key.value, str) or type(key.value) is int:
         return key.value
     message = f"{show(key.value)} is a key that is not text"
-    report(syntax.BAD_KEY, message, "put the key in quotes", key)
+    report(syntax.BAD_KEY, message, _QUOTE, key)
     return None
 
 
@@ -56,4 +58,5 @@ def _merged(value: Node, report: FlawReporter) -> Iterator[Entry]:
         if isinstance(part, MappingNode):
             yield from part.entries.values()
         else:
-            report(syntax.BAD_MERGE, "<< merges a mapping or a list of mappings", "", part)
+            hint = "write <<: *name, of an anchor that holds a mapping"
+            report(syntax.BAD_MERGE, "<< merges a mapping or a list of mappings", hint, part)

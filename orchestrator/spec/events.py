@@ -12,18 +12,13 @@ import yaml
 from orchestrator.errors import Rule
 from orchestrator.spec.nodes import Position
 from orchestrator.spec.rules import syntax
+from orchestrator.spec.syntaxwords import syntax_words
 from orchestrator.spec.wording import show
 
 __all__ = ["Flaw", "SyntaxFlaw", "events_of"]
 
-_HINTS = {
-    "mapping values are not allowed": 'put text that holds ": " in quotes',
-    "expected ':'": "is a colon missing, or a quote open?",
-    "did not find expected": "the indentation or a bracket does not fit the lines above",
-    "but found": "the indentation or a bracket does not fit the lines above",
-    "unexpected end of stream": "a quote or bracket is never closed",
-}
-_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_CONFLICT = re.compile("<<<<<<<|=======|>>>>>>>")
+_LINE_BREAK = re.compile("\r\n|[\n\r]")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -67,19 +62,33 @@ def events_of(text: str) -> Iterator[Any]:
 
 
 def _reworded(error: yaml.MarkedYAMLError, text: str, at: Position) -> SyntaxFlaw:
-    problem = error.problem or "not valid YAML"
+    problem, context = error.problem or "not valid YAML", error.context or ""
+    began = error.context_mark
+    opened = Position(began.line + 1, began.column + 1) if began else at
     if "incompatible YAML document" in problem:
-        return SyntaxFlaw(syntax.OLD_YAML, problem, at, "remove the %YAML line", width=0)
+        message = "this is for another version of YAML"
+        return SyntaxFlaw(syntax.OLD_YAML, message, at, "remove the %YAML line", width=0)
     if "invalid Unicode character escape" in problem:
         message = "an escape that stands for no character"
         return SyntaxFlaw(syntax.HALF_CHARACTER, message, at, "write the character itself")
+    line = _line(text, at.line)
     if "cannot start any token" in problem:
-        line = _LINE_BREAK.split(text)[at.line - 1]
         character = line[at.column - 1 : at.column]
         if character == "\t":
             return SyntaxFlaw(syntax.TAB, "a tab cannot indent or separate", at, "use spaces")
         message = f"{show(character)} cannot start a value"
         return SyntaxFlaw(syntax.NOT_YAML, message, at, "put the value in quotes")
-    context = f"{error.context}: " if error.context else ""
-    hint = next((hint for part, hint in _HINTS.items() if part in problem), "")
-    return SyntaxFlaw(syntax.NOT_YAML, f"{context}{problem}", at, hint)
+    if "quoted scalar" in context and "end of stream" in problem:
+        message, hint = "this quote is never closed", "close it, or double a quote inside it"
+        return SyntaxFlaw(syntax.NOT_YAML, message, opened, hint)
+    for number in (at.line, at.line - 1):
+        if _CONFLICT.match(_line(text, number)):
+            message, hint = "a merge conflict was left in the file", "keep one of its two sides"
+            return SyntaxFlaw(syntax.NOT_YAML, message, Position(number, 1), hint, width=7)
+    message, hint = syntax_words(f"{context}: {problem}" if context else problem, opened)
+    return SyntaxFlaw(syntax.NOT_YAML, message, at, hint)
+
+
+def _line(text: str, number: int) -> str:
+    lines = _LINE_BREAK.split(text)
+    return lines[number - 1] if 1 <= number <= len(lines) else ""

@@ -67,6 +67,7 @@ _TEXT_SCHEMA = {"type": "string", "pattern": r"^[^\u0000]*$"}
 _SET_SCHEMA = {"type": "array", "items": _TEXT_SCHEMA, "uniqueItems": True}
 _BYTES = TypeAdapter(ByteSize)
 _LEAST_BYTES = 64 << 20
+_MOST_BYTES = (1 << 62) - 1
 
 
 def _broken(rule: Rule, message: str, hint: str) -> PydanticCustomError:
@@ -85,10 +86,12 @@ def _size(value: Any) -> Any:
         size = _BYTES.validate_python(value, strict=False)
     except ValidationError:
         raise _broken(values.BAD_SIZE, f'"{value[:40]}" is not a size', hint) from None
-    if not _LEAST_BYTES <= size < 1 << 62:
-        least = "no worker starts with less than 64MiB"
-        message = f"{value[:40]} is no size that can be meant"
-        raise _broken(values.BAD_SIZE, message, least)
+    if size < _LEAST_BYTES:
+        message = f"{value[:40]} is too small: no worker starts with less than 64MiB"
+        raise _broken(values.BAD_SIZE, message, "write 64MiB or more")
+    if size > _MOST_BYTES:
+        message = f"{value[:40]} is more than any machine has"
+        raise _broken(values.BAD_SIZE, message, "write null for no limit")
     return int(size)
 
 

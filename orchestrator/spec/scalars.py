@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 __all__ = ["ScalarError", "resolve"]
@@ -56,7 +57,10 @@ def _number(text: str) -> str | int | float:
         msg = f"{text} starts with a zero: octal to some readers, decimal to others"
         raise ScalarError(msg, f'quote it if it is text ("{text}"), or drop the leading zero')
     if _FLOAT.fullmatch(text):
-        return float(text)
+        if math.isinf(number := float(text)):
+            msg = f"{text} is larger than any number that can be held"
+            raise ScalarError(msg, "put it in quotes if it is text, or write .inf")
+        return number
     if text in _NANS:
         return float("nan")
     if infinite := _INFINITE.fullmatch(text):

@@ -19,7 +19,7 @@ __all__ = ["MAX_BYTES", "Source", "decode", "read"]
 
 MAX_BYTES = 1 << 20
 _UNPRINTABLE = re.compile(
-    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 _START = Position(1, 1)
 
@@ -73,6 +73,8 @@ def decode(data: bytes | str, name: str, project_dir: Path) -> Source:
     if len(raw) > MAX_BYTES:
         hint = "a spec names data, it holds none"
         raise _refusal(files.TOO_LARGE, name, "the file is larger than 1 MiB", hint)
+    if raw.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise _refusal(files.NOT_UTF8, name, "the file is UTF-32", "save it as UTF-8")
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise _refusal(files.NOT_UTF8, name, "the file is UTF-16", "save it as UTF-8")
     try:

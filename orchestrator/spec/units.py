@@ -69,4 +69,4 @@ def _hint(text: str) -> str:
 
 
 def _write(number: object) -> str:
-    return f"write {number}s" if len(str(number)) < 20 else "write 10s"
+    return f"write {number}s" if _NUMBER.fullmatch(str(number)[:20]) else "write 10s"

@@ -15,21 +15,21 @@ def _jobs(lines: list[str], *, top: str = "") -> str:
 
 
 def _names(n: int) -> list[str]:
-    return [f"{'a_rather_long_name_that_is_like_others' * 1}_{i}_" for i in range(n)]
+    return [f"a_rather_long_name_that_is_like_others_{i}_" for i in range(n)]
 
 
 def waiting_for_unknown_jobs() -> str:
-    return _jobs([f"{n}: {{target: 'os:getcwd', after: x{n}}}" for n in _names(8_000)])
+    return _jobs([f"{n}: {{target: 'os:getcwd', after: x{n}}}" for n in _names(4_000)])
 
 
 def reading_unknown_queues() -> str:
-    queues = "".join(f"  {n}: 1\n" for n in _names(6_000))
-    jobs = [f"{n}: {{target: 'os:getcwd', input: x{n}}}" for n in _names(6_000)]
+    queues = "".join(f"  {n}: 1\n" for n in _names(3_500))
+    jobs = [f"{n}: {{target: 'os:getcwd', input: x{n}}}" for n in _names(3_500)]
     return _jobs(jobs, top=f"queues:\n{queues}")
 
 
 def exceptions_by_the_thousand() -> str:
-    policies = ", ".join(f"ValueEro{i}: skip" for i in range(40_000))
+    policies = ", ".join(f"ValueEro{i}: skip" for i in range(20_000))
     return _jobs([f"a: {{target: 'os:getcwd', input: q, on_error: {{{policies}}}}}"])
 
 
@@ -37,35 +37,35 @@ def cycles_by_the_thousand() -> str:
     return _jobs(
         [
             f"j{i}_: {{target: 'os:getcwd', after: j{i + 1 if i % 2 == 0 else i - 1}_}}"
-            for i in range(12_000)
+            for i in range(8_000)
         ]
     )
 
 
 def one_long_cycle() -> str:
     return _jobs(
-        [f"j{i}_: {{target: 'os:getcwd', after: j{(i + 1) % 12_000}_}}" for i in range(12_000)]
+        [f"j{i}_: {{target: 'os:getcwd', after: j{(i + 1) % 8_000}_}}" for i in range(8_000)]
     )
 
 
 def one_long_wait() -> str:
     first = "j0_: {target: 'os:getcwd'}"
     return _jobs(
-        [first, *(f"j{i}_: {{target: 'os:getcwd', after: j{i - 1}_}}" for i in range(1, 12_000))]
+        [first, *(f"j{i}_: {{target: 'os:getcwd', after: j{i - 1}_}}" for i in range(1, 8_000))]
     )
 
 
 def one_long_pipe() -> str:
-    queues = "".join(f"  q{i}_: 9\n" for i in range(8_000))
+    queues = "".join(f"  q{i}_: 9\n" for i in range(4_000))
     jobs = ["j0_: {target: 'os:getcwd', output: q0_}"]
     jobs += [
-        f"j{i}_: {{target: 'os:getcwd', input: q{i - 1}_, output: q{i}_}}" for i in range(1, 8_000)
+        f"j{i}_: {{target: 'os:getcwd', input: q{i - 1}_, output: q{i}_}}" for i in range(1, 4_000)
     ]
-    return _jobs([*jobs, "end: {target: 'os:getcwd', input: q7999_}"], top=f"queues:\n{queues}")
+    return _jobs([*jobs, "end: {target: 'os:getcwd', input: q3999_}"], top=f"queues:\n{queues}")
 
 
 def all_wait_for_all() -> str:
-    names = [f"j{i}_" for i in range(250)]
+    names = [f"j{i}_" for i in range(200)]
     return _jobs(
         [
             f"{name}: {{target: 'os:getcwd', after: [{', '.join(names[:i])}]}}"
@@ -76,31 +76,31 @@ def all_wait_for_all() -> str:
 
 
 def daemons_by_the_thousand() -> str:
-    queues = "".join(f"  q{i}_: 9\n" for i in range(7_000))
-    jobs = [f"j{i}_: {{target: 'os:getcwd', output: q{i}_, daemon: true}}" for i in range(7_000)]
+    queues = "".join(f"  q{i}_: 9\n" for i in range(4_500))
+    jobs = [f"j{i}_: {{target: 'os:getcwd', output: q{i}_, daemon: true}}" for i in range(4_500)]
     return _jobs(jobs, top=f"queues:\n{queues}")
 
 
 def modules_by_the_thousand() -> str:
-    return _jobs([f"j{i}_: {{target: 'pakage{i}.module:f'}}" for i in range(20_000)])
+    return _jobs([f"j{i}_: {{target: 'pakage{i}.module:f'}}" for i in range(11_000)])
 
 
 def broken_jobs_by_the_thousand() -> str:
-    return _jobs([f"j{i}_: {{}}" for i in range(45_000)])
+    return _jobs([f"j{i}_: {{}}" for i in range(24_000)])
 
 
 def unknown_keys_by_the_thousand() -> str:
     return (
-        HEAD + "jobs: {a: {target: 'os:getcwd'}}\n" + "".join(f"k{i}: 1\n" for i in range(45_000))
+        HEAD + "jobs: {a: {target: 'os:getcwd'}}\n" + "".join(f"k{i}: 1\n" for i in range(24_000))
     )
 
 
 def wrong_values_by_the_thousand() -> str:
-    return _jobs([f"j{i}_: {{target: 'os:getcwd', workers: x}}" for i in range(15_000)])
+    return _jobs([f"j{i}_: {{target: 'os:getcwd', workers: x}}" for i in range(8_000)])
 
 
 def wrong_arguments_by_the_thousand() -> str:
-    return _jobs([f"a: {{target: 'os:getcwd', args: [{'no, ' * 90_000}]}}"])
+    return _jobs([f"a: {{target: 'os:getcwd', args: [{'no, ' * 48_000}]}}"])
 
 
 def one_mapping_aliased_by_the_thousand() -> str:
@@ -109,7 +109,7 @@ def one_mapping_aliased_by_the_thousand() -> str:
 
 
 def anchors_by_the_thousand() -> str:
-    return HEAD + "x-a: [" + ", ".join(f"&a{i} 1" for i in range(70_000)) + "]\n"
+    return HEAD + "x-a: [" + ", ".join(f"&a{i} 1" for i in range(48_000)) + "]\n"
 
 
 def merges_of_merges() -> str:
@@ -148,7 +148,7 @@ HOSTILE: tuple[Callable[[], str | bytes], ...] = (
     lambda: "- " * (MIB // 2 - 10),
     lambda: "? " * (MIB // 2 - 10),
     lambda: "- 1\n" * (MIB // 4 - 10),
-    lambda: HEAD + "x-a: [" + "1," * 99_900 + "]",
+    lambda: HEAD + "x-a: [" + "1," * 49_900 + "]",
     lambda: HEAD + "name: " + "x" * (MIB - 100),
     lambda: HEAD + 'name: "' + "\\x41" * (MIB // 4 - 100) + '"',
     lambda: HEAD + "timeout: " + "9" * (MIB - 100),
@@ -170,5 +170,5 @@ HOSTILE: tuple[Callable[[], str | bytes], ...] = (
     lambda: "--- 1\n" * (MIB // 6 - 10),
     lambda: "a: |\n" + " \n" * (MIB // 2 - 10),
     lambda: "a: 'b\n\n" * (MIB // 7 - 10),
-    lambda: HEAD + "x: [" + "010, " * 50_000 + "]",
+    lambda: HEAD + "x: [" + "010, " * 40_000 + "]",
 )

@@ -96,6 +96,8 @@ def _told(path: list[str]) -> str:
 
 def full_queue_before_reader(draft: Draft) -> Iterator[Problem]:
     """A queue whose readers all start after its writer has ended holds all that is written."""
+    if not any(job.reads and job.after for job in draft.jobs.values()):
+        return
     readers, queues = readers_of(draft.jobs), draft.spec.document.queues
     earlier = writers_before(draft)
     for job in draft.jobs.values():

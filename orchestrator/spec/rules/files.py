@@ -58,7 +58,8 @@ NOT_UTF8 = Rule(
 CONTROL_CHARACTER = Rule(
     code="MP106",
     title="A character that may not stand in YAML",
-    why="Control characters (NUL, escape, …) cannot be seen, and can change what a terminal shows. "
+    why="Control characters (NUL, escape, …) cannot be seen, and can change what a terminal shows; "
+    "U+0085, U+2028 and U+2029 end a line for some readers and not for others. "
     'In text they can be written as an escape in double quotes, such as "\\\\e[1m".',
     wrong="$ printf 'version: 1\\nname: a\\033[1mb\\n' > jobs.yaml\n",
     right='version: 1\njobs:\n  report: {target: "mine:report", description: "\\e[1mbold"}\n',

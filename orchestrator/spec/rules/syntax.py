@@ -40,10 +40,10 @@ TOO_DEEP = Rule(
 
 TOO_MANY_NODES = Rule(
     code="MP114",
-    title="More than 100,000 keys and values",
+    title="More than 50,000 keys and values",
     why="A spec that large is data. It would take long to check, and nobody could read what is "
     "wrong with it.",
-    wrong="$ (echo 'version: 1'; echo 'x-data:'; yes -- '- 1' | head -n 100001) > jobs.yaml\n",
+    wrong="$ (echo 'version: 1'; echo 'x-data:'; yes -- '- 1' | head -n 50001) > jobs.yaml\n",
     right='version: 1\njobs:\n  report: {target: "mine:report"}\n',
 )
 
