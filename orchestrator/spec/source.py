@@ -21,6 +21,7 @@ MAX_BYTES = 1 << 20
 _UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
+_LINE_BREAK = re.compile("\r\n|[\n\r]")
 _START = Position(1, 1)
 
 
@@ -100,8 +101,8 @@ def _refusal(rule: Rule, name: str, message: str, hint: str, at: Position = _STA
 
 def _end(text: str) -> Position:
     """Return the place just after `text`."""
-    line = text.count("\n") + 1
-    return Position(line, len(text) - (text.rfind("\n") + 1) + 1)
+    lines = _LINE_BREAK.split(text)
+    return Position(len(lines), len(lines[-1]) + 1)
 
 
 def _kind(mode: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping
 
@@ -15,11 +16,12 @@ _STYLES = {Severity.ERROR: Style.RED, Severity.WARNING: Style.YELLOW}
 _WIDEST = 160
 _LEAST_SHOWN = 20
 _MOST_CODES = 3
+_LINE_BREAK = re.compile("\r\n|[\n\r]")
 
 
 def render_problems(problems: Iterable[Problem], sources: Mapping[str, str], paper: Paper) -> str:
     """Return the problems as text, errors first; `sources` has the text of their files, by name."""
-    lines = {name: text.splitlines() for name, text in sources.items()}
+    lines = {name: _LINE_BREAK.split(text) for name, text in sources.items()}
     apart = sorted(problems, key=lambda problem: problem.severity is not Severity.ERROR)
     return "".join(_render(problem, lines.get(problem.file, []), paper) for problem in apart)
 

@@ -1,4 +1,4 @@
-"""Traps of YAML and of specs: each is told as expected, with its place, by the library and mporch."""
+"""Traps of YAML and of specs: each is told as expected, with its place."""
 
 import os
 import re
