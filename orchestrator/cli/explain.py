@@ -19,7 +19,7 @@ Examples:
 """
 
 
-@click.command(short_help="Tell what the code of a problem means.", epilog=_EPILOG)
+@click.command(epilog=_EPILOG)
 @click.argument("codes", nargs=-1, metavar="[CODE]...")
 @click.option(
     "--format",

@@ -26,7 +26,7 @@ class _Commands(click.Group):
         "run": "Run a pipeline.",
         "resume": "Go on with a durable run.",
         "validate": "Check specs; runs none of your code.",
-        "explain": "Say what a rule of specs asks, and why.",
+        "explain": "Tell what the code of a problem means.",
         "plan": "Show what would run, and how it is wired.",
         "graph": "Draw jobs and queues.",
         "runs": "List the runs of this project.",

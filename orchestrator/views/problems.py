@@ -22,14 +22,19 @@ _LINE_BREAK = re.compile("\r\n|[\n\r]")
 def render_problems(problems: Iterable[Problem], sources: Mapping[str, str], paper: Paper) -> str:
     """Return the problems as text, errors first; `sources` has the text of their files, by name."""
     lines = {name: _LINE_BREAK.split(text) for name, text in sources.items()}
-    apart = sorted(problems, key=lambda problem: problem.severity is not Severity.ERROR)
-    return "".join(_render(problem, lines.get(problem.file, []), paper) for problem in apart)
+    told = (_render(problem, lines.get(problem.file, []), paper) for problem in _apart(problems))
+    return "".join(told)
 
 
 def render_pointer(problems: Iterable[Problem]) -> str:
     """Return a line that says where more is told of the problems' rules."""
-    codes = list(dict.fromkeys(problem.code for problem in problems))
+    codes = list(dict.fromkeys(problem.code for problem in _apart(problems)))
     return f"More on this: mporch explain {' '.join(codes[:_MOST_CODES])}\n" if codes else ""
+
+
+def _apart(problems: Iterable[Problem]) -> list[Problem]:
+    """Return errors before warnings, each in the order they have."""
+    return sorted(problems, key=lambda problem: problem.severity is not Severity.ERROR)
 
 
 def render_annotations(problems: Iterable[Problem]) -> str:

@@ -14,6 +14,7 @@ __all__ = ["render_page", "render_rule", "render_rules"]
 
 _STYLES = {Severity.ERROR: Style.RED, Severity.WARNING: Style.YELLOW}
 _WIDEST = 88
+_PAGE_WIDTH = 118
 _PAGE = """\
 # The rules of a spec
 
@@ -53,8 +54,8 @@ def render_rule(rule: Rule, paper: Paper) -> str:
     return "\n".join(parts)
 
 
-def _folded(text: str, paper: Paper, *, hang: int = 0) -> str:
-    width = min(_WIDEST, paper.width)
+def _folded(text: str, paper: Paper, *, hang: int = 0, most: int = _WIDEST) -> str:
+    width = min(most, paper.width)
     lines = textwrap.wrap(
         text, width, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False
     )
@@ -72,7 +73,8 @@ def render_page() -> str:
 
 def _section(rule: Rule) -> str:
     kind = "" if rule.severity is Severity.ERROR else "A warning. "
-    head = f"### {rule.code}: {rule.title}\n\n{kind}{rule.why}\n"
+    why = _folded(kind + rule.why, Paper(width=_PAGE_WIDTH), most=_PAGE_WIDTH)
+    head = f"### {rule.code}: {rule.title}\n\n{why}"
     return f"{head}\nWrong:\n\n{_blocks(rule.wrong)}\nRight:\n\n{_blocks(rule.right)}"
 
 

@@ -36,6 +36,27 @@ def test_a_problem_shows_its_place_its_line_and_how_to_mend_it():
     )
 
 
+def test_the_marks_are_as_wide_as_what_is_meant():
+    text = render(problem(line=1, column=4, width=2), source="名: xy")
+    assert text.splitlines()[1:] == ["    1 | 名: xy", "            ^^"]
+
+
+def test_a_width_of_nothing_is_the_rest_of_the_line():
+    assert render(problem(line=1, column=4, width=0), source="a: some text  ").count("^") == 9
+
+
+def test_a_long_message_is_folded_between_its_words():
+    long = problem(line=9, message="much to say " * 9, hint="much to do " * 9)
+    lines = render(long, width=40).splitlines()
+    assert all(len(line) < 40 for line in lines)
+    assert lines[-1].startswith("    ")
+
+
+def test_errors_come_before_warnings():
+    first, then = problem(rule=DOUBT, line=1), problem(line=2)
+    assert render(first, then).index("[MP201]") < render(first, then).index("[MP202]")
+
+
 def test_a_warning_says_so():
     assert ": warning: " in render(problem(rule=DOUBT))
 
