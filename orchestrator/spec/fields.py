@@ -20,8 +20,10 @@ from pydantic_core import PydanticCustomError
 from orchestrator.errors import Rule
 from orchestrator.spec.rules import values
 from orchestrator.spec.units import UNITS, DurationError, parse_duration_s
+from orchestrator.spec.wording import kind
 
 __all__ = [
+    "Durable",
     "Duration",
     "EnvValue",
     "ExceptionName",
@@ -156,6 +158,14 @@ def _version(value: Any) -> Any:
     return value
 
 
+def _durable(value: Any) -> Any:
+    if isinstance(value, bool) or value == "full":
+        return value
+    message = f"expected true, false or full, got {kind(value)}"
+    raise _broken(values.UNKNOWN_WORD, message, "write true, false or full")
+
+
+Durable: TypeAlias = Annotated[bool | Literal["full"], BeforeValidator(_durable)]
 FormatVersion: TypeAlias = Annotated[Literal[1], BeforeValidator(_version)]
 Text: TypeAlias = Annotated[str, BeforeValidator(_text), WithJsonSchema(_TEXT_SCHEMA)]
 Name: TypeAlias = Annotated[str, BeforeValidator(_name), WithJsonSchema(_NAME_SCHEMA)]

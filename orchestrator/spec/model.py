@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Tag
 
 from orchestrator.spec.fields import (
+    Durable,
     Duration,
     EnvValue,
     ExceptionName,
@@ -378,7 +379,7 @@ class Document(_Part):
     timeout: PositiveDuration = Field(
         default=None, title="Timeout", description="For the whole run; it then ends with exit 124."
     )
-    durable: bool | Literal["full"] = Field(
+    durable: Durable = Field(
         default=False,
         title="Durable",
         description="Whether the queues are kept on disk, so that `mporch resume` can go on after "

@@ -79,6 +79,7 @@ SOUND = {
     "terminate": st.sampled_from(["{signal: SIGINT}", "{signal: TERM}", "{grace: 1m}"]),
     "limits": st.sampled_from(["{memory: 1GiB}", "{memory: 500}", "{open_files: 64}"]),
     "env": st.sampled_from(["{LEVEL: high}", "{A: null}", "{PYTHONPATH: x}", "{'A=B': x}"]),
+    "restart": st.sampled_from(["{max: 3}", "{max: 3, replay: skip}", "{replay: again}"]),
     "daemon": st.sampled_from(["true", "false", "on"]),
     "enabled": st.sampled_from(["true", "false", "no"]),
     "cwd": st.sampled_from([".", "nowhere", '"a\\0b"']),

@@ -1,6 +1,6 @@
 """The corpus of traps: what mporch says of each file of `corpus/`.
 
-`python -m tests.spec.traps` writes `corpus/expected.txt` anew; look at what changed before you keep
+To add a trap, put a file into `corpus/`. `python -m tests.spec.traps` then writes `corpus/expected.txt` anew; look at what changed before you keep
 it.
 """
 

@@ -60,7 +60,8 @@ def durable_fork(draft: Draft) -> Iterator[Problem]:
         if (job.settings.start_method or default_start_method().value) == "fork":
             message = "a worker of a durable run cannot be forked: it would inherit the open store"
             hint = "write forkserver or spawn"
-            yield draft.spec.problem(job.path("start_method"), message, hint)
+            place = job.path("start_method")
+            yield draft.spec.problem(rules.FORKED_DURABLE, place, message, hint)
 
 
 def missing_start_method(draft: Draft) -> Iterator[Problem]:

@@ -79,11 +79,12 @@ def restarted_source(draft: Draft) -> Iterator[Problem]:
         path = job.path("restart")
         if not job.writes:
             message = "restart does not fit a job without input and output"
-            yield draft.spec.problem(path, message, "remove restart", key=True)
+            hint = "remove restart"
+            yield draft.spec.problem(rules.MISFIT_KEY, path, message, hint, key=True)
         elif job.settings.restart.replay != "skip" and job.settings.restart.max:
             message = f"{job.name} would put again what it has put before it died"
             hint = "add replay: skip, which compares and skips that, or remove restart"
-            yield draft.spec.problem(path, message, hint, key=True)
+            yield draft.spec.problem(rules.SOURCE_REPEATS, path, message, hint, key=True)
 
 
 def several_sources(draft: Draft) -> Iterator[Problem]:

@@ -113,3 +113,23 @@ NO_FOLDER = Rule(
     wrong='version: 1\njobs:\n  report: {target: "mine:report", cwd: output}\n',
     right='$ mkdir -p output\nversion: 1\njobs:\n  report: {target: "mine:report", cwd: output}\n',
 )
+
+SOURCE_REPEATS = Rule(
+    code="MP412",
+    title="A source that would put its items again",
+    why="A worker that is restarted calls its source from the beginning. With `replay: skip` what "
+    "was put before is compared and not put twice; without it, readers would get it again.",
+    wrong=_PIPE.replace("output: todo", "output: todo, restart: {max: 3}"),
+    right=_PIPE.replace("output: todo", "output: todo, restart: {max: 3, replay: skip}"),
+)
+
+FORKED_DURABLE = Rule(
+    code="MP413",
+    title="A forked worker of a durable run",
+    why="The process that is forked has the store of the run open, and SQLite must not be used "
+    "across a fork. Workers of a durable run are started by forkserver or spawn.",
+    wrong="version: 1\ndurable: true\njobs:\n"
+    '  report: {target: "mine:report", start_method: fork}\n',
+    right="version: 1\ndurable: true\njobs:\n"
+    '  report: {target: "mine:report", start_method: spawn}\n',
+)
