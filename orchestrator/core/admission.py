@@ -17,6 +17,9 @@ from orchestrator.core.tickets import CommitTicket, Part, Ticket, WantTicket
 
 __all__ = ["Admission"]
 
+_MOST_WORK = 1 << 24
+"""Outputs times items of one commit; what is parked is looked at item by item."""
+
 
 class Admission:
     """The producers' half of the broker."""
@@ -58,7 +61,7 @@ class Admission:
             return
         _check_bounds(totals, parts, items)
         if any(mark.end is End.DONE or not 0 <= mark.at < items for mark in request.marks):
-            raise ProtocolError(f"marks {request.marks} of {items} items")
+            raise ProtocolError(f"marks of other items than the {items} finished")
         if request.returned:
             self._credits.give_back(port, request.returned)
         port.last_seq, port.last_answer = request.seq, None
@@ -131,9 +134,13 @@ class Admission:
     ) -> list[Part]:
         if len(blobs) != len(request.outputs):
             raise ProtocolError(f"{len(request.outputs)} outputs and {len(blobs)} chunks")
+        if len(blobs) * items > _MOST_WORK:
+            raise ProtocolError(f"{len(blobs)} outputs of {items} items in one commit")
         parts: list[Part] = []
         for output, blob in zip(request.outputs, blobs, strict=True):
             queues = tuple([self._board.queue(name) for name in output.queues])
+            if not queues or len(set(queues)) < len(queues):
+                raise ProtocolError("an output for no queue, or twice for the same")
             for queue in queues:
                 if queue not in port.job.writes:
                     raise ProtocolError(f"{port.job.name} does not write {queue.name}")
@@ -147,9 +154,7 @@ class Admission:
                     and min(counts, default=0) >= 0
                 )
             if not fits or output.n < 1:
-                raise ProtocolError(
-                    f"output counts {counts} for {output.n} items, {items} finished"
-                )
+                raise ProtocolError(f"counts of an output of {output.n} items, {items} finished")
             chunk = Chunk(blob, packed=output.packed)
             parts.append(Part(queues, chunk, output.n, counts, output.digests))
         return parts
@@ -323,11 +328,22 @@ def _are_covered(port: Port, totals: Mapping[QueueState, int]) -> bool:
     return True
 
 
+def _most_of_one(parts: Iterable[Part], items: int) -> int:
+    """How much the finished item that gives most puts."""
+    each, of_each = [0] * items, 0
+    for part in parts:
+        if part.counts is None:
+            of_each += 1
+        else:
+            for at, n in enumerate(part.counts[:items]):
+                each[at] += n
+    return of_each + max(each, default=0)
+
+
 def _check_bounds(totals: Mapping[QueueState, int], parts: list[Part], items: int) -> None:
     """No finished item may need more room than a queue has: it would wait for ever."""
     for queue, total in totals.items():
         if total > queue.bound and not queue.closed:
-            own = [part for part in parts if queue in part.queues]
-            most = max((sum(part.of_item(at) for part in own) for at in range(items)), default=0)
+            most = _most_of_one([part for part in parts if queue in part.queues], items)
             if most > queue.bound:
                 raise ProtocolError(f"{most} outputs of one item for {queue.name}, in one part")

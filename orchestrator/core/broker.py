@@ -59,6 +59,11 @@ from orchestrator.plan.model import Durability, JobPlan, Plan, QueuePlan
 __all__ = ["Broker", "ProtocolError"]
 
 
+_OPEN = 16
+"""Pulls, wants and leases at a time of a worker whose items mporch moves: more than it has."""
+_OPEN_TO_THREADS = 1024
+"""Those of a target with handles, which may use them from as many threads."""
+
 _DIED = Failure(kind="WorkerDied", message="the worker died at this item")
 
 
@@ -393,4 +398,6 @@ def _job_of(plan: JobPlan, queues: dict[str, QueueState], durability: Durability
         by_item=not plan.shape.called_once,
         counted=plan.is_counted(durability),
         can_unblock=bool(plan.reads or plan.writes) or not plan.daemon,
+        batch=plan.batch,
+        most_open=_OPEN_TO_THREADS if plan.read_handles or plan.write_handles else _OPEN,
     )

@@ -14,6 +14,7 @@ from orchestrator.core.facts import Fact
 from orchestrator.core.messages import ToWorker
 
 __all__ = [
+    "AT_WORK",
     "Command",
     "Disconnect",
     "Finish",
@@ -42,6 +43,10 @@ class StopReason(enum.Enum):
     NOT_NEEDED = "the others are done"
     PROTOCOL = "broke the protocol"
     LINGERED = "did not exit after its last message"
+
+
+AT_WORK = frozenset({StopReason.ITEM_TIMEOUT, StopReason.PROTOCOL})
+"""Reasons to kill a worker that are its own doing: it dies at work, of the item it is at."""
 
 
 class _Command(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.core.board import Alarm, Board, ProtocolError
 from orchestrator.core.messages import Grant, Shut, Unwant, Wait, Want
 from orchestrator.core.ports import Port
-from orchestrator.core.queues import QueueState
+from orchestrator.core.queues import LARGEST_CHUNK, QueueState
 from orchestrator.core.tickets import WantTicket
 
 __all__ = ["Credits"]
@@ -25,8 +25,10 @@ class Credits:
         queue = self._board.queue(request.queue)
         if queue not in port.job.writes:
             raise ProtocolError(f"{port.job.name} does not write {request.queue}")
-        if not 1 <= request.least <= request.n or request.want in port.wants:
+        if not 1 <= request.least <= request.n <= LARGEST_CHUNK or request.want in port.wants:
             raise ProtocolError(f"want {request.want} of {request.least} to {request.n} credits")
+        if len(port.wants) >= port.job.most_open:
+            raise ProtocolError(f"{len(port.wants)} wants are pending")
         queue.writer_ports[port.worker] = port
         if queue.closed:
             self._board.send(port, Shut(queue=queue.name))

@@ -22,6 +22,7 @@ from orchestrator.core.messages import (
 )
 from orchestrator.core.ports import JobPorts, Lease, PendingPull, Port
 from orchestrator.core.queues import QueueState, Segment, without
+from orchestrator.plan.model import Batch
 
 __all__ = ["Charge", "Delivery"]
 
@@ -52,12 +53,16 @@ class Delivery:
         board = self._board
         queues = tuple([board.queue(name) for name in request.queues])
         if not queues or request.least < 1 or request.most < request.least:
-            raise ProtocolError(f"pull of {request.least} to {request.most} items of {queues}")
+            raise ProtocolError(f"pull of {request.least} to {request.most} items")
         for queue in queues:
             if queue not in port.job.reads:
                 raise ProtocolError(f"{port.job.name} does not read {queue.name}")
+        if request.least > 1 and not _is_of_batch(port.job.batch, request):
+            raise ProtocolError(f"pull of at least {request.least} items of {port.job.name}")
         if request.pull in port.pulls:
             raise ProtocolError(f"pull {request.pull} is pending")
+        if len(port.pulls) >= port.job.most_open or len(port.leases) > port.job.most_open:
+            raise ProtocolError(f"{len(port.pulls)} pulls and {len(port.leases)} leases are open")
         return PendingPull(port, request, queues)
 
     def pull(self, pending: PendingPull) -> None:
@@ -330,6 +335,13 @@ class Delivery:
         for port in queue.writer_ports.values():
             port.credit(queue, -port.credits.get(queue.name, 0))
             board.send(port, Shut(queue=queue.name))
+
+
+def _is_of_batch(batch: Batch | None, request: Pull) -> bool:
+    """Whether a pull asks for no more, and waits no longer, than the batches of its job."""
+    if batch is None:
+        return False
+    return request.most <= batch.size and 0 <= request.within_s <= batch.within_s
 
 
 def _charge(lease: Lease, index: int, *, last: bool) -> Charge:

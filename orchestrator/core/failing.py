@@ -15,6 +15,9 @@ from orchestrator.plan.model import FailurePolicy
 
 __all__ = ["Failures"]
 
+_MOST_SAID = 500
+"""Characters of what was wrong: it may hold what the worker has sent."""
+
 
 class Failures:
     """Fails workers and their jobs, and keeps what the run's outcome will be."""
@@ -48,10 +51,17 @@ class Failures:
         self.fail_job(worker, text, turn)
 
     def breach(self, worker: Worker, detail: str, turn: Turn) -> None:
-        """What the worker says cannot be trusted: it is cut off, then killed."""
+        """What the worker says cannot be trusted: it is cut off, then killed.
+
+        That is its death like any other, unless it was ending already.
+        """
         turn.order(Disconnect(worker=worker.name))
+        if worker.killed:
+            return
+        worker.breach = detail[:_MOST_SAID]
         self._stopper.kill(worker, StopReason.PROTOCOL, turn)
-        self.fail(worker, f"broke the protocol: {detail}", turn)
+        if worker.closing or worker.stop:
+            self.fail(worker, f"broke the protocol: {worker.breach}", turn)
 
     def fail_job(self, worker: Worker, reason: str, turn: Turn) -> None:
         """End all workers of the job that `worker` has failed; `on_failure` says what follows."""

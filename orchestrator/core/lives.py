@@ -23,6 +23,7 @@ from orchestrator.core.schedule import Scheduler
 from orchestrator.core.stopping import Stopper
 from orchestrator.core.turn import Turn
 from orchestrator.core.wording import failed
+from orchestrator.plan.model import Recycle
 
 __all__ = ["Lives"]
 
@@ -92,6 +93,8 @@ class Lives:
             self._failures.breach(worker, f"{type(message).__name__} out of turn", turn)
         elif isinstance(message, Ready):
             self._ready(worker, pid, turn)
+        elif message.recycled and worker.job.plan.recycle == Recycle():
+            self._failures.breach(worker, "asks to be recycled, which its job does not", turn)
         else:
             self._closing(worker, message, turn)
 

@@ -8,6 +8,7 @@ docs/semantics.md.
 from __future__ import annotations
 
 import enum
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -46,6 +47,15 @@ __all__ = [
 ]
 
 PROTOCOL = 1
+
+MOST_TEXT = 128 * 1024
+"""Characters of a text that a worker sends; what it tells of a failure is cut to less."""
+
+_T = TypeVar("_T")
+_Text = Annotated[str, msgspec.Meta(max_length=MOST_TEXT)]
+_Name = Annotated[str, msgspec.Meta(max_length=256)]
+_Many = Annotated[tuple[_T, ...], msgspec.Meta(max_length=1 << 20)]
+"""Checked before anything is allocated: four bytes can announce four thousand million elements."""
 
 
 class Wait(enum.IntEnum):
@@ -91,11 +101,11 @@ class Failure(_Message, frozen=True, kw_only=True):
     first), `where` the innermost file and line of the user's own code.
     """
 
-    kind: str
-    message: str
-    traceback: str = ""
-    bases: tuple[str, ...] = ()
-    where: str = ""
+    kind: _Text
+    message: _Text
+    traceback: _Text = ""
+    bases: _Many[_Text] = ()
+    where: _Text = ""
 
 
 class Mark(_Message, frozen=True, kw_only=True):
@@ -116,11 +126,11 @@ class Output(_Message, frozen=True, kw_only=True):
     where nobody asks for them.
     """
 
-    queues: tuple[str, ...]
+    queues: _Many[_Name]
     n: int
     size: int
     packed: bool
-    counts: tuple[int, ...] | None = None
+    counts: _Many[int] | None = None
     digests: tuple[int, int] = (0, 0)
 
 
@@ -153,7 +163,7 @@ class Pull(_Message, tag=3, frozen=True, kw_only=True):
     """
 
     pull: int
-    queues: tuple[str, ...]
+    queues: _Many[_Name]
     most: int
     least: int = 1
     within_s: float = 0.0
@@ -174,7 +184,7 @@ class Want(_Message, tag=5, frozen=True, kw_only=True):
     """
 
     want: int
-    queue: str
+    queue: _Name
     n: int = 1
     least: int = 1
     wait: Wait = Wait.FOREVER
@@ -194,10 +204,10 @@ class Commit(_Message, tag=7, frozen=True, kw_only=True):
     """
 
     seq: int
-    finished: tuple[tuple[int, int], ...] = ()
-    marks: tuple[Mark, ...] = ()
-    outputs: tuple[Output, ...] = ()
-    returned: tuple[tuple[str, int], ...] = ()
+    finished: _Many[tuple[int, int]] = ()
+    marks: _Many[Mark] = ()
+    outputs: _Many[Output] = ()
+    returned: _Many[tuple[_Name, int]] = ()
     awaited: bool = True
 
 
@@ -212,14 +222,14 @@ class Ask(_Message, tag=9, frozen=True, kw_only=True):
     """Asks for the size of a queue."""
 
     ask: int
-    queue: str
+    queue: _Name
 
 
 class TaskDone(_Message, tag=10, frozen=True, kw_only=True):
     """`JoinableQueue.task_done`, `n` times."""
 
     ask: int
-    queue: str
+    queue: _Name
     n: int = 1
 
 
@@ -227,7 +237,7 @@ class JoinQueue(_Message, tag=11, frozen=True, kw_only=True):
     """`JoinableQueue.join`: answered when as many task_dones as puts have come."""
 
     ask: int
-    queue: str
+    queue: _Name
     wait: Wait = Wait.FOREVER
 
 
@@ -241,7 +251,7 @@ class Closing(_Message, tag=12, frozen=True, kw_only=True):
     failure: Failure | None = None
     stopped: bool = False
     recycled: bool = False
-    stack: str = ""
+    stack: _Text = ""
 
 
 class Leased(_Message, tag=32, frozen=True, kw_only=True):
@@ -252,9 +262,9 @@ class Leased(_Message, tag=32, frozen=True, kw_only=True):
 
     pull: int
     lease: int
-    queue: str
-    ranges: tuple[Range, ...]
-    tried: tuple[tuple[int, int], ...] = ()
+    queue: _Name
+    ranges: _Many[Range]
+    tried: _Many[tuple[int, int]] = ()
 
 
 class NoLease(_Message, tag=33, frozen=True, kw_only=True):
@@ -273,14 +283,14 @@ class Grant(_Message, tag=35, frozen=True, kw_only=True):
     """`n` credits of `queue`; `want` 0 is unasked; `n` 0 is a refusal."""
 
     want: int
-    queue: str
+    queue: _Name
     n: int
 
 
 class Shut(_Message, tag=36, frozen=True, kw_only=True):
     """The queue is closed; its credits are void."""
 
-    queue: str
+    queue: _Name
 
 
 class Committed(_Message, tag=37, frozen=True, kw_only=True):
@@ -293,7 +303,7 @@ class Committed(_Message, tag=37, frozen=True, kw_only=True):
 
     seq: int
     status: CommitStatus = CommitStatus.APPLIED
-    credits: tuple[tuple[str, int], ...] = ()
+    credits: _Many[tuple[_Name, int]] = ()
 
 
 class Recall(_Message, tag=38, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.messages import Committed, JoinQueue, Pull, Wait, Want
 from orchestrator.core.queues import QueueState, Segment, cut
-from orchestrator.plan.model import ErrorAction, Retry
+from orchestrator.plan.model import Batch, ErrorAction, Retry
 
 if TYPE_CHECKING:
     from orchestrator.core.tickets import CommitTicket, Ticket
@@ -146,7 +146,9 @@ class JobPorts:
 
     `by_item`: it is called for each item or batch, so that an item can be called for again;
     `otherwise` becomes of one whose attempts are used up. `counted`: it is called once, maybe once
-    more, and how far it has come with what it puts is known (`core.position`).
+    more, and how far it has come with what it puts is known (`core.position`). Only who is called
+    with a `batch` may ask for several items or none. A worker may have `most_open` pulls, wants,
+    joins and leases at a time, each.
     """
 
     def __init__(
@@ -160,6 +162,8 @@ class JobPorts:
         by_item: bool = True,
         counted: bool = False,
         can_unblock: bool = True,
+        batch: Batch | None = None,
+        most_open: int = 1024,
     ) -> None:
         self.name = name
         self.reads = tuple(dict.fromkeys(reads))
@@ -169,6 +173,8 @@ class JobPorts:
         self.by_item = by_item
         self.counted = counted
         self.can_unblock = can_unblock
+        self.batch = batch
+        self.most_open = most_open
         self.parked = 0
         self.finished: bool | None = None
         self.input_ended = not self.reads

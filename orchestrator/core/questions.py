@@ -18,11 +18,11 @@ class Questions:
 
     def ask(self, port: Port, request: Ask) -> None:
         """Say how large a queue is."""
-        self._reply(port, request.ask, self._board.queue(request.queue))
+        self._reply(port, request.ask, self._queue_of(port, request.queue))
 
     def task_done(self, port: Port, request: TaskDone) -> None:
         """Count finished tasks; with the last one every join is answered."""
-        queue = self._board.queue(request.queue)
+        queue = self._queue_of(port, request.queue)
         if request.n < 1:
             raise ProtocolError(f"{request.n} tasks done")
         if queue.tasks_done + request.n > queue.put:
@@ -38,7 +38,9 @@ class Questions:
 
     def join(self, port: Port, request: JoinQueue) -> None:
         """Answer once as many tasks are done as were put."""
-        queue = self._board.queue(request.queue)
+        queue = self._queue_of(port, request.queue)
+        if request.ask in port.joins or len(port.joins) >= port.job.most_open:
+            raise ProtocolError(f"join {request.ask} is pending, or too many are")
         if queue.tasks_done == queue.put or request.wait is Wait.NO:
             self._reply(port, request.ask, queue)
         else:
@@ -51,6 +53,13 @@ class Questions:
             if queue := self._board.queues.get(request.queue):
                 queue.joiners.pop(port, None)
         port.joins.clear()
+
+    def _queue_of(self, port: Port, name: str) -> QueueState:
+        """The queue, if its size is the worker's business; else ProtocolError."""
+        queue = self._board.queue(name)
+        if queue not in port.job.reads and queue not in port.job.writes:
+            raise ProtocolError(f"{port.job.name} neither reads nor writes {queue.name}")
+        return queue
 
     def _answer_joins(self, port: Port, queue: QueueState) -> None:
         del queue.joiners[port]

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from orchestrator.core.ports import PendingPull, Port
     from orchestrator.core.tickets import Ticket
 
-__all__ = ["Chunk", "QueueState", "Segment", "chunk_items", "cut", "without"]
+__all__ = ["LARGEST_CHUNK", "Chunk", "QueueState", "Segment", "chunk_items", "cut", "without"]
 
 UNBOUNDED = 1 << 62
-_LARGEST_CHUNK = 4096
+LARGEST_CHUNK = 4096
+"""Items; nobody needs credits for more at a time."""
 _CHUNKS_A_PRODUCER = 2
 
 
@@ -98,9 +99,9 @@ def without(segments: Iterable[Segment], number: int) -> list[Segment]:
 def chunk_items(maxsize: int, producers: int) -> int:
     """Items of a good chunk: half of one producer's share of the queue's bound (0: none)."""
     if maxsize <= 0:
-        return _LARGEST_CHUNK
+        return LARGEST_CHUNK
     share = maxsize // (_CHUNKS_A_PRODUCER * max(1, producers))
-    return max(1, min(_LARGEST_CHUNK, share))
+    return max(1, min(LARGEST_CHUNK, share))
 
 
 class QueueState:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from orchestrator.core.commands import StopReason
+from orchestrator.core.commands import AT_WORK, StopReason
 from orchestrator.core.lifecycle import (
     ACTIVE,
     ENDED,
@@ -57,6 +57,7 @@ class Worker:
     """One worker. `verdict` is its final state where that is known before its death.
 
     `resting`: its process has died, and a new one will be started, unless it is stopped before.
+    `breach`: what was wrong with what it said, if that is why it was killed.
     `fruitless` counts the processes in a row that have died before they had finished an item.
     """
 
@@ -77,6 +78,7 @@ class Worker:
     item: str = ""
     failure: Failure | None = None
     crash: Failure | None = None
+    breach: str = ""
     orphaned: bool = False
     resting: bool = False
     fruitless: int = 0
@@ -105,7 +107,7 @@ class Worker:
     @property
     def is_ours(self) -> bool:
         """Whether its death is our doing, and not that of the item it was at."""
-        return self.stop is not None or self.killed not in (None, StopReason.ITEM_TIMEOUT)
+        return self.stop is not None or self.killed not in (None, *AT_WORK)
 
     def advance(self, step: Step) -> None:
         """Take one step of its life. Raises IllegalEvent, and changes nothing, if it cannot."""
@@ -154,6 +156,9 @@ class Worker:
         if self.killed is StopReason.ITEM_TIMEOUT:
             limit_s = self.job.plan.timeouts.item_s
             return f"killed: item {self.item} took longer than {limit_s:g} s (timeouts.item)"
+        if self.breach:
+            at = f" at item {self.item}" if self.item else ""
+            return f"broke the protocol{at}: {self.breach}"
         where = (self.crash and self.crash.where) or str(self.job.plan.target)
         return death(self.exit_code, self.item, where)
 
@@ -168,7 +173,7 @@ class Worker:
         """Forget the old process: a new one is about to be started."""
         self.pid = self.killed = self.exit_code = self.crash = self.closing = None
         self.resting = self.orphaned = False
-        self.item = ""
+        self.item = self.breach = ""
 
     def view(self) -> WorkerView:
         """Return what others may see of it."""

@@ -6,7 +6,7 @@ worker is asked to stop.
 
 from __future__ import annotations
 
-from orchestrator.core.commands import Disconnect, KillWorker, SignalWorker, StopReason
+from orchestrator.core.commands import AT_WORK, Disconnect, KillWorker, SignalWorker, StopReason
 from orchestrator.core.deadlines import Deadlines, Timer
 from orchestrator.core.facts import SignalSent, Warned
 from orchestrator.core.lifecycle import Step
@@ -54,7 +54,7 @@ class Stopper:
             return
         if not worker.live or worker.killed:
             return
-        if reason is not StopReason.ITEM_TIMEOUT:  # of that one it dies at work
+        if reason not in AT_WORK:
             worker.advance(Step.DRAIN)
         worker.killed = reason
         self._deadlines.cancel(worker.name)

@@ -6,13 +6,15 @@ Used on both sides.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
 __all__ = ["RECORD_LIMIT", "Record", "decode", "encode"]
 
 RECORD_LIMIT = 64 * 1024
+
+Plain = str | int | float | bool | None
+"""Nothing in it can be nested, or announce more than is there."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -23,7 +25,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     logger: str
     msg: str
     traceback: str = ""
-    fields: Mapping[str, Any] = {}
+    fields: Mapping[str, Plain] = {}
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=repr)
@@ -46,6 +48,9 @@ def encode(record: Record) -> bytes:
 def decode(data: bytes) -> Record:
     """Called in the parent.
 
-    Raises msgspec.DecodeError for anything else.
+    Raises ValueError for anything else, as do msgspec's own errors.
     """
-    return _decoder.decode(data)
+    try:
+        return _decoder.decode(data)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error

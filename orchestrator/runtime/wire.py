@@ -2,7 +2,10 @@
 
 Used on both sides of the fork. A frame is a fixed header, a head (one MessagePack message) and a
 body (the chunks the message speaks of, laid end to end). The CRC covers head and body, so a stray
-write into the socket is noticed. Source: docs/semantics.md, *Frames*.
+write into the socket is noticed. What a worker sends is believed in nothing: a frame has a longest
+length, and a long one is looked at as soon as its head is there.
+
+Source: docs/semantics.md, *Frames*.
 """
 
 from __future__ import annotations
@@ -20,12 +23,16 @@ __all__ = ["FrameError", "FrameReader", "encode", "from_worker", "to_worker"]
 
 M = TypeVar("M")
 
-_HEADER = struct.Struct("<4sIII")
+_HEADER = struct.Struct("<4sIQI")
 _START = b"MP\x01\x00"
 """Magic, version 1, no flags."""
 _MAX_HEAD = 16 << 20
-_MAX_BODY = (1 << 32) - 1
+_MAX_BODY = 2 << 30
+"""Of a worker's frame: the largest item, behind all that goes before it (`chunks.MOST_BYTES`)."""
+_ANY_BODY = 1 << 62
 _SMALL = 4096
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, MemoryError)
+"""What msgspec raises of bytes that are no message; the last two of such as are made to do harm."""
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -40,8 +47,6 @@ def encode(message: FromWorker | ToWorker, blobs: tuple[Blob, ...] = ()) -> list
     if body <= _SMALL:
         content = b"".join((head, *blobs)) if blobs else head
         return [_HEADER.pack(_START, len(head), body, zlib.crc32(content)) + content]
-    if body > _MAX_BODY:
-        raise FrameError(f"a frame holds at most {_MAX_BODY} bytes of items, not {body}")
     crc = zlib.crc32(head)
     for blob in blobs:
         crc = zlib.crc32(blob, crc)
@@ -49,27 +54,32 @@ def encode(message: FromWorker | ToWorker, blobs: tuple[Blob, ...] = ()) -> list
 
 
 class FrameReader(Generic[M]):
-    """Cuts a byte stream into messages and chunks; bytes in, messages out, no I/O."""
+    """Cuts a byte stream into messages and chunks; bytes in, messages out, no I/O.
 
-    def __init__(self, decoder: msgspec.msgpack.Decoder[M]) -> None:
+    No body may be longer than `most`, in bytes.
+    """
+
+    def __init__(self, decoder: msgspec.msgpack.Decoder[M], *, most: int = _ANY_BODY) -> None:
         self._decoder = decoder
+        self._most = most
         self._pending = bytearray()
         self._needed = 0
+        self._looked_at = False
 
     def feed(self, data: memoryview) -> list[tuple[M, tuple[Blob, ...]]]:
         """The frames that `data` completes. Raises FrameError if one does not check."""
         if self._pending:
             self._pending += data
             if len(self._pending) < self._needed:
+                self._look_ahead()
                 return []
             data, self._pending = memoryview(self._pending), bytearray()
+        self._looked_at = False
         frames: list[tuple[M, tuple[Blob, ...]]] = []
         at, length = 0, len(data)
         self._needed = _HEADER.size
         while length - at >= _HEADER.size:
-            start, head, body, crc = _HEADER.unpack_from(data, at)
-            if start != _START or head > _MAX_HEAD:
-                raise FrameError("the stream holds something that is no frame")
+            head, body, crc = self._header(data, at)
             begin = at + _HEADER.size
             end = begin + head + body
             if end > length:
@@ -82,13 +92,38 @@ class FrameReader(Generic[M]):
             at = end
         if at < length:
             self._pending = bytearray(data[at:])
+            self._look_ahead()
         return frames
 
-    def _message(self, content: memoryview, head: int) -> tuple[M, tuple[Blob, ...]]:
+    def _header(self, data: memoryview | bytearray, at: int) -> tuple[int, int, int]:
+        """The lengths of head and body, and the checksum."""
+        start, head, body, crc = _HEADER.unpack_from(data, at)
+        if start != _START or head > _MAX_HEAD:
+            raise FrameError("the stream holds something that is no frame")
+        if body > self._most:
+            raise FrameError(f"a frame announces {body} bytes of items, and may have {self._most}")
+        return head, body, crc
+
+    def _look_ahead(self) -> None:
+        """Refuse a body that is still to come if the head, which is there, does not announce it."""
+        if self._looked_at or len(self._pending) < _HEADER.size:
+            return
+        head, body, _ = self._header(self._pending, 0)
+        if body and len(self._pending) >= _HEADER.size + head:
+            self._looked_at = True
+            with memoryview(self._pending) as data:
+                message = self._decoded(data[_HEADER.size : _HEADER.size + head])
+            if sum(part.size for part in _announced(message)) != body:
+                raise FrameError("a frame's body is not what its head announces")
+
+    def _decoded(self, head: memoryview) -> M:
         try:
-            message = self._decoder.decode(content[:head])
-        except msgspec.DecodeError as error:
+            return self._decoder.decode(head)
+        except _UNREADABLE as error:
             raise FrameError(f"a frame holds no message: {error}") from error
+
+    def _message(self, content: memoryview, head: int) -> tuple[M, tuple[Blob, ...]]:
+        message = self._decoded(content[:head])
         if head == len(content):
             return message, ()
         return message, _cut(message, content, head)
@@ -121,7 +156,7 @@ def from_worker() -> FrameReader[FromWorker]:
 
     A reader of what one worker sends.
     """
-    return FrameReader(msgspec.msgpack.Decoder(FromWorker))
+    return FrameReader(msgspec.msgpack.Decoder(FromWorker), most=_MAX_BODY)
 
 
 def to_worker() -> FrameReader[ToWorker]:

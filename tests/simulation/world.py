@@ -40,7 +40,7 @@ from orchestrator.core.messages import (
 from orchestrator.core.ports import JobPorts
 from orchestrator.core.queues import QueueState
 from orchestrator.core.tickets import Ticket
-from orchestrator.plan.model import Retry
+from orchestrator.plan.model import Batch, Retry
 
 from . import rules, shapes
 from .cast import Agent, Employer, Faults
@@ -387,6 +387,7 @@ def _states(topology: Topology) -> tuple[list[QueueState], list[JobPorts]]:
             ),
             otherwise=job.otherwise,
             by_item=job.by_item,
+            batch=Batch(size=job.batch, within_s=job.within_s),
         )
         for job in topology.jobs
     ]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-import msgspec
-
 from orchestrator.core.events import Blame, Blob
 from orchestrator.core.facts import Fact, Logged, Output, Stream
 from orchestrator.core.messages import Failure, FromWorker
@@ -116,7 +114,7 @@ class WorkerIO:
     def _record(self, data: bytes) -> Fact:
         try:
             record = records.decode(data)
-        except msgspec.DecodeError:
+        except ValueError:
             text = data.decode("utf-8", "backslashreplace")
             return self._output(Stream.STDERR, Line(text=text))
         return Logged(

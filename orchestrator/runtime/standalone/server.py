@@ -33,6 +33,8 @@ from orchestrator.runtime.standalone.protocol import NEW_QUEUE
 __all__ = ["main"]
 
 _ANYBODY = "anybody"
+_MOST_OPEN = 1 << 16
+"""Pulls and leases of a process: it may read many queues, each in several threads."""
 _OF_SIZE = frozenset({Ask, Want})
 _READ = select.EPOLLIN
 _BOTH = select.EPOLLIN | select.EPOLLOUT
@@ -56,7 +58,9 @@ class Server:
     """The loop: descriptors in, events to the broker, its orders out."""
 
     def __init__(self, control: socket.socket) -> None:
-        self._job = JobPorts(_ANYBODY, (), (), by_item=False, can_unblock=False)
+        self._job = JobPorts(
+            _ANYBODY, (), (), by_item=False, can_unblock=False, most_open=_MOST_OPEN
+        )
         self._broker = Broker((), (self._job,), ack_on_get=True)
         self._poll = select.epoll()
         self._acts: dict[int, Callable[[], object]] = {}

@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 from orchestrator.core.events import Blob
 
 __all__ = [
+    "BIGGEST_PLAIN",
     "BIG_ITEM",
     "CHUNK_BYTES",
+    "MOST_BYTES",
     "PLAIN",
     "PROTOCOL",
     "SIZED",
@@ -35,6 +37,13 @@ speed."""
 BIG_ITEM = 32 * 1024
 """Items of this size travel alone."""
 
+MOST_BYTES = 1 << 30
+"""The largest item, as a pickle. Of an item that gives more than that in all, a part leaves before:
+a frame has a longest length (`wire.py`)."""
+
+BIGGEST_PLAIN = MOST_BYTES // 4
+"""Text or bytes of more may be too large: a character takes up to four bytes."""
+
 PROTOCOL = 5
 PLAIN = frozenset({int, float, complex, bool, type(None), str, bytes})
 SIZED = frozenset({str, bytes})
@@ -43,15 +52,22 @@ SIZED = frozenset({str, bytes})
 def dump(item: Any) -> bytes:
     """The pickle of one item; what `multiprocessing` can send and plain pickle cannot, too.
 
-    Raises whatever the item's own pickling raises (PicklingError, TypeError, AttributeError, …).
+    Raises whatever the item's own pickling raises (PicklingError, TypeError, AttributeError, …),
+    ValueError for one that is too large.
     """
     try:
-        return pickle.dumps(item, PROTOCOL)
+        pickled = pickle.dumps(item, PROTOCOL)
     except (pickle.PicklingError, TypeError, AttributeError) as plain:
         try:
-            return bytes(ForkingPickler.dumps(item, PROTOCOL))
+            pickled = bytes(ForkingPickler.dumps(item, PROTOCOL))
         except (pickle.PicklingError, TypeError, AttributeError, RuntimeError):
             raise plain from None
+    if len(pickled) > MOST_BYTES:
+        raise ValueError(
+            f"its pickle has {len(pickled):,} bytes, and the largest item may have {MOST_BYTES:,};"
+            " put the path of a file instead, or pieces"
+        )
+    return pickled
 
 
 class Part(NamedTuple):

@@ -24,6 +24,7 @@ from orchestrator.core.messages import (
     Want,
 )
 from orchestrator.runtime.order import QueueInfo
+from orchestrator.runtime.worker.chunks import MOST_BYTES
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link
 from orchestrator.runtime.worker.outbox import Outbox
@@ -33,6 +34,9 @@ from orchestrator.runtime.worker.stripe import Stripe
 from orchestrator.runtime.worker.tally import Tally
 
 __all__ = ["Commits", "FencedError"]
+
+_MUCH_TOLD = 1 << 20
+"""Characters of failures that make a commit of their own: a message has a longest length."""
 
 
 class FencedError(Exception):
@@ -100,7 +104,7 @@ class Commits(Requests):
             self.note_unsent()
         if self._stripe is not None:
             self.book()  # items that ended before this one began come first
-        if self._by_item and box.count - box.sealed >= box.part_items:
+        if self._by_item and (box.count - box.sealed >= box.part_items or self._is_bulky):
             with self.waiting():
                 self.commit(with_open=True)
             self.parted = True
@@ -109,6 +113,14 @@ class Commits(Requests):
             self.attention = True
             if not self._by_item:
                 self.commit()
+
+    @property
+    def _is_bulky(self) -> bool:
+        """Whether what is held, with one item more, might be too much for one commit."""
+        bulk = 0
+        for box in self._boxes:
+            bulk += box.bulk
+        return bulk >= MOST_BYTES
 
     def note_unsent(self) -> None:
         """Something is held that the pacer must send if nobody else does."""
@@ -172,6 +184,8 @@ class Commits(Requests):
             box.drop_open()
         self.tally.mark(end, failure)
         self.finish(lease)
+        if self.tally.told > _MUCH_TOLD:
+            self.commit()
 
     def open_stripe(self, stripe: Stripe) -> None:
         """From now on items end without the lock."""

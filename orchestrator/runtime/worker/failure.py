@@ -26,6 +26,7 @@ _WAYS_IN = ("<frozen importlib.", str(_STDLIB / "importlib") + os.sep, str(_STDL
 """What mporch imports and enters the user's code by: of no interest in front of its frames."""
 _TEXT_LIMIT = 64 * 1024
 _MESSAGE_LIMIT = 4 * 1024
+_NAME_LIMIT = 1024
 _LONGEST_CHAIN = 100
 
 
@@ -38,11 +39,15 @@ def describe(error: BaseException, roots: Sequence[str] = (), target_place: str 
     own_frames_removed(error)
     kind = type(error)
     return Failure(
-        kind=name_of(kind),
+        kind=_clip(name_of(kind), _NAME_LIMIT),
         message=_clip(_message(error), _MESSAGE_LIMIT),
         traceback=_clip(render(error), _TEXT_LIMIT),
-        bases=tuple(dict.fromkeys(name for base in kind.__mro__[:-1] for name in _names(base))),
-        where=_where(error, roots) or target_place,
+        bases=tuple(
+            dict.fromkeys(
+                _clip(name, _NAME_LIMIT) for base in kind.__mro__[:-1] for name in _names(base)
+            )
+        ),
+        where=_clip(_where(error, roots) or target_place, _MESSAGE_LIMIT),
     )
 
 

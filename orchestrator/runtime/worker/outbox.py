@@ -14,6 +14,7 @@ from orchestrator.core.events import Blob
 from orchestrator.core.messages import Output
 from orchestrator.runtime.worker.chunks import (
     BIG_ITEM,
+    BIGGEST_PLAIN,
     CHUNK_BYTES,
     PLAIN,
     PROTOCOL,
@@ -35,10 +36,10 @@ class Outbox:
     credits are used up. `part_items` is the most that one item may put in one commit. `seals` are
     the counts after each finished item; None as long as each has put exactly one, or where no item
     owns what is put. `done` items of
-    the commit were finished before there was this outbox. `in_use` is set by what is sent; `packs`
-    says that the last items had to be pickled one by one. `patience_s`: see QueueInfo. `digest` is
-    that of all that was sent, None where nobody asks for it; `replay` compares what is put with
-    what was put before, until that is over.
+    the commit were finished before there was this outbox. `bulk` is the size of its full chunks, in
+    bytes. `in_use` is set by what is sent; `packs` says that the last items had to be pickled one
+    by one. `patience_s`: see QueueInfo. `digest` is that of all that was sent, None where nobody
+    asks for it; `replay` compares what is put with what was put before, until that is over.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Outbox:
         self.limit = 0
         self.due = 1
         self.in_use = self.packs = False
+        self.bulk = 0
         self.patience_s: float | None = None
         self.digest: int | None = None
         self.replay: Replay | None = None
@@ -88,6 +90,8 @@ class Outbox:
         run = self._run
         kind = type(item)
         if kind in PLAIN and not run.packed:
+            if kind in SIZED and len(item) > BIGGEST_PLAIN:
+                dump(item)  # which says whether it is too large
             run.items.append(item)
             self.count += 1
             if kind in SIZED:
@@ -115,6 +119,7 @@ class Outbox:
             self._runs.append(run)
             self._run = Run()
             self.due = 0
+            self.bulk += run.size
 
     @property
     def size(self) -> int:
@@ -162,6 +167,7 @@ class Outbox:
         while extra > len(self._run.items):
             extra -= len(self._run.items)
             self._run = self._runs.pop()
+            self.bulk -= self._run.size
         if extra:
             del self._run.items[-extra:]
         if not self.count:
@@ -251,6 +257,7 @@ class Outbox:
             if run.items:
                 self._runs.append(run)
         self._run = self._runs.pop() if self._runs else Run()
+        self.bulk = sum(run.size for run in self._runs)
         return pieces
 
     def _counts(self, start: int, stop: int, finished: int, n: int) -> tuple[int, ...] | None:

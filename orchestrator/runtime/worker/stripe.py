@@ -12,7 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.runtime.cell import INDEX
-from orchestrator.runtime.worker.chunks import BIG_ITEM, CHUNK_BYTES, PLAIN, SIZED, Part
+from orchestrator.runtime.worker.chunks import (
+    BIG_ITEM,
+    BIGGEST_PLAIN,
+    CHUNK_BYTES,
+    PLAIN,
+    SIZED,
+    Part,
+)
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.outbox import Outbox
 
@@ -94,6 +101,8 @@ class Stripe:
             self.ends.append(None)
             return True
         if type(result) in SIZED:
+            if len(result) > BIGGEST_PLAIN:
+                self._dump(result)  # which says whether it is too large
             self.ends.append(result)
             return self._has_grown(len(result))
         self._pickled_from = len(self.ends)

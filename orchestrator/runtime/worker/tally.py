@@ -11,13 +11,15 @@ __all__ = ["Tally"]
 class Tally:
     """Counts ends in the order in which they came.
 
-    `lease` is the one they come from now: its `finished` is counted up by who ends an item.
+    `lease` is the one they come from now: its `finished` is counted up by who ends an item. `told`
+    are the characters of the failures in it.
     """
 
-    __slots__ = ("_base", "_before", "_ended", "lease", "marks")
+    __slots__ = ("_base", "_before", "_ended", "lease", "marks", "told")
 
     def __init__(self) -> None:
         self.marks: list[Mark] = []
+        self.told = 0
         self.lease: Lease | None = None
         self._base = 0
         self._ended = 0
@@ -31,6 +33,7 @@ class Tally:
     def mark(self, end: End, failure: Failure) -> None:
         """The item that ends next did not end well."""
         self.marks.append(Mark(at=self.done, end=end, failure=failure))
+        self.told += len(failure.message) + len(failure.traceback)
 
     def switch(self, lease: Lease | None) -> None:
         """From now on the ends come from this lease."""
@@ -43,7 +46,7 @@ class Tally:
     def clear(self) -> None:
         """Forget what has ended since the last commit, and the lease."""
         self.lease = None
-        self._base = self._ended = 0
+        self._base = self._ended = self.told = 0
         self._before.clear()
         self.marks.clear()
 
@@ -53,5 +56,5 @@ class Tally:
         taken = tuple(self._before), tuple(self.marks)
         self._before.clear()
         self.marks.clear()
-        self._ended = 0
+        self._ended = self.told = 0
         return taken

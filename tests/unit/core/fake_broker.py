@@ -41,7 +41,7 @@ from orchestrator.core.messages import (
 )
 from orchestrator.core.ports import JobPorts, Port
 from orchestrator.core.queues import QueueState
-from orchestrator.plan.model import Retry, WhenFull
+from orchestrator.plan.model import Batch, Retry, WhenFull
 
 M = TypeVar("M", bound=ToWorker)
 F = TypeVar("F", bound=Fact)
@@ -248,4 +248,5 @@ def _ports(made: dict[str, Any], states: Mapping[str, QueueState]) -> JobPorts:
     keys = {key: made[key] for key in made.keys() - {"name", "reads", "writes"}}
     delay_s = keys.pop("retry_delay_s", 0.0)
     retry = Retry(attempts=keys.pop("attempts", 1), initial_s=delay_s, max_s=delay_s)
+    keys.setdefault("batch", Batch(size=9, within_s=3600.0))
     return JobPorts(made["name"], reads, writes, retry=retry, **keys)

@@ -136,8 +136,9 @@ def test_a_chunk_is_half_of_a_producers_share_of_the_bound(
 def test_an_unbounded_queue_never_makes_anybody_wait() -> None:
     run = pipe(0, "a")
     run.put("a-1", "q", 10**6)
-    run.want("a-1", "q", 10**6)
-    assert run.last("a-1", Grant).n >= 10**6
+    for _ in range(100):
+        run.want("a-1", "q", 4096)
+    assert run.port("a-1").credits["q"] >= 100 * 4096
 
 
 def test_room_is_collected_for_a_moment_for_who_asks_for_much() -> None:

@@ -99,12 +99,10 @@ def test_a_rest_after_an_item_timeout_is_ended_by_a_stop_too():
     assert run.finished()
 
 
-@pytest.mark.parametrize("how", ["stopped", "protocol", "its item failed", "grace over"])
+@pytest.mark.parametrize("how", ["stopped", "its item failed", "grace over"])
 def test_a_death_that_is_mporchs_doing_is_not_made_good(how):
     run = FakeRun(stage(terminate=Terminate(signal=15, grace_s=2)), job("b")).up()
-    if how == "protocol":
-        run.tell(Malformed(worker="a-1", detail="CRC differs"))
-    elif how == "its item failed":
+    if how == "its item failed":
         run.fail_item("a-1")
     else:
         run.tell(Terminated(signal=15))
@@ -114,6 +112,35 @@ def test_a_death_that_is_mporchs_doing_is_not_made_good(how):
     run.wait_until(50)
     assert starts(run) == [0]
     assert blames(run)[0] == Blame(), "an item that was stopped has done nothing"
+
+
+def test_a_breach_of_the_protocol_is_made_good_like_a_death_and_charged_to_its_item():
+    run = FakeRun(stage(), job("b")).up()
+    run.tell(Malformed(worker="a-1", detail="CRC differs"))
+    run.tell(WorkerDied(worker="a-1", exit_code=-9, blame=IN_ITEM, item="q:1"))
+    run.wait_until(50)
+    assert len(starts(run)) == 2
+    assert blames(run)[0] == IN_ITEM
+    (replaced,) = run.facts(facts.WorkerReplaced)
+    assert replaced.reason == "broke the protocol at item q:1: CRC differs"
+
+
+@pytest.mark.parametrize("before", ["its last message", "the stop signal"])
+def test_a_breach_of_a_worker_that_was_ending_fails_it(before):
+    run = FakeRun(stage(), job("b")).up()
+    if before == "its last message":
+        run.close("a-1")
+    else:
+        run.tell(Terminated(signal=15))
+    run.tell(Malformed(worker="a-1", detail="CRC differs"))
+    run.die("a-1", -9).wait_until(50)
+    assert (starts(run), run.states("a-1")) == ([0], ["failed"])
+
+
+def test_who_asks_to_be_recycled_though_its_job_is_not_breaks_the_protocol():
+    run = FakeRun(stage()).up()
+    run.tell(Received(worker="a-1", message=Closing(recycled=True)))
+    assert run.signalled(9) == ["a-1"]
 
 
 def test_what_said_its_last_message_is_not_replaced_whatever_its_exit():

@@ -9,11 +9,12 @@ from orchestrator.core import facts
 from orchestrator.core.commands import StartWorker
 from orchestrator.core.events import Interrupted, Received, Terminated, WorkerLeft
 from orchestrator.core.messages import Closing
-from orchestrator.plan.model import Restart, Shape
+from orchestrator.plan.model import Recycle, Restart, Shape
 
 
 def stage(**keys):
-    return job("a", shape=Shape.ITEM, inputs=("q",), restart=Restart(max=1), **keys)
+    worn = Recycle(max_items=9)
+    return job("a", shape=Shape.ITEM, inputs=("q",), restart=Restart(max=1), recycle=worn, **keys)
 
 
 def recycle(run, worker="a-1"):
