@@ -153,7 +153,7 @@ class Admission:
                     and sum(counts) == output.n
                     and min(counts, default=0) >= 0
                 )
-            if not fits or output.n < 1:
+            if not fits or not 1 <= output.n <= len(blob):  # no pickle of an item is shorter
                 raise ProtocolError(f"counts of an output of {output.n} items, {items} finished")
             chunk = Chunk(blob, packed=output.packed)
             parts.append(Part(queues, chunk, output.n, counts, output.digests))

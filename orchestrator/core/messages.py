@@ -54,6 +54,7 @@ MOST_TEXT = 128 * 1024
 _T = TypeVar("_T")
 _Text = Annotated[str, msgspec.Meta(max_length=MOST_TEXT)]
 _Name = Annotated[str, msgspec.Meta(max_length=256)]
+_Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
 _Many = Annotated[tuple[_T, ...], msgspec.Meta(max_length=1 << 20)]
 """Checked before anything is allocated: four bytes can announce four thousand million elements."""
 
@@ -111,7 +112,7 @@ class Failure(_Message, frozen=True, kw_only=True):
 class Mark(_Message, frozen=True, kw_only=True):
     """The end of an item that is not plainly done; `at` counts the commit's finished items."""
 
-    at: int
+    at: _Number
     end: End
     failure: Failure
 
@@ -127,28 +128,28 @@ class Output(_Message, frozen=True, kw_only=True):
     """
 
     queues: _Many[_Name]
-    n: int
-    size: int
+    n: _Number
+    size: _Number
     packed: bool
-    counts: _Many[int] | None = None
+    counts: _Many[_Number] | None = None
     digests: tuple[int, int] = (0, 0)
 
 
 class Range(_Message, frozen=True, kw_only=True):
     """Items `start` to `stop` (exclusive) of a chunk of `size` bytes, counted from id `first`."""
 
-    start: int
-    stop: int
-    first: int
-    size: int
+    start: _Number
+    stop: _Number
+    first: _Number
+    size: _Number
     packed: bool
 
 
 class Hello(_Message, tag=1, frozen=True, kw_only=True):
-    """First message of a worker; its own pidfd travels beside it."""
+    """First message of a worker. Nothing that matters is taken from it."""
 
-    pid: int
-    protocol: int = PROTOCOL
+    pid: _Number
+    protocol: _Number = PROTOCOL
 
 
 class Ready(_Message, tag=2, frozen=True, kw_only=True):
@@ -162,10 +163,10 @@ class Pull(_Message, tag=3, frozen=True, kw_only=True):
     first, and its chunks follow in the body.
     """
 
-    pull: int
+    pull: _Number
     queues: _Many[_Name]
-    most: int
-    least: int = 1
+    most: _Number
+    least: _Number = 1
     within_s: float = 0.0
     wait: Wait = Wait.FOREVER
     commit: Commit | None = None
@@ -174,7 +175,7 @@ class Pull(_Message, tag=3, frozen=True, kw_only=True):
 class Unpull(_Message, tag=4, frozen=True, kw_only=True):
     """Withdraws a pull."""
 
-    pull: int
+    pull: _Number
 
 
 class Want(_Message, tag=5, frozen=True, kw_only=True):
@@ -183,17 +184,17 @@ class Want(_Message, tag=5, frozen=True, kw_only=True):
     Room is collected for a moment until it is for `least` of them.
     """
 
-    want: int
+    want: _Number
     queue: _Name
-    n: int = 1
-    least: int = 1
+    n: _Number = 1
+    least: _Number = 1
     wait: Wait = Wait.FOREVER
 
 
 class Unwant(_Message, tag=6, frozen=True, kw_only=True):
     """Withdraws a want."""
 
-    want: int
+    want: _Number
 
 
 class Commit(_Message, tag=7, frozen=True, kw_only=True):
@@ -203,40 +204,40 @@ class Commit(_Message, tag=7, frozen=True, kw_only=True):
     worker waits for the answer; one within its credits needs none, unless it is refused.
     """
 
-    seq: int
-    finished: _Many[tuple[int, int]] = ()
+    seq: _Number
+    finished: _Many[tuple[_Number, _Number]] = ()
     marks: _Many[Mark] = ()
     outputs: _Many[Output] = ()
-    returned: _Many[tuple[_Name, int]] = ()
+    returned: _Many[tuple[_Name, _Number]] = ()
     awaited: bool = True
 
 
 class Released(_Message, tag=8, frozen=True, kw_only=True):
     """Answer to a recall: the worker keeps the first `kept` items of the lease."""
 
-    lease: int
-    kept: int
+    lease: _Number
+    kept: _Number
 
 
 class Ask(_Message, tag=9, frozen=True, kw_only=True):
     """Asks for the size of a queue."""
 
-    ask: int
+    ask: _Number
     queue: _Name
 
 
 class TaskDone(_Message, tag=10, frozen=True, kw_only=True):
     """`JoinableQueue.task_done`, `n` times."""
 
-    ask: int
+    ask: _Number
     queue: _Name
-    n: int = 1
+    n: _Number = 1
 
 
 class JoinQueue(_Message, tag=11, frozen=True, kw_only=True):
     """`JoinableQueue.join`: answered when as many task_dones as puts have come."""
 
-    ask: int
+    ask: _Number
     queue: _Name
     wait: Wait = Wait.FOREVER
 

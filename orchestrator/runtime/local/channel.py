@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections import deque
 from itertools import islice
@@ -15,23 +14,23 @@ __all__ = ["READ_SIZE", "Channel"]
 
 READ_SIZE = 256 * 1024
 _IOV_MAX = 512
+_MOST_UNSENT = 1 << 16
+"""Buffers: an answer is one, a chunk of a lease too. The socket holds some hundreds more."""
 
 
 class Channel:
     """Frames in and out of one non-blocking socket.
 
     `at_end`: the other side is gone. `blocked`: the socket has not taken all that is to be sent.
-    `fds` are descriptors that came beside the first frame.
+    Descriptors that come beside a frame are never taken in: the kernel closes them.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._reader = wire.from_worker()
         self._out: deque[Blob] = deque()
-        self._greeted = False
         self.blocked = False
         self.at_end = False
-        self.fds: list[int] = []
 
     def read(self, buffer: memoryview) -> list[tuple[FromWorker, tuple[Blob, ...]]] | None:
         """The frames that one read completes, None if nothing is there; `buffer` is scratch space.
@@ -39,7 +38,7 @@ class Channel:
         Raises wire.FrameError.
         """
         try:
-            data = self._receive(buffer)
+            data = buffer[: self._sock.recv_into(buffer)]
         except BlockingIOError:
             return None
         except OSError:
@@ -50,13 +49,14 @@ class Channel:
             return None
         return self._reader.feed(data)
 
-    def _receive(self, buffer: memoryview) -> memoryview:
-        if self._greeted:
-            return buffer[: self._sock.recv_into(buffer)]
-        data, fds, _, _ = socket.recv_fds(self._sock, len(buffer), 4)
-        self.fds += fds
-        self._greeted = bool(data)
-        return memoryview(data)
+    def end_with_what_is_there(self) -> None:
+        """Nobody can send any more, whoever holds the other end; what was sent can be read."""
+        self._sock.shutdown(socket.SHUT_RD)
+
+    @property
+    def is_overfull(self) -> bool:
+        """Whether so much waits to be sent as only for somebody who asks and never reads."""
+        return len(self._out) > _MOST_UNSENT
 
     def send(self, message: ToWorker, blobs: tuple[Blob, ...]) -> None:
         """Queue a frame; `flush` sends it."""
@@ -81,13 +81,6 @@ class Channel:
             sent -= len(out.popleft())
         if sent:
             out[0] = memoryview(out[0])[sent:]
-
-    def take_fd(self) -> int | None:
-        """The first descriptor that came, now the caller's; others are closed."""
-        fds, self.fds = self.fds, []
-        for fd in fds[1:]:
-            os.close(fd)
-        return fds[0] if fds else None
 
 
 def _first(out: deque[Blob]) -> list[Blob]:

@@ -17,6 +17,7 @@ _BEGIN = "Fatal Python error: "
 _THREAD = "Current thread "
 _FRAME = re.compile(r'  File "(?P<file>.*)", line (?P<line>\d+) in (?P<name>.*)')
 _MOST_LINES = 500
+_LONGEST_LINE = 1000
 _OWN = str(Path(__file__).parents[2])
 _STDLIB = sysconfig.get_path("stdlib")
 
@@ -31,7 +32,8 @@ class CrashText:
         self._inside = False
 
     def line(self, text: str) -> None:
-        """Take a line of standard error."""
+        """Take a line of standard error; of a long one its beginning counts."""
+        text = text[:_LONGEST_LINE]
         if text.startswith(_BEGIN):
             self._what, self._lines = text.removeprefix(_BEGIN), 0
             self._frames.clear()

@@ -182,6 +182,8 @@ class Loop:
             self._handle(events.Malformed(worker=worker.name, detail=str(error)))
             return False
         for message, blobs in frames or ():
+            if not worker.connected:
+                break  # one of them broke the protocol
             if not isinstance(message, Hello):
                 self._handle(events.Received(worker=worker.name, message=message, blobs=blobs))
         if worker.channel.at_end and worker.connected:
@@ -210,6 +212,7 @@ class Loop:
 
         There need not be an end: a child that it has left may hold the socket open.
         """
+        worker.channel.end_with_what_is_there()
         while worker.connected and self._read_channel(worker):
             pass
         for fact in worker.last_words():
@@ -290,6 +293,9 @@ class Loop:
                 self._selector.modify(worker.process.sock, wanted, key.data)
             if worker.channel.blocked:
                 self._sending[name] = worker
+            if worker.channel.is_overfull:
+                detail = "asks, and does not read the answers"
+                self._handle(events.Malformed(worker=name, detail=detail))
 
     # -- descriptors ------------------------------------------------------------------------------
 

@@ -10,6 +10,10 @@ from orchestrator.runtime.local.workerio import WorkerIO
 
 __all__ = ["Overdue"]
 
+_NEVER = float("-inf")
+_AHEAD_S = 1.0
+"""An item may have begun after the clock was read, but not so long after."""
+
 
 class Overdue:
     """Watches the progress cells of workers whose job has `timeouts.item`.
@@ -23,7 +27,7 @@ class Overdue:
     def add(self, worker: WorkerIO) -> None:
         """Watch a worker, if its job limits its items."""
         if worker.job.timeouts.item_s is not None:
-            self._checks[worker.name] = (worker, float("-inf"))
+            self._checks[worker.name] = (worker, _NEVER)
 
     def remove(self, worker: WorkerIO) -> None:
         """Watch it no longer."""
@@ -46,6 +50,8 @@ class Overdue:
             assert limit is not None
             blame = worker.blame()
             since = clock.of(worker.cell.since_s())
+            if since > now + _AHEAD_S:  # garbage: it counts from when the cell was last looked at
+                since = now if when == _NEVER else when - limit
             if blame.phase is Phase.RUNNING and since + limit <= now:
                 del self._checks[name]
                 yield name, blame

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import mmap
 import multiprocessing
 import os
@@ -36,6 +37,9 @@ _TRIES = 5
 """So many deaths in a row, of a new process or of its forkserver, are no accident."""
 
 _MOMENT_S = 0.05
+
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+"""Who reads a page that has been cut off is killed by SIGBUS: no worker shall do that to us."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,9 +183,10 @@ def _wire(
     theirs.enter_context(log)
     stdout_fd, stdout = _pipe(ours, theirs)
     stderr_fd, stderr = _pipe(ours, theirs)
-    page = os.memfd_create("mporch-cell")
+    page = os.memfd_create("mporch-cell", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     theirs.callback(os.close, page)
     os.truncate(page, mmap.PAGESIZE)
+    fcntl.fcntl(page, fcntl.F_ADD_SEALS, _SEALS)
     cell = ours.enter_context(_map_shared(page))
     for end in (sock, log_sock):
         end.setblocking(False)

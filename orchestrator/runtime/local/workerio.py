@@ -19,6 +19,7 @@ __all__ = ["WorkerIO"]
 
 _PIPE_READ = 64 * 1024
 _RECORDS_READ = 512
+_RECORDS_BYTES = 1 << 20
 """More than the kernel queues for a socket: at a death they are all, before it they are fair."""
 
 
@@ -45,12 +46,7 @@ class WorkerIO:
 
     def read_channel(self, buffer: memoryview) -> list[tuple[FromWorker, tuple[Blob, ...]]] | None:
         """The messages that one read brings, None if nothing is there; raises wire.FrameError."""
-        frames = self.channel.read(buffer)
-        if self.channel.fds:
-            pidfd = self.channel.take_fd()
-            if pidfd is not None:
-                self.process.adopt_pidfd(pidfd)
-        return frames
+        return self.channel.read(buffer)
 
     def read_pipe(self, fd: int) -> list[Fact] | None:
         """What one read of a capture pipe brings; None at its end."""
@@ -66,7 +62,8 @@ class WorkerIO:
     def read_log(self) -> list[Fact] | None:
         """The next log records that are there; None when nobody can send any more."""
         facts: list[Fact] = []
-        while len(facts) < _RECORDS_READ:
+        left = _RECORDS_BYTES
+        while len(facts) < _RECORDS_READ and left > 0:
             try:
                 data = self.process.log_sock.recv(records.RECORD_LIMIT * 2)
             except BlockingIOError:
@@ -75,6 +72,7 @@ class WorkerIO:
                 return facts or None
             if not data:
                 return facts or None
+            left -= len(data)
             facts.append(self._record(data))
         return facts
 

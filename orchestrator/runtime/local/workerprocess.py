@@ -69,13 +69,6 @@ class WorkerProcess:
         """The descriptor that becomes readable when the process has ended."""
         return self._process.sentinel if self.pidfd is None else self.pidfd
 
-    def adopt_pidfd(self, pidfd: int) -> None:
-        """Take over the pidfd that the worker sent of itself; close it if there is one already."""
-        if self.pidfd is None:
-            self.pidfd = pidfd
-        else:
-            os.close(pidfd)
-
     def has_ended(self) -> bool:
         """Return whether the process is dead, a zombie included."""
         return self._exit_code is not None or has_ended(self.death_fd, wait_s=0.0)

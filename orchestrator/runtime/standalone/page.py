@@ -8,12 +8,15 @@ its items were returned.
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 
-__all__ = ["AckPage", "read_acks"]
+__all__ = ["SEALS", "AckPage", "read_acks"]
 
 _BYTES = 1 << 20
+SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+"""Who reads a page that was cut off is killed by SIGBUS: the broker takes none without them."""
 _SLOTS = (_BYTES // 8 - 1) // 2
 
 
@@ -21,8 +24,9 @@ class AckPage:
     """Called in the process that uses the queues. One slot for each queue it reads."""
 
     def __init__(self) -> None:
-        self.fd = os.memfd_create("mporch-acks", os.MFD_CLOEXEC)
+        self.fd = os.memfd_create("mporch-acks", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self.fd, _BYTES)
+        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, SEALS)
         self._map = mmap.mmap(self.fd, _BYTES)
         self.words = memoryview(self._map).cast("q")
         self._free: list[int] = []

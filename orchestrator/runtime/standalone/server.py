@@ -6,6 +6,7 @@ who use it is closed, however they ended.
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import resource
@@ -27,7 +28,7 @@ from orchestrator.core.ports import JobPorts
 from orchestrator.core.queues import QueueState
 from orchestrator.runtime import wire
 from orchestrator.runtime.local.channel import READ_SIZE, Channel
-from orchestrator.runtime.standalone.page import read_acks
+from orchestrator.runtime.standalone.page import SEALS, read_acks
 from orchestrator.runtime.standalone.protocol import NEW_QUEUE
 
 __all__ = ["main"]
@@ -38,6 +39,10 @@ _MOST_OPEN = 1 << 16
 _OF_SIZE = frozenset({Ask, Want})
 _READ = select.EPOLLIN
 _BOTH = select.EPOLLIN | select.EPOLLOUT
+
+
+_READS_OF_ALL = 64
+"""So many hold more than a socket does: who sends without a pause is not heard for ever."""
 
 
 class _Member:
@@ -144,7 +149,8 @@ class Server:
     # -- processes --------------------------------------------------------------------------------
 
     def _join(self, fds: list[int]) -> None:
-        if len(fds) < 3:  # no descriptor was left for them: the process is told by its stream's end
+        if len(fds) < 3 or not _is_sealed(fds[1]):
+            # No descriptor was left for them, or they are none of ours: the stream's end tells it.
             for fd in fds:
                 os.close(fd)
             return
@@ -188,8 +194,9 @@ class Server:
 
     def _hear_out(self, member: _Member) -> None:
         """Read all that was sent so far."""
-        while self._read(member) and not member.channel.at_end:
-            pass
+        for _ in range(_READS_OF_ALL):
+            if not self._read(member) or member.channel.at_end:
+                return
 
     def _died(self, member: _Member) -> None:
         self._hear_out(member)
@@ -217,10 +224,21 @@ class Server:
                 self._to_send[member] = None
 
     def _send(self) -> None:
-        for member in self._to_send:
+        sending, self._to_send = self._to_send, {}
+        for member in sending:
             if member.channel.flush():
                 self._poll.modify(member.sock, _BOTH if member.channel.blocked else _READ)
-        self._to_send.clear()
+            if member.channel.is_overfull:
+                sys.stderr.write("mporch: a process asks, and reads no answer: it is cut off\n")
+                self._leave(member)
+
+
+def _is_sealed(page: int) -> bool:
+    """Whether what is to be a page can be mapped, and nobody can cut it off."""
+    try:
+        return fcntl.fcntl(page, fcntl.F_GET_SEALS) & SEALS == SEALS
+    except OSError:
+        return False
 
 
 def main(fd: int) -> None:

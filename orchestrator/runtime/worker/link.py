@@ -46,10 +46,6 @@ class Link:
         for poller in (self._bell_only, self._both):
             poller.register(self._bell.fd, select.POLLIN)
 
-    def hello(self, message: FromWorker, fds: list[int]) -> None:
-        """Send the first frame, with descriptors beside it."""
-        socket.send_fds(self._sock, [bytes(b) for b in wire.encode(message)], fds)
-
     def queue(self, message: FromWorker, blobs: tuple[Blob, ...] = ()) -> None:
         """Add a frame to what the next `flush` sends."""
         self._queue += wire.encode(message, blobs)

@@ -46,10 +46,8 @@ def main(payload: bytes, channel: socket.socket, log: socket.socket, cell: mmap.
     order = Order.decode(payload)
     link = Link(channel)
     try:
-        pidfd = os.pidfd_open(os.getpid()) if hasattr(os, "pidfd_open") else -1
-        link.hello(Hello(pid=os.getpid()), [pidfd] if pidfd >= 0 else [])
-        if pidfd >= 0:
-            os.close(pidfd)
+        link.queue(Hello(pid=os.getpid()))
+        link.flush()
         logs.install(log)
         current.enter(order)
         code = Worker(order, link, Cell(cell)).live()

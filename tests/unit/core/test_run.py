@@ -127,7 +127,7 @@ class Story:
 
     def commit(self, worker: str, **keys: Any) -> None:
         self._seqs[worker] = self._seqs.get(worker, 0) + 1
-        blobs = [b"x" for _ in keys.get("outputs", ())]
+        blobs = [bytes(output.n) for output in keys.get("outputs", ())]
         self.say(worker, Commit(seq=self._seqs[worker], **keys), *blobs)
 
     def pull(self, worker: str, queue: str, most: int = 9) -> int:
