@@ -1,0 +1,1 @@
+"""Frames that no honest worker sends, at the broker's door."""
