@@ -18,8 +18,17 @@ from orchestrator.core.events import (
     WorkerDied,
     WorkerStarted,
 )
-from orchestrator.core.messages import Closing, Commit, FromWorker, Hello, Leased, Pull, Ready
-from orchestrator.core.messages import CommitStatus, Committed
+from orchestrator.core.messages import (
+    Closing,
+    Commit,
+    CommitStatus,
+    Committed,
+    FromWorker,
+    Hello,
+    Leased,
+    Pull,
+    Ready,
+)
 from orchestrator.core.run import Run
 from orchestrator.plan.model import Plan
 from orchestrator.runtime import wire
