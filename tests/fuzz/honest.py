@@ -97,7 +97,7 @@ class Honest:
             case Committed():
                 self._settle(message)
             case Recall():
-                self._say(Released(lease=message.lease, kept=1 << 20), ())
+                pass  # it has said already that it keeps all of each lease
             case Ended() | Shut() | Stop():
                 self.close()
             case NoLease():

@@ -94,6 +94,9 @@ def judge(door: Door, items: int) -> None:
     ledger, plan_jobs = door.ledger, door.run.job_summaries()
     if ledger.refused:
         raise Refuted(f"{ledger.refused} commits of honest workers were refused")
+    for job in ("src", "map", "snk"):
+        if plan_jobs[job].restarts:
+            raise Refuted(f"a worker of {job} was killed")
     everything = Counter(range(items))
     for job in ("map", "snk"):
         if ledger.done[job] != everything:
