@@ -9,6 +9,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from orchestrator.files import open_regular
+
 __all__ = ["is_locked", "lock_while_open", "wait_until_free"]
 
 
@@ -46,7 +48,7 @@ def wait_until_free(path: Path) -> None:
 
 
 def _share(path: Path, operation: int) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    fd = open_regular(path, os.O_RDONLY)
     try:
         fcntl.flock(fd, operation)
     finally:

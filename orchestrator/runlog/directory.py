@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -16,6 +17,7 @@ import msgspec
 
 from orchestrator.core.summary import Summary
 from orchestrator.errors import RunDirectoryError
+from orchestrator.files import open_directory, open_new, open_regular
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.alive import is_locked
 
@@ -66,7 +68,10 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
     def drop_summary(self) -> None:
         """Forget how the run has ended: it goes on. Raises RunDirectoryError."""
         try:
-            (self.path / _SUMMARY_NAME).unlink(missing_ok=True)
+            with open_directory(self.path) as here:
+                os.unlink(_SUMMARY_NAME, dir_fd=here)
+        except FileNotFoundError:
+            return
         except OSError as error:
             raise RunDirectoryError.of(self.path / _SUMMARY_NAME, error) from error
 
@@ -79,20 +84,20 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
         return self._read(_SUMMARY_NAME, Summary)
 
     def _write(self, name: str, data: bytes) -> None:
-        target, draft = self.path / name, self.path / f".{name}.draft"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        draft = f".{name}.draft"
         try:
-            with os.fdopen(os.open(draft, flags, 0o600), "wb") as file:
-                file.write(data)
-            draft.replace(target)
+            with open_directory(self.path) as here:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(draft, dir_fd=here)
+                with os.fdopen(open_new(draft, dir_fd=here), "wb") as file:
+                    file.write(data)
+                os.replace(draft, name, src_dir_fd=here, dst_dir_fd=here)
         except OSError as error:
-            draft.unlink(missing_ok=True)
-            raise RunDirectoryError.of(target, error) from error
+            raise RunDirectoryError.of(self.path / name, error) from error
 
     def _read(self, name: str, kind: type[T]) -> T | None:
         try:
-            fd = os.open(self.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            with os.fdopen(fd, "rb") as file:
+            with os.fdopen(open_regular(self.path / name, os.O_RDONLY), "rb") as file:
                 return msgspec.convert(json.loads(file.read()), type=kind)
         except (OSError, ValueError):
             return None
@@ -116,7 +121,7 @@ def create(home: Path, run_dir: Path | None = None, *, now: float | None = None)
             path = home / "runs"
             _make_home(home)
             return _make_next(home / "runs", micros)
-        path = run_dir.absolute()
+        path = run_dir.resolve()  # links on the way to it are the user's own
         return _adopt(path, micros)
     except OSError as error:
         raise RunDirectoryError(
@@ -129,9 +134,11 @@ def _make_home(home: Path) -> None:
     home.parent.mkdir(parents=True, exist_ok=True)
     home.mkdir(mode=0o700, exist_ok=True)
     (home / "runs").mkdir(mode=0o700, exist_ok=True)
-    ignore = home / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n")
+    with (
+        contextlib.suppress(FileExistsError),
+        os.fdopen(open_new(home / ".gitignore"), "w") as file,
+    ):
+        file.write("*\n")
 
 
 def _make_next(runs: Path, micros: int) -> RunDirectory:
@@ -155,6 +162,8 @@ def _adopt(path: Path, micros: int) -> RunDirectory:
             f"the run directory {path} is not empty",
             hint="each run needs a directory of its own: name a new or an empty one",
         )
+    with open_directory(path) as here, contextlib.suppress(PermissionError):
+        os.fchmod(here, 0o700)  # it was there before; another user's directory stays as it is
     return RunDirectory(run_id=_run_id(micros), path=path)
 
 

@@ -6,6 +6,7 @@ mporch itself never unpickles. Letters of the same chunk share its file.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Container, Iterator
@@ -17,13 +18,14 @@ import msgspec
 from orchestrator.core.events import Blob
 from orchestrator.core.facts import ItemDead
 from orchestrator.errors import RunDirectoryError
+from orchestrator.files import open_directory, open_new, open_regular
 
 __all__ = ["DEAD_NAME", "DeadLetters", "Letter", "read_letters"]
 
 DEAD_NAME = "dead"
 _LETTERS_NAME = "letters.jsonl"
+_DRAFT_NAME = "letters.draft"
 _CHUNK_NAME = r"^chunk-[0-9]{6,}\.pickle$"
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +62,8 @@ class DeadLetters:
         """Raises RunDirectoryError."""
         self._path = directory / DEAD_NAME
         self._fd = -1
+        self._here = -1
+        self._open = contextlib.ExitStack()
         self._count = 0
         self._chunk: Blob = b""
         self._chunks = 0
@@ -68,17 +72,14 @@ class DeadLetters:
 
     def _resume(self, directory: Path, items: Container[str]) -> None:
         kept = {letter.item: letter for letter in read_letters(directory) if letter.item in items}
-        name = self._path / _LETTERS_NAME
-        draft = name.with_suffix(".draft")
         try:
-            draft.unlink(missing_ok=True)
-            fd = os.open(draft, _NEW, 0o600)
-            try:
-                _write_all(fd, b"".join(map(_line, kept.values())))
-            finally:
-                os.close(fd)
-            draft.replace(name)
-            self._fd = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+            here = self._open.enter_context(open_directory(self._path))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(_DRAFT_NAME, dir_fd=here)
+            with os.fdopen(open_new(_DRAFT_NAME, dir_fd=here), "wb") as file:
+                file.writelines(map(_line, kept.values()))
+            os.replace(_DRAFT_NAME, _LETTERS_NAME, src_dir_fd=here, dst_dir_fd=here)
+            self._begin(here)
         except OSError as error:
             raise RunDirectoryError.of(self._path, error) from error
         self._count = max((letter.letter for letter in kept.values()), default=0)
@@ -92,13 +93,18 @@ class DeadLetters:
         try:
             if self._fd < 0:
                 self._path.mkdir(mode=0o700, exist_ok=True)
-                name = self._path / _LETTERS_NAME
-                self._fd = os.open(name, _NEW | os.O_APPEND, 0o600)
+                self._begin(self._open.enter_context(open_directory(self._path)))
             self._keep(dead.chunk)
             self._write(_line(self._letter(dead, ts)))
             self._count += 1
         except OSError as error:
             raise RunDirectoryError.of(self._path, error) from error
+
+    def _begin(self, here: int) -> None:
+        """Open the list of letters, and know its directory by a descriptor from now on."""
+        self._here = here
+        self._fd = open_regular(_LETTERS_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, dir_fd=here)
+        self._open.callback(os.close, self._fd)
 
     def _write(self, line: bytes) -> None:
         """Write a line as a whole, or nothing of it."""
@@ -111,20 +117,19 @@ class DeadLetters:
 
     def close(self) -> None:
         """Close the file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._open.close()
+        self._fd = -1
 
     def _keep(self, chunk: Blob) -> None:
         """Write a chunk, unless it is the last letter's."""
         if self._chunks and chunk is self._chunk:
             return
-        path = self._path / _chunk_name(self._chunks + 1)
-        fd = os.open(path, _NEW, 0o600)
+        name = _chunk_name(self._chunks + 1)
+        fd = open_new(name, dir_fd=self._here)
         try:
             _write_all(fd, chunk)
         except OSError:
-            path.unlink()
+            os.unlink(name, dir_fd=self._here)
             raise
         finally:
             os.close(fd)
@@ -158,7 +163,7 @@ def read_letters(directory: Path) -> Iterator[Letter]:
     """
     path = directory / DEAD_NAME / _LETTERS_NAME
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = open_regular(path, os.O_RDONLY)
     except FileNotFoundError:
         return
     except OSError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.errors import RunNotFoundError
+from orchestrator.files import open_regular
 from orchestrator.runlog.alive import is_locked, wait_until_free
 from orchestrator.runlog.inotify import Watch
 
@@ -46,13 +46,10 @@ class LogReader:
         self._ended = False
         self._gone = False
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            self._file = os.fdopen(fd, "rb")
+            self._file = os.fdopen(open_regular(path, os.O_RDONLY), "rb")
         except OSError as error:
             raise RunNotFoundError(f"cannot read {path}: {error.strerror}") from error
         try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise RunNotFoundError(f"{path} is not a file")
             if follow:
                 self._watch = Watch(path)
         except BaseException:

@@ -14,12 +14,13 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.errors import RunDirectoryError
+from orchestrator.files import open_directory, open_regular
 from orchestrator.runlog.letters import DEAD_NAME
 
 __all__ = ["Replayed", "note_replayed", "read_replayed"]
 
 _NAME = "replayed.jsonl"
-_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +37,10 @@ def note_replayed(directory: Path, note: Replayed) -> None:
     path = directory / DEAD_NAME / _NAME
     line = json.dumps(msgspec.to_builtins(note)).encode("ascii")
     try:
-        with os.fdopen(os.open(path, _APPEND, 0o600), "wb") as file:
+        with (
+            open_directory(path.parent) as here,
+            os.fdopen(open_regular(path.name, _APPEND, dir_fd=here), "wb") as file,
+        ):
             file.write(
                 b"\n" + line + b"\n"
             )  # what a crash has torn before it stays on its own line
@@ -62,8 +66,7 @@ def read_replayed(directory: Path, letters: Collection[int]) -> dict[int, tuple[
 
 def _notes(path: Path) -> list[Replayed]:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(fd, "rb") as file:
+        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
             lines = file.read().splitlines()
     except FileNotFoundError:
         return []

@@ -17,6 +17,7 @@ import structlog
 
 from orchestrator.core.facts import Fact, Logged, Output
 from orchestrator.errors import DiskFullError, ResumeError, RunDirectoryError
+from orchestrator.files import open_regular
 from orchestrator.runlog.alive import lock_while_open
 from orchestrator.runlog.catalogue import context, describe
 from orchestrator.runlog.directory import LOG_NAME
@@ -139,9 +140,9 @@ class RunLog:
 
 def _open(path: Path, *, resumed: bool) -> int:
     """Open the log for appending. Raises RunDirectoryError, ResumeError if somebody writes it."""
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
     try:
-        fd = os.open(path, flags | (0 if resumed else os.O_EXCL), 0o600)
+        fd = open_regular(path, flags | (0 if resumed else os.O_EXCL))
     except OSError as error:
         raise RunDirectoryError.of(path, error) from error
     if not lock_while_open(fd) and resumed:

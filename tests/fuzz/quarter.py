@@ -91,29 +91,38 @@ def _queue(name: str, writer: str, reader: str, rng: random.Random) -> QueuePlan
 
 def judge(door: Door, items: int) -> None:
     """Read the books: the quiet line is exact, and so is what honest brothers have finished."""
-    ledger, plan_jobs = door.ledger, door.run.job_summaries()
+    ledger = door.ledger
     if ledger.refused:
         raise Refuted(f"{ledger.refused} commits of honest workers were refused")
-    for job in ("src", "map", "snk"):
-        if plan_jobs[job].restarts:
-            raise Refuted(f"a worker of {job} was killed")
-    everything = Counter(range(items))
-    for job in ("map", "snk"):
-        if ledger.done[job] != everything:
-            raise Refuted(f"{job} has not done each item once: {ledger.done[job] - everything}")
+    _quiet_line_is_exact(door, Counter(range(items)))
     for source, stage, sink in _LINES:
-        if source is None:
-            continue
-        twice = [each for each, n in (ledger.done[stage] + Counter()).items() if n > 1]
-        if twice:
-            raise Refuted(f"{stage} has done {twice} more than once")
-        failed = plan_jobs[stage].status != "succeeded" or plan_jobs[sink].status != "succeeded"
-        lost = everything - ledger.done[stage] - Counter(ledger.to_others.get(stage, set()))
-        if lost and not failed:
-            raise Refuted(f"{sorted(lost)} of {source} were given to nobody hostile and are lost")
-        if not failed and ledger.done[sink] != ledger.put[stage]:
-            raise Refuted(f"{sink} has not got what {stage} has put, each once")
+        if source is not None:
+            _brothers_are_exact(door, Counter(range(items)), stage, sink)
     for name, queue in door.run.ledgers().items():
         ends = queue.done + queue.skipped + queue.dropped + queue.dead + queue.left
         if queue.put != ends:
             raise Refuted(f"{name}: {queue}")
+
+
+def _quiet_line_is_exact(door: Door, everything: Counter[int]) -> None:
+    summaries = door.run.job_summaries()
+    for job in _LINES[0]:
+        assert job is not None
+        if summaries[job].restarts:
+            raise Refuted(f"a worker of {job} was killed")
+        if job != "src" and door.ledger.done[job] != everything:
+            raise Refuted(f"{job} has not done each item once")
+
+
+def _brothers_are_exact(door: Door, everything: Counter[int], stage: str, sink: str) -> None:
+    ledger, jobs = door.ledger, door.run.job_summaries()
+    twice = [each for each, n in ledger.done[stage].items() if n > 1]
+    if twice:
+        raise Refuted(f"{stage} has done {twice} more than once")
+    if jobs[stage].status != "succeeded" or jobs[sink].status != "succeeded":
+        return  # its hostile worker has said that an item fails the job
+    lost = everything - ledger.done[stage] - Counter(ledger.to_others.get(stage, set()))
+    if lost:
+        raise Refuted(f"{sorted(lost)} were given to nobody hostile by {stage} and are lost")
+    if ledger.done[sink] != ledger.put[stage]:
+        raise Refuted(f"{sink} has not got what {stage} has put, each once")

@@ -15,6 +15,7 @@ import sys
 import time
 from typing import Any
 
+from orchestrator.files import open_regular
 from orchestrator.runtime.letters.restricted import names_in, safe_loads
 from orchestrator.runtime.letters.telling import json_of, text_of
 
@@ -53,8 +54,7 @@ class _Chunks:
     def items(self, path: str) -> list[Any]:
         if path != self._path:
             self._items = []
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            with os.fdopen(fd, "rb") as file:
+            with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
                 found = safe_loads(file.read())
             if type(found) is not list:
                 raise pickle.UnpicklingError("the chunk is no list")

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestrator.files import open_regular
+
 __all__ = ["Sealed", "letters"]
 
 
@@ -34,8 +36,7 @@ def letters(directory: str, chunks: Sequence[tuple[str, bool, Sequence[int]]]) -
     those that are wanted.
     """
     for name, packed, indices in chunks:
-        fd = os.open(Path(directory, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(fd, "rb") as file:
+        with os.fdopen(open_regular(Path(directory, name), os.O_RDONLY), "rb") as file:
             items = pickle.load(file)
         for index in indices:
             yield Sealed(items[index]) if packed else items[index]

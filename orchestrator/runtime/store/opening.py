@@ -6,6 +6,7 @@ store is refused, or, if it is to be salvaged, what is lost is told.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,13 +16,15 @@ import msgspec
 from orchestrator.core.image import Image, Tracking
 from orchestrator.core.restoring import Resumption
 from orchestrator.core.steps import Entry, Step
-from orchestrator.errors import DamagedStoreError
+from orchestrator.errors import DamagedStoreError, RunDirectoryError
+from orchestrator.files import open_regular
 from orchestrator.runtime.store.database import Database
 from orchestrator.runtime.store.store import STATE_NAME, WITNESS_NAME, Store
 from orchestrator.runtime.store.witness import Witness, read_witness
 
 __all__ = ["Opened", "open_store"]
 
+_BESIDE = ("-wal", "-shm", "-journal")
 _images = msgspec.msgpack.Decoder(Image)
 _entries = msgspec.msgpack.Decoder(tuple[Step, ...])
 
@@ -45,6 +48,7 @@ def open_store(directory: Path, meta: Mapping[str, bytes], *, full: bool, salvag
     RunDirectoryError if it cannot be written.
     """
     path = directory / STATE_NAME
+    _check_files(path)
     nothing_kept = not read_witness(directory / WITNESS_NAME)
     if not path.exists() and nothing_kept:
         return Opened(store=Store.create(directory, meta, full=full), meta=None, resumption=None)
@@ -62,6 +66,17 @@ def open_store(directory: Path, meta: Mapping[str, bytes], *, full: bool, salvag
             f"{path} cannot be read: {error}",
             hint="it cannot be salvaged; run the spec anew, in another directory",
         ) from error
+
+
+def _check_files(path: Path) -> None:
+    """SQLite follows links. Raises RunDirectoryError if one of its files is not what it should be."""
+    for name in (path, *(path.with_name(path.name + end) for end in _BESIDE)):
+        try:
+            os.close(open_regular(name, os.O_RDWR))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise RunDirectoryError.of(name, error) from error
 
 
 def _opened(directory: Path, database: Database, *, salvage: bool) -> Opened:

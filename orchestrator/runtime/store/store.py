@@ -18,6 +18,7 @@ import msgspec
 from orchestrator.core.image import Image, Tracking
 from orchestrator.core.steps import Entry
 from orchestrator.errors import RunDirectoryError
+from orchestrator.files import open_new
 from orchestrator.runtime.store.database import Database, Txn
 from orchestrator.runtime.store.witness import Witness
 
@@ -51,11 +52,10 @@ class Store:
     def create(cls, directory: Path, meta: Mapping[str, bytes], *, full: bool) -> Store:
         """Make the store of a new run. Raises RunDirectoryError."""
         path = directory / STATE_NAME
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             witness = Witness(directory / WITNESS_NAME)
             witness.note(0)  # from here on a store without it has lost it
-            os.close(os.open(path, flags, 0o600))
+            os.close(open_new(path))
             database = Database(path, full=full)
             database.make(meta.items(), _encoder.encode(Image()))
             return cls(path, database, witness, Tracking(Image()), 0)

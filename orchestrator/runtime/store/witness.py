@@ -11,17 +11,18 @@ import struct
 import zlib
 from pathlib import Path
 
+from orchestrator.files import open_regular
+
 __all__ = ["Witness", "read_witness"]
 
 _FORM = struct.Struct("<QI")
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Witness:
     """Notes the number of the last transaction that was acknowledged. Raises OSError."""
 
     def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, _FLAGS, 0o600)
+        self._fd = open_regular(path, os.O_RDWR | os.O_CREAT)
 
     def note(self, seq: int) -> None:
         """Everything up to this number is in the store."""
@@ -35,7 +36,7 @@ class Witness:
 def read_witness(path: Path) -> int | None:
     """The number noted last; None if there is none that can be trusted."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = open_regular(path, os.O_RDONLY)
     except OSError:
         return None
     try:

@@ -1,0 +1,50 @@
+"""Opens the files of a run: regular ones, as they are, never what a link or a pipe stands for.
+
+What lies in a run's directory may have been put there by a target. The standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["open_directory", "open_new", "open_regular"]
+
+
+def open_regular(path: Path | str, flags: int, *, dir_fd: int | None = None) -> int:
+    """Open a file that is there, or is made if `flags` say so; never waits for another process.
+
+    `dir_fd` is the directory that `path` counts from. Raises OSError, for links and for all that is
+    no regular file, too.
+    """
+    safe = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    fd = os.open(path, flags | safe, 0o600, dir_fd=dir_fd)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    return fd
+
+
+def open_new(path: Path | str, *, dir_fd: int | None = None) -> int:
+    """Make a file that only its owner may read, to write it. Raises OSError if there is anything.
+
+    A link that leads nowhere is something.
+    """
+    return open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, dir_fd=dir_fd)
+
+
+@contextlib.contextmanager
+def open_directory(path: Path) -> Iterator[int]:
+    """A descriptor of a directory: what is opened from it stays in it, whatever its path becomes.
+
+    Raises OSError, for a link, too.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
