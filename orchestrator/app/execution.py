@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import platform
 import sys
@@ -262,4 +263,4 @@ def _report(summary: Summary, digest: Digest, directory: RunDirectory, options: 
         with contextlib.suppress(OSError):  # its reader is gone; how the run went stays the same
             sys.stderr.write(render_report(report, paper))
     if options.json_output:
-        sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
+        sys.stdout.write(json.dumps(msgspec.to_builtins(summary)) + "\n")

@@ -17,6 +17,7 @@ from orchestrator.plan.platform import default_start_method
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.letters import DEAD_NAME, Letter
 from orchestrator.runlog.replays import Replayed, note_replayed
+from orchestrator.views.text import escaped
 
 __all__ = ["Replay", "replay", "replay_plan"]
 
@@ -128,7 +129,7 @@ class _Notes:
             sys.stderr.write(
                 f"mporch: {missing} of {len(self._wanted.letters)} letters did not get through, "
                 "which ones is not known; all count as replayed\n"
-                f"  hint: mporch dead replay {self._wanted.run.path} --all --again\n"
+                f"  hint: mporch dead replay {escaped(str(self._wanted.run.path))} --all --again\n"
             )
         return exit_code
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from orchestrator.errors import ExitCode, InternalError, MporchError, SpecError
+from orchestrator.views.text import escaped
 
 __all__ = ["PIPE_CLOSED", "exit_code_of"]
 
@@ -34,7 +36,7 @@ def exit_code_of(command: Callable[[], object]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
-        error.show()
+        _show(error)
         _name_variable(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
@@ -57,6 +59,14 @@ def exit_code_of(command: Callable[[], object]) -> int:
     except Exception as error:  # noqa: BLE001 -- the last line of defence: no traceback reaches a user
         return _bug(error)
     return code if isinstance(code, int) else ExitCode.OK
+
+
+def _show(error: click.ClickException) -> None:
+    """Show it as click does; it may hold anything that was on the command line."""
+    shown = io.StringIO()
+    error.show(shown)
+    for line in shown.getvalue().splitlines():
+        click.echo(escaped(line), err=True)
 
 
 def _silence_stdout() -> None:
@@ -83,8 +93,6 @@ def _explain(error: MporchError) -> None:
 
         show_problems(error.problems)
         return
-    from orchestrator.views.text import escaped  # noqa: PLC0415 -- rarely needed
-
     click.echo(f"mporch: error: {escaped(str(error))}", err=True)
     if error.hint:
         click.echo(f"  hint: {escaped(error.hint)}", err=True)
@@ -96,14 +104,15 @@ def _bug(error: Exception) -> int:
     import traceback  # noqa: PLC0415
 
     text = "".join(traceback.format_exception(error))
-    click.echo(f"mporch: this is a bug of mporch: {type(error).__name__}: {error}", err=True)
+    what = escaped(f"{type(error).__name__}: {error}")
+    click.echo(f"mporch: this is a bug of mporch: {what}", err=True)
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="mporch-bug-", suffix=".txt", delete=False, errors="backslashreplace"
         ) as file:
             file.write(text)
     except OSError:
-        click.echo(text, err=True)
+        click.echo("\n".join(map(escaped, text.split("\n"))), err=True)
     else:
         click.echo(f"  the traceback is in {file.name}; please report it", err=True)
     return ExitCode.BUG

@@ -24,7 +24,7 @@ Examples:
 def plan(spec: str, format: str) -> int:  # noqa: A002 -- the option's name
     """Show what SPEC (jobs.yaml; - is standard input) would run, with every default filled in.
 
-    None of your code is run.
+    None of your code is run. Values that are named like secrets are shown as ***.
     """
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
     from orchestrator.cli.problems import show_problems  # noqa: PLC0415
@@ -34,9 +34,10 @@ def plan(spec: str, format: str) -> int:  # noqa: A002 -- the option's name
     if checked.plan is None:
         return 2
     if format == "json":
-        import msgspec  # noqa: PLC0415
+        from orchestrator.cli.printing import print_json  # noqa: PLC0415
+        from orchestrator.plan.masking import masked  # noqa: PLC0415
 
-        print(msgspec.json.format(msgspec.json.encode(checked.plan), indent=2).decode())
+        print_json(masked(checked.plan))
     else:
         from orchestrator.views.plan import render_plan  # noqa: PLC0415
         from orchestrator.views.tables import Paper  # noqa: PLC0415

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.options import format_option, run_argument
+from orchestrator.cli.printing import say
 from orchestrator.errors import RunNotFoundError
 
 if TYPE_CHECKING:
@@ -43,9 +44,9 @@ def show(run_name: str, format: str) -> None:  # noqa: A002 -- the option's name
     if summary is None:
         _show_unfinished(run, run_name, as_json=format == "json")
     elif format == "json":
-        import msgspec  # noqa: PLC0415
+        from orchestrator.cli.printing import print_json  # noqa: PLC0415
 
-        print(msgspec.json.format(msgspec.json.encode(summary), indent=2).decode())
+        print_json(summary)
     else:
         _show_report(run, run_name, summary)
 
@@ -87,9 +88,9 @@ def _show_unfinished(run: RunDirectory, run_name: str, *, as_json: bool) -> None
     plan = run.read_plan()
     name = plan.name if plan else run.run_id
     if run.is_alive:
-        print(f"{name} is running ({run.run_id})\nfollow it: mporch logs {run_name} -f")
+        say(f"{name} is running ({run.run_id})")
+        say(f"follow it: mporch logs {run_name} -f")
         return
-    print(
-        f"{name} was killed before it could end ({run.run_id})\n"
-        f"log: {run.log_path}\nits last words: mporch logs {run_name} -n 20"
-    )
+    say(f"{name} was killed before it could end ({run.run_id})")
+    say(f"log: {run.log_path}")
+    say(f"its last words: mporch logs {run_name} -n 20")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli import completing
+from orchestrator.cli.printing import say
 
 __all__ = ["validate"]
 
@@ -49,5 +50,5 @@ def validate(specs: tuple[str, ...], format: str, strict: bool) -> int:  # noqa:
 
         for each in checked:
             show_problems(each.problems, each.texts)
-            print(each.verdict(strict=strict))
+            say(each.verdict(strict=strict))
     return 0 if all(each.ok(strict=strict) for each in checked) else 2

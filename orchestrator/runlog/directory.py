@@ -18,6 +18,7 @@ import msgspec
 from orchestrator.core.summary import Summary
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import open_directory, open_new, open_regular
+from orchestrator.plan.masking import masked
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.alive import is_locked
 
@@ -58,8 +59,8 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
         self._write(_SPEC_NAME, text.encode("utf-8", "surrogateescape"))
 
     def write_plan(self, plan: Plan) -> None:
-        """Keep the plan."""
-        self._write(_PLAN_NAME, _pretty(plan))
+        """Keep the plan, without its secrets."""
+        self._write(_PLAN_NAME, _pretty(masked(plan)))
 
     def write_summary(self, summary: Summary) -> None:
         """Keep the summary; it is there as a whole or not at all."""
@@ -76,7 +77,10 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
             raise RunDirectoryError.of(self.path / _SUMMARY_NAME, error) from error
 
     def read_plan(self) -> Plan | None:
-        """Return the plan; None if there is none that can be read."""
+        """Return the plan as it was kept; None if there is none that can be read.
+
+        It is not to be run: its secrets are masked.
+        """
         return self._read(_PLAN_NAME, Plan)
 
     def read_summary(self) -> Summary | None:

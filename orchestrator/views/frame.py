@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from orchestrator.core.snapshot import JobSnapshot, QueueSnapshot, Snapshot
-from orchestrator.views.text import Style, duration, number, paint
+from orchestrator.views.text import Style, duration, escaped, number, paint
 
 __all__ = ["Look", "frame"]
 
@@ -50,7 +50,7 @@ def frame(
     jobs = _fit(snapshot.jobs, room)
     queues = snapshot.queues[: max(0, room - len(jobs) - 1)]
     name_cells = _longest(look, [job.name for job in jobs] + [queue.name for queue in queues])
-    rows: list[list[Cell]] = [[(title, Style.BOLD), (f"  {duration(elapsed_s)}", None)]]
+    rows: list[list[Cell]] = [[(escaped(title), Style.BOLD), (f"  {duration(elapsed_s)}", None)]]
     rows += [_job_row(job, name_cells, look, rates.get(job.name)) for job in jobs]
     if len(jobs) < len(snapshot.jobs):
         rows.append(_rest_row(snapshot.jobs, jobs))

@@ -25,13 +25,12 @@ class OutputMode(enum.Enum):
 class OutputView:
     """Makes lines for the screen of `Output` and `Logged` facts.
 
-    Log records below INFO are only in the log. What goes to a terminal with a prefix is escaped;
-    raw output is what the target wrote, byte for byte.
+    Log records below INFO are only in the log. What is shown with a prefix is escaped, into a pipe
+    as well, behind which there may be a terminal; raw output is what the target wrote.
     """
 
-    def __init__(self, mode: OutputMode, *, terminal: bool, colour: bool) -> None:
+    def __init__(self, mode: OutputMode, *, colour: bool) -> None:
         self._mode = mode
-        self._terminal = terminal
         self._colour = colour
         self._styles: dict[str, Style] = {}
 
@@ -50,8 +49,7 @@ class OutputView:
             return text if more else f"{text}\n"
         prefix = paint(f"{fact.worker} |", self._style(fact.job), colour=self._colour)
         lines = text.split("\n") if isinstance(fact, Logged) else [text]
-        clean = map(screen_line, lines) if self._terminal else lines
-        return "".join(f"{prefix} {line}\n" for line in clean)
+        return "".join(f"{prefix} {screen_line(line)}\n" for line in lines)
 
     def _style(self, job: str) -> Style:
         return self._styles.setdefault(job, _COLOURS[len(self._styles) % len(_COLOURS)])

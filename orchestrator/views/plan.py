@@ -37,7 +37,8 @@ def render_plan(plan: Plan, paper: Paper) -> str:
     limit = f", at most {duration(plan.timeout_s)}" if plan.timeout_s else ""
     if plan.durability.keeps:
         limit += ", durable"
-    head = f"{paint(plan.name, Style.BOLD, colour=paper.colour)} ({escaped(plan.spec_path)}){limit}"
+    name = paint(escaped(plan.name), Style.BOLD, colour=paper.colour)
+    head = f"{name} ({escaped(plan.spec_path)}){limit}"
     parts = [f"{head}\n", "".join(_job(job, paper) for job in plan.jobs.values())]
     if plan.queues:
         parts.append(table(_QUEUES, map(_queue, plan.queues.values()), paper, indent=2))
@@ -52,10 +53,10 @@ def _job(job: JobPlan, paper: Paper) -> str:
         _wires("writes", job.outputs, job.write_handles),
         ("after " if job.after else "") + ", ".join(_after(*after) for after in job.after),
     ]
-    name = paint(job.name, Style.CYAN, colour=paper.colour)
-    texts = [escaped(job.description), "; ".join(filter(None, about)), _limits(job)]
-    told = "".join(f"{_folded(text, paper)}\n" for text in texts if text)
-    return f"  {name}: {job.target}\n{told}"
+    name = paint(escaped(job.name), Style.CYAN, colour=paper.colour)
+    texts = [job.description, "; ".join(filter(None, about)), _limits(job)]
+    told = "".join(f"{_folded(escaped(text), paper)}\n" for text in texts if text)
+    return f"  {name}: {escaped(str(job.target))}\n{told}"
 
 
 def _folded(text: str, paper: Paper) -> str:

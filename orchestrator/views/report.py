@@ -61,14 +61,14 @@ def render_report(report: Report, paper: Paper) -> str:
 
 def _headline(report: Report, paper: Paper) -> str:
     summary = report.summary
-    status = _worded(summary.status)
+    status = escaped(_worded(summary.status))
     code = f", exit code {summary.exit_code}" if summary.exit_code else ""
     verdict = paint(status, _STYLES.get(summary.status, Style.YELLOW), colour=paper.colour)
     why = summary.reason
     if (fault := report.digest.fault) and fault.what in why:
         why = why[: why.index(fault.what)].rstrip(": ")  # the rest is told at the end
     reason = f": {escaped(why)}" if why else ""
-    return f"{summary.name} {verdict} after {duration(summary.duration_s)}{code}{reason}\n"
+    return f"{escaped(summary.name)} {verdict} after {duration(summary.duration_s)}{code}{reason}\n"
 
 
 def _jobs(summary: Summary, paper: Paper) -> str:
@@ -115,16 +115,15 @@ def _notes(report: Report, paper: Paper) -> str:
     digest = report.digest
     lines = [f"{warning} {escaped(text)}" for text in report.summary.warnings]
     if report.summary.bottleneck:
-        lines.append(f"bottleneck: {report.summary.bottleneck} (the others waited for it)")
-    skipped = f"mporch logs {report.argument} --grep skipped"
+        lines.append(f"bottleneck: {escaped(report.summary.bottleneck)} (the others waited for it)")
+    argument = escaped(report.argument)
+    skipped = f"mporch logs {argument} --grep skipped"
     lines += _named("skipped by on_error", "item", digest.skipped, skipped)
-    dead = f"mporch dead list {report.argument}"
+    dead = f"mporch dead list {argument}"
     lines += _named("kept by on_error", "dead letter", digest.dead, dead)
     if digest.dead.count:
-        lines.append(
-            f"  next: {dead}; when their cause is mended, mporch dead replay {report.argument}"
-        )
-    lines.append(f"log: {report.log}")
+        lines.append(f"  next: {dead}; when their cause is mended, mporch dead replay {argument}")
+    lines.append(f"log: {escaped(report.log)}")
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -146,8 +145,8 @@ def _failure(report: Report, paper: Paper) -> str:
     bad = [(name, job) for name, job in report.summary.jobs.items() if job.status in _BAD]
     lines = []
     if fault is None or len(bad) > 1:
-        lines += [f"{name} {_worded(job.status)}: {escaped(job.reason)}" for name, job in bad]
-    lines.append(f"more: mporch logs {report.argument} --level warning")
+        lines += [escaped(f"{name} {_worded(job.status)}: {job.reason}") for name, job in bad]
+    lines.append(f"more: mporch logs {escaped(report.argument)} --level warning")
     text = "".join(f"{line}\n" for line in lines)
     return text + (_fault(fault, paper) if fault else "")
 
@@ -157,7 +156,7 @@ def _worded(status: str) -> str:
 
 
 def _fault(fault: Fault, paper: Paper) -> str:
-    what = paint(f"{fault.who}: {escaped(fault.what)}", Style.RED, colour=paper.colour)
+    what = paint(escaped(f"{fault.who}: {fault.what}"), Style.RED, colour=paper.colour)
     traceback = "".join(f"  {escaped(line)}\n" for line in fault.traceback.splitlines())
     return f"\n{what}\n{traceback}"
 

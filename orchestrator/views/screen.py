@@ -72,7 +72,6 @@ class Screen:
         self._out = self._err if settings.all_to_stderr else Outlet(1)
         self._view = OutputView(
             settings.output,
-            terminal=self._out.is_terminal or self._err.is_terminal,
             colour=settings.colour,
         )
         self._live = Live(title) if settings.live else None

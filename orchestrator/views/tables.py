@@ -6,6 +6,8 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from orchestrator.views.text import escaped
+
 __all__ = ["Column", "Paper", "table"]
 
 
@@ -31,15 +33,16 @@ def table(
 ) -> str:
     """Return the rows below the titles of their columns; the last line ends with a newline.
 
-    A cell that begins with the name of a status is painted. Columns that say nothing in any row,
-    or that the paper has no room for, are left out.
+    What is in a cell is made harmless to a terminal. A cell that begins with the name of a status
+    is painted. Columns that say nothing in any row, or that the paper has no room for, are left
+    out.
     """
     from rich.console import Console  # noqa: PLC0415 -- rich takes long to import
     from rich.padding import Padding  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    rows = [tuple(row) for row in rows]
+    rows = [tuple(map(escaped, row)) for row in rows]
     used = _fitting(columns, rows, paper.width - indent)
     grid = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
     for i in used:

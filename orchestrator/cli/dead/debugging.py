@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.options import letters_argument
-from orchestrator.errors import UsageError
+from orchestrator.cli.printing import tell
+from orchestrator.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.cli.dead.choosing import Choice
+    from orchestrator.plan.model import Plan
+    from orchestrator.runlog.directory import RunDirectory
     from orchestrator.runlog.letters import Letter
     from orchestrator.runtime.letters.trial import Trial, TrialEnd
 
@@ -45,10 +48,10 @@ def debug(run_and_numbers: tuple[str, ...], pdb: bool) -> int:
         raise UsageError("which letter? give the number of one", hint=hint)
     (letter,) = chosen
     trial = _trial(choice, letter, debug=pdb)
-    click.echo(f"mporch: {trial.order.job.target} on {letter.item}", err=True)
+    tell(f"mporch: {trial.order.job.target} on {letter.item}")
     end = run_trial(trial)
     if verdict := _verdict(end):
-        click.echo(f"mporch: {verdict}", err=True)
+        tell(f"mporch: {verdict}")
     return 0 if end.outcome is Outcome.RETURNED else 1
 
 
@@ -58,9 +61,9 @@ def _trial(choice: Choice, letter: Letter, *, debug: bool) -> Trial:
     from orchestrator.runtime.order import Order  # noqa: PLC0415
 
     run = choice.run
-    plan = run.read_plan()
-    job = plan.jobs.get(letter.job) if plan else None
-    if plan is None or job is None:
+    plan = _plan_of(run)
+    job = plan.jobs.get(letter.job)
+    if job is None:
         raise UsageError(f"the plan of run {run.run_id} has no job {letter.job}")
     place = place_of(run, letter)
     if not place.path.is_file():
@@ -76,6 +79,19 @@ def _trial(choice: Choice, letter: Letter, *, debug: bool) -> Trial:
         queues={},
     )
     return Trial(order=order, item=letter.item, attempts=letter.attempts, place=place, debug=debug)
+
+
+def _plan_of(run: RunDirectory) -> Plan:
+    """Compile the spec that the run has kept: what it has kept of its plan lacks the secrets."""
+    from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
+
+    kept = run.read_plan()
+    if kept is None:
+        raise UsageError(f"run {run.run_id} has no plan")
+    checked = check_spec(str(run.spec_path), kept_of=kept)
+    if checked.plan is None:
+        raise SpecError(checked.problems)
+    return checked.plan
 
 
 def _verdict(end: TrialEnd) -> str:

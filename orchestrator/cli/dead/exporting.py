@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from orchestrator.cli.options import letters_argument
+from orchestrator.cli.printing import tell
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def export(run_and_numbers: tuple[str, ...], file: str | None, format: str) -> N
         (_write_lines if format == "jsonl" else _write_pickle)(choice, letters, out)
     if file is not None:
         many = f"{len(letters)} letter{'' if len(letters) == 1 else 's'}"
-        click.echo(f"mporch: wrote {many} to {file}", err=True)
+        tell(f"mporch: wrote {many} to {file}")
 
 
 def _opened(file: str | None) -> BinaryIO:

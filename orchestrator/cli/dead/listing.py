@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli.options import format_option, job_option, queue_option, run_argument
+from orchestrator.cli.printing import tell
 
 __all__ = ["list_letters"]
 
@@ -51,9 +52,9 @@ def list_letters(
         rows = [view_of(letter, choice.replayed[letter.letter]) for letter in chosen]
         print(render_letters(rows, paper()), end="")
         one = f"{choice.run_name} {rows[0].letter}"
-        click.echo(f"more: mporch dead show {one}, or debug; then mporch dead replay", err=True)
+        tell(f"more: mporch dead show {one}, or debug; then mporch dead replay")
     elif choice.letters:
         whose = ", ".join([*job, *queue])
-        click.echo(f"run {choice.run.run_id} has no dead letters of {whose}", err=True)
+        tell(f"run {choice.run.run_id} has no dead letters of {whose}")
     else:
-        click.echo(choice.missing(), err=True)
+        tell(choice.missing())

@@ -11,6 +11,7 @@ import click
 from orchestrator.cli import completing
 from orchestrator.cli.exits import exit_code_of
 from orchestrator.cli.options import letters_argument, run_options
+from orchestrator.cli.printing import tell
 from orchestrator.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def replay(
         live=live,
     )
     told = ", ".join(f"{n} to {queue}" for queue, n in Counter(x.queue for x in letters).items())
-    click.echo(f"mporch: replaying letters of {choice.run.run_id}: {told}", err=True)
+    tell(f"mporch: replaying letters of {choice.run.run_id}: {told}")
     return run_replay(wanted, options, exit_code_of)
 
 

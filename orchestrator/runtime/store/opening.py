@@ -69,7 +69,7 @@ def open_store(directory: Path, meta: Mapping[str, bytes], *, full: bool, salvag
 
 
 def _check_files(path: Path) -> None:
-    """SQLite follows links. Raises RunDirectoryError if one of its files is not what it should be."""
+    """Raise RunDirectoryError if a file of the store is no regular one: SQLite follows links."""
     for name in (path, *(path.with_name(path.name + end) for end in _BESIDE)):
         try:
             os.close(open_regular(name, os.O_RDWR))

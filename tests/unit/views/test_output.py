@@ -14,8 +14,8 @@ def logged(level="INFO", msg="hello"):
     return Logged(job="a", worker="a-1", pid=5, ts=0.0, level=level, logger="app", msg=msg)
 
 
-def view(mode=OutputMode.PREFIXED, terminal=True, colour=False):
-    return OutputView(mode, terminal=terminal, colour=colour)
+def view(mode=OutputMode.PREFIXED, colour=False):
+    return OutputView(mode, colour=colour)
 
 
 def test_a_line_has_its_worker_in_front():
@@ -33,9 +33,8 @@ def test_none_shows_nothing():
     assert view(OutputMode.NONE).line(logged()) is None
 
 
-def test_on_a_terminal_a_prefixed_line_is_harmless_and_in_a_pipe_unchanged():
-    assert view(terminal=True).line(output("\x1b[2J")) == "a-1 | \\x1b[2J\n"
-    assert view(terminal=False).line(output("\x1b[2J")) == "a-1 | \x1b[2J\n"
+def test_a_prefixed_line_is_harmless_wherever_it_goes():
+    assert view().line(output("\x1b[2J\u202e")) == "a-1 | \\x1b[2J\\u202e\n"
 
 
 def test_each_job_keeps_a_colour_of_its_own():

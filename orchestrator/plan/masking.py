@@ -1,0 +1,68 @@
+"""Keeps secrets out of what mporch itself writes of a plan. Pure.
+
+A plan that is shown or kept has `***` for the values of environment variables and keyword arguments
+that are named like secrets, however deep, and for the password within a URL. Who runs it compiles
+the spec anew: docs/decisions/0012-secrets.md.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from orchestrator.plan.model import JobPlan, Plan
+
+__all__ = ["MASK", "is_secret", "masked"]
+
+MASK = "***"
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_SECRET = frozenset(
+    {"apikey", "authorization", "cookie", "credential", "credentials", "token", "tokens"}
+)
+_ANYWHERE = ("passphrase", "passwd", "password", "secret")
+_SECRET_AT_THE_END = frozenset({"key", "keys", "pass", "pwd"})
+_HARMLESS = frozenset({"PWD", "OLDPWD"})
+"""The shell's own: where it is and was."""
+_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
+
+
+def is_secret(name: str) -> bool:
+    """Whether a variable of that name holds a secret: DB_PASSWORD, apiKey, GITHUB_TOKEN."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    if not words or name in _HARMLESS:
+        return False
+    if words[-1] in _SECRET_AT_THE_END or not _SECRET.isdisjoint(words):
+        return True
+    return any(part in name.lower() for part in _ANYWHERE)
+
+
+def masked(plan: Plan) -> Plan:
+    """Return the plan without its secrets, to be shown or kept but not to be run."""
+    jobs = {name: _masked_job(job) for name, job in plan.jobs.items()}
+    return msgspec.structs.replace(plan, jobs=jobs)
+
+
+def _masked_job(job: JobPlan) -> JobPlan:
+    return msgspec.structs.replace(
+        job,
+        args=tuple(_masked(value) for value in job.args),
+        kwargs=_masked(dict(job.kwargs)),
+        env=tuple((name, _masked(value, secret=is_secret(name))) for name, value in job.env),
+    )
+
+
+def _masked(value: Any, *, secret: bool = False) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: _masked(item, secret=secret or is_secret(str(key))) for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return type(value)(_masked(item, secret=secret) for item in value)
+    if value is None:
+        return None
+    if secret:
+        return MASK
+    return _URL_PASSWORD.sub(rf"\1:{MASK}@", value) if isinstance(value, str) else value
