@@ -1,0 +1,63 @@
+"""A worker that turns on mporch hurts only itself: all items arrive once, and the run ends."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+CODE = Path(__file__).with_name("hostile_targets.py").read_text()
+N = 400
+SPEC = """
+defaults: {{terminate: {{grace: 1s}}}}
+queues: {{q: 50, out: 50}}
+jobs:
+  numbers: {{target: "t:numbers", args: [{n}], output: q}}
+  work:
+    target: "t:work"
+    args: [{attack}, attacked]
+    input: q
+    output: out
+    workers: 2
+    timeouts: {{item: 2s}}
+    retry: {{attempts: 2, backoff: {{initial: 1ms, max: 1ms}}}}
+  keep:
+    target: "t:keep"
+    args: [kept]
+    input: out
+    call: stream
+    start_method: fork
+"""
+
+BREACHES = (
+    "print_into_the_socket",
+    "announce_four_gigabytes",
+    "commit_what_others_hold",
+    "ask_and_never_read",
+    "nest",
+    "fill_the_cell_with_garbage",  # by which its own harness counts, too
+)
+SLOW = (
+    "send_what_was_announced_for_ever",
+    "talk_without_a_pause",
+    "write_without_an_end",
+)
+DEATHS = ("cut_the_cell_off", "leave_the_socket_to_a_child")
+HARMLESS = ("send_descriptors", "log_garbage")
+
+
+@pytest.mark.parametrize("attack", [*BREACHES, *SLOW, *DEATHS, *HARMLESS])
+def test_every_item_arrives_once_whatever_one_worker_does(attack, ran):
+    started = time.monotonic()
+    end = ran(SPEC.format(n=N, attack=attack), CODE, "--output", "none")
+    assert end.exit_code == 0, end.stderr
+    kept = [int(line) for line in (end.log.path.parents[1] / "kept").read_text().split()]
+    assert sorted(kept) == list(range(N))
+    assert end.ledger("out") == {"put": N, "done": N}
+    replaced = end.log.having("worker.replaced", job="work")
+    assert len(replaced) == (attack not in HARMLESS)
+    assert all(("broke the protocol" in r["reason"]) is (attack in BREACHES) for r in replaced)
+    peak, fds = (int(line.split()[1]) for line in end.log.printed("keep-1"))
+    assert peak < (2300 if attack == "send_what_was_announced_for_ever" else 200)
+    assert fds < 80
+    assert time.monotonic() - started < 30
+    assert "Traceback" not in end.stderr

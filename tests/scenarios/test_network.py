@@ -1,0 +1,73 @@
+"""Nothing of a run listens on a network, nor where another user could connect."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from life_runs import until
+
+SPEC = """
+queues: {q: 5}
+jobs:
+  numbers: {target: "t:numbers", output: q}
+  served: {target: "t:rest", input: q}
+  spawned: {target: "t:rest", input: q, start_method: spawn}
+  forked: {target: "t:rest", input: q, start_method: fork}
+"""
+CODE = """
+    import signal
+    def numbers():
+        yield from range(9)
+    def rest(n):
+        print("here")
+        signal.pause()
+"""
+_LISTENS = 1 << 16
+
+
+def sockets(pid):
+    """The inodes of a process's sockets."""
+    found = set()
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            link = os.readlink(f"/proc/{pid}/fd/{name}")
+        except FileNotFoundError:
+            continue
+        if inode := re.fullmatch(r"socket:\[(\d+)\]", link):
+            found.add(inode[1])
+    return found
+
+
+def table(name):
+    """The rows of a table of /proc/net; none where the kernel has no such protocol."""
+    path = Path("/proc/net", name)
+    return [line.split() for line in path.read_text().splitlines()[1:]] if path.exists() else []
+
+
+@pytest.fixture
+def life(begin):
+    life = begin(SPEC, CODE, "--output", "none")
+    until(lambda: len(life.log.having("output", msg="here")) == 3, "three workers at work")
+    return life
+
+
+def test_no_process_of_a_run_has_a_socket_of_a_network(life):
+    own = set().union(*(sockets(process.pid) for process in life.processes()))
+    assert len(own) > 10
+    for protocol in ("tcp", "tcp6", "udp", "udp6", "udplite", "raw", "raw6"):
+        assert not own & {row[9] for row in table(protocol)}, protocol
+    for protocol in ("packet", "netlink"):
+        assert not own & {row[-1] for row in table(protocol)}, protocol
+
+
+def test_what_listens_is_in_a_directory_that_is_the_users_alone(life):
+    own = set().union(*(sockets(process.pid) for process in life.processes()))
+    rows = [row for row in table("unix") if row[6] in own]
+    assert len(rows) > 10
+    assert not [row for row in rows if row[7:] and row[7].startswith("@")], "abstract sockets"
+    listening = [Path(row[7]) for row in rows if int(row[3], 16) & _LISTENS]
+    assert listening, "the forkserver's"
+    for path in listening:
+        private = [p for p in path.parents if p.is_relative_to(life.temporary)]
+        assert any((p.stat().st_mode & 0o777) == 0o700 for p in private if p != life.temporary)
