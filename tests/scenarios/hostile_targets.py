@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import zlib
+from pathlib import Path
 
 import msgspec
 
@@ -17,9 +18,9 @@ from orchestrator.runtime.cell import Cell
 
 def own_sockets(kind):
     """The worker's own sockets of that kind, by duplicates."""
-    for name in os.listdir("/proc/self/fd"):
+    for path in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            sock = socket.socket(fileno=os.dup(int(name)))
+            sock = socket.socket(fileno=os.dup(int(path.name)))
             if sock.family is socket.AF_UNIX and sock.type is kind:
                 yield sock
 
@@ -90,11 +91,10 @@ def nest():
 
 def cut_the_cell_off():
     """If it could, the next look at the cell would kill the orchestrator."""
-    for name in os.listdir("/proc/self/fd"):
+    for path in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            if "mporch-cell" in os.readlink(f"/proc/self/fd/{name}"):
-                with contextlib.suppress(OSError):
-                    os.ftruncate(int(name), 0)
+            if "mporch-cell" in str(path.readlink()):
+                os.truncate(int(path.name), 0)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -163,10 +163,9 @@ def work(n, attack, mark):
 
 def keep(items, path):
     """What arrives, and what the orchestrator, this process's parent, is like at the end."""
-    with open(path, "w") as file:
-        file.writelines(f"{item}\n" for item in items)
-    parent = os.getppid()
-    with open(f"/proc/{parent}/status") as status:
-        peak = next(line.split()[1] for line in status if line.startswith("VmHWM"))
+    Path(path).write_text("".join(f"{item}\n" for item in items))
+    parent = Path(f"/proc/{os.getppid()}")
+    status = (parent / "status").read_text().splitlines()
+    peak = next(line.split()[1] for line in status if line.startswith("VmHWM"))
     print(f"peak {int(peak) // 1024} MiB")
-    print(f"fds {len(os.listdir(f'/proc/{parent}/fd'))}")
+    print(f"fds {len(list((parent / 'fd').iterdir()))}")

@@ -1,6 +1,5 @@
 """Nothing of a run listens on a network, nor where another user could connect."""
 
-import os
 import re
 from pathlib import Path
 
@@ -29,12 +28,12 @@ _LISTENS = 1 << 16
 def sockets(pid):
     """The inodes of a process's sockets."""
     found = set()
-    for name in os.listdir(f"/proc/{pid}/fd"):
+    for path in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            link = os.readlink(f"/proc/{pid}/fd/{name}")
+            link = path.readlink()
         except FileNotFoundError:
             continue
-        if inode := re.fullmatch(r"socket:\[(\d+)\]", link):
+        if inode := re.fullmatch(r"socket:\[(\d+)\]", link.name):
             found.add(inode[1])
     return found
 
