@@ -61,3 +61,43 @@ def test_every_item_arrives_once_whatever_one_worker_does(attack, ran):
     assert fds < 80
     assert time.monotonic() - started < 30
     assert "Traceback" not in end.stderr
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_files_that_a_target_replaces_are_neither_followed_nor_waited_for(kind, begin):
+    code = """
+        import os
+        from pathlib import Path
+        def replace(kind):
+            def put(path):
+                os.symlink("/".join([os.getcwd(), "outside", "file"]), path)
+            if kind == "pipe":
+                put = os.mkfifo
+            for name in ("log.jsonl", "plan.json", "spec.yaml"):
+                Path("run", name).rename(Path("run", f"old.{name}"))
+                put(Path("run", name))
+            for name in ("summary.json", ".summary.json.draft"):
+                put(Path("run", name))
+            print("replaced")
+            yield from range(3)
+        def fail(n):
+            raise ValueError
+    """
+    spec = f"""
+        queues: {{q: 5}}
+        jobs:
+          replace: {{target: "t:replace", args: [{kind}], output: q}}
+          fail: {{target: "t:fail", input: q, on_error: dead_letter}}
+    """
+    life = begin(spec, code, "--output", "none")
+    outside = life.folder / "outside"
+    outside.mkdir(exist_ok=True)
+    (outside / "file").write_text("untouched")
+    end = life.end()
+    assert end.exit_code == 3, end.stderr
+    assert end.summary["queues"]["q"]["dead"] == 3
+    log = (life.folder / "run" / "old.log.jsonl").read_text()
+    assert '"replaced"' in log
+    assert '"run.ended"' in log
+    assert (outside / "file").read_text() == "untouched"
+    assert [path.name for path in outside.iterdir()] == ["file"]
