@@ -170,21 +170,26 @@ class Door:
                 self.over = True
 
     def _send(self, command: Send) -> None:
+        message = command.message
+        if isinstance(message, Leased):
+            self._note_lease(command.worker, message, command.blobs)
         if honest := self._honest.get(command.worker):
-            honest.hear(command.message, command.blobs)
-        elif isinstance(message := command.message, Leased):
-            job = command.worker.rpartition("-")[0]
-            taken = self.ledger.to_others.setdefault(job, set())
-            for part, blob in zip(message.ranges, command.blobs, strict=True):
-                taken.update(unpacked(message.queue, blob, part.start, part.stop))
-            total = sum(part.stop - part.start for part in message.ranges)
-            for name, each in self._hostile.items():
-                if name == command.worker:
-                    each.forger.own_leases.append((message.lease, total))
-                else:
-                    each.forger.others_leases.append(message.lease)
+            honest.hear(message, command.blobs)
         elif isinstance(message, Committed) and message.status is CommitStatus.REFUSED:
             self.verdicts["", "commit refused"] += 1
+
+    def _note_lease(self, worker: str, message: Leased, blobs: tuple[Blob, ...]) -> None:
+        """Every hostile worker knows what anybody holds."""
+        total = sum(part.stop - part.start for part in message.ranges)
+        for name, each in self._hostile.items():
+            if name == worker:
+                each.forger.own_leases.append((message.lease, total))
+            else:
+                each.forger.others_leases.append(message.lease)
+        if worker in self._hostile:
+            taken = self.ledger.to_others.setdefault(worker.rpartition("-")[0], set())
+            for part, blob in zip(message.ranges, blobs, strict=True):
+                taken.update(unpacked(message.queue, blob, part.start, part.stop))
 
     # -- lives ------------------------------------------------------------------------------------
 

@@ -54,6 +54,7 @@ _NUMBERS = (
 )
 _FLOATS = (0.0, 0.2, -1.0, 1e308, float("inf"), float("-inf"), float("nan"))
 _KEPT = 32
+_P_THEFT = 0.1
 _P_CLOSING = 0.01
 """Rare: the last message of the last hostile worker ends the run's use for us."""
 
@@ -296,6 +297,8 @@ class Forger:
     def _true_commit(self, queue: str) -> Commit:
         rng = self._rng
         finished = tuple((lease, rng.randint(0, left)) for lease, left in self.own_leases[-3:])
+        if self.others_leases and rng.random() < _P_THEFT:
+            finished = ((rng.choice(self.others_leases), rng.randint(1, 4)),)
         items = sum(count for _, count in finished)
         counts = tuple(rng.randint(0, 3) for _ in range(items + rng.randint(0, 1)))
         total = sum(counts)

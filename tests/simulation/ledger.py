@@ -61,14 +61,15 @@ class Books:
 
     def write(self, identities: list[int]) -> bytes:
         self.chunks.append(tuple(identities))
-        return (len(self.chunks) - 1).to_bytes(4, "big")
+        number = (len(self.chunks) - 1).to_bytes(4, "big")
+        return number.ljust(max(4, len(identities)), b"\0")  # no item is shorter than a byte
 
     def read(self, message: Leased, blobs: tuple[bytes, ...]) -> list[tuple[int, int]]:
         """The (number, identity) of each item of a lease."""
         found: list[tuple[int, int]] = []
         check(len(blobs) == len(message.ranges), "a lease comes with a chunk for each range")
         for part, blob in zip(message.ranges, blobs, strict=True):
-            chunk = self.chunks[int.from_bytes(blob, "big")]
+            chunk = self.chunks[int.from_bytes(blob[:4], "big")]
             check(0 <= part.start < part.stop <= len(chunk), "a range lies within its chunk")
             numbers = range(part.first, part.first + part.stop - part.start)
             found += zip(numbers, chunk[part.start : part.stop], strict=True)
@@ -134,7 +135,7 @@ class Books:
                 again[lease.queue] += retried
                 at += 1
         for output, blob in zip(message.outputs, blobs, strict=True):
-            identities = self.chunks[int.from_bytes(blob, "big")]
+            identities = self.chunks[int.from_bytes(blob[:4], "big")]
             self._producers.update(dict.fromkeys(identities, worker))
             for queue in output.queues:
                 self._sent.setdefault((queue, worker), deque()).extend(identities)
