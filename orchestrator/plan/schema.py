@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.plan.checks.shapes import FITS
-from orchestrator.plan.model import Shape
+from orchestrator.plan.model import Shape, WhenFull
 from orchestrator.spec.schema import DIALECT, document_schema
 
 __all__ = ["spec_schema"]
@@ -38,6 +38,13 @@ _FORMS: tuple[tuple[Mapping[str, Any], frozenset[Shape]], ...] = (
 )
 """How a job is written, and what shapes it may have then: `call` may also come from `defaults`."""
 
+_NOBODY_WAITS = [each.value for each in WhenFull if each is not WhenFull.BLOCK]
+_WHEN_FULL = {
+    "if": {"properties": {"when_full": {"enum": _NOBODY_WAITS}}, "required": ["when_full"]},
+    "then": {"properties": {"maxsize": {"not": {"const": 0}}, "put_timeout": {"type": "null"}}},
+}
+"""A policy needs a bound, and a limit of a wait somebody who waits."""
+
 
 def spec_schema() -> dict[str, Any]:
     """Return the schema of a whole spec, in JSON Schema 2020-12."""
@@ -46,6 +53,7 @@ def spec_schema() -> dict[str, Any]:
         {"if": form, "then": misfits} for form, shapes in _FORMS if (misfits := _misfits(shapes))
     ]
     schema["$defs"]["Job"] |= {"if": {"not": _DISABLED}, "then": {"allOf": rules}}
+    schema["$defs"]["Queue"] |= _WHEN_FULL
     return {"$schema": DIALECT, **schema}
 
 
