@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .client import Client, Moves
 from .topology import Job
@@ -14,7 +14,8 @@ from .topology import Job
 class Faults:
     """How likely each fault is at a step; all stop after `steps`.
 
-    A massacre kills all whose commits are parked, and fails some of their jobs.
+    A massacre kills all whose commits are parked, and fails some of their jobs. Of a durable run,
+    the orchestrator may crash, or the run be halted, to be resumed.
     """
 
     steps: int = 0
@@ -23,6 +24,8 @@ class Faults:
     repeat: float = 0.0
     massacre: float = 0.0
     fail: float = 0.0
+    crash: float = 0.0
+    halt: float = 0.0
 
     @classmethod
     def any(cls, rng: random.Random) -> Faults:
@@ -36,6 +39,14 @@ class Faults:
             massacre=rng.choice((0, 0, 0.03)),
             fail=rng.choice((0, 0, 0, 0.001, 0.02)),
         )
+
+
+    @classmethod
+    def of_durable(cls, rng: random.Random) -> Faults:
+        """Such faults, and crashes."""
+        usual = cls.any(rng)
+        crash, halt = rng.choice((0.0, 0.002, 0.01, 0.05)), rng.choice((0.0, 0.0, 0.001, 0.005))
+        return replace(usual, crash=crash, halt=halt)
 
 
 class Agent:
@@ -57,7 +68,10 @@ class Agent:
 
 
 class Employer:
-    """A job of the model: its workers, and how many items its sources have still to emit."""
+    """A job of the model: its workers, and how many items its sources have still to emit.
+
+    `clean`: it has not failed; `cut`: one of its workers is dead and was not replaced.
+    """
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -65,3 +79,4 @@ class Employer:
         self.hired = self.at_work = 0
         self.over = False
         self.clean = True
+        self.cut = False

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import itertools
 import random
+import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchestrator.core.events import Blame, Phase
 from orchestrator.core.messages import (
@@ -38,6 +39,9 @@ from orchestrator.core.messages import (
     Want,
 )
 
+if TYPE_CHECKING:
+    from .replay import Replay
+
 NO_LIMIT = 1 << 40
 BAD = Failure(kind="ValueError", message="bad")
 
@@ -63,8 +67,18 @@ class Held:
         self.limit = len(items)
 
 
+def digest_of(identities: Iterable[int], before: int = 0) -> int:
+    """A digest of items that follow others, however they are cut into chunks."""
+    return zlib.crc32(b"".join(n.to_bytes(8, "big") for n in identities), before)
+
+
 class Box:
-    """What is put and not sent yet, for one queue or for several that get a copy each."""
+    """What is put and not sent yet, for one queue or for several that get a copy each.
+
+    `digest` is that of all it has ever sent, those that its `replay` has skipped included.
+    """
+
+    replay: Replay | None = None
 
     def __init__(self, queues: tuple[str, ...], part: int, chunk: int) -> None:
         self.queues = queues
@@ -74,6 +88,14 @@ class Box:
         self.closed: set[str] = set()
         self.items: list[int] = []
         self.seals: list[int] = []
+        self.digest = 0
+
+    def repeats(self, identity: int) -> bool:
+        """Whether the item was put in a life before, so that it is not to be put again."""
+        if self.replay is None or not self.replay.repeats(identity):
+            return False
+        self.digest = self.replay.digest
+        return True
 
     @property
     def sealed(self) -> int:
@@ -268,13 +290,15 @@ class Client:
             for identities, counts in box.cut(with_open, self.rng):
                 plain = counts == (1,) * items and items
                 blob = self._write(identities)
+                before, box.digest = box.digest, digest_of(identities, box.digest)
                 outputs.append(
                     Output(
                         queues=box.queues,
                         n=len(identities),
                         size=len(blob),
-                        packed=False,
+                        packed=bool(len(identities) % 2),
                         counts=None if plain else counts,
+                        digests=(before, box.digest),
                     )
                 )
                 blobs.append(blob)

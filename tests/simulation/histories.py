@@ -7,6 +7,7 @@ import random
 from orchestrator.core.broker import Broker
 
 from .cast import Faults
+from .durable import DurableWorld
 from .topology import make
 from .world import BrokerMaker, World
 
@@ -15,3 +16,10 @@ def history(seed: int, make_broker: BrokerMaker = Broker, *, small: bool = False
     """The world of that seed, before its first step."""
     rng = random.Random(seed)
     return World(make(rng, small=small), rng, Faults.any(rng), make_broker)
+
+
+def durable_history(seed: int, *, small: bool = False) -> DurableWorld:
+    """The world of a durable run of that seed."""
+    rng = random.Random(f"durable {seed}")
+    topology, faults = make(rng, small=small), Faults.of_durable(rng)
+    return DurableWorld(topology, rng, faults, lives=rng.choice((1, 1, 2, 3, 5)))

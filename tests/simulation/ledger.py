@@ -11,6 +11,8 @@ from orchestrator.core.messages import Commit, End, Leased, Released
 from orchestrator.plan.model import ErrorAction
 
 if TYPE_CHECKING:
+    from orchestrator.core.image import Image
+
     from .topology import Job
 
 _LAST = {
@@ -51,6 +53,27 @@ class Books:
         self._finished: set[tuple[str, int]] = set()
         self._held: dict[str, dict[int, Lease]] = {}
         self._identities = 0
+        self._processes: Counter[str] = Counter()
+
+    def resumed(self, image: Image, known: Mapping[tuple[str, int], int]) -> Books:
+        """The books of the run's next life; `known` are the identities of all that was put.
+
+        What the image holds comes before all that is put from now on; what is somebody's own comes
+        when he asks for it.
+        """
+        books = Books(self._jobs)
+        books.chunks, books._identities = self.chunks, self._identities
+        books._identity = dict(known)
+        for name, queue in image.queues.items():
+            books.put[name] = books._fresh[name] = queue.put
+            books._returned[name] = {number for part in queue.held for number in part.numbers}
+            for number, attempts in queue.attempts.items():
+                books.charges[name, number] = attempts
+        for worker in image.workers.values():
+            for name, parts in worker.again.items():
+                own = books._retrying.setdefault(name, set())
+                own.update(number for part in parts for number in part.numbers)
+        return books
 
     # -- chunks -----------------------------------------------------------------------------------
 
@@ -70,6 +93,7 @@ class Books:
         check(len(blobs) == len(message.ranges), "a lease comes with a chunk for each range")
         for part, blob in zip(message.ranges, blobs, strict=True):
             chunk = self.chunks[int.from_bytes(blob[:4], "big")]
+            check(part.packed is bool(len(chunk) % 2), "a chunk is packed as it was put")
             check(0 <= part.start < part.stop <= len(chunk), "a range lies within its chunk")
             numbers = range(part.first, part.first + part.stop - part.start)
             found += zip(numbers, chunk[part.start : part.stop], strict=True)
@@ -136,9 +160,10 @@ class Books:
                 at += 1
         for output, blob in zip(message.outputs, blobs, strict=True):
             identities = self.chunks[int.from_bytes(blob[:4], "big")]
-            self._producers.update(dict.fromkeys(identities, worker))
+            process = self._process(worker)
+            self._producers.update(dict.fromkeys(identities, process))
             for queue in output.queues:
-                self._sent.setdefault((queue, worker), deque()).extend(identities)
+                self._sent.setdefault((queue, process), deque()).extend(identities)
                 self.put[queue] += output.n
                 self.put_by[worker, queue] += output.n
             if output.counts is not None and any(output.counts[at:]):
@@ -163,7 +188,10 @@ class Books:
         self.put[queue] -= n
         self.put_by[worker, queue] -= n
         for _ in range(n):
-            self._sent[queue, worker].pop()
+            self._sent[queue, self._process(worker)].pop()
+
+    def _process(self, worker: str) -> str:
+        return f"{worker}/{self._processes[worker]}"
 
     def released(self, worker: str, message: Released) -> Counter[str]:
         """A worker keeps the first items of a lease: how many leases came back, by queue."""
@@ -175,13 +203,21 @@ class Books:
         return Counter({lease.queue: bool(back)})
 
     def left(
-        self, worker: str, job: Job, blame: Blame, held: Mapping[int, tuple[int, bool]]
+        self,
+        worker: str,
+        job: Job,
+        blame: Blame,
+        held: Mapping[int, tuple[int, bool]],
+        *,
+        reserved: bool = False,
     ) -> Counter[str]:
         """The worker is dead or fenced: what was in hand, by queue.
 
         `held`: of each lease, how many items are in hand, and whether a part of the first is put.
+        `reserved`: it stays the worker's own until its job is over.
         """
         hands: Counter[str] = Counter()
+        self._processes[worker] += 1
         self.open_at.discard(worker)
         for number, lease in self._held.pop(worker, {}).items():
             hand, emitted = held.get(number, (1, False))
@@ -198,7 +234,7 @@ class Books:
                 if not together and self._spent(lease.queue, lease.numbers[index], job):
                     rest.remove(lease.numbers[index])
             hands[lease.queue] += len(rest)
-            self._come_back(lease.queue, rest)
+            self._come_back(lease.queue, rest, at_once=not reserved)
         return hands
 
     def _spent(self, queue: str, number: int, job: Job, *, emitted: bool = False) -> bool:
@@ -211,10 +247,16 @@ class Books:
         del self._owner[queue, number]
         return True
 
-    def _come_back(self, queue: str, numbers: list[int]) -> None:
+    def _come_back(self, queue: str, numbers: list[int], *, at_once: bool = True) -> None:
         for number in numbers:
             del self._owner[queue, number]
-        self._returned.setdefault(queue, set()).update(numbers)
+        line = self._returned if at_once else self._retrying
+        line.setdefault(queue, set()).update(numbers)
+
+    def rest_of(self, worker: str) -> list[tuple[str, int]]:
+        """What the worker holds and has not finished."""
+        leases = self._held.get(worker, {}).values()
+        return [(lease.queue, number) for lease in leases for number in lease.rest]
 
     # -- the end ----------------------------------------------------------------------------------
 

@@ -45,8 +45,18 @@ def after_each_event(world: World, came_back: Counter[str]) -> None:
     for ticket in parked:
         _atomic(ticket)
     world.rooms = rooms
-    world.sums = {queue.name: _sum(queue) for queue in broker.queues.values()}
+    world.sums = sums(broker)
     world.lines = {t: t.queues for queue in broker.queues.values() for t in queue.tickets}
+
+
+def reserved(queue: QueueState) -> int:
+    """Items that workers of a life before are to get again."""
+    return sum(len(part) for line in queue.reserved.values() for part in line)
+
+
+def sums(broker: Broker) -> dict[str, int]:
+    """What counts into each queue's bound."""
+    return {queue.name: _sum(queue) for queue in broker.queues.values()}
 
 
 def _sum(queue: QueueState) -> int:
@@ -54,7 +64,7 @@ def _sum(queue: QueueState) -> int:
 
 
 def _conservation(queue: QueueState) -> None:
-    here = queue.queued + queue.delayed + queue.outstanding
+    here = queue.queued + queue.delayed + queue.outstanding + reserved(queue)
     gone = queue.done + queue.skipped + queue.dropped + queue.dead + queue.left
     check(queue.put == here + gone, f"{queue.name}: put {queue.put} = {here} here + {gone} gone")
     check(queue.queued == sum(map(len, queue.segments)), f"{queue.name}: queued is what is there")
@@ -100,7 +110,8 @@ def _nothing_is_overlooked(queue: QueueState) -> None:
             check(short, f"{queue.name}: a pull could be answered")
     if queue.closed or queue.ended:
         check(not queue.queued, f"{queue.name} is over and holds items")
-    over = not (queue.open_writers or queue.queued or queue.delayed or queue.outstanding)
+    here = queue.queued or queue.delayed or queue.outstanding or reserved(queue)
+    over = not (queue.open_writers or here)
     check(queue.ended is over, f"{queue.name} has ended too early or not at all")
 
 

@@ -26,6 +26,17 @@ class Target:
         self.new_item = new_item
         self._failures_of = failures_of
 
+    def begin(self, queue: str, number: int) -> None:
+        """It is called with this item now."""
+
+    def item(self, queue: str, number: int, box: Box, at: int) -> int:
+        """The identity of an item it emits for this one, the `at`-th into the box."""
+        return self.new_item()
+
+    def returns(self, rng: random.Random, queue: str, number: int) -> bool:
+        """Whether it has had enough after this item."""
+        return rng.random() < self.job.p_return
+
     def outputs(self, queue: str, number: int, box: Box) -> int:
         """How many items it emits for this one."""
         rng = random.Random(f"{self.job.name}{queue}{number}{box.queues}")
@@ -113,9 +124,10 @@ def batches(client: Client, target: Target) -> Moves:
 
 def _emit(client: Client, target: Target, queue: str, number: int) -> Moves:
     """The outputs of one item, in parts if they are many; False when the worker was refused."""
+    target.begin(queue, number)
     for box in client.boxes:
-        for _ in range(target.outputs(queue, number, box)):
-            box.items.append(target.new_item())
+        for at in range(target.outputs(queue, number, box)):
+            box.items.append(target.item(queue, number, box, at))
             if len(box.items) - box.sealed >= box.part:
                 yield from client.commit(with_open=True)
                 if client.refused:
@@ -136,7 +148,7 @@ def stream(client: Client, target: Target) -> Moves:
             yield from _put_each(client, target, held.queue, number)
             client.idle()
             client.finish(held)
-            if client.rng.random() < job.p_return:
+            if target.returns(client.rng, held.queue, number):
                 return
 
 
@@ -166,7 +178,7 @@ def handles(client: Client, target: Target) -> Moves:
         hands[queue] = held
         yield _ALWAYS
         yield from _put_each(client, target, queue, number, hands)
-        if client.rng.random() < job.p_return:
+        if target.returns(client.rng, queue, number):
             return
     _finish_all(client, hands)
 
@@ -186,12 +198,15 @@ def _put_each(
 ) -> Moves:
     """What waits for room commits what handles have in hand before."""
     for box in client.boxes:
-        for _ in range(target.outputs(queue, number, box)):
+        for at in range(target.outputs(queue, number, box)):
+            identity = target.item(queue, number, box, at)
+            if box.repeats(identity):
+                continue
             if box.allowance < 1 and not box.shut:
                 _finish_all(client, hands or {})
                 yield from client.wait_for_credit(box)
             if not box.shut:
-                box.items.append(target.new_item())
+                box.items.append(identity)
             yield _ALWAYS
 
 

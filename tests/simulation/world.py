@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from orchestrator.core.broker import Broker
-from orchestrator.core.commands import Send
+from orchestrator.core.commands import Command, Send
 from orchestrator.core.events import (
     Blame,
     BrokerNews,
@@ -19,6 +19,7 @@ from orchestrator.core.events import (
     Fenced,
     JobFinished,
     Received,
+    SupervisorNews,
     Ticked,
     WorkerJoined,
     WorkerLeft,
@@ -39,14 +40,14 @@ from orchestrator.core.messages import (
 )
 from orchestrator.core.ports import JobPorts
 from orchestrator.core.queues import QueueState
-from orchestrator.core.tickets import Ticket
-from orchestrator.plan.model import Batch, Retry
+from orchestrator.core.tickets import CommitTicket, Part, Ticket
 
 from . import rules, shapes
 from .cast import Agent, Employer, Faults
-from .client import NO_LIMIT, Box, Client, Frame
-from .ledger import Books, Violation, check
-from .topology import Topology
+from .client import Box, Client, Frame, Moves
+from .ledger import Books, check
+from .parts import box_of, states
+from .topology import Job, Topology
 
 BrokerMaker = Callable[[list[QueueState], list[JobPorts]], Broker]
 
@@ -64,26 +65,40 @@ class World:
         self.rng = rng
         self.faults = faults
         self.topology = topology
-        self.broker = make(*_states(topology))
-        self.books = Books({job.name: job for job in topology.jobs})
+        self.now = 0.0
+        self.steps = 0
+        self.met: set[str] = set()
+        self._trace = hashlib.sha256()
+        self.begin(self._broker(make), Books({job.name: job for job in topology.jobs}))
+
+    def _broker(self, make: BrokerMaker) -> Broker:
+        return make(*states(self.topology))
+
+    def begin(self, broker: Broker, books: Books, done: Collection[str] = ()) -> None:
+        """Start the workers of all jobs but those that are done; nothing has been said yet."""
+        self.broker = broker
+        self.books = books
         self.rooms: rules.Rooms = Counter()
-        self.sums: dict[str, int] = {}
+        self.sums = rules.sums(broker)
         self.lines: rules.Lines = {}
         self.batch_since: dict[str, float] = {}
         self.room_since: dict[str, tuple[Ticket, float]] = {}
-        self.now = 0.0
-        self.steps = 0
         self.agents: dict[str, Agent] = {}
-        self._trace = hashlib.sha256()
         self._came_back: Counter[str] = Counter()
-        self.met: set[str] = set()
-        self.employers = {job.name: Employer(job) for job in topology.jobs}
+        self.employers = {job.name: Employer(job) for job in self.topology.jobs}
         for employer in self.employers.values():
-            self.tell(*[self._hire(employer, index) for index in range(employer.job.workers)])
+            if employer.job.name in done:
+                employer.over = True
+            else:
+                self.tell(*[self._hire(employer, index) for index in range(employer.job.workers)])
 
     @property
     def over(self) -> bool:
         return all(employer.over for employer in self.employers.values())
+
+    @property
+    def is_halted(self) -> bool:
+        return False
 
     @property
     def trace(self) -> str:
@@ -97,22 +112,33 @@ class World:
         employer.hired += 1
         employer.at_work += 1
         rng = random.Random(self.rng.random())
+        name = self._name(employer, index)
         client = Client(
-            f"{job.name}-{employer.hired}",
+            name,
             rng,
-            [_box(queues, self.topology.queues, rng) for queues in job.boxes],
+            [self._box(name, queues, rng) for queues in job.boxes],
             by_item=job.by_item,
             read=self.books.read,
             write=self.books.write,
         )
-        target = shapes.Target(
-            job, self.books.new_item, lambda queue, number: self.books.charges[queue, number]
-        )
-        agent = Agent(employer, client, shapes.life(client, target, employer.left[index]), index)
+        agent = Agent(employer, client, self._life(employer, client, index), index)
         agent.speed = self.rng.choice((1.0, 1.0, 0.2, 0.05))
         self.agents[client.name] = agent
         client.send(Ready())
         return WorkerJoined(worker=client.name, job=job.name)
+
+    def _name(self, employer: Employer, index: int) -> str:
+        return f"{employer.job.name}-{employer.hired}"
+
+    def _box(self, worker: str, queues: tuple[str, ...], rng: random.Random) -> Box:
+        return box_of(queues, self.topology.queues, rng)
+
+    def _life(self, employer: Employer, client: Client, index: int) -> Moves:
+        target = shapes.Target(employer.job, self.books.new_item, self._charges)
+        return shapes.life(client, target, employer.left[index])
+
+    def _charges(self, queue: str, number: int) -> int:
+        return self.books.charges[queue, number]
 
     def kill(self, agent: Agent) -> None:
         """It stops between two of its moves; what it has written may be torn."""
@@ -149,22 +175,27 @@ class World:
         left = WorkerLeft(worker=agent.name, returned=not agent.dead, blame=blame)
         employer = agent.employer
         employer.at_work -= 1
-        if agent.dead and employer.clean:
+        if self._is_replaced(agent):
             self.tell(left, self._hire(employer, agent.index))
         elif employer.at_work:
             self.tell(left)
         else:
             employer.over = True
-            self.tell(left, JobFinished(job=employer.job.name, clean=employer.clean))
+            self.tell(left, self._finished(employer))
+
+    def _is_replaced(self, agent: Agent) -> bool:
+        return agent.dead and agent.employer.clean
+
+    def _finished(self, employer: Employer) -> JobFinished:
+        return JobFinished(job=employer.job.name, clean=employer.clean)
 
     def _lose(self, agent: Agent, blame: Blame) -> None:
         """What it holds comes back, but for an item that was at its last attempt."""
         port = self.broker.ports[agent.name]
         job = agent.employer.job
-        if port.parked and job.by_item:
+        if port.parked:
             for part in port.parked.parts:
-                before = part.counts and part.counts[: port.parked.items]
-                lost = 0 if before is None else part.n - max(part.used, sum(before))
+                lost = _lost_with(port.parked, part)
                 for queue in part.queues:
                     self.books.unput(queue.name, agent.name, lost)
         leases = port.leases if job.by_item else {}
@@ -176,7 +207,12 @@ class World:
             emitted = any(lease.emitted for lease in leases.values())
             is_open = job.by_item and agent.name in self.books.open_at
             check(emitted is is_open, f"{agent.name}: the broker knows what has left of its item")
-        self._came_back += self.books.left(agent.name, job, blame, held)
+        own = self._stays_own(job)
+        self._came_back += self.books.left(agent.name, job, blame, held, reserved=own)
+
+    def _stays_own(self, job: Job) -> bool:
+        """Whether what a dead worker of the job has not finished is nobody else's."""
+        return False
 
     def fail(self, employer: Employer) -> None:
         """The job has failed: all of its workers are killed and none is hired."""
@@ -315,11 +351,11 @@ class World:
         """Hand the broker what happens at once, and check all rules."""
         for event in events:
             self._tell(event)
-        if self.broker.stall() is not None:
-            raise Violation("a stall is reported though no honest worker can wait for ever")
+        stalled = self.broker.stall() is not None and not self.is_halted
+        check(not stalled, "a stall is reported though no honest worker can wait for ever")
 
     def _tell(self, event: Event | BrokerNews) -> None:
-        orders = self.broker.handle(event, self.now)
+        orders = self._handle(event)
         self._trace.update(repr((event, orders)).encode())
         for order in orders:
             if isinstance(order, Send):
@@ -327,6 +363,9 @@ class World:
         came_back, self._came_back = self._came_back, Counter()
         rules.after_each_event(self, came_back)
         self.met.update(rules.sights(self.broker))
+
+    def _handle(self, event: Event | BrokerNews) -> list[Command | SupervisorNews]:
+        return self.broker.handle(event, self.now)
 
     def _send(self, order: Send) -> None:
         agent = self.agents.get(order.worker)
@@ -358,37 +397,16 @@ class World:
             if self.steps >= self.faults.steps:
                 self._kill_fenced()
             check(self.step(), "work is left and nothing moves")
+        self._end()
+
+    def _end(self) -> None:
         rules.at_the_end(self)
 
 
-def _box(queues: tuple[str, ...], maxsizes: dict[str, int], rng: random.Random) -> Box:
-    part = min((maxsizes[name] for name in queues if maxsizes[name] > 0), default=NO_LIMIT)
-    return Box(queues, part=part, chunk=rng.choice((1, 3, 50)))
-
-
-def _states(topology: Topology) -> tuple[list[QueueState], list[JobPorts]]:
-    queues = {
-        name: QueueState(
-            name,
-            maxsize,
-            writers=[job.name for job in topology.jobs if name in job.writes],
-            readers=[job.name for job in topology.jobs if name in job.reads],
-            producers=sum(job.workers for job in topology.jobs if name in job.writes),
-        )
-        for name, maxsize in topology.queues.items()
-    }
-    jobs = [
-        JobPorts(
-            job.name,
-            [queues[name] for name in job.reads],
-            [queues[name] for name in job.writes],
-            retry=Retry(
-                attempts=job.attempts, initial_s=job.retry_delay_s, max_s=job.retry_delay_s
-            ),
-            otherwise=job.otherwise,
-            by_item=job.by_item,
-            batch=Batch(size=job.batch, within_s=job.within_s),
-        )
-        for job in topology.jobs
-    ]
-    return list(queues.values()), jobs
+def _lost_with(parked: CommitTicket, part: Part) -> int:
+    """How many items of a part are put no more, now that its worker is dead."""
+    job = parked.port.job
+    if not job.by_item:
+        return part.n - part.used if job.counted and not parked.items else 0
+    before = part.counts and part.counts[: parked.items]
+    return 0 if before is None else part.n - max(part.used, sum(before))

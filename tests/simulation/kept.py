@@ -1,0 +1,208 @@
+"""The model's disk, and what a durable run's image must have in common with its broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from orchestrator.core.board import Alarm
+from orchestrator.core.broker import Broker
+from orchestrator.core.image import Image, Placed, QueueImage, Tracking, WorkerImage
+from orchestrator.core.queues import QueueState, Segment
+from orchestrator.core.ranges import Range
+from orchestrator.core.restoring import Resumption
+from orchestrator.core.steps import Entry, Step
+from orchestrator.core.tickets import CommitTicket
+
+from .ledger import check
+
+Items = set[tuple[int, int, int]]
+"""Items by their ids, each with its chunk's number and where in that it is."""
+
+_encoder = msgspec.msgpack.Encoder()
+_images = msgspec.msgpack.Decoder(Image)
+_steps = msgspec.msgpack.Decoder(tuple[Step, ...])
+
+
+class Disk:
+    """What is written, and what the loop is going to write with its next entry.
+
+    `now` is the image of all that has happened, `written` that of what outlives a crash.
+    """
+
+    def __init__(self) -> None:
+        self.now = Tracking(Image())
+        self.written = Tracking(Image())
+        self.chunks: dict[int, bytes] = {}
+        self._packed: set[int] = set()
+        self._waiting: list[Entry] = []
+
+    @property
+    def waits(self) -> bool:
+        """Whether something has happened that is not written."""
+        return bool(self._waiting)
+
+    def note(self, entry: Entry) -> None:
+        """Something has happened."""
+        self.now.apply(entry)
+        self._waiting.append(entry)
+
+    def write(self) -> Entry | None:
+        """All of it is written as one entry."""
+        if not self._waiting:
+            return None
+        steps = tuple(step for part in self._waiting for step in part.steps)
+        entry = Entry(
+            steps=_steps.decode(_encoder.encode(steps)),
+            chunks=tuple(chunk for part in self._waiting for chunk in part.chunks),
+        )
+        self._waiting.clear()
+        freed = self.written.apply(entry)
+        for chunk in entry.chunks:
+            check(chunk.number not in self.chunks, f"chunk {chunk.number} is numbered once")
+            self.chunks[chunk.number] = bytes(chunk.blob)
+            if chunk.packed:
+                self._packed.add(chunk.number)
+        for number in freed:
+            del self.chunks[number]
+        check(self.chunks.keys() == self.written.chunks, "the chunks kept are those in use")
+        check(set(_named(self.written.image)) == self.chunks.keys(), "those in use are named")
+        return entry
+
+    def reopen(self) -> Resumption:
+        """All processes are gone: what is written is what there is."""
+        self._waiting.clear()
+        image = _images.decode(_encoder.encode(self.written.image))
+        check(image == self.written.image, "an image is the same once it was read again")
+        self.written = Tracking(image)
+        self.written.rewind()
+        check(self.chunks.keys() == self.written.chunks, "no chunk is forgotten by a resume")
+        self.now = Tracking(_images.decode(_encoder.encode(image)))
+        return Resumption(
+            image=_images.decode(_encoder.encode(image)),
+            load=self.chunks.__getitem__,
+            packed=frozenset(self._packed),
+        )
+
+
+def check_same(broker: Broker, image: Image) -> None:
+    """The image says of every item, counter and position what the broker says."""
+    delayed = _delayed(broker)
+    leased = _leased(broker)
+    for name, queue in broker.queues.items():
+        kept = image.queues.get(name, QueueImage())
+        _same_counters(queue, kept)
+        here = [*queue.segments, *delayed.get(queue, ()), *leased.get(queue, ())]
+        here += [part for line in queue.reserved.values() for part in line]
+        in_image = [*kept.held, *_own(name, image.workers.values())]
+        there, held = _items(here), _ranges(in_image)
+        check(there <= held, f"{name}: the image has lost {sorted(there - held)[:3]}")
+        left = len(held) - len(there)
+        check(left == queue.left, f"{name}: {left} items more in the image, {queue.left} are left")
+        _same_attempts(queue, kept, {number for number, _, _ in there})
+    _same_jobs(broker, image)
+    _same_positions(broker, image)
+
+
+def _same_counters(queue: QueueState, kept: QueueImage) -> None:
+    for name in ("put", "done", "skipped", "dropped", "dead", "tasks_done"):
+        ours, theirs = getattr(queue, name), getattr(kept, name)
+        check(ours == theirs, f"{queue.name}: {name} is {ours}, and {theirs} in the image")
+
+
+def _same_attempts(queue: QueueState, kept: QueueImage, here: set[int]) -> None:
+    attempts = {number: n for number, n in kept.attempts.items() if number in here}
+    check(queue.attempts == attempts, f"{queue.name}: {queue.attempts} and {attempts} attempts")
+
+
+def _same_jobs(broker: Broker, image: Image) -> None:
+    for name, job in broker.jobs.items():
+        kept = image.jobs.get(name)
+        ours = job.items_in - job.failed, job.items_out, job.skipped, job.retried, job.dead
+        theirs = (
+            (kept.items_in, kept.items_out, kept.skipped, kept.retried, kept.dead)
+            if kept
+            else (0,) * 5
+        )
+        check(ours == theirs, f"{name}: {ours}, and {theirs} in the image")
+
+
+def _same_positions(broker: Broker, image: Image) -> None:
+    for worker, positions in broker._board.positions.items():
+        if worker.rpartition("-")[0] in image.jobs_done:
+            continue
+        kept = image.workers[worker].emitted if worker in image.workers else {}
+        ours = {
+            box: Placed(at.n, at.digest, at.tail.number if at.tail else 0, at.used)
+            for box, at in positions.items()
+        }
+        check(ours == kept, f"{worker}: {ours}, and {kept} in the image")
+
+
+# -- where the items are --------------------------------------------------------------------------
+
+
+def _items(segments: Iterable[Segment]) -> Items:
+    found: Items = set()
+    n = 0
+    for part in segments:
+        n += len(part)
+        for at in range(len(part)):
+            found.add((part.first + at, part.chunk.number, part.start + at))
+    check(len(found) == n, "an item is in one place")
+    return found
+
+
+def _ranges(ranges: Iterable[Range]) -> Items:
+    found: Items = set()
+    n = 0
+    for part in ranges:
+        n += len(part)
+        for at in range(len(part)):
+            found.add((part.first + at, part.chunk, part.start + at))
+    check(len(found) == n, "an item is in one place of the image")
+    return found
+
+
+def _own(queue: str, workers: Iterable[WorkerImage]) -> Iterator[Range]:
+    """What workers of jobs that are called once have and have not read."""
+    for worker in workers:
+        read = worker.read.get(queue, 0)
+        for part in worker.dealt.get(queue, ()):
+            skipped = min(read, len(part))
+            read -= skipped
+            if skipped < len(part):
+                yield part.cut(part.start + skipped, part.stop)
+        yield from worker.again.get(queue, ())
+
+
+def _leased(broker: Broker) -> dict[QueueState, list[Segment]]:
+    ports = broker.ports.values()
+    leases = {lease.number: lease for port in ports for lease in port.leases.values()}
+    for queue in broker.queues.values():
+        for ticket in queue.tickets:
+            if isinstance(ticket, CommitTicket):
+                leases.update({lease.number: lease for lease, _ in ticket.leases})
+    found: dict[QueueState, list[Segment]] = {}
+    for lease in leases.values():
+        found.setdefault(lease.queue, []).extend(lease.next_segments(lease.remaining))
+    return found
+
+
+def _delayed(broker: Broker) -> dict[QueueState, list[Segment]]:
+    found: dict[QueueState, list[Segment]] = {}
+    for _, _, alarm, queue, segment in broker._board._timers:
+        if alarm is Alarm.RETRY and segment is not None and not queue.closed:
+            found.setdefault(queue, []).append(segment)
+    return found
+
+
+def _named(image: Image) -> Iterator[int]:
+    """The chunks that the image speaks of."""
+    for queue in image.queues.values():
+        yield from (part.chunk for part in queue.held)
+    for worker in image.workers.values():
+        for own in (worker.dealt, worker.again):
+            yield from (part.chunk for parts in own.values() for part in parts)
+        yield from (placed.tail for placed in worker.emitted.values() if placed.tail)

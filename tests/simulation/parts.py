@@ -1,0 +1,51 @@
+"""What a world is put together from: the broker's queues and jobs, the workers' boxes."""
+
+from __future__ import annotations
+
+import random
+
+from orchestrator.core.ports import JobPorts
+from orchestrator.core.queues import QueueState
+from orchestrator.plan.model import Batch, Retry
+
+from .client import NO_LIMIT, Box
+from .topology import Job, Topology
+
+
+def box_of(queues: tuple[str, ...], maxsizes: dict[str, int], rng: random.Random) -> Box:
+    return Box(queues, part=part_of(queues, maxsizes), chunk=rng.choice((1, 3, 50)))
+
+
+def part_of(queues: tuple[str, ...], maxsizes: dict[str, int]) -> int:
+    """How many outputs of one item go in one part at most."""
+    return min((maxsizes[name] for name in queues if maxsizes[name] > 0), default=NO_LIMIT)
+
+
+def retry_of(job: Job) -> Retry:
+    return Retry(attempts=job.attempts, initial_s=job.retry_delay_s, max_s=job.retry_delay_s)
+
+
+def states(topology: Topology) -> tuple[list[QueueState], list[JobPorts]]:
+    queues = {
+        name: QueueState(
+            name,
+            maxsize,
+            writers=[job.name for job in topology.jobs if name in job.writes],
+            readers=[job.name for job in topology.jobs if name in job.reads],
+            producers=sum(job.workers for job in topology.jobs if name in job.writes),
+        )
+        for name, maxsize in topology.queues.items()
+    }
+    jobs = [
+        JobPorts(
+            job.name,
+            [queues[name] for name in job.reads],
+            [queues[name] for name in job.writes],
+            retry=retry_of(job),
+            otherwise=job.otherwise,
+            by_item=job.by_item,
+            batch=Batch(size=job.batch, within_s=job.within_s),
+        )
+        for job in topology.jobs
+    ]
+    return list(queues.values()), jobs

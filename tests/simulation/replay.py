@@ -1,0 +1,158 @@
+"""Targets that repeat themselves, and workers that begin anew after what they have put already."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchestrator.core.messages import End
+
+from . import shapes
+from .client import Box, Client, Moves, digest_of
+from .ledger import check
+
+if TYPE_CHECKING:
+    from .topology import Job
+
+
+class Replay:
+    """Compares what is put with what was put before: `n` items by digest, then those of a tail."""
+
+    def __init__(self, n: int, digest: int, tail: Sequence[int]) -> None:
+        self._n = n
+        self._digest_of_n = digest
+        self._tail = tail
+        self._at = 0
+        self.digest = 0
+
+    @property
+    def is_over(self) -> bool:
+        return self._at == self._n + len(self._tail)
+
+    def repeats(self, identity: int) -> bool:
+        """Take the next item; False if from now on items are to be put."""
+        if self.is_over:
+            return False
+        if self._at >= self._n:
+            check(identity == self._tail[self._at - self._n], "what is put again is the same")
+        self.digest = digest_of((identity,), self.digest)
+        self._at += 1
+        if self._at == self._n:
+            check(self.digest == self._digest_of_n, "all that is put again is the same")
+        return True
+
+
+class Made(NamedTuple):
+    """What has made an item: an execution of a job's target for an item, or a source."""
+
+    job: str
+    queue: str
+    number: int
+    box: tuple[str, ...]
+    execution: int
+
+
+class Makers:
+    """Identities over all lives: the same whenever a target that is called once makes it again."""
+
+    def __init__(self) -> None:
+        self.made: dict[int, Made] = {}
+        self._repeated: dict[tuple[object, ...], int] = {}
+        self._executions = self._identities = 0
+
+    def execution(self) -> int:
+        self._executions += 1
+        return self._executions
+
+    def new(self, made: Made) -> int:
+        self._identities += 1
+        self.made[self._identities] = made
+        return self._identities
+
+    def again(self, made: Made, at: int) -> int:
+        key = (*made, at)
+        if key not in self._repeated:
+            self._repeated[key] = self.new(made)
+        return self._repeated[key]
+
+
+class Steady(shapes.Target):
+    """A target in a durable run. `calm`: nothing fails in this life."""
+
+    def __init__(
+        self, job: Job, makers: Makers, failures_of: Callable[[str, int], int], *, calm: bool
+    ) -> None:
+        super().__init__(job, lambda: 0, failures_of)
+        self._makers = makers
+        self._calm = calm
+        self._execution = 0
+
+    def begin(self, queue: str, number: int) -> None:
+        self._execution = self._makers.execution() if self.job.by_item else 0
+
+    def item(self, queue: str, number: int, box: Box, at: int) -> int:
+        made = Made(self.job.name, queue, number, box.queues, self._execution)
+        return self._makers.new(made) if self.job.by_item else self._makers.again(made, at)
+
+    def source_item(self, worker: str, at: int, box: Box) -> int:
+        return self._makers.again(Made(self.job.name, worker, 0, box.queues, 0), at)
+
+    def outputs(self, queue: str, number: int, box: Box) -> int:
+        """Who picks between queues by himself puts on a box what he has of one queue only."""
+        reads = self.job.reads
+        if self.job.shape is shapes.handles and len(reads) > 1:
+            own = self.job.boxes.index(box.queues) % len(reads)
+            if reads[own] != queue:
+                return 0
+        return super().outputs(queue, number, box)
+
+    def returns(self, rng: random.Random, queue: str, number: int) -> bool:
+        again = random.Random(f"{self.job.name}{queue}{number} returns")
+        alone = len(self.job.reads) == 1 or self.job.shape is shapes.stream
+        return alone and again.random() < self.job.p_return
+
+    def end(self, queue: str, number: int) -> End:
+        end = super().end(queue, number)
+        return End.DONE if self._calm and end in (End.FAILED, End.FATAL) else end
+
+
+def route(job: Job, worker: str, at: int) -> int:
+    """Which box the source puts its item on."""
+    return random.Random(f"{worker}{at}").randrange(len(job.boxes))
+
+
+def source(client: Client, target: Steady) -> Moves:
+    """Emits the same items in the same order whenever it is called."""
+    job = target.job
+    for at in range(job.items):
+        if client.stop_asked:
+            return
+        box = client.boxes[route(job, client.name, at)]
+        identity = target.source_item(client.name, at, box)
+        if box.repeats(identity):
+            continue
+        while box.allowance < 1 and not box.shut:
+            wait = client.rng.choice(job.waits)
+            yield from client.wait_for_credit(box, wait, n=client.rng.choice((1, box.chunk)))
+            yield lambda: True
+            if client.stop_asked:
+                return
+        if not box.shut:
+            box.items.append(identity)
+        if len(box.items) >= box.chunk or client.rng.random() < 0.3:
+            yield from client.commit()
+        if client.rng.random() < 0.3:
+            yield lambda: True
+
+
+def life(client: Client, target: Steady) -> Moves:
+    """A worker of a durable run from its first message to its last."""
+    if target.job.shape is shapes.source:
+        yield from source(client, target)
+    else:
+        yield from target.job.shape(client, target)
+    for box in client.boxes:
+        repeated = box.replay is None or box.replay.is_over or client.stop_asked
+        check(repeated, f"{client.name} has put all that it had put on {box.queues} before")
+    yield from client.close()
