@@ -57,7 +57,7 @@ class Admission:
             port.last_seq = request.seq
             self._apply(port, request, leases, parts, totals)
             if port.job.by_item:
-                _note_open(port, parts, items)
+                self._note_open(port, parts, items)
             return
         _check_bounds(totals, parts, items)
         if any(mark.end is End.DONE or not 0 <= mark.at < items for mark in request.marks):
@@ -173,7 +173,7 @@ class Admission:
         ticket.leave()
         port = ticket.port
         if port.job.by_item:
-            _note_open(port, ticket.parts, ticket.items)
+            self._note_open(port, ticket.parts, ticket.items)
         totals = ticket.totals()
         names = dict.fromkeys(queue.name for queue in totals)
         if port.parked is ticket:
@@ -203,7 +203,7 @@ class Admission:
                     return False
                 held = min(self._allowed(ticket, queue) for queue in part.queues)
                 self._put(ticket.port, part, min(held, part.n - part.used))
-                _note_open(ticket.port, ticket.parts, ticket.items)
+                self._note_open(ticket.port, ticket.parts, ticket.items)
         return True
 
     def _has_room(self, ticket: CommitTicket, needs: dict[QueueState, int]) -> bool:
@@ -266,6 +266,15 @@ class Admission:
         if self._board.journal is not None:
             self._board.journal.emitted(port, box, position)
 
+    def _note_open(self, port: Port, parts: list[Part], items: int) -> None:
+        """What the open item has given in part stays put: it cannot be tried again (rule 3)."""
+        if any(part.of_item(items) for part in parts if part.counts is not None):
+            journal = self._board.journal
+            for lease in port.leases.values():
+                if journal is not None and port.job.by_item and not lease.emitted:
+                    journal.parted(lease, port.job.name)
+                lease.emitted = True
+
     def _answer(
         self,
         port: Port,
@@ -302,13 +311,6 @@ class Admission:
             return ticket.queues != before
         assert isinstance(ticket, WantTicket)
         return self._credits.serve(ticket)
-
-
-def _note_open(port: Port, parts: list[Part], items: int) -> None:
-    """What the open item has given in part stays put: it cannot be tried again (rule 3)."""
-    if any(part.of_item(items) for part in parts if part.counts is not None):
-        for lease in port.leases.values():
-            lease.emitted = True
 
 
 def _totals(parts: list[Part]) -> dict[QueueState, int]:

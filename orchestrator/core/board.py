@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import heapq
+from collections import deque
 from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 
@@ -44,7 +45,8 @@ class Board:
     """Everything the broker knows.
 
     `now` is the monotonic time of the event being handled. `positions` are those of workers whose
-    outputs are counted, by worker and box; the `journal` is None where nothing is kept.
+    outputs are counted, by worker and box; the `journal` is None where nothing is kept. `turns` are
+    the queues of what a worker is to get again, in the order in which it got it, with how many.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Board:
         _rank(self.queues.values(), self.jobs.values())
         self.ports: dict[str, Port] = {}
         self.positions: dict[str, dict[str, Position]] = {}
+        self.turns: dict[str, deque[tuple[QueueState, int]]] = {}
         self.journal = journal
         for queue in self.queues.values():
             queue.journal = journal
@@ -127,6 +130,10 @@ class Board:
         """Alarms whose time has come, removed."""
         while self._timers and self._timers[0][0] <= self.now:
             yield heapq.heappop(self._timers)[2:]
+
+    def delayed(self, queue: QueueState) -> Iterator[Segment]:
+        """The failed items of the queue that are to be tried again later."""
+        return (part for *_, of, part in self._timers if of is queue and part is not None)
 
     def next_deadline(self) -> float | None:
         """When the next alarm is due."""

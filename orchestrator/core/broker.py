@@ -240,6 +240,7 @@ class Broker:
 
     def _ready(self, port: Port, _: Ready) -> None:
         port.ready_at = self._board.now
+        self._endings.end_parted(port)
 
     def _worker_joined(self, event: WorkerJoined) -> None:
         job = self._board.jobs[event.job]
@@ -299,8 +300,6 @@ class Broker:
             journal.job_done(job.name)
         for queue in job.reads:
             if journal is None or not event.awaited:
-                for worker in [w for w in queue.reserved if w.rpartition("-")[0] == job.name]:
-                    queue.release_reserved(worker)
                 self._delivery.reader_finished(queue, job.name, clean=event.clean)
         self._close_outputs(job)
 

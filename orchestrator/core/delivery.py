@@ -22,6 +22,7 @@ from orchestrator.core.messages import (
 )
 from orchestrator.core.ports import JobPorts, Lease, PendingPull, Port
 from orchestrator.core.queues import QueueState, Segment, without
+from orchestrator.core.steps import Fate
 from orchestrator.plan.model import Batch
 
 __all__ = ["Charge", "Delivery"]
@@ -70,9 +71,9 @@ class Delivery:
         board, port, request, queues = self._board, pending.port, pending.request, pending.queues
         for queue in queues:
             queue.reader_ports[port.worker] = port
-            if queue.reserved and (again := queue.take_reserved(port.worker, request.most)):
-                self._lease(pending, queue, again)
-                return
+        if self._serve_again(pending):
+            return
+        for queue in queues:
             if queue.queued and self._serve(pending, queue):
                 return
         if queues[0].ended and all(queue.ended for queue in queues):
@@ -85,6 +86,24 @@ class Delivery:
             for queue in queues:
                 queue.pulls[pending] = None
                 board.dirty[queue] = None
+
+    def _serve_again(self, pending: PendingPull) -> bool:
+        """Give the worker what is its own; of several queues as it came the first time.
+
+        None of it is recalled: what the worker has put may be its outputs.
+        """
+        worker, most, queues = pending.port.worker, pending.request.most, pending.queues
+        turns = self._board.turns.get(worker) if len(queues) > 1 else None
+        if turns:
+            queue, n = turns.popleft()
+            if n > most:
+                turns.appendleft((queue, n - most))
+            queues, most = (queue,), min(n, most)
+        for queue in queues:
+            if queue.reserved and (again := queue.take_reserved(worker, most)):
+                self._lease(pending, queue, again, firm=True)
+                return True
+        return False
 
     def unpull(self, port: Port, request: Unpull) -> None:
         """Withdraw a pull; one that was answered meanwhile is no error."""
@@ -138,10 +157,18 @@ class Delivery:
             self._board.at(due, Alarm.PATIENCE, queue)
         return now >= due
 
-    def _lease(self, pending: PendingPull, queue: QueueState, segments: list[Segment]) -> None:
+    def _lease(
+        self,
+        pending: PendingPull,
+        queue: QueueState,
+        segments: list[Segment],
+        *,
+        firm: bool = False,
+    ) -> None:
         board, port, request = self._board, pending.port, pending.request
         hand = 0 if self._ack_on_get else request.most if request.least > 1 else 1
         lease = Lease(board.number(), queue, segments, hand=hand, taken=int(self._ack_on_get))
+        lease.firm = firm
         port.leases[lease.number] = lease
         if board.journal is not None and not port.job.by_item:
             board.journal.dealt(port, queue.name, segments)
@@ -323,12 +350,21 @@ class Delivery:
 
     def reader_finished(self, queue: QueueState, job: str, *, clean: bool) -> None:
         """A reading job is over; with the last one the queue closes."""
+        own = [worker for worker in queue.reserved if worker.rpartition("-")[0] == job]
+        if clean:
+            for worker in own:
+                queue.release_reserved(worker)
+        else:
+            queue.leave_own(job, own)
+        self._board.dirty[queue] = None
         queue.open_readers.discard(job)
         if queue.open_readers or queue.closed or queue.ended:
             return
-        gone = queue.close(clean=clean)
         board = self._board
-        board.dirty[queue] = None
+        if clean and board.journal is not None:
+            for segment in board.delayed(queue):
+                board.journal.ended(queue.name, segment, Fate.DROPPED)
+        gone = queue.close(clean=clean)
         if gone or queue.open_writers:
             dropped, left = (gone, 0) if clean else (0, gone)
             board.report(QueueClosed(queue=queue.name, dropped=dropped, left=left))

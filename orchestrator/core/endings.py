@@ -23,6 +23,13 @@ _FATES = {End.SKIPPED: Fate.SKIPPED, End.DEAD: Fate.DEAD}
 """An item that fails its job stays in the journal: a resumed run tries it again."""
 
 
+_PARTED = Failure(
+    kind="ResumeError",
+    message="the run was killed when a part of what this item gives was on its queues already,"
+    " so it cannot be tried again",
+)
+
+
 class Item(NamedTuple):
     """One item of a queue, and how many attempts at it are used up."""
 
@@ -125,6 +132,13 @@ class Endings:
         del charge.queue.attempts[charge.segment.first]
         self._end(port, item, end_of(port.job.otherwise), failure)
         self._board.dirty[charge.queue] = None
+
+    def end_parted(self, port: Port) -> None:
+        """The run is resumed: the job can try no item again of which a part had left."""
+        for queue in port.job.reads:
+            for segment in queue.parted.pop(port.job.name, ()):
+                used = queue.attempts[segment.first] = queue.attempts.get(segment.first, 0) + 1
+                self.charged(port, Charge(queue, segment, used, last=True), _PARTED)
 
     def _end(self, port: Port, item: Item, end: End, failure: Failure) -> None:
         """The item ends, other than well."""

@@ -21,6 +21,7 @@ from orchestrator.core.steps import (
     Fate,
     Gave,
     JobDone,
+    Parted,
     Put,
     Read,
     Returned,
@@ -35,7 +36,8 @@ __all__ = ["Image", "JobImage", "Placed", "QueueImage", "Tracking", "WorkerImage
 class QueueImage(msgspec.Struct):
     """A queue: its ledger so far, what it holds that is nobody's own, and attempts by item id.
 
-    `lost` went with a damaged store.
+    `lost` went with a damaged store. Items of `parted` were at the job named there, which has put
+    a part of what they give.
     """
 
     put: int = 0
@@ -48,6 +50,7 @@ class QueueImage(msgspec.Struct):
     held: Ranges = msgspec.field(default_factory=Ranges)
     attempts: dict[int, int] = {}
     dead_items: list[int] = []
+    parted: dict[int, str] = {}
 
 
 class JobImage(msgspec.Struct):
@@ -74,7 +77,7 @@ class WorkerImage(msgspec.Struct):
 
     `dealt` are its items in the order in which it got them, `again` those that it had before the
     run was resumed and is still to get anew; `read` counts those it has finished, `tasks_done` its
-    calls of `task_done`. `emitted` is by box.
+    calls of `task_done`. `emitted` is by box; `turns` is how often it got items, of any queue.
     """
 
     job: str = ""
@@ -83,6 +86,7 @@ class WorkerImage(msgspec.Struct):
     read: dict[str, int] = {}
     tasks_done: dict[str, int] = {}
     emitted: dict[str, Placed] = {}
+    turns: int = 0
 
 
 class Image(msgspec.Struct):
@@ -113,6 +117,7 @@ class Tracking:
             Emitted: self._emitted,
             TasksDone: self._tasks_done,
             JobDone: self._job_done,
+            Parted: self._parted,
         }
 
     @property
@@ -205,10 +210,11 @@ class Tracking:
         queue = self._queue(step.queue)
         gone = queue.held.remove(step.chunk, step.start, step.stop)
         n = sum(map(len, gone))
-        if queue.attempts or step.fate is Fate.DEAD:
+        if queue.attempts or queue.parted or step.fate is Fate.DEAD:
             numbers = [number for part in gone for number in part.numbers]
             for number in numbers:
                 queue.attempts.pop(number, None)
+                queue.parted.pop(number, None)
             if step.fate is Fate.DEAD:
                 queue.dead_items += numbers
         counter = step.fate.name.lower()
@@ -224,11 +230,18 @@ class Tracking:
         self._queue(step.queue).attempts[step.item] = step.attempts
         self._job(step.job).retried += 1
 
+    def _parted(self, step: Parted) -> None:
+        self._queue(step.queue).parted[step.item] = step.job
+
     def _dealt(self, step: Dealt) -> None:
         worker = self._worker(step.worker, step.job)
         wanted = step.chunk, step.start, step.stop
         parts = take(worker.again.get(step.queue, []), *wanted, from_head=True)
-        parts += self._queue(step.queue).held.remove(*wanted)
+        fresh = self._queue(step.queue).held.remove(*wanted)
+        worker.turns += bool(fresh)
+        for part in fresh:
+            part.turn = worker.turns
+        parts += fresh
         worker.dealt.setdefault(step.queue, []).extend(parts)
 
     def _returned(self, step: Returned) -> None:
@@ -237,6 +250,7 @@ class Tracking:
         parts = take(worker.dealt.get(step.queue, []), *wanted)
         parts += take(worker.again.get(step.queue, []), *wanted)
         for part in parts:
+            part.turn = 0
             self._queue(step.queue).held.add(part)
 
     def _read(self, step: Read) -> None:

@@ -14,6 +14,7 @@ from orchestrator.core.steps import (
     Gave,
     JobDone,
     NewChunk,
+    Parted,
     Put,
     Read,
     Returned,
@@ -110,6 +111,12 @@ class Journal:
     def tried(self, queue: str, item: int, attempts: int, job: str) -> None:
         """An item is to be tried again."""
         self._steps.append(Tried(queue, item, attempts, job))
+
+    def parted(self, lease: Lease, job: str) -> None:
+        """A part of what the next item of a lease gives is out; of a batch, of all its items."""
+        at = lease.finished
+        for number in lease.numbers(at, lease.total if lease.hand > 1 else at + 1):
+            self._steps.append(Parted(lease.queue.name, number, job))
 
     # -- ends -------------------------------------------------------------------------------------
 

@@ -116,9 +116,9 @@ class Lease:
         """The next n of the unfinished items."""
         return cut(cut(self.segments, self.finished)[1], n)[0]
 
-    def numbers(self, index: int) -> Iterator[int]:
-        """The numbers in the queue of the items from `index` on."""
-        for at in range(index, self.total):
+    def numbers(self, index: int, stop: int | None = None) -> Iterator[int]:
+        """The numbers in the queue of the items from `index` on, or to `stop` (exclusive)."""
+        for at in range(index, self.total if stop is None else min(stop, self.total)):
             item = self.item(at)
             assert item is not None
             yield item.first

@@ -116,6 +116,7 @@ class QueueState:
     set alarms. `shed` are those of the dropped for which there was no room. A queue that drops lets
     anybody put at any time: its `bound`, as that of an unbounded one, is out of reach. `reserved`
     are items that a worker had before the run was resumed, and gets again; they take no room.
+    Items of `parted`, by job, had given the job a part of what they give when the run was killed.
     """
 
     def __init__(
@@ -158,6 +159,7 @@ class QueueState:
         self.tasks_done = 0
         self.peak = 0
         self.reserved: dict[str, deque[Segment]] = {}
+        self.parted: dict[str, list[Segment]] = {}
         self.journal: Journal | None = None
 
     @property
@@ -191,7 +193,8 @@ class QueueState:
     @property
     def drained(self) -> bool:
         """Whether nothing is queued, delayed or leased."""
-        return not (self.queued or self.delayed or self.outstanding or self.reserved)
+        here = self.queued or self.delayed or self.outstanding
+        return not (here or self.reserved or self.parted)
 
     def tried(self, segments: Iterable[Segment]) -> tuple[tuple[int, int], ...]:
         """Those of the items that were tried before, with how often."""
@@ -312,6 +315,12 @@ class QueueState:
                 self.journal.returned(worker, self.name, segments)
             self.give_back(segments)
 
+    def leave_own(self, job: str, workers: Iterable[str]) -> None:
+        """A job has failed: its own items are left, for the job itself if the run is resumed."""
+        lines = [self.reserved.pop(worker) for worker in workers]
+        lines.append(deque(self.parted.pop(job, ())))
+        self.left += sum(len(part) for line in lines for part in line)
+
     def _discard(self, n: int) -> None:
         if self.failed_downstream:
             self.left += n
@@ -322,7 +331,8 @@ class QueueState:
         """The counts so far; `final` books what nobody took as left."""
         waiting = 0
         if final:
-            again = sum(len(part) for line in self.reserved.values() for part in line)
+            own = [*self.reserved.values(), *self.parted.values()]
+            again = sum(len(part) for line in own for part in line)
             waiting = self.queued + self.delayed + self.outstanding + again
         return Ledger(
             maxsize=self.maxsize,

@@ -9,9 +9,9 @@ import msgspec
 
 from orchestrator.core.board import Board
 from orchestrator.core.events import Blob
-from orchestrator.core.image import Image, QueueImage
+from orchestrator.core.image import Image, QueueImage, WorkerImage
 from orchestrator.core.position import Position
-from orchestrator.core.queues import Chunk, QueueState, Segment
+from orchestrator.core.queues import Chunk, QueueState, Segment, without
 from orchestrator.core.ranges import Range
 
 __all__ = ["Resumption", "restore"]
@@ -41,7 +41,9 @@ def restore(board: Board, resumption: Resumption) -> None:
         job.skipped, job.retried, job.dead = done.skipped, done.retried, done.dead
     for name, worker in image.workers.items():
         for queue_name, again in worker.again.items():
-            board.queues[queue_name].reserved[name] = deque(chunks.segments(again))
+            if again:
+                board.queues[queue_name].reserved[name] = deque(chunks.segments(again))
+        board.turns[name] = _turns(board, worker)
         board.positions[name] = {
             box: Position(at.n, at.digest, chunks.get(at.tail) if at.tail else None, at.used)
             for box, at in worker.emitted.items()
@@ -55,9 +57,28 @@ def _fill(queue: QueueState, held: QueueImage, chunks: _Chunks) -> None:
     queue.dropped, queue.dead, queue.tasks_done = held.dropped, held.dead, held.tasks_done
     queue.left = held.lost
     queue.attempts = dict(held.attempts)
-    items = sorted(held.held, key=lambda part: part.first)
-    queue.segments = deque(chunks.segments(items))
+    items = chunks.segments(sorted(held.held, key=lambda part: part.first))
+    for number, job in held.parted.items():
+        if (parted := _one(items, number)) is not None:
+            queue.parted.setdefault(job, []).append(parted)
+            items = without(items, number)
+    queue.segments = deque(items)
     queue.queued = queue.peak = sum(map(len, items))
+
+
+def _one(segments: Iterable[Segment], number: int) -> Segment | None:
+    """The item with this id, alone."""
+    for segment in segments:
+        if 0 <= (at := number - segment.first) < len(segment):
+            return segment.split(at)[1].split(1)[0]
+    return None
+
+
+def _turns(board: Board, worker: WorkerImage) -> deque[tuple[QueueState, int]]:
+    """The queues of what the worker is to get again, in order, each with how many items."""
+    again = [(part.turn, name, len(part)) for name, parts in worker.again.items() for part in parts]
+    again.sort(key=lambda own: own[0])
+    return deque((board.queues[name], n) for _, name, n in again)
 
 
 def _finish(board: Board, name: str) -> None:

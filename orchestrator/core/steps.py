@@ -21,6 +21,7 @@ __all__ = [
     "Gave",
     "JobDone",
     "NewChunk",
+    "Parted",
     "Put",
     "Read",
     "Returned",
@@ -142,7 +143,28 @@ class JobDone(_Step, tag=11, frozen=True):
     job: str
 
 
-Step = Put | Spilt | Gave | Ended | Tried | Dealt | Returned | Read | Emitted | TasksDone | JobDone
+class Parted(_Step, tag=12, frozen=True):
+    """A part of what an item gives has been put: it cannot be tried again (rule 3)."""
+
+    queue: str
+    item: int
+    job: str
+
+
+Step = (
+    Put
+    | Spilt
+    | Gave
+    | Ended
+    | Tried
+    | Dealt
+    | Returned
+    | Read
+    | Emitted
+    | TasksDone
+    | JobDone
+    | Parted
+)
 
 
 class NewChunk(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ from orchestrator.core.events import (
 )
 from orchestrator.core.messages import FromWorker, Leased, Range, Released
 from orchestrator.core.restoring import Resumption
-from orchestrator.plan.model import FailurePolicy
+from orchestrator.plan.model import ErrorAction, FailurePolicy
 
 from . import kept, replay, rules, shapes
 from .cast import Agent, Employer, Faults
@@ -58,6 +58,7 @@ class DurableWorld(World):
         self.policies = {job.name: rng.choice(tuple(FailurePolicy)) for job in topology.jobs}
         self.halting = Halting.NOT
         self._failed: list[ItemFailed] = []
+        self._incomplete: set[str] = set()
         self._resumption: Resumption | None = None
         self._restored: dict[str, list[int]] = {}
         self._rests: dict[str, list[Item]] = {}
@@ -89,14 +90,18 @@ class DurableWorld(World):
 
     def _end_of_life(self) -> bool:
         draw, faults = self.rng.random(), self.faults
-        if draw < faults.crash:
-            if self.rng.random() < 0.5:
+        if draw < faults.crash * (4 if self.disk.waits else 1):
+            unwritten = self.disk.waits and self.rng.random() < 0.6
+            if not unwritten:
                 self.write()
-            self.met.add("crash, written" if not self.disk.waits else "crash, unwritten")
+            self.met.add("crash, unwritten" if unwritten else "crash, written")
             self.crash()
             return True
         if self.halting is Halting.NOT and draw < faults.crash + faults.halt:
-            self.stop() if self.rng.random() < 0.5 else self.drain()
+            if self.rng.random() < 0.5:
+                self.stop()
+            else:
+                self.drain()
             return True
         return False
 
@@ -110,7 +115,9 @@ class DurableWorld(World):
         self.lives -= 1
         if self.calm:
             self.faults = Faults()
+            self._forgive()
         self.halting = Halting.NOT
+        self._incomplete.clear()
         self._failed.clear()
         self._rests.clear()
         self.record.crash()
@@ -124,10 +131,16 @@ class DurableWorld(World):
             self.met.add("resumed after a job was done")
         books = self.books.resumed(image, self.record.identity)
         self._restored = {
-            name: sorted(number for part in queue.held for number in part.numbers)[::-1]
-            for name, queue in image.queues.items()
+            name: sorted(books.waiting(name), reverse=True) for name in image.queues
         }
         self.begin(self._broker(Broker), books, tuple(image.jobs_done))
+
+    def _forgive(self) -> None:
+        """The user has had enough of jobs that fail."""
+        for job in self.topology.jobs:
+            if job.otherwise is ErrorAction.FAIL:
+                job.otherwise = ErrorAction.DEAD_LETTER
+        self.plan = plan_of(self.topology)
 
     # -- workers ----------------------------------------------------------------------------------
 
@@ -216,12 +229,24 @@ class DurableWorld(World):
         job = employer.job
         clean = employer.clean and not employer.cut
         stopping = self.halting is not Halting.NOT
+        final = clean and not stopping and not self._is_incomplete(job)
+        if not final:
+            self._incomplete.add(job.name)
         goes_on = not employer.clean and self.policies[job.name] is not FailurePolicy.STOP
         return JobFinished(
             job=job.name,
             clean=clean,
-            final=clean and not stopping,
+            final=final,
             awaited=not clean and stopping and not goes_on,
+        )
+
+    def _is_incomplete(self, job: Job) -> bool:
+        """Whether a job at its queues will be run again: there may be more to read or to put."""
+        queues = {*job.reads, *job.writes}
+        return any(
+            queues & {*other.reads, *other.writes}
+            for other in self.topology.jobs
+            if other.name in self._incomplete
         )
 
     # -- the broker -------------------------------------------------------------------------------
@@ -284,7 +309,7 @@ class DurableWorld(World):
     def _note_released(self, event: Event | BrokerNews) -> None:
         if isinstance(event, WorkerLeft) and event.returned:
             self._release(event.worker)
-        elif isinstance(event, JobFinished) and not event.awaited:
+        elif isinstance(event, JobFinished) and event.clean:
             for index in range(self.employers[event.job].job.workers):
                 self._release(f"{event.job}-{index + 1}")
 

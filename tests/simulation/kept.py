@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from orchestrator.core.board import Alarm
 from orchestrator.core.broker import Broker
 from orchestrator.core.image import Image, Placed, QueueImage, Tracking, WorkerImage
 from orchestrator.core.queues import QueueState, Segment
@@ -88,13 +87,15 @@ class Disk:
 
 def check_same(broker: Broker, image: Image) -> None:
     """The image says of every item, counter and position what the broker says."""
-    delayed = _delayed(broker)
     leased = _leased(broker)
     for name, queue in broker.queues.items():
         kept = image.queues.get(name, QueueImage())
         _same_counters(queue, kept)
-        here = [*queue.segments, *delayed.get(queue, ()), *leased.get(queue, ())]
-        here += [part for line in queue.reserved.values() for part in line]
+        here = [*queue.segments, *leased.get(queue, ())]
+        if not queue.closed:
+            here += broker._board.delayed(queue)
+        for line in (*queue.reserved.values(), *queue.parted.values()):
+            here += line
         in_image = [*kept.held, *_own(name, image.workers.values())]
         there, held = _items(here), _ranges(in_image)
         check(there <= held, f"{name}: the image has lost {sorted(there - held)[:3]}")
@@ -112,8 +113,11 @@ def _same_counters(queue: QueueState, kept: QueueImage) -> None:
 
 
 def _same_attempts(queue: QueueState, kept: QueueImage, here: set[int]) -> None:
-    attempts = {number: n for number, n in kept.attempts.items() if number in here}
-    check(queue.attempts == attempts, f"{queue.name}: {queue.attempts} and {attempts} attempts")
+    ours, theirs = (
+        {number: n for number, n in attempts.items() if number in here}
+        for attempts in (queue.attempts, kept.attempts)
+    )
+    check(ours == theirs, f"{queue.name}: {ours}, and {theirs} attempts in the image")
 
 
 def _same_jobs(broker: Broker, image: Image) -> None:
@@ -187,14 +191,6 @@ def _leased(broker: Broker) -> dict[QueueState, list[Segment]]:
     found: dict[QueueState, list[Segment]] = {}
     for lease in leases.values():
         found.setdefault(lease.queue, []).extend(lease.next_segments(lease.remaining))
-    return found
-
-
-def _delayed(broker: Broker) -> dict[QueueState, list[Segment]]:
-    found: dict[QueueState, list[Segment]] = {}
-    for _, _, alarm, queue, segment in broker._board._timers:
-        if alarm is Alarm.RETRY and segment is not None and not queue.closed:
-            found.setdefault(queue, []).append(segment)
     return found
 
 

@@ -66,7 +66,8 @@ class Books:
         books._identity = dict(known)
         for name, queue in image.queues.items():
             books.put[name] = books._fresh[name] = queue.put
-            books._returned[name] = {number for part in queue.held for number in part.numbers}
+            held = {number for part in queue.held for number in part.numbers}
+            books._returned[name] = held - queue.parted.keys()
             for number, attempts in queue.attempts.items():
                 books.charges[name, number] = attempts
         for worker in image.workers.values():
@@ -252,6 +253,10 @@ class Books:
             del self._owner[queue, number]
         line = self._returned if at_once else self._retrying
         line.setdefault(queue, set()).update(numbers)
+
+    def waiting(self, queue: str) -> set[int]:
+        """What has come back, and waits to be given to anybody."""
+        return self._returned.get(queue, set())
 
     def rest_of(self, worker: str) -> list[tuple[str, int]]:
         """What the worker holds and has not finished."""

@@ -239,7 +239,7 @@ def what_the_dead_gave_in_part_is_put(patch: Patch) -> None:
 
 
 def an_item_of_which_a_part_is_out_is_tried_again(patch: Patch) -> None:
-    patch.setattr("orchestrator.core.admission._note_open", lambda port, parts, items: None)
+    patch.setattr(Admission, "_note_open", lambda self, port, parts, items: None)
 
 
 def attempts_never_used_up(patch: Patch) -> None:

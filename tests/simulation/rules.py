@@ -50,8 +50,9 @@ def after_each_event(world: World, came_back: Counter[str]) -> None:
 
 
 def reserved(queue: QueueState) -> int:
-    """Items that workers of a life before are to get again."""
-    return sum(len(part) for line in queue.reserved.values() for part in line)
+    """Items that workers of a life before are to get again, or had given a part of theirs."""
+    own = [*queue.reserved.values(), *queue.parted.values()]
+    return sum(len(part) for line in own for part in line)
 
 
 def sums(broker: Broker) -> dict[str, int]:
