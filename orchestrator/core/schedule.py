@@ -24,13 +24,15 @@ _NOT_NEEDED = "the other jobs are done"
 class Scheduler:
     """Starts and skips jobs, and tells everybody when one has ended.
 
-    `stopping`: the run ends before its time, so no job's success is final.
+    `stopping`: the run ends before its time, so no job's success is final. Neither is that of a job
+    at whose queues another has failed: it has read, or could put, less than there is.
     """
 
     def __init__(self, roster: Roster, deadlines: Deadlines) -> None:
         self.stopping = False
         self._roster = roster
         self._deadlines = deadlines
+        self._incomplete: set[str] = set()
 
     def begin(self, turn: Turn, done: Iterable[str] = ()) -> None:
         """Start every job that waits for no other; those in `done` had succeeded before."""
@@ -136,7 +138,11 @@ class Scheduler:
 
     def _announce(self, job: Job, turn: Turn) -> None:
         turn.report(JobEnded(job=job.name, state=job.state.value, reason=job.reason))
+        queues = {*job.plan.reads, *job.plan.writes}
         final = job.state is State.SUCCEEDED and not self.stopping
+        final = final and self._incomplete.isdisjoint(queues)
+        if not final:
+            self._incomplete |= queues
         goes_on = job.failing and job.plan.on_failure is not FailurePolicy.STOP
         turn.order(
             JobFinished(

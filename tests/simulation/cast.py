@@ -40,7 +40,6 @@ class Faults:
             fail=rng.choice((0, 0, 0, 0.001, 0.02)),
         )
 
-
     @classmethod
     def of_durable(cls, rng: random.Random) -> Faults:
         """Such faults, and crashes."""

@@ -130,9 +130,7 @@ class DurableWorld(World):
         if image.jobs_done:
             self.met.add("resumed after a job was done")
         books = self.books.resumed(image, self.record.identity)
-        self._restored = {
-            name: sorted(books.waiting(name), reverse=True) for name in image.queues
-        }
+        self._restored = {name: sorted(books.waiting(name), reverse=True) for name in image.queues}
         self.begin(self._broker(Broker), books, tuple(image.jobs_done))
 
     def _forgive(self) -> None:
@@ -272,7 +270,7 @@ class DurableWorld(World):
             self._came_back[name] += max(0, before[name] - rules.reserved(queue))
         if entry := self.broker.take_entry():
             self.disk.note(entry)
-        kept.check_same(self.broker, self.disk.now.image)
+            kept.check_same(self.broker, self.disk.now.image)
         self._failed += [order for order in orders if isinstance(order, ItemFailed)]
         return orders
 

@@ -21,6 +21,7 @@ from orchestrator.core.events import (
     WorkerLeft,
 )
 from orchestrator.core.facts import Fact
+from orchestrator.core.journal import Journal
 from orchestrator.core.messages import (
     Commit,
     CommitStatus,
@@ -41,6 +42,7 @@ from orchestrator.core.messages import (
 )
 from orchestrator.core.ports import JobPorts, Port
 from orchestrator.core.queues import QueueState
+from orchestrator.core.restoring import Resumption, restore
 from orchestrator.plan.model import Batch, Retry, WhenFull
 
 M = TypeVar("M", bound=ToWorker)
@@ -80,6 +82,8 @@ class FakeBroker:
         workers: Mapping[str, int] | None = None,
         ack_on_get: bool = False,
         when_full: WhenFull = WhenFull.BLOCK,
+        journal: Journal | None = None,
+        resumption: Resumption | None = None,
     ) -> None:
         states = {
             name: QueueState(
@@ -97,8 +101,13 @@ class FakeBroker:
             for name, maxsize in queues.items()
         }
         self.broker = Broker(
-            states.values(), [_ports(job, states) for job in jobs], ack_on_get=ack_on_get
+            states.values(),
+            [_ports(job, states) for job in jobs],
+            ack_on_get=ack_on_get,
+            journal=journal,
         )
+        if resumption is not None:
+            restore(self.broker._board, resumption)
         self.now = 0.0
         self.sent: dict[str, list[Send]] = {}
         self.others: list[Command | SupervisorNews] = []

@@ -7,6 +7,7 @@ from fake_run import FakeRun, job
 
 from orchestrator.core import facts
 from orchestrator.core.events import (
+    JobFinished,
     Stalled,
     Terminated,
 )
@@ -147,3 +148,41 @@ def test_clean_up_jobs_that_stall_in_a_stopped_run_are_ended_too():
     assert not run.supervisor.is_stopping
     run.tell(Stalled(waits=(("b-1", "items of r"),)))
     assert run.signalled() == ["c-1", "b-1"]
+
+
+def final(run):
+    return [news.job for news in run.of(JobFinished) if news.final]
+
+
+def test_a_success_is_final():
+    run = FakeRun(job("source", outputs=("q",)), job("sink", inputs=("q",))).up()
+    run.succeed("source-1", "sink-1")
+    assert final(run) == ["source", "sink"]
+
+
+def test_a_success_is_not_final_if_a_job_at_the_same_queues_will_be_run_again():
+    run = FakeRun(
+        job("source", outputs=("a",)),
+        job("bad", inputs=("a",), outputs=("b",), on_failure=FailurePolicy.CONTINUE),
+        job("stage", inputs=("b",), outputs=("c",)),
+        job("sink", inputs=("c",)),
+        job("other", outputs=("d",)),
+    ).up()
+    run.die("bad-1", 1).succeed("source-1", "stage-1", "sink-1", "other-1")
+    assert final(run) == ["other"]
+
+
+def test_a_success_before_the_failure_of_another_job_stays_final():
+    run = FakeRun(
+        job("source", outputs=("a",)),
+        job("bad", inputs=("a",), on_failure=FailurePolicy.CONTINUE),
+    ).up()
+    run.succeed("source-1").die("bad-1", 1)
+    assert final(run) == ["source"]
+
+
+def test_no_success_is_final_while_the_run_is_stopped():
+    run = FakeRun(job("source", outputs=("a",)), job("sink", inputs=("a",))).up()
+    run.tell(Terminated(signal=15))
+    run.succeed("source-1", "sink-1")
+    assert final(run) == []

@@ -1,0 +1,330 @@
+"""Durable runs with one bug each: in what is noted, what is kept, or what is restored."""
+
+from __future__ import annotations
+
+import functools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from msgspec.structs import replace
+
+from orchestrator.core import restoring
+from orchestrator.core.admission import Admission
+from orchestrator.core.board import Board
+from orchestrator.core.broker import Broker
+from orchestrator.core.delivery import Delivery
+from orchestrator.core.events import JobFinished
+from orchestrator.core.image import Image, QueueImage, Tracking
+from orchestrator.core.journal import Journal
+from orchestrator.core.ports import Port
+from orchestrator.core.position import Position
+from orchestrator.core.queues import QueueState, Segment
+from orchestrator.core.ranges import Range
+from orchestrator.core.restoring import Resumption, _Chunks
+from orchestrator.core.steps import Step
+
+from .mutants import Mutant, Patch
+
+_NOTES = (
+    "put",
+    "spilt",
+    "gave",
+    "emitted",
+    "dealt",
+    "returned",
+    "finished",
+    "ended",
+    "tried",
+    "job_done",
+    "parted",
+)
+
+
+def _unnoted(name: str, patch: Patch) -> None:
+    patch.setattr(Journal, name, lambda self, *args: None)
+
+
+def a_step_noted_twice(patch: Patch) -> None:
+    gave = Journal.gave
+
+    def twice(self: Journal, job: str, n: int) -> None:
+        gave(self, job, n)
+        gave(self, job, n)
+
+    patch.setattr(Journal, "gave", twice)
+
+
+def what_a_failure_leaves_is_dropped(patch: Patch) -> None:
+    def note(self: QueueState, segments: Iterable[Segment]) -> None:
+        whole = self.failed_downstream
+        self.failed_downstream = False
+        noted(self, segments)
+        self.failed_downstream = whole
+
+    noted = QueueState._note_dropped
+    patch.setattr(QueueState, "_note_dropped", note)
+
+
+def delayed_items_dropped_unnoted(patch: Patch) -> None:
+    patch.setattr(Board, "delayed", lambda self, queue: iter(()))
+
+
+# -- what is kept ---------------------------------------------------------------------------------
+
+
+def _rewound(patch: Patch, also: Any) -> None:
+    rewind = Tracking.rewind
+
+    def wrong(self: Tracking) -> None:
+        also(self.image)
+        rewind(self)
+
+    patch.setattr(Tracking, "rewind", wrong)
+
+
+def a_rewind_keeps_what_was_done(patch: Patch) -> None:
+    def forget(image: Image) -> None:
+        for worker in image.workers.values():
+            worker.read = {}
+
+    _rewound(patch, forget)
+
+
+def a_rewind_loses_the_order(patch: Patch) -> None:
+    def shuffle(image: Image) -> None:
+        for worker in image.workers.values():
+            for parts in worker.dealt.values():
+                parts.reverse()
+
+    _rewound(patch, shuffle)
+
+
+def a_rewind_forgets_what_was_still_to_come_again(patch: Patch) -> None:
+    def forget(image: Image) -> None:
+        for worker in image.workers.values():
+            worker.again = {}
+
+    _rewound(patch, forget)
+
+
+def a_rewind_gives_up_what_was_dealt(patch: Patch) -> None:
+    def give_up(image: Image) -> None:
+        for worker in image.workers.values():
+            for name, parts in worker.dealt.items():
+                for part in parts:
+                    image.queues[name].held.add(part)
+            worker.dealt = {}
+
+    _rewound(patch, give_up)
+
+
+def what_comes_again_has_lost_its_turns(patch: Patch) -> None:
+    patch.setattr(restoring, "_turns", lambda board, worker: deque())
+
+
+def a_chunk_dropped_too_early(patch: Patch) -> None:
+    def use(self: Tracking, chunk: int, n: int) -> None:
+        if chunk and n < 0 and self._uses[chunk] + n <= 1:
+            self._freed.append(chunk)
+            del self._uses[chunk]
+        elif chunk:
+            self._uses[chunk] += n
+
+    patch.setattr(Tracking, "_use", use)
+
+
+def a_chunk_never_dropped(patch: Patch) -> None:
+    apply = Tracking.apply
+    patch.setattr(Tracking, "apply", lambda self, entry: apply(self, entry)[:0])
+
+
+def a_tail_is_no_use_of_a_chunk(patch: Patch) -> None:
+    use = Tracking._use
+
+    def forgetful(self: Tracking, chunk: int, n: int) -> None:
+        if n != 1 or chunk in self._uses:
+            use(self, chunk, n)
+
+    patch.setattr(Tracking, "_use", forgetful)
+
+
+def ranges_put_together_across_ids(patch: Patch) -> None:
+    patch.setattr("orchestrator.core.ranges._follows", lambda before, part: True)
+
+
+def a_cut_range_keeps_its_first_id(patch: Patch) -> None:
+    def cut(self: Range, start: int, stop: int) -> Range:
+        return Range(self.chunk, start, stop, self.first, self.turn)
+
+    patch.setattr(Range, "cut", cut)
+
+
+# -- how a job ends -------------------------------------------------------------------------------
+
+
+def _job_finished(patch: Patch, wrong: Callable[[JobFinished], JobFinished]) -> None:
+    finished = Broker._job_finished
+    patch.setattr(Broker, "_job_finished", lambda self, event: finished(self, wrong(event)))
+
+
+def done_while_stopping(patch: Patch) -> None:
+    _job_finished(patch, lambda event: replace(event, final=event.clean))
+
+
+def queues_closed_though_the_run_can_be_resumed(patch: Patch) -> None:
+    _job_finished(patch, lambda event: replace(event, clean=event.clean or event.awaited))
+
+
+def nothing_waits_for_a_resume(patch: Patch) -> None:
+    _job_finished(
+        patch, lambda event: replace(event, awaited=False, clean=event.clean or event.awaited)
+    )
+
+
+def the_own_items_of_the_dead_are_anybodys(patch: Patch) -> None:
+    def reserve(self: QueueState, worker: str, segments: list[Segment]) -> None:
+        if segments and self.journal is not None:
+            self.journal.returned(worker, self.name, segments)
+        self.give_back(segments)
+
+    patch.setattr(QueueState, "reserve", reserve)
+
+
+def the_own_items_of_a_failed_job_are_anybodys(patch: Patch) -> None:
+    def leave_own(self: QueueState, job: str, workers: Iterable[str]) -> None:
+        for worker in workers:
+            self.release_reserved(worker)
+
+    patch.setattr(QueueState, "leave_own", leave_own)
+
+
+def what_a_dead_source_will_put_again_is_put(patch: Patch) -> None:
+    leave = Admission.leave
+
+    def by_item_only(self: Admission, port: Port) -> None:
+        if port.job.by_item:
+            leave(self, port)
+
+    patch.setattr(Admission, "leave", by_item_only)
+
+
+# -- what is restored -----------------------------------------------------------------------------
+
+
+def chunks_numbered_from_the_start_again(patch: Patch) -> None:
+    init = Journal.__init__
+    patch.setattr(Journal, "__init__", lambda self, first_chunk=1: init(self))
+
+
+def ids_given_anew(patch: Patch) -> None:
+    segments = _Chunks.segments
+
+    def renumbered(self: _Chunks, parts: Iterable[Range]) -> list[Segment]:
+        found = segments(self, parts)
+        for at, part in enumerate(found):
+            part.first = 1 + sum(map(len, found[:at]))
+        return found
+
+    patch.setattr(_Chunks, "segments", renumbered)
+
+
+def restored_in_the_order_of_chunks(patch: Patch) -> None:
+    fill = restoring._fill
+
+    def unsorted(queue: QueueState, held: QueueImage, chunks: _Chunks) -> None:
+        fill(queue, held, chunks)
+        queue.segments = deque(sorted(queue.segments, key=lambda part: -part.chunk.number))
+
+    patch.setattr(restoring, "_fill", unsorted)
+
+
+def _restored(patch: Patch, also: Any) -> None:
+    restore = restoring.restore
+
+    def wrong(board: Board, resumption: Resumption) -> None:
+        restore(board, resumption)
+        also(board)
+
+    patch.setattr("orchestrator.core.broker.restore", wrong)
+
+
+def positions_forgotten(patch: Patch) -> None:
+    _restored(patch, lambda board: board.positions.clear())
+
+
+def the_tail_forgotten(patch: Patch) -> None:
+    def forget(board: Board) -> None:
+        for positions in board.positions.values():
+            for box, at in positions.items():
+                positions[box] = Position(at.n, at.digest)
+
+    _restored(patch, forget)
+
+
+def attempts_forgotten(patch: Patch) -> None:
+    def forget(board: Board) -> None:
+        for queue in board.queues.values():
+            queue.attempts = {}
+
+    _restored(patch, forget)
+
+
+def own_items_forgotten(patch: Patch) -> None:
+    def forget(board: Board) -> None:
+        for queue in board.queues.values():
+            for line in queue.reserved.values():
+                queue.done += sum(map(len, line))
+            queue.reserved = {}
+
+    _restored(patch, forget)
+
+
+def an_item_that_is_out_in_part_is_tried_again(patch: Patch) -> None:
+    patch.setattr(restoring, "_one", lambda segments, number: None)
+
+
+def what_comes_again_is_recalled(patch: Patch) -> None:
+    lease = Delivery._lease
+
+    def loose(self: Delivery, *args: Any, **_: bool) -> None:
+        lease(self, *args)
+
+    patch.setattr(Delivery, "_lease", loose)
+
+
+def a_done_job_still_writes(patch: Patch) -> None:
+    patch.setattr(restoring, "_finish", lambda board, name: None)
+
+
+def what_is_packed_forgotten(patch: Patch) -> None:
+    init = _Chunks.__init__
+
+    def forgetful(self: _Chunks, resumption: Resumption) -> None:
+        init(self, Resumption(image=resumption.image, load=resumption.load))
+
+    patch.setattr(_Chunks, "__init__", forgetful)
+
+
+def steps_out_of_order(patch: Patch) -> None:
+    take = Journal.take
+
+    def reversed_steps(self: Journal) -> Any:
+        self._steps.sort(key=_kind)
+        return take(self)
+
+    patch.setattr(Journal, "take", reversed_steps)
+
+
+def _kind(step: Step) -> str:
+    return type(step).__name__
+
+
+def every() -> Iterator[tuple[str, Mutant]]:
+    """Every mutant with its name."""
+    for name in _NOTES:
+        yield f"{name}_unnoted", functools.partial(_unnoted, name)
+    for name, made in globals().items():
+        own = callable(made) and getattr(made, "__module__", "") == __name__
+        if own and not name.startswith("_") and made is not every:
+            yield name, made

@@ -1,0 +1,56 @@
+"""A durable run of the broker alone: its journal is kept in memory, and it can be resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fake_broker import FakeBroker
+
+from orchestrator.core.image import Image, QueueImage, Tracking, WorkerImage
+from orchestrator.core.journal import Journal
+from orchestrator.core.restoring import Resumption
+
+
+class FakeDurable(FakeBroker):
+    """`resume` gives the run as it goes on after the death of all its processes."""
+
+    def __init__(
+        self,
+        queues: Mapping[str, int],
+        *jobs: dict[str, Any],
+        workers: Mapping[str, int] | None = None,
+        before: FakeDurable | None = None,
+    ) -> None:
+        self._made = queues, jobs, workers
+        self.chunks: dict[int, bytes] = before.chunks if before else {}
+        self.tracking = before.tracking if before else Tracking(Image())
+        image = self.tracking.image
+        resumption = Resumption(image=image, load=self.chunks.__getitem__) if before else None
+        journal = Journal(image.last_chunk + 1)
+        super().__init__(queues, *jobs, workers=workers, journal=journal, resumption=resumption)
+
+    def keep(self) -> list[int]:
+        """Apply what was noted; returns the chunks that nobody needs any more."""
+        entry = self.broker.take_entry()
+        if entry is None:
+            return []
+        self.chunks |= {chunk.number: bytes(chunk.blob) for chunk in entry.chunks}
+        freed = self.tracking.apply(entry)
+        for number in freed:
+            del self.chunks[number]
+        return freed
+
+    def resume(self) -> FakeDurable:
+        self.keep()
+        self.tracking.rewind()
+        queues, jobs, workers = self._made
+        return FakeDurable(queues, *jobs, workers=workers, before=self)
+
+    def kept(self, queue: str) -> QueueImage:
+        self.keep()
+        return self.tracking.image.queues[queue]
+
+    def worker(self, name: str) -> WorkerImage:
+        self.keep()
+        return self.tracking.image.workers[name]
