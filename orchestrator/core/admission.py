@@ -81,13 +81,17 @@ class Admission:
         ticket = port.parked
         if ticket is None:
             return
-        if port.job.by_item:
-            for part in ticket.parts:
-                part.cut_open(ticket.items)
-            if ticket.at < ticket.items:
-                return
-        elif ticket.items or not port.job.counted:
+        if not port.job.by_item and (ticket.items or not port.job.counted):
             return  # nobody will put it again
+        for part in ticket.parts:
+            if port.job.by_item:
+                part.cut_open(ticket.items)
+            else:
+                part.cut()
+            if self._board.journal is not None:
+                self._board.journal.pending(part)
+        if ticket.at < ticket.items:
+            return
         for queue in ticket.queues:
             self._board.dirty[queue] = None
         ticket.leave()
@@ -256,6 +260,7 @@ class Admission:
         port.job.items_out += n
         if self._board.journal is not None:
             self._board.journal.gave(port.job.name, n)
+            self._board.journal.pending(part)
         if port.job.counted:
             self._note_position(port, part)
 

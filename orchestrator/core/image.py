@@ -22,6 +22,7 @@ from orchestrator.core.steps import (
     Gave,
     JobDone,
     Parted,
+    Pending,
     Put,
     Read,
     Returned,
@@ -90,13 +91,17 @@ class WorkerImage(msgspec.Struct):
 
 
 class Image(msgspec.Struct):
-    """A whole run, by the names of its queues, jobs and workers. `last_chunk` was numbered last."""
+    """A whole run, by the names of its queues, jobs and workers.
+
+    `last_chunk` was numbered last. The rest of the chunks `pending` waits for room.
+    """
 
     queues: dict[str, QueueImage] = {}
     jobs: dict[str, JobImage] = {}
     workers: dict[str, WorkerImage] = {}
     jobs_done: list[str] = []
     last_chunk: int = 0
+    pending: set[int] = set()
 
 
 class Tracking:
@@ -105,6 +110,7 @@ class Tracking:
     def __init__(self, image: Image) -> None:
         self.image = image
         self._uses = _uses(image)
+        self._freed: list[int] = []
         self._handlers: dict[type, Callable[[Any], None]] = {
             Put: self._put,
             Spilt: self._spilt,
@@ -118,6 +124,7 @@ class Tracking:
             TasksDone: self._tasks_done,
             JobDone: self._job_done,
             Parted: self._parted,
+            Pending: self._pending,
         }
 
     @property
@@ -127,19 +134,24 @@ class Tracking:
 
     def apply(self, entry: Entry) -> list[int]:
         """Take the next entry; returns the numbers of the chunks that nobody needs any more."""
-        self._freed: list[int] = []
+        self._freed = []
         for chunk in entry.chunks:
             self.image.last_chunk = max(self.image.last_chunk, chunk.number)
         for step in entry.steps:
             self._handlers[type(step)](step)
         return self._freed
 
-    def rewind(self) -> None:
+    def rewind(self) -> list[int]:
         """All processes are gone: workers that are called once are to begin anew.
 
-        They get their own items again, which are not done any more.
+        They get their own items again, which are not done any more. Commits that waited for room
+        are lost with their workers: returns the numbers of the chunks that nobody needs any more.
         """
+        self._freed = []
         image = self.image
+        for chunk in image.pending:
+            self._use(chunk, -1)
+        image.pending = set()
         for worker in image.workers.values():
             for name, items in worker.dealt.items():
                 worker.again[name] = items + worker.again.get(name, [])
@@ -150,6 +162,7 @@ class Tracking:
             for name, n in worker.tasks_done.items():
                 image.queues[name].tasks_done -= n
             worker.read, worker.tasks_done = {}, {}
+        return self._freed
 
     def lose(self, chunks: Collection[int]) -> Counter[str]:
         """Give up these chunks, which are damaged; returns the items lost with them, by queue."""
@@ -166,6 +179,7 @@ class Tracking:
             for placed in worker.emitted.values():
                 if placed.tail in chunks:
                     placed.tail = 0
+        self.image.pending.difference_update(chunks)
         for name, n in lost.items():
             self.image.queues[name].lost += n
         self._uses = _uses(self.image)
@@ -233,6 +247,13 @@ class Tracking:
     def _parted(self, step: Parted) -> None:
         self._queue(step.queue).parted[step.item] = step.job
 
+    def _pending(self, step: Pending) -> None:
+        if step.waits:
+            self.image.pending.add(step.chunk)
+        else:
+            self.image.pending.discard(step.chunk)
+        self._use(step.chunk, 1 if step.waits else -1)
+
     def _dealt(self, step: Dealt) -> None:
         worker = self._worker(step.worker, step.job)
         wanted = step.chunk, step.start, step.stop
@@ -292,7 +313,10 @@ def _own(worker: WorkerImage) -> Iterator[tuple[int, int]]:
 
 
 def _uses(image: Image) -> Counter[int]:
-    """How many items of each chunk are somewhere, and how many workers have it as their tail."""
+    """How many items of each chunk are somewhere, how many workers have it as their tail.
+
+    One more if its rest waits for room.
+    """
     uses: Counter[int] = Counter()
     for queue in image.queues.values():
         for part in queue.held:
@@ -300,4 +324,5 @@ def _uses(image: Image) -> Counter[int]:
     for worker in image.workers.values():
         for chunk, n in _own(worker):
             uses[chunk] += n
+    uses.update(image.pending)
     return uses

@@ -15,6 +15,7 @@ from orchestrator.core.steps import (
     JobDone,
     NewChunk,
     Parted,
+    Pending,
     Put,
     Read,
     Returned,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.core.ports import Lease, Port
     from orchestrator.core.position import Position
     from orchestrator.core.queues import Chunk, Segment
+    from orchestrator.core.tickets import Part
 
 __all__ = ["Journal"]
 
@@ -70,6 +72,13 @@ class Journal:
     def gave(self, job: str, n: int) -> None:
         """A job has put items."""
         self._steps.append(Gave(job, n))
+
+    def pending(self, part: Part) -> None:
+        """Note when a chunk comes to wait for room with its rest, and when that is over."""
+        waits = 0 < part.used < part.n and bool(part.chunk.number)
+        if waits is not part.waits:
+            part.waits = waits
+            self._steps.append(Pending(part.chunk.number, waits))
 
     def emitted(self, port: Port, box: str, position: Position) -> None:
         """How far a worker that is called once has come with what it puts."""

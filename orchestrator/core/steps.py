@@ -22,6 +22,7 @@ __all__ = [
     "JobDone",
     "NewChunk",
     "Parted",
+    "Pending",
     "Put",
     "Read",
     "Returned",
@@ -151,6 +152,13 @@ class Parted(_Step, tag=12, frozen=True):
     job: str
 
 
+class Pending(_Step, tag=13, frozen=True):
+    """A chunk is put in part, and the rest of it waits for room; or does so no more."""
+
+    chunk: int
+    waits: bool
+
+
 Step = (
     Put
     | Spilt
@@ -164,6 +172,7 @@ Step = (
     | TasksDone
     | JobDone
     | Parted
+    | Pending
 )
 
 

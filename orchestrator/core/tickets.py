@@ -77,10 +77,10 @@ class WantTicket(Ticket):
 class Part:
     """One output of a commit: a chunk of `n` items for each of `queues`; `used` are already put.
 
-    `digests`: see `messages.Output`.
+    `digests`: see `messages.Output`. `waits`: the journal says that the rest waits for room.
     """
 
-    __slots__ = ("chunk", "counts", "digests", "n", "queues", "used")
+    __slots__ = ("chunk", "counts", "digests", "n", "queues", "used", "waits")
 
     def __init__(
         self,
@@ -96,12 +96,17 @@ class Part:
         self.counts = counts
         self.digests = digests
         self.used = 0
+        self.waits = False
 
     def of_item(self, index: int) -> int:
         """How many of the part's items belong to the commit's finished item `index`."""
         if self.counts is None:
             return 1 if index < self.n else 0
         return self.counts[index] if index < len(self.counts) else 0
+
+    def cut(self) -> None:
+        """Forget what is not put already."""
+        self.n = self.used
 
     def cut_open(self, items: int) -> None:
         """Forget what belongs to no finished item of the commit, unless it is put already."""

@@ -157,6 +157,7 @@ class Client:
         self.rng = rng
         self.boxes = list(boxes)
         self.by_item = by_item
+        self.bold = False
         self.out: deque[Frame] = deque()
         self.inbox: deque[Frame] = deque()
         self.leases: dict[int, Held] = {}
@@ -306,7 +307,7 @@ class Client:
             return False
         self.seq += 1
         if any(box.overdrawn for box in self.boxes):
-            assert self.by_item, "who may wait puts only what it has credit for"
+            assert self.by_item or self.bold, "who may wait puts only what it has credit for"
             self.overdrawn = self.seq
         message = Commit(
             seq=self.seq,

@@ -38,6 +38,7 @@ _NOTES = (
     "tried",
     "job_done",
     "parted",
+    "pending",
 )
 
 

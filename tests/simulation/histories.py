@@ -21,5 +21,5 @@ def history(seed: int, make_broker: BrokerMaker = Broker, *, small: bool = False
 def durable_history(seed: int, *, small: bool = False) -> DurableWorld:
     """The world of a durable run of that seed."""
     rng = random.Random(f"durable {seed}")
-    topology, faults = make(rng, small=small), Faults.of_durable(rng)
+    topology, faults = make(rng, small=small, durable=True), Faults.of_durable(rng)
     return DurableWorld(topology, rng, faults, lives=rng.choice((1, 1, 2, 3, 5)))

@@ -75,7 +75,8 @@ class Disk:
         image = _images.decode(_encoder.encode(self.written.image))
         check(image == self.written.image, "an image is the same once it was read again")
         self.written = Tracking(image)
-        self.written.rewind()
+        for number in self.written.rewind():
+            del self.chunks[number]
         check(self.chunks.keys() == self.written.chunks, "no chunk is forgotten by a resume")
         self.now = Tracking(_images.decode(_encoder.encode(image)))
         return Resumption(
@@ -196,6 +197,7 @@ def _leased(broker: Broker) -> dict[QueueState, list[Segment]]:
 
 def _named(image: Image) -> Iterator[int]:
     """The chunks that the image speaks of."""
+    yield from image.pending
     for queue in image.queues.values():
         yield from (part.chunk for part in queue.held)
     for worker in image.workers.values():

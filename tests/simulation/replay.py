@@ -123,8 +123,12 @@ def route(job: Job, worker: str, at: int) -> int:
 
 
 def source(client: Client, target: Steady) -> Moves:
-    """Emits the same items in the same order whenever it is called."""
+    """Emits the same items in the same order whenever it is called.
+
+    A bold one does not ask for room: what there is none for is parked, and put in part.
+    """
     job = target.job
+    client.bold = client.rng.random() < 0.3
     for at in range(job.items):
         if client.stop_asked:
             return
@@ -132,7 +136,7 @@ def source(client: Client, target: Steady) -> Moves:
         identity = target.source_item(client.name, at, box)
         if box.repeats(identity):
             continue
-        while box.allowance < 1 and not box.shut:
+        while box.allowance < 1 and not box.shut and not client.bold:
             wait = client.rng.choice(job.waits)
             yield from client.wait_for_credit(box, wait, n=client.rng.choice((1, box.chunk)))
             yield lambda: True

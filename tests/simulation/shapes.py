@@ -179,7 +179,7 @@ def handles(client: Client, target: Target) -> Moves:
         yield _ALWAYS
         yield from _put_each(client, target, queue, number, hands)
         if target.returns(client.rng, queue, number):
-            return
+            break
     _finish_all(client, hands)
 
 

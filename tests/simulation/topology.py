@@ -57,9 +57,12 @@ class Topology:
     jobs: list[Job]
 
 
-def make(rng: random.Random, *, small: bool = False) -> Topology:
-    """A pipeline of one to four queues, three in ten crowded: see `_Maker`."""
-    return _Maker(rng, small=small, crowded=rng.random() < 0.3).topology()
+def make(rng: random.Random, *, small: bool = False, durable: bool = False) -> Topology:
+    """A pipeline of one to four queues, three in ten crowded: see `_Maker`.
+
+    In one for durable runs there are more jobs that are called once.
+    """
+    return _Maker(rng, small=small, crowded=rng.random() < 0.3, durable=durable).topology()
 
 
 class _Maker:
@@ -69,8 +72,10 @@ class _Maker:
     commits wait for room in several queues at once.
     """
 
-    def __init__(self, rng: random.Random, *, small: bool, crowded: bool) -> None:
+    def __init__(self, rng: random.Random, *, small: bool, crowded: bool, durable: bool) -> None:
         self._rng = rng
+        self._once = ONCE_SHAPES * 3 if durable else ONCE_SHAPES
+        self._p_return = (0.0, 0.0, 0.0, 0.05) if durable else (0.0,) * 9 + (0.02,)
         self._crowded = crowded
         fewest, most = (3, 4) if crowded else (1, 2 if small else 4)
         sizes = (1, 2, 3) if crowded else MAXSIZES[:8] if small else MAXSIZES
@@ -92,7 +97,7 @@ class _Maker:
     def _add_reader(self, at: int) -> None:
         rng, names = self._rng, self._names
         others = [other for other in names[:at] if rng.random() < 0.15]
-        shape = rng.choice(ITEM_SHAPES if self._crowded else ITEM_SHAPES + ONCE_SHAPES)
+        shape = rng.choice(ITEM_SHAPES if self._crowded else ITEM_SHAPES + self._once)
         retries = rng.random() < 0.3
         self._jobs.append(
             Job(
@@ -111,7 +116,7 @@ class _Maker:
                 fan=rng.choice(((3, 8, 2, 1), (3, 8, 2, 1), (3, 8, 2, 1), (4, 1, 2, 4))),
                 p_skip=rng.choice((0.0, 0.1)),
                 p_fail=rng.choice((0.1, 0.3)) if retries else rng.choice((0.0, 0.0, 0.03)),
-                p_return=rng.choice((0.0,) * 9 + (0.02,)) if shape in ONCE_SHAPES else 0.0,
+                p_return=rng.choice(self._p_return) if shape in ONCE_SHAPES else 0.0,
             )
         )
 

@@ -89,11 +89,11 @@ def _opened(directory: Path, database: Database, *, salvage: bool) -> Opened:
             f"{directory / STATE_NAME} is damaged: {'; '.join(reading.flaws)}",
             hint="--salvage goes on with what is left, and says what is lost",
         )
-    tracking.rewind()
+    unneeded = reading.orphans + tracking.rewind()
     meta = database.meta()
     witness = Witness(directory / WITNESS_NAME)
     store = Store(directory / STATE_NAME, database, witness, tracking, reading.last)
-    store.rewrite(tuple(reading.orphans))
+    store.rewrite(tuple(unneeded))
     resumption = Resumption(image=tracking.image, load=store.load, packed=frozenset(packed))
     return Opened(store=store, meta=meta, resumption=resumption, lost=tuple(reading.flaws))
 

@@ -43,7 +43,8 @@ class FakeDurable(FakeBroker):
 
     def resume(self) -> FakeDurable:
         self.keep()
-        self.tracking.rewind()
+        for number in self.tracking.rewind():
+            del self.chunks[number]
         queues, jobs, workers = self._made
         return FakeDurable(queues, *jobs, workers=workers, before=self)
 

@@ -12,6 +12,7 @@ from orchestrator.core.messages import End, Leased, Recall, Shut
 from orchestrator.plan.model import ErrorAction
 
 SOURCE = job("s", writes="q", by_item=False, counted=True)
+PUTTER = job("p", writes="p", by_item=False, counted=True)
 STREAM = job("r", reads="q", by_item=False)
 
 
@@ -221,3 +222,29 @@ def test_a_source_knows_how_far_it_came_within_a_chunk() -> None:
     assert (position.n, position.used, position.total) == (0, 2, 2)
     assert position.tail is not None
     assert len(position.tail.blob) == 3
+
+
+def test_a_chunk_is_kept_while_its_rest_waits_for_room_though_all_that_was_put_is_done() -> None:
+    run = FakeDurable(
+        {"p": 9, "q": 1}, job("m", reads="p", writes="q"), job("r", reads="q"), PUTTER
+    )
+    run.put("p-1", "p", 2)
+    lease = run.lease("m-1", "p", most=2)
+    run.commit("m-1", output("q", 2, (1, 1)), done=[(lease, 2)])
+    first = run.lease("r-1", "q")
+    run.keep()
+    run.commit("r-1", done=[(first, 1)])
+    run.keep()
+    again = run.resume()
+    again.lease("r-1", "q")
+    assert again.items("r-1") == [2]
+
+
+def test_the_chunk_of_a_commit_that_waited_for_room_at_the_end_is_needed_no_more() -> None:
+    run = FakeDurable({"q": 1}, SOURCE, job("r", reads="q"))
+    run.put("s-1", "q", 3)
+    lease = run.lease("r-1", "q")
+    run.commit("r-1", done=[(lease, 1)])
+    run.leave("s-1")
+    run.keep()
+    assert not run.tracking.image.pending
