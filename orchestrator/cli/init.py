@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from orchestrator.cli.printing import say, tell
+
 __all__ = ["init"]
 
 _EPILOG = """\b
@@ -43,7 +45,7 @@ def init(folder: str, template: str) -> None:
 
     place = Path(folder)
     for name in write_project(template, place):
-        print(place / name)
+        say(str(place / name))
     there = "" if place == Path() else f"cd {shlex.quote(folder)} && "
-    click.echo(f"run it:  {there}mporch run", err=True)
-    click.echo(f"test it: {there}python -m unittest", err=True)
+    tell(f"run it:  {there}mporch run")
+    tell(f"test it: {there}python -m unittest")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orchestrator.plan.model import AfterCondition, JobPlan, Plan, QueuePlan, WhenFull
-from orchestrator.views.text import number
+from orchestrator.views.text import escaped, number
 
 __all__ = ["Drawing", "Edge", "Node", "NodeKind", "drawing_of"]
 
@@ -61,7 +61,7 @@ def drawing_of(plan: Plan) -> Drawing:
     """Return what there is to draw of `plan`."""
     jobs = tuple(map(_job, plan.jobs.values()))
     queues = tuple(map(_queue, plan.queues.values()))
-    return Drawing(name=plan.name, nodes=jobs + queues, edges=tuple(_edges(plan)))
+    return Drawing(name=escaped(plan.name), nodes=jobs + queues, edges=tuple(_edges(plan)))
 
 
 def _job_key(name: str) -> str:
