@@ -1,0 +1,172 @@
+"""One round: a durable run, ended again and again before its time, and resumed until it is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import random
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from .processes import MARK, left_after
+from .resumed_checker import History
+from .resumed_killer import OF_THE_ORCHESTRATOR, Blow, Clock, choose, strike
+from .resumed_shapes import Shape
+
+COMMAND = str(Path(sys.executable).with_name("mporch"))
+LONGEST_S = 120.0
+LEFT_AFTER_S = 10.0
+"""Two seconds are promised; a machine that is busy with other things gets more."""
+
+_GAP_S = 0.15
+_MOST_PROCESSES = 8
+"""For each kill that is wanted: a round that needs more ends, and proves nothing."""
+
+
+@dataclass(kw_only=True)
+class Seen:
+    """What a round has met so far."""
+
+    blows: Counter[Blow] = field(default_factory=Counter)
+    at_work: int = 0
+    early: int = 0
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def kills(self) -> int:
+        return sum(self.blows[blow] for blow in OF_THE_ORCHESTRATOR)
+
+
+class Round:
+    """A folder, the run in it, and those who end it."""
+
+    def __init__(self, shape: Shape, folder: Path, seed: int) -> None:
+        self.shape = shape
+        self.folder = folder
+        self.seen = Seen()
+        self._chance = random.Random(seed)
+        self._mark = uuid.uuid4().hex
+        self._clock = Clock(folder, self._chance, _GAP_S)
+        self._tmp = folder / "tmp"
+        self._tmp.mkdir(parents=True)
+        (folder / "jobs.yaml").write_text(yaml.safe_dump(shape.spec(), sort_keys=False))
+
+    def play(self, kills: int) -> History:
+        """End the orchestrator so many times, then let the run come to its end."""
+        for _ in range(kills * _MOST_PROCESSES):
+            if self.seen.kills >= kills or self.seen.complaints:
+                break
+            self._end_one()
+        (self.folder / "enough").touch()
+        process = self._start()
+        exit_code = self._ended(process)
+        self._look_around(directory=True)
+        return self._history(kills, exit_code)
+
+    # -- one process ------------------------------------------------------------------------------
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        begun = (self.folder / "run").exists()
+        verb = ["resume", "run"] if begun else ["run", "--run-dir", "run"]
+        with (self.folder / "stderr").open("ab") as said:
+            return subprocess.Popen(
+                [COMMAND, *verb, "--output", "none"],
+                cwd=self.folder,
+                env={**os.environ, MARK: self._mark, "TMPDIR": str(self._tmp)},
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+            )
+
+    def _end_one(self) -> None:
+        process, before = self._start(), self._clock.work_done
+        try:
+            self._clock.wait(process)
+            work_done = self._clock.work_done > before
+            blow = strike(process, choose(self._chance), self._chance)
+        finally:
+            if process.poll() is None and (blow is None):
+                process.kill()  # it has not even made its guard
+            exit_code = self._ended(process)
+        self._look_around(directory=blow not in (None, Blow.TREE))
+        if exit_code in (1, 2, 70, 74):
+            self._refused(exit_code)
+        elif blow is None:
+            self.seen.early += 1
+        else:
+            self.seen.blows[blow] += 1
+            self.seen.at_work += work_done and blow in OF_THE_ORCHESTRATOR
+
+    def _ended(self, process: subprocess.Popen[bytes]) -> int | None:
+        try:
+            return process.wait(LONGEST_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            return None
+
+    def _refused(self, exit_code: int) -> None:
+        """A run that was killed before it had begun is to be begun anew; all else is wrong."""
+        last_words = (self.folder / "stderr").read_text(errors="replace")[-600:]
+        if "killed before it had begun" in last_words and not (self.folder / "made").exists():
+            shutil.rmtree(self.folder / "run")
+            return
+        self.seen.complaints.append(f"exit code {exit_code}: {last_words}")
+
+    def _look_around(self, *, directory: bool) -> None:
+        """No process may be left, nor a temporary file unless both guards were killed at once."""
+        began = time.monotonic()
+        if left := left_after(self._mark, LEFT_AFTER_S):
+            waited_s = time.monotonic() - began
+            self.seen.complaints.append(f"after {waited_s:.1f} s there is still {left}")
+        found = list(self._tmp.iterdir())
+        if found and directory:
+            self.seen.complaints.append(f"left behind: {found}")
+        for path in found:
+            shutil.rmtree(path, ignore_errors=True)
+
+    # -- what was seen ----------------------------------------------------------------------------
+
+    def _history(self, wanted: int, exit_code: int | None) -> History:
+        made = _numbers(self.folder / "made")
+        return History(
+            expected=self.shape.expected(made),
+            letters=set(made) - self.shape.expected(made),
+            delivered={name: _numbers(self.folder / name) for name in self.shape.sinks},
+            dead=list(_dead(self.folder / "run" / "dead")),
+            kills=self.seen.kills,
+            wanted=wanted,
+            at_work=self.seen.at_work,
+            exit_code=exit_code,
+            complaints=(*self.seen.complaints, *self._said()),
+        )
+
+    def _said(self) -> Iterator[str]:
+        said = (self.folder / "stderr").read_text(errors="replace")
+        if "Traceback" in said or "bug of mporch" in said:
+            yield f"it said {said[-2000:]}"
+
+
+def _numbers(path: Path) -> list[int]:
+    return list(map(int, path.read_text().split())) if path.exists() else []
+
+
+def _dead(directory: Path) -> Iterator[int]:
+    """The items of the dead letters. They are our own, so they may be unpickled."""
+    path = directory / "letters.jsonl"
+    for line in path.open() if path.exists() else ():
+        letter = json.loads(line)
+        item = pickle.loads((directory / letter["chunk"]).read_bytes())[letter["index"]]
+        yield (pickle.loads(item) if letter["packed"] else item)[0]
+
+
