@@ -12,11 +12,13 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+
+from orchestrator.errors import ExitCode
 
 from .processes import MARK, left_after
 from .resumed_checker import History
@@ -68,19 +70,26 @@ class Round:
                 break
             self._end_one()
         (self.folder / "enough").touch()
-        process = self._start()
-        exit_code = self._ended(process)
-        self._look_around(directory=True)
-        return self._history(kills, exit_code)
+        return self.history(kills, self.finish())
+
+    def finish(self) -> int | None:
+        """Let the run come to its end; returns its exit code, None if it hung."""
+        exit_code = self.ended(self.start())
+        if exit_code == ExitCode.USAGE and "has finished" in self.last_words():
+            summary = json.loads((self.folder / "run" / "summary.json").read_bytes())
+            exit_code = summary["exit_code"]
+        self.look_around(directory=True)
+        return exit_code
 
     # -- one process ------------------------------------------------------------------------------
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def start(self, prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Begin the run, or go on with it; `prefix` is a command that runs it."""
         begun = (self.folder / "run").exists()
         verb = ["resume", "run"] if begun else ["run", "--run-dir", "run"]
         with (self.folder / "stderr").open("ab") as said:
             return subprocess.Popen(
-                [COMMAND, *verb, "--output", "none"],
+                [*prefix, COMMAND, *verb, "--output", "none"],
                 cwd=self.folder,
                 env={**os.environ, MARK: self._mark, "TMPDIR": str(self._tmp)},
                 stdin=subprocess.DEVNULL,
@@ -89,7 +98,7 @@ class Round:
             )
 
     def _end_one(self) -> None:
-        process, before = self._start(), self._clock.work_done
+        process, before = self.start(), self._clock.work_done
         try:
             self._clock.wait(process)
             work_done = self._clock.work_done > before
@@ -97,17 +106,18 @@ class Round:
         finally:
             if process.poll() is None and (blow is None):
                 process.kill()  # it has not even made its guard
-            exit_code = self._ended(process)
-        self._look_around(directory=blow not in (None, Blow.TREE))
+            exit_code = self.ended(process)
+        self.look_around(directory=blow not in (None, Blow.TREE))
         if exit_code in (1, 2, 70, 74):
-            self._refused(exit_code)
+            self.refused(exit_code)
         elif blow is None:
             self.seen.early += 1
         else:
             self.seen.blows[blow] += 1
             self.seen.at_work += work_done and blow in OF_THE_ORCHESTRATOR
 
-    def _ended(self, process: subprocess.Popen[bytes]) -> int | None:
+    def ended(self, process: subprocess.Popen[bytes]) -> int | None:
+        """Its exit code; None if it hung."""
         try:
             return process.wait(LONGEST_S)
         except subprocess.TimeoutExpired:
@@ -115,15 +125,22 @@ class Round:
             process.wait()
             return None
 
-    def _refused(self, exit_code: int) -> None:
+    def refused(self, exit_code: int) -> None:
         """A run that was killed before it had begun is to be begun anew; all else is wrong."""
-        last_words = (self.folder / "stderr").read_text(errors="replace")[-600:]
-        if "killed before it had begun" in last_words and not (self.folder / "made").exists():
+        if exit_code == ExitCode.USAGE and not self.has_begun():
             shutil.rmtree(self.folder / "run")
             return
-        self.seen.complaints.append(f"exit code {exit_code}: {last_words}")
+        self.seen.complaints.append(f"exit code {exit_code}: {self.last_words()}")
 
-    def _look_around(self, *, directory: bool) -> None:
+    def has_begun(self) -> bool:
+        """Whether an item was ever made."""
+        return (self.folder / "made").exists()
+
+    def last_words(self) -> str:
+        """What was said on the screen, in the end."""
+        return (self.folder / "stderr").read_text(errors="replace")[-600:]
+
+    def look_around(self, *, directory: bool) -> None:
         """No process may be left, nor a temporary file unless both guards were killed at once."""
         began = time.monotonic()
         if left := left_after(self._mark, LEFT_AFTER_S):
@@ -137,7 +154,8 @@ class Round:
 
     # -- what was seen ----------------------------------------------------------------------------
 
-    def _history(self, wanted: int, exit_code: int | None) -> History:
+    def history(self, wanted: int, exit_code: int | None) -> History:
+        """What is to be judged."""
         made = _numbers(self.folder / "made")
         return History(
             expected=self.shape.expected(made),

@@ -26,11 +26,15 @@ class Middle(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """A durable pipeline. `size` is that of an item in bytes, `pace_s` the work on it."""
+    """A durable pipeline of at least so many items.
+
+    `size` is that of an item in bytes, `pace_s` the work on it.
+    """
 
     middle: Middle
     maxsize: int = 30
     size: int = 0
+    least: int = 0
     full: bool = False
     pace_s: float = 0.002
 
@@ -60,7 +64,7 @@ class Shape:
     def spec(self) -> dict[str, object]:
         queues = ["todo", "mid", *self.sinks]
         jobs = {
-            "src": {"target": "resumed_targets:numbers", "args": [self.size], "output": "todo"},
+            "src": {"target": "resumed_targets:numbers", "args": [self.size, self.least], "output": "todo"},
             **_MIDDLES[self.middle](self),
         }
         for name in self.sinks:

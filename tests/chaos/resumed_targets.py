@@ -20,15 +20,16 @@ def is_weak(n):
     return n % 7 == 3
 
 
-def numbers(size):
+def numbers(size, least):
     """Goes on until enough was killed; called again, it gives what it has given before."""
     path = Path("made")
     before = len(path.read_bytes().splitlines()) if path.exists() else 0
     made = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC)
     for n in count():
-        if n >= before:
+        if n >= max(before, least):
             if n % _SEEN_EVERY == 0 and (n >= _MOST_ITEMS or Path("enough").exists()):
                 return
+        if n >= before:
             os.write(made, b"%d\n" % n)
         yield n, bytes(size)
 

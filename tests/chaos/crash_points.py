@@ -1,0 +1,183 @@
+"""Every write as a crash point: `python -m tests.chaos.crash_points [--full] [--every N]`.
+
+A small run is killed at the N-th call of each system call that changes one of its files, for each N
+there is, and resumed; then the same with the resume of a run that was killed half-way. strace kills,
+before the call is carried out. One line of JSON a system call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from .resumed_checker import judge
+from .resumed_rounds import Round
+from .resumed_shapes import Middle, Shape
+
+CALLS = (
+    "openat",
+    "mkdir",
+    "write",
+    "pwrite64",
+    "fdatasync",
+    "ftruncate",
+    "rename",
+    "unlink",
+    "flock",
+    "link",
+)
+_FILES = (
+    "",
+    "log.jsonl",
+    "state.db",
+    "state.db-wal",
+    "state.seq",
+    *(f"{dot}{name}{tail}" for name in ("spec.yaml", "plan.json", "summary.json")
+      for dot, tail in (("", ""), (".", ".draft"))),
+    "dead",
+    "dead/letters.jsonl",
+    "dead/letters.draft",
+    *(f"dead/chunk-{n:06d}.pickle" for n in range(1, 20)),
+)
+_MISSES = 3
+"""The number of calls varies a little: so many times without a hit, and the end is reached."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """The n-th call of a system call."""
+
+    call: str
+    n: int
+
+
+class Struck(Round):
+    """A small run whose orchestrator is killed at a point."""
+
+    def strike(self, point: Point) -> bool:
+        """Kill it there; whether it came so far."""
+        trace = self.folder / "trace"
+        self.ended(self.start(tracing(self.folder, trace, point)))
+        hit = "+++ killed by SIGKILL" in _of_the_run(trace)
+        self.look_around(directory=True)
+        return hit
+
+    def problems(self) -> tuple[str, ...]:
+        """Resume it until its end; what is wrong then."""
+        if not (self.folder / "run").exists():
+            return ()
+        exit_code = self.finish()
+        if exit_code == 2 and not self.has_begun():
+            return ()  # it says that there is no run, or that it had not begun
+        return judge(self.history(0, exit_code)).problems
+
+
+def tracing(folder: Path, trace: Path, point: Point | None) -> list[str]:
+    """The command that traces the run in `folder`, and kills it at a point."""
+    strace = ["strace", "-f", "-qq", "-o", str(trace)]
+    for name in _FILES:
+        strace += ["-P", str(folder / "run" / name)]
+    calls = CALLS if point is None else (point.call,)
+    strace += ["-e", f"trace={','.join(calls)}"]
+    if point is not None:
+        strace += ["-e", f"inject={point.call}:signal=SIGKILL:when={point.n}"]
+    return strace
+
+
+def _of_the_run(trace: Path) -> str:
+    """The lines of those who have made such a call: workers are killed as well."""
+    text = trace.read_text(errors="replace")
+    pids = set(re.findall(r"^(\d+) +\w+\(", text, re.MULTILINE))
+    return "\n".join(line for line in text.splitlines() if line.split()[0] in pids)
+
+
+SHAPE = Shape(middle=Middle.LETTERS, maxsize=30, least=40, pace_s=0.0)
+
+
+class Killed:
+    """A run that was killed when half of its writes were done, and can be had again and again."""
+
+    def __init__(self, shape: Shape, folder: Path) -> None:
+        whole = Struck(shape, folder / "whole", 0)
+        (whole.folder / "enough").touch()
+        whole.ended(whole.start(tracing(whole.folder, whole.folder / "trace", None)))
+        n = _of_the_run(whole.folder / "trace").count(" pwrite64(")
+        self.run = Struck(shape, folder / "half", 0)
+        (self.run.folder / "enough").touch()
+        assert self.run.strike(Point(call="pwrite64", n=n // 2))
+        self._kept = folder / "half.kept"
+        shutil.copytree(self.run.folder, self._kept)
+
+    def again(self) -> Struck:
+        """The run as it was when it was killed, at the same place."""
+        shutil.rmtree(self.run.folder)
+        shutil.copytree(self._kept, self.run.folder)
+        return self.run
+
+
+def _new(shape: Shape, folder: Path) -> Struck:
+    run = Struck(shape, folder, 0)
+    (run.folder / "enough").touch()
+    return run
+
+
+def sweep(make: Callable[[], Struck], call: str, every: int, kept: Path) -> Iterator[str]:
+    """Kill at each `every`-th call; yields for each of them what is wrong, or nothing."""
+    misses = 0
+    for n in count(1, every):
+        run = make()
+        hit = run.strike(Point(call=call, n=n))
+        misses = 0 if hit else misses + 1
+        if problems := run.problems():
+            copy = kept / f"{call}-{n}"
+            shutil.copytree(run.folder, copy)
+            yield f"{copy}: {'; '.join(problems)}"
+        elif hit:
+            yield ""
+        if misses >= _MISSES:
+            return
+
+
+def main() -> int:
+    options = _options()
+    shape = dataclasses.replace(SHAPE, full=options.full)
+    base = Path(tempfile.mkdtemp(prefix="crash-points-"))
+    killed = Killed(shape, base)
+    numbered = (base / str(n) for n in count())
+    totals: Counter[str] = Counter()
+    began = time.monotonic()
+    for what, make in (("run", lambda: _new(shape, next(numbered))), ("resume", killed.again)):
+        for call in options.calls.split(","):
+            found = list(sweep(make, call, options.every, base / what))
+            problems = [problem for problem in found if problem]
+            totals.update({what: len(found), "failed": len(problems)})
+            print(json.dumps({"of": what, "call": call, "points": len(found)}), flush=True)
+            for problem in problems:
+                print(problem, file=sys.stderr, flush=True)
+    print(json.dumps({**totals, "s": int(time.monotonic() - began)}))
+    if not totals["failed"]:
+        shutil.rmtree(base)
+    return 1 if totals["failed"] else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true", help="durable: full, with its fdatasyncs")
+    parser.add_argument("--every", type=int, default=1, help="only each N-th point")
+    parser.add_argument("--calls", default=",".join(CALLS), help="only these system calls")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
