@@ -86,7 +86,7 @@ class Round:
     def start(self, prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Begin the run, or go on with it; `prefix` is a command that runs it."""
         begun = (self.folder / "run").exists()
-        verb = ["resume", "run"] if begun else ["run", "--run-dir", "run"]
+        verb = ["resume", "./run"] if begun else ["run", "--run-dir", "run"]
         with (self.folder / "stderr").open("ab") as said:
             return subprocess.Popen(
                 [*prefix, COMMAND, *verb, "--output", "none"],
