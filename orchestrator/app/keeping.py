@@ -81,7 +81,8 @@ def resume(plan: Plan, source: str, wanted: Resume) -> Keeping:
     try:
         meta = _meta(plan, _hash_seed())
         full = plan.durability is Durability.FULL
-        opened = open_store(directory.path, meta, full=full, salvage=wanted.salvage)
+        begun = log.tells_of_a_start()
+        opened = open_store(directory.path, meta, full=full, salvage=wanted.salvage, begun=begun)
         if opened.meta is not None:
             _check_versions(opened.meta, meta, force=wanted.force)
         if opened.resumption is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from orchestrator.runlog.catalogue import context, describe
 from orchestrator.runlog.directory import LOG_NAME
 from orchestrator.runlog.levels import Level
 from orchestrator.runlog.lines import Lines, dumps, timestamp
-from orchestrator.runlog.reader import LogReader
+from orchestrator.runlog.reader import LogReader, Record
 
 __all__ = ["RunLog"]
 
@@ -96,6 +96,11 @@ class RunLog:
             with contextlib.suppress(DiskFullError):  # the next flush tells
                 self.flush()
 
+    def tells_of_a_start(self) -> bool:
+        """Whether the run was started before."""
+        with LogReader(self.path) as log:
+            return next(_starts(log), None) is not None
+
     @property
     def pending(self) -> bool:
         """Whether there is anything to flush."""
@@ -157,9 +162,15 @@ def _open(path: Path, *, resumed: bool) -> int:
 def _whose(path: Path) -> str:
     """Name the process that writes the log, if the log tells."""
     with LogReader(path) as log:
-        records = (found for found in log.available() if isinstance(found, dict))
-        pids = [record["pid"] for record in records if record.get("event") in _BEGUN]
+        pids = [record["pid"] for record in _starts(log)]
     return f", in process {pids[-1]}" if pids else ""
+
+
+def _starts(log: LogReader) -> Iterator[Record]:
+    """The records of starts and resumes that are there."""
+    for found in log.available():
+        if isinstance(found, dict) and found.get("event") in _BEGUN:
+            yield found
 
 
 def _is_torn(fd: int) -> bool:

@@ -1,8 +1,8 @@
 """Every write as a crash point: `python -m tests.chaos.crash_points [--full] [--every N]`.
 
 A small run is killed at the N-th call of each system call that changes one of its files, for each N
-there is, and resumed; then the same with the resume of a run that was killed half-way. strace kills,
-before the call is carried out. One line of JSON a system call.
+there is, and resumed; then the same with the resume of a run that was killed half-way. strace
+kills, before the call is carried out. One line of JSON a system call.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from itertools import count
 from pathlib import Path
 
 from .resumed_checker import judge
-from .resumed_rounds import Round
+from .resumed_rounds import Round, Seen
 from .resumed_shapes import Middle, Shape
 
 CALLS = (
@@ -43,8 +43,11 @@ _FILES = (
     "state.db",
     "state.db-wal",
     "state.seq",
-    *(f"{dot}{name}{tail}" for name in ("spec.yaml", "plan.json", "summary.json")
-      for dot, tail in (("", ""), (".", ".draft"))),
+    *(
+        f"{dot}{name}{tail}"
+        for name in ("spec.yaml", "plan.json", "summary.json")
+        for dot, tail in (("", ""), (".", ".draft"))
+    ),
     "dead",
     "dead/letters.jsonl",
     "dead/letters.draft",
@@ -123,6 +126,7 @@ class Killed:
         """The run as it was when it was killed, at the same place."""
         shutil.rmtree(self.run.folder)
         shutil.copytree(self._kept, self.run.folder)
+        self.run.seen = Seen()
         return self.run
 
 

@@ -9,11 +9,13 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from .processes import children, descendants
 
 _LONGEST_START_S = 60.0
+_LONGEST_WAIT_S = 5.0
 
 
 class Blow(enum.Enum):
@@ -61,7 +63,7 @@ def strike(guard: subprocess.Popen[bytes], blow: Blow, chance: random.Random) ->
 
 
 class Clock:
-    """Waits for the moment of a blow. `start_s` is how long a process took to come to work."""
+    """Waits for the moment of a blow. `start_s`: from its beginning to its work."""
 
     def __init__(self, folder: Path, chance: random.Random, gap_s: float) -> None:
         self._calls = folder / "calls"
@@ -71,16 +73,21 @@ class Clock:
 
     def wait(self, guard: subprocess.Popen[bytes]) -> None:
         """One in three comes while the process starts, the others while it works."""
+        before = self.work_done
+        self._until(guard, lambda: bool(children(guard.pid)))
+        began = time.monotonic()
         if self._chance.random() < 0.33:
-            _sleep(guard, self._chance.uniform(0.5, 1.1) * self.start_s)
+            _sleep(guard, self._chance.uniform(0, 1) * self.start_s)
             return
-        began, before = time.monotonic(), self.work_done
-        while self.work_done == before and guard.poll() is None:
-            if time.monotonic() > began + _LONGEST_START_S:
-                return
-            _sleep(guard, 0.01)
-        self.start_s = time.monotonic() - began
+        self._until(guard, lambda: self.work_done > before)
+        self.start_s = min(_LONGEST_WAIT_S, time.monotonic() - began)
         _sleep(guard, self._chance.expovariate(1 / self._gap_s))
+
+    def _until(self, guard: subprocess.Popen[bytes], happened: Callable[[], bool]) -> None:
+        """Nobody tells of it, so look again and again; all ends with the guard, or after a time."""
+        deadline = time.monotonic() + _LONGEST_START_S
+        while not happened() and guard.poll() is None and time.monotonic() < deadline:
+            _sleep(guard, 0.01)
 
     @property
     def work_done(self) -> int:

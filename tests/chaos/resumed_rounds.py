@@ -186,5 +186,3 @@ def _dead(directory: Path) -> Iterator[int]:
         letter = json.loads(line)
         item = pickle.loads((directory / letter["chunk"]).read_bytes())[letter["index"]]
         yield (pickle.loads(item) if letter["packed"] else item)[0]
-
-

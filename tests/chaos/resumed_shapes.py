@@ -64,7 +64,11 @@ class Shape:
     def spec(self) -> dict[str, object]:
         queues = ["todo", "mid", *self.sinks]
         jobs = {
-            "src": {"target": "resumed_targets:numbers", "args": [self.size, self.least], "output": "todo"},
+            "src": {
+                "target": "resumed_targets:numbers",
+                "args": [self.size, self.least],
+                "output": "todo",
+            },
             **_MIDDLES[self.middle](self),
         }
         for name in self.sinks:

@@ -26,12 +26,15 @@ def numbers(size, least):
     before = len(path.read_bytes().splitlines()) if path.exists() else 0
     made = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC)
     for n in count():
-        if n >= max(before, least):
-            if n % _SEEN_EVERY == 0 and (n >= _MOST_ITEMS or Path("enough").exists()):
-                return
+        if n >= max(before, least) and n % _SEEN_EVERY == 0 and _is_enough(n):
+            return
         if n >= before:
             os.write(made, b"%d\n" % n)
         yield n, bytes(size)
+
+
+def _is_enough(n):
+    return n >= _MOST_ITEMS or Path("enough").exists()
 
 
 class Work:
@@ -86,7 +89,7 @@ def relay(source, sink):
 
 def write(items, name):
     """The end of the line: writes its file anew each time it is called, an item a line."""
-    with open(name, "w") as file:
+    with Path(name).open("w") as file:
         for n, _ in items:
             file.write(f"{n}\n")
             file.flush()

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from orchestrator.core.steps import NewChunk
 
-__all__ = ["Database", "Row", "Txn"]
+__all__ = ["BESIDE", "Database", "Row", "Txn"]
+
+BESIDE = ("-wal", "-shm", "-journal")
+"""The ends of the names of files that SQLite makes beside a database."""
 
 _SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), crc INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE TABLE journal (seq INTEGER PRIMARY KEY, crc INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE TABLE snapshot (
     id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, crc INTEGER NOT NULL,
@@ -27,8 +30,12 @@ CREATE TABLE snapshot (
 CREATE TABLE chunk (
     number INTEGER PRIMARY KEY, packed INTEGER NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL);
 """
+_NEW_CHUNK = "INSERT INTO chunk VALUES (?, ?, ?, ?)"
 _CHECKPOINT_PAGES = 4096
 """The write-ahead log grows to 16 MiB before it is copied: a checkpoint waits for the disk."""
+
+_CHUNKS = "SELECT number, packed, crc, data FROM chunk"
+_metas = msgspec.msgpack.Decoder(dict[str, bytes])
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -63,14 +70,27 @@ class Database:
         """Close the file."""
         self._connection.close()
 
-    def make(self, meta: Iterable[tuple[str, bytes]], snapshot: bytes) -> None:
-        """Make the tables of a new store, as a whole or not at all."""
+    def make(
+        self,
+        meta: Mapping[str, bytes],
+        snapshot: bytes,
+        *,
+        seq: int = 0,
+        chunks: Iterable[NewChunk] = (),
+    ) -> None:
+        """Make the tables of a new store, as a whole or not at all.
+
+        `snapshot` is the image after the entry `seq`, which names these chunks.
+        """
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         for statement in _SCHEMA.split(";\n"):
             execute(statement)
-        self._connection.executemany("INSERT INTO meta VALUES (?, ?)", meta)
-        self._write_snapshot(0, snapshot)
+        data = msgspec.msgpack.encode(meta)
+        execute("INSERT INTO meta VALUES (1, ?, ?)", (_crc(1, data), data))
+        for chunk in chunks:
+            execute(_NEW_CHUNK, _chunk_row(chunk))
+        self._write_snapshot(seq, snapshot)
         execute("COMMIT")
 
     def write(self, txn: Txn) -> None:
@@ -80,7 +100,7 @@ class Database:
         execute("BEGIN IMMEDIATE")
         try:
             for chunk in txn.chunks:
-                execute("INSERT INTO chunk VALUES (?, ?, ?, ?)", _chunk_row(chunk))
+                execute(_NEW_CHUNK, _chunk_row(chunk))
             for number in txn.dropped:
                 execute("DELETE FROM chunk WHERE number = ?", (number,))
             if txn.snapshot is None:
@@ -113,9 +133,11 @@ class Database:
         (n,) = self._connection.execute(query).fetchone()
         return bool(n)
 
-    def meta(self) -> dict[str, bytes]:
-        """What was told when the store was made."""
-        return dict(self._connection.execute("SELECT name, value FROM meta"))
+    def meta(self) -> dict[str, bytes] | None:
+        """What was told when the store was made; None if it is damaged."""
+        row = self._connection.execute("SELECT id, crc, data FROM meta").fetchone()
+        found = _checked(*row) if row is not None else None
+        return _metas.decode(found.data) if found is not None else None
 
     def snapshot(self) -> Row | None:
         """The image, with the number of the last entry in it; None if it is damaged."""
@@ -127,22 +149,32 @@ class Database:
         for row in self._connection.execute("SELECT seq, crc, data FROM journal ORDER BY seq"):
             yield _checked(*row)
 
-    def chunks(self) -> Iterator[tuple[int, bool, bool]]:
-        """The number of each chunk, whether it is packed, and whether it is whole."""
-        query = "SELECT number, packed, crc, data FROM chunk ORDER BY number"
-        for number, packed, crc, data in self._connection.execute(query):
-            yield number, bool(packed), _checked(number, crc, data) is not None
+    def chunks(self) -> Iterator[tuple[int, NewChunk | None]]:
+        """Each chunk by its number; None for a damaged one."""
+        for row in self._connection.execute(f"{_CHUNKS} ORDER BY number"):
+            yield row[0], _checked_chunk(*row)
 
-    def chunk(self, number: int) -> bytes | None:
-        """The blob of a chunk; None if it is damaged or not there."""
-        query = "SELECT crc, data FROM chunk WHERE number = ?"
-        row = self._connection.execute(query, (number,)).fetchone()
-        found = _checked(number, *row) if row is not None else None
-        return found.data if found is not None else None
+    def chunk(self, number: int) -> NewChunk | None:
+        """A chunk; None if it is damaged or not there."""
+        row = self._connection.execute(f"{_CHUNKS} WHERE number = ?", (number,)).fetchone()
+        return _checked_chunk(*row) if row is not None else None
 
 
 def _chunk_row(chunk: NewChunk) -> tuple[int, int, int, bytes | bytearray | memoryview]:
-    return chunk.number, int(chunk.packed), _crc(chunk.number, chunk.blob), chunk.blob
+    packed = int(chunk.packed)
+    return chunk.number, packed, _crc(_key(chunk.number, packed), chunk.blob), chunk.blob
+
+
+def _checked_chunk(number: object, packed: object, crc: object, data: object) -> NewChunk | None:
+    if isinstance(number, int) and packed in (0, 1):
+        found = _checked(_key(number, int(bool(packed))), crc, data)
+        return NewChunk(number=number, packed=bool(packed), blob=found.data) if found else None
+    return None
+
+
+def _key(number: int, packed: int) -> int:
+    """What the checksum of a chunk begins with: all of its row is under it."""
+    return number << 1 | packed
 
 
 def _crc(number: int, data: bytes | bytearray | memoryview) -> int:

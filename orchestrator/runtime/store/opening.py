@@ -6,10 +6,12 @@ store is refused, or, if it is to be salvaged, what is lost is told.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -18,13 +20,16 @@ from orchestrator.core.restoring import Resumption
 from orchestrator.core.steps import Entry, Step
 from orchestrator.errors import DamagedStoreError, RunDirectoryError
 from orchestrator.files import open_regular
-from orchestrator.runtime.store.database import Database
+from orchestrator.runtime.store.database import BESIDE, Database
+from orchestrator.runtime.store.rescue import finish_rescue, rescue
 from orchestrator.runtime.store.store import STATE_NAME, WITNESS_NAME, Store
 from orchestrator.runtime.store.witness import Witness, read_witness
 
 __all__ = ["Opened", "open_store"]
 
-_BESIDE = ("-wal", "-shm", "-journal")
+T = TypeVar("T")
+
+_PAST_SALVAGING = "it cannot be salvaged; run the spec anew, in another directory"
 _images = msgspec.msgpack.Decoder(Image)
 _entries = msgspec.msgpack.Decoder(tuple[Step, ...])
 
@@ -32,7 +37,7 @@ _entries = msgspec.msgpack.Decoder(tuple[Step, ...])
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """A store that was opened: what it was made with, what the run goes on from, what is lost.
 
-    `meta` is None where the run had not come so far as to make it.
+    `meta` is None where the run had not come so far as to make it, or where it is lost.
     """
 
     store: Store
@@ -41,36 +46,41 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     lost: tuple[str, ...] = ()
 
 
-def open_store(directory: Path, meta: Mapping[str, bytes], *, full: bool, salvage: bool) -> Opened:
+def open_store(
+    directory: Path, meta: Mapping[str, bytes], *, full: bool, salvage: bool, begun: bool = False
+) -> Opened:
     """Open the store in `directory`, or make the one that was never made, with `meta`.
 
-    Raises DamagedStoreError if it is not whole and not to be salvaged, or past salvaging, and
-    RunDirectoryError if it cannot be written.
+    `begun` says that the run is known to have had one. Raises DamagedStoreError if it is not whole
+    and not to be salvaged, or past salvaging, and RunDirectoryError if it cannot be written.
     """
     path = directory / STATE_NAME
     _check_files(path)
-    nothing_kept = not read_witness(directory / WITNESS_NAME)
-    if not path.exists() and nothing_kept:
-        return Opened(store=Store.create(directory, meta, full=full), meta=None, resumption=None)
+    finish_rescue(path)
+    kept = begun or bool(read_witness(directory / WITNESS_NAME))
     try:
-        database = Database(path, full=full)
-        if not database.is_made() and nothing_kept:
-            database.close()
+        if not kept and not _is_made(path, full=full):
             for left in directory.glob(f"{STATE_NAME}*"):
                 left.unlink()
             made = Store.create(directory, meta, full=full)
             return Opened(store=made, meta=None, resumption=None)
-        return _opened(directory, database, salvage=salvage)
-    except sqlite3.Error as error:
-        raise DamagedStoreError(
-            f"{path} cannot be read: {error}",
-            hint="it cannot be salvaged; run the spec anew, in another directory",
-        ) from error
+        if not path.exists():
+            raise DamagedStoreError(f"{path} is gone", hint=_PAST_SALVAGING)
+        return _Opening(directory, meta, full=full, salvage=salvage).opened()
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite may quote what is damaged
+        raise DamagedStoreError(f"{path} cannot be read: {error}", hint=_PAST_SALVAGING) from error
+
+
+def _is_made(path: Path, *, full: bool) -> bool:
+    if not path.exists():
+        return False
+    with contextlib.closing(Database(path, full=full)) as database:
+        return database.is_made()
 
 
 def _check_files(path: Path) -> None:
     """Raise RunDirectoryError if a file of the store is no regular one: SQLite follows links."""
-    for name in (path, *(path.with_name(path.name + end) for end in _BESIDE)):
+    for name in (path, *(path.with_name(path.name + end) for end in BESIDE)):
         try:
             os.close(open_regular(name, os.O_RDWR))
         except FileNotFoundError:
@@ -79,78 +89,122 @@ def _check_files(path: Path) -> None:
             raise RunDirectoryError.of(name, error) from error
 
 
-def _opened(directory: Path, database: Database, *, salvage: bool) -> Opened:
-    reading = _Reading(database)
-    tracking = reading.image(read_witness(directory / WITNESS_NAME))
-    packed = reading.chunks(tracking)
-    if reading.flaws and not salvage:
-        database.close()
-        raise DamagedStoreError(
-            f"{directory / STATE_NAME} is damaged: {'; '.join(reading.flaws)}",
-            hint="--salvage goes on with what is left, and says what is lost",
+class _Opening:
+    """Opens a store that was made."""
+
+    def __init__(
+        self, directory: Path, meta: Mapping[str, bytes], *, full: bool, salvage: bool
+    ) -> None:
+        self._path = directory / STATE_NAME
+        self._meta = meta
+        self._full = full
+        self._salvage = salvage
+
+    def opened(self) -> Opened:
+        witness = read_witness(self._path.with_name(WITNESS_NAME))
+        database = Database(self._path, full=self._full)
+        try:
+            reading = _Reading(database, witness)
+            if reading.flaws:
+                self._rescue(reading, database, max(reading.last, witness or 0))
+                database.close()
+                database = Database(self._path, full=self._full)
+            return self._going_on(reading, database)
+        except BaseException:
+            database.close()
+            raise
+
+    def _rescue(self, reading: _Reading, database: Database, seq: int) -> None:
+        """Put what is whole into a new database: nothing is written to a damaged one."""
+        if not self._salvage:
+            raise DamagedStoreError(
+                f"{self._path} is damaged: {'; '.join(reading.flaws)}",
+                hint="--salvage goes on with what is left, and says what is lost",
+            )
+        wanted = reading.tracking.chunks
+        whole = (chunk for _, chunk in reading.rows(database.chunks()) if chunk is not None)
+        rescue(
+            self._path,
+            reading.meta or self._meta,
+            reading.tracking.image,
+            seq=seq,
+            chunks=(chunk for chunk in whole if chunk.number in wanted),
         )
-    unneeded = reading.orphans + tracking.rewind()
-    meta = database.meta()
-    witness = Witness(directory / WITNESS_NAME)
-    store = Store(directory / STATE_NAME, database, witness, tracking, reading.last)
-    store.rewrite(tuple(unneeded))
-    resumption = Resumption(image=tracking.image, load=store.load, packed=frozenset(packed))
-    return Opened(store=store, meta=meta, resumption=resumption, lost=tuple(reading.flaws))
+        reading.last = seq
+        reading.orphans.clear()
+
+    def _going_on(self, reading: _Reading, database: Database) -> Opened:
+        tracking = reading.tracking
+        unneeded = reading.orphans + tracking.rewind()
+        witness = Witness(self._path.with_name(WITNESS_NAME))
+        store = Store(self._path, database, witness, tracking, reading.last)
+        store.rewrite(tuple(unneeded))
+        packed = frozenset(reading.packed)
+        resumption = Resumption(image=tracking.image, load=store.load, packed=packed)
+        lost = tuple(reading.flaws)
+        return Opened(store=store, meta=reading.meta, resumption=resumption, lost=lost)
 
 
 class _Reading:
-    """Reads a store; `flaws` are what is wrong with it, in words, `last` its last good entry."""
+    """What a store holds; `flaws` are what is wrong with it, in words, `last` its last good entry.
 
-    def __init__(self, database: Database) -> None:
+    `packed` are the numbers of chunks of pickles, `orphans` those of chunks that nobody needs.
+    """
+
+    def __init__(self, database: Database, witness: int | None) -> None:
         self.flaws: list[str] = []
-        self.last = 0
         self.orphans: list[int] = []
-        self._database = database
+        self.packed: list[int] = []
         if found := database.quick_check():
             self.flaws.append(f"SQLite finds {found!r}")
-
-    def image(self, witness: int | None) -> Tracking:
-        """The image after the last good entry."""
-        snapshot = self._database.snapshot()
+        self.meta = database.meta()
+        if self.meta is None:
+            self.flaws.append("what it says of Python and of the targets' code is damaged")
+        snapshot = database.snapshot()
         if snapshot is None:
             raise sqlite3.DatabaseError("its snapshot is damaged")
-        tracking = Tracking(_images.decode(snapshot.data))
+        self.tracking = Tracking(_images.decode(snapshot.data))
         self.last = snapshot.number
-        damaged = self._replay(tracking)
+        damaged = self._replay(database)
         if witness is None:
             self.flaws.append(f"{WITNESS_NAME}, which says how much it has to hold, is gone")
         elif witness > self.last and not damaged:
             n = witness - self.last
             self.flaws.append(f"the last {n} of its {witness} entries are gone")
-        return tracking
+        self._look_at_chunks(database)
 
-    def _replay(self, tracking: Tracking) -> bool:
+    def rows(self, rows: Iterator[T]) -> Iterator[T]:
+        """What can be read of a table; that there is more is a flaw."""
+        try:
+            yield from rows
+        except sqlite3.Error as error:
+            self.flaws.append(f"a table breaks off: {error}")
+
+    def _replay(self, database: Database) -> bool:
         """Apply the journal as far as it is good; whether an entry was damaged."""
-        for row in self._database.journal():
+        for row in self.rows(database.journal()):
             if row is None or row.number != self.last + 1:
                 self.flaws.append(f"entry {self.last + 1} and all after it are damaged")
                 return True
-            tracking.apply(Entry(steps=_entries.decode(row.data)))
+            self.tracking.apply(Entry(steps=_entries.decode(row.data)))
             self.last = row.number
         return False
 
-    def chunks(self, tracking: Tracking) -> set[int]:
-        """Look at every chunk; what needs one that is gone is lost. Returns the packed ones."""
+    def _look_at_chunks(self, database: Database) -> None:
+        """What needs one that is gone is lost."""
+        tracking = self.tracking
         missing = set(tracking.chunks)
-        packed: set[int] = set()
         last = tracking.image.last_chunk
-        for number, is_packed, is_whole in self._database.chunks():
+        for number, chunk in self.rows(database.chunks()):
             last = max(last, number)
             if number not in tracking.chunks:
                 self.orphans.append(number)
-            elif is_whole:
+            elif chunk is not None:
                 missing.discard(number)
-                if is_packed:
-                    packed.add(number)
+                if chunk.packed:
+                    self.packed.append(number)
         tracking.image.last_chunk = last
         if missing:
             lost = tracking.lose(missing)
-            self.orphans += missing
             items = ", ".join(f"{n} of {name}" for name, n in lost.items())
             self.flaws.append(f"{len(missing)} of its chunks are damaged, and with them {items}")
-        return packed

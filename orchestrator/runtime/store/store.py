@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from orchestrator.core.events import Blob
 from orchestrator.core.image import Image, Tracking
 from orchestrator.core.steps import Entry
 from orchestrator.errors import RunDirectoryError
@@ -57,7 +58,7 @@ class Store:
             witness.note(0)  # from here on a store without it has lost it
             os.close(open_new(path))
             database = Database(path, full=full)
-            database.make(meta.items(), _encoder.encode(Image()))
+            database.make(meta, _encoder.encode(Image()))
             return cls(path, database, witness, Tracking(Image()), 0)
         except (sqlite3.Error, OSError) as error:
             raise _unwritable(path, error) from error
@@ -100,12 +101,12 @@ class Store:
         self._last = self._pending.seq
         self._pending = None
 
-    def load(self, number: int) -> bytes:
+    def load(self, number: int) -> Blob:
         """The blob of a chunk. Raises RunDirectoryError if it is not there as it was."""
-        blob = self._database.chunk(number)
-        if blob is None:
+        chunk = self._database.chunk(number)
+        if chunk is None:
             raise RunDirectoryError(f"chunk {number} of {self._path} is damaged")
-        return blob
+        return chunk.blob
 
     def close(self) -> None:
         """Close the files."""
