@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.files import open_regular
 
-__all__ = ["is_locked", "lock_while_open", "wait_until_free"]
+__all__ = ["holder", "is_locked", "lock_while_open", "wait_until_free"]
 
 
 def lock_while_open(fd: int) -> bool:
@@ -26,6 +26,19 @@ def lock_while_open(fd: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def holder(fd: int) -> int | None:
+    """The process that has locked the file behind `fd`; None if the kernel does not tell."""
+    found = os.fstat(fd)
+    file = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    try:
+        locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    words = (lock.split() for lock in locks)
+    owners = (int(w[4]) for w in words if w[1:4:2] == ["FLOCK", "WRITE"] and w[5] == file)
+    return next((pid for pid in owners if pid > 0), None)
 
 
 def is_locked(path: Path) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ import structlog
 from orchestrator.core.facts import Fact, Logged, Output
 from orchestrator.errors import DiskFullError, ResumeError, RunDirectoryError
 from orchestrator.files import open_regular
-from orchestrator.runlog.alive import lock_while_open
+from orchestrator.runlog.alive import holder, lock_while_open
 from orchestrator.runlog.catalogue import context, describe
 from orchestrator.runlog.directory import LOG_NAME
 from orchestrator.runlog.levels import Level
 from orchestrator.runlog.lines import Lines, dumps, timestamp
-from orchestrator.runlog.reader import LogReader, Record
+from orchestrator.runlog.reader import LogReader
 
 __all__ = ["RunLog"]
 
@@ -99,7 +99,8 @@ class RunLog:
     def tells_of_a_start(self) -> bool:
         """Whether the run was started before."""
         with LogReader(self.path) as log:
-            return next(_starts(log), None) is not None
+            found = (record for record in log.available() if isinstance(record, dict))
+            return any(record.get("event") in _BEGUN for record in found)
 
     @property
     def pending(self) -> bool:
@@ -151,26 +152,13 @@ def _open(path: Path, *, resumed: bool) -> int:
     except OSError as error:
         raise RunDirectoryError.of(path, error) from error
     if not lock_while_open(fd) and resumed:
+        pid = holder(fd)
         os.close(fd)
         raise ResumeError(
-            f"the run of {path.parent} is still going on{_whose(path)}",
+            f"the run of {path.parent} is still going on{f', in process {pid}' if pid else ''}",
             hint="stop it first (Ctrl-C in its terminal), or look at it: mporch logs -f",
         )
     return fd
-
-
-def _whose(path: Path) -> str:
-    """Name the process that writes the log, if the log tells."""
-    with LogReader(path) as log:
-        pids = [record["pid"] for record in _starts(log)]
-    return f", in process {pids[-1]}" if pids else ""
-
-
-def _starts(log: LogReader) -> Iterator[Record]:
-    """The records of starts and resumes that are there."""
-    for found in log.available():
-        if isinstance(found, dict) and found.get("event") in _BEGUN:
-            yield found
 
 
 def _is_torn(fd: int) -> bool:

@@ -109,18 +109,26 @@ SHAPE = Shape(middle=Middle.LETTERS, maxsize=30, least=40, pace_s=0.0)
 
 
 class Killed:
-    """A run that was killed when half of its writes were done, and can be had again and again."""
+    """A run that was killed at its n-th `pwrite64`, and can be had again and again.
 
-    def __init__(self, shape: Shape, folder: Path) -> None:
-        whole = Struck(shape, folder / "whole", 0)
-        (whole.folder / "enough").touch()
-        whole.ended(whole.start(tracing(whole.folder, whole.folder / "trace", None)))
-        n = _of_the_run(whole.folder / "trace").count(" pwrite64(")
+    Its source goes on until there is a file `enough`.
+    """
+
+    def __init__(self, shape: Shape, folder: Path, n: int, *, enough: bool) -> None:
         self.run = Struck(shape, folder / "half", 0)
-        (self.run.folder / "enough").touch()
-        assert self.run.strike(Point(call="pwrite64", n=n // 2))
+        if enough:
+            (self.run.folder / "enough").touch()
+        assert self.run.strike(Point(call="pwrite64", n=n)), self.run.said()
         self._kept = folder / "half.kept"
         shutil.copytree(self.run.folder, self._kept)
+
+    @classmethod
+    def half_way(cls, shape: Shape, folder: Path) -> Killed:
+        """A run that was killed when half of its writes were done."""
+        whole = _new(shape, folder / "whole")
+        whole.ended(whole.start(tracing(whole.folder, whole.folder / "trace", None)))
+        n = _of_the_run(whole.folder / "trace").count(" pwrite64(")
+        return cls(shape, folder, n // 2, enough=True)
 
     def again(self) -> Struck:
         """The run as it was when it was killed, at the same place."""
@@ -157,7 +165,7 @@ def main() -> int:
     options = _options()
     shape = dataclasses.replace(SHAPE, full=options.full)
     base = Path(tempfile.mkdtemp(prefix="crash-points-"))
-    killed = Killed(shape, base)
+    killed = Killed.half_way(shape, base)
     numbered = (base / str(n) for n in count())
     totals: Counter[str] = Counter()
     began = time.monotonic()

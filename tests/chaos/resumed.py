@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ from .resumed_shapes import Shape
 
 def main() -> int:
     options = _options()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it for all
     base = Path(tempfile.mkdtemp(prefix="resumed-"))
     totals: Counter[str] = Counter()
     started = time.monotonic()

@@ -108,7 +108,9 @@ class Round:
                 process.kill()  # it has not even made its guard
             exit_code = self.ended(process)
         self.look_around(directory=blow not in (None, Blow.TREE))
-        if exit_code in (1, 2, 70, 74):
+        if exit_code is None:
+            self.seen.complaints.append(f"it hung after {blow}")
+        elif exit_code in (1, 2, 70, 74):
             self.refused(exit_code)
         elif blow is None:
             self.seen.early += 1
@@ -136,9 +138,13 @@ class Round:
         """Whether an item was ever made."""
         return (self.folder / "made").exists()
 
+    def said(self) -> str:
+        """What was said on the screen."""
+        return (self.folder / "stderr").read_text(errors="replace")
+
     def last_words(self) -> str:
-        """What was said on the screen, in the end."""
-        return (self.folder / "stderr").read_text(errors="replace")[-600:]
+        """The end of it."""
+        return self.said()[-600:]
 
     def look_around(self, *, directory: bool) -> None:
         """No process may be left, nor a temporary file unless both guards were killed at once."""
@@ -166,11 +172,11 @@ class Round:
             wanted=wanted,
             at_work=self.seen.at_work,
             exit_code=exit_code,
-            complaints=(*self.seen.complaints, *self._said()),
+            complaints=(*self.seen.complaints, *self._confessions()),
         )
 
-    def _said(self) -> Iterator[str]:
-        said = (self.folder / "stderr").read_text(errors="replace")
+    def _confessions(self) -> Iterator[str]:
+        said = self.said()
         if "Traceback" in said or "bug of mporch" in said:
             yield f"it said {said[-2000:]}"
 
