@@ -22,6 +22,7 @@ from orchestrator.runtime.worker import current, logs, target
 from orchestrator.runtime.worker.client import Client, FencedError
 from orchestrator.runtime.worker.context import Context, ItemFailedError
 from orchestrator.runtime.worker.failure import describe, stack_of
+from orchestrator.runtime.worker.faults import Fault, FaultError, FaultyLink, ordered
 from orchestrator.runtime.worker.forked import disown_forks
 from orchestrator.runtime.worker.handle import QueueHandle
 from orchestrator.runtime.worker.items import run_batches, run_items
@@ -44,13 +45,17 @@ def main(payload: bytes, channel: socket.socket, log: socket.socket, cell: mmap.
     Ends the process by SystemExit or the stop signal.
     """
     order = Order.decode(payload)
-    link = Link(channel)
+    try:
+        fault = ordered(order.worker, os.environ)
+    except (FaultError, OSError) as error:
+        raise SystemExit(f"mporch: MPORCH_FAULT: {error}") from error
+    link = Link(channel) if fault is None else FaultyLink(channel, fault)
     try:
         link.queue(Hello(pid=os.getpid()))
         link.flush()
         logs.install(log)
         current.enter(order)
-        code = Worker(order, link, Cell(cell)).live()
+        code = Worker(order, link, Cell(cell), fault).live()
     except (LinkClosedError, FencedError) as error:
         sys.stderr.write(f"mporch: {order.worker} gives up: {_in_words(error)}\n")
         os._exit(1)
@@ -60,10 +65,11 @@ def main(payload: bytes, channel: socket.socket, log: socket.socket, cell: mmap.
 class Worker:
     """One worker; `live` returns the exit code, negative for the signal it was stopped by."""
 
-    def __init__(self, order: Order, link: Link, cell: Cell) -> None:
+    def __init__(self, order: Order, link: Link, cell: Cell, fault: Fault | None = None) -> None:
         self._order = order
         self._job = order.job
         self._cell = cell
+        self._fault = fault
         self._place = ""
         self._recycled = False
         self._stack = ""
@@ -114,6 +120,8 @@ class Worker:
         if handles and self._job.shape.called_once:
             current.offer(transaction)
         call = target.bind(found, self._job, handles, stack)
+        if self._fault is not None:
+            call = self._fault.around(call)
         context = Context(
             job=self._job,
             client=self._client,

@@ -1,0 +1,153 @@
+"""Tells each worker where it shall die, and sees to it that it does.
+
+Every worker asks at its start. One that does not come to its place in time is killed wherever it
+is. Counted is who was seen to die.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import select
+import selectors
+import signal
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .points import ELSEWHERE, Order, Score
+
+SOCKET = "faults"
+_PATIENCE_S = 0.4
+_STOPPED_S = 0.003
+_CREDENTIALS = struct.Struct("3i")
+
+
+@dataclass(kw_only=True)
+class Life:
+    """One process of a worker. `hit`: it is at its place; `struck`: we have killed it."""
+
+    pid: int
+    pidfd: int
+    teller: socket.socket
+    role: str = ""
+    order: Order | None = None
+    ends_at: float = float("inf")
+    hit: bool = False
+    struck: bool = False
+
+
+class Conductor:
+    """Of one round. `most` is how many may die in it; `ends` has the place of each that has."""
+
+    def __init__(
+        self, folder: Path, score: Score, chance: random.Random, *, most: int, avoid: frozenset[str]
+    ) -> None:
+        self.ends: dict[int, str] = {}
+        self._score = score
+        self._chance = chance
+        self._most = most
+        self._avoid = avoid
+        self._lives: dict[int, Life] = {}
+        self._ready = selectors.DefaultSelector()
+        self._door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        inside = os.open(folder, os.O_PATH)
+        self._door.bind(f"/proc/self/fd/{inside}/{SOCKET}")  # a path that is short enough
+        os.close(inside)
+        self._door.listen(128)
+        self._watch(self._door, self._enter)
+
+    def follow(
+        self, guard: subprocess.Popen[bytes], deadline: float, each_turn: Callable[[], None]
+    ) -> None:
+        """Go on until the run has ended, or the deadline has passed."""
+        ended = os.pidfd_open(guard.pid)
+        self._watch(ended, lambda: None)
+        try:
+            while guard.poll() is None and (now := time.monotonic()) < deadline:
+                next_s = min((life.ends_at for life in self._lives.values()), default=deadline)
+                for key, _ in self._ready.select(max(0.0, min(next_s, deadline) - now)):
+                    key.data()
+                self._strike(time.monotonic())
+                each_turn()
+        finally:
+            os.close(ended)
+
+    def close(self) -> None:
+        """Forget everybody."""
+        for life in self._lives.values():
+            life.teller.close()
+            os.close(life.pidfd)
+        self._door.close()
+        self._ready.close()
+
+    def _watch(self, fd: int | socket.socket, act: Callable[[], None]) -> None:
+        self._ready.register(fd, selectors.EVENT_READ, act)
+
+    def _enter(self) -> None:
+        teller, _ = self._door.accept()
+        sent = teller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        pid, _, _ = _CREDENTIALS.unpack(sent)
+        try:
+            life = Life(pid=pid, pidfd=os.pidfd_open(pid), teller=teller)
+        except ProcessLookupError:
+            teller.close()
+            return
+        self._lives[pid] = life
+        self._watch(teller, lambda: self._hear(life))
+        self._watch(life.pidfd, lambda: self._bury(life))
+
+    def _hear(self, life: Life) -> None:
+        with contextlib.suppress(OSError):
+            said = life.teller.recv(256, socket.MSG_DONTWAIT).decode()
+            if not said:
+                self._ready.unregister(life.teller)
+            elif not life.role:
+                life.role = said.rpartition("-")[0]
+                life.teller.send(self._order(life).encode())
+            else:
+                life.hit = True
+                life.ends_at = self._soon(_STOPPED_S)
+
+    def _order(self, life: Life) -> str:
+        if len(self.ends) >= self._most:
+            return ""
+        life.order = self._score.order(life.role, self._avoid)
+        life.ends_at = self._soon(_PATIENCE_S)
+        return str(life.order)
+
+    def _soon(self, mean_s: float) -> float:
+        return time.monotonic() + self._chance.expovariate(1 / mean_s)
+
+    def _strike(self, now: float) -> None:
+        """Kill who stands at its place, and who has not come there in time."""
+        for life in self._lives.values():
+            if life.ends_at <= now:
+                life.ends_at = float("inf")
+                if not _is_dead(life.pidfd) and (life.hit or len(self.ends) < self._most):
+                    signal.pidfd_send_signal(life.pidfd, signal.SIGKILL)
+                    life.struck = True
+
+    def _bury(self, life: Life) -> None:
+        if life.teller in self._ready.get_map():
+            self._hear(life)  # its last word
+        for fd in (life.teller, life.pidfd):
+            with contextlib.suppress(KeyError):
+                self._ready.unregister(fd)
+        life.teller.close()
+        os.close(life.pidfd)
+        del self._lives[life.pid]
+        if life.order is not None and (life.struck or (life.hit and life.order.by_itself)):
+            self.ends[life.pid] = place = life.order.point if life.hit else ELSEWHERE
+            self._score.hits[life.role, place] += 1
+
+
+def _is_dead(pidfd: int) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))

@@ -1,0 +1,86 @@
+"""Which workers are to die where, and how many have."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+
+_OUT = ("before", "torn", "sent")
+
+
+def _frames(*messages: str) -> tuple[str, ...]:
+    return tuple(f"w.{message}_{at}" for message in messages for at in _OUT)
+
+
+_READS = (
+    *_frames("hello", "ready", "pull", "commit", "released", "closing"),
+    *("w.leased_received", "w.commit_acked", "w.recall_received"),
+    *("w.item_begun", "w.item_ended"),
+)
+_WRITES = (*_frames("want"), "w.grant_received")
+
+ROLES: dict[str, tuple[str, ...]] = {
+    "first": (*_READS, *_WRITES),
+    "middle": (*_READS, *_WRITES),
+    "sink": _READS,
+}
+"""The jobs whose workers are killed, and all the points they come to."""
+
+RECALL = frozenset({*_frames("released"), "w.recall_received"})
+"""Come to only where an item takes long, in a job that has idle workers."""
+
+_LATEST = {"item": 120, "pull": 4, "leased": 4, "commit": 4, "want": 3, "grant": 3}
+"""How often a worker may have come to a point before it dies there; else never."""
+
+ELSEWHERE = "elsewhere"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What one process is told: where to die, at which time, of itself or by our hand."""
+
+    point: str
+    nth: int
+    by_itself: bool
+    after_bytes: int
+
+    def __str__(self) -> str:
+        action = "kill" if self.by_itself else "stop"
+        return f"{self.point}:{self.nth}:{action}:{self.after_bytes}"
+
+
+class Score:
+    """The kills so far: `hits` by role and point, of which `ELSEWHERE` were at no point."""
+
+    def __init__(self, quota: int, chance: random.Random) -> None:
+        self.hits: Counter[tuple[str, str]] = Counter()
+        self._quota = quota
+        self._chance = chance
+
+    @property
+    def kills(self) -> int:
+        """All of them."""
+        return self.hits.total()
+
+    @property
+    def torn(self) -> int:
+        """Those that left a part of a frame behind."""
+        return sum(n for (_, point), n in self.hits.items() if point.endswith("_torn"))
+
+    def missing(self) -> dict[str, int]:
+        """How many are short of the quota, by role and point."""
+        short = {(r, p): self._quota - self.hits[r, p] for r in ROLES for p in ROLES[r]}
+        return {f"{role} {point}": n for (role, point), n in short.items() if n > 0}
+
+    def order(self, role: str, avoid: frozenset[str] = frozenset()) -> Order:
+        """Where a new process of this role shall die: mostly where too few have."""
+        points = [point for point in ROLES[role] if point not in avoid]
+        short = [max(1, self._quota - self.hits[role, point]) for point in points]
+        point = self._chance.choices(points, short)[0]
+        return Order(
+            point=point,
+            nth=self._chance.randint(1, _LATEST.get(point[2:].split("_")[0], 1)),
+            by_itself=self._chance.random() < 0.7,
+            after_bytes=int(10 ** self._chance.uniform(0, 5)),
+        )
