@@ -1,7 +1,13 @@
-"""The long form: `python -m tests.chaos --rounds N [--kills K] [--seed S]`.
+"""The long form: `python -m tests.chaos`. All of it takes some twenty minutes on two cores.
 
-One line of JSON a round, with its seed; the folder of a round that failed is kept and named.
-`--rounds 1 --seed S` plays one again: the same pipeline, if not the same moments.
+First every worker of a chain is told at which point of its protocol to die, round after round,
+until there were as many kills, torn frames and items as asked for, and the quota at each point of
+each role. Then workers of other pipelines are killed at random moments, `--rounds` times.
+
+A line of JSON a round, one for each part, and exit code 1 if anything was lost, doubled or
+unexpected, or if it proves too little. The folder of a round that failed is kept and named.
+`--rounds 1 --seed S` and no `--kills` plays a random one again: the same pipeline, if not the same
+moments.
 """
 
 from __future__ import annotations
@@ -16,20 +22,60 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from .checker import judge
-from .rounds import Plan, play
+from . import checker, rounds
+from .campaign import Total, Wanted, campaign
+from .points import Score
+
+_WITHIN_S = 3000.0
 
 
 def main() -> int:
     options = _options()
     base = Path(tempfile.mkdtemp(prefix="chaos-"))
+    good = [_conducted(options, base)] if options.kills else []
+    good += [_random(options, base)] if options.rounds else []
+    if all(good):
+        shutil.rmtree(base)
+    return 0 if all(good) else 1
+
+
+def _conducted(options: argparse.Namespace, base: Path) -> bool:
+    wanted = Wanted(
+        kills=options.kills, torn=options.torn, quota=options.quota, items=options.items
+    )
+    total = Total(score=Score(0, None))
+    started = time.monotonic()
+    folder = base / "conducted"
+    for total in campaign(wanted, seed=options.seed, base=folder, within_s=_WITHIN_S):
+        print(json.dumps(_told(total, started)), flush=True)
+    problems = total.failed + total.shortcomings(wanted)
+    print(
+        json.dumps(
+            {**_told(total, started), "points": total.score.by_point(), "problems": problems}
+        )
+    )
+    return not problems
+
+
+def _told(total: Total, started: float) -> dict[str, int]:
+    return {
+        "rounds": total.rounds,
+        "killed": total.score.kills,
+        "torn": total.score.torn,
+        "made": total.made,
+        **total.wrong,
+        "s": int(time.monotonic() - started),
+    }
+
+
+def _random(options: argparse.Namespace, base: Path) -> bool:
     totals: Counter[str] = Counter()
     started = time.monotonic()
     for seed in range(options.seed, options.seed + options.rounds):
-        plan = Plan.of(seed, options.kills)
-        folder = base / str(seed)
-        history = play(plan, folder)
-        verdict = judge(history)
+        plan = rounds.Plan.of(seed, options.kills_a_round)
+        folder = base / "random" / str(seed)
+        history = rounds.play(plan, folder)
+        verdict = checker.judge(history)
         told = {
             "seed": seed,
             "made": len(history.made),
@@ -46,19 +92,26 @@ def main() -> int:
         else:
             print(f"kept: {folder} ({plan})", file=sys.stderr)
     print(json.dumps({"rounds": options.rounds, **totals, "s": int(time.monotonic() - started)}))
-    if not totals["failed"]:
-        shutil.rmtree(base)
-    return 1 if totals["failed"] else 0
+    return not totals["failed"]
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--kills", type=int, default=100, help="at least, in each round")
-    parser.add_argument("--seed", type=int, default=0, help="of the first round")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--kills", type=int, default=10_000, help="where they are told to; 0: none (%(default)s)")
+    add("--torn", type=int, default=500, help="torn frames among them (%(default)s)")
+    add("--quota", type=int, default=100, help="kills at each point and role (%(default)s)")
+    add("--items", type=int, default=1_000_000, help="that the source makes (%(default)s)")
+    add("--rounds", type=int, default=20, help="with kills at random; 0: none (%(default)s)")
+    add("--kills-a-round", type=int, default=100, help="at random (%(default)s)")
+    add("--seed", type=int, default=0, help="of the first round")
     options = parser.parse_args()
-    if options.rounds < 1 or options.kills < 1:
-        parser.error("--rounds and --kills: at least one")
+    if min(options.kills, options.torn, options.quota, options.items, options.rounds) < 0:
+        parser.error("a number must not be negative")
+    if options.kills_a_round < 1:
+        parser.error("--kills-a-round: at least one")
     return options
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import time
@@ -14,23 +13,32 @@ import yaml
 
 from .conducted_checker import Delivery, History
 from .conductor import SOCKET, Conductor
-from .points import RECALL, Score
+from .points import RECALL, ROLES, Score
 from .rounds import COMMAND, HERE
 
 LONGEST_S = 600.0
+_SLOW_EVERY = _BURST = 40
+_PAUSE_S = 0.05
+_SHORT_S, _LONG_S = 0.4, 4.0
+"""How long a worker has to come to its place, on the average."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a seed makes of a round in which so many items pass and so many processes are killed."""
+    """What a seed makes of a round in which so many items pass and so many processes are killed.
+
+    `batched`: the role that is called with lists. `slow`: the only role that dies then; now and
+    then an item takes it long, and the broker recalls the rest of the lease for those who are idle:
+    items come in bursts then.
+    """
 
     seed: int
     items: int
     kills: int
     maxsize: int
     workers: int
-    batches: bool
-    slow_every: int
+    batched: str
+    slow: str
     large_every: int
     size: int
     recycled_after: int
@@ -38,27 +46,31 @@ class Plan:
     @classmethod
     def of(cls, seed: int, *, items: int, kills: int) -> Plan:
         chance = random.Random(seed)
+        slow = ("first", "", "middle", "", "sink", "")[seed % 6]
+        before_slow = {"middle": "first", "sink": "middle"}.get(slow, "")
         return cls(
             seed=seed,
             items=items,
             kills=kills,
-            maxsize=(10, 50, 400, 2000)[seed % 4],
-            workers=chance.choice([2, 2, 3]),
-            batches=seed % 3 == 2,
-            slow_every=chance.choice([40, 150]) if seed % 2 == 0 else 0,
+            maxsize=_BURST if slow else (10, 50, 400, 2000)[seed // 2 % 4],
+            workers=3 if slow else chance.choice([1, 2, 3]),
+            batched=before_slow or chance.choice(["", "", "first", "middle"]),
+            slow=slow,
             large_every=chance.choice([0, 500]),
             size=chance.choice([70_000, 400_000]),
-            recycled_after=chance.choice([30, 300, 1500]),
+            recycled_after=chance.choice([100, 500, 2000]),
         )
 
     @property
-    def unreachable(self) -> frozenset[str]:
-        """Points that no worker of such a round comes to."""
-        return frozenset() if self.slow_every and not self.batches else RECALL
+    def points(self) -> dict[str, tuple[str, ...]]:
+        """Where the workers of each role may die; a recall comes only to those that live long."""
+        if self.slow:
+            return {self.slow: RECALL}
+        return {role: tuple(p for p in ROLES[role] if p not in RECALL) for role in ROLES}
 
     def spec(self) -> dict[str, object]:
         """The source is forked by the orchestrator itself, and nobody kills it."""
-        batch = {"call": "batch", "batch": {"size": min(8, self.maxsize), "within": "5ms"}}
+        large = [self.large_every, self.size]
         return {
             "version": 1,
             "pythonpath": [str(HERE)],
@@ -67,41 +79,29 @@ class Plan:
             "jobs": {
                 "numbers": {
                     "target": "conducted_targets:numbers",
-                    "args": [self.items],
+                    "args": [self.items, _PAUSE_S if self.slow else 0],
                     "output": "todo",
                     "start_method": "fork",
                 },
-                "first": {
-                    "target": "conducted_targets:First",
-                    "args": [self.slow_every, self.large_every, self.size],
-                    "input": "todo",
-                    "output": "made",
-                    **self._victim(),
-                },
-                "middle": {
-                    "target": f"conducted_targets:Middle{'Batch' * self.batches}",
-                    "args": [self.slow_every],
-                    "input": "made",
-                    "output": "done",
-                    **(batch if self.batches else {}),
-                    **self._victim(),
-                },
-                "sink": {
-                    "target": "conducted_targets:Sink",
-                    "args": [self.slow_every],
-                    "input": "done",
-                    **self._victim(),
-                },
+                "first": {"input": "todo", "output": "made", **self._victim("first", *large)},
+                "middle": {"input": "made", "output": "done", **self._victim("middle")},
+                "sink": {"input": "done", **self._victim("sink")},
             },
         }
 
-    def _victim(self) -> dict[str, object]:
+    def _victim(self, role: str, *args: int) -> dict[str, object]:
+        batched = self.batched == role
+        size = min(self.maxsize, _BURST if self.slow else 8)
+        batch = {"call": "batch", "batch": {"size": size, "within": "5ms"}}
         return {
+            "target": f"conducted_targets:{role.capitalize()}{'Batch' * batched}",
+            "args": [_SLOW_EVERY if self.slow == role else 0, *args],
             "workers": self.workers,
             "retry": {"attempts": 1000},
             "restart": {"max": 10_000, "within": "1s"},
             "recycle": {"max_items": self.recycled_after},
             "env": {"MPORCH_TEST": "1", "MPORCH_FAULT": f"@{SOCKET}"},
+            **(batch if batched else {}),
         }
 
 
@@ -114,7 +114,8 @@ def play(plan: Plan, folder: Path, score: Score) -> History:
         score,
         random.Random(plan.seed),
         most=plan.kills + plan.kills // 10,
-        avoid=plan.unreachable,
+        points=plan.points,
+        patience_s=_LONG_S if plan.slow else _SHORT_S,
     )
     enough = folder / "enough"
 

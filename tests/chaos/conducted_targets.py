@@ -22,14 +22,15 @@ def _open(name):
     return os.open(name, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC)
 
 
-def numbers(least):
-    """So many at least, and on until enough have been killed."""
+def numbers(least, pause_s):
+    """So many at least, in bursts, and on until enough have been killed."""
     made = _open("made")
     for n in range(MOST_ITEMS):
         if n % _SEEN_EVERY == 0:
             if n >= least and Path("enough").exists():
                 return
             os.write(made, b"%d\n" % (n + _SEEN_EVERY))
+            time.sleep(pause_s)
         yield n
 
 
@@ -42,7 +43,7 @@ class _Stage:
 
     def execute(self, n):
         """Work for a while; return the token of this execution."""
-        if self._slow_every and n % self._slow_every == 0:
+        if self._slow_every and n % self._slow_every == 2:
             time.sleep(_SLOW_S)
         return next(self._calls)
 
@@ -56,13 +57,24 @@ class First(_Stage):
         self._size = size
 
     def __call__(self, n):
-        token, pad = self.execute(n), b""
-        if self._large_every and n % self._large_every == 2:
-            pad = bytes(self._size)
-        made = [(n, k, token, pad) for k in range(outputs(n))]
+        made = self.make(n)
         if len(made) > 1:
             return (item for item in made)
         return made[0] if made else None
+
+    def make(self, n):
+        """All that one item makes."""
+        token, pad = self.execute(n), b""
+        if self._large_every and n % self._large_every == 2:
+            pad = bytes(self._size)
+        return [(n, k, token, pad) for k in range(outputs(n))]
+
+
+class FirstBatch(First):
+    """The same, a list at a time."""
+
+    def __call__(self, batch):
+        return [item for n in batch for item in self.make(n)]
 
 
 class Middle(_Stage):

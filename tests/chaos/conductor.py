@@ -23,7 +23,6 @@ from pathlib import Path
 from .points import ELSEWHERE, Order, Score
 
 SOCKET = "faults"
-_PATIENCE_S = 0.4
 _STOPPED_S = 0.003
 _CREDENTIALS = struct.Struct("3i")
 
@@ -43,18 +42,31 @@ class Life:
 
 
 class Conductor:
-    """Of one round. `most` is how many may die in it; `ends` has the place of each that has."""
+    """Of one round; a note on each process is in the file `ends` of its folder.
+
+    `points` are those of each role, `patience_s` is how long it waits for a worker to come to one;
+    `most` is how many may die; `ends` has the place of each that has.
+    """
 
     def __init__(
-        self, folder: Path, score: Score, chance: random.Random, *, most: int, avoid: frozenset[str]
+        self,
+        folder: Path,
+        score: Score,
+        chance: random.Random,
+        *,
+        most: int,
+        points: dict[str, tuple[str, ...]],
+        patience_s: float,
     ) -> None:
         self.ends: dict[int, str] = {}
         self._score = score
         self._chance = chance
         self._most = most
-        self._avoid = avoid
+        self._points = points
+        self._patience_s = patience_s
         self._lives: dict[int, Life] = {}
         self._ready = selectors.DefaultSelector()
+        self._notes = (folder / "ends").open("w", buffering=1)
         self._door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         inside = os.open(folder, os.O_PATH)
         self._door.bind(f"/proc/self/fd/{inside}/{SOCKET}")  # a path that is short enough
@@ -84,6 +96,7 @@ class Conductor:
             life.teller.close()
             os.close(life.pidfd)
         self._door.close()
+        self._notes.close()
         self._ready.close()
 
     def _watch(self, fd: int | socket.socket, act: Callable[[], None]) -> None:
@@ -115,10 +128,11 @@ class Conductor:
                 life.ends_at = self._soon(_STOPPED_S)
 
     def _order(self, life: Life) -> str:
-        if len(self.ends) >= self._most:
+        points = self._points.get(life.role)
+        if not points or len(self.ends) >= self._most:
             return ""
-        life.order = self._score.order(life.role, self._avoid)
-        life.ends_at = self._soon(_PATIENCE_S)
+        life.order = self._score.order(life.role, points)
+        life.ends_at = self._soon(self._patience_s)
         return str(life.order)
 
     def _soon(self, mean_s: float) -> float:
@@ -142,6 +156,7 @@ class Conductor:
         life.teller.close()
         os.close(life.pidfd)
         del self._lives[life.pid]
+        print(life.pid, life.role, life.order, life.hit, life.struck, file=self._notes)
         if life.order is not None and (life.struck or (life.hit and life.order.by_itself)):
             self.ends[life.pid] = place = life.order.point if life.hit else ELSEWHERE
             self._score.hits[life.role, place] += 1

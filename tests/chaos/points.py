@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 _OUT = ("before", "torn", "sent")
@@ -27,7 +28,7 @@ ROLES: dict[str, tuple[str, ...]] = {
 }
 """The jobs whose workers are killed, and all the points they come to."""
 
-RECALL = frozenset({*_frames("released"), "w.recall_received"})
+RECALL = (*_frames("released"), "w.recall_received")
 """Come to only where an item takes long, in a job that has idle workers."""
 
 _LATEST = {"item": 120, "pull": 4, "leased": 4, "commit": 4, "want": 3, "grant": 3}
@@ -68,15 +69,19 @@ class Score:
         """Those that left a part of a frame behind."""
         return sum(n for (_, point), n in self.hits.items() if point.endswith("_torn"))
 
-    def missing(self) -> dict[str, int]:
-        """How many are short of the quota, by role and point."""
-        short = {(r, p): self._quota - self.hits[r, p] for r in ROLES for p in ROLES[r]}
+    def missing(self, points: Mapping[str, tuple[str, ...]] = ROLES) -> dict[str, int]:
+        """How many are short of the quota at these points of each role."""
+        short = {(r, p): self._quota - self.hits[r, p] for r in points for p in points[r]}
         return {f"{role} {point}": n for (role, point), n in short.items() if n > 0}
 
-    def order(self, role: str, avoid: frozenset[str] = frozenset()) -> Order:
+    def by_point(self) -> dict[str, dict[str, int]]:
+        """The hits of each role, as a table."""
+        places = {role: (*ROLES[role], ELSEWHERE) for role in ROLES}
+        return {r: {place: self.hits[r, place] for place in places[r]} for r in ROLES}
+
+    def order(self, role: str, points: tuple[str, ...]) -> Order:
         """Where a new process of this role shall die: mostly where too few have."""
-        points = [point for point in ROLES[role] if point not in avoid]
-        short = [max(1, self._quota - self.hits[role, point]) for point in points]
+        short = [max(0.3, self._quota - self.hits[role, point]) ** 2 for point in points]
         point = self._chance.choices(points, short)[0]
         return Order(
             point=point,

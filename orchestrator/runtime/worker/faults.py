@@ -13,9 +13,9 @@ The points: `w.<message>_before`, `_torn` and `_sent` for each message to the br
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import GeneratorType
 from typing import Annotated, Any, get_args
@@ -103,9 +103,9 @@ class Fault:
         return self._left == 0
 
     def strike(self) -> None:
-        """Do it."""
+        """Do it, in this thread: a signal to the process may reach it a while later."""
         self._tell(self.point.encode())
-        os.kill(os.getpid(), self._signal)
+        signal.pthread_kill(threading.get_ident(), self._signal)
 
     def reached(self, *points: str) -> None:
         """The process is at these points."""
@@ -165,8 +165,10 @@ class FaultyLink(Link):
         for names, frame in frames:
             self._fault.reached(*(f"w.{name}_before" for name in names))
             if self._fault.meets(*(f"w.{name}_torn" for name in names)):
-                self._send(self._fault.cut(frame))
+                torn = self._fault.cut(frame)
+                self._send(torn)
                 self._fault.strike()
+                frame = frame[len(torn) :]
             self._send(frame)
             self._fault.reached(*(f"w.{name}_sent" for name in names))
 
