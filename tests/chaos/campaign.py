@@ -18,6 +18,7 @@ from .points import Score
 
 _KILLS_A_ROUND = 500
 _KILLS_A_SLOW_ROUND = 160
+_KILLS_A_SOURCE_ROUND = 150
 _ROUNDS_FOR_ITEMS = 10
 
 
@@ -66,12 +67,12 @@ def campaign(wanted: Wanted, *, seed: int, base: Path, within_s: float) -> Itera
     while time.monotonic() < deadline and total.shortcomings(wanted):
         plan = _plan(seed, wanted)
         seed += 1
-        if plan.slow and not total.score.missing(plan.points):
+        if plan.dying and not total.score.missing(plan.points):
             continue  # it would prove nothing new
         folder = base / str(plan.seed)
         history = play(plan, folder, total.score)
         verdict = judge(history)
-        total.add(plan, history.made, verdict)
+        total.add(plan, len(history.made), verdict)
         if verdict.good:
             shutil.rmtree(folder)
         else:
@@ -82,5 +83,7 @@ def campaign(wanted: Wanted, *, seed: int, base: Path, within_s: float) -> Itera
 def _plan(seed: int, wanted: Wanted) -> Plan:
     plan = Plan.of(seed, items=-(-wanted.items // _ROUNDS_FOR_ITEMS), kills=_KILLS_A_ROUND)
     if plan.slow:
-        plan = dataclasses.replace(plan, items=0, kills=_KILLS_A_SLOW_ROUND)
+        return dataclasses.replace(plan, items=1000, kills=_KILLS_A_SLOW_ROUND)
+    if plan.dying:  # each source begins anew: the items must be few
+        return dataclasses.replace(plan, items=1000, kills=_KILLS_A_SOURCE_ROUND)
     return plan

@@ -13,12 +13,15 @@ import yaml
 
 from .conducted_checker import Delivery, History
 from .conductor import SOCKET, Conductor
-from .points import RECALL, ROLES, Score
+from .points import AT_THE_END, RECALL, ROLES, Score
 from .rounds import COMMAND, HERE
 
 LONGEST_S = 600.0
 _SLOW_EVERY = _BURST = 40
 _PAUSE_S = 0.05
+_SOURCES = 16
+"""Each ends once: if it dies when it has said so, no other takes its place."""
+_ALWAYS = {"max": 10_000, "within": "1s"}
 _SHORT_S, _LONG_S = 0.4, 4.0
 """How long a worker has to come to its place, on the average."""
 
@@ -27,9 +30,9 @@ _SHORT_S, _LONG_S = 0.4, 4.0
 class Plan:
     """What a seed makes of a round in which so many items pass and so many processes are killed.
 
-    `batched`: the role that is called with lists. `slow`: the only role that dies then; now and
-    then an item takes it long, and the broker recalls the rest of the lease for those who are idle:
-    items come in bursts then.
+    `dying`: the only role that dies; nothing: all but the source. Of one that is not the source now
+    and then an item takes long then, and the broker recalls the rest of the lease for those who are
+    idle: items come in bursts. `batched`: the role that is called with lists.
     """
 
     seed: int
@@ -37,8 +40,8 @@ class Plan:
     kills: int
     maxsize: int
     workers: int
+    dying: str
     batched: str
-    slow: str
     large_every: int
     size: int
     recycled_after: int
@@ -46,61 +49,75 @@ class Plan:
     @classmethod
     def of(cls, seed: int, *, items: int, kills: int) -> Plan:
         chance = random.Random(seed)
-        slow = ("first", "", "middle", "", "sink", "")[seed % 6]
-        before_slow = {"middle": "first", "sink": "middle"}.get(slow, "")
+        dying = ("first", "", "source", "", "middle", "", "sink", "")[seed % 8]
+        slow = dying not in ("", "source")
+        before_slow = {"middle": "first", "sink": "middle"}.get(dying, "")
         return cls(
             seed=seed,
             items=items,
             kills=kills,
             maxsize=_BURST if slow else (10, 50, 400, 2000)[seed // 2 % 4],
             workers=3 if slow else chance.choice([1, 2, 3]),
+            dying=dying,
             batched=before_slow or chance.choice(["", "", "first", "middle"]),
-            slow=slow,
             large_every=chance.choice([0, 500]),
             size=chance.choice([70_000, 400_000]),
             recycled_after=chance.choice([100, 500, 2000]),
         )
 
     @property
+    def slow(self) -> bool:
+        """Whether items take long in the role that dies."""
+        return self.dying not in ("", "source")
+
+    @property
     def points(self) -> dict[str, tuple[str, ...]]:
         """Where the workers of each role may die; a recall comes only to those that live long."""
         if self.slow:
-            return {self.slow: RECALL}
-        return {role: tuple(p for p in ROLES[role] if p not in RECALL) for role in ROLES}
+            return {self.dying: RECALL}
+        if self.dying:
+            return {self.dying: ROLES[self.dying]}
+        items = {role: points for role, points in ROLES.items() if role != "source"}
+        return {r: tuple(p for p in points if p not in RECALL) for r, points in items.items()}
 
     def spec(self) -> dict[str, object]:
-        """The source is forked by the orchestrator itself, and nobody kills it."""
-        large = [self.large_every, self.size]
         return {
             "version": 1,
             "pythonpath": [str(HERE)],
             "queues": dict.fromkeys(("todo", "made", "done"), self.maxsize),
-            "defaults": {"start_method": "forkserver"},
+            "defaults": {
+                "start_method": "forkserver",
+                "env": {"MPORCH_TEST": "1", "MPORCH_FAULT": f"@{SOCKET}"},
+            },
             "jobs": {
-                "numbers": {
+                "source": {
                     "target": "conducted_targets:numbers",
                     "args": [self.items, _PAUSE_S if self.slow else 0],
                     "output": "todo",
-                    "start_method": "fork",
+                    "restart": {**_ALWAYS, "replay": "skip"},
+                    "workers": _SOURCES if self.dying == "source" else 1,
                 },
-                "first": {"input": "todo", "output": "made", **self._victim("first", *large)},
-                "middle": {"input": "made", "output": "done", **self._victim("middle")},
-                "sink": {"input": "done", **self._victim("sink")},
+                "first": {
+                    "input": "todo",
+                    "output": "made",
+                    **self._stage("first", self.large_every, self.size),
+                },
+                "middle": {"input": "made", "output": "done", **self._stage("middle")},
+                "sink": {"input": "done", **self._stage("sink")},
             },
         }
 
-    def _victim(self, role: str, *args: int) -> dict[str, object]:
+    def _stage(self, role: str, *args: int) -> dict[str, object]:
         batched = self.batched == role
         size = min(self.maxsize, _BURST if self.slow else 8)
         batch = {"call": "batch", "batch": {"size": size, "within": "5ms"}}
         return {
             "target": f"conducted_targets:{role.capitalize()}{'Batch' * batched}",
-            "args": [_SLOW_EVERY if self.slow == role else 0, *args],
+            "args": [_SLOW_EVERY if self.slow and self.dying == role else 0, *args],
             "workers": self.workers,
             "retry": {"attempts": 1000},
-            "restart": {"max": 10_000, "within": "1s"},
+            "restart": _ALWAYS,
             "recycle": {"max_items": self.recycled_after},
-            "env": {"MPORCH_TEST": "1", "MPORCH_FAULT": f"@{SOCKET}"},
             **(batch if batched else {}),
         }
 
@@ -113,16 +130,10 @@ def play(plan: Plan, folder: Path, score: Score) -> History:
         folder,
         score,
         random.Random(plan.seed),
-        most=plan.kills + plan.kills // 10,
+        most=plan.kills * 3 if plan.dying == "source" else plan.kills + plan.kills // 10,
         points=plan.points,
         patience_s=_LONG_S if plan.slow else _SHORT_S,
     )
-    enough = folder / "enough"
-
-    def see() -> None:
-        if len(conductor.ends) >= plan.kills and not enough.exists():
-            enough.touch()
-
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
         guard = subprocess.Popen(
             [COMMAND, "run", "--run-dir", "run", "--output", "none"],
@@ -132,7 +143,9 @@ def play(plan: Plan, folder: Path, score: Score) -> History:
             stderr=err,
         )
     try:
-        conductor.follow(guard, time.monotonic() + LONGEST_S, see)
+        conductor.follow(
+            guard, time.monotonic() + LONGEST_S, lambda: _see(plan, folder / "enough", conductor)
+        )
         exit_code = guard.poll()
     finally:
         guard.kill()  # and with it all others
@@ -148,9 +161,23 @@ def play(plan: Plan, folder: Path, score: Score) -> History:
     )
 
 
-def _made(folder: Path) -> int:
-    """How many numbers there may be at most, and, if the run has ended well, are."""
-    return int((folder / "made").read_bytes().split()[-1])
+def _see(plan: Plan, enough: Path, conductor: Conductor) -> None:
+    """Tell the source when enough have died. Sources go on dying, at the end of their work."""
+    if not enough.exists() and len(conductor.ends) >= plan.kills:
+        if plan.dying == "source":
+            conductor.points = {"source": AT_THE_END}
+            conductor.strike_all()
+        enough.touch()
+
+
+def _made(folder: Path) -> set[int]:
+    """The numbers there may be at most, and, if the run has ended well, are."""
+    made: set[int] = set()
+    for path in folder.glob("made-*"):
+        index, workers = map(int, path.name.split("-")[1:])
+        last = int(path.read_bytes().split()[-1])
+        made.update(range(index - 1, last * workers, workers))
+    return made
 
 
 def _delivered(folder: Path) -> Iterator[Delivery]:

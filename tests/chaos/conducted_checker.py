@@ -9,6 +9,7 @@ those travel through the queues, where each item is put once.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Set
 from dataclasses import dataclass
 
 from .conducted_targets import outputs
@@ -35,11 +36,11 @@ class Delivery:
 class History:
     """What was seen from outside.
 
-    The source has made the numbers below `made`. `ends` has the processes that were killed, with
+    `made` are the source's numbers. `ends` has the processes that were killed, with
     the point at which they were. At least `wanted` of them and `items` numbers were asked for.
     """
 
-    made: int
+    made: Set[int]
     items: int
     delivered: list[Delivery]
     ends: dict[int, str]
@@ -69,7 +70,7 @@ class Verdict:
 
 def judge(history: History) -> Verdict:
     """Return the verdict: every item that should come has come, and through each queue once."""
-    possible = {f"{n}.{k}" for n in range(history.made) for k in range(outputs(n))}
+    possible = {f"{n}.{k}" for n in history.made for k in range(outputs(n))}
     lines = defaultdict(list)
     for delivery in history.delivered:
         lines[delivery.name].append(delivery)
@@ -104,6 +105,6 @@ def _of_the_round(history: History) -> list[str]:
         problems.append(f"exit code {history.exit_code}")
     if len(history.ends) < history.wanted:
         problems.append(f"only {len(history.ends)} of {history.wanted} killed: it proves nothing")
-    if history.made < history.items:
-        problems.append(f"only {history.made} of {history.items} made: it proves nothing")
+    if len(history.made) < history.items:
+        problems.append(f"only {len(history.made)} of {history.items} made: it proves nothing")
     return problems

@@ -5,6 +5,8 @@ import time
 from itertools import count
 from pathlib import Path
 
+from orchestrator import current
+
 MOST_ITEMS = 5_000_000
 """A source that nobody tells to stop ends by itself."""
 
@@ -23,15 +25,21 @@ def _open(name):
 
 
 def numbers(least, pause_s):
-    """So many at least, in bursts, and on until enough have been killed."""
-    made = _open("made")
+    """So many at least, in bursts, and on until enough have been killed.
+
+    Called again, it says the same, and as much. Of several workers each has numbers of its own.
+    """
+    me = current()
+    told = Path(f"made-{me.index}-{me.workers}")
+    made = _open(told)
+    least = max(least, *map(int, told.read_bytes().split()), 0)
     for n in range(MOST_ITEMS):
         if n % _SEEN_EVERY == 0:
             if n >= least and Path("enough").exists():
                 return
             os.write(made, b"%d\n" % (n + _SEEN_EVERY))
             time.sleep(pause_s)
-        yield n
+        yield n * me.workers + me.index - 1
 
 
 class _Stage:

@@ -62,7 +62,7 @@ class Conductor:
         self._score = score
         self._chance = chance
         self._most = most
-        self._points = points
+        self.points = points
         self._patience_s = patience_s
         self._lives: dict[int, Life] = {}
         self._ready = selectors.DefaultSelector()
@@ -128,7 +128,7 @@ class Conductor:
                 life.ends_at = self._soon(_STOPPED_S)
 
     def _order(self, life: Life) -> str:
-        points = self._points.get(life.role)
+        points = self.points.get(life.role)
         if not points or len(self.ends) >= self._most:
             return ""
         life.order = self._score.order(life.role, points)
@@ -144,8 +144,16 @@ class Conductor:
             if life.ends_at <= now:
                 life.ends_at = float("inf")
                 if not _is_dead(life.pidfd) and (life.hit or len(self.ends) < self._most):
-                    signal.pidfd_send_signal(life.pidfd, signal.SIGKILL)
-                    life.struck = True
+                    with contextlib.suppress(ProcessLookupError):
+                        signal.pidfd_send_signal(life.pidfd, signal.SIGKILL)
+                        life.struck = True
+
+    def strike_all(self) -> None:
+        """Kill everybody who was told to die, wherever they are."""
+        for life in self._lives.values():
+            if life.order is not None:
+                life.ends_at = 0.0
+        self._strike(time.monotonic())
 
     def _bury(self, life: Life) -> None:
         if life.teller in self._ready.get_map():

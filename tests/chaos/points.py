@@ -14,27 +14,37 @@ def _frames(*messages: str) -> tuple[str, ...]:
     return tuple(f"w.{message}_{at}" for message in messages for at in _OUT)
 
 
-_READS = (
-    *_frames("hello", "ready", "pull", "commit", "released", "closing"),
-    *("w.leased_received", "w.commit_acked", "w.recall_received"),
-    *("w.item_begun", "w.item_ended"),
-)
+_LIFE = (*_frames("hello", "ready"), "w.item_begun", "w.item_ended", *_frames("closing"))
+_READS = (*_frames("pull"), "w.leased_received", "w.commit_acked")
 _WRITES = (*_frames("want"), "w.grant_received")
 
-ROLES: dict[str, tuple[str, ...]] = {
-    "first": (*_READS, *_WRITES),
-    "middle": (*_READS, *_WRITES),
-    "sink": _READS,
-}
-"""The jobs whose workers are killed, and all the points they come to."""
+AT_THE_END = _LIFE
+"""Where a source may die that has put all its items already."""
 
 RECALL = (*_frames("released"), "w.recall_received")
 """Come to only where an item takes long, in a job that has idle workers."""
+
+ROLES: dict[str, tuple[str, ...]] = {
+    "source": (*_LIFE, *_frames("commit"), *_WRITES),
+    "first": (*_LIFE, *_frames("commit"), *_READS, *_WRITES, *RECALL),
+    "middle": (*_LIFE, *_frames("commit"), *_READS, *_WRITES, *RECALL),
+    "sink": (*_LIFE, *_frames("commit"), *_READS, *RECALL),
+}
+"""The jobs whose workers are killed, and all the points they come to.
+
+A source asks for room before it puts: its commits need no answer.
+"""
 
 _LATEST = {"item": 120, "pull": 4, "leased": 4, "commit": 4, "want": 3, "grant": 3}
 """How often a worker may have come to a point before it dies there; else never."""
 
 ELSEWHERE = "elsewhere"
+
+
+def _latest(role: str, point: str) -> int:
+    message = point.removeprefix("w.").partition("_")[0]
+    once = role == "source" and message == "item"  # it is called once
+    return 1 if once else _LATEST.get(message, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +95,7 @@ class Score:
         point = self._chance.choices(points, short)[0]
         return Order(
             point=point,
-            nth=self._chance.randint(1, _LATEST.get(point[2:].split("_")[0], 1)),
+            nth=self._chance.randint(1, _latest(role, point)),
             by_itself=self._chance.random() < 0.7,
             after_bytes=int(10 ** self._chance.uniform(0, 5)),
         )
