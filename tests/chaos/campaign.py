@@ -19,7 +19,8 @@ from .points import Score
 _KILLS_A_ROUND = 500
 _KILLS_A_SLOW_ROUND = 160
 _KILLS_A_SOURCE_ROUND = 150
-_ROUNDS_FOR_ITEMS = 10
+_ITEMS_A_ROUND = {10: 10_000, 50: 40_000, 400: 120_000, 2000: 200_000}
+"""By maxsize: what takes about as long as the kills, of a million in all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +82,9 @@ def campaign(wanted: Wanted, *, seed: int, base: Path, within_s: float) -> Itera
 
 
 def _plan(seed: int, wanted: Wanted) -> Plan:
-    plan = Plan.of(seed, items=-(-wanted.items // _ROUNDS_FOR_ITEMS), kills=_KILLS_A_ROUND)
+    plan = Plan.of(seed, items=1000, kills=_KILLS_A_ROUND)
     if plan.slow:
-        return dataclasses.replace(plan, items=1000, kills=_KILLS_A_SLOW_ROUND)
+        return dataclasses.replace(plan, kills=_KILLS_A_SLOW_ROUND)
     if plan.dying:  # each source begins anew: the items must be few
-        return dataclasses.replace(plan, items=1000, kills=_KILLS_A_SOURCE_ROUND)
-    return plan
+        return dataclasses.replace(plan, kills=_KILLS_A_SOURCE_ROUND)
+    return dataclasses.replace(plan, items=_ITEMS_A_ROUND[plan.maxsize] * wanted.items // 10**6)
