@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -79,28 +80,38 @@ def test_every_message_of_the_protocol_has_its_points():
     assert len(POINTS) == 3 * 12 + 9 + 3
 
 
+class Door(threading.Thread):
+    """Answers each who asks, and keeps what they say."""
+
+    def __init__(self, path: str, *answers: bytes) -> None:
+        super().__init__()
+        self._door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._door.bind(path)
+        self._door.listen()
+        self._answers = answers
+        self.asked: list[tuple[bytes, socket.socket]] = []
+
+    def run(self) -> None:
+        with self._door:
+            for answer in self._answers:
+                teller, _ = self._door.accept()
+                self.asked.append((teller.recv(100), teller))
+                teller.send(answer)
+
+
 def test_whoever_listens_is_asked_for_the_order_and_told_when_it_is_reached(tmp_path):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
-        door.bind(str(tmp_path / "faults"))
-        door.listen()
-        answers = iter([b"w.item_begun:1:usr1", b""])
-
-        class Teller(socket.socket):
-            def recv(self, size):
-                accepted, _ = door.accept()
-                told.append((accepted, accepted.recv(100)))
-                return next(answers)
-
-        told: list[tuple[socket.socket, bytes]] = []
-        environ = {"MPORCH_TEST": "1", "MPORCH_FAULT": f"@{tmp_path}/faults"}
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(socket, "socket", Teller)
-            fault, nobody = ordered("job-1", environ), ordered("job-2", environ)
-        assert nobody is None
-        assert [name for _, name in told] == [b"job-1", b"job-2"]
-        with pytest.raises(Struck):
-            fault.reached("w.item_begun")
-        assert told[0][0].recv(100) == b"w.item_begun"
+    door = Door(str(tmp_path / "faults"), b"w.item_begun:1:usr1", b"w.pull_sent")
+    environ = {"MPORCH_TEST": "1", "MPORCH_FAULT": f"@{tmp_path}/faults"}
+    door.start()
+    first, second = ordered("job-1", environ), ordered("job-2", environ)
+    door.join(5)
+    assert [name for name, _ in door.asked] == [b"job-1", b"job-2"]
+    assert second.point == "w.pull_sent"
+    with pytest.raises(Struck):
+        first.reached("w.item_begun")
+    assert door.asked[0][1].recv(100) == b"w.item_begun"
+    for _, teller in door.asked:
+        teller.close()
 
 
 @pytest.mark.parametrize("at", ["before", "torn", "sent"])
