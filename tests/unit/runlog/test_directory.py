@@ -133,6 +133,14 @@ def test_a_failed_write_names_the_file(tmp_path):
         run.write_spec("x")
 
 
+def test_a_write_where_something_else_has_taken_the_directorys_place_names_the_file(tmp_path):
+    run = create(tmp_path)
+    run.path.rmdir()
+    run.path.write_text("no directory")
+    with pytest.raises(RunDirectoryError, match=r"spec\.yaml: Not a directory"):
+        run.write_spec("x")
+
+
 def test_mporch_home_replaces_the_projects_own(tmp_path):
     assert home_of(tmp_path, {}) == tmp_path / ".mporch"
     assert home_of(tmp_path, {"MPORCH_HOME": "/var/x"}).as_posix() == "/var/x"
