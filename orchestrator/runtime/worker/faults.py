@@ -168,8 +168,9 @@ class FaultyLink(Link):
                 torn = self._fault.cut(frame)
                 self._send(torn)
                 self._fault.strike()
-                frame = frame[len(torn) :]
-            self._send(frame)
+                self._send(frame[len(torn) :])
+            else:
+                self._send(frame)
             self._fault.reached(*(f"w.{name}_sent" for name in names))
 
     def _send(self, frame: bytes) -> None:
