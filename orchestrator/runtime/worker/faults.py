@@ -143,13 +143,6 @@ class FaultyLink(Link):
         self._fault = fault
         self._frames: list[tuple[list[str], bytes]] = []
         self._unanswered: set[int] = set()
-        self._hello_fds: list[int] = []
-
-    def hello(self, message: FromWorker, fds: list[int]) -> None:
-        """See Link."""
-        self._hello_fds = fds
-        self.queue(message)
-        self.flush()
 
     def queue(self, message: FromWorker, blobs: tuple[Blob, ...] = ()) -> None:
         """See Link."""
@@ -174,12 +167,8 @@ class FaultyLink(Link):
             self._fault.reached(*(f"w.{name}_sent" for name in names))
 
     def _send(self, frame: bytes) -> None:
-        fds, self._hello_fds = self._hello_fds, []
-        if fds:
-            socket.send_fds(self._sock, [frame], fds)
-        else:
-            self._queue.append(frame)
-            super().flush()
+        self._queue.append(frame)
+        super().flush()
 
     def receive(self) -> list[tuple[ToWorker, tuple[Blob, ...]]]:
         """See Link."""

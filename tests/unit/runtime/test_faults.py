@@ -173,7 +173,7 @@ def test_a_faulty_link_that_is_not_struck_says_what_a_link_says(ends):
     ours, theirs = ends
     said = []
     for link in (Link(theirs), FaultyLink(theirs, Fault("w.closing_sent"))):
-        link.hello(Hello(pid=1), [])
+        link.queue(Hello(pid=1))
         link.queue(PULL_AND_COMMIT)
         link.queue(Ready())
         link.flush()
