@@ -26,7 +26,7 @@ from . import checker, rounds
 from .campaign import Total, Wanted, campaign
 from .points import Score
 
-_WITHIN_S = 3000.0
+_WITHIN_S = 3300.0
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ _PAUSE_S = 0.05
 _SOURCES = 16
 """Each ends once: if it dies when it has said so, no other takes its place."""
 _ALWAYS = {"max": 10_000, "within": "1s"}
-_SHORT_S, _LONG_S = 0.4, 4.0
+_SHORT_S, _LONG_S = 0.4, 8.0
 """How long a worker has to come to its place, on the average."""
 
 
@@ -57,7 +57,7 @@ class Plan:
             items=items,
             kills=kills,
             maxsize=_BURST if slow else (10, 50, 400, 2000)[seed // 2 % 4],
-            workers=3 if slow else chance.choice([1, 2, 3]),
+            workers=6 if slow else chance.choice([1, 2, 3]),
             dying=dying,
             batched=before_slow or chance.choice(["", "", "first", "middle"]),
             large_every=chance.choice([0, 500]),
