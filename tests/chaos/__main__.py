@@ -16,6 +16,7 @@ import argparse
 import dataclasses
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -31,6 +32,7 @@ _WITHIN_S = 3300.0
 
 def main() -> int:
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and with us what we have begun
     base = Path(tempfile.mkdtemp(prefix="chaos-"))
     good = [_conducted(options, base)] if options.kills else []
     good += [_random(options, base)] if options.rounds else []
