@@ -47,6 +47,7 @@ from orchestrator.core.messages import (
     Unwant,
     Want,
 )
+from orchestrator.core.planned import states_of
 from orchestrator.core.ports import JobPorts, Port
 from orchestrator.core.position import Position
 from orchestrator.core.questions import Questions
@@ -54,15 +55,10 @@ from orchestrator.core.queues import QueueState
 from orchestrator.core.restoring import Resumption, restore
 from orchestrator.core.stall import can_move
 from orchestrator.core.steps import Entry
-from orchestrator.plan.model import Durability, JobPlan, Plan, QueuePlan
+from orchestrator.plan.model import Plan
 
 __all__ = ["Broker", "ProtocolError"]
 
-
-_OPEN = 16
-"""Pulls, wants and leases at a time of a worker whose items mporch moves: more than it has."""
-_OPEN_TO_THREADS = 1024
-"""Those of a target with handles, which may use them from as many threads."""
 
 _DIED = Failure(kind="WorkerDied", message="the worker died at this item")
 
@@ -114,15 +110,10 @@ class Broker:
     @classmethod
     def of_plan(cls, plan: Plan, resumption: Resumption | None = None) -> Broker:
         """The broker of a planned run, or of one that is resumed."""
-        queues = {
-            queue.name: queue_of(queue, sum(plan.jobs[job].workers for job in queue.writers))
-            for queue in plan.queues.values()
-        }
-        jobs = [_job_of(job, queues, plan.durability) for job in plan.jobs.values()]
         journal = None
         if plan.durability.keeps:
             journal = Journal(resumption.image.last_chunk + 1 if resumption else 1)
-        broker = cls(queues.values(), jobs, journal=journal)
+        broker = cls(*states_of(plan), journal=journal)
         if resumption is not None:
             restore(broker._board, resumption)
         return broker
@@ -373,30 +364,3 @@ class Broker:
             (port.worker, port.waits_for()) for port in self._board.ports.values() if port.stuck
         )
         return Stalled(waits=tuple(waits))
-
-
-def queue_of(plan: QueuePlan, producers: int) -> QueueState:
-    """A queue's state at the start; so many workers write it."""
-    return QueueState(
-        plan.name,
-        plan.maxsize,
-        plan.writers,
-        plan.readers,
-        producers=producers,
-        when_full=plan.when_full,
-    )
-
-
-def _job_of(plan: JobPlan, queues: dict[str, QueueState], durability: Durability) -> JobPorts:
-    return JobPorts(
-        plan.name,
-        [queues[name] for name in plan.reads],
-        [queues[name] for name in plan.writes],
-        retry=plan.retry,
-        otherwise=plan.on_error.otherwise,
-        by_item=not plan.shape.called_once,
-        counted=plan.is_counted(durability),
-        can_unblock=bool(plan.reads or plan.writes) or not plan.daemon,
-        batch=plan.batch,
-        most_open=_OPEN_TO_THREADS if plan.read_handles or plan.write_handles else _OPEN,
-    )
