@@ -137,7 +137,7 @@ def _run(plan: Plan, options: Options, shelter: Shelter, keeping: Keeping) -> in
     finally:
         screen.close()
         keeping.close()
-    _report(summary, record.digest, directory, options)
+    _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
     return summary.exit_code
 
 
@@ -250,13 +250,16 @@ def _rfc3339(unix_s: float) -> str:
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _report(summary: Summary, digest: Digest, directory: RunDirectory, options: Options) -> None:
+def _report(
+    summary: Summary, digest: Digest, directory: RunDirectory, options: Options, *, durable: bool
+) -> None:
     here = Path.cwd()
     report = Report(
         summary=summary,
         digest=digest,
         log=os.path.relpath(directory.log_path, here),
         argument=argument_for(directory, here, os.environ),
+        durable=durable,
     )
     paper = Paper(width=width_of(sys.stderr), colour=colours(sys.stderr, os.environ))
     if not options.quiet:

@@ -57,7 +57,14 @@ def _show_report(run: RunDirectory, run_name: str, summary: Summary) -> None:
     from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
 
     digest = _digest(run, needed=bool(summary.exit_code) or _skipped(summary))
-    report = Report(summary=summary, digest=digest, log=str(run.log_path), argument=run_name)
+    plan = run.read_plan()
+    report = Report(
+        summary=summary,
+        digest=digest,
+        log=str(run.log_path),
+        argument=run_name,
+        durable=plan is not None and plan.durability.keeps,
+    )
     paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
     print(render_report(report, paper), end="")
 
@@ -94,3 +101,5 @@ def _show_unfinished(run: RunDirectory, run_name: str, *, as_json: bool) -> None
     say(f"{name} was killed before it could end ({run.run_id})")
     say(f"log: {run.log_path}")
     say(f"its last words: mporch logs {run_name} -n 20")
+    if plan is not None and plan.durability.keeps:
+        say(f"go on: mporch resume {run_name}")

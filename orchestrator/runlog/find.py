@@ -63,10 +63,10 @@ def resolve(home: Path | None, name: str) -> RunDirectory:
 
 
 def argument_for(run: RunDirectory, start: Path, environ: Mapping[str, str]) -> str:
-    """Return what names `run`, the latest one, on a command line in `start`."""
+    """Return what names `run` on a command line in `start`."""
     home = find_home(start, environ)
     if home is not None and run.path.parent == home / "runs":
-        return LAST
+        return LAST if list_runs(home)[-1:] == [run] else run.run_id
     return os.path.relpath(run.path, start) if run.path.is_relative_to(start) else str(run.path)
 
 

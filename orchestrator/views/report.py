@@ -41,12 +41,16 @@ _STYLES = {"succeeded": Style.GREEN, "failed": Style.RED, "timed_out": Style.RED
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """A run that has ended. `log` is where its log is, `argument` what names it in a command."""
+    """A run that has ended. `log` is where its log is, `argument` what names it in a command.
+
+    `durable`: what it has not done can be gone on with.
+    """
 
     summary: Summary
     digest: Digest
     log: str
     argument: str
+    durable: bool = False
 
 
 def render_report(report: Report, paper: Paper) -> str:
@@ -146,7 +150,10 @@ def _failure(report: Report, paper: Paper) -> str:
     lines = []
     if fault is None or len(bad) > 1:
         lines += [escaped(f"{name} {_worded(job.status)}: {job.reason}") for name, job in bad]
-    lines.append(f"more: mporch logs {escaped(report.argument)} --level warning")
+    name = escaped(report.argument)
+    lines.append(f"more: mporch logs {name} --level warning")
+    if report.durable and report.summary.status != "succeeded":
+        lines.append(f"go on: mporch resume {name}")
     text = "".join(f"{line}\n" for line in lines)
     return text + (_fault(fault, paper) if fault else "")
 

@@ -74,9 +74,12 @@ def test_no_home_is_none(tmp_path):
     assert find_home(tmp_path, {}) is None
 
 
-def test_a_run_is_called_last_where_it_is_found_and_by_its_path_elsewhere(tmp_path, home, runs):
+def test_a_run_is_named_by_last_or_its_id_where_it_is_found_and_by_its_path_elsewhere(
+    tmp_path, home, runs
+):
     (tmp_path / "deep").mkdir()
     assert argument_for(runs[0], tmp_path / "deep", {}) == "last"
+    assert argument_for(runs[1], tmp_path / "deep", {}) == runs[1].run_id
     other = create(home, tmp_path / "deep" / "d1")
     assert argument_for(other, tmp_path, {}) == "deep/d1"
     assert argument_for(other, tmp_path / "x", {}) == str(other.path)

@@ -56,11 +56,13 @@ def died(worker="parse-1"):
     )
 
 
-def render(summary, *facts, width=80):
+def render(summary, *facts, width=80, durable=False):
     digest = Digest()
     for fact in facts:
         digest.fact(fact)
-    report = Report(summary=summary, digest=digest, log="x/log.jsonl", argument="last")
+    report = Report(
+        summary=summary, digest=digest, log="x/log.jsonl", argument="last", durable=durable
+    )
     return render_report(report, Paper(width=width))
 
 
@@ -163,3 +165,17 @@ def test_a_death_in_a_log_is_a_failure():
     assert digest.fault is None
     digest.record({"event": "worker.ended", "worker": "a-1", "state": "killed"})
     assert (digest.fault.who, digest.fault.what) == ("a-1", "killed")
+
+
+@pytest.mark.parametrize(
+    ("status", "durable", "told"),
+    [("failed", True, True), ("interrupted", True, True), ("failed", False, False)],
+)
+def test_how_to_go_on_is_told_where_that_can_be(status, durable, told):
+    summary = msgspec.structs.replace(CLEAN, status=status, exit_code=1)
+    assert ("go on: mporch resume last\n" in render(summary, durable=durable)) is told
+
+
+def test_a_durable_run_that_has_finished_with_dead_letters_is_not_gone_on_with():
+    summary = msgspec.structs.replace(CLEAN, exit_code=3)
+    assert "resume" not in render(summary, durable=True)
