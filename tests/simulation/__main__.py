@@ -1,6 +1,7 @@
-"""The long form: `python -m tests.simulation --histories N [--seed S]`.
+"""The long form: `python -m tests.simulation --histories N [--seed S] [--durable]`.
 
-The seed of each history that fails is printed; `--histories 1 --seed S` lives it again.
+The seed of each history that fails is printed; `--histories 1 --seed S` lives it again. With
+`--durable` the orchestrator crashes as well, and the run is resumed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 import time
 import traceback
 
-from .histories import history
+from .histories import durable_history, history
 
 
 def main() -> int:
@@ -19,12 +20,13 @@ def main() -> int:
     failures: list[int] = []
     steps, started, traces = 0, time.perf_counter(), hashlib.sha256()
     for seed in range(options.seed, options.seed + options.histories):
-        world = history(seed)
+        world = durable_history(seed) if options.durable else history(seed)
         try:
             world.run()
         except Exception:
             traceback.print_exc(limit=-3)
-            print(f"seed {seed} fails: python -m tests.simulation --histories 1 --seed {seed}")
+            again = f"--histories 1 --seed {seed}{' --durable' * options.durable}"
+            print(f"seed {seed} fails: python -m tests.simulation {again}")
             failures.append(seed)
             if not options.keep_going:
                 break
@@ -41,6 +43,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--histories", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
+    parser.add_argument("--durable", action="store_true", help="runs that crash and are resumed")
     parser.add_argument("--keep-going", action="store_true", help="go on after a failure")
     options = parser.parse_args()
     if options.histories < 1:
