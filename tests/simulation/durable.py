@@ -52,7 +52,7 @@ class DurableWorld(World):
         self.plan = plan_of(topology)
         self.lives = lives
         self.disk = kept.Disk()
-        self.record = Record(lambda blob: self.books.chunks[int.from_bytes(blob[:4], "big")])
+        self.record = Record(lambda blob: self.books.chunk_of(blob))
         self.makers = replay.Makers()
         self.enough: set[str] = set()
         self.policies = {job.name: rng.choice(tuple(FailurePolicy)) for job in topology.jobs}
@@ -150,7 +150,7 @@ class DurableWorld(World):
         at = self.broker.positions_of(worker).get(queues[0])
         if at is not None:
             blob = bytes(at.tail.blob) if at.tail is not None else b""
-            tail = self.books.chunks[int.from_bytes(blob[:4], "big")][: at.used] if blob else ()
+            tail = self.books.chunk_of(blob)[: at.used] if blob else ()
             box.replay = replay.Replay(at.n, at.digest, tail)
         return box
 

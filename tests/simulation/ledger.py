@@ -88,12 +88,16 @@ class Books:
         number = (len(self.chunks) - 1).to_bytes(4, "big")
         return number.ljust(max(4, len(identities)), b"\0")  # no item is shorter than a byte
 
+    def chunk_of(self, blob: bytes) -> tuple[int, ...]:
+        """The identities of a chunk's items."""
+        return self.chunks[int.from_bytes(blob[:4], "big")]
+
     def read(self, message: Leased, blobs: tuple[bytes, ...]) -> list[tuple[int, int]]:
         """The (number, identity) of each item of a lease."""
         found: list[tuple[int, int]] = []
         check(len(blobs) == len(message.ranges), "a lease comes with a chunk for each range")
         for part, blob in zip(message.ranges, blobs, strict=True):
-            chunk = self.chunks[int.from_bytes(blob[:4], "big")]
+            chunk = self.chunk_of(blob)
             check(part.packed is bool(len(chunk) % 2), "a chunk is packed as it was put")
             check(0 <= part.start < part.stop <= len(chunk), "a range lies within its chunk")
             numbers = range(part.first, part.first + part.stop - part.start)
@@ -160,7 +164,7 @@ class Books:
                 again[lease.queue] += retried
                 at += 1
         for output, blob in zip(message.outputs, blobs, strict=True):
-            identities = self.chunks[int.from_bytes(blob[:4], "big")]
+            identities = self.chunk_of(blob)
             process = self._process(worker)
             self._producers.update(dict.fromkeys(identities, process))
             for queue in output.queues:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.plan.model import (
+    Batch,
     Durability,
     ErrorPolicy,
     JobPlan,
@@ -56,6 +57,7 @@ def _job(job: Job) -> JobPlan:
         outputs=job.writes,
         read_handles=tuple((name, name) for name in job.reads) if by_handle else (),
         workers=job.workers,
+        batch=Batch(size=job.batch, within_s=job.within_s),
         retry=retry_of(job),
         on_error=ErrorPolicy(otherwise=job.otherwise),
     )
