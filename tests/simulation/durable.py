@@ -52,7 +52,7 @@ class DurableWorld(World):
         self.plan = plan_of(topology)
         self.lives = lives
         self.disk = kept.Disk()
-        self.record = Record(lambda blob: self.books.chunk_of(blob))
+        self.record = Record(self._identities)
         self.makers = replay.Makers()
         self.enough: set[str] = set()
         self.policies = {job.name: rng.choice(tuple(FailurePolicy)) for job in topology.jobs}
@@ -63,6 +63,9 @@ class DurableWorld(World):
         self._restored: dict[str, list[int]] = {}
         self._rests: dict[str, list[Item]] = {}
         super().__init__(topology, rng, faults)
+
+    def _identities(self, blob: bytes) -> tuple[int, ...]:
+        return self.books.chunk_of(blob)
 
     # -- a life -----------------------------------------------------------------------------------
 
