@@ -6,6 +6,7 @@ import random
 
 from orchestrator.core.ports import JobPorts
 from orchestrator.core.queues import QueueState
+from orchestrator.core.tickets import CommitTicket, Part
 from orchestrator.plan.model import Batch, Retry
 
 from .client import NO_LIMIT, Box
@@ -49,3 +50,12 @@ def states(topology: Topology) -> tuple[list[QueueState], list[JobPorts]]:
         for job in topology.jobs
     ]
     return list(queues.values()), jobs
+
+
+def lost_with(parked: CommitTicket, part: Part) -> int:
+    """How many items of a part are put no more, now that its worker is dead."""
+    job = parked.port.job
+    if not job.by_item:
+        return part.n - part.used if job.counted and not parked.items else 0
+    before = part.counts and part.counts[: parked.items]
+    return 0 if before is None else part.n - max(part.used, sum(before))

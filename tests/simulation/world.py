@@ -40,13 +40,13 @@ from orchestrator.core.messages import (
 )
 from orchestrator.core.ports import JobPorts
 from orchestrator.core.queues import QueueState
-from orchestrator.core.tickets import CommitTicket, Part, Ticket
+from orchestrator.core.tickets import Ticket
 
 from . import rules, shapes
 from .cast import Agent, Employer, Faults
 from .client import Box, Client, Frame, Moves
 from .ledger import Books, check
-from .parts import box_of, states
+from .parts import box_of, lost_with, states
 from .topology import Job, Topology
 
 BrokerMaker = Callable[[list[QueueState], list[JobPorts]], Broker]
@@ -195,7 +195,7 @@ class World:
         job = agent.employer.job
         if port.parked:
             for part in port.parked.parts:
-                lost = _lost_with(port.parked, part)
+                lost = lost_with(port.parked, part)
                 for queue in part.queues:
                     self.books.unput(queue.name, agent.name, lost)
         leases = port.leases if job.by_item else {}
@@ -401,12 +401,3 @@ class World:
 
     def _end(self) -> None:
         rules.at_the_end(self)
-
-
-def _lost_with(parked: CommitTicket, part: Part) -> int:
-    """How many items of a part are put no more, now that its worker is dead."""
-    job = parked.port.job
-    if not job.by_item:
-        return part.n - part.used if job.counted and not parked.items else 0
-    before = part.counts and part.counts[: parked.items]
-    return 0 if before is None else part.n - max(part.used, sum(before))
