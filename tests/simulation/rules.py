@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.broker import Broker
 from orchestrator.core.credits import COLLECT_S
-from orchestrator.core.messages import End
+from orchestrator.core.messages import End, Grant, NoLease, Recall, Shut, ToWorker
 from orchestrator.core.ports import Lease
 from orchestrator.core.queues import QueueState
 from orchestrator.core.tickets import CommitTicket, Ticket, WantTicket
@@ -258,6 +258,16 @@ def sights(broker: Broker) -> Iterator[str]:
         for ticket in queue.tickets:
             if isinstance(ticket, CommitTicket):
                 yield "parked" if ticket.at < ticket.items else "open part"
+
+
+def sent(message: ToWorker) -> Iterator[str]:
+    """What is worth having met, of what workers are sent."""
+    if isinstance(message, Recall | Shut):
+        yield type(message).__name__.lower()
+    elif isinstance(message, Grant) and message.want and not message.n:
+        yield "refused credit"
+    elif isinstance(message, NoLease):
+        yield "withdrawn"
 
 
 def at_the_end(world: World) -> None:

@@ -29,14 +29,9 @@ from orchestrator.core.messages import (
     CommitStatus,
     Committed,
     FromWorker,
-    Grant,
     Leased,
-    NoLease,
     Ready,
-    Recall,
     Released,
-    Shut,
-    ToWorker,
 )
 from orchestrator.core.ports import JobPorts
 from orchestrator.core.queues import QueueState
@@ -371,7 +366,7 @@ class World:
         agent = self.agents.get(order.worker)
         check(agent and not agent.fenced, f"{order.worker} is gone and is sent {order.message}")
         assert agent is not None
-        self._meet(order.message)
+        self.met.update(rules.sent(order.message))
         if isinstance(order.message, Leased):
             self.books.leased(agent.name, order.message, order.blobs)
             self.batch_since.pop(order.message.queue, None)
@@ -379,14 +374,6 @@ class World:
             applied = order.message.status is CommitStatus.APPLIED
             check(applied, f"{agent.name} holds what it commits and is refused")
         agent.client.inbox.append(Frame(order.message, order.blobs))
-
-    def _meet(self, message: ToWorker) -> None:
-        if isinstance(message, Recall | Shut):
-            self.met.add(type(message).__name__.lower())
-        elif isinstance(message, Grant) and message.want and not message.n:
-            self.met.add("refused credit")
-        elif isinstance(message, NoLease):
-            self.met.add("withdrawn")
 
     # -- the end ----------------------------------------------------------------------------------
 
