@@ -51,18 +51,19 @@ class Plan:
         chance = random.Random(seed)
         dying = ("first", "", "source", "", "middle", "", "sink", "")[seed % 8]
         slow = dying not in ("", "source")
+        maxsize = _BURST if slow else (10, 50, 400, 2000)[seed // 2 % 4]
         before_slow = {"middle": "first", "sink": "middle"}.get(dying, "")
         return cls(
             seed=seed,
             items=items,
             kills=kills,
-            maxsize=_BURST if slow else (10, 50, 400, 2000)[seed // 2 % 4],
+            maxsize=maxsize,
             workers=6 if slow else chance.choice([1, 2, 3]),
             dying=dying,
             batched=before_slow or chance.choice(["", "", "first", "middle"]),
             large_every=chance.choice([0, 500]),
             size=chance.choice([70_000, 400_000]),
-            recycled_after=chance.choice([100, 500, 2000]),
+            recycled_after=maxsize * chance.choice([5, 20]),
         )
 
     @property
