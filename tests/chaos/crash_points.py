@@ -1,8 +1,8 @@
-"""Every write as a crash point: `python -m tests.chaos.crash_points [--full] [--every N]`.
+"""Every write as a crash point: `python -m tests.chaos.crash_points [--full] [--error NAME]`.
 
 A small run is killed at the N-th call of each system call that changes one of its files, for each N
 there is, and resumed; then the same with the resume of a run that was killed half-way. strace
-kills, before the call is carried out. One line of JSON a system call.
+kills, before the call is carried out, or lets it fail. One line of JSON a system call.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+
+from orchestrator.errors import ExitCode
 
 from .resumed_checker import judge
 from .resumed_rounds import Round, Seen
@@ -53,36 +55,51 @@ _FILES = (
     "dead/letters.draft",
     *(f"dead/chunk-{n:06d}.pickle" for n in range(1, 20)),
 )
+_DONE = ExitCode.DEAD_LETTERS
 _MISSES = 3
 """The number of calls varies a little: so many times without a hit, and the end is reached."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """The n-th call of a system call."""
+    """The n-th call of a system call: the process is killed there, or it fails with an error."""
 
     call: str
     n: int
+    error: str = ""
+
+    @property
+    def injection(self) -> str:
+        what = f"error={self.error}" if self.error else "signal=SIGKILL"
+        return f"{self.call}:{what}:when={self.n}"
 
 
 class Struck(Round):
-    """A small run whose orchestrator is killed at a point."""
+    """A small run whose orchestrator is killed at a point, or cannot write there."""
 
     def strike(self, point: Point) -> bool:
-        """Kill it there; whether it came so far."""
+        """Let it happen; whether it came so far."""
         trace = self.folder / "trace"
-        self.ended(self.start(tracing(self.folder, trace, point)))
-        hit = "+++ killed by SIGKILL" in _of_the_run(trace)
+        exit_code = self.ended(self.start(tracing(self.folder, trace, point)))
+        sign = "(INJECTED)" if point.error else "+++ killed by SIGKILL"
+        hit = sign in _of_the_run(trace)
         self.look_around(directory=True)
+        if hit and point.error and exit_code not in (_DONE, ExitCode.CANT_WRITE):
+            self.seen.complaints.append(f"it ended with {exit_code}: {self.last_words()}")
         return hit
 
-    def problems(self) -> tuple[str, ...]:
-        """Resume it until its end; what is wrong then."""
+    def problems(self, *, may_refuse: bool) -> tuple[str, ...]:
+        """Resume it until its end; what is wrong then.
+
+        What a disk that fails has left may be damaged, as long as that is told.
+        """
         if not (self.folder / "run").exists():
             return ()
         exit_code = self.finish()
-        if exit_code == 2 and not self.has_begun():
+        if exit_code == ExitCode.USAGE and not self.has_begun():
             return ()  # it says that there is no run, or that it had not begun
+        if exit_code == ExitCode.USAGE and may_refuse and " is damaged: " in self.last_words():
+            return tuple(self.seen.complaints)
         return judge(self.history(0, exit_code)).problems
 
 
@@ -94,7 +111,7 @@ def tracing(folder: Path, trace: Path, point: Point | None) -> list[str]:
     calls = CALLS if point is None else (point.call,)
     strace += ["-e", f"trace={','.join(calls)}"]
     if point is not None:
-        strace += ["-e", f"inject={point.call}:signal=SIGKILL:when={point.n}"]
+        strace += ["-e", f"inject={point.injection}"]
     return strace
 
 
@@ -105,7 +122,7 @@ def _of_the_run(trace: Path) -> str:
     return "\n".join(line for line in text.splitlines() if line.split()[0] in pids)
 
 
-SHAPE = Shape(middle=Middle.LETTERS, maxsize=30, least=40, pace_s=0.0)
+SMALL = Shape(middle=Middle.LETTERS, maxsize=30, least=40, pace_s=0.0)
 
 
 class Killed:
@@ -144,15 +161,15 @@ def _new(shape: Shape, folder: Path) -> Struck:
     return run
 
 
-def sweep(make: Callable[[], Struck], call: str, every: int, kept: Path) -> Iterator[str]:
-    """Kill at each `every`-th call; yields for each of them what is wrong, or nothing."""
+def sweep(make: Callable[[], Struck], points: Iterable[Point], kept: Path) -> Iterator[str]:
+    """Strike at each of these points; yields for each that was hit what is wrong, or nothing."""
     misses = 0
-    for n in count(1, every):
+    for point in points:
         run = make()
-        hit = run.strike(Point(call=call, n=n))
+        hit = run.strike(point)
         misses = 0 if hit else misses + 1
-        if problems := run.problems():
-            copy = kept / f"{call}-{n}"
+        if problems := run.problems(may_refuse=bool(point.error)):
+            copy = kept / f"{point.call}-{point.n}"
             shutil.copytree(run.folder, copy)
             yield f"{copy}: {'; '.join(problems)}"
         elif hit:
@@ -163,7 +180,7 @@ def sweep(make: Callable[[], Struck], call: str, every: int, kept: Path) -> Iter
 
 def main() -> int:
     options = _options()
-    shape = dataclasses.replace(SHAPE, full=options.full)
+    shape = dataclasses.replace(SMALL, full=options.full)
     base = Path(tempfile.mkdtemp(prefix="crash-points-"))
     killed = Killed.half_way(shape, base)
     numbered = (base / str(n) for n in count())
@@ -171,7 +188,9 @@ def main() -> int:
     began = time.monotonic()
     for what, make in (("run", lambda: _new(shape, next(numbered))), ("resume", killed.again)):
         for call in options.calls.split(","):
-            found = list(sweep(make, call, options.every, base / what))
+            ns = count(options.first, options.every)
+            points = (Point(call=call, n=n, error=options.error) for n in ns)
+            found = list(sweep(make, points, base / what))
             problems = [problem for problem in found if problem]
             totals.update({what: len(found), "failed": len(problems)})
             print(json.dumps({"of": what, "call": call, "points": len(found)}), flush=True)
@@ -186,7 +205,9 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="durable: full, with its fdatasyncs")
-    parser.add_argument("--every", type=int, default=1, help="only each N-th point")
+    parser.add_argument("--error", default="", help="ENOSPC or EIO, instead of a kill")
+    parser.add_argument("--first", type=int, default=1, help="the first point")
+    parser.add_argument("--every", type=int, default=1, help="only each N-th point from there")
     parser.add_argument("--calls", default=",".join(CALLS), help="only these system calls")
     return parser.parse_args()
 

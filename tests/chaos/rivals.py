@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from .crash_points import SHAPE, Killed
+from .crash_points import SMALL, Killed
 from .processes import descendants
 from .resumed_checker import judge
 from .resumed_rounds import LONGEST_S, Round
@@ -74,7 +74,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=200)
     options = parser.parse_args()
     base, began = Path(tempfile.mkdtemp(prefix="rivals-")), time.monotonic()
-    killed, failed = Killed(SHAPE, base, _WRITES, enough=False), 0
+    killed, failed = Killed(SMALL, base, _WRITES, enough=False), 0
     for n in range(options.times):
         if problems := contend(killed.again()):
             failed += 1
