@@ -159,7 +159,7 @@ class Admission:
                 )
             if not fits or not 1 <= output.n <= len(blob):  # no pickle of an item is shorter
                 raise ProtocolError(f"counts of an output of {output.n} items, {items} finished")
-            chunk = Chunk(blob, packed=output.packed)
+            chunk = Chunk(blob, packed=output.packed, items=output.n)
             parts.append(Part(queues, chunk, output.n, counts, output.digests))
         return parts
 
@@ -254,7 +254,7 @@ class Admission:
     def _put(self, port: Port, part: Part, n: int) -> None:
         for queue in part.queues:
             if held := port.credits.get(queue.name, 0):
-                port.credit(queue, -min(n, held))
+                port.credit(queue, -held if queue.weighs else -min(n, held))  # rule 4
             self._board.dirty[queue] = None
         part.put(n)
         port.job.items_out += n

@@ -315,12 +315,14 @@ class Delivery:
             queue.give_back([segment])
             return
         queue.delayed += len(segment)
+        queue.weigh([segment])
         self._board.at(self._board.now + delay_s, Alarm.RETRY, queue, segment)
 
     def requeue(self, queue: QueueState, segment: Segment) -> None:
         """A postponed item's time has come; if its queue has closed, it is booked already."""
         if not queue.closed:
             queue.delayed -= len(segment)
+            queue.weigh([segment], -1)
             queue.give_back([segment])
             self._board.dirty[queue] = None
 

@@ -60,7 +60,8 @@ class Ledger(_Fact, frozen=True, kw_only=True):
     """What became of all that was put on a queue: put = done + skipped + dropped + dead + left.
 
     Until the run has ended, `left` is 0 and the sum may fall short by what is on its way.
-    `peak` is the largest number of items the queue has held.
+    `peak` is the largest number of items the queue has held, `peak_bytes` their most bytes; None
+    where no `max_bytes` bounds them.
     """
 
     maxsize: int
@@ -71,6 +72,7 @@ class Ledger(_Fact, frozen=True, kw_only=True):
     dead: int = 0
     left: int = 0
     peak: int = 0
+    peak_bytes: int | None = None
 
 
 class RunStarted(_Fact, frozen=True, kw_only=True):

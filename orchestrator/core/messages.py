@@ -314,13 +314,17 @@ class Recall(_Message, tag=38, frozen=True, kw_only=True):
 
 
 class Answer(_Message, tag=39, frozen=True, kw_only=True):
-    """Answer to Ask, TaskDone and JoinQueue; `error` is what was wrong with the request."""
+    """Answer to Ask, TaskDone and JoinQueue; `error` is what was wrong with the request.
+
+    `full`: it holds as many items, or bytes, as it may.
+    """
 
     ask: int
     qsize: int
     maxsize: int
     unfinished: int = 0
     error: str = ""
+    full: bool = False
 
 
 class Stop(_Message, tag=40, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ def _queue_of(plan: QueuePlan, producers: int) -> QueueState:
         plan.readers,
         producers=producers,
         when_full=plan.when_full,
+        max_bytes=plan.max_bytes,
     )
 
 

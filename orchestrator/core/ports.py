@@ -35,6 +35,7 @@ class Lease:
         "finished",
         "firm",
         "hand",
+        "hidden_bytes",
         "number",
         "queue",
         "recalled",
@@ -57,8 +58,9 @@ class Lease:
         self.claimed = 0
         self.taken = taken
         self.recalled = self.firm = self.emitted = False
+        self.hidden_bytes = 0
         queue.outstanding += self.total
-        queue.hidden += self.hidden
+        self._note_hidden(0)
 
     @property
     def remaining(self) -> int:
@@ -85,7 +87,7 @@ class Lease:
         if self.claimed:
             self.claimed = max(0, self.claimed - n)
         self.queue.outstanding -= n
-        self.queue.hidden += self.hidden - before
+        self._note_hidden(before)
 
     def note_taken(self, n: int) -> None:
         """The first n items were returned by `get`, and are done: from then on none is in hand."""
@@ -93,7 +95,7 @@ class Lease:
         self.taken = max(self.taken, n)
         if n:
             self.hand = 0
-        self.queue.hidden += self.hidden - before
+        self._note_hidden(before)
 
     def shorten(self, kept: int) -> list[Segment]:
         """Keep the first `kept` items; returns the others, still to be given back."""
@@ -101,8 +103,17 @@ class Lease:
         self.segments, rest = cut(self.segments, kept)
         self.queue.outstanding -= self.total - kept
         self.total = kept
-        self.queue.hidden += self.hidden - before
+        self._note_hidden(before)
         return rest
+
+    def _note_hidden(self, before: int) -> None:
+        """Tell the queue how many items are hidden now, and their bytes where those count."""
+        hidden = self.hidden
+        self.queue.hidden += hidden - before
+        if self.queue.weighs:
+            weight, rest = self.hidden_bytes, cut(self.segments, self.total - hidden)[1]
+            self.hidden_bytes = sum([segment.size_bytes for segment in rest])
+            self.queue.size_bytes += self.hidden_bytes - weight
 
     def item(self, index: int) -> Segment | None:
         """The one item at `index` of the lease, as a segment of its own; None if there is none."""

@@ -78,5 +78,6 @@ class Questions:
                 maxsize=queue.maxsize,
                 unfinished=queue.put - queue.tasks_done,
                 error=error,
+                full=queue.is_full,
             ),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.core.events import Blob
@@ -25,22 +25,33 @@ _CHUNKS_A_PRODUCER = 2
 
 
 class Chunk:
-    """An immutable blob of pickled items, as a producer sent it.
+    """An immutable blob of so many pickled items, as a producer sent it.
 
     Its `number` is that in the store, 0 where nothing of it is kept.
     """
 
-    __slots__ = ("_blob", "number", "packed")
+    __slots__ = ("_blob", "_size", "items", "number", "packed")
 
-    def __init__(self, blob: Blob | Callable[[], Blob], *, packed: bool, number: int = 0) -> None:
+    def __init__(
+        self, blob: Blob | Callable[[], Blob], *, packed: bool, items: int, number: int = 0
+    ) -> None:
         self._blob = blob
+        self._size: int | None = None
         self.packed = packed
+        self.items = items
         self.number = number
 
     @property
     def blob(self) -> Blob:
         """The pickle; that of a resumed run's chunk is read from its store each time."""
         return self._blob() if callable(self._blob) else self._blob
+
+    @property
+    def size_bytes(self) -> int:
+        """The pickle's length."""
+        if self._size is None:
+            self._size = len(self.blob)
+        return self._size
 
 
 class Segment:
@@ -57,6 +68,16 @@ class Segment:
     def __len__(self) -> int:
         return self.stop - self.start
 
+    @property
+    def size_bytes(self) -> int:
+        """Its even share of the chunk; the parts of a segment add up to it exactly."""
+        return _bytes(self.chunk, self.start, self.stop)
+
+    def share(self, index: int) -> int:
+        """The bytes of one item; -1 is the last."""
+        at = range(self.start, self.stop)[index]
+        return _bytes(self.chunk, at, at + 1)
+
     def split(self, n: int) -> tuple[Segment, Segment]:
         """The first n items, and the others."""
         middle = self.start + n
@@ -64,6 +85,17 @@ class Segment:
             Segment(self.chunk, self.start, middle, self.first),
             Segment(self.chunk, middle, self.stop, self.first + n),
         )
+
+
+def _bytes(chunk: Chunk, start: int, stop: int) -> int:
+    size = chunk.size_bytes
+    return size * stop // chunk.items - size * start // chunk.items
+
+
+def _shares(segments: Sequence[Segment], *, newest_first: bool) -> Iterator[int]:
+    for segment in reversed(segments) if newest_first else segments:
+        places = range(len(segment))
+        yield from map(segment.share, reversed(places) if newest_first else places)
 
 
 def cut(segments: Iterable[Segment], n: int) -> tuple[list[Segment], list[Segment]]:
@@ -114,9 +146,11 @@ class QueueState:
     queues so that what a job reads comes before what it writes. A batch's patience counts from
     `waited_for_since`, the collecting of room from `room_since`; `patience_at` and `recall_at` are
     set alarms. `shed` are those of the dropped for which there was no room. A queue that drops lets
-    anybody put at any time: its `bound`, as that of an unbounded one, is out of reach. `reserved`
-    are items that a worker had before the run was resumed, and gets again; they take no room.
-    Items of `parted`, by job, had given the job a part of what they give when the run was killed.
+    anybody put at any time: its `bound` and `bound_bytes`, as those of an unbounded one, are out of
+    reach. `size_bytes` are the bytes of the items that `size` counts; they are counted only where
+    there is a `max_bytes` (the queue `weighs`). `reserved` are items that a worker had before the
+    run was resumed, and gets again; they take no room. Items of `parted`, by job, had given the job
+    a part of what they give when the run was killed.
     """
 
     def __init__(
@@ -128,6 +162,7 @@ class QueueState:
         *,
         producers: int | None = None,
         when_full: WhenFull = WhenFull.BLOCK,
+        max_bytes: int | None = None,
     ) -> None:
         self.name = name
         self.rank = 0
@@ -136,6 +171,10 @@ class QueueState:
         self.when_full = when_full
         self._drops = when_full.drops
         self.bound = maxsize if maxsize > 0 and not self._drops else UNBOUNDED
+        self.weighs = max_bytes is not None
+        self.max_bytes = max_bytes or UNBOUNDED
+        self.bound_bytes = UNBOUNDED if self._drops else self.max_bytes
+        self.size_bytes = self.peak_bytes = 0
         self.segments: deque[Segment] = deque()
         self.queued = self.hidden = self.delayed = self.granted = self.outstanding = 0
         self.open_writers = set(writers)
@@ -170,12 +209,13 @@ class QueueState:
     @property
     def room(self) -> int:
         """Items that can be put now, promised room taken off; negative after a redelivery."""
-        return self.bound - self.queued - self.hidden - self.delayed - self.granted
+        room = self.bound - self.queued - self.hidden - self.delayed - self.granted
+        return room if self.size_bytes < self.bound_bytes else min(room, 0)
 
     @property
     def is_full(self) -> bool:
-        """Whether it holds as many items as it may."""
-        return 0 < self.maxsize <= self.size
+        """Whether it holds as many items, or bytes, as it may."""
+        return 0 < self.maxsize <= self.size or self.size_bytes >= self.max_bytes
 
     @property
     def chunk_items(self) -> int:
@@ -185,6 +225,8 @@ class QueueState:
     @property
     def may_advance(self) -> bool:
         """Whether credit may be given in advance (rule 4): nobody is kept from putting by it."""
+        if self.size_bytes * 2 >= self.bound_bytes:
+            return False
         if self.producers == 1:
             return True
         producers = self.producers or max(1, len(self.writer_ports))
@@ -220,19 +262,47 @@ class QueueState:
         if self.closed:
             self._discard(n)
             return
-        self.segments.append(Segment(chunk, start, stop, first))
+        segment = Segment(chunk, start, stop, first)
+        self.segments.append(segment)
         self.queued += n
-        if self._drops and self.size > self.maxsize:
-            self._shed(self.size - self.maxsize)
+        if self.weighs:
+            self.size_bytes += segment.size_bytes
+        if self._drops and (over := self._surplus()) > 0:
+            self._shed(over)
         self.peak = max(self.peak, self.size)
+        if self.weighs:
+            self.peak_bytes = max(self.peak_bytes, self.size_bytes)
+
+    def weigh(self, segments: Iterable[Segment], sign: int = 1) -> None:
+        """Count the bytes of items that come or, with -1, go; on an open queue."""
+        if self.weighs and not self.closed:
+            self.size_bytes += sign * sum([segment.size_bytes for segment in segments])
+
+    def _surplus(self) -> int:
+        """How many items are too many, by their number or their bytes."""
+        many = self.size - self.maxsize if self.maxsize else 0
+        return max(many, self._heavy()) if self.size_bytes >= self.max_bytes else many
+
+    def _heavy(self) -> int:
+        """How many must go so that the last one that stays came while there was room (rule 1)."""
+        newest_first = self.when_full is WhenFull.DROP_NEWEST
+        over, gone = self.size_bytes - self.max_bytes, 0
+        newest = self.segments[-1].share(-1)
+        for share in _shares(self.segments, newest_first=newest_first):
+            if over < (share if newest_first else newest):
+                break
+            over -= share
+            gone += 1
+        return gone
 
     def _shed(self, over: int) -> None:
         """So many items are too many: the newest go, or those that have waited longest."""
         gone = min(over, self.queued)
         kept = self.queued - gone
         if self.when_full is WhenFull.DROP_NEWEST:
-            rest, lost = cut(self.segments, kept)
-            self.segments, self.queued = deque(rest), kept
+            stay, lost = cut(self.segments, kept)
+            self.segments, self.queued = deque(stay), kept
+            self.weigh(lost, -1)
         else:
             lost = self.take(gone)
         self._note_dropped(lost)
@@ -248,6 +318,7 @@ class QueueState:
             return
         self.segments.extendleft(reversed(segments))
         self.queued += n
+        self.weigh(segments)
 
     def take(self, n: int) -> list[Segment]:
         """Remove up to n items from the head; a batch waits anew for those that stay."""
@@ -263,6 +334,8 @@ class QueueState:
             taken.append(segment)
             n -= here
             self.queued -= here
+        if self.weighs:
+            self.weigh(taken, -1)
         return taken
 
     def close(self, *, clean: bool) -> int:
@@ -343,4 +416,5 @@ class QueueState:
             dead=self.dead,
             left=self.left + waiting,
             peak=self.peak,
+            peak_bytes=self.peak_bytes if self.weighs else None,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -64,6 +64,8 @@ def _fill(queue: QueueState, held: QueueImage, chunks: _Chunks) -> None:
             items = without(items, number)
     queue.segments = deque(items)
     queue.queued = queue.peak = sum(map(len, items))
+    queue.weigh(queue.segments)
+    queue.peak_bytes = queue.size_bytes
 
 
 def _one(segments: Iterable[Segment], number: int) -> Segment | None:
@@ -93,17 +95,33 @@ def _finish(board: Board, name: str) -> None:
         queue.closed = not queue.open_readers
 
 
+def _ranges(image: Image) -> Iterator[Range]:
+    for queue in image.queues.values():
+        yield from queue.held
+    for worker in image.workers.values():
+        for again in worker.again.values():
+            yield from again
+
+
 class _Chunks:
     """The chunks of a store, each once."""
 
     def __init__(self, resumption: Resumption) -> None:
         self._resumption = resumption
         self._made: dict[int, Chunk] = {}
+        self._items: dict[int, int] = {}
+        for part in _ranges(resumption.image):
+            self._items[part.chunk] = max(part.stop, self._items.get(part.chunk, 1))
 
     def get(self, number: int) -> Chunk:
         if number not in self._made:
             load, packed = self._resumption.load, self._resumption.packed
-            self._made[number] = Chunk(lambda: load(number), packed=number in packed, number=number)
+            self._made[number] = Chunk(
+                lambda: load(number),
+                packed=number in packed,
+                items=self._items.get(number, 1),  # as far as any is left, which is near enough
+                number=number,
+            )
         return self._made[number]
 
     def segments(self, parts: Iterable[Range]) -> list[Segment]:

@@ -61,6 +61,7 @@ def _plan(draft: Draft) -> model.Plan:
             name: model.QueuePlan(
                 name=name,
                 maxsize=queue.maxsize,
+                max_bytes=queue.max_bytes,
                 when_full=model.WhenFull(queue.when_full),
                 put_timeout_s=queue.put_timeout,
                 writers=tuple(writers[name]),

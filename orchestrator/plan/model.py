@@ -217,11 +217,13 @@ class Recycle(msgspec.Struct, frozen=True, kw_only=True):
 class QueuePlan(msgspec.Struct, frozen=True, kw_only=True):
     """A bounded queue. `maxsize` counts items, 0 is unbounded. Jobs are listed in spec order.
 
-    `put_timeout_s` is how long a put may wait for room, None for ever.
+    `max_bytes` bounds the bytes of its items' pickles, None does not; `put_timeout_s` is how long a
+    put may wait for room, None for ever.
     """
 
     name: str
     maxsize: int = 1000
+    max_bytes: int | None = None
     when_full: WhenFull = WhenFull.BLOCK
     put_timeout_s: float | None = None
     writers: tuple[str, ...] = ()

@@ -18,11 +18,14 @@ __all__ = ["Emitted", "Order", "QueueInfo"]
 class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker must know of a queue: its bound in items (0: none) and a good chunk's items.
 
-    `patience_s` is how long a put may wait for room, None for ever.
+    `max_bytes` bounds it too, unless None; `share_bytes` is how much of that one producer may
+    gather before it sends. `patience_s` is how long a put may wait for room, None for ever.
     """
 
     maxsize: int
     chunk_items: int
+    max_bytes: int | None = None
+    share_bytes: int = 0
     patience_s: float | None = None
 
 

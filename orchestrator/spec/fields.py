@@ -30,6 +30,7 @@ __all__ = [
     "FormatVersion",
     "Handles",
     "JobNames",
+    "Memory",
     "Name",
     "Parameter",
     "PositiveDuration",
@@ -88,13 +89,21 @@ def _size(value: Any) -> Any:
         size = _BYTES.validate_python(value, strict=False)
     except ValidationError:
         raise _broken(values.BAD_SIZE, f'"{value[:40]}" is not a size', hint) from None
-    if size < _LEAST_BYTES:
-        message = f"{value[:40]} is too small: no worker starts with less than 64MiB"
-        raise _broken(values.BAD_SIZE, message, "write 64MiB or more")
+    if size < 1:
+        raise _broken(values.BAD_SIZE, f"{value[:40]} is nothing", hint)
     if size > _MOST_BYTES:
         message = f"{value[:40]} is more than any machine has"
         raise _broken(values.BAD_SIZE, message, "write null for no limit")
     return int(size)
+
+
+def _memory(value: Any) -> Any:
+    """Parse a size that a worker can live with."""
+    size = _size(value)
+    if size is not None and size < _LEAST_BYTES:
+        message = f"{value[:40]} is too small: no worker starts with less than 64MiB"
+        raise _broken(values.BAD_SIZE, message, "write 64MiB or more")
+    return size
 
 
 def _text(value: Any) -> Any:
@@ -203,6 +212,12 @@ Size: TypeAlias = Annotated[
     WithJsonSchema({"anyOf": [_SIZE_SCHEMA, {"type": "null"}]}),
 ]
 """A size in bytes; None is no limit."""
+Memory: TypeAlias = Annotated[
+    int | None,
+    BeforeValidator(_memory),
+    WithJsonSchema({"anyOf": [_SIZE_SCHEMA, {"type": "null"}]}),
+]
+"""A size that a worker can live with, in bytes; None is no limit."""
 EnvValue: TypeAlias = Annotated[
     str | None,
     BeforeValidator(_env_value),

@@ -19,6 +19,7 @@ from orchestrator.spec.fields import (
     FormatVersion,
     Handles,
     JobNames,
+    Memory,
     Name,
     PositiveDuration,
     QueueNames,
@@ -84,6 +85,11 @@ class Queue(_Part):
         title="Capacity",
         description="The most items it holds; a full queue makes its writers wait. 0 is unbounded.",
         examples=[256],
+    )
+    max_bytes: Size = Field(
+        default=None,
+        title="Capacity in bytes",
+        description="It is full as well while the pickles of its items have that many bytes.",
     )
     when_full: Literal["block", "drop_newest", "drop_oldest", "fail"] = Field(
         default="block",
@@ -205,7 +211,7 @@ class Restart(_Part):
 class Limits(_Part):
     """What a worker's process may use; null is no limit."""
 
-    memory: Size = Field(default=None, title="Memory", description="Address space.")
+    memory: Memory = Field(default=None, title="Memory", description="Address space.")
     cpu: PositiveDuration = Field(default=None, title="CPU", description="Processor time.")
     open_files: int | None = Field(
         default=None,
@@ -226,7 +232,7 @@ class Recycle(_Part):
         description="After so many items.",
         examples=[10_000],
     )
-    max_rss: Size = Field(
+    max_rss: Memory = Field(
         default=None, title="Memory", description="Once it has more than this in RAM."
     )
 

@@ -121,10 +121,11 @@ _QUEUE = _Words(
     model=Queue,
     foreign=_synonyms(
         maxsize="size capacity max_size maxlen limit length max_items bound buffer",
+        max_bytes="bytes maxbytes max_size_bytes memory max_memory",
         when_full="on_full overflow overflow_policy full policy",
         put_timeout="timeout wait",
     ),
-    later=frozenset({"max_bytes", "dead_letter", "durable"}),
+    later=frozenset({"dead_letter", "durable"}),
 )
 _TIMEOUTS = _Words(
     model=Timeouts,

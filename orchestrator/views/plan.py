@@ -26,6 +26,7 @@ _NARROWEST = 40
 _QUEUES = (
     Column(title="queue"),
     Column(title="maxsize", right=True),
+    Column(title="max bytes", right=True),
     Column(title="from"),
     Column(title="to"),
     Column(title="when full"),
@@ -75,7 +76,8 @@ def _queue(queue: QueuePlan) -> tuple[str, ...]:
     full = "" if queue.when_full is WhenFull.BLOCK else queue.when_full.value
     if queue.put_timeout_s is not None:
         full = f"fail after {duration(queue.put_timeout_s)}"
-    return (queue.name, size, ", ".join(queue.writers), ", ".join(queue.readers), full)
+    weight = "" if queue.max_bytes is None else decimal(queue.max_bytes)
+    return (queue.name, size, weight, ", ".join(queue.writers), ", ".join(queue.readers), full)
 
 
 def _wires(verb: str, queues: tuple[str, ...], handles: tuple[tuple[str, str], ...]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rich.filesize import decimal
+
 from orchestrator.core.summary import JobSummary, Summary
 from orchestrator.views.digest import Digest, Fault, Named
 from orchestrator.views.tables import Column, Paper, table
@@ -34,6 +36,7 @@ _QUEUE_COLUMNS = (
     Column(title="dead", right=True, rank=4),
     Column(title="left", right=True, rank=2),
     Column(title="peak", right=True, rank=5),
+    Column(title="peak bytes", right=True, rank=6),
 )
 _BAD = frozenset({"failed", "timed_out", "killed"})
 _STYLES = {"succeeded": Style.GREEN, "failed": Style.RED, "timed_out": Style.RED}
@@ -108,6 +111,7 @@ def _queues(summary: Summary, paper: Paper) -> str:
             f"{number(queue.peak)}/{number(queue.maxsize)}"
             if queue.maxsize
             else number(queue.peak),
+            "" if queue.peak_bytes is None else decimal(queue.peak_bytes),
         )
         for name, queue in summary.queues.items()
     ]

@@ -80,10 +80,13 @@ class Box:
 
     replay: Replay | None = None
 
-    def __init__(self, queues: tuple[str, ...], part: int, chunk: int) -> None:
+    def __init__(
+        self, queues: tuple[str, ...], part: int, chunk: int, weighed: tuple[str, ...] = ()
+    ) -> None:
         self.queues = queues
         self.part = part
         self.chunk = chunk
+        self.weighed = weighed
         self.credits = dict.fromkeys(queues, 0)
         self.closed: set[str] = set()
         self.items: list[int] = []
@@ -110,9 +113,10 @@ class Box:
         held = [n for queue, n in self.credits.items() if queue not in self.closed]
         return min(held, default=NO_LIMIT) - len(self.items)
 
-    @property
-    def overdrawn(self) -> bool:
-        return any(n < 0 for queue, n in self.credits.items() if queue not in self.closed)
+    def overdraws(self, with_open: bool) -> bool:
+        """Whether what can be sent is more than its credits cover."""
+        n = len(self.items) if with_open else self.sealed
+        return any(held < n for queue, held in self.credits.items() if queue not in self.closed)
 
     @property
     def is_due(self) -> bool:
@@ -137,6 +141,8 @@ class Box:
         for queue in self.queues:
             if queue not in self.closed:
                 self.credits[queue] -= n
+        if n:
+            self.credits.update(dict.fromkeys(self.weighed, 0))
         return chunks
 
 
@@ -231,17 +237,22 @@ class Client:
                 if lease.finished == lease.limit:
                     del self.leases[lease.number]
                 self.send(Released(lease=lease.number, kept=lease.limit))
-        if self.overdrawn or self.refused:
+        if self.unanswered or self.refused:
             return sent
         returned = self._idle_credits() if idle else ()
         return self._compose(with_open=not self.by_item, returned=returned) or sent
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether a commit that needs its answer has not got it yet."""
+        return self.answered < self.overdrawn
 
     @property
     def has_to_pace(self) -> bool:
         """Whether the pacer has something to do; it always does it in the end."""
         if self._recalls:
             return True
-        if self.overdrawn or self.refused:
+        if self.unanswered or self.refused:
             return False
         unsent = any(box.sealed or (box.items and not self.by_item) for box in self.boxes)
         idle = any(n > 0 for box in self.boxes if not box.items for n in box.credits.values())
@@ -287,8 +298,12 @@ class Client:
         outputs: list[Output] = []
         blobs: list[bytes] = []
         items = sum(n for _, n in self._finished)
+        awaits = overdrawn = False
         for box in self.boxes:
-            for identities, counts in box.cut(with_open, self.rng):
+            overdrawn = overdrawn or box.overdraws(with_open)
+            chunks = box.cut(with_open, self.rng)
+            awaits = awaits or (bool(chunks) and bool(box.weighed))
+            for identities, counts in chunks:
                 plain = counts == (1,) * items and items
                 blob = self._write(identities)
                 before, box.digest = box.digest, digest_of(identities, box.digest)
@@ -306,8 +321,9 @@ class Client:
         if not (outputs or items or returned):
             return False
         self.seq += 1
-        if any(box.overdrawn for box in self.boxes):
-            assert self.by_item or self.bold, "who may wait puts only what it has credit for"
+        may_wait = not (self.by_item or self.bold)
+        assert not (overdrawn and may_wait), "who may wait puts only what it has credit for"
+        if overdrawn or awaits:
             self.overdrawn = self.seq
         message = Commit(
             seq=self.seq,

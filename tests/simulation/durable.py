@@ -149,7 +149,7 @@ class DurableWorld(World):
         return f"{employer.job.name}-{index + 1}"
 
     def _box(self, worker: str, queues: tuple[str, ...], rng: random.Random) -> Box:
-        box = box_of(queues, self.topology.queues, rng)
+        box = box_of(queues, self.topology, rng)
         at = self.broker.positions_of(worker).get(queues[0])
         if at is not None:
             blob = bytes(at.tail.blob) if at.tail is not None else b""

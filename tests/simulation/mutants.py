@@ -70,6 +70,49 @@ def room_forgets_what_is_granted(patch: Patch) -> None:
     patch.setattr(QueueState, "room", room)
 
 
+def room_forgets_bytes(patch: Patch) -> None:
+    room = property(lambda self: self.bound - self.size - self.granted)
+    patch.setattr(QueueState, "room", room)
+
+
+def bytes_of_the_leased_forgotten(patch: Patch) -> None:
+    def note_hidden(self: Lease, before: int) -> None:
+        self.queue.hidden += self.hidden - before
+
+    patch.setattr(Lease, "_note_hidden", note_hidden)
+
+
+def a_credit_is_good_for_many_commits(patch: Patch) -> None:
+    put = Admission._put
+
+    def thrifty(self: Admission, port: Port, part: Part, n: int) -> None:
+        before = {queue: port.credits.get(queue.name, 0) for queue in part.queues}
+        put(self, port, part, n)
+        for queue, held in before.items():
+            port.credit(queue, max(0, held - n) - port.credits.get(queue.name, 0))
+
+    patch.setattr(Admission, "_put", thrifty)
+
+
+def a_commit_must_fit_in_bytes(patch: Patch) -> None:
+    fits = Admission._fits
+
+    def strict(self: Admission, ticket: CommitTicket, queue: QueueState, n: int) -> bool:
+        weight = sum(len(part.chunk.blob) for part in ticket.parts if queue in part.queues)
+        light = queue.closed or queue.size_bytes + weight <= queue.bound_bytes
+        return light and fits(self, ticket, queue, n)
+
+    patch.setattr(Admission, "_fits", strict)
+
+
+def requeued_items_weigh_nothing(patch: Patch) -> None:
+    def give_back(self: QueueState, segments: list[Segment]) -> None:
+        self.segments.extendleft(reversed(segments))
+        self.queued += sum(map(len, segments))
+
+    patch.setattr(QueueState, "give_back", give_back)
+
+
 def credits_of_the_dead_kept(patch: Patch) -> None:
     patch.setattr(Credits, "void", lambda self, port: port.credits.clear())
 
@@ -107,10 +150,7 @@ def the_youngest_first(patch: Patch) -> None:
 
 
 def nobody_waits_in_line(patch: Patch) -> None:
-    def fits(self: Admission, ticket: Ticket, queue: QueueState, n: int) -> bool:
-        return queue.closed or self._available(ticket.port, queue) >= n
-
-    patch.setattr(Admission, "_fits", fits)
+    patch.setattr(Admission, "_is_first", staticmethod(lambda ticket, queue: True))
 
 
 def a_ticket_blocks_every_queue(patch: Patch) -> None:

@@ -9,12 +9,15 @@ from orchestrator.core.queues import QueueState
 from orchestrator.core.tickets import CommitTicket, Part
 from orchestrator.plan.model import Batch, Retry
 
+from . import rules
 from .client import NO_LIMIT, Box
 from .topology import Job, Topology
 
 
-def box_of(queues: tuple[str, ...], maxsizes: dict[str, int], rng: random.Random) -> Box:
-    return Box(queues, part=part_of(queues, maxsizes), chunk=rng.choice((1, 3, 50)))
+def box_of(queues: tuple[str, ...], topology: Topology, rng: random.Random) -> Box:
+    weighed = tuple(name for name in queues if name in topology.max_bytes)
+    part, chunk = part_of(queues, topology.queues), rng.choice((1, 3, 50))
+    return Box(queues, part=part, chunk=chunk, weighed=weighed)
 
 
 def part_of(queues: tuple[str, ...], maxsizes: dict[str, int]) -> int:
@@ -28,12 +31,13 @@ def retry_of(job: Job) -> Retry:
 
 def states(topology: Topology) -> tuple[list[QueueState], list[JobPorts]]:
     queues = {
-        name: QueueState(
+        name: rules.Scale(
             name,
             maxsize,
             writers=[job.name for job in topology.jobs if name in job.writes],
             readers=[job.name for job in topology.jobs if name in job.reads],
             producers=sum(job.workers for job in topology.jobs if name in job.writes),
+            max_bytes=topology.max_bytes.get(name),
         )
         for name, maxsize in topology.queues.items()
     }

@@ -41,6 +41,7 @@ def _queue(topology: Topology, name: str) -> QueuePlan:
     return QueuePlan(
         name=name,
         maxsize=topology.queues[name],
+        max_bytes=topology.max_bytes.get(name),
         writers=tuple(job.name for job in topology.jobs if name in job.writes),
         readers=tuple(job.name for job in topology.jobs if name in job.reads),
     )

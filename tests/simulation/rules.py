@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from orchestrator.core.board import Alarm
 from orchestrator.core.broker import Broker
 from orchestrator.core.credits import COLLECT_S
 from orchestrator.core.messages import End, Grant, NoLease, Recall, Shut, ToWorker
@@ -25,6 +26,21 @@ Lines = dict[Ticket, tuple[QueueState, ...]]
 """The tickets and where they waited."""
 
 
+class Scale(QueueState):
+    """A queue that knows the fewest bytes it had since the last event."""
+
+    low_bytes = _bytes = 0
+
+    @property
+    def size_bytes(self) -> int:
+        return self._bytes
+
+    @size_bytes.setter
+    def size_bytes(self, n: int) -> None:
+        self._bytes = n
+        self.low_bytes = min(self.low_bytes, n)
+
+
 def after_each_event(world: World, came_back: Counter[str]) -> None:
     """Check every rule that holds between two events; `came_back` was in hand until now."""
     broker = world.broker
@@ -33,6 +49,7 @@ def after_each_event(world: World, came_back: Counter[str]) -> None:
     for queue in broker.queues.values():
         _conservation(queue)
         _bound(queue, world.sums.get(queue.name, 0), came_back[queue.name])
+        _bound_in_bytes(world, queue, rooms, came_back[queue.name])
         _tickets_in_order(queue)
         _nobody_overtakes(queue, world.lines, world.rooms, rooms)
         _nothing_is_overlooked(queue)
@@ -75,6 +92,41 @@ def _bound(queue: QueueState, before: int, came_back: int) -> None:
     """Rule 1; what was in hand may come back above the bound, and then nothing is admitted."""
     allowed = max(queue.bound, before) + came_back
     check(_sum(queue) <= allowed, f"{queue.name}: {_sum(queue)} of {queue.bound}, was {before}")
+
+
+def _bound_in_bytes(world: World, queue: QueueState, now: Rooms, came_back: int) -> None:
+    """Rule 1: while it is full nobody is given room; so each producer exceeds it by one commit.
+
+    What has come back since it was full is on top of that.
+    """
+    assert isinstance(queue, Scale)
+    name, weight = queue.name, queue.size_bytes
+    world.came_back[name] = came_back + (
+        world.came_back[name] if weight >= queue.bound_bytes else 0
+    )
+    full_all_the_while, queue.low_bytes = queue.low_bytes >= queue.bound_bytes, weight
+    if not queue.weighs or queue.closed:
+        return
+    check(weight == _weight(world.broker, queue), f"{name}: {weight} bytes add up")
+    if full_all_the_while:
+        for (worker, where), given in now.items():
+            let_in = where == name and given > world.rooms[worker, where]
+            check(not let_in, f"{worker} is given room in {name}, which is full")
+    assert queue.producers is not None
+    over = (queue.producers + world.came_back[name]) * world.largest_commit
+    check(weight < queue.bound_bytes + over, f"{name}: {weight} bytes of {queue.bound_bytes}")
+
+
+def _weight(broker: Broker, queue: QueueState) -> int:
+    """The bytes of what is queued, delayed, or leased and not in hand, counted item by item."""
+    segments = list(queue.segments)
+    for *_, alarm, where, segment in broker._board._timers:
+        if alarm is Alarm.RETRY and where is queue and segment is not None:
+            segments.append(segment)
+    for lease in {lease for lease in _leases(broker, _parked(broker)) if lease.queue is queue}:
+        items = (lease.item(at) for at in range(lease.total - lease.hidden, lease.total))
+        segments += [item for item in items if item is not None]
+    return sum(segment.share(at) for segment in segments for at in range(len(segment)))
 
 
 def _tickets_in_order(queue: QueueState) -> None:
@@ -164,14 +216,9 @@ def _parked(broker: Broker) -> Iterator[CommitTicket]:
 
 def _leases_add_up(broker: Broker, parked: Iterable[CommitTicket]) -> None:
     """Rules 1 and 6: hidden and outstanding are the sums over all leases, and none is empty."""
-    leases: dict[int, Lease] = {}
-    for port in broker.ports.values():
-        leases.update(port.leases)
-    for ticket in parked:
-        leases.update({lease.number: lease for lease, _ in ticket.leases if lease.remaining})
     hidden: Counter[str] = Counter()
     outstanding: Counter[str] = Counter()
-    for lease in leases.values():
+    for lease in _leases(broker, parked):
         check(0 <= lease.claimed <= lease.remaining, f"lease {lease.number} is claimed once")
         check(lease.remaining > 0, f"lease {lease.number} is over and kept")
         hidden[lease.queue.name] += lease.hidden
@@ -179,6 +226,16 @@ def _leases_add_up(broker: Broker, parked: Iterable[CommitTicket]) -> None:
     for queue in broker.queues.values():
         check(queue.hidden == hidden[queue.name], f"{queue.name}: hidden adds up")
         check(queue.outstanding == outstanding[queue.name], f"{queue.name}: outstanding adds up")
+
+
+def _leases(broker: Broker, parked: Iterable[CommitTicket]) -> Iterable[Lease]:
+    """Those of workers, and those that only a parked commit still holds."""
+    leases: dict[int, Lease] = {}
+    for port in broker.ports.values():
+        leases.update(port.leases)
+    for ticket in parked:
+        leases.update({lease.number: lease for lease, _ in ticket.leases if lease.remaining})
+    return leases.values()
 
 
 def _credits_add_up(broker: Broker) -> None:
@@ -251,6 +308,9 @@ def _same_view(world: World) -> None:
 def sights(broker: Broker) -> Iterator[str]:
     """What is worth having met, of the broker's state."""
     for queue in broker.queues.values():
+        if queue.size_bytes >= queue.bound_bytes:
+            yield "full in bytes" if queue.size < queue.bound else "full"
+            yield "in line for bytes" if queue.tickets else "full"
         if queue.delayed:
             yield "retry"
         if len(queue.tickets) > 1:

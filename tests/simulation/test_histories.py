@@ -76,4 +76,6 @@ def test_the_histories_meet_what_they_are_to_prove() -> None:
         "shut",
         "withdrawn",
         "failed job",
+        "full in bytes",
+        "in line for bytes",
     }

@@ -12,6 +12,7 @@ from orchestrator.plan.model import ErrorAction
 
 from . import shapes
 
+MAX_BYTES = (1, 10, 25, 60, 200, 1000)
 MAXSIZES = (1, 1, 2, 3, 4, 5, 7, 10, 40, 1000, 0)
 ITEM_SHAPES = (shapes.items, shapes.items, shapes.items, shapes.batches)
 ONCE_SHAPES = (shapes.stream, shapes.handles)
@@ -51,10 +52,11 @@ class Job:
 
 @dataclass(kw_only=True)
 class Topology:
-    """Queues with their bounds, and jobs."""
+    """Queues with their bounds, in items and some in bytes too, and jobs."""
 
     queues: dict[str, int]
     jobs: list[Job]
+    max_bytes: dict[str, int]
 
 
 def make(rng: random.Random, *, small: bool = False, durable: bool = False) -> Topology:
@@ -92,7 +94,17 @@ class _Maker:
         for name in self._names:
             if name not in written or rng.random() < 0.2:
                 self._add_source(name)
-        return Topology(queues=self._queues, jobs=self._jobs)
+        return Topology(queues=self._queues, jobs=self._jobs, max_bytes=self._max_bytes())
+
+    def _max_bytes(self) -> dict[str, int]:
+        """Of three pipelines in ten some queues bound bytes; an item has up to forty of them.
+
+        Drawn apart: the other pipelines are what they would be without.
+        """
+        rng = random.Random(hash(self._rng.getstate()[1]))
+        if rng.random() < 0.7:
+            return {}
+        return {name: rng.choice(MAX_BYTES) for name in self._names if rng.random() < 0.7}
 
     def _add_reader(self, at: int) -> None:
         rng, names = self._rng, self._names

@@ -75,6 +75,8 @@ class World:
         self.books = books
         self.rooms: rules.Rooms = Counter()
         self.sums = rules.sums(broker)
+        self.came_back: Counter[str] = Counter()
+        self.largest_commit = 0
         self.lines: rules.Lines = {}
         self.batch_since: dict[str, float] = {}
         self.room_since: dict[str, tuple[Ticket, float]] = {}
@@ -126,7 +128,7 @@ class World:
         return f"{employer.job.name}-{employer.hired}"
 
     def _box(self, worker: str, queues: tuple[str, ...], rng: random.Random) -> Box:
-        return box_of(queues, self.topology.queues, rng)
+        return box_of(queues, self.topology, rng)
 
     def _life(self, employer: Employer, client: Client, index: int) -> Moves:
         target = shapes.Target(employer.job, self.books.new_item, self._charges)
@@ -282,6 +284,7 @@ class World:
         message, blobs = client.out.popleft()
         if not agent.fenced:
             self._book(agent, message, blobs)
+            self.largest_commit = max(self.largest_commit, sum(map(len, blobs)))
         self.tell(Received(worker=agent.name, message=message, blobs=blobs))
         return True
 

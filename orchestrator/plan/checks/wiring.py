@@ -114,12 +114,12 @@ def _batch_inputs(draft: Draft) -> Iterator[tuple[DraftJob, Wire]]:
 def unbounded_queue(draft: Draft) -> Iterator[Problem]:
     """A queue without bound is allowed, and pointed out."""
     for name, queue in draft.spec.document.queues.items():
-        if queue.maxsize == 0:
+        if queue.maxsize == 0 and queue.max_bytes is None:
             yield draft.spec.problem(
                 rules.UNBOUNDED_QUEUE,
                 ("queues", name, "maxsize"),
                 f"the queue {name} is unbounded: a fast writer can fill the memory",
-                "give it a maxsize",
+                "give it a maxsize or max_bytes",
             )
 
 
@@ -127,9 +127,9 @@ def pointless_when_full(draft: Draft) -> Iterator[Problem]:
     """A queue that is never full, or makes nobody wait, has no use for a policy or a limit."""
     for name, queue in draft.spec.document.queues.items():
         path, rule = ("queues", name), rules.POINTLESS_POLICY
-        if queue.maxsize == 0 and queue.when_full != "block":
+        if queue.maxsize == 0 and queue.max_bytes is None and queue.when_full != "block":
             message = f"the queue {name} is unbounded, so it is never full"
-            hint = "give it a maxsize, or remove when_full"
+            hint = "give it a maxsize or max_bytes, or remove when_full"
             yield draft.spec.problem(rule, (*path, "when_full"), message, hint, key=True)
         if queue.put_timeout is not None and queue.when_full != "block":
             message = f"nobody waits for room in the queue {name} (when_full: {queue.when_full})"

@@ -110,5 +110,7 @@ def _info(plan: Plan, queue: QueuePlan) -> QueueInfo:
     return QueueInfo(
         maxsize=queue.maxsize,
         chunk_items=chunk_items(queue.maxsize, producers),
+        max_bytes=queue.max_bytes,
+        share_bytes=(queue.max_bytes or 0) // (2 * producers),
         patience_s=patience_s,
     )

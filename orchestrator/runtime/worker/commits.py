@@ -91,6 +91,13 @@ class Commits(Requests):
             part = min(bounds, default=1 << 40)
             done = self.tally.done if self._by_item else 0
             box = Outbox(queues, chunk_items=chunk, part_items=part, done=done)
+            limits = [
+                (queue, info.share_bytes, info.max_bytes)
+                for queue, info in zip(queues, infos, strict=True)
+                if info.max_bytes is not None
+            ]
+            if limits:
+                box.weigh(limits)
             patience = [info.patience_s for info in infos if info.patience_s is not None]
             box.patience_s = min(patience, default=None)
             self.replays.equip(box)
@@ -104,7 +111,9 @@ class Commits(Requests):
             self.note_unsent()
         if self._stripe is not None:
             self.book()  # items that ended before this one began come first
-        if self._by_item and (box.count - box.sealed >= box.part_items or self._is_bulky):
+        if self._by_item and (
+            box.count - box.sealed >= box.part_items or self._is_bulky or box.is_part
+        ):
             with self.waiting():
                 self.commit(with_open=True)
             self.parted = True
@@ -275,6 +284,11 @@ class Commits(Requests):
             taken = None
         return taken or (None, ())
 
+    @property
+    def _is_overdrawn(self) -> bool:
+        """Whether a commit that needs its answer has not got it yet."""
+        return self._answered_seq < self._overdrawn
+
     def _settle(self) -> None:
         if self._overdrawn:
             self.link.flush()
@@ -312,9 +326,10 @@ class Commits(Requests):
         done = self.tally.done
         overdrawn = False
         for box in self._boxes:
+            sent = len(outputs)
             if box.count or box.sealed or box.seals is not None:
                 box.take(done, outputs, blobs, with_open=with_open)
-            overdrawn = overdrawn or box.limit < 0
+            overdrawn = overdrawn or box.limit < 0 or (box.weighs and len(outputs) > sent)
         if not (outputs or done or returned):
             return None
         self._seq += 1
@@ -340,7 +355,7 @@ class Commits(Requests):
     def tick(self, now: float, patience_s: float) -> bool:
         """Send what has waited for `patience_s`; whether there is more to watch over."""
         self.book()
-        if self._overdrawn or self._fenced:
+        if self._is_overdrawn or self._fenced:
             return True
         if not self.unsent_since:
             return False
@@ -350,7 +365,7 @@ class Commits(Requests):
 
     def return_credits(self) -> None:
         """Give back credits that nobody has used since this was last called."""
-        if self._overdrawn or self._fenced or self.held:
+        if self._is_overdrawn or self._fenced or self.held:
             return
         returned: list[tuple[str, int]] = []
         for box in self._boxes:

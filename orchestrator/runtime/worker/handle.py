@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+import msgspec
+
 from orchestrator.core.messages import Answer, Ask, Ended, JoinQueue, TaskDone, Wait
 from orchestrator.errors import (
     EndOfStream,
@@ -266,9 +268,9 @@ class QueueHandle:
         return self._ask().qsize == 0
 
     def full(self) -> bool:
-        """Whether the queue holds `maxsize` items right now."""
+        """Whether the queue holds as many items, or bytes, as it may right now."""
         answer = self._ask()
-        return 0 < answer.maxsize <= answer.qsize
+        return answer.full or 0 < answer.maxsize <= answer.qsize
 
     def _ask(self) -> Answer:
         with self._client.lock:
@@ -278,7 +280,7 @@ class QueueHandle:
             assert answer is not None
             ahead = sum(lease.limit - lease.started for lease in self._leases)
             size = max(answer.qsize, ahead)
-            return Answer(ask=answer.ask, qsize=size, maxsize=answer.maxsize)
+            return msgspec.structs.replace(answer, qsize=size)
 
     # -- JoinableQueue ----------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ purpose.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from orchestrator.core.events import Blob
@@ -40,6 +40,9 @@ class Outbox:
     bytes. `in_use` is set by what is sent; `packs` says that the last items had to be pickled one
     by one. `patience_s`: see QueueInfo. `digest` is that of all that was sent, None where nobody
     asks for it; `replay` compares what is put with what was put before, until that is over.
+
+    Where a queue has a `max_bytes` the box `weighs`: every item is pickled by itself, for its bytes
+    to be known, a chunk is closed at `chunk_bytes`, and credits are good for one commit (rule 4).
     """
 
     def __init__(
@@ -53,14 +56,30 @@ class Outbox:
         self.count = self.sealed = 0
         self.limit = 0
         self.due = 1
-        self.in_use = self.packs = False
+        self.in_use = self.packs = self.weighs = False
         self.bulk = 0
+        self.chunk_bytes = CHUNK_BYTES
+        self._look_at = BIG_ITEM
+        self._part_bytes = 0
+        self._weighed: dict[str, int] = {}
         self.patience_s: float | None = None
         self.digest: int | None = None
         self.replay: Replay | None = None
         self._runs: list[Run] = []
         self._run = Run()
         self.seals: list[int] | None = [0] * done if done else None
+
+    def weigh(self, limits: Sequence[tuple[str, int, int]]) -> None:
+        """These queues bound bytes: each with what a producer may gather, and with its bound.
+
+        An item that gives more than the least bound gives it in parts.
+        """
+        self.weighs = self.packs = True
+        self.chunk_bytes = min([CHUNK_BYTES, *(share for _, share, _ in limits)])
+        self._look_at = min(BIG_ITEM, self.chunk_bytes)
+        self._part_bytes = min(most for _, _, most in limits)
+        self._weighed = {queue: 0 for queue, _, _ in limits}
+        self._run = self._new_run()
 
     @property
     def shut(self) -> bool:
@@ -108,30 +127,39 @@ class Outbox:
     def _grow(self, run: Run, size: int) -> None:
         """Count an item's bytes: a full chunk is due, a large item gets one of its own."""
         run.size += size
-        if run.size >= BIG_ITEM:
+        if run.size >= self._look_at:
             self._close_run(run, size)
 
     def _close_run(self, run: Run, last: int) -> None:
         alone = last >= BIG_ITEM
-        if alone or run.size >= CHUNK_BYTES:
+        if alone or run.size >= self.chunk_bytes:
             if alone and len(run.items) > 1:
                 self._runs.append(run.split(len(run.items) - 1))
             self._runs.append(run)
-            self._run = Run()
+            self._run = self._new_run()
             self.due = 0
             self.bulk += run.size
+
+    def _new_run(self) -> Run:
+        return Run(packed=self.weighs)
 
     @property
     def size(self) -> int:
         """Bytes of the chunk that is being filled, as far as they are counted."""
         return self._run.size
 
+    @property
+    def is_part(self) -> bool:
+        """Whether the open item has given so many bytes that they have to leave without it."""
+        held = self.bulk + self._run.size
+        return self.weighs and held >= self._part_bytes and self.count > self.sealed
+
     def extend(self, part: Part) -> None:
         """Hold more outputs; only the last of them may be large."""
         run = self._run
         run.extend(part)
         self.count += len(part.items)
-        if run.size >= BIG_ITEM:
+        if run.size >= self._look_at:
             last = run.items[-1]
             self._close_run(run, len(last) if type(last) in SIZED else 0)
 
@@ -170,8 +198,16 @@ class Outbox:
             self.bulk -= self._run.size
         if extra:
             del self._run.items[-extra:]
+        if self.weighs:
+            self._weigh_anew()
         if not self.count:
             self._reckon()
+
+    def _weigh_anew(self) -> None:
+        """Count the bytes of what is held."""
+        for run in (*self._runs, self._run):
+            run.size = sum(map(len, run.items))
+        self.bulk = sum(run.size for run in self._runs)
 
     # -- credits ----------------------------------------------------------------------------------
 
@@ -241,7 +277,7 @@ class Outbox:
     def _cut(self, n: int) -> list[tuple[int, Run]]:
         """The runs of the first n items, each with its place; the others stay."""
         if n == self.count and not self._runs:
-            run, self._run = self._run, Run()
+            run, self._run = self._run, self._new_run()
             return [(0, run)]
         runs, self._runs = [*self._runs, self._run], []
         pieces: list[tuple[int, Run]] = []
@@ -256,7 +292,7 @@ class Outbox:
                     continue
             if run.items:
                 self._runs.append(run)
-        self._run = self._runs.pop() if self._runs else Run()
+        self._run = self._runs.pop() if self._runs else self._new_run()
         self.bulk = sum(run.size for run in self._runs)
         return pieces
 
@@ -281,4 +317,7 @@ class Outbox:
             self.in_use = True
             for queue in self.queues:
                 self.credits[queue] -= n
+            if self.weighs:
+                self.credits.update(self._weighed)
+                self._weigh_anew()
             self._reckon()

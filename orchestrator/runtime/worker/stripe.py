@@ -41,6 +41,7 @@ class Stripe:
     __slots__ = (
         "_booked",
         "_booked_size",
+        "_chunk_bytes",
         "_dump",
         "_next_packed",
         "_packed",
@@ -74,6 +75,7 @@ class Stripe:
         self._booked = 0
         self._packed = self._next_packed = box is not None and box.packs
         self._size = self._booked_size = box.size if box is not None else 0
+        self._chunk_bytes = box.chunk_bytes if box is not None else CHUNK_BYTES
         self._pickled_from = 0 if self._packed else n
         self.settled = self._settled()
 
@@ -123,7 +125,7 @@ class Stripe:
 
     def _has_grown(self, size: int) -> bool:
         self._size += size
-        return size < BIG_ITEM and self._size < CHUNK_BYTES
+        return size < BIG_ITEM and self._size < self._chunk_bytes
 
     def book(self) -> tuple[int, list[Part]]:
         """How many items have ended since this was last called, and what they gave (lock held)."""
@@ -141,4 +143,4 @@ class Stripe:
     def close(self) -> None:
         """The stripe has ended (lock held): tell what its successor should expect."""
         if self.box is not None:
-            self.box.packs = self._next_packed
+            self.box.packs = self._next_packed or self.box.weighs

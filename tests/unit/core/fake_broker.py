@@ -57,12 +57,17 @@ def job(name: str, reads: str = "", writes: str = "", **keys: Any) -> dict[str, 
     return {"name": name, "reads": reads.split(), "writes": writes.split(), **keys}
 
 
-def output(queue: str, n: int, counts: Sequence[int] | None = None) -> Output:
-    """One chunk of n items for each of the queues named, which a `+` separates."""
+def output(
+    queue: str, n: int, counts: Sequence[int] | None = None, size: int | None = None
+) -> Output:
+    """One chunk of n items for each of the queues named, which a `+` separates.
+
+    Each item has one byte, unless the `size` of all is said.
+    """
     return Output(
         queues=tuple(queue.split("+")),
         n=n,
-        size=n,
+        size=n if size is None else size,
         packed=False,
         counts=None if counts is None else tuple(counts),
     )
@@ -82,6 +87,7 @@ class FakeBroker:
         workers: Mapping[str, int] | None = None,
         ack_on_get: bool = False,
         when_full: WhenFull = WhenFull.BLOCK,
+        max_bytes: int | None = None,
         journal: Journal | None = None,
         resumption: Resumption | None = None,
     ) -> None:
@@ -97,6 +103,7 @@ class FakeBroker:
                     (workers or {}).get(job["name"], 1) for job in jobs if name in job["writes"]
                 ),
                 when_full=when_full,
+                max_bytes=max_bytes,
             )
             for name, maxsize in queues.items()
         }
@@ -191,12 +198,12 @@ class FakeBroker:
             outputs=outputs,
             returned=tuple(returned),
         )
-        self.say(worker, message, tuple(bytes(made.n) for made in outputs))
+        self.say(worker, message, tuple(bytes(made.size) for made in outputs))
         return self._seqs[worker]
 
-    def put(self, worker: str, queue: str, n: int = 1) -> None:
+    def put(self, worker: str, queue: str, n: int = 1, size: int | None = None) -> None:
         """Emit n items that belong to no input, as a source does."""
-        self.commit(worker, output(queue, n, (n,)))
+        self.commit(worker, output(queue, n, (n,), size))
 
     def release(self, worker: str, lease: int, kept: int) -> None:
         self.say(worker, Released(lease=lease, kept=kept))
