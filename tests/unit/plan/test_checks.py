@@ -92,6 +92,10 @@ class TestWiring:
         assert problem.severity is Severity.WARNING
         assert problem.path == "queues.q.maxsize"
 
+    def test_a_queue_bounded_by_bytes_alone_is_bounded(self, found):
+        assert found(WIRED, "queues: {q: {maxsize: 0, max_bytes: 1MB}}") == ()
+        assert found(WIRED, "queues: {q: {maxsize: 0, max_bytes: 1MB, when_full: fail}}") == ()
+
 
 SHAPES = {
     Shape.TASK: "",

@@ -29,7 +29,7 @@ defaults:
   env: {A: x, B: x}
   kwargs: {a: 1, b: 1}
   on_failure: drain
-queues: {files: {maxsize: 256}, facts: 64, odd: , mailbox: 0}
+queues: {files: {maxsize: 256, max_bytes: 2MB}, facts: 64, odd: , mailbox: 0}
 jobs:
   find: {target: "os:listdir", args: [1, x], output: files, start_method: spawn}
   parse:
@@ -80,6 +80,7 @@ def test_shapes_follow_from_the_wiring(plan):
 
 
 def test_queues_know_their_readers_and_writers(plan):
+    assert plan.queues["files"].max_bytes == 2_000_000
     assert {q.name: (q.maxsize, q.writers, q.readers) for q in plan.queues.values()} == {
         "files": (256, ("find",), ("parse",)),
         "facts": (64, ("parse",), ("store",)),

@@ -121,6 +121,8 @@ WRONG_VALUES = [
     ("queues: {q: -1}", "-1 is too small: the least is 0", "queues.q.maxsize"),
     ("queues: {q: true}", "expected a mapping of keys to values, got the truth value", "queues.q"),
     ("queues: {q: {maxsize: 1.5}}", "expected a whole number", "queues.q.maxsize"),
+    ("queues: {q: {max_bytes: 100}}", "with a unit", "queues.q.max_bytes"),
+    ("queues: {q: {max_bytes: 0MB}}", "no size that can be meant", "queues.q.max_bytes"),
     ("queues: {q-1: 3}", "ends in - and digits", "queues.q-1"),
     ("queues: {-q: 3}", '"-q" is not a name', "queues.-q"),
     ("queues: {1: 3}", "expected text, got the number 1", "queues.1"),

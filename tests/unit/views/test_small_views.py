@@ -153,7 +153,9 @@ PLAN = model.Plan(
     project_dir="/p",
     timeout_s=3600.0,
     queues={
-        "files": model.QueuePlan(name="files", maxsize=256, writers=("find",), readers=("parse",)),
+        "files": model.QueuePlan(
+            name="files", maxsize=256, max_bytes=64_000_000, writers=("find",), readers=("parse",)
+        ),
         "free": model.QueuePlan(name="free", maxsize=0, writers=("parse",), readers=("end",)),
     },
     jobs={
@@ -195,7 +197,7 @@ def test_a_plan_tells_of_each_job_how_it_is_wired_and_limited():
         "      attempts; 5 restarts within 1 min; memory up to 2.0 GB; recycled after\n"
         "      1,000 items; on failure: drain\n"
         "\n"
-        "  queue    maxsize  from   to\n"
-        "  files        256  find   parse\n"
-        "  free   unbounded  parse  end\n"
+        "  queue    maxsize  max bytes  from   to\n"
+        "  files        256    64.0 MB  find   parse\n"
+        "  free   unbounded             parse  end\n"
     )
