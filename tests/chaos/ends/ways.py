@@ -22,9 +22,9 @@ class Place(enum.Enum):
 class Way:
     """One way. `codes` are the exit codes it may have once everything was running.
 
-    `how`: the run ends as its stage does that; `finite`: as its source ends; `types`: so many Ctrl-C are
-    typed; `signals`: what is sent to whom, at random moments; `closes`: who reads what it prints
-    goes away.
+    `how`: the run ends as its stage does that; `finite`: as its source ends; `types`: so many
+    Ctrl-C are typed; `signals`: what is sent to whom, at random moments; `closes`: who reads what
+    it prints goes away.
     """
 
     codes: tuple[int, ...]
