@@ -1,5 +1,6 @@
 """Orchestrators for the tests: `python os_orchestrators.py FUNCTION ARG…` prints JSON on stdout."""
 
+import atexit
 import contextlib
 import json
 import multiprocessing
@@ -334,6 +335,13 @@ def guarded_late(signum):
 
     guard.sweep = late
     sys.exit(run_guarded(lambda _: 3))
+
+
+def guarded_last(signum):
+    """Get a signal when nothing is left but to exit."""
+    code = run_guarded(lambda _: 3)
+    atexit.register(os.kill, os.getpid(), int(signum))
+    sys.exit(code)
 
 
 def guarded_nohup():

@@ -158,9 +158,10 @@ def hung(one, told, code):
     assert not Path(told["directory"]).exists()
 
 
+@pytest.mark.parametrize("when", ["guarded_late", "guarded_last"])
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGTSTP])
-def test_a_signal_that_comes_after_the_end_does_not_change_the_exit_code(run, signum):
-    assert run("guarded_late", str(int(signum))).end() == (3, "")
+def test_a_signal_that_comes_after_the_end_does_not_change_the_exit_code(run, signum, when):
+    assert run(when, str(int(signum))).end() == (3, "")
 
 
 def test_what_nohup_ignores_stays_ignored(run):

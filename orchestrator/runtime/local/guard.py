@@ -81,7 +81,8 @@ def run_guarded(inner: Callable[[Shelter], int]) -> int:
     ended some time after the order to kill (`Patience`) is killed like all the others, which gives
     128 + the number of the signal that had asked. A child that a signal ended gives 128 + its
     number. One line on stderr tells of either end, unless that signal was forwarded. Returns with
-    every descendant gone and the directory removed.
+    every descendant gone and the directory removed; what would be forwarded stays blocked, for
+    there is nothing left to end but the interpreter, and how the run went stays the same.
     Raises RunDirectoryError if no directory for temporary files can be made.
     """
     _occupy_standard_descriptors()
@@ -101,9 +102,6 @@ def run_guarded(inner: Callable[[Shelter], int]) -> int:
     finally:
         swept = sweep(within_s=_SWEEP_S)
         shutil.rmtree(directory, ignore_errors=True)
-        while signal.sigtimedwait(forwarded, 0):
-            pass  # it came when there was nothing left to end: how the run went stays the same
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     if status is None:
         what = "the orchestrator did not carry out the order to kill, and was killed itself"
         _tell(what, [pid for pid in swept.killed if pid != child], swept.survived)
