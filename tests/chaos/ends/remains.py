@@ -75,11 +75,13 @@ def left(tag: str, seen: Seen, folder: Path) -> list[str]:
 def gone_after_s(tag: str, seen: Seen, folder: Path, within_s: float) -> float | list[str]:
     """How long it took until nothing was left; what is left if that was too long."""
     began = time.monotonic()
-    while remains := left(tag, seen, folder):
-        if time.monotonic() - began >= within_s:
+    while True:
+        looked = time.monotonic()
+        if not (remains := left(tag, seen, folder)):
+            return looked - began
+        if looked - began >= within_s:
             return remains
         time.sleep(0.02)
-    return time.monotonic() - began
 
 
 def segments() -> set[str]:
