@@ -155,7 +155,7 @@ class Run:
                 stdout=where,
                 stderr=where,
                 start_new_session=True,
-                preexec_fn=_take_terminal if terminal else None,  # noqa: PLW1509 -- one ioctl
+                preexec_fn=_take_terminal if terminal else _hear_all,  # noqa: PLW1509 -- system calls
             )
 
     def _place(self, files: contextlib.ExitStack) -> tuple[int, int]:
@@ -267,4 +267,11 @@ class Run:
 
 def _take_terminal() -> None:
     """Called in the child: what is typed at standard input reaches it as signals."""
+    _hear_all()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def _hear_all() -> None:
+    """Called in the child: what a shell has told us to ignore, it hears."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_DFL)
