@@ -33,6 +33,8 @@ def main() -> int:
             verdicts.append(verdict)
             if verdict.problems:
                 print(json.dumps(dataclasses.asdict(verdict)), flush=True)
+            if len(verdicts) % 100 == 0:
+                print(f"{len(verdicts)} of {len(seeds)}", file=sys.stderr, flush=True)
     shutil.rmtree(base)
     for way in dict.fromkeys(verdict.plan.way for verdict in verdicts):
         print(json.dumps({"way": way, **_sums([v for v in verdicts if v.plan.way == way])}))

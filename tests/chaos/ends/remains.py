@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SHM = Path("/dev/shm")
+MAKERS = ("psm_", "sem.", "pymp", "mporch")
+"""What the names of segments begin with that multiprocessing or mporch can have made."""
+
 NETS = ("unix", "tcp", "tcp6", "udp", "udp6")
 PROC = Path("/proc")
 
@@ -85,8 +88,8 @@ def gone_after_s(tag: str, seen: Seen, folder: Path, within_s: float) -> float |
 
 
 def segments() -> set[str]:
-    """The names in /dev/shm."""
-    return {path.name for path in SHM.iterdir()}
+    """The names in /dev/shm that can be a run's; others on the machine have theirs there too."""
+    return {path.name for path in SHM.iterdir() if path.name.startswith(MAKERS)}
 
 
 def _new_segments(seen: Seen) -> Iterator[str]:

@@ -118,7 +118,7 @@ def test_a_file_is_found(planted: Planted, name: str) -> None:
 
 
 def test_a_memory_segment_is_found_unless_a_process_has_it(planted: Planted) -> None:
-    name = f"ends-{planted.tag}"
+    name = f"psm_{planted.tag}"
     (SHM / name).write_bytes(bytes(10))
     try:
         assert f"segment {name}" in planted.left()
