@@ -1,6 +1,9 @@
 """Queues that bound the bytes of their items, in real runs."""
 
+import subprocess
+
 import pytest
+from life_runs import COMMAND, DEADLINE_S
 
 MB = 1_000_000
 
@@ -213,3 +216,36 @@ def test_finished_items_are_committed_though_the_next_takes_long(ran):
     )
     assert end.exit_code == 0, end.stderr
     assert end.ledger("out") == {"put": 40, "done": 40}
+
+
+def test_a_resumed_run_goes_on_with_the_bytes_it_had(begin):
+    run = begin(
+        """
+        durable: true
+        queues: {images: {maxsize: 100, max_bytes: 1MB}}
+        jobs:
+          make: {target: "t:make", output: images}
+          look: {target: "t:look", input: images}
+        """,
+        """
+        import os
+        def make():
+            for n in range(20):
+                yield n, bytes(300_000)
+        def look(image):
+            if image[0] == 7 and not os.path.exists("mended"):
+                raise ValueError("not yet")
+        """,
+    )
+    assert run.end().exit_code == 1
+    (run.folder / "mended").touch()
+    subprocess.run(
+        [COMMAND, "resume", "run"],
+        cwd=run.folder,
+        check=True,
+        timeout=DEADLINE_S,
+        capture_output=True,
+    )
+    ended = run.end()
+    assert ended.ledger("images") == {"put": 20, "done": 20}
+    assert ended.summary["queues"]["images"]["peak_bytes"] < 1.7 * MB

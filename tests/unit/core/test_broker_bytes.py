@@ -7,7 +7,12 @@ from fake_broker import FakeBroker, job, output
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.core.board import Board
+from orchestrator.core.image import Image, QueueImage
 from orchestrator.core.messages import Answer, Ask, Committed, End, Grant, Leased, Wait
+from orchestrator.core.queues import QueueState
+from orchestrator.core.ranges import Range, Ranges
+from orchestrator.core.restoring import Resumption, restore
 from orchestrator.plan.model import WhenFull
 
 
@@ -164,3 +169,11 @@ def test_a_queue_that_is_full_in_bytes_drops(when_full: WhenFull, stay: list[int
     assert run.counts("q") == {"put": 5, "dropped": 3}
     run.lease("snk-1", "q", 9)
     assert run.items("snk-1") == stay
+
+
+def test_a_resumed_queue_weighs_what_it_goes_on_with() -> None:
+    queue = QueueState("q", 10, ["a"], ["b"], max_bytes=30)
+    held = Ranges({1: [Range(1, 2, 4, 3)], 2: [Range(2, 0, 1, 5)]})
+    image = Image(queues={"q": QueueImage(put=5, done=2, held=held)}, last_chunk=2)
+    restore(Board([queue], []), Resumption(image=image, load=lambda number: bytes(20 * number)))
+    assert (queue.queued, queue.size_bytes, queue.room) == (3, 10 + 40, 0)
