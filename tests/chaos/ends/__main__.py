@@ -1,7 +1,7 @@
 """`python -m tests.chaos.ends --runs N [--jobs J] [--seed S]`: runs ended in all ways.
 
-One line of JSON for each run that left anything, did not end, or ended with another exit code than
-its way has; then one line for each way, and one for all. `--runs 1 --seed S` ends one again in the
+One line of JSON for each run that left anything (or was late: after 2 s it was still there), did not
+end, or ended with another exit code than its way has; then one line for each way, and one for all. `--runs 1 --seed S` ends one again in the
 same way, if not at the very same moment.
 """
 
@@ -48,7 +48,8 @@ def _sums(verdicts: list[Verdict]) -> dict[str, object]:
     return {
         "runs": len(verdicts),
         "bad": sum(bool(verdict.problems) for verdict in verdicts),
-        "left": sum(p.startswith("left") for verdict in verdicts for p in verdict.problems),
+        "left": sum(any(p.startswith("left") for p in v.problems) for v in verdicts),
+        "late": sum(any(p.startswith("late") for p in v.problems) for v in verdicts),
         "early": sum(verdict.plan.early for verdict in verdicts),
         "processes": sum(verdict.processes for verdict in verdicts),
         "held": sum(verdict.held for verdict in verdicts),

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+GONE_WITHIN_S = 2.0
 SHM = Path("/dev/shm")
 MAKERS = ("psm_", "sem.", "pymp", "mporch")
 """What the names of segments begin with that multiprocessing or mporch can have made."""
@@ -75,15 +76,15 @@ def left(tag: str, seen: Seen, folder: Path) -> list[str]:
     ]
 
 
-def gone_after_s(tag: str, seen: Seen, folder: Path, within_s: float) -> float | list[str]:
-    """How long it took until nothing was left; what is left if that was too long."""
-    began = time.monotonic()
+def gone_after_s(tag: str, seen: Seen, folder: Path, within_s: float) -> tuple[float, list[str]]:
+    """How long it took until nothing was left, and what was left last if that was too long."""
+    began, last = time.monotonic(), list[str]()
     while True:
         looked = time.monotonic()
-        if not (remains := left(tag, seen, folder)):
-            return looked - began
-        if looked - began >= within_s:
-            return remains
+        remains = left(tag, seen, folder)
+        if not remains or looked - began >= within_s:
+            return looked - began, remains or last
+        last = remains if looked - began > GONE_WITHIN_S else []
         time.sleep(0.02)
 
 

@@ -19,12 +19,11 @@ from pathlib import Path
 
 import yaml
 
-from .remains import Seen, gone_after_s, segments, tagged
+from .remains import GONE_WITHIN_S, Seen, gone_after_s, segments, tagged
 from .ways import WAYS, Place, send
 
 COMMAND = str(Path(sys.executable).with_name("mporch"))
 HERE = Path(__file__).parent
-GONE_WITHIN_S = 2.0
 LONGEST_S = 30.0
 """So long a run may take to end once it was told to; only one that hangs takes that."""
 _EARLY_S = 0.7
@@ -176,17 +175,18 @@ class Run:
         self._seen.look(self._tag)
         self._end()
         code = self._wait()
-        gone = gone_after_s(self._tag, self._seen, self._folder, GONE_WITHIN_S)
+        gone_s, remains = gone_after_s(self._tag, self._seen, self._folder, LONGEST_S)
         if code is None:
             problems.append(f"hangs: still there after {LONGEST_S} s")
         elif code not in self._way.codes and not self._plan.early:
             problems.append(f"exit code {code}, not {self._way.codes}: {self._told()}")
-        if isinstance(gone, list):
-            problems += [f"left: {what}" for what in gone[:_MOST_TOLD]]
+        word = "left" if gone_s >= LONGEST_S else f"late, there for {gone_s:.1f} s"
+        if gone_s > GONE_WITHIN_S:
+            problems += [f"{word}: {what}" for what in remains[:_MOST_TOLD]] or [word]
         return Verdict(
             plan=self._plan,
             exit_code=code,
-            gone_s=GONE_WITHIN_S if isinstance(gone, list) else gone,
+            gone_s=gone_s,
             processes=len(self._seen.processes),
             held=len(self._seen.sockets) + len(self._seen.others),
             problems=tuple(problems),
