@@ -2,8 +2,9 @@
 
 One line of JSON for each run that left anything, was late (it was still there after 2 s), did not
 end, or ended with another exit code than its way has; then one line for each way, and one for all.
-`--runs 1 --seed S` ends one again in the same way, if not at the very same moment. On a machine with many times more to do than processors,
-late says little.
+`--runs 1 --seed S` ends one again in the same way, if not at the very same moment.
+
+On a machine with many times more to do than it has processors, late says little.
 """
 
 from __future__ import annotations
