@@ -41,7 +41,13 @@ _FORMS: tuple[tuple[Mapping[str, Any], frozenset[Shape]], ...] = (
 _NOBODY_WAITS = [each.value for each in WhenFull if each is not WhenFull.BLOCK]
 _WHEN_FULL = {
     "if": {"properties": {"when_full": {"enum": _NOBODY_WAITS}}, "required": ["when_full"]},
-    "then": {"properties": {"maxsize": {"not": {"const": 0}}, "put_timeout": {"type": "null"}}},
+    "then": {
+        "properties": {"put_timeout": {"type": "null"}},
+        "anyOf": [
+            {"properties": {"maxsize": {"not": {"const": 0}}}},
+            {"properties": {"max_bytes": {"type": "string"}}, "required": ["max_bytes"]},
+        ],
+    },
 }
 """A policy needs a bound, and a limit of a wait somebody who waits."""
 

@@ -66,6 +66,7 @@ _SIZE_SCHEMA = {
     "pattern": r"^\s*[0-9]*\.?[0-9]+\s*[kKmMgGtTpPeE]?[iI]?[bB]([iI][tT])?\s*$",
     "examples": ["500MB", "2GiB"],
 }
+_SOME_SIZE_SCHEMA = {"not": {"type": "string", "pattern": "^[^1-9]*$"}, **_SIZE_SCHEMA}
 _TEXT_SCHEMA = {"type": "string", "pattern": r"^[^\u0000]*$"}
 _SET_SCHEMA = {"type": "array", "items": _TEXT_SCHEMA, "uniqueItems": True}
 _BYTES = TypeAdapter(ByteSize)
@@ -209,13 +210,13 @@ PositiveDuration: TypeAlias = Annotated[
 Size: TypeAlias = Annotated[
     int | None,
     BeforeValidator(_size),
-    WithJsonSchema({"anyOf": [_SIZE_SCHEMA, {"type": "null"}]}),
+    WithJsonSchema({"anyOf": [_SOME_SIZE_SCHEMA, {"type": "null"}]}),
 ]
 """A size in bytes; None is no limit."""
 Memory: TypeAlias = Annotated[
     int | None,
     BeforeValidator(_memory),
-    WithJsonSchema({"anyOf": [_SIZE_SCHEMA, {"type": "null"}]}),
+    WithJsonSchema({"anyOf": [_SOME_SIZE_SCHEMA, {"type": "null"}]}),
 ]
 """A size that a worker can live with, in bytes; None is no limit."""
 EnvValue: TypeAlias = Annotated[

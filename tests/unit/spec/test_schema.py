@@ -39,6 +39,7 @@ BEYOND = {
     "queues: {1: 3}": "in JSON each key is text",
     "workers: 1.0": "JSON Schema counts 1.0 as a whole number",
     "kwargs: {1: a}": "in JSON each key is text",
+    "limits: {memory: 1MB}": "a schema compares no sizes",
 }
 """What no schema can refuse, and why."""
 
