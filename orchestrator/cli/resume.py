@@ -10,7 +10,7 @@ import click
 
 from orchestrator.cli.exits import exit_code_of
 from orchestrator.cli.options import run_argument, run_options
-from orchestrator.errors import ExitCode, ResumeError
+from orchestrator.errors import DamagedStoreError, ExitCode, ResumeError
 
 if TYPE_CHECKING:
     from orchestrator.cli.checking import Checked
@@ -89,9 +89,14 @@ def _checked(run: RunDirectory, *, force: bool) -> Checked:
     With `force`, as it is now.
     """
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
+    from orchestrator.runlog.directory import PLAN_NAME  # noqa: PLC0415
 
     plan = run.read_plan()
     if plan is None:
+        if run.log_path.exists():  # which is made after it
+            raise DamagedStoreError(
+                f"{run.path / PLAN_NAME} is damaged or gone", hint="run the spec anew"
+            )
         raise ResumeError(f"run {run.run_id} was killed before it had begun", hint="run it anew")
     file = Path(plan.spec_path)
     if not file.is_file() or _same(file, run.spec_path):

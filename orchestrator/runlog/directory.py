@@ -22,11 +22,11 @@ from orchestrator.plan.masking import masked
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.alive import is_locked
 
-__all__ = ["LOG_NAME", "RunDirectory", "create", "home_of"]
+__all__ = ["LOG_NAME", "PLAN_NAME", "RunDirectory", "create", "home_of"]
 
 LOG_NAME = "log.jsonl"
 _SPEC_NAME = "spec.yaml"
-_PLAN_NAME = "plan.json"
+PLAN_NAME = "plan.json"
 _SUMMARY_NAME = "summary.json"
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -60,7 +60,7 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
 
     def write_plan(self, plan: Plan) -> None:
         """Keep the plan, without its secrets."""
-        self._write(_PLAN_NAME, _pretty(masked(plan)))
+        self._write(PLAN_NAME, _pretty(masked(plan)))
 
     def write_summary(self, summary: Summary) -> None:
         """Keep the summary; it is there as a whole or not at all."""
@@ -81,7 +81,7 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
 
         It is not to be run: its secrets are masked.
         """
-        return self._read(_PLAN_NAME, Plan)
+        return self._read(PLAN_NAME, Plan)
 
     def read_summary(self) -> Summary | None:
         """Return the summary; None if there is none that can be read: the run goes on, or died."""

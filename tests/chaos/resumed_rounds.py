@@ -85,7 +85,8 @@ class Round:
 
     def start(self, prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Begin the run, or go on with it; `prefix` is a command that runs it."""
-        begun = (self.folder / "run").exists()
+        run = self.folder / "run"
+        begun = run.exists() and any(run.iterdir())
         verb = ["resume", "./run"] if begun else ["run", "--run-dir", "run"]
         with (self.folder / "stderr").open("ab") as said:
             return subprocess.Popen(

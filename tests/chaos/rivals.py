@@ -22,7 +22,7 @@ from .processes import descendants
 from .resumed_checker import judge
 from .resumed_rounds import LONGEST_S, Round
 
-_WRITES = 60
+WRITES = 60
 _NAMED = re.compile(r"is still going on, in process (\d+)")
 
 
@@ -74,7 +74,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=200)
     options = parser.parse_args()
     base, began = Path(tempfile.mkdtemp(prefix="rivals-")), time.monotonic()
-    killed, failed = Killed(SMALL, base, _WRITES, enough=False), 0
+    killed, failed = Killed(SMALL, base, WRITES, enough=False), 0
     for n in range(options.times):
         if problems := contend(killed.again()):
             failed += 1

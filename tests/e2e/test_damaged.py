@@ -1,0 +1,165 @@
+"""`mporch resume` of a run whose files are not what they were: told, never passed over."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import zlib
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+from e2e_runs import finished
+
+ITEMS = 60
+
+SPEC = """\
+version: 1
+durable: true
+queues: {numbers: 100, passed: 5}
+jobs:
+  count: {target: "mine:count", output: numbers}
+  pass-on: {target: "mine:pass_on", input: numbers, output: passed}
+  write: {target: "mine:write", input: passed, call: stream}
+"""
+
+MINE = f"""\
+import os, signal, time
+
+def count():
+    yield from range({ITEMS})
+
+def pass_on(number):
+    if number == 20 and not os.path.exists("killed"):
+        open("killed", "x").close()
+        time.sleep(60)
+    return number
+
+def write(numbers):
+    with open("written.txt", "w") as file:
+        for number in numbers:
+            print(number, file=file, flush=True)
+"""
+
+Resume = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def killed(command: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose run was killed at item 20, its source done; `run` is its directory."""
+    project = tmp_path_factory.mktemp("project")
+    (project / "jobs.yaml").write_text(SPEC)
+    (project / "mine.py").write_text(MINE)
+    run = subprocess.Popen(
+        [command, "run", "--run-dir", "run"],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in run.stderr:
+        if "count succeeded" in line:
+            break
+    orchestrator = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()[0]
+    os.kill(int(orchestrator), signal.SIGKILL)
+    run.communicate(timeout=30)
+    (project / "killed").touch()
+    shutil.copytree(project / "run", project / "kept")
+    return project
+
+
+@pytest.fixture
+def run(killed: Path) -> Path:
+    """The directory of that run, as it was left."""
+    shutil.rmtree(killed / "run")
+    shutil.copytree(killed / "kept", killed / "run")
+    (killed / "written.txt").unlink(missing_ok=True)
+    return killed / "run"
+
+
+@pytest.fixture
+def resume(command: Path, killed: Path) -> Resume:
+    def resumed(*options: str) -> subprocess.CompletedProcess[str]:
+        arguments = [command, "resume", "./run", "--output", "none", *options]
+        return finished(arguments, cwd=killed, env=os.environ, timeout_s=60)
+
+    return resumed
+
+
+def written(run: Path) -> list[int]:
+    """What the sink has written."""
+    return sorted(map(int, (run.parent / "written.txt").read_text().split()))
+
+
+def test_an_undamaged_run_goes_on(run: Path, resume: Resume) -> None:
+    assert resume().returncode == 0
+    assert written(run) == list(range(ITEMS))
+
+
+def test_what_a_damaged_store_has_lost_is_told_and_is_left_in_the_ledger(
+    run: Path, resume: Resume
+) -> None:
+    with closing(sqlite3.connect(run / "state.db")) as connection, connection:
+        connection.execute("UPDATE chunk SET data = zeroblob(3)")
+    refused = resume()
+    assert refused.returncode == 2
+    assert "state.db is damaged" in refused.stderr
+    assert "--salvage" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    salvaged = resume("--salvage", "--format", "json")
+    assert salvaged.returncode == 1
+    assert "damaged, and with them" in salvaged.stderr
+    queues = json.loads(salvaged.stdout)["queues"]
+    for ledger in queues.values():
+        ends = ("done", "skipped", "dropped", "dead", "left")
+        assert ledger["put"] == sum(ledger[end] for end in ends)
+    lost = sum(ledger["left"] for ledger in queues.values())
+    assert lost > 0
+    assert len(written(run)) == ITEMS - lost
+
+
+@pytest.mark.parametrize(
+    ("names", "named"),
+    [
+        (("state.db", "state.db-wal"), "state.db"),
+        (("state.db-wal",), "state.db"),
+        (("state.seq",), "state.seq"),
+        (("state.db", "state.db-wal", "state.seq"), "state.db"),
+        (("plan.json",), "plan.json"),
+    ],
+    ids=["database", "its log", "witness", "all", "plan"],
+)
+def test_a_file_that_is_gone_is_named(
+    run: Path, resume: Resume, names: tuple[str, ...], named: str
+) -> None:
+    for name in names:
+        (run / name).unlink()
+    refused = resume()
+    assert refused.returncode == 2
+    assert named in refused.stderr
+    assert not (run.parent / "written.txt").exists()
+
+
+def test_a_torn_log_is_gone_on_with(run: Path, resume: Resume) -> None:
+    log = run / "log.jsonl"
+    log.write_bytes(log.read_bytes()[:-10])
+    assert resume().returncode == 0
+    assert written(run) == list(range(ITEMS))
+
+
+def test_another_python_is_refused_unless_forced(run: Path, resume: Resume) -> None:
+    with closing(sqlite3.connect(run / "state.db")) as connection, connection:
+        ((data,),) = connection.execute("SELECT data FROM meta")
+        meta = msgspec.msgpack.decode(data, type=dict[str, bytes])
+        data = msgspec.msgpack.encode(meta | {"python": b"3.9"})
+        connection.execute("UPDATE meta SET data = ?, crc = ?", (data, zlib.crc32(data, 1)))
+    refused = resume()
+    assert refused.returncode == 2
+    assert "made with Python 3.9" in refused.stderr
+    assert resume("--force").returncode == 0
+    assert written(run) == list(range(ITEMS))
