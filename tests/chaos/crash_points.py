@@ -35,9 +35,10 @@ CALLS = (
     "fdatasync",
     "ftruncate",
     "rename",
+    "renameat",
     "unlink",
+    "unlinkat",
     "flock",
-    "link",
 )
 _FILES = (
     "",

@@ -37,7 +37,7 @@ def killed(tmp_path_factory):
 @pytest.mark.parametrize(
     "points",
     [
-        [Point(call="rename", n=2), Point(call="pwrite64", n=3), Point(call="pwrite64", n=41)],
+        [Point(call="renameat", n=2), Point(call="pwrite64", n=41)],
         [Point(call="pwrite64", n=30, error="ENOSPC"), Point(call="pwrite64", n=50, error="EIO")],
     ],
     ids=["killed", "cannot write"],
@@ -60,8 +60,8 @@ def test_a_resume_that_is_killed_can_be_resumed(killed, tmp_path):
         (run.folder / "enough").touch()
         return run
 
-    points = [Point(call="pwrite64", n=2), Point(call="write", n=1)]
-    assert list(sweep(again, points, tmp_path / "kept")) == [""] * len(points)
+    points = [Point(call="pwrite64", n=2)]
+    assert list(sweep(again, points, tmp_path / "kept")) == [""]
 
 
 @needs_strace
