@@ -151,8 +151,8 @@ def _open(path: Path, *, resumed: bool) -> int:
         fd = open_regular(path, flags | (0 if resumed else os.O_EXCL))
     except OSError as error:
         raise RunDirectoryError.of(path, error) from error
-    if not lock_while_open(fd) and resumed:
-        pid = holder(fd)
+    pid = None
+    if not lock_while_open(fd) and ((pid := holder(fd)) or resumed):
         os.close(fd)
         raise ResumeError(
             f"the run of {path.parent} is still going on{f', in process {pid}' if pid else ''}",

@@ -99,6 +99,8 @@ def written(run: Path) -> list[int]:
 def test_an_undamaged_run_goes_on(run: Path, resume: Resume) -> None:
     assert resume().returncode == 0
     assert written(run) == list(range(ITEMS))
+    records = map(json.loads, (run / "log.jsonl").read_text().splitlines())
+    assert len({record["run"] for record in records}) == 1, "it keeps its id"
 
 
 def test_what_a_damaged_store_has_lost_is_told_and_is_left_in_the_ledger(

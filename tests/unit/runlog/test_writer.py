@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.core.facts import ItemFailed, Logged, Output, RunStarted, Stream, Warned
 from orchestrator.core.messages import Failure
-from orchestrator.errors import DiskFullError, RunDirectoryError
+from orchestrator.errors import DiskFullError, ResumeError, RunDirectoryError
 from orchestrator.runlog import writer
 from orchestrator.runlog.lines import Lines
 from orchestrator.runlog.writer import RunLog
@@ -203,3 +203,19 @@ def test_closing_twice_does_nothing(log):
     log.close()
     log.close()
     assert log.path.read_bytes()
+
+
+def test_a_new_log_that_a_resume_has_locked_first_is_left_to_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "lock_while_open", lambda fd: False)
+    monkeypatch.setattr(writer, "holder", lambda fd: 77)
+    with pytest.raises(ResumeError, match="in process 77"):
+        RunLog(tmp_path, "r1")
+
+
+def test_who_has_locked_a_log_is_named_though_the_log_names_others(tmp_path):
+    log = RunLog(tmp_path, "r1")
+    log.fact(STARTED)
+    log.flush()
+    with pytest.raises(ResumeError, match=f"in process {os.getpid()}$"):
+        RunLog(tmp_path, "r1", resumed=True)
+    log.close()
