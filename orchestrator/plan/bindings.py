@@ -7,9 +7,10 @@ import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-__all__ = ["Bindings", "Kind", "bindings_in"]
+__all__ = ["Bindings", "Definition", "Kind", "Origin", "bindings_in"]
 
 _REACHES_NAMESPACE = frozenset({"globals", "exec", "eval", "vars", "locals", "setattr"})
+_REBINDS = frozenset({"globals", "exec", "locals"})
 _NOT_CALLABLE = (ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.JoinedStr)
 
 
@@ -23,13 +24,49 @@ class Kind(enum.Enum):
     UNKNOWN = "unknown"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where an imported name comes from: a module, or the `name` in it; `level` counts the dots."""
+
+    module: str
+    name: str = ""
+    level: int = 0
+
+    @property
+    def dotted(self) -> str:
+        """The name in full, `functools.wraps`; a relative one begins with its dots."""
+        tail = f".{self.name}" if self.name and self.module else self.name
+        return f"{'.' * self.level}{self.module}{tail}"
+
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.expr | Origin
+"""What a name is bound by: a statement that defines it, the value assigned to it, an import."""
+
+
 @dataclass(kw_only=True)
 class Bindings:
-    """Names and kinds of a module's or class's body. `is_open`: it may have any other name too."""
+    """Names and kinds of a module's or class's body. `is_open`: it may have any other name too.
+
+    `definitions` has the names of which it is certain what they stand for, unless `is_rebound`:
+    they are bound once. `patched` has the attributes that are set from outside: (name, attribute),
+    the attribute `*` for any.
+    """
 
     names: dict[str, Kind] = field(default_factory=dict)
     classes: dict[str, Bindings] = field(default_factory=dict)
     is_open: bool = False
+    definitions: dict[str, Definition | None] = field(default_factory=dict)
+    patched: set[tuple[str, str]] = field(default_factory=set)
+    is_rebound: bool = False
+
+    def bind(self, name: str, kind: Kind, definition: Definition | None = None) -> None:
+        """Bind a name; one that is bound already stands for nothing certain any more."""
+        self.definitions[name] = None if name in self.names else definition
+        self.names[name] = kind
+
+    def is_patched(self, name: str, attribute: str) -> bool:
+        """Whether something else may have been put in the place of an attribute of `name`."""
+        return (name, attribute) in self.patched or (name, "*") in self.patched
 
 
 def bindings_in(source: str | bytes, filename: str) -> Bindings:
@@ -42,26 +79,24 @@ def bindings_in(source: str | bytes, filename: str) -> Bindings:
     tree = ast.parse(source, filename)
     found = _body(tree.body)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Global):
-            found.names.update((name, Kind.UNKNOWN) for name in node.names)
-        elif _reaches_namespace(node) or _replaces_a_module(node):
-            found.is_open = True
+        match node:
+            case ast.Global(names=names):
+                for name in names:
+                    found.names[name], found.definitions[name] = Kind.UNKNOWN, None
+            case ast.Name(id=name) if name in _REACHES_NAMESPACE:
+                found.is_open = True
+                found.is_rebound = found.is_rebound or name in _REBINDS
+            case ast.Subscript(value=ast.Attribute(attr="modules"), ctx=ast.Store()):
+                found.is_open = True  # another module may take this one's own place
+            case ast.Attribute(attr="modules", value=ast.Name(id="sys")):
+                found.is_rebound = True
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute, ctx=ast.Store()):
+                found.patched.add((name, attribute))
+            case ast.Call(func=ast.Name(id="setattr"), args=[ast.Name(id=name), attribute, *_]):
+                constant = attribute.value if isinstance(attribute, ast.Constant) else "*"
+                found.patched.add((name, str(constant)))
     found.is_open = found.is_open or "__getattr__" in found.names
     return found
-
-
-def _reaches_namespace(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and node.id in _REACHES_NAMESPACE
-
-
-def _replaces_a_module(node: ast.AST) -> bool:
-    """Whether this stores into `sys.modules`: another module may take this one's own place."""
-    return (
-        isinstance(node, ast.Subscript)
-        and isinstance(node.ctx, ast.Store)
-        and isinstance(node.value, ast.Attribute)
-        and node.value.attr == "modules"
-    )
 
 
 def _body(statements: Iterable[ast.stmt]) -> Bindings:
@@ -90,20 +125,36 @@ def _flattened(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
 def _bind(statement: ast.stmt, found: Bindings) -> None:
     match statement:
         case ast.FunctionDef(name=name, decorator_list=decorators):
-            found.names[name] = Kind.UNKNOWN if decorators else Kind.FUNCTION
+            found.bind(name, Kind.UNKNOWN if decorators else Kind.FUNCTION, statement)
         case ast.AsyncFunctionDef(name=name, decorator_list=decorators):
-            found.names[name] = Kind.UNKNOWN if decorators else Kind.COROUTINE
+            found.bind(name, Kind.UNKNOWN if decorators else Kind.COROUTINE, statement)
         case ast.ClassDef(name=name):
-            found.names[name] = Kind.CLASS
+            found.bind(name, Kind.CLASS, statement)
             found.classes[name] = _body(statement.body)
             inherits = statement.bases or statement.keywords or statement.decorator_list
             found.classes[name].is_open = bool(inherits)
-        case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+        case ast.Import(names=aliases):
             for alias in aliases:
-                found.is_open = found.is_open or alias.name == "*"
-                found.names[alias.asname or alias.name.partition(".")[0]] = Kind.UNKNOWN
+                first = alias.name.partition(".")[0]
+                name, origin = alias.asname or first, Origin(module=alias.name)
+                if not alias.asname:
+                    origin = Origin(module=first)
+                if found.definitions.get(name) != origin:  # `import a.b, a.c` binds a, and a
+                    found.bind(name, Kind.UNKNOWN, origin)
+        case ast.ImportFrom():
+            _bind_imported(statement, found)
         case _:
             _bind_targets(statement, found)
+
+
+def _bind_imported(statement: ast.ImportFrom, found: Bindings) -> None:
+    for alias in statement.names:
+        if alias.name == "*":
+            found.is_open = True
+            found.definitions = dict.fromkeys(found.definitions)
+            continue
+        origin = Origin(module=statement.module or "", name=alias.name, level=statement.level)
+        found.bind(alias.asname or alias.name, Kind.UNKNOWN, origin)
 
 
 def _bind_targets(statement: ast.stmt, found: Bindings) -> None:
@@ -112,12 +163,15 @@ def _bind_targets(statement: ast.stmt, found: Bindings) -> None:
     plain = isinstance(statement, ast.Assign | ast.AnnAssign) and isinstance(value, _NOT_CALLABLE)
     for part in _own_expressions(statement):
         for node in ast.walk(part):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+                if isinstance(node.ctx, ast.Del) and node.id not in found.names:
+                    continue
                 known = found.names.get(node.id)
                 kind = Kind.DATA if plain and known in (None, Kind.DATA) else Kind.UNKNOWN
-                found.names[node.id] = kind
+                alone = isinstance(statement, ast.Assign | ast.AnnAssign) and part is node
+                found.bind(node.id, kind, value if alone else None)
             elif isinstance(node, ast.MatchAs | ast.MatchStar) and node.name:
-                found.names[node.name] = Kind.UNKNOWN
+                found.bind(node.name, Kind.UNKNOWN)
 
 
 def _own_expressions(statement: ast.stmt) -> Iterator[ast.AST]:

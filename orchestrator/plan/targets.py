@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
-import importlib.machinery
 import pkgutil
 import sys
-import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import FunctionType
 
-from orchestrator.errors import Rule
-from orchestrator.plan.bindings import Bindings, Kind, bindings_in
+from orchestrator.plan.bindings import Bindings, Definition, Kind
+from orchestrator.plan.locating import Module, TargetFlaw, find, read, standard
 from orchestrator.plan.model import Target
 from orchestrator.spec.rules import targets as rules
 from orchestrator.spec.wording import Guesses
 
-__all__ = ["TargetFlaw", "TargetFormError", "Targets", "parse_target"]
+__all__ = ["TargetFormError", "Targets", "parse_target"]
 
 _MOST_PATHS_SHOWN = 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class TargetFlaw:
-    """Why a target cannot be used: the rule it breaks, how, and what to do about it."""
-
-    rule: Rule
-    message: str
-    hint: str = ""
 
 
 class TargetFormError(ValueError):
@@ -53,7 +43,9 @@ def parse_target(text: str) -> Target:
         return Target(module=module, qualname=qualname)
     hint = "write package.module:function"
     parts = text.split(".")
-    if not colon and len(parts) > 1 and all(part.isidentifier() for part in parts):
+    if "lambda" in text or "<locals>" in text:
+        hint = "write a function at the top of a module (def name), and name it here"
+    elif not colon and len(parts) > 1 and all(part.isidentifier() for part in parts):
         hint = f"write {'.'.join(parts[:-1])}:{parts[-1]}"
     elif text.endswith("()"):
         hint = f"write {text[:-2]}"
@@ -69,7 +61,7 @@ class Targets:
     def __init__(self, pythonpath: Sequence[str]) -> None:
         importlib.invalidate_caches()
         self._entries = (*pythonpath, *sys.path)
-        self._modules: dict[str, Bindings | TargetFlaw] = {}
+        self._modules: dict[str, Module | TargetFlaw] = {}
         self._guesses: dict[object, Guesses] = {}
 
     def flaw(self, target: Target) -> TargetFlaw | None:
@@ -77,70 +69,79 @@ class Targets:
 
         A module whose names cannot be told without running it counts as having them all.
         """
-        if target.module not in self._modules:
-            self._modules[target.module] = self._look_into(target.module)
-        found = self._modules[target.module]
-        if isinstance(found, TargetFlaw):
-            return found
-        return self._name_flaw(target, found)
+        found = self._look_up(target.module)
+        return found if isinstance(found, TargetFlaw) else self._name_flaw(target, found)
+
+    def module(self, name: str) -> Module | None:
+        """Return what is known of a module; None if it is not there, or not Python."""
+        found = self._look_up(name)
+        return None if isinstance(found, TargetFlaw) else found
 
     def version(self, module: str) -> str:
         """Return a digest of the module's file; empty where it has none that can be read."""
-        spec = self._locate(module)
+        spec = self._locate(module)[0]
         try:
             data = Path(spec.origin).read_bytes() if spec is not None and spec.origin else b""
         except OSError:
             data = b""
         return hashlib.sha256(data).hexdigest() if data else ""
 
-    def _locate(self, module: str) -> ModuleSpec | None:
-        entries, spec = self._entries, None
+    def _locate(self, module: str) -> tuple[ModuleSpec | None, str, tuple[str, ...]]:
+        """Return the module or None, the last name that was looked for, and where."""
+        entries, spec, name, searched = self._entries, None, "", self._entries
         parts = module.split(".")
         for depth in range(1, len(parts) + 1):
-            name = ".".join(parts[:depth])
-            spec = _find(name, entries) or (_find_elsewhere(name) if depth == 1 else None)
+            name, searched = ".".join(parts[:depth]), entries
+            spec = find(name, entries)
             if spec is None:
-                return None
+                break
             entries = tuple(spec.submodule_search_locations or ())
-        return spec
+        return spec, name, searched
 
-    def _look_into(self, module: str) -> Bindings | TargetFlaw:
+    def _look_up(self, module: str) -> Module | TargetFlaw:
+        if module not in self._modules:
+            self._modules[module] = self._look_into(module)
+        return self._modules[module]
+
+    def _look_into(self, module: str) -> Module | TargetFlaw:
         if module == "__main__":
             hint = "put the function into a module of its own"
             message = "workers cannot import __main__"
             return TargetFlaw(rule=rules.MAIN_MODULE, message=message, hint=hint)
         if module in sys.builtin_module_names:
-            return Bindings(is_open=True)
-        entries = self._entries
-        spec: ModuleSpec | None = None
-        parts = module.split(".")
-        for depth in range(1, len(parts) + 1):
-            name = ".".join(parts[:depth])
-            spec = _find(name, entries) or (_find_elsewhere(name) if depth == 1 else None)
-            if spec is None:
-                return _standard(module) or self._missing(name, entries)
-            entries = tuple(spec.submodule_search_locations or ())
-        return _read(spec) if spec is not None else Bindings(is_open=True)
+            return Module(name=module, bindings=Bindings(is_open=True))
+        spec, name, searched = self._locate(module)
+        if spec is None:
+            known = standard(module)
+            return Module(name=module, bindings=known) if known else self._missing(name, searched)
+        found = read(spec)
+        if isinstance(found, TargetFlaw):
+            return found
+        file, package = spec.origin or "", spec.parent or ""
+        return Module(name=module, file=file, package=package, bindings=found)
 
-    def _name_flaw(self, target: Target, module: Bindings) -> TargetFlaw | None:
+    def _name_flaw(self, target: Target, module: Module) -> TargetFlaw | None:
         """Follow the dotted name through classes, as far as the text tells."""
-        scope, place = module, target.module
-        for name in target.qualname.split("."):
+        scope, place = module.bindings, target.module
+        names = target.qualname.split(".")
+        for depth, name in enumerate(names, 1):
             kind = scope.names.get(name)
             if kind is None:
-                if scope.is_open:
-                    return None
-                if place not in self._guesses:
-                    public = (known for known in scope.names if known[0] != "_")
-                    self._guesses[place] = Guesses(public)
-                hint = self._guesses[place].hint(name)
-                message = f"{place} has no {name}"
-                return TargetFlaw(rule=rules.NO_SUCH_NAME, message=message, hint=hint)
+                return None if scope.is_open else self._no_such_name(place, scope, name)
             place = f"{place}.{name}"
+            definition = None if module.bindings.is_rebound else scope.definitions.get(name)
+            if depth == len(names):
+                return _kind_flaw(place, kind, definition, module)
             if kind is not Kind.CLASS:
-                return _kind_flaw(place, kind) if place.endswith(target.qualname) else None
+                return _attribute_flaw(place, definition, names[depth], module)
             scope = scope.classes[name]
         return None
+
+    def _no_such_name(self, place: str, scope: Bindings, name: str) -> TargetFlaw:
+        if place not in self._guesses:
+            self._guesses[place] = Guesses(known for known in scope.names if known[0] != "_")
+        hint = self._guesses[place].hint(name)
+        return TargetFlaw(rule=rules.NO_SUCH_NAME, message=f"{place} has no {name}", hint=hint)
 
     def _missing(self, name: str, entries: tuple[str, ...]) -> TargetFlaw:
         package, _, tail = name.rpartition(".")
@@ -163,66 +164,9 @@ class Targets:
         )
 
 
-def _find(name: str, entries: Iterable[str]) -> ModuleSpec | None:
-    """Find a module on path entries; `importlib.util.find_spec` would execute its packages."""
-    portions: list[str] = []
-    for entry in entries:
-        finder = pkgutil.get_importer(entry or ".")
-        spec = finder.find_spec(name) if finder is not None else None
-        if spec is None:
-            continue
-        if spec.loader is not None:
-            return spec
-        portions += spec.submodule_search_locations or ()
-    if not portions:
-        return None
-    namespace = ModuleSpec(name, None, is_package=True)
-    namespace.submodule_search_locations = portions
-    return namespace
-
-
-def _find_elsewhere(name: str) -> ModuleSpec | None:
-    """Ask the other finders (frozen modules, editable installs) for a top-level module."""
-    for finder in sys.meta_path:
-        if finder is not importlib.machinery.PathFinder:
-            spec = finder.find_spec(name, None)
-            if spec is not None:
-                return spec
-    return None
-
-
-def _standard(module: str) -> Bindings | None:
-    """Return the names of a standard module that exists only once imported, such as os.path."""
-    if module.partition(".")[0] not in sys.stdlib_module_names or module not in sys.modules:
-        return None
-    return Bindings(names=dict.fromkeys(vars(sys.modules[module]), Kind.UNKNOWN))
-
-
-def _read(spec: ModuleSpec) -> Bindings | TargetFlaw:
-    """Read the names a module binds; one without source may bind any."""
-    if spec.loader is None:
-        return Bindings()
-    get_source = getattr(spec.loader, "get_source", None)
-    try:
-        source = get_source(spec.name) if get_source is not None else None
-        if source is None:
-            return Bindings(is_open=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return bindings_in(source, spec.origin or spec.name)
-    except SyntaxError as error:
-        where = f"{spec.origin}:{error.lineno}:{error.offset}"
-        return TargetFlaw(
-            rule=rules.NOT_PYTHON,
-            message=f"{spec.name} is not Python for {sys.executable}: {where}: {error.msg}",
-            hint="mend the module",
-        )
-    except (OSError, ImportError, UnicodeError, ValueError, RecursionError, MemoryError) as error:
-        message = f"{spec.name} cannot be read from {spec.origin}: {error}"
-        return TargetFlaw(rule=rules.UNREADABLE_MODULE, message=message, hint="mend the module")
-
-
-def _kind_flaw(place: str, kind: Kind) -> TargetFlaw | None:
+def _kind_flaw(
+    place: str, kind: Kind, definition: Definition | None, module: Module
+) -> TargetFlaw | None:
     if kind is Kind.COROUTINE:
         hint = "give a plain function; it may call asyncio.run itself"
         message = f"{place} is a coroutine function"
@@ -230,4 +174,32 @@ def _kind_flaw(place: str, kind: Kind) -> TargetFlaw | None:
     if kind is Kind.DATA:
         message, hint = f"{place} cannot be called", "name a function or a class"
         return TargetFlaw(rule=rules.NOT_CALLABLE, message=message, hint=hint)
+    if isinstance(definition, ast.Lambda):
+        name = place.rpartition(".")[2]
+        return TargetFlaw(
+            rule=rules.NAMELESS,
+            message=f"{place} is a lambda ({module.file}:{definition.lineno})",
+            hint=f"write it as a function: def {name}(…)",
+        )
+    return None
+
+
+def _attribute_flaw(
+    place: str, definition: Definition | None, name: str, module: Module
+) -> TargetFlaw | None:
+    """Tell that a function has nothing of that name but what is nested in it."""
+    if not isinstance(definition, ast.FunctionDef) or definition.decorator_list:
+        return None
+    if hasattr(FunctionType, name) or module.bindings.is_patched(definition.name, name):
+        return None
+    for node in ast.walk(definition):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        if node is not definition and node.name == name:
+            return TargetFlaw(
+                rule=rules.NAMELESS,
+                message=f"{name} is nested in the function {place} ({module.file}:{node.lineno})",
+                hint=f"only {definition.name}, while it runs, can reach it: "
+                "move it to the top of the module",
+            )
     return None

@@ -33,6 +33,11 @@ def numbers():
     yield from range(100)
 
 
+def fill(out, most=100):
+    for number in range(most):
+        out.put(number)
+
+
 def double(number):
     return 2 * number
 
@@ -41,8 +46,8 @@ def show(number):
     print(number)
 
 
-def report():
-    print("done")
+def report(verbose=False):
+    print("done", verbose)
 
 
 async def later(number):

@@ -26,7 +26,7 @@ def source(name: str, queue: str) -> JobPlan:
 
 
 def restricted(tmp_path, *queues):
-    (tmp_path / "m.py").write_text("def f(): ...\n")
+    (tmp_path / "m.py").write_text("def f(*args, **kwargs): ...\n")
     plan = compile_spec(loads(SPEC, project_dir=tmp_path)).plan
     return plan, downstream(plan, set(queues), source)
 

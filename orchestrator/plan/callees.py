@@ -1,0 +1,173 @@
+"""What is called for a target, with its signature, as far as the text of its module tells."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass
+from inspect import Signature
+
+from orchestrator.plan.dataclassed import init_of
+from orchestrator.plan.definitions import Defined, Definitions, dotted_name
+from orchestrator.plan.locating import Module
+from orchestrator.plan.model import Target
+from orchestrator.plan.results import returns_self
+from orchestrator.plan.signatures import FunctionNode, bound, partially, signature_of
+from orchestrator.plan.targets import Targets
+
+__all__ = ["Callee", "Callees", "Part"]
+
+_CHANGES_NOTHING = frozenset(
+    {
+        "abc.abstractmethod",
+        "functools.cache",
+        "functools.lru_cache",
+        "functools.wraps",
+        "typing.final",
+        "typing.no_type_check",
+        "typing.override",
+        "typing_extensions.final",
+        "typing_extensions.override",
+    }
+)
+_CHANGES_RESULT = frozenset({"contextlib.contextmanager", "contextlib.asynccontextmanager"})
+_BINDS = {"builtins.staticmethod": False, "builtins.classmethod": True}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Something that is called. `body` is the function whose results it gives, if that is known."""
+
+    place: str
+    signature: Signature
+    module: Module
+    body: FunctionNode | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Callee:
+    """What is called: a function, or a class, which is made first. A part not known is None.
+
+    `is_never_called`: it is a class, and what it makes cannot be called.
+    """
+
+    name: str
+    call: Part | None = None
+    is_class: bool = False
+    make: Part | None = None
+    is_never_called: bool = False
+    place: str = ""
+
+
+class Callees:
+    """Callees by target; each is looked for once."""
+
+    def __init__(self, targets: Targets) -> None:
+        self._targets = targets
+        self._definitions = Definitions(targets.module)
+        self._found: dict[Target, Callee | None] = {}
+
+    def find(self, target: Target) -> Callee | None:
+        """Return what `target` calls; None where nothing certain can be said of it."""
+        if target not in self._found:
+            self._found[target] = self._find(target)
+        return self._found[target]
+
+    def _find(self, target: Target) -> Callee | None:
+        module = self._targets.module(target.module)
+        found = self._definitions.find(module, target.qualname.split(".")) if module else None
+        if found is None:
+            return None
+        name = f"{target.module}.{target.qualname}"
+        if isinstance(found.node, ast.ClassDef):
+            return self._class(name, found)
+        part = self._part(found, is_method=False)
+        return Callee(name=name, call=part, place=found.place) if part is not None else None
+
+    def _part(self, found: Defined, *, is_method: bool) -> Part | None:
+        """Return a function, or a partial one. `is_method`: it is called through an instance."""
+        if isinstance(found.node, ast.Call):
+            return None if is_method else self._partial(found, found.node)
+        if not isinstance(found.node, FunctionNode):
+            return None
+        decorators = _through(found.node.decorator_list, found.module)
+        if decorators is None:
+            return None
+        signature: Signature | None = signature_of(found.node.args, found.node.returns)
+        binds = is_method
+        for each in decorators:
+            binds = _BINDS.get(each, binds)
+        if binds and signature is not None:
+            signature = bound(signature)
+        if signature is None:
+            return None
+        changed = not _CHANGES_RESULT.isdisjoint(decorators)
+        return Part(
+            place=found.place,
+            signature=signature,
+            module=found.module,
+            body=None if changed else found.node,
+        )
+
+    def _partial(self, found: Defined, call: ast.Call) -> Part | None:
+        """Return what is left of a function after `functools.partial`."""
+        if dotted_name(call.func, found.module.bindings) != "functools.partial" or not call.args:
+            return None
+        function, *given = call.args
+        names = [each.arg for each in call.keywords if each.arg is not None]
+        starred = any(isinstance(each, ast.Starred) for each in given)
+        if starred or len(names) < len(call.keywords) or not isinstance(function, ast.Name):
+            return None
+        whole = self._definitions.find(found.module, [function.id])
+        part = self._part(whole, is_method=False) if whole is not None else None
+        left = partially(part.signature, len(given), names) if part is not None else None
+        if part is None or left is None:
+            return None
+        return Part(place=part.place, signature=left, module=part.module, body=part.body)
+
+    def _class(self, name: str, found: Defined) -> Callee | None:
+        lineage = self._definitions.lineage(found)
+        if lineage is None:
+            return None
+        make = self._making(found, lineage)
+        callee = Callee(name=name, is_class=True, make=make, place=found.place)
+        if not self._is_entered_as_itself(lineage):
+            return callee
+        if not any("__call__" in each.scope.names for each in lineage):
+            return Callee(
+                name=name, is_class=True, make=make, place=found.place, is_never_called=True
+            )
+        method = self._definitions.member(lineage, "__call__")
+        call = self._part(method, is_method=True) if method is not None else None
+        return Callee(name=name, is_class=True, make=make, call=call, place=found.place)
+
+    def _making(self, found: Defined, lineage: list[Defined]) -> Part | None:
+        """Return the `__init__` that counts, written or made by `dataclass`."""
+        for index, each in enumerate(lineage):
+            if "__init__" in each.scope.names:
+                method = self._definitions.member(lineage, "__init__")
+                return self._part(method, is_method=True) if method is not None else None
+            made = init_of(lineage[index:])
+            if made is not None:
+                if made.signature is None:
+                    return None
+                return Part(place=each.place, signature=made.signature, module=each.module)
+        return Part(place=found.place, signature=Signature(), module=found.module)
+
+    def _is_entered_as_itself(self, lineage: list[Defined]) -> bool:
+        """Whether what `__enter__` gives, which is called then, is the object itself."""
+        if not any("__enter__" in each.scope.names for each in lineage):
+            return True
+        method = self._definitions.member(lineage, "__enter__")
+        if method is None or not isinstance(method.node, ast.FunctionDef):
+            return False
+        return not method.node.decorator_list and returns_self(method.node)
+
+
+def _through(decorators: Iterable[ast.expr], module: Module) -> set[str] | None:
+    """Return the decorators by name; None if there is one that may change the signature."""
+    names = {
+        dotted_name(each.func if isinstance(each, ast.Call) else each, module.bindings)
+        for each in decorators
+    }
+    return names if names <= _CHANGES_NOTHING | _CHANGES_RESULT | _BINDS.keys() else None
