@@ -1,7 +1,7 @@
 """The corpus of traps: what mporch says of each file of `corpus/`.
 
-To add a trap, put a file into `corpus/`. `python -m tests.spec.traps` then writes
-`corpus/expected.txt` anew; look at what changed before you keep it.
+To add a trap, put a file into `corpus/`; its targets may be those of `corpus/functions.py`.
+`python -m tests.spec.traps` then writes `corpus/expected.txt` anew; look at what changed before you keep it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from orchestrator.spec import loads
 __all__ = ["EXPECTED", "TRAPS", "expectations", "told"]
 
 CORPUS = Path(__file__).with_name("corpus")
+FUNCTIONS = CORPUS / "functions.py"
 EXPECTED = CORPUS / "expected.txt"
 TRAPS = tuple(sorted(CORPUS.glob("*.yaml")))
 
@@ -25,10 +26,13 @@ TRAPS = tuple(sorted(CORPUS.glob("*.yaml")))
 def told(trap: Path, folder: Path) -> str:
     """Return what is said of a spec as if it lay in `folder`: its problems, or its argument."""
     lines = []
+    (folder / FUNCTIONS.name).write_bytes(FUNCTIONS.read_bytes())
     try:
         compiled = compile_spec(loads(trap.read_bytes(), name="jobs.yaml", project_dir=folder))
         lines += map(str, compiled.warnings)
-        arguments = [dict(job.kwargs) for job in compiled.plan.jobs.values() if job.kwargs]
+        arguments = [
+            dict(job.kwargs) for job in compiled.plan.jobs.values() if "value" in job.kwargs
+        ]
         lines.append(f"accepted{': ' + ascii(arguments[0]['value']) if arguments else ''}")
     except SpecError as error:
         lines += map(str, error.problems)

@@ -11,6 +11,7 @@ jobs:
   numbers: {target: "mine:numbers", output: todo}
   show: {target: "mine:show", input: todo}
 """
+_FILLED = _RIGHT.replace('"mine:numbers", output: todo', '"mine:fill", output: {out: todo}')
 
 UNKNOWN_QUEUE = Rule(
     code="MP301",
@@ -51,8 +52,8 @@ PARAMETER_TWICE = Rule(
     code="MP305",
     title="A parameter that is given twice",
     why="Handles and `kwargs` are passed by name, in one call; a parameter has one value.",
-    wrong=_RIGHT.replace("output: todo", "output: {out: todo}, kwargs: {out: 3}"),
-    right=_RIGHT.replace("output: todo", "output: {out: todo}, kwargs: {most: 3}"),
+    wrong=_FILLED.replace("out: todo}", "out: todo}, kwargs: {out: 3}"),
+    right=_FILLED.replace("out: todo}", "out: todo}, kwargs: {most: 3}"),
 )
 
 LARGE_BATCH = Rule(

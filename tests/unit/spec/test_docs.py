@@ -30,7 +30,7 @@ def write_targets(spec, folder):
         file = folder.joinpath(*module.split(".")).with_suffix(".py")
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a") as out:
-            out.write(f"def {name}(*args, **kwargs): pass\n")
+            out.write(f"def {name}(*args, **kwargs): ...\n")
 
 
 def test_the_page_has_examples():
