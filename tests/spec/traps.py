@@ -1,7 +1,8 @@
 """The corpus of traps: what mporch says of each file of `corpus/`.
 
 To add a trap, put a file into `corpus/`; its targets may be those of `corpus/functions.py`.
-`python -m tests.spec.traps` then writes `corpus/expected.txt` anew; look at what changed before you keep it.
+`python -m tests.spec.traps` then writes `corpus/expected.txt` anew; look at what changed before
+you keep it.
 """
 
 from __future__ import annotations

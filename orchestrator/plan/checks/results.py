@@ -118,7 +118,7 @@ def _outputs(job: DraftJob) -> str:
 
 
 def _one_of(types: frozenset[str]) -> str:
-    return listed("None" if each == "None" else f"a {each}" for each in sorted(types))
+    return listed(sorted(types))
 
 
 def _annotated(types: Types) -> str:
