@@ -137,7 +137,8 @@ class Problem:
     """One place where a spec breaks a rule. `line` and `column` count from 1, in characters.
 
     `width` is how many characters of the line are meant, and 0 is the rest of it. `path` is the
-    place in the spec, such as `jobs.parse.input`; empty for the file as a whole.
+    place in the spec, such as `jobs.parse.input`; empty for the file as a whole. `traceback` is
+    what the user's own code raised, in lines.
     """
 
     rule: Rule
@@ -148,6 +149,7 @@ class Problem:
     message: str
     hint: str = ""
     path: str = ""
+    traceback: str = ""
 
     @property
     def code(self) -> str:

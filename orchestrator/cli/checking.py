@@ -12,7 +12,7 @@ from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.model import Plan
 from orchestrator.spec import Spec, load
 
-__all__ = ["Checked", "check_spec"]
+__all__ = ["Checked", "check_imports", "check_spec"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,22 @@ class Checked:
         }
 
 
+def check_imports(checked: Checked, *, timeout_s: float) -> Checked:
+    """Import the targets of a spec in which nothing else is wrong; return all problems there are.
+
+    Each module has `timeout_s`.
+    """
+    if checked.spec is None or checked.plan is None:
+        return checked
+    from orchestrator.app.imports import import_problems  # noqa: PLC0415 -- brings the runtime
+
+    found = import_problems(checked.spec, checked.plan, timeout_s=timeout_s)
+    told = dict.fromkeys([*checked.problems, *found])
+    problems = sorted(told, key=lambda problem: (problem.line, problem.column))
+    broken = any(problem.severity is Severity.ERROR for problem in problems)
+    return replace(checked, plan=None if broken else checked.plan, problems=tuple(problems))
+
+
 def check_spec(name: str, *, kept_of: Plan | None = None) -> Checked:
     """Check the spec at `name`, or standard input for `-`; never raises SpecError.
 
@@ -89,6 +105,7 @@ def _data(problem: Problem) -> dict[str, Any]:
         "message": problem.message,
         "hint": problem.hint,
         "path": problem.path,
+        "traceback": problem.traceback,
     }
 
 

@@ -10,6 +10,7 @@ import click
 from orchestrator.cli import completing
 
 __all__ = [
+    "DURATION",
     "format_option",
     "job_option",
     "letters_argument",
@@ -19,6 +20,30 @@ __all__ = [
     "spec_argument",
     "worker_option",
 ]
+
+
+class _Duration(click.ParamType[float]):
+    """A time as in a spec, `10s` or `1m30s`, longer than nothing; in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, float):
+            return value
+        from orchestrator.spec.units import DurationError, parse_duration_s  # noqa: PLC0415
+
+        try:
+            seconds = parse_duration_s(value)
+        except DurationError as error:
+            self.fail(f"{error}: {error.hint}", param, ctx)
+        if not seconds:
+            self.fail("there is no time in it", param, ctx)
+        return seconds
+
+
+DURATION = _Duration()
 
 format_option = click.option(
     "--format",

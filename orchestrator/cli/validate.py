@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli import completing
+from orchestrator.cli.options import DURATION
 from orchestrator.cli.printing import say
 
 __all__ = ["validate"]
@@ -13,6 +14,7 @@ _EPILOG = """\b
 Examples:
   mporch validate
   mporch validate pipelines/*.yaml --strict
+  mporch validate --import
   generate-spec | mporch validate -
 """
 
@@ -27,15 +29,38 @@ Examples:
     help="Text for people, JSON for programs, or annotations for GitHub Actions.",
 )
 @click.option("--strict", is_flag=True, help="Let warnings fail, too.")
-def validate(specs: tuple[str, ...], format: str, strict: bool) -> int:  # noqa: A002 -- the option's name
+@click.option(
+    "--import",
+    "imports",
+    is_flag=True,
+    help="Import the targets, too, in processes of their own.",
+)
+@click.option(
+    "--import-timeout",
+    type=DURATION,
+    default="30s",
+    show_default=True,
+    help="How long a module may take to import.",
+)
+def validate(
+    specs: tuple[str, ...],
+    format: str,  # noqa: A002 -- the option's name
+    strict: bool,
+    imports: bool,
+    import_timeout: float,
+) -> int:
     """Check each SPEC (jobs.yaml; - is standard input) and report every problem at once.
 
-    None of your code is run. The exit code is 2 if a spec has errors; warnings alone are fine,
-    unless --strict is given. Each problem ends in a code, of which `mporch explain` tells more.
+    None of your code is run, unless --import asks for it. The exit code is 2 if a spec has errors;
+    warnings alone are fine, unless --strict is given. Each problem ends in a code, of which `mporch
+    explain` tells more.
     """
-    from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
+    # They bring the spec's model, which --help need not wait for.
+    from orchestrator.cli.checking import check_imports, check_spec  # noqa: PLC0415
 
     checked = [check_spec(spec) for spec in specs or ("jobs.yaml",)]
+    if imports:
+        checked = [check_imports(each, timeout_s=import_timeout) for each in checked]
     if format == "json":
         import json  # noqa: PLC0415
 

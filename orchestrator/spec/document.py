@@ -61,7 +61,14 @@ class Spec:
         return tuple(key for key in entry.value.entries if isinstance(key, str))
 
     def problem(
-        self, rule: Rule, path: Path, message: str, hint: str = "", *, key: bool = False
+        self,
+        rule: Rule,
+        path: Path,
+        message: str,
+        hint: str = "",
+        *,
+        key: bool = False,
+        traceback: str = "",
     ) -> Problem:
         """Return a problem at `path`, with its place; see `position` for `key`."""
         (line, column), width = self._place(path, key=key)
@@ -74,4 +81,5 @@ class Spec:
             message=message,
             hint=hint,
             path=".".join(map(str, path)),
+            traceback=traceback,
         )

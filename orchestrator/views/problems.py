@@ -52,8 +52,11 @@ def _annotation(problem: Problem) -> str:
     if problem.width > 1:
         fields["endColumn"] = problem.column + problem.width
     told = ",".join(f"{key}={_quoted(str(value), ':,')}" for key, value in fields.items())
+    raised = f"\n{_indented(problem.traceback)}".rstrip("\n")
     hint = f"\nhint: {escaped(problem.hint)}" if problem.hint else ""
-    return f"::{problem.severity.value} {told}::{_quoted(escaped(problem.message) + hint)}\n"
+    return (
+        f"::{problem.severity.value} {told}::{_quoted(escaped(problem.message) + raised + hint)}\n"
+    )
 
 
 def _quoted(text: str, also: str = "") -> str:
@@ -63,7 +66,12 @@ def _quoted(text: str, also: str = "") -> str:
 
 def _render(problem: Problem, lines: list[str], paper: Paper) -> str:
     hint = _folded(f"  hint: {escaped(problem.hint)}", paper) if problem.hint else ""
-    return _head(problem, paper) + _excerpt(problem, lines, paper) + hint
+    raised = _indented(problem.traceback)
+    return _head(problem, paper) + _excerpt(problem, lines, paper) + raised + hint
+
+
+def _indented(traceback: str) -> str:
+    return "".join(f"  {escaped(line)}\n" for line in traceback.splitlines())
 
 
 def _head(problem: Problem, paper: Paper) -> str:

@@ -21,7 +21,7 @@ from types import MappingProxyType, ModuleType
 from typing import NamedTuple
 
 from orchestrator.errors import Rule
-from orchestrator.spec.rules import files, jobs, order, syntax, targets, values, wiring
+from orchestrator.spec.rules import files, imports, jobs, order, syntax, targets, values, wiring
 
 __all__ = ["CATALOGUE", "MINE", "THEMES", "Theme"]
 
@@ -71,6 +71,7 @@ _THEMES: tuple[tuple[str, ModuleType], ...] = (
     ("Jobs", jobs),
     ("Order", order),
     ("Targets", targets),
+    ("Targets, imported", imports),
 )
 
 

@@ -1,0 +1,1 @@
+"""Imports targets in a child process, and says what came of it."""
