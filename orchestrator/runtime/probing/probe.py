@@ -5,6 +5,7 @@ Called in the parent, which never imports nor unpickles; `probe_child` is the ch
 
 from __future__ import annotations
 
+import importlib
 import os
 import selectors
 import signal
@@ -142,9 +143,10 @@ def _death(order: Probe, code: int, crash: bytes, *, in_time: bool) -> Failure:
 
 def _users(lines: list[str]) -> str:
     """The user's part of what faulthandler writes: its frames, innermost first."""
-    kept = (
+    ours = (f'"{_OWN}', '"<frozen ', f'"{importlib.__file__}"')
+    kept = [
         line
         for line in lines
-        if line.startswith("  File ") and _OWN not in line and "<frozen " not in line
-    )
-    return "".join(kept)
+        if line.startswith("  File ") and not any(each in line for each in ours)
+    ]
+    return "".join(["Stack, innermost call first:\n", *kept]) if kept else ""
