@@ -14,7 +14,7 @@ from orchestrator.plan.graph import readers_of, writers_of
 from orchestrator.plan.platform import default_start_method
 from orchestrator.plan.targets import parse_target
 from orchestrator.spec import Spec
-from orchestrator.spec.model import Limits, Queue, Recycle, Retry
+from orchestrator.spec.parts import Limits, Queue, Recycle, Retry
 
 __all__ = ["Compiled", "compile_spec"]
 

@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
-from orchestrator.spec.model import (
+from orchestrator.spec.model import Document, Job, JobSettings
+from orchestrator.spec.parts import (
     Backoff,
     Batch,
-    Document,
-    Job,
-    JobSettings,
     Limits,
     Queue,
     Recycle,

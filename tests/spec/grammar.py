@@ -6,7 +6,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from orchestrator.spec.model import Document, Job, Queue
+from orchestrator.spec.model import Document, Job
+from orchestrator.spec.parts import Queue
 
 __all__ = ["MUTATED", "WRITTEN"]
 

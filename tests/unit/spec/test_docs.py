@@ -10,7 +10,8 @@ from orchestrator.plan.checks.shapes import FITS
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.model import Shape
 from orchestrator.spec import loads
-from orchestrator.spec.model import Document, Job, Queue
+from orchestrator.spec.model import Document, Job
+from orchestrator.spec.parts import Queue
 
 PAGE = (Path(__file__).parents[3] / "docs" / "spec.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(version: 1\n.*?)```", PAGE, re.DOTALL)

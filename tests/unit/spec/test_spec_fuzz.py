@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from orchestrator.errors import SpecError
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.spec import loads
-from orchestrator.spec.model import Document, Job, Queue
+from orchestrator.spec.model import Document, Job
+from orchestrator.spec.parts import Queue
 
 KEYS = sorted(
     {*Document.model_fields, *Job.model_fields, *Queue.model_fields, "x-y", "needs", "else"}

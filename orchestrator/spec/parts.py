@@ -1,0 +1,192 @@
+"""The smaller mappings of a spec: queues, and the parts of a job; see `model`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from orchestrator.spec.fields import Duration, Memory, PositiveDuration, SignalName, Size
+
+__all__ = [
+    "AnyQueue",
+    "Backoff",
+    "Batch",
+    "Limits",
+    "Part",
+    "Queue",
+    "Recycle",
+    "Restart",
+    "Retry",
+    "Terminate",
+    "Timeouts",
+]
+
+
+class Part(BaseModel):
+    """What all parts share: strict, frozen, no unknown key."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        strict=True, frozen=True, extra="forbid", title=None
+    )
+
+
+class Queue(Part):
+    """A bounded queue between jobs."""
+
+    maxsize: int = Field(
+        default=1000,
+        ge=0,
+        title="Capacity",
+        description="The most items it holds; a full queue makes its writers wait. 0 is unbounded.",
+        examples=[256],
+    )
+    max_bytes: Size = Field(
+        default=None,
+        title="Capacity in bytes",
+        description="It is full as well while the pickles of its items have that many bytes.",
+    )
+    when_full: Literal["block", "drop_newest", "drop_oldest", "fail"] = Field(
+        default="block",
+        title="When full",
+        description="block: whoever puts waits. drop_newest: what is put goes. drop_oldest: the "
+        "item that has waited longest goes. fail: whoever puts fails.",
+    )
+    put_timeout: PositiveDuration = Field(
+        default=None,
+        title="Put timeout",
+        description="How long a put may wait for room; then it fails.",
+    )
+
+
+def _queue(value: Any) -> Any:
+    """Spell out the short forms: `queue:` with nothing, and `queue: 64`."""
+    if value is None:
+        return {}
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"maxsize": value}
+    return value
+
+
+AnyQueue = Annotated[
+    Queue,
+    BeforeValidator(_queue, json_schema_input_type=Annotated[int, Field(ge=0)] | Queue | None),
+]
+
+
+class Timeouts(Part):
+    """Time limits; null is no limit."""
+
+    start: PositiveDuration = Field(
+        default=60.0, title="Start", description="From the start of a worker until it is ready."
+    )
+    item: PositiveDuration = Field(
+        default=None, title="Item", description="For one item, or one batch."
+    )
+    run: PositiveDuration = Field(
+        default=None, title="Run", description="For a worker, from ready to its end."
+    )
+
+
+class Terminate(Part):
+    """How a worker is stopped."""
+
+    signal: SignalName = Field(
+        default="SIGTERM",
+        title="Stop signal",
+        description="Sent first: SIGTERM, SIGINT, …",
+        examples=["SIGINT"],
+    )
+    grace: Duration = Field(
+        default=10.0, title="Grace", description="From the stop signal until SIGKILL."
+    )
+
+
+class Batch(Part):
+    """How items are gathered into one call."""
+
+    size: int = Field(
+        default=100,
+        ge=1,
+        title="Size",
+        description="The most items in one call.",
+        examples=[500],
+    )
+    within: Duration = Field(
+        default=0.2, title="Within", description="The longest wait for more, after the first item."
+    )
+
+
+class Backoff(Part):
+    """The wait before an item is tried again; it doubles each time, give or take a little."""
+
+    initial: Duration = Field(
+        default=0.1, title="Initial", description="Before the second attempt."
+    )
+    max: Duration = Field(default=10.0, title="Most", description="Before any attempt.")
+
+
+class Retry(Part):
+    """How often an item is tried."""
+
+    attempts: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        title="Attempts",
+        description="Calls with the item, in all.",
+        examples=[3],
+    )
+    backoff: Backoff = Field(
+        default=Backoff(), title="Backoff", description="After a raise; none after a death."
+    )
+
+
+class Restart(Part):
+    """How many workers that died are replaced."""
+
+    max: int = Field(
+        default=5,
+        ge=0,
+        le=10_000,
+        title="Most",
+        description="Of a job, within the time; one more fails the job. 0: none is replaced.",
+        examples=[10],
+    )
+    within: Duration = Field(default=60.0, title="Within", description="The time.")
+    replay: Literal["never", "skip"] | None = Field(
+        default=None,
+        title="Replay",
+        description="A job without input is called again from its beginning. skip: what it has put "
+        "is compared and not put twice. never: it is not called again. null is skip in a durable "
+        "run, else never.",
+    )
+
+
+class Limits(Part):
+    """What a worker's process may use; null is no limit."""
+
+    memory: Memory = Field(default=None, title="Memory", description="Address space.")
+    cpu: PositiveDuration = Field(default=None, title="CPU", description="Processor time.")
+    open_files: int | None = Field(
+        default=None,
+        ge=16,
+        title="Open files",
+        description="File descriptors.",
+        examples=[1024],
+    )
+
+
+class Recycle(Part):
+    """When a worker that is well gives its place to a new process."""
+
+    max_items: int | None = Field(
+        default=None,
+        ge=1,
+        title="Items",
+        description="After so many items.",
+        examples=[10_000],
+    )
+    max_rss: Memory = Field(
+        default=None, title="Memory", description="Once it has more than this in RAM."
+    )
