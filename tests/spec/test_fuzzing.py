@@ -1,7 +1,7 @@
 """The fuzzers' short form: whatever the text, the answer is a plan or a spec error with places."""
 
 import pytest
-from fuzz import Tally, answer_in_process
+from fuzzing import Tally, answer_in_process
 from grammar import MUTATED, WRITTEN
 from hypothesis import HealthCheck, given, settings
 

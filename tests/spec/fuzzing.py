@@ -1,8 +1,8 @@
 """Fuzzed specs: whatever the text, the answer is a plan or a spec error with places, and soon.
 
-`python -m tests.spec.fuzz --n 100000 --command 2000` checks so many in process, and so many through
-`mporch validate`, half of them written by a grammar, half by mutations of bytes, and prints what
-came of them. `--seed` repeats a run.
+`python -m tests.spec.fuzzing --n 100000 --command 2000` checks so many in process, and so many
+through `mporch validate`, half of them written by a grammar, half by mutations of bytes, and prints
+what came of them. `--seed` repeats a run.
 """
 
 from __future__ import annotations
