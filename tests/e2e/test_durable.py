@@ -101,9 +101,11 @@ def test_the_page_is_true(mporch: Mporch, running: psutil.Popen, tmp_path: Path)
 def test_a_run_that_goes_on_is_not_resumed_and_its_process_is_named(
     mporch: Mporch, running: psutil.Popen
 ) -> None:
-    refused = mporch("resume")
-    assert refused.returncode == 2
     (orchestrator,) = running.children()
+    orchestrator.suspend()  # so that it does not come to its end meanwhile
+    refused = mporch("resume")
+    orchestrator.resume()
+    assert refused.returncode == 2
     assert f"in process {orchestrator.pid}" in refused.stderr
 
 
