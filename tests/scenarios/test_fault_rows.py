@@ -13,7 +13,7 @@ import pytest
 from life_runs import DEADLINE_S
 
 PAGE = Path(__file__).parents[2] / "docs/faults.md"
-ITEMS = 60
+ITEMS = 30
 CHAIN = f"""
 queues: {{todo: 20, done: 20}}
 jobs:
