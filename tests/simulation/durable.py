@@ -26,8 +26,9 @@ from orchestrator.core.restoring import Resumption
 from orchestrator.plan.model import ErrorAction, FailurePolicy
 
 from . import kept, replay, rules, shapes
+from .boxes import Box
 from .cast import Agent, Employer, Faults
-from .client import Box, Client, Moves
+from .client import Client, Moves
 from .ledger import check
 from .parts import box_of
 from .plans import plan_of

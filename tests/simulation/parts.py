@@ -10,7 +10,7 @@ from orchestrator.core.tickets import CommitTicket, Part
 from orchestrator.plan.model import Batch, Retry
 
 from . import rules
-from .client import NO_LIMIT, Box
+from .boxes import NO_LIMIT, Box
 from .topology import Job, Topology
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchestrator.core.messages import End
 
 from . import shapes
-from .client import Box, Client, Moves, digest_of
+from .boxes import Box, digest_of
+from .client import Client, Moves
 from .ledger import check
 
 if TYPE_CHECKING:

@@ -49,7 +49,9 @@ def after_each_event(world: World, came_back: Counter[str]) -> None:
     for queue in broker.queues.values():
         _conservation(queue)
         _bound(queue, world.sums.get(queue.name, 0), came_back[queue.name])
-        _bound_in_bytes(world, queue, rooms, came_back[queue.name])
+        _bytes_add_up(broker, queue)
+        if isinstance(queue, Scale):
+            _bound_in_bytes(world, queue, rooms, came_back[queue.name])
         _tickets_in_order(queue)
         _nobody_overtakes(queue, world.lines, world.rooms, rooms)
         _nothing_is_overlooked(queue)
@@ -94,12 +96,17 @@ def _bound(queue: QueueState, before: int, came_back: int) -> None:
     check(_sum(queue) <= allowed, f"{queue.name}: {_sum(queue)} of {queue.bound}, was {before}")
 
 
-def _bound_in_bytes(world: World, queue: QueueState, now: Rooms, came_back: int) -> None:
+def _bytes_add_up(broker: Broker, queue: QueueState) -> None:
+    if queue.weighs and not queue.closed:
+        weight = _weight(broker, queue)
+        check(queue.size_bytes == weight, f"{queue.name}: {queue.size_bytes} bytes are {weight}")
+
+
+def _bound_in_bytes(world: World, queue: Scale, now: Rooms, came_back: int) -> None:
     """Rule 1: while it is full nobody is given room; so each producer exceeds it by one commit.
 
     What has come back since it was full is on top of that.
     """
-    assert isinstance(queue, Scale)
     name, weight = queue.name, queue.size_bytes
     world.came_back[name] = came_back + (
         world.came_back[name] if weight >= queue.bound_bytes else 0
@@ -107,7 +114,6 @@ def _bound_in_bytes(world: World, queue: QueueState, now: Rooms, came_back: int)
     full_all_the_while, queue.low_bytes = queue.low_bytes >= queue.bound_bytes, weight
     if not queue.weighs or queue.closed:
         return
-    check(weight == _weight(world.broker, queue), f"{name}: {weight} bytes add up")
     if full_all_the_while:
         for (worker, where), given in now.items():
             let_in = where == name and given > world.rooms[worker, where]

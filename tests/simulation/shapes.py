@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.messages import End, Ended, Wait
 
-from .client import Box, Client, Held, Moves
+from .boxes import Box
+from .client import Client, Held, Moves
 
 if TYPE_CHECKING:
     from .topology import Job

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.core.steps import Fate
 
 from . import replay, shapes
-from .client import NO_LIMIT, Box
+from .boxes import NO_LIMIT, Box
 from .ledger import check
 from .parts import part_of
 from .topology import Job

@@ -38,8 +38,9 @@ from orchestrator.core.queues import QueueState
 from orchestrator.core.tickets import Ticket
 
 from . import rules, shapes
+from .boxes import Box
 from .cast import Agent, Employer, Faults
-from .client import Box, Client, Frame, Moves
+from .client import Client, Frame, Moves
 from .ledger import Books, check
 from .parts import box_of, lost_with, states
 from .topology import Job, Topology
