@@ -1,4 +1,4 @@
-"""What checking a spec of 1,000 jobs and 1,000 queues costs, and starting up for --help.
+"""What checking a spec of 1,000 jobs, functions and queues costs, and starting up for --help.
 
 `python -m benchmarks.checking [--jobs N] [--rounds N]`. Each command is run in turn, round after
 round, and the medians of their wall times are compared: `mporch validate` with PyYAML's own
@@ -20,16 +20,23 @@ SAFE_LOAD = "import sys, yaml; yaml.safe_load(open(sys.argv[1], encoding='utf-8'
 LIMITS = {"validate": 1.5, "--help": 2.0, "--version": 2.0}
 
 
+def steps_of(n: int) -> str:
+    """Return a module with the functions of n jobs in a row, and of the one at their end."""
+    source = "def f0() -> list[int]:\n    return [1]\n"
+    step = "def f{}(number: int, by: int = 2) -> int:\n    return number * by\n"
+    return source + "".join(step.format(i) for i in range(1, n)) + "def last(number: int): ...\n"
+
+
 def spec_of(n: int) -> str:
     """Return a spec of n jobs in a row, and n queues: each between two of them, the last too."""
     lines = ["version: 1", "queues:"]
     lines += [f"  q{i}_: {{maxsize: 64}}" for i in range(n)]
     lines.append("jobs:")
     for i in range(n):
-        lines += [f"  j{i}_:", "    target: os:getcwd", f"    output: q{i}_", "    workers: 1"]
+        lines += [f"  j{i}_:", f"    target: steps:f{i}", f"    output: q{i}_", "    workers: 1"]
         if i:
             lines += [f"    input: q{i - 1}_", "    timeouts: {item: 10s}"]
-    lines[-1] += f"\n  last: {{target: 'os:getcwd', input: q{n - 1}_}}"
+    lines[-1] += f"\n  last: {{target: 'steps:last', input: q{n - 1}_}}"
     return "\n".join(lines) + "\n"
 
 
@@ -54,6 +61,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         spec = Path(folder) / "jobs.yaml"
         spec.write_text(spec_of(options.jobs), encoding="utf-8")
+        spec.with_name("steps.py").write_text(steps_of(options.jobs), encoding="utf-8")
         commands = {
             "safe_load": [sys.executable, "-c", SAFE_LOAD, str(spec)],
             "validate": [mporch, "validate", str(spec)],

@@ -11,7 +11,7 @@ from orchestrator.plan.dataclassed import init_of
 from orchestrator.plan.definitions import Defined, Definitions, dotted_name
 from orchestrator.plan.locating import Module
 from orchestrator.plan.model import Target
-from orchestrator.plan.results import returns_self
+from orchestrator.plan.results import Results, results_of
 from orchestrator.plan.signatures import FunctionNode, bound, partially, signature_of
 from orchestrator.plan.targets import Targets
 
@@ -36,12 +36,12 @@ _BINDS = {"builtins.staticmethod": False, "builtins.classmethod": True}
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Something that is called. `body` is the function whose results it gives, if that is known."""
+    """Something that is called. `results` are what it gives back, if that is known."""
 
     place: str
     signature: Signature
     module: Module
-    body: FunctionNode | None = None
+    results: Results | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ class Callees:
             place=found.place,
             signature=signature,
             module=found.module,
-            body=None if changed else found.node,
+            results=None if changed else results_of(found.node),
         )
 
     def _partial(self, found: Defined, call: ast.Call) -> Part | None:
@@ -123,7 +123,7 @@ class Callees:
         left = partially(part.signature, len(given), names) if part is not None else None
         if part is None or left is None:
             return None
-        return Part(place=part.place, signature=left, module=part.module, body=part.body)
+        return Part(place=part.place, signature=left, module=part.module, results=part.results)
 
     def _class(self, name: str, found: Defined) -> Callee | None:
         lineage = self._definitions.lineage(found)
@@ -161,7 +161,7 @@ class Callees:
         method = self._definitions.member(lineage, "__enter__")
         if method is None or not isinstance(method.node, ast.FunctionDef):
             return False
-        return not method.node.decorator_list and returns_self(method.node)
+        return not method.node.decorator_list and results_of(method.node).is_self
 
 
 def _through(decorators: Iterable[ast.expr], module: Module) -> set[str] | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
 
-from orchestrator.plan.signatures import FunctionNode, own_nodes
+from orchestrator.plan.signatures import FunctionNode
 
-__all__ = ["gives_nothing", "is_generator", "result_types", "returns_self"]
+__all__ = ["Results", "results_of"]
 
 _TYPES: dict[type[ast.expr], str] = {
     ast.Compare: "bool",
@@ -23,48 +24,71 @@ _TYPES: dict[type[ast.expr], str] = {
     ast.Tuple: "tuple",
 }
 _ENDS = frozenset({"exit", "_exit", "quit", "abort"})
+_INNER = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda})
+_LEAVES = frozenset({ast.Name, ast.Constant, ast.Pass, ast.Break, ast.Continue})
 
 
-def is_generator(function: FunctionNode) -> bool:
-    """Whether calling it gives a generator."""
-    return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in own_nodes(function))
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What a function gives back: it may yield, and each `return` of it has a value or None."""
+
+    function: FunctionNode
+    is_generator: bool
+    returned: tuple[ast.expr | None, ...]
+
+    @property
+    def is_coroutine(self) -> bool:
+        """Whether calling it runs nothing of it, but makes what has to be awaited."""
+        return isinstance(self.function, ast.AsyncFunctionDef)
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it gives nothing but None, whichever way it takes; not so if it never returns.
+
+        A body of `...` alone declares a function, and says nothing of it.
+        """
+        if self.is_generator or any(_types_of(value) != {"None"} for value in self.returned):
+            return False
+        return not _is_declaration(self.function) and not _never_ends(self.function)
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The types of all that it returns; none unless each return shows its own.
+
+        That it returns None at its end is not among them.
+        """
+        shown = [_types_of(value) for value in self.returned]
+        return frozenset().union(*shown) if all(shown) else frozenset()
+
+    @property
+    def is_self(self) -> bool:
+        """Whether all that a method returns is its own object."""
+        arguments = [*self.function.args.posonlyargs, *self.function.args.args]
+        return bool(arguments and self.returned) and all(
+            isinstance(value, ast.Name) and value.id == arguments[0].arg for value in self.returned
+        )
 
 
-def gives_nothing(function: FunctionNode) -> bool:
-    """Whether it returns nothing but None, whichever way it takes; not so if it never returns.
-
-    A body of `...` alone declares a function, and says nothing of it.
-    """
-    if is_generator(function) or _is_declaration(function) or _never_ends(function):
-        return False
-    return all(_types_of(value) == {"None"} for value in _returned(function))
-
-
-def result_types(function: FunctionNode) -> frozenset[str]:
-    """Return the types of all that it returns; none unless each return shows its own.
-
-    That it returns None at its end is not among them.
-    """
-    found: set[str] = set()
-    for value in _returned(function):
-        types = _types_of(value)
-        if not types:
-            return frozenset()
-        found |= types
-    return frozenset(found)
-
-
-def returns_self(method: FunctionNode) -> bool:
-    """Whether all that a method returns is its own object."""
-    arguments = [*method.args.posonlyargs, *method.args.args]
-    values = list(_returned(method))
-    return bool(arguments and values) and all(
-        isinstance(value, ast.Name) and value.id == arguments[0].arg for value in values
-    )
-
-
-def _returned(function: FunctionNode) -> Iterator[ast.expr | None]:
-    return (node.value for node in own_nodes(function) if isinstance(node, ast.Return))
+def results_of(function: FunctionNode) -> Results:
+    """Return what the text of a function shows of its results; inner functions are not its own."""
+    is_generator, returned = False, []
+    todo: list[ast.AST] = [*reversed(function.body)]
+    while todo:
+        node = todo.pop()
+        kind = type(node)
+        if kind in _INNER or kind in _LEAVES:
+            continue
+        if kind is ast.Return:
+            returned.append(cast("ast.Return", node).value)
+        elif kind is ast.Yield or kind is ast.YieldFrom:
+            is_generator = True
+        for name in node._fields:
+            part = getattr(node, name)
+            if isinstance(part, list):
+                todo += reversed([each for each in part if isinstance(each, ast.AST)])
+            elif isinstance(part, ast.AST):
+                todo.append(part)
+    return Results(function=function, is_generator=is_generator, returned=tuple(returned))
 
 
 def _types_of(value: ast.expr | None) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from inspect import Parameter, Signature
 
 __all__ = ["FunctionNode", "bound", "partially", "signature_of", "with_fields"]
@@ -78,13 +78,3 @@ def with_fields(fields: Sequence[Parameter]) -> Signature | None:
         return Signature(apart)
     except ValueError:
         return None
-
-
-def own_nodes(function: FunctionNode) -> Iterator[ast.AST]:
-    """Yield the nodes of a function's body that run when it does: not those of inner ones."""
-    todo: list[ast.AST] = [*function.body]
-    while todo:
-        node = todo.pop()
-        yield node
-        if not isinstance(node, FunctionNode | ast.ClassDef | ast.Lambda):
-            todo += ast.iter_child_nodes(node)

@@ -10,7 +10,7 @@ from orchestrator.plan.annotations import Types, contradict, elements_of, types_
 from orchestrator.plan.callees import Callee, Part
 from orchestrator.plan.draft import Draft, DraftJob
 from orchestrator.plan.model import Shape
-from orchestrator.plan.results import gives_nothing, is_generator, result_types
+from orchestrator.plan.results import Results
 from orchestrator.spec.rules import targets as rules
 from orchestrator.spec.wording import listed
 
@@ -37,13 +37,13 @@ _POSITIONAL = (
 )
 
 
-def result_problems(draft: Draft, job: DraftJob, name: str, part: Part) -> Iterator[Problem]:
-    """Tell of a result that the job cannot emit, or of none at all."""
+def result_problems(draft: Draft, job: DraftJob, told: str, results: Results) -> Iterator[Problem]:
+    """Tell of a result that the job cannot emit, or of none at all; `told` is what gives it."""
     emits = any(wire.parameter is None for wire in job.writes)
-    if part.body is None or not emits or is_generator(part.body):
+    if not emits or results.is_generator:
         return
-    told, path = f"{name} ({part.place})", job.path("target")
-    if gives_nothing(part.body):
+    path = job.path("target")
+    if results.is_nothing:
         if job.shape is Shape.SOURCE:
             message = f"{told} gives back None, but a source gives its items"
             hint = "yield each item, or return a list of them"
@@ -53,7 +53,7 @@ def result_problems(draft: Draft, job: DraftJob, name: str, part: Part) -> Itera
             hint = "return what is to be emitted, or remove output"
             yield draft.spec.problem(rules.EMITS_NOTHING, path, message, hint)
         return
-    types = result_types(part.body)
+    types = results.types
     if job.shape is Shape.SOURCE and types and types <= _NO_SOURCE:
         message = f"{told} gives back {_one_of(types)}, but a source gives an iterable of items"
         hint = "yield each item, or return a list of them"
@@ -90,10 +90,10 @@ def disagreements(draft: Draft, callees: Mapping[str, Callee]) -> Iterator[Probl
 
 def _given(job: DraftJob, part: Part | None) -> Types:
     """Return the types of the items that a job puts on its outputs, as annotated."""
-    if part is None or part.body is None or any(wire.parameter for wire in job.writes):
+    if part is None or part.results is None or any(wire.parameter for wire in job.writes):
         return None
     annotation, bindings = part.signature.return_annotation, part.module.bindings
-    if job.shape in (Shape.SOURCE, Shape.BATCH) or is_generator(part.body):
+    if job.shape in (Shape.SOURCE, Shape.BATCH) or part.results.is_generator:
         return elements_of(annotation, bindings)
     types = types_of(annotation, bindings)
     return (types - {"None"}) or None if types is not None else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 
 from orchestrator.errors import Problem
@@ -57,15 +56,18 @@ def _call_problems(draft: Draft, job: DraftJob, callee: Callee) -> Iterator[Prob
             f"what the class {name} ({callee.place}) makes cannot be called",
             "write def __call__, or name a function",
         )
-    if callee.call is not None and isinstance(callee.call.body, ast.AsyncFunctionDef):
+    results = callee.call.results if callee.call is not None else None
+    if callee.call is None or results is None:
+        return
+    if results.is_coroutine:
         yield draft.spec.problem(
             rules.COROUTINE,
             path,
             f"{name} ({callee.call.place}) is a coroutine function",
             "give a plain function; it may call asyncio.run itself",
         )
-    elif callee.call is not None:
-        yield from result_problems(draft, job, name, callee.call)
+    else:
+        yield from result_problems(draft, job, f"{name} ({callee.call.place})", results)
 
 
 def _misfits(draft: Draft, name: str, part: Part | None, call: Call) -> Iterator[Problem]:
