@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import click
 
 from orchestrator.cli import completing
@@ -58,6 +60,7 @@ def validate(
     # They bring the spec's model, which --help need not wait for.
     from orchestrator.cli.checking import check_imports, check_spec  # noqa: PLC0415
 
+    gc.freeze()  # what was imported stays: a large spec would have it looked through many times
     checked = [check_spec(spec) for spec in specs or ("jobs.yaml",)]
     if imports:
         checked = [check_imports(each, timeout_s=import_timeout) for each in checked]

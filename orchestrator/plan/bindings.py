@@ -11,6 +11,7 @@ __all__ = ["Bindings", "Definition", "Kind", "Origin", "bindings_in"]
 
 _REACHES_NAMESPACE = frozenset({"globals", "exec", "eval", "vars", "locals", "setattr"})
 _REBINDS = frozenset({"globals", "exec", "locals"})
+_TELLING = frozenset({ast.Name, ast.Subscript, ast.Attribute, ast.Call, ast.Global})
 _NOT_CALLABLE = (ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.JoinedStr)
 
 
@@ -79,24 +80,30 @@ def bindings_in(source: str | bytes, filename: str) -> Bindings:
     tree = ast.parse(source, filename)
     found = _body(tree.body)
     for node in ast.walk(tree):
-        match node:
-            case ast.Global(names=names):
-                for name in names:
-                    found.names[name], found.definitions[name] = Kind.UNKNOWN, None
-            case ast.Name(id=name) if name in _REACHES_NAMESPACE:
-                found.is_open = True
-                found.is_rebound = found.is_rebound or name in _REBINDS
-            case ast.Subscript(value=ast.Attribute(attr="modules"), ctx=ast.Store()):
-                found.is_open = True  # another module may take this one's own place
-            case ast.Attribute(attr="modules", value=ast.Name(id="sys")):
-                found.is_rebound = True
-            case ast.Attribute(value=ast.Name(id=name), attr=attribute, ctx=ast.Store()):
-                found.patched.add((name, attribute))
-            case ast.Call(func=ast.Name(id="setattr"), args=[ast.Name(id=name), attribute, *_]):
-                constant = attribute.value if isinstance(attribute, ast.Constant) else "*"
-                found.patched.add((name, str(constant)))
+        if type(node) in _TELLING:
+            _notice(node, found)
     found.is_open = found.is_open or "__getattr__" in found.names
     return found
+
+
+def _notice(node: ast.AST, found: Bindings) -> None:
+    """Take in what a node of any depth says of the module's own names."""
+    match node:
+        case ast.Name(id=name) if name in _REACHES_NAMESPACE:
+            found.is_open = True
+            found.is_rebound = found.is_rebound or name in _REBINDS
+        case ast.Subscript(value=ast.Attribute(attr="modules"), ctx=ast.Store()):
+            found.is_open = True  # another module may take this one's own place
+        case ast.Attribute(attr="modules", value=ast.Name(id="sys")):
+            found.is_rebound = True
+        case ast.Attribute(value=ast.Name(id=name), attr=attribute, ctx=ast.Store()):
+            found.patched.add((name, attribute))
+        case ast.Call(func=ast.Name(id="setattr"), args=[ast.Name(id=name), attribute, *_]):
+            constant = attribute.value if isinstance(attribute, ast.Constant) else "*"
+            found.patched.add((name, str(constant)))
+        case ast.Global(names=names):
+            for name in names:
+                found.names[name], found.definitions[name] = Kind.UNKNOWN, None
 
 
 def _body(statements: Iterable[ast.stmt]) -> Bindings:
