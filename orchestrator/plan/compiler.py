@@ -12,6 +12,7 @@ from orchestrator.plan.checks import check
 from orchestrator.plan.draft import Draft, DraftJob, draft_of
 from orchestrator.plan.graph import readers_of, writers_of
 from orchestrator.plan.platform import default_start_method
+from orchestrator.plan.shown import shown_of
 from orchestrator.plan.targets import parse_target
 from orchestrator.spec import Spec
 from orchestrator.spec.parts import Limits, Queue, Recycle, Retry
@@ -35,7 +36,9 @@ def compile_spec(spec: Spec) -> Compiled:
 
     """
     draft = draft_of(spec)
-    found = _told_once([*spec.problems, *check(draft)])
+    lost = frozenset(".".join(map(str, path)) for path in spec.unresolved)
+    checked = (problem for problem in check(draft) if problem.path not in lost)
+    found = _told_once([*spec.problems, *checked])
     if any(problem.severity is Severity.ERROR for problem in found):
         raise SpecError(found)
     return Compiled(plan=_plan(draft), warnings=tuple(found))
@@ -111,6 +114,7 @@ def _job(job: DraftJob, spec: Spec) -> model.JobPlan:
         cwd=str(spec.project_dir / settings.cwd),
         start_method=model.StartMethod(method) if method else default_start_method(),
         description=settings.description,
+        shown=shown_of(job, spec),
     )
 
 

@@ -84,8 +84,11 @@ def draft_of(spec: Spec) -> Draft:
         jobs={name: job for name, job in jobs.items() if job.settings.enabled},
         disabled={name: job for name, job in jobs.items() if not job.settings.enabled},
         broken=frozenset(
-            parts[1]
-            for parts in (problem.path.split(".") for problem in spec.problems)
+            str(parts[1])
+            for parts in (
+                *(problem.path.split(".") for problem in spec.problems),
+                *spec.unresolved,
+            )
             if parts[0] == "jobs" and len(parts) > 1
         ),
         sound=not spec.problems,

@@ -1,14 +1,16 @@
 """Keeps secrets out of what mporch itself writes of a plan. Pure.
 
 A plan that is shown or kept has `***` for the values of environment variables and keyword arguments
-that are named like secrets, however deep, and for the password within a URL. Who runs it compiles
+that are named like secrets, however deep, and for the password within a URL; values that came from
+the environment are `${NAME}` again. Who runs it compiles
 the spec anew: docs/decisions/0012-secrets.md.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -18,6 +20,8 @@ __all__ = ["MASK", "is_secret", "masked"]
 
 MASK = "***"
 
+_Path: TypeAlias = tuple[str | int, ...]
+
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SECRET = frozenset(
     {"apikey", "authorization", "cookie", "credential", "credentials", "token", "tokens"}
@@ -26,6 +30,8 @@ _ANYWHERE = ("passphrase", "passwd", "password", "secret")
 _SECRET_AT_THE_END = frozenset({"key", "keys", "pass", "pwd"})
 _HARMLESS = frozenset({"PWD", "OLDPWD"})
 """The shell's own: where it is and was."""
+_NAMED = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}", re.ASCII)
+"""A variable that holds the secret, and nothing else."""
 _URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
 
 
@@ -46,12 +52,28 @@ def masked(plan: Plan) -> Plan:
 
 
 def _masked_job(job: JobPlan) -> JobPlan:
+    shown = dict(job.shown)
+    args = _with_shown(job.args, shown, ("args",))
+    kwargs = _with_shown(dict(job.kwargs), shown, ("kwargs",))
+    env = _with_shown(dict(job.env), shown, ("env",))
     return msgspec.structs.replace(
         job,
-        args=tuple(_masked(value) for value in job.args),
-        kwargs=_masked(dict(job.kwargs)),
-        env=tuple((name, _masked(value, secret=is_secret(name))) for name, value in job.env),
+        args=tuple(_masked(value) for value in args),
+        kwargs=_masked(kwargs),
+        env=tuple((name, _masked(value, secret=is_secret(name))) for name, value in env.items()),
+        shown=(),
     )
+
+
+def _with_shown(value: Any, shown: Mapping[_Path, str], path: _Path) -> Any:
+    """Return `value`, which stands at `path`, with what is to be shown in place of what came in."""
+    if path in shown:
+        return shown[path]
+    if isinstance(value, dict):
+        return {key: _with_shown(item, shown, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_with_shown(item, shown, (*path, n)) for n, item in enumerate(value))
+    return value
 
 
 def _masked(value: Any, *, secret: bool = False) -> Any:
@@ -64,5 +86,6 @@ def _masked(value: Any, *, secret: bool = False) -> Any:
     if value is None:
         return None
     if secret:
-        return MASK
+        named = isinstance(value, str) and _NAMED.fullmatch(value)
+        return value if named else MASK
     return _URL_PASSWORD.sub(rf"\1:{MASK}@", value) if isinstance(value, str) else value

@@ -235,7 +235,8 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     `inputs` and `outputs` are queues whose items mporch moves (inputs by priority, a copy to each
     output); `read_handles` and `write_handles` pair a parameter with the queue it is a handle to.
-    `join_s` is None where the spec does not limit it (a stopping run then uses 30 s).
+    `join_s` is None where the spec does not limit it (a stopping run then uses 30 s). `shown` says
+    what to show in place of values from the environment: paths such as ("kwargs", "token").
     """
 
     name: str
@@ -264,6 +265,7 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str | None = None
     start_method: StartMethod = StartMethod.FORKSERVER
     description: str = ""
+    shown: tuple[tuple[tuple[str | int, ...], str], ...] = ()
 
     @property
     def reads(self) -> tuple[str, ...]:

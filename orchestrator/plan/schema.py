@@ -10,11 +10,15 @@ from typing import Any
 
 from orchestrator.plan.checks.shapes import FITS
 from orchestrator.plan.model import Shape, WhenFull
-from orchestrator.spec.schema import DIALECT, document_schema
+from orchestrator.spec.schema import DIALECT, REFERENCE, document_schema
 
 __all__ = ["spec_schema"]
 
-_DISABLED = {"properties": {"enabled": {"const": False}}, "required": ["enabled"]}
+_DISABLED = {
+    "properties": {"enabled": {"anyOf": [{"const": False}, REFERENCE]}},
+    "required": ["enabled"],
+}
+"""Or a variable says whether it is."""
 _FORMS: tuple[tuple[Mapping[str, Any], frozenset[Shape]], ...] = (
     ({"not": {"required": ["input"]}}, frozenset({Shape.TASK, Shape.SOURCE})),
     (
@@ -42,7 +46,7 @@ _NOBODY_WAITS = [each.value for each in WhenFull if each is not WhenFull.BLOCK]
 _WHEN_FULL = {
     "if": {"properties": {"when_full": {"enum": _NOBODY_WAITS}}, "required": ["when_full"]},
     "then": {
-        "properties": {"put_timeout": {"type": "null"}},
+        "properties": {"put_timeout": {"anyOf": [{"type": "null"}, REFERENCE]}},
         "anyOf": [
             {"properties": {"maxsize": {"not": {"const": 0}}}},
             {"properties": {"max_bytes": {"type": "string"}}, "required": ["max_bytes"]},

@@ -20,7 +20,7 @@ from orchestrator.spec.rules import syntax
 from orchestrator.spec.scalars import ScalarError, resolve
 from orchestrator.spec.wording import show
 
-__all__ = ["MAX_ALIASED_NODES", "MAX_DEPTH", "MAX_NODES", "Composer"]
+__all__ = ["MAX_ALIASED_NODES", "MAX_DEPTH", "MAX_FLAWS", "MAX_NODES", "Composer"]
 
 MAX_DEPTH = 64
 MAX_FLAWS = 200
@@ -153,9 +153,9 @@ class Composer:
             self._flaw(syntax.HALF_CHARACTER, msg, hint, node)
             return node
         if quoted:
-            return ScalarNode(text, position, width, quoted=True)
+            return ScalarNode(text, position, width, quoted=True, text=text)
         try:
-            return ScalarNode(resolve(text), position, width)
+            return ScalarNode(resolve(text), position, width, text=text)
         except ScalarError as error:
             node = ScalarNode(text, position, width)
             self._flaw(syntax.DOUBTFUL_NUMBER, str(error), error.hint, node)

@@ -17,7 +17,8 @@ class Spec:
     """What the user wrote. `document` holds what made sense of it, `problems` the rest.
 
     `path` is the file as the user named it (`<stdin>` for `-`), `file` its absolute path or None;
-    `project_dir` is the absolute folder where relative paths start.
+    `project_dir` is the absolute folder where relative paths start. `environment`: a value in it
+    came from the environment. `unresolved` are the places whose variables have no value.
     """
 
     document: Document
@@ -27,6 +28,8 @@ class Spec:
     project_dir: FilePath
     tree: MappingNode
     problems: tuple[Problem, ...] = ()
+    environment: bool = False
+    unresolved: frozenset[Path] = frozenset()
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from orchestrator.errors import Rule
-from orchestrator.spec.nodes import Position
+from orchestrator.spec.nodes import Path, Position
 from orchestrator.spec.rules import syntax
 from orchestrator.spec.syntaxwords import syntax_words
 from orchestrator.spec.wording import show
@@ -24,13 +24,17 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True, kw_only=True)
 class Flaw:
-    """Something wrong with the text as YAML; `width` in characters, 0 to the end of the line."""
+    """Something wrong with the text as YAML, or with what a variable in it stands for.
+
+    `width` is in characters, 0 to the end of the line. `path` leads there, where it is known.
+    """
 
     rule: Rule
     message: str
     hint: str
     position: Position
     width: int = 1
+    path: Path = ()
 
 
 class SyntaxFlaw(Exception):  # noqa: N818 -- it carries a flaw, as those that stop nothing do
@@ -78,6 +82,9 @@ def _reworded(error: yaml.MarkedYAMLError, text: str, at: Position) -> SyntaxFla
             return SyntaxFlaw(syntax.TAB, "a tab cannot indent or separate", at, "use spaces")
         message = f"{show(character)} cannot start a value"
         return SyntaxFlaw(syntax.NOT_YAML, message, at, "put the value in quotes")
+    if "${" in line and "flow" in context:
+        message, hint = "a ${…} within { } or [ ] needs quotes", 'write "${NAME}"'
+        return SyntaxFlaw(syntax.NOT_YAML, message, at, hint)
     if "quoted scalar" in context and "end of stream" in problem:
         message, hint = "this quote is never closed", "close it, or double a quote inside it"
         return SyntaxFlaw(syntax.NOT_YAML, message, opened, hint)

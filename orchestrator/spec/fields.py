@@ -18,11 +18,12 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from orchestrator.errors import Rule
-from orchestrator.spec.rules import values
+from orchestrator.spec.rules import values, variables
 from orchestrator.spec.units import UNITS, DurationError, parse_duration_s
 from orchestrator.spec.wording import kind
 
 __all__ = [
+    "TEXT_PATTERN",
     "Durable",
     "Duration",
     "EnvValue",
@@ -41,6 +42,7 @@ __all__ = [
     "Text",
     "Texts",
     "Values",
+    "VarName",
     "VariableName",
     "by_form",
 ]
@@ -51,6 +53,7 @@ _NAME_SCHEMA = {
     "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$",
     "not": {"pattern": r"-[0-9]+$"},
 }
+_VAR_NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
 _IDENTIFIER = r"[^\s!-/0-9:-@\[-^`{-~][^\s!-/:-@\[-^`{-~]*"
 _DOTTED = rf"{_IDENTIFIER}(\.{_IDENTIFIER})*"
 _NUMBER = r"[0-9]+(\.[0-9]+)?"
@@ -67,7 +70,10 @@ _SIZE_SCHEMA = {
     "examples": ["500MB", "2GiB"],
 }
 _SOME_SIZE_SCHEMA = {"not": {"type": "string", "pattern": "^[^1-9]*$"}, **_SIZE_SCHEMA}
-_TEXT_SCHEMA = {"type": "string", "pattern": r"^[^\u0000]*$"}
+TEXT_PATTERN = r"^[^\u0000]*$"
+"""Text without NUL, as a JSON Schema has it."""
+
+_TEXT_SCHEMA = {"type": "string", "pattern": TEXT_PATTERN}
 _SET_SCHEMA = {"type": "array", "items": _TEXT_SCHEMA, "uniqueItems": True}
 _BYTES = TypeAdapter(ByteSize)
 _LEAST_BYTES = 64 << 20
@@ -128,6 +134,14 @@ def _name(value: Any) -> Any:
     return value
 
 
+def _var_name(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch(_VAR_NAME, value, re.ASCII):
+        hint = "a name has up to 64 ASCII letters, digits, _ and -, a letter or _ first"
+        message = f'"{value[:70]}" cannot be the name of a variable'
+        raise _broken(variables.BAD_VARIABLE_NAME, message, hint)
+    return value
+
+
 def _parameter(value: Any) -> Any:
     if isinstance(value, str) and not value.isidentifier():
         hint = "a map gives {parameter: queue}; the target is called with parameter=handle"
@@ -179,6 +193,11 @@ Durable: TypeAlias = Annotated[bool | Literal["full"], BeforeValidator(_durable)
 FormatVersion: TypeAlias = Annotated[Literal[1], BeforeValidator(_version)]
 Text: TypeAlias = Annotated[str, BeforeValidator(_text), WithJsonSchema(_TEXT_SCHEMA)]
 Name: TypeAlias = Annotated[str, BeforeValidator(_name), WithJsonSchema(_NAME_SCHEMA)]
+VarName: TypeAlias = Annotated[
+    str,
+    BeforeValidator(_var_name),
+    WithJsonSchema({"type": "string", "pattern": f"^{_VAR_NAME}$"}),
+]
 Parameter: TypeAlias = Annotated[
     str,
     BeforeValidator(_parameter),

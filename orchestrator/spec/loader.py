@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,7 +13,9 @@ from orchestrator.spec import source
 from orchestrator.spec.compose import Composer
 from orchestrator.spec.document import Spec
 from orchestrator.spec.events import Flaw, SyntaxFlaw
+from orchestrator.spec.expand import Expander, unresolved
 from orchestrator.spec.nodes import MappingNode, Position
+from orchestrator.spec.nodes import Path as NodePath
 from orchestrator.spec.rules import syntax
 from orchestrator.spec.validate import understand
 from orchestrator.spec.wording import kind
@@ -19,9 +23,15 @@ from orchestrator.spec.wording import kind
 __all__ = ["load", "loads"]
 
 
-def load(path: str | Path, *, stdin: BinaryIO | None = None) -> Spec:
+def load(
+    path: str | Path,
+    *,
+    stdin: BinaryIO | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Spec:
     """Read the spec at `path`; `-` is standard input (or `stdin`) with the working directory.
 
+    `environ` has the variables of the environment for `${NAME}`; None is this process's own.
     Keys and values that are wrong do not stop it: they are `Spec.problems`, which the compiler
     reports together with its own.
 
@@ -29,29 +39,39 @@ def load(path: str | Path, *, stdin: BinaryIO | None = None) -> Spec:
         SpecError: the file cannot be read, is not YAML, or is not a mapping.
 
     """
-    return _load(source.read(path, stdin))
+    return _load(source.read(path, stdin), os.environ if environ is None else environ)
 
 
-def loads(text: str | bytes, *, name: str = "<text>", project_dir: str | Path = ".") -> Spec:
+def loads(
+    text: str | bytes,
+    *,
+    name: str = "<text>",
+    project_dir: str | Path = ".",
+    environ: Mapping[str, str] | None = None,
+) -> Spec:
     """Read a spec from `text`; `name` stands for it in messages. Otherwise as `load`."""
-    return _load(source.decode(text, name, Path(project_dir).absolute()))
+    origin = source.decode(text, name, Path(project_dir).absolute())
+    return _load(origin, os.environ if environ is None else environ)
 
 
-def _load(origin: source.Source) -> Spec:
+def _load(origin: source.Source, environ: Mapping[str, str]) -> Spec:
     composer = Composer()
     try:
-        root = composer.compose(origin.text)
+        root = _composed(composer, origin.text)
     except SyntaxFlaw as error:
-        flaws = [*composer.flaws, error.flaw]
-        raise SpecError(_problem(origin.name, flaw) for flaw in flaws) from None
-    if not isinstance(root, MappingNode):
-        value = None if root is None else root.plain()
-        what = "the spec is empty" if value is None else f"the spec is {kind(value)}"
-        at = root.position if root else Position(1, 1)
-        hint = "expected a mapping with version: 1 and jobs:"
-        rule = syntax.NOT_A_MAPPING
-        flaws = [*composer.flaws, Flaw(rule=rule, message=what, hint=hint, position=at)]
-        raise SpecError(_problem(origin.name, flaw) for flaw in flaws)
+        raise _refusal(origin, [*composer.flaws, error.flaw]) from None
+    flaws, lost = composer.flaws, frozenset[NodePath]()
+    told = {flaw.position for flaw in flaws}
+    environment = False
+    if "$" in origin.text or "\\" in origin.text:  # an escape may stand for a dollar
+        expander = Expander(root, environ)
+        try:
+            root = expander.expand()
+        except SyntaxFlaw as error:
+            raise _refusal(origin, [*flaws, *expander.flaws, error.flaw]) from None
+        flaws += expander.flaws
+        environment = expander.environment
+        lost = unresolved(root) if expander.flaws else lost
     document, findings = understand(root.plain())
     spec = Spec(
         document=document,
@@ -60,15 +80,32 @@ def _load(origin: source.Source) -> Spec:
         file=origin.file,
         project_dir=origin.project_dir,
         tree=root,
+        environment=environment,
+        unresolved=lost,
     )
-    told = {flaw.position for flaw in composer.flaws}
-    problems = [_problem(origin.name, flaw) for flaw in composer.flaws]
+    problems = [_problem(origin.name, flaw) for flaw in flaws]
     problems += [
         spec.problem(found.rule, found.path, found.message, found.hint, key=found.key)
         for found in findings
-        if spec.position(found.path, key=found.key) not in told
+        if found.path not in lost and spec.position(found.path, key=found.key) not in told
     ]
-    return dataclasses.replace(spec, problems=tuple(problems))
+    return replace(spec, problems=tuple(problems))
+
+
+def _composed(composer: Composer, text: str) -> MappingNode:
+    """Return the tree of a spec's text; raises SyntaxFlaw."""
+    root = composer.compose(text)
+    if isinstance(root, MappingNode):
+        return root
+    value = None if root is None else root.plain()
+    what = "the spec is empty" if value is None else f"the spec is {kind(value)}"
+    at = root.position if root else Position(1, 1)
+    hint = "expected a mapping with version: 1 and jobs:"
+    raise SyntaxFlaw(syntax.NOT_A_MAPPING, what, at, hint)
+
+
+def _refusal(origin: source.Source, flaws: Iterable[Flaw]) -> SpecError:
+    return SpecError(_problem(origin.name, flaw) for flaw in flaws)
 
 
 def _problem(name: str, flaw: Flaw) -> Problem:
@@ -81,4 +118,5 @@ def _problem(name: str, flaw: Flaw) -> Problem:
         width=flaw.width,
         message=flaw.message,
         hint=flaw.hint,
+        path=".".join(map(str, flaw.path)),
     )

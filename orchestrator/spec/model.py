@@ -26,6 +26,7 @@ from orchestrator.spec.fields import (
     Texts,
     Values,
     VariableName,
+    VarName,
     by_form,
 )
 from orchestrator.spec.parts import (
@@ -221,6 +222,12 @@ class Document(Part):
         title="Python path",
         description="Where targets are found, relative to the folder of the spec.",
         examples=[["src"]],
+    )
+    vars: dict[VarName, Any] = Field(
+        default={},
+        title="Variables",
+        description="Values of any kind, which other values name as ${vars.name}.",
+        examples=[{"folder": "out", "db": {"host": "localhost", "port": 5432}}],
     )
     defaults: JobSettings = Field(
         default=JobSettings(),

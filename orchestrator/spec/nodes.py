@@ -23,13 +23,20 @@ class Position(NamedTuple):
 class ScalarNode:
     """A single value: text, number, truth value or null. `quoted` keeps it from being special.
 
-    `width` is how many characters of its line it takes; 0 is the rest of the line.
+    `width` is how many characters of its line it takes; 0 is the rest of the line. `text` is how
+    the value was written. `known` is false where a variable has no value: the text then still has
+    its `${…}`. `shown` is set if the value came from the environment, or a part of it: what to
+    show and keep in its place. `from_environment`: it is all of a variable, not typed yet.
     """
 
     value: str | int | float | bool | None
     position: Position
     width: int = 1
     quoted: bool = False
+    text: str = ""
+    known: bool = True
+    shown: str | None = None
+    from_environment: bool = False
     size: int = 1
     depth: int = 0
 

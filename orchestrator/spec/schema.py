@@ -7,17 +7,59 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from orchestrator.spec.fields import TEXT_PATTERN
 from orchestrator.spec.model import Document
 
-__all__ = ["DIALECT", "document_schema"]
+__all__ = ["DIALECT", "REFERENCE", "document_schema"]
 
 DIALECT = GenerateJsonSchema.schema_dialect
 """JSON Schema 2020-12."""
 
+REFERENCE = {"type": "string", "pattern": r"\$\{[A-Za-z_]"}
+"""What is true of any text with a variable in it."""
+
+_FOR_READERS = ("title", "description", "default", "examples")
+_TAKES_ANY_TEXT: tuple[dict[str, Any], ...] = (
+    {"type": "string"},
+    {"type": "string", "pattern": TEXT_PATTERN},
+)
+
 
 def document_schema() -> dict[str, Any]:
     """Return what can be said of a spec's keys and values one by one."""
-    return Document.model_json_schema(schema_generator=_Generator)
+    schema = Document.model_json_schema(schema_generator=_Generator)
+    for part in (schema, *schema["$defs"].values()):
+        _let_references_in(part)
+    schema["$defs"]["Reference"] = {
+        "title": "Variable",
+        "description": "Text with a variable in it; mporch checks what it stands for.",
+        **REFERENCE,
+    }
+    return schema
+
+
+def _let_references_in(schema: dict[str, Any]) -> None:
+    """Let text with a `${…}` stand wherever there is a value in a mapping or list."""
+    for key in ("properties", "patternProperties"):
+        for name, inner in schema.get(key, {}).items():
+            schema[key][name] = _or_reference(inner)
+    for key in ("additionalProperties", "items"):
+        if isinstance(inner := schema.get(key), dict):
+            schema[key] = _or_reference(inner)
+    for key in ("anyOf", "oneOf"):
+        for inner in schema.get(key, ()):
+            _let_references_in(inner)
+
+
+def _or_reference(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema of the same values and of references; what is for readers stays outside."""
+    _let_references_in(schema)
+    about = {key: schema[key] for key in _FOR_READERS if key in schema}
+    values = {key: value for key, value in schema.items() if key not in about}
+    if not values or values in _TAKES_ANY_TEXT:
+        return schema
+    forms = values["anyOf"] if values.keys() == {"anyOf"} else [values]
+    return {"anyOf": [*forms, {"$ref": "#/$defs/Reference"}], **about}
 
 
 class _Generator(GenerateJsonSchema):

@@ -57,9 +57,10 @@ _TOP = _Words(
         defaults="default default_args job_defaults",
         timeout="timelimit time_limit deadline max_runtime",
         name="id title project",
+        vars="params parameters variables",
     )
     | {"env": "defaults: {env: …}", "environment": "defaults: {env: …}"},
-    later=frozenset({"store", "include", "vars", "params", "resources", "schedule"}),
+    later=frozenset({"store", "include", "resources", "schedule"}),
 )
 _SETTINGS = _Words(
     model=JobSettings,

@@ -21,7 +21,17 @@ from types import MappingProxyType, ModuleType
 from typing import NamedTuple
 
 from orchestrator.errors import Rule
-from orchestrator.spec.rules import files, imports, jobs, order, syntax, targets, values, wiring
+from orchestrator.spec.rules import (
+    files,
+    imports,
+    jobs,
+    order,
+    syntax,
+    targets,
+    values,
+    variables,
+    wiring,
+)
 
 __all__ = ["CATALOGUE", "MINE", "THEMES", "Theme"]
 
@@ -66,6 +76,7 @@ class Theme(NamedTuple):
 _THEMES: tuple[tuple[str, ModuleType], ...] = (
     ("The file", files),
     ("YAML", syntax),
+    ("Variables", variables),
     ("Keys and values", values),
     ("Queues", wiring),
     ("Jobs", jobs),

@@ -35,6 +35,8 @@ SNIPPETS = [
     if re.search("^version: 1$", text, re.MULTILINE)
 ]
 
+REFERENCE = {"$ref": "#/$defs/Reference"}
+
 BEYOND = {
     "queues: {1: 3}": "in JSON each key is text",
     "workers: 1.0": "JSON Schema counts 1.0 as a whole number",
@@ -51,6 +53,15 @@ WRITTEN = {
     Shape.STREAM: "input: q, call: stream",
     Shape.HANDLES: "input: {h: q}",
 }
+REFERRING = [
+    ("timeout",), ("durable",), ("name",), ("defaults",), ("queues",), ("queues", "q"), ("jobs",),
+    ("queues", "q2", "maxsize"), ("queues", "q2", "when_full"), ("jobs", "j"),
+    *(("jobs", "j", key) for key in ("target", "input", "workers", "daemon", "timeouts", "join",
+      "call", "on_error", "after", "limits", "retry", "kwargs", "start_method")),
+    ("jobs", "j", "timeouts", "item"), ("jobs", "j", "limits", "memory"),
+    ("jobs", "j", "limits", "open_files"), ("jobs", "j", "terminate", "signal"),
+    ("jobs", "j", "retry", "backoff", "max"), ("jobs", "j", "env", "A"),
+]  # fmt: skip
 KEYS = {
     ("call",): "call: item",
     ("batch",): "batch: {size: 2}",
@@ -163,16 +174,29 @@ def test_a_disabled_job_may_have_keys_that_do_not_fit():
     assert VALIDATOR.is_valid(plain(text))
 
 
+@pytest.mark.parametrize("path", REFERRING)
+def test_a_reference_may_stand_for_any_value_but_not_in_a_key(path):
+    document = {"version": 1, "queues": {"q": 1}, "jobs": {"j": {"target": "m:f", "input": "q"}}}
+    here = document
+    for step in path[:-1]:
+        here = here.setdefault(step, {})
+    here[path[-1]] = "${vars.x}"
+    VALIDATOR.validate(document)
+    here[path[-1]] = ["$x"] if path[-1] in {"target", "kwargs"} else {"$x": ["$x"]}
+    assert not VALIDATOR.is_valid(document)
+
+
 def properties():
     """Yield each property with its place, and how a spec with a value for it is written."""
     for name, part in [("", SCHEMA), *SCHEMA["$defs"].items()]:
-        for key, value in part["properties"].items():
+        for key, value in part.get("properties", {}).items():
             yield name, key, value
 
 
 @pytest.mark.parametrize(("part", "key", "schema"), list(properties()))
 def test_each_key_is_described_with_an_example_or_its_words(part, key, schema):
-    told = schema | SCHEMA["$defs"].get(schema.get("$ref", "").rpartition("/")[2], {})
+    *_, form = [schema, *(form for form in schema.get("anyOf", ()) if form != REFERENCE)]
+    told = form | schema | SCHEMA["$defs"].get(form.get("$ref", "").rpartition("/")[2], {})
     assert told["description"]
     shown = {"examples", "enum", "const", "properties"} & set(told)
     shown |= {"examples", "enum", "const"} & {

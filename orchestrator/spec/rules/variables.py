@@ -1,0 +1,120 @@
+"""MP140 to MP159: `vars`, and what `${…}` stands for."""
+
+from __future__ import annotations
+
+from orchestrator.errors import Rule
+
+_RIGHT = """\
+version: 1
+vars: {folder: out}
+jobs:
+  report: {target: "mine:report", kwargs: {value: "${vars.folder}/a $$"}}
+"""
+
+UNSET_VARIABLE = Rule(
+    code="MP140",
+    title="A variable that has no value",
+    why="`${NAME}` is the variable NAME of the environment, `${vars.name}` what stands under "
+    "`vars`. One that is not there is an error and not empty text, so that a path is never cut "
+    "short. `${NAME:-default}` has a default, also for an empty value; `${NAME:?message}` refuses "
+    "an empty value and says why.",
+    wrong="""\
+version: 1
+vars: {folder: out}
+jobs:
+  report: {target: "mine:report", description: "${vars.foldr}/a"}
+""",
+    right="""\
+version: 1
+jobs:
+  report: {target: "mine:report", description: "${REPORT_FOLDER:-out}/a"}
+""",
+)
+
+BAD_REFERENCE = Rule(
+    code="MP141",
+    title="A ${ that begins no reference",
+    why="There are `${NAME}`, `${NAME:-default}` and `${NAME:?message}`; other forms of the shell, "
+    "and one within another, are not read. A name with a dot belongs to a namespace, of which "
+    "there is one: `vars`. A plain `${` is written `$${`; a dollar before anything but `{` and `$` "
+    "is a dollar.",
+    wrong="""\
+version: 1
+jobs:
+  report: {target: "mine:report", description: "${HOME%/*}"}
+""",
+    right="""\
+version: 1
+jobs:
+  report: {target: "mine:report", description: "$${HOME%/*}, at 5 $"}
+""",
+)
+
+VARIABLE_CYCLE = Rule(
+    code="MP142",
+    title="Variables that stand for each other",
+    why="A variable whose value needs the value itself has none.",
+    wrong="""\
+version: 1
+vars:
+  a: ${vars.b}
+  b: ${vars.a}
+jobs:
+  report: {target: "mine:report"}
+""",
+    right="""\
+version: 1
+vars:
+  a: ${vars.b}
+  b: out
+jobs:
+  report: {target: "mine:report"}
+""",
+)
+
+BOMB = Rule(
+    code="MP143",
+    title="Variables that stand for too much",
+    why="Variables of variables multiply, and a few lines become billions of values. Together, "
+    "references may stand for 10,000 keys and values, and for 1 MiB of text.",
+    wrong="""\
+version: 1
+vars:
+  a: [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]
+  b: ["${vars.a}", "${vars.a}", "${vars.a}", "${vars.a}", "${vars.a}", "${vars.a}", "${vars.a}"]
+  c: ["${vars.b}", "${vars.b}", "${vars.b}", "${vars.b}", "${vars.b}", "${vars.b}", "${vars.b}"]
+  d: ["${vars.c}", "${vars.c}", "${vars.c}", "${vars.c}", "${vars.c}", "${vars.c}", "${vars.c}"]
+  e: ["${vars.d}", "${vars.d}", "${vars.d}", "${vars.d}", "${vars.d}", "${vars.d}", "${vars.d}"]
+jobs:
+  report: {target: "mine:report"}
+""",
+    right=_RIGHT,
+)
+
+NOT_TEXT = Rule(
+    code="MP144",
+    title="A mapping or list within a text",
+    why="`${vars.db}` alone is the whole mapping. Beside other text only a single value can stand: "
+    "name the one that is meant, such as `${vars.db.host}`.",
+    wrong="""\
+version: 1
+vars: {db: {host: localhost}}
+jobs:
+  report: {target: "mine:report", description: "reads from ${vars.db}"}
+""",
+    right="""\
+version: 1
+vars: {db: {host: localhost}}
+jobs:
+  report: {target: "mine:report", description: "reads from ${vars.db.host}"}
+""",
+)
+
+BAD_VARIABLE_NAME = Rule(
+    code="MP145",
+    title="A name that no variable can have",
+    why="What stands under `vars` is named by up to 64 ASCII letters, digits, `_` and `-`, and "
+    "does not begin with a digit or `-`: a dot leads into a mapping.",
+    wrong='version: 1\nvars: {db.host: localhost}\njobs:\n  report: {target: "mine:report"}\n',
+    right='version: 1\nvars: {db: {host: localhost}}\njobs:\n  report: {target: "mine:report"}\n',
+)

@@ -1,0 +1,124 @@
+"""Finds what a reference names: a variable of the environment, or a value under `vars`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from orchestrator.errors import Rule
+from orchestrator.spec.nodes import MappingNode, Node, Path, Position, ScalarNode
+from orchestrator.spec.references import Reference
+from orchestrator.spec.rules import variables
+from orchestrator.spec.wording import Guesses
+
+__all__ = ["Missing", "Variables"]
+
+_LATER = {"worker": "worker. names what differs by worker", "run": "run. names what differs by run"}
+_ENVIRONMENT = frozenset({"env", "environ", "environment"})
+_NOWHERE = Position(0, 0)
+
+Expand = Callable[[Node, Path], Node]
+"""Expands a node of the tree that stands at a path."""
+
+
+class Missing(Exception):  # noqa: N818 -- a finding, told at the place that names the variable
+    """A reference names nothing, or nothing that counts."""
+
+    def __init__(self, message: str, hint: str, rule: Rule = variables.UNSET_VARIABLE) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.rule = rule
+
+
+class Variables:
+    """The environment, and what stands under `vars` in the tree `root`.
+
+    `environment` is true once a value of the environment was given out.
+    """
+
+    def __init__(self, root: MappingNode, environ: Mapping[str, str]) -> None:
+        entry = root.entries.get("vars")
+        self._vars = entry.value if entry is not None else MappingNode({}, _NOWHERE, 1, 1)
+        self.environment = False
+        self._environ = environ
+        self._guesses: dict[Path, Guesses] = {}
+
+    def find(self, reference: Reference, expand: Expand) -> Node | str:
+        """Return the value that is named, expanded, or the text of the default.
+
+        Raises:
+            Missing: there is neither, or an empty value where one is asked for.
+
+        """
+        namespace, *names = reference.name.split(".")
+        if names and namespace != "vars":
+            raise _no_namespace(reference.name, namespace)
+        try:
+            found = self._of_vars(names, expand) if names else self._of_environment(namespace)
+        except Missing as missing:
+            return _instead(reference, missing)
+        empty = isinstance(found, ScalarNode) and found.known and found.value in (None, "")
+        if empty and (reference.default is not None or reference.message is not None):
+            return _instead(reference, Missing(f"{reference.name} is empty", "give it a value"))
+        return found
+
+    def _of_environment(self, name: str) -> ScalarNode:
+        value = self._environ.get(name)
+        if value is None:
+            raise Missing(f"the environment has no variable {name}", self._hint_for(name))
+        if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+            raise Missing(f"the value of {name} in the environment is not UTF-8", "set it anew")
+        self.environment = True
+        shown = f"${{{name}}}"
+        return ScalarNode(value, _NOWHERE, text=value, shown=shown, from_environment=True)
+
+    def _of_vars(self, names: Sequence[str], expand: Expand) -> Node:
+        """Walk down to a value; a reference on the way is followed."""
+        node: Node = self._vars
+        path: Path = ("vars",)
+        raw = True
+        for name in names:
+            if raw and isinstance(node, ScalarNode):
+                node, raw = expand(node, path), False
+            if isinstance(node, ScalarNode) and not node.known:
+                return node
+            if not isinstance(node, MappingNode):
+                raise Missing(f"{_dotted(path)} is no mapping: it holds no {name}", "")
+            if name not in node.entries:
+                message = f"there is no {name} in {_dotted(path)}"
+                raise Missing(message, self._inner(node, path, name))
+            node, path = node.entries[name].value, (*path, name)
+        return expand(node, path) if raw else node
+
+    def _inner(self, node: MappingNode, path: Path, name: str) -> str:
+        guesses = self._guesses.setdefault(path, Guesses(str(key) for key in node.entries))
+        return guesses.hint(name) or f"add {name} to {_dotted(path)}"
+
+    def _hint_for(self, name: str) -> str:
+        if isinstance(self._vars, MappingNode) and name in self._vars.entries:
+            return f"did you mean ${{vars.{name}}}?"
+        guesses = self._guesses.setdefault((), Guesses(self._environ))
+        return guesses.hint(name) or f"set {name}, or give a default: ${{{name}:-…}}"
+
+
+def _instead(reference: Reference, missing: Missing) -> str:
+    """Return the default; without one, tell what is missing, in the words of the reference."""
+    if reference.default is not None:
+        return reference.default
+    if reference.message:
+        raise Missing(f"{reference.message} ({missing})", missing.hint)
+    raise missing
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(map(str, path))
+
+
+def _no_namespace(name: str, namespace: str) -> Missing:
+    if namespace in _LATER:
+        message = f"{_LATER[namespace]}, which is not in this version of mporch"
+        return Missing(message, "use vars. or the environment", variables.BAD_REFERENCE)
+    if namespace in _ENVIRONMENT:
+        hint = f"a variable of the environment has none: write ${{{name.partition('.')[2]}}}"
+    else:
+        hint = Guesses(("vars",)).hint(namespace) or "write vars. before what stands under vars:"
+    return Missing(f"${{{name}}} names no namespace: {namespace}", hint, variables.BAD_REFERENCE)
