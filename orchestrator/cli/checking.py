@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.cli.layering import NOTHING_LAID_OVER, Layering
 from orchestrator.errors import Problem, Severity, SpecError
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.model import Plan
-from orchestrator.spec import Spec, load
+from orchestrator.spec import Layers, Spec, load
+from orchestrator.spec.envfile import environment_of
 
 __all__ = ["Checked", "check_imports", "check_spec"]
 
@@ -69,23 +72,28 @@ def check_imports(checked: Checked, *, timeout_s: float) -> Checked:
 
     found = import_problems(checked.spec, checked.plan, timeout_s=timeout_s)
     told = dict.fromkeys([*checked.problems, *found])
-    problems = sorted(told, key=lambda problem: (problem.line, problem.column))
+    problems = sorted(told, key=lambda problem: (problem.file, problem.line, problem.column))
     broken = any(problem.severity is Severity.ERROR for problem in problems)
     return replace(checked, plan=None if broken else checked.plan, problems=tuple(problems))
 
 
-def check_spec(name: str, *, kept_of: Plan | None = None) -> Checked:
+def check_spec(
+    name: str, *, layering: Layering = NOTHING_LAID_OVER, kept_of: Plan | None = None
+) -> Checked:
     """Check the spec at `name`, or standard input for `-`; never raises SpecError.
 
+    `layering` has the values and variables that the user gave on the command line.
     `kept_of` is the plan of the run that the file was kept by: the spec's own place is told there.
     """
-    texts: dict[str, str] = {}
+    layers = Layers(variables=layering.variables, settings=layering.settings)
+    texts: Mapping[str, str] = layers.texts
     try:
-        spec = load(name)
+        environ = environment_of(layering.env_files, os.environ)
+        spec = load(name, environ=environ, layers=layers)
         if kept_of is not None:
             place = Path(kept_of.spec_path), Path(kept_of.project_dir)
-            spec = replace(spec, file=place[0], project_dir=place[1])
-        texts[spec.path] = spec.source
+            spec = replace(spec, file=place[0], project_dir=place[1], layers=kept_of.layers)
+        texts = spec.texts
         compiled = compile_spec(spec)
     except SpecError as error:
         return Checked(name=name, problems=error.problems, texts=texts)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.layering import Layering, layer_options
 from orchestrator.cli.options import spec_argument
 from orchestrator.errors import ExitCode
 
@@ -26,6 +27,7 @@ Examples:
 
 @click.command(epilog=_EPILOG)
 @spec_argument
+@layer_options
 @click.option(
     "--format",
     type=click.Choice(["ascii", "mermaid", "dot", "svg"]),
@@ -33,7 +35,7 @@ Examples:
     show_default=True,
     help="Lines of text, the languages of Mermaid and Graphviz, or a picture (extra svg).",
 )
-def graph(spec: str, format: str) -> int:  # noqa: A002 -- the option's name
+def graph(layering: Layering, spec: str, format: str) -> int:  # noqa: A002 -- the option's name
     """Draw the jobs and queues of SPEC (jobs.yaml; - is standard input).
 
     Lines are the ways of items, dots are what a job waits for. None of your code is run.
@@ -41,7 +43,7 @@ def graph(spec: str, format: str) -> int:  # noqa: A002 -- the option's name
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
     from orchestrator.cli.problems import show_problems  # noqa: PLC0415
 
-    checked = check_spec(spec)
+    checked = check_spec(spec, layering=layering)
     show_problems(checked.problems, checked.texts)
     if checked.plan is None:
         return ExitCode.USAGE

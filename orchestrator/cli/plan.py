@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from orchestrator.cli.layering import Layering, layer_options
 from orchestrator.cli.options import format_option, spec_argument
 
 __all__ = ["plan"]
@@ -20,8 +21,9 @@ Examples:
 
 @click.command(epilog=_EPILOG)
 @spec_argument
+@layer_options
 @format_option
-def plan(spec: str, format: str) -> int:  # noqa: A002 -- the option's name
+def plan(layering: Layering, spec: str, format: str) -> int:  # noqa: A002 -- the option's name
     """Show what SPEC (jobs.yaml; - is standard input) would run, with every default filled in.
 
     None of your code is run. Values that are named like secrets are shown as ***.
@@ -29,7 +31,7 @@ def plan(spec: str, format: str) -> int:  # noqa: A002 -- the option's name
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
     from orchestrator.cli.problems import show_problems  # noqa: PLC0415
 
-    checked = check_spec(spec)
+    checked = check_spec(spec, layering=layering)
     show_problems(checked.problems, checked.texts)
     if checked.plan is None:
         return 2

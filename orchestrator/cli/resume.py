@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.exits import exit_code_of
+from orchestrator.cli.layering import Layering, env_file_option
 from orchestrator.cli.options import run_argument, run_options
 from orchestrator.errors import DamagedStoreError, ExitCode, ResumeError
 
@@ -37,10 +38,12 @@ Examples:
 @click.option(
     "--salvage", is_flag=True, help="Go on though what was kept is damaged; says what is lost."
 )
+@env_file_option
 @run_options(new=False)
 def resume(
     *,
     run_name: str,
+    env_files: tuple[str, ...],
     force: bool,
     salvage: bool,
     output: str,
@@ -60,7 +63,7 @@ def resume(
 
     run = resolve(find_home(Path.cwd(), os.environ), run_name)
     _require_unfinished(run)
-    checked = _checked(run, force=force)
+    checked = _checked(run, Layering(env_files=env_files), force=force)
     if checked.spec is None or checked.plan is None:
         show_problems(checked.problems, checked.texts)
         return ExitCode.USAGE
@@ -83,10 +86,11 @@ def _require_unfinished(run: RunDirectory) -> None:
         )
 
 
-def _checked(run: RunDirectory, *, force: bool) -> Checked:
+def _checked(run: RunDirectory, layering: Layering, *, force: bool) -> Checked:
     """Check the run's spec: the one it was made with, which must not have changed since.
 
-    With `force`, as it is now.
+    With `force`, as it is now. One that was put together of several layers is kept as a whole, and
+    is gone on with as it was.
     """
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
     from orchestrator.runlog.directory import PLAN_NAME  # noqa: PLC0415
@@ -99,10 +103,10 @@ def _checked(run: RunDirectory, *, force: bool) -> Checked:
             )
         raise ResumeError(f"run {run.run_id} was killed before it had begun", hint="run it anew")
     file = Path(plan.spec_path)
-    if not file.is_file() or _same(file, run.spec_path):
-        return check_spec(str(run.spec_path), kept_of=plan)
+    if plan.layers or not file.is_file() or _same(file, run.spec_path):
+        return check_spec(str(run.spec_path), layering=layering, kept_of=plan)
     if force:
-        return check_spec(str(file))
+        return check_spec(str(file), layering=layering)
     raise ResumeError(
         f"{file} has changed since run {run.run_id} began",
         hint="--force goes on with it as it is now; what is done is not done again",

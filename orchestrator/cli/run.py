@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.exits import exit_code_of
+from orchestrator.cli.layering import Layering, layer_options
 from orchestrator.cli.options import run_options, spec_argument
 from orchestrator.errors import ExitCode
 
@@ -27,8 +28,17 @@ Examples:
 
 @click.command(epilog=_EPILOG)
 @spec_argument
+@layer_options
 @run_options()
-def run(spec: str, run_dir: str | None, output: str, format: str, live: bool | None) -> int:  # noqa: A002 -- the option's name
+def run(
+    *,
+    layering: Layering,
+    spec: str,
+    run_dir: str | None,
+    output: str,
+    format: str,  # noqa: A002 -- the option's name
+    live: bool | None,
+) -> int:
     """Run the pipeline of SPEC (jobs.yaml; - is standard input).
 
     Ctrl-C once lets the run finish what is queued, twice terminates it, three times kills it.
@@ -38,7 +48,7 @@ def run(spec: str, run_dir: str | None, output: str, format: str, live: bool | N
     from orchestrator.cli.problems import show_problems  # noqa: PLC0415
     from orchestrator.views.output import OutputMode  # noqa: PLC0415
 
-    checked = check_spec(spec)
+    checked = check_spec(spec, layering=layering)
     show_problems(checked.problems, checked.texts)
     if checked.spec is None or checked.plan is None:
         return ExitCode.USAGE

@@ -7,6 +7,7 @@ import gc
 import click
 
 from orchestrator.cli import completing
+from orchestrator.cli.layering import Layering, layer_options
 from orchestrator.cli.options import DURATION
 from orchestrator.cli.printing import say
 
@@ -23,6 +24,7 @@ Examples:
 
 @click.command(epilog=_EPILOG)
 @click.argument("specs", nargs=-1, metavar="[SPEC]...", shell_complete=completing.specs)
+@layer_options
 @click.option(
     "--format",
     type=click.Choice(["text", "json", "github"]),
@@ -45,6 +47,8 @@ Examples:
     help="How long a module may take to import.",
 )
 def validate(
+    *,
+    layering: Layering,
     specs: tuple[str, ...],
     format: str,  # noqa: A002 -- the option's name
     strict: bool,
@@ -61,7 +65,7 @@ def validate(
     from orchestrator.cli.checking import check_imports, check_spec  # noqa: PLC0415
 
     gc.freeze()  # what was imported stays: a large spec would have it looked through many times
-    checked = [check_spec(spec) for spec in specs or ("jobs.yaml",)]
+    checked = [check_spec(spec, layering=layering) for spec in specs or ("jobs.yaml",)]
     if imports:
         checked = [check_imports(each, timeout_s=import_timeout) for each in checked]
     if format == "json":

@@ -46,7 +46,7 @@ def compile_spec(spec: Spec) -> Compiled:
 
 def _told_once(problems: Iterable[Problem]) -> list[Problem]:
     """Return problems in the order of the file; what several aliases repeat is said once."""
-    by_place = {(p.line, p.column, p.message): p for p in problems}
+    by_place = {(p.file, p.line, p.column, p.message): p for p in problems}
     return [by_place[place] for place in sorted(by_place)]
 
 
@@ -57,6 +57,7 @@ def _plan(draft: Draft) -> model.Plan:
         name=spec.name,
         spec_path=str(spec.file) if spec.file is not None else spec.path,
         project_dir=str(spec.project_dir),
+        layers=spec.layers,
         timeout_s=document.timeout,
         durability=_durability(document.durable),
         pythonpath=tuple(str(spec.project_dir / entry) for entry in document.pythonpath),

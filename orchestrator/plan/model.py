@@ -284,7 +284,10 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole run: its jobs and queues in spec order, absolute paths, seconds."""
+    """A whole run: its jobs and queues in spec order, absolute paths, seconds.
+
+    `layers` names what the spec was put together of, if that was more than one file.
+    """
 
     name: str
     spec_path: str
@@ -294,3 +297,4 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float | None = None
     durability: Durability = Durability.OFF
     pythonpath: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()

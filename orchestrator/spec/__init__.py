@@ -1,6 +1,7 @@
 """What the user wrote: the YAML spec, read with the place of each piece, typed and frozen."""
 
 from orchestrator.spec.document import Spec
+from orchestrator.spec.layers import Layers
 from orchestrator.spec.loader import load, loads
 
-__all__ = ["Spec", "load", "loads"]
+__all__ = ["Layers", "Spec", "load", "loads"]

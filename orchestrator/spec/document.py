@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
 from orchestrator.errors import Problem, Rule
@@ -19,6 +20,9 @@ class Spec:
     `path` is the file as the user named it (`<stdin>` for `-`), `file` its absolute path or None;
     `project_dir` is the absolute folder where relative paths start. `environment`: a value in it
     came from the environment. `unresolved` are the places whose variables have no value.
+    `layers` names what it was put together of, the file first, if that was more than one file;
+    `source` is then the text of the whole, variables not put in. `texts` has what problems are
+    about, by their `file`.
     """
 
     document: Document
@@ -30,6 +34,8 @@ class Spec:
     problems: tuple[Problem, ...] = ()
     environment: bool = False
     unresolved: frozenset[Path] = frozenset()
+    layers: tuple[str, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -74,10 +80,10 @@ class Spec:
         traceback: str = "",
     ) -> Problem:
         """Return a problem at `path`, with its place; see `position` for `key`."""
-        (line, column), width = self._place(path, key=key)
+        (line, column, file), width = self._place(path, key=key)
         return Problem(
             rule=rule,
-            file=self.path,
+            file=file or self.path,
             line=line,
             column=column,
             width=width,

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from orchestrator.errors import Rule
 from orchestrator.spec.compose import MAX_ALIASED_NODES, MAX_DEPTH, MAX_FLAWS
 from orchestrator.spec.events import Flaw, SyntaxFlaw
-from orchestrator.spec.nodes import Entry, MappingNode, Node, Path, ScalarNode, SequenceNode
+from orchestrator.spec.nodes import (
+    MappingNode,
+    Node,
+    Path,
+    ScalarNode,
+    SequenceNode,
+    mapping_of,
+    sequence_of,
+)
 from orchestrator.spec.references import Reference, ReferenceFlaw, pieces_of
 from orchestrator.spec.rules import syntax, variables
 from orchestrator.spec.scalars import ScalarError, resolve
@@ -30,10 +38,10 @@ class _Place:
 
 
 class Expander:
-    """Expands one tree. `flaws` collects what has no value; there, the text stays as it is."""
+    """Expands one tree. Where something has no value, the text stays as it is."""
 
     def __init__(self, root: MappingNode, environ: Mapping[str, str]) -> None:
-        self.flaws: list[Flaw] = []
+        self._flaws: list[Flaw] = []
         self._root = root
         self._variables = Variables(root, environ)
         self._done: dict[int, Node] = {}
@@ -46,20 +54,23 @@ class Expander:
         """Whether a value came from the environment."""
         return self._variables.environment
 
-    def expand(self) -> MappingNode:
+    def expand(self, flaws: list[Flaw]) -> MappingNode:
         """Return the tree with all values in place; what is under `x-` keys stays as it is.
+
+        What has no value is added to `flaws`.
 
         Raises:
             SyntaxFlaw: a limit was passed.
 
         """
+        self._flaws = flaws
         entries = {
             key: entry
             if str(key).startswith("x-")
             else replace(entry, value=self._node(entry.value, _Place((key,))))
             for key, entry in self._root.entries.items()
         }
-        return _mapping(self._root, entries)
+        return mapping_of(self._root, entries)
 
     def _node(self, node: Node, place: _Place) -> Node:
         if place.depth > MAX_DEPTH:
@@ -69,11 +80,10 @@ class Expander:
                 key: replace(entry, value=self._node(entry.value, place.at(key)))
                 for key, entry in node.entries.items()
             }
-            return _mapping(node, inner)
+            return mapping_of(node, inner)
         if isinstance(node, SequenceNode):
             items = [self._node(item, place.at(n)) for n, item in enumerate(node.items)]
-            size, depth = _measure(items)
-            return replace(node, items=tuple(items), size=size, depth=depth)
+            return sequence_of(node, items)
         if not isinstance(node.value, str) or "$" not in node.value:
             return node
         return self._scalar(node, place)
@@ -188,13 +198,13 @@ class Expander:
         span: tuple[int, int] | None = None,
     ) -> None:
         """Note a flaw at `node`, or at the characters `span` of it where they can be found."""
-        if len(self.flaws) >= MAX_FLAWS:
+        if len(self._flaws) >= MAX_FLAWS:
             raise SyntaxFlaw(rule, "too many problems to go on", node.position)
         at, width = node.position, node.width
         before = {len(str(node.value)): 0, len(str(node.value)) + 2: 1}.get(node.width)
         if span is not None and before is not None:
             at, width = at._replace(column=at.column + before + span[0]), span[1]
-        self.flaws.append(
+        self._flaws.append(
             Flaw(rule=rule, message=message, hint=hint, position=at, width=width, path=place.path)
         )
 
@@ -219,14 +229,3 @@ def scalars_of(node: Node, path: Path = ()) -> Iterator[tuple[Path, ScalarNode]]
 def _too_deep(node: Node) -> SyntaxFlaw:
     msg = f"nested deeper than {MAX_DEPTH} levels, with what variables stand for"
     return SyntaxFlaw(syntax.TOO_DEEP, msg, node.position, "write fewer levels", width=node.width)
-
-
-def _mapping(node: MappingNode, entries: dict[str | int, Entry]) -> MappingNode:
-    size, depth = _measure([entry.value for entry in entries.values()])
-    return replace(node, entries=entries, size=size + len(entries), depth=depth)
-
-
-def _measure(children: Sequence[Node]) -> tuple[int, int]:
-    """Return size and depth of what holds `children`."""
-    size = 1 + sum(child.size for child in children)
-    return size, 1 + max((child.depth for child in children), default=0)

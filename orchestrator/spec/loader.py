@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -14,11 +14,12 @@ from orchestrator.spec.compose import Composer
 from orchestrator.spec.document import Spec
 from orchestrator.spec.events import Flaw, SyntaxFlaw
 from orchestrator.spec.expand import Expander, unresolved
+from orchestrator.spec.layers import Layers
 from orchestrator.spec.nodes import MappingNode, Position
-from orchestrator.spec.nodes import Path as NodePath
 from orchestrator.spec.rules import syntax
 from orchestrator.spec.validate import understand
 from orchestrator.spec.wording import kind
+from orchestrator.spec.writing import written
 
 __all__ = ["load", "loads"]
 
@@ -28,10 +29,12 @@ def load(
     *,
     stdin: BinaryIO | None = None,
     environ: Mapping[str, str] | None = None,
+    layers: Layers | None = None,
 ) -> Spec:
     """Read the spec at `path`; `-` is standard input (or `stdin`) with the working directory.
 
     `environ` has the variables of the environment for `${NAME}`; None is this process's own.
+    `layers` are laid over what the file says.
     Keys and values that are wrong do not stop it: they are `Spec.problems`, which the compiler
     reports together with its own.
 
@@ -39,7 +42,7 @@ def load(
         SpecError: the file cannot be read, is not YAML, or is not a mapping.
 
     """
-    return _load(source.read(path, stdin), os.environ if environ is None else environ)
+    return _load(source.read(path, stdin), environ, layers or Layers())
 
 
 def loads(
@@ -48,46 +51,47 @@ def loads(
     name: str = "<text>",
     project_dir: str | Path = ".",
     environ: Mapping[str, str] | None = None,
+    layers: Layers | None = None,
 ) -> Spec:
     """Read a spec from `text`; `name` stands for it in messages. Otherwise as `load`."""
     origin = source.decode(text, name, Path(project_dir).absolute())
-    return _load(origin, os.environ if environ is None else environ)
+    return _load(origin, environ, layers or Layers())
 
 
-def _load(origin: source.Source, environ: Mapping[str, str]) -> Spec:
+def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Layers) -> Spec:
     composer = Composer()
+    flaws = composer.flaws
     try:
         root = _composed(composer, origin.text)
+        told = {flaw.position for flaw in flaws}
+        text = origin.text
+        if layers:
+            root = layers.over(root, flaws)
+            text = written(root)
+        expander = Expander(root, os.environ if environ is None else environ)
+        if "$" in text or "\\" in text:  # an escape may stand for a dollar
+            root = expander.expand(flaws)
     except SyntaxFlaw as error:
-        raise _refusal(origin, [*composer.flaws, error.flaw]) from None
-    flaws, lost = composer.flaws, frozenset[NodePath]()
-    told = {flaw.position for flaw in flaws}
-    environment = False
-    if "$" in origin.text or "\\" in origin.text:  # an escape may stand for a dollar
-        expander = Expander(root, environ)
-        try:
-            root = expander.expand()
-        except SyntaxFlaw as error:
-            raise _refusal(origin, [*flaws, *expander.flaws, error.flaw]) from None
-        flaws += expander.flaws
-        environment = expander.environment
-        lost = unresolved(root) if expander.flaws else lost
+        raise SpecError(_problem(origin.name, flaw) for flaw in [*flaws, error.flaw]) from None
     document, findings = understand(root.plain())
     spec = Spec(
         document=document,
-        source=origin.text,
+        source=text,
         path=origin.name,
         file=origin.file,
         project_dir=origin.project_dir,
         tree=root,
-        environment=environment,
-        unresolved=lost,
+        environment=expander.environment,
+        unresolved=unresolved(root) if flaws else frozenset(),
+        layers=(origin.name, *layers.texts) if layers else (),
+        texts={origin.name: origin.text, **layers.texts},
     )
     problems = [_problem(origin.name, flaw) for flaw in flaws]
     problems += [
         spec.problem(found.rule, found.path, found.message, found.hint, key=found.key)
         for found in findings
-        if found.path not in lost and spec.position(found.path, key=found.key) not in told
+        if found.path not in spec.unresolved
+        and spec.position(found.path, key=found.key) not in told
     ]
     return replace(spec, problems=tuple(problems))
 
@@ -104,15 +108,11 @@ def _composed(composer: Composer, text: str) -> MappingNode:
     raise SyntaxFlaw(syntax.NOT_A_MAPPING, what, at, hint)
 
 
-def _refusal(origin: source.Source, flaws: Iterable[Flaw]) -> SpecError:
-    return SpecError(_problem(origin.name, flaw) for flaw in flaws)
-
-
 def _problem(name: str, flaw: Flaw) -> Problem:
-    line, column = flaw.position
+    line, column, file = flaw.position
     return Problem(
         rule=flaw.rule,
-        file=name,
+        file=file or name,
         line=line,
         column=column,
         width=flaw.width,

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ["Entry", "MappingNode", "Node", "Path", "Position", "ScalarNode", "SequenceNode"]
+__all__ = [
+    "Entry",
+    "MappingNode",
+    "Node",
+    "Path",
+    "Position",
+    "ScalarNode",
+    "SequenceNode",
+    "mapping_of",
+    "sequence_of",
+]
 
 Path: TypeAlias = tuple[str | int, ...]
 """The way to a piece of the spec: keys and list indices, such as ("jobs", "parse", "input", 0)."""
 
 
 class Position(NamedTuple):
-    """A place in the text; both count from 1, columns in characters."""
+    """A place in a text; lines and columns count from 1, columns in characters.
+
+    `file` is what the text goes by in messages; empty for the spec itself.
+    """
 
     line: int
     column: int
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +115,21 @@ class MappingNode:
 
 
 Node: TypeAlias = ScalarNode | SequenceNode | MappingNode
+
+
+def mapping_of(node: MappingNode, entries: dict[str | int, Entry]) -> MappingNode:
+    """Return `node` with other entries."""
+    size, depth = _measure([entry.value for entry in entries.values()])
+    return replace(node, entries=entries, size=size + len(entries), depth=depth)
+
+
+def sequence_of(node: SequenceNode, items: Sequence[Node]) -> SequenceNode:
+    """Return `node` with other items."""
+    size, depth = _measure(items)
+    return replace(node, items=tuple(items), size=size, depth=depth)
+
+
+def _measure(children: Sequence[Node]) -> tuple[int, int]:
+    """Return size and depth of what holds `children`."""
+    size = 1 + sum(child.size for child in children)
+    return size, 1 + max((child.depth for child in children), default=0)

@@ -94,7 +94,7 @@ def decode(data: bytes | str, name: str, project_dir: Path) -> Source:
 
 
 def _refusal(rule: Rule, name: str, message: str, hint: str, at: Position = _START) -> SpecError:
-    line, column = at
+    line, column, _ = at
     problem = Problem(rule=rule, file=name, line=line, column=column, message=message, hint=hint)
     return SpecError([problem])
 

@@ -10,6 +10,7 @@ import click
 
 from orchestrator.cli import completing
 from orchestrator.cli.exits import exit_code_of
+from orchestrator.cli.layering import Layering, env_file_option
 from orchestrator.cli.options import letters_argument, run_options
 from orchestrator.cli.printing import tell
 from orchestrator.errors import ExitCode, UsageError
@@ -40,6 +41,7 @@ Examples:
     help="Use this spec instead of the run's own.",
     shell_complete=completing.specs,
 )
+@env_file_option
 @run_options()
 def replay(
     *,
@@ -47,6 +49,7 @@ def replay(
     all_letters: bool,
     again: bool,
     spec: str | None,
+    env_files: tuple[str, ...],
     run_dir: str | None,
     output: str,
     format: str,  # noqa: A002 -- the option's name
@@ -67,7 +70,7 @@ def replay(
 
     choice = choose(run_and_numbers)
     letters = _chosen(choice, all_letters=all_letters, again=again)
-    checked = _checked(choice.run, spec)
+    checked = _checked(choice.run, spec, Layering(env_files=env_files))
     if checked.spec is None or checked.plan is None:
         show_problems(checked.problems, checked.texts)
         return ExitCode.USAGE
@@ -105,12 +108,12 @@ def _chosen(choice: Choice, *, all_letters: bool, again: bool) -> tuple[Letter, 
     return fresh
 
 
-def _checked(run: RunDirectory, spec: str | None) -> Checked:
+def _checked(run: RunDirectory, spec: str | None, layering: Layering) -> Checked:
     """Check the spec that was given, or the one that the run was made with, in its folder."""
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
 
     if spec is not None:
-        return check_spec(spec)
+        return check_spec(spec, layering=layering)
     plan = run.read_plan()
     if plan is None:
         raise UsageError(f"run {run.run_id} has no plan", hint="name a spec: --spec jobs.yaml")
@@ -118,4 +121,4 @@ def _checked(run: RunDirectory, spec: str | None) -> Checked:
     if not folder.is_dir():
         hint = "name a spec that lies where the code is now: --spec new/jobs.yaml"
         raise UsageError(f"the project folder of the run is gone: {folder}", hint=hint)
-    return check_spec(str(run.spec_path), kept_of=plan)
+    return check_spec(str(run.spec_path), layering=layering, kept_of=plan)

@@ -11,7 +11,8 @@
 `wrong` and `right` are whole specs, checked beside the `mine.py` below; a test proves that each
 `wrong` raises its own code and nothing else, and each `right` nothing at all. Lines that begin with
 `$ ` come first in an example: they are commands of `sh` that are run in its folder, and what
-follows, if anything, is its jobs.yaml.
+follows, if anything, is its jobs.yaml. The last may be `mporch validate` with options, which checks
+the jobs.yaml.
 """
 
 from __future__ import annotations

@@ -118,3 +118,24 @@ BAD_VARIABLE_NAME = Rule(
     wrong='version: 1\nvars: {db.host: localhost}\njobs:\n  report: {target: "mine:report"}\n',
     right='version: 1\nvars: {db: {host: localhost}}\njobs:\n  report: {target: "mine:report"}\n',
 )
+
+BAD_OPTION = Rule(
+    code="MP146",
+    title="A --var or --set that sets nothing",
+    why="`--var name=value` sets `vars.name`, `--set jobs.parse.workers=4` any value by the keys "
+    "that lead to it. Jobs and queues must be there already; mappings on the way are made if "
+    "they are missing. The place is the option: `--set:2:1` is the second `--set`.",
+    wrong="$ mporch validate --set jobs.reprt.workers=2\n"
+    'version: 1\njobs:\n  report: {target: "mine:report"}\n',
+    right=_RIGHT,
+)
+
+BAD_ENV_FILE = Rule(
+    code="MP147",
+    title="A line of an --env-file that is no variable",
+    why="A line is `NAME=value`, `export NAME=value`, a comment or empty. Quotes around a value "
+    "are taken off; one that is open reaches to the end of the file.",
+    wrong="$ printf 'OUT=a\\n= b\\n' > .env\n$ mporch validate --env-file .env\n"
+    'version: 1\njobs:\n  report: {target: "mine:report"}\n',
+    right=_RIGHT,
+)

@@ -21,8 +21,8 @@ def refusal(text):
 
 def test_each_piece_knows_its_line_and_column():
     root, _ = compose("a: 1\nbé: [x,\n  yy]\n")
-    assert root.entries["bé"].key_position == (2, 1)
-    assert [item.position for item in root.entries["bé"].value.items] == [(2, 6), (3, 3)]
+    assert root.entries["bé"].key_position[:2] == (2, 1)
+    assert [item.position[:2] for item in root.entries["bé"].value.items] == [(2, 6), (3, 3)]
 
 
 def test_a_quoted_word_is_always_text():
@@ -43,7 +43,7 @@ def test_a_quoted_merge_key_is_an_ordinary_key():
 
 def test_a_key_given_twice_names_both_places():
     root, (flaw,) = compose("a: 1\nb: 2\na: 3\n")
-    assert flaw.position == (3, 1)
+    assert flaw.position[:2] == (3, 1)
     assert "first at 1:1" in flaw.message
     assert root.plain() == {"a": 1, "b": 2}
 
@@ -57,7 +57,7 @@ def test_the_deepest_nesting_allowed_is_read_and_one_more_is_not():
     root, _ = compose("[" * MAX_DEPTH + "]" * MAX_DEPTH)
     assert root.depth == MAX_DEPTH
     flaw = refusal("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1))
-    assert (flaw.message, flaw.position) == ("nested deeper than 64 levels", (1, 65))
+    assert (flaw.message, flaw.position[:2]) == ("nested deeper than 64 levels", (1, 65))
 
 
 @pytest.mark.parametrize("text", ["[" * 500_000, "{a: " * 200_000, "- " * 300_000, "? " * 300_000])
@@ -96,7 +96,7 @@ def test_aliases_that_multiply_are_refused_before_they_are_expanded():
 def test_what_cannot_be_read_on_is_refused_with_its_place(text, message, position):
     flaw = refusal(text)
     assert message in flaw.message
-    assert flaw.position == position
+    assert flaw.position[:2] == position
 
 
 def test_thousands_of_flaws_end_the_reading():

@@ -271,10 +271,10 @@ def test_a_value_behind_an_alias_is_told_where_it_was_written():
 
 def test_a_path_leads_to_its_position():
     spec = loads(JOB + "    input: [q,\n      r]\n")
-    assert spec.position(("jobs", "a", "input", 1)) == (6, 7)
-    assert spec.position(("jobs", "a", "input"), key=True) == (5, 5)
-    assert spec.position(("jobs", "a", "nothing")) == (3, 3)
-    assert spec.position(()) == (1, 1)
+    assert spec.position(("jobs", "a", "input", 1))[:2] == (6, 7)
+    assert spec.position(("jobs", "a", "input"), key=True)[:2] == (5, 5)
+    assert spec.position(("jobs", "a", "nothing"))[:2] == (3, 3)
+    assert spec.position(())[:2] == (1, 1)
 
 
 def test_the_name_defaults_to_that_of_the_folder(tmp_path):

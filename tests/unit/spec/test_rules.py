@@ -1,12 +1,16 @@
 """The catalogue of rules is true: each example of it breaks, or keeps, what it says."""
 
+import json
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from orchestrator.app.imports import import_problems
+from orchestrator.cli.validate import validate
 from orchestrator.errors import Problem, Rule, SpecError
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.spec import load, rules
@@ -16,20 +20,27 @@ from orchestrator.views.rules import render_page
 ROOT = Path(__file__).parents[3]
 RULES = CATALOGUE.values()
 IMPORTED = next(theme.rules for theme in THEMES if theme.title == "Targets, imported")
+VALIDATE = "mporch validate"
 
 
-def codes_of(example, folder, *, imports=False):
+def codes_of(example, folder, monkeypatch, *, imports=False):
     """Run the commands of an example in `folder`, check its spec, and return the codes.
 
     Only the rules of `--import` need its targets imported.
     """
     (folder / "mine.py").write_text(MINE)
     lines = example.splitlines(keepends=True)
-    script = "".join(line[2:] for line in lines if line.startswith("$ "))
+    commands = [line[2:] for line in lines if line.startswith("$ ")]
+    script = "".join(line for line in commands if not line.startswith(VALIDATE))
     spec = "".join(line for line in lines if not line.startswith("$ "))
     if spec:
         (folder / "jobs.yaml").write_text(spec, encoding="utf-8")
     subprocess.run(["sh", "-ec", script], cwd=folder, check=True, timeout=10)
+    if commands and commands[-1].startswith(VALIDATE):
+        arguments = shlex.split(commands[-1].removeprefix(VALIDATE))
+        monkeypatch.chdir(folder)
+        told = CliRunner().invoke(validate, [*arguments, "--format", "json"]).stdout
+        return {problem["code"] for problem in json.loads(told)[0]["problems"]}
     try:
         spec = load(folder / "jobs.yaml")
         compiled = compile_spec(spec)
@@ -45,12 +56,12 @@ def codes_of(example, folder, *, imports=False):
 def test_the_wrong_example_breaks_its_own_rule_and_no_other(rule, tmp_path, monkeypatch):
     if rule.code == "MP406":  # this system has every start method
         monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: ["spawn"])
-    assert codes_of(rule.wrong, tmp_path, imports=rule in IMPORTED) == {rule.code}
+    assert codes_of(rule.wrong, tmp_path, monkeypatch, imports=rule in IMPORTED) == {rule.code}
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
-def test_the_right_example_keeps_every_rule(rule, tmp_path):
-    assert codes_of(rule.right, tmp_path, imports=rule in IMPORTED) == set()
+def test_the_right_example_keeps_every_rule(rule, tmp_path, monkeypatch):
+    assert codes_of(rule.right, tmp_path, monkeypatch, imports=rule in IMPORTED) == set()
 
 
 def test_a_code_is_mp_and_three_digits_and_stands_for_one_rule():
