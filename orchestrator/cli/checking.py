@@ -85,7 +85,7 @@ def check_spec(
     `layering` has the values and variables that the user gave on the command line.
     `kept_of` is the plan of the run that the file was kept by: the spec's own place is told there.
     """
-    layers = Layers(variables=layering.variables, settings=layering.settings)
+    layers = Layers(files=layering.files, variables=layering.variables, settings=layering.settings)
     texts: Mapping[str, str] = layers.texts
     try:
         environ = environment_of(layering.env_files, os.environ)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import click
+from click.core import ParameterSource
+
+from orchestrator.cli import completing
 
 __all__ = ["NOTHING_LAID_OVER", "Layering", "env_file_option", "layer_options"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layering:
-    """What the user gave: `--var name=value`, `--set key.key=value`, files of variables."""
+    """What the user gave: files to lay over a spec, `name=value`, `key.key=value`, environments."""
 
+    files: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     env_files: tuple[str, ...] = ()
@@ -33,6 +37,15 @@ env_file_option = click.option(
 )
 
 _OPTIONS = (
+    click.option(
+        "-f",
+        "--file",
+        "files",
+        multiple=True,
+        metavar="FILE",
+        help="Lay this file over SPEC (repeatable); without SPEC, the first of them is the spec.",
+        shell_complete=completing.specs,
+    ),
     click.option(
         "--var",
         "variables",
@@ -57,14 +70,30 @@ def layer_options(command: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(command)
     def layered(
         *,
+        files: tuple[str, ...],
         variables: tuple[str, ...],
         settings: tuple[str, ...],
         env_files: tuple[str, ...],
         **others: Any,
     ) -> int:
-        layering = Layering(variables=variables, settings=settings, env_files=env_files)
+        if files and (argument := _absent(others)):
+            others[argument] = (files[0],) if argument == "specs" else files[0]
+            files = files[1:]
+        layering = Layering(
+            files=files, variables=variables, settings=settings, env_files=env_files
+        )
         return command(layering=layering, **others)
 
     for option in reversed(_OPTIONS):
         layered = option(layered)
     return layered
+
+
+def _absent(arguments: Mapping[str, object]) -> str:
+    """Return the name of the argument for specs if none was given."""
+    context = click.get_current_context()
+    for name in ("spec", "specs"):
+        if name in arguments:
+            given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+            return "" if given and arguments[name] else name
+    return ""

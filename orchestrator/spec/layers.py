@@ -34,14 +34,16 @@ _NAMED = {"jobs": "job", "queues": "queue"}
 class Layers:
     """The options as they were given.
 
-    `variables` are `name=value`, for what is under `vars`; `settings` are `jobs.parse.workers=4`.
+    `files` are merged into the spec, the last counting most; then come the values: `variables` are
+    `name=value`, for what is under `vars`, and `settings` are `jobs.parse.workers=4`.
     """
 
+    files: Sequence[str] = ()
     variables: Sequence[str] = ()
     settings: Sequence[str] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.variables or self.settings)
+        return bool(self.files or self.variables or self.settings)
 
     @property
     def texts(self) -> dict[str, str]:

@@ -16,6 +16,7 @@ from orchestrator.spec.events import Flaw, SyntaxFlaw
 from orchestrator.spec.expand import Expander, unresolved
 from orchestrator.spec.layers import Layers
 from orchestrator.spec.nodes import MappingNode, Position
+from orchestrator.spec.overlay import in_file, merged
 from orchestrator.spec.rules import syntax
 from orchestrator.spec.validate import understand
 from orchestrator.spec.wording import kind
@@ -63,11 +64,15 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
     flaws = composer.flaws
     try:
         root = _composed(composer, origin.text)
-        told = {flaw.position for flaw in flaws}
-        text = origin.text
+        text, texts = origin.text, {origin.name: origin.text}
         if layers:
+            for file in layers.files:
+                above = source.read(file)
+                texts[above.name] = above.text
+                root = merged(root, _overlay(above, flaws))
             root = layers.over(root, flaws)
             text = written(root)
+        told = {flaw.position for flaw in flaws}
         expander = Expander(root, os.environ if environ is None else environ)
         if "$" in text or "\\" in text:  # an escape may stand for a dollar
             root = expander.expand(flaws)
@@ -83,8 +88,8 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
         tree=root,
         environment=expander.environment,
         unresolved=unresolved(root) if flaws else frozenset(),
-        layers=(origin.name, *layers.texts) if layers else (),
-        texts={origin.name: origin.text, **layers.texts},
+        layers=(origin.name, *layers.files, *layers.texts) if layers else (),
+        texts={**texts, **layers.texts},
     )
     problems = [_problem(origin.name, flaw) for flaw in flaws]
     problems += [
@@ -94,6 +99,23 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
         and spec.position(found.path, key=found.key) not in told
     ]
     return replace(spec, problems=tuple(problems))
+
+
+def _overlay(above: source.Source, flaws: list[Flaw]) -> MappingNode:
+    """Return the tree of a file that is laid over; its flaws are added; raises SyntaxFlaw."""
+    composer = Composer()
+
+    def placed(flaw: Flaw) -> Flaw:
+        return replace(flaw, position=flaw.position._replace(file=above.name))
+
+    try:
+        root = _composed(composer, above.text)
+    except SyntaxFlaw as error:
+        error.flaw = placed(error.flaw)
+        raise
+    finally:
+        flaws += map(placed, composer.flaws)
+    return in_file(root, above.name)
 
 
 def _composed(composer: Composer, text: str) -> MappingNode:

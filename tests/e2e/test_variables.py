@@ -107,3 +107,19 @@ def test_a_wrong_option_is_shown_with_a_mark_under_what_is_meant(mporch: Mporch)
         done.stderr
     )
     assert "    1 | jobs.check.workers=many\n                           ^^^^\n" in done.stderr
+
+
+def test_files_are_laid_over_each_other_with_and_without_a_spec(
+    mporch: Mporch, tmp_path: Path
+) -> None:
+    (tmp_path / "prod.yaml").write_text("jobs: {check: {workers: 4}}\n")
+    (tmp_path / "wrong.yaml").write_text("jobs: {check: {workers: many}}\n")
+    env = ("--env-file", "prod.env", "--format", "json")
+    for given in (("jobs.yaml", "-f", "prod.yaml"), ("-f", "jobs.yaml", "-f", "prod.yaml")):
+        plan = mporch("plan", *given, *env)
+        assert json.loads(plan.stdout)["jobs"]["check"]["workers"] == 4
+        assert mporch("validate", *given, *env).returncode == 0
+    done = mporch("validate", "-f", "jobs.yaml", "-f", "wrong.yaml", "--env-file", "prod.env")
+    assert done.returncode == 2
+    assert "wrong.yaml:1:25: error: expected a whole number" in done.stderr
+    assert "    1 | jobs: {check: {workers: many}}\n" in done.stderr

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import SpecError
 from orchestrator.plan.compiler import compile_spec
-from orchestrator.spec import Layers, loads
+from orchestrator.spec import Layers, load, loads
 from orchestrator.spec.compose import Composer
 from orchestrator.spec.envfile import environment_of
+from orchestrator.spec.overlay import merged
 from orchestrator.spec.writing import written
 
 SPEC = """\
@@ -198,3 +199,82 @@ def test_a_missing_file_of_variables_is_told():
     with pytest.raises(SpecError) as caught:
         environment_of(["/nowhere/e"], {})
     assert caught.value.problems[0].code == "MP101"
+
+
+@pytest.fixture
+def layered(tmp_path):
+    """Load a spec with files laid over it, each given as text."""
+
+    def load_all(base, *texts):
+        (tmp_path / "base.yaml").write_text(base)
+        files = [tmp_path / f"over{n}.yaml" for n in range(len(texts))]
+        for file, text in zip(files, texts, strict=True):
+            file.write_text(text)
+        return load(tmp_path / "base.yaml", layers=Layers(files=list(map(str, files))), environ={})
+
+    return load_all
+
+
+@pytest.mark.parametrize(
+    ("base", "above", "expected"),
+    [
+        ("{a: 1}", "{b: 2}", {"a": 1, "b": 2}),
+        ("{a: 1}", "{a: 2}", {"a": 2}),
+        ("{a: true}", "{a: false}", {"a": False}),
+        ("{a: [1, 2]}", "{a: [3]}", {"a": [3]}),
+        ("{a: [1, 2]}", "{a: []}", {"a": []}),
+        ("{a: {b: 1, c: 2}}", "{a: {c: 3, d: 4}}", {"a": {"b": 1, "c": 3, "d": 4}}),
+        ("{a: {b: 1}}", "{a: {}}", {"a": {"b": 1}}),
+        ("{a: {b: 1}, c: 2}", "{a: null}", {"c": 2}),
+        ("{a: {b: 1, c: 2}}", "{a: {b: }}", {"a": {"c": 2}}),
+        ("{a: {b: 1}}", '{a: "null"}', {"a": "null"}),
+        ("{a: 1}", "{b: null}", {"a": 1, "b": None}),
+        ("{a: {b: 1}}", "{a: 5}", {"a": 5}),
+        ("{a: 5}", "{a: {b: 1}}", {"a": {"b": 1}}),
+    ],
+)
+def test_maps_merge_lists_and_values_replace_and_null_removes(base, above, expected):
+    trees = [Composer().compose(text) for text in (base, above)]
+    assert merged(*trees).plain() == expected
+
+
+def test_the_last_file_counts_most_and_variables_are_put_in_afterwards(layered):
+    spec = layered(
+        SPEC,
+        "vars: {n: 2}\njobs: {a: {workers: 3, args: null}}\n",
+        "vars: {n: 5}\njobs:\n  b: {target: 'os:getcwd'}\n",
+    )
+    jobs = spec.document.jobs
+    assert (jobs["a"].kwargs, jobs["a"].workers, jobs["a"].args) == ({"value": 5}, 3, ())
+    assert "b" in jobs
+    assert [name.rpartition("/")[2] for name in spec.layers] == [
+        "base.yaml", "over0.yaml", "over1.yaml",
+    ]  # fmt: skip
+    assert loads(spec.source, environ={}).document == spec.document
+
+
+def test_a_problem_names_the_file_that_it_is_in(layered):
+    spec = layered(
+        "version: 1\njobs:\n  a:\n    target: os:getcwd\n    wrkers: 2\n",
+        "jobs:\n  a:\n    cwd: ${NO}\n    workers: 01\n",
+        "jobs:\n  a:\n    daemon: 3\n    daemn: 3\n",
+    )
+    found = {(p.file.rpartition("/")[2], p.line, p.column, p.code) for p in spec.problems}
+    assert found == {
+        ("base.yaml", 5, 5, "MP201"),
+        ("over0.yaml", 3, 10, "MP140"),
+        ("over0.yaml", 4, 14, "MP123"),
+        ("over1.yaml", 3, 13, "MP204"),
+        ("over1.yaml", 4, 5, "MP201"),
+    }
+    assert spec.texts[next(p.file for p in spec.problems if p.line == 3)].startswith("jobs:")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("a: [", "MP110"), ("- a\n", "MP125"), ("", "MP125"), ("a: *b", "MP116")]
+)
+def test_a_layer_that_is_no_mapping_is_told_by_its_name(layered, text, code):
+    with pytest.raises(SpecError) as caught:
+        layered(SPEC, text)
+    assert [p.code for p in caught.value.problems] == [code]
+    assert caught.value.problems[0].file.endswith("over0.yaml")
