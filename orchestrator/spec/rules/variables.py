@@ -8,7 +8,7 @@ _RIGHT = """\
 version: 1
 vars: {folder: out}
 jobs:
-  report: {target: "mine:report", kwargs: {value: "${vars.folder}/a $$"}}
+  report: {target: "mine:report", description: "${vars.folder}/a $$"}
 """
 
 UNSET_VARIABLE = Rule(
