@@ -78,7 +78,7 @@ def test_github_is_told_in_its_own_commands(mporch, project):
     assert answer.out.splitlines() == [
         "::warning file=jobs.yaml,line=2,col=16,title=MP307 A queue without a bound::"
         "the queue todo is unbounded: a fast writer can fill the memory%0A"
-        "hint: give it a maxsize",
+        "hint: give it a maxsize or max_bytes",
         "::error file=jobs.yaml,line=5,col=38,title=MP301 A queue that is not declared,"
         "endColumn=41::there is no queue tdo%0Ahint: did you mean todo?",
         "::error file=jobs.yaml,line=5,col=52,title=MP206 A number that is too small or too "
