@@ -12,11 +12,11 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.core.restoring import Resumption
-from orchestrator.errors import ResumeError
+from orchestrator.errors import DamagedStoreError, ResumeError
 from orchestrator.plan.model import Durability, Plan
 from orchestrator.plan.targets import Targets
 from orchestrator.runlog.directory import RunDirectory, create, home_of
-from orchestrator.runlog.letters import DeadLetters
+from orchestrator.runlog.letters import DEAD_NAME, DeadLetters
 from orchestrator.runlog.reader import LogReader
 from orchestrator.runlog.writer import RunLog
 from orchestrator.runtime.store.opening import Opened, open_store
@@ -25,6 +25,7 @@ from orchestrator.runtime.store.store import Store
 __all__ = ["Keeping", "Resume", "begin", "resume"]
 
 _FORMAT = b"1"
+_NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +67,10 @@ def begin(plan: Plan, source: str, run_dir: Path | None) -> Keeping:
     directory.write_plan(plan)
     log = RunLog(directory.path, directory.run_id)
     seed, store = _hash_seed(), None
+    full = plan.durability is Durability.FULL
     if plan.durability.keeps:
-        full = plan.durability is Durability.FULL
         store = Store.create(directory.path, _meta(plan, seed), full=full)
-    letters = DeadLetters(directory.path)
+    letters = DeadLetters(directory.path, synced=full)
     return Keeping(directory=directory, log=log, letters=letters, hash_seed=seed, store=store)
 
 
@@ -90,7 +91,9 @@ def resume(plan: Plan, source: str, wanted: Resume) -> Keeping:
             _check_versions(opened.meta, meta, force=wanted.force)
         if opened.resumption is not None:
             _check_names(opened.resumption, plan)
-        letters = DeadLetters(directory.path, resumed=_dead_items(opened.resumption))
+        dead = _dead_items(opened.resumption)
+        letters = DeadLetters(directory.path, resumed=dead, synced=full)
+        gone = _gone(letters, directory, salvage=wanted.salvage)
         directory.drop_summary()
         directory.write_spec(source)
         directory.write_plan(plan)
@@ -106,7 +109,7 @@ def resume(plan: Plan, source: str, wanted: Resume) -> Keeping:
         hash_seed=(opened.meta or meta)["hash_seed"].decode(),
         store=opened.store,
         resumption=opened.resumption,
-        lost=opened.lost,
+        lost=(*opened.lost, *gone),
     )
 
 
@@ -173,6 +176,21 @@ def _check_names(resumption: Resumption, plan: Plan) -> None:
                 f"the spec has no {what} {gone[0]} any more, of which the run has kept items",
                 hint="bring it back, or run the spec anew",
             )
+
+
+def _gone(letters: DeadLetters, directory: RunDirectory, *, salvage: bool) -> tuple[str, ...]:
+    """Dead letters of which the store knows and that are not there, in words, if that may be."""
+    if not letters.missing:
+        return ()
+    named = ", ".join(sorted(letters.missing)[:_NAMED])
+    text = f"{len(letters.missing)} of the run's dead letters are gone ({named})"
+    if not salvage:
+        letters.close()
+        raise DamagedStoreError(
+            f"{directory.path / DEAD_NAME} is damaged: {text}",
+            hint="--salvage goes on without them; their items are lost",
+        )
+    return (text,)
 
 
 def _dead_items(resumption: Resumption | None) -> frozenset[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Annotated
 
@@ -58,26 +58,40 @@ class DeadLetters:
     Of a run that is `resumed`, those stay whose items it names; the others were never heard of.
     """
 
-    def __init__(self, directory: Path, *, resumed: Container[str] | None = None) -> None:
-        """Raises RunDirectoryError."""
+    def __init__(
+        self, directory: Path, *, resumed: Set[str] = frozenset(), synced: bool = False
+    ) -> None:
+        """Open the letters; `synced`: each is to survive a loss of power.
+
+        Of those that are `resumed`, `missing` are not there any more. Raises RunDirectoryError.
+        """
+        self.missing: Set[str] = resumed
         self._path = directory / DEAD_NAME
+        self._synced = synced
         self._fd = -1
         self._here = -1
         self._open = contextlib.ExitStack()
         self._count = 0
         self._chunk: Blob = b""
         self._chunks = 0
-        if resumed is not None and self._path.is_dir():
+        if self._path.is_dir():
             self._resume(directory, resumed)
 
-    def _resume(self, directory: Path, items: Container[str]) -> None:
-        kept = {letter.item: letter for letter in read_letters(directory) if letter.item in items}
+    def _resume(self, directory: Path, items: Set[str]) -> None:
+        kept = {
+            letter.item: letter
+            for letter in read_letters(directory)
+            if letter.item in items and (self._path / letter.chunk).is_file()
+        }
+        self.missing = items - kept.keys()
         try:
             here = self._open.enter_context(open_directory(self._path))
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(_DRAFT_NAME, dir_fd=here)
             with os.fdopen(open_new(_DRAFT_NAME, dir_fd=here), "wb") as file:
                 file.writelines(map(_line, kept.values()))
+                file.flush()
+                self._sync(file.fileno())
             os.replace(_DRAFT_NAME, _LETTERS_NAME, src_dir_fd=here, dst_dir_fd=here)
             self._begin(here)
         except OSError as error:
@@ -111,6 +125,7 @@ class DeadLetters:
         size = os.fstat(self._fd).st_size
         try:
             _write_all(self._fd, line)
+            self._sync(self._fd)
         except OSError:
             os.ftruncate(self._fd, size)
             raise
@@ -128,6 +143,7 @@ class DeadLetters:
         fd = open_new(name, dir_fd=self._here)
         try:
             _write_all(fd, chunk)
+            self._sync(fd)
         except OSError:
             os.unlink(name, dir_fd=self._here)
             raise
@@ -135,6 +151,10 @@ class DeadLetters:
             os.close(fd)
         self._chunk = chunk
         self._chunks += 1
+
+    def _sync(self, fd: int) -> None:
+        if self._synced:
+            os.fsync(fd)
 
     def _letter(self, dead: ItemDead, ts: float) -> Letter:
         return Letter(

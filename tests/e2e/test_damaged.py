@@ -16,6 +16,9 @@ import pytest
 from e2e_runs import finished
 
 ITEMS = 60
+BAD = 3
+"""The item that is a dead letter before the run is killed."""
+GOOD = [number for number in range(ITEMS) if number != BAD]
 
 SPEC = """\
 version: 1
@@ -23,17 +26,19 @@ durable: true
 queues: {numbers: 100, passed: 5}
 jobs:
   count: {target: "mine:count", output: numbers}
-  pass-on: {target: "mine:pass_on", input: numbers, output: passed}
+  pass-on: {target: "mine:pass_on", input: numbers, output: passed, on_error: dead_letter}
   write: {target: "mine:write", input: passed, call: stream}
 """
 
 MINE = f"""\
-import os, signal, time
+import os, time
 
 def count():
     yield from range({ITEMS})
 
 def pass_on(number):
+    if number == {BAD}:
+        raise ValueError("bad")
     if number == 20 and not os.path.exists("killed"):
         open("killed", "x").close()
         time.sleep(60)
@@ -62,9 +67,11 @@ def killed(command: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         stderr=subprocess.PIPE,
         text=True,
     )
-    for line in run.stderr:
-        if "count succeeded" in line:
-            break
+    waited_for = {"count succeeded", "is a dead letter"}
+    while waited_for:
+        line = run.stderr.readline()
+        assert line, f"it ended before {waited_for}"
+        waited_for = {words for words in waited_for if words not in line}
     orchestrator = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()[0]
     os.kill(int(orchestrator), signal.SIGKILL)
     run.communicate(timeout=30)
@@ -97,8 +104,8 @@ def written(run: Path) -> list[int]:
 
 
 def test_an_undamaged_run_goes_on(run: Path, resume: Resume) -> None:
-    assert resume().returncode == 0
-    assert written(run) == list(range(ITEMS))
+    assert resume().returncode == 3
+    assert written(run) == GOOD
     records = map(json.loads, (run / "log.jsonl").read_text().splitlines())
     assert len({record["run"] for record in records}) == 1, "it keeps its id"
 
@@ -122,7 +129,7 @@ def test_what_a_damaged_store_has_lost_is_told_and_is_left_in_the_ledger(
         assert ledger["put"] == sum(ledger[end] for end in ends)
     lost = sum(ledger["left"] for ledger in queues.values())
     assert lost > 0
-    assert len(written(run)) == ITEMS - lost
+    assert len(written(run)) == len(GOOD) - lost
 
 
 @pytest.mark.parametrize(
@@ -150,8 +157,19 @@ def test_a_file_that_is_gone_is_named(
 def test_a_torn_log_is_gone_on_with(run: Path, resume: Resume) -> None:
     log = run / "log.jsonl"
     log.write_bytes(log.read_bytes()[:-10])
-    assert resume().returncode == 0
-    assert written(run) == list(range(ITEMS))
+    assert resume().returncode == 3
+    assert written(run) == GOOD
+
+
+def test_a_dead_letter_that_is_gone_is_named(run: Path, resume: Resume) -> None:
+    shutil.rmtree(run / "dead")
+    refused = resume()
+    assert refused.returncode == 2
+    assert f"dead letters are gone (numbers:{BAD + 1})" in refused.stderr
+    salvaged = resume("--salvage")
+    assert salvaged.returncode == 3
+    assert "dead letters are gone" in salvaged.stderr
+    assert written(run) == GOOD
 
 
 def test_another_python_is_refused_unless_forced(run: Path, resume: Resume) -> None:
@@ -163,5 +181,5 @@ def test_another_python_is_refused_unless_forced(run: Path, resume: Resume) -> N
     refused = resume()
     assert refused.returncode == 2
     assert "made with Python 3.9" in refused.stderr
-    assert resume("--force").returncode == 0
-    assert written(run) == list(range(ITEMS))
+    assert resume("--force").returncode == 3
+    assert written(run) == GOOD

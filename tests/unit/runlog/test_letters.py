@@ -108,3 +108,30 @@ def test_a_torn_note_spoils_no_other(written):
         file.write(b'{"letters": [2], "ru')
     note_replayed(written, note("r2", 3))
     assert read_replayed(written, [1, 2, 3]) == {1: ("r1",), 2: (), 3: ("r2",)}
+
+
+def test_a_resumed_run_keeps_the_letters_it_knows_of_and_misses_those_that_are_gone(tmp_path):
+    letters = DeadLetters(tmp_path)
+    for index in (0, 1, 2):
+        letters.add(dead(index), 1.0)
+    letters.close()
+    again = DeadLetters(tmp_path, resumed={"a:1", "a:3", "a:7"}, synced=True)
+    assert again.missing == {"a:7"}
+    again.add(dead(8), 2.0)
+    again.close()
+    kept = [(letter.letter, letter.item) for letter in read_letters(tmp_path)]
+    assert kept == [(1, "a:1"), (3, "a:3"), (4, "a:9")]
+
+
+def test_a_letter_whose_item_is_gone_is_missing(tmp_path):
+    letters = DeadLetters(tmp_path)
+    letters.add(dead(), 1.0)
+    letters.close()
+    for chunk in tmp_path.glob("dead/chunk-*"):
+        chunk.unlink()
+    assert DeadLetters(tmp_path, resumed={"a:1"}).missing == {"a:1"}
+
+
+def test_all_are_missing_where_there_is_no_directory_of_letters(tmp_path):
+    assert DeadLetters(tmp_path, resumed={"a:1"}).missing == {"a:1"}
+    assert not DeadLetters(tmp_path).missing
