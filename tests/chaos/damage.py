@@ -2,7 +2,8 @@
 
 RUN is the directory of a durable run that was killed. Copies of its store are damaged in every
 place, each `step` bytes; each must give exactly what the undamaged one gives, or be refused, and
-then salvaged, or be past that, in words. One line of JSON.
+then salvaged, or be past that, in words. Only the last entry may be missed in silence, if it was
+not acknowledged: nobody has heard of it. One line of JSON.
 """
 
 from __future__ import annotations
@@ -11,21 +12,24 @@ import argparse
 import json
 import random
 import shutil
+import struct
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from orchestrator.core.image import Tracking
 from orchestrator.errors import DamagedStoreError
 from orchestrator.runtime.store.opening import open_store
+from orchestrator.runtime.store.store import WITNESS_NAME
+from orchestrator.runtime.store.witness import read_witness
 
-_NAMES = ("state.db", "state.db-wal", "state.seq")
+_NAMES = ("state.db", "state.db-wal", WITNESS_NAME)
 _SECTOR, _PAGE = 512, 4096
 Files = Mapping[str, bytes]
 
@@ -40,6 +44,12 @@ class Store:
     def read(cls, run: Path) -> Store:
         return cls({name: (run / name).read_bytes() for name in _NAMES if (run / name).exists()})
 
+    @property
+    def acknowledged(self) -> int:
+        """The last entry of which somebody may have heard."""
+        number, _ = struct.unpack("<QI", self.files[WITNESS_NAME])
+        return int(number)
+
     def having(self, name: str, data: bytes) -> Store:
         return Store({**self.files, name: data})
 
@@ -51,6 +61,15 @@ class Store:
         folder.mkdir()
         for name, data in self.files.items():
             (folder / name).write_bytes(data)
+
+
+class Kept(NamedTuple):
+    """What a store gives: what it was made with, its image, its chunks, and its new last entry."""
+
+    meta: Mapping[str, bytes] | None
+    image: Any
+    chunks: Mapping[int, tuple[bytes, bool]]
+    last: int
 
 
 def damages(store: Store, step: int) -> Iterator[tuple[str, Store]]:
@@ -85,14 +104,14 @@ def judge_all(
     counts: Counter[str] = Counter()
     wrong: list[str] = []
     for label, one in damaged:
-        for end in _ends(one, whole, folder):
+        for end in _ends(one, whole, store.acknowledged, folder):
             counts[end] += 1
             if end.startswith("wrong"):
                 wrong.append(f"{label}: {end}")
     return counts, wrong
 
 
-def _ends(damaged: Store, whole: Any, folder: Path) -> Iterator[str]:
+def _ends(damaged: Store, whole: Kept, acknowledged: int, folder: Path) -> Iterator[str]:
     """What comes of a damaged store, and if it is refused what comes of its salvage."""
     for salvage in (False, True):
         damaged.write(folder)
@@ -106,6 +125,8 @@ def _ends(damaged: Store, whole: Any, folder: Path) -> Iterator[str]:
             return
         if flaws and salvage:
             yield "salvaged"
+        elif not flaws and acknowledged < found.last < whole.last:
+            yield "but for what nobody was told"
         elif flaws or found != whole:
             yield "wrong: less than was kept, and not a word"
         else:
@@ -113,18 +134,18 @@ def _ends(damaged: Store, whole: Any, folder: Path) -> Iterator[str]:
         return
 
 
-def _opened(folder: Path, *, salvage: bool) -> tuple[Any, tuple[str, ...]]:
-    """What a store gives: what it was made with, its image, and the chunks that this needs."""
+def _opened(folder: Path, *, salvage: bool) -> tuple[Kept, tuple[str, ...]]:
     opened = open_store(folder, {"made": b"anew"}, full=False, salvage=salvage, begun=True)
     try:
         resumption = opened.resumption
         assert resumption is not None
-        image = msgspec.to_builtins(resumption.image)
         chunks = {
             number: (bytes(resumption.load(number)), number in resumption.packed)
             for number in sorted(Tracking(resumption.image).chunks)
         }
-        return (opened.meta, image, chunks), opened.lost
+        image = msgspec.to_builtins(resumption.image)
+        last = read_witness(folder / WITNESS_NAME) or 0
+        return Kept(opened.meta, image, chunks, last), opened.lost
     finally:
         opened.store.close()
 
