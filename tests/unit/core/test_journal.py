@@ -18,7 +18,7 @@ def test_an_entry_holds_what_was_noted_since_the_last() -> None:
 
 
 def test_a_chunk_is_new_once_and_has_one_number_on_all_its_queues() -> None:
-    journal, chunk = Journal(first_chunk=5), Chunk(b"blob", packed=True)
+    journal, chunk = Journal(first_chunk=5), Chunk(b"blob", packed=True, items=9)
     journal.put("a", chunk, 0, 1)
     journal.put("b", chunk, 0, 1)
     first = journal.take()
@@ -34,7 +34,7 @@ def test_a_chunk_is_new_once_and_has_one_number_on_all_its_queues() -> None:
 
 def test_the_next_chunk_has_the_next_number() -> None:
     journal = Journal(first_chunk=5)
-    chunks = [Chunk(b"", packed=False) for _ in range(2)]
+    chunks = [Chunk(b"", packed=False, items=9) for _ in range(2)]
     for chunk in chunks:
         journal.put("a", chunk, 0, 1)
     assert [chunk.number for chunk in chunks] == [5, 6]
