@@ -14,16 +14,27 @@ PIPE = """
       look: {target: "t:look", input: images}
 """
 
+HANDLES = """
+    queues: {images: {maxsize: 100, max_bytes: 1MB}}
+    jobs:
+      make: {target: "t:make", output: {images: images}}
+      look: {target: "t:look", input: {images: images}}
+"""
+
 
 def test_a_queue_of_large_items_holds_no_more_than_its_bytes_and_one_item(ran):
     end = ran(
-        PIPE % "",
+        HANDLES,
         """
-        def make():
+        import time
+        def make(images):
             for n in range(40):
-                yield bytes(300_000)
-        def look(image):
-            assert len(image) == 300_000
+                images.put(bytes(300_000))
+        def look(images):
+            while not images.full():
+                time.sleep(0.001)
+            for image in images:
+                assert len(image) == 300_000
         """,
     )
     assert end.exit_code == 0, end.stderr
@@ -97,14 +108,6 @@ def test_an_item_that_gives_more_than_the_bound_gives_it_in_parts(ran):
     assert end.exit_code == 0, end.stderr
     assert end.ledger("images") == {"put": 60, "done": 60}
     assert end.summary["queues"]["images"]["peak_bytes"] < 2.3 * MB
-
-
-HANDLES = """
-    queues: {images: {maxsize: 100, max_bytes: 1MB}}
-    jobs:
-      make: {target: "t:make", output: {images: images}}
-      look: {target: "t:look", input: {images: images}}
-"""
 
 
 @pytest.mark.parametrize("how", ["block=False", "timeout=0.05"])
