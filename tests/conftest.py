@@ -19,3 +19,19 @@ def _own_settings_stay_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the shell sets for mporch or for colours does not reach a test."""
     for name in filter(_OF_THE_SHELL.fullmatch, list(os.environ)):
         monkeypatch.delenv(name)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--long", action="store_true", help="run the tests too that are marked as long"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of many of a kind some stand for all, unless all are asked for."""
+    if config.getoption("--long"):
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    left_out = set(long)
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=long)

@@ -13,7 +13,11 @@ BUDGET = 150
 
 
 @pytest.mark.parametrize(
-    ("name", "mutant"), [pytest.param(*m, id=m[0]) for m in durable_mutants.every()]
+    ("name", "mutant"),
+    [
+        pytest.param(*mutant, id=mutant[0], marks=[pytest.mark.long] if at % 4 else [])
+        for at, mutant in enumerate(durable_mutants.every())
+    ],
 )
 def test_a_durable_run_with_a_bug_is_caught(
     name: str, mutant: Mutant, monkeypatch: pytest.MonkeyPatch

@@ -26,7 +26,13 @@ def validated(folder):
     return os.waitstatus_to_exitcode(status), usage, (folder / "err").read_text()
 
 
-@pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(make, id=name, marks=[pytest.mark.long] if at % 3 else [])
+        for at, (name, make) in enumerate(HOSTILE.items())
+    ],
+)
 def test_a_hostile_spec_is_answered_within_bounds(make, tmp_path):
     (tmp_path / "jobs.yaml").write_text(make(), encoding="utf-8")
     assert (tmp_path / "jobs.yaml").stat().st_size <= 1 << 20
