@@ -1,4 +1,7 @@
-"""Targets that go wrong, each in its own way; `# here` marks the line that mporch must name."""
+"""Targets that go wrong, each in its own way; `# here` marks the line that mporch must name.
+
+None shows it in its text so plainly that `validate` would refuse it.
+"""
 
 import asyncio
 import ctypes
@@ -26,19 +29,19 @@ def half_way():
 
 
 def none():
-    return None
+    return {}.get("a")
 
 
 def text():
-    return "abc"
+    return os.sep
 
 
 def mapping():
-    return {"a": 1}
+    return dict(os.environ)
 
 
 def number():
-    return 3
+    return int("3")
 
 
 def unpicklable_source():
@@ -132,6 +135,9 @@ def takes_nothing():
     pass
 
 
+takes_nothing = min([takes_nothing])
+
+
 def coroutine(item):
     return asyncio.sleep(0)
 
@@ -146,7 +152,7 @@ def yields_a_lock(item):
 
 
 def batch_tuple(items):
-    return (1, 2)
+    return tuple(items)
 
 
 def batch_lock(items):
