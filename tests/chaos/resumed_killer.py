@@ -70,13 +70,15 @@ class Clock:
         self._chance = chance
         self._gap_s = gap_s
         self.start_s = 1.0
+        self._waits = 0
 
     def wait(self, guard: subprocess.Popen[bytes]) -> None:
         """One in three comes while the process starts, the others while it works."""
         before = self.work_done
         self._until(guard, lambda: bool(children(guard.pid)))
         began = time.monotonic()
-        if self._chance.random() < 0.33:
+        self._waits += 1
+        if self._waits % 3 == 0:
             _sleep(guard, self._chance.uniform(0, 1) * self.start_s)
             return
         self._until(guard, lambda: self.work_done > before)
