@@ -65,6 +65,7 @@ def _told(total: Total, started: float) -> dict[str, int]:
         "killed": total.score.kills,
         "torn": total.score.torn,
         "made": total.made,
+        "missing": sum(total.score.missing().values()),
         **total.wrong,
         "s": int(time.monotonic() - started),
     }
