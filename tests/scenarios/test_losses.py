@@ -34,7 +34,7 @@ def test_items_a_reader_left_and_a_missing_return_are_told_in_report_summary_and
         left,
         silent,
     ]
-    told = [line for line in ended.stderr.splitlines() if "warning: " in line]
+    told = [line for line in ended.stderr.splitlines() if line.startswith("warning: ")]
     assert told == [f"warning: {left}", f"warning: {silent}"]
 
 
