@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 __all__ = ["Bindings", "Definition", "Kind", "Origin", "bindings_in"]
 
 _REACHES_NAMESPACE = frozenset({"globals", "exec", "eval", "vars", "locals", "setattr"})
-_REBINDS = frozenset({"globals", "exec", "locals"})
+_REBINDS = frozenset({"globals", "locals"})
 _TELLING = frozenset({ast.Name, ast.Subscript, ast.Attribute, ast.Call, ast.Global})
 _NOT_CALLABLE = (ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.JoinedStr)
 
@@ -98,6 +98,8 @@ def _notice(node: ast.AST, found: Bindings) -> None:
             found.is_rebound = True
         case ast.Attribute(value=ast.Name(id=name), attr=attribute, ctx=ast.Store()):
             found.patched.add((name, attribute))
+        case ast.Call(func=ast.Name(id="exec"), args=[_], keywords=[]):
+            found.is_rebound = True  # in the module's own namespace
         case ast.Call(func=ast.Name(id="setattr"), args=[ast.Name(id=name), attribute, *_]):
             constant = attribute.value if isinstance(attribute, ast.Constant) else "*"
             found.patched.add((name, str(constant)))
