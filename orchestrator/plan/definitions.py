@@ -19,7 +19,6 @@ _PLAIN_BASES = frozenset(
         "builtins.object",
         "contextlib.AbstractContextManager",
         "typing.Generic",
-        "typing.Protocol",
     }
 )
 """Bases that neither take arguments, nor can be called, nor change how their classes are made."""

@@ -135,6 +135,7 @@ def test_a_class_without_call_is_never_called(callee):
         "@unknown\nclass f: ...",
         "class f(Unknown): ...",
         "class f(Exception): ...",
+        "from typing import Protocol\nclass f(Protocol): ...",
         "from typing import NamedTuple\nclass f(NamedTuple):\n    a: int",
         "import enum\nclass f(enum.Enum):\n    a = 1",
         "class f(metaclass=Meta): ...",
