@@ -64,7 +64,7 @@ def run_home(home: Path) -> Finding:
         name="run directory",
         verdict=Verdict.LIMITED if little else Verdict.OK,
         found=f"{home}, {decimal(free)} free",
-        means="a run ends with exit code 74 when its log has no room left" if little else "",
+        means="a run without room waits a minute, then ends with exit code 74" if little else "",
     )
 
 

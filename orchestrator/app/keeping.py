@@ -9,15 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from orchestrator.core.restoring import Resumption
 from orchestrator.errors import DamagedStoreError, ResumeError
 from orchestrator.plan.model import Durability, Plan
 from orchestrator.plan.targets import Targets
 from orchestrator.runlog.directory import RunDirectory, create, home_of
+from orchestrator.runlog.find import with_first_id
 from orchestrator.runlog.letters import DEAD_NAME, DeadLetters
-from orchestrator.runlog.reader import LogReader
 from orchestrator.runlog.writer import RunLog
 from orchestrator.runtime.store.opening import Opened, open_store
 from orchestrator.runtime.store.store import Store
@@ -30,9 +28,9 @@ _NAMED = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Resume:
-    """The run that is to go on. `force`: though code has changed; `salvage`: though it is damaged.
+    """The run that is to go on.
 
-    `source` is its spec as it is now.
+    `force`: though its spec or code has changed; `salvage`: though what it kept is damaged.
     """
 
     directory: RunDirectory
@@ -79,7 +77,7 @@ def resume(plan: Plan, source: str, wanted: Resume) -> Keeping:
 
     Raises ResumeError if it must not, RunDirectoryError if its files cannot be written.
     """
-    directory = _with_its_id(wanted.directory)
+    directory = with_first_id(wanted.directory)
     log = RunLog(directory.path, directory.run_id, resumed=True)
     opened: Opened | None = None
     try:
@@ -111,16 +109,6 @@ def resume(plan: Plan, source: str, wanted: Resume) -> Keeping:
         resumption=opened.resumption,
         lost=(*opened.lost, *gone),
     )
-
-
-def _with_its_id(directory: RunDirectory) -> RunDirectory:
-    """A run keeps the id it was given at first, whatever its directory is called."""
-    if not directory.log_path.is_file():
-        return directory
-    with LogReader(directory.log_path) as log:
-        ids = (record.get("run") for record in log.available() if isinstance(record, dict))
-        given = next(ids, None)
-    return msgspec.structs.replace(directory, run_id=given) if given else directory
 
 
 def _hash_seed() -> str:

@@ -7,10 +7,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from orchestrator.errors import RunNotFoundError
 from orchestrator.runlog.directory import LOG_NAME, RunDirectory, home_of
+from orchestrator.runlog.reader import LogReader
 
-__all__ = ["LAST", "argument_for", "find_home", "list_runs", "resolve"]
+__all__ = ["LAST", "argument_for", "find_home", "list_runs", "resolve", "with_first_id"]
 
 LAST = "last"
 
@@ -60,6 +63,16 @@ def resolve(home: Path | None, name: str) -> RunDirectory:
             hint=f"the latest of them is {found[-1].run_id}",
         )
     raise RunNotFoundError(f"there is no run {name!r}", hint=_suggest(name, runs))
+
+
+def with_first_id(run: RunDirectory) -> RunDirectory:
+    """Return the run with the id that its log begins with, whatever its directory is called."""
+    if not run.log_path.is_file():
+        return run
+    with LogReader(run.log_path) as log:
+        ids = (record.get("run") for record in log.available() if isinstance(record, dict))
+        given = next(ids, None)
+    return msgspec.structs.replace(run, run_id=given) if given else run
 
 
 def argument_for(run: RunDirectory, start: Path, environ: Mapping[str, str]) -> str:
