@@ -33,6 +33,8 @@ class Credits:
         if queue.closed:
             self._board.send(port, Shut(queue=queue.name))
             self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
+        elif port.credits.get(queue.name, 0) > request.unsent:
+            self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
         elif queue.room >= self._least(queue, request) and not queue.tickets:
             self._grant(port, queue, request)
         elif request.wait is Wait.NO:

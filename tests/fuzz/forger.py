@@ -246,7 +246,14 @@ class Forger:
                     commit=self._commit() if rng.random() < 0.3 else None,
                 ),
                 lambda: Unpull(pull=number()),
-                lambda: Want(want=number(), queue=queue(), n=number(), least=number(), wait=wait),
+                lambda: Want(
+                    want=number(),
+                    queue=queue(),
+                    unsent=number(),
+                    n=number(),
+                    least=number(),
+                    wait=wait,
+                ),
                 lambda: Unwant(want=number()),
                 self._commit,
                 self._commit,
@@ -282,7 +289,9 @@ class Forger:
             return Pull(pull=number, queues=(reads,), most=n, wait=wait)
         if kind < 4:
             least = rng.randint(1, n)
-            return Want(want=number, queue=writes, n=n, least=least, wait=wait)
+            return Want(
+                want=number, queue=writes, unsent=rng.choice((0, n)), n=n, least=least, wait=wait
+            )
         if kind < 5:
             return rng.choice(
                 (

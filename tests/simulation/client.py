@@ -287,13 +287,16 @@ class Client:
             else (reply if isinstance(reply, Ended) else None)
         )
 
-    def want(self, queue: str, n: int, wait: Wait) -> Moves:
-        """Whether credit was granted."""
+    def want(self, box: Box, queue: str, n: int, wait: Wait) -> Moves:
+        """Whether credit was granted, or has come meanwhile."""
         number = self._number()
         least = 1 + self.rng.randrange(n)
-        self.send(Want(want=number, queue=queue, n=n, least=least, wait=wait))
+        want = Want(want=number, queue=queue, unsent=len(box.items), n=n, least=least, wait=wait)
+        self.send(want)
         reply = yield from self._reply(number, wait, Unwant(want=number))
-        return reply.n > 0
+        got = reply.n > 0 or box.credits[queue] > len(box.items)
+        assert got or wait is not Wait.FOREVER or queue in box.closed, "a want came to nothing"
+        return bool(got)
 
     def _reply(self, number: int, wait: Wait, withdrawal: FromWorker) -> Moves:
         self.patience_over, self.waits_timed = False, wait is Wait.TIMED
@@ -310,7 +313,7 @@ class Client:
             yield from self.commit()
             for queue in box.queues:
                 if box.credits[queue] < 1 and queue not in box.closed:
-                    granted = yield from self.want(queue, n, wait)
+                    granted = yield from self.want(box, queue, n, wait)
                     if not granted and queue not in box.closed:
                         return False
         return True

@@ -153,16 +153,22 @@ class Commits(Requests):
             if box.count < box.limit:
                 break
             for queue in box.lacking():
-                refused = not self._want(queue, n, wait, deadline) and queue not in box.closed
+                refused = not self._want(box, queue, n, wait, deadline) and queue not in box.closed
                 if refused and queue in box.lacking():  # else credit in advance has come first
                     return False
         self.link.flush()
         return True
 
-    def _want(self, queue: str, n: int, wait: Wait, deadline: float | None) -> bool:
+    def _want(self, box: Outbox, queue: str, n: int, wait: Wait, deadline: float | None) -> bool:
         number = self._number()
-        least = (n + 1) // 2
-        want = Want(want=number, queue=queue, n=n, least=least, wait=self._patience(wait))
+        want = Want(
+            want=number,
+            queue=queue,
+            unsent=box.count,
+            n=n,
+            least=(n + 1) // 2,
+            wait=self._patience(wait),
+        )
         grant = self._request(number, want, _unwant, deadline)
         assert isinstance(grant, Grant)
         return grant.n > 0

@@ -169,9 +169,14 @@ class FakeBroker:
         self.pull(worker, queues, most, **keys)
         return self.last(worker, Leased).lease
 
-    def want(self, worker: str, queue: str, n: int = 1, **keys: Any) -> int:
+    def want(
+        self, worker: str, queue: str, n: int = 1, *, unsent: int | None = None, **keys: Any
+    ) -> int:
+        """Ask for credits; unless said, the worker knows of all it has, and has used them."""
         self._numbers += 1
-        self.say(worker, Want(want=self._numbers, queue=queue, n=n, **keys))
+        if unsent is None:
+            unsent = self.port(worker).credits.get(queue, 0)
+        self.say(worker, Want(want=self._numbers, queue=queue, unsent=unsent, n=n, **keys))
         return self._numbers
 
     def unpull(self, worker: str, pull: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fake_broker import FakeBroker, job
 
-from orchestrator.core.messages import Leased
+from orchestrator.core.messages import Grant, Leased
 
 
 @pytest.fixture
@@ -63,6 +63,30 @@ def test_a_batch_goes_short_when_a_producer_waits_for_room() -> None:
     run.pull("snk-1", "q", 3, least=3, within_s=9.0)
     run.put("src-1", "q", 2)
     assert run.items("snk-1") == [1, 2]
+
+
+def test_a_batch_is_not_cut_short_by_a_producer_whose_credit_is_on_its_way() -> None:
+    """It asked before it had heard of the room that it was given unasked."""
+    run = FakeBroker({"q": 3}, job("src", writes="q"), job("snk", reads="q"))
+    run.pull("snk-1", "q", 3, least=3, within_s=9.0)
+    run.put("src-1", "q")
+    assert [(grant.want, grant.n) for grant in run.got("src-1", Grant)] == [(0, 1)]
+    asked = run.want("src-1", "q", n=3, least=2, unsent=0)
+    assert run.last("src-1", Grant) == Grant(want=asked, queue="q", n=0)
+    run.put("src-1", "q")
+    assert not run.items("snk-1")
+    run.put("src-1", "q")
+    assert run.items("snk-1") == [1, 2, 3]
+
+
+def test_a_batch_goes_short_when_a_producer_has_used_up_its_credit_and_asks_for_more() -> None:
+    run = FakeBroker({"q": 3}, job("src", writes="q"), job("snk", reads="q"))
+    run.pull("snk-1", "q", 3, least=3, within_s=9.0)
+    run.put("src-1", "q")
+    run.want("src-1", "q", n=3, unsent=1)
+    assert not run.items("snk-1")
+    run.want("src-1", "q", n=3, unsent=2)
+    assert run.items("snk-1") == [1]
 
 
 def test_a_whole_batch_is_in_hand_and_leaves_its_room_to_others() -> None:
