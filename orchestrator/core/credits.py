@@ -33,7 +33,7 @@ class Credits:
         if queue.closed:
             self._board.send(port, Shut(queue=queue.name))
             self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
-        elif port.credits.get(queue.name, 0) > request.unsent:
+        elif request.unsent is not None and port.credits.get(queue.name, 0) > request.unsent:
             self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
         elif queue.room >= self._least(queue, request) and not queue.tickets:
             self._grant(port, queue, request)

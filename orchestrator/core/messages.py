@@ -182,12 +182,13 @@ class Want(_Message, tag=5, frozen=True, kw_only=True):
     """Asks for `n` credits of `queue`; fewer may be granted, but not none.
 
     Room is collected for a moment until it is for `least` of them. `unsent` outputs are held by the
-    worker: if it has credit for more than those, that is on its way, and the answer to this.
+    worker: if it has credit for more than those, that is on its way, and the answer to this. None:
+    it is in line whatever is on its way.
     """
 
     want: _Number
     queue: _Name
-    unsent: _Number
+    unsent: _Number | None = None
     n: _Number = 1
     least: _Number = 1
     wait: Wait = Wait.FOREVER

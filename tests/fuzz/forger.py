@@ -249,7 +249,7 @@ class Forger:
                 lambda: Want(
                     want=number(),
                     queue=queue(),
-                    unsent=number(),
+                    unsent=rng.choice((None, number())),
                     n=number(),
                     least=number(),
                     wait=wait,
@@ -288,9 +288,14 @@ class Forger:
         if kind < 3:
             return Pull(pull=number, queues=(reads,), most=n, wait=wait)
         if kind < 4:
-            least = rng.randint(1, n)
+            least, unsent = rng.randint(1, n), rng.choice((None, 0, n))
             return Want(
-                want=number, queue=writes, unsent=rng.choice((0, n)), n=n, least=least, wait=wait
+                want=number,
+                queue=writes,
+                unsent=rng.choice((None, 0, n)),
+                n=n,
+                least=least,
+                wait=wait,
             )
         if kind < 5:
             return rng.choice(

@@ -118,7 +118,7 @@ class Honest:
             if not n:
                 self.close()
             else:
-                self._say(Want(want=self._numbers, queue=job.writes[0], unsent=0, n=n), ())
+                self._say(Want(want=self._numbers, queue=job.writes[0], n=n), ())
             return
         size = job.batch.size if job.batch is not None and job.shape is Shape.BATCH else 0
         within_s = job.batch.within_s if job.batch is not None else 0.0

@@ -288,15 +288,16 @@ class Client:
         )
 
     def want(self, box: Box, queue: str, n: int, wait: Wait) -> Moves:
-        """Whether credit was granted, or has come meanwhile."""
-        number = self._number()
-        least = 1 + self.rng.randrange(n)
-        want = Want(want=number, queue=queue, unsent=len(box.items), n=n, least=least, wait=wait)
-        self.send(want)
-        reply = yield from self._reply(number, wait, Unwant(want=number))
-        got = reply.n > 0 or box.credits[queue] > len(box.items)
-        assert got or wait is not Wait.FOREVER or queue in box.closed, "a want came to nothing"
-        return bool(got)
+        """Whether credit was granted, or has come meanwhile; what came may be back already."""
+        for unsent in (len(box.items), None):
+            number, least = self._number(), 1 + self.rng.randrange(n)
+            self.send(Want(want=number, queue=queue, unsent=unsent, n=n, least=least, wait=wait))
+            reply = yield from self._reply(number, wait, Unwant(want=number))
+            if reply.n > 0 or box.credits[queue] > len(box.items):
+                return True
+            if wait is not Wait.FOREVER or queue in box.closed:
+                return False
+        raise AssertionError("who was in line for ever got nothing")
 
     def _reply(self, number: int, wait: Wait, withdrawal: FromWorker) -> Moves:
         self.patience_over, self.waits_timed = False, wait is Wait.TIMED

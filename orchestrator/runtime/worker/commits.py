@@ -160,16 +160,26 @@ class Commits(Requests):
         return True
 
     def _want(self, box: Outbox, queue: str, n: int, wait: Wait, deadline: float | None) -> bool:
-        number = self._number()
+        """Ask for credit; if another thread has used what was on its way, get in line for more."""
+        if self._ask_for_credit(queue, n, wait, deadline, unsent=box.count):
+            return True
+        late = deadline is not None and time.monotonic() >= deadline
+        if wait is Wait.NO or late or queue not in box.lacking():
+            return False
+        return self._ask_for_credit(queue, n, wait, deadline, unsent=None)
+
+    def _ask_for_credit(
+        self, queue: str, n: int, wait: Wait, deadline: float | None, *, unsent: int | None
+    ) -> bool:
         want = Want(
-            want=number,
+            want=self._number(),
             queue=queue,
-            unsent=box.count,
+            unsent=unsent,
             n=n,
             least=(n + 1) // 2,
             wait=self._patience(wait),
         )
-        grant = self._request(number, want, _unwant, deadline)
+        grant = self._request(want.want, want, _unwant, deadline)
         assert isinstance(grant, Grant)
         return grant.n > 0
 

@@ -127,7 +127,7 @@ def test_what_is_refused_has_changed_nothing(said: list[tuple[str, FromWorker]])
         Pull(pull=1, queues=("a",), most=10**9, least=10**9),
         Pull(pull=1, queues=("a",), most=9, least=2, within_s=float("nan")),
         Pull(pull=1, queues=("a",), most=9, least=2, within_s=1e9),
-        Want(want=1, queue="b", unsent=0, n=5000),
+        Want(want=1, queue="b", n=5000),
         TaskDone(ask=1, queue="d"),
         JoinQueue(ask=1, queue="d"),
         Ask(ask=1, queue="d"),

@@ -46,7 +46,7 @@ def test_the_item_somebody_waits_for_leaves_the_queue_with_its_lease() -> None:
     run.commit("all-1", output("q", 1, (1,)))
     run.lease("all-2", "q")
     assert run.queue("q").size == 0
-    run.say("all-1", Want(want=1, queue="q", unsent=0, wait=Wait.NO))
+    run.say("all-1", Want(want=1, queue="q", wait=Wait.NO))
     assert run.last("all-1", Grant).n == 1
 
 

@@ -196,10 +196,10 @@ def test_the_broker_knows_a_worker_before_its_process_exists() -> None:
     assert [command.worker for command in story.of(StartWorker)] == ["src-1", "snk-1"]
     story.tell(WorkerStarted(worker="src-1", pid=1))
     story.say("src-1", Ready())
-    story.say("src-1", Want(want=1, queue="a", unsent=0, n=99))
+    story.say("src-1", Want(want=1, queue="a", n=99))
     assert story.sent("src-1", Grant)
     story.put("src-1", "a", 9)
-    story.say("src-1", Want(want=2, queue="a", unsent=0))
+    story.say("src-1", Want(want=2, queue="a"))
     assert not story.facts(facts.Stalled)
 
 
@@ -264,7 +264,7 @@ def test_a_stall_ends_the_run_at_once_and_is_told_once() -> None:
     )
     story.ready("src-1", "join-1")
     story.put("src-1", "a")
-    story.say("src-1", Want(want=1, queue="a", unsent=0))
+    story.say("src-1", Want(want=1, queue="a"))
     assert not story.facts(facts.Stalled)
     story.pull("join-1", "b")
     (stalled,) = story.facts(facts.Stalled)
@@ -301,7 +301,7 @@ def test_the_next_deadline_is_the_earlier_of_the_two_machines() -> None:
 
 def test_a_snapshot_says_who_works_and_who_waits_for_what(pipe: Story) -> None:
     pipe.put("src-1", "a", 9)
-    pipe.say("src-1", Want(want=1, queue="a", unsent=0))
+    pipe.say("src-1", Want(want=1, queue="a"))
     lease = pipe.pull("map-1", "a", 4)
     pipe.pull("snk-1", "b")
     shot = pipe.run.snapshot()
