@@ -292,7 +292,7 @@ class Forger:
             return Want(
                 want=number,
                 queue=writes,
-                unsent=rng.choice((None, 0, n)),
+                unsent=unsent,
                 n=n,
                 least=least,
                 wait=wait,
