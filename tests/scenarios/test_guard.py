@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from life_runs import until
 from os_deadlines import DEADLINE_S, all_ended, pidfds, wait_readable
-from os_orchestrators import command, environment
+from os_guarded import command
+from os_orchestrators import environment
 
 from orchestrator.runtime.local.descendants import children, look_up
 from orchestrator.runtime.local.patience import KILL_WITHIN_S
