@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from orchestrator.core.facts import (
+    DiskHasRoom,
     Fact,
     ItemFailed,
     ItemSkipped,
@@ -40,6 +41,7 @@ Describe = Callable[[Fact], tuple[str, int, str]]
 _WARNING, _ERROR = 30, 40
 _IN_THE_REPORT = (ItemSkipped, QueueEnded, QueueClosed, RunEnded)
 _PLAIN_NEWS = (RunStarted, JobStarted, JobEnded)
+_ALWAYS_NEWS = (WaitingFor, DiskHasRoom)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +180,7 @@ class Screen:
         if isinstance(fact, _PLAIN_NEWS):
             if self._live is not None:
                 return
-        elif level < _WARNING and not isinstance(fact, WaitingFor):
+        elif level < _WARNING and not isinstance(fact, _ALWAYS_NEWS):
             return
         self._say(msg, level)
         if isinstance(fact, Warned) and fact.hint:

@@ -18,7 +18,8 @@ SNAPSHOT = Snapshot(jobs=(JobSnapshot(name="a", state="running", workers=1, runn
 
 def describe(fact):
     level = 40 if isinstance(fact, facts.Stalled) else 30
-    return "event", 20 if isinstance(fact, facts.JobStarted) else level, type(fact).__name__
+    quiet = isinstance(fact, facts.JobStarted | facts.DiskHasRoom)
+    return "event", 20 if quiet else level, type(fact).__name__
 
 
 def output(text, stream=facts.Stream.STDOUT):
@@ -61,6 +62,14 @@ def test_warnings_are_told_with_their_hint(capfd):
     assert capfd.readouterr().err == (
         "mporch: warning: Warned\nmporch:   hint: do this\nmporch: error: Stalled\n"
     )
+
+
+def test_who_was_told_that_the_disk_is_full_is_told_when_there_is_room_again(capfd):
+    view = screen()
+    view.fact(facts.DiskFull(reason="full", timeout_s=60.0), 0.0)
+    view.fact(facts.DiskHasRoom(waited_s=2.0), 2.0)
+    view.close()
+    assert capfd.readouterr().err == "mporch: warning: DiskFull\nmporch: DiskHasRoom\n"
 
 
 def test_what_the_report_tells_is_not_told_twice(capfd):
