@@ -381,8 +381,11 @@ class World:
 
     # -- the end ----------------------------------------------------------------------------------
 
-    def run(self, limit: int = 200_000) -> None:
-        """Live until every job is over; faults stop in time, and then it must end by itself."""
+    def run(self, limit: int = 2_000_000) -> None:
+        """Live until every job is over; faults stop in time, and then it must end by itself.
+
+        Most end within some thousand steps; one slow worker among many that poll needs far more.
+        """
         while not self.over:
             check(self.steps < limit, f"no end after {limit} steps")
             if self.steps >= self.faults.steps:
