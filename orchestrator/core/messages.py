@@ -54,6 +54,9 @@ MOST_TEXT = 128 * 1024
 _T = TypeVar("_T")
 _Text = Annotated[str, msgspec.Meta(max_length=MOST_TEXT)]
 _Name = Annotated[str, msgspec.Meta(max_length=256)]
+GAVE_UP = 125
+"""Exit code of a worker that ends without its closing message and has said why on stderr."""
+
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
 _Many = Annotated[tuple[_T, ...], msgspec.Meta(max_length=1 << 20)]
 """Checked before anything is allocated: four bytes can announce four thousand million elements."""

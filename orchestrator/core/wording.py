@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.core.commands import StopReason
-from orchestrator.core.messages import Failure
+from orchestrator.core.messages import GAVE_UP, Failure
 
 __all__ = ["ORPHANED", "death", "failed", "signal_name", "stopped"]
 
@@ -50,6 +50,8 @@ def death(exit_code: int | None, item: str, where: str = "") -> str:
     at = (f" in {where}" if where else "") + (f" at item {item}" if item else "")
     if exit_code is None:
         return f"ended before its work was done{at}; its exit code is not known"
+    if exit_code == GAVE_UP:
+        return f"gave up before its work was done{at}; its last words say why"
     if exit_code >= 0:
         return f"exited with code {exit_code} before its work was done{at} (by os._exit?)"
     by_whom = _KILLERS.get(-exit_code, "")

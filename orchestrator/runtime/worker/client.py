@@ -27,18 +27,19 @@ from orchestrator.core.messages import (
     Wait,
 )
 from orchestrator.runtime.order import QueueInfo
-from orchestrator.runtime.worker.commits import Commits, FencedError
+from orchestrator.runtime.worker.commits import Commits
+from orchestrator.runtime.worker.giving_up import FencedError
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link
 from orchestrator.runtime.worker.replay import Replays
 
-__all__ = ["Client", "FencedError"]
+__all__ = ["Client"]
 
 
 class Client(Commits):
     """One worker's leases and requests, and what arrives for it.
 
-    `stop_asked`: a source shall end.
+    `stop_asked`: a source shall end. `closing`: nothing may be put any more.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Client(Commits):
         replays: Replays | None = None,
     ) -> None:
         super().__init__(link, queues, by_item=by_item, arm=arm, replays=replays)
-        self.stop_asked = False
+        self.stop_asked = self.closing = False
         self._shared: dict[str, deque[Lease]] = {}
 
     @property
@@ -149,14 +150,55 @@ class Client(Commits):
         stack: str = "",
     ) -> None:
         """Commit everything and say that this was the last message."""
+        self.closing = True
         self.close_stripe()
         self._settle()
+        if failure is None and not stopped and self._by_item:
+            failure = self._late()
         if self._compose(with_open=not self._by_item, awaited=True):
             last = self._seq  # the pacer may send more, and nobody waits for the answer to that
             self.link.flush()
             self._wait(lambda: self._answered_seq >= last)
             self._overdrawn = 0
         self.send(Closing(failure=failure, stopped=stopped, recycled=recycled, stack=stack))
+
+    def _late(self) -> Failure | None:
+        """What is wrong if something was put after the last item had ended: it belongs to none."""
+        for box in self._boxes:
+            if n := box.count - box.sealed:
+                return Failure(
+                    kind="QueueError",
+                    message=f"{n} of the items put on {' and '.join(box.queues)} belong to no item:"
+                    " a thread of the target put them when its last call had returned; wait for"
+                    " your threads before you return",
+                )
+        return None
+
+    # -- pacing: called by the pacer ---------------------------------------------------------------
+
+    def tick(self, now: float, patience_s: float) -> bool:
+        """Send what has waited for `patience_s`; whether there is more to watch over."""
+        self.book()
+        if self._is_overdrawn or self._fenced:
+            return True
+        if not self.unsent_since:
+            return False
+        if now - self.unsent_since >= patience_s and self._compose(with_open=not self._by_item):
+            self.link.flush()
+        return True
+
+    def return_credits(self) -> None:
+        """Give back credits that nobody has used since this was last called."""
+        if self._is_overdrawn or self._fenced or self.held:
+            return
+        returned: list[tuple[str, int]] = []
+        for box in self._boxes:
+            if not (box.in_use or box.count):
+                returned += box.idle_credits()
+                self.attention = True  # a stripe was begun on them
+            box.in_use = box.count > 0
+        if returned and self._compose(with_open=not self._by_item, returned=tuple(returned)):
+            self.link.flush()
 
     # -- what arrives (lock held) -----------------------------------------------------------------
 
@@ -188,7 +230,7 @@ class Client(Commits):
         self._answered_seq = message.seq
         if message.status is CommitStatus.REFUSED:
             self._fenced = True
-            raise FencedError
+            raise FencedError("its items were given to others")
         if message.seq == self._overdrawn:
             for queue, n in message.credits:
                 self._box_of[queue].set_credits(queue, n)

@@ -25,6 +25,7 @@ from orchestrator.core.messages import (
 )
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.chunks import MOST_BYTES
+from orchestrator.runtime.worker.giving_up import FencedError, TornError
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link
 from orchestrator.runtime.worker.outbox import Outbox
@@ -33,14 +34,10 @@ from orchestrator.runtime.worker.requests import Requests
 from orchestrator.runtime.worker.stripe import Stripe
 from orchestrator.runtime.worker.tally import Tally
 
-__all__ = ["Commits", "FencedError"]
+__all__ = ["Commits"]
 
 _MUCH_TOLD = 1 << 20
 """Characters of failures that make a commit of their own: a message has a longest length."""
-
-
-class FencedError(Exception):
-    """The broker has refused a commit: this worker was given up and its items belong to others."""
 
 
 class Commits(Requests):
@@ -51,7 +48,8 @@ class Commits(Requests):
     midst of an item. `attention` asks whoever works through a stripe to look up before the next
     item. `unsent_since` is the monotonic time since when something is held that is not sent, else
     0. `parted`: a part of what the item at hand gives has left. While it is `held`, nothing is
-    committed and no credit returned.
+    committed and no credit returned. The books are `torn` while they change; who finds them so
+    knows that an exception came in between.
     """
 
     def __init__(
@@ -64,7 +62,7 @@ class Commits(Requests):
         replays: Replays | None = None,
     ) -> None:
         super().__init__(link)
-        self.attention = self.held = self.parted = False
+        self.attention = self.held = self.parted = self.torn = False
         self.waiting: Callable[[], AbstractContextManager[None]] = nullcontext
         self.tally = Tally()
         self.unsent_since = 0.0
@@ -191,9 +189,22 @@ class Commits(Requests):
             self.note_unsent()
         if self._stripe is not None:
             self.book()
+        self.begin_change()
         self._finish(lease, 1)
 
+    @property
+    def is_torn(self) -> bool:
+        """Whether the books are, or those of a box."""
+        return self.torn or any(box.torn for box in self._boxes)
+
+    def begin_change(self) -> None:
+        """From now on the books are torn, until who calls this says that they are whole again."""
+        if self.torn:
+            raise TornError
+        self.torn = True
+
     def _finish(self, lease: Lease, n: int, *, but: Outbox | None = None) -> None:
+        """Count n items as ended, which is the last change of several."""
         if self._by_item:
             for box in self._boxes:
                 if box is not but:
@@ -201,14 +212,17 @@ class Commits(Requests):
         if lease is not self.tally.lease:
             self.tally.switch(lease)
         lease.finished += n
-        self.parted = False
+        self.parted = self.torn = False
 
     def fail(self, lease: Lease, end: End, failure: Failure) -> None:
         """The next item of the lease has failed; what it has put is forgotten."""
+        if not self.unsent_since:
+            self.note_unsent()
+        self.begin_change()
         for box in self._boxes:
             box.drop_open()
         self.tally.mark(end, failure)
-        self.finish(lease)
+        self._finish(lease, 1)
         if self.tally.told > _MUCH_TOLD:
             self.commit()
 
@@ -233,13 +247,12 @@ class Commits(Requests):
         stripe = self._stripe
         if stripe is None:
             return
+        self.begin_change()
         lease, box = stripe.lease, stripe.box
         if lease is not None:
             lease.started = stripe.started
         n, parts = stripe.book()
-        if not n:
-            return
-        if not self.unsent_since:
+        if n and not self.unsent_since:
             self.note_unsent()
         if box is not None:
             for part in parts:
@@ -247,8 +260,9 @@ class Commits(Requests):
                     box.extend(part)
                 else:
                     box.finish(part, holes=stripe.holes)
-        if lease is not None:
+        if lease is not None and n:
             self._finish(lease, n, but=box)
+        self.torn = False
 
     def may_start(self, lease: Lease, index: int) -> bool:
         """Whether the item at `index` may begin in the open stripe: it is still the worker's."""
@@ -333,20 +347,24 @@ class Commits(Requests):
     ) -> tuple[Commit, tuple[Blob, ...]] | None:
         """What is finished and put, as a commit with its chunks; None if there is nothing."""
         if self._fenced:
-            raise FencedError
+            raise FencedError("its items were given to others")
         if self.held:
             return None
+        self.begin_change()
         self.unsent_since = 0.0
         outputs: list[Output] = []
         blobs: list[Blob] = []
         done = self.tally.done
         overdrawn = False
         for box in self._boxes:
+            if box.torn:
+                raise TornError
             sent = len(outputs)
             if box.count or box.sealed or box.seals is not None:
                 box.take(done, outputs, blobs, with_open=with_open)
             overdrawn = overdrawn or box.limit < 0 or (box.weighs and len(outputs) > sent)
         if not (outputs or done or returned):
+            self.torn = False
             return None
         self._seq += 1
         if overdrawn:
@@ -364,33 +382,8 @@ class Commits(Requests):
             lease = self._leases.get(number)
             if lease is not None and lease.finished == lease.limit:
                 del self._leases[number]
+        self.torn = False
         return message, tuple(blobs)
-
-    # -- pacing: called by the pacer ---------------------------------------------------------------
-
-    def tick(self, now: float, patience_s: float) -> bool:
-        """Send what has waited for `patience_s`; whether there is more to watch over."""
-        self.book()
-        if self._is_overdrawn or self._fenced:
-            return True
-        if not self.unsent_since:
-            return False
-        if now - self.unsent_since >= patience_s and self._compose(with_open=not self._by_item):
-            self.link.flush()
-        return True
-
-    def return_credits(self) -> None:
-        """Give back credits that nobody has used since this was last called."""
-        if self._is_overdrawn or self._fenced or self.held:
-            return
-        returned: list[tuple[str, int]] = []
-        for box in self._boxes:
-            if not (box.in_use or box.count):
-                returned += box.idle_credits()
-                self.attention = True  # a stripe was begun on them
-            box.in_use = box.count > 0
-        if returned and self._compose(with_open=not self._by_item, returned=tuple(returned)):
-            self.link.flush()
 
 
 def _unwant(number: int) -> Unwant:

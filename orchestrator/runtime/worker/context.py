@@ -14,10 +14,11 @@ from orchestrator.core.messages import End, Failure
 from orchestrator.core.policy import resolve
 from orchestrator.errors import QueueFullError, UnpicklableItemError
 from orchestrator.plan.model import JobPlan
-from orchestrator.runtime.cell import Cell
+from orchestrator.runtime.cell import INDEX, Cell
 from orchestrator.runtime.worker.chunks import dump
-from orchestrator.runtime.worker.client import Client, FencedError
+from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.failure import describe, name_of
+from orchestrator.runtime.worker.giving_up import FencedError, TornError
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import LinkClosedError
 from orchestrator.runtime.worker.outbox import Outbox
@@ -93,6 +94,9 @@ class Context:
     def may_start(self, lease: Lease, index: int) -> bool:
         """Asked when the client wants attention: whether the next item of a stripe may begin."""
         with self.lock:
+            if self.client.is_torn:
+                self.cell.words[INDEX] = index - 1  # that item's target has let it come so far
+                raise TornError
             self.stopper.check()
             return self.client.may_start(lease, index)
 

@@ -88,7 +88,7 @@ class QueueHandle:
         client = self._client
         with client.lock:
             box = self._box
-            if box is None:
+            if box is None or client.closing:
                 box = self._writable()
             try:
                 if box.replay is not None and box.repeats(obj):
@@ -99,7 +99,10 @@ class QueueHandle:
                     client.put(box, obj)
                 else:
                     box.add(obj)
-            except Exception as error:
+            except BaseException as error:
+                if client.is_torn:
+                    client.attention = True  # before another item begins
+                    raise
                 if not isinstance(error, _PICKLING) or isinstance(error, QueueError):
                     raise
                 raise self._unpicklable(obj, error) from error
@@ -114,6 +117,8 @@ class QueueHandle:
 
     def _writable(self) -> Outbox:
         self._check_open()
+        if self._client.closing:
+            raise ShutDown(f"{self._holder} has returned: what a thread puts now comes too late")
         if not self._writes:
             raise WrongDirectionError(
                 f"{self._holder} only reads queue {self._name!r}",
@@ -174,10 +179,12 @@ class QueueHandle:
                 and lease is client.tally.lease
                 and lease.started < lease.limit
             ):
-                lease.finished += 1  # the item in hand, and nothing else was
                 if not client.unsent_since:
                     client.note_unsent()
+                client.begin_change()
+                lease.finished += 1  # the item in hand, and nothing else was
                 item, packed = lease.take()
+                client.torn = False
             else:
                 item, packed = self._get(block, timeout)
         return pickle.loads(item) if packed else item

@@ -90,8 +90,8 @@ def _open(context: Context, lease: Lease, n: int) -> Stripe | None:
 def _close(context: Context) -> None:
     client = context.client
     with context.lock:
-        context.cell.idle()
         client.close_stripe()
+        context.cell.idle()
         if client.is_due:
             client.commit()
 
@@ -156,20 +156,23 @@ def run_batches(context: Context) -> None:
 
 def _batch(context: Context, lease: Lease) -> None:
     """Call the target with all items. If that fails call it with each: whose fault was it."""
-    if lease.limit > 1 and _tried(context, lease, lambda: list(lease), alone=False):
+    n = lease.limit - lease.finished
+    if lease.limit > 1 and _tried(context, lease, lambda: list(lease), n):
         return
     for load in _loaders(lease):  # afresh: the target may have changed what it was given
-        _tried(context, lease, lambda load=load: [load()], alone=True)  # type: ignore[misc]
+        _tried(context, lease, lambda load=load: [load()], 1, alone=True)  # type: ignore[misc]
 
 
-def _tried(context: Context, lease: Lease, load: Callable[[], list[Any]], *, alone: bool) -> bool:
+def _tried(
+    context: Context, lease: Lease, load: Callable[[], list[Any]], n: int, *, alone: bool = False
+) -> bool:
     """Call the target once; False if it is to be called with each item instead.
 
     The failure of an item alone is its end. So is that of a batch for all its items, if a part of
     what it gave has left already: that cannot be called back.
     """
     try:
-        _call_batch(context, lease, load())
+        _call_batch(context, lease, load, n)
     except OURS:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is this batch's end
@@ -185,18 +188,19 @@ def _tried(context: Context, lease: Lease, load: Callable[[], list[Any]], *, alo
     return True
 
 
-def _call_batch(context: Context, lease: Lease, items: list[Any]) -> None:
+def _call_batch(context: Context, lease: Lease, load: Callable[[], list[Any]], n: int) -> None:
+    """Load n items and call the target with them: what they do while they load is theirs, too."""
     with context.lock:
         context.stopper.check()
         context.cell.begin(lease.number, lease.finished, time.monotonic_ns())
-        lease.started = lease.finished + len(items)
-    result = context.call(items)
+        lease.started = lease.finished + n
+    result = context.call(load())
     if result is not None:
         _emit(context, context.box, result)
-    context.cell.idle()
     with context.lock:
-        for _ in items:
+        for _ in range(n):
             context.client.finish(lease)
+        context.cell.idle()
         if context.client.is_due:
             context.client.commit()
 

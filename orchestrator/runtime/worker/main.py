@@ -11,19 +11,21 @@ import os
 import signal
 import socket
 import sys
+import threading
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from orchestrator.core.messages import Failure, Hello, Ready
+from orchestrator.core.messages import GAVE_UP, Failure, Hello, Ready
 from orchestrator.plan.model import Shape
 from orchestrator.runtime.cell import Cell
 from orchestrator.runtime.order import Order
 from orchestrator.runtime.worker import current, logs, target
-from orchestrator.runtime.worker.client import Client, FencedError
+from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.context import Context, ItemFailedError
 from orchestrator.runtime.worker.failure import describe, stack_of
 from orchestrator.runtime.worker.faults import Fault, FaultError, FaultyLink, ordered
 from orchestrator.runtime.worker.forked import disown_forks
+from orchestrator.runtime.worker.giving_up import FencedError
 from orchestrator.runtime.worker.handle import QueueHandle
 from orchestrator.runtime.worker.items import run_batches, run_items
 from orchestrator.runtime.worker.limits import apply_limits
@@ -58,7 +60,7 @@ def main(payload: bytes, channel: socket.socket, log: socket.socket, cell: mmap.
         code = Worker(order, link, Cell(cell), fault).live()
     except (LinkClosedError, FencedError) as error:
         sys.stderr.write(f"mporch: {order.worker} gives up: {_in_words(error)}\n")
-        os._exit(1)
+        os._exit(GAVE_UP)
     _leave(code)
 
 
@@ -98,6 +100,7 @@ class Worker:
             disown_forks(self._order.worker, self._client, self._client.link, self._stopper)
             with ExitStack() as stack:
                 self._run(stack, roots)
+            _wait_for_threads(self._job.terminate.grace_s)
         except ItemFailedError:
             code = 1
         except target.TargetFailedError as error:
@@ -168,6 +171,19 @@ class Worker:
         with self._client.lock:
             recycled = self._recycled and failure is None and not stopped
             self._client.close(failure, stopped=stopped, recycled=recycled, stack=self._stack)
+
+
+def _wait_for_threads(grace_s: float) -> None:
+    """Let the target's threads come to their end, as a Process does: what they put still counts.
+
+    Executors are told to end by nothing but the call that Python makes at its own end.
+    """
+    main = threading.main_thread()
+    if any(not thread.daemon and thread is not main for thread in threading.enumerate()):
+        end = threading._shutdown  # type: ignore[attr-defined]
+        waiting = threading.Thread(target=end, name="mporch-threads", daemon=True)
+        waiting.start()
+        waiting.join(grace_s)
 
 
 def _exit_code(error: SystemExit) -> int:

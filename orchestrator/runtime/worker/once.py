@@ -5,6 +5,8 @@ Called in the child.
 
 from __future__ import annotations
 
+import pickle
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
@@ -138,32 +140,34 @@ class Items:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._pace = Pace(context.client)
+        self._turn = threading.RLock()
         self._lease: Lease | None = None
-        self._values: Iterator[Any] = iter(())
         self._in_hand = False
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
-        """Finish the item in hand, return the next."""
+        """Finish the item in hand, return the next; threads take turns."""
         context = self._context
-        with context.lock:
+        with self._turn, context.lock:
             self.finish()
             if context.stopper.requested:
                 context.stopper.check()
             lease = self._lease
             if lease is None or lease.started >= lease.limit:
                 lease = self._pull()
-            lease.started += 1
+            context.client.begin_change()
+            item, packed = lease.take()
             self._in_hand = True
-        return next(self._values)
+            context.client.torn = False
+        return pickle.loads(item) if packed else item
 
     def finish(self) -> None:
         """The item in hand is done (lock held)."""
         if self._in_hand and self._lease is not None:
-            self._context.client.finish(self._lease)
             self._in_hand = False
+            self._context.client.finish(self._lease)
 
     def _pull(self) -> Lease:
         context = self._context
@@ -175,6 +179,5 @@ class Items:
             raise StopIteration
         self._pace.begin()
         self._lease = lease
-        self._values = iter(lease)
         current.at(lease)
         return lease

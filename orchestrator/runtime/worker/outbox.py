@@ -39,7 +39,8 @@ class Outbox:
     the commit were finished before there was this outbox. `bulk` is the size of its full chunks, in
     bytes. `in_use` is set by what is sent; `packs` says that the last items had to be pickled one
     by one. `patience_s`: see QueueInfo. `digest` is that of all that was sent, None where nobody
-    asks for it; `replay` compares what is put with what was put before, until that is over.
+    asks for it; `replay` compares what is put with what was put before, until that is over. `torn`:
+    see `Commits`.
 
     Where a queue has a `max_bytes` the box `weighs`: every item is pickled by itself, for its bytes
     to be known, a chunk is closed at `chunk_bytes`, and credits are good for one commit (rule 4).
@@ -56,7 +57,7 @@ class Outbox:
         self.count = self.sealed = 0
         self.limit = 0
         self.due = 1
-        self.in_use = self.packs = self.weighs = False
+        self.in_use = self.packs = self.weighs = self.torn = False
         self.bulk = 0
         self.chunk_bytes = CHUNK_BYTES
         self._look_at = BIG_ITEM
@@ -111,18 +112,22 @@ class Outbox:
         if kind in PLAIN and not run.packed:
             if kind in SIZED and len(item) > BIGGEST_PLAIN:
                 dump(item)  # which says whether it is too large
+            self.torn = True
             run.items.append(item)
             self.count += 1
             if kind in SIZED:
                 self._grow(run, len(item))
+            self.torn = False
             return
         pickled = dump(item)
         run = self._run  # the item's own pickling may have put something
+        self.torn = True
         if not run.packed:
             run.pack()
         run.items.append(pickled)
         self.count += 1
         self._grow(run, len(pickled))
+        self.torn = False
 
     def _grow(self, run: Run, size: int) -> None:
         """Count an item's bytes: a full chunk is due, a large item gets one of its own."""

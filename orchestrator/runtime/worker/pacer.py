@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 import time
 
-from orchestrator.runtime.worker.client import Client, FencedError
+from orchestrator.runtime.worker.client import Client
+from orchestrator.runtime.worker.giving_up import FencedError
 from orchestrator.runtime.worker.link import LinkClosedError
 
 __all__ = ["Pacer"]
