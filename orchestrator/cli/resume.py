@@ -12,6 +12,7 @@ from orchestrator.cli.exits import exit_code_of
 from orchestrator.cli.layering import Layering, env_file_option
 from orchestrator.cli.options import run_argument, run_options
 from orchestrator.errors import DamagedStoreError, ExitCode, ResumeError
+from orchestrator.files import open_regular
 
 if TYPE_CHECKING:
     from orchestrator.cli.checking import Checked
@@ -102,6 +103,7 @@ def _checked(run: RunDirectory, layering: Layering, *, force: bool) -> Checked:
                 f"{run.path / PLAN_NAME} is damaged or gone", hint="run the spec anew"
             )
         raise ResumeError(f"run {run.run_id} was killed before it had begun", hint="run it anew")
+    _require_regular(run.spec_path)
     file = Path(plan.spec_path)
     if plan.layers or not file.is_file() or _same(file, run.spec_path):
         return check_spec(str(run.spec_path), layering=layering, kept_of=plan)
@@ -111,6 +113,15 @@ def _checked(run: RunDirectory, layering: Layering, *, force: bool) -> Checked:
         f"{file} has changed since run {run.run_id} began",
         hint="--force goes on with it as it is now; what is done is not done again",
     )
+
+
+def _require_regular(path: Path) -> None:
+    """Raise DamagedStoreError if it is gone, or something that a target may have put there."""
+    try:
+        os.close(open_regular(path, os.O_RDONLY))
+    except OSError as error:
+        hint = "run the spec anew"
+        raise DamagedStoreError(f"cannot read {path}: {error.strerror}", hint=hint) from error
 
 
 def _same(one: Path, other: Path) -> bool:

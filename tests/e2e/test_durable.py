@@ -124,6 +124,18 @@ def test_what_has_changed_is_refused_unless_forced(
     assert len((tmp_path / "pages.txt").read_text().splitlines()) == PAGES
 
 
+def test_a_pipe_in_the_place_of_the_kept_spec_is_refused_at_once(
+    mporch: Mporch, running: psutil.Popen, tmp_path: Path
+) -> None:
+    killed(running)
+    (kept,) = tmp_path.glob(".mporch/runs/*/spec.yaml")
+    kept.unlink()
+    os.mkfifo(kept)
+    refused = mporch("resume")
+    assert refused.returncode == 2
+    assert "spec.yaml: not a regular file" in refused.stderr
+
+
 def test_a_failed_run_goes_on_at_the_item_it_failed_at(mporch: Mporch, tmp_path: Path) -> None:
     (tmp_path / "jobs.yaml").write_text(FAILS_ONCE)
     (tmp_path / "mine.py").write_text(MINE)

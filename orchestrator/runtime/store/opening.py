@@ -21,7 +21,7 @@ from orchestrator.core.steps import Entry, Step
 from orchestrator.errors import DamagedStoreError, RunDirectoryError
 from orchestrator.files import open_regular
 from orchestrator.runtime.store.database import BESIDE, Database
-from orchestrator.runtime.store.rescue import finish_rescue, rescue
+from orchestrator.runtime.store.rescue import finish_rescue, rescue, rescued_of
 from orchestrator.runtime.store.store import STATE_NAME, WITNESS_NAME, Store
 from orchestrator.runtime.store.witness import Witness, read_witness
 
@@ -56,9 +56,10 @@ def open_store(
     """
     path = directory / STATE_NAME
     _check_files(path)
-    finish_rescue(path)
     kept = begun or bool(read_witness(directory / WITNESS_NAME))
     try:
+        _check_rescued(rescued_of(path), full=full)
+        finish_rescue(path)
         if not kept and not _is_made(path, full=full):
             for left in directory.glob(f"{STATE_NAME}*"):
                 left.unlink()
@@ -78,9 +79,18 @@ def _is_made(path: Path, *, full: bool) -> bool:
         return database.is_made()
 
 
+def _check_rescued(rescued: Path, *, full: bool) -> None:
+    """Raise DamagedStoreError if it is there and no store: it would take the place of one."""
+    with contextlib.suppress(sqlite3.Error):
+        if not rescued.exists() or _is_made(rescued, full=full):
+            return
+    raise DamagedStoreError(f"{rescued} is no store", hint="remove it")
+
+
 def _check_files(path: Path) -> None:
     """Raise RunDirectoryError if a file of the store is no regular one: SQLite follows links."""
-    for name in (path, *(path.with_name(path.name + end) for end in BESIDE)):
+    beside = [path.with_name(path.name + end) for end in BESIDE]
+    for name in (path, rescued_of(path), *beside):
         try:
             os.close(open_regular(name, os.O_RDWR))
         except FileNotFoundError:

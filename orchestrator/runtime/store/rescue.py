@@ -19,7 +19,7 @@ from orchestrator.errors import RunDirectoryError
 from orchestrator.files import open_new
 from orchestrator.runtime.store.database import BESIDE, Database
 
-__all__ = ["finish_rescue", "rescue"]
+__all__ = ["finish_rescue", "rescue", "rescued_of"]
 
 
 def rescue(
@@ -35,7 +35,7 @@ def rescue(
         os.close(open_new(draft))
         with contextlib.closing(Database(draft, full=True)) as made:
             made.make(meta, msgspec.msgpack.encode(image), seq=seq, chunks=chunks)
-        draft.replace(_rescued(path))
+        draft.replace(rescued_of(path))
     except OSError as error:
         raise RunDirectoryError.of(draft, error) from error
     finish_rescue(path)
@@ -47,7 +47,7 @@ def finish_rescue(path: Path) -> None:
     The log of the old one must be gone before: SQLite would take it for the new one's. Raises
     RunDirectoryError.
     """
-    rescued = _rescued(path)
+    rescued = rescued_of(path)
     try:
         if rescued.exists():
             _remove(path)
@@ -56,7 +56,8 @@ def finish_rescue(path: Path) -> None:
         raise RunDirectoryError.of(path, error) from error
 
 
-def _rescued(path: Path) -> Path:
+def rescued_of(path: Path) -> Path:
+    """Return where a new database is until it takes the place of the one at `path`."""
     return path.with_name(f"{path.name}.rescued")
 
 

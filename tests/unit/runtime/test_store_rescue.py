@@ -1,13 +1,14 @@
 """Salvaging replaces a damaged store by a new one; all that a store says is under a checksum."""
 
 import contextlib
+import os
 import shutil
 import sqlite3
 
 import pytest
 
 from orchestrator.core.steps import Entry, Gave, NewChunk, Put
-from orchestrator.errors import DamagedStoreError
+from orchestrator.errors import DamagedStoreError, MporchError
 from orchestrator.runtime.store import opening, rescue
 from orchestrator.runtime.store.opening import open_store
 from orchestrator.runtime.store.store import STATE_NAME, WITNESS_NAME, Store
@@ -116,3 +117,27 @@ def test_what_sqlite_quotes_of_a_damaged_file_need_not_be_text(kept, monkeypatch
     monkeypatch.setattr(opening, "Database", quoting)
     with pytest.raises(DamagedStoreError, match="cannot be read"):
         opened(kept)
+
+
+@pytest.mark.parametrize("planted", ["link", "pipe", "nothing", "text"])
+def test_what_a_target_has_planted_does_not_take_the_place_of_the_store(kept, planted, tmp_path):
+    rescued = kept / f"{STATE_NAME}.rescued"
+    outside = tmp_path / "outside"
+    outside.write_bytes((kept / STATE_NAME).read_bytes())
+    match planted:
+        case "link":
+            rescued.symlink_to(outside)
+        case "pipe":
+            os.mkfifo(rescued)
+        case "nothing":
+            rescued.touch()
+        case "text":
+            rescued.write_text("no database")
+    before = (kept / STATE_NAME).read_bytes()
+    with pytest.raises(MporchError, match="rescued"):
+        opened(kept)
+    assert (kept / STATE_NAME).read_bytes() == before
+    rescued.unlink()
+    found = opened(kept)
+    assert found.resumption.image.queues["q"].put == 9
+    found.store.close()
