@@ -57,6 +57,7 @@ def debug(run_and_numbers: tuple[str, ...], pdb: bool) -> int:
 
 def _trial(choice: Choice, letter: Letter, *, debug: bool) -> Trial:
     from orchestrator.cli.dead.telling import place_of  # noqa: PLC0415
+    from orchestrator.plan.late import at_start, settled  # noqa: PLC0415
     from orchestrator.runtime.letters.trial import Trial  # noqa: PLC0415
     from orchestrator.runtime.order import Order  # noqa: PLC0415
 
@@ -68,14 +69,17 @@ def _trial(choice: Choice, letter: Letter, *, debug: bool) -> Trial:
     place = place_of(run, letter)
     if not place.path.is_file():
         raise UsageError(f"the item of letter {letter.letter} is gone: there is no {place.path}")
+    worker, index = letter.worker, int(letter.worker.rpartition("-")[2])
+    run_dir = str(run.path)
+    known = at_start(plan, job, run=run.run_id, run_dir=run_dir, worker=worker, index=index)
     order = Order(
         run=run.run_id,
-        run_dir=str(run.path),
+        run_dir=run_dir,
         project_dir=plan.project_dir,
         pythonpath=plan.pythonpath,
-        job=job,
-        worker=letter.worker,
-        index=int(letter.worker.rpartition("-")[2]),
+        job=settled(job, plan.project_dir, known),
+        worker=worker,
+        index=index,
         queues={},
     )
     return Trial(order=order, item=letter.item, attempts=letter.attempts, place=place, debug=debug)
