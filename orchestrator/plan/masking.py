@@ -16,7 +16,7 @@ import msgspec
 from orchestrator.plan.model import JobPlan, Plan
 from orchestrator.plan.replacing import replaced
 
-__all__ = ["MASK", "is_secret", "masked"]
+__all__ = ["MASK", "is_secret", "masked", "masked_value"]
 
 MASK = "***"
 
@@ -61,22 +61,26 @@ def _masked_job(job: JobPlan) -> JobPlan:
     env = replaced(dict(job.env), shown, ("env",))
     return msgspec.structs.replace(
         job,
-        args=tuple(_masked(value) for value in args),
-        kwargs=_masked(kwargs),
-        env=tuple((name, _masked(value, secret=is_secret(name))) for name, value in env.items()),
+        args=tuple(masked_value(value) for value in args),
+        kwargs=masked_value(kwargs),
+        env=tuple(
+            (name, masked_value(value, secret=is_secret(name))) for name, value in env.items()
+        ),
         cwd=shown.get(("cwd",), job.cwd),
         shown=(),
         late=(),
     )
 
 
-def _masked(value: Any, *, secret: bool = False) -> Any:
+def masked_value(value: Any, *, secret: bool = False) -> Any:
+    """Return a value of a job's arguments or environment without secrets; `secret`: it is one."""
     if isinstance(value, dict):
         return {
-            key: _masked(item, secret=secret or is_secret(str(key))) for key, item in value.items()
+            key: masked_value(item, secret=secret or is_secret(str(key)))
+            for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return type(value)(_masked(item, secret=secret) for item in value)
+        return type(value)(masked_value(item, secret=secret) for item in value)
     if value is None:
         return None
     if secret:

@@ -44,7 +44,7 @@ def fingerprints(
 def changed(kept: Mapping[str, str | None], now: Mapping[str, str | None]) -> tuple[str, ...]:
     """Return the variables of which it is not certain that they are what they were."""
     return tuple(
-        name for name in now if name not in kept or UNKNOWN == now[name] or kept[name] != now[name]
+        name for name in now if name not in kept or now[name] == UNKNOWN or kept[name] != now[name]
     )
 
 

@@ -197,8 +197,7 @@ class Expander:
             )
         if not isinstance(found, ScalarNode):
             return found
-        at = None if found.from_environment or found.late else found.position
-        named = Named(reference.name, at)
+        named = Named(reference.name, found.position if found.position.line else None)
         return replace(found, named=(named, *found.named)) if found.known else None
 
     def _typed(self, node: ScalarNode, found: ScalarNode, place: _Place) -> ScalarNode:

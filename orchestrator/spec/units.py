@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["MAX_DURATION_S", "UNITS", "DurationError", "parse_duration_s"]
+__all__ = ["MAX_DURATION_S", "UNITS", "DurationError", "duration_text", "parse_duration_s"]
 
 MAX_DURATION_S = 36_500 * 86_400.0
 _SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -31,6 +31,11 @@ class DurationError(ValueError):
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
         self.hint = hint
+
+
+def duration_text(seconds: float) -> str:
+    """Return a short time as a spec has it."""
+    return f"{seconds:g}s" if seconds >= 1 else f"{seconds * 1000:g}ms"
 
 
 def parse_duration_s(value: object) -> float:
