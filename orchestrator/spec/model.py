@@ -193,8 +193,8 @@ class Job(JobSettings):
         examples=["store", ["store", "index"], {"serve": "ready"}],
     )
 
-    matrix: Matrix | None = Field(
-        default=None,
+    matrix: Matrix = Field(
+        default=Matrix(),
         title="Matrix",
         description="Makes several jobs of this one, one for each combination of the values; "
         "${matrix.name} is the value.",
