@@ -30,7 +30,7 @@ def told_once(
 def _named(same: list[Problem], sizes: Mapping[str, int]) -> Problem:
     problem = same[-1]
     jobs = dict.fromkeys(job for each in same if (job := _job_of(each)) in sizes)
-    if not jobs or len(jobs) == max(sizes[job] for job in jobs) > 1:
+    if not jobs or len(jobs) == max(sizes[job] for job in jobs):
         return problem
     told = [job for job in jobs if job not in problem.message]
     if not told:

@@ -73,7 +73,7 @@ def _nothing(home: Path) -> None:
 def _make_key(home: Path) -> None:
     """Make the key as a whole; whoever was faster has made it."""
     make_home(home)
-    draft = home / f".{KEY_NAME}.{os.getpid()}"
+    draft = home / f".{KEY_NAME}.{os.urandom(8).hex()}"
     with os.fdopen(open_new(draft), "wb") as file:
         file.write(os.urandom(_KEY_BYTES))
     try:

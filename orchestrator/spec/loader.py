@@ -72,13 +72,13 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
                 root = merged(root, _overlay(above, flaws))
             root = layers.over(root, flaws)
             text = written(root)
-        told = {flaw.position for flaw in flaws}
         expander = Expander(root, os.environ if environ is None else environ)
         raw = root
         if any(each in text for each in ("$", "\\", "matrix")):  # an escape may be a dollar
             root = expander.expand(flaws)
     except SyntaxFlaw as error:
         raise SpecError(_problem(origin.name, flaw) for flaw in [*flaws, error.flaw]) from None
+    told = {flaw.position for flaw in flaws}
     document, findings = understand(root.plain())
     spec = Spec(
         document=document,

@@ -42,12 +42,12 @@ class MatrixFlaw(Exception):  # noqa: N818 -- it becomes a flaw, as SyntaxFlaw d
     """A matrix that makes no jobs, or none that can be. `position` and `width` say where."""
 
     def __init__(
-        self, entry: Entry, message: str, hint: str, rule: Rule = variables.BAD_MATRIX
+        self, at: Entry | Node, message: str, hint: str, rule: Rule = variables.BAD_MATRIX
     ) -> None:
         super().__init__(message)
         self.hint = hint
-        self.position: Position = entry.key_position
-        self.width = entry.key_width
+        self.position: Position = at.key_position if isinstance(at, Entry) else at.position
+        self.width = at.key_width if isinstance(at, Entry) else at.width
         self.rule = rule
 
 
@@ -193,7 +193,7 @@ def _check_axis(axis: Entry) -> None:
     for one, other in itertools.combinations(values, 2):
         if _same(one, other):
             message = f"{axis.key} has the value {show(one.plain())} twice"
-            raise MatrixFlaw(axis, message, "remove one of the two")
+            raise MatrixFlaw(other, message, "remove one of the two")
 
 
 def _check_axis_name(entry: Entry) -> None:

@@ -178,7 +178,7 @@ class Matrix(Part):
     model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="allow", json_schema_extra={"minProperties": 1}
     )
-    __pydantic_extra__: dict[str, SomeValues]
+    __pydantic_extra__: dict[str, SomeValues] = Field(init=False)
 
     include: Combinations = Field(
         default=(),
