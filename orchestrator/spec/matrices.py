@@ -82,7 +82,8 @@ def made_of(job: str, matrix: Entry, taken: Collection[object]) -> dict[str, Map
     made = _with_included(made, axes, _mappings(node, "include"))
     _check_size(matrix, len(made))
     if not made:
-        raise MatrixFlaw(matrix, "this matrix makes no job", "give it a name and a list of values")
+        hint = "exclude leaves nothing" if axes else "give it a name and a list of values"
+        raise MatrixFlaw(matrix, "this matrix makes no job", hint)
     found: dict[str, MappingNode] = {}
     for each in made:
         name = f"{job}_{each.word}"
@@ -193,7 +194,10 @@ def _check_axis(axis: Entry) -> None:
     for one, other in itertools.combinations(values, 2):
         if _same(one, other):
             message = f"{axis.key} has the value {show(one.plain())} twice"
-            raise MatrixFlaw(other, message, "remove one of the two")
+            hint = "remove one of the two"
+            if isinstance(other, ScalarNode) and other.text != getattr(one, "text", ""):
+                hint = f'they are one number: put them in quotes if they are text ("{other.text}")'
+            raise MatrixFlaw(other, message, hint)
 
 
 def _check_axis_name(entry: Entry) -> None:
