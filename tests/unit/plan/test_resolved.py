@@ -1,5 +1,6 @@
 """The resolved spec says what counts, where each value comes from, and reads as a spec again."""
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,24 @@ from orchestrator.views.tables import Paper
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = [ROOT / "jobs.yaml", *sorted(ROOT.glob("examples/*/*.yaml"))]
+OF_THE_PAGE = """\
+version: 1
+x-slow: &slow {timeouts: {item: 5s}}
+vars: {size: 3}
+defaults: {terminate: {grace: 4s}}
+queues: {pages: 100}
+jobs:
+  find: {target: "sales:find", output: pages}
+  fetch:
+    <<: *slow
+    target: sales:fetch
+    matrix: {region: [eu, us]}
+    input: pages
+    kwargs:
+      region: ${matrix.region}
+      auth: ${AUTH}
+      size: ${vars.size}
+"""
 SPEC = """\
 version: 1
 x-base: &base {workers: 3, timeouts: {item: 5s}}
@@ -114,3 +133,19 @@ def test_the_resolved_spec_of_all_layers_has_the_same_plan():
     text = render_yaml(resolved(spec, plan), Paper(), origins=True)
     again = loads(text, environ={"LEVEL": "9"})
     assert same(compile_spec(again).plan) == same(plan)
+
+
+def test_the_example_of_the_page_is_true(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sales.py").write_text(
+        "def find(): ...\ndef fetch(page, region, auth, size): ...\n"
+    )
+    (tmp_path / "jobs.yaml").write_text(OF_THE_PAGE)
+    (tmp_path / "prod.yaml").write_text("jobs: {fetch: {workers: 4}}\n")
+    layers = Layers(files=("prod.yaml",), variables=("size=7",))
+    spec = load("jobs.yaml", environ={"AUTH": "x"}, layers=layers)
+    text = render_yaml(resolved(spec, compile_spec(spec).plan), Paper(), origins=True)
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```\n(jobs:\n  fetch_eu: .*?)```", page, re.DOTALL)
+    told = iter(text.splitlines())
+    assert all(line in told for line in example.splitlines()), text
