@@ -55,6 +55,7 @@ def _plan(draft: Draft) -> model.Plan:
         project_dir=str(spec.project_dir),
         layers=spec.layers,
         environment=spec.environment,
+        families={name: tuple(made) for name, made in spec.families.items()},
         shown=_shown_folders(spec),
         timeout_s=document.timeout,
         durability=_durability(document.durable),

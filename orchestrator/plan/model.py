@@ -306,6 +306,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     `layers` names what the spec was put together of, if that was more than one file. `environment`
     has the variables of the environment that the spec names, with their values, None if unset; in
     a plan that is kept, with what tells whether they are still the same. `shown` is as in a job.
+    `families` has the jobs made of a matrix by the name of the job that they are made of.
     """
 
     name: str
@@ -318,4 +319,5 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     pythonpath: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
     environment: Mapping[str, str | None] = {}
+    families: Mapping[str, tuple[str, ...]] = {}
     shown: tuple[tuple[tuple[str | int, ...], str], ...] = ()

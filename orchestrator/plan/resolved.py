@@ -29,7 +29,7 @@ from orchestrator.spec.nodes import (
     mapping_of,
 )
 from orchestrator.spec.parts import Queue
-from orchestrator.spec.units import duration_text
+from orchestrator.spec.units import written_duration
 
 __all__ = ["Branch", "Leaf", "Resolved", "resolved", "rows_of"]
 
@@ -225,7 +225,7 @@ def _default(value: Any) -> Resolved:
     if isinstance(value, tuple) and value:
         return Branch(inner=dict(enumerate(map(_default, value))), is_list=True)
     if isinstance(value, float):
-        value = duration_text(value)
+        value = written_duration(value)
     return Leaf(value=[] if value == () else value, origin=DEFAULT)
 
 

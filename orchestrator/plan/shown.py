@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from orchestrator.plan.draft import DraftJob
 from orchestrator.plan.model import LateName, LateValue
 from orchestrator.spec import Spec
+from orchestrator.spec.atstart import AtStart
 from orchestrator.spec.nodes import Entry, MappingNode, Node, Path, ScalarNode, scalars_of
 
-__all__ = ["is_late_at", "late_of", "settings_of", "shown_at", "shown_of"]
+__all__ = ["is_late_at", "late_of", "shown_at", "shown_beneath", "shown_of"]
 
-_WHOLE = ("args", "cwd", "description")
+_KEYS = ("args", "kwargs", "env", "cwd", "description")
 _BY_NAME = ("kwargs", "env")
 
 
@@ -20,25 +21,30 @@ def shown_of(job: DraftJob, spec: Spec) -> tuple[tuple[Path, str], ...]:
 
     Only of texts: numbers and times that mporch goes by are told as they are.
     """
+    return tuple(found for key in _KEYS for found in shown_beneath(key, job, spec))
+
+
+def shown_beneath(key: str, job: DraftJob, spec: Spec) -> Iterator[tuple[Path, str]]:
+    """Yield those of one key of a job."""
     if not spec.environment:
-        return ()
-    scalars = settings_of(job, spec)
-    return tuple((path, each.shown) for path, each in scalars if each.shown is not None)
+        return
+    for path, scalar in _given(key, job, spec):
+        if scalar.shown is not None:
+            yield path, scalar.shown
 
 
 def late_of(job: DraftJob, spec: Spec) -> tuple[LateValue, ...]:
     """Return the values beneath a job that are known only when a worker starts."""
     return tuple(
-        LateValue(
-            path=path,
-            pieces=tuple(
-                piece if isinstance(piece, str) else LateName(name=piece.value)
-                for piece in scalar.late
-            ),
-        )
-        for path, scalar in settings_of(job, spec)
+        LateValue(path=path, pieces=tuple(map(_piece, scalar.late)))
+        for key in _KEYS
+        for path, scalar in _given(key, job, spec)
         if scalar.late
     )
+
+
+def _piece(piece: str | AtStart) -> str | LateName:
+    return piece if isinstance(piece, str) else LateName(name=piece.value)
 
 
 def shown_at(spec: Spec, path: Path) -> str | None:
@@ -53,18 +59,18 @@ def is_late_at(spec: Spec, path: Path) -> bool:
     return isinstance(node, ScalarNode) and bool(node.late)
 
 
-def settings_of(job: DraftJob, spec: Spec) -> Iterator[tuple[Path, ScalarNode]]:
-    """Yield what a worker is given, each value with its path beneath the job.
+def _given(key: str, job: DraftJob, spec: Spec) -> Iterator[tuple[Path, ScalarNode]]:
+    """Yield what a key gives to a worker, each value with its path beneath the job.
 
     Of `kwargs` and `env` each entry may be the job's or a default.
     """
-    for key in _WHOLE:
-        base = job.path() if key in job.own.model_fields_set else ("defaults",)
-        yield from _scalars(spec, base, (key,))
-    for key in _BY_NAME:
-        own = getattr(job.own, key) if key in job.own.model_fields_set else {}
+    written = key in job.own.model_fields_set
+    if key in _BY_NAME:
+        own = getattr(job.own, key) if written else {}
         for name in getattr(job.settings, key):
             yield from _scalars(spec, job.path() if name in own else ("defaults",), (key, name))
+    else:
+        yield from _scalars(spec, job.path() if written else ("defaults",), (key,))
 
 
 def _scalars(spec: Spec, base: Path, path: Path) -> Iterator[tuple[Path, ScalarNode]]:

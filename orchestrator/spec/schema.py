@@ -9,7 +9,6 @@ from pydantic_core import core_schema
 
 from orchestrator.spec.fields import TEXT_PATTERN
 from orchestrator.spec.model import Document
-from orchestrator.spec.units import duration_text
 
 __all__ = ["DIALECT", "REFERENCE", "document_schema"]
 
@@ -73,7 +72,7 @@ class _Generator(GenerateJsonSchema):
         if isinstance(default, dict) or default in ("", []):
             del found["default"]
         elif isinstance(default, float):
-            found["default"] = duration_text(default)
+            found["default"] = f"{default:g}s" if default >= 1 else f"{default * 1000:g}ms"
         return found
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:

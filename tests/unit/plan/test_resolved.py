@@ -73,7 +73,7 @@ def rows(tmp_path):
         ("queues.e.maxsize", 1000, "default", (None, None), ""),
         ("jobs.p.workers", 4, "overlay", (1, 21), ""),
         ("jobs.p.timeouts.item", "5s", "anchor", (2, 45), "x-base.timeouts.item"),
-        ("jobs.p.timeouts.start", "60s", "default", (None, None), ""),
+        ("jobs.p.timeouts.start", "1m", "default", (None, None), ""),
         ("jobs.p.terminate.grace", "4s", "defaults", (4, 31), "defaults.terminate.grace"),
         ("jobs.p.kwargs.a", 1, "defaults", (4, 48), "defaults.kwargs.a"),
         ("jobs.p.kwargs.b.host", "h", "vars", (3, 25), "vars.db.host"),
@@ -115,7 +115,9 @@ def test_what_went_into_the_values_is_not_there_any_more(rows):
 
 def same(plan):
     """Return what must be equal of a plan and of that of its resolved spec."""
-    return msgspec.structs.replace(plan, spec_path="", environment={}, shown=(), name="", layers=())
+    return msgspec.structs.replace(
+        plan, spec_path="", environment={}, shown=(), name="", layers=(), families={}
+    )
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")

@@ -1,12 +1,16 @@
 """A matrix makes a job of each combination of its values, and each is as if it had been written."""
 
+import json
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator.errors import SpecError
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.spec import Layers, loads
+from orchestrator.spec.fields import is_name
 
 HEAD = "version: 1\njobs:\n  f:\n    target: os:getcwd\n"
 
@@ -260,6 +264,28 @@ def test_a_job_of_a_bad_name_is_told_as_one_without_a_matrix(name):
     )
     (problem,) = told(text)
     assert (problem.code, problem.line, problem.column) == ("MP209", 3, 3)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text("ab-1. ü", max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "b", "include", "exclude", "1"]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@given(VALUES)
+def test_whatever_stands_for_a_matrix_makes_jobs_or_is_refused(value):
+    text = f"{HEAD}    matrix: {json.dumps(value)}\n    args: ['${{matrix.a:-none}}']\n"
+    try:
+        jobs = compiled(text).plan.jobs
+    except SpecError as error:
+        assert all(problem.line in (5, 6) for problem in error.problems)
+    else:
+        assert "f" not in jobs
+        assert all(is_name(name) and "$" not in str(job.args) for name, job in jobs.items())
 
 
 def test_matrices_that_make_too_much_are_refused_at_once():
