@@ -21,7 +21,7 @@ _EPILOG = """\b
 Examples:
   mporch plan
   mporch plan --format json | jq .jobs.parse.timeouts
-  mporch plan --origins -f jobs.yaml -f prod.yaml --set jobs.parse.workers=4
+  mporch plan --origins --set jobs.parse.workers=4
 """
 
 
