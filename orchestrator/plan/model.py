@@ -228,6 +228,10 @@ class LateValue(msgspec.Struct, frozen=True, kw_only=True):
     path: tuple[str | int, ...]
     pieces: tuple[str | LateName, ...]
 
+    def names(self, name: str) -> bool:
+        """Whether it has something of that name in it."""
+        return LateName(name=name) in self.pieces
+
 
 class QueuePlan(msgspec.Struct, frozen=True, kw_only=True):
     """A bounded queue. `maxsize` counts items, 0 is unbounded. Jobs are listed in spec order.

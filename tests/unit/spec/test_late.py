@@ -117,3 +117,17 @@ def test_each_name_has_a_value_at_a_start():
     plan = plan_of(JOB)
     known = at_start(plan, plan.jobs["a"], run="r", run_dir="/r", worker="a-1", index=1)
     assert set(known) == set(AtStart)
+
+
+@pytest.mark.parametrize(
+    ("given", "codes"),
+    [
+        ("", ["MP403"]),
+        ("${worker.name}", ["MP403"]),
+        ("of ${worker.index}", []),
+    ],
+)
+def test_a_source_whose_workers_are_told_which_they_are_may_have_several(given, codes):
+    text = f"{JOB}    workers: 2\n    args: ['{given}']\n"
+    found = compile_spec(loads(text)).warnings
+    assert [problem.code for problem in found if problem.code == "MP403"] == codes
