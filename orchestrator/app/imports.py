@@ -11,6 +11,7 @@ from orchestrator.errors import Problem, Rule
 from orchestrator.plan.calls import Call, slips
 from orchestrator.plan.checks.calls import CalledAs
 from orchestrator.plan.draft import Draft, DraftJob, draft_of
+from orchestrator.plan.late import without_late
 from orchestrator.plan.model import JobPlan, Plan, Target
 from orchestrator.runtime.probing.looked import Looked, Parameter, Probe
 from orchestrator.runtime.probing.probe import probe
@@ -52,7 +53,8 @@ def import_problems(spec: Spec, plan: Plan, *, timeout_s: float) -> Iterator[Pro
 def _alike(plan: Plan) -> list[list[JobPlan]]:
     """Return the jobs by what their workers import, and in what surroundings."""
     groups: dict[object, list[JobPlan]] = {}
-    for job in plan.jobs.values():
+    for written in plan.jobs.values():
+        job = without_late(written, plan.project_dir)
         key = (job.target.module, job.env, job.cwd, job.limits)
         groups.setdefault(key, []).append(job)
     return list(groups.values())

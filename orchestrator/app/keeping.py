@@ -14,6 +14,7 @@ from orchestrator.errors import DamagedStoreError, ResumeError
 from orchestrator.plan.model import Durability, Plan
 from orchestrator.plan.targets import Targets
 from orchestrator.runlog.directory import RunDirectory, create, home_of
+from orchestrator.runlog.environment import changed, fingerprints
 from orchestrator.runlog.find import with_first_id
 from orchestrator.runlog.letters import DEAD_NAME, DeadLetters
 from orchestrator.runlog.writer import RunLog
@@ -60,9 +61,10 @@ class Keeping:
 
 def begin(plan: Plan, source: str, run_dir: Path | None) -> Keeping:
     """Make the directory of a new run and open its files. Raises RunDirectoryError."""
-    directory = create(home_of(Path(plan.project_dir), os.environ), run_dir)
+    home = home_of(Path(plan.project_dir), os.environ)
+    directory = create(home, run_dir)
     directory.write_spec(source)
-    directory.write_plan(plan)
+    directory.write_plan(plan, fingerprints(plan.environment, home, directory.run_id))
     log = RunLog(directory.path, directory.run_id)
     seed, store = _hash_seed(), None
     full = plan.durability is Durability.FULL
@@ -78,6 +80,10 @@ def resume(plan: Plan, source: str, wanted: Resume) -> Keeping:
     Raises ResumeError if it must not, RunDirectoryError if its files cannot be written.
     """
     directory = with_first_id(wanted.directory)
+    home = home_of(Path(plan.project_dir), os.environ)
+    environment = fingerprints(plan.environment, home, directory.run_id)
+    if not wanted.force:
+        _check_environment(directory, environment)
     log = RunLog(directory.path, directory.run_id, resumed=True)
     opened: Opened | None = None
     try:
@@ -94,7 +100,7 @@ def resume(plan: Plan, source: str, wanted: Resume) -> Keeping:
         gone = _gone(letters, directory, salvage=wanted.salvage)
         directory.drop_summary()
         directory.write_spec(source)
-        directory.write_plan(plan)
+        directory.write_plan(plan, environment)
     except BaseException:
         if opened is not None:
             opened.store.close()
@@ -146,6 +152,16 @@ def _check_versions(before: Mapping[str, bytes], now: Mapping[str, bytes], *, fo
         raise ResumeError(
             f"the code of targets has changed since the run began: {', '.join(changed)}",
             hint="--force goes on with the new code; what is done is not done again",
+        )
+
+
+def _check_environment(directory: RunDirectory, now: Mapping[str, str | None]) -> None:
+    kept = directory.read_plan()
+    if kept is not None and (names := changed(kept.environment, now)):
+        raise ResumeError(
+            f"the environment is not what it was when run {directory.run_id} began: "
+            f"{', '.join(names)}",
+            hint="set it as it was (--env-file FILE), or go on with it as it is now with --force",
         )
 
 

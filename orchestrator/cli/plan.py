@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.layering import Layering, layer_options
-from orchestrator.cli.options import format_option, spec_argument
+from orchestrator.cli.options import spec_argument
+
+if TYPE_CHECKING:
+    from orchestrator.plan.model import Plan
+    from orchestrator.spec import Spec
 
 __all__ = ["plan"]
 
@@ -16,35 +21,87 @@ _EPILOG = """\b
 Examples:
   mporch plan
   mporch plan --format json | jq .jobs.parse.timeouts
+  mporch plan --origins --set jobs.parse.workers=4
 """
 
 
 @click.command(epilog=_EPILOG)
 @spec_argument
 @layer_options
-@format_option
-def plan(layering: Layering, spec: str, format: str) -> int:  # noqa: A002 -- the option's name
+@click.option(
+    "--format",
+    type=click.Choice(["text", "json", "yaml", "tree"]),
+    default="text",
+    show_default=True,
+    help="Text for people, JSON for programs; or the spec with all values in place, as YAML or as "
+    "a tree.",
+)
+@click.option(
+    "--origins",
+    is_flag=True,
+    help="Say of each value where it comes from: file, line and column, and by which layer. "
+    "In YAML, unless another format is asked for.",
+)
+def plan(
+    layering: Layering,
+    spec: str,
+    format: str,  # noqa: A002 -- the option's name
+    *,
+    origins: bool,
+) -> int:
     """Show what SPEC (jobs.yaml; - is standard input) would run, with every default filled in.
 
-    None of your code is run. Values that are named like secrets are shown as ***.
+    None of your code is run. Values that are named like secrets are shown as ***, those of the
+    environment as ${NAME}.
     """
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
     from orchestrator.cli.problems import show_problems  # noqa: PLC0415
 
     checked = check_spec(spec, layering=layering)
     show_problems(checked.problems, checked.texts)
-    if checked.plan is None:
+    if checked.spec is None or checked.plan is None:
         return 2
+    if origins or format in ("yaml", "tree"):
+        _show_resolved(checked.spec, checked.plan, format, origins=origins)
+    else:
+        _show_plan(checked.plan, format)
+    return 0
+
+
+def _show_plan(plan: Plan, format: str) -> None:  # noqa: A002 -- as the option
     if format == "json":
         from orchestrator.cli.printing import print_json  # noqa: PLC0415
         from orchestrator.plan.masking import masked  # noqa: PLC0415
 
-        print_json(masked(checked.plan))
-    else:
-        from orchestrator.views.plan import render_plan  # noqa: PLC0415
-        from orchestrator.views.tables import Paper  # noqa: PLC0415
-        from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
+        print_json(masked(plan))
+        return
+    from orchestrator.views.plan import render_plan  # noqa: PLC0415
+    from orchestrator.views.tables import Paper  # noqa: PLC0415
+    from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
 
-        paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
-        print(render_plan(checked.plan, paper), end="")
-    return 0
+    paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
+    print(render_plan(plan, paper), end="")
+
+
+def _show_resolved(
+    spec: Spec,
+    plan: Plan,
+    format: str,  # noqa: A002 -- as the option
+    *,
+    origins: bool,
+) -> None:
+    from orchestrator.plan.resolved import resolved, rows_of  # noqa: PLC0415
+    from orchestrator.views.resolved import render_tree, render_yaml  # noqa: PLC0415
+    from orchestrator.views.tables import Paper  # noqa: PLC0415
+    from orchestrator.views.terminal import colours  # noqa: PLC0415
+
+    root = resolved(spec, plan)
+    paper = Paper(colour=colours(sys.stdout, os.environ))
+    if format == "json":
+        from orchestrator.cli.printing import print_json  # noqa: PLC0415
+
+        print_json(rows_of(root))
+    elif format == "tree":
+        print(render_tree(root, plan.name, paper, origins=origins), end="")
+    else:
+        print(render_yaml(root, paper, origins=origins), end="")

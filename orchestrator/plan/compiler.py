@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.errors import Problem, Severity, SpecError
@@ -11,10 +11,12 @@ from orchestrator.plan import model
 from orchestrator.plan.checks import check
 from orchestrator.plan.draft import Draft, DraftJob, draft_of
 from orchestrator.plan.graph import readers_of, writers_of
+from orchestrator.plan.once import told_once
 from orchestrator.plan.platform import default_start_method
-from orchestrator.plan.shown import shown_of
+from orchestrator.plan.shown import late_of, shown_at, shown_of
 from orchestrator.plan.targets import parse_target
 from orchestrator.spec import Spec
+from orchestrator.spec.nodes import Path
 from orchestrator.spec.parts import Limits, Queue, Recycle, Retry
 
 __all__ = ["Compiled", "compile_spec"]
@@ -38,26 +40,23 @@ def compile_spec(spec: Spec) -> Compiled:
     draft = draft_of(spec)
     lost = frozenset(".".join(map(str, path)) for path in spec.unresolved)
     checked = (problem for problem in check(draft) if problem.path not in lost)
-    found = _told_once([*spec.problems, *checked])
+    found = told_once([*spec.problems, *checked], spec.families)
     if any(problem.severity is Severity.ERROR for problem in found):
         raise SpecError(found)
     return Compiled(plan=_plan(draft), warnings=tuple(found))
-
-
-def _told_once(problems: Iterable[Problem]) -> list[Problem]:
-    """Return problems in the order of the file; what several aliases repeat is said once."""
-    by_place = {(p.file, p.line, p.column, p.message): p for p in problems}
-    return [by_place[place] for place in sorted(by_place)]
 
 
 def _plan(draft: Draft) -> model.Plan:
     spec, document = draft.spec, draft.spec.document
     readers, writers = readers_of(draft.jobs), writers_of(draft.jobs)
     return model.Plan(
-        name=spec.name,
+        name=shown_at(spec, ("name",)) or spec.name,
         spec_path=str(spec.file) if spec.file is not None else spec.path,
         project_dir=str(spec.project_dir),
         layers=spec.layers,
+        environment=spec.environment,
+        families={name: tuple(made) for name, made in spec.families.items()},
+        shown=_shown_folders(spec),
         timeout_s=document.timeout,
         durability=_durability(document.durable),
         pythonpath=tuple(str(spec.project_dir / entry) for entry in document.pythonpath),
@@ -78,9 +77,18 @@ def _plan(draft: Draft) -> model.Plan:
     )
 
 
+def _shown_folders(spec: Spec) -> tuple[tuple[Path, str], ...]:
+    paths: list[Path] = [("pythonpath", n) for n in range(len(spec.document.pythonpath))]
+    return tuple((path, shown) for path in paths if (shown := shown_at(spec, path)) is not None)
+
+
 def _job(job: DraftJob, spec: Spec) -> model.JobPlan:
     settings = job.settings
     method = settings.start_method
+    shown, late = shown_of(job, spec), late_of(job, spec)
+    folder = settings.cwd
+    if all(value.path != ("cwd",) for value in late):
+        folder = str(spec.project_dir / folder)
     return model.JobPlan(
         name=job.name,
         target=parse_target(job.own.target),
@@ -112,10 +120,11 @@ def _job(job: DraftJob, spec: Spec) -> model.JobPlan:
         recycle=model.Recycle() if job.shape.called_once else _recycle(settings.recycle),
         daemon=settings.daemon,
         env=tuple(settings.env.items()),
-        cwd=str(spec.project_dir / settings.cwd),
+        cwd=folder,
         start_method=model.StartMethod(method) if method else default_start_method(),
-        description=settings.description,
-        shown=shown_of(job, spec),
+        description=dict(shown).get(("description",), settings.description),
+        shown=shown,
+        late=late,
     )
 
 

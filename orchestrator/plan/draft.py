@@ -11,9 +11,10 @@ from orchestrator.spec import Spec
 from orchestrator.spec.model import Job, JobSettings
 from orchestrator.spec.nodes import Path
 
-__all__ = ["Condition", "Draft", "DraftJob", "Wire", "draft_of"]
+__all__ = ["MERGED_MAPS", "Condition", "Draft", "DraftJob", "Wire", "draft_of"]
 
-_MERGED_MAPS = ("kwargs", "env")
+MERGED_MAPS = ("kwargs", "env")
+"""Keys of a job whose maps are merged with those of `defaults`, key by key."""
 _MERGED_PARTS = ("timeouts", "terminate", "batch", "retry", "restart", "limits", "recycle")
 
 
@@ -117,7 +118,7 @@ def _merged(own: Job, defaults: JobSettings) -> JobSettings:
     values: dict[str, Any] = {}
     for key in own.model_fields_set & JobSettings.model_fields.keys():
         value = getattr(own, key)
-        if key in defaults.model_fields_set and key in _MERGED_MAPS:
+        if key in defaults.model_fields_set and key in MERGED_MAPS:
             value = {**getattr(defaults, key), **value}
         elif key in defaults.model_fields_set and key in _MERGED_PARTS:
             value = getattr(defaults, key).model_copy(

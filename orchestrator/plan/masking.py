@@ -9,18 +9,16 @@ the spec anew: docs/decisions/0012-secrets.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
 from orchestrator.plan.model import JobPlan, Plan
+from orchestrator.plan.replacing import replaced
 
-__all__ = ["MASK", "is_secret", "masked"]
+__all__ = ["MASK", "is_secret", "masked", "masked_value"]
 
 MASK = "***"
-
-_Path: TypeAlias = tuple[str | int, ...]
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SECRET = frozenset(
@@ -48,41 +46,41 @@ def is_secret(name: str) -> bool:
 def masked(plan: Plan) -> Plan:
     """Return the plan without its secrets, to be shown or kept but not to be run."""
     jobs = {name: _masked_job(job) for name, job in plan.jobs.items()}
-    return msgspec.structs.replace(plan, jobs=jobs)
+    folders = dict(plan.shown)
+    pythonpath = (folders.get(("pythonpath", n), p) for n, p in enumerate(plan.pythonpath))
+    unknown = dict.fromkeys(plan.environment)
+    return msgspec.structs.replace(
+        plan, jobs=jobs, pythonpath=tuple(pythonpath), environment=unknown, shown=()
+    )
 
 
 def _masked_job(job: JobPlan) -> JobPlan:
     shown = dict(job.shown)
-    args = _with_shown(job.args, shown, ("args",))
-    kwargs = _with_shown(dict(job.kwargs), shown, ("kwargs",))
-    env = _with_shown(dict(job.env), shown, ("env",))
+    args = replaced(job.args, shown, ("args",))
+    kwargs = replaced(dict(job.kwargs), shown, ("kwargs",))
+    env = replaced(dict(job.env), shown, ("env",))
     return msgspec.structs.replace(
         job,
-        args=tuple(_masked(value) for value in args),
-        kwargs=_masked(kwargs),
-        env=tuple((name, _masked(value, secret=is_secret(name))) for name, value in env.items()),
+        args=tuple(masked_value(value) for value in args),
+        kwargs=masked_value(kwargs),
+        env=tuple(
+            (name, masked_value(value, secret=is_secret(name))) for name, value in env.items()
+        ),
+        cwd=shown.get(("cwd",), job.cwd),
         shown=(),
+        late=(),
     )
 
 
-def _with_shown(value: Any, shown: Mapping[_Path, str], path: _Path) -> Any:
-    """Return `value`, which stands at `path`, with what is to be shown in place of what came in."""
-    if path in shown:
-        return shown[path]
-    if isinstance(value, dict):
-        return {key: _with_shown(item, shown, (*path, key)) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_with_shown(item, shown, (*path, n)) for n, item in enumerate(value))
-    return value
-
-
-def _masked(value: Any, *, secret: bool = False) -> Any:
+def masked_value(value: Any, *, secret: bool = False) -> Any:
+    """Return a value of a job's arguments or environment without secrets; `secret`: it is one."""
     if isinstance(value, dict):
         return {
-            key: _masked(item, secret=secret or is_secret(str(key))) for key, item in value.items()
+            key: masked_value(item, secret=secret or is_secret(str(key)))
+            for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return type(value)(_masked(item, secret=secret) for item in value)
+        return type(value)(masked_value(item, secret=secret) for item in value)
     if value is None:
         return None
     if secret:

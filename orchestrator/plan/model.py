@@ -20,6 +20,8 @@ __all__ = [
     "ErrorPolicy",
     "FailurePolicy",
     "JobPlan",
+    "LateName",
+    "LateValue",
     "Limits",
     "Plan",
     "QueuePlan",
@@ -214,6 +216,23 @@ class Recycle(msgspec.Struct, frozen=True, kw_only=True):
     max_rss_bytes: int | None = None
 
 
+class LateName(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that is known only when a worker starts, such as `worker.index`."""
+
+    name: str
+
+
+class LateValue(msgspec.Struct, frozen=True, kw_only=True):
+    """A text of a job that is put together when a worker starts; `path` is as in `shown`."""
+
+    path: tuple[str | int, ...]
+    pieces: tuple[str | LateName, ...]
+
+    def names(self, name: str) -> bool:
+        """Whether it has something of that name in it."""
+        return LateName(name=name) in self.pieces
+
+
 class QueuePlan(msgspec.Struct, frozen=True, kw_only=True):
     """A bounded queue. `maxsize` counts items, 0 is unbounded. Jobs are listed in spec order.
 
@@ -237,6 +256,7 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
     output); `read_handles` and `write_handles` pair a parameter with the queue it is a handle to.
     `join_s` is None where the spec does not limit it (a stopping run then uses 30 s). `shown` says
     what to show in place of values from the environment: paths such as ("kwargs", "token").
+    `late` are values that are known only when a worker starts; in their places is their text.
     """
 
     name: str
@@ -266,6 +286,7 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
     start_method: StartMethod = StartMethod.FORKSERVER
     description: str = ""
     shown: tuple[tuple[tuple[str | int, ...], str], ...] = ()
+    late: tuple[LateValue, ...] = ()
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -286,7 +307,10 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A whole run: its jobs and queues in spec order, absolute paths, seconds.
 
-    `layers` names what the spec was put together of, if that was more than one file.
+    `layers` names what the spec was put together of, if that was more than one file. `environment`
+    has the variables of the environment that the spec names, with their values, None if unset; in
+    a plan that is kept, with what tells whether they are still the same. `shown` is as in a job.
+    `families` has the jobs made of a matrix by the name of the job that they are made of.
     """
 
     name: str
@@ -298,3 +322,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     durability: Durability = Durability.OFF
     pythonpath: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
+    environment: Mapping[str, str | None] = {}
+    families: Mapping[str, tuple[str, ...]] = {}
+    shown: tuple[tuple[tuple[str | int, ...], str], ...] = ()

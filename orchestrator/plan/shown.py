@@ -1,45 +1,87 @@
-"""What to show of a job's arguments and variables that came from the environment."""
+"""What of a job is not what it seems: values from the environment, and values not known yet."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from orchestrator.plan.draft import DraftJob
+from orchestrator.plan.model import LateName, LateValue
 from orchestrator.spec import Spec
-from orchestrator.spec.expand import scalars_of
-from orchestrator.spec.nodes import Entry, Path
+from orchestrator.spec.atstart import AtStart
+from orchestrator.spec.nodes import Entry, MappingNode, Node, Path, ScalarNode, scalars_of
 
-__all__ = ["shown_of"]
+__all__ = ["is_late_at", "late_of", "shown_at", "shown_beneath", "shown_of"]
 
-_KEYS = ("args", "kwargs", "env")
+_KEYS = ("args", "kwargs", "env", "cwd", "description")
+_BY_NAME = ("kwargs", "env")
 
 
 def shown_of(job: DraftJob, spec: Spec) -> tuple[tuple[Path, str], ...]:
     """Return the paths beneath a job of values from the environment, each with what to show.
 
-    Only of what the job's processes are given: mporch says of all else what it does.
+    Only of texts: numbers and times that mporch goes by are told as they are.
     """
+    return tuple(found for key in _KEYS for found in shown_beneath(key, job, spec))
+
+
+def shown_beneath(key: str, job: DraftJob, spec: Spec) -> Iterator[tuple[Path, str]]:
+    """Yield those of one key of a job."""
     if not spec.environment:
-        return ()
-    return tuple(found for key in _KEYS for found in _shown_under(key, job, spec))
-
-
-def _shown_under(key: str, job: DraftJob, spec: Spec) -> Iterator[tuple[Path, str]]:
-    """Look where it was written: of `kwargs` and `env` each entry may be the job's or a default."""
-    own = getattr(job.own, key) if key in job.own.model_fields_set else None
-    if key == "args":
-        yield from _scalars(spec, ("defaults",) if own is None else job.path(), (key,))
         return
-    for name in getattr(job.settings, key):
-        written = own is not None and name in own
-        yield from _scalars(spec, job.path() if written else ("defaults",), (key, name))
-
-
-def _scalars(spec: Spec, base: Path, path: Path) -> Iterator[tuple[Path, str]]:
-    steps = list(spec.tree.walk((*base, *path)))
-    if len(steps) < len(base) + len(path):
-        return
-    node = steps[-1].value if isinstance(steps[-1], Entry) else steps[-1]
-    for inner, scalar in scalars_of(node, path):
+    for path, scalar in _given(key, job, spec):
         if scalar.shown is not None:
-            yield inner, scalar.shown
+            yield path, scalar.shown
+
+
+def late_of(job: DraftJob, spec: Spec) -> tuple[LateValue, ...]:
+    """Return the values beneath a job that are known only when a worker starts."""
+    return tuple(
+        LateValue(path=path, pieces=tuple(map(_piece, scalar.late)))
+        for key in _KEYS
+        for path, scalar in _given(key, job, spec)
+        if scalar.late
+    )
+
+
+def _piece(piece: str | AtStart) -> str | LateName:
+    return piece if isinstance(piece, str) else LateName(name=piece.value)
+
+
+def shown_at(spec: Spec, path: Path) -> str | None:
+    """Return what to show of the value at `path` of the spec if the environment has given it."""
+    node = _node_at(spec.tree, path)
+    return node.shown if isinstance(node, ScalarNode) else None
+
+
+def is_late_at(spec: Spec, path: Path) -> bool:
+    """Whether the value at `path` of the spec is known only when a worker starts."""
+    node = _node_at(spec.tree, path)
+    return isinstance(node, ScalarNode) and bool(node.late)
+
+
+def _given(key: str, job: DraftJob, spec: Spec) -> Iterator[tuple[Path, ScalarNode]]:
+    """Yield what a key gives to a worker, each value with its path beneath the job.
+
+    Of `kwargs` and `env` each entry may be the job's or a default.
+    """
+    written = key in job.own.model_fields_set
+    if key in _BY_NAME:
+        own = getattr(job.own, key) if written else {}
+        for name in getattr(job.settings, key):
+            yield from _scalars(spec, job.path() if name in own else ("defaults",), (key, name))
+    else:
+        yield from _scalars(spec, job.path() if written else ("defaults",), (key,))
+
+
+def _scalars(spec: Spec, base: Path, path: Path) -> Iterator[tuple[Path, ScalarNode]]:
+    node = _node_at(spec.tree, (*base, *path))
+    if node is not None:
+        yield from scalars_of(node, path)
+
+
+def _node_at(tree: MappingNode, path: Path) -> Node | None:
+    steps = list(tree.walk(path))
+    if len(steps) < len(path):
+        return None
+    last = steps[-1]
+    return last.value if isinstance(last, Entry) else last

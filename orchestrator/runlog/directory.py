@@ -22,7 +22,7 @@ from orchestrator.plan.masking import masked
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.alive import is_locked
 
-__all__ = ["LOG_NAME", "PLAN_NAME", "RunDirectory", "create", "home_of"]
+__all__ = ["LOG_NAME", "PLAN_NAME", "RunDirectory", "create", "home_of", "make_home"]
 
 LOG_NAME = "log.jsonl"
 _SPEC_NAME = "spec.yaml"
@@ -58,9 +58,10 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
         """Keep the spec as it was read; raises RunDirectoryError, as do the other writes."""
         self._write(_SPEC_NAME, text.encode("utf-8", "surrogateescape"))
 
-    def write_plan(self, plan: Plan) -> None:
-        """Keep the plan, without its secrets."""
-        self._write(PLAN_NAME, _pretty(masked(plan)))
+    def write_plan(self, plan: Plan, environment: Mapping[str, str | None] | None = None) -> None:
+        """Keep the plan without its secrets; of the environment, its `fingerprints`."""
+        kept = msgspec.structs.replace(masked(plan), environment=environment or {})
+        self._write(PLAN_NAME, _pretty(kept))
 
     def write_summary(self, summary: Summary) -> None:
         """Keep the summary; it is there as a whole or not at all."""
@@ -123,7 +124,7 @@ def create(home: Path, run_dir: Path | None = None, *, now: float | None = None)
     try:
         if run_dir is None:
             path = home / "runs"
-            _make_home(home)
+            make_home(home)
             return _make_next(home / "runs", micros)
         path = run_dir.resolve()  # links on the way to it are the user's own
         return _adopt(path, micros)
@@ -134,7 +135,8 @@ def create(home: Path, run_dir: Path | None = None, *, now: float | None = None)
         ) from error
 
 
-def _make_home(home: Path) -> None:
+def make_home(home: Path) -> None:
+    """Make the folder that holds a project's runs, if it is not there. Raises OSError."""
     home.parent.mkdir(parents=True, exist_ok=True)
     home.mkdir(mode=0o700, exist_ok=True)
     (home / "runs").mkdir(mode=0o700, exist_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
@@ -18,8 +18,11 @@ class Spec:
     """What the user wrote. `document` holds what made sense of it, `problems` the rest.
 
     `path` is the file as the user named it (`<stdin>` for `-`), `file` its absolute path or None;
-    `project_dir` is the absolute folder where relative paths start. `environment`: a value in it
-    came from the environment. `unresolved` are the places whose variables have no value.
+    `project_dir` is the absolute folder where relative paths start. `tree` is the text read, `raw`
+    is it before variables were put in and jobs made of matrices; `families` names the jobs made by
+    the one that has the matrix. `environment` has the variables of the environment that are named,
+    with their values, None for one that is unset. `unresolved` are the places whose variables have
+    no value.
     `layers` names what it was put together of, the file first, if that was more than one file;
     `source` is then the text of the whole, variables not put in. `texts` has what problems are
     about, by their `file`.
@@ -31,8 +34,10 @@ class Spec:
     file: FilePath | None
     project_dir: FilePath
     tree: MappingNode
+    raw: MappingNode
+    families: Mapping[str, Collection[str]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
-    environment: bool = False
+    environment: Mapping[str, str | None] = field(default_factory=dict)
     unresolved: frozenset[Path] = frozenset()
     layers: tuple[str, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)

@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from orchestrator.errors import Rule
 from orchestrator.spec.compose import MAX_ALIASED_NODES, MAX_DEPTH, MAX_FLAWS
 from orchestrator.spec.events import Flaw, SyntaxFlaw
+from orchestrator.spec.families import Families
+from orchestrator.spec.late import misplaced
+from orchestrator.spec.making import Maker
 from orchestrator.spec.nodes import (
     MappingNode,
+    Named,
     Node,
     Path,
     ScalarNode,
     SequenceNode,
     mapping_of,
+    scalars_of,
     sequence_of,
 )
 from orchestrator.spec.references import Reference, ReferenceFlaw, pieces_of
 from orchestrator.spec.rules import syntax, variables
 from orchestrator.spec.scalars import ScalarError, resolve
 from orchestrator.spec.source import MAX_BYTES
-from orchestrator.spec.variables import Missing, Variables
+from orchestrator.spec.variables import Missing, Scope, Variables
 
-__all__ = ["Expander", "scalars_of", "unresolved"]
+__all__ = ["Expander"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where an expansion has come to: the path, and how deep it is in nodes and references."""
+    """Where an expansion has come to: the path, how deep in nodes and references, the matrix."""
 
     path: Path
     depth: int = 0
+    scope: Scope | None = None
 
     def at(self, step: str | int) -> _Place:
-        return _Place((*self.path, step), self.depth + 1)
+        return _Place((*self.path, step), self.depth + 1, self.scope)
 
 
 class Expander:
@@ -44,15 +51,23 @@ class Expander:
         self._flaws: list[Flaw] = []
         self._root = root
         self._variables = Variables(root, environ)
-        self._done: dict[int, Node] = {}
-        self._running: dict[int, Path] = {}
+        self._maker = Maker(
+            lambda node, path, scope: self._node(node, _Place(path, len(path) - 1, scope))
+        )
+        self._done: dict[tuple[int, Scope | None], Node] = {}
+        self._running: dict[tuple[int, Scope | None], Path] = {}
         self._nodes = 0
         self._characters = 0
 
     @property
-    def environment(self) -> bool:
-        """Whether a value came from the environment."""
-        return self._variables.environment
+    def environment(self) -> Mapping[str, str | None]:
+        """The variables of the environment that are named, with their values."""
+        return self._variables.used
+
+    @property
+    def families(self) -> Families:
+        """The names of the jobs made, by that of the job that has the matrix."""
+        return self._maker.families
 
     def expand(self, flaws: list[Flaw]) -> MappingNode:
         """Return the tree with all values in place; what is under `x-` keys stays as it is.
@@ -67,10 +82,25 @@ class Expander:
         entries = {
             key: entry
             if str(key).startswith("x-")
-            else replace(entry, value=self._node(entry.value, _Place((key,))))
+            else replace(entry, value=self._section(entry.value, _Place((key,))))
             for key, entry in self._root.entries.items()
         }
-        return mapping_of(self._root, entries)
+        root = mapping_of(self._root, entries)
+        if self._variables.late:
+            flaws += islice(misplaced(root), MAX_FLAWS)
+        return root
+
+    def lost(self, root: MappingNode) -> frozenset[Path]:
+        """Return the paths in the expanded tree of the scalars that have no value, or none yet."""
+        told = {flaw.path for flaw in self._flaws if flaw.rule is variables.NOT_YET_KNOWN}
+        if not (self._flaws or self._maker.wrong):
+            return frozenset()
+        return frozenset(path for path, each in scalars_of(root) if not each.known) | told
+
+    def _section(self, section: Node, place: _Place) -> Node:
+        if place.path == ("jobs",) and isinstance(section, MappingNode):
+            return self._maker.jobs(section, self._flaws)
+        return self._node(section, place)
 
     def _node(self, node: Node, place: _Place) -> Node:
         if place.depth > MAX_DEPTH:
@@ -89,8 +119,8 @@ class Expander:
         return self._scalar(node, place)
 
     def _scalar(self, node: ScalarNode, place: _Place) -> Node:
-        """Expand a scalar once, wherever it is named from."""
-        key = id(node)
+        """Expand a scalar once, wherever it is named from, and anew for each job of a matrix."""
+        key = id(node), place.scope
         if key in self._running:
             paths = [*self._running.values(), place.path]
             names = [".".join(map(str, path)) for path in paths[list(self._running).index(key) :]]
@@ -116,20 +146,15 @@ class Expander:
         told = [part for part in parts if part is not None]
         if len(told) < len(parts):
             return replace(node, known=False)
-        text = "".join(part.text for part in told)
-        taken = any(part.shown is not None for part in told)
-        shown = "".join(part.text if part.shown is None else part.shown for part in told)
-        return self._typed(node, text, shown if taken else None, place)
+        return self._typed(node, _joined(told), place)
 
     def _whole(self, node: ScalarNode, reference: Reference, place: _Place) -> Node:
         """Return what a scalar stands for that is nothing but a reference; with its type."""
         found = self._value(node, reference, place)
         if found is None:
             return replace(node, known=False)
-        if isinstance(found, str):
-            return self._typed(node, found, None, place)
         if isinstance(found, ScalarNode) and found.from_environment:
-            return self._typed(node, found.text, found.shown, place)
+            return self._typed(node, found, place)
         self._charge(found, node)
         if place.depth + found.depth > MAX_DEPTH:
             raise _too_deep(node)
@@ -137,42 +162,59 @@ class Expander:
 
     def _part(self, node: ScalarNode, piece: str | Reference, place: _Place) -> ScalarNode | None:
         """Return a piece of a text as one; None if it has no value."""
-        found = piece if isinstance(piece, str) else self._value(node, piece, place)
-        if isinstance(found, str):
-            return ScalarNode(found, node.position, text=found)
+        if isinstance(piece, str):
+            return ScalarNode(piece, node.position, text=piece)
+        found = self._value(node, piece, place)
         if isinstance(found, ScalarNode):
             self._charge(found, node)
             return replace(found, text="") if found.value is None else found
-        if found is not None and isinstance(piece, Reference):
+        if found is not None:
             kind = "a mapping" if isinstance(found, MappingNode) else "a list"
             msg = f"{piece.name} is {kind}, which cannot stand within a text"
             span = piece.start, piece.width
             self._flaw(variables.NOT_TEXT, msg, "name one value of it", node, place, span=span)
         return None
 
-    def _value(self, node: ScalarNode, reference: Reference, place: _Place) -> Node | str | None:
-        """Return what is named, or the default; None, after it was told, if there is neither."""
+    def _value(self, node: ScalarNode, reference: Reference, place: _Place) -> Node | None:
+        """Return what is named, or the default; None, after it was told, if there is neither.
+
+        A default is, as what the environment gives, a text that is not typed yet.
+        """
 
         def expanded(inner: Node, path: Path) -> Node:
             return self._node(inner, _Place(path, place.depth + 1))
 
         try:
-            found = self._variables.find(reference, expanded)
+            found = self._variables.find(reference, expanded, place.scope)
         except Missing as missing:
             span = reference.start, reference.width
             self._flaw(missing.rule, str(missing), missing.hint, node, place, span=span)
             return None
-        known = not isinstance(found, ScalarNode) or found.known
-        return found if known else None
+        if isinstance(found, str):
+            named = Named(reference.name, default=True)
+            return ScalarNode(
+                found, node.position, text=found, from_environment=True, named=(named,)
+            )
+        if not isinstance(found, ScalarNode):
+            return found
+        named = Named(reference.name, found.position if found.position.line else None)
+        return replace(found, named=(named, *found.named)) if found.known else None
 
-    def _typed(self, node: ScalarNode, text: str, shown: str | None, place: _Place) -> ScalarNode:
+    def _typed(self, node: ScalarNode, found: ScalarNode, place: _Place) -> ScalarNode:
         """Return a text as YAML has it at the place of `node`: quoted, or plain."""
-        done = replace(node, value=text, text=text, shown=shown)
+        done = replace(
+            node,
+            value=found.text,
+            text=found.text,
+            shown=found.shown,
+            late=found.late,
+            named=found.named,
+        )
         self._charge(done, node)
-        if node.quoted:
+        if node.quoted or done.late:
             return done
         try:
-            return replace(done, value=resolve(text))
+            return replace(done, value=resolve(found.text))
         except ScalarError as error:
             self._flaw(syntax.DOUBTFUL_NUMBER, str(error), error.hint, node, place)
             return replace(node, known=False)
@@ -209,21 +251,19 @@ class Expander:
         )
 
 
-def unresolved(root: Node) -> frozenset[Path]:
-    """Return the paths of the scalars for which no value was found."""
-    return frozenset(path for path, scalar in scalars_of(root) if not scalar.known)
-
-
-def scalars_of(node: Node, path: Path = ()) -> Iterator[tuple[Path, ScalarNode]]:
-    """Yield all single values beneath `node`, each with its path from there."""
-    if isinstance(node, ScalarNode):
-        yield path, node
-    elif isinstance(node, SequenceNode):
-        for index, item in enumerate(node.items):
-            yield from scalars_of(item, (*path, index))
-    else:
-        for key, entry in node.entries.items():
-            yield from scalars_of(entry.value, (*path, key))
+def _joined(parts: Sequence[ScalarNode]) -> ScalarNode:
+    """Return the pieces of a text as one."""
+    text = "".join(part.text for part in parts)
+    shown = "".join(part.text if part.shown is None else part.shown for part in parts)
+    late = any(part.late for part in parts)
+    return ScalarNode(
+        text,
+        parts[0].position,
+        text=text,
+        shown=shown if any(part.shown is not None for part in parts) else None,
+        late=tuple(piece for part in parts for piece in part.late or (part.text,)) if late else (),
+        named=tuple(named for part in parts for named in part.named),
+    )
 
 
 def _too_deep(node: Node) -> SyntaxFlaw:

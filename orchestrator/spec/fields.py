@@ -24,6 +24,7 @@ from orchestrator.spec.wording import kind
 
 __all__ = [
     "TEXT_PATTERN",
+    "Combinations",
     "Durable",
     "Duration",
     "EnvValue",
@@ -38,6 +39,7 @@ __all__ = [
     "QueueNames",
     "SignalName",
     "Size",
+    "SomeValues",
     "TargetName",
     "Text",
     "Texts",
@@ -45,6 +47,7 @@ __all__ = [
     "VarName",
     "VariableName",
     "by_form",
+    "is_name",
 ]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", re.ASCII)
@@ -117,6 +120,15 @@ def _text(value: Any) -> Any:
     if isinstance(value, str) and "\0" in value:
         raise _broken(values.NUL_IN_TEXT, "the text holds a NUL character", "remove it")
     return value
+
+
+def is_name(value: object) -> bool:
+    """Whether a job or queue can be named so."""
+    return (
+        isinstance(value, str)
+        and _NAME.fullmatch(value) is not None
+        and re.search(r"-[0-9]+$", value) is None
+    )
 
 
 def _name(value: Any) -> Any:
@@ -246,6 +258,8 @@ EnvValue: TypeAlias = Annotated[
 
 Texts: TypeAlias = Annotated[tuple[Text, ...], Strict(strict=False)]
 Values: TypeAlias = Annotated[tuple[Any, ...], Strict(strict=False)]
+SomeValues: TypeAlias = Annotated[Values, WithJsonSchema({"type": "array", "minItems": 1})]
+Combinations: TypeAlias = Annotated[tuple[dict[str, Any], ...], Strict(strict=False)]
 QueueNames: TypeAlias = Annotated[Texts, WithJsonSchema({"minItems": 1, **_SET_SCHEMA})]
 JobNames: TypeAlias = Annotated[Texts, WithJsonSchema(_SET_SCHEMA)]
 Handles: TypeAlias = Annotated[

@@ -13,7 +13,7 @@ from orchestrator.spec import source
 from orchestrator.spec.compose import Composer
 from orchestrator.spec.document import Spec
 from orchestrator.spec.events import Flaw, SyntaxFlaw
-from orchestrator.spec.expand import Expander, unresolved
+from orchestrator.spec.expand import Expander
 from orchestrator.spec.layers import Layers
 from orchestrator.spec.nodes import MappingNode, Position
 from orchestrator.spec.overlay import in_file, merged
@@ -72,12 +72,13 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
                 root = merged(root, _overlay(above, flaws))
             root = layers.over(root, flaws)
             text = written(root)
-        told = {flaw.position for flaw in flaws}
         expander = Expander(root, os.environ if environ is None else environ)
-        if "$" in text or "\\" in text:  # an escape may stand for a dollar
+        raw = root
+        if any(each in text for each in ("$", "\\", "matrix")):  # an escape may be a dollar
             root = expander.expand(flaws)
     except SyntaxFlaw as error:
         raise SpecError(_problem(origin.name, flaw) for flaw in [*flaws, error.flaw]) from None
+    told = {flaw.position for flaw in flaws}
     document, findings = understand(root.plain())
     spec = Spec(
         document=document,
@@ -87,7 +88,9 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
         project_dir=origin.project_dir,
         tree=root,
         environment=expander.environment,
-        unresolved=unresolved(root) if flaws else frozenset(),
+        raw=raw,
+        families=expander.families,
+        unresolved=expander.lost(root),
         layers=(origin.name, *layers.files, *layers.texts) if layers else (),
         texts={**texts, **layers.texts},
     )

@@ -33,6 +33,7 @@ from orchestrator.spec.parts import (
     AnyQueue,
     Batch,
     Limits,
+    Matrix,
     Part,
     Recycle,
     Restart,
@@ -190,6 +191,16 @@ class Job(JobSettings):
         title="After",
         description="The jobs it waits for: succeeded, unless a map says otherwise.",
         examples=["store", ["store", "index"], {"serve": "ready"}],
+    )
+
+    matrix: Matrix = Field(
+        default=Matrix(),
+        title="Matrix",
+        description="Makes several jobs of this one, one for each combination of the values; "
+        "${matrix.name} is the value.",
+        examples=[
+            {"region": ["eu", "us"], "size": [1, 2], "exclude": [{"region": "us", "size": 2}]}
+        ],
     )
 
 

@@ -6,15 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
+from orchestrator.spec.atstart import AtStart
+
 __all__ = [
     "Entry",
     "MappingNode",
+    "Named",
     "Node",
     "Path",
     "Position",
     "ScalarNode",
     "SequenceNode",
     "mapping_of",
+    "scalars_of",
     "sequence_of",
 ]
 
@@ -33,6 +37,14 @@ class Position(NamedTuple):
     file: str = ""
 
 
+class Named(NamedTuple):
+    """What a `${…}` named: where that was written, if it was, and whether it was the default."""
+
+    name: str
+    position: Position | None = None
+    default: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class ScalarNode:
     """A single value: text, number, truth value or null. `quoted` keeps it from being special.
@@ -40,7 +52,9 @@ class ScalarNode:
     `width` is how many characters of its line it takes; 0 is the rest of the line. `text` is how
     the value was written. `known` is false where a variable has no value: the text then still has
     its `${…}`. `shown` is set if the value came from the environment, or a part of it: what to
-    show and keep in its place. `from_environment`: it is all of a variable, not typed yet.
+    show and keep in its place. `from_environment`: it is all of a variable, not typed yet. `late`
+    are the pieces of a text that is known only when a worker starts; else there are none. `named`
+    is what the references in it have named.
     """
 
     value: str | int | float | bool | None
@@ -51,6 +65,8 @@ class ScalarNode:
     known: bool = True
     shown: str | None = None
     from_environment: bool = False
+    late: tuple[str | AtStart, ...] = ()
+    named: tuple[Named, ...] = ()
     size: int = 1
     depth: int = 0
 
@@ -127,6 +143,18 @@ def sequence_of(node: SequenceNode, items: Sequence[Node]) -> SequenceNode:
     """Return `node` with other items."""
     size, depth = _measure(items)
     return replace(node, items=tuple(items), size=size, depth=depth)
+
+
+def scalars_of(node: Node, path: Path = ()) -> Iterator[tuple[Path, ScalarNode]]:
+    """Yield all single values beneath `node`, each with its path from there."""
+    if isinstance(node, ScalarNode):
+        yield path, node
+    elif isinstance(node, SequenceNode):
+        for index, item in enumerate(node.items):
+            yield from scalars_of(item, (*path, index))
+    else:
+        for key, entry in node.entries.items():
+            yield from scalars_of(entry.value, (*path, key))
 
 
 def _measure(children: Sequence[Node]) -> tuple[int, int]:

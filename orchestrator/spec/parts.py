@@ -6,13 +6,22 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from orchestrator.spec.fields import Duration, Memory, PositiveDuration, SignalName, Size
+from orchestrator.spec.fields import (
+    Combinations,
+    Duration,
+    Memory,
+    PositiveDuration,
+    SignalName,
+    Size,
+    SomeValues,
+)
 
 __all__ = [
     "AnyQueue",
     "Backoff",
     "Batch",
     "Limits",
+    "Matrix",
     "Part",
     "Queue",
     "Recycle",
@@ -160,6 +169,29 @@ class Restart(Part):
         description="A job without input is called again from its beginning. skip: what it has put "
         "is compared and not put twice. never: it is not called again. null is skip in a durable "
         "run, else never.",
+    )
+
+
+class Matrix(Part):
+    """Names with lists of values; a job is made for each combination of them."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="allow", json_schema_extra={"minProperties": 1}
+    )
+    __pydantic_extra__: dict[str, SomeValues] = Field(init=False)
+
+    include: Combinations = Field(
+        default=(),
+        title="Include",
+        description="Values added to the combinations they agree with; a combination of its own "
+        "where there is none.",
+        examples=[[{"region": "eu", "mirror": True}]],
+    )
+    exclude: Combinations = Field(
+        default=(),
+        title="Exclude",
+        description="Combinations that are left out; some of the names are enough.",
+        examples=[[{"region": "us", "size": 2}]],
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["MAX_DURATION_S", "UNITS", "DurationError", "parse_duration_s"]
+__all__ = ["MAX_DURATION_S", "UNITS", "DurationError", "parse_duration_s", "written_duration"]
 
 MAX_DURATION_S = 36_500 * 86_400.0
 _SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -53,6 +53,15 @@ def parse_duration_s(value: object) -> float:
     if seconds > MAX_DURATION_S:
         raise DurationError(f"{value} is longer than 100 years", "leave it out for no limit")
     return seconds
+
+
+def written_duration(seconds: float) -> str:
+    """Return seconds as a spec has them: `1h30m`, `10s`, `250ms`."""
+    left_ms, text = round(seconds * 1000), ""
+    for unit, unit_s in _SECONDS.items():
+        n, left_ms = divmod(left_ms, round(unit_s * 1000))
+        text += f"{n}{unit}" if n else ""
+    return text or "0s"
 
 
 def _hint(text: str) -> str:

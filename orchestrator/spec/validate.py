@@ -115,6 +115,9 @@ def _finding(detail: ErrorDetails) -> Finding:
         key = str(detail["loc"][-1])
         hint = _MISSING_HINTS.get(key, "")
         return Finding(values.MISSING_KEY, path, f"the key {key} is missing", hint, key=True)
+    if detail["type"] == "invalid_key":
+        message = f"{show(path[-1])} is a key that is not text"
+        return Finding(values.WRONG_TYPE, path, message, "put it in quotes", key=True)
     if value is None and isinstance(path[-1], str):
         hint = "give it a value or remove the key"
         return Finding(values.EMPTY_VALUE, path, f"{path[-1]} is empty", hint, key=True)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from orchestrator.errors import Rule
+from orchestrator.spec.atstart import LATE_NAMESPACES, AtStart
 from orchestrator.spec.nodes import MappingNode, Node, Path, Position, ScalarNode
 from orchestrator.spec.references import Reference
 from orchestrator.spec.rules import variables
-from orchestrator.spec.wording import Guesses
+from orchestrator.spec.wording import Guesses, listed
 
-__all__ = ["Missing", "Variables"]
+__all__ = ["Missing", "Scope", "Variables"]
 
-_LATER = {"worker": "worker. names what differs by worker", "run": "run. names what differs by run"}
 _ENVIRONMENT = frozenset({"env", "environ", "environment"})
 _NOWHERE = Position(0, 0)
 
@@ -29,55 +30,98 @@ class Missing(Exception):  # noqa: N818 -- a finding, told at the place that nam
         self.rule = rule
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Scope:
+    """What `matrix.` names within a job that was made of a matrix.
+
+    `values` is None where the matrix is wrong, so that nothing is known of them.
+    """
+
+    values: MappingNode | None
+
+
 class Variables:
     """The environment, and what stands under `vars` in the tree `root`.
 
-    `environment` is true once a value of the environment was given out.
+    `used` has the variables of the environment that were named, each with its value, None if it
+    has none; `late` is true once something was named that is known only at a start.
     """
 
     def __init__(self, root: MappingNode, environ: Mapping[str, str]) -> None:
         entry = root.entries.get("vars")
         self._vars = entry.value if entry is not None else MappingNode({}, _NOWHERE, 1, 1)
-        self.environment = False
+        self.used: dict[str, str | None] = {}
+        self.late = False
         self._environ = environ
         self._guesses: dict[Path, Guesses] = {}
 
-    def find(self, reference: Reference, expand: Expand) -> Node | str:
+    def find(self, reference: Reference, expand: Expand, scope: Scope | None) -> Node | str:
         """Return the value that is named, expanded, or the text of the default.
 
         Raises:
             Missing: there is neither, or an empty value where one is asked for.
 
         """
-        namespace, *names = reference.name.split(".")
-        if names and namespace != "vars":
-            raise _no_namespace(reference.name, namespace)
         try:
-            found = self._of_vars(names, expand) if names else self._of_environment(namespace)
+            found = self._found(reference.name, expand, scope)
         except Missing as missing:
+            if missing.rule is variables.BAD_REFERENCE:
+                raise
             return _instead(reference, missing)
         empty = isinstance(found, ScalarNode) and found.known and found.value in (None, "")
         if empty and (reference.default is not None or reference.message is not None):
             return _instead(reference, Missing(f"{reference.name} is empty", "give it a value"))
         return found
 
+    def _found(self, name: str, expand: Expand, scope: Scope | None) -> Node:
+        namespace, *names = name.split(".")
+        if not names:
+            return self._of_environment(namespace)
+        if namespace == "vars":
+            return self._of_vars(names, expand)
+        if namespace == "matrix":
+            return self._of_matrix(names, scope)
+        if namespace in LATE_NAMESPACES:
+            return self._at_start(name)
+        raise _no_namespace(name, namespace)
+
     def _of_environment(self, name: str) -> ScalarNode:
-        value = self._environ.get(name)
+        value = self.used[name] = self._environ.get(name)
         if value is None:
             raise Missing(f"the environment has no variable {name}", self._hint_for(name))
         if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
             raise Missing(f"the value of {name} in the environment is not UTF-8", "set it anew")
-        self.environment = True
         shown = f"${{{name}}}"
         return ScalarNode(value, _NOWHERE, text=value, shown=shown, from_environment=True)
 
     def _of_vars(self, names: Sequence[str], expand: Expand) -> Node:
-        """Walk down to a value; a reference on the way is followed."""
-        node: Node = self._vars
-        path: Path = ("vars",)
-        raw = True
+        return self._inside(self._vars, ("vars",), names, expand)
+
+    def _of_matrix(self, names: Sequence[str], scope: Scope | None) -> Node:
+        if scope is None:
+            message = "matrix. names what differs between the jobs of a matrix, and here is none"
+            hint = "it may stand within a job that has a matrix"
+            raise Missing(message, hint, variables.BAD_REFERENCE)
+        if scope.values is None:
+            return ScalarNode(None, _NOWHERE, known=False)
+        return self._inside(scope.values, ("matrix",), names, None)
+
+    def _at_start(self, name: str) -> ScalarNode:
+        try:
+            found = AtStart(name)
+        except ValueError:
+            known = [each.value for each in AtStart]
+            hint = Guesses(known).hint(name) or f"there are {listed(known, last='and')}"
+            raise Missing(f"nothing is named {name}", hint, variables.BAD_REFERENCE) from None
+        self.late = True
+        text = f"${{{name}}}"
+        return ScalarNode(text, _NOWHERE, text=text, late=(found,))
+
+    def _inside(self, node: Node, path: Path, names: Sequence[str], expand: Expand | None) -> Node:
+        """Walk down to a value; a reference on the way is followed, if `expand` is there for it."""
+        raw = expand is not None
         for name in names:
-            if raw and isinstance(node, ScalarNode):
+            if raw and expand is not None and isinstance(node, ScalarNode):
                 node, raw = expand(node, path), False
             if isinstance(node, ScalarNode) and not node.known:
                 return node
@@ -87,7 +131,7 @@ class Variables:
                 message = f"there is no {name} in {_dotted(path)}"
                 raise Missing(message, self._inner(node, path, name))
             node, path = node.entries[name].value, (*path, name)
-        return expand(node, path) if raw else node
+        return expand(node, path) if raw and expand is not None else node
 
     def _inner(self, node: MappingNode, path: Path, name: str) -> str:
         guesses = self._guesses.setdefault(path, Guesses(str(key) for key in node.entries))
@@ -114,11 +158,9 @@ def _dotted(path: Path) -> str:
 
 
 def _no_namespace(name: str, namespace: str) -> Missing:
-    if namespace in _LATER:
-        message = f"{_LATER[namespace]}, which is not in this version of mporch"
-        return Missing(message, "use vars. or the environment", variables.BAD_REFERENCE)
     if namespace in _ENVIRONMENT:
         hint = f"a variable of the environment has none: write ${{{name.partition('.')[2]}}}"
     else:
-        hint = Guesses(("vars",)).hint(namespace) or "write vars. before what stands under vars:"
+        known = ("vars", "matrix", *sorted(LATE_NAMESPACES))
+        hint = Guesses(known).hint(namespace) or "write vars. before what stands under vars:"
     return Missing(f"${{{name}}} names no namespace: {namespace}", hint, variables.BAD_REFERENCE)

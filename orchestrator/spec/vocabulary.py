@@ -112,6 +112,7 @@ _JOB = _Words(
         target="command cmd entrypoint function func callable run script exec module program",
         input="inputs source sources from in consumes reads subscribe stdin",
         output="outputs to out sink produces writes publishes publish stdout",
+        matrix="strategy parallel_matrix foreach for_each expand sweep with_items",
     )
     | {"queue": "input or output", "queues": "input or output"},
     later=_SETTINGS.later,
@@ -200,7 +201,7 @@ def hint_for_key(path: tuple[str | int, ...]) -> str:
         case ("jobs", _):
             return _JOB.hint(key)
         case ("defaults",):
-            if key in {"target", "input", "output", "after"}:
+            if key in {"target", "input", "output", "after", "matrix"}:
                 return f"{key} belongs to a job; it has no default"
             return _SETTINGS.hint(key)
         case ("queues", _):

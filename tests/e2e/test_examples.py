@@ -276,6 +276,19 @@ def test_store_writes_whole_batches_over_one_connection_a_worker(copy: Copy, mpo
     assert len(ran.printed("report-1")) == 3
 
 
+def test_pi_is_estimated_by_all_jobs_of_the_matrix(copy: Copy, mporch: Run) -> None:
+    ran = mporch(copy("examples/pi") / "examples/pi/jobs.yaml")
+    assert ran.exit_code == 0, ran.stderr
+    names = ("darts_1000", "darts_100000", "needles_1000", "leibniz_5000")
+    assert list(ran.statuses()) == [*(f"estimate_{name}" for name in names), "table"]
+    rows = [line.split() for line in (ran.run_dir / "pi.txt").read_text().splitlines()]
+    assert sorted(f"{method}_{steps.replace(',', '')}" for method, steps, _ in rows) == sorted(
+        names
+    )
+    assert all(abs(float(value) - math.pi) < 0.4 for _, _, value in rows)
+    assert ["leibniz", "5,000", "3.141393"] in rows
+
+
 def test_images_arrive_whole(copy: Copy, mporch: Run) -> None:
     ran = mporch(copy("examples/images") / "examples/images/jobs.yaml")
     assert ran.exit_code == 0, ran.stderr

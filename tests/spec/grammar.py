@@ -22,7 +22,8 @@ SCALARS = [
     "dead_letter", "stop", "drain", "ready", "done", "fork", "spawn", "mine:show",
     "mine:numbers", "mine:later", "mine:limit", "mine.show", "mien:x", "json:loads",
     "json.decodr:x", "__main__:f", ":", "'", '"', "a b", "a: b", "a #b", "*a", "&a x",
-    "!!int 1", "!!python/name:os.system x", "|", ">", "@", "`", "%", "{{ x }}", "${HOME}", "<<",
+    "!!int 1", "!!python/name:os.system x", "|", ">", "@", "`", "%", "{{ x }}", "${HOME}",
+    "${matrix.a}", "${run.id}", "<<",
     "\\", '"\\ud800"', '"\\0"', '"\\e[31m"', "\u202e", "é", "😀", "\ufeff", "\x85", "\u2028",
     "\t", "\x1b", "\0",
 ]  # fmt: skip
@@ -85,6 +86,9 @@ SOUND = {
     "enabled": st.sampled_from(["true", "false", "no"]),
     "cwd": st.sampled_from([".", "nowhere", '"a\\0b"']),
     "start_method": st.sampled_from(["spawn", "fork"]),
+    "matrix": st.sampled_from(
+        ["{a: [q, r]}", "{a: [1, 2], b: [x]}", "{a: [1], exclude: [{a: 1}]}", "{a: []}", "[a]"]
+    ),
     "kwargs": st.sampled_from(["{most: 3}", "{number: 3}", "{since: 2024-01-31}", "*settings"]),
     "<<": st.sampled_from(["*base", "[*base, *settings]", "3"]),
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.layering import Layering, env_file_option
 from orchestrator.cli.options import letters_argument
 from orchestrator.cli.printing import tell
 from orchestrator.errors import SpecError, UsageError
@@ -30,7 +31,8 @@ Examples:
 @click.command(short_help="Call the target on one letter's item.", epilog=_EPILOG)
 @letters_argument
 @click.option("--pdb", is_flag=True, help="Stop in the debugger where it raises.")
-def debug(run_and_numbers: tuple[str, ...], pdb: bool) -> int:
+@env_file_option
+def debug(run_and_numbers: tuple[str, ...], env_files: tuple[str, ...], *, pdb: bool) -> int:
     """Call the target of a letter's job on its item, here and now.
 
     In a process set up as the worker was (directory, environment, limits, a class constructed and
@@ -47,7 +49,7 @@ def debug(run_and_numbers: tuple[str, ...], pdb: bool) -> int:
         hint = f"`mporch dead list {choice.run_name}` lists the {len(choice.letters)}"
         raise UsageError("which letter? give the number of one", hint=hint)
     (letter,) = chosen
-    trial = _trial(choice, letter, debug=pdb)
+    trial = _trial(choice, letter, Layering(env_files=env_files), debug=pdb)
     tell(f"mporch: {trial.order.job.target} on {letter.item}")
     end = run_trial(trial)
     if verdict := _verdict(end):
@@ -55,40 +57,44 @@ def debug(run_and_numbers: tuple[str, ...], pdb: bool) -> int:
     return 0 if end.outcome is Outcome.RETURNED else 1
 
 
-def _trial(choice: Choice, letter: Letter, *, debug: bool) -> Trial:
+def _trial(choice: Choice, letter: Letter, layering: Layering, *, debug: bool) -> Trial:
     from orchestrator.cli.dead.telling import place_of  # noqa: PLC0415
+    from orchestrator.plan.late import at_start, settled  # noqa: PLC0415
     from orchestrator.runtime.letters.trial import Trial  # noqa: PLC0415
     from orchestrator.runtime.order import Order  # noqa: PLC0415
 
     run = choice.run
-    plan = _plan_of(run)
+    plan = _plan_of(run, layering)
     job = plan.jobs.get(letter.job)
     if job is None:
         raise UsageError(f"the plan of run {run.run_id} has no job {letter.job}")
     place = place_of(run, letter)
     if not place.path.is_file():
         raise UsageError(f"the item of letter {letter.letter} is gone: there is no {place.path}")
+    worker, index = letter.worker, int(letter.worker.rpartition("-")[2])
+    run_dir = str(run.path)
+    known = at_start(plan, job, run=run.run_id, run_dir=run_dir, worker=worker, index=index)
     order = Order(
         run=run.run_id,
-        run_dir=str(run.path),
+        run_dir=run_dir,
         project_dir=plan.project_dir,
         pythonpath=plan.pythonpath,
-        job=job,
-        worker=letter.worker,
-        index=int(letter.worker.rpartition("-")[2]),
+        job=settled(job, plan.project_dir, known),
+        worker=worker,
+        index=index,
         queues={},
     )
     return Trial(order=order, item=letter.item, attempts=letter.attempts, place=place, debug=debug)
 
 
-def _plan_of(run: RunDirectory) -> Plan:
+def _plan_of(run: RunDirectory, layering: Layering) -> Plan:
     """Compile the spec that the run has kept: what it has kept of its plan lacks the secrets."""
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
 
     kept = run.read_plan()
     if kept is None:
         raise UsageError(f"run {run.run_id} has no plan")
-    checked = check_spec(str(run.spec_path), kept_of=kept)
+    checked = check_spec(str(run.spec_path), layering=layering, kept_of=kept)
     if checked.plan is None:
         raise SpecError(checked.problems)
     return checked.plan

@@ -9,6 +9,7 @@ from orchestrator.errors import Problem
 from orchestrator.plan.draft import Draft
 from orchestrator.plan.model import StartMethod
 from orchestrator.plan.platform import default_start_method, start_methods, stop_signals
+from orchestrator.plan.shown import is_late_at
 from orchestrator.spec.model import JobSettings
 from orchestrator.spec.nodes import Path
 from orchestrator.spec.rules import jobs as rules
@@ -150,7 +151,7 @@ def missing_folder(draft: Draft) -> Iterator[Problem]:
         if "cwd" in settings.model_fields_set
     ]
     for path, folder in places:
-        if not (spec.project_dir / folder).exists():
+        if not is_late_at(spec, path) and not (spec.project_dir / folder).exists():
             message = f"there is no folder {spec.project_dir / folder}"
             hint = "relative paths start at the spec's folder"
             yield spec.problem(rules.NO_FOLDER, path, message, hint)

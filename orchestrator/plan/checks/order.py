@@ -26,7 +26,7 @@ _MOST_NAMED = 12
 
 def impossible_after(draft: Draft) -> Iterator[Problem]:
     """Every `after` names another enabled job, and a state that job can reach in time."""
-    known = Guesses(draft.spec.names("jobs"))
+    known = Guesses((*draft.spec.families, *draft.spec.names("jobs")))
     for job in draft.jobs.values():
         for condition in job.after:
             if flaw := _impossible(draft, job, condition, known):

@@ -8,6 +8,8 @@ from orchestrator.errors import Problem
 from orchestrator.plan.draft import Draft, DraftJob
 from orchestrator.plan.graph import readers_of
 from orchestrator.plan.model import Shape
+from orchestrator.plan.shown import late_of
+from orchestrator.spec.atstart import AtStart
 from orchestrator.spec.rules import jobs as rules
 
 __all__ = ["FITS", "RULES"]
@@ -88,15 +90,20 @@ def restarted_source(draft: Draft) -> Iterator[Problem]:
 
 
 def several_sources(draft: Draft) -> Iterator[Problem]:
-    """A job without input that has several workers runs once in each: pointed out."""
+    """A job without input that has several workers runs once in each: pointed out.
+
+    One whose workers are told which they are is meant so.
+    """
     for job in draft.jobs.values():
         workers = job.settings.workers
-        if not job.reads and workers > 1 and job.name not in draft.broken:
+        if job.reads or workers == 1 or job.name in draft.broken:
+            continue
+        if not any(late.names(AtStart.WORKER_INDEX.value) for late in late_of(job, draft.spec)):
             yield draft.spec.problem(
                 rules.WORKERS_REPEAT,
                 job.path("workers"),
                 f"{job.name} has no input, so each of its {workers} workers does all of it",
-                "orchestrator.current().index tells a worker which part is its own",
+                "${worker.index} in args or kwargs tells a worker which part is its own",
             )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from orchestrator.core.position import Position
 from orchestrator.core.queues import chunk_items
+from orchestrator.plan.late import at_start, settled
 from orchestrator.plan.model import JobPlan, Plan, QueuePlan, WhenFull
 from orchestrator.runtime.local import descriptors
 from orchestrator.runtime.local.overdue import Overdue
@@ -64,6 +65,10 @@ class Starter:
 
         `positions`: how far it has come before with what it puts.
         """
+        known = at_start(
+            self._plan, job, run=self._run_id, run_dir=self._run_dir, worker=worker, index=index
+        )
+        job = settled(job, self._plan.project_dir, known)
         order = Order(
             run=self._run_id,
             run_dir=self._run_dir,

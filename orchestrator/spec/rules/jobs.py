@@ -36,7 +36,8 @@ WORKERS_REPEAT = Rule(
     title="Several workers of a job that has no input",
     severity=Severity.WARNING,
     why="Items are shared out among workers; a job without input has none, so each worker does all "
-    "of its work. `orchestrator.current().index` tells a worker which part is its own.",
+    "of its work. `${worker.index}` in its arguments, or `orchestrator.current().index`, tells a "
+    "worker which part is its own.",
     wrong='version: 1\njobs:\n  report: {target: "mine:report", workers: 4}\n',
     right=_RIGHT,
 )

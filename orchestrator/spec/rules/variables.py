@@ -35,9 +35,9 @@ BAD_REFERENCE = Rule(
     code="MP141",
     title="A ${ that begins no reference",
     why="There are `${NAME}`, `${NAME:-default}` and `${NAME:?message}`; other forms of the shell, "
-    "and one within another, are not read. A name with a dot belongs to a namespace, of which "
-    "there is one: `vars`. A plain `${` is written `$${`; a dollar before anything but `{` and `$` "
-    "is a dollar.",
+    "and one within another, are not read. A name with a dot belongs to a namespace: `vars`, "
+    "`matrix` within a job that has one, `run` and `worker` for what is known when they start. A "
+    "plain `${` is written `$${`; a dollar before anything but `{` and `$` is a dollar.",
     wrong="""\
 version: 1
 jobs:
@@ -138,4 +138,69 @@ BAD_ENV_FILE = Rule(
     wrong="$ printf 'OUT=a\\n= b\\n' > .env\n$ mporch validate --env-file .env\n"
     'version: 1\njobs:\n  report: {target: "mine:report"}\n',
     right=_RIGHT,
+)
+
+BAD_MATRIX = Rule(
+    code="MP148",
+    title="A matrix that makes no jobs, or too many",
+    why="A job is made for each combination of the values, without what is under `exclude`, with "
+    "what is under `include`. So each name needs a value, none of them twice; `exclude` speaks of "
+    "names that have values. One matrix makes up to 256 jobs, all of a spec up to 50,000 keys and "
+    "values, or 1 MiB of text.",
+    wrong="""\
+version: 1
+jobs:
+  report:
+    target: mine:report
+    matrix: {verbose: []}
+""",
+    right="""\
+version: 1
+jobs:
+  report:
+    target: mine:report
+    matrix: {verbose: [true, false]}
+    kwargs: {verbose: "${matrix.verbose}"}
+""",
+)
+
+MADE_NAME = Rule(
+    code="MP149",
+    title="A job of a matrix whose name is taken, or too long",
+    why="A job made of a matrix is named by the job and the letters and digits of its values: "
+    "`fetch_eu_1`. Two jobs cannot have one name, and none has more than 64 characters.",
+    wrong="""\
+version: 1
+jobs:
+  report:
+    target: mine:report
+    matrix: {verbose: [true]}
+  report_true: {target: "mine:report"}
+""",
+    right="""\
+version: 1
+jobs:
+  report:
+    target: mine:report
+    matrix: {verbose: [true]}
+  report_all: {target: "mine:report"}
+""",
+)
+
+NOT_YET_KNOWN = Rule(
+    code="MP150",
+    title="A value that is known only when the run has begun",
+    why="`${run.…}` and `${worker.…}` have no value before there is a run, and a worker. They may "
+    "stand in what a worker is started with: `args`, `kwargs`, `env` and `cwd`. Names, numbers and "
+    "times are needed before.",
+    wrong="""\
+version: 1
+jobs:
+  report: {target: "mine:report", description: "${run.id}"}
+""",
+    right="""\
+version: 1
+jobs:
+  report: {target: "mine:report", env: {REPORT: "${run.dir}/report-${worker.index}"}}
+""",
 )

@@ -239,7 +239,7 @@ def test_what_mporch_takes_for_a_key_the_schema_takes_too(key):
         if understood(document):
             taken += 1
             assert VALIDATOR.is_valid(document), value
-    assert taken or key in {"target", "input", "output", "after"}
+    assert taken or key in {"target", "input", "output", "after", "matrix"}
 
 
 def test_what_mporch_takes_for_a_queue_the_schema_takes_and_no_more():

@@ -1,0 +1,246 @@
+"""The spec as it counts: every default filled in, variables put in, matrices made jobs of. Pure.
+
+What it says reads as a spec again, in the order of the model; `vars`, `defaults` and anchors have
+gone into the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel
+
+from orchestrator.plan.checks.shapes import FITS
+from orchestrator.plan.draft import MERGED_MAPS, DraftJob, draft_of
+from orchestrator.plan.masking import is_secret, masked_value
+from orchestrator.plan.model import Plan
+from orchestrator.plan.origins import DEFAULT, Origin, Origins, Place
+from orchestrator.spec import Spec
+from orchestrator.spec.model import Document, Job, JobSettings
+from orchestrator.spec.nodes import (
+    Entry,
+    MappingNode,
+    Node,
+    Path,
+    ScalarNode,
+    SequenceNode,
+    mapping_of,
+)
+from orchestrator.spec.parts import Queue
+from orchestrator.spec.units import written_duration
+
+__all__ = ["Branch", "Leaf", "Resolved", "resolved", "rows_of"]
+
+_GIVEN = frozenset({"args", "kwargs", "env"})
+"""What targets are given: secrets are masked there."""
+_TEXTS = _GIVEN | {"name", "pythonpath", "description", "cwd"}
+"""Where what the environment gave is shown as it was written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaf:
+    """A single value, or an empty list or mapping.
+
+    `literal`: its dollars stand for themselves; else it has `${…}` in it.
+    """
+
+    value: Any
+    origin: Origin
+    literal: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branch:
+    """A mapping, or a list by index. `origin` is that of a job made of a matrix."""
+
+    inner: Mapping[str | int, Resolved]
+    is_list: bool = False
+    origin: Origin | None = None
+
+
+Resolved: TypeAlias = Leaf | Branch
+
+
+def resolved(spec: Spec, plan: Plan) -> Branch:
+    """Return all that counts of `spec`, which `plan` was compiled of."""
+    return _Resolver(spec, plan).document()
+
+
+def rows_of(root: Branch) -> list[dict[str, Any]]:
+    """Return each value with its path and origin, as JSON has them."""
+    return [
+        {
+            "path": ".".join(map(str, path)),
+            "value": leaf.value,
+            "origin": {
+                "layer": leaf.origin.layer.value,
+                **_placed(leaf.origin.place),
+                "within": leaf.origin.within,
+                "sources": [
+                    {
+                        "name": source.name,
+                        "layer": source.layer.value,
+                        **_placed(source.place),
+                        "default": source.default,
+                    }
+                    for source in leaf.origin.sources
+                ],
+            },
+        }
+        for path, leaf in _leaves(root, ())
+    ]
+
+
+def _placed(place: Place | None) -> dict[str, Any]:
+    if place is None:
+        return dict.fromkeys(("file", "line", "column"))
+    return {"file": place.file, "line": place.line, "column": place.column}
+
+
+def _leaves(node: Resolved, path: Path) -> Iterator[tuple[Path, Leaf]]:
+    if isinstance(node, Leaf):
+        yield path, node
+    else:
+        for key, inner in node.inner.items():
+            yield from _leaves(inner, (*path, key))
+
+
+class _Resolver:
+    def __init__(self, spec: Spec, plan: Plan) -> None:
+        self._spec = spec
+        self._queues = tuple(plan.queues)
+        self._origins = Origins(spec)
+        self._computed: dict[Path, Any] = {("name",): plan.name}
+        for name, job in plan.jobs.items():
+            self._computed["jobs", name, "start_method"] = job.start_method.value
+            if job.batch is not None:
+                self._computed["jobs", name, "batch", "size"] = job.batch.size
+
+    def document(self) -> Branch:
+        defaults = Document(version=1, jobs={})
+        found = dict(self._part(defaults, [self._spec.tree], ()).inner)
+        for key in ("vars", "defaults"):
+            del found[key]
+        draft = draft_of(self._spec)
+        jobs = {**draft.jobs, **draft.disabled}
+        found["queues"] = self._branch({name: self._queue(name) for name in self._queues})
+        found["jobs"] = self._branch(
+            {name: self._job(jobs[name]) for name in self._spec.document.jobs}
+        )
+        return Branch(inner=found)
+
+    def _queue(self, name: str) -> Branch:
+        path: Path = ("queues", name)
+        node = _inside(_inside(self._spec.tree, "queues"), name)
+        if isinstance(node, ScalarNode):
+            short: dict[str | int, Entry] = {
+                "maxsize": Entry("maxsize", node.position, node.width, node)
+            }
+            empty = MappingNode({}, node.position, 1, 1)
+            node = None if node.value is None else mapping_of(empty, short)
+        return self._part(Queue(), [node], path)
+
+    def _job(self, job: DraftJob) -> Branch:
+        path = job.path()
+        own = _inside(_inside(self._spec.tree, "jobs"), job.name)
+        found: dict[str | int, Resolved] = {
+            key: self._written(node, (*path, key))
+            for key in Job.model_fields
+            if key not in JobSettings.model_fields and (node := _inside(own, key)) is not None
+        }
+        nodes = [own, _inside(self._spec.tree, "defaults")]
+        found |= self._part(JobSettings(), nodes, path).inner
+        return Branch(inner=_fitting(found, job), origin=self._origins.of_job(job.name))
+
+    def _part(self, defaults: BaseModel, nodes: Sequence[Node | None], path: Path) -> Branch:
+        """Return a part of the model: what was written in the first of `nodes` that has it."""
+        found: dict[str | int, Resolved] = {}
+        for key in type(defaults).model_fields:
+            written = [each for node in nodes if (each := _inside(node, key)) is not None]
+            found[key] = self._value(getattr(defaults, key), written, (*path, key))
+        return Branch(inner=found)
+
+    def _value(self, default: Any, written: Sequence[Node], path: Path) -> Resolved:
+        """Return the value at `path`; as the draft has it, a job's own goes over the defaults."""
+        of_job = len(path) == 3 and path[0] == "jobs"
+        if isinstance(default, BaseModel):
+            return self._part(default, written if of_job else written[:1], path)
+        if of_job and path[-1] in MERGED_MAPS:
+            entries: dict[str | int, Entry] = {}
+            for node in reversed(written):
+                entries |= node.entries if isinstance(node, MappingNode) else {}
+            return self._branch(
+                {key: self._written(entry.value, (*path, key)) for key, entry in entries.items()},
+                DEFAULT,
+            )
+        if written:
+            return self._written(written[0], path)
+        return _default(self._computed.get(path, default))
+
+    def _written(self, node: Node, path: Path) -> Resolved:
+        if isinstance(node, ScalarNode):
+            return self._leaf(node, path)
+        if isinstance(node, MappingNode):
+            inner: dict[str | int, Resolved] = {
+                key: self._written(entry.value, (*path, key)) for key, entry in node.entries.items()
+            }
+        else:
+            inner = {n: self._written(item, (*path, n)) for n, item in enumerate(node.items)}
+        is_list = isinstance(node, SequenceNode)
+        return self._branch(inner, self._origins.of(node.position, path), is_list=is_list)
+
+    def _branch(
+        self,
+        inner: dict[str | int, Resolved],
+        origin: Origin = DEFAULT,
+        *,
+        is_list: bool = False,
+    ) -> Resolved:
+        """Return a mapping or list; an empty one is a value."""
+        if inner:
+            return Branch(inner=inner, is_list=is_list)
+        return Leaf(value=[] if is_list else {}, origin=origin)
+
+    def _leaf(self, scalar: ScalarNode, path: Path) -> Leaf:
+        key = path[2] if path[0] == "jobs" else path[0]
+        value, literal = scalar.value, not scalar.late
+        if scalar.shown is not None and key in _TEXTS:
+            value, literal = scalar.shown, False
+        if key in _GIVEN:
+            secret = any(is_secret(step) for step in path[3:] if isinstance(step, str))
+            value = masked_value(value, secret=secret)
+        origin = self._origins.of(scalar.position, path, scalar.named)
+        return Leaf(value=value, origin=origin, literal=literal)
+
+
+def _inside(node: Node | None, key: str) -> Node | None:
+    entry = node.entries.get(key) if isinstance(node, MappingNode) else None
+    return entry.value if entry is not None else None
+
+
+def _default(value: Any) -> Resolved:
+    """Return a default as a spec has it: of numbers, only times are no whole ones."""
+    if isinstance(value, tuple) and value:
+        return Branch(inner=dict(enumerate(map(_default, value))), is_list=True)
+    if isinstance(value, float):
+        value = written_duration(value)
+    return Leaf(value=[] if value == () else value, origin=DEFAULT)
+
+
+def _fitting(found: dict[str | int, Resolved], job: DraftJob) -> dict[str | int, Resolved]:
+    """Return what fits the shape of the job; what is only a default is not repeated to it."""
+    fitting = dict(found)
+    for (key, *inner), shapes in FITS.items():
+        part = fitting.get(key)
+        if job.shape in shapes or part is None:
+            continue
+        if inner and isinstance(part, Branch):
+            rest = {name: value for name, value in part.inner.items() if name != inner[0]}
+            fitting[key] = Branch(inner=rest)
+        elif not inner:
+            del fitting[key]
+    if not job.reads and "restart" not in job.settings.model_fields_set:
+        fitting.pop("restart", None)
+    return fitting
