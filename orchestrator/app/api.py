@@ -10,20 +10,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import pickle
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
 from orchestrator import spec as spec_floor
 from orchestrator.app.execution import Options
-from orchestrator.app.hosted import Refusal, Request
+from orchestrator.app.hosted import Request
+from orchestrator.app.hosting import host
 from orchestrator.core.facts import Ledger
 from orchestrator.core.summary import JobSummary, Summary
-from orchestrator.errors import InternalError, MporchError, Problem, RunDirectoryError, UsageError
+from orchestrator.errors import Problem, UsageError
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.directory import home_of
@@ -145,7 +141,7 @@ class Spec:
         request = Request(
             plan=plan, source=self._document.source, options=options, parent_pid=os.getpid()
         )
-        summary = _result(_host(request))
+        summary = host(request)
         home = home_of(Path(plan.project_dir), os.environ)
         return RunResult(summary=summary, run_dir=options.run_dir or home / "runs" / summary.run)
 
@@ -168,37 +164,3 @@ def _mode(output: str) -> OutputMode:
     except ValueError:
         modes = ", ".join(mode.value for mode in OutputMode)
         raise UsageError(f"output is one of {modes}, not {output!r}") from None
-
-
-def _host(request: Request) -> bytes:
-    """Run the request in a child; returns what it wrote on standard output."""
-    command = [sys.executable, "-P", "-m", "orchestrator.app.hosted"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        interrupted = False
-        data: bytes | None = pickle.dumps(request)
-        while True:
-            try:
-                written, _ = child.communicate(data)
-            except KeyboardInterrupt:
-                # The terminal has told the child, too: it drains, and ends.
-                interrupted, data = True, None
-            else:
-                break
-    if interrupted:
-        raise KeyboardInterrupt
-    return written
-
-
-def _result(written: bytes) -> Summary:
-    """The summary, or the error the child could not go on after."""
-    try:
-        return msgspec.json.decode(written, type=Summary)
-    except msgspec.DecodeError:
-        try:
-            found = msgspec.json.decode(written, type=Refusal)
-        except msgspec.DecodeError:
-            raise InternalError("the run ended without a result; see standard error") from None
-    kinds: dict[str, type[MporchError]] = {
-        kind.__name__: kind for kind in (RunDirectoryError, UsageError)
-    }
-    raise kinds.get(found.kind, InternalError)(found.message, hint=found.hint)

@@ -50,7 +50,8 @@ class Options:
     `run_dir`: its own directory, new or empty; None puts it among the project's runs. `live`: draw
     the live display; None draws it where standard error is a terminal. `json_output`: print the
     summary as JSON on standard output, everything else on standard error. `quiet`: mporch itself
-    says nothing, targets still do.
+    says nothing, targets still do. What comes onto the queues in `tapped` is kept in the run's
+    directory.
     """
 
     run_dir: Path | None = None
@@ -58,6 +59,7 @@ class Options:
     json_output: bool = False
     quiet: bool = False
     live: bool | None = None
+    tapped: frozenset[str] = frozenset()
 
 
 Shield = Callable[[Callable[[], int]], int]
@@ -89,7 +91,7 @@ def execute(
         if resumed is not None:
             keeping = resume(plan, source, resumed)
         else:
-            keeping = begin(plan, source, options.run_dir)
+            keeping = begin(plan, source, options.run_dir, tapped=options.tapped)
         begun(keeping.directory)
         return _run(plan, options, shelter, keeping)
 
@@ -125,7 +127,14 @@ def _run(plan: Plan, options: Options, shelter: Shelter, keeping: Keeping) -> in
             socket_dir=shelter.directory,
             hash_seed=keeping.hash_seed,
         )
-        loop = Loop(plan, starter, record, store=keeping.store, resumption=keeping.resumption)
+        loop = Loop(
+            plan,
+            starter,
+            record,
+            store=keeping.store,
+            resumption=keeping.resumption,
+            recorder=keeping.recorder,
+        )
         started = time.time()
         record.fact(_started(plan, shelter, keeping), time.monotonic())
         loop.run_to_end()

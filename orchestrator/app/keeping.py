@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from orchestrator.runlog.letters import DEAD_NAME, DeadLetters
 from orchestrator.runlog.writer import RunLog
 from orchestrator.runtime.store.opening import Opened, open_store
 from orchestrator.runtime.store.store import Store
+from orchestrator.runtime.testing.recording import Recorder
 
 __all__ = ["Keeping", "Resume", "begin", "resume"]
 
@@ -50,17 +51,25 @@ class Keeping:
     store: Store | None = None
     resumption: Resumption | None = None
     lost: tuple[str, ...] = ()
+    recorder: Recorder | None = None
 
     def close(self) -> None:
         """Close everything; raises RunDirectoryError if the end of the log cannot be written."""
         self.letters.close()
         if self.store is not None:
             self.store.close()
+        if self.recorder is not None:
+            self.recorder.close()
         self.log.close()
 
 
-def begin(plan: Plan, source: str, run_dir: Path | None) -> Keeping:
-    """Make the directory of a new run and open its files. Raises RunDirectoryError."""
+def begin(
+    plan: Plan, source: str, run_dir: Path | None, *, tapped: Set[str] = frozenset()
+) -> Keeping:
+    """Make the directory of a new run and open its files; what comes onto `tapped` queues is kept.
+
+    Raises RunDirectoryError.
+    """
     home = home_of(Path(plan.project_dir), os.environ)
     directory = create(home, run_dir)
     directory.write_spec(source)
@@ -71,7 +80,14 @@ def begin(plan: Plan, source: str, run_dir: Path | None) -> Keeping:
     if plan.durability.keeps:
         store = Store.create(directory.path, _meta(plan, seed), full=full)
     letters = DeadLetters(directory.path, synced=full)
-    return Keeping(directory=directory, log=log, letters=letters, hash_seed=seed, store=store)
+    return Keeping(
+        directory=directory,
+        log=log,
+        letters=letters,
+        hash_seed=seed,
+        store=store,
+        recorder=Recorder(directory.path, tapped) if tapped else None,
+    )
 
 
 def resume(plan: Plan, source: str, wanted: Resume) -> Keeping:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.plan.model import Plan
     from orchestrator.runlog.directory import RunDirectory
 
-__all__ = ["jobs", "letters", "queues", "runs", "specs", "workers"]
+__all__ = ["cases", "jobs", "letters", "queues", "runs", "specs", "workers"]
 
 _MOST_RUNS = 30
 
@@ -84,6 +84,15 @@ def queues(ctx: click.Context, _: str) -> Iterator[CompletionItem]:
     for queue in _plan(ctx).queues.values():
         ways = f"from {', '.join(queue.writers)} to {', '.join(queue.readers)}"
         yield CompletionItem(queue.name, help=ways)
+
+
+@_completer
+def cases(ctx: click.Context, _: str) -> Iterator[CompletionItem]:
+    """Offer the cases of the spec."""
+    from orchestrator.spec import load  # noqa: PLC0415 -- brings the spec's model
+
+    for name, case in load(ctx.params.get("spec") or "jobs.yaml").document.tests.items():
+        yield CompletionItem(name, help=case.description)
 
 
 @_completer

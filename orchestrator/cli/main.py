@@ -26,6 +26,7 @@ class _Commands(click.Group):
         "run": "Run a pipeline.",
         "resume": "Go on with a durable run.",
         "validate": "Check specs; runs none of your code.",
+        "test": "Run the tests in a spec.",
         "explain": "Tell what the code of a problem means.",
         "plan": "Show what would run, and how it is wired.",
         "graph": "Draw jobs and queues.",

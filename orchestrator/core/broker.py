@@ -55,6 +55,7 @@ from orchestrator.core.queues import QueueState
 from orchestrator.core.restoring import Resumption, restore
 from orchestrator.core.stall import can_move
 from orchestrator.core.steps import Entry
+from orchestrator.core.tap import Tap
 from orchestrator.plan.model import Plan
 
 __all__ = ["Broker", "ProtocolError"]
@@ -108,14 +109,19 @@ class Broker:
         }
 
     @classmethod
-    def of_plan(cls, plan: Plan, resumption: Resumption | None = None) -> Broker:
-        """The broker of a planned run, or of one that is resumed."""
+    def of_plan(
+        cls, plan: Plan, resumption: Resumption | None = None, tap: Tap | None = None
+    ) -> Broker:
+        """The broker of a planned run, or of one that is resumed; the `tap` sees what is put."""
         journal = None
         if plan.durability.keeps:
             journal = Journal(resumption.image.last_chunk + 1 if resumption else 1)
         broker = cls(*states_of(plan), journal=journal)
         if resumption is not None:
             restore(broker._board, resumption)
+        if tap is not None:
+            for name in tap.queues:
+                broker.queues[name].tap = tap
         return broker
 
     @property

@@ -14,6 +14,7 @@ from orchestrator.plan.model import WhenFull
 if TYPE_CHECKING:
     from orchestrator.core.journal import Journal
     from orchestrator.core.ports import PendingPull, Port
+    from orchestrator.core.tap import Tap
     from orchestrator.core.tickets import Ticket
 
 __all__ = ["LARGEST_CHUNK", "Chunk", "QueueState", "Segment", "chunk_items", "cut", "without"]
@@ -96,6 +97,7 @@ class QueueState:
         self.reserved: dict[str, deque[Segment]] = {}
         self.parted: dict[str, list[Segment]] = {}
         self.journal: Journal | None = None
+        self.tap: Tap | None = None
 
     @property
     def size(self) -> int:
@@ -150,6 +152,8 @@ class QueueState:
         n = stop - start
         first = self.put + 1
         self.put += n
+        if self.tap is not None:
+            self.tap.put(self.name, chunk, start, stop)
         if self.journal is not None:
             if self.closed and not self.failed_downstream:
                 self.journal.spilt(self.name, n)

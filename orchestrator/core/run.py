@@ -35,6 +35,7 @@ from orchestrator.core.snapshot import JobSnapshot, QueueSnapshot, Snapshot
 from orchestrator.core.steps import Entry
 from orchestrator.core.summary import JobSummary
 from orchestrator.core.supervisor import Supervisor
+from orchestrator.core.tap import Tap
 from orchestrator.plan.model import Plan
 
 __all__ = ["Run"]
@@ -47,12 +48,14 @@ _BROKER_NEWS = frozenset(get_args(BrokerNews))
 class Run:
     """One run of a plan; `handle` takes an event, `outcome` is there once everything has ended.
 
-    With a `resumption` it goes on from there.
+    With a `resumption` it goes on from there. A `tap` sees what comes onto its queues.
     """
 
-    def __init__(self, plan: Plan, resumption: Resumption | None = None) -> None:
+    def __init__(
+        self, plan: Plan, resumption: Resumption | None = None, *, tap: Tap | None = None
+    ) -> None:
         self._plan = plan
-        self._broker = Broker.of_plan(plan, resumption)
+        self._broker = Broker.of_plan(plan, resumption, tap)
         done = resumption.image.jobs_done if resumption is not None else ()
         self._supervisor = Supervisor(plan, done=done)
 

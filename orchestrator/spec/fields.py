@@ -276,7 +276,10 @@ Handles: TypeAlias = Annotated[
 
 
 def by_form(expected: str) -> Discriminator:
-    """Return a discriminator that tells text, list and mapping apart; other values are an error."""
+    """Return a discriminator by what a value is: text, list, mapping, whole number or nothing.
+
+    A form that the union does not have is an error.
+    """
 
     def form(value: Any) -> str | None:
         match value:
@@ -284,8 +287,14 @@ def by_form(expected: str) -> Discriminator:
                 return "<text>"
             case list() | tuple():
                 return "<list>"
+            case bool():
+                return None
             case Mapping():
                 return "<map>"
+            case int():
+                return "<number>"
+            case None:
+                return "<nothing>"
             case _:
                 return None
 

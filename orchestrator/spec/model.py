@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, Tag
 
+from orchestrator.spec.cases import Case
 from orchestrator.spec.fields import (
     Durable,
     EnvValue,
@@ -262,4 +263,17 @@ class Document(Part):
             }
         ],
         json_schema_extra={"minProperties": 1},
+    )
+    tests: dict[Text, Case] = Field(
+        default={},
+        title="Tests",
+        description="Cases for `mporch test`, by name; a run passes them over.",
+        examples=[
+            {
+                "a blank line is odd": {
+                    "give": {"lines": ["a b", ""]},
+                    "expect": {"queues": {"odd": [""]}},
+                }
+            }
+        ],
     )

@@ -32,7 +32,7 @@ class Finding:
 
 
 _MOST_FINDINGS = 200
-_VALIDATOR_WORDS = frozenset({"<text>", "<list>", "<map>", "[key]"})
+_VALIDATOR_WORDS = frozenset({"<text>", "<list>", "<map>", "<number>", "<nothing>", "[key]"})
 _NOTHING = object()
 _MOST_WRITTEN_OUT = 1e15
 

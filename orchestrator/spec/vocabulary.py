@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
+from orchestrator.spec.cases import Case, Expect, Expected, Given, Kill
 from orchestrator.spec.model import Document, Job, JobSettings
 from orchestrator.spec.parts import (
     Backoff,
@@ -58,6 +59,7 @@ _TOP = _Words(
         timeout="timelimit time_limit deadline max_runtime",
         name="id title project",
         vars="params parameters variables",
+        tests="test cases specs checks scenarios examples",
     )
     | {"env": "defaults: {env: …}", "environment": "defaults: {env: …}"},
     later=frozenset({"store", "include", "resources", "schedule"}),
@@ -180,6 +182,45 @@ _RECYCLE = _Words(
     model=Recycle,
     foreign=_synonyms(max_items="items after count max_tasks", max_rss="memory rss max_memory"),
 )
+_CASE = _Words(
+    model=Case,
+    foreign=_synonyms(
+        give="given input inputs feed in items fixtures arrange",
+        replace="mock mocks stub stubs patch fake fakes stand_in replaces",
+        expect="expected then output outputs assert assertions want checks",
+        kill="kills faults fault crash",
+        description="comment doc help desc",
+        timeout="time_limit limit",
+    )
+    | {name: f"expect: {{{name}: …}}" for name in Expect.model_fields},
+)
+_GIVEN = _Words(
+    model=Given,
+    foreign=_synonyms(items="values list data", file="path from", target="function call func"),
+)
+_EXPECT = _Words(
+    model=Expect,
+    foreign=_synonyms(
+        queues="queue items output outputs",
+        dead="dead_letters letters deadletters",
+        jobs="job states status statuses",
+        exit_code="exit code exitcode returncode rc",
+        log="logs events event",
+    ),
+)
+_EXPECTED = _Words(
+    model=Expected,
+    foreign=_synonyms(
+        equals="equal eq items exactly is",
+        in_any_order="any_order unordered set sorted",
+        contains="contain has includes include",
+        each="all every",
+        count="len length size number n",
+        at_least="min minimum least",
+        at_most="max maximum most",
+    ),
+)
+_KILL = _Words(model=Kill, foreign=_synonyms(job="worker target", at_item="item at nth n"))
 _PARTS = {
     "timeouts": _TIMEOUTS,
     "terminate": _TERMINATE,
@@ -206,7 +247,25 @@ def hint_for_key(path: tuple[str | int, ...]) -> str:
             return _SETTINGS.hint(key)
         case ("queues", _):
             return _QUEUE.hint(key)
+        case ("tests", _, *inner):
+            return _hint_in_case(inner, key)
         case (*_, part) if part in _PARTS:
             return _PARTS[str(part)].hint(key)
+        case _:
+            return ""
+
+
+def _hint_in_case(path: list[str | int], key: str) -> str:
+    match path:
+        case []:
+            return _CASE.hint(key)
+        case ["give", _]:
+            return _GIVEN.hint(key)
+        case ["kill", *_]:
+            return _KILL.hint(key)
+        case ["expect"]:
+            return _EXPECT.hint(key)
+        case ["expect", "queues" | "dead", _]:
+            return _EXPECTED.hint(key)
         case _:
             return ""

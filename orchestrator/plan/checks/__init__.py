@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 
 from orchestrator.errors import Problem
-from orchestrator.plan.checks import arguments, jobs, order, shapes, wiring
+from orchestrator.plan.checks import arguments, cases, jobs, order, shapes, wiring
 from orchestrator.plan.checks.targets import check_targets
 from orchestrator.plan.draft import Draft
 
@@ -21,6 +21,7 @@ _RULES = (
     *arguments.RULES,
     *order.RULES,
     check_targets,
+    *cases.RULES,
 )
 
 

@@ -32,6 +32,7 @@ from orchestrator.runtime.local.starter import Starter
 from orchestrator.runtime.local.workerio import WorkerIO
 from orchestrator.runtime.observer import Observer
 from orchestrator.runtime.store.store import Store
+from orchestrator.runtime.testing.recording import Recorder
 
 __all__ = ["Loop"]
 
@@ -41,7 +42,10 @@ _FIRST, _LATER = 0, 1
 
 
 class Loop:
-    """Runs one plan to its end; a durable one goes on from a `resumption`, and into a `store`."""
+    """Runs one plan to its end; a durable one goes on from a `resumption`, and into a `store`.
+
+    A `recorder` keeps the items of the queues it taps.
+    """
 
     def __init__(
         self,
@@ -51,9 +55,11 @@ class Loop:
         *,
         store: Store | None = None,
         resumption: Resumption | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
-        self.run = Run(plan, resumption)
+        self.run = Run(plan, resumption, tap=recorder.tap if recorder is not None else None)
         self._store = store
+        self._recorder = recorder
         self._disk = Disk(observer)
         self._plan = plan
         self._starter = starter
@@ -98,6 +104,8 @@ class Loop:
             self._start(self._to_start.popleft())
         if self._store is not None:
             self._keep(self._store)
+        if self._recorder is not None:
+            self._disk.write(self._recorder.record)
         self._send()
         self._observe()
 

@@ -1,0 +1,160 @@
+"""Runs the cases of a spec's `tests`, each in a run of its own; tells what is not as expected."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.app.execution import Options
+from orchestrator.app.hosted import Request as HostRequest
+from orchestrator.app.hosting import host
+from orchestrator.core.summary import Summary
+from orchestrator.errors import TargetError
+from orchestrator.plan.cases import plan_of_case
+from orchestrator.plan.matching import matches
+from orchestrator.plan.model import Plan
+from orchestrator.runlog.directory import LOG_NAME
+from orchestrator.runlog.letters import DEAD_NAME, read_letters
+from orchestrator.runlog.reader import Damage, LogReader
+from orchestrator.runtime.testing.asked import Ask, Dead, Difference, Request, Wanted
+from orchestrator.runtime.testing.compare import compare
+from orchestrator.runtime.testing.recording import RECORDED_NAME
+from orchestrator.spec import Spec
+from orchestrator.spec.cases import AnyExpected, Case, Expected, Given
+from orchestrator.spec.itemsfile import read_items
+from orchestrator.spec.wording import listed
+from orchestrator.views.cases import CaseReport, Failed, Line
+from orchestrator.views.output import OutputMode
+
+__all__ = ["run_case"]
+
+_MOST_EVENTS = 5
+
+
+def run_case(spec: Spec, plan: Plan, name: str) -> CaseReport:
+    """Called in the parent. Run one case of the spec that `plan` is of, and return how it went.
+
+    What it left is kept, outside of the project, only if it failed. Raises as `host` does.
+    """
+    case = spec.document.tests[name]
+    directory = Path(tempfile.mkdtemp(prefix="mporch-test-"))
+    began = time.monotonic()
+    kept = False
+    try:
+        summary = host(_request(spec, plan, case, directory))
+        failed = tuple(_failures(case, plan, summary, directory))
+        kept = bool(failed)
+    finally:
+        if not kept:
+            shutil.rmtree(directory, ignore_errors=True)
+    run = os.path.relpath(directory) if directory.is_relative_to(Path.cwd()) else str(directory)
+    duration_s = round(time.monotonic() - began, 3)
+    return CaseReport(name=name, duration_s=duration_s, failed=failed, run=run if kept else "")
+
+
+def _request(spec: Spec, plan: Plan, case: Case, directory: Path) -> HostRequest:
+    files = {
+        queue: read_items(spec.project_dir / given.file)
+        for queue, given in case.give.items()
+        if isinstance(given, Given) and given.file is not None
+    }
+    options = Options(
+        run_dir=directory,
+        output=OutputMode.NONE,
+        json_output=True,
+        quiet=True,
+        live=False,
+        tapped=frozenset(case.expect.queues),
+    )
+    return HostRequest(
+        plan=plan_of_case(plan, case, files),
+        source=spec.source,
+        options=options,
+        parent_pid=os.getpid(),
+    )
+
+
+def _failures(case: Case, plan: Plan, summary: Summary, directory: Path) -> Iterator[Failed]:
+    """Yield all that is not as expected: first how the run went, for that explains the rest."""
+    expect = case.expect
+    if summary.exit_code != expect.exit_code:
+        why = f": {summary.reason}" if summary.reason else ""
+        message = f"{summary.exit_code}, expected {expect.exit_code}{why}"
+        yield Failed(about="exit code", message=message)
+    for job, wanted in expect.jobs.items():
+        found = summary.jobs[job]
+        if found.status != wanted:
+            why = f": {found.reason}" if found.reason else ""
+            yield Failed(about=f"job {job}", message=f"{found.status}, expected {wanted}{why}")
+    yield from _differences(case, plan, directory)
+    yield from _missing_events(case, directory)
+
+
+def _differences(case: Case, plan: Plan, directory: Path) -> Iterator[Failed]:
+    queues, dead = case.expect.queues.items(), case.expect.dead.items()
+    asks = [Ask(name=name, wanted=_wanted(expected)) for name, expected in queues]
+    asks += [Ask(name=name, wanted=_wanted(expected), dead=True) for name, expected in dead]
+    if not asks:
+        return
+    request = Request(
+        asks=tuple(asks),
+        recorded=str(directory / RECORDED_NAME) if case.expect.queues else "",
+        dead=tuple(
+            Dead(
+                job=letter.job,
+                path=str(directory / DEAD_NAME / letter.chunk),
+                index=letter.index,
+                packed=letter.packed,
+            )
+            for letter in read_letters(directory)
+        ),
+        project_dir=plan.project_dir,
+        pythonpath=plan.pythonpath,
+    )
+    try:
+        yield from map(_failed, compare(request))
+    except TargetError as error:
+        yield Failed(about="items", message=str(error), hint=error.hint)
+
+
+def _wanted(expected: AnyExpected) -> Wanted:
+    if isinstance(expected, Expected):
+        return Wanted(**{key: getattr(expected, key) for key in Expected.model_fields})
+    return Wanted(count=expected) if isinstance(expected, int) else Wanted(equals=expected)
+
+
+def _failed(found: Difference) -> Failed:
+    return Failed(
+        about=f"dead letters of {found.name}" if found.dead else f"queue {found.name}",
+        message=found.message,
+        hint=found.hint,
+        lines=tuple(Line(sign=line.sign.value, text=line.text) for line in found.lines),
+    )
+
+
+def _missing_events(case: Case, directory: Path) -> Iterator[Failed]:
+    if not case.expect.log:
+        return
+    with LogReader(directory / LOG_NAME) as reader:
+        events = [record for record in reader.available() if not isinstance(record, Damage)]
+    for wanted in case.expect.log:
+        if not any(_has_fields(wanted, event) for event in events):
+            near = [event for event in events if event["event"] == wanted.get("event")]
+            lines = [Line(sign="-", text=_in_words(wanted, wanted))]
+            lines += [Line(sign="+", text=_in_words(event, wanted)) for event in near]
+            message = "no such event" if near else "no such event, nor one of that name"
+            yield Failed(about="log", message=message, lines=tuple(lines[: _MOST_EVENTS + 1]))
+
+
+def _has_fields(wanted: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
+    return all(key in event and matches(value, event[key]) for key, value in wanted.items())
+
+
+def _in_words(event: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
+    told = [f"{key}: {event[key]}" for key in fields if key in event]
+    return listed(told, last="and") if told else "none of these fields"

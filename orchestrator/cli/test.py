@@ -1,0 +1,118 @@
+"""`mporch test`: run the cases of a spec."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli import completing
+from orchestrator.cli.layering import Layering, layer_options
+from orchestrator.cli.options import format_option, spec_argument
+from orchestrator.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.views.cases import CaseReport
+
+__all__ = ["test"]
+
+_EPILOG = """
+Exit codes: 0 all cases have passed, 1 one has failed, 2 wrong usage or spec.
+
+\b
+Examples:
+  mporch test
+  mporch test -k "blank line"
+  mporch test pipelines/nightly.yaml --junit report.xml
+"""
+
+
+@click.command(epilog=_EPILOG)
+@spec_argument
+@layer_options
+@click.option(
+    "-k",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Only cases with this in their name (repeatable).",
+    shell_complete=completing.cases,
+)
+@click.option(
+    "--junit", metavar="FILE", type=click.Path(), help="Write a report in JUnit's XML, too."
+)
+@format_option
+def test(
+    *,
+    layering: Layering,
+    spec: str,
+    names: tuple[str, ...],
+    junit: str | None,
+    format: str,  # noqa: A002 -- the option's name
+) -> int:
+    """Run the cases under tests: in SPEC (jobs.yaml; - is standard input).
+
+    Each runs the real processes and queues of the pipeline, or of a part of it, with the items
+    and stand-ins it names, and tells what is not as it expects.
+    """
+    from orchestrator.app.testing import run_case  # noqa: PLC0415 -- the whole product
+    from orchestrator.cli.checking import check_spec  # noqa: PLC0415
+    from orchestrator.cli.printing import print_json  # noqa: PLC0415
+    from orchestrator.cli.problems import show_problems  # noqa: PLC0415
+    from orchestrator.views.cases import data_of, render_total  # noqa: PLC0415
+
+    checked = check_spec(spec, layering=layering)
+    show_problems(checked.problems, checked.texts)
+    if checked.spec is None or checked.plan is None:
+        return ExitCode.USAGE
+    reports: list[CaseReport] = []
+    for name in _chosen(tuple(checked.spec.document.tests), names, spec):
+        reports.append(run_case(checked.spec, checked.plan, name))
+        if format == "text":
+            _show(reports[-1])
+    if format == "text":
+        print(render_total(reports), end="")
+    else:
+        print_json({"spec": spec, **data_of(reports)})
+    if junit is not None:
+        _write_junit(Path(junit), checked.plan.name, spec, reports)
+    return ExitCode.OK if all(report.passed for report in reports) else ExitCode.FAILED
+
+
+def _chosen(cases: Sequence[str], names: Iterable[str], spec: str) -> Sequence[str]:
+    """Return the cases that are wanted; raises UsageError if there are none."""
+    if not cases:
+        raise UsageError(f"{spec} has no tests:", hint="docs/testing.md tells how to write them")
+    wanted = [name.casefold() for name in names]
+    chosen = [
+        case for case in cases if not wanted or any(name in case.casefold() for name in wanted)
+    ]
+    if not chosen:
+        from orchestrator.spec.wording import did_you_mean  # noqa: PLC0415
+
+        asked = " nor ".join(f'"{name}"' for name in names)
+        hint = did_you_mean(next(iter(names)), cases) or f"its cases: {'; '.join(cases)}"
+        raise UsageError(f"no case of {spec} has {asked} in its name", hint=hint)
+    return chosen
+
+
+def _show(report: CaseReport) -> None:
+    from orchestrator.views.cases import render_case  # noqa: PLC0415
+    from orchestrator.views.tables import Paper  # noqa: PLC0415
+    from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
+
+    paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
+    print(render_case(report, paper), end="", flush=True)
+
+
+def _write_junit(path: Path, name: str, spec: str, reports: Sequence[CaseReport]) -> None:
+    from orchestrator.views.junit import render_junit  # noqa: PLC0415
+
+    try:
+        path.write_text(render_junit(name, spec, reports), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None

@@ -1,0 +1,194 @@
+"""Rules on the cases under `tests`: they speak of what is there, and of what they run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from orchestrator.errors import Problem
+from orchestrator.plan.checks.matchers import flaws_of
+from orchestrator.plan.draft import Draft
+from orchestrator.plan.selection import links_of_draft, part_for
+from orchestrator.plan.targets import TargetFormError, Targets, parse_target
+from orchestrator.spec.cases import Case, Expected, Given
+from orchestrator.spec.itemsfile import ItemsFileError, read_items
+from orchestrator.spec.nodes import Path
+from orchestrator.spec.rules import cases as rules
+from orchestrator.spec.rules import targets as target_rules
+from orchestrator.spec.wording import Guesses, listed
+
+__all__ = ["RULES"]
+
+_EXPECTATIONS = ("equals", "in_any_order", "contains", "each")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Named:
+    """A queue or job that a case names."""
+
+    what: str
+    name: str
+    path: Path
+    is_key: bool = True
+
+
+def _cases(draft: Draft) -> Iterator[tuple[Case, Path]]:
+    for name, case in draft.spec.document.tests.items():
+        yield case, ("tests", name)
+
+
+def _named(case: Case, path: Path) -> Iterator[_Named]:
+    """Yield all that a case names."""
+    keys: tuple[tuple[str, Path, Iterable[str]], ...] = (
+        ("queue", ("give",), case.give),
+        ("job", ("replace",), case.replace),
+        ("queue", ("expect", "queues"), case.expect.queues),
+        ("job", ("expect", "dead"), case.expect.dead),
+        ("job", ("expect", "jobs"), case.expect.jobs),
+    )
+    for what, at, names in keys:
+        for name in names:
+            yield _Named(what=what, name=name, path=(*path, *at, name))
+    for index, kill in enumerate(case.kill):
+        at = (*path, "kill", index, "job")
+        yield _Named(what="job", name=kill.job, path=at, is_key=False)
+
+
+def unknown_name(draft: Draft) -> Iterator[Problem]:
+    """Each queue and job that a case names is there, and enabled."""
+    known = {"queue": Guesses(draft.spec.names("queues")), "job": Guesses(draft.spec.names("jobs"))}
+    for case, path in _cases(draft):
+        for named in _named(case, path):
+            message, hint = f"there is no {named.what} {named.name}", ""
+            if named.name not in known[named.what]:
+                hint = known[named.what].hint(named.name) or f"name a {named.what} of this spec"
+            elif named.what == "job" and named.name in draft.disabled:
+                message, hint = f"the job {named.name} is disabled", "enable it, or test another"
+            if hint:
+                rule, key = rules.UNKNOWN_NAME, named.is_key
+                yield draft.spec.problem(rule, named.path, message, hint, key=key)
+
+
+def not_in_case(draft: Draft) -> Iterator[Problem]:
+    """What is expected, or killed, is run."""
+    links = links_of_draft(draft.jobs)
+    for case, path in _cases(draft):
+        part = part_for(links, case.give, case.replace)
+        queues = {queue for name in part for queue in (*links[name].reads, *links[name].writes)}
+        for named in _named(case, path):
+            if named.what == "job":
+                absent = named.name in links and named.name not in part
+            else:
+                absent = named.name in draft.spec.document.queues and named.name not in queues
+            if absent:
+                message = f"the {named.what} {named.name} is no part of this case"
+                hint = _what_runs(part, case)
+                rule, key = rules.NOT_IN_CASE, named.is_key
+                yield draft.spec.problem(rule, named.path, message, hint, key=key)
+
+
+def _what_runs(part: frozenset[str], case: Case) -> str:
+    ran = listed(sorted(part), last="and") if part else "nothing"
+    return f"it runs {ran}: what comes after {listed(case.give, last='and')}, with what that needs"
+
+
+def bad_stand_in(draft: Draft) -> Iterator[Problem]:
+    """A stand-in gives to queues that its job writes to, and it is clear what to which."""
+    for case, path in _cases(draft):
+        for name, values in case.replace.items():
+            job = draft.jobs.get(name)
+            if job is None or not values:
+                continue
+            queues = [wire.queue for wire in job.writes]
+            at = (*path, "replace", name)
+            if not queues:
+                message, hint = f"{name} has no output to give this to", f"write {name}: null"
+                yield draft.spec.problem(rules.BAD_STAND_IN, at, message, hint)
+            elif isinstance(values, Mapping):
+                for queue in values:
+                    if queue not in queues:
+                        message = f"{name} does not write to the queue {queue}"
+                        hint = Guesses(queues).hint(queue) or f"it writes to {listed(queues)}"
+                        here = (*at, queue)
+                        rule = rules.BAD_STAND_IN
+                        yield draft.spec.problem(rule, here, message, hint, key=True)
+            elif len(queues) > 1 and any(wire.parameter is not None for wire in job.writes):
+                message = f"{name} writes to {listed(queues, last='and')}: what goes where?"
+                hint = f"write {{{queues[0]}: […], {queues[1]}: […]}}"
+                yield draft.spec.problem(rules.BAD_STAND_IN, at, message, hint)
+
+
+def bad_matcher(draft: Draft) -> Iterator[Problem]:
+    """The words with a $ in what is expected are known, and have what they take."""
+    for case, path in _cases(draft):
+        for at, value in _expected(case, (*path, "expect")):
+            for flaw in flaws_of(value, at):
+                yield draft.spec.problem(
+                    rules.BAD_MATCHER, flaw.path, flaw.message, flaw.hint, key=True
+                )
+
+
+def _expected(case: Case, path: Path) -> Iterator[tuple[Path, object]]:
+    for index, event in enumerate(case.expect.log):
+        for field, value in event.items():
+            yield (*path, "log", index, field), value
+    for section, named in (("queues", case.expect.queues), ("dead", case.expect.dead)):
+        for name, expected in named.items():
+            at = (*path, section, name)
+            if isinstance(expected, Expected):
+                for key in _EXPECTATIONS:
+                    yield (*at, key), getattr(expected, key)
+            else:
+                yield at, expected
+
+
+def bad_items(draft: Draft) -> Iterator[Problem]:
+    """A queue is given its items in one way, and they can be had."""
+    spec = draft.spec
+    targets = Targets([str(spec.project_dir / entry) for entry in spec.document.pythonpath])
+    for case, path in _cases(draft):
+        for queue, given in case.give.items():
+            if not isinstance(given, Given):
+                continue
+            at = (*path, "give", queue)
+            ways = [key for key in ("items", "file", "target") if getattr(given, key) is not None]
+            if len(ways) != 1:
+                message = f"the items come from {listed(ways, last='and') if ways else 'nowhere'}"
+                hint = "write one of items, file and target"
+                yield spec.problem(rules.BAD_ITEMS, at, message, hint, key=True)
+            elif given.file is not None:
+                try:
+                    read_items(spec.project_dir / given.file)
+                except ItemsFileError as error:
+                    yield spec.problem(rules.BAD_ITEMS, (*at, "file"), str(error), error.hint)
+            elif given.target is not None:
+                yield from _target_problems(draft, targets, given.target, (*at, "target"))
+
+
+def _target_problems(draft: Draft, targets: Targets, name: str, path: Path) -> Iterator[Problem]:
+    try:
+        flaw = targets.flaw(parse_target(name))
+    except TargetFormError as error:
+        yield draft.spec.problem(target_rules.BAD_TARGET, path, str(error), error.hint)
+    else:
+        if flaw is not None:
+            yield draft.spec.problem(flaw.rule, path, flaw.message, flaw.hint)
+
+
+def pointless_kill(draft: Draft) -> Iterator[Problem]:
+    """A worker that is killed is the user's code, and comes to items."""
+    for case, path in _cases(draft):
+        for index, kill in enumerate(case.kill):
+            job, message = draft.jobs.get(kill.job), ""
+            if kill.job in case.replace:
+                message = f"{kill.job} is replaced, so there is nobody to kill"
+            elif job is not None and not (job.reads or job.writes):
+                message = f"{kill.job} neither takes nor gives items"
+            if message:
+                at = (*path, "kill", index, "job")
+                yield draft.spec.problem(
+                    rules.POINTLESS_KILL, at, message, "kill a worker of another job"
+                )
+
+
+RULES = (unknown_name, not_in_case, bad_stand_in, bad_matcher, bad_items, pointless_kill)

@@ -1,0 +1,1 @@
+"""What a test of a spec needs of processes: stand-ins, kills, recordings, comparisons."""

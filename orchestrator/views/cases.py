@@ -1,0 +1,126 @@
+"""How the cases of a spec's `tests` went: lines for people, and what `--format json` prints."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any
+
+from orchestrator.views.tables import Paper
+from orchestrator.views.text import Style, duration, escaped, paint
+
+__all__ = ["CaseReport", "Failed", "Line", "data_of", "diff_lines", "render_case", "render_total"]
+
+_INDENT = " " * 6
+_STYLES = {"-": Style.RED, "+": Style.GREEN}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One item: expected and missing (`-`), not expected (`+`), or as it is (a blank).
+
+    `text` may have several lines.
+    """
+
+    sign: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """One thing that was not as expected: `about` what, in which way."""
+
+    about: str
+    message: str
+    hint: str = ""
+    lines: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseReport:
+    """How one case went, in `duration_s` seconds; it has passed if nothing has `failed`.
+
+    `run` names the run on a command line, where it was kept.
+    """
+
+    name: str
+    duration_s: float
+    failed: tuple[Failed, ...] = ()
+    run: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything was as expected."""
+        return not self.failed
+
+
+def data_of(reports: Sequence[CaseReport]) -> dict[str, Any]:
+    """Return what `mporch test --format json` prints."""
+    passed = sum(report.passed for report in reports)
+    return {
+        "passed": passed,
+        "failed": len(reports) - passed,
+        "duration_s": round(sum(report.duration_s for report in reports), 6),
+        "cases": [{"passed": report.passed, **asdict(report)} for report in reports],
+    }
+
+
+def render_case(report: CaseReport, paper: Paper) -> str:
+    """Return a line on the case and, if it failed, what was not as expected."""
+    word, style = ("ok", Style.GREEN) if report.passed else ("FAIL", Style.RED)
+    took = duration(report.duration_s)
+    name = escaped(report.name)
+    gap = " " * max(2, paper.width - 6 - len(name) - len(took))
+    lines = [f"{paint(f'{word:<4}', style, colour=paper.colour)}  {name}{gap}{took}"]
+    for failed in report.failed:
+        lines += (f"{_INDENT}{line}" for line in _failed(failed, paper))
+    if report.run:
+        lines.append(f"{_INDENT}its run: mporch show {escaped(report.run)}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def render_total(reports: Sequence[CaseReport]) -> str:
+    """Return one line that sums up."""
+    failed = sum(not report.passed for report in reports)
+    cases = f"{len(reports)} case{'' if len(reports) == 1 else 's'}"
+    took = duration(sum(report.duration_s for report in reports))
+    how = f"{failed} of {cases} failed" if failed else f"{cases} passed"
+    return f"{how} in {took}\n"
+
+
+def _failed(failed: Failed, paper: Paper) -> Iterator[str]:
+    yield f"{escaped(failed.about)}: {escaped(failed.message)}"
+    for sign, text in diff_lines(failed.lines):
+        line = _cut(f"  {sign} {escaped(text)}", paper.width - len(_INDENT))
+        yield paint(line, _STYLES.get(sign), colour=paper.colour).rstrip()
+    if failed.hint:
+        yield f"  hint: {escaped(failed.hint)}"
+
+
+def diff_lines(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
+    """Yield signs and single lines; of two long items the lines that both have are shown once."""
+    groups = [(sign, list(group)) for sign, group in groupby(lines, key=lambda line: line.sign)]
+    at = 0
+    while at < len(groups):
+        sign, group = groups[at]
+        after = groups[at + 1] if at + 1 < len(groups) else ("", [])
+        if sign == "-" and after[0] == "+" and len(group) == len(after[1]):
+            for old, new in zip(group, after[1], strict=True):
+                yield from _compared(old.text, new.text)
+            at += 2
+            continue
+        for line in group:
+            yield from ((sign, each) for each in line.text.split("\n"))
+        at += 1
+
+
+def _compared(old: str, new: str) -> Iterator[tuple[str, str]]:
+    for line in difflib.ndiff(old.split("\n"), new.split("\n")):
+        if line[0] != "?":
+            yield line[0], line[2:]
+
+
+def _cut(line: str, width: int) -> str:
+    return line if len(line) <= width else f"{line[: width - 1]}…"
