@@ -18,6 +18,7 @@ from orchestrator.errors import TargetError
 from orchestrator.plan.cases import plan_of_case
 from orchestrator.plan.matching import matches
 from orchestrator.plan.model import Plan
+from orchestrator.runlog.catalogue import CATALOGUE
 from orchestrator.runlog.directory import LOG_NAME
 from orchestrator.runlog.letters import DEAD_NAME, read_letters
 from orchestrator.runlog.reader import Damage, LogReader
@@ -27,7 +28,7 @@ from orchestrator.runtime.testing.recording import RECORDED_NAME
 from orchestrator.spec import Spec
 from orchestrator.spec.cases import AnyExpected, Case, Expected, Given
 from orchestrator.spec.itemsfile import read_items
-from orchestrator.spec.wording import listed
+from orchestrator.spec.wording import did_you_mean
 from orchestrator.views.cases import CaseReport, Failed, Line
 from orchestrator.views.output import OutputMode
 
@@ -46,7 +47,7 @@ def run_case(spec: Spec, plan: Plan, name: str) -> CaseReport:
     began = time.monotonic()
     kept = False
     try:
-        summary = host(_request(spec, plan, case, directory))
+        summary = host(_request(spec, plan, name, directory))
         failed = tuple(_failures(case, plan, summary, directory))
         kept = bool(failed)
     finally:
@@ -57,22 +58,24 @@ def run_case(spec: Spec, plan: Plan, name: str) -> CaseReport:
     return CaseReport(name=name, duration_s=duration_s, failed=failed, run=run if kept else "")
 
 
-def _request(spec: Spec, plan: Plan, case: Case, directory: Path) -> HostRequest:
+def _request(spec: Spec, plan: Plan, name: str, directory: Path) -> HostRequest:
+    case = spec.document.tests[name]
     files = {
         queue: read_items(spec.project_dir / given.file)
         for queue, given in case.give.items()
         if isinstance(given, Given) and given.file is not None
     }
+    varied = plan_of_case(spec, plan, name, files)
     options = Options(
         run_dir=directory,
         output=OutputMode.NONE,
         json_output=True,
         quiet=True,
         live=False,
-        tapped=frozenset(case.expect.queues),
+        tapped=frozenset(case.expect.queues) & varied.queues.keys(),
     )
     return HostRequest(
-        plan=plan_of_case(plan, case, files),
+        plan=varied,
         source=spec.source,
         options=options,
         parent_pid=os.getpid(),
@@ -87,8 +90,10 @@ def _failures(case: Case, plan: Plan, summary: Summary, directory: Path) -> Iter
         message = f"{summary.exit_code}, expected {expect.exit_code}{why}"
         yield Failed(about="exit code", message=message)
     for job, wanted in expect.jobs.items():
-        found = summary.jobs[job]
-        if found.status != wanted:
+        found = summary.jobs.get(job)
+        if found is None:
+            yield Failed(about=f"job {job}", message="the case does not run it")
+        elif found.status != wanted:
             why = f": {found.reason}" if found.reason else ""
             yield Failed(about=f"job {job}", message=f"{found.status}, expected {wanted}{why}")
     yield from _differences(case, plan, directory)
@@ -101,9 +106,10 @@ def _differences(case: Case, plan: Plan, directory: Path) -> Iterator[Failed]:
     asks += [Ask(name=name, wanted=_wanted(expected), dead=True) for name, expected in dead]
     if not asks:
         return
+    recorded = directory / RECORDED_NAME
     request = Request(
         asks=tuple(asks),
-        recorded=str(directory / RECORDED_NAME) if case.expect.queues else "",
+        recorded=str(recorded) if recorded.exists() else "",
         dead=tuple(
             Dead(
                 job=letter.job,
@@ -143,12 +149,19 @@ def _missing_events(case: Case, directory: Path) -> Iterator[Failed]:
     with LogReader(directory / LOG_NAME) as reader:
         events = [record for record in reader.available() if not isinstance(record, Damage)]
     for wanted in case.expect.log:
-        if not any(_has_fields(wanted, event) for event in events):
-            near = [event for event in events if event["event"] == wanted.get("event")]
-            lines = [Line(sign="-", text=_in_words(wanted, wanted))]
-            lines += [Line(sign="+", text=_in_words(event, wanted)) for event in near]
-            message = "no such event" if near else "no such event, nor one of that name"
-            yield Failed(about="log", message=message, lines=tuple(lines[: _MOST_EVENTS + 1]))
+        if any(_has_fields(wanted, event) for event in events):
+            continue
+        name = wanted.get("event")
+        near = [event for event in events if event["event"] == name]
+        lines = [Line(sign="-", text=_in_words(wanted, wanted))]
+        lines += [Line(sign="+", text=_in_words(event, wanted)) for event in near[:_MOST_EVENTS]]
+        known = {entry.event for entry in CATALOGUE.values()}
+        yield Failed(
+            about="log",
+            message="no such event" if near else f"no event {name}" if name else "no such event",
+            hint=did_you_mean(name, known) if isinstance(name, str) and name not in known else "",
+            lines=tuple(lines),
+        )
 
 
 def _has_fields(wanted: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
@@ -156,5 +169,4 @@ def _has_fields(wanted: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
 
 
 def _in_words(event: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
-    told = [f"{key}: {event[key]}" for key in fields if key in event]
-    return listed(told, last="and") if told else "none of these fields"
+    return ", ".join(f"{key}: {event[key]}" for key in fields if key in event)

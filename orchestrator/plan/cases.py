@@ -5,16 +5,19 @@ The jobs that give and stand in are our own code, named by their targets; the re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from orchestrator.plan.model import JobPlan, Plan, QueuePlan, Shape, Target
 from orchestrator.plan.platform import default_start_method
-from orchestrator.plan.selection import links_of_plan, part_for
+from orchestrator.plan.selection import Selector, links_of_plan
+from orchestrator.plan.shown import shown_beneath
 from orchestrator.plan.targets import parse_target
-from orchestrator.spec.cases import Case, Given, Kill
+from orchestrator.spec import Spec
+from orchestrator.spec.cases import Given, Kill
+from orchestrator.spec.nodes import Path
 
 __all__ = ["plan_of_case"]
 
@@ -26,90 +29,116 @@ _MORTAL = Target(module="orchestrator.runtime.testing.mortal", qualname="Mortal"
 Values = Sequence[Any]
 
 
-def plan_of_case(plan: Plan, case: Case, files: Mapping[str, Values]) -> Plan:
-    """Return what `mporch test` runs for a case of the spec that `plan` is of.
+def plan_of_case(spec: Spec, plan: Plan, name: str, files: Mapping[str, Values]) -> Plan:
+    """Return what `mporch test` runs for the case `name` of the spec that `plan` is of.
 
     `files` has the items of queues that are given by a file.
     """
-    part = part_for(links_of_plan(plan.jobs), case.give, case.replace)
-    jobs = {name: _within(job, part) for name, job in plan.jobs.items() if name in part}
-    for name, values in case.replace.items():
-        jobs[name] = _stand_in(jobs[name], values, plan)
-    for number, kill in enumerate(case.kill, 1):
-        jobs[kill.job] = _mortal(jobs[kill.job], kill, number)
-    givers: dict[str, JobPlan] = {}
-    queues: dict[str, QueuePlan] = {}
-    used = {queue for job in jobs.values() for queue in (*job.reads, *job.writes)}
-    for name, queue in plan.queues.items():
-        if name not in used:
-            continue
-        writers = tuple(writer for writer in queue.writers if writer in part)
-        if name in case.give or not writers:
-            giver = _giver(name, case.give.get(name, ()), files, plan, (*plan.jobs, *givers))
-            givers[giver.name] = giver
-            writers = (giver.name, *writers)
-        queues[name] = msgspec.structs.replace(queue, writers=writers)
-    return msgspec.structs.replace(
-        plan,
-        queues=queues,
-        jobs={**givers, **jobs},
-        timeout_s=min((s for s in (plan.timeout_s, case.timeout) if s is not None), default=None),
-    )
+    return _Variant(spec, plan, name, files).plan()
+
+
+class _Variant:
+    """One case, on its way to a plan."""
+
+    def __init__(self, spec: Spec, plan: Plan, name: str, files: Mapping[str, Values]) -> None:
+        self._spec = spec
+        self._plan = plan
+        self._files = files
+        self._path: Path = ("tests", name)
+        self._case = spec.document.tests[name]
+
+    def plan(self) -> Plan:
+        """Return the plan."""
+        plan, case = self._plan, self._case
+        part = Selector(links_of_plan(plan.jobs)).part(case.give, case.replace)
+        jobs = {name: _within(job, part) for name, job in plan.jobs.items() if name in part}
+        for name, values in case.replace.items():
+            jobs[name] = self._stand_in(jobs[name], values)
+        for number, kill in enumerate(case.kill, 1):
+            if kill.job in part:
+                jobs[kill.job] = _mortal(jobs[kill.job], kill, number)
+        queues, givers = self._fed(jobs)
+        limits = [limit_s for limit_s in (plan.timeout_s, case.timeout) if limit_s is not None]
+        return msgspec.structs.replace(
+            plan, queues=queues, jobs=givers | jobs, timeout_s=min(limits, default=None)
+        )
+
+    def _fed(self, jobs: Mapping[str, JobPlan]) -> tuple[dict[str, QueuePlan], dict[str, JobPlan]]:
+        """Return the queues of these jobs, and who gives items to them: to some none at all."""
+        givers: dict[str, JobPlan] = {}
+        queues: dict[str, QueuePlan] = {}
+        used = {queue for job in jobs.values() for queue in (*job.reads, *job.writes)}
+        for name, queue in self._plan.queues.items():
+            if name not in used:
+                continue
+            writers = tuple(writer for writer in queue.writers if writer in jobs)
+            if name in self._case.give or not writers:
+                giver = self._giver(name, {*self._plan.jobs, *givers})
+                givers[giver.name] = giver
+                writers = (giver.name, *writers)
+            queues[name] = msgspec.structs.replace(queue, writers=writers)
+        return queues, givers
+
+    def _giver(self, queue: str, taken: Collection[str]) -> JobPlan:
+        """Return the source of what is given to a queue."""
+        given, at = self._case.give.get(queue, ()), (*self._path, "give", queue)
+        job = JobPlan(
+            name=_free_name(f"given-{queue}", taken),
+            target=_GIVE,
+            shape=Shape.SOURCE,
+            outputs=(queue,),
+            cwd=self._plan.project_dir,
+            start_method=default_start_method(),
+            description=f"what the case gives to {queue}",
+        )
+        if isinstance(given, Given) and given.target is not None:
+            shown = (
+                *shown_beneath(self._spec, (*at, "args"), ("args",)),
+                *shown_beneath(self._spec, (*at, "kwargs"), ("kwargs",)),
+            )
+            changes = {"args": tuple(given.args), "kwargs": given.kwargs, "shown": shown}
+            return msgspec.structs.replace(job, target=parse_target(given.target), **changes)
+        if isinstance(given, Given):
+            at = (*at, "items")
+            items = given.items if given.items is not None else self._files.get(queue, ())
+        else:
+            items = given
+        shown = shown_beneath(self._spec, at, ("args", 0))
+        return msgspec.structs.replace(job, args=(tuple(items),), shown=shown)
+
+    def _stand_in(self, job: JobPlan, values: Values | Mapping[str, Values] | None) -> JobPlan:
+        """Return a job at the same place that runs no code of the user's."""
+        at = (*self._path, "replace", job.name)
+        handles = tuple((f"out{n}", queue) for n, queue in enumerate(job.writes))
+        gives: dict[str, tuple[Any, ...]] = {}
+        shown: list[tuple[Path, str]] = []
+        for handle, queue in handles:
+            own, here = values, at
+            if isinstance(values, Mapping):
+                own, here = values.get(queue), (*at, queue)
+            gives[handle] = tuple(own or ())
+            shown += shown_beneath(self._spec, here, ("args", 0, handle))
+        return JobPlan(
+            name=job.name,
+            target=_STAND_IN if job.reads else _STAND_IN_SOURCE,
+            shape=Shape.STREAM if job.reads else Shape.TASK,
+            args=(gives,),
+            inputs=job.reads,
+            write_handles=handles,
+            after=job.after,
+            on_failure=job.on_failure,
+            daemon=job.daemon,
+            cwd=self._plan.project_dir,
+            start_method=job.start_method,
+            description=f"stands in for {job.target}",
+            shown=tuple(shown),
+        )
 
 
 def _within(job: JobPlan, part: frozenset[str]) -> JobPlan:
     """Return the job without waits for what does not run."""
     after = tuple(each for each in job.after if each[0] in part)
     return msgspec.structs.replace(job, after=after)
-
-
-def _giver(
-    queue: str,
-    given: Values | Given,
-    files: Mapping[str, Values],
-    plan: Plan,
-    taken: Iterable[str],
-) -> JobPlan:
-    """Return the source of what is given to a queue."""
-    target, args, kwargs = _GIVE, (tuple(files.get(queue, ())),), {}
-    if isinstance(given, Given) and given.target is not None:
-        target, args, kwargs = parse_target(given.target), tuple(given.args), given.kwargs
-    elif isinstance(given, Given):
-        args = (tuple(given.items),) if given.items is not None else args
-    else:
-        args = (tuple(given),)
-    return JobPlan(
-        name=_free_name(f"given-{queue}", taken),
-        target=target,
-        shape=Shape.SOURCE,
-        args=args,
-        kwargs=kwargs,
-        outputs=(queue,),
-        cwd=plan.project_dir,
-        start_method=default_start_method(),
-        description=f"what the case gives to {queue}",
-    )
-
-
-def _stand_in(job: JobPlan, values: Values | Mapping[str, Values] | None, plan: Plan) -> JobPlan:
-    """Return a job at the same place that runs no code of the user's."""
-    by_queue = values if isinstance(values, Mapping) else dict.fromkeys(job.writes, values or ())
-    handles = tuple((f"out{n}", queue) for n, queue in enumerate(job.writes))
-    gives = {handle: tuple(by_queue.get(queue, ())) for handle, queue in handles}
-    return JobPlan(
-        name=job.name,
-        target=_STAND_IN if job.reads else _STAND_IN_SOURCE,
-        shape=Shape.STREAM if job.reads else Shape.TASK,
-        args=(gives,),
-        inputs=job.reads,
-        write_handles=handles,
-        after=job.after,
-        on_failure=job.on_failure,
-        daemon=job.daemon,
-        cwd=plan.project_dir,
-        start_method=job.start_method,
-        description=f"stands in for {job.target}",
-    )
 
 
 def _mortal(job: JobPlan, kill: Kill, number: int) -> JobPlan:
@@ -122,12 +151,21 @@ def _mortal(job: JobPlan, kill: Kill, number: int) -> JobPlan:
         "at_item": kill.at_item,
         "number": number,
     }
-    return msgspec.structs.replace(job, target=_MORTAL, args=(order, *job.args))
+    shown = tuple((_shifted(path), text) for path, text in job.shown)
+    return msgspec.structs.replace(job, target=_MORTAL, args=(order, *job.args), shown=shown)
 
 
-def _free_name(name: str, taken: Iterable[str]) -> str:
+def _shifted(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Return the path of an argument that has another before it."""
+    match path:
+        case ("args", int(index), *rest):
+            return ("args", index + 1, *rest)
+        case _:
+            return path
+
+
+def _free_name(name: str, taken: Collection[str]) -> str:
     """Return `name`, made longer if it is another job's, or could be a worker's (`given-5`)."""
-    taken = set(taken)
     while name in taken or name.rpartition("-")[2].isdigit():
         name += "_"
     return name

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 import numbers
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 __all__ = ["is_matcher", "matches", "unmatched"]
 
+_QUICK = frozenset({int, str})
 _RELATIVE = 1e-6
 _ABSOLUTE = 1e-12
 
@@ -38,19 +40,57 @@ def unmatched(expected: Sequence[Any], items: Sequence[Any]) -> tuple[list[int],
 
     Return the indices of the values, and those of the items, that were left over.
     """
-    owner: dict[int, int] = {}
+    pairing = _Pairing(expected, items)
+    missing = [value for value in range(len(expected)) if not pairing.claim(value)]
+    return missing, [at for at in range(len(items)) if at not in pairing.owner]
 
-    def claim(value: int, tried: set[int]) -> bool:
-        for at in (value, *range(len(items))):  # most often they are in the same order
-            if at < len(items) and at not in tried and matches(expected[value], items[at]):
-                tried.add(at)
-                if at not in owner or claim(owner[at], tried):
-                    owner[at] = value
+
+class _Pairing:
+    """Values and items, of which some are paired; `owner` is the value that an item belongs to."""
+
+    def __init__(self, expected: Sequence[Any], items: Sequence[Any]) -> None:
+        self.owner: dict[int, int] = {}
+        self._has: dict[int, int] = {}
+        self._expected = expected
+        self._items = items
+        self._places: dict[object, list[int]] = {}
+        for at, item in enumerate(items):
+            if type(item) in _QUICK:
+                self._places.setdefault(item, []).append(at)
+
+    def claim(self, first: int) -> bool:
+        """Find an item for a value, by which others may change theirs (an augmenting path)."""
+        wanted_by: dict[int, int] = {}
+        todo = deque([first])
+        while todo:
+            value = todo.popleft()
+            for at in self._candidates(value):
+                if at in wanted_by or not matches(self._expected[value], self._items[at]):
+                    continue
+                wanted_by[at] = value
+                if at not in self.owner:
+                    self._hand_over(at, wanted_by)
                     return True
+                todo.append(self.owner[at])
         return False
 
-    missing = [value for value in range(len(expected)) if not claim(value, set())]
-    return missing, [at for at in range(len(items)) if at not in owner]
+    def _candidates(self, value: int) -> Iterator[int]:
+        """Yield all items, first those that it is most often."""
+        if value < len(self._items):
+            yield value
+        expected = self._expected[value]
+        if type(expected) in _QUICK:
+            yield from self._places.get(expected, ())
+        yield from range(len(self._items))
+
+    def _hand_over(self, at: int, wanted_by: Mapping[int, int]) -> None:
+        free: int | None = at
+        while free is not None:
+            value = wanted_by[free]
+            self.owner[free] = value
+            before = self._has.get(value)
+            self._has[value] = free
+            free = before
 
 
 def _matches(expected: Any, item: Any) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from orchestrator.plan.draft import DraftJob
 from orchestrator.plan.model import JobPlan
 
-__all__ = ["Links", "links_of_draft", "links_of_plan", "part_for"]
+__all__ = ["Links", "Selector", "links_of_draft", "links_of_plan"]
 
 
 class Links(NamedTuple):
@@ -39,45 +39,54 @@ def links_of_plan(jobs: Mapping[str, JobPlan]) -> dict[str, Links]:
     }
 
 
-def part_for(
-    jobs: Mapping[str, Links], given: Collection[str], replaced: Collection[str] = ()
-) -> frozenset[str]:
-    """Return the jobs that run when the queues `given` have their items from elsewhere.
+class Selector:
+    """Knows who follows whom among `jobs`, and selects parts of them."""
 
-    These are the readers of such queues and the `replaced` jobs, all that comes after them over
-    queues and `after`, and what all these wait for with `after`. Other writers of `given` queues
-    are left out, and so is what only leads to them. All jobs run if nothing is given.
-    """
-    if not given:
-        return frozenset(jobs)
-    first = {name for name, job in jobs.items() if not set(given).isdisjoint(job.reads)}
-    part = _with_followers(jobs, first | set(replaced) & jobs.keys(), waiting=True)
-    writers = {name for name, job in jobs.items() if not set(given).isdisjoint(job.writes)}
-    while needed := {
-        other
-        for name in part
-        for other in jobs[name].after
-        if other in jobs and other not in part and other not in writers
-    }:
-        part |= _with_followers(jobs, needed, waiting=False) - (writers - part)
-    return frozenset(part)
+    def __init__(self, jobs: Mapping[str, Links]) -> None:
+        self._jobs = jobs
+        self._readers: dict[str, list[str]] = {}
+        self._writers: dict[str, list[str]] = {}
+        self._waiters: dict[str, list[str]] = {}
+        for name, job in jobs.items():
+            for of_each, others in (
+                (self._readers, job.reads),
+                (self._writers, job.writes),
+                (self._waiters, job.after),
+            ):
+                for other in others:
+                    of_each.setdefault(other, []).append(name)
 
+    def part(self, given: Collection[str], replaced: Iterable[str] = ()) -> frozenset[str]:
+        """Return the jobs that run when the queues `given` have their items from elsewhere.
 
-def _with_followers(jobs: Mapping[str, Links], first: set[str], *, waiting: bool) -> set[str]:
-    """Return the jobs with the readers of what they write and, if so, those that wait for them."""
-    readers: dict[str, list[str]] = {}
-    waiters: dict[str, list[str]] = {}
-    for name, job in jobs.items():
-        for queue in job.reads:
-            readers.setdefault(queue, []).append(name)
-        for other in job.after if waiting else ():
-            waiters.setdefault(other, []).append(name)
-    found, todo = set(first), list(first)
-    while todo:
-        job = jobs[(name := todo.pop())]
-        following = [reader for queue in job.writes for reader in readers.get(queue, ())]
-        for follower in [*following, *waiters.get(name, ())]:
-            if follower not in found:
-                found.add(follower)
-                todo.append(follower)
-    return found
+        These are the readers of such queues and the `replaced` jobs, all that comes after them over
+        queues and `after`, and what all these wait for with `after`. Other writers of `given`
+        queues are left out, and so is what only leads to them. All jobs run if nothing is given.
+        """
+        if not given:
+            return frozenset(self._jobs)
+        first = {reader for queue in given for reader in self._readers.get(queue, ())}
+        part: set[str] = set()
+        self._follow(part, first | {name for name in replaced if name in self._jobs}, waiting=True)
+        left_out = {writer for queue in given for writer in self._writers.get(queue, ())} - part
+        new: set[str] = set(part)
+        while new := {other for name in new for other in self._jobs[name].after} - part - left_out:
+            before = set(part)
+            self._follow(part, new & self._jobs.keys(), waiting=False)
+            part -= left_out
+            new = part - before
+        return frozenset(part)
+
+    def _follow(self, part: set[str], first: set[str], *, waiting: bool) -> None:
+        """Add jobs with the readers of what they write and, if so, those that wait for them."""
+        part |= first
+        todo = list(first)
+        while todo:
+            name = todo.pop()
+            queues = self._jobs[name].writes
+            followers = [reader for queue in queues for reader in self._readers.get(queue, ())]
+            followers += self._waiters.get(name, ()) if waiting else ()
+            for follower in followers:
+                if follower not in part:
+                    part.add(follower)
+                    todo.append(follower)

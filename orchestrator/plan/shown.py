@@ -10,7 +10,7 @@ from orchestrator.spec import Spec
 from orchestrator.spec.atstart import AtStart
 from orchestrator.spec.nodes import Entry, MappingNode, Node, Path, ScalarNode, scalars_of
 
-__all__ = ["is_late_at", "late_of", "shown_at", "shown_beneath", "shown_of"]
+__all__ = ["is_late_at", "late_of", "shown_at", "shown_beneath", "shown_of", "shown_within"]
 
 _KEYS = ("args", "kwargs", "env", "cwd", "description")
 _BY_NAME = ("kwargs", "env")
@@ -31,6 +31,15 @@ def shown_beneath(key: str, job: DraftJob, spec: Spec) -> Iterator[tuple[Path, s
     for path, scalar in _given(key, job, spec):
         if scalar.shown is not None:
             yield path, scalar.shown
+
+
+def shown_within(spec: Spec, at: Path, path: Path) -> tuple[tuple[Path, str], ...]:
+    """Return those beneath `at` of the spec, whatever that is, as if it were `path` of a job."""
+    if not spec.environment:
+        return ()
+    node = _node_at(spec.tree, at)
+    found = () if node is None else scalars_of(node, path)
+    return tuple((inner, scalar.shown) for inner, scalar in found if scalar.shown is not None)
 
 
 def late_of(job: DraftJob, spec: Spec) -> tuple[LateValue, ...]:

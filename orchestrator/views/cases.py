@@ -70,10 +70,8 @@ def data_of(reports: Sequence[CaseReport]) -> dict[str, Any]:
 def render_case(report: CaseReport, paper: Paper) -> str:
     """Return a line on the case and, if it failed, what was not as expected."""
     word, style = ("ok", Style.GREEN) if report.passed else ("FAIL", Style.RED)
-    took = duration(report.duration_s)
-    name = escaped(report.name)
-    gap = " " * max(2, paper.width - 6 - len(name) - len(took))
-    lines = [f"{paint(f'{word:<4}', style, colour=paper.colour)}  {name}{gap}{took}"]
+    took = paint(f"({duration(report.duration_s)})", Style.DIM, colour=paper.colour)
+    lines = [f"{paint(f'{word:<4}', style, colour=paper.colour)}  {escaped(report.name)} {took}"]
     for failed in report.failed:
         lines += (f"{_INDENT}{line}" for line in _failed(failed, paper))
     if report.run:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from orchestrator.errors import Problem
 from orchestrator.plan.checks.matchers import flaws_of
 from orchestrator.plan.draft import Draft
-from orchestrator.plan.selection import links_of_draft, part_for
+from orchestrator.plan.selection import Links, Selector, links_of_draft
 from orchestrator.plan.targets import TargetFormError, Targets, parse_target
 from orchestrator.spec.cases import Case, Expected, Given
 from orchestrator.spec.itemsfile import ItemsFileError, read_items
@@ -19,6 +19,8 @@ from orchestrator.spec.wording import Guesses, listed
 
 __all__ = ["RULES"]
 
+_MOST_JOBS = 100_000
+"""Of all cases: what they run is looked through until it would take too long."""
 _EXPECTATIONS = ("equals", "in_any_order", "contains", "each")
 
 
@@ -71,10 +73,19 @@ def unknown_name(draft: Draft) -> Iterator[Problem]:
 
 def not_in_case(draft: Draft) -> Iterator[Problem]:
     """What is expected, or killed, is run."""
-    links = links_of_draft(draft.jobs)
+    links, left = links_of_draft(draft.jobs), _MOST_JOBS
+    selector = Selector(links)
+    used_by_all = _used(links, links)
     for case, path in _cases(draft):
-        part = part_for(links, case.give, case.replace)
-        queues = {queue for name in part for queue in (*links[name].reads, *links[name].writes)}
+        part, queues = frozenset(links), used_by_all
+        if case.give:
+            part = selector.part(case.give, case.replace)
+            queues = _used(links, part)
+            left -= len(part)
+        if left < 0:
+            return  # a run of such a case tells it, too
+        if not case.give.keys() <= used_by_all:
+            continue
         for named in _named(case, path):
             if named.what == "job":
                 absent = named.name in links and named.name not in part
@@ -85,6 +96,10 @@ def not_in_case(draft: Draft) -> Iterator[Problem]:
                 hint = _what_runs(part, case)
                 rule, key = rules.NOT_IN_CASE, named.is_key
                 yield draft.spec.problem(rule, named.path, message, hint, key=key)
+
+
+def _used(links: Mapping[str, Links], jobs: Iterable[str]) -> set[str]:
+    return {queue for name in jobs for queue in (*links[name].reads, *links[name].writes)}
 
 
 def _what_runs(part: frozenset[str], case: Case) -> str:

@@ -60,6 +60,14 @@ _TAKES: Mapping[str, Callable[[Any], str]] = {
 """The words, and what says why a value does not fit one."""
 
 
+def _unknown(key: Any, path: Path) -> MatcherFlaw:
+    if not str(key).startswith("$"):
+        hint = "put keys of the item under $where; $value takes a map as it is"
+        return MatcherFlaw(path, f"{show(key)} stands beside words with a $", hint)
+    hint = did_you_mean(str(key), _TAKES) or f"the words are {listed(_TAKES, last='and')}"
+    return MatcherFlaw(path, f"there is no word {key}", hint)
+
+
 def flaws_of(value: Any, path: Path) -> Iterator[MatcherFlaw]:
     """Yield what is wrong with the `$` words in an expected value that stands at `path`."""
     if isinstance(value, Mapping):
@@ -67,10 +75,7 @@ def flaws_of(value: Any, path: Path) -> Iterator[MatcherFlaw]:
         for key, inner in value.items():
             here = (*path, key)
             if words and key not in _TAKES:
-                hint = did_you_mean(str(key), _TAKES) or f"known here: {listed(_TAKES)}"
-                if not str(key).startswith("$"):
-                    hint = "put keys of the item under $where; $value takes a map as it is"
-                yield MatcherFlaw(here, f"{show(key)} stands beside words with a $", hint)
+                yield _unknown(key, here)
             elif words and (wrong := _TAKES[str(key)](inner)):
                 yield MatcherFlaw(here, f"{key}: {wrong}", "")
             elif key != "$value":
