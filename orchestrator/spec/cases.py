@@ -75,11 +75,15 @@ class Expected(Part):
         description="What every item is like.",
         examples=[{"$type": "str"}],
     )
-    count: int | None = Field(default=None, ge=0, title="Count", description="So many.")
-    at_least: int | None = Field(
-        default=None, ge=0, title="At least", description="So many, or more."
+    count: int | None = Field(
+        default=None, ge=0, title="Count", description="So many.", examples=[3]
     )
-    at_most: int | None = Field(default=None, ge=0, title="At most", description="No more.")
+    at_least: int | None = Field(
+        default=None, ge=0, title="At least", description="So many, or more.", examples=[1]
+    )
+    at_most: int | None = Field(
+        default=None, ge=0, title="At most", description="So many, or fewer.", examples=[10]
+    )
 
 
 AnyExpected = Annotated[
@@ -153,7 +157,10 @@ class Case(Part):
     """One test of the pipeline: a run of it, or of a part, and what must come of it."""
 
     description: Text = Field(
-        default="", title="Description", description="For whoever reads the spec."
+        default="",
+        title="Description",
+        description="For whoever reads the spec.",
+        examples=["As the log of March had it."],
     )
     give: dict[Text, Items] = Field(
         default={},

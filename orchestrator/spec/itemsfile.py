@@ -11,6 +11,7 @@ from orchestrator.errors import SpecError
 from orchestrator.spec import source
 from orchestrator.spec.compose import Composer
 from orchestrator.spec.events import SyntaxFlaw
+from orchestrator.spec.rules import files
 from orchestrator.spec.wording import did_you_mean, kind
 
 __all__ = ["ItemsFileError", "read_items"]
@@ -40,9 +41,19 @@ def read_items(path: Path) -> tuple[Any, ...]:
         text = source.read(path).text
     except SpecError as error:
         problem = error.problems[0]
-        message = f"{path.name}: {problem.message}"
-        raise ItemsFileError(message, problem.hint.replace("a spec", "a file")) from None
+        hints = {files.NO_FILE: _neighbour(path), files.TOO_LARGE: "let a target give so much"}
+        hint = hints.get(problem.rule, problem.hint)
+        raise ItemsFileError(f"{path.name}: {problem.message}", hint) from None
     return tuple(read(text, path.name))
+
+
+def _neighbour(path: Path) -> str:
+    """Name the file that was probably meant."""
+    try:
+        names = sorted(other.name for other in path.parent.iterdir())
+    except OSError:
+        return "there is no such folder either"
+    return did_you_mean(path.name, names)
 
 
 def _json(text: str, name: str) -> list[Any]:

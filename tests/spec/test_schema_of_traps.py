@@ -20,6 +20,7 @@ SEEN_BY_A_SCHEMA = {
 itself, or about names that must be found elsewhere."""
 BEYOND = {
     "job-kwargs-number-key": "in JSON each key is text",
+    "tests-no-text-name": "in JSON each key is text",
     "top-queue-name-number": "in JSON each key is text",
     "job-workers-exponent": "JSON Schema counts 1e3 as a whole number",
     "job-workers-float": "JSON Schema counts 2.0 as a whole number",
