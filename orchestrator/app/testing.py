@@ -6,7 +6,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from orchestrator.app.execution import Options
 from orchestrator.app.hosted import Request as HostRequest
 from orchestrator.app.hosting import host
 from orchestrator.core.summary import Summary
-from orchestrator.errors import TargetError
+from orchestrator.errors import SpecError, TargetError
 from orchestrator.plan.cases import plan_of_case
+from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.matching import matches
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.catalogue import CATALOGUE
@@ -25,16 +27,41 @@ from orchestrator.runlog.reader import Damage, LogReader
 from orchestrator.runtime.testing.asked import Ask, Dead, Difference, Request, Wanted
 from orchestrator.runtime.testing.compare import compare
 from orchestrator.runtime.testing.recording import RECORDED_NAME
-from orchestrator.spec import Spec
+from orchestrator.spec import Spec, for_case
 from orchestrator.spec.cases import AnyExpected, Case, Expected, Given
 from orchestrator.spec.itemsfile import read_items
-from orchestrator.spec.wording import did_you_mean
+from orchestrator.spec.wording import did_you_mean, show
 from orchestrator.views.cases import CaseReport, Failed, Line
 from orchestrator.views.output import OutputMode
 
-__all__ = ["run_case"]
+__all__ = ["run_case", "specs_of_cases"]
 
 _MOST_EVENTS = 5
+
+
+def specs_of_cases(
+    spec: Spec, plan: Plan, names: Iterable[str], environ: Mapping[str, str]
+) -> dict[str, tuple[Spec, Plan]]:
+    """Return for each case the spec with the case's own variables, and its plan.
+
+    Raises SpecError if these make one wrong.
+    """
+    found: dict[str, tuple[Spec, Plan]] = {}
+    for name in names:
+        found[name] = spec, plan
+        if spec.document.tests[name].vars:
+            try:
+                own = for_case(spec, name, environ)
+                found[name] = own, compile_spec(own).plan
+            except SpecError as error:
+                raise _with_case(error, name) from None
+    return found
+
+
+def _with_case(error: SpecError, name: str) -> SpecError:
+    """Return the error with a word on what has made the spec wrong."""
+    where = f"with the vars of the case {show(name)}"
+    return SpecError(replace(each, message=f"{each.message}, {where}") for each in error.problems)
 
 
 def run_case(spec: Spec, plan: Plan, name: str) -> CaseReport:

@@ -59,19 +59,22 @@ def test(
     Each runs the real processes and queues of the pipeline, or of a part of it, with the items
     and stand-ins it names, and tells what is not as it expects.
     """
-    from orchestrator.app.testing import run_case  # noqa: PLC0415 -- the whole product
+    from orchestrator.app.testing import run_case, specs_of_cases  # noqa: PLC0415 -- the product
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415
     from orchestrator.cli.printing import print_json  # noqa: PLC0415
     from orchestrator.cli.problems import show_problems  # noqa: PLC0415
+    from orchestrator.spec.envfile import environment_of  # noqa: PLC0415
     from orchestrator.views.cases import data_of, render_total  # noqa: PLC0415
 
     checked = check_spec(spec, layering=layering)
     show_problems(checked.problems, checked.texts)
     if checked.spec is None or checked.plan is None:
         return ExitCode.USAGE
+    chosen = _chosen(tuple(checked.spec.document.tests), names, spec)
+    environ = environment_of(layering.env_files, os.environ)
     reports: list[CaseReport] = []
-    for name in _chosen(tuple(checked.spec.document.tests), names, spec):
-        reports.append(run_case(checked.spec, checked.plan, name))
+    for name, (own, plan) in specs_of_cases(checked.spec, checked.plan, chosen, environ).items():
+        reports.append(run_case(own, plan, name))
         if format == "text":
             _show(reports[-1])
     if format == "text":

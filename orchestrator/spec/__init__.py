@@ -2,6 +2,6 @@
 
 from orchestrator.spec.document import Spec
 from orchestrator.spec.layers import Layers
-from orchestrator.spec.loader import load, loads
+from orchestrator.spec.loader import for_case, load, loads
 
-__all__ = ["Layers", "Spec", "load", "loads"]
+__all__ = ["Layers", "Spec", "for_case", "load", "loads"]

@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, Strict, Tag
 
-from orchestrator.spec.fields import PositiveDuration, TargetName, Text, Values, by_form
+from orchestrator.spec.fields import (
+    PositiveDuration,
+    TargetName,
+    Text,
+    Values,
+    VarName,
+    by_form,
+)
 from orchestrator.spec.parts import Part
 
 __all__ = ["AnyExpected", "Case", "Expect", "Expected", "Given", "Items", "Kill", "StandIn"]
@@ -161,6 +168,12 @@ class Case(Part):
         title="Description",
         description="For whoever reads the spec.",
         examples=["As the log of March had it."],
+    )
+    vars: dict[VarName, Any] = Field(
+        default={},
+        title="Variables",
+        description="Over those of the spec, which must have them, for this case.",
+        examples=[{"folder": "out/test"}],
     )
     give: dict[Text, Items] = Field(
         default={},

@@ -17,6 +17,7 @@ from orchestrator.spec.nodes import (
     mapping_of,
     sequence_of,
 )
+from orchestrator.spec.overlay import with_vars_of
 from orchestrator.spec.rules import syntax, variables
 from orchestrator.spec.scalars import ScalarError, resolve
 from orchestrator.spec.wording import did_you_mean, show
@@ -35,15 +36,17 @@ class Layers:
     """The options as they were given.
 
     `files` are merged into the spec, the last counting most; then come the values: `variables` are
-    `name=value`, for what is under `vars`, and `settings` are `jobs.parse.workers=4`.
+    `name=value`, for what is under `vars`, and `settings` are `jobs.parse.workers=4`. Over all of
+    that come the `vars` of a `case` under `tests`, if one is named.
     """
 
     files: Sequence[str] = ()
     variables: Sequence[str] = ()
     settings: Sequence[str] = ()
+    case: str | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.files or self.variables or self.settings)
+        return bool(self.files or self.variables or self.settings or self.case is not None)
 
     @property
     def texts(self) -> dict[str, str]:
@@ -61,7 +64,7 @@ class Layers:
                 root = put.into(root)
             except _PutError as error:
                 flaws.append(put.flaw(str(error), error.hint))
-        return root
+        return root if self.case is None else with_vars_of(root, self.case)
 
     def _puts(self, flaws: list[Flaw]) -> Iterator[_Put]:
         options = [(VAR, *each) for each in enumerate(self.variables, 1)]

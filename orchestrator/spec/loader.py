@@ -22,7 +22,7 @@ from orchestrator.spec.validate import understand
 from orchestrator.spec.wording import kind
 from orchestrator.spec.writing import written
 
-__all__ = ["load", "loads"]
+__all__ = ["for_case", "load", "loads"]
 
 
 def load(
@@ -57,6 +57,14 @@ def loads(
     """Read a spec from `text`; `name` stands for it in messages. Otherwise as `load`."""
     origin = source.decode(text, name, Path(project_dir).absolute())
     return _load(origin, environ, layers or Layers())
+
+
+def for_case(spec: Spec, case: str, environ: Mapping[str, str]) -> Spec:
+    """Return `spec` as it is with the `vars` of a case under its `tests`. Otherwise as `load`."""
+    origin = source.Source(
+        text=spec.source, name=spec.path, project_dir=spec.project_dir, file=spec.file
+    )
+    return _load(origin, environ, Layers(case=case))
 
 
 def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Layers) -> Spec:

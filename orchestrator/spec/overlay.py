@@ -14,7 +14,7 @@ from orchestrator.spec.nodes import (
     sequence_of,
 )
 
-__all__ = ["in_file", "merged"]
+__all__ = ["in_file", "merged", "with_vars_of"]
 
 
 def merged(below: MappingNode, above: MappingNode) -> MappingNode:
@@ -35,6 +35,14 @@ def merged(below: MappingNode, above: MappingNode) -> MappingNode:
         else:
             entries[key] = entry
     return mapping_of(below, entries)
+
+
+def with_vars_of(root: MappingNode, case: str) -> MappingNode:
+    """Return `root` with the `vars` of one of its cases, if that has any, over its own."""
+    steps = list(root.walk(("tests", case, "vars")))
+    if len(steps) < 3 or not isinstance(entry := steps[-1], Entry):
+        return root
+    return merged(root, mapping_of(root, {"vars": entry}))
 
 
 def in_file(root: MappingNode, file: str) -> MappingNode:

@@ -31,6 +31,8 @@ def test_a_template_runs_and_its_test_is_green(
     ran = shell("mporch run", project)
     assert ran.returncode == 0, ran.stderr
     assert "Warning" not in ran.stderr
+    cases = shell("mporch test", project)
+    assert cases.returncode == 0, cases.stdout + cases.stderr
     shutil.rmtree(project / "out")
     tested = shell(f"{sys.executable} -W error -m unittest", project)
     assert tested.returncode == 0, tested.stderr

@@ -135,6 +135,44 @@ def test_a_spec_without_tests_says_so(folder: Path, mporch_test: Test) -> None:
     assert "jobs.yaml has no tests:" in done.stderr
 
 
+VARIED = """\
+version: 1
+vars: {words: [a, b], workers: 1}
+queues: {lines: 10, facts: 10}
+jobs:
+  read: {target: "words:read", args: [nowhere], output: lines}
+  count: {target: "words:count", input: lines, output: facts, workers: "${vars.workers}"}
+  show: {target: "words:complain", input: facts}
+tests:
+  own variables:
+    vars: {words: [c d, "${CASE}"]}
+    replace: {read: ["${vars.words}"], show: null}
+    expect: {queues: {lines: [[c d, e]]}, exit_code: 1}
+  as they are:
+    replace: {read: ["${vars.words}"], show: null}
+    expect: {queues: {lines: [[a, b]]}, exit_code: 1}
+"""
+
+
+def test_a_case_has_variables_of_its_own(
+    folder: Path, mporch_test: Test, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CASE", "e")
+    (folder / "jobs.yaml").write_text(VARIED)
+    done = mporch_test()
+    assert done.returncode == 0, done.stdout
+
+
+def test_variables_of_a_case_that_make_the_spec_wrong_are_told_before_anything_is_run(
+    folder: Path, mporch_test: Test, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CASE", "e")
+    (folder / "jobs.yaml").write_text(VARIED + "  wrong: {vars: {workers: 0}}\n")
+    done = mporch_test()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.match(r"jobs\.yaml:6:\d+: error: 0 is too small: .*case \"wrong\"", done.stderr)
+
+
 KILLS = """\
 version: 1
 queues: {numbers: 5, doubled: 5, copies: 5, sums: 5, kept: 5}

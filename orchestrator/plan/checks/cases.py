@@ -26,7 +26,7 @@ _EXPECTATIONS = ("equals", "in_any_order", "contains", "each")
 
 @dataclass(frozen=True, kw_only=True)
 class _Named:
-    """A queue or job that a case names."""
+    """A queue, job or variable that a case names."""
 
     what: str
     name: str
@@ -42,6 +42,7 @@ def _cases(draft: Draft) -> Iterator[tuple[Case, Path]]:
 def _named(case: Case, path: Path) -> Iterator[_Named]:
     """Yield all that a case names."""
     keys: tuple[tuple[str, Path, Iterable[str]], ...] = (
+        ("variable", ("vars",), case.vars),
         ("queue", ("give",), case.give),
         ("job", ("replace",), case.replace),
         ("queue", ("expect", "queues"), case.expect.queues),
@@ -57,8 +58,11 @@ def _named(case: Case, path: Path) -> Iterator[_Named]:
 
 
 def unknown_name(draft: Draft) -> Iterator[Problem]:
-    """Each queue and job that a case names is there, and enabled."""
-    known = {"queue": Guesses(draft.spec.names("queues")), "job": Guesses(draft.spec.names("jobs"))}
+    """Each queue, job and variable that a case names is there, and enabled."""
+    known = {
+        what: Guesses(draft.spec.names(section))
+        for what, section in (("queue", "queues"), ("job", "jobs"), ("variable", "vars"))
+    }
     for case, path in _cases(draft):
         for named in _named(case, path):
             message, hint = f"there is no {named.what} {named.name}", ""
@@ -89,8 +93,10 @@ def not_in_case(draft: Draft) -> Iterator[Problem]:
         for named in _named(case, path):
             if named.what == "job":
                 absent = named.name in links and named.name not in part
-            else:
+            elif named.what == "queue":
                 absent = named.name in draft.spec.document.queues and named.name not in queues
+            else:
+                continue
             if absent:
                 message = f"the {named.what} {named.name} is no part of this case"
                 hint = _what_runs(part, case)

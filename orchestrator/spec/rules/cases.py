@@ -20,10 +20,10 @@ tests:
 
 UNKNOWN_NAME = Rule(
     code="MP701",
-    title="A test of a queue or job that is not there",
-    why="A case gives items to queues, replaces and kills jobs, and expects something of them, by "
-    "the names under `queues` and `jobs`. What stands under a misspelt one would never be looked "
-    "at.",
+    title="A test of a queue, job or variable that is not there",
+    why="A case gives items to queues, replaces and kills jobs, expects something of them and sets "
+    "variables, by the names under `queues`, `jobs` and `vars`. What stands under a misspelt one "
+    "would never be looked at.",
     wrong=_RIGHT.replace("{done: [2", "{dome: [2"),
     right=_RIGHT,
 )

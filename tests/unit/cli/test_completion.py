@@ -119,3 +119,10 @@ def test_completion_costs_commands_nothing():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_cases_of_the_spec_are_offered_with_what_they_are_for(offered, project):
+    with (project / "jobs.yaml").open("a") as spec:
+        spec.write("tests:\n  one: {description: The first.}\n  two: {}\n  other: {}\n")
+    assert offered("test", "-k", "o") == {"one": "The first.", "other": ""}
+    assert offered("test", "jobs.yaml", "-k", "t") == {"two": ""}
