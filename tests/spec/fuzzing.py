@@ -22,6 +22,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from orchestrator.errors import SpecError
+from orchestrator.plan.cases import plan_of_case
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.spec import loads
 from orchestrator.spec.rules import CATALOGUE, MINE
@@ -76,8 +77,11 @@ def answer_in_process(data: bytes, folder: Path, tally: Tally) -> None:
     """Check one spec as the library does; raises AssertionError if the answer is not as it must."""
     began = time.process_time()
     try:
-        problems = compile_spec(loads(data, name="jobs.yaml", project_dir=folder)).warnings
-        rejected = False
+        spec = loads(data, name="jobs.yaml", project_dir=folder)
+        compiled = compile_spec(spec)
+        problems, rejected = compiled.warnings, False
+        for case in spec.document.tests:
+            plan_of_case(spec, compiled.plan, case, {})
     except SpecError as error:
         problems, rejected = error.problems, True
     took_s = time.process_time() - began

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
+from orchestrator.spec.cases import Case, Expect, Expected
 from orchestrator.spec.model import Document, Job
 from orchestrator.spec.parts import Queue
 
 __all__ = ["MUTATED", "WRITTEN"]
 
 HERE = Path(__file__).parent
-KEYS = sorted({*Document.model_fields, *Job.model_fields, *Queue.model_fields})
+MODELS = (Document, Job, Queue, Case, Expect, Expected)
+KEYS = sorted({key for model in MODELS for key in model.model_fields})
 NAMES = ["a", "b", "c", "parse", "store", "find", "q-1", "größe", "1", "on", "", "x" * 70]
 SCALARS = [
     "1", "0", "-1", "2.0", "1e3", "1e999", "010", "0x1F", "0o7", "0b1", "1_000", "1:30", ".nan",
@@ -104,6 +106,43 @@ CHANGE = st.tuples(
 )
 QUEUE_CHANGE = st.tuples(_sometimes(QUEUE_NAME, NAME), _sometimes(SOUND_QUEUE, VALUE) | st.none())
 TOP_CHANGE = st.tuples(st.sampled_from(sorted(Document.model_fields)) | NAME, VALUE)
+ITEMS = st.sampled_from(
+    ["[1, a]", "[]", "{items: [1]}", "{file: no.json}", '{target: "mine:numbers"}', "{args: [1]}"]
+)
+WANTED = st.sampled_from(
+    ["[1, [2]]", "3", "[{$type: int}]", "{each: {$where: {a: 1}}}", "{contains: [{$tpye: x}]}",
+     "{at_least: 1}", "[{$regex: '('}]", "[{$type: x, a: 1}]", "{in_any_order: [2.5, null]}"]
+)  # fmt: skip
+JOB_NAME = st.sampled_from("abcd")
+
+
+def _map_of(keys: st.SearchStrategy, values: st.SearchStrategy) -> st.SearchStrategy:
+    return st.lists(st.tuples(keys, values), max_size=2, unique_by=lambda pair: pair[0]).map(
+        _flow_map
+    )
+
+
+OF_EXPECT = {
+    "queues": _map_of(QUEUE_NAME, WANTED),
+    "dead": _map_of(JOB_NAME, WANTED),
+    "jobs": _map_of(JOB_NAME, st.sampled_from(["succeeded", "failed", "fine"])),
+    "exit_code": st.sampled_from(["0", "3", "300"]),
+    "log": st.sampled_from(["[{event: output}]", "[{msg: {$regex: x}}]", "{event: output}"]),
+}
+OF_CASE = {
+    "give": _map_of(QUEUE_NAME, ITEMS),
+    "replace": _map_of(JOB_NAME, st.sampled_from(["null", "[1, 2]", "{q: [1]}", "{r: []}", "3"])),
+    "kill": st.sampled_from(
+        ["{job: b, at_item: 2}", "[{job: a}, {job: c}]", "{job: d}", "[]", "{at_item: 1}"]
+    ),
+    "timeout": st.sampled_from(["10s", "null", "3"]),
+    "vars": st.sampled_from(["{}", "{x: 1}"]),
+    "expect": st.fixed_dictionaries({}, optional=OF_EXPECT).map(
+        lambda keys: _flow_map(keys.items())
+    ),
+}
+CASE = st.fixed_dictionaries({}, optional=OF_CASE).map(lambda keys: _flow_map(keys.items()))
+CASES = _sometimes(_map_of(NAME, CASE), VALUE).map(lambda cases: ("tests", cases))
 ANCHORS = "x-base: &base {cwd: .}\nx-settings: &settings {number: 1}\n"
 
 
@@ -135,7 +174,7 @@ def _written(top: list, queue_changes: list, changes: list) -> bytes:
 
 WRITTEN = st.builds(
     _written,
-    _sometimes(st.just([]), st.lists(TOP_CHANGE, max_size=1)),
+    _sometimes(st.just([]) | st.lists(CASES, max_size=1), st.lists(TOP_CHANGE, max_size=1)),
     st.lists(QUEUE_CHANGE, max_size=1),
     st.lists(CHANGE, max_size=3),
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 
 from orchestrator.errors import Problem
 from orchestrator.plan.checks.matchers import flaws_of
@@ -167,6 +169,7 @@ def bad_items(draft: Draft) -> Iterator[Problem]:
     """A queue is given its items in one way, and they can be had."""
     spec = draft.spec
     targets = Targets([str(spec.project_dir / entry) for entry in spec.document.pythonpath])
+    flaw_of = functools.cache(_flaw_of_file)
     for case, path in _cases(draft):
         for queue, given in case.give.items():
             if not isinstance(given, Given):
@@ -178,12 +181,18 @@ def bad_items(draft: Draft) -> Iterator[Problem]:
                 hint = "write one of items, file and target"
                 yield spec.problem(rules.BAD_ITEMS, at, message, hint, key=True)
             elif given.file is not None:
-                try:
-                    read_items(spec.project_dir / given.file)
-                except ItemsFileError as error:
+                if error := flaw_of(spec.project_dir / given.file):
                     yield spec.problem(rules.BAD_ITEMS, (*at, "file"), str(error), error.hint)
             elif given.target is not None:
                 yield from _target_problems(draft, targets, given.target, (*at, "target"))
+
+
+def _flaw_of_file(path: FilePath) -> ItemsFileError | None:
+    try:
+        read_items(path)
+    except ItemsFileError as error:
+        return error
+    return None
 
 
 def _target_problems(draft: Draft, targets: Targets, name: str, path: Path) -> Iterator[Problem]:
