@@ -104,20 +104,7 @@ def _run(plan: Plan, options: Options, shelter: Shelter, keeping: Keeping) -> in
     One run, from its first worker to its report.
     """
     directory = keeping.directory
-    screen = Screen(
-        dataclasses.replace(
-            settings_for(
-                output=options.output,
-                json_output=options.json_output,
-                live=options.live,
-                stderr=sys.stderr,
-                environ=os.environ,
-            ),
-            news=not options.quiet,
-        ),
-        describe,
-        title=f"{plan.name} {directory.run_id}",
-    )
+    screen = _screen(options, title=f"{plan.name} {directory.run_id}")
     record = _Record(keeping.log, keeping.letters, screen)
     try:
         starter = Starter(
@@ -148,6 +135,17 @@ def _run(plan: Plan, options: Options, shelter: Shelter, keeping: Keeping) -> in
         keeping.close()
     _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
     return summary.exit_code
+
+
+def _screen(options: Options, *, title: str) -> Screen:
+    settings = settings_for(
+        output=options.output,
+        json_output=options.json_output,
+        live=options.live,
+        stderr=sys.stderr,
+        environ=os.environ,
+    )
+    return Screen(dataclasses.replace(settings, news=not options.quiet), describe, title=title)
 
 
 class _Record:
