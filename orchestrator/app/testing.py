@@ -115,7 +115,9 @@ def _failures(case: Case, plan: Plan, summary: Summary, directory: Path) -> Iter
     if summary.exit_code != expect.exit_code:
         why = f": {summary.reason}" if summary.reason else ""
         message = f"{summary.exit_code}, expected {expect.exit_code}{why}"
-        yield Failed(about="exit code", message=message)
+        killed = ", ".join(kill.job for kill in case.kill)
+        hint = f"the case itself has killed a worker of {killed}" if killed else ""
+        yield Failed(about="exit code", message=message, hint=hint)
     for job, wanted in expect.jobs.items():
         found = summary.jobs.get(job)
         if found is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -73,7 +74,7 @@ def render_case(report: CaseReport, paper: Paper) -> str:
     took = paint(f"({duration(report.duration_s)})", Style.DIM, colour=paper.colour)
     lines = [f"{paint(f'{word:<4}', style, colour=paper.colour)}  {escaped(report.name)} {took}"]
     for failed in report.failed:
-        lines += (f"{_INDENT}{line}" for line in _failed(failed, paper))
+        lines += _failed(failed, paper)
     if report.run:
         lines.append(f"{_INDENT}its run: mporch show {escaped(report.run)}")
     return "".join(f"{line}\n" for line in lines)
@@ -89,12 +90,12 @@ def render_total(reports: Sequence[CaseReport]) -> str:
 
 
 def _failed(failed: Failed, paper: Paper) -> Iterator[str]:
-    yield f"{escaped(failed.about)}: {escaped(failed.message)}"
+    yield from _wrapped(f"{failed.about}: {failed.message}", paper)
     for sign, text in diff_lines(failed.lines):
-        line = _cut(f"  {sign} {escaped(text)}", paper.width - len(_INDENT))
+        line = _cut(f"{_INDENT}  {sign} {escaped(text)}", paper.width)
         yield paint(line, _STYLES.get(sign), colour=paper.colour).rstrip()
     if failed.hint:
-        yield f"  hint: {escaped(failed.hint)}"
+        yield from _wrapped(f"  hint: {failed.hint}", paper)
 
 
 def diff_lines(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
@@ -118,6 +119,18 @@ def _compared(old: str, new: str) -> Iterator[tuple[str, str]]:
     for line in difflib.ndiff(old.split("\n"), new.split("\n")):
         if line[0] != "?":
             yield line[0], line[2:]
+
+
+def _wrapped(text: str, paper: Paper) -> list[str]:
+    """Return the text as lines that fit, words kept whole: paths are copied."""
+    return textwrap.wrap(
+        escaped(text),
+        width=paper.width,
+        initial_indent=_INDENT,
+        subsequent_indent=f"{_INDENT}    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _cut(line: str, width: int) -> str:

@@ -83,3 +83,11 @@ def test_junit_is_xml_whatever_is_in_it():
     assert failure.get("message") == "exit code: 1, expected 0: parse failed"
     assert "  -  'b': 2," in failure.text
     assert bad.get("name") == "a\\x1b[31mb"
+
+
+def test_what_was_not_as_expected_is_wrapped_and_paths_stay_whole():
+    path = "/a/very/long/path/of/some/file/that/nobody/wants/to/be/broken/anywhere.py:18"
+    failed = Failed(about="exit code", message=f"1, expected 0: job count failed ({path}) there")
+    text = render_case(CaseReport(name="n", duration_s=0, failed=(failed,)), Paper(width=60))
+    assert path in text
+    assert [line for line in text.splitlines() if len(line) > 60] == [f"          ({path})"]
