@@ -179,8 +179,8 @@ queues: {numbers: 5, doubled: 5, copies: 5, sums: 5, kept: 5}
 jobs:
   count: {target: "mine:count", args: [20], output: numbers}
   double: {target: "mine:Double", kwargs: {by: 2}, input: numbers, output: doubled, workers: 2,
-           retry: {attempts: 2}}
-  copy: {target: "mine:copy", input: doubled, output: {out: copies}, retry: {attempts: 2}}
+           retry: {attempts: 4}}
+  copy: {target: "mine:copy", input: doubled, output: {out: copies}, retry: {attempts: 4}}
   add: {target: "mine:add", input: copies, output: sums, call: batch, batch: {size: 3}}
   keep: {target: "mine:keep", input: sums, call: stream, output: kept}
   drain: {target: "mine:drain", input: {numbers: kept}}
