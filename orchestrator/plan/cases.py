@@ -13,7 +13,7 @@ import msgspec
 from orchestrator.plan.model import JobPlan, Plan, QueuePlan, Shape, Target
 from orchestrator.plan.platform import default_start_method
 from orchestrator.plan.selection import Selector, links_of_plan
-from orchestrator.plan.shown import shown_beneath
+from orchestrator.plan.shown import shown_within
 from orchestrator.plan.targets import parse_target
 from orchestrator.spec import Spec
 from orchestrator.spec.cases import Given, Kill
@@ -93,8 +93,8 @@ class _Variant:
         )
         if isinstance(given, Given) and given.target is not None:
             shown = (
-                *shown_beneath(self._spec, (*at, "args"), ("args",)),
-                *shown_beneath(self._spec, (*at, "kwargs"), ("kwargs",)),
+                *shown_within(self._spec, (*at, "args"), ("args",)),
+                *shown_within(self._spec, (*at, "kwargs"), ("kwargs",)),
             )
             changes = {"args": tuple(given.args), "kwargs": given.kwargs, "shown": shown}
             return msgspec.structs.replace(job, target=parse_target(given.target), **changes)
@@ -103,7 +103,7 @@ class _Variant:
             items = given.items if given.items is not None else self._files.get(queue, ())
         else:
             items = given
-        shown = shown_beneath(self._spec, at, ("args", 0))
+        shown = shown_within(self._spec, at, ("args", 0))
         return msgspec.structs.replace(job, args=(tuple(items),), shown=shown)
 
     def _stand_in(self, job: JobPlan, values: Values | Mapping[str, Values] | None) -> JobPlan:
@@ -117,7 +117,7 @@ class _Variant:
             if isinstance(values, Mapping):
                 own, here = values.get(queue), (*at, queue)
             gives[handle] = tuple(own or ())
-            shown += shown_beneath(self._spec, here, ("args", 0, handle))
+            shown += shown_within(self._spec, here, ("args", 0, handle))
         return JobPlan(
             name=job.name,
             target=_STAND_IN if job.reads else _STAND_IN_SOURCE,
@@ -151,8 +151,13 @@ def _mortal(job: JobPlan, kill: Kill, number: int) -> JobPlan:
         "at_item": kill.at_item,
         "number": number,
     }
-    shown = tuple((_shifted(path), text) for path, text in job.shown)
-    return msgspec.structs.replace(job, target=_MORTAL, args=(order, *job.args), shown=shown)
+    return msgspec.structs.replace(
+        job,
+        target=_MORTAL,
+        args=(order, *job.args),
+        shown=tuple((_shifted(path), text) for path, text in job.shown),
+        late=tuple(msgspec.structs.replace(v, path=_shifted(v.path)) for v in job.late),
+    )
 
 
 def _shifted(path: tuple[str | int, ...]) -> tuple[str | int, ...]:

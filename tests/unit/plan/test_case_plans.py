@@ -95,7 +95,7 @@ def test_who_is_to_die_keeps_its_place_shape_and_policies(varied):
     assert (order["module"], order["qualname"]) == ("functions", "split")
     assert (order["at_item"], order["number"], order["shape"]) == (3, 1, "item")
     assert tuple(args) == was.args
-    same = {"target": count.target, "args": count.args, "shown": count.shown}
+    same = {"target": count.target, "args": count.args, "shown": count.shown, "late": count.late}
     assert msgspec.structs.replace(was, **same) == count
     assert case.jobs["complain"].args[0]["handles"] == ["q"]
 
