@@ -19,8 +19,19 @@ from orchestrator.errors import MporchError
 if TYPE_CHECKING:
     from orchestrator.plan.model import Plan
     from orchestrator.runlog.directory import RunDirectory
+    from orchestrator.spec import Spec
 
-__all__ = ["jobs", "letters", "queues", "runs", "specs", "workers"]
+__all__ = [
+    "jobs",
+    "letters",
+    "queues",
+    "runs",
+    "spec_jobs",
+    "specs",
+    "specs_and_jobs",
+    "tags",
+    "workers",
+]
 
 _MOST_RUNS = 30
 
@@ -45,6 +56,50 @@ def _completer(offer: Offer) -> Completer:
 def specs(_: click.Context, word: str) -> Iterator[CompletionItem]:
     """Offer files."""
     yield CompletionItem(word, type="file")
+
+
+@_completer
+def specs_and_jobs(ctx: click.Context, word: str) -> Iterator[CompletionItem]:
+    """Offer files as the first word, and the jobs of the spec."""
+    if not ctx.params.get("words"):
+        yield CompletionItem(word, type="file")
+    yield from spec_jobs(ctx, ctx.command.params[0], word)
+
+
+@_completer
+def spec_jobs(ctx: click.Context, _: str) -> Iterator[CompletionItem]:
+    """Offer the jobs of the spec that the command line names so far."""
+    for name, job in _spec(ctx).document.jobs.items():
+        yield CompletionItem(name, help=job.target)
+
+
+@_completer
+def tags(ctx: click.Context, word: str) -> Iterator[CompletionItem]:
+    """Offer the tags of the spec's jobs, behind those that are written already."""
+    before = word[: word.rfind(",") + 1]
+    found: dict[str, list[str]] = {}
+    for name, job in _spec(ctx).document.jobs.items():
+        for tag in (job.tags,) if isinstance(job.tags, str) else job.tags:
+            found.setdefault(tag, []).append(name)
+    for tag, names in found.items():
+        yield CompletionItem(before + tag, help=", ".join(names))
+
+
+def _spec(ctx: click.Context) -> Spec:
+    """Return the spec that the command line names so far; raises SpecError."""
+    from orchestrator.cli.selecting import DEFAULT_SPEC, is_spec  # noqa: PLC0415 -- it needs these
+    from orchestrator.spec import Layers, load  # noqa: PLC0415
+
+    words, files = ctx.params.get("words") or (), tuple(ctx.params.get("files") or ())
+    if words and is_spec(words[0]):
+        name = words[0]
+    elif files:
+        name, *files = files
+    else:
+        name = DEFAULT_SPEC
+    if name == "-":
+        raise MporchError("standard input is not for completions")
+    return load(name, layers=Layers(files=tuple(files)))
 
 
 @_completer

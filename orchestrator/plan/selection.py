@@ -1,0 +1,162 @@
+"""The part of a plan that was chosen: jobs with what they need, without what is skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
+
+import msgspec
+
+from orchestrator.errors import UsageError
+from orchestrator.plan.model import AfterCondition, JobPlan, Plan, QueuePlan, Selection
+from orchestrator.spec.wording import did_you_mean, listed
+
+__all__ = ["Selected", "select"]
+
+_MOST_NAMED = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selected:
+    """The plan of what was chosen; `remarks` say in words what follows from the choice."""
+
+    plan: Plan
+    remarks: tuple[str, ...] = ()
+
+
+def select(plan: Plan, wanted: Selection, *, disabled: Collection[str] = ()) -> Selected:
+    """Return `plan` with the jobs that `wanted` names, and those that they need.
+
+    A job needs the writers of its inputs and the jobs it is `after`. A queue of which no reader
+    was chosen stays without one: what is put on it is dropped. A job that is `after` a skipped one
+    does not wait for it. `disabled` are jobs of the spec that are in no plan.
+
+    Raises:
+        UsageError: there is no such job or tag, a job needs one that is skipped, or none is left.
+
+    """
+    if not wanted:
+        return Selected(plan=plan)
+    _check_names(plan, wanted, disabled)
+    kept = _with_needs(plan, _chosen(plan, wanted), frozenset(wanted.skip))
+    if all(plan.jobs[name].daemon for name in kept):
+        message = f"{listed(sorted(kept), last='and')} would not start: a daemon serves other jobs"
+        raise UsageError(message, hint="choose a job that is no daemon as well")
+    jobs = {name: _alone(job, plan, kept) for name, job in plan.jobs.items() if name in kept}
+    part = msgspec.structs.replace(
+        plan,
+        jobs=jobs,
+        queues=dict(_queues(plan, jobs)),
+        selection=msgspec.structs.replace(
+            wanted, left_out=tuple(name for name in plan.jobs if name not in kept)
+        ),
+    )
+    return Selected(plan=part, remarks=tuple(_remarks(plan, part)))
+
+
+def _check_names(plan: Plan, wanted: Selection, disabled: Collection[str]) -> None:
+    for name in (*wanted.jobs, *wanted.skip):
+        if name in disabled:
+            hint = f"--set jobs.{name}.enabled=true enables it"
+            raise UsageError(f"{name} is not enabled, so there is no such job", hint=hint)
+        if name not in plan.jobs:
+            raise UsageError(f"there is no job {name}", hint=_meant(name, plan.jobs, "jobs"))
+    tags = dict.fromkeys(tag for job in plan.jobs.values() for tag in job.tags)
+    for tag in wanted.tags:
+        if tag not in tags:
+            hint = _meant(tag, tags, "tags") if tags else "jobs get them by `tags:` in the spec"
+            raise UsageError(f"no job has the tag {tag}", hint=hint)
+    for name in wanted.skip:
+        if name in wanted.jobs:
+            raise UsageError(f"{name} is both chosen and skipped", hint="leave one of them out")
+
+
+def _meant(word: str, known: Mapping[str, object], what: str) -> str:
+    if len(known) > _MOST_NAMED:
+        return did_you_mean(word, known) or f"`mporch plan` tells the {what}"
+    return did_you_mean(word, known) or f"the {what} are {listed(known, last='and')}"
+
+
+def _chosen(plan: Plan, wanted: Selection) -> list[str]:
+    tags = set(wanted.tags)
+    everything = not (wanted.jobs or tags)
+    return [
+        name
+        for name, job in plan.jobs.items()
+        if name not in wanted.skip
+        and (everything or name in wanted.jobs or not tags.isdisjoint(job.tags))
+    ]
+
+
+def _with_needs(plan: Plan, chosen: Iterable[str], skipped: Collection[str]) -> set[str]:
+    """Return the chosen jobs, and those they need, and those that these need, and so on."""
+    found = set(chosen)
+    if not found:
+        raise UsageError("no job is left to run", hint="skip fewer jobs")
+    todo = list(found)
+    while todo:
+        job = plan.jobs[todo.pop()]
+        _check_needs(plan, job, skipped)
+        for other in _needs(plan, job):
+            if other not in found and other not in skipped:
+                found.add(other)
+                todo.append(other)
+    return found
+
+
+def _needs(plan: Plan, job: JobPlan) -> Iterator[str]:
+    for queue in job.reads:
+        yield from plan.queues[queue].writers
+    yield from (name for name, _ in job.after)
+
+
+def _check_needs(plan: Plan, job: JobPlan, skipped: Collection[str]) -> None:
+    """Raise UsageError if the job would have no items, or wait for ever, without the skipped."""
+    dry = [name for name in job.reads if set(plan.queues[name].writers) <= set(skipped)]
+    handles = [name for _, name in job.read_handles if name in dry]
+    if handles or (dry and len(dry) == len(job.reads)):
+        queue = (handles or dry)[0]
+        writers = plan.queues[queue].writers
+        whose = "its writer" if len(writers) == 1 else "all of its writers"
+        message = f"{job.name} reads {queue}, and {whose} ({', '.join(writers)}) would be skipped"
+        raise UsageError(message, hint=f"skip it as well: --skip {job.name}")
+    for name, state in job.after:
+        if name in skipped and state is AfterCondition.FAILED:
+            message = f"{job.name} waits until {name} has failed, and that would be skipped"
+            raise UsageError(message, hint=f"skip it as well: --skip {job.name}")
+
+
+def _alone(job: JobPlan, plan: Plan, kept: Set[str]) -> JobPlan:
+    """Return a job that was chosen without the waits and inputs that were not."""
+    return msgspec.structs.replace(
+        job,
+        after=tuple(each for each in job.after if each[0] in kept),
+        inputs=tuple(name for name in job.inputs if not kept.isdisjoint(plan.queues[name].writers)),
+    )
+
+
+def _queues(plan: Plan, jobs: Mapping[str, JobPlan]) -> Iterator[tuple[str, QueuePlan]]:
+    for name, queue in plan.queues.items():
+        writers = tuple(job for job in queue.writers if job in jobs)
+        readers = tuple(job for job in queue.readers if job in jobs and name in jobs[job].reads)
+        if writers:
+            yield name, msgspec.structs.replace(queue, writers=writers, readers=readers)
+
+
+def _remarks(plan: Plan, part: Plan) -> Iterator[str]:
+    named = list(part.jobs)[:_MOST_NAMED]
+    if len(part.jobs) > len(named):
+        named.append("…")
+    yield f"{len(part.jobs)} of {len(plan.jobs)} jobs: {', '.join(named)}"
+    if unread := [name for name, queue in part.queues.items() if not queue.readers]:
+        are, it = ("is", "it") if len(unread) == 1 else ("are", "them")
+        yield (
+            f"{listed(unread, last='and')} {are} read by no job of these:"
+            f" what is put on {it} is dropped, and counted"
+        )
+    for name, job in part.jobs.items():
+        before = plan.jobs[name]
+        if gone := [other for other, _ in before.after if other not in part.jobs]:
+            yield f"{name} does not wait for {listed(gone, last='and')}"
+        if dry := [queue for queue in before.inputs if queue not in job.inputs]:
+            yield f"{name} gets nothing from {listed(dry, last='and')}"
