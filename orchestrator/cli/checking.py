@@ -23,7 +23,9 @@ _EVERYTHING = Selection()
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """A spec that was checked: itself and its plan unless it has errors, and all its problems.
+    """A spec that was checked: its plan unless it has errors, and all its problems.
+
+    `spec` is there if it could be read at all.
 
     `texts` holds the spec's text by the name its problems know it by; `remarks` say what follows
     from a choice of jobs.
@@ -102,6 +104,7 @@ def check_spec(
     """
     layers = Layers(files=layering.files, variables=layering.variables, settings=layering.settings)
     texts: Mapping[str, str] = layers.texts
+    spec: Spec | None = None
     try:
         environ = environment_of(layering.env_files, os.environ)
         spec = load(name, environ=environ, layers=layers)
@@ -111,7 +114,7 @@ def check_spec(
         texts = spec.texts
         compiled = compile_spec(spec)
     except SpecError as error:
-        return Checked(name=name, problems=error.problems, texts=texts)
+        return Checked(name=name, spec=spec, problems=error.problems, texts=texts)
     wanted = selection if kept_of is None else kept_of.selection
     selected = select(compiled.plan, wanted, disabled=compiled.disabled)
     return Checked(

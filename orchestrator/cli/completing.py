@@ -90,11 +90,11 @@ def _spec(ctx: click.Context) -> Spec:
     from orchestrator.cli.selecting import DEFAULT_SPEC, is_spec  # noqa: PLC0415 -- it needs these
     from orchestrator.spec import Layers, load  # noqa: PLC0415
 
-    words, files = ctx.params.get("words") or (), tuple(ctx.params.get("files") or ())
+    words, files = ctx.params.get("words") or (), list(ctx.params.get("files") or ())
     if words and is_spec(words[0]):
         name = words[0]
     elif files:
-        name, *files = files
+        name = files.pop(0)
     else:
         name = DEFAULT_SPEC
     if name == "-":

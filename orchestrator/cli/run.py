@@ -44,7 +44,7 @@ Examples:
 @click.option(
     "--watch",
     is_flag=True,
-    help="Run anew whenever the spec, a file laid over it or a target's file changes (extra watch).",
+    help="Run anew when the spec, a file laid over it or a target's file changes (extra watch).",
 )
 def run(
     *,

@@ -83,7 +83,7 @@ def dry_run_data(plan: Plan) -> dict[str, Any]:
                 "workers": [f"{job.name}-{n + 1}" for n in range(job.workers)],
                 "reads": job.reads,
                 "writes": job.writes,
-                "after": {name: state for name, state in job.after},
+                "after": dict(job.after),
             }
             for step, job in in_starting_order(plan)
         ],
