@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
+from click.shell_completion import CompletionItem, split_arg_string
 
 from orchestrator.errors import MporchError
 
@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 _MOST_RUNS = 30
+_SUFFIXES = (".yaml", ".yml", ".json")
 
 Offer = Callable[[click.Context, str], Iterable[CompletionItem]]
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
@@ -90,16 +91,15 @@ def _spec(ctx: click.Context) -> Spec:
     from orchestrator.cli.selecting import DEFAULT_SPEC, is_spec  # noqa: PLC0415 -- it needs these
     from orchestrator.spec import Layers, load  # noqa: PLC0415
 
-    words, files = ctx.params.get("words") or (), list(ctx.params.get("files") or ())
-    if words and is_spec(words[0]):
-        name = words[0]
-    elif files:
-        name = files.pop(0)
-    else:
-        name = DEFAULT_SPEC
+    # click knows no arguments while it completes an option: then the first file is the spec.
+    written = split_arg_string(os.environ.get("COMP_WORDS", ""))[2:]
+    words = ctx.params.get("words") or [word for word in written if Path(word).suffix in _SUFFIXES]
+    files = list(ctx.params.get("files") or ())
+    spec = [word for word in words[:1] if is_spec(word)]
+    name = [*spec, *files, DEFAULT_SPEC][0]
     if name == "-":
         raise MporchError("standard input is not for completions")
-    return load(name, layers=Layers(files=tuple(files)))
+    return load(name, layers=Layers(files=files if spec else files[1:]))
 
 
 @_completer

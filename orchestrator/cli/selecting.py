@@ -95,8 +95,8 @@ def is_spec(word: str) -> bool:
         return True
     try:
         return Path(word).exists() and not Path(word).is_dir()
-    except (OSError, ValueError):
-        return True
+    except OSError:  # too long for a file
+        return False
 
 
 def _check_default(words: list[str], files: Iterable[str]) -> None:

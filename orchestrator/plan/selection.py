@@ -95,12 +95,13 @@ def _with_needs(plan: Plan, chosen: Iterable[str], skipped: Collection[str]) -> 
         raise UsageError("no job is left to run", hint="skip fewer jobs")
     todo = list(found)
     while todo:
-        job = plan.jobs[todo.pop()]
-        _check_needs(plan, job, skipped)
-        for other in _needs(plan, job):
+        for other in _needs(plan, plan.jobs[todo.pop()]):
             if other not in found and other not in skipped:
                 found.add(other)
                 todo.append(other)
+    for name, job in plan.jobs.items():
+        if name in found:
+            _check_needs(plan, job, skipped)
     return found
 
 
