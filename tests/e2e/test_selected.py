@@ -1,4 +1,4 @@
-"""A part of a pipeline: it runs to its end, what nobody reads is counted, and resume keeps to it."""
+"""A part of a pipeline: it runs to its end, what nobody reads is counted, resume keeps to it."""
 
 import json
 import os
