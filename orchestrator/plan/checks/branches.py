@@ -10,11 +10,14 @@ from orchestrator.plan.draft import Draft, DraftJob, Wire
 from orchestrator.plan.graph import readers_of, writers_of
 from orchestrator.plan.model import AfterCondition, Shape
 from orchestrator.plan.readings import drained_first
+from orchestrator.spec.parts import Queue
 from orchestrator.spec.rules import wiring as rules
 
 __all__ = ["joined_branches"]
 
 _MOST_STEPS = 100_000
+_SMALL = Queue.model_fields["maxsize"].default
+"""Items. Who has asked for a queue that holds more has thought of what it must hold."""
 
 
 def joined_branches(draft: Draft, callees: Mapping[str, Callee]) -> Iterator[Problem]:
@@ -43,7 +46,7 @@ def joined_branches(draft: Draft, callees: Mapping[str, Callee]) -> Iterator[Pro
 def _joined(draft: Draft, full: Wire, reader: str, end: str, writer: str) -> Problem:
     message = (
         f"{reader} reads {end} to its end before it takes from {full.queue}: once that is full,"
-        f" {writer} waits for room in it, and {end} never ends"
+        f" {writer} comes to wait for room, and {end} never ends"
     )
     hint = f"take from both in turn, or let {full.queue} hold all that is ever put on it"
     return draft.spec.problem(rules.JOINED_BRANCHES, full.path, message, hint)
@@ -100,7 +103,8 @@ class _Flow:
                 yield condition.job
 
     def _makes_wait(self, name: str) -> bool:
+        """Whether a queue that is not read makes its writers wait, and soon."""
         queue = self._queues.get(name)
         if queue is None or queue.when_full != "block" or queue.put_timeout is not None:
             return False
-        return bool(queue.maxsize or queue.max_bytes)
+        return 0 < queue.maxsize <= _SMALL

@@ -24,7 +24,7 @@ def never_true(draft: Draft) -> Iterator[Problem]:
     for job in draft.jobs.values():
         known = [each for each in job.after if each.job in draft.jobs and each.job != job.name]
         for one, other in combinations(known, 2):
-            failed, second = (other, one) if other.state is _FAILED else (one, other)
+            failed, second = (one, other) if one.state is _FAILED else (other, one)
             if failed.state is not _FAILED or second.state is AfterCondition.FINISHED:
                 continue
             failures = failures or _Failures(draft)

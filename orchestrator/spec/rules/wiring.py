@@ -102,7 +102,8 @@ JOINED_BRANCHES = Rule(
     why="Two queues lead from one job to another, and the other reads the first to its end before "
     "it takes from the second. If more is put on the second than it holds, the writer waits for "
     "room there, the first queue never ends, and nothing can go on. That is so only for a job with "
-    "handles: any other takes from whichever of its inputs has an item.",
+    "handles: any other takes from whichever of its inputs has an item. Told of queues that hold "
+    "up to 1,000; one that was made larger is taken to hold all.",
     wrong="""\
 version: 1
 queues: {todo: 100, doubled: 5}
