@@ -16,7 +16,7 @@ from orchestrator.spec.rules import wiring as rules
 __all__ = ["joined_branches"]
 
 _MOST_STEPS = 100_000
-_SMALL = Queue.model_fields["maxsize"].default
+_SMALL = Queue().maxsize
 """Items. Who has asked for a queue that holds more has thought of what it must hold."""
 
 

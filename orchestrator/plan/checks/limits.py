@@ -100,7 +100,7 @@ def many_workers(draft: Draft) -> Iterator[Problem]:
     here = processors()
     for written in _written(draft):
         workers = written.own.workers
-        if workers > max(_ALWAYS_FINE, _TIMES_THE_PROCESSORS * here):
+        if isinstance(workers, int) and workers > max(_ALWAYS_FINE, _TIMES_THE_PROCESSORS * here):
             processor = "processor" if here == 1 else "processors"
             message = f"{workers:,} processes would share {here:,} {processor}"
             hint = "write fewer, unless they wait for something most of the time"
