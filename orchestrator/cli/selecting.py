@@ -80,6 +80,9 @@ def selection_options(command: Callable[..., int]) -> Callable[..., int]:
         else:
             words_left, source = list(words), ParameterSource.DEFAULT
             _check_default(words_left, others.get("files", ()))
+        if another := [word for word in words_left if _is_path(word)]:
+            hint = "-f lays a file over the spec; `mporch validate` takes several"
+            raise UsageError(f"{another[0]} is a second spec, or no job", hint=hint)
         click.get_current_context().set_parameter_source("spec", source)
         chosen = Words(jobs=_once(words_left), tags=_once(tags), skip=_once(skip))
         return command(spec=spec, chosen=chosen, **others)
@@ -91,12 +94,16 @@ def selection_options(command: Callable[..., int]) -> Callable[..., int]:
 
 def is_spec(word: str) -> bool:
     """Whether a word is the spec, not a job: it looks like a path, or is a file."""
-    if word == "-" or os.sep in word or word.endswith(_SUFFIXES):
+    if _is_path(word):
         return True
     try:
         return Path(word).exists() and not Path(word).is_dir()
     except OSError:  # too long for a file
         return False
+
+
+def _is_path(word: str) -> bool:
+    return word == "-" or os.sep in word or word.endswith(_SUFFIXES)
 
 
 def _check_default(words: list[str], files: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -138,3 +139,26 @@ def test_a_watch_that_is_killed_takes_its_run_with_it(watch, tmp_path):
     family = psutil.Process(run.process.pid).children(recursive=True)
     run.process.kill()
     assert not psutil.wait_procs(family, timeout=20)[1]
+
+
+def test_a_watch_that_is_stopped_stops_its_run_and_both_go_on_together(watch, tmp_path):
+    (tmp_path / "mine.py").write_text(FOREVER)
+    run = watch()
+    run.until("began")
+    watching = psutil.Process(run.process.pid)
+    (guard,) = watching.children()
+    (orchestrator,) = (each for each in guard.children() if each.cmdline() == guard.cmdline())
+    mporch = (watching, guard, orchestrator)
+    run.process.send_signal(signal.SIGTSTP)
+    until_all(mporch, lambda each: each.status() == psutil.STATUS_STOPPED)
+    run.process.send_signal(signal.SIGCONT)
+    until_all(mporch, lambda each: each.status() != psutil.STATUS_STOPPED)
+    (tmp_path / "mine.py").write_text(MINE)
+    run.until("did this one")
+
+
+def until_all(processes, holds):
+    end = time.monotonic() + WITHIN_S
+    while not all(map(holds, processes)):
+        assert time.monotonic() < end, [each.status() for each in processes]
+        time.sleep(0.02)

@@ -88,11 +88,24 @@ def test_an_unknown_job_is_a_wrong_usage_with_what_was_meant(mporch):
     ]
 
 
+def test_a_second_spec_is_told_not_to_be_one(mporch):
+    answer = mporch("plan", "jobs.yaml", "over.yaml")
+    assert answer.code == 2
+    assert "over.yaml is a second spec, or no job" in answer.err
+    assert "-f lays a file over the spec" in answer.err
+
+
 def test_a_graph_shows_what_is_chosen(mporch):
     answer = mporch("graph", "numbers")
     assert "numbers" in answer.out
     assert "work" not in answer.out
+    assert "todo     read by nobody: dropped" in answer.out
     assert "todo is read by no job of these" in answer.err
+
+
+def test_a_plan_says_of_a_queue_that_nobody_reads_it(mporch):
+    answer = mporch("plan", "numbers")
+    assert "nobody: dropped" in answer.out
 
 
 def test_a_dry_run_tells_the_order_and_starts_nothing(project, mporch):
