@@ -94,13 +94,9 @@ def check_spec(
     """Check the spec at `name`, or standard input for `-`; never raises SpecError.
 
     `layering` has the values and variables that the user gave on the command line, `selection` the
-    jobs: the whole spec is checked, the plan is that of these.
+    jobs: the whole spec is checked, the plan is that of these. Raises UsageError if there are none.
     `kept_of` is the plan of the run that the file was kept by: the spec's own place is told there,
     and what was chosen of it.
-
-    Raises:
-        UsageError: the spec has no errors, and no such jobs.
-
     """
     layers = Layers(files=layering.files, variables=layering.variables, settings=layering.settings)
     texts: Mapping[str, str] = layers.texts

@@ -60,9 +60,8 @@ def run(
 ) -> int:
     """Run the pipeline of SPEC (jobs.yaml; - is standard input).
 
-    With JOBs or --tags only these run, and what they need: the writers of their inputs, and the
-    jobs they are `after`. What they put on queues that no job of these reads is dropped and
-    counted.
+    With JOBs or --tags only these run, with what they need: the writers of their inputs, the jobs
+    they are `after`. What they put on queues that no job of these reads is dropped and counted.
 
     Ctrl-C once lets the run finish what is queued, twice terminates it, three times kills it.
     """
