@@ -108,13 +108,14 @@ def test_a_durable_part_is_resumed_as_the_part_it_was(mporch, tmp_path):
     }
 
 
-def test_dead_letters_of_a_part_are_replayed_into_that_part(mporch, tmp_path):
+@pytest.mark.parametrize("options", [(), ("--spec", "jobs.yaml")])
+def test_dead_letters_of_a_part_are_replayed_into_that_part(mporch, tmp_path, options):
     text = SPEC.replace("workers: 2", "on_error: dead_letter")
     (tmp_path / "jobs.yaml").write_text(text)
     (tmp_path / "broken").touch()
     assert mporch("run", "sort", "--run-dir", "d").returncode == 3
     (tmp_path / "broken").unlink()
-    done = mporch("dead", "replay", "./d", "--all", "--run-dir", "again")
+    done = mporch("dead", "replay", "./d", "--all", "--run-dir", "again", *options)
     assert done.returncode == 0, done.stderr
     assert list(summary(tmp_path / "again")["jobs"]) == ["replay-numbers", "sort"]
     assert dropped(tmp_path / "again")["odd"] == (1, 1, 0)
