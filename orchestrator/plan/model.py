@@ -239,7 +239,7 @@ class QueuePlan(msgspec.Struct, frozen=True, kw_only=True):
 
     `max_bytes` bounds the bytes of its items' pickles, None does not; `put_timeout_s` is how long a
     put may wait for room, None for ever. Where none of its readers was chosen there are no
-    `readers`: what is put is dropped at once.
+    `readers`, and no bounds: what is put is dropped at once.
     """
 
     name: str

@@ -140,8 +140,10 @@ def _queues(plan: Plan, jobs: Mapping[str, JobPlan]) -> Iterator[tuple[str, Queu
     for name, queue in plan.queues.items():
         writers = tuple(job for job in queue.writers if job in jobs)
         readers = tuple(job for job in queue.readers if job in jobs and name in jobs[job].reads)
-        if writers:
+        if readers:
             yield name, msgspec.structs.replace(queue, writers=writers, readers=readers)
+        elif writers:
+            yield name, QueuePlan(name=name, maxsize=0, writers=writers)
 
 
 def _remarks(plan: Plan, part: Plan) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.plan.model import AfterCondition, JobPlan, Plan
+from orchestrator.plan.model import AfterCondition, JobPlan, Plan, QueuePlan
 from orchestrator.plan.starting import in_starting_order
 from orchestrator.views.tables import Column, Paper, table
 from orchestrator.views.text import Style, escaped, number, paint
@@ -41,7 +41,7 @@ def render_dry_run(plan: Plan, paper: Paper) -> str:
         queues = [
             (
                 queue.name,
-                number(queue.maxsize) if queue.maxsize else "unbounded",
+                _holds(queue),
                 ", ".join(queue.writers),
                 ", ".join(queue.readers) or "nobody: dropped",
             )
@@ -49,6 +49,12 @@ def render_dry_run(plan: Plan, paper: Paper) -> str:
         ]
         parts.append(table(_QUEUES, queues, paper, indent=2))
     return "\n".join(parts)
+
+
+def _holds(queue: QueuePlan) -> str:
+    if not queue.readers:
+        return "nothing"
+    return number(queue.maxsize) if queue.maxsize else "unbounded"
 
 
 def _row(step: int, job: JobPlan) -> tuple[str, ...]:

@@ -91,6 +91,8 @@ def test_a_queue_has_the_chosen_of_its_writers_and_readers_and_may_have_no_reade
         "odd": (("parse",), ()),
         "kept": (("find",), ()),
     }
+    assert plan.queues["odd"].maxsize == 0  # it holds nothing, so it needs no bound
+    assert plan.queues["files"].maxsize == 5
     assert remarks == (
         "5 of 11 jobs: prepare, find, inbox, parse, store",
         "odd and kept are read by no job of these: what is put on them is dropped, and counted",
