@@ -38,7 +38,8 @@ def select(plan: Plan, wanted: Selection, *, disabled: Collection[str] = ()) -> 
     if not wanted:
         return Selected(plan=plan)
     _check_names(plan, wanted, disabled)
-    kept = _with_needs(plan, _chosen(plan, wanted), frozenset(wanted.skip))
+    skipped = _members(plan, wanted.skip)
+    kept = _with_needs(plan, _chosen(plan, wanted, skipped), skipped)
     if all(plan.jobs[name].daemon for name in kept):
         message = f"{listed(sorted(kept), last='and')} would not start: a daemon serves other jobs"
         raise UsageError(message, hint="choose a job that is no daemon as well")
@@ -59,8 +60,9 @@ def _check_names(plan: Plan, wanted: Selection, disabled: Collection[str]) -> No
         if name in disabled:
             hint = f"--set jobs.{name}.enabled=true enables it"
             raise UsageError(f"{name} is not enabled, so there is no such job", hint=hint)
-        if name not in plan.jobs:
-            raise UsageError(f"there is no job {name}", hint=_meant(name, plan.jobs, "jobs"))
+        if name not in plan.jobs and name not in plan.families:
+            known = {**plan.jobs, **plan.families}
+            raise UsageError(f"there is no job {name}", hint=_meant(name, known, "jobs"))
     tags = dict.fromkeys(tag for job in plan.jobs.values() for tag in job.tags)
     for tag in wanted.tags:
         if tag not in tags:
@@ -77,14 +79,18 @@ def _meant(word: str, known: Mapping[str, object], what: str) -> str:
     return did_you_mean(word, known) or f"the {what} are {listed(known, last='and')}"
 
 
-def _chosen(plan: Plan, wanted: Selection) -> list[str]:
-    tags = set(wanted.tags)
+def _members(plan: Plan, names: Iterable[str]) -> frozenset[str]:
+    """Return the jobs of these names; that of a matrix stands for all that are made of it."""
+    return frozenset(job for name in names for job in plan.families.get(name, (name,)))
+
+
+def _chosen(plan: Plan, wanted: Selection, skipped: Collection[str]) -> list[str]:
+    tags, named = set(wanted.tags), _members(plan, wanted.jobs)
     everything = not (wanted.jobs or tags)
     return [
         name
         for name, job in plan.jobs.items()
-        if name not in wanted.skip
-        and (everything or name in wanted.jobs or not tags.isdisjoint(job.tags))
+        if name not in skipped and (everything or name in named or not tags.isdisjoint(job.tags))
     ]
 
 

@@ -171,3 +171,15 @@ def test_jobs_start_in_the_order_of_the_spec_those_after_others_later(chosen):
         (2, "find"),
         (2, "report"),
     ]
+
+
+def test_the_name_of_a_matrix_stands_for_all_jobs_made_of_it(tmp_path):
+    (tmp_path / "m.py").write_text("def f(*args, **kwargs): ...\n")
+    text = (
+        "version: 1\njobs:\n  get: {target: 'm:f', matrix: {from: [eu, us]}, "
+        "args: ['${matrix.from}']}\n  other: {target: 'm:f'}\n"
+    )
+    plan = compile_spec(loads(text, project_dir=tmp_path)).plan
+    assert list(select(plan, Selection(jobs=("get",))).plan.jobs) == ["get_eu", "get_us"]
+    assert list(select(plan, Selection(skip=("get",))).plan.jobs) == ["other"]
+    assert list(select(plan, Selection(jobs=("get_us",))).plan.jobs) == ["get_us"]
