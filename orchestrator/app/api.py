@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from orchestrator import spec as spec_floor
@@ -21,11 +21,15 @@ from orchestrator.core.facts import Ledger
 from orchestrator.core.summary import JobSummary, Summary
 from orchestrator.errors import Problem, UsageError
 from orchestrator.plan.compiler import compile_spec
-from orchestrator.plan.model import Plan
+from orchestrator.plan.model import Plan, Selection
+from orchestrator.plan.selection import select
 from orchestrator.runlog.directory import home_of
 from orchestrator.views.output import OutputMode
 
 __all__ = ["RunResult", "Spec", "load"]
+
+
+_EVERYTHING = Selection()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
@@ -83,6 +87,7 @@ class Spec:
     """A spec that was loaded; nothing of the user's code has run."""
 
     _document: spec_floor.Spec
+    _selection: Selection = _EVERYTHING
 
     def __repr__(self) -> str:
         jobs = len(self._document.document.jobs)
@@ -98,14 +103,25 @@ class Spec:
         """The file, as it was named to `load`."""
         return self._document.path
 
+    def select(self, *jobs: str, tags: Iterable[str] = (), skip: Iterable[str] = ()) -> Spec:
+        """Return the spec of which only these jobs run, and those with one of `tags`.
+
+        They run with what they need: the writers of their inputs, and the jobs they are `after`.
+        What nobody then reads is dropped and counted. Those in `skip` do not run; with no other
+        choice, all the others do. An earlier choice counts no more.
+        """
+        return Spec(self._document, Selection(jobs=tuple(jobs), tags=tuple(tags), skip=tuple(skip)))
+
     def plan(self) -> Plan:
         """Check the spec and return what would run: a frozen graph of jobs and queues.
 
         Raises:
             SpecError: with every problem of the spec, each with file:line:column.
+            UsageError: there are no such jobs as were selected.
 
         """
-        return compile_spec(self._document).plan
+        compiled = compile_spec(self._document)
+        return select(compiled.plan, self._selection, disabled=compiled.disabled).plan
 
     def warnings(self) -> tuple[Problem, ...]:
         """What does not keep the spec from running, but may not be meant; raises as `plan`."""
@@ -126,7 +142,8 @@ class Spec:
 
         Raises:
             SpecError: the spec is wrong; nothing has started.
-            UsageError: the machine's limits do not allow so many workers, or `output` is no mode.
+            UsageError: the machine's limits do not allow so many workers, `output` is no mode, or
+                there are no such jobs as were selected.
             RunDirectoryError: the run directory cannot be made or written.
 
         """

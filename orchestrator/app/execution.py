@@ -195,6 +195,8 @@ def _started(plan: Plan, shelter: Shelter, keeping: Keeping) -> Fact:
         "python": f"{platform.python_version()} ({sys.executable})",
         "pid": os.getpid(),
         "protection": shelter.layers,
+        "left_out": plan.selection.left_out or None,
+        "unread": tuple(name for name, q in plan.queues.items() if not q.readers) or None,
     }
     if keeping.resumption is None:
         return RunStarted(**about)
@@ -249,6 +251,7 @@ def _summary(run: Run, plan: Plan, directory: RunDirectory, started: float) -> S
         bottleneck=None if outcome.exit_code else bottleneck(plan, jobs, duration_s),
         warnings=tuple(remark.message for remark in run.remarks()),
         reason=outcome.reason,
+        selection=plan.selection or None,
     )
 
 

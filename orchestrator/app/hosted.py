@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from orchestrator.app.execution import Options, execute
+from orchestrator.app.execution import Options, Shield, execute
 from orchestrator.errors import ExitCode, MporchError
 from orchestrator.plan.model import Plan
 from orchestrator.runtime.local.kernel import set_parent_death_signal
@@ -42,10 +42,10 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag="refusal"):
     hint: str = ""
 
 
-def main() -> int:
+def main(shield: Shield) -> int:
     """Called in the child of the user's process.
 
-    Run the request on standard input.
+    Run the request on standard input; what it raises is handled by `shield`.
     """
     try:
         request = pickle.load(sys.stdin.buffer)
@@ -54,7 +54,7 @@ def main() -> int:
     set_parent_death_signal(signal.SIGTERM)
     if os.getppid() != request.parent_pid:
         return ExitCode.TERM
-    return execute(request.plan, request.source, request.options, _shield)
+    return execute(request.plan, request.source, request.options, shield)
 
 
 def _shield(run: Callable[[], int]) -> int:
@@ -72,4 +72,4 @@ def _shield(run: Callable[[], int]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(_shield))

@@ -24,7 +24,7 @@ def write_project(template: str, folder: Path) -> tuple[str, ...]:
     or if the folder cannot be written.
     """
     texts = {source.name: source.read_text("utf-8") for source in _sources(template)}
-    texts[SCHEMA_NAME] = f"{json.dumps(spec_schema(), indent=2, ensure_ascii=False)}\n"
+    texts[SCHEMA_NAME] = f"{json.dumps(spec_schema(), indent=2)}\n"
     there = sorted(name for name in texts if (folder / name).exists())
     if there:
         raise UsageError(

@@ -11,24 +11,31 @@ from typing import Any
 from orchestrator.cli.layering import NOTHING_LAID_OVER, Layering
 from orchestrator.errors import Problem, Severity, SpecError
 from orchestrator.plan.compiler import compile_spec
-from orchestrator.plan.model import Plan
+from orchestrator.plan.model import Plan, Selection
+from orchestrator.plan.selection import select
 from orchestrator.spec import Layers, Spec, load
 from orchestrator.spec.envfile import environment_of
 
 __all__ = ["Checked", "check_imports", "check_spec"]
 
+_EVERYTHING = Selection()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """A spec that was checked: itself and its plan unless it has errors, and all its problems.
+    """A spec that was checked: its plan unless it has errors, and all its problems.
 
-    `texts` holds the spec's text by the name its problems know it by.
+    `spec` is there if it could be read at all.
+
+    `texts` holds the spec's text by the name its problems know it by; `remarks` say what follows
+    from a choice of jobs.
     """
 
     name: str
     spec: Spec | None = None
     plan: Plan | None = None
     problems: tuple[Problem, ...] = ()
+    remarks: tuple[str, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -78,15 +85,22 @@ def check_imports(checked: Checked, *, timeout_s: float) -> Checked:
 
 
 def check_spec(
-    name: str, *, layering: Layering = NOTHING_LAID_OVER, kept_of: Plan | None = None
+    name: str,
+    *,
+    layering: Layering = NOTHING_LAID_OVER,
+    selection: Selection = _EVERYTHING,
+    kept_of: Plan | None = None,
 ) -> Checked:
     """Check the spec at `name`, or standard input for `-`; never raises SpecError.
 
-    `layering` has the values and variables that the user gave on the command line.
-    `kept_of` is the plan of the run that the file was kept by: the spec's own place is told there.
+    `layering` has the values and variables that the user gave on the command line, `selection` the
+    jobs: the whole spec is checked, the plan is that of these. Raises UsageError if there are none.
+    `kept_of` is the plan of the run that the file was kept by: the spec's own place is told there,
+    and what was chosen of it.
     """
     layers = Layers(files=layering.files, variables=layering.variables, settings=layering.settings)
     texts: Mapping[str, str] = layers.texts
+    spec: Spec | None = None
     try:
         environ = environment_of(layering.env_files, os.environ)
         spec = load(name, environ=environ, layers=layers)
@@ -96,9 +110,16 @@ def check_spec(
         texts = spec.texts
         compiled = compile_spec(spec)
     except SpecError as error:
-        return Checked(name=name, problems=error.problems, texts=texts)
+        return Checked(name=name, spec=spec, problems=error.problems, texts=texts)
+    wanted = selection if kept_of is None else kept_of.selection
+    selected = select(compiled.plan, wanted, disabled=compiled.disabled)
     return Checked(
-        name=name, spec=spec, plan=compiled.plan, problems=compiled.warnings, texts=texts
+        name=name,
+        spec=spec,
+        plan=selected.plan,
+        problems=compiled.warnings,
+        remarks=selected.remarks,
+        texts=texts,
     )
 
 

@@ -12,17 +12,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
+from click.shell_completion import CompletionItem, split_arg_string
 
 from orchestrator.errors import MporchError
 
 if TYPE_CHECKING:
     from orchestrator.plan.model import Plan
     from orchestrator.runlog.directory import RunDirectory
+    from orchestrator.spec import Spec
 
-__all__ = ["cases", "jobs", "letters", "queues", "runs", "specs", "workers"]
+__all__ = [
+    "cases",
+    "jobs",
+    "letters",
+    "queues",
+    "runs",
+    "spec_jobs",
+    "specs",
+    "specs_and_jobs",
+    "tags",
+    "workers",
+]
 
 _MOST_RUNS = 30
+_SUFFIXES = (".yaml", ".yml", ".json")
 
 Offer = Callable[[click.Context, str], Iterable[CompletionItem]]
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
@@ -45,6 +58,49 @@ def _completer(offer: Offer) -> Completer:
 def specs(_: click.Context, word: str) -> Iterator[CompletionItem]:
     """Offer files."""
     yield CompletionItem(word, type="file")
+
+
+@_completer
+def specs_and_jobs(ctx: click.Context, word: str) -> Iterator[CompletionItem]:
+    """Offer files as the first word, and the jobs of the spec."""
+    if not ctx.params.get("words"):
+        yield CompletionItem(word, type="file")
+    yield from spec_jobs(ctx, ctx.command.params[0], word)
+
+
+@_completer
+def spec_jobs(ctx: click.Context, _: str) -> Iterator[CompletionItem]:
+    """Offer the jobs of the spec that the command line names so far."""
+    for name, job in _spec(ctx).document.jobs.items():
+        yield CompletionItem(name, help=job.target)
+
+
+@_completer
+def tags(ctx: click.Context, word: str) -> Iterator[CompletionItem]:
+    """Offer the tags of the spec's jobs, behind those that are written already."""
+    before = word[: word.rfind(",") + 1]
+    found: dict[str, list[str]] = {}
+    for name, job in _spec(ctx).document.jobs.items():
+        for tag in (job.tags,) if isinstance(job.tags, str) else job.tags:
+            found.setdefault(tag, []).append(name)
+    for tag, names in found.items():
+        yield CompletionItem(before + tag, help=", ".join(names))
+
+
+def _spec(ctx: click.Context) -> Spec:
+    """Return the spec that the command line names so far; raises SpecError."""
+    from orchestrator.cli.selecting import DEFAULT_SPEC, is_spec  # noqa: PLC0415 -- it needs these
+    from orchestrator.spec import Layers, load  # noqa: PLC0415
+
+    # click knows no arguments while it completes an option: then the first file is the spec.
+    written = split_arg_string(os.environ.get("COMP_WORDS", ""))[2:]
+    words = ctx.params.get("words") or [word for word in written if Path(word).suffix in _SUFFIXES]
+    files = list(ctx.params.get("files") or ())
+    spec = [word for word in words[:1] if is_spec(word)]
+    name = [*spec, *files, DEFAULT_SPEC][0]
+    if name == "-":
+        raise MporchError("standard input is not for completions")
+    return load(name, layers=Layers(files=files if spec else files[1:]))
 
 
 @_completer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.layering import Layering, layer_options
-from orchestrator.cli.options import spec_argument
+from orchestrator.cli.selecting import Words, selection_options
 from orchestrator.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@spec_argument
+@selection_options
 @layer_options
 @click.option(
     "--format",
@@ -35,16 +35,24 @@ Examples:
     show_default=True,
     help="Lines of text, the languages of Mermaid and Graphviz, or a picture (extra svg).",
 )
-def graph(layering: Layering, spec: str, format: str) -> int:  # noqa: A002 -- the option's name
+def graph(
+    *,
+    layering: Layering,
+    spec: str,
+    chosen: Words,
+    format: str,  # noqa: A002 -- the option's name
+) -> int:
     """Draw the jobs and queues of SPEC (jobs.yaml; - is standard input).
+
+    With JOBs, --tags or --skip it is what `mporch run` would run with them.
 
     Lines are the ways of items, dots are what a job waits for. None of your code is run.
     """
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
-    from orchestrator.cli.problems import show_problems  # noqa: PLC0415
+    from orchestrator.cli.problems import show_checked  # noqa: PLC0415
 
-    checked = check_spec(spec, layering=layering)
-    show_problems(checked.problems, checked.texts)
+    checked = check_spec(spec, layering=layering, selection=chosen.selection())
+    show_checked(checked)
     if checked.plan is None:
         return ExitCode.USAGE
     print(_rendered(checked.plan, format), end="")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.layering import Layering, layer_options
-from orchestrator.cli.options import spec_argument
+from orchestrator.cli.selecting import Words, selection_options
 
 if TYPE_CHECKING:
     from orchestrator.plan.model import Plan
@@ -22,11 +22,12 @@ Examples:
   mporch plan
   mporch plan --format json | jq .jobs.parse.timeouts
   mporch plan --origins --set jobs.parse.workers=4
+  mporch plan parse --skip find
 """
 
 
 @click.command(epilog=_EPILOG)
-@spec_argument
+@selection_options
 @layer_options
 @click.option(
     "--format",
@@ -43,22 +44,25 @@ Examples:
     "In YAML, unless another format is asked for.",
 )
 def plan(
+    *,
     layering: Layering,
     spec: str,
+    chosen: Words,
     format: str,  # noqa: A002 -- the option's name
-    *,
     origins: bool,
 ) -> int:
     """Show what SPEC (jobs.yaml; - is standard input) would run, with every default filled in.
+
+    With JOBs, --tags or --skip it is what `mporch run` would run with them.
 
     None of your code is run. Values that are named like secrets are shown as ***, those of the
     environment as ${NAME}.
     """
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
-    from orchestrator.cli.problems import show_problems  # noqa: PLC0415
+    from orchestrator.cli.problems import show_checked  # noqa: PLC0415
 
-    checked = check_spec(spec, layering=layering)
-    show_problems(checked.problems, checked.texts)
+    checked = check_spec(spec, layering=layering, selection=chosen.selection())
+    show_checked(checked)
     if checked.spec is None or checked.plan is None:
         return 2
     if origins or format in ("yaml", "tree"):

@@ -6,15 +6,27 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from orchestrator.cli.printing import tell
 from orchestrator.errors import Problem
 from orchestrator.views.problems import render_pointer, render_problems
 from orchestrator.views.tables import Paper
 from orchestrator.views.terminal import colours, width_of
 
-__all__ = ["show_problems"]
+if TYPE_CHECKING:
+    from orchestrator.cli.checking import Checked
+
+__all__ = ["show_checked", "show_problems"]
 
 _MOST_BYTES = 1 << 20
+
+
+def show_checked(checked: Checked) -> None:
+    """Print the problems of a spec, and what follows from the choice of its jobs."""
+    show_problems(checked.problems, checked.texts)
+    for remark in checked.remarks:
+        tell(f"mporch: {remark}")
 
 
 def show_problems(problems: Iterable[Problem], texts: Mapping[str, str] | None = None) -> None:

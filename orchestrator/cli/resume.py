@@ -108,7 +108,7 @@ def _checked(run: RunDirectory, layering: Layering, *, force: bool) -> Checked:
     if plan.layers or not file.is_file() or _same(file, run.spec_path):
         return check_spec(str(run.spec_path), layering=layering, kept_of=plan)
     if force:
-        return check_spec(str(file), layering=layering)
+        return check_spec(str(file), layering=layering, selection=plan.selection)
     raise ResumeError(
         f"{file} has changed since run {run.run_id} began",
         hint="--force goes on with it as it is now; what is done is not done again",

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.exits import exit_code_of
 from orchestrator.cli.layering import Layering, layer_options
-from orchestrator.cli.options import run_options, spec_argument
-from orchestrator.errors import ExitCode
+from orchestrator.cli.options import run_options
+from orchestrator.cli.selecting import Words, selection_options
+from orchestrator.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.app import Options
+    from orchestrator.plan.model import Plan
 
 __all__ = ["run"]
 
@@ -23,39 +31,86 @@ Examples:
   mporch run
   mporch run pipelines/nightly.yaml --run-dir out/nightly
   mporch run --format json > summary.json
+  mporch run parse store --skip complain
+  mporch run --tags nightly --dry-run
 """
 
 
 @click.command(epilog=_EPILOG)
-@spec_argument
+@selection_options
 @layer_options
 @run_options()
+@click.option("--dry-run", is_flag=True, help="Show what would be started, and start nothing.")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Run anew when the spec, a file laid over it or a target's file changes (extra watch).",
+)
 def run(
     *,
     layering: Layering,
     spec: str,
+    chosen: Words,
     run_dir: str | None,
     output: str,
     format: str,  # noqa: A002 -- the option's name
     live: bool | None,
+    dry_run: bool,
+    watch: bool,
 ) -> int:
     """Run the pipeline of SPEC (jobs.yaml; - is standard input).
+
+    With JOBs or --tags only these run, with what they need: the writers of their inputs, the jobs
+    they are `after`. What they put on queues that no job of these reads is dropped and counted.
 
     Ctrl-C once lets the run finish what is queued, twice terminates it, three times kills it.
     """
     from orchestrator.app import Options, execute  # noqa: PLC0415 -- the whole product
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415
-    from orchestrator.cli.problems import show_problems  # noqa: PLC0415
+    from orchestrator.cli.problems import show_checked  # noqa: PLC0415
     from orchestrator.views.output import OutputMode  # noqa: PLC0415
 
-    checked = check_spec(spec, layering=layering)
-    show_problems(checked.problems, checked.texts)
-    if checked.spec is None or checked.plan is None:
-        return ExitCode.USAGE
     options = Options(
         run_dir=Path(run_dir) if run_dir else None,
         output=OutputMode(output),
         json_output=format == "json",
         live=live,
     )
+    if watch:
+        return _watch(spec, layering, chosen, options, dry_run=dry_run)
+    checked = check_spec(spec, layering=layering, selection=chosen.selection())
+    show_checked(checked)
+    if checked.spec is None or checked.plan is None:
+        return ExitCode.USAGE
+    if dry_run:
+        _show_dry_run(checked.plan, as_json=options.json_output)
+        return ExitCode.OK
     return execute(checked.plan, checked.spec.source, options, exit_code_of)
+
+
+def _show_dry_run(plan: Plan, *, as_json: bool) -> None:
+    from orchestrator.views.dryrun import dry_run_data, render_dry_run  # noqa: PLC0415
+
+    if as_json:
+        from orchestrator.cli.printing import print_json  # noqa: PLC0415
+
+        print_json(dry_run_data(plan))
+        return
+    from orchestrator.views.tables import Paper  # noqa: PLC0415
+    from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
+
+    paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
+    print(render_dry_run(plan, paper), end="")
+
+
+def _watch(spec: str, layering: Layering, chosen: Words, options: Options, *, dry_run: bool) -> int:
+    if dry_run:
+        raise UsageError("either --watch or --dry-run, not both")
+    if options.run_dir is not None:
+        hint = "leave --run-dir out: each run gets a directory of its own under .mporch"
+        raise UsageError("--watch makes many runs, --run-dir is the directory of one", hint=hint)
+    if spec == "-":
+        raise UsageError("standard input cannot be watched", hint="name a file")
+    from orchestrator.cli.watching import watch_spec  # noqa: PLC0415 -- rarely needed
+
+    return watch_spec(spec, layering=layering, chosen=chosen, options=options)

@@ -24,8 +24,7 @@ def schema() -> None:
     It knows each key and value, and which keys fit together; `mporch validate` knows more: queues,
     targets, cycles.
     """
-    import json  # noqa: PLC0415 -- only where it is needed
-
+    from orchestrator.cli.printing import print_json  # noqa: PLC0415 -- only where it is needed
     from orchestrator.plan.schema import spec_schema  # noqa: PLC0415 -- brings the spec's model
 
-    print(json.dumps(spec_schema(), indent=2, ensure_ascii=False))
+    print_json(spec_schema())

@@ -76,13 +76,18 @@ class Ledger(_Fact, frozen=True, kw_only=True):
 
 
 class RunStarted(_Fact, frozen=True, kw_only=True):
-    """The run begins; `protection` names the layers that keep processes from being left behind."""
+    """The run begins; `protection` names the layers that keep processes from being left behind.
+
+    `left_out` are jobs that were not chosen, `unread` queues whose readers are among them.
+    """
 
     name: str
     spec: str
     python: str
     pid: int
     protection: tuple[str, ...] = ()
+    left_out: tuple[str, ...] | None = None
+    unread: tuple[str, ...] | None = None
 
 
 class RunResumed(_Fact, frozen=True, kw_only=True):
@@ -97,6 +102,8 @@ class RunResumed(_Fact, frozen=True, kw_only=True):
     python: str
     pid: int
     protection: tuple[str, ...] = ()
+    left_out: tuple[str, ...] | None = None
+    unread: tuple[str, ...] | None = None
     queued: int = 0
     again: int = 0
     jobs_done: tuple[str, ...] = ()

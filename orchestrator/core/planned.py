@@ -34,6 +34,7 @@ def _queue_of(plan: QueuePlan, producers: int) -> QueueState:
         producers=producers,
         when_full=plan.when_full,
         max_bytes=plan.max_bytes,
+        unread=not plan.readers,
     )
 
 

@@ -37,11 +37,11 @@ class Questions:
                 self._answer_joins(joiner, queue)
 
     def join(self, port: Port, request: JoinQueue) -> None:
-        """Answer once as many tasks are done as were put."""
+        """Answer once as many tasks are done as were put; at once if nobody will do any."""
         queue = self._queue_of(port, request.queue)
         if request.ask in port.joins or len(port.joins) >= port.job.most_open:
             raise ProtocolError(f"join {request.ask} is pending, or too many are")
-        if queue.tasks_done == queue.put or request.wait is Wait.NO:
+        if queue.tasks_done == queue.put or queue.unread or request.wait is Wait.NO:
             self._reply(port, request.ask, queue)
         else:
             port.joins[request.ask] = request

@@ -44,7 +44,8 @@ class QueueState:
     `waited_for_since`, the collecting of room from `room_since`; `patience_at` and `recall_at` are
     set alarms. `shed` are those of the dropped for which there was no room. A queue that drops lets
     anybody put at any time: its `bound` and `bound_bytes`, as those of an unbounded one, are out of
-    reach. `size_bytes` are the bytes of the items that `size` counts; they are counted only where
+    reach, and so is that of one that is `unread`: what is put there is dropped at once.
+    `size_bytes` are the bytes of the items that `size` counts; they are counted only where
     there is a `max_bytes` (the queue `weighs`). `reserved` are items that a worker had before the
     run was resumed, and gets again; they take no room. Items of `parted`, by job, had given the job
     a part of what they give when the run was killed.
@@ -60,13 +61,15 @@ class QueueState:
         producers: int | None = None,
         when_full: WhenFull = WhenFull.BLOCK,
         max_bytes: int | None = None,
+        unread: bool = False,
     ) -> None:
         self.name = name
         self.rank = 0
         self.maxsize = maxsize
         self.producers = producers
         self.when_full = when_full
-        self._drops = when_full.drops
+        self.unread = unread
+        self._drops = when_full.drops or unread
         self.bound = maxsize if maxsize > 0 and not self._drops else UNBOUNDED
         self.weighs = max_bytes is not None
         self.max_bytes = max_bytes or UNBOUNDED
@@ -148,18 +151,19 @@ class QueueState:
         return first if first in self.suspects else None
 
     def append(self, chunk: Chunk, start: int, stop: int) -> None:
-        """Put items at the tail; on a closed queue they are counted and gone."""
+        """Put items at the tail; where nobody takes them they are counted and gone."""
         n = stop - start
         first = self.put + 1
         self.put += n
         if self.tap is not None:
             self.tap.put(self.name, chunk, start, stop)
+        gone = self.closed or self.unread
         if self.journal is not None:
-            if self.closed and not self.failed_downstream:
+            if gone and not self.failed_downstream:
                 self.journal.spilt(self.name, n)
             else:
                 self.journal.put(self.name, chunk, start, stop)
-        if self.closed:
+        if gone:
             self._discard(n)
             return
         segment = Segment(chunk, start, stop, first)

@@ -37,6 +37,10 @@ def _dropped(
         gone = queue.dropped - queue.shed
         if not gone:
             continue
+        if queue.unread:
+            why = "no job that reads it was chosen"
+            yield Warned(message=f"queue {name}: {_items(gone)} dropped: {why}", queue=name)
+            continue
         ends = [f"{reader} {_became(jobs[reader])}" for reader in plan.queues[name].readers]
         who = "its reader" if len(ends) == 1 else "its readers ended:"
         message = f"queue {name}: {_items(gone)} dropped: {who} {', '.join(ends)}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from orchestrator.core.facts import Ledger
+from orchestrator.plan.model import Selection
 
 __all__ = ["JobSummary", "Summary"]
 
@@ -40,7 +41,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """A whole run. `started` and `ended` are RFC 3339 UTC.
 
     `bottleneck` is the job that its neighbours waited for, None where none did for long;
-    `warnings` say what may not have been meant.
+    `warnings` say what may not have been meant; `selection` is what was chosen of the spec, None
+    where that was all.
     """
 
     run: str
@@ -55,3 +57,4 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     bottleneck: str | None = None
     warnings: tuple[str, ...] = ()
     reason: str = ""
+    selection: Selection | None = None

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.plan.given import Selector, links_of_plan
 from orchestrator.plan.model import JobPlan, Plan, QueuePlan, Shape, Target
 from orchestrator.plan.platform import default_start_method
-from orchestrator.plan.selection import Selector, links_of_plan
 from orchestrator.plan.shown import shown_within
 from orchestrator.plan.targets import parse_target
 from orchestrator.spec import Spec

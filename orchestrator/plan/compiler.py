@@ -24,10 +24,11 @@ __all__ = ["Compiled", "compile_spec"]
 
 @dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """A plan, and the problems that do not keep it from running."""
+    """A plan, the problems that do not keep it from running, and the jobs that are not enabled."""
 
     plan: model.Plan
     warnings: tuple[Problem, ...] = ()
+    disabled: tuple[str, ...] = ()
 
 
 def compile_spec(spec: Spec) -> Compiled:
@@ -43,7 +44,7 @@ def compile_spec(spec: Spec) -> Compiled:
     found = told_once([*spec.problems, *checked], spec.families)
     if any(problem.severity is Severity.ERROR for problem in found):
         raise SpecError(found)
-    return Compiled(plan=_plan(draft), warnings=tuple(found))
+    return Compiled(plan=_plan(draft), warnings=tuple(found), disabled=tuple(draft.disabled))
 
 
 def _plan(draft: Draft) -> model.Plan:
@@ -122,6 +123,7 @@ def _job(job: DraftJob, spec: Spec) -> model.JobPlan:
         env=tuple(settings.env.items()),
         cwd=folder,
         start_method=model.StartMethod(method) if method else default_start_method(),
+        tags=_tags(settings.tags),
         description=dict(shown).get(("description",), settings.description),
         shown=shown,
         late=late,
@@ -165,6 +167,10 @@ def _durability(written: bool | str) -> model.Durability:
     if written == "full":
         return model.Durability.FULL
     return model.Durability.ON if written else model.Durability.OFF
+
+
+def _tags(written: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (written,) if isinstance(written, str) else tuple(dict.fromkeys(written))
 
 
 def _limits(written: Limits) -> model.Limits:

@@ -29,6 +29,7 @@ __all__ = [
     "Replay",
     "Restart",
     "Retry",
+    "Selection",
     "Shape",
     "StartMethod",
     "Target",
@@ -237,7 +238,8 @@ class QueuePlan(msgspec.Struct, frozen=True, kw_only=True):
     """A bounded queue. `maxsize` counts items, 0 is unbounded. Jobs are listed in spec order.
 
     `max_bytes` bounds the bytes of its items' pickles, None does not; `put_timeout_s` is how long a
-    put may wait for room, None for ever.
+    put may wait for room, None for ever. Where none of its readers was chosen there are no
+    `readers`, and no bounds: what is put is dropped at once.
     """
 
     name: str
@@ -284,6 +286,7 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
     env: tuple[tuple[str, str | None], ...] = ()
     cwd: str | None = None
     start_method: StartMethod = StartMethod.FORKSERVER
+    tags: tuple[str, ...] = ()
     description: str = ""
     shown: tuple[tuple[tuple[str | int, ...], str], ...] = ()
     late: tuple[LateValue, ...] = ()
@@ -304,6 +307,21 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
         return once and (durability.keeps or self.restart.replay is Replay.SKIP)
 
 
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user chose of a spec: jobs by name and by tag, with what they need, less `skip`.
+
+    No job and no tag is every job. `left_out` are the jobs that do not run for it.
+    """
+
+    jobs: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.jobs or self.tags or self.skip)
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A whole run: its jobs and queues in spec order, absolute paths, seconds.
 
@@ -311,6 +329,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     has the variables of the environment that the spec names, with their values, None if unset; in
     a plan that is kept, with what tells whether they are still the same. `shown` is as in a job.
     `families` has the jobs made of a matrix by the name of the job that they are made of.
+    `selection` says what was chosen of the spec: `jobs` and `queues` have no others.
     """
 
     name: str
@@ -325,3 +344,4 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     environment: Mapping[str, str | None] = {}
     families: Mapping[str, tuple[str, ...]] = {}
     shown: tuple[tuple[tuple[str | int, ...], str], ...] = ()
+    selection: Selection = Selection()

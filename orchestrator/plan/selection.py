@@ -1,92 +1,171 @@
-"""Which part of a pipeline runs when some of its queues are given their items."""
+"""The part of a plan that was chosen: jobs with what they need, without what is skipped."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
 
-from orchestrator.plan.draft import DraftJob
-from orchestrator.plan.model import JobPlan
+import msgspec
 
-__all__ = ["Links", "Selector", "links_of_draft", "links_of_plan"]
+from orchestrator.errors import UsageError
+from orchestrator.plan.model import AfterCondition, JobPlan, Plan, QueuePlan, Selection
+from orchestrator.spec.wording import did_you_mean, listed
 
+__all__ = ["Selected", "select"]
 
-class Links(NamedTuple):
-    """What one job has to do with queues and other jobs, by name."""
-
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
+_MOST_NAMED = 20
 
 
-def links_of_draft(jobs: Mapping[str, DraftJob]) -> dict[str, Links]:
-    """Return the links of the jobs of a draft."""
-    return {
-        name: Links(
-            tuple(wire.queue for wire in job.reads),
-            tuple(wire.queue for wire in job.writes),
-            tuple(condition.job for condition in job.after),
+@dataclass(frozen=True, kw_only=True)
+class Selected:
+    """The plan of what was chosen; `remarks` say in words what follows from the choice."""
+
+    plan: Plan
+    remarks: tuple[str, ...] = ()
+
+
+def select(plan: Plan, wanted: Selection, *, disabled: Collection[str] = ()) -> Selected:
+    """Return `plan` with the jobs that `wanted` names, and those that they need.
+
+    A job needs the writers of its inputs and the jobs it is `after`. A queue of which no reader
+    was chosen stays without one: what is put on it is dropped. A job that is `after` a skipped one
+    does not wait for it. `disabled` are jobs of the spec that are in no plan.
+
+    Raises:
+        UsageError: there is no such job or tag, a job needs one that is skipped, or none is left.
+
+    """
+    if not wanted:
+        return Selected(plan=plan)
+    _check_names(plan, wanted, disabled)
+    skipped = _members(plan, wanted.skip)
+    kept = _with_needs(plan, _chosen(plan, wanted, skipped), skipped)
+    if all(plan.jobs[name].daemon for name in kept):
+        message = f"{listed(sorted(kept), last='and')} would not start: a daemon serves other jobs"
+        raise UsageError(message, hint="choose a job that is no daemon as well")
+    jobs = {name: _alone(job, plan, kept) for name, job in plan.jobs.items() if name in kept}
+    part = msgspec.structs.replace(
+        plan,
+        jobs=jobs,
+        queues=dict(_queues(plan, jobs)),
+        selection=msgspec.structs.replace(
+            wanted, left_out=tuple(name for name in plan.jobs if name not in kept)
+        ),
+    )
+    return Selected(plan=part, remarks=tuple(_remarks(plan, part)))
+
+
+def _check_names(plan: Plan, wanted: Selection, disabled: Collection[str]) -> None:
+    for name in (*wanted.jobs, *wanted.skip):
+        if name in disabled:
+            hint = f"--set jobs.{name}.enabled=true enables it"
+            raise UsageError(f"{name} is not enabled, so there is no such job", hint=hint)
+        if name not in plan.jobs and name not in plan.families:
+            known = {**plan.jobs, **plan.families}
+            raise UsageError(f"there is no job {name}", hint=_meant(name, known, "jobs"))
+    tags = dict.fromkeys(tag for job in plan.jobs.values() for tag in job.tags)
+    for tag in wanted.tags:
+        if tag not in tags:
+            hint = _meant(tag, tags, "tags") if tags else "jobs get them by `tags:` in the spec"
+            raise UsageError(f"no job has the tag {tag}", hint=hint)
+    for name in wanted.skip:
+        if name in wanted.jobs:
+            raise UsageError(f"{name} is both chosen and skipped", hint="leave one of them out")
+
+
+def _meant(word: str, known: Mapping[str, object], what: str) -> str:
+    if len(known) > _MOST_NAMED:
+        return did_you_mean(word, known) or f"`mporch plan` tells the {what}"
+    return did_you_mean(word, known) or f"the {what} are {listed(known, last='and')}"
+
+
+def _members(plan: Plan, names: Iterable[str]) -> frozenset[str]:
+    """Return the jobs of these names; that of a matrix stands for all that are made of it."""
+    return frozenset(job for name in names for job in plan.families.get(name, (name,)))
+
+
+def _chosen(plan: Plan, wanted: Selection, skipped: Collection[str]) -> list[str]:
+    tags, named = set(wanted.tags), _members(plan, wanted.jobs)
+    everything = not (wanted.jobs or tags)
+    return [
+        name
+        for name, job in plan.jobs.items()
+        if name not in skipped and (everything or name in named or not tags.isdisjoint(job.tags))
+    ]
+
+
+def _with_needs(plan: Plan, chosen: Iterable[str], skipped: Collection[str]) -> set[str]:
+    """Return the chosen jobs, and those they need, and those that these need, and so on."""
+    found = set(chosen)
+    if not found:
+        raise UsageError("no job is left to run", hint="skip fewer jobs")
+    todo = list(found)
+    while todo:
+        for other in _needs(plan, plan.jobs[todo.pop()]):
+            if other not in found and other not in skipped:
+                found.add(other)
+                todo.append(other)
+    for name, job in plan.jobs.items():
+        if name in found:
+            _check_needs(plan, job, skipped)
+    return found
+
+
+def _needs(plan: Plan, job: JobPlan) -> Iterator[str]:
+    for queue in job.reads:
+        yield from plan.queues[queue].writers
+    yield from (name for name, _ in job.after)
+
+
+def _check_needs(plan: Plan, job: JobPlan, skipped: Collection[str]) -> None:
+    """Raise UsageError if the job would have no items, or wait for ever, without the skipped."""
+    dry = [name for name in job.reads if set(plan.queues[name].writers) <= set(skipped)]
+    handles = [name for _, name in job.read_handles if name in dry]
+    if handles or (dry and len(dry) == len(job.reads)):
+        queue = (handles or dry)[0]
+        writers = plan.queues[queue].writers
+        whose = "its writer" if len(writers) == 1 else "all of its writers"
+        message = f"{job.name} reads {queue}, and {whose} ({', '.join(writers)}) would be skipped"
+        raise UsageError(message, hint=f"skip it as well: --skip {job.name}")
+    for name, state in job.after:
+        if name in skipped and state is AfterCondition.FAILED:
+            message = f"{job.name} waits until {name} has failed, and that would be skipped"
+            raise UsageError(message, hint=f"skip it as well: --skip {job.name}")
+
+
+def _alone(job: JobPlan, plan: Plan, kept: Set[str]) -> JobPlan:
+    """Return a job that was chosen without the waits and inputs that were not."""
+    return msgspec.structs.replace(
+        job,
+        after=tuple(each for each in job.after if each[0] in kept),
+        inputs=tuple(name for name in job.inputs if not kept.isdisjoint(plan.queues[name].writers)),
+    )
+
+
+def _queues(plan: Plan, jobs: Mapping[str, JobPlan]) -> Iterator[tuple[str, QueuePlan]]:
+    for name, queue in plan.queues.items():
+        writers = tuple(job for job in queue.writers if job in jobs)
+        readers = tuple(job for job in queue.readers if job in jobs and name in jobs[job].reads)
+        if readers:
+            yield name, msgspec.structs.replace(queue, writers=writers, readers=readers)
+        elif writers:
+            yield name, QueuePlan(name=name, maxsize=0, writers=writers)
+
+
+def _remarks(plan: Plan, part: Plan) -> Iterator[str]:
+    named = list(part.jobs)[:_MOST_NAMED]
+    if len(part.jobs) > len(named):
+        named.append("…")
+    yield f"{len(part.jobs)} of {len(plan.jobs)} jobs: {', '.join(named)}"
+    if unread := [name for name, queue in part.queues.items() if not queue.readers]:
+        are, it = ("is", "it") if len(unread) == 1 else ("are", "them")
+        yield (
+            f"{listed(unread, last='and')} {are} read by no job of these:"
+            f" what is put on {it} is dropped, and counted"
         )
-        for name, job in jobs.items()
-    }
-
-
-def links_of_plan(jobs: Mapping[str, JobPlan]) -> dict[str, Links]:
-    """Return the links of the jobs of a plan."""
-    return {
-        name: Links(job.reads, job.writes, tuple(other for other, _ in job.after))
-        for name, job in jobs.items()
-    }
-
-
-class Selector:
-    """Knows who follows whom among `jobs`, and selects parts of them."""
-
-    def __init__(self, jobs: Mapping[str, Links]) -> None:
-        self._jobs = jobs
-        self._readers: dict[str, list[str]] = {}
-        self._writers: dict[str, list[str]] = {}
-        self._waiters: dict[str, list[str]] = {}
-        for name, job in jobs.items():
-            for of_each, others in (
-                (self._readers, job.reads),
-                (self._writers, job.writes),
-                (self._waiters, job.after),
-            ):
-                for other in others:
-                    of_each.setdefault(other, []).append(name)
-
-    def part(self, given: Collection[str], replaced: Iterable[str] = ()) -> frozenset[str]:
-        """Return the jobs that run when the queues `given` have their items from elsewhere.
-
-        These are the readers of such queues and the `replaced` jobs, all that comes after them over
-        queues and `after`, and what all these wait for with `after`. Other writers of `given`
-        queues are left out, and so is what only leads to them. All jobs run if nothing is given.
-        """
-        if not given:
-            return frozenset(self._jobs)
-        first = {reader for queue in given for reader in self._readers.get(queue, ())}
-        part: set[str] = set()
-        self._follow(part, first | {name for name in replaced if name in self._jobs}, waiting=True)
-        left_out = {writer for queue in given for writer in self._writers.get(queue, ())} - part
-        new: set[str] = set(part)
-        while new := {other for name in new for other in self._jobs[name].after} - part - left_out:
-            before = set(part)
-            self._follow(part, new & self._jobs.keys(), waiting=False)
-            part -= left_out
-            new = part - before
-        return frozenset(part)
-
-    def _follow(self, part: set[str], first: set[str], *, waiting: bool) -> None:
-        """Add jobs with the readers of what they write and, if so, those that wait for them."""
-        part |= first
-        todo = list(first)
-        while todo:
-            name = todo.pop()
-            queues = self._jobs[name].writes
-            followers = [reader for queue in queues for reader in self._readers.get(queue, ())]
-            followers += self._waiters.get(name, ()) if waiting else ()
-            for follower in followers:
-                if follower not in part:
-                    part.add(follower)
-                    todo.append(follower)
+    for name, job in part.jobs.items():
+        before = plan.jobs[name]
+        if gone := [other for other, _ in before.after if other not in part.jobs]:
+            yield f"{name} does not wait for {listed(gone, last='and')}"
+        if dry := [queue for queue in before.inputs if queue not in job.inputs]:
+            yield f"{name} gets nothing from {listed(dry, last='and')}"

@@ -79,12 +79,19 @@ class Targets:
 
     def version(self, module: str) -> str:
         """Return a digest of the module's file; empty where it has none that can be read."""
-        spec = self._locate(module)[0]
+        file = self.file(module)
         try:
-            data = Path(spec.origin).read_bytes() if spec is not None and spec.origin else b""
+            data = file.read_bytes() if file is not None else b""
         except OSError:
             data = b""
         return hashlib.sha256(data).hexdigest() if data else ""
+
+    def file(self, module: str) -> Path | None:
+        """Return the absolute path of the module's file; None where it has none."""
+        spec = self._locate(module)[0]
+        if spec is None or not spec.origin or not spec.has_location:
+            return None
+        return Path(spec.origin).absolute()
 
     def _locate(self, module: str) -> tuple[ModuleSpec | None, str, tuple[str, ...]]:
         """Return the module or None, the last name that was looked for, and where."""

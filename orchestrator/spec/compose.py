@@ -15,9 +15,17 @@ import yaml
 from orchestrator.errors import Rule
 from orchestrator.spec.entries import entries_of
 from orchestrator.spec.events import Flaw, SyntaxFlaw, events_of
-from orchestrator.spec.nodes import MappingNode, Node, Position, ScalarNode, SequenceNode
+from orchestrator.spec.nodes import (
+    MappingNode,
+    Node,
+    Position,
+    ScalarNode,
+    SequenceNode,
+    characters_in,
+)
 from orchestrator.spec.rules import syntax
 from orchestrator.spec.scalars import ScalarError, resolve
+from orchestrator.spec.source import MAX_BYTES
 from orchestrator.spec.wording import show
 
 __all__ = ["MAX_ALIASED_NODES", "MAX_DEPTH", "MAX_FLAWS", "MAX_NODES", "Composer"]
@@ -50,6 +58,7 @@ class Composer:
         self._open: list[_Open] = []
         self._nodes = 0
         self._aliased = 0
+        self._characters = 0
 
     def compose(self, text: str) -> Node | None:
         """Return the root of the single document in `text`, or None when there is none.
@@ -128,14 +137,22 @@ class Composer:
             msg, hint = f"*{anchor} has no anchor", f"define &{anchor} above, or quote the text"
             raise SyntaxFlaw(syntax.NO_ANCHOR, msg, position, hint, width=width)
         node = self._anchors[anchor]
-        self._aliased += node.size
-        if self._aliased > MAX_ALIASED_NODES:
-            msg = f"too many aliases: together they stand for over {MAX_ALIASED_NODES} nodes"
-            hint = "write fewer of them, or smaller ones"
-            raise SyntaxFlaw(syntax.ALIAS_BOMB, msg, position, hint, width=width)
+        self._charge(node, position, width)
         if len(self._open) + node.depth > MAX_DEPTH:
             raise _too_deep(position)
         return node
+
+    def _charge(self, node: Node, position: Position, width: int) -> None:
+        """Count what an alias stands for; together it must stay within bounds."""
+        self._aliased += node.size
+        if self._aliased <= MAX_ALIASED_NODES:
+            self._characters += characters_in(node)
+            if self._characters <= MAX_BYTES:
+                return
+        over = f"{MAX_ALIASED_NODES} nodes" if self._characters <= MAX_BYTES else "1 MiB of text"
+        msg = f"too many aliases: together they stand for over {over}"
+        hint = "write fewer of them, or smaller ones"
+        raise SyntaxFlaw(syntax.ALIAS_BOMB, msg, position, hint, width=width)
 
     def _scalar(self, event: Any, position: Position) -> ScalarNode:
         start, end = event.start_mark, event.end_mark

@@ -19,6 +19,7 @@ from orchestrator.spec.nodes import (
     Path,
     ScalarNode,
     SequenceNode,
+    characters_in,
     mapping_of,
     scalars_of,
     sequence_of,
@@ -223,7 +224,7 @@ class Expander:
         """Count what a reference stands for; together it must stay within bounds."""
         self._nodes += found.size
         if self._nodes <= MAX_ALIASED_NODES:
-            self._characters += sum(len(scalar.text) for _, scalar in scalars_of(found))
+            self._characters += characters_in(found)
         if self._nodes > MAX_ALIASED_NODES or self._characters > MAX_BYTES:
             msg = "variables stand for too much: for over 10,000 keys and values, or 1 MiB of text"
             hint = "write fewer of them, or smaller ones"

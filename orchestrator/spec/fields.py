@@ -40,6 +40,8 @@ __all__ = [
     "SignalName",
     "Size",
     "SomeValues",
+    "TagName",
+    "TagNames",
     "TargetName",
     "Text",
     "Texts",
@@ -53,7 +55,7 @@ __all__ = [
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", re.ASCII)
 _NAME_SCHEMA = {
     "type": "string",
-    "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$",
+    "pattern": f"^{_NAME.pattern}$",
     "not": {"pattern": r"-[0-9]+$"},
 }
 _VAR_NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
@@ -146,6 +148,13 @@ def _name(value: Any) -> Any:
     return value
 
 
+def _tag(value: Any) -> Any:
+    if isinstance(value, str) and not _NAME.fullmatch(value):
+        hint = "a tag has up to 64 ASCII letters, digits, _ and -, and does not start with -"
+        raise _broken(values.BAD_NAME, f'"{value[:70]}" cannot be a tag', hint)
+    return value
+
+
 def _var_name(value: Any) -> Any:
     if isinstance(value, str) and not re.fullmatch(_VAR_NAME, value, re.ASCII):
         hint = "a name has up to 64 ASCII letters, digits, _ and -, a letter or _ first"
@@ -205,6 +214,11 @@ Durable: TypeAlias = Annotated[bool | Literal["full"], BeforeValidator(_durable)
 FormatVersion: TypeAlias = Annotated[Literal[1], BeforeValidator(_version)]
 Text: TypeAlias = Annotated[str, BeforeValidator(_text), WithJsonSchema(_TEXT_SCHEMA)]
 Name: TypeAlias = Annotated[str, BeforeValidator(_name), WithJsonSchema(_NAME_SCHEMA)]
+TagName: TypeAlias = Annotated[
+    str,
+    BeforeValidator(_tag),
+    WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"}),
+]
 VarName: TypeAlias = Annotated[
     str,
     BeforeValidator(_var_name),
@@ -262,6 +276,7 @@ SomeValues: TypeAlias = Annotated[Values, WithJsonSchema({"type": "array", "minI
 Combinations: TypeAlias = Annotated[tuple[dict[str, Any], ...], Strict(strict=False)]
 QueueNames: TypeAlias = Annotated[Texts, WithJsonSchema({"minItems": 1, **_SET_SCHEMA})]
 JobNames: TypeAlias = Annotated[Texts, WithJsonSchema(_SET_SCHEMA)]
+TagNames: TypeAlias = Annotated[tuple[TagName, ...], Strict(strict=False)]
 Handles: TypeAlias = Annotated[
     dict[Parameter, Text],
     WithJsonSchema(

@@ -22,6 +22,8 @@ from orchestrator.spec.fields import (
     Name,
     PositiveDuration,
     QueueNames,
+    TagName,
+    TagNames,
     TargetName,
     Text,
     Texts,
@@ -57,6 +59,10 @@ After = Annotated[
     | Annotated[JobNames, Tag("<list>")]
     | Annotated[dict[Text, Condition], Tag("<map>")],
     by_form("a job, a list of jobs, or a map of job to ready, succeeded, failed or finished"),
+]
+Tags = Annotated[
+    Annotated[TagName, Tag("<text>")] | Annotated[TagNames, Tag("<list>")],
+    by_form("a tag or a list of tags"),
 ]
 ItemAction = Literal["fail", "skip", "dead_letter"]
 OnError = Annotated[
@@ -158,6 +164,12 @@ class JobSettings(Part):
     )
     enabled: bool = Field(
         default=True, title="Enabled", description="false: as if the job were absent."
+    )
+    tags: Tags = Field(
+        default=(),
+        title="Tags",
+        description="Words by which `mporch run --tags` chooses jobs.",
+        examples=["nightly", ["nightly", "slow"]],
     )
     description: Text = Field(
         default="",

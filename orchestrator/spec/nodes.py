@@ -17,6 +17,7 @@ __all__ = [
     "Position",
     "ScalarNode",
     "SequenceNode",
+    "characters_in",
     "mapping_of",
     "scalars_of",
     "sequence_of",
@@ -161,3 +162,12 @@ def _measure(children: Sequence[Node]) -> tuple[int, int]:
     """Return size and depth of what holds `children`."""
     size = 1 + sum(child.size for child in children)
     return size, 1 + max((child.depth for child in children), default=0)
+
+
+def characters_in(node: Node) -> int:
+    """Return how many characters the values and keys in `node` have, aliases expanded."""
+    if isinstance(node, ScalarNode):
+        return len(node.text)
+    if isinstance(node, SequenceNode):
+        return sum(map(characters_in, node.items))
+    return sum(len(str(key)) + characters_in(each.value) for key, each in node.entries.items())

@@ -82,6 +82,7 @@ _SETTINGS = _Words(
         start_method="context mp_context method",
         description="comment doc help desc",
         enabled="disabled active enable",
+        tags="tag labels label groups group profiles",
         daemon="background service",
     )
     | {
@@ -104,7 +105,7 @@ _SETTINGS = _Words(
         "max_tasks_per_child": "recycle: {max_items: …}",
         "worker_lifespan": "recycle: {max_items: …}",
     },
-    later=frozenset({"tags", "nice"}),
+    later=frozenset({"nice"}),
 )
 _JOB = _Words(
     model=Job,

@@ -77,7 +77,10 @@ def _queue(queue: QueuePlan) -> tuple[str, ...]:
     if queue.put_timeout_s is not None:
         full = f"fail after {duration(queue.put_timeout_s)}"
     weight = "" if queue.max_bytes is None else decimal(queue.max_bytes)
-    return (queue.name, size, weight, ", ".join(queue.writers), ", ".join(queue.readers), full)
+    writers, readers = ", ".join(queue.writers), ", ".join(queue.readers)
+    if not readers:
+        size, readers = "nothing", "nobody: dropped"
+    return (queue.name, size, weight, writers, readers, full)
 
 
 def _wires(verb: str, queues: tuple[str, ...], handles: tuple[tuple[str, str], ...]) -> str:

@@ -99,8 +99,9 @@ def test_every_snippet_of_the_page_works(project):
     lines = out.splitlines()
     assert re.fullmatch(r"99 items in \d+\.\d+ s", lines[0])
     assert lines[1] == "1 100"
-    assert lines[2].startswith("numbers succeeded 0 ")
-    assert lines[4] == "there is no such file"
+    assert lines[2] == "100 ('work',)"
+    assert lines[3].startswith("numbers succeeded 0 ")
+    assert lines[5] == "there is no such file"
 
 
 def test_a_result_is_typed_and_quiet_but_for_what_targets_print(project):

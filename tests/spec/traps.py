@@ -21,6 +21,11 @@ __all__ = ["EXPECTED", "TRAPS", "expectations", "told"]
 CORPUS = Path(__file__).with_name("corpus")
 FUNCTIONS = CORPUS / "functions.py"
 EXPECTED = CORPUS / "expected.txt"
+_MACHINE = {
+    r"searched: .*(?= \[MP)": "searched: …",
+    r"would share .* processors?": "would share … processors",
+    r"machine has .* of memory": "machine has … of memory",
+}
 TRAPS = tuple(sorted(CORPUS.glob("*.yaml")))
 
 
@@ -38,7 +43,9 @@ def told(trap: Path, folder: Path) -> str:
     except SpecError as error:
         lines += map(str, error.problems)
     text = "\n".join(lines).replace("jobs.yaml:", "").replace(str(folder), "FOLDER")
-    return re.sub(r"searched: .*(?= \[MP)", "searched: …", text.replace(sys.executable, "PYTHON"))
+    for of_this_machine, always in _MACHINE.items():
+        text = re.sub(of_this_machine, always, text)
+    return text.replace(sys.executable, "PYTHON")
 
 
 def expectations() -> dict[str, str]:

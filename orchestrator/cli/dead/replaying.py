@@ -109,12 +109,17 @@ def _chosen(choice: Choice, *, all_letters: bool, again: bool) -> tuple[Letter, 
 
 
 def _checked(run: RunDirectory, spec: str | None, layering: Layering) -> Checked:
-    """Check the spec that was given, or the one that the run was made with, in its folder."""
-    from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
+    """Check the spec that was given, or the one that the run was made with, in its folder.
 
-    if spec is not None:
-        return check_spec(spec, layering=layering)
+    Of either it is the part that the run was of.
+    """
+    from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
+    from orchestrator.plan.model import Selection  # noqa: PLC0415
+
     plan = run.read_plan()
+    if spec is not None:
+        selection = plan.selection if plan is not None else Selection()
+        return check_spec(spec, layering=layering, selection=selection)
     if plan is None:
         raise UsageError(f"run {run.run_id} has no plan", hint="name a spec: --spec jobs.yaml")
     folder = Path(plan.project_dir)

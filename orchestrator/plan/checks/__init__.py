@@ -7,7 +7,16 @@ from dataclasses import replace
 from itertools import islice
 
 from orchestrator.errors import Problem
-from orchestrator.plan.checks import arguments, cases, jobs, order, shapes, wiring
+from orchestrator.plan.checks import (
+    arguments,
+    cases,
+    conditions,
+    jobs,
+    limits,
+    order,
+    shapes,
+    wiring,
+)
 from orchestrator.plan.checks.targets import check_targets
 from orchestrator.plan.draft import Draft
 
@@ -19,7 +28,9 @@ _RULES = (
     *shapes.RULES,
     *jobs.RULES,
     *arguments.RULES,
+    *limits.RULES,
     *order.RULES,
+    *conditions.RULES,
     check_targets,
     *cases.RULES,
 )

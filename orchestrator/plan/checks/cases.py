@@ -10,7 +10,7 @@ from pathlib import Path as FilePath
 from orchestrator.errors import Problem
 from orchestrator.plan.checks.matchers import flaws_of
 from orchestrator.plan.draft import Draft
-from orchestrator.plan.selection import Links, Selector, links_of_draft
+from orchestrator.plan.given import Links, Selector, links_of_draft
 from orchestrator.plan.targets import TargetFormError, Targets, parse_target
 from orchestrator.spec.cases import Case, Expected, Given
 from orchestrator.spec.itemsfile import ItemsFileError, read_items

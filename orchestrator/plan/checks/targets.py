@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from orchestrator.errors import Problem
 from orchestrator.plan.callees import Callee, Callees, Part
 from orchestrator.plan.calls import Call, slips
+from orchestrator.plan.checks.branches import joined_branches
 from orchestrator.plan.checks.calls import CalledAs
 from orchestrator.plan.checks.results import disagreements, result_problems
 from orchestrator.plan.draft import Draft, DraftJob
@@ -37,6 +38,7 @@ def check_targets(draft: Draft) -> Iterator[Problem]:
     for name, callee in found.items():
         yield from _call_problems(draft, draft.jobs[name], callee)
     yield from disagreements(draft, found)
+    yield from joined_branches(draft, found)
 
 
 def _call_problems(draft: Draft, job: DraftJob, callee: Callee) -> Iterator[Problem]:

@@ -18,7 +18,8 @@ from orchestrator.runtime.doctor.finding import Finding, Verdict
 __all__ = ["EXTRAS", "look_at_interpreter", "start_method"]
 
 EXTRAS: Mapping[str, tuple[str, str]] = {
-    "svg": ("graphlay", "`mporch graph --format svg` draws no picture; dot and mermaid do")
+    "svg": ("graphlay", "`mporch graph --format svg` draws no picture; dot and mermaid do"),
+    "watch": ("watchfiles", "`mporch run --watch` does not run"),
 }
 """Each extra with the module it brings, and what is lost without it."""
 

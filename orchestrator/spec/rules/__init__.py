@@ -58,6 +58,17 @@ def show(number):
     print(number)
 
 
+def join(first, second):
+    numbers = list(first)
+    for number in second:
+        print(number in numbers)
+
+
+def pairs(first, second):
+    for one, other in zip(first, second):
+        print(one, other)
+
+
 def report(verbose=False):
     print("done", verbose)
 

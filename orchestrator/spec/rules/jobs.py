@@ -134,3 +134,37 @@ FORKED_DURABLE = Rule(
     right="version: 1\ndurable: true\njobs:\n"
     '  report: {target: "mine:report", start_method: spawn}\n',
 )
+
+OUTRUN_LIMIT = Rule(
+    code="MP421",
+    title="A time limit that is never reached",
+    severity=Severity.WARNING,
+    why="A worker's `timeouts.run` ends it whatever its item or the end of its input have still to "
+    "go, and the `timeout` at the top ends everything. A longer limit beneath a shorter one does "
+    "nothing.",
+    wrong=_PIPE.replace("input: todo", "input: todo, timeouts: {item: 1h, run: 10m}"),
+    right=_PIPE.replace("input: todo", "input: todo, timeouts: {item: 1m, run: 10m}"),
+)
+
+LONG_GRACE = Rule(
+    code="MP422",
+    title="A stop that may take longer than the whole run",
+    severity=Severity.WARNING,
+    why="When the `timeout` at the top is over, each worker still has its grace between the stop "
+    "signal and SIGKILL. With a grace that is longer, most of the time may go into stopping.",
+    wrong="version: 1\ntimeout: 30s\njobs:\n"
+    '  report: {target: "mine:report", terminate: {grace: 1m}}\n',
+    right="version: 1\ntimeout: 30s\njobs:\n"
+    '  report: {target: "mine:report", terminate: {grace: 5s}}\n',
+)
+
+MANY_WORKERS = Rule(
+    code="MP423",
+    title="Many more workers than processors",
+    severity=Severity.WARNING,
+    why="Each worker is a process, with tens of megabytes of its own. More of them than there are "
+    "processors do no more, unless they wait for something most of the time, as for a network. "
+    "Told from more than 32, and more than four for each processor, of the machine that checks.",
+    wrong=_PIPE.replace("input: todo", "input: todo, workers: 20000"),
+    right=_PIPE.replace("input: todo", "input: todo, workers: 2"),
+)

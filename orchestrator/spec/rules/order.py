@@ -97,3 +97,27 @@ jobs:
   show: {target: "mine:show", input: todo, after: {numbers: ready}}
 """,
 )
+
+NEVER_TRUE = Rule(
+    code="MP508",
+    title="Waits that cannot all come true",
+    severity=Severity.WARNING,
+    why="All that a job is `after` must hold. A job that waits for the failure of one job and the "
+    "success of another is skipped if the second can only succeed after the first has, or if the "
+    "failure stops the run (`on_failure: stop`, the default) before the second can end. With two "
+    "failures the first one stops the other job.",
+    wrong="""\
+version: 1
+jobs:
+  prepare: {target: "mine:report"}
+  build: {target: "mine:report", after: prepare}
+  report: {target: "mine:report", after: {prepare: failed, build: succeeded}}
+""",
+    right="""\
+version: 1
+jobs:
+  prepare: {target: "mine:report"}
+  build: {target: "mine:report", after: prepare}
+  report: {target: "mine:report", after: {prepare: failed, build: finished}}
+""",
+)

@@ -51,7 +51,8 @@ ALIAS_BOMB = Rule(
     code="MP115",
     title="Aliases that stand for too much",
     why="An alias stands for all that its anchor holds; aliases of aliases multiply, and a few "
-    "lines become billions of values. Together they may stand for 10,000 keys and values.",
+    "lines become billions of values. Together they may stand for 10,000 keys and values, and for "
+    "1 MiB of text.",
     wrong="""\
 version: 1
 x-a: &a [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]

@@ -84,3 +84,38 @@ POINTLESS_POLICY = Rule(
     ),
     right=_RIGHT.replace("todo: 100", "todo: {maxsize: 100, put_timeout: 5s}"),
 )
+
+MORE_THAN_MEMORY = Rule(
+    code="MP309",
+    title="Queues that may hold more than the memory",
+    severity=Severity.WARNING,
+    why="`max_bytes` is what a queue may come to hold in memory if its readers are slower than its "
+    "writers. Here the largest of them, or all together, may hold more than the machine has.",
+    wrong=_RIGHT.replace("todo: 100", "todo: {max_bytes: 1EB}"),
+    right=_RIGHT.replace("todo: 100", "todo: {max_bytes: 16MB}"),
+)
+
+JOINED_BRANCHES = Rule(
+    code="MP310",
+    title="Branches that join again, of which one is read to its end first",
+    severity=Severity.WARNING,
+    why="Two queues lead from one job to another, and the other reads the first to its end before "
+    "it takes from the second. If more is put on the second than it holds, the writer waits for "
+    "room there, the first queue never ends, and nothing can go on. That is so only for a job with "
+    "handles: any other takes from whichever of its inputs has an item. Told of queues that hold "
+    "up to 1,000; one that was made larger is taken to hold all.",
+    wrong="""\
+version: 1
+queues: {todo: 100, doubled: 5}
+jobs:
+  numbers: {target: "mine:numbers", output: [todo, doubled]}
+  join: {target: "mine:join", input: {first: todo, second: doubled}}
+""",
+    right="""\
+version: 1
+queues: {todo: 100, doubled: 5}
+jobs:
+  numbers: {target: "mine:numbers", output: [todo, doubled]}
+  join: {target: "mine:pairs", input: {first: todo, second: doubled}}
+""",
+)

@@ -98,6 +98,8 @@ def _job(job: JobPlan) -> Node:
 
 def _queue(queue: QueuePlan) -> Node:
     facts = [f"holds {number(queue.maxsize)}" if queue.maxsize else "unbounded"]
-    if queue.when_full is not WhenFull.BLOCK:
+    if not queue.readers:
+        facts = ["read by nobody: dropped"]
+    elif queue.when_full is not WhenFull.BLOCK:
         facts.append(f"{queue.when_full.value} when full")
     return Node(kind=NodeKind.QUEUE, name=queue.name, facts=tuple(facts))

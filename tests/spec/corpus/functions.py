@@ -157,3 +157,18 @@ def count_each(numbers: Iterable[int]): ...
 
 
 def lenient(value: object): ...
+
+
+def same(item):
+    return item
+
+
+def join(first, second):
+    known = list(first)
+    for each in second:
+        print(each in known)
+
+
+def pairs(first, second):
+    for each, other in zip(first, second, strict=True):
+        print(each, other)

@@ -36,6 +36,25 @@ def planned(finished):
     return finished
 
 
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["run", "nu"], ["numbers"]),
+        (["run", "jobs.yaml", ""], ["numbers", "work"]),
+        (["run", "--skip", "w"], ["work"]),
+        (["plan", "-f", "jobs.yaml", "--tags", ""], ["slow", "nightly"]),
+        (["graph", "--tags", "slow,n"], ["slow,nightly"]),
+        (["run", "missing.yaml", "--skip", ""], []),
+    ],
+)
+def test_jobs_and_tags_of_the_spec_are_offered(offered, project, words, names):
+    text = (project / "jobs.yaml").read_text()
+    tagged = text.replace("output: todo", "output: todo, tags: [slow, nightly]")
+    (project / "jobs.yaml").write_text(tagged)
+    found = offered(*words)
+    assert [name for name in found if name != words[-1] or name in names] == names
+
+
 def test_commands_are_offered_with_what_they_do(offered):
     assert offered("va") == {"validate": "Check specs; runs none of your code."}
 

@@ -78,6 +78,15 @@ def test_aliases_that_multiply_are_refused_before_they_are_expanded():
     assert str(MAX_ALIASED_NODES) in flaw.message
 
 
+def test_aliases_of_a_long_text_are_refused_by_its_characters():
+    many = ", ".join(["*a"] * 20)
+    text = "x" * (1 << 16)
+    flaw = refusal(f"a: &a {text}\nb: [{many}]\n")
+    assert "1 MiB of text" in flaw.message
+    assert flaw.position[:2] == (2, 5 + 16 * len("*a, "))
+    assert "1 MiB of text" in refusal(f"a: &a {{? {text}\n : 1}}\nb: [{many}]\n").message
+
+
 @pytest.mark.parametrize(
     ("text", "message", "position"),
     [

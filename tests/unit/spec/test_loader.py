@@ -218,7 +218,7 @@ def test_an_unknown_key_of_a_job_says_what_was_meant(line, hint):
     assert (problem.line, problem.column) == (5, 5)
 
 
-@pytest.mark.parametrize("key", ["tags", "nice"])
+@pytest.mark.parametrize("key", ["nice"])
 def test_a_key_of_a_later_version_is_said_to_be_one(key):
     assert "not in this version" in only(f"{JOB}    {key}: 1\n").hint
 

@@ -1,0 +1,120 @@
+"""`[SPEC] [JOB]...`, `--skip` and `--tags`: which spec is meant, and which of its jobs."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from orchestrator.cli import completing
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.plan.model import Selection
+
+__all__ = ["DEFAULT_SPEC", "Words", "is_spec", "selection_options"]
+
+DEFAULT_SPEC = "jobs.yaml"
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """What the user wrote to choose jobs; nothing of it is every job."""
+
+    jobs: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.jobs or self.tags or self.skip)
+
+    def selection(self) -> Selection:
+        """Return it as the plan has it."""
+        from orchestrator.plan.model import Selection  # noqa: PLC0415 -- not for --help
+
+        return Selection(jobs=self.jobs, tags=self.tags, skip=self.skip)
+
+
+_OPTIONS = (
+    click.argument(
+        "words", nargs=-1, metavar="[SPEC] [JOB]...", shell_complete=completing.specs_and_jobs
+    ),
+    click.option(
+        "--tags",
+        multiple=True,
+        metavar="TAG",
+        help="Jobs with this tag, too, and what they need (repeatable, or with commas).",
+        shell_complete=completing.tags,
+    ),
+    click.option(
+        "--skip",
+        multiple=True,
+        metavar="JOB",
+        help="Leave this job out (repeatable, or with commas).",
+        shell_complete=completing.spec_jobs,
+    ),
+)
+
+
+def selection_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the arguments and options; it gets them as `spec` and `chosen`.
+
+    It stands above `layer_options`, by which the first `-f` may be the spec.
+    """
+
+    @functools.wraps(command)
+    def selected(
+        *, words: tuple[str, ...], tags: tuple[str, ...], skip: tuple[str, ...], **others: Any
+    ) -> int:
+        spec = DEFAULT_SPEC
+        if words and is_spec(words[0]):
+            spec, *words_left = words
+            source = ParameterSource.COMMANDLINE
+        else:
+            words_left, source = list(words), ParameterSource.DEFAULT
+            _check_default(words_left, others.get("files", ()))
+        if another := [word for word in words_left if _is_path(word)]:
+            hint = "-f lays a file over the spec; `mporch validate` takes several"
+            raise UsageError(f"{another[0]} is a second spec, or no job", hint=hint)
+        click.get_current_context().set_parameter_source("spec", source)
+        chosen = Words(jobs=_once(words_left), tags=_once(tags), skip=_once(skip))
+        return command(spec=spec, chosen=chosen, **others)
+
+    for option in reversed(_OPTIONS):
+        selected = option(selected)
+    return selected
+
+
+def is_spec(word: str) -> bool:
+    """Whether a word is the spec, not a job: it looks like a path, or is a file."""
+    if _is_path(word):
+        return True
+    try:
+        return Path(word).exists() and not Path(word).is_dir()
+    except OSError:  # too long for a file
+        return False
+
+
+def _is_path(word: str) -> bool:
+    return word == "-" or os.sep in word or word.endswith(_SUFFIXES)
+
+
+def _check_default(words: list[str], files: Iterable[str]) -> None:
+    """Raise UsageError if `words` are jobs of no spec: the first one was meant to be a file."""
+    if words and not files and not Path(DEFAULT_SPEC).exists():
+        raise UsageError(
+            f"there is no file {words[0]}, and no {DEFAULT_SPEC} of which it could be a job",
+            hint="name the path of a spec; `mporch --help` shows a smallest one",
+        )
+
+
+def _once(words: Iterable[str]) -> tuple[str, ...]:
+    """Return words, those within commas too, each once."""
+    return tuple(dict.fromkeys(each for word in words for each in word.split(",") if each))

@@ -1,0 +1,71 @@
+"""`mporch run --watch`: what is looked at before each run, and what is said of it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from orchestrator.app import Options
+from orchestrator.app.hosted import Request
+from orchestrator.app.watching import Look, Watch
+from orchestrator.cli.checking import Checked, check_spec
+from orchestrator.cli.exits import exit_code_of
+from orchestrator.cli.layering import Layering
+from orchestrator.cli.printing import tell
+from orchestrator.cli.problems import show_checked
+from orchestrator.cli.selecting import Words
+from orchestrator.errors import UsageError
+from orchestrator.plan.code import Code, code_of
+
+__all__ = ["watch_spec"]
+
+_RUN = (sys.executable, "-P", "-m", "orchestrator.cli.watched")
+
+
+def watch_spec(spec: str, *, layering: Layering, chosen: Words, options: Options) -> int:
+    """Run the spec, and again after each change, until it is interrupted; returns the exit code.
+
+    Raises UsageError if watchfiles is not installed, or a file to watch is not there at first.
+    """
+    written = Code(files=frozenset(_files((spec, *layering.files, *layering.env_files))))
+    code = Code()
+
+    def look() -> Look:
+        nonlocal code
+        checked = _checked(spec, layering, chosen)
+        if checked is not None and checked.spec is not None:
+            code = code_of(checked.spec)
+        if checked is None or checked.spec is None or checked.plan is None:
+            return Look(code=code, request=None)
+        request = Request(
+            plan=checked.plan,
+            source=checked.spec.source,
+            options=options,
+            parent_pid=os.getpid(),
+        )
+        return Look(code=code, request=pickle.dumps(request))
+
+    watch = Watch(look, _RUN, lambda line: tell(f"mporch: {line}"))
+    return watch.until_interrupted(written)
+
+
+def _files(names: Iterable[str]) -> Iterable[Path]:
+    for name in names:
+        if not Path(name).is_file():
+            raise UsageError(f"there is no file {name} to watch", hint="name the path of a spec")
+        yield Path(name).absolute()
+
+
+def _checked(spec: str, layering: Layering, chosen: Words) -> Checked | None:
+    """Check the spec and show its problems; None if there are no such jobs in it, which is told."""
+    found: list[Checked] = []
+
+    def check() -> None:
+        found.append(check_spec(spec, layering=layering, selection=chosen.selection()))
+        show_checked(found[0])
+
+    exit_code_of(check)
+    return found[0] if found else None
