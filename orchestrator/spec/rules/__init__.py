@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from orchestrator.errors import Rule
 from orchestrator.spec.rules import (
+    commands,
     files,
     imports,
     jobs,
@@ -84,6 +85,7 @@ _THEMES: tuple[tuple[str, ModuleType], ...] = (
     ("Order", order),
     ("Targets", targets),
     ("Targets, imported", imports),
+    ("Commands", commands),
 )
 
 
