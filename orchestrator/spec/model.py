@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, Tag
+from pydantic.config import JsonDict
 
 from orchestrator.spec.fields import (
     CommandLine,
@@ -168,8 +169,8 @@ class JobSettings(Part):
     )
 
 
-_ONLY_COMMANDS = dict.fromkeys(("command", "stdin", "stdout", "exit_codes"), False)
-_ONLY_TARGETS = dict.fromkeys(("args", "kwargs"), False)
+_ONLY_COMMANDS: JsonDict = dict.fromkeys(("command", "stdin", "stdout", "exit_codes"), False)
+_ONLY_TARGETS: JsonDict = dict.fromkeys(("args", "kwargs"), False)
 
 
 class Job(JobSettings):

@@ -44,7 +44,7 @@ def nothing_to_run(draft: Draft) -> Iterator[Problem]:
 def misfit_with_command(draft: Draft) -> Iterator[Problem]:
     """A job has only keys that go with what it runs."""
     for job in draft.jobs.values():
-        if job.name in draft.broken:
+        if job.name in draft.broken or {"target", "command"} <= job.own.model_fields_set:
             continue
         for key in _ONLY_TARGETS if job.runs_command else _ONLY_COMMANDS:
             if key not in job.own.model_fields_set:
@@ -98,8 +98,8 @@ def unread_items(draft: Draft) -> Iterator[Problem]:
     for job in draft.jobs.values():
         many = job.runs_command and job.shape in (Shape.BATCH, Shape.STREAM)
         if many and stdin_of(job) is CommandInput.NONE and not has_field(job):
-            message = f"a command with call: {job.shape.value} reads its items, so none is no choice"
-            hint = "write text or json, or remove stdin"
+            message = f"nobody would take the items: a command with call: {job.shape.value} reads them"
+            hint = "write stdin: text or json, or remove it"
             yield draft.spec.problem(rules.COMMAND_MISFIT, job.path("stdin"), message, hint)
 
 
