@@ -134,7 +134,7 @@ class StartMethod(enum.Enum):
     FORK = "fork"
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class Target(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="target"):
     """A function or class by name: `module` as imported, `qualname` the dotted path within it."""
 
     module: str
@@ -167,7 +167,7 @@ class CommandOutput(enum.Enum):
     """It is logged as that of any target."""
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True):
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="command"):
     """A program in the place of a function: `line` is text for /bin/sh, or program and arguments.
 
     `{item}` in it stands for the item. `text` is how it is told to people: short, and without what
