@@ -284,7 +284,7 @@ def running(life, name):
         ("worker", "sleep 500 | cat"),
         ("orchestrator", "sleep 500 | cat"),
         ("guard", "sleep 500 | cat"),
-        ("both", ["sleep", "500"]),  # what a shell has started outlives that: docs/safety.md
+        ("both", ["sleep", "500"]),  # what a shell has started outlives that: docs/lifecycle.md
     ],
 )
 def test_no_command_survives_who_has_started_it(begin, victims, command):

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -66,6 +67,7 @@ class Process:
         assert self._popen.stderr is not None
         self._err = self._popen.stderr.fileno()
         self._tail = b""
+        self._told: set[int] = set()
         self._has_ended = False
         self._poll = select.poll()
         for fd in (self._out, self._err, self._pidfd):
@@ -104,10 +106,7 @@ class Process:
                 self._poll.unregister(self._out)
             self._popen.stdout.close()
         if not self._has_ended:
-            self._signal(signum)
-            self._wait(grace_s)
-        if not self._has_ended:
-            self._popen.kill()
+            self._stop(signum, grace_s)
         self._popen.wait()
         assert self._popen.stderr is not None
         self._popen.stderr.close()
@@ -118,7 +117,12 @@ class Process:
         found = b""
         for fd, _ in self._poll.poll(None if timeout_s is None else timeout_s * 1000):
             if fd == self._pidfd:
+                self._poll.unregister(fd)
                 self._has_ended = True
+            elif fd in self._told:
+                self._poll.unregister(fd)
+                self._told.discard(fd)
+                os.close(fd)
             elif not (chunk := os.read(fd, _READ_SIZE)):
                 self._poll.unregister(fd)
             elif fd == self._out:
@@ -145,24 +149,39 @@ class Process:
         lines = self._tail.decode(errors="backslashreplace").strip().splitlines()
         return "\n".join(lines[-_TAIL_LINES:])
 
-    def _signal(self, signum: int) -> None:
-        """Tell it, and what it has started: a shell does not hand a signal on to a pipeline."""
-        me = os.getpid()
-        if os.getpgrp() != me:  # not a worker's own group: others are in it, too
-            self._popen.send_signal(signum)
-            return
-        for kin in group_members(me):
-            if kin.pid != me:
-                with suppress(PermissionError):
-                    pidfd = kill_kin(kin, signum)
-                    if pidfd is not None:
-                        os.close(pidfd)
+    def _stop(self, signum: int, grace_s: float) -> None:
+        """Tell it, and what it has started: a shell does not hand a signal on to a pipeline.
 
-    def _wait(self, within_s: float) -> None:
-        """Wait for its end, and pass on its last words."""
-        end = time.monotonic() + within_s
-        while not self._has_ended and (left_s := end - time.monotonic()) > 0:
+        What they say in their grace is passed on.
+        """
+        self._told = set(_tell(self._popen, signum))
+        for pidfd in self._told:
+            self._poll.register(pidfd, select.POLLIN)
+        end = time.monotonic() + grace_s
+        while (self._told or not self._has_ended) and (left_s := end - time.monotonic()) > 0:
             self._read(left_s)
+        self._write_error(self._rest(self._err))
+        if not self._has_ended:
+            self._popen.kill()
+        for pidfd in self._told:
+            with suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            os.close(pidfd)
+
+
+def _tell(process: subprocess.Popen[bytes], signum: int) -> Iterator[int]:
+    """Signal a worker's own group but for the worker; yield a pidfd of each.
+
+    Where we lead no group, others are in it, too: only the process itself is signalled.
+    """
+    me = os.getpid()
+    if os.getpgrp() != me:
+        process.send_signal(signum)
+        return
+    for kin in group_members(me):
+        with suppress(PermissionError):
+            if kin.pid != me and (pidfd := kill_kin(kin, signum)) is not None:
+                yield pidfd
 
 
 def _not_started(name: str, error: OSError) -> CommandError:
