@@ -215,8 +215,8 @@ AUTO_WORKERS = 0
 def _workers(value: Any) -> Any:
     if value == "auto":
         return AUTO_WORKERS
-    if value == AUTO_WORKERS and type(value) is int:
-        message = "0 is too small: the least is 1"
+    if type(value) is int and value < 1:
+        message = f"{value} is too small: the least is 1"
         raise _broken(values.OUT_OF_RANGE, message, "write 1 or more, or auto")
     return value
 

@@ -12,6 +12,8 @@ from orchestrator.errors import Fault, MporchError
 
 __all__ = ["CommandError"]
 
+_LONGEST = 60
+
 
 class CommandError(MporchError, CalledProcessError):
     """A command has ended with a status that is none of its `exit_codes`, or could not be started.
@@ -28,8 +30,9 @@ class CommandError(MporchError, CalledProcessError):
         self.hint = hint
 
     def __str__(self) -> str:
+        name = self.cmd if len(self.cmd) <= _LONGEST else f"{self.cmd[: _LONGEST - 2]} …"
         said = self.stderr.strip()
-        return f"{self.cmd}: {_how(self.returncode)}{': ' if said else ''}{said}"
+        return f"{name}: {_how(self.returncode)}{': ' if said else ''}{said}"
 
     def __reduce__(self) -> tuple[type[CommandError], tuple[str, int, str]]:
         return type(self), (self.cmd, self.returncode, self.stderr)
