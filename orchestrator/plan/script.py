@@ -34,7 +34,9 @@ def script_of(text: str) -> Script:
     while scanner.at < len(text):
         scanner.step()
     if scanner.variables and scanner.open:
-        raise ScriptError(f"{scanner.variables[-1][1].text} stands among quotes that are not closed")
+        raise ScriptError(
+            f"{scanner.variables[-1][1].text} stands among quotes that are not closed"
+        )
     return Script("".join(scanner.told), tuple(scanner.variables))
 
 

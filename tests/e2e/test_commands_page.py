@@ -11,9 +11,7 @@ from e2e_runs import ROOT, Ran, finished
 
 PAGE = (ROOT / "docs" / "commands.md").read_text()
 FENCES = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-SPECS = {
-    text.splitlines()[0].removeprefix("# "): text for kind, text in FENCES if kind == "yaml"
-}
+SPECS = {text.splitlines()[0].removeprefix("# "): text for kind, text in FENCES if kind == "yaml"}
 COMMANDS = [line[2:] for kind, text in FENCES if kind == "console" for line in text.splitlines()]
 
 Shell = Callable[[str], subprocess.CompletedProcess[str]]

@@ -254,7 +254,8 @@ def test_a_stop_reaches_every_process_of_a_pipeline_and_then_the_grace_is_over(r
         """
         jobs:
           polite:
-            command: "sh -c 'trap \\"echo bye >&2; exit 0\\" TERM; while :; do sleep 0.05; done' | cat"
+            command: >-
+              sh -c 'trap "echo bye >&2; exit 0" TERM; while :; do sleep 0.05; done' | cat
             timeouts: {run: 1s}
             on_failure: continue
           deaf:
@@ -400,7 +401,9 @@ def test_a_durable_run_goes_on_with_its_commands_and_refuses_others(begin, tmp_p
         queues: {n: 10}
         jobs:
           give: {command: [seq, 30], output: n}
-          take: {command: "test -e mended || test {item} -ne 20 || exit 1; echo {item} >> taken", input: n}
+          take:
+            command: "test -e mended || test {item} -ne 20 || exit 1; echo {item} >> taken"
+            input: n
         """,
         "",
     )

@@ -73,7 +73,7 @@ SOUND = {
     "output": QUEUE_NAME | st.sampled_from(["[q, r]", "{number: r}", "[r, r]", "{}"]),
     "workers": st.sampled_from(["1", "2", "4", "0", "auto"]),
     "command": st.sampled_from(
-        ["[sh, '{item}']", "[sh, 1, '|']", "'cat {item} <<E'", "\"'\"", "[sh, '{itm}']", "[]", "''"]
+        ["[sh, '{item}']", "[sh, 1, '|']", "'cat {item} <<E'", '"\'"', "[sh, '{itm}']", "[]", "''"]
     ),
     "stdin": st.sampled_from(["none", "text", "json", "null"]),
     "stdout": st.sampled_from(["lines", "json", "text", "log"]),

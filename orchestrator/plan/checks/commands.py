@@ -49,11 +49,11 @@ def misfit_with_command(draft: Draft) -> Iterator[Problem]:
         for key in _ONLY_TARGETS if job.runs_command else _ONLY_COMMANDS:
             if key not in job.own.model_fields_set:
                 continue
-            message = f"{key} is only for a job with a {'target' if job.runs_command else 'command'}"
-            hint = "write the arguments into the command" if job.runs_command else f"remove {key}"
-            yield draft.spec.problem(
-                rules.COMMAND_MISFIT, job.path(key), message, hint, key=True
+            message = (
+                f"{key} is only for a job with a {'target' if job.runs_command else 'command'}"
             )
+            hint = "write the arguments into the command" if job.runs_command else f"remove {key}"
+            yield draft.spec.problem(rules.COMMAND_MISFIT, job.path(key), message, hint, key=True)
         if job.runs_command:
             yield from _wires(draft, job)
 
@@ -87,8 +87,10 @@ def misplaced_item(draft: Draft) -> Iterator[Problem]:
             continue
         what = "has no input" if not job.reads else f"is called with a {job.shape.value}"
         message = f"there is no item for {fields[0].text}: the job {what}"
-        hint = "add an input, or write {{item}} for the text" if not job.reads else (
-            "write call: item, or have the items on standard input"
+        hint = (
+            "add an input, or write {{item}} for the text"
+            if not job.reads
+            else ("write call: item, or have the items on standard input")
         )
         yield draft.spec.problem(rules.BAD_PLACEHOLDER, path, message, hint)
 
@@ -98,7 +100,9 @@ def unread_items(draft: Draft) -> Iterator[Problem]:
     for job in draft.jobs.values():
         many = job.runs_command and job.shape in (Shape.BATCH, Shape.STREAM)
         if many and stdin_of(job) is CommandInput.NONE and not has_field(job):
-            message = f"nobody would take the items: a command with call: {job.shape.value} reads them"
+            message = (
+                f"nobody would take the items: a command with call: {job.shape.value} reads them"
+            )
             hint = "write stdin: text or json, or remove it"
             yield draft.spec.problem(rules.COMMAND_MISFIT, job.path("stdin"), message, hint)
 

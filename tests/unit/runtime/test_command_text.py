@@ -1,5 +1,6 @@
 """Items as text for a program, and its output as items."""
 
+import itertools
 import pickle
 from pathlib import PurePath
 from subprocess import CalledProcessError
@@ -66,7 +67,7 @@ def test_where_lines_are_items_an_item_is_one_line():
 @given(st.binary(max_size=50), st.lists(st.integers(0, 50), max_size=6))
 def test_lines_are_the_same_however_they_arrive(data, cuts):
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    chunks = [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    chunks = [data[a:b] for a, b in itertools.pairwise(edges)]
     whole = data.split(b"\n")
     assert list(lines_of(chunks)) == (whole if whole[-1] else whole[:-1])
 
