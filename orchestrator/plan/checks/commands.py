@@ -18,10 +18,12 @@ from orchestrator.spec.rules import commands as rules
 from orchestrator.spec.rules import values
 from orchestrator.spec.wording import Guesses, listed
 
-__all__ = ["RULES"]
+__all__ = ["ONLY_TARGETS", "RULES"]
 
 _ONLY_COMMANDS = ("stdin", "stdout", "exit_codes")
-_ONLY_TARGETS = ("args", "kwargs")
+ONLY_TARGETS = ("args", "kwargs")
+"""The keys that a command takes from nowhere, `defaults` neither."""
+
 _BRACES = re.compile(r"\{\s*([A-Za-z]+)[^{}]*\}")
 _NEAR = 0.7
 _OF_A_SHELL = frozenset({"|", "||", "&", "&&", ";", "<", ">", ">>", "2>", "2>&1", "<<<"})
@@ -46,7 +48,7 @@ def misfit_with_command(draft: Draft) -> Iterator[Problem]:
     for job in draft.jobs.values():
         if job.name in draft.broken or {"target", "command"} <= job.own.model_fields_set:
             continue
-        for key in _ONLY_TARGETS if job.runs_command else _ONLY_COMMANDS:
+        for key in ONLY_TARGETS if job.runs_command else _ONLY_COMMANDS:
             if key not in job.own.model_fields_set:
                 continue
             message = (
