@@ -32,9 +32,11 @@ if TYPE_CHECKING:
         WrongDirectionError,
     )
     from orchestrator.runtime.standalone.queue import JoinableQueue, Queue
+    from orchestrator.runtime.worker.command.failed import CommandError
     from orchestrator.runtime.worker.current import Current, current, transaction
 
 __all__ = [
+    "CommandError",
     "Current",
     "EndOfStream",
     "JoinableQueue",
@@ -69,6 +71,7 @@ _HOMES = {
         "WrongDirectionError",
     ),
     "orchestrator.runtime.standalone.queue": ("JoinableQueue", "Queue"),
+    "orchestrator.runtime.worker.command.failed": ("CommandError",),
     "orchestrator.runtime.worker.current": ("Current", "current", "transaction"),
 }
 

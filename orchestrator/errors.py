@@ -9,6 +9,7 @@
     │   └── ResumeError        a run cannot, or should not, be resumed                    exit 2
     │       └── DamagedStoreError  what it had kept is not whole any more                 exit 2
     ├── TargetError            a target cannot be found, imported or called               exit 1
+    ├── CommandError           (CalledProcessError) a job's command has failed: made in its worker
     ├── RunDirectoryError      the run directory cannot be made or written                exit 74
     │   └── DiskFullError      there is no room on its disk                               exit 74
     ├── InternalError          a bug of mporch                                            exit 70

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from inspect import Signature
+from typing import TypeAlias
 
 from orchestrator.core.messages import Failure
 from orchestrator.errors import Problem, Rule
@@ -12,7 +13,7 @@ from orchestrator.plan.calls import Call, slips
 from orchestrator.plan.checks.calls import CalledAs
 from orchestrator.plan.draft import Draft, DraftJob, draft_of
 from orchestrator.plan.late import without_late
-from orchestrator.plan.model import JobPlan, Plan, Target
+from orchestrator.plan.model import Command, JobPlan, Plan, Target
 from orchestrator.runtime.probing.looked import Looked, Parameter, Probe
 from orchestrator.runtime.probing.probe import probe
 from orchestrator.spec import Spec
@@ -33,10 +34,9 @@ def import_problems(spec: Spec, plan: Plan, *, timeout_s: float) -> Iterator[Pro
     at the first job that names it.
     """
     draft = draft_of(spec)
-    for jobs in _alike(plan):
-        order = _order(plan, jobs, timeout_s)
-        probed = probe(order)
-        first, module = draft.jobs[jobs[0].name], jobs[0].target.module
+    for targets in _alike(plan):
+        probed = probe(_order(plan, targets, timeout_s))
+        first, module = draft.jobs[targets[0][0].name], targets[0][1].module
         if printed := probed.output.strip():
             message = f"importing {module} prints {show(printed.splitlines()[0])}"
             hint = 'keep it for `if __name__ == "__main__":`, or log it'
@@ -44,27 +44,31 @@ def import_problems(spec: Spec, plan: Plan, *, timeout_s: float) -> Iterator[Pro
         if probed.report.failure is not None:
             yield _failure(draft, first, module, probed.report.failure)
             continue
-        for job in jobs:
-            looked = probed.report.looked.get(job.target.qualname)
+        for job, target in targets:
+            looked = probed.report.looked.get(target.qualname)
             if looked is not None:
-                yield from _target_problems(draft, draft.jobs[job.name], job.target, looked)
+                yield from _target_problems(draft, draft.jobs[job.name], target, looked)
 
 
-def _alike(plan: Plan) -> list[list[JobPlan]]:
+_Imported: TypeAlias = tuple[JobPlan, Target]
+
+
+def _alike(plan: Plan) -> list[list[_Imported]]:
     """Return the jobs by what their workers import, and in what surroundings."""
-    groups: dict[object, list[JobPlan]] = {}
+    groups: dict[object, list[_Imported]] = {}
     for written in plan.jobs.values():
         job = without_late(written, plan.project_dir)
-        key = (job.target.module, job.env, job.cwd, job.limits)
-        groups.setdefault(key, []).append(job)
+        if not isinstance(target := job.target, Command):
+            key = (target.module, job.env, job.cwd, job.limits)
+            groups.setdefault(key, []).append((job, target))
     return list(groups.values())
 
 
-def _order(plan: Plan, jobs: Sequence[JobPlan], timeout_s: float) -> Probe:
-    job = jobs[0]
-    limits = (each.timeouts.start_s for each in jobs)
+def _order(plan: Plan, targets: Sequence[_Imported], timeout_s: float) -> Probe:
+    job = targets[0][0]
+    limits = (each.timeouts.start_s for each, _ in targets)
     return Probe(
-        targets=tuple(dict.fromkeys(each.target for each in jobs)),
+        targets=tuple(dict.fromkeys(target for _, target in targets)),
         project_dir=plan.project_dir,
         pythonpath=plan.pythonpath,
         env=job.env,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -9,9 +10,12 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from orchestrator.core.restoring import Resumption
 from orchestrator.errors import DamagedStoreError, ResumeError
-from orchestrator.plan.model import Durability, Plan
+from orchestrator.plan.masking import masked
+from orchestrator.plan.model import Command, Durability, Plan
 from orchestrator.plan.targets import Targets
 from orchestrator.runlog.directory import RunDirectory, create, home_of
 from orchestrator.runlog.environment import changed, fingerprints
@@ -141,15 +145,25 @@ def _hash_seed() -> str:
 
 def _meta(plan: Plan, seed: str) -> dict[str, bytes]:
     """What must be the same when the run is resumed."""
-    targets = Targets(plan.pythonpath)
-    modules = sorted({job.target.module for job in plan.jobs.values()})
-    versions = {module: targets.version(module) for module in modules}
     return {
         "format": _FORMAT,
         "python": ".".join(platform.python_version_tuple()[:2]).encode(),
         "hash_seed": seed.encode(),
-        "targets": json.dumps(versions).encode(),
+        "targets": json.dumps(_versions(plan)).encode(),
     }
+
+
+def _versions(plan: Plan) -> dict[str, str]:
+    """What tells one version of the jobs' code from another: of a command it is its text."""
+    targets = Targets(plan.pythonpath)
+    found: dict[str, str] = {}
+    for job in masked(plan).jobs.values():
+        if isinstance(target := job.target, Command):
+            digest = hashlib.sha256(msgspec.json.encode(target))
+            found[f"the command of {job.name}"] = digest.hexdigest()
+        elif target.module not in found:
+            found[target.module] = targets.version(target.module)
+    return dict(sorted(found.items()))
 
 
 def _check_versions(before: Mapping[str, bytes], now: Mapping[str, bytes], *, force: bool) -> None:

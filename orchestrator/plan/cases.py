@@ -143,9 +143,11 @@ def _within(job: JobPlan, part: frozenset[str]) -> JobPlan:
 
 def _mortal(job: JobPlan, kill: Kill, number: int) -> JobPlan:
     """Return the job with a target that is the job's own, and dies where it is told to."""
+    target = job.target
+    assert isinstance(target, Target), "a command is not killed: rule MP706"
     order = {
-        "module": job.target.module,
-        "qualname": job.target.qualname,
+        "module": target.module,
+        "qualname": target.qualname,
         "shape": job.shape.value,
         "handles": [parameter for parameter, _ in job.read_handles or job.write_handles],
         "at_item": kill.at_item,

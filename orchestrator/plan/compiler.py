@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from orchestrator.errors import Problem, Severity, SpecError
 from orchestrator.plan import model
 from orchestrator.plan.checks import check
+from orchestrator.plan.commanding import command_of
 from orchestrator.plan.draft import Draft, DraftJob, draft_of
 from orchestrator.plan.graph import readers_of, writers_of
 from orchestrator.plan.once import told_once
@@ -90,12 +91,13 @@ def _job(job: DraftJob, spec: Spec) -> model.JobPlan:
     folder = settings.cwd
     if all(value.path != ("cwd",) for value in late):
         folder = str(spec.project_dir / folder)
+    is_command = job.runs_command
     return model.JobPlan(
         name=job.name,
-        target=parse_target(job.own.target),
+        target=command_of(job, spec) if is_command else parse_target(job.own.target),
         shape=job.shape,
-        args=settings.args,
-        kwargs=settings.kwargs,
+        args=() if is_command else settings.args,
+        kwargs={} if is_command else settings.kwargs,
         inputs=tuple(wire.queue for wire in job.reads if wire.parameter is None),
         outputs=tuple(wire.queue for wire in job.writes if wire.parameter is None),
         read_handles=tuple((w.parameter, w.queue) for w in job.reads if w.parameter is not None),

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.plan.model import AfterCondition, Shape
+from orchestrator.plan.platform import usable_processors
 from orchestrator.spec import Spec
+from orchestrator.spec.fields import AUTO_WORKERS
 from orchestrator.spec.model import Job, JobSettings
 from orchestrator.spec.nodes import Path
 
@@ -47,6 +49,11 @@ class DraftJob:
     reads: tuple[Wire, ...]
     writes: tuple[Wire, ...]
     after: tuple[Condition, ...]
+
+    @property
+    def runs_command(self) -> bool:
+        """Whether it is a command that the job runs, and not a target."""
+        return "command" in self.own.model_fields_set
 
     def path(self, *keys: str) -> Path:
         """Return the path of a key of this job."""
@@ -97,7 +104,7 @@ def draft_of(spec: Spec) -> Draft:
 
 
 def _job(name: str, own: Job, defaults: JobSettings) -> DraftJob:
-    settings = _merged(own, defaults)
+    settings = _counted(_merged(own, defaults))
     reads = _wires(("jobs", name, "input"), own.input)
     writes = _wires(("jobs", name, "output"), own.output)
     return DraftJob(
@@ -126,6 +133,13 @@ def _merged(own: Job, defaults: JobSettings) -> JobSettings:
             )
         values[key] = value
     return defaults.model_copy(update=values)
+
+
+def _counted(settings: JobSettings) -> JobSettings:
+    """Say how many workers `auto` is here and now."""
+    if settings.workers != AUTO_WORKERS:
+        return settings
+    return settings.model_copy(update={"workers": usable_processors()})
 
 
 def _wires(path: Path, wiring: str | tuple[str, ...] | dict[str, str]) -> tuple[Wire, ...]:

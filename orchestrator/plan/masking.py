@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.plan.model import JobPlan, Plan
+from orchestrator.plan.model import Command, JobPlan, Plan
 from orchestrator.plan.replacing import replaced
 
-__all__ = ["MASK", "is_secret", "masked", "masked_value"]
+__all__ = ["MASK", "is_secret", "masked", "masked_value", "without_password"]
 
 MASK = "***"
 
@@ -59,8 +59,13 @@ def _masked_job(job: JobPlan) -> JobPlan:
     args = replaced(job.args, shown, ("args",))
     kwargs = replaced(dict(job.kwargs), shown, ("kwargs",))
     env = replaced(dict(job.env), shown, ("env",))
+    target = job.target
+    if isinstance(target, Command):
+        line = masked_value(replaced(target.line, shown, ("command",)))
+        target = msgspec.structs.replace(target, line=line)
     return msgspec.structs.replace(
         job,
+        target=target,
         args=tuple(masked_value(value) for value in args),
         kwargs=masked_value(kwargs),
         env=tuple(
@@ -86,4 +91,9 @@ def masked_value(value: Any, *, secret: bool = False) -> Any:
     if secret:
         named = isinstance(value, str) and _NAMED.fullmatch(value)
         return value if named else MASK
-    return _URL_PASSWORD.sub(rf"\1:{MASK}@", value) if isinstance(value, str) else value
+    return without_password(value) if isinstance(value, str) else value
+
+
+def without_password(text: str) -> str:
+    """Return the text without the passwords in its URLs."""
+    return _URL_PASSWORD.sub(rf"\1:{MASK}@", text)

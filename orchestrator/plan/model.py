@@ -15,6 +15,9 @@ import msgspec
 __all__ = [
     "AfterCondition",
     "Batch",
+    "Command",
+    "CommandInput",
+    "CommandOutput",
     "Durability",
     "ErrorAction",
     "ErrorPolicy",
@@ -132,7 +135,7 @@ class StartMethod(enum.Enum):
     FORK = "fork"
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class Target(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="target"):
     """A function or class by name: `module` as imported, `qualname` the dotted path within it."""
 
     module: str
@@ -140,6 +143,46 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return f"{self.module}:{self.qualname}"
+
+
+class CommandInput(enum.Enum):
+    """What a command reads on its standard input."""
+
+    NONE = "none"
+    TEXT = "text"
+    """Each item as text, and a newline."""
+    JSON = "json"
+    """Each item as a line of JSON."""
+
+
+class CommandOutput(enum.Enum):
+    """What becomes of a command's standard output."""
+
+    LINES = "lines"
+    """Each line is an item."""
+    JSON = "json"
+    """Each line is an item, in JSON."""
+    TEXT = "text"
+    """All of it is one item."""
+    LOG = "log"
+    """It is logged as that of any target."""
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="command"):
+    """A program in the place of a function: `line` is text for /bin/sh, or program and arguments.
+
+    `{item}` in it stands for the item. `text` is how it is told to people: short, and without what
+    came from the environment. It has succeeded if it ends with one of `exit_codes`.
+    """
+
+    line: str | tuple[str, ...]
+    text: str
+    stdin: CommandInput = CommandInput.NONE
+    stdout: CommandOutput = CommandOutput.LOG
+    exit_codes: tuple[int, ...] = (0,)
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -262,7 +305,7 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    target: Target
+    target: Target | Command
     shape: Shape
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = {}

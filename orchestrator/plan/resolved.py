@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
+from orchestrator.plan.checks.commands import ONLY_TARGETS
 from orchestrator.plan.checks.shapes import FITS
 from orchestrator.plan.draft import MERGED_MAPS, DraftJob, draft_of
 from orchestrator.plan.masking import is_secret, masked_value
@@ -33,7 +34,7 @@ from orchestrator.spec.units import written_duration
 
 __all__ = ["Branch", "Leaf", "Resolved", "resolved", "rows_of"]
 
-_GIVEN = frozenset({"args", "kwargs", "env"})
+_GIVEN = frozenset({"command", "args", "kwargs", "env"})
 """What targets are given: secrets are masked there."""
 _TEXTS = _GIVEN | {"name", "pythonpath", "description", "cwd"}
 """Where what the environment gave is shown as it was written."""
@@ -152,6 +153,8 @@ class _Resolver:
         }
         nodes = [own, _inside(self._spec.tree, "defaults")]
         found |= self._part(JobSettings(), nodes, path).inner
+        for key in ONLY_TARGETS if job.runs_command else ():
+            del found[key]
         return Branch(inner=_fitting(found, job), origin=self._origins.of_job(job.name))
 
     def _part(self, defaults: BaseModel, nodes: Sequence[Node | None], path: Path) -> Branch:

@@ -12,7 +12,7 @@ from orchestrator.spec.nodes import Entry, MappingNode, Node, Path, ScalarNode, 
 
 __all__ = ["is_late_at", "late_of", "shown_at", "shown_beneath", "shown_of", "shown_within"]
 
-_KEYS = ("args", "kwargs", "env", "cwd", "description")
+_KEYS = ("command", "args", "kwargs", "env", "cwd", "description")
 _BY_NAME = ("kwargs", "env")
 
 

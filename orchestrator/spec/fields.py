@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ByteSize,
     Discriminator,
+    Field,
     Strict,
+    Tag,
     TypeAdapter,
     ValidationError,
     WithJsonSchema,
@@ -23,12 +26,15 @@ from orchestrator.spec.units import UNITS, DurationError, parse_duration_s
 from orchestrator.spec.wording import kind
 
 __all__ = [
+    "AUTO_WORKERS",
     "TEXT_PATTERN",
     "Combinations",
+    "CommandLine",
     "Durable",
     "Duration",
     "EnvValue",
     "ExceptionName",
+    "ExitCodes",
     "FormatVersion",
     "Handles",
     "JobNames",
@@ -48,6 +54,7 @@ __all__ = [
     "Values",
     "VarName",
     "VariableName",
+    "Workers",
     "by_form",
     "is_name",
 ]
@@ -80,6 +87,8 @@ TEXT_PATTERN = r"^[^\u0000]*$"
 
 _TEXT_SCHEMA = {"type": "string", "pattern": TEXT_PATTERN}
 _SET_SCHEMA = {"type": "array", "items": _TEXT_SCHEMA, "uniqueItems": True}
+_NOT_BLANK = {"type": "string", "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
+_ARGUMENT_SCHEMA = {"type": ["string", "integer"], "pattern": TEXT_PATTERN}
 _BYTES = TypeAdapter(ByteSize)
 _LEAST_BYTES = 64 << 20
 _MOST_BYTES = (1 << 62) - 1
@@ -193,6 +202,34 @@ def _env_value(value: Any) -> Any:
     return _text(value)
 
 
+def _not_blank(value: Any) -> Any:
+    """Refuse a command that names no program."""
+    first = value if isinstance(value, str) else next(iter(value), "")
+    if not first.strip():
+        hint = "write text for /bin/sh, or a list of a program and its arguments"
+        raise _broken(values.EMPTY_VALUE, "the command is empty", hint)
+    return value
+
+
+def _some(value: tuple[int, ...]) -> tuple[int, ...]:
+    if not value:
+        raise _broken(values.EMPTY_VALUE, "exit_codes is empty", "write [0], or remove the key")
+    return value
+
+
+AUTO_WORKERS = 0
+"""Stands for `workers: auto`: as many as the machine has processors for this process."""
+
+
+def _workers(value: Any) -> Any:
+    if value == "auto":
+        return AUTO_WORKERS
+    if type(value) is int and value < 1:
+        message = f"{value} is too small: the least is 1"
+        raise _broken(values.OUT_OF_RANGE, message, "write 1 or more, or auto")
+    return value
+
+
 def _version(value: Any) -> Any:
     if type(value) is not int:
         message = "the version is a whole number"
@@ -270,6 +307,40 @@ EnvValue: TypeAlias = Annotated[
     WithJsonSchema({"type": ["string", "integer", "null"]}),
 ]
 
+Workers: TypeAlias = Annotated[
+    int,
+    Field(ge=AUTO_WORKERS),
+    BeforeValidator(_workers),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
+]
+"""A number of processes; AUTO_WORKERS is for whoever makes the plan to find out."""
+ExitCodes: TypeAlias = Annotated[
+    tuple[Annotated[int, Field(ge=0, le=255)], ...],
+    Strict(strict=False),
+    AfterValidator(_some),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 0, "maximum": 255},
+            "minItems": 1,
+        }
+    ),
+]
+_Argument: TypeAlias = Annotated[str, BeforeValidator(_env_value)]
+_Arguments: TypeAlias = Annotated[
+    tuple[_Argument, ...],
+    Strict(strict=False),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "prefixItems": [_NOT_BLANK],
+            "items": _ARGUMENT_SCHEMA,
+            "minItems": 1,
+        }
+    ),
+]
+_Script: TypeAlias = Annotated[Text, WithJsonSchema(_NOT_BLANK)]
+
 Texts: TypeAlias = Annotated[tuple[Text, ...], Strict(strict=False)]
 Values: TypeAlias = Annotated[tuple[Any, ...], Strict(strict=False)]
 SomeValues: TypeAlias = Annotated[Values, WithJsonSchema({"type": "array", "minItems": 1})]
@@ -319,3 +390,11 @@ def by_form(expected: str) -> Discriminator:
         custom_error_message="expected " + expected,
         custom_error_context={"expected": expected},
     )
+
+
+CommandLine: TypeAlias = Annotated[
+    Annotated[_Script, Tag("<text>")] | Annotated[_Arguments, Tag("<list>")],
+    by_form("text for /bin/sh, or a list of a program and its arguments"),
+    AfterValidator(_not_blank),
+]
+"""What a shell reads, or a program and its arguments, in which whole numbers may stand."""

@@ -10,12 +10,15 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, Tag
+from pydantic.config import JsonDict
 
 from orchestrator.spec.cases import Case
 from orchestrator.spec.fields import (
+    CommandLine,
     Durable,
     EnvValue,
     ExceptionName,
+    ExitCodes,
     FormatVersion,
     Handles,
     JobNames,
@@ -30,6 +33,7 @@ from orchestrator.spec.fields import (
     Values,
     VariableName,
     VarName,
+    Workers,
     by_form,
 )
 from orchestrator.spec.parts import (
@@ -92,12 +96,11 @@ class JobSettings(Part):
         description="item: once an item. batch: with a list. stream: once, with an iterator.",
     )
     batch: Batch = Field(default=Batch(), title="Batch", description="Only with `call: batch`.")
-    workers: int = Field(
+    workers: Workers = Field(
         default=1,
-        ge=1,
         title="Workers",
-        description="How many processes run this job.",
-        examples=[4],
+        description="How many processes run this job; auto: as many as there are processors.",
+        examples=[4, "auto"],
     )
     timeouts: Timeouts = Field(
         default=Timeouts(), title="Timeouts", description="Time limits of a worker."
@@ -179,13 +182,54 @@ class JobSettings(Part):
     )
 
 
+_ONLY_COMMANDS: JsonDict = dict.fromkeys(("command", "stdin", "stdout", "exit_codes"), False)
+_ONLY_TARGETS: JsonDict = dict.fromkeys(("args", "kwargs"), False)
+
+
 class Job(JobSettings):
-    """One job: a target, how it is called, and the queues it is wired to."""
+    """One job: a target or a command, how it is called, and the queues it is wired to."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        json_schema_extra={
+            "anyOf": [{"required": ["target"]}, {"required": ["command"]}],
+            "dependentSchemas": {
+                "target": {"properties": _ONLY_COMMANDS},
+                "command": {"properties": _ONLY_TARGETS},
+            },
+        }
+    )
 
     target: TargetName = Field(
+        default="",
         title="Target",
         description="A function or class, as package.module:name.",
         examples=["mypackage.stages:parse"],
+    )
+    command: CommandLine = Field(
+        default=(),
+        title="Command",
+        description="Instead of a target: a program and its arguments, or text for /bin/sh. {item} "
+        "stands for the item.",
+        examples=[["tar", "czf", "out.tgz", "data"], ["sha256sum", "{item}"], "sort | uniq -c"],
+    )
+    stdin: Literal["none", "text", "json"] | None = Field(
+        default=None,
+        title="Standard input",
+        description="What a command reads. text: each item, and a newline. json: each item as a "
+        "line of JSON. none: nothing. null is text for a command without {item} that has an input.",
+    )
+    stdout: Literal["lines", "json", "text", "log"] | None = Field(
+        default=None,
+        title="Standard output",
+        description="What a command writes. lines: each line is an item. json: each line is one in "
+        "JSON. text: all of it is one item. log: it is logged. null is lines where there is an "
+        "output, else log.",
+    )
+    exit_codes: ExitCodes = Field(
+        default=(0,),
+        title="Exit codes",
+        description="Those by which a command says that it has succeeded.",
+        examples=[[0, 1]],
     )
     input: Wiring = Field(
         default=(),

@@ -126,7 +126,6 @@ def _finding(detail: ErrorDetails) -> Finding:
 
 _MISSING_HINTS = {
     "version": "add version: 1",
-    "target": "add target: package.module:function",
     "jobs": "add jobs: with at least one job",
 }
 

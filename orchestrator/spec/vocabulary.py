@@ -112,9 +112,11 @@ _JOB = _Words(
     foreign=_SETTINGS.foreign
     | _synonyms(
         after="needs depends_on dependson depends dependencies requires wait_for upstream",
-        target="command cmd entrypoint function func callable run script exec module program",
-        input="inputs source sources from in consumes reads subscribe stdin",
-        output="outputs to out sink produces writes publishes publish stdout",
+        target="entrypoint function func callable module",
+        command="cmd run script exec program shell sh bash argv cmdline",
+        exit_codes="ok_exit_codes success_exit_codes ok_codes success_codes returncodes",
+        input="inputs source sources from in consumes reads subscribe",
+        output="outputs to out sink produces writes publishes publish",
         matrix="strategy parallel_matrix foreach for_each expand sweep with_items",
     )
     | {"queue": "input or output", "queues": "input or output"},
@@ -243,7 +245,7 @@ def hint_for_key(path: tuple[str | int, ...]) -> str:
         case ("jobs", _):
             return _JOB.hint(key)
         case ("defaults",):
-            if key in {"target", "input", "output", "after", "matrix"}:
+            if key in Job.model_fields.keys() - JobSettings.model_fields.keys():
                 return f"{key} belongs to a job; it has no default"
             return _SETTINGS.hint(key)
         case ("queues", _):

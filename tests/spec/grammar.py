@@ -73,7 +73,13 @@ SOUND = {
     ),
     "input": QUEUE_NAME | st.sampled_from(["[q, r]", "{number: q}", "[]", "{out-box: r}"]),
     "output": QUEUE_NAME | st.sampled_from(["[q, r]", "{number: r}", "[r, r]", "{}"]),
-    "workers": st.sampled_from(["1", "2", "4", "0"]),
+    "workers": st.sampled_from(["1", "2", "4", "0", "auto"]),
+    "command": st.sampled_from(
+        ["[sh, '{item}']", "[sh, 1, '|']", "'cat {item} <<E'", '"\'"', "[sh, '{itm}']", "[]", "''"]
+    ),
+    "stdin": st.sampled_from(["none", "text", "json", "null"]),
+    "stdout": st.sampled_from(["lines", "json", "text", "log"]),
+    "exit_codes": st.sampled_from(["[0, 1]", "[]", "[256]", "0"]),
     "call": st.sampled_from(["item", "batch", "stream"]),
     "batch": st.sampled_from(["{size: 5}", "{size: 50}", "{within: 1s}"]),
     "after": st.sampled_from(["a", "b", "c", "d", "{a: ready}", "[a, b]", "[b, b]", "{b: failed}"]),

@@ -14,7 +14,7 @@ VALIDATOR = Draft202012Validator(spec_schema())
 EXPECTED = expectations()
 SEEN_BY_A_SCHEMA = {
     "201", "202", "203", "204", "205", "206", "207", "208", "209", "210", "211", "212",
-    "304", "308", "402", "405", "408", "409", "505", "601",
+    "304", "308", "402", "405", "408", "409", "505", "601", "671",
 }  # fmt: skip
 """Codes of what is wrong with a value, or with keys beside each other; the rest is about YAML
 itself, or about names that must be found elsewhere."""

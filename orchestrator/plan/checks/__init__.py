@@ -10,6 +10,7 @@ from orchestrator.errors import Problem
 from orchestrator.plan.checks import (
     arguments,
     cases,
+    commands,
     conditions,
     jobs,
     limits,
@@ -27,6 +28,7 @@ _RULES = (
     *wiring.RULES,
     *shapes.RULES,
     *jobs.RULES,
+    *commands.RULES,
     *arguments.RULES,
     *limits.RULES,
     *order.RULES,

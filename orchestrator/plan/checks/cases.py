@@ -214,6 +214,8 @@ def pointless_kill(draft: Draft) -> Iterator[Problem]:
                 message = f"{kill.job} is replaced, so there is nobody to kill"
             elif job is not None and not (job.reads or job.writes):
                 message = f"{kill.job} neither takes nor gives items"
+            elif job is not None and job.runs_command:
+                message = f"{kill.job} runs a command, which is not killed by a test"
             if message:
                 at = (*path, "kill", index, "job")
                 yield draft.spec.problem(

@@ -10,13 +10,14 @@ from pydantic import ByteSize
 
 from orchestrator.errors import Problem
 from orchestrator.plan.draft import Draft
+from orchestrator.plan.platform import processors
 from orchestrator.spec.model import JobSettings
 from orchestrator.spec.nodes import Path
 from orchestrator.spec.rules import jobs as rules
 from orchestrator.spec.rules import wiring
 from orchestrator.spec.units import written_duration
 
-__all__ = ["RULES", "memory_bytes", "processors"]
+__all__ = ["RULES", "memory_bytes"]
 
 _ALWAYS_FINE = 32
 _TIMES_THE_PROCESSORS = 4
@@ -28,13 +29,6 @@ def memory_bytes() -> int | None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):
         return None
-
-
-def processors() -> int:
-    """Return on how many processors this process may run."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Written(NamedTuple):

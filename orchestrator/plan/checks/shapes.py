@@ -98,12 +98,13 @@ def several_sources(draft: Draft) -> Iterator[Problem]:
         workers = job.settings.workers
         if job.reads or workers == 1 or job.name in draft.broken:
             continue
+        where = "env" if job.runs_command else "args or kwargs"
         if not any(late.names(AtStart.WORKER_INDEX.value) for late in late_of(job, draft.spec)):
             yield draft.spec.problem(
                 rules.WORKERS_REPEAT,
                 job.path("workers"),
                 f"{job.name} has no input, so each of its {workers} workers does all of it",
-                "${worker.index} in args or kwargs tells a worker which part is its own",
+                f"${{worker.index}} in {where} tells a worker which part is its own",
             )
 
 

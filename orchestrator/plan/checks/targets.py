@@ -24,6 +24,8 @@ def check_targets(draft: Draft) -> Iterator[Problem]:
     callees = Callees(targets)
     found: dict[str, Callee] = {}
     for job in draft.jobs.values():
+        if "target" not in job.own.model_fields_set:
+            continue
         path = job.path("target")
         try:
             target = parse_target(job.own.target)

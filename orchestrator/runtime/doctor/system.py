@@ -11,7 +11,8 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from orchestrator.runtime.doctor.cgroups import Allowance, read_allowance
+from orchestrator.plan import platform
+from orchestrator.plan.cgroups import Allowance, read_allowance
 from orchestrator.runtime.doctor.finding import Finding, Verdict
 from orchestrator.runtime.local.descriptors import PER_WORKER, RESERVE
 
@@ -27,7 +28,7 @@ def look_at_system() -> Iterator[Finding]:
     allowance = read_allowance()
     yield open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     yield processes(resource.getrlimit(resource.RLIMIT_NPROC)[0], allowance)
-    yield processors(len(os.sched_getaffinity(0)), allowance)
+    yield processors(platform.processors(), allowance)
     yield memory(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), allowance)
     yield control_groups(allowance)
     yield shared_memory(Path(_SHM))
@@ -70,7 +71,10 @@ def processes(soft: int, allowance: Allowance) -> Finding:
 def processors(usable: int, allowance: Allowance) -> Finding:
     """Return how many processors may be used, and how much of them."""
     quota = allowance.cpus
-    found = f"{usable}" + (f", of which a quota allows {quota:g}" if quota is not None else "")
+    found = f"{usable}"
+    if quota is not None:
+        found += f", of which a quota allows {quota:g}"
+    found += f"; `workers: auto` is {platform.within_quota(usable, quota)}"
     alone = usable < 2 or (quota is not None and quota < 2)
     return Finding(
         name="processors",

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from orchestrator.core.messages import Leased, Range
 from orchestrator.errors import UnpicklableItemError, WrongDirectionError
-from orchestrator.plan.model import JobPlan, Shape
+from orchestrator.plan.model import Command, JobPlan, Shape
 from orchestrator.runtime.letters.trial import Outcome, Trial, tell
 from orchestrator.runtime.local.child import enter_surroundings
 from orchestrator.runtime.local.kernel import set_parent_death_signal
@@ -149,7 +149,8 @@ def _tell(error: BaseException, job: JobPlan, roots: tuple[str, ...], *, debug: 
     if isinstance(error, target.TargetFailedError) and cause is None:
         failure = error.failure
     place = f" ({failure.where})" if failure.where else ""
-    text = failure.traceback or f"{failure.kind}: {failure.message} in {job.target}{place}\n"
+    at = "" if isinstance(job.target, Command) else f" in {job.target}{place}"
+    text = failure.traceback or f"{failure.kind}: {failure.message}{at}\n"
     sys.stdout.flush()
     sys.stderr.write(text)
     if debug:

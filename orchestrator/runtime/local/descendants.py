@@ -101,8 +101,8 @@ def group_members(group: int) -> tuple[Kin, ...]:
     return tuple(k for k in descendants(os.getpid()) if k.group == group and not k.zombie)
 
 
-def kill_kin(kin: Kin) -> int | None:
-    """Send SIGKILL to exactly that process; return a pidfd to wait on, which the caller closes.
+def kill_kin(kin: Kin, signum: int = signal.SIGKILL) -> int | None:
+    """Signal exactly that process; return a pidfd to wait on, which the caller closes.
 
     None if it has ended. Raises PermissionError if it is not ours to kill.
     """
@@ -115,7 +115,7 @@ def kill_kin(kin: Kin) -> int | None:
         if now is None or now.started != kin.started:
             os.close(pidfd)
             return None
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        signal.pidfd_send_signal(pidfd, signum)
     except ProcessLookupError:
         os.close(pidfd)
         return None

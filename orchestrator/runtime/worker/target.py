@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from orchestrator.core.messages import Failure
-from orchestrator.plan.model import JobPlan, Target
+from orchestrator.plan.model import Command, JobPlan, Target
 from orchestrator.runtime.worker.failure import describe
 from orchestrator.runtime.worker.stopping import StopRequested
 
@@ -27,11 +27,17 @@ class TargetFailedError(Exception):
         self.failure = failure
 
 
-def load(target: Target, roots: Sequence[str]) -> Any:
+def load(target: Target | Command, roots: Sequence[str]) -> Any:
     """The function or class itself; `roots` are the folders of the user's code.
 
     Raises TargetFailedError, with what the user's import raised.
     """
+    if isinstance(target, Command):
+        from orchestrator.runtime.worker.command import (  # noqa: PLC0415 -- most workers need none
+            CommandCall,
+        )
+
+        return CommandCall
     try:
         found: Any = importlib.import_module(target.module)
     except StopRequested:
@@ -51,7 +57,12 @@ def load(target: Target, roots: Sequence[str]) -> Any:
 
 
 def place_of(found: Any) -> str:
-    """Where a function, or what a class is called by, is written: `file:line`; empty if nowhere."""
+    """Where a function, or what a class is called by, is written: `file:line`; empty if nowhere.
+
+    That of a command is nowhere: what is called for it is mporch's own.
+    """
+    if getattr(found, "__module__", "").startswith("orchestrator.runtime."):
+        return ""
     for name in ("__wrapped__", "__code__", "__call__", "__init__"):
         called = getattr(found, name, None)
         code = called if name == "__code__" else getattr(called, "__code__", None)
@@ -66,6 +77,9 @@ def bind(found: Any, job: JobPlan, handles: dict[str, Any], stack: ExitStack) ->
     A function gets args and kwargs with each call. A class is constructed with them once, entered
     as a context manager if it is one, and called; a class that cannot be called is its own task.
     """
+    if isinstance(job.target, Command):
+        command: Callable[..., Any] = stack.enter_context(found(job))
+        return command
     args, kwargs = tuple(job.args), dict(job.kwargs)
     if not inspect.isclass(found):
         if not (args or kwargs or handles):

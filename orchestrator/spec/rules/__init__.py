@@ -24,6 +24,7 @@ from typing import NamedTuple
 from orchestrator.errors import Rule
 from orchestrator.spec.rules import (
     cases,
+    commands,
     files,
     imports,
     jobs,
@@ -96,6 +97,7 @@ _THEMES: tuple[tuple[str, ModuleType], ...] = (
     ("Order", order),
     ("Targets", targets),
     ("Targets, imported", imports),
+    ("Commands", commands),
     ("Tests", cases),
 )
 

@@ -72,7 +72,8 @@ POINTLESS_KILL = Rule(
     code="MP706",
     title="A kill that can never happen",
     why="A worker dies when its job comes to its n-th item: one that it takes or, where it has no "
-    "input, one that it gives. A job without queues has none, and a stand-in is not killed.",
+    "input, one that it gives. A job without queues has none; a stand-in and a command are not "
+    "killed.",
     wrong=_RIGHT.replace("    expect:", "    kill: {job: show}\n    expect:"),
     right=_RIGHT.replace(
         "    replace: {show: null}\n", "    kill: {job: show, at_item: 2}\n"

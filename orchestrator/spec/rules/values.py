@@ -19,7 +19,7 @@ UNKNOWN_KEY = Rule(
 MISSING_KEY = Rule(
     code="MP202",
     title="A key that is missing",
-    why="A spec needs `version` and `jobs`, and each job a `target`.",
+    why="A spec needs `version` and `jobs`, and each job a `target` or a `command`.",
     wrong='jobs:\n  report: {target: "mine:report"}\n',
     right=_RIGHT,
 )

@@ -14,7 +14,7 @@ def compiled(tmp_path):
     def compile_jobs(jobs, top=""):
         lines = [f"version: 1\n{top}\njobs:"]
         for name, keys in jobs.items():
-            target = "" if "target:" in keys else "target: 'os:getcwd', "
+            target = "" if "target:" in keys or "command:" in keys else "target: 'os:getcwd', "
             lines.append(f"  {name}: {{{target}{keys}}}")
         return compile_spec(loads("\n".join(lines), name="jobs.yaml", project_dir=tmp_path))
 

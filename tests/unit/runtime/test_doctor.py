@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator.app.doctor import durable_runs, run_home
+from orchestrator.plan.cgroups import Allowance, read_allowance
 from orchestrator.plan.model import StartMethod
 from orchestrator.runtime.doctor import interpreter, system
-from orchestrator.runtime.doctor.cgroups import Allowance, read_allowance
 from orchestrator.runtime.doctor.finding import Verdict
 from orchestrator.runtime.doctor.protection import pid_namespace
 from orchestrator.runtime.local.descriptors import needed

@@ -27,7 +27,7 @@ def table(heading):
 def write_targets(spec, folder):
     """Lay out the functions an example speaks of."""
     for job in yaml.safe_load(spec)["jobs"].values():
-        module, _, name = job["target"].partition(":")
+        module, _, name = job.get("target", "none:none").partition(":")
         file = folder.joinpath(*module.split(".")).with_suffix(".py")
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a") as out:

@@ -1,0 +1,193 @@
+"""The rules on commands: they go with their job's keys, can be started, and get their items."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+from orchestrator.errors import Problem
+from orchestrator.plan.commanding import has_field, stdin_of, stdout_of
+from orchestrator.plan.draft import Draft, DraftJob
+from orchestrator.plan.model import CommandInput, CommandOutput, Shape
+from orchestrator.plan.placeholders import PLACEHOLDER, fields_of
+from orchestrator.plan.programs import Programs, script_flaw
+from orchestrator.plan.script import ScriptError, script_of
+from orchestrator.spec.nodes import Path
+from orchestrator.spec.rules import commands as rules
+from orchestrator.spec.rules import values
+from orchestrator.spec.wording import Guesses, listed
+
+__all__ = ["ONLY_TARGETS", "RULES"]
+
+_ONLY_COMMANDS = ("stdin", "stdout", "exit_codes")
+ONLY_TARGETS = ("args", "kwargs")
+"""The keys that a command takes from nowhere, `defaults` neither."""
+
+_BRACES = re.compile(r"\{\s*([A-Za-z]+)[^{}]*\}")
+_NEAR = 0.7
+_OF_A_SHELL = frozenset({"|", "||", "&", "&&", ";", "<", ">", ">>", "2>", "2>&1", "<<<"})
+
+
+def nothing_to_run(draft: Draft) -> Iterator[Problem]:
+    """Each job has a target or a command, and not both."""
+    for name, job in {**draft.jobs, **draft.disabled}.items():
+        has_target = "target" in job.own.model_fields_set
+        if has_target and job.runs_command:
+            hint = "remove one of them, or write two jobs"
+            message = f"{name} has both a target and a command"
+            yield draft.spec.problem(rules.TWO_CALLS, job.path("command"), message, hint, key=True)
+        elif not has_target and not job.runs_command and name not in draft.broken:
+            message = "the key target is missing"
+            hint = "add target: package.module:function, or command: [program, argument]"
+            yield draft.spec.problem(values.MISSING_KEY, job.path(), message, hint, key=True)
+
+
+def misfit_with_command(draft: Draft) -> Iterator[Problem]:
+    """A job has only keys that go with what it runs."""
+    for job in draft.jobs.values():
+        if job.name in draft.broken or {"target", "command"} <= job.own.model_fields_set:
+            continue
+        for key in ONLY_TARGETS if job.runs_command else _ONLY_COMMANDS:
+            if key not in job.own.model_fields_set:
+                continue
+            message = (
+                f"{key} is only for a job with a {'target' if job.runs_command else 'command'}"
+            )
+            hint = "write the arguments into the command" if job.runs_command else f"remove {key}"
+            yield draft.spec.problem(rules.COMMAND_MISFIT, job.path(key), message, hint, key=True)
+        if job.runs_command:
+            yield from _wires(draft, job)
+
+
+def _wires(draft: Draft, job: DraftJob) -> Iterator[Problem]:
+    """Tell of queues that a command cannot use, and of what it reads or writes without one."""
+    problem, misfit = draft.spec.problem, rules.COMMAND_MISFIT
+    for wire in (*job.reads, *job.writes):
+        if wire.parameter is not None:
+            key = str(wire.path[2])
+            message = "a command cannot be given a handle to a queue"
+            yield problem(misfit, wire.path, message, f"write {key}: {wire.queue}", key=True)
+    if stdin_of(job) is not CommandInput.NONE and not job.reads:
+        message = "there is nothing to read: the job has no input"
+        yield problem(misfit, job.path("stdin"), message, "remove stdin, or add an input", key=True)
+    logs = stdout_of(job) is CommandOutput.LOG
+    if logs and job.writes:
+        message = f"what is logged is not put on {listed(w.queue for w in job.writes)}"
+        hint = "write lines, json or text, or remove output"
+        yield problem(misfit, job.path("stdout"), message, hint, key=True)
+    elif not (logs or job.writes):
+        message = "there is no queue to put it on: the job has no output"
+        hint = "write log, or add an output"
+        yield problem(misfit, job.path("stdout"), message, hint, key=True)
+
+
+def misplaced_item(draft: Draft) -> Iterator[Problem]:
+    """A placeholder is in a command that is run once an item."""
+    for job, path, text in _texts(draft):
+        if job.shape is Shape.ITEM or not (fields := fields_of(text)):
+            continue
+        what = "has no input" if not job.reads else f"is called with a {job.shape.value}"
+        message = f"there is no item for {fields[0].text}: the job {what}"
+        hint = (
+            "add an input, or write {{item}} for the text"
+            if not job.reads
+            else ("write call: item, or have the items on standard input")
+        )
+        yield draft.spec.problem(rules.BAD_PLACEHOLDER, path, message, hint)
+
+
+def unread_items(draft: Draft) -> Iterator[Problem]:
+    """A command that is called with batches or a stream reads them."""
+    for job in draft.jobs.values():
+        many = job.runs_command and job.shape in (Shape.BATCH, Shape.STREAM)
+        if many and stdin_of(job) is CommandInput.NONE and not has_field(job):
+            message = (
+                f"nobody would take the items: a command with call: {job.shape.value} reads them"
+            )
+            hint = "write stdin: text or json, or remove it"
+            yield draft.spec.problem(rules.COMMAND_MISFIT, job.path("stdin"), message, hint)
+
+
+def doubtful_braces(draft: Draft) -> Iterator[Problem]:
+    """A word in braces that is nearly `item` is pointed out."""
+    near = Guesses(["item"], cutoff=_NEAR)
+    for job, path, text in _texts(draft):
+        for found in _BRACES.finditer(text):
+            around = text[max(0, found.start() - 1) : found.end() + 1]
+            if PLACEHOLDER.search(around) or not job.reads or not near.hint(found[1]):
+                continue
+            message = f"{found[0]} is handed over as it is"
+            hint = "did you mean {item}?"
+            yield draft.spec.problem(rules.DOUBTFUL_PLACEHOLDER, path, message, hint)
+
+
+def no_program(draft: Draft) -> Iterator[Problem]:
+    """The program of a list is there and can be started."""
+    known: dict[tuple[str | None, str], Programs] = {}
+    for job in _jobs(draft):
+        line, settings = job.own.command, job.settings
+        if isinstance(line, str) or fields_of(line[0]):
+            continue
+        search = settings.env.get("PATH", os.environ.get("PATH"))
+        folder = draft.spec.project_dir / settings.cwd
+        programs = known.setdefault((search, settings.cwd), Programs(search, folder))
+        if flaw := programs.flaw(line[0]):
+            path: Path = (*job.path("command"), 0)
+            yield draft.spec.problem(rules.NO_PROGRAM, path, *flaw)
+
+
+def unreadable_script(draft: Draft) -> Iterator[Problem]:
+    """A shell can read the command, and be given the item in it."""
+    flaws: dict[str, str | None] = {}
+    for job in _jobs(draft):
+        if not isinstance(line := job.own.command, str):
+            continue
+        path = job.path("command")
+        try:
+            script = script_of(line).text
+        except ScriptError as error:
+            hint = "put the item on standard input (stdin: text)"
+            yield draft.spec.problem(rules.BAD_PLACEHOLDER, path, str(error), hint)
+            continue
+        if script not in flaws:
+            flaws[script] = script_flaw(script)
+        if flaw := flaws[script]:
+            message = f"the shell cannot read this: {flaw}"
+            hint = "look at its quotes and brackets; a list is run without a shell"
+            yield draft.spec.problem(rules.BAD_SCRIPT, path, message, hint)
+
+
+def words_of_a_shell(draft: Draft) -> Iterator[Problem]:
+    """A list that has words of a shell in it is pointed out."""
+    for job, path, text in _texts(draft):
+        if text in _OF_A_SHELL and not isinstance(job.own.command, str):
+            message = f"{text} is handed to {job.own.command[0]} as an argument"
+            hint = "write the command as one text, for /bin/sh"
+            yield draft.spec.problem(rules.DOUBTFUL_COMMAND, path, message, hint)
+
+
+def _jobs(draft: Draft) -> Iterator[DraftJob]:
+    return (job for job in draft.jobs.values() if job.runs_command)
+
+
+def _texts(draft: Draft) -> Iterator[tuple[DraftJob, Path, str]]:
+    """Yield each text of each command, with its place."""
+    for job in _jobs(draft):
+        line, path = job.own.command, job.path("command")
+        if isinstance(line, str):
+            yield job, path, line
+        else:
+            yield from ((job, (*path, n), text) for n, text in enumerate(line))
+
+
+RULES = (
+    nothing_to_run,
+    misfit_with_command,
+    misplaced_item,
+    unread_items,
+    doubtful_braces,
+    no_program,
+    unreadable_script,
+    words_of_a_shell,
+)

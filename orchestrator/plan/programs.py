@@ -1,0 +1,94 @@
+"""Whether a command can be run here: its program is there, and a shell can read it.
+
+No program of the user's is run: a shell reads a script, with `sh -n`, and runs nothing of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import stat
+import subprocess
+from functools import cached_property
+from pathlib import Path
+
+from orchestrator.plan.script import SHELL
+from orchestrator.spec.wording import did_you_mean
+
+__all__ = ["Programs", "script_flaw"]
+
+_READING_S = 2.0
+_COMPLAINT = re.compile(r"^.*?: (?:-c: )?(?:line )?(\d+): (?:[Ss]yntax error: )?(.+)")
+
+
+class Programs:
+    """The programs that a job finds by its PATH, `search`, or below its `folder`."""
+
+    def __init__(self, search: str | None, folder: Path) -> None:
+        self._search = os.defpath if search is None else search
+        self._folder = folder
+
+    def flaw(self, name: str) -> tuple[str, str] | None:
+        """Return why a program cannot be started, and what to do; None if it can."""
+        if "/" not in name:
+            if shutil.which(name, path=self._search) is not None:
+                return None
+            return f"there is no program {name} on PATH", self._advice(name)
+        status = _status(path := self._folder / name)
+        if status is None:
+            return f"there is no program {path}", "paths start at the job's working directory, cwd"
+        if stat.S_ISDIR(status.st_mode):
+            return f"{path} is a folder, not a program", "name a file in it"
+        if not os.access(path, os.X_OK):
+            return f"{path} may not be executed", f"chmod +x {name}, or name its interpreter first"
+        return None
+
+    def _advice(self, name: str) -> str:
+        if len(words := name.split()) > 1:
+            return f"write command: [{', '.join(words)}], or text without brackets for a shell"
+        if _status(self._folder / name) is not None:
+            return f"write ./{name}"
+        near = did_you_mean(name, (each for each in self._names if each[0] == name[0]))
+        return near or "install it, or name its path"
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        for folder in self._search.split(os.pathsep):
+            with contextlib.suppress(OSError):
+                found |= dict.fromkeys(os.listdir(folder))  # noqa: PTH208 -- thousands of names
+        return tuple(found)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except (OSError, ValueError):
+        return None
+
+
+def script_flaw(script: str) -> str | None:
+    """Return what a shell says of a script that it cannot read; None if it can, or is not here."""
+    try:
+        done = subprocess.run(
+            [SHELL, "-n", "-c", script],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={},
+            timeout=_READING_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return "it takes too long to read"
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:  # too long, or no text that the system knows
+        return str(error)
+    if done.returncode == 0:
+        return None
+    text = done.stderr.decode(errors="replace").strip()
+    if found := _COMPLAINT.match(text):
+        return f"{found[2]} (its line {found[1]})"
+    return text.partition("\n")[0] or f"it ended with status {done.returncode}"

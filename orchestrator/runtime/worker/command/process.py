@@ -1,0 +1,190 @@
+"""One program that a worker has started: what it writes, and its end.
+
+Called in the child, in its main thread. The program is in the worker's process group, so whatever
+ends the worker by force ends it, too.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import IO
+
+from orchestrator.runtime.local.descendants import group_members, kill_kin
+from orchestrator.runtime.local.kernel import tie_to
+from orchestrator.runtime.worker.command.failed import CommandError
+
+__all__ = ["Process"]
+
+_READ_SIZE = 64 * 1024
+_TAIL_SIZE = 4 * 1024
+_TAIL_LINES = 5
+_NO_SUCH_PROGRAM, _NOT_EXECUTABLE = 127, 126
+
+
+class Process:
+    """A running program. `name` is how it is told to people.
+
+    `tied`: the kernel kills it with this process, even if nobody else is left to do so. That takes
+    a fork, and some milliseconds, where otherwise a vfork does.
+
+    Raises CommandError if it cannot be started.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None,
+        reads: bool,
+        writes: bool,
+        tied: bool,
+    ) -> None:
+        self._name = name
+        try:
+            self._popen = subprocess.Popen(
+                argv,
+                env=env,
+                stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if writes else None,
+                stderr=subprocess.PIPE,
+                preexec_fn=tie_to(os.getpid()) if tied else None,  # noqa: PLW1509 -- two calls
+            )
+        except OSError as error:
+            raise _not_started(name, error) from None
+        self._pidfd = os.pidfd_open(self._popen.pid)
+        self._out = self._popen.stdout.fileno() if self._popen.stdout else -1
+        assert self._popen.stderr is not None
+        self._err = self._popen.stderr.fileno()
+        self._tail = b""
+        self._told: set[int] = set()
+        self._has_ended = False
+        self._poll = select.poll()
+        for fd in (self._out, self._err, self._pidfd):
+            if fd >= 0:
+                self._poll.register(fd, select.POLLIN)
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        """Where it reads; whoever writes closes it."""
+        assert self._popen.stdin is not None
+        return self._popen.stdin
+
+    def output(self) -> Iterator[bytes]:
+        """What it writes, as it comes, until it has ended.
+
+        What others that it has started write after its end is not waited for. What it writes to
+        standard error goes to ours.
+        """
+        while not self._has_ended:
+            if chunk := self._read():
+                yield chunk
+        if chunk := self._rest(self._out):
+            yield chunk
+
+    def check(self, exit_codes: Sequence[int]) -> None:
+        """It has ended: raise CommandError unless it did by one of the codes."""
+        self._write_error(self._rest(self._err))
+        code = self._popen.wait()
+        if code not in exit_codes:
+            raise CommandError(self._name, code, self._last_words())
+
+    def close(self, signum: int, grace_s: float) -> None:
+        """End it, if it has not ended: by the signal, and after the grace by SIGKILL."""
+        if self._popen.stdout:
+            with suppress(KeyError):  # it had closed it itself
+                self._poll.unregister(self._out)
+            self._popen.stdout.close()
+        if not self._has_ended:
+            self._stop(signum, grace_s)
+        self._popen.wait()
+        assert self._popen.stderr is not None
+        self._popen.stderr.close()
+        os.close(self._pidfd)
+
+    def _read(self, timeout_s: float | None = None) -> bytes:
+        """Wait for one thing to happen; return what was written if that was it."""
+        found = b""
+        for fd, _ in self._poll.poll(None if timeout_s is None else timeout_s * 1000):
+            if fd == self._pidfd:
+                self._poll.unregister(fd)
+                self._has_ended = True
+            elif fd in self._told:
+                self._poll.unregister(fd)
+                self._told.discard(fd)
+                os.close(fd)
+            elif not (chunk := os.read(fd, _READ_SIZE)):
+                self._poll.unregister(fd)
+            elif fd == self._out:
+                found = chunk
+            else:
+                self._write_error(chunk)
+        return found
+
+    def _rest(self, fd: int) -> bytes:
+        """What is left in a pipe. Its end may never come: others may hold the other side of it."""
+        if fd < 0:
+            return b""
+        (n,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))
+        return os.read(fd, n) if n else b""
+
+    def _write_error(self, chunk: bytes) -> None:
+        """Pass on what it wrote to standard error, and keep the last of it."""
+        self._tail = (self._tail + chunk)[-_TAIL_SIZE:]
+        view = memoryview(chunk)
+        while view:
+            view = view[os.write(2, view) :]
+
+    def _last_words(self) -> str:
+        lines = self._tail.decode(errors="backslashreplace").strip().splitlines()
+        return "\n".join(lines[-_TAIL_LINES:])
+
+    def _stop(self, signum: int, grace_s: float) -> None:
+        """Tell it, and what it has started: a shell does not hand a signal on to a pipeline.
+
+        What they say in their grace is passed on.
+        """
+        self._told = set(_tell(self._popen, signum))
+        for pidfd in self._told:
+            self._poll.register(pidfd, select.POLLIN)
+        end = time.monotonic() + grace_s
+        while (self._told or not self._has_ended) and (left_s := end - time.monotonic()) > 0:
+            self._read(left_s)
+        self._write_error(self._rest(self._err))
+        if not self._has_ended:
+            self._popen.kill()
+        for pidfd in self._told:
+            with suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            os.close(pidfd)
+
+
+def _tell(process: subprocess.Popen[bytes], signum: int) -> Iterator[int]:
+    """Signal a worker's own group but for the worker; yield a pidfd of each.
+
+    Where we lead no group, others are in it, too: only the process itself is signalled.
+    """
+    me = os.getpid()
+    if os.getpgrp() != me:
+        process.send_signal(signum)
+        return
+    for kin in group_members(me):
+        with suppress(PermissionError):
+            if kin.pid != me and (pidfd := kill_kin(kin, signum)) is not None:
+                yield pidfd
+
+
+def _not_started(name: str, error: OSError) -> CommandError:
+    hint = "hand the item over on standard input: stdin: text" if error.errno == errno.E2BIG else ""
+    code = _NO_SUCH_PROGRAM if error.errno == errno.ENOENT else _NOT_EXECUTABLE
+    return CommandError(name, code, f"cannot be started: {error.strerror}", hint=hint)

@@ -1,0 +1,77 @@
+"""Items as text for a program, and what a program writes as items.
+
+Called in the child.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from orchestrator.plan.model import CommandInput
+
+__all__ = ["argument", "from_json", "line_of", "lines_of", "text_of"]
+
+_SHOWN = 80
+
+
+def argument(value: Any) -> str:
+    """An item, or a part of it, as an argument: text as it is, containers as JSON, else `str`.
+
+    Bytes are what the system makes of them in names of files.
+    """
+    if isinstance(value, str | bytes | os.PathLike):
+        return os.fsdecode(value)
+    if isinstance(value, dict | list | tuple | bool) or value is None:
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def text_of(item: Any, form: CommandInput) -> bytes:
+    """What a program reads of an item: it, and a newline; bytes are handed over as they are."""
+    if form is CommandInput.JSON:
+        return json.dumps(item).encode() + b"\n"
+    return item if isinstance(item, bytes) else os.fsencode(argument(item)) + b"\n"
+
+
+def line_of(item: Any, form: CommandInput) -> bytes:
+    """The same where each line is an item. Raises ValueError if its text has several lines."""
+    line = text_of(item, form)
+    if not line.endswith(b"\n"):
+        line += b"\n"
+    if line.count(b"\n") > 1:
+        shown = repr(item)[:_SHOWN]
+        raise ValueError(
+            f"an item with a newline would be read as several: {shown} (hint: stdin: json)"
+        )
+    return line
+
+
+def lines_of(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut into lines; the last one may lack its newline."""
+    pending: list[bytes] = []
+    for chunk in chunks:
+        first, *rest = chunk.split(b"\n")
+        pending.append(first)
+        if rest:
+            yield b"".join(pending)
+            *whole, last = rest
+            yield from whole
+            pending = [last]
+    if last := b"".join(pending):
+        yield last
+
+
+def from_json(lines: Iterable[bytes]) -> Iterator[Any]:
+    """The values of lines of JSON; blank ones are passed over. Raises ValueError for any other."""
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                shown = line[:_SHOWN].decode(errors="replace")
+                raise ValueError(
+                    f"line {number} of the command's output is no JSON ({error}): {shown}"
+                ) from None

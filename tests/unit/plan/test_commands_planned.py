@@ -1,0 +1,178 @@
+"""Commands in a spec: what is refused, what is doubtful, and what becomes of the rest."""
+
+import os
+
+import pytest
+
+from orchestrator.plan import platform
+from orchestrator.plan.masking import MASK, masked
+from orchestrator.plan.model import Command, CommandInput, CommandOutput
+from orchestrator.plan.platform import within_quota
+from orchestrator.plan.programs import Programs, script_flaw
+
+QUEUES = "queues: {q: 10}"
+GIVE = "command: [seq, 3], output: q"
+
+
+def codes(problems):
+    return [problem.code for problem in problems]
+
+
+@pytest.mark.parametrize(
+    ("keys", "stdin", "stdout"),
+    [
+        ("command: [cat, '{item}'], input: q", CommandInput.NONE, CommandOutput.LOG),
+        ("command: [cat], input: q", CommandInput.TEXT, CommandOutput.LOG),
+        ("command: 'cat {item}', input: q, stdin: json", CommandInput.JSON, CommandOutput.LOG),
+        ("command: [cat], input: q, stdin: none", CommandInput.NONE, CommandOutput.LOG),
+        ("command: [cat], input: q, call: stream", CommandInput.TEXT, CommandOutput.LOG),
+    ],
+)
+def test_what_a_command_reads_and_writes_follows_from_its_job(compiled, keys, stdin, stdout):
+    command = compiled({"give": GIVE, "take": keys}, QUEUES).plan.jobs["take"].target
+    assert isinstance(command, Command)
+    assert (command.stdin, command.stdout) == (stdin, stdout)
+
+
+def test_a_source_gives_lines_and_has_its_text(compiled):
+    jobs = {"give": GIVE, "take": "command: 'cat {item}', input: q"}
+    command = compiled(jobs, QUEUES).plan.jobs["give"].target
+    assert command == Command(line=("seq", "3"), text="seq 3", stdout=CommandOutput.LINES)
+
+
+def test_defaults_for_targets_are_passed_over(compiled):
+    top = "defaults: {args: [1], kwargs: {a: 1}}"
+    job = compiled({"a": "command: ['true']"}, top).plan.jobs["a"]
+    assert (job.args, job.kwargs) == ((), {})
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "path"),
+    [
+        ("command: ['true'], target: 'os:getcwd'", "MP671", "command"),
+        ("command: ['true'], args: [1]", "MP672", "args"),
+        ("command: ['true'], stdin: text", "MP672", "stdin"),
+        ("command: ['true'], stdout: lines", "MP672", "stdout"),
+        ("stdin: text", "MP672", "stdin"),
+        ("exit_codes: [0]", "MP672", "exit_codes"),
+        ("command: ['true', '{item}']", "MP673", "command.1"),
+        ("command: 'true {item.a}'", "MP673", "command"),
+        ("command: [nothing-of-that-name]", "MP675", "command.0"),
+        ("command: [./nothing]", "MP675", "command.0"),
+        ("command: [/]", "MP675", "command.0"),
+        ("command: [true false]", "MP675", "command.0"),
+        ("command: ['true'], env: {PATH: /nowhere}", "MP675", "command.0"),
+        ("command: 'echo ('", "MP676", "command"),
+        ("command: 'if true; then'", "MP676", "command"),
+        ("command: [echo, '>', out]", "MP677", "command.1"),
+        ("command: ['true'], exit_codes: []", "MP203", "exit_codes"),
+        ("command: ['true'], exit_codes: [256]", "MP206", "exit_codes.0"),
+        ("command: ''", "MP203", "command"),
+        ("command: [' ']", "MP203", "command"),
+        ("command: [a, 0.5]", "MP204", "command.1"),
+    ],
+)
+def test_what_cannot_work_is_told_at_its_place(only, keys, code, path):
+    problem = only({"a": keys})
+    assert (problem.code, problem.path) == (code, f"jobs.a.{path}")
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "path"),
+    [
+        ("command: [cat, '{item}'], input: q, call: batch", "MP673", "command.1"),
+        ("command: [cat], input: q, call: stream, stdin: none", "MP672", "stdin"),
+        ("command: [cat], input: {h: q}", "MP672", "input.h"),
+        ("command: [cat, '{itm}'], input: q", "MP674", "command.1"),
+        ("command: [cat, '{Item[x]}'], input: q", "MP674", "command.1"),
+        ('command: "cat <<E\\n{item}\\nE\\n", input: q', "MP673", "command"),
+    ],
+)
+def test_what_cannot_be_given_its_items_is_told_at_its_place(only, keys, code, path):
+    problem = only({"give": GIVE, "a": keys}, QUEUES)
+    assert (problem.code, problem.path) == (code, f"jobs.a.{path}")
+
+
+@pytest.mark.parametrize("text", ["{time}", "{print}", "{}", "{name}", "%{http_code}", "{it}"])
+def test_other_words_in_braces_are_not_doubted(found, text):
+    jobs = {"give": GIVE, "a": f"command: [cat, '{text}'], input: q"}
+    assert found(jobs, QUEUES) == ()
+
+
+def test_a_log_is_no_queue(only):
+    jobs = {"give": "command: [seq, 3], output: q, stdout: log", "a": "command: [cat], input: q"}
+    assert (problem := only(jobs, QUEUES)).code == "MP672"
+    assert problem.message == "what is logged is not put on q"
+
+
+def test_a_program_is_looked_for_on_the_jobs_path_and_from_its_folder(tmp_path):
+    (tmp_path / "own").write_text("#!/bin/sh\n")
+    programs = Programs(str(tmp_path), tmp_path)
+    assert programs.flaw("own") == ("there is no program own on PATH", "write ./own")
+    assert "may not be executed" in programs.flaw("./own")[0]
+    (tmp_path / "own").chmod(0o755)
+    assert programs.flaw("own") is None
+    assert programs.flaw("./own") is None
+    assert programs.flaw("onw")[1] == "did you mean own?"
+    assert programs.flaw("x" * 5000)[0].startswith("there is no program")
+    assert programs.flaw("./" + "x" * 5000)[0].startswith("there is no program")
+
+
+def test_a_shell_reads_a_script_and_runs_nothing_of_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ENV", "./env")
+    (tmp_path / "env").write_text("touch ran\n")
+    assert script_flaw("touch ran; $(touch ran) `touch ran`") is None
+    assert not (tmp_path / "ran").exists()
+    assert script_flaw("echo 'x")
+    assert script_flaw("(" * 100_000)
+    assert script_flaw("x" * 1_000_000)
+    assert script_flaw("echo \ud800")
+
+
+def test_what_came_from_the_environment_is_not_told(tmp_path, monkeypatch):
+    from orchestrator.plan.compiler import compile_spec  # noqa: PLC0415 -- only here
+    from orchestrator.spec import loads  # noqa: PLC0415
+
+    monkeypatch.setenv("MY_TOKEN", "hush")
+    spec = """version: 1
+jobs:
+  a: {command: [echo, "--token=${MY_TOKEN}", "http://me:word@host"]}
+  b: {command: "echo ${MY_TOKEN}"}
+"""
+    plan = compile_spec(loads(spec, project_dir=tmp_path)).plan
+    assert plan.jobs["a"].target.line[1] == "--token=hush"
+    assert plan.jobs["b"].target.line == "echo hush"
+    hidden = masked(plan)
+    assert "hush" not in str([job.target for job in hidden.jobs.values()])
+    assert f"http://me:{MASK}@host" in str(plan.jobs["a"].target)
+    assert str(plan.jobs["b"].target) == "echo ${MY_TOKEN}"
+    assert hidden.jobs["a"].target.line[2] == f"http://me:{MASK}@host"
+
+
+@pytest.mark.parametrize(
+    ("usable", "quota", "workers"),
+    [(4, None, 4), (4, 2.0, 2), (4, 2.5, 2), (4, 8.0, 4), (2, 0.5, 1), (1, None, 1)],
+)
+def test_a_quota_lets_whole_processors_be_busy_and_at_least_one(usable, quota, workers):
+    assert within_quota(usable, quota) == workers
+
+
+def test_auto_is_the_number_of_processors(compiled, monkeypatch):
+    monkeypatch.setattr("orchestrator.plan.draft.usable_processors", lambda: 7)
+    jobs = {"give": GIVE, "a": "command: [cat], input: q, workers: auto"}
+    assert compiled(jobs, QUEUES).plan.jobs["a"].workers == 7
+    jobs["a"] = "command: [cat], input: q"
+    by_default = compiled(jobs, f"{QUEUES}\ndefaults: {{workers: auto}}").plan.jobs["a"]
+    assert by_default.workers == 7
+
+
+def test_the_processors_are_those_that_this_process_may_use():
+    told = getattr(os, "process_cpu_count", None)
+    expected = told() if told else len(os.sched_getaffinity(0))
+    assert platform.processors() == expected
+
+
+@pytest.mark.parametrize(("written", "code"), [("0", "MP206"), ("-1", "MP206"), ("all", "MP204")])
+def test_no_other_word_or_number_is_workers(only, written, code):
+    assert only({"a": f"workers: {written}"}).code == code

@@ -1,0 +1,90 @@
+"""Items as text for a program, and its output as items."""
+
+import itertools
+import pickle
+from pathlib import PurePath
+from subprocess import CalledProcessError
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator import CommandError
+from orchestrator.plan.model import CommandInput
+from orchestrator.runtime.worker.command.text import (
+    argument,
+    from_json,
+    line_of,
+    lines_of,
+    text_of,
+)
+from orchestrator.runtime.worker.failure import describe
+
+TEXT, JSON = CommandInput.TEXT, CommandInput.JSON
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        ("text", "text"),
+        (b"a\xff", "a\udcff"),
+        (PurePath("a/b"), "a/b"),
+        (3, "3"),
+        (1.5, "1.5"),
+        (True, "true"),
+        (None, "null"),
+        ({"a": [1, "é"]}, '{"a": [1, "é"]}'),
+        ((1, 2), "[1, 2]"),
+    ],
+)
+def test_an_item_is_an_argument_as_text_or_json(item, text):
+    assert argument(item) == text
+
+
+@pytest.mark.parametrize(
+    ("item", "form", "read"),
+    [
+        ("a", TEXT, b"a\n"),
+        ("a\nb", TEXT, b"a\nb\n"),
+        (b"a", TEXT, b"a"),
+        ({"a": 1}, TEXT, b'{"a": 1}\n'),
+        ("a\nb", JSON, b'"a\\nb"\n'),
+    ],
+)
+def test_what_a_program_reads_of_an_item(item, form, read):
+    assert text_of(item, form) == read
+
+
+def test_where_lines_are_items_an_item_is_one_line():
+    assert line_of("a", TEXT) == line_of(b"a", TEXT) == line_of(b"a\n", TEXT) == b"a\n"
+    assert line_of("a\nb", JSON) == b'"a\\nb"\n'
+    with pytest.raises(ValueError, match="read as several"):
+        line_of("a\nb", TEXT)
+    with pytest.raises(ValueError, match="read as several"):
+        line_of("a\n", TEXT)
+
+
+@given(st.binary(max_size=50), st.lists(st.integers(0, 50), max_size=6))
+def test_lines_are_the_same_however_they_arrive(data, cuts):
+    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    chunks = [data[a:b] for a, b in itertools.pairwise(edges)]
+    whole = data.split(b"\n")
+    assert list(lines_of(chunks)) == (whole if whole[-1] else whole[:-1])
+
+
+def test_lines_of_json_are_values_and_blank_ones_nothing():
+    assert list(from_json([b'{"a": 1}', b"", b" ", b"[2]", b"null"])) == [{"a": 1}, [2], None]
+    with pytest.raises(ValueError, match=r"line 2 of the command's output is no JSON .*: nope"):
+        list(from_json([b"1", b"nope"]))
+
+
+def test_a_failed_command_is_told_in_short_and_known_by_its_bases():
+    error = CommandError("x" * 100, 3, "last\nwords\n")
+    assert str(error) == f"{'x' * 58} …: exit status 3: last\nwords"
+    assert str(CommandError("sort", -9)) == "sort: killed by SIGKILL"
+    assert str(CommandError("sort", -63)) == "sort: killed by signal 63"
+    assert isinstance(error, CalledProcessError)
+    copy = pickle.loads(pickle.dumps(error))
+    assert (copy.cmd, copy.returncode, copy.stderr) == (error.cmd, 3, "last\nwords\n")
+    bases = describe(error).bases
+    assert {"CommandError", "orchestrator.CommandError", "CalledProcessError"} <= set(bases)
