@@ -30,7 +30,9 @@ from orchestrator.spec.fields import (
     by_form,
 )
 from orchestrator.spec.parts import (
+    AnyOrdered,
     AnyQueue,
+    AnyRate,
     Batch,
     Limits,
     Matrix,
@@ -62,6 +64,11 @@ OnError = Annotated[
     Annotated[ItemAction, Tag("<text>")] | Annotated[dict[ExceptionName, ItemAction], Tag("<map>")],
     by_form("fail, skip, dead_letter, or a map of exception to one of them"),
 ]
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    """Leave out a default that nobody can write."""
+    del schema["default"]
 
 
 class JobSettings(Part):
@@ -132,6 +139,22 @@ class JobSettings(Part):
         default=Recycle(),
         title="Recycle",
         description="When a worker that is well is replaced, against leaks.",
+    )
+    rate: AnyRate = Field(
+        default=None,
+        title="Rate",
+        description="How many items the job may start in a time, over all its workers: 10/s, "
+        "100/min, 5/h. A retry counts.",
+        examples=["10/s", {"limit": "100/min", "burst": 10}],
+        json_schema_extra=_without_default,
+    )
+    ordered: AnyOrdered = Field(
+        default=None,
+        title="Ordered",
+        description="Whether its outputs leave in the order of its input, however many workers "
+        "there are; what is finished ahead waits.",
+        examples=[True, {"window": 64}],
+        json_schema_extra={"default": False},
     )
     daemon: bool = Field(
         default=False,

@@ -11,7 +11,9 @@ from orchestrator.spec.parts import (
     Backoff,
     Batch,
     Limits,
+    Ordered,
     Queue,
+    Rate,
     Recycle,
     Restart,
     Retry,
@@ -75,6 +77,8 @@ _SETTINGS = _Words(
         on_error="onerror error_policy errors ignore_errors",
         retry="retries retry_policy max_retries attempts",
         restart="restarts restart_policy max_restarts",
+        rate="rate_limit ratelimit throttle max_rate qps rps per_second",
+        ordered="order keep_order preserve_order in_order sorted",
         limits="limit resources rlimits ulimits ulimit",
         on_failure="onfailure failure_policy fail_policy",
         start_method="context mp_context method",
@@ -180,6 +184,14 @@ _RECYCLE = _Words(
     model=Recycle,
     foreign=_synonyms(max_items="items after count max_tasks", max_rss="memory rss max_memory"),
 )
+_RATE = _Words(
+    model=Rate,
+    foreign=_synonyms(limit="rate max per_second qps", burst="bucket capacity size tokens"),
+)
+_ORDERED = _Words(
+    model=Ordered,
+    foreign=_synonyms(window="size max limit buffer ahead"),
+)
 _PARTS = {
     "timeouts": _TIMEOUTS,
     "terminate": _TERMINATE,
@@ -189,6 +201,8 @@ _PARTS = {
     "restart": _RESTART,
     "limits": _LIMITS,
     "recycle": _RECYCLE,
+    "rate": _RATE,
+    "ordered": _ORDERED,
 }
 
 

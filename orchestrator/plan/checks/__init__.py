@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 
 from orchestrator.errors import Problem
-from orchestrator.plan.checks import arguments, jobs, order, shapes, wiring
+from orchestrator.plan.checks import arguments, jobs, order, ordered, shapes, wiring
 from orchestrator.plan.checks.targets import check_targets
 from orchestrator.plan.draft import Draft
 
@@ -18,6 +18,7 @@ _RULES = (
     *wiring.RULES,
     *shapes.RULES,
     *jobs.RULES,
+    *ordered.RULES,
     *arguments.RULES,
     *order.RULES,
     check_targets,

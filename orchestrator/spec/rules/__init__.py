@@ -6,7 +6,7 @@
    next free code of that theme. A code that was released keeps its meaning for ever.
 2. Raise it: `yield draft.spec.problem(wiring.UNKNOWN_QUEUE, path, message, hint)`. A `Problem`
    cannot be made without its rule, and has the rule's severity.
-3. Run `python -m orchestrator.spec.rules > docs/rules.md`.
+3. Run `mporch explain --format markdown > docs/rules.md`.
 
 `wrong` and `right` are whole specs, checked beside the `mine.py` below; a test proves that each
 `wrong` raises its own code and nothing else, and each `right` nothing at all. Lines that begin with
