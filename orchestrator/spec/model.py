@@ -66,11 +66,6 @@ OnError = Annotated[
 ]
 
 
-def _without_default(schema: dict[str, Any]) -> None:
-    """Leave out a default that nobody can write."""
-    del schema["default"]
-
-
 class JobSettings(Part):
     """The keys of a job that `defaults` may hold too."""
 
@@ -144,9 +139,8 @@ class JobSettings(Part):
         default=None,
         title="Rate",
         description="How many items the job may start in a time, over all its workers: 10/s, "
-        "100/min, 5/h. A retry counts.",
+        "100/min, 5/h. A retry counts. null is no limit.",
         examples=["10/s", {"limit": "100/min", "burst": 10}],
-        json_schema_extra=_without_default,
     )
     ordered: AnyOrdered = Field(
         default=None,

@@ -246,13 +246,11 @@ class Rate(Part):
 
 def _short_rate(value: Any) -> Any:
     """Spell out the short form: `rate: 10/s`."""
-    if value is None:
-        raise ValueError("empty")
-    return value if isinstance(value, Rate | dict) else {"limit": value}
+    return value if value is None or isinstance(value, Rate | dict) else {"limit": value}
 
 
 AnyRate = Annotated[
-    Rate | None, BeforeValidator(_short_rate, json_schema_input_type=RateLimit | Rate)
+    Rate | None, BeforeValidator(_short_rate, json_schema_input_type=RateLimit | Rate | None)
 ]
 
 
