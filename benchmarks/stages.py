@@ -46,6 +46,14 @@ def same(item: Any) -> Any:
     return item
 
 
+def uneven(n: int) -> int:
+    """Another map: is busy for up to 0.2 ms, for each item as long as any other time."""
+    until = time.perf_counter() + n * 7919 % 1000 * 2e-7
+    while time.perf_counter() < until:
+        pass
+    return n
+
+
 class Sink:
     """The sink: drops the items, and checks that all have come."""
 

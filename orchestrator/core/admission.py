@@ -10,9 +10,11 @@ from orchestrator.core.credits import Credits
 from orchestrator.core.endings import Endings
 from orchestrator.core.events import Blob
 from orchestrator.core.messages import Commit, CommitStatus, Committed, End
+from orchestrator.core.ordering import Ordering
 from orchestrator.core.ports import Lease, Port
-from orchestrator.core.position import Position
+from orchestrator.core.putting import Putting
 from orchestrator.core.queues import Chunk, QueueState
+from orchestrator.core.row import Row, RowTicket
 from orchestrator.core.tickets import CommitTicket, Part, Ticket, WantTicket
 
 __all__ = ["Admission"]
@@ -21,13 +23,12 @@ _MOST_WORK = 1 << 24
 """Outputs times items of one commit; what is parked is looked at item by item."""
 
 
-class Admission:
+class Admission(Putting):
     """The producers' half of the broker."""
 
     def __init__(self, board: Board, credits_: Credits, endings: Endings) -> None:
-        self._board = board
-        self._credits = credits_
-        self._endings = endings
+        super().__init__(board, credits_, endings)
+        self._ordering = Ordering(board, credits_, endings)
 
     # -- commits ----------------------------------------------------------------------------------
 
@@ -52,6 +53,9 @@ class Admission:
             return
         items = sum([n for _, n in leases])
         parts = self._parts(port, request, blobs, items)
+        if port.job.row is not None:
+            self._hold(port, request, leases, parts)
+            return
         totals = _totals(parts)
         if not (request.marks or request.returned) and _are_covered(port, totals):
             port.last_seq = request.seq
@@ -60,8 +64,7 @@ class Admission:
                 self._note_open(port, parts, items)
             return
         _check_bounds(totals, parts, items)
-        if any(mark.end is End.DONE or not 0 <= mark.at < items for mark in request.marks):
-            raise ProtocolError(f"marks of other items than the {items} finished")
+        _check_marks(request, items)
         if request.returned:
             self._credits.give_back(port, request.returned)
         port.last_seq, port.last_answer = request.seq, None
@@ -72,6 +75,21 @@ class Admission:
             ticket.claim()
             self._credits.void(port)  # who waits holds nothing that others wait for
             self._board.begin_wait(port, for_output=True)
+
+    def _hold(
+        self, port: Port, request: Commit, leases: list[tuple[Lease, int]], parts: list[Part]
+    ) -> None:
+        """Take in a commit of a job that keeps the order of its input."""
+        _check_marks(request, sum([n for _, n in leases]))
+        self._ordering.check(request, leases, parts)
+        self._credits.give_back(port, request.returned)
+        port.last_seq = request.seq
+        self._ordering.hold(port, request, leases, parts)
+        self._answer(port, request.seq, CommitStatus.APPLIED, awaited=request.awaited)
+
+    def release(self, row: Row) -> None:
+        """Put what an ordered job has finished and what has its turn."""
+        self._ordering.release(row)
 
     def leave(self, port: Port) -> None:
         """The worker is gone: what it had finished stays parked, what its open item gave goes.
@@ -160,7 +178,7 @@ class Admission:
             if not fits or not 1 <= output.n <= len(blob):  # no pickle of an item is shorter
                 raise ProtocolError(f"counts of an output of {output.n} items, {items} finished")
             chunk = Chunk(blob, packed=output.packed, items=output.n)
-            parts.append(Part(queues, chunk, output.n, counts, output.digests))
+            parts.append(Part(queues, chunk, output.n, counts, digests=output.digests))
         return parts
 
     def _advance(self, ticket: CommitTicket) -> bool:
@@ -210,67 +228,6 @@ class Admission:
                 self._note_open(ticket.port, ticket.parts, ticket.items)
         return True
 
-    def _has_room(self, ticket: CommitTicket, needs: dict[QueueState, int]) -> bool:
-        """Whether all that is needed fits; if not, the ticket lines up.
-
-        It waits for room upstream first and meanwhile keeps nobody from the queues further down:
-        those who make room for it may need them.
-        """
-        if all(self._fits(ticket, queue, n) for queue, n in needs.items()):
-            return True
-        line: list[QueueState] = []
-        for queue in sorted(needs, key=lambda queue: queue.rank):
-            if queue.closed:
-                continue
-            line.append(queue)
-            if not self._is_free(ticket, queue, needs[queue]):
-                break
-        if ticket.queues != tuple(line):
-            for lost in ticket.line_up(tuple(line)):
-                self._board.dirty[lost] = None
-        return False
-
-    def _available(self, port: Port, queue: QueueState) -> int:
-        return queue.bound if queue.closed else port.credits.get(queue.name, 0) + max(0, queue.room)
-
-    def _allowed(self, ticket: Ticket, queue: QueueState) -> int:
-        """How many items may be put now: past those who wait, only what there is credit for."""
-        if queue.closed or self._is_first(ticket, queue):
-            return self._available(ticket.port, queue)
-        return ticket.port.credits.get(queue.name, 0)
-
-    def _fits(self, ticket: Ticket, queue: QueueState, n: int) -> bool:
-        if queue.closed or ticket.port.credits.get(queue.name, 0) >= n:
-            return True
-        return self._is_free(ticket, queue, n)
-
-    def _is_free(self, ticket: Ticket, queue: QueueState, n: int) -> bool:
-        return self._is_first(ticket, queue) and self._available(ticket.port, queue) >= n
-
-    @staticmethod
-    def _is_first(ticket: Ticket, queue: QueueState) -> bool:
-        return not queue.tickets or ticket.number <= queue.tickets[0].number
-
-    def _put(self, port: Port, part: Part, n: int) -> None:
-        for queue in part.queues:
-            if held := port.credits.get(queue.name, 0):
-                port.credit(queue, -held if queue.weighs else -min(n, held))  # rule 4
-            self._board.dirty[queue] = None
-        part.put(n)
-        port.job.items_out += n
-        if self._board.journal is not None:
-            self._board.journal.gave(port.job.name, n)
-            self._board.journal.pending(part)
-        if port.job.counted:
-            self._note_position(port, part)
-
-    def _note_position(self, port: Port, part: Part) -> None:
-        box = part.queues[0].name
-        position = self._board.positions.setdefault(port.worker, {}).setdefault(box, Position())
-        position.note(part)
-        if self._board.journal is not None:
-            self._board.journal.emitted(port, box, position)
-
     def _note_open(self, port: Port, parts: list[Part], items: int) -> None:
         """What the open item has given in part stays put: it cannot be tried again (rule 3)."""
         if any(part.of_item(items) for part in parts if part.counts is not None):
@@ -308,6 +265,9 @@ class Admission:
     def _move(self, ticket: Ticket) -> bool:
         """Serve the first ticket; whether it left the line it stood at the head of."""
         before = ticket.queues
+        if isinstance(ticket, RowTicket):
+            self._ordering.go_on(ticket)
+            return ticket.queues != before
         if isinstance(ticket, CommitTicket):
             if self._advance(ticket):
                 ticket.port.parked = None
@@ -316,6 +276,11 @@ class Admission:
             return ticket.queues != before
         assert isinstance(ticket, WantTicket)
         return self._credits.serve(ticket)
+
+
+def _check_marks(request: Commit, items: int) -> None:
+    if any(mark.end is End.DONE or not 0 <= mark.at < items for mark in request.marks):
+        raise ProtocolError(f"marks of other items than the {items} finished")
 
 
 def _totals(parts: list[Part]) -> dict[QueueState, int]:

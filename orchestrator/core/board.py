@@ -32,6 +32,11 @@ class Alarm(enum.Enum):
     """A producer must do with the room there is."""
     RETRY = enum.auto()
     """A failed item is tried again."""
+    RATE = enum.auto()
+    """A job may start its next item."""
+
+
+_FOR_PULLS = (Alarm.PATIENCE, Alarm.RATE)
 
 
 class ProtocolError(Exception):
@@ -102,18 +107,25 @@ class Board:
         if port.waits_since is None:
             port.waits_since = self.now
             port.waits_for_output = for_output
+            port.held_before = port.job.held_s(self.now)
 
     def end_wait(self, port: Port) -> None:
         """The worker goes on; its wait is booked to its job."""
         self.touch(port)
         if port.waits_since is None or port.parked or port.pulls or port.wants:
             return
-        waited = self.now - port.waits_since
-        if port.waits_for_output:
-            port.job.waiting_output_s += waited
-        else:
-            port.job.waiting_input_s += waited
+        waited, job = self.now - port.waits_since, port.job
         port.waits_since = None
+        if port.waits_for_output:
+            job.waiting_output_s += waited
+            return
+        by_room, by_rate = (
+            after - before
+            for before, after in zip(port.held_before, job.held_s(self.now), strict=True)
+        )
+        job.waiting_output_s += by_room
+        job.waiting_rate_s += (by_rate := min(by_rate, waited - by_room))
+        job.waiting_input_s += waited - by_room - by_rate
 
     def at(
         self, when: float, alarm: Alarm, queue: QueueState, segment: Segment | None = None
@@ -144,7 +156,7 @@ class Board:
         """Whether an alarm will move items."""
         return any(
             (alarm is Alarm.RETRY and queue.delayed)
-            or (alarm is Alarm.PATIENCE and queue.pulls and queue.queued)
+            or (alarm in _FOR_PULLS and queue.pulls and queue.queued)
             or (alarm is Alarm.ROOM and queue.tickets and queue.room > 0)
             for _, _, alarm, queue, _ in self._timers
         )

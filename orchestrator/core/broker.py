@@ -194,7 +194,7 @@ class Broker:
         """The id of the item a progress cell points to; empty if there is none."""
         port = self._board.ports.get(worker)
         lease = port.leases.get(blame.lease) if port else None
-        item = lease.item(blame.index) if lease else None
+        item = lease.item(blame.index - lease.detached) if lease else None
         return f"{lease.queue.name}:{item.first}" if lease and item else ""
 
     def doing(self, worker: str, blame: Blame) -> str:
@@ -298,6 +298,9 @@ class Broker:
         for queue in job.reads:
             if journal is None or not event.awaited:
                 self._delivery.reader_finished(queue, job.name, clean=event.clean)
+        if job.row is not None:
+            job.row.over = True
+            self._board.dirty.update(dict.fromkeys(job.reads))
         self._close_outputs(job)
 
     def _close_outputs(self, job: JobPorts) -> None:
@@ -324,6 +327,8 @@ class Broker:
         dirty = self._board.dirty
         while dirty:
             queue, _ = dirty.popitem()
+            if queue.row is not None:
+                self._admission.release(queue.row)
             if queue.tickets:
                 self._admission.admit(queue)
             if queue.pulls:

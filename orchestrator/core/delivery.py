@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from orchestrator.core.board import Alarm, Board, ProtocolError
-from orchestrator.core.events import Blame, Blob, InputEnded, Phase
+from orchestrator.core.charging import Charge, charges
+from orchestrator.core.events import Blame, Blob, InputEnded
 from orchestrator.core.facts import QueueClosed, QueueEnded
 from orchestrator.core.messages import (
     Ended,
@@ -23,21 +23,13 @@ from orchestrator.core.messages import (
 from orchestrator.core.ports import JobPorts, Lease, PendingPull, Port
 from orchestrator.core.queues import QueueState, Segment, without
 from orchestrator.core.steps import Fate
+from orchestrator.core.throttle import Throttle
 from orchestrator.plan.model import Batch
 
 __all__ = ["Charge", "Delivery"]
 
 RECALL_AFTER_S = 0.02
 """How long a worker waits for input before the untouched rest of another's lease is asked back."""
-
-
-class Charge(NamedTuple):
-    """An attempt at an item that a worker's death has used up, so many in all."""
-
-    queue: QueueState
-    segment: Segment
-    attempts: int
-    last: bool
 
 
 class Delivery:
@@ -119,7 +111,7 @@ class Delivery:
             if not self._serve(next(iter(queue.pulls)), queue):
                 self._serve_others(queue)
                 break
-        if queue.pulls and not queue.queued:
+        if queue.pulls and not self._ready(queue):
             self._arm_recall(queue)
 
     def _serve_others(self, queue: QueueState) -> None:
@@ -129,21 +121,44 @@ class Delivery:
                 self._serve(pending, queue)
 
     def _serve(self, pending: PendingPull, queue: QueueState) -> bool:
-        if not queue.queued:
+        ready = self._ready(queue)
+        if not ready:
             return False
-        request = pending.request
+        request, throttle = pending.request, pending.port.job.throttle
+        if throttle is not None:
+            return self._serve_one(pending, throttle)
         if queue.suspects and (alone := queue.suspect_at_head):
             queue.suspects.discard(alone)
             self._lease(pending, queue, queue.take(1))
             return True
         if queue.queued < request.least and not self._batch_must_go(request, queue):
             return False
-        n = request.most
+        n = min(request.most, ready)
         if n > 1:
-            share = -(-queue.queued // max(1, len(queue.reader_ports)))
+            share = -(-ready // max(1, len(queue.reader_ports)))
             n = min(n, max(request.least, share))
         self._lease(pending, queue, queue.take(n))
         return True
+
+    def _serve_one(self, pending: PendingPull, throttle: Throttle) -> bool:
+        """Give a worker the next item if that is due: only one, so that it starts at once.
+
+        Several of its queues may hold items that were not due before: the earlier goes first.
+        """
+        board = self._board
+        queue = next(queue for queue in pending.queues if self._ready(queue))
+        if board.now < throttle.due_at:
+            if throttle.hold(board.now, queue.name):
+                board.at(throttle.due_at, Alarm.RATE, queue)
+            return False
+        throttle.start(board.now)
+        self._lease(pending, queue, queue.take(1))
+        return True
+
+    @staticmethod
+    def _ready(queue: QueueState) -> int:
+        """How many of the queued items may be leased now."""
+        return queue.queued if queue.row is None else queue.row.leasable(queue)
 
     def _batch_must_go(self, request: Pull, queue: QueueState) -> bool:
         if not queue.open_writers or queue.is_full or queue.tickets:
@@ -169,6 +184,9 @@ class Delivery:
         hand = 0 if self._ack_on_get else request.most if request.least > 1 else 1
         lease = Lease(board.number(), queue, segments, hand=hand, taken=int(self._ack_on_get))
         lease.firm = firm
+        if queue.row is not None:
+            lease.ordered = True
+            queue.row.deal(segments)
         port.leases[lease.number] = lease
         if board.journal is not None and not port.job.by_item:
             board.journal.dealt(port, queue.name, segments)
@@ -208,7 +226,7 @@ class Delivery:
     def recall(self, queue: QueueState) -> None:
         """Ask back the largest untouched rests, one item at least for each who still waits."""
         queue.recall_at = None
-        if queue.queued or not queue.pulls:
+        if self._ready(queue) or not queue.pulls:
             return
         leases = [
             (lease.untouched, port, lease)
@@ -233,10 +251,11 @@ class Delivery:
         lease = port.leases.get(message.lease)
         if lease is None:
             return
-        if not lease.finished + lease.claimed <= message.kept <= lease.total:
-            raise ProtocolError(f"keeps {message.kept} items of a lease of {lease.total}")
+        kept = message.kept - lease.detached
+        if not lease.finished + lease.claimed <= kept <= lease.total:
+            raise ProtocolError(f"keeps {kept} items of a lease of {lease.total}")
         lease.firm = True
-        self._give_back(port, lease, lease.shorten(message.kept))
+        self._give_back(port, lease, lease.shorten(kept))
         self._end_lease_if_done(port, lease)
         self._board.dirty[lease.queue] = None
 
@@ -246,7 +265,8 @@ class Delivery:
         lease.queue.give_back(segments)
 
     def _end_lease_if_done(self, port: Port, lease: Lease) -> None:
-        if not lease.remaining:
+        """An ordered lease is the row's alone once all of it is claimed."""
+        if not lease.remaining or (lease.ordered and lease.is_claimed):
             port.leases.pop(lease.number, None)
 
     def advance(self, port: Port, lease: Lease, n: int) -> None:
@@ -262,7 +282,7 @@ class Delivery:
         the ack, what it has `taken` of each lease is finished. Returns the items that this cost an
         attempt; those for which it was the last are nowhere any more.
         """
-        charges: list[Charge] = []
+        charged: list[Charge] = []
         for pending in list(port.pulls.values()):
             pending.leave()
         for lease in reversed(list(port.leases.values())):
@@ -275,39 +295,18 @@ class Delivery:
             for charge in found:
                 if charge.last:
                     rest = without(rest, charge.segment.first)
-            charges += found
+            charged += found
             if self._board.journal is not None and not port.job.by_item:
                 lease.queue.reserve(port.worker, rest)
             else:
                 lease.queue.give_back(rest)
             self._end_lease_if_done(port, lease)
             self._board.dirty[lease.queue] = None
-        return charges
+        return charged
 
     def _charges(self, port: Port, lease: Lease, blame: Blame) -> list[Charge]:
-        """Charge an attempt to the item the worker was at (rule 6).
-
-        Of a batch nobody can tell which item it was: they will be handed out one by one. What has
-        given a part of its outputs cannot be tried again; of a batch, that is all of it.
-        """
-        if not port.job.by_item:
-            return []
-        first = lease.finished + lease.claimed
-        charges = []
-        if lease.emitted and not lease.claimed:
-            parted = lease.total - first if lease.hand > 1 else 1
-            charges = [_charge(lease, index, last=True) for index in range(first, first + parted)]
-            first += parted
-        if lease.number != blame.lease or blame.phase is not Phase.RUNNING:
-            return charges
-        if not first <= blame.index < lease.total:
-            return charges
-        if lease.hand > 1 and lease.total - blame.index > 1:
-            lease.queue.suspects.update(lease.numbers(blame.index))
-            return charges
-        charge = _charge(lease, blame.index, last=False)
-        last = charge.attempts >= port.job.retry.attempts
-        return [*charges, charge._replace(last=last)]
+        """Charge an attempt to the item the worker was at (rule 6)."""
+        return charges(port, lease, blame)
 
     def postpone(self, queue: QueueState, segment: Segment, delay_s: float) -> None:
         """An item that failed is tried again later, if somebody will be there to do so."""
@@ -380,10 +379,3 @@ def _is_of_batch(batch: Batch | None, request: Pull) -> bool:
     if batch is None:
         return False
     return request.most <= batch.size and 0 <= request.within_s <= batch.within_s
-
-
-def _charge(lease: Lease, index: int, *, last: bool) -> Charge:
-    queue, item = lease.queue, lease.item(index)
-    assert item is not None
-    used = queue.attempts[item.first] = queue.attempts.get(item.first, 0) + 1
-    return Charge(queue, item, used, last=last)

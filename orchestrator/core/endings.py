@@ -76,6 +76,16 @@ class Endings:
             self._finish_marked(port, lease, lease.finished + mark.at - begin, mark)
         self._delivery.advance(port, lease, n)
 
+    def finish_at_once(self, port: Port, lease: Lease, mark: Mark) -> None:
+        """The first unclaimed item of a lease has not ended well: it waits for no turn."""
+        port.job.items_in += 1
+        port.fruitful = True
+        self._end_marked(port, lease.queue, lease.detach(), mark, parted=False)
+
+    def let_go(self, port: Port, lease: Lease) -> None:
+        """Some of the lease is held back, or has ended out of turn."""
+        self._delivery.advance(port, lease, 0)
+
     def _forget_attempts(self, lease: Lease, n: int, but: Container[int]) -> None:
         """The next n items of the lease, all but the marked ones, need no account any more."""
         for index in range(lease.finished, lease.finished + n):
@@ -83,17 +93,23 @@ class Endings:
                 lease.queue.attempts.pop(segment.first, None)
 
     def _finish_marked(self, port: Port, lease: Lease, index: int, mark: Mark) -> None:
-        queue, job, segment = lease.queue, port.job, lease.item(index)
+        segment = lease.item(index)
         assert segment is not None
-        used = queue.attempts.pop(segment.first, 0) + 1
-        first = index == lease.finished
-        if mark.end is not End.FAILED:
-            self._end(port, Item(queue, segment, used), mark.end, mark.failure)
-        elif used < job.retry.attempts and not (first and lease.emitted):
+        parted = index == lease.finished and lease.emitted
+        self._end_marked(port, lease.queue, segment, mark, parted=parted)
+
+    def _end_marked(
+        self, port: Port, queue: QueueState, segment: Segment, mark: Mark, *, parted: bool
+    ) -> None:
+        """End an item, other than well, or have it tried again."""
+        job, used = port.job, queue.attempts.pop(segment.first, 0) + 1
+        item = Item(queue, segment, used)
+        if mark.end is End.FAILED and used < job.retry.attempts and not parted:
             queue.attempts[segment.first] = used
-            self._try_again(port, Item(queue, segment, used), mark.failure)
-        else:
-            self._end(port, Item(queue, segment, used), end_of(job.otherwise), mark.failure)
+            self._try_again(port, item, mark.failure)
+            return
+        end = end_of(job.otherwise) if mark.end is End.FAILED else mark.end
+        self._end(port, item, end, mark.failure)
 
     def _try_again(self, port: Port, item: Item, failure: Failure) -> None:
         port.job.items_in -= 1
@@ -141,8 +157,14 @@ class Endings:
                 self.charged(port, Charge(queue, segment, used, last=True), _PARTED)
 
     def _end(self, port: Port, item: Item, end: End, failure: Failure) -> None:
-        """The item ends, other than well."""
+        """The item ends, other than well.
+
+        In a row nobody waits any more for one that gives nothing; one that fails its job stays the
+        first for ever.
+        """
         job, queue = port.job, item.queue
+        if queue.row is not None and end in _FATES:
+            queue.row.end(item.segment.first)
         if self._board.journal is not None and end in _FATES:
             self._board.journal.ended(queue.name, item.segment, _FATES[end], job.name)
         if end is End.SKIPPED:

@@ -75,7 +75,7 @@ class Journal:
 
     def pending(self, part: Part) -> None:
         """Note when a chunk comes to wait for room with its rest, and when that is over."""
-        waits = 0 < part.used < part.n and bool(part.chunk.number)
+        waits = part.start < part.used < part.n and bool(part.chunk.number)
         if waits is not part.waits:
             part.waits = waits
             self._steps.append(Pending(part.chunk.number, waits))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from orchestrator.core.ports import JobPorts
 from orchestrator.core.queues import QueueState
+from orchestrator.core.row import Row
+from orchestrator.core.throttle import Throttle
 from orchestrator.plan.model import Durability, JobPlan, Plan, QueuePlan
 
 __all__ = ["states_of"]
@@ -50,4 +52,6 @@ def _job_of(plan: JobPlan, queues: dict[str, QueueState], durability: Durability
         can_unblock=bool(plan.reads or plan.writes) or not plan.daemon,
         batch=plan.batch,
         most_open=_OPEN_TO_THREADS if plan.read_handles or plan.write_handles else _OPEN,
+        row=Row(plan.ordered.window) if plan.ordered is not None else None,
+        throttle=Throttle(plan.rate.interval_s, plan.rate.burst) if plan.rate is not None else None,
     )

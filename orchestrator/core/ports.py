@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from orchestrator.core.messages import Committed, JoinQueue, Pull, Wait, Want
-from orchestrator.core.queues import QueueState, Segment, cut
+from orchestrator.core.queues import QueueState, Segment, cut, without
 from orchestrator.plan.model import Batch, ErrorAction, Retry
 
 if TYPE_CHECKING:
+    from orchestrator.core.row import Row
+    from orchestrator.core.throttle import Throttle
     from orchestrator.core.tickets import CommitTicket, Ticket
 
 __all__ = ["JobPorts", "Lease", "PendingPull", "Port"]
@@ -26,17 +28,21 @@ class Lease:
     Where `get` is the ack, none is; those `taken` count as gone, though their commit may be on its
     way, and so does the first, which somebody has asked for.
     `recalled`: its worker was asked for the rest; `firm`: it has said what it keeps. `emitted`: a
-    part of what its next item gives has been put already.
+    part of what its next item gives has been put already. `ordered`: its worker goes on while what
+    it has finished is held back, so that nothing is in hand any more once all of it is claimed;
+    `detached` items have ended before their turn, and its worker counts them still.
     """
 
     __slots__ = (
         "claimed",
+        "detached",
         "emitted",
         "finished",
         "firm",
         "hand",
         "hidden_bytes",
         "number",
+        "ordered",
         "queue",
         "recalled",
         "segments",
@@ -57,8 +63,8 @@ class Lease:
         self.finished = 0
         self.claimed = 0
         self.taken = taken
-        self.recalled = self.firm = self.emitted = False
-        self.hidden_bytes = 0
+        self.recalled = self.firm = self.emitted = self.ordered = False
+        self.hidden_bytes = self.detached = 0
         queue.outstanding += self.total
         self._note_hidden(0)
 
@@ -70,8 +76,14 @@ class Lease:
     @property
     def hidden(self) -> int:
         """Items that still count into the queue's bound."""
-        gone = max(self.finished + self.hand, self.taken)
+        hand = 0 if self.ordered and self.is_claimed else self.hand
+        gone = max(self.finished + hand, self.taken)
         return self.total - gone if gone < self.total else 0
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether all that is not finished belongs to commits that wait."""
+        return self.finished + self.claimed == self.total
 
     @property
     def untouched(self) -> int:
@@ -88,6 +100,30 @@ class Lease:
             self.claimed = max(0, self.claimed - n)
         self.queue.outstanding -= n
         self._note_hidden(before)
+
+    def claim(self, n: int) -> list[Segment]:
+        """The next n items are finished and held back; returns them."""
+        before, begin = self.hidden, self.finished + self.claimed
+        self.claimed += n
+        self._note_hidden(before)
+        return cut(cut(self.segments, begin)[1], n)[0]
+
+    def detach(self) -> Segment:
+        """Remove and return the first item that is not claimed: it ends now, out of turn."""
+        before, item = self.hidden, self.item(self.finished + self.claimed)
+        assert item is not None
+        self.segments = without(self.segments, item.first)
+        self.total -= 1
+        self.detached += 1
+        self.queue.outstanding -= 1
+        self._note_hidden(before)
+        return item
+
+    def drop_claims(self) -> list[Segment]:
+        """What is held back will never be put: returns those items, still to be given back."""
+        before, self.claimed = self.hidden, 0
+        self._note_hidden(before)
+        return self.shorten(self.finished)
 
     def note_taken(self, n: int) -> None:
         """The first n items were returned by `get`, and are done: from then on none is in hand."""
@@ -159,7 +195,8 @@ class JobPorts:
     `otherwise` becomes of one whose attempts are used up. `counted`: it is called once, maybe once
     more, and how far it has come with what it puts is known (`core.position`). Only who is called
     with a `batch` may ask for several items or none. A worker may have `most_open` pulls, wants,
-    joins and leases at a time, each.
+    joins and leases at a time, each. What it gives leaves in the order of its `row`, and its items
+    start when its `throttle` lets them, if it has those.
     """
 
     def __init__(
@@ -175,6 +212,8 @@ class JobPorts:
         can_unblock: bool = True,
         batch: Batch | None = None,
         most_open: int = 1024,
+        row: Row | None = None,
+        throttle: Throttle | None = None,
     ) -> None:
         self.name = name
         self.reads = tuple(dict.fromkeys(reads))
@@ -186,11 +225,24 @@ class JobPorts:
         self.can_unblock = can_unblock
         self.batch = batch
         self.most_open = most_open
+        self.throttle = throttle
+        self.row = row
+        if row is not None:
+            for queue in self.reads:
+                queue.row = row
         self.parked = 0
         self.finished: bool | None = None
         self.input_ended = not self.reads
         self.items_in = self.items_out = self.failed = self.skipped = self.retried = self.dead = 0
-        self.busy_s = self.waiting_input_s = self.waiting_output_s = 0.0
+        self.busy_s = self.waiting_input_s = self.waiting_output_s = self.waiting_rate_s = 0.0
+
+    def held_s(self, now: float) -> tuple[float, float]:
+        """For how long its row was held by a lack of room, and its items by its rate."""
+        row, throttle = self.row, self.throttle
+        return (
+            row.blocked.total_s(now) if row is not None else 0.0,
+            throttle.held.total_s(now) if throttle is not None else 0.0,
+        )
 
 
 class Port:
@@ -213,6 +265,7 @@ class Port:
         self.last_answer: Committed | None = None
         self.waits_since: float | None = None
         self.waits_for_output = False
+        self.held_before = (0.0, 0.0)
         self.counted_as_stuck = False
 
     @property

@@ -14,6 +14,7 @@ from orchestrator.plan.model import WhenFull
 if TYPE_CHECKING:
     from orchestrator.core.journal import Journal
     from orchestrator.core.ports import PendingPull, Port
+    from orchestrator.core.row import Row
     from orchestrator.core.tap import Tap
     from orchestrator.core.tickets import Ticket
 
@@ -48,7 +49,8 @@ class QueueState:
     `size_bytes` are the bytes of the items that `size` counts; they are counted only where
     there is a `max_bytes` (the queue `weighs`). `reserved` are items that a worker had before the
     run was resumed, and gets again; they take no room. Items of `parted`, by job, had given the job
-    a part of what they give when the run was killed.
+    a part of what they give when the run was killed. `row` is that of its reader, if that keeps the
+    order: then what comes back goes to its place, not to the head.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class QueueState:
         self.parted: dict[str, list[Segment]] = {}
         self.journal: Journal | None = None
         self.tap: Tap | None = None
+        self.row: Row | None = None
 
     @property
     def size(self) -> int:
@@ -209,20 +212,34 @@ class QueueState:
             self.weigh(lost, -1)
         else:
             lost = self.take(gone)
+        if self.row is not None:
+            for part in lost:
+                for number in range(part.first, part.first + len(part)):
+                    self.row.end(number)
         self._note_dropped(lost)
         self.dropped += gone
         self.shed += gone
 
     def give_back(self, segments: list[Segment]) -> None:
-        """Return leased items to the head, in their order."""
+        """Return leased items to the head, in their order; in a row, to their places."""
         n = sum(map(len, segments))
         if self.closed:
             self._note_dropped(segments)
             self._discard(n)
             return
-        self.segments.extendleft(reversed(segments))
+        head = self._merged(segments) if self.row is not None else segments
+        self.segments.extendleft(reversed(head))
         self.queued += n
         self.weigh(segments)
+
+    def _merged(self, segments: list[Segment]) -> list[Segment]:
+        """These, and those that were at the head and belong before the last of them, in order."""
+        merged = list(segments)
+        last = max((segment.first for segment in segments), default=0)
+        while self.segments and self.segments[0].first < last:
+            merged.append(self.segments.popleft())
+        merged.sort(key=lambda segment: segment.first)
+        return merged
 
     def take(self, n: int) -> list[Segment]:
         """Remove up to n items from the head; a batch waits anew for those that stay."""

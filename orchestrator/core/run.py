@@ -198,6 +198,7 @@ class Run:
                 busy_s=round(_busy_s(jobs[name]), 6),
                 waiting_input_s=round(jobs[name].waiting_input_s, 6),
                 waiting_output_s=round(jobs[name].waiting_output_s, 6),
+                waiting_rate_s=round(jobs[name].waiting_rate_s, 6),
                 reason=view.reason,
             )
             for name, view in views.items()
@@ -209,7 +210,8 @@ class Run:
 
 
 def _busy_s(job: JobPorts) -> float:
-    return max(0.0, job.busy_s - job.waiting_input_s - job.waiting_output_s)
+    waited_s = job.waiting_input_s + job.waiting_output_s + job.waiting_rate_s
+    return max(0.0, job.busy_s - waited_s)
 
 
 def _at_work(ports: Iterable[Port]) -> dict[str, dict[str, int]]:

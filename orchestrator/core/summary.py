@@ -16,8 +16,9 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One job: its final status, its workers' exit codes, its items and where its time went.
 
     `failed`, `skipped`, `retried` and `dead` count input items, `restarts` and `recycled` processes
-    that took the place of a dead and of a worn one. `busy_s`, `waiting_input_s` and
-    `waiting_output_s` add up over the job's workers.
+    that took the place of a dead and of a worn one. `busy_s`, `waiting_input_s`,
+    `waiting_output_s` and `waiting_rate_s` (there were items, and its rate held them) add up over
+    the job's workers.
     """
 
     status: str
@@ -34,6 +35,7 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     busy_s: float = 0.0
     waiting_input_s: float = 0.0
     waiting_output_s: float = 0.0
+    waiting_rate_s: float = 0.0
     reason: str = ""
 
 

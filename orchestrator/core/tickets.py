@@ -77,10 +77,12 @@ class WantTicket(Ticket):
 class Part:
     """One output of a commit: a chunk of `n` items for each of `queues`; `used` are already put.
 
-    `digests`: see `messages.Output`. `waits`: the journal says that the rest waits for room.
+    `digests`: see `messages.Output`. `waits`: the journal says that the rest waits for room. A part
+    of an output begins at item `start` of its chunk, and both `n` and `used` count from the chunk's
+    first item.
     """
 
-    __slots__ = ("chunk", "counts", "digests", "n", "queues", "used", "waits")
+    __slots__ = ("chunk", "counts", "digests", "n", "queues", "start", "used", "waits")
 
     def __init__(
         self,
@@ -88,14 +90,16 @@ class Part:
         chunk: Chunk,
         n: int,
         counts: tuple[int, ...] | None,
+        *,
         digests: tuple[int, int] = (0, 0),
+        start: int = 0,
     ) -> None:
         self.queues = queues
         self.chunk = chunk
         self.n = n
         self.counts = counts
         self.digests = digests
-        self.used = 0
+        self.start = self.used = start
         self.waits = False
 
     def of_item(self, index: int) -> int:
@@ -103,6 +107,18 @@ class Part:
         if self.counts is None:
             return 1 if index < self.n else 0
         return self.counts[index] if index < len(self.counts) else 0
+
+    def sliced(self, begin: int, stop: int) -> Part | None:
+        """What the items `begin` to `stop` of the commit give, apart from the rest; None if none.
+
+        Its chunk is a copy: who keeps it, keeps it for as long as this part needs it.
+        """
+        counts = self.counts if self.counts is not None else (1,) * self.n
+        start, n = sum(counts[:begin]), sum(counts[begin:stop])
+        if not n:
+            return None
+        chunk = Chunk(self.chunk.blob, packed=self.chunk.packed, items=self.chunk.items)
+        return Part(self.queues, chunk, start + n, counts[begin:stop], start=start)
 
     def cut(self) -> None:
         """Forget what is not put already."""

@@ -19,8 +19,12 @@ from orchestrator.plan.targets import parse_target
 from orchestrator.spec import Spec
 from orchestrator.spec.nodes import Path
 from orchestrator.spec.parts import Limits, Queue, Recycle, Retry
+from orchestrator.spec.rates import parse_interval_s
 
 __all__ = ["Compiled", "compile_spec"]
+
+_WINDOW_A_WORKER = 4096
+"""Items; the most that one lease has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +125,8 @@ def _job(job: DraftJob, spec: Spec) -> model.JobPlan:
         restart=_restart(job, durable=bool(spec.document.durable)),
         limits=_limits(settings.limits),
         recycle=model.Recycle() if job.shape.called_once else _recycle(settings.recycle),
+        rate=_rate(job),
+        ordered=_ordered(job, spec.document.queues),
         daemon=settings.daemon,
         env=tuple(settings.env.items()),
         cwd=folder,
@@ -183,6 +189,29 @@ def _limits(written: Limits) -> model.Limits:
 
 def _recycle(written: Recycle) -> model.Recycle:
     return model.Recycle(max_items=written.max_items, max_rss_bytes=written.max_rss)
+
+
+def _rate(job: DraftJob) -> model.Rate | None:
+    written = job.settings.rate
+    if written is None or job.shape is not model.Shape.ITEM:
+        return None
+    interval_s = parse_interval_s(written.limit)
+    return model.Rate(interval_s=interval_s, burst=written.burst, written=written.limit)
+
+
+def _ordered(job: DraftJob, queues: Mapping[str, Queue]) -> model.Ordered | None:
+    """Return how an ordered job is; a window that was not written is as long as makes sense.
+
+    What is finished ahead counts into the bound of the input: more than that never is.
+    """
+    written = job.settings.ordered
+    if written is None or job.shape is not model.Shape.ITEM or not job.writes:
+        return None
+    workers = job.settings.workers
+    window = workers * _WINDOW_A_WORKER
+    if bound := queues[job.reads[0].queue].maxsize:
+        window = min(window, bound + workers)
+    return model.Ordered(window=written.window or window)
 
 
 def _error_policy(job: DraftJob) -> model.ErrorPolicy:

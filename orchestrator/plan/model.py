@@ -26,8 +26,10 @@ __all__ = [
     "LateName",
     "LateValue",
     "Limits",
+    "Ordered",
     "Plan",
     "QueuePlan",
+    "Rate",
     "Recycle",
     "Replay",
     "Restart",
@@ -277,6 +279,26 @@ class LateValue(msgspec.Struct, frozen=True, kw_only=True):
         return LateName(name=name) in self.pieces
 
 
+class Rate(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a job may start an item, over all its workers: every `interval_s` seconds.
+
+    After a pause it may start `burst` of them at once. `written` is the rate as the user wrote it.
+    """
+
+    interval_s: float
+    burst: int = 1
+    written: str = ""
+
+
+class Ordered(msgspec.Struct, frozen=True, kw_only=True):
+    """A job's outputs leave in the order of its input.
+
+    Its workers may be at, or have finished, the `window` items from the first unfinished one on.
+    """
+
+    window: int
+
+
 class QueuePlan(msgspec.Struct, frozen=True, kw_only=True):
     """A bounded queue. `maxsize` counts items, 0 is unbounded. Jobs are listed in spec order.
 
@@ -325,6 +347,8 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
     restart: Restart = Restart()
     limits: Limits = Limits()
     recycle: Recycle = Recycle()
+    rate: Rate | None = None
+    ordered: Ordered | None = None
     daemon: bool = False
     env: tuple[tuple[str, str | None], ...] = ()
     cwd: str | None = None

@@ -116,6 +116,8 @@ class _Resolver:
         self._computed: dict[Path, Any] = {("name",): plan.name}
         for name, job in plan.jobs.items():
             self._computed["jobs", name, "start_method"] = job.start_method.value
+            if job.ordered is None:
+                self._computed["jobs", job.name, "ordered"] = False
             if job.batch is not None:
                 self._computed["jobs", name, "batch", "size"] = job.batch.size
 

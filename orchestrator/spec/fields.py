@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from orchestrator.errors import Rule
+from orchestrator.spec.rates import RATE_PATTERN, RateError, parse_interval_s
 from orchestrator.spec.rules import values, variables
 from orchestrator.spec.units import UNITS, DurationError, parse_duration_s
 from orchestrator.spec.wording import kind
@@ -43,6 +44,7 @@ __all__ = [
     "Parameter",
     "PositiveDuration",
     "QueueNames",
+    "RateLimit",
     "SignalName",
     "Size",
     "SomeValues",
@@ -57,6 +59,7 @@ __all__ = [
     "Workers",
     "by_form",
     "is_name",
+    "switched",
 ]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", re.ASCII)
@@ -196,6 +199,26 @@ def _positive_duration_s(value: Any) -> float | None:
     return seconds
 
 
+def _rate(value: Any) -> Any:
+    try:
+        parse_interval_s(value)
+    except RateError as error:
+        raise _broken(values.BAD_RATE, str(error), error.hint) from None
+    return value
+
+
+def switched(value: Any) -> Any:
+    """Spell out the short forms of a part that is off unless asked for: true, and false."""
+    if value is True:
+        return {}
+    if value is False:
+        return None
+    if not isinstance(value, Mapping):
+        message = f"expected true, false or a mapping, got {kind(value)}"
+        raise _broken(values.WRONG_TYPE, message, "write true or false, unquoted")
+    return value
+
+
 def _env_value(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -289,6 +312,14 @@ PositiveDuration: TypeAlias = Annotated[
     WithJsonSchema({"anyOf": [_POSITIVE_DURATION_SCHEMA, {"type": "null"}]}),
 ]
 """A time limit; None is no limit."""
+RateLimit: TypeAlias = Annotated[
+    str,
+    BeforeValidator(_rate),
+    WithJsonSchema(
+        {"type": "string", "pattern": RATE_PATTERN, "examples": ["10/s", "100/min", "5/h"]}
+    ),
+]
+"""So many of something in a unit of time, as it was written."""
 Size: TypeAlias = Annotated[
     int | None,
     BeforeValidator(_size),

@@ -37,7 +37,9 @@ from orchestrator.spec.fields import (
     by_form,
 )
 from orchestrator.spec.parts import (
+    AnyOrdered,
     AnyQueue,
+    AnyRate,
     Batch,
     Limits,
     Matrix,
@@ -142,6 +144,21 @@ class JobSettings(Part):
         default=Recycle(),
         title="Recycle",
         description="When a worker that is well is replaced, against leaks.",
+    )
+    rate: AnyRate = Field(
+        default=None,
+        title="Rate",
+        description="How many items the job may start in a time, over all its workers: 10/s, "
+        "100/min, 5/h. A retry counts. null is no limit.",
+        examples=["10/s", {"limit": "100/min", "burst": 10}],
+    )
+    ordered: AnyOrdered = Field(
+        default=None,
+        title="Ordered",
+        description="Whether its outputs leave in the order of its input, however many workers "
+        "there are; what is finished ahead waits.",
+        examples=[True, {"window": 64}],
+        json_schema_extra={"default": False},
     )
     daemon: bool = Field(
         default=False,

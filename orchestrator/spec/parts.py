@@ -11,19 +11,25 @@ from orchestrator.spec.fields import (
     Duration,
     Memory,
     PositiveDuration,
+    RateLimit,
     SignalName,
     Size,
     SomeValues,
+    switched,
 )
 
 __all__ = [
+    "AnyOrdered",
     "AnyQueue",
+    "AnyRate",
     "Backoff",
     "Batch",
     "Limits",
     "Matrix",
+    "Ordered",
     "Part",
     "Queue",
+    "Rate",
     "Recycle",
     "Restart",
     "Retry",
@@ -222,3 +228,45 @@ class Recycle(Part):
     max_rss: Memory = Field(
         default=None, title="Memory", description="Once it has more than this in RAM."
     )
+
+
+class Rate(Part):
+    """How many items a job may start in a time, over all its workers."""
+
+    limit: RateLimit = Field(title="Limit", description="A number and a unit: s, min, h or d.")
+    burst: int = Field(
+        default=1,
+        ge=1,
+        le=1_000_000,
+        title="Burst",
+        description="How many may start at once after a time in which fewer did.",
+        examples=[10],
+    )
+
+
+def _short_rate(value: Any) -> Any:
+    """Spell out the short form: `rate: 10/s`."""
+    return value if value is None or isinstance(value, Rate | dict) else {"limit": value}
+
+
+AnyRate = Annotated[
+    Rate | None, BeforeValidator(_short_rate, json_schema_input_type=RateLimit | Rate | None)
+]
+
+
+class Ordered(Part):
+    """That a job's outputs leave in the order of its input."""
+
+    window: int | None = Field(
+        default=None,
+        ge=1,
+        title="Window",
+        description="How many items, from the first unfinished one on, may be worked on or be "
+        "finished ahead. Unless said, as many as the input holds, and 4,096 a worker at most.",
+        examples=[64],
+    )
+
+
+AnyOrdered = Annotated[
+    Ordered | None, BeforeValidator(switched, json_schema_input_type=bool | Ordered)
+]

@@ -12,7 +12,9 @@ from orchestrator.spec.parts import (
     Backoff,
     Batch,
     Limits,
+    Ordered,
     Queue,
+    Rate,
     Recycle,
     Restart,
     Retry,
@@ -77,6 +79,8 @@ _SETTINGS = _Words(
         on_error="onerror error_policy errors ignore_errors",
         retry="retries retry_policy max_retries attempts",
         restart="restarts restart_policy max_restarts",
+        rate="rate_limit ratelimit throttle max_rate qps rps per_second",
+        ordered="order keep_order preserve_order in_order sorted",
         limits="limit resources rlimits ulimits ulimit",
         on_failure="onfailure failure_policy fail_policy",
         start_method="context mp_context method",
@@ -224,6 +228,14 @@ _EXPECTED = _Words(
     ),
 )
 _KILL = _Words(model=Kill, foreign=_synonyms(job="worker target", at_item="item at nth n"))
+_RATE = _Words(
+    model=Rate,
+    foreign=_synonyms(limit="rate max per_second qps", burst="bucket capacity size tokens"),
+)
+_ORDERED = _Words(
+    model=Ordered,
+    foreign=_synonyms(window="size max limit buffer ahead"),
+)
 _PARTS = {
     "timeouts": _TIMEOUTS,
     "terminate": _TERMINATE,
@@ -233,6 +245,8 @@ _PARTS = {
     "restart": _RESTART,
     "limits": _LIMITS,
     "recycle": _RECYCLE,
+    "rate": _RATE,
+    "ordered": _ORDERED,
 }
 
 

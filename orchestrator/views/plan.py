@@ -108,6 +108,11 @@ def _limits(job: JobPlan) -> str:
     ]
     if job.batch:
         told.append(f"batches of {job.batch.size} within {duration(job.batch.within_s)}")
+    if job.rate:
+        burst = f", up to {number(job.rate.burst)} at once" if job.rate.burst > 1 else ""
+        told.append(f"rate {job.rate.written}{burst}")
+    if job.ordered:
+        told.append(f"in order, up to {number(job.ordered.window)} items ahead")
     told += _errors(job)
     told += _bounds(job)
     if job.on_failure is not FailurePolicy.STOP:

@@ -84,7 +84,7 @@ def _jobs(summary: Summary, paper: Paper) -> str:
 
 
 def _job_row(name: str, job: JobSummary) -> tuple[str, ...]:
-    waited_s = job.waiting_input_s + job.waiting_output_s
+    waited_s = job.waiting_input_s + job.waiting_output_s + job.waiting_rate_s
     return (
         name,
         job.status,
@@ -122,8 +122,10 @@ def _notes(report: Report, paper: Paper) -> str:
     warning = paint("warning:", Style.YELLOW, colour=paper.colour)
     digest = report.digest
     lines = [f"{warning} {escaped(text)}" for text in report.summary.warnings]
-    if report.summary.bottleneck:
-        lines.append(f"bottleneck: {escaped(report.summary.bottleneck)} (the others waited for it)")
+    if name := report.summary.bottleneck:
+        job = report.summary.jobs[name]
+        why = "held by its rate" if job.waiting_rate_s > job.busy_s else "the others waited for it"
+        lines.append(f"bottleneck: {escaped(name)} ({why})")
     argument = escaped(report.argument)
     skipped = f"mporch logs {argument} --grep skipped"
     lines += _named("skipped by on_error", "item", digest.skipped, skipped)

@@ -185,6 +185,26 @@ def signals_to(ran: Ran, worker: str) -> list[str]:
     return [event["signal"] for event in ran.having("signal.sent", worker=worker)]
 
 
+def test_the_lines_of_the_poem_leave_in_their_order(copy: Copy, mporch: Run) -> None:
+    project = copy("examples/poem") / "examples/poem"
+    ran = mporch(project / "jobs.yaml")
+    assert ran.exit_code == 0, ran.stderr
+    lines = (project / "poem.txt").read_text().splitlines()
+    written = (project / "out/poem.txt").read_text().splitlines()
+    assert [line[4:] for line in written] == lines
+
+
+def test_the_questions_are_asked_at_their_rate_and_the_report_says_so(
+    copy: Copy, mporch: Run
+) -> None:
+    ran = mporch(copy("examples/polite") / "examples/polite/jobs.yaml")
+    assert ran.exit_code == 0, ran.stderr
+    (told,) = ran.printed("tell-1")
+    assert seconds(r"20 questions in (\S+) s", told) > 1.5, "1.9 s, but for a late first start"
+    assert "bottleneck: look_up (held by its rate)" in ran.stderr
+    assert ran.summary["jobs"]["look_up"]["waiting_rate_s"] > 1.0
+
+
 def test_arguments_reach_the_target_with_their_types(copy: Copy, mporch: Run) -> None:
     ran = mporch(copy("examples/arguments") / "examples/arguments/jobs.yaml")
     assert ran.exit_code == 0, ran.stderr

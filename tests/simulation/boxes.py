@@ -22,10 +22,12 @@ def digest_of(identities: Iterable[int], before: int = 0) -> int:
 class Box:
     """What is put and not sent yet, for one queue or for several that get a copy each.
 
-    `digest` is that of all it has ever sent, those that its `replay` has skipped included.
+    `digest` is that of all it has ever sent, those that its `replay` has skipped included. One that
+    is `free` needs no credit, and gives what an item gives as a whole.
     """
 
     replay: Replay | None = None
+    free = False
 
     def __init__(
         self, queues: tuple[str, ...], part: int, chunk: int, weighed: tuple[str, ...] = ()
@@ -57,13 +59,16 @@ class Box:
 
     @property
     def allowance(self) -> int:
+        if self.free:
+            return NO_LIMIT
         held = [n for queue, n in self.credits.items() if queue not in self.closed]
         return min(held, default=NO_LIMIT) - len(self.items)
 
     def overdraws(self, with_open: bool) -> bool:
         """Whether what can be sent is more than its credits cover."""
         n = len(self.items) if with_open else self.sealed
-        return any(held < n for queue, held in self.credits.items() if queue not in self.closed)
+        held = [n for queue, n in self.credits.items() if queue not in self.closed]
+        return not self.free and min(held, default=n) < n
 
     @property
     def is_due(self) -> bool:
@@ -85,6 +90,8 @@ class Box:
         ]
         del self.items[:n]
         self.seals.clear()
+        if self.free:
+            return chunks
         for queue in self.queues:
             if queue not in self.closed:
                 self.credits[queue] -= n

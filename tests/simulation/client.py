@@ -219,7 +219,7 @@ class Client:
         for box in self.boxes:
             overdrawn = overdrawn or box.overdraws(with_open)
             chunks = box.cut(with_open, self.rng)
-            awaits = awaits or (bool(chunks) and bool(box.weighed))
+            awaits = awaits or (bool(chunks) and bool(box.weighed) and not box.free)
             for identities, counts in chunks:
                 plain = counts == (1,) * items and items
                 blob = self._write(identities)

@@ -30,6 +30,7 @@ from .boxes import Box
 from .cast import Agent, Employer, Faults
 from .client import Client, Moves
 from .ledger import check
+from .order import Lives
 from .parts import box_of
 from .plans import plan_of
 from .record import Item, Line, Record
@@ -53,8 +54,9 @@ class DurableWorld(World):
         self.plan = plan_of(topology)
         self.lives = lives
         self.disk = kept.Disk()
-        self.record = Record(self._identities)
         self.makers = replay.Makers()
+        self.order = Lives(topology.jobs, self.makers)
+        self.record = Record(self._identities, self.order.placed)
         self.enough: set[str] = set()
         self.policies = {job.name: rng.choice(tuple(FailurePolicy)) for job in topology.jobs}
         self.halting = Halting.NOT
@@ -113,6 +115,7 @@ class DurableWorld(World):
         """The loop's turn ends: what has happened is on disk, and its orders go out."""
         if entry := self.disk.write():
             self.record.read(entry)
+            self.order.check_ended(self.record)
 
     def crash(self) -> None:
         """All processes are gone; the run is resumed."""

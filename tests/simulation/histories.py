@@ -12,10 +12,12 @@ from .topology import make
 from .world import BrokerMaker, World
 
 
-def history(seed: int, make_broker: BrokerMaker = Broker, *, small: bool = False) -> World:
-    """The world of that seed, before its first step."""
+def history(
+    seed: int, make_broker: BrokerMaker = Broker, *, small: bool = False, held: bool = False
+) -> World:
+    """The world of that seed, before its first step; see `topology.make`."""
     rng = random.Random(seed)
-    return World(make(rng, small=small), rng, Faults.any(rng), make_broker)
+    return World(make(rng, small=small, held=held), rng, Faults.any(rng), make_broker)
 
 
 def durable_history(seed: int, *, small: bool = False) -> DurableWorld:

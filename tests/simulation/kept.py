@@ -15,6 +15,7 @@ from orchestrator.core.steps import Entry, Step
 from orchestrator.core.tickets import CommitTicket
 
 from .ledger import check
+from .order import held
 
 Items = set[tuple[int, int, int]]
 """Items by their ids, each with its chunk's number and where in that it is."""
@@ -189,6 +190,7 @@ def _leased(broker: Broker) -> dict[QueueState, list[Segment]]:
         for ticket in queue.tickets:
             if isinstance(ticket, CommitTicket):
                 leases.update({lease.number: lease for lease, _ in ticket.leases})
+    leases.update({ticket.lease.number: ticket.lease for ticket in held(broker)})
     found: dict[QueueState, list[Segment]] = {}
     for lease in leases.values():
         found.setdefault(lease.queue, []).extend(lease.next_segments(lease.remaining))

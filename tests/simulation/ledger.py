@@ -13,6 +13,7 @@ from orchestrator.plan.model import ErrorAction
 if TYPE_CHECKING:
     from orchestrator.core.image import Image
 
+    from .order import Orders
     from .topology import Job
 
 _LAST = {
@@ -34,7 +35,7 @@ def check(fact: object, rule: str) -> None:
 class Books:
     """Every item by (queue, number): who holds it, whether it is finished, what may come next."""
 
-    def __init__(self, jobs: Mapping[str, Job]) -> None:
+    def __init__(self, jobs: Mapping[str, Job], orders: Orders) -> None:
         self.chunks: list[tuple[int, ...]] = []
         self.put: Counter[str] = Counter()
         self.ends: Counter[tuple[str, End]] = Counter()
@@ -42,6 +43,7 @@ class Books:
         self.charges: Counter[tuple[str, int]] = Counter()
         self.put_by: Counter[tuple[str, str]] = Counter()
         self._jobs = jobs
+        self.orders = orders
         self.open_at: set[str] = set()
         self._sent: dict[tuple[str, str], deque[int]] = {}
         self._producers: dict[int, str] = {}
@@ -61,7 +63,7 @@ class Books:
         What the image holds comes before all that is put from now on; what is somebody's own comes
         when he asks for it.
         """
-        books = Books(self._jobs)
+        books = Books(self._jobs, self.orders)
         books.chunks, books._identities = self.chunks, self._identities
         books._identity = dict(known)
         for name, queue in image.queues.items():
@@ -118,6 +120,7 @@ class Books:
             self._take_from_line(queue, number, identity)
             self._owner[queue, number] = worker
         numbers = [number for number, _ in items]
+        self.orders.leased(queue, numbers)
         self._held.setdefault(worker, {})[message.lease] = Lease(queue, numbers)
 
     def _take_from_line(self, queue: str, number: int, identity: int) -> None:
@@ -130,6 +133,9 @@ class Books:
         check(not returned, f"{queue}: what came back is delivered before what was never out")
         self._fresh[queue] += 1
         check(number == self._fresh[queue], f"{queue}:{number} is delivered in the order of puts")
+        if self.orders.is_ordered(identity):
+            self._identity[queue, number] = identity
+            return
         producer = self._producers.get(identity, "")
         line = self._sent.get((queue, producer))
         check(line and line[0] == identity, f"{queue}: item {identity} of {producer!r} in order")
@@ -156,14 +162,17 @@ class Books:
         ends = {mark.at: mark.end for mark in message.marks}
         again: Counter[str] = Counter()
         at = 0
+        numbers: list[int] = []
         for number, n in message.finished:
             lease = self._held[worker][number]
             for _ in range(n):
                 end, emitted = ends.get(at, End.DONE), worker in self.open_at
-                retried = self._end(lease.queue, lease.next(), job, end, emitted=emitted)
+                numbers.append(lease.next())
+                retried = self._end(lease.queue, numbers[-1], job, end, emitted=emitted)
                 self.open_at.discard(worker)
                 again[lease.queue] += retried
                 at += 1
+        self.orders.committed(job, message, numbers, [self.chunk_of(blob) for blob in blobs])
         for output, blob in zip(message.outputs, blobs, strict=True):
             identities = self.chunk_of(blob)
             process = self._process(worker)
@@ -187,7 +196,15 @@ class Books:
             end = _LAST[self._jobs[job].otherwise]
         self.ends[queue, end] += 1
         self._finished.add((queue, number))
+        if end not in (End.FAILED, End.FATAL):
+            self.orders.ended(queue, number)
         return False
+
+    def reopen(self, queue: str, numbers: range) -> None:
+        """These were done and are not any more: what they gave will never have its turn."""
+        for number in numbers:
+            self._finished.discard((queue, number))
+            self.ends[queue, End.DONE] -= 1
 
     def unput(self, queue: str, worker: str, n: int) -> None:
         """The last items that a worker has put are forgotten: their item will be done anew."""
@@ -250,6 +267,8 @@ class Books:
             return False
         self.ends[queue, _LAST[job.otherwise]] += 1
         self._finished.add((queue, number))
+        if _LAST[job.otherwise] is not End.FAILED:
+            self.orders.ended(queue, number)
         del self._owner[queue, number]
         return True
 

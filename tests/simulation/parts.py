@@ -6,6 +6,8 @@ import random
 
 from orchestrator.core.ports import JobPorts
 from orchestrator.core.queues import QueueState
+from orchestrator.core.row import Row
+from orchestrator.core.throttle import Throttle
 from orchestrator.core.tickets import CommitTicket, Part
 from orchestrator.plan.model import Batch, Retry
 
@@ -50,6 +52,8 @@ def states(topology: Topology) -> tuple[list[QueueState], list[JobPorts]]:
             otherwise=job.otherwise,
             by_item=job.by_item,
             batch=Batch(size=job.batch, within_s=job.within_s),
+            row=Row(job.window) if job.window is not None else None,
+            throttle=Throttle(job.interval_s, job.burst) if job.interval_s is not None else None,
         )
         for job in topology.jobs
     ]

@@ -7,8 +7,10 @@ from orchestrator.plan.model import (
     Durability,
     ErrorPolicy,
     JobPlan,
+    Ordered,
     Plan,
     QueuePlan,
+    Rate,
     Shape,
     Target,
 )
@@ -61,4 +63,8 @@ def _job(job: Job) -> JobPlan:
         batch=Batch(size=job.batch, within_s=job.within_s),
         retry=retry_of(job),
         on_error=ErrorPolicy(otherwise=job.otherwise),
+        rate=(
+            Rate(interval_s=job.interval_s, burst=job.burst) if job.interval_s is not None else None
+        ),
+        ordered=Ordered(window=job.window) if job.window is not None else None,
     )

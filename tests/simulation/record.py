@@ -42,7 +42,11 @@ class Line:
 class Record:
     """What was put, by identity, and what has become of it."""
 
-    def __init__(self, identities_of: Callable[[bytes], tuple[int, ...]]) -> None:
+    def __init__(
+        self,
+        identities_of: Callable[[bytes], tuple[int, ...]],
+        placed: Callable[[str, int], None],
+    ) -> None:
         self.put: Counter[str] = Counter()
         self.spilt: Counter[str] = Counter()
         self.identity: dict[Item, int] = {}
@@ -51,6 +55,7 @@ class Record:
         self.lines: dict[str, Line] = {}
         self._written_lines: dict[str, list[Item]] = {}
         self._identities_of = identities_of
+        self._note_placed = placed
         self._chunks: dict[int, tuple[int, ...]] = {}
         self._number: dict[tuple[str, int, int], int] = {}
         self._placed: dict[str, set[int]] = {}
@@ -90,6 +95,7 @@ class Record:
             self.placed(queue).add(identity)
             self._number[queue, step.chunk, at] = number
             self.identity[queue, number] = identity
+            self._note_placed(queue, identity)
 
     def _end(self, item: Item, fate: Fate) -> None:
         check(item in self.identity, f"{item} ends and was never put")

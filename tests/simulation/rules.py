@@ -11,10 +11,12 @@ from orchestrator.core.broker import Broker
 from orchestrator.core.credits import COLLECT_S
 from orchestrator.core.messages import End, Grant, NoLease, Recall, Shut, ToWorker
 from orchestrator.core.ports import Lease
-from orchestrator.core.queues import QueueState
+from orchestrator.core.queues import Chunk, QueueState
+from orchestrator.core.row import RowTicket
 from orchestrator.core.tickets import CommitTicket, Ticket, WantTicket
 
 from .ledger import check
+from .order import check_rows, held
 
 if TYPE_CHECKING:
     from .world import World
@@ -27,9 +29,14 @@ Lines = dict[Ticket, tuple[QueueState, ...]]
 
 
 class Scale(QueueState):
-    """A queue that knows the fewest bytes it had since the last event."""
+    """A queue that knows the fewest bytes it had since the last event, and what was put since."""
 
     low_bytes = _bytes = 0
+    placed: tuple[tuple[bytes, int, int], ...] = ()
+
+    def append(self, chunk: Chunk, start: int, stop: int) -> None:
+        self.placed += ((bytes(chunk.blob), start, stop),)
+        super().append(chunk, start, stop)
 
     @property
     def size_bytes(self) -> int:
@@ -46,17 +53,20 @@ def after_each_event(world: World, came_back: Counter[str]) -> None:
     broker = world.broker
     parked = list(_parked(broker))
     rooms = _rooms(world, parked)
+    came_back += _newly_held(world)
     for queue in broker.queues.values():
         _conservation(queue)
         _bound(queue, world.sums.get(queue.name, 0), came_back[queue.name])
+        _in_order(world, queue)
         _bytes_add_up(broker, queue)
         if isinstance(queue, Scale):
             _bound_in_bytes(world, queue, rooms, came_back[queue.name])
         _tickets_in_order(queue)
         _nobody_overtakes(queue, world.lines, world.rooms, rooms)
-        _nothing_is_overlooked(queue)
+        _nothing_is_overlooked(world, queue)
         _patience(world, queue)
         _collecting(world, queue)
+    check_rows(broker)
     _leases_add_up(broker, parked)
     _credits_add_up(broker)
     _waits_add_up(broker)
@@ -66,6 +76,20 @@ def after_each_event(world: World, came_back: Counter[str]) -> None:
     world.rooms = rooms
     world.sums = sums(broker)
     world.lines = {t: t.queues for queue in broker.queues.values() for t in queue.tickets}
+
+
+def _newly_held(world: World) -> Counter[str]:
+    """Leases all of which is held back now: what was in hand of them counts from now on."""
+    before = world.held_back
+    world.held_back = {t.lease for t in held(world.broker) if t.lease.is_claimed}
+    return Counter(lease.queue.name for lease in world.held_back - before)
+
+
+def _in_order(world: World, queue: QueueState) -> None:
+    if isinstance(queue, Scale):
+        placed, queue.placed = queue.placed, ()
+        for blob, start, stop in placed:
+            world.orders.placed(queue.name, world.books.chunk_of(blob)[start:stop])
 
 
 def reserved(queue: QueueState) -> int:
@@ -159,13 +183,18 @@ def _nobody_overtakes(queue: QueueState, before: Lines, then: Rooms, now: Rooms)
             check(given <= then[worker, name], f"{worker} overtakes {head.port.worker} at {name}")
 
 
-def _nothing_is_overlooked(queue: QueueState) -> None:
+def _nothing_is_overlooked(world: World, queue: QueueState) -> None:
     """What could move has moved: no wake-up is lost."""
     if queue.tickets and queue.tickets[0].first_everywhere:
         check(not _could_move(queue.tickets[0]), f"{queue.name}: its first ticket could move")
-    if queue.queued and not queue.closed:
+    ready = queue.queued if queue.row is None else queue.row.leasable(queue)
+    if ready and not queue.closed:
         for pull in queue.pulls:
-            short = queue.queued < pull.request.least
+            starts = world.starts.get(pull.port.job.name)
+            early = starts is not None and not starts.is_due(world.now)
+            short = early or queue.queued < pull.request.least
+            if early:
+                world.met.add("held by its rate")
             check(short, f"{queue.name}: a pull could be answered")
     if queue.closed or queue.ended:
         check(not queue.queued, f"{queue.name} is over and holds items")
@@ -176,11 +205,12 @@ def _nothing_is_overlooked(queue: QueueState) -> None:
 
 def _patience(world: World, queue: QueueState) -> None:
     """Rule 9: a batch does with what is there once that has been waited for long enough."""
-    if not queue.pulls or not queue.queued:
+    pulls = [pull for pull in queue.pulls if pull.port.job.batch and not pull.port.job.throttle]
+    if not pulls or not queue.queued or queue.row is not None:
         world.batch_since.pop(queue.name, None)
         return
     since = world.batch_since.setdefault(queue.name, world.now)
-    within_s = min(pull.request.within_s for pull in queue.pulls)
+    within_s = min(pull.request.within_s for pull in pulls)
     check(world.now < since + within_s, f"{queue.name}: a batch waits for too long")
 
 
@@ -216,8 +246,10 @@ def _is_first(ticket: Ticket, queue: QueueState) -> bool:
 
 
 def _parked(broker: Broker) -> Iterator[CommitTicket]:
-    tickets = {t.number: t for q in broker.queues.values() for t in q.tickets}
-    return (ticket for ticket in tickets.values() if isinstance(ticket, CommitTicket))
+    """Commits that wait for room, or for their turn."""
+    tickets = dict.fromkeys(t for q in broker.queues.values() for t in q.tickets)
+    tickets |= dict.fromkeys(held(broker))
+    return (ticket for ticket in tickets if isinstance(ticket, CommitTicket))
 
 
 def _leases_add_up(broker: Broker, parked: Iterable[CommitTicket]) -> None:
@@ -278,8 +310,10 @@ def _atomic(ticket: CommitTicket) -> None:
     The queues it has still to put on have not ended.
     """
     for part in ticket.parts:
-        own = sum(part.of_item(at) for at in range(ticket.at))
+        own = part.start + sum(part.of_item(at) for at in range(ticket.at))
         exact = part.used == own if ticket.at < ticket.items else own <= part.used <= part.n
+        if isinstance(ticket, RowTicket) and ticket.lease.emitted:
+            exact = own <= part.used <= own + part.of_item(ticket.at)
         for queue in part.queues:
             early = queue.ended and part.used < part.n
             check(not early, f"{queue.name} has ended while {ticket.port.worker} is parked")
@@ -321,6 +355,10 @@ def sights(broker: Broker) -> Iterator[str]:
             yield "retry"
         if len(queue.tickets) > 1:
             yield "several tickets"
+        if queue.row is not None and queue.row.held():
+            yield "held back"
+            if queue.row.out == queue.row.window:
+                yield "window full"
         for ticket in queue.tickets:
             if isinstance(ticket, CommitTicket):
                 yield "parked" if ticket.at < ticket.items else "open part"

@@ -129,7 +129,7 @@ def _emit(client: Client, target: Target, queue: str, number: int) -> Moves:
     for box in client.boxes:
         for at in range(target.outputs(queue, number, box)):
             box.items.append(target.item(queue, number, box, at))
-            if len(box.items) - box.sealed >= box.part:
+            if len(box.items) - box.sealed >= box.part and not box.free:
                 yield from client.commit(with_open=True)
                 if client.refused:
                     return False

@@ -76,6 +76,10 @@ def test_the_histories_meet_what_they_are_to_prove() -> None:
         "shut",
         "withdrawn",
         "failed job",
+        "held back",
+        "window full",
+        "forgotten",
+        "held by its rate",
         "full in bytes",
         "in line for bytes",
     }

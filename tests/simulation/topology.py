@@ -39,6 +39,9 @@ class Job:
     p_fail: float = 0.0
     p_return: float = 0.0
     items: int = 0
+    window: int | None = None
+    interval_s: float | None = None
+    burst: int = 1
 
     @property
     def by_item(self) -> bool:
@@ -59,12 +62,16 @@ class Topology:
     max_bytes: dict[str, int]
 
 
-def make(rng: random.Random, *, small: bool = False, durable: bool = False) -> Topology:
+def make(
+    rng: random.Random, *, small: bool = False, durable: bool = False, held: bool = False
+) -> Topology:
     """A pipeline of one to four queues, three in ten crowded: see `_Maker`.
 
-    In one for durable runs there are more jobs that are called once.
+    In one for durable runs there are more jobs that are called once; where items are to be `held`
+    back, every job that can be is ordered.
     """
-    return _Maker(rng, small=small, crowded=rng.random() < 0.3, durable=durable).topology()
+    maker = _Maker(rng, small=small, crowded=rng.random() < 0.3, durable=durable)
+    return maker.topology(p_ordered=1.0 if held else 0.5)
 
 
 class _Maker:
@@ -85,7 +92,7 @@ class _Maker:
         self._queues = {name: rng.choice(sizes) for name in self._names}
         self._jobs: list[Job] = []
 
-    def topology(self) -> Topology:
+    def topology(self, *, p_ordered: float) -> Topology:
         rng = self._rng
         for at in range(len(self._names)):
             for _ in range(rng.choice((1, 1, 1, 2))):
@@ -94,7 +101,21 @@ class _Maker:
         for name in self._names:
             if name not in written or rng.random() < 0.2:
                 self._add_source(name)
+        self._hold_some(p_ordered)
         return Topology(queues=self._queues, jobs=self._jobs, max_bytes=self._max_bytes())
+
+    def _hold_some(self, p_ordered: float) -> None:
+        """Some jobs keep the order of their input, and some have a rate; drawn apart."""
+        rng = random.Random(hash(self._rng.getstate()[1]) + 1)
+        for job in self._jobs:
+            alone = len(job.reads) == 1 and not any(
+                job.reads[0] in other.reads for other in self._jobs if other is not job
+            )
+            if job.shape is shapes.items and alone and job.boxes and rng.random() < p_ordered:
+                job.window = rng.choice((1, 2, 3, 5, 20, 1000))
+            if job.shape is shapes.items and rng.random() < 0.25:
+                job.interval_s = rng.choice((0.001, 0.03, 0.5))
+                job.burst = rng.choice((1, 1, 2, 5))
 
     def _max_bytes(self) -> dict[str, int]:
         """Of three pipelines in ten some queues bound bytes; an item has up to forty of them.

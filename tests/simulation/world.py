@@ -17,6 +17,7 @@ from orchestrator.core.events import (
     BrokerNews,
     Event,
     Fenced,
+    ItemFailed,
     JobFinished,
     Received,
     SupervisorNews,
@@ -33,7 +34,7 @@ from orchestrator.core.messages import (
     Ready,
     Released,
 )
-from orchestrator.core.ports import JobPorts
+from orchestrator.core.ports import JobPorts, Lease
 from orchestrator.core.queues import QueueState
 from orchestrator.core.tickets import Ticket
 
@@ -42,6 +43,8 @@ from .boxes import Box
 from .cast import Agent, Employer, Faults
 from .client import Client, Frame, Moves
 from .ledger import Books, check
+from .order import Orders, forget, held
+from .pace import Starts
 from .parts import box_of, lost_with, states
 from .topology import Job, Topology
 
@@ -65,7 +68,9 @@ class World:
         self.steps = 0
         self.met: set[str] = set()
         self._trace = hashlib.sha256()
-        self.begin(self._broker(make), Books({job.name: job for job in topology.jobs}))
+        self.orders = Orders(topology.jobs)
+        books = Books({job.name: job for job in topology.jobs}, self.orders)
+        self.begin(self._broker(make), books)
 
     def _broker(self, make: BrokerMaker) -> Broker:
         return make(*states(self.topology))
@@ -78,6 +83,10 @@ class World:
         self.sums = rules.sums(broker)
         self.came_back: Counter[str] = Counter()
         self.largest_commit = 0
+        self.held_back: set[Lease] = set()
+        self.starts = {
+            job.name: Starts(job) for job in self.topology.jobs if job.interval_s is not None
+        }
         self.lines: rules.Lines = {}
         self.batch_since: dict[str, float] = {}
         self.room_since: dict[str, tuple[Ticket, float]] = {}
@@ -119,6 +128,8 @@ class World:
             read=self.books.read,
             write=self.books.write,
         )
+        for box in client.boxes:
+            box.free = job.window is not None
         agent = Agent(employer, client, self._life(employer, client, index), index)
         agent.speed = self.rng.choice((1.0, 1.0, 0.2, 0.05))
         self.agents[client.name] = agent
@@ -202,7 +213,7 @@ class World:
             for number, lease in leases.items()
         }
         if not port.parked:
-            emitted = any(lease.emitted for lease in leases.values())
+            emitted = any(emitted for _, emitted in held.values())
             is_open = job.by_item and agent.name in self.books.open_at
             check(emitted is is_open, f"{agent.name}: the broker knows what has left of its item")
         own = self._stays_own(job)
@@ -348,13 +359,18 @@ class World:
 
     def tell(self, *events: Event | BrokerNews) -> None:
         """Hand the broker what happens at once, and check all rules."""
-        for event in events:
-            self._tell(event)
+        failed = [item for event in events for item in self._tell(event)]
+        for item in failed:
+            employer = self.employers[item.worker.rpartition("-")[0]]
+            if employer.job.window is not None and employer.clean and not employer.over:
+                self.fail(employer)  # what is behind the item has no turn any more
         stalled = self.broker.stall() is not None and not self.is_halted
         check(not stalled, "a stall is reported though no honest worker can wait for ever")
 
-    def _tell(self, event: Event | BrokerNews) -> None:
+    def _tell(self, event: Event | BrokerNews) -> list[ItemFailed]:
+        before = list(held(self.broker))
         orders = self._handle(event)
+        forget(self, before)
         self._trace.update(repr((event, orders)).encode())
         for order in orders:
             if isinstance(order, Send):
@@ -362,6 +378,7 @@ class World:
         came_back, self._came_back = self._came_back, Counter()
         rules.after_each_event(self, came_back)
         self.met.update(rules.sights(self.broker))
+        return [order for order in orders if isinstance(order, ItemFailed)]
 
     def _handle(self, event: Event | BrokerNews) -> list[Command | SupervisorNews]:
         return self.broker.handle(event, self.now)
@@ -373,6 +390,10 @@ class World:
         self.met.update(rules.sent(order.message))
         if isinstance(order.message, Leased):
             self.books.leased(agent.name, order.message, order.blobs)
+            if starts := self.starts.get(agent.employer.job.name):
+                for part in order.message.ranges:
+                    for _ in range(part.start, part.stop):
+                        starts.start(self.now)
             self.batch_since.pop(order.message.queue, None)
         elif isinstance(order.message, Committed):
             applied = order.message.status is CommitStatus.APPLIED

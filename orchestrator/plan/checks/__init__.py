@@ -15,6 +15,7 @@ from orchestrator.plan.checks import (
     jobs,
     limits,
     order,
+    ordered,
     shapes,
     wiring,
 )
@@ -29,6 +30,7 @@ _RULES = (
     *shapes.RULES,
     *jobs.RULES,
     *commands.RULES,
+    *ordered.RULES,
     *arguments.RULES,
     *limits.RULES,
     *order.RULES,

@@ -27,6 +27,8 @@ FITS: dict[tuple[str, ...], frozenset[Shape]] = {
     ("restart",): _PER_ITEM | _NO_INPUT,
     ("restart", "replay"): _NO_INPUT,
     ("recycle",): _PER_ITEM,
+    ("rate",): frozenset({Shape.ITEM}),
+    ("ordered",): frozenset({Shape.ITEM}),
     ("timeouts", "item"): _PER_ITEM,
     ("join",): _ANY_INPUT,
 }
@@ -66,9 +68,13 @@ def _remedy(key: str, job: DraftJob) -> str:
         return "add call: batch"
     if key == "call" and job.shape is Shape.HANDLES:
         return "name the queue (input: queue) to have items handed over, or remove call"
+    if key == "ordered" and not job.settings.ordered:
+        return "remove ordered"
+    if not job.reads and key == "rate":
+        return "remove rate, or give it to the job that reads: its full queue holds this one back"
     if not job.reads:
         return f"remove {key}, or give the job an input"
-    if job.shape is Shape.STREAM:
+    if job.shape in _NAMED_INPUT:
         return f"remove {key}, or call it once an item (call: item)"
     return f"remove {key}, or name the queue (input: queue) to be called once an item"
 

@@ -50,8 +50,9 @@ class Client(Commits):
         by_item: bool,
         arm: Callable[[], None],
         replays: Replays | None = None,
+        ordered: bool = False,
     ) -> None:
-        super().__init__(link, queues, by_item=by_item, arm=arm, replays=replays)
+        super().__init__(link, queues, by_item=by_item, arm=arm, replays=replays, ordered=ordered)
         self.stop_asked = self.closing = False
         self._shared: dict[str, deque[Lease]] = {}
 

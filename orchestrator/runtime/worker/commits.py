@@ -47,9 +47,10 @@ class Commits(Requests):
     (rule 2); else what is put may be sent at any time. `waiting` surrounds a wait for room in the
     midst of an item. `attention` asks whoever works through a stripe to look up before the next
     item. `unsent_since` is the monotonic time since when something is held that is not sent, else
-    0. `parted`: a part of what the item at hand gives has left. While it is `held`, nothing is
-    committed and no credit returned. The books are `torn` while they change; who finds them so
-    knows that an exception came in between.
+    0. `parted`: a part of what the item at hand gives has left. `ordered`: what is finished waits
+    for its turn at the broker, so no credit is needed, and an item gives all it gives in one
+    commit. While it is `held`, nothing is committed and no credit returned. The books are `torn`
+    while they change; who finds them so knows that an exception came in between.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Commits(Requests):
         by_item: bool,
         arm: Callable[[], None],
         replays: Replays | None = None,
+        ordered: bool = False,
     ) -> None:
         super().__init__(link)
         self.attention = self.held = self.parted = self.torn = False
@@ -68,6 +70,7 @@ class Commits(Requests):
         self.unsent_since = 0.0
         self._queues = queues
         self._by_item = by_item
+        self._ordered = ordered
         self._arm = arm
         self.replays = replays or Replays()
         self._leases: dict[int, Lease] = {}
@@ -83,21 +86,9 @@ class Commits(Requests):
         """The outbox that puts on these queues; a queue has one outbox."""
         box = self._box_of.get(queues[0])
         if box is None:
-            infos = [self._queues[queue] for queue in queues]
-            chunk = min(info.chunk_items for info in infos)
-            bounds = [info.maxsize for info in infos if info.maxsize > 0]
-            part = min(bounds, default=1 << 40)
+            infos = {queue: self._queues[queue] for queue in queues}
             done = self.tally.done if self._by_item else 0
-            box = Outbox(queues, chunk_items=chunk, part_items=part, done=done)
-            limits = [
-                (queue, info.share_bytes, info.max_bytes)
-                for queue, info in zip(queues, infos, strict=True)
-                if info.max_bytes is not None
-            ]
-            if limits:
-                box.weigh(limits)
-            patience = [info.patience_s for info in infos if info.patience_s is not None]
-            box.patience_s = min(patience, default=None)
+            box = Outbox.of(infos, done=done, free=self._ordered)
             self.replays.equip(box)
             self._boxes.append(box)
             self._box_of.update(dict.fromkeys(queues, box))
@@ -112,14 +103,25 @@ class Commits(Requests):
         if self._by_item and (
             box.count - box.sealed >= box.part_items or self._is_bulky or box.is_part
         ):
-            with self.waiting():
-                self.commit(with_open=True)
-            self.parted = True
+            self._send_part()
         box.add(item)
         if box.is_due:
             self.attention = True
             if not self._by_item:
                 self.commit()
+
+    def _send_part(self) -> None:
+        """What is held is too much for one commit; raises ValueError if it has to be one."""
+        if not self._ordered:
+            with self.waiting():
+                self.commit(with_open=True)
+            self.parted = True
+            return
+        self.commit()
+        if self._is_bulky:
+            raise ValueError(
+                f"all that one item gives may have {MOST_BYTES:,} bytes, as its job is ordered"
+            )
 
     @property
     def _is_bulky(self) -> bool:
@@ -362,7 +364,8 @@ class Commits(Requests):
             sent = len(outputs)
             if box.count or box.sealed or box.seals is not None:
                 box.take(done, outputs, blobs, with_open=with_open)
-            overdrawn = overdrawn or box.limit < 0 or (box.weighs and len(outputs) > sent)
+            weighed = box.weighs and not box.free and len(outputs) > sent
+            overdrawn = overdrawn or box.limit < 0 or weighed
         if not (outputs or done or returned):
             self.torn = False
             return None

@@ -106,6 +106,16 @@ class Context:
             f" which cannot be pickled: {error}"
         )
 
+    def make_room(self) -> None:
+        """Wait until one more result may be put (lock held).
+
+        Where items start at a rate this comes before an item is asked for: then that starts at
+        once, and what it gives waits if the room is gone by then. Raises as `wait_for_room`.
+        """
+        box = self.box
+        if box is not None and box.count >= box.limit:
+            self.wait_for_room(box)
+
     def wait_for_room(self, box: Outbox) -> None:
         """Wait until one more item may be put (lock held).
 

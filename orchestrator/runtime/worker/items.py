@@ -33,6 +33,8 @@ def run_items(context: Context) -> None:
         left = wear.items_left
         most = pace.most if left is None else min(pace.most, left)
         with context.lock:
+            if context.job.rate is not None:
+                context.make_room()
             lease = context.client.pull(context.job.inputs, most=most)
         if not isinstance(lease, Lease):
             return
@@ -72,8 +74,8 @@ def _open(context: Context, lease: Lease, n: int) -> Stripe | None:
     client, box, words = context.client, context.box, context.cell.words
     context.stopper.check()
     if box is not None:
-        if box.count >= box.limit:
-            context.wait_for_room(box)
+        if context.job.rate is None:
+            context.make_room()
         n = min(n, max(1, box.due - box.count))
     n = min(n, lease.limit - lease.finished)
     if n < 1:

@@ -84,6 +84,7 @@ class Worker:
             by_item=by_item,
             arm=self._pacer.arm,
             replays=Replays(holder, order.emitted, counted=order.counted),
+            ordered=self._job.ordered is not None,
         )
         self._client.waiting = cell.waiting
         self._stopper = StopSignal(self._job.terminate.signal, self._client)

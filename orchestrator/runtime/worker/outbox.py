@@ -7,11 +7,12 @@ purpose.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from orchestrator.core.events import Blob
 from orchestrator.core.messages import Output
+from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.chunks import (
     BIG_ITEM,
     BIGGEST_PLAIN,
@@ -27,6 +28,8 @@ from orchestrator.runtime.worker.replay import Replay, digest_of
 
 __all__ = ["Outbox"]
 
+_NO_LIMIT = 1 << 40
+
 
 class Outbox:
     """Outputs on their way to `queues`.
@@ -38,16 +41,22 @@ class Outbox:
     owns what is put. `done` items of
     the commit were finished before there was this outbox. `bulk` is the size of its full chunks, in
     bytes. `in_use` is set by what is sent; `packs` says that the last items had to be pickled one
-    by one. `patience_s`: see QueueInfo. `digest` is that of all that was sent, None where nobody
-    asks for it; `replay` compares what is put with what was put before, until that is over. `torn`:
-    see `Commits`.
+    by one. One that is `free` needs no credit. `patience_s`: see QueueInfo. `digest` is that of all
+    that was sent, None where nobody asks for it; `replay` compares what is put with what was put
+    before, until that is over. `torn`: see `Commits`.
 
     Where a queue has a `max_bytes` the box `weighs`: every item is pickled by itself, for its bytes
     to be known, a chunk is closed at `chunk_bytes`, and credits are good for one commit (rule 4).
     """
 
     def __init__(
-        self, queues: tuple[str, ...], *, chunk_items: int, part_items: int, done: int = 0
+        self,
+        queues: tuple[str, ...],
+        *,
+        chunk_items: int,
+        part_items: int,
+        done: int = 0,
+        free: bool = False,
     ) -> None:
         self.queues = queues
         self.chunk_items = chunk_items
@@ -55,8 +64,9 @@ class Outbox:
         self.credits = dict.fromkeys(queues, 0)
         self.closed: set[str] = set()
         self.count = self.sealed = 0
-        self.limit = 0
-        self.due = 1
+        self.free = free
+        self.limit = _NO_LIMIT if free else 0
+        self.due = chunk_items if free else 1
         self.in_use = self.packs = self.weighs = self.torn = False
         self.bulk = 0
         self.chunk_bytes = CHUNK_BYTES
@@ -70,6 +80,24 @@ class Outbox:
         self._run = Run()
         self.seals: list[int] | None = [0] * done if done else None
 
+    @classmethod
+    def of(cls, infos: Mapping[str, QueueInfo], *, done: int, free: bool) -> Outbox:
+        """The outbox for these queues."""
+        chunk = min(info.chunk_items for info in infos.values())
+        bounds = [info.maxsize for info in infos.values() if info.maxsize > 0 and not free]
+        part = min(bounds, default=_NO_LIMIT)
+        box = cls(tuple(infos), chunk_items=chunk, part_items=part, done=done, free=free)
+        limits = [
+            (queue, info.share_bytes, info.max_bytes)
+            for queue, info in infos.items()
+            if info.max_bytes is not None
+        ]
+        if limits:
+            box.weigh(limits)
+        patience = [info.patience_s for info in infos.values() if info.patience_s is not None]
+        box.patience_s = min(patience, default=None)
+        return box
+
     def weigh(self, limits: Sequence[tuple[str, int, int]]) -> None:
         """These queues bound bytes: each with what a producer may gather, and with its bound.
 
@@ -78,7 +106,7 @@ class Outbox:
         self.weighs = self.packs = True
         self.chunk_bytes = min([CHUNK_BYTES, *(share for _, share, _ in limits)])
         self._look_at = min(BIG_ITEM, self.chunk_bytes)
-        self._part_bytes = min(most for _, _, most in limits)
+        self._part_bytes = _NO_LIMIT if self.free else min(most for _, _, most in limits)
         self._weighed = {queue: 0 for queue, _, _ in limits}
         self._run = self._new_run()
 
@@ -231,6 +259,9 @@ class Outbox:
         self._reckon()
 
     def _reckon(self) -> None:
+        if self.free:
+            self.limit, self.due = 0 if self.shut else _NO_LIMIT, self.chunk_items
+            return
         credits_: Collection[int] = self.credits.values()
         if self.closed:
             credits_ = [n for queue, n in self.credits.items() if queue not in self.closed]
@@ -320,9 +351,11 @@ class Outbox:
         self.seals = None
         if n:
             self.in_use = True
-            for queue in self.queues:
-                self.credits[queue] -= n
+            if not self.free:
+                for queue in self.queues:
+                    self.credits[queue] -= n
+                if self.weighs:
+                    self.credits.update(self._weighed)
             if self.weighs:
-                self.credits.update(self._weighed)
                 self._weigh_anew()
             self._reckon()

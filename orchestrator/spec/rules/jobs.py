@@ -13,6 +13,15 @@ jobs:
   show: {target: "mine:show", input: todo}
 """
 
+_ORDERED = """\
+version: 1
+queues: {todo: 100, done: 100}
+jobs:
+  numbers: {target: "mine:numbers", output: todo}
+  double: {target: "mine:double", input: todo, output: done, KEY}
+  show: {target: "mine:show", input: done}
+"""
+
 NO_JOB = Rule(
     code="MP401",
     title="A spec without a job to run",
@@ -133,6 +142,26 @@ FORKED_DURABLE = Rule(
     '  report: {target: "mine:report", start_method: fork}\n',
     right="version: 1\ndurable: true\njobs:\n"
     '  report: {target: "mine:report", start_method: spawn}\n',
+)
+
+NO_ORDER = Rule(
+    code="MP414",
+    title="An order that cannot be kept",
+    why="The outputs of an ordered job leave in the order of its input. That takes one input "
+    "queue, which no other job reads, and outputs that wait for room for as long as it takes: they "
+    "have to wait for their turn as well.",
+    wrong=_ORDERED.replace("KEY", "ordered: true").replace("done: 100", "done: {put_timeout: 5s}"),
+    right=_ORDERED.replace("KEY", "ordered: true"),
+)
+
+NARROW_WINDOW = Rule(
+    code="MP415",
+    title="A window that keeps workers idle",
+    severity=Severity.WARNING,
+    why="The workers of an ordered job are at the items of its window. If that has fewer places "
+    "than there are workers, some of them never work.",
+    wrong=_ORDERED.replace("KEY", "workers: 4, ordered: {window: 2}"),
+    right=_ORDERED.replace("KEY", "workers: 4, ordered: {window: 64}"),
 )
 
 OUTRUN_LIMIT = Rule(

@@ -6,6 +6,14 @@ from orchestrator.errors import Rule, Severity
 
 _RIGHT = 'version: 1\njobs:\n  report: {target: "mine:report"}\n'
 
+_RATED = """\
+version: 1
+queues: {todo: 100}
+jobs:
+  numbers: {target: "mine:numbers", output: todo}
+  show: {target: "mine:show", input: todo, rate: RATE}
+"""
+
 UNKNOWN_KEY = Rule(
     code="MP201",
     title="A key that mporch does not know",
@@ -133,4 +141,13 @@ DOUBTFUL_WORD = Rule(
     "number, a date. Quote what is text; write true, false or the number otherwise.",
     wrong='version: 1\njobs:\n  report: {target: "mine:report", kwargs: {verbose: no}}\n',
     right='version: 1\njobs:\n  report: {target: "mine:report", kwargs: {verbose: false}}\n',
+)
+
+BAD_RATE = Rule(
+    code="MP214",
+    title="A rate that cannot be read",
+    why="A rate is a number and a unit of time: `10/s`, `100/min`, `5/h`, `1/d`. A bare `10` could "
+    "be meant by the second or by the minute, so it is not taken. Nothing at all is no rate.",
+    wrong=_RATED.replace("RATE", "10"),
+    right=_RATED.replace("RATE", "10/s"),
 )

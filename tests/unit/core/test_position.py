@@ -8,7 +8,7 @@ from orchestrator.core.tickets import Part
 
 
 def part(n: int, before: int, after: int) -> Part:
-    return Part((), Chunk(b"", packed=False, items=n), n, (n,), (before, after))
+    return Part((), Chunk(b"", packed=False, items=n), n, (n,), digests=(before, after))
 
 
 def put(position: Position, made: Part, n: int) -> None:

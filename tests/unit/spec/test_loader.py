@@ -195,7 +195,7 @@ def test_a_wrong_value_of_a_job_is_named_with_its_place(line, message, path):
 @pytest.mark.parametrize("key", sorted(JobSettings.model_fields))
 def test_every_key_but_start_method_needs_a_value(key):
     found = problems(f"{JOB}    {key}:\n")
-    if key in {"start_method", "join"}:
+    if key in {"start_method", "join", "rate"}:
         assert found == ()
     else:
         assert [(p.message, p.line, p.column) for p in found] == [(f"{key} is empty", 5, 5)]

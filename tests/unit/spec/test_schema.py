@@ -72,6 +72,8 @@ KEYS = {
     ("recycle",): "recycle: {max_items: 3}",
     ("timeouts", "item"): "timeouts: {item: 1s}",
     ("join",): "join: 3s",
+    ("rate",): "rate: 3/min",
+    ("ordered",): "ordered: false",
 }
 ODD = [
     None, True, False, 0, 1, -1, 3, 17, 1.5, "", "a", "a b", "a-1", "1x", "a.b", "a:b", "a.b:c.d",
@@ -80,7 +82,8 @@ ODD = [
     "1gb", "64MiB", "lots", [], ["a"], ["a", "b"], ["a", 3], [["a"]], {}, {"a": "b"},
     {"a-b": "c"}, {"a b": "skip"}, {"a": "skip"}, {"else": "fail"}, {"a": "ready"}, {"a": None},
     {"a": 1}, {"A=B": "c"}, {"size": 3}, {"size": 0}, {"grace": "1s"}, {"signal": "SIGTERM"},
-    {"item": None}, {"run": "1s", "start": "1m"}, {"max": 3},
+    {"item": None}, {"run": "1s", "start": "1m"}, {"max": 3}, "3/min", "3/m", "0/s",
+    {"limit": "1/h"}, {"limit": "1/h", "burst": 2}, {"burst": 2}, {"window": 2}, {"window": 0},
     {"attempts": 3, "backoff": {"max": "1s"}}, {"maxsize": 0},
     {"maxsize": 5, "when_full": "fail"},
     {"maxsize": 0, "when_full": "fail"}, {"when_full": "fail", "put_timeout": "1s"},

@@ -1,0 +1,43 @@
+"""Rule 18: a job with a rate starts its items no faster, and no later than it may."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from .ledger import check
+
+if TYPE_CHECKING:
+    from .topology import Job
+
+_REMEMBERED = 64
+_CLOSE = 1e-9
+
+
+class Starts:
+    """When items of one job were started, in any life of it: the last of them."""
+
+    def __init__(self, job: Job) -> None:
+        assert job.interval_s is not None
+        self.job = job
+        self._interval_s = job.interval_s
+        self._times: deque[float] = deque(maxlen=_REMEMBERED)
+
+    @property
+    def due_at(self) -> float:
+        """When one more keeps every stretch of time within the rate and a burst."""
+        n = len(self._times)
+        return max(
+            (
+                then + (n - at + 1 - self.job.burst) * self._interval_s
+                for at, then in enumerate(self._times)
+            ),
+            default=0.0,
+        )
+
+    def start(self, now: float) -> None:
+        check(now >= self.due_at - _CLOSE, f"{self.job.name} starts an item at {now}, too early")
+        self._times.append(now)
+
+    def is_due(self, now: float) -> bool:
+        return now > self.due_at + _CLOSE

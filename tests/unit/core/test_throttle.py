@@ -1,0 +1,78 @@
+"""A throttle: of any stretch of time no more than a burst and what its length allows (rule 18)."""
+
+from __future__ import annotations
+
+import itertools
+
+from fake_broker import FakeBroker, job
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.core.messages import Leased
+from orchestrator.core.throttle import Throttle
+
+INTERVALS = st.sampled_from([0.001, 0.1, 1.0, 720.0])
+
+
+@given(INTERVALS, st.integers(1, 5), st.lists(st.floats(0, 5), min_size=2, max_size=40))
+def test_no_stretch_of_time_has_more_starts_than_its_length_and_a_burst_allow(
+    interval_s: float, burst: int, pauses: list[float]
+) -> None:
+    throttle, now, starts = Throttle(interval_s, burst), 100.0, []
+    for pause in pauses:
+        now = max(now + pause * interval_s, throttle.due_at)
+        throttle.start(now)
+        starts.append(now)
+    for (i, first), (j, last) in itertools.combinations(enumerate(starts), 2):
+        assert j - i + 1 <= burst + (last - first) / interval_s + 1e-6
+
+
+def rated(burst: int = 1, workers: int = 2) -> FakeBroker:
+    run = FakeBroker(
+        {"q": 9, "urgent": 9},
+        job("src", writes="q urgent"),
+        job("snk", reads="urgent q", throttle=Throttle(1.0, burst)),
+        workers={"snk": workers},
+    )
+    run.put("src-1", "q", 6)
+    return run
+
+
+def test_a_lease_has_the_one_item_that_is_due_and_the_next_has_a_deadline() -> None:
+    run = rated()
+    run.pull("snk-1", "urgent q", 100)
+    run.pull("snk-2", "urgent q", 100)
+    assert run.items("snk-1") == [1]
+    assert run.items("snk-2") == []
+    assert run.broker.next_deadline() == 1.0
+    assert run.broker.stall() is None
+    run.tick(1.0)
+    assert run.items("snk-2") == [2]
+
+
+def test_a_burst_starts_at_once_after_a_pause_and_a_pause_earns_no_more() -> None:
+    run = rated(burst=2, workers=4)
+    run.tick(60.0)
+    for n in range(4):
+        run.pull(f"snk-{n + 1}", "urgent q")
+    assert sum(len(run.got(f"snk-{n + 1}", Leased)) for n in range(4)) == 2
+
+
+def test_what_has_come_for_an_earlier_queue_while_nothing_was_due_goes_first() -> None:
+    run = rated(workers=1)
+    lease = run.lease("snk-1", "urgent q")
+    run.commit("snk-1", done=[(lease, 1)])
+    run.pull("snk-1", "urgent q")
+    run.put("src-1", "urgent")
+    run.tick(1.0)
+    assert [lease.queue for lease in run.got("snk-1", Leased)] == ["q", "urgent"]
+
+
+def test_the_wait_is_booked_to_the_rate_and_not_to_the_input() -> None:
+    run = rated(workers=1)
+    lease = run.lease("snk-1", "urgent q")
+    run.commit("snk-1", done=[(lease, 1)])
+    run.pull("snk-1", "urgent q")
+    run.tick(1.0)
+    snk = run.broker.jobs["snk"]
+    assert (snk.waiting_rate_s, snk.waiting_input_s) == (1.0, 0.0)
