@@ -11,9 +11,10 @@ from orchestrator.core.messages import Failure
 from orchestrator.errors import Problem, Rule
 from orchestrator.plan.calls import Call, slips
 from orchestrator.plan.checks.calls import CalledAs
+from orchestrator.plan.command import Command
 from orchestrator.plan.draft import Draft, DraftJob, draft_of
 from orchestrator.plan.late import without_late
-from orchestrator.plan.model import Command, JobPlan, Plan, Target
+from orchestrator.plan.model import JobPlan, Plan, Target
 from orchestrator.runtime.probing.looked import Looked, Parameter, Probe
 from orchestrator.runtime.probing.probe import probe
 from orchestrator.spec import Spec

@@ -14,8 +14,9 @@ import msgspec
 
 from orchestrator.core.restoring import Resumption
 from orchestrator.errors import DamagedStoreError, ResumeError
+from orchestrator.plan.command import Command
 from orchestrator.plan.masking import masked
-from orchestrator.plan.model import Command, Durability, Plan
+from orchestrator.plan.model import Durability, Plan
 from orchestrator.plan.targets import Targets
 from orchestrator.runlog.directory import RunDirectory, create, home_of
 from orchestrator.runlog.environment import changed, fingerprints

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 
+from orchestrator.plan.command import Command, CommandInput, CommandOutput
 from orchestrator.plan.draft import DraftJob
 from orchestrator.plan.masking import without_password
-from orchestrator.plan.model import Command, CommandInput, CommandOutput
 from orchestrator.plan.placeholders import fields_of
 from orchestrator.plan.shown import shown_beneath
 from orchestrator.spec import Spec

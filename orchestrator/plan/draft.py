@@ -9,9 +9,9 @@ from typing import Any
 from orchestrator.plan.model import AfterCondition, Shape
 from orchestrator.plan.platform import usable_processors
 from orchestrator.spec import Spec
-from orchestrator.spec.fields import AUTO_WORKERS
 from orchestrator.spec.model import Job, JobSettings
 from orchestrator.spec.nodes import Path
+from orchestrator.spec.processes import AUTO_WORKERS
 
 __all__ = ["MERGED_MAPS", "Condition", "Draft", "DraftJob", "Wire", "draft_of"]
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.plan.model import Command, JobPlan, Plan
+from orchestrator.plan.command import Command
+from orchestrator.plan.model import JobPlan, Plan
 from orchestrator.plan.replacing import replaced
 
 __all__ = ["MASK", "is_secret", "masked", "masked_value", "without_password"]

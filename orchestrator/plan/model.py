@@ -12,12 +12,11 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.plan.command import Command
+
 __all__ = [
     "AfterCondition",
     "Batch",
-    "Command",
-    "CommandInput",
-    "CommandOutput",
     "Durability",
     "ErrorAction",
     "ErrorPolicy",
@@ -145,46 +144,6 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="t
 
     def __str__(self) -> str:
         return f"{self.module}:{self.qualname}"
-
-
-class CommandInput(enum.Enum):
-    """What a command reads on its standard input."""
-
-    NONE = "none"
-    TEXT = "text"
-    """Each item as text, and a newline."""
-    JSON = "json"
-    """Each item as a line of JSON."""
-
-
-class CommandOutput(enum.Enum):
-    """What becomes of a command's standard output."""
-
-    LINES = "lines"
-    """Each line is an item."""
-    JSON = "json"
-    """Each line is an item, in JSON."""
-    TEXT = "text"
-    """All of it is one item."""
-    LOG = "log"
-    """It is logged as that of any target."""
-
-
-class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="command"):
-    """A program in the place of a function: `line` is text for /bin/sh, or program and arguments.
-
-    `{item}` in it stands for the item. `text` is how it is told to people: short, and without what
-    came from the environment. It has succeeded if it ends with one of `exit_codes`.
-    """
-
-    line: str | tuple[str, ...]
-    text: str
-    stdin: CommandInput = CommandInput.NONE
-    stdout: CommandOutput = CommandOutput.LOG
-    exit_codes: tuple[int, ...] = (0,)
-
-    def __str__(self) -> str:
-        return self.text
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,13 +7,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     ByteSize,
     Discriminator,
-    Field,
     Strict,
-    Tag,
     TypeAdapter,
     ValidationError,
     WithJsonSchema,
@@ -27,15 +24,12 @@ from orchestrator.spec.units import UNITS, DurationError, parse_duration_s
 from orchestrator.spec.wording import kind
 
 __all__ = [
-    "AUTO_WORKERS",
     "TEXT_PATTERN",
     "Combinations",
-    "CommandLine",
     "Durable",
     "Duration",
     "EnvValue",
     "ExceptionName",
-    "ExitCodes",
     "FormatVersion",
     "Handles",
     "JobNames",
@@ -56,8 +50,9 @@ __all__ = [
     "Values",
     "VarName",
     "VariableName",
-    "Workers",
+    "broken",
     "by_form",
+    "env_value",
     "is_name",
     "switched",
 ]
@@ -90,14 +85,13 @@ TEXT_PATTERN = r"^[^\u0000]*$"
 
 _TEXT_SCHEMA = {"type": "string", "pattern": TEXT_PATTERN}
 _SET_SCHEMA = {"type": "array", "items": _TEXT_SCHEMA, "uniqueItems": True}
-_NOT_BLANK = {"type": "string", "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
-_ARGUMENT_SCHEMA = {"type": ["string", "integer"], "pattern": TEXT_PATTERN}
 _BYTES = TypeAdapter(ByteSize)
 _LEAST_BYTES = 64 << 20
 _MOST_BYTES = (1 << 62) - 1
 
 
-def _broken(rule: Rule, message: str, hint: str) -> PydanticCustomError:
+def broken(rule: Rule, message: str, hint: str) -> PydanticCustomError:
+    """Return what a validator raises for a value that breaks a rule."""
     context = {"rule": rule, "message": message, "hint": hint}
     return PydanticCustomError("mporch", "{message}", context)
 
@@ -108,16 +102,16 @@ def _size(value: Any) -> Any:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str) or value.strip().isdigit():
-        raise _broken(values.BAD_SIZE, "a size is text with a unit, such as 2GiB", hint)
+        raise broken(values.BAD_SIZE, "a size is text with a unit, such as 2GiB", hint)
     try:
         size = _BYTES.validate_python(value, strict=False)
     except ValidationError:
-        raise _broken(values.BAD_SIZE, f'"{value[:40]}" is not a size', hint) from None
+        raise broken(values.BAD_SIZE, f'"{value[:40]}" is not a size', hint) from None
     if size < 1:
-        raise _broken(values.BAD_SIZE, f"{value[:40]} is nothing", hint)
+        raise broken(values.BAD_SIZE, f"{value[:40]} is nothing", hint)
     if size > _MOST_BYTES:
         message = f"{value[:40]} is more than any machine has"
-        raise _broken(values.BAD_SIZE, message, "write null for no limit")
+        raise broken(values.BAD_SIZE, message, "write null for no limit")
     return int(size)
 
 
@@ -126,13 +120,13 @@ def _memory(value: Any) -> Any:
     size = _size(value)
     if size is not None and size < _LEAST_BYTES:
         message = f"{value[:40]} is too small: no worker starts with less than 64MiB"
-        raise _broken(values.BAD_SIZE, message, "write 64MiB or more")
+        raise broken(values.BAD_SIZE, message, "write 64MiB or more")
     return size
 
 
 def _text(value: Any) -> Any:
     if isinstance(value, str) and "\0" in value:
-        raise _broken(values.NUL_IN_TEXT, "the text holds a NUL character", "remove it")
+        raise broken(values.NUL_IN_TEXT, "the text holds a NUL character", "remove it")
     return value
 
 
@@ -149,21 +143,21 @@ def _name(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if not _NAME.fullmatch(value):
-        raise _broken(
+        raise broken(
             values.BAD_NAME,
             f'"{value[:70]}" is not a name',
             "a name has up to 64 ASCII letters, digits, _ and -, and does not start with -",
         )
     if re.search(r"-[0-9]+$", value):
         hint = f"workers are named so: write {value.replace('-', '_')}"
-        raise _broken(values.BAD_NAME, f'the name "{value}" ends in - and digits', hint)
+        raise broken(values.BAD_NAME, f'the name "{value}" ends in - and digits', hint)
     return value
 
 
 def _tag(value: Any) -> Any:
     if isinstance(value, str) and not _NAME.fullmatch(value):
         hint = "a tag has up to 64 ASCII letters, digits, _ and -, and does not start with -"
-        raise _broken(values.BAD_NAME, f'"{value[:70]}" cannot be a tag', hint)
+        raise broken(values.BAD_NAME, f'"{value[:70]}" cannot be a tag', hint)
     return value
 
 
@@ -171,7 +165,7 @@ def _var_name(value: Any) -> Any:
     if isinstance(value, str) and not re.fullmatch(_VAR_NAME, value, re.ASCII):
         hint = "a name has up to 64 ASCII letters, digits, _ and -, a letter or _ first"
         message = f'"{value[:70]}" cannot be the name of a variable'
-        raise _broken(variables.BAD_VARIABLE_NAME, message, hint)
+        raise broken(variables.BAD_VARIABLE_NAME, message, hint)
     return value
 
 
@@ -179,7 +173,7 @@ def _parameter(value: Any) -> Any:
     if isinstance(value, str) and not value.isidentifier():
         hint = "a map gives {parameter: queue}; the target is called with parameter=handle"
         message = f'"{value[:70]}" cannot be the name of a parameter'
-        raise _broken(values.BAD_PARAMETER, message, hint)
+        raise broken(values.BAD_PARAMETER, message, hint)
     return value
 
 
@@ -187,7 +181,7 @@ def _duration_s(value: Any) -> float:
     try:
         return parse_duration_s(value)
     except DurationError as error:
-        raise _broken(values.BAD_DURATION, str(error), error.hint) from None
+        raise broken(values.BAD_DURATION, str(error), error.hint) from None
 
 
 def _positive_duration_s(value: Any) -> float | None:
@@ -195,7 +189,7 @@ def _positive_duration_s(value: Any) -> float | None:
         return None
     if (seconds := _duration_s(value)) <= 0:
         message = "a limit of time must be longer than nothing"
-        raise _broken(values.BAD_DURATION, message, "write null for no limit")
+        raise broken(values.BAD_DURATION, message, "write null for no limit")
     return seconds
 
 
@@ -203,7 +197,7 @@ def _rate(value: Any) -> Any:
     try:
         parse_interval_s(value)
     except RateError as error:
-        raise _broken(values.BAD_RATE, str(error), error.hint) from None
+        raise broken(values.BAD_RATE, str(error), error.hint) from None
     return value
 
 
@@ -215,51 +209,24 @@ def switched(value: Any) -> Any:
         return None
     if not isinstance(value, Mapping):
         message = f"expected true, false or a mapping, got {kind(value)}"
-        raise _broken(values.WRONG_TYPE, message, "write true or false, unquoted")
+        raise broken(values.WRONG_TYPE, message, "write true or false, unquoted")
     return value
 
 
-def _env_value(value: Any) -> Any:
+def env_value(value: Any) -> Any:
+    """Take a whole number as text; raise for what is neither."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return _text(value)
 
 
-def _not_blank(value: Any) -> Any:
-    """Refuse a command that names no program."""
-    first = value if isinstance(value, str) else next(iter(value), "")
-    if not first.strip():
-        hint = "write text for /bin/sh, or a list of a program and its arguments"
-        raise _broken(values.EMPTY_VALUE, "the command is empty", hint)
-    return value
-
-
-def _some(value: tuple[int, ...]) -> tuple[int, ...]:
-    if not value:
-        raise _broken(values.EMPTY_VALUE, "exit_codes is empty", "write [0], or remove the key")
-    return value
-
-
-AUTO_WORKERS = 0
-"""Stands for `workers: auto`: as many as the machine has processors for this process."""
-
-
-def _workers(value: Any) -> Any:
-    if value == "auto":
-        return AUTO_WORKERS
-    if type(value) is int and value < 1:
-        message = f"{value} is too small: the least is 1"
-        raise _broken(values.OUT_OF_RANGE, message, "write 1 or more, or auto")
-    return value
-
-
 def _version(value: Any) -> Any:
     if type(value) is not int:
         message = "the version is a whole number"
-        raise _broken(values.BAD_VERSION, message, "write version: 1")
+        raise broken(values.BAD_VERSION, message, "write version: 1")
     if value != 1:
         message = f"this mporch reads version 1, not {value}"
-        raise _broken(values.BAD_VERSION, message, "write version: 1")
+        raise broken(values.BAD_VERSION, message, "write version: 1")
     return value
 
 
@@ -267,7 +234,7 @@ def _durable(value: Any) -> Any:
     if isinstance(value, bool) or value == "full":
         return value
     message = f"expected true, false or full, got {kind(value)}"
-    raise _broken(values.UNKNOWN_WORD, message, "write true, false or full")
+    raise broken(values.UNKNOWN_WORD, message, "write true, false or full")
 
 
 Durable: TypeAlias = Annotated[bool | Literal["full"], BeforeValidator(_durable)]
@@ -334,43 +301,9 @@ Memory: TypeAlias = Annotated[
 """A size that a worker can live with, in bytes; None is no limit."""
 EnvValue: TypeAlias = Annotated[
     str | None,
-    BeforeValidator(_env_value),
+    BeforeValidator(env_value),
     WithJsonSchema({"type": ["string", "integer", "null"]}),
 ]
-
-Workers: TypeAlias = Annotated[
-    int,
-    Field(ge=AUTO_WORKERS),
-    BeforeValidator(_workers),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
-]
-"""A number of processes; AUTO_WORKERS is for whoever makes the plan to find out."""
-ExitCodes: TypeAlias = Annotated[
-    tuple[Annotated[int, Field(ge=0, le=255)], ...],
-    Strict(strict=False),
-    AfterValidator(_some),
-    WithJsonSchema(
-        {
-            "type": "array",
-            "items": {"type": "integer", "minimum": 0, "maximum": 255},
-            "minItems": 1,
-        }
-    ),
-]
-_Argument: TypeAlias = Annotated[str, BeforeValidator(_env_value)]
-_Arguments: TypeAlias = Annotated[
-    tuple[_Argument, ...],
-    Strict(strict=False),
-    WithJsonSchema(
-        {
-            "type": "array",
-            "prefixItems": [_NOT_BLANK],
-            "items": _ARGUMENT_SCHEMA,
-            "minItems": 1,
-        }
-    ),
-]
-_Script: TypeAlias = Annotated[Text, WithJsonSchema(_NOT_BLANK)]
 
 Texts: TypeAlias = Annotated[tuple[Text, ...], Strict(strict=False)]
 Values: TypeAlias = Annotated[tuple[Any, ...], Strict(strict=False)]
@@ -421,11 +354,3 @@ def by_form(expected: str) -> Discriminator:
         custom_error_message="expected " + expected,
         custom_error_context={"expected": expected},
     )
-
-
-CommandLine: TypeAlias = Annotated[
-    Annotated[_Script, Tag("<text>")] | Annotated[_Arguments, Tag("<list>")],
-    by_form("text for /bin/sh, or a list of a program and its arguments"),
-    AfterValidator(_not_blank),
-]
-"""What a shell reads, or a program and its arguments, in which whole numbers may stand."""

@@ -14,11 +14,9 @@ from pydantic.config import JsonDict
 
 from orchestrator.spec.cases import Case
 from orchestrator.spec.fields import (
-    CommandLine,
     Durable,
     EnvValue,
     ExceptionName,
-    ExitCodes,
     FormatVersion,
     Handles,
     JobNames,
@@ -33,7 +31,6 @@ from orchestrator.spec.fields import (
     Values,
     VariableName,
     VarName,
-    Workers,
     by_form,
 )
 from orchestrator.spec.parts import (
@@ -50,6 +47,7 @@ from orchestrator.spec.parts import (
     Terminate,
     Timeouts,
 )
+from orchestrator.spec.processes import CommandLine, ExitCodes, Workers
 
 __all__ = ["Document", "Job", "JobSettings"]
 

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 
 from orchestrator.errors import Problem
+from orchestrator.plan.command import CommandInput, CommandOutput
 from orchestrator.plan.commanding import has_field, stdin_of, stdout_of
 from orchestrator.plan.draft import Draft, DraftJob
-from orchestrator.plan.model import CommandInput, CommandOutput, Shape
+from orchestrator.plan.model import Shape
 from orchestrator.plan.placeholders import PLACEHOLDER, fields_of
 from orchestrator.plan.programs import Programs, script_flaw
 from orchestrator.plan.script import ScriptError, script_of

@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 
 from orchestrator.core.messages import Leased, Range
 from orchestrator.errors import UnpicklableItemError, WrongDirectionError
-from orchestrator.plan.model import Command, JobPlan, Shape
+from orchestrator.plan.command import Command
+from orchestrator.plan.model import JobPlan, Shape
 from orchestrator.runtime.letters.trial import Outcome, Trial, tell
 from orchestrator.runtime.local.child import enter_surroundings
 from orchestrator.runtime.local.kernel import set_parent_death_signal

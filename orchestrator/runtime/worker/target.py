@@ -12,7 +12,8 @@ from contextlib import ExitStack
 from typing import Any
 
 from orchestrator.core.messages import Failure
-from orchestrator.plan.model import Command, JobPlan, Target
+from orchestrator.plan.command import Command
+from orchestrator.plan.model import JobPlan, Target
 from orchestrator.runtime.worker.failure import describe
 from orchestrator.runtime.worker.stopping import StopRequested
 

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from orchestrator.plan import platform
+from orchestrator.plan.command import Command, CommandInput, CommandOutput
 from orchestrator.plan.masking import MASK, masked
-from orchestrator.plan.model import Command, CommandInput, CommandOutput
 from orchestrator.plan.platform import within_quota
 from orchestrator.plan.programs import Programs, script_flaw
 

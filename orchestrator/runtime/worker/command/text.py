@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from orchestrator.plan.model import CommandInput
+from orchestrator.plan.command import CommandInput
 
 __all__ = ["argument", "from_json", "line_of", "lines_of", "text_of"]
 
