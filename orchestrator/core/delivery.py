@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 
 from orchestrator.core.board import Alarm, Board, ProtocolError
@@ -93,7 +94,7 @@ class Delivery:
             queues, most = (queue,), min(n, most)
         for queue in queues:
             if queue.reserved and (again := queue.take_reserved(worker, most)):
-                self._lease(pending, queue, again, firm=True)
+                self._lease(pending, queue, again, own=True)
                 return True
         return False
 
@@ -178,12 +179,12 @@ class Delivery:
         queue: QueueState,
         segments: list[Segment],
         *,
-        firm: bool = False,
+        own: bool = False,
     ) -> None:
         board, port, request = self._board, pending.port, pending.request
         hand = 0 if self._ack_on_get else request.most if request.least > 1 else 1
         lease = Lease(board.number(), queue, segments, hand=hand, taken=int(self._ack_on_get))
-        lease.firm = firm
+        lease.firm = lease.own = own
         if queue.row is not None:
             lease.ordered = True
             queue.row.deal(segments)
@@ -260,6 +261,12 @@ class Delivery:
         self._board.dirty[lease.queue] = None
 
     def _give_back(self, port: Port, lease: Lease, segments: list[Segment]) -> None:
+        """Items return to the head of their queue, or stay the worker's if it had them before."""
+        if lease.own and segments:
+            lease.queue.reserve(port.worker, segments)
+            again = lease.queue, sum(map(len, segments))
+            self._board.turns.setdefault(port.worker, deque()).appendleft(again)
+            return
         if self._board.journal is not None and not port.job.by_item:
             self._board.journal.returned(port.worker, lease.queue.name, segments)
         lease.queue.give_back(segments)

@@ -27,8 +27,9 @@ class Lease:
     parked. `hand` is how many of the unfinished count as in hand: one, or the whole of a batch.
     Where `get` is the ack, none is; those `taken` count as gone, though their commit may be on its
     way, and so does the first, which somebody has asked for.
-    `recalled`: its worker was asked for the rest; `firm`: it has said what it keeps. `emitted`: a
-    part of what its next item gives has been put already. `ordered`: its worker goes on while what
+    `recalled`: its worker was asked for the rest; `firm`: it has said what it keeps. `own`: the
+    worker had these before the run was resumed. `emitted`: a part of what its next item gives has
+    been put already. `ordered`: its worker goes on while what
     it has finished is held back, so that nothing is in hand any more once all of it is claimed;
     `detached` items have ended before their turn, and its worker counts them still.
     """
@@ -43,6 +44,7 @@ class Lease:
         "hidden_bytes",
         "number",
         "ordered",
+        "own",
         "queue",
         "recalled",
         "segments",
@@ -63,7 +65,7 @@ class Lease:
         self.finished = 0
         self.claimed = 0
         self.taken = taken
-        self.recalled = self.firm = self.emitted = self.ordered = False
+        self.recalled = self.firm = self.own = self.emitted = self.ordered = False
         self.hidden_bytes = self.detached = 0
         queue.outstanding += self.total
         self._note_hidden(0)

@@ -82,7 +82,7 @@ def test_github_is_told_in_its_own_commands(mporch, project):
         "::error file=jobs.yaml,line=5,col=38,title=MP301 A queue that is not declared,"
         "endColumn=41::there is no queue tdo%0Ahint: did you mean todo?",
         "::error file=jobs.yaml,line=5,col=52,title=MP206 A number that is too small or too "
-        "large::0 is too small: the least is 1%0Ahint: write 1 or more",
+        "large::0 is too small: the least is 1%0Ahint: write 1 or more, or auto",
     ]
 
 

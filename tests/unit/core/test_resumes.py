@@ -101,6 +101,39 @@ def test_what_a_worker_has_given_back_is_not_its_own() -> None:
     assert 2 in again.items("r-2")
 
 
+def test_what_a_worker_gets_again_and_gives_back_stays_its_own() -> None:
+    """It was stopped as it was given to it; what it has put may be the outputs of these."""
+    run = FakeDurable({"q": 9}, SOURCE, STREAM, workers={"r": 2})
+    run.put("s-1", "q", 6)
+    run.lease("r-1", "q", most=3)
+    stopped = run.resume()
+    stopped.release("r-1", stopped.lease("r-1", "q", most=1), kept=0)
+    stopped.release("r-1", stopped.lease("r-1", "q", most=3), kept=1)
+    stopped.lease("r-2", "q", most=2)
+    assert stopped.items("r-2") == [4, 5]
+    stopped.lease("r-1", "q", most=3)
+    assert stopped.items("r-1") == [1, 1, 2, 3, 2, 3]
+    again = stopped.resume()
+    again.lease("r-2", "q", most=9)
+    again.lease("r-1", "q", most=9)
+    assert again.items("r-1") == [1, 2, 3]
+    assert again.items("r-2") == [4, 5]
+
+
+def test_what_is_given_back_of_several_queues_comes_in_the_same_order_again() -> None:
+    source = job("s", writes="a b", by_item=False, counted=True)
+    run = FakeDurable({"a": 9, "b": 9}, source, job("r", reads="a b", by_item=False))
+    run.put("s-1", "b", 2)
+    run.lease("r-1", "a b", most=2)
+    run.put("s-1", "a", 2)
+    run.lease("r-1", "a b", most=2)
+    again = run.resume()
+    again.release("r-1", again.lease("r-1", "a b", most=2), kept=1)
+    for _ in range(2):
+        again.lease("r-1", "a b", most=2)
+    assert [lease.queue for lease in _leases(again, "r-1")] == ["b", "b", "a"]
+
+
 def test_what_a_returned_worker_did_not_take_is_anybodys() -> None:
     run = FakeDurable({"q": 9}, SOURCE, STREAM, workers={"r": 2})
     run.put("s-1", "q", 2)
