@@ -19,7 +19,7 @@ from orchestrator.runlog.letters import DEAD_NAME, Letter
 from orchestrator.runlog.replays import Replayed, note_replayed
 from orchestrator.views.text import escaped
 
-__all__ = ["Replay", "replay", "replay_plan"]
+__all__ = ["Replay", "replay", "replay_plan", "replayed_run"]
 
 _SOURCE = Target(module="orchestrator.runtime.letters.source", qualname="letters")
 
@@ -56,6 +56,15 @@ def replay_plan(wanted: Replay) -> Plan:
         )
 
     return downstream(wanted.plan, {letter.queue for letter in wanted.letters}, source)
+
+
+def replayed_run(plan: Plan) -> RunDirectory | None:
+    """Return the run whose letters a plan feeds back; None if it is no replay's."""
+    for job in plan.jobs.values():
+        if job.target == _SOURCE and job.args:
+            path = Path(str(job.args[0])).parent
+            return RunDirectory(run_id=path.name, path=path)
+    return None
 
 
 def replay(wanted: Replay, options: Options, shield: Shield) -> int:

@@ -132,7 +132,9 @@ def _notes(report: Report, paper: Paper) -> str:
     dead = f"mporch dead list {argument}"
     lines += _named("kept by on_error", "dead letter", digest.dead, dead)
     if digest.dead.count:
-        lines.append(f"  next: {dead}; when their cause is mended, mporch dead replay {argument}")
+        lines.append(
+            f"  next: {dead}; when their cause is mended, mporch dead replay {argument} --all"
+        )
     lines.append(f"log: {escaped(report.log)}")
     return "".join(f"{line}\n" for line in lines)
 

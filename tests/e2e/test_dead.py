@@ -140,6 +140,33 @@ def test_a_replay_after_the_bug_was_fixed_balances_and_goes_through_once(
     assert json.loads(named.stdout)["queues"]["a"]["put"] == 1
 
 
+def test_the_command_that_report_and_list_name_feeds_the_letters_back(
+    mporch: Mporch, broken: str, tmp_path: Path
+) -> None:
+    told = mporch("show").stdout, mporch("dead", "list").stderr
+    named = {re.search(r"mporch (dead replay [^\n]*)", text)[1] for text in told}
+    assert len(named) == 1
+    (tmp_path / "mine.py").write_text(MENDED)
+    assert mporch(*named.pop().split()).returncode == 0
+
+
+def test_a_replay_of_a_durable_spec_is_not_resumed_but_says_how_to_go_on(
+    mporch: Mporch, tmp_path: Path
+) -> None:
+    (tmp_path / "jobs.yaml").write_text(SPEC.replace("version: 1", "version: 1\ndurable: true"))
+    (tmp_path / "mine.py").write_text(BROKEN)
+    first = json.loads(mporch("run", "--format", "json").stdout)["run"]
+    (tmp_path / "mine.py").write_text(f"{MENDED}\nraise RuntimeError('at import')\n")
+    assert mporch("dead", "replay", first, "--all").returncode == 1
+    refused = mporch("resume")
+    assert refused.returncode == 2
+    assert f"is a replay of dead letters of {first}" in refused.stderr
+    hint = re.search(r"mporch (dead replay \S+ --all)", refused.stderr)
+    assert hint, refused.stderr
+    (tmp_path / "mine.py").write_text(MENDED)
+    assert mporch(*hint[1].split()).returncode == 0
+
+
 def test_an_item_that_fails_again_is_a_letter_of_the_new_run_with_the_same_item(
     mporch: Mporch, broken: str
 ) -> None:
