@@ -9,10 +9,10 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -40,7 +40,7 @@ from orchestrator.views.screen import Screen
 from orchestrator.views.tables import Paper
 from orchestrator.views.terminal import colours, settings_for, width_of
 
-__all__ = ["Options", "execute"]
+__all__ = ["Options", "Watch", "execute"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,8 +66,14 @@ Shield = Callable[[Callable[[], int]], int]
 """Calls a function and turns what it raises into a message and an exit code."""
 
 
-def _nothing(_: RunDirectory) -> None:
-    """Nobody wants to know."""
+class Watch(Protocol):
+    """Somebody who wants to know of a run. Called in the orchestrator."""
+
+    def begun(self, directory: RunDirectory, /) -> None:
+        """No worker has been started yet."""
+
+    def ended(self, summary: Summary, left: Mapping[str, Sequence[range]], /) -> None:
+        """How it went; `left` are the numbers of the items that are left, by queue."""
 
 
 def execute(
@@ -76,14 +82,14 @@ def execute(
     options: Options,
     shield: Shield,
     *,
-    begun: Callable[[RunDirectory], None] = _nothing,
+    watch: Watch | None = None,
     resumed: Resume | None = None,
 ) -> int:
     """Called in the guard.
 
     Run a plan whose spec reads `source`, or go on with the run that is to be resumed; returns the
-    exit code. What goes wrong in the orchestrator is handled there by `shield`; `begun` is called
-    there before the first worker is started. Raises RunDirectoryError if not even a temporary
+    exit code. What goes wrong in the orchestrator is handled there by `shield`, and who wants
+    to `watch` is told there. Raises RunDirectoryError if not even a temporary
     directory can be made.
     """
 
@@ -92,13 +98,16 @@ def execute(
             keeping = resume(plan, source, resumed)
         else:
             keeping = begin(plan, source, options.run_dir, tapped=options.tapped)
-        begun(keeping.directory)
-        return _run(plan, options, shelter, keeping)
+        if watch is not None:
+            watch.begun(keeping.directory)
+        return _run(plan, options, shelter, keeping, watch)
 
     return run_guarded(lambda shelter: shield(lambda: run(shelter)))
 
 
-def _run(plan: Plan, options: Options, shelter: Shelter, keeping: Keeping) -> int:
+def _run(
+    plan: Plan, options: Options, shelter: Shelter, keeping: Keeping, watch: Watch | None
+) -> int:
     """Called in the orchestrator.
 
     One run, from its first worker to its report.
@@ -134,6 +143,8 @@ def _run(plan: Plan, options: Options, shelter: Shelter, keeping: Keeping) -> in
         screen.close()
         keeping.close()
     _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
+    if watch is not None:
+        watch.ended(summary, loop.run.left_items())
     return summary.exit_code
 
 

@@ -99,7 +99,7 @@ def _require_no_replay(run: RunDirectory) -> None:
         return
     name = argument_for(origin, Path.cwd(), os.environ)
     raise ResumeError(
-        f"run {run.run_id} is a replay of dead letters of {origin.run_id}, and no replay is durable",
+        f"run {run.run_id} is a replay of dead letters of {origin.run_id}: no replay is durable",
         hint=f"`mporch dead replay {name} --all` feeds back those that do not count as replayed"
         f" (`mporch dead list {name}`); with --again, those too that may have got through",
     )

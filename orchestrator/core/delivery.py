@@ -22,7 +22,6 @@ from orchestrator.core.messages import (
 )
 from orchestrator.core.ports import JobPorts, Lease, PendingPull, Port
 from orchestrator.core.queues import QueueState, Segment, without
-from orchestrator.core.steps import Fate
 from orchestrator.core.throttle import Throttle
 from orchestrator.plan.model import Batch
 
@@ -362,10 +361,7 @@ class Delivery:
         if queue.open_readers or queue.closed or queue.ended:
             return
         board = self._board
-        if clean and board.journal is not None:
-            for segment in board.delayed(queue):
-                board.journal.ended(queue.name, segment, Fate.DROPPED)
-        gone = queue.close(clean=clean)
+        gone = queue.close(clean=clean, delayed=board.delayed(queue))
         if gone or queue.open_writers:
             dropped, left = (gone, 0) if clean else (0, gone)
             board.report(QueueClosed(queue=queue.name, dropped=dropped, left=left))

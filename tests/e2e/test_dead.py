@@ -190,7 +190,7 @@ def test_a_replay_that_could_not_begin_leaves_its_letters_as_they_were(
     assert mporch("dead", "replay", broken, "--all").returncode == 0
 
 
-def test_a_replay_that_fails_in_the_middle_tells_how_many_letters_it_owes(
+def test_a_replay_that_fails_in_the_middle_names_the_letters_it_owes(
     mporch: Mporch, broken: str, tmp_path: Path
 ) -> None:
     stuck = "def work(order):\n    if order.id == 3: raise SystemExit(0)\n"
@@ -201,9 +201,16 @@ def test_a_replay_that_fails_in_the_middle_tells_how_many_letters_it_owes(
     order = [str(numbers[error]) for error in ("ValueError", "WorkerDied")]
     done = mporch("dead", "replay", broken, *order, "--spec", "fails.yaml")
     assert done.returncode == 1
-    assert "1 of 2 letters did not get through" in done.stderr
+    told = f"1 of 2 letters did not get through, and do not count as replayed: {order[1]}\n"
+    assert told in done.stderr
     letters = json.loads(mporch("dead", "list", broken, "--format", "json").stdout)
-    assert sum(bool(letter["replayed"]) for letter in letters) == 2
+    assert [str(each["letter"]) for each in letters if each["replayed"]] == order[:1]
+    hint = re.search(r"hint: mporch (dead replay .*)", done.stderr)
+    assert hint
+    assert hint[1].split()[-1] == order[1]
+    (tmp_path / "mine.py").write_text(MENDED)
+    again = mporch(*hint[1].split(), "--format", "json")
+    assert json.loads(again.stdout)["queues"]["a"]["put"] == 1
 
 
 def test_a_letter_whose_class_is_gone_costs_no_other_letter(
