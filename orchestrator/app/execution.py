@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -134,7 +134,7 @@ def _run(
         started = time.time()
         record.fact(_started(plan, shelter, keeping), time.monotonic())
         loop.run_to_end()
-        summary = _summary(loop.run, plan, directory, started)
+        summary = _summary(loop.run, plan, keeping, started)
         for remark in loop.run.remarks():
             keeping.log.fact(remark)  # the report has them for the screen
         record.fact(_ended(summary), time.monotonic())
@@ -232,7 +232,7 @@ def _ended(summary: Summary) -> RunEnded:
     )
 
 
-def _summary(run: Run, plan: Plan, directory: RunDirectory, started: float) -> Summary:
+def _summary(run: Run, plan: Plan, keeping: Keeping, started: float) -> Summary:
     ended = time.time()
     duration_s = round(ended - started, 6)
     jobs, queues = run.job_summaries(), run.ledgers()
@@ -250,7 +250,7 @@ def _summary(run: Run, plan: Plan, directory: RunDirectory, started: float) -> S
             status="succeeded", exit_code=ExitCode.DEAD_LETTERS, reason=f"dead letters: {named}"
         )
     return Summary(
-        run=directory.run_id,
+        run=keeping.directory.run_id,
         name=plan.name,
         status=outcome.status,
         exit_code=int(outcome.exit_code),
@@ -260,10 +260,15 @@ def _summary(run: Run, plan: Plan, directory: RunDirectory, started: float) -> S
         jobs=jobs,
         queues=queues,
         bottleneck=None if outcome.exit_code else bottleneck(plan, jobs, duration_s),
-        warnings=tuple(remark.message for remark in run.remarks()),
+        warnings=(*_losses(keeping), *(remark.message for remark in run.remarks())),
         reason=outcome.reason,
         selection=plan.selection or None,
     )
+
+
+def _losses(keeping: Keeping) -> Iterator[str]:
+    if keeping.lost:
+        yield f"what the run had kept was damaged: {'; '.join(keeping.lost)}"
 
 
 def _rfc3339(unix_s: float) -> str:

@@ -20,6 +20,7 @@ from orchestrator.core.facts import (
     QueueClosed,
     QueueEnded,
     RunEnded,
+    RunResumed,
     RunStarted,
     StopRequested,
     WaitingFor,
@@ -41,7 +42,7 @@ Describe = Callable[[Fact], tuple[str, int, str]]
 _WARNING, _ERROR = 30, 40
 _IN_THE_REPORT = (ItemSkipped, QueueEnded, QueueClosed, RunEnded)
 _PLAIN_NEWS = (RunStarted, JobStarted, JobEnded)
-_ALWAYS_NEWS = (WaitingFor, DiskHasRoom)
+_ALWAYS_NEWS = (RunResumed, WaitingFor, DiskHasRoom)
 
 
 @dataclass(frozen=True, kw_only=True)
