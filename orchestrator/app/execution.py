@@ -23,7 +23,7 @@ from orchestrator.core.policy import Outcome
 from orchestrator.core.run import Run
 from orchestrator.core.snapshot import Snapshot
 from orchestrator.core.summary import Summary
-from orchestrator.errors import ExitCode
+from orchestrator.errors import ExitCode, RunDirectoryError
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.catalogue import describe
 from orchestrator.runlog.directory import RunDirectory
@@ -100,9 +100,23 @@ def execute(
             keeping = begin(plan, source, options.run_dir, tapped=options.tapped)
         if watch is not None:
             watch.begun(keeping.directory)
-        return _run(plan, options, shelter, keeping, watch)
+        with _resumable(keeping.directory, durable=plan.durability.keeps):
+            return _run(plan, options, shelter, keeping, watch)
 
     return run_guarded(lambda shelter: shield(lambda: run(shelter)))
+
+
+@contextlib.contextmanager
+def _resumable(directory: RunDirectory, *, durable: bool) -> Iterator[None]:
+    """Say of a durable run that could not be written any more how to go on with it."""
+    try:
+        yield
+    except RunDirectoryError as error:
+        if not durable:
+            raise
+        command = f"mporch resume {argument_for(directory, Path.cwd(), os.environ)}"
+        hint = f"{error.hint}; then {command} goes on" if error.hint else f"to go on: {command}"
+        raise type(error)(str(error), hint=hint) from error
 
 
 def _run(
