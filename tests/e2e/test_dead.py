@@ -307,6 +307,27 @@ class Work:
     assert done.stdout == f"put on b: {([5], told)}\nreturned None\nleft\n"
 
 
+def test_debug_takes_the_environment_that_the_run_was_given(mporch: Mporch, tmp_path: Path) -> None:
+    (tmp_path / "run.env").write_text("MYTOK=right\n")
+    (tmp_path / "jobs.yaml").write_text("""\
+version: 1
+queues: {a: 10}
+jobs:
+  make: {target: "mine:make", output: a}
+  work: {target: "mine:work", args: ["${MYTOK}"], input: a, on_error: dead_letter}
+""")
+    (tmp_path / "mine.py").write_text("""\
+def make(): return [1]
+def work(item, token): raise ValueError(token)
+""")
+    assert mporch("run", "--env-file", "run.env").returncode == 3
+    lacking = mporch("dead", "debug", "1")
+    assert lacking.returncode == 2
+    assert "MYTOK" in lacking.stderr
+    done = mporch("dead", "debug", "1", "--env-file", "run.env")
+    assert "ValueError: right" in done.stderr
+
+
 def test_exports_are_lines_of_json_or_the_pickles_themselves(
     mporch: Mporch, broken: str, tmp_path: Path
 ) -> None:
