@@ -32,7 +32,7 @@ from orchestrator.views.frame import Look
 from orchestrator.views.live import DRAW_EVERY_S, Live
 from orchestrator.views.outlet import Outlet
 from orchestrator.views.output import OutputMode, OutputView, Throttle, to_stderr
-from orchestrator.views.text import Style, escaped, paint
+from orchestrator.views.text import Style, escaped, paint, shortened
 
 __all__ = ["Describe", "Screen", "Settings"]
 
@@ -183,7 +183,7 @@ class Screen:
                 return
         elif level < _WARNING and not isinstance(fact, _ALWAYS_NEWS):
             return
-        self._say(msg, level)
+        self._say(shortened(msg), level)
         if isinstance(fact, Warned) and fact.hint:
             self._say(f"  hint: {fact.hint}", 0)
         if isinstance(fact, StopRequested) and (fact.how, fact.reason) == ("drain", "interrupted"):

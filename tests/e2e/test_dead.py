@@ -307,6 +307,26 @@ class Work:
     assert done.stdout == f"put on b: {([5], told)}\nreturned None\nleft\n"
 
 
+def test_what_debug_prints_of_an_exception_or_a_result_acts_on_no_terminal(
+    mporch: Mporch, broken: str, tmp_path: Path
+) -> None:
+    forged = "\\x1b[31mred\\nmporch: error: forged"
+    raising = f"def work(order):\n    raise ValueError('{forged}')\n"
+    number = str(items(mporch("dead", "list", "--format", "json"))["ValueError"])
+    (tmp_path / "mine.py").write_text(MENDED.replace("def work(order):\n", raising))
+    said = mporch("dead", "debug", number).stderr
+    assert r"ValueError: \x1b[31mred" in said
+    assert "\x1b" not in said
+    assert "\nmporch: error" not in said
+    shown = f"class Told:\n    def __repr__(self): return '{forged}'\n"
+    giving = shown + 'def work(order):\n    print("said"); return Told()\n'
+    (tmp_path / "mine.py").write_text(MENDED.replace("def work(order):\n", giving))
+    told = mporch("dead", "debug", number).stdout
+    assert r"returned \x1b[31mred" in told
+    assert "\x1b" not in told
+    assert "\nmporch: error" not in told
+
+
 def test_debug_takes_the_environment_that_the_run_was_given(mporch: Mporch, tmp_path: Path) -> None:
     (tmp_path / "run.env").write_text("MYTOK=right\n")
     (tmp_path / "jobs.yaml").write_text("""\

@@ -80,6 +80,13 @@ def test_what_a_run_is_resumed_with_is_told(capfd, live):
     assert "mporch: RunResumed\n" in capfd.readouterr().err
 
 
+def test_long_news_are_cut(capfd):
+    view = Screen(Settings(), lambda _: ("event", 40, "x" * 4000))
+    view.fact(facts.Stalled(waits=()), 0.0)
+    view.close()
+    assert len(capfd.readouterr().err) < 600
+
+
 def test_what_the_report_tells_is_not_told_twice(capfd):
     view = screen()
     failure = Failure(kind="ValueError", message="")
