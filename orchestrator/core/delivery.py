@@ -92,7 +92,7 @@ class Delivery:
             queues, most = (queue,), min(n, most)
         for queue in queues:
             if queue.reserved and (again := queue.take_reserved(worker, most)):
-                self._lease(pending, queue, again, firm=True)
+                self._lease(pending, queue, again, again=True)
                 return True
         return False
 
@@ -177,12 +177,13 @@ class Delivery:
         queue: QueueState,
         segments: list[Segment],
         *,
-        firm: bool = False,
+        again: bool = False,
     ) -> None:
         board, port, request = self._board, pending.port, pending.request
         hand = 0 if self._ack_on_get else request.most if request.least > 1 else 1
-        lease = Lease(board.number(), queue, segments, hand=hand, taken=int(self._ack_on_get))
-        lease.firm = firm
+        taken = int(self._ack_on_get)
+        lease = Lease(board.number(), queue, segments, hand=hand, taken=taken, again=again)
+        lease.firm = again
         if queue.row is not None:
             lease.ordered = True
             queue.row.deal(segments)

@@ -30,10 +30,12 @@ class Lease:
     `recalled`: its worker was asked for the rest; `firm`: it has said what it keeps. `emitted`: a
     part of what its next item gives has been put already. `ordered`: its worker goes on while what
     it has finished is held back, so that nothing is in hand any more once all of it is claimed;
-    `detached` items have ended before their turn, and its worker counts them still.
+    `detached` items have ended before their turn, and its worker counts them still. `again`: its
+    worker had these items before the run was resumed.
     """
 
     __slots__ = (
+        "again",
         "claimed",
         "detached",
         "emitted",
@@ -51,8 +53,16 @@ class Lease:
     )
 
     def __init__(
-        self, number: int, queue: QueueState, segments: list[Segment], *, hand: int, taken: int = 0
+        self,
+        number: int,
+        queue: QueueState,
+        segments: list[Segment],
+        *,
+        hand: int,
+        taken: int = 0,
+        again: bool = False,
     ) -> None:
+        self.again = again
         self.number = number
         self.queue = queue
         self.segments = segments
@@ -146,10 +156,14 @@ class Lease:
         """Tell the queue how many items are hidden now, and their bytes where those count."""
         hidden = self.hidden
         self.queue.hidden += hidden - before
+        if self.again:
+            self.queue.again += hidden - before
         if self.queue.weighs:
             weight, rest = self.hidden_bytes, cut(self.segments, self.total - hidden)[1]
             self.hidden_bytes = sum([segment.size_bytes for segment in rest])
             self.queue.size_bytes += self.hidden_bytes - weight
+            if self.again:
+                self.queue.again_bytes += self.hidden_bytes - weight
 
     def item(self, index: int) -> Segment | None:
         """The one item at `index` of the lease, as a segment of its own; None if there is none."""

@@ -48,10 +48,11 @@ class QueueState:
     reach, and so is that of one that is `unread`: what is put there is dropped at once.
     `size_bytes` are the bytes of the items that `size` counts; they are counted only where
     there is a `max_bytes` (the queue `weighs`). `reserved` are items that a worker had before the
-    run was resumed, and gets again; they take no room. Items of `parted`, by job, had given the job
-    a part of what they give when the run was killed. `row` is that of its reader, if that keeps the
-    order: then what comes back goes to its place, not to the head. `left_items` are the numbers of
-    those that count as left already.
+    run was resumed, and gets again; they take no room, and those of them that are leased and
+    hidden (`again`, `again_bytes`) are no part of a peak. Items of `parted`, by job, had given the
+    job a part of what they give when the run was killed. `row` is that of its reader, if that keeps
+    the order: then what comes back goes to its place, not to the head. `left_items` are the numbers
+    of those that count as left already.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class QueueState:
         self.left_items: list[range] = []
         self.shed = 0
         self.tasks_done = 0
-        self.peak = 0
+        self.peak = self.again = self.again_bytes = 0
         self.reserved: dict[str, deque[Segment]] = {}
         self.parted: dict[str, list[Segment]] = {}
         self.journal: Journal | None = None
@@ -178,9 +179,9 @@ class QueueState:
             self.size_bytes += segment.size_bytes
         if self._drops and (over := self._surplus()) > 0:
             self._shed(over)
-        self.peak = max(self.peak, self.size)
+        self.peak = max(self.peak, self.size - self.again)
         if self.weighs:
-            self.peak_bytes = max(self.peak_bytes, self.size_bytes)
+            self.peak_bytes = max(self.peak_bytes, self.size_bytes - self.again_bytes)
 
     def weigh(self, segments: Iterable[Segment], sign: int = 1) -> None:
         """Count the bytes of items that come or, with -1, go; on an open queue."""
