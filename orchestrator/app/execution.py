@@ -277,6 +277,7 @@ def _summary(run: Run, plan: Plan, keeping: Keeping, started: float) -> Summary:
         warnings=(*_losses(keeping), *(remark.message for remark in run.remarks())),
         reason=outcome.reason,
         selection=plan.selection or None,
+        first_started=keeping.first_started,
     )
 
 

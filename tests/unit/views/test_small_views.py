@@ -142,6 +142,12 @@ def test_runs_are_a_table():
     )
 
 
+def test_a_run_that_was_resumed_has_both_starts():
+    row = replace(ROWS[1], resumed="2026-11-23T09:30:00.000000Z")
+    table = render_runs([row], Paper(width=100))
+    assert "2026-11-23 08:01:00  2026-11-23 09:30:00  12.3 s" in table
+
+
 def test_a_narrow_table_of_runs_keeps_ids_whole():
     text = render_runs(ROWS, Paper(width=34))
     assert text.splitlines()[1] == "20261123T080200-000z  running"
