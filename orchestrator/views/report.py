@@ -163,7 +163,7 @@ def _failure(report: Report, paper: Paper) -> str:
     name = escaped(report.argument)
     lines.append(f"more: mporch logs {name} --level warning")
     if report.durable and report.summary.status != "succeeded":
-        lines.append(f"go on: mporch resume {name}")
+        lines.append(f"go on: mporch resume {name} (with --force after a change of code or spec)")
     text = "".join(f"{line}\n" for line in lines)
     return text + (_fault(fault, paper) if fault else "")
 

@@ -173,7 +173,8 @@ def test_a_death_in_a_log_is_a_failure():
 )
 def test_how_to_go_on_is_told_where_that_can_be(status, durable, told):
     summary = msgspec.structs.replace(CLEAN, status=status, exit_code=1)
-    assert ("go on: mporch resume last\n" in render(summary, durable=durable)) is told
+    told_of = "go on: mporch resume last (with --force after a change of code or spec)\n"
+    assert (told_of in render(summary, durable=durable)) is told
 
 
 def test_a_durable_run_that_has_finished_with_dead_letters_is_not_gone_on_with():
