@@ -215,11 +215,11 @@ def test_a_plan_tells_of_each_job_how_it_is_wired_and_limited():
     [(1 << 30, "1GiB"), (500_000_000, "500MB"), (3 << 20, "3MiB"), (1500, "1.5 kB")],
 )
 def test_a_plan_tells_sizes_as_a_spec_does(n_bytes, told):
-    job = replace_job(limits=model.Limits(memory_bytes=n_bytes))
-    assert f"memory up to {told};" in render_plan(job, Paper(width=200))
+    plan = plan_with(limits=model.Limits(memory_bytes=n_bytes))
+    assert f"memory up to {told};" in " ".join(render_plan(plan, Paper(width=200)).split())
 
 
-def replace_job(**keys):
+def plan_with(**keys):
     """The plan with these values in its job."""
     job = msgspec.structs.replace(PLAN.jobs["parse"], **keys)
     return msgspec.structs.replace(PLAN, jobs={"parse": job})
