@@ -10,7 +10,13 @@ import msgspec
 
 from orchestrator.app.hosted import Refusal, Request
 from orchestrator.core.summary import Summary
-from orchestrator.errors import DiskFullError, InternalError, MporchError, RunDirectoryError, UsageError
+from orchestrator.errors import (
+    DiskFullError,
+    InternalError,
+    MporchError,
+    RunDirectoryError,
+    UsageError,
+)
 
 __all__ = ["host"]
 
