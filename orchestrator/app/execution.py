@@ -9,10 +9,10 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -23,7 +23,7 @@ from orchestrator.core.policy import Outcome
 from orchestrator.core.run import Run
 from orchestrator.core.snapshot import Snapshot
 from orchestrator.core.summary import Summary
-from orchestrator.errors import ExitCode
+from orchestrator.errors import ExitCode, RunDirectoryError
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.catalogue import describe
 from orchestrator.runlog.directory import RunDirectory
@@ -40,7 +40,7 @@ from orchestrator.views.screen import Screen
 from orchestrator.views.tables import Paper
 from orchestrator.views.terminal import colours, settings_for, width_of
 
-__all__ = ["Options", "execute"]
+__all__ = ["Options", "Watch", "execute"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,8 +66,14 @@ Shield = Callable[[Callable[[], int]], int]
 """Calls a function and turns what it raises into a message and an exit code."""
 
 
-def _nothing(_: RunDirectory) -> None:
-    """Nobody wants to know."""
+class Watch(Protocol):
+    """Somebody who wants to know of a run. Called in the orchestrator."""
+
+    def begun(self, directory: RunDirectory, /) -> None:
+        """No worker has been started yet."""
+
+    def ended(self, summary: Summary, left: Mapping[str, Sequence[range]], /) -> None:
+        """How it went; `left` are the numbers of the items that are left, by queue."""
 
 
 def execute(
@@ -76,14 +82,14 @@ def execute(
     options: Options,
     shield: Shield,
     *,
-    begun: Callable[[RunDirectory], None] = _nothing,
+    watch: Watch | None = None,
     resumed: Resume | None = None,
 ) -> int:
     """Called in the guard.
 
     Run a plan whose spec reads `source`, or go on with the run that is to be resumed; returns the
-    exit code. What goes wrong in the orchestrator is handled there by `shield`; `begun` is called
-    there before the first worker is started. Raises RunDirectoryError if not even a temporary
+    exit code. What goes wrong in the orchestrator is handled there by `shield`, and who wants
+    to `watch` is told there. Raises RunDirectoryError if not even a temporary
     directory can be made.
     """
 
@@ -92,13 +98,30 @@ def execute(
             keeping = resume(plan, source, resumed)
         else:
             keeping = begin(plan, source, options.run_dir, tapped=options.tapped)
-        begun(keeping.directory)
-        return _run(plan, options, shelter, keeping)
+        if watch is not None:
+            watch.begun(keeping.directory)
+        with _resumable(keeping.directory, durable=plan.durability.keeps):
+            return _run(plan, options, shelter, keeping, watch)
 
     return run_guarded(lambda shelter: shield(lambda: run(shelter)))
 
 
-def _run(plan: Plan, options: Options, shelter: Shelter, keeping: Keeping) -> int:
+@contextlib.contextmanager
+def _resumable(directory: RunDirectory, *, durable: bool) -> Iterator[None]:
+    """Say of a durable run that could not be written any more how to go on with it."""
+    try:
+        yield
+    except RunDirectoryError as error:
+        if not durable:
+            raise
+        command = f"mporch resume {argument_for(directory, Path.cwd(), os.environ)}"
+        hint = f"{error.hint}; then {command} goes on" if error.hint else f"to go on: {command}"
+        raise type(error)(str(error), hint=hint) from error
+
+
+def _run(
+    plan: Plan, options: Options, shelter: Shelter, keeping: Keeping, watch: Watch | None
+) -> int:
     """Called in the orchestrator.
 
     One run, from its first worker to its report.
@@ -125,7 +148,7 @@ def _run(plan: Plan, options: Options, shelter: Shelter, keeping: Keeping) -> in
         started = time.time()
         record.fact(_started(plan, shelter, keeping), time.monotonic())
         loop.run_to_end()
-        summary = _summary(loop.run, plan, directory, started)
+        summary = _summary(loop.run, plan, keeping, started)
         for remark in loop.run.remarks():
             keeping.log.fact(remark)  # the report has them for the screen
         record.fact(_ended(summary), time.monotonic())
@@ -134,6 +157,8 @@ def _run(plan: Plan, options: Options, shelter: Shelter, keeping: Keeping) -> in
         screen.close()
         keeping.close()
     _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
+    if watch is not None:
+        watch.ended(summary, loop.run.left_items())
     return summary.exit_code
 
 
@@ -221,7 +246,7 @@ def _ended(summary: Summary) -> RunEnded:
     )
 
 
-def _summary(run: Run, plan: Plan, directory: RunDirectory, started: float) -> Summary:
+def _summary(run: Run, plan: Plan, keeping: Keeping, started: float) -> Summary:
     ended = time.time()
     duration_s = round(ended - started, 6)
     jobs, queues = run.job_summaries(), run.ledgers()
@@ -239,7 +264,7 @@ def _summary(run: Run, plan: Plan, directory: RunDirectory, started: float) -> S
             status="succeeded", exit_code=ExitCode.DEAD_LETTERS, reason=f"dead letters: {named}"
         )
     return Summary(
-        run=directory.run_id,
+        run=keeping.directory.run_id,
         name=plan.name,
         status=outcome.status,
         exit_code=int(outcome.exit_code),
@@ -249,10 +274,16 @@ def _summary(run: Run, plan: Plan, directory: RunDirectory, started: float) -> S
         jobs=jobs,
         queues=queues,
         bottleneck=None if outcome.exit_code else bottleneck(plan, jobs, duration_s),
-        warnings=tuple(remark.message for remark in run.remarks()),
+        warnings=(*_losses(keeping), *(remark.message for remark in run.remarks())),
         reason=outcome.reason,
         selection=plan.selection or None,
+        first_started=keeping.first_started,
     )
+
+
+def _losses(keeping: Keeping) -> Iterator[str]:
+    if keeping.lost:
+        yield f"what the run had kept was damaged: {'; '.join(keeping.lost)}"
 
 
 def _rfc3339(unix_s: float) -> str:

@@ -10,7 +10,13 @@ import msgspec
 
 from orchestrator.app.hosted import Refusal, Request
 from orchestrator.core.summary import Summary
-from orchestrator.errors import InternalError, MporchError, RunDirectoryError, UsageError
+from orchestrator.errors import (
+    DiskFullError,
+    InternalError,
+    MporchError,
+    RunDirectoryError,
+    UsageError,
+)
 
 __all__ = ["host"]
 
@@ -53,6 +59,6 @@ def _result(written: bytes) -> Summary:
         except msgspec.DecodeError:
             raise InternalError("the run ended without a result; see standard error") from None
     kinds: dict[str, type[MporchError]] = {
-        kind.__name__: kind for kind in (RunDirectoryError, UsageError)
+        kind.__name__: kind for kind in (DiskFullError, RunDirectoryError, UsageError)
     }
     raise kinds.get(found.kind, InternalError)(found.message, hint=found.hint)

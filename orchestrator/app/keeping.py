@@ -20,7 +20,7 @@ from orchestrator.plan.model import Durability, Plan
 from orchestrator.plan.targets import Targets
 from orchestrator.runlog.directory import RunDirectory, create, home_of
 from orchestrator.runlog.environment import changed, fingerprints
-from orchestrator.runlog.find import with_first_id
+from orchestrator.runlog.find import first_start, with_first_id
 from orchestrator.runlog.letters import DEAD_NAME, DeadLetters
 from orchestrator.runlog.writer import RunLog
 from orchestrator.runtime.store.opening import Opened, open_store
@@ -47,7 +47,10 @@ class Resume:
 
 @dataclass(frozen=True, kw_only=True)
 class Keeping:
-    """The open files of one run. `lost` is what a damaged store has lost, in words."""
+    """The open files of one run. `lost` is what a damaged store has lost, in words.
+
+    `first_started` is when a run that is resumed began, as RFC 3339 UTC.
+    """
 
     directory: RunDirectory
     log: RunLog
@@ -57,6 +60,7 @@ class Keeping:
     resumption: Resumption | None = None
     lost: tuple[str, ...] = ()
     recorder: Recorder | None = None
+    first_started: str = ""
 
     def close(self) -> None:
         """Close everything; raises RunDirectoryError if the end of the log cannot be written."""
@@ -105,6 +109,7 @@ def resume(plan: Plan, source: str, wanted: Resume) -> Keeping:
     environment = fingerprints(plan.environment, home, directory.run_id)
     if not wanted.force:
         _check_environment(directory, environment)
+    first_started = first_start(directory)
     log = RunLog(directory.path, directory.run_id, resumed=True)
     opened: Opened | None = None
     try:
@@ -135,6 +140,7 @@ def resume(plan: Plan, source: str, wanted: Resume) -> Keeping:
         store=opened.store,
         resumption=opened.resumption,
         lost=(*opened.lost, *gone),
+        first_started=first_started,
     )
 
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from orchestrator.app.execution import Options, Shield, execute
+from orchestrator.app.noting import Notes
+from orchestrator.app.owed import Feed
 from orchestrator.errors import UsageError
 from orchestrator.plan.downstream import downstream
 from orchestrator.plan.model import JobPlan, Plan, Shape, Target
 from orchestrator.plan.platform import default_start_method
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.letters import DEAD_NAME, Letter
-from orchestrator.runlog.replays import Replayed, note_replayed
-from orchestrator.views.text import escaped
 
-__all__ = ["Replay", "replay", "replay_plan"]
+__all__ = ["Replay", "replay", "replay_plan", "replayed_run"]
 
 _SOURCE = Target(module="orchestrator.runtime.letters.source", qualname="letters")
 
@@ -58,6 +56,15 @@ def replay_plan(wanted: Replay) -> Plan:
     return downstream(wanted.plan, {letter.queue for letter in wanted.letters}, source)
 
 
+def replayed_run(plan: Plan) -> RunDirectory | None:
+    """Return the run whose letters a plan feeds back; None if it is no replay's."""
+    for job in plan.jobs.values():
+        if job.target == _SOURCE and job.args:
+            path = Path(str(job.args[0])).parent
+            return RunDirectory(run_id=path.name, path=path)
+    return None
+
+
 def replay(wanted: Replay, options: Options, shield: Shield) -> int:
     """Called in the guard.
 
@@ -65,15 +72,18 @@ def replay(wanted: Replay, options: Options, shield: Shield) -> int:
     `replay_plan` and `execute`.
     """
     plan = replay_plan(wanted)
-    sources = [name for name, job in plan.jobs.items() if job.target == _SOURCE]
-    notes = _Notes(wanted, sources, quiet=options.quiet)
-    return execute(
-        plan,
-        wanted.source,
-        options,
-        lambda run: shield(lambda: notes.ended(run())),
-        begun=notes.begun,
-    )
+    feeds = [
+        Feed(
+            source=name,
+            queue=job.outputs[0],
+            letters=_order([each for each in wanted.letters if each.queue == job.outputs[0]]),
+            alone=plan.queues[job.outputs[0]].writers == (name,),
+        )
+        for name, job in plan.jobs.items()
+        if job.target == _SOURCE and job.args[1]
+    ]
+    notes = Notes(wanted.run, feeds, quiet=options.quiet)
+    return execute(plan, wanted.source, options, shield, watch=notes)
 
 
 def _check(letter: Letter, plan: Plan, directory: Path) -> None:
@@ -91,49 +101,20 @@ def _check(letter: Letter, plan: Plan, directory: Path) -> None:
 
 
 def _chunks(letters: Sequence[Letter]) -> tuple[tuple[str, bool, tuple[int, ...]], ...]:
-    """Group the letters by the files that their items are in."""
-    found: dict[tuple[str, bool], list[int]] = {}
+    """Return what the source of these letters is told: their files, and their places in each."""
+    return tuple(
+        (name, packed, tuple(letter.index for letter in group))
+        for (name, packed), group in _by_file(letters).items()
+    )
+
+
+def _order(letters: Sequence[Letter]) -> tuple[int, ...]:
+    """Return the numbers of the letters in the order in which their source puts them."""
+    return tuple(letter.letter for group in _by_file(letters).values() for letter in group)
+
+
+def _by_file(letters: Sequence[Letter]) -> dict[tuple[str, bool], list[Letter]]:
+    found: dict[tuple[str, bool], list[Letter]] = {}
     for letter in letters:
-        found.setdefault((letter.chunk, letter.packed), []).append(letter.index)
-    return tuple((name, packed, tuple(indices)) for (name, packed), indices in found.items())
-
-
-class _Notes:
-    """What is noted of a replay. Called in the orchestrator."""
-
-    def __init__(self, wanted: Replay, sources: Sequence[str], *, quiet: bool) -> None:
-        self._wanted = wanted
-        self._sources = sources
-        self._quiet = quiet
-        self._new: RunDirectory | None = None
-
-    def begun(self, new: RunDirectory) -> None:
-        """Note the letters as replayed before the first of them can have any effect."""
-        self._new = new
-        self._note(new, undone=False)
-
-    def ended(self, exit_code: int) -> int:
-        """Take the note back if no letter was worked on, tell if some were; returns `exit_code`."""
-        summary = self._new.read_summary() if self._new else None
-        if self._new is None or summary is None:
-            return exit_code
-        queues = {letter.queue for letter in self._wanted.letters}
-        ledgers = [ledger for name, ledger in summary.queues.items() if name in queues]
-        emitted = sum(summary.jobs[name].items_out for name in self._sources)
-        missing = len(self._wanted.letters) - emitted + sum(ledger.left for ledger in ledgers)
-        if missing <= 0:
-            return exit_code
-        if not any(each.done or each.skipped or each.dropped or each.dead for each in ledgers):
-            self._note(self._new, undone=True)
-        elif not self._quiet:
-            sys.stderr.write(
-                f"mporch: {missing} of {len(self._wanted.letters)} letters did not get through, "
-                "which ones is not known; all count as replayed\n"
-                f"  hint: mporch dead replay {escaped(str(self._wanted.run.path))} --all --again\n"
-            )
-        return exit_code
-
-    def _note(self, new: RunDirectory, *, undone: bool) -> None:
-        letters = tuple(letter.letter for letter in self._wanted.letters)
-        note = Replayed(letters=letters, run=new.run_id, ts=time.time(), undone=undone)
-        note_replayed(self._wanted.run.path, note)
+        found.setdefault((letter.chunk, letter.packed), []).append(letter)
+    return found

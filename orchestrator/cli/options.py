@@ -13,6 +13,7 @@ __all__ = [
     "DURATION",
     "format_option",
     "job_option",
+    "letter_argument",
     "letters_argument",
     "queue_option",
     "run_argument",
@@ -59,6 +60,10 @@ run_argument = click.argument(
 
 letters_argument = click.argument(
     "run_and_numbers", nargs=-1, metavar="[RUN] [N]...", shell_complete=completing.letters
+)
+
+letter_argument = click.argument(
+    "run_and_numbers", nargs=-1, metavar="[RUN] [N]", shell_complete=completing.letters
 )
 
 spec_argument = click.argument(

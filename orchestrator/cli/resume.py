@@ -64,6 +64,7 @@ def resume(
 
     run = resolve(find_home(Path.cwd(), os.environ), run_name)
     _require_unfinished(run)
+    _require_no_replay(run)
     checked = _checked(run, Layering(env_files=env_files), force=force)
     if checked.spec is None or checked.plan is None:
         show_problems(checked.problems, checked.texts)
@@ -85,6 +86,23 @@ def _require_unfinished(run: RunDirectory) -> None:
             f"run {run.run_id} has finished: there is nothing to go on with",
             hint=f"`mporch show {run.run_id}` tells how it went",
         )
+
+
+def _require_no_replay(run: RunDirectory) -> None:
+    """Say how to go on with a replay: none is durable, whatever the spec says that it is of."""
+    from orchestrator.app.replay import replayed_run  # noqa: PLC0415 -- the whole product
+    from orchestrator.runlog.find import argument_for  # noqa: PLC0415
+
+    plan = run.read_plan()
+    origin = replayed_run(plan) if plan is not None else None
+    if origin is None:
+        return
+    name = argument_for(origin, Path.cwd(), os.environ)
+    raise ResumeError(
+        f"run {run.run_id} is a replay of dead letters of {origin.run_id}: no replay is durable",
+        hint=f"`mporch dead replay {name} --all` feeds back those that do not count as replayed"
+        f" (`mporch dead list {name}`); with --again, those too that may have got through",
+    )
 
 
 def _checked(run: RunDirectory, layering: Layering, *, force: bool) -> Checked:

@@ -61,7 +61,8 @@ def _row(run: RunDirectory) -> RunRow:
             name=summary.name,
             status=summary.status,
             exit_code=summary.exit_code,
-            started=summary.started,
+            started=summary.first_started or summary.started,
+            resumed=summary.started if summary.first_started else "",
             duration_s=summary.duration_s,
         )
     plan = run.read_plan()

@@ -88,7 +88,7 @@ def _skipped(summary: Summary) -> bool:
 
 
 def _show_unfinished(run: RunDirectory, run_name: str, *, as_json: bool) -> None:
-    """Tell what is known of a run without a summary: it goes on, or it was killed."""
+    """Tell what is known of a run without a summary: it goes on, or has died."""
     if as_json:
         state = "is still running" if run.is_alive else "was killed before it wrote one"
         raise RunNotFoundError(f"run {run.run_id} has no summary: it {state}")
@@ -98,7 +98,7 @@ def _show_unfinished(run: RunDirectory, run_name: str, *, as_json: bool) -> None
         say(f"{name} is running ({run.run_id})")
         say(f"follow it: mporch logs {run_name} -f")
         return
-    say(f"{name} was killed before it could end ({run.run_id})")
+    say(f"{name} has ended without a summary: it was killed, or its disk was full ({run.run_id})")
     say(f"log: {run.log_path}")
     say(f"its last words: mporch logs {run_name} -n 20")
     if plan is not None and plan.durability.keeps:

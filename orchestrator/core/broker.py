@@ -8,6 +8,7 @@ producers'; all work on one `Board`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from orchestrator.core.admission import Admission
@@ -167,6 +168,19 @@ class Broker:
     def positions_of(self, worker: str) -> Mapping[str, Position]:
         """How far a worker has come with what it puts, by box; empty if that is not counted."""
         return self._board.positions.get(worker, {})
+
+    def left_items(self) -> dict[str, list[range]]:
+        """By queue, the numbers of all items that are left if the run ends now."""
+        left = {name: list(queue.left_items) for name, queue in self.queues.items()}
+        for name, queue in self.queues.items():
+            delayed = self._board.delayed(queue) if queue.delayed else ()
+            own = chain(*queue.reserved.values(), *queue.parted.values())
+            left[name] += [part.numbers for part in chain(queue.segments, delayed, own)]
+        for port in self.ports.values():
+            for lease in port.leases.values():
+                unfinished = lease.next_segments(lease.remaining)
+                left[lease.queue.name] += [part.numbers for part in unfinished]
+        return left
 
     def take_entry(self) -> Entry | None:
         """What a store is to keep of all that was handled since this was last called."""

@@ -23,7 +23,6 @@ from orchestrator.core.messages import (
 )
 from orchestrator.core.ports import JobPorts, Lease, PendingPull, Port
 from orchestrator.core.queues import QueueState, Segment, without
-from orchestrator.core.steps import Fate
 from orchestrator.core.throttle import Throttle
 from orchestrator.plan.model import Batch
 
@@ -94,7 +93,7 @@ class Delivery:
             queues, most = (queue,), min(n, most)
         for queue in queues:
             if queue.reserved and (again := queue.take_reserved(worker, most)):
-                self._lease(pending, queue, again, own=True)
+                self._lease(pending, queue, again, again=True)
                 return True
         return False
 
@@ -179,12 +178,13 @@ class Delivery:
         queue: QueueState,
         segments: list[Segment],
         *,
-        own: bool = False,
+        again: bool = False,
     ) -> None:
         board, port, request = self._board, pending.port, pending.request
         hand = 0 if self._ack_on_get else request.most if request.least > 1 else 1
-        lease = Lease(board.number(), queue, segments, hand=hand, taken=int(self._ack_on_get))
-        lease.firm = lease.own = own
+        taken = int(self._ack_on_get)
+        lease = Lease(board.number(), queue, segments, hand=hand, taken=taken, again=again)
+        lease.firm = again
         if queue.row is not None:
             lease.ordered = True
             queue.row.deal(segments)
@@ -262,10 +262,10 @@ class Delivery:
 
     def _give_back(self, port: Port, lease: Lease, segments: list[Segment]) -> None:
         """Items return to the head of their queue, or stay the worker's if it had them before."""
-        if lease.own and segments:
+        if lease.again and segments:
             lease.queue.reserve(port.worker, segments)
-            again = lease.queue, sum(map(len, segments))
-            self._board.turns.setdefault(port.worker, deque()).appendleft(again)
+            turn = lease.queue, sum(map(len, segments))
+            self._board.turns.setdefault(port.worker, deque()).appendleft(turn)
             return
         if self._board.journal is not None and not port.job.by_item:
             self._board.journal.returned(port.worker, lease.queue.name, segments)
@@ -369,10 +369,7 @@ class Delivery:
         if queue.open_readers or queue.closed or queue.ended:
             return
         board = self._board
-        if clean and board.journal is not None:
-            for segment in board.delayed(queue):
-                board.journal.ended(queue.name, segment, Fate.DROPPED)
-        gone = queue.close(clean=clean)
+        gone = queue.close(clean=clean, delayed=board.delayed(queue))
         if gone or queue.open_writers:
             dropped, left = (gone, 0) if clean else (0, gone)
             board.report(QueueClosed(queue=queue.name, dropped=dropped, left=left))

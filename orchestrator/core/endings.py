@@ -179,7 +179,7 @@ class Endings:
             job.dead += 1
             self._board.report(_letter(port, item, failure))
         else:
-            queue.left += 1
+            queue.leave([item.segment.numbers])
             job.failed += 1
             self._board.orders.append(
                 ItemFailed(worker=port.worker, queue=queue.name, item=item.id, failure=failure)

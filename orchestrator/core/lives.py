@@ -196,7 +196,7 @@ class Lives:
                 worker=worker.name,
                 pid=worker.pid,
                 exit_code=worker.exit_code,
-                reason="was recycled" if worker.recycled else worker.death,
+                reason=f"was recycled ({worker.worn.value})" if worker.worn else worker.death,
                 n=0 if worker.recycled else len(worker.job.replaced),
                 item=worker.item,
             )

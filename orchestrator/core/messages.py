@@ -44,6 +44,7 @@ __all__ = [
     "Unwant",
     "Wait",
     "Want",
+    "Worn",
 ]
 
 PROTOCOL = 1
@@ -248,16 +249,23 @@ class JoinQueue(_Message, tag=11, frozen=True, kw_only=True):
     wait: Wait = Wait.FOREVER
 
 
+class Worn(enum.Enum):
+    """Why a worker gives its place to a new process: the key of `recycle` in the spec."""
+
+    ITEMS = "max_items"
+    MEMORY = "max_rss"
+
+
 class Closing(_Message, tag=12, frozen=True, kw_only=True):
     """Last message.
 
     `failure`: the target raised (a job that is called once, a constructor); `stopped`: it ended
-    because it was told to, at `stack`; `recycled`: a new process shall take its place.
+    because it was told to, at `stack`; `recycled`: why a new process shall take its place.
     """
 
     failure: Failure | None = None
     stopped: bool = False
-    recycled: bool = False
+    recycled: Worn | None = None
     stack: _Text = ""
 
 

@@ -27,14 +27,15 @@ class Lease:
     parked. `hand` is how many of the unfinished count as in hand: one, or the whole of a batch.
     Where `get` is the ack, none is; those `taken` count as gone, though their commit may be on its
     way, and so does the first, which somebody has asked for.
-    `recalled`: its worker was asked for the rest; `firm`: it has said what it keeps. `own`: the
-    worker had these before the run was resumed. `emitted`: a part of what its next item gives has
-    been put already. `ordered`: its worker goes on while what
+    `recalled`: its worker was asked for the rest; `firm`: it has said what it keeps. `emitted`: a
+    part of what its next item gives has been put already. `ordered`: its worker goes on while what
     it has finished is held back, so that nothing is in hand any more once all of it is claimed;
-    `detached` items have ended before their turn, and its worker counts them still.
+    `detached` items have ended before their turn, and its worker counts them still. `again`: its
+    worker had these items before the run was resumed.
     """
 
     __slots__ = (
+        "again",
         "claimed",
         "detached",
         "emitted",
@@ -44,7 +45,6 @@ class Lease:
         "hidden_bytes",
         "number",
         "ordered",
-        "own",
         "queue",
         "recalled",
         "segments",
@@ -53,8 +53,16 @@ class Lease:
     )
 
     def __init__(
-        self, number: int, queue: QueueState, segments: list[Segment], *, hand: int, taken: int = 0
+        self,
+        number: int,
+        queue: QueueState,
+        segments: list[Segment],
+        *,
+        hand: int,
+        taken: int = 0,
+        again: bool = False,
     ) -> None:
+        self.again = again
         self.number = number
         self.queue = queue
         self.segments = segments
@@ -65,7 +73,7 @@ class Lease:
         self.finished = 0
         self.claimed = 0
         self.taken = taken
-        self.recalled = self.firm = self.own = self.emitted = self.ordered = False
+        self.recalled = self.firm = self.emitted = self.ordered = False
         self.hidden_bytes = self.detached = 0
         queue.outstanding += self.total
         self._note_hidden(0)
@@ -148,10 +156,14 @@ class Lease:
         """Tell the queue how many items are hidden now, and their bytes where those count."""
         hidden = self.hidden
         self.queue.hidden += hidden - before
+        if self.again:
+            self.queue.again += hidden - before
         if self.queue.weighs:
             weight, rest = self.hidden_bytes, cut(self.segments, self.total - hidden)[1]
             self.hidden_bytes = sum([segment.size_bytes for segment in rest])
             self.queue.size_bytes += self.hidden_bytes - weight
+            if self.again:
+                self.queue.again_bytes += self.hidden_bytes - weight
 
     def item(self, index: int) -> Segment | None:
         """The one item at `index` of the lease, as a segment of its own; None if there is none."""

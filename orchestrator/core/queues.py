@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.core.facts import Ledger
@@ -48,9 +48,11 @@ class QueueState:
     reach, and so is that of one that is `unread`: what is put there is dropped at once.
     `size_bytes` are the bytes of the items that `size` counts; they are counted only where
     there is a `max_bytes` (the queue `weighs`). `reserved` are items that a worker had before the
-    run was resumed, and gets again; they take no room. Items of `parted`, by job, had given the job
-    a part of what they give when the run was killed. `row` is that of its reader, if that keeps the
-    order: then what comes back goes to its place, not to the head.
+    run was resumed, and gets again; they take no room, and those of them that are leased and
+    hidden (`again`, `again_bytes`) are no part of a peak. Items of `parted`, by job, had given the
+    job a part of what they give when the run was killed. `row` is that of its reader, if that keeps
+    the order: then what comes back goes to its place, not to the head. `left_items` are the numbers
+    of those that count as left already.
     """
 
     def __init__(
@@ -96,9 +98,10 @@ class QueueState:
         self.waited_for_since: float | None = None
         self.room_since: float | None = None
         self.put = self.done = self.skipped = self.dropped = self.dead = self.left = 0
+        self.left_items: list[range] = []
         self.shed = 0
         self.tasks_done = 0
-        self.peak = 0
+        self.peak = self.again = self.again_bytes = 0
         self.reserved: dict[str, deque[Segment]] = {}
         self.parted: dict[str, list[Segment]] = {}
         self.journal: Journal | None = None
@@ -167,7 +170,7 @@ class QueueState:
             else:
                 self.journal.put(self.name, chunk, start, stop)
         if gone:
-            self._discard(n)
+            self._discard([range(first, first + n)])
             return
         segment = Segment(chunk, start, stop, first)
         self.segments.append(segment)
@@ -176,9 +179,9 @@ class QueueState:
             self.size_bytes += segment.size_bytes
         if self._drops and (over := self._surplus()) > 0:
             self._shed(over)
-        self.peak = max(self.peak, self.size)
+        self.peak = max(self.peak, self.size - self.again)
         if self.weighs:
-            self.peak_bytes = max(self.peak_bytes, self.size_bytes)
+            self.peak_bytes = max(self.peak_bytes, self.size_bytes - self.again_bytes)
 
     def weigh(self, segments: Iterable[Segment], sign: int = 1) -> None:
         """Count the bytes of items that come or, with -1, go; on an open queue."""
@@ -222,14 +225,13 @@ class QueueState:
 
     def give_back(self, segments: list[Segment]) -> None:
         """Return leased items to the head, in their order; in a row, to their places."""
-        n = sum(map(len, segments))
         if self.closed:
             self._note_dropped(segments)
-            self._discard(n)
+            self._discard([segment.numbers for segment in segments])
             return
         head = self._merged(segments) if self.row is not None else segments
         self.segments.extendleft(reversed(head))
-        self.queued += n
+        self.queued += sum(map(len, segments))
         self.weigh(segments)
 
     def _merged(self, segments: list[Segment]) -> list[Segment]:
@@ -259,19 +261,18 @@ class QueueState:
             self.weigh(taken, -1)
         return taken
 
-    def close(self, *, clean: bool) -> int:
-        """Nobody reads any more: what is here is dropped, or left after a failure.
+    def close(self, *, clean: bool, delayed: Iterable[Segment] = ()) -> int:
+        """Nobody reads any more: what is here or `delayed` is dropped, or left after a failure.
 
-        Returns it.
+        Returns how many items that are.
         """
         self.closed = True
         self.failed_downstream = not clean
-        gone = self.queued + self.delayed
+        gone = [*self.segments, *delayed]
         self.queued = self.delayed = 0
-        self._note_dropped(self.segments)
+        self._note_dropped(gone)
         self.segments.clear()
-        self._discard(gone)
-        return gone
+        return self._discard([segment.numbers for segment in gone])
 
     def _note_dropped(self, segments: Iterable[Segment]) -> None:
         """What a failure has left stays in the journal: a resumed run goes on with it."""
@@ -313,13 +314,21 @@ class QueueState:
         """A job has failed: its own items are left, for the job itself if the run is resumed."""
         lines = [self.reserved.pop(worker) for worker in workers]
         lines.append(deque(self.parted.pop(job, ())))
-        self.left += sum(len(part) for line in lines for part in line)
+        self.leave(part.numbers for line in lines for part in line)
 
-    def _discard(self, n: int) -> None:
+    def leave(self, numbers: Iterable[range]) -> None:
+        """These items are left, and it is known which."""
+        for part in numbers:
+            self.left += len(part)
+            self.left_items.append(part)
+
+    def _discard(self, numbers: Sequence[range]) -> int:
+        n = sum(map(len, numbers))
         if self.failed_downstream:
-            self.left += n
+            self.leave(numbers)
         else:
             self.dropped += n
+        return n
 
     def ledger(self, *, final: bool) -> Ledger:
         """The counts so far; `final` books what nobody took as left."""

@@ -20,7 +20,7 @@ from orchestrator.core.lifecycle import (
     next_state,
     worst,
 )
-from orchestrator.core.messages import Closing, Failure
+from orchestrator.core.messages import Closing, Failure, Worn
 from orchestrator.core.wording import ORPHANED, death, stopped
 from orchestrator.plan.model import AfterCondition, JobPlan, Plan
 
@@ -96,7 +96,12 @@ class Worker:
     @property
     def recycled(self) -> bool:
         """Whether its last message has asked for a new process in its place."""
-        return self.closing is not None and self.closing.recycled
+        return self.worn is not None
+
+    @property
+    def worn(self) -> Worn | None:
+        """Why its last message has asked for that; None if it has not."""
+        return self.closing.recycled if self.closing is not None else None
 
     @property
     def has_returned(self) -> bool:

@@ -179,6 +179,10 @@ class Run:
         """What became of all items, at the end."""
         return {name: queue.ledger(final=True) for name, queue in self._broker.queues.items()}
 
+    def left_items(self) -> dict[str, list[range]]:
+        """Which items the ledgers say are left, at the end: their numbers, by queue."""
+        return self._broker.left_items()
+
     def job_summaries(self) -> dict[str, JobSummary]:
         """What each job did, at the end."""
         views, jobs = self._supervisor.job_states, self._broker.jobs

@@ -54,6 +54,11 @@ class Segment:
         return self.stop - self.start
 
     @property
+    def numbers(self) -> range:
+        """The ids of its items in their queue."""
+        return range(self.first, self.first + len(self))
+
+    @property
     def size_bytes(self) -> int:
         """Its even share of the chunk; the parts of a segment add up to it exactly."""
         return _bytes(self.chunk, self.start, self.stop)

@@ -42,9 +42,10 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """A whole run. `started` and `ended` are RFC 3339 UTC.
 
-    `bottleneck` is the job that its neighbours waited for, None where none did for long;
-    `warnings` say what may not have been meant; `selection` is what was chosen of the spec, None
-    where that was all.
+    Of a run that was resumed they and `duration_s` are those of its last life, `first_started` is
+    when it began. `bottleneck` is the job that its neighbours waited for, None where none did for
+    long; `warnings` say what may not have been meant; `selection` is what was chosen of the spec,
+    None where that was all.
     """
 
     run: str
@@ -60,3 +61,4 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     reason: str = ""
     selection: Selection | None = None
+    first_started: str = ""

@@ -6,6 +6,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -13,7 +14,15 @@ from orchestrator.errors import RunNotFoundError
 from orchestrator.runlog.directory import LOG_NAME, RunDirectory, home_of
 from orchestrator.runlog.reader import LogReader
 
-__all__ = ["LAST", "argument_for", "find_home", "list_runs", "resolve", "with_first_id"]
+__all__ = [
+    "LAST",
+    "argument_for",
+    "find_home",
+    "first_start",
+    "list_runs",
+    "resolve",
+    "with_first_id",
+]
 
 LAST = "last"
 
@@ -67,12 +76,20 @@ def resolve(home: Path | None, name: str) -> RunDirectory:
 
 def with_first_id(run: RunDirectory) -> RunDirectory:
     """Return the run with the id that its log begins with, whatever its directory is called."""
-    if not run.log_path.is_file():
-        return run
-    with LogReader(run.log_path) as log:
-        ids = (record.get("run") for record in log.available() if isinstance(record, dict))
-        given = next(ids, None)
+    given = _first_record(run).get("run")
     return msgspec.structs.replace(run, run_id=given) if given else run
+
+
+def first_start(run: RunDirectory) -> str:
+    """Return when the run's log begins, as RFC 3339 UTC; empty if it tells nothing."""
+    return str(_first_record(run).get("ts", ""))
+
+
+def _first_record(run: RunDirectory) -> Mapping[str, Any]:
+    if not run.log_path.is_file():
+        return {}
+    with LogReader(run.log_path) as log:
+        return next((record for record in log.available() if isinstance(record, dict)), {})
 
 
 def argument_for(run: RunDirectory, start: Path, environ: Mapping[str, str]) -> str:

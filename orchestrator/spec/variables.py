@@ -141,7 +141,9 @@ class Variables:
         if isinstance(self._vars, MappingNode) and name in self._vars.entries:
             return f"did you mean ${{vars.{name}}}?"
         guesses = self._guesses.setdefault((), Guesses(self._environ))
-        return guesses.hint(name) or f"set {name}, or give a default: ${{{name}:-…}}"
+        guess = guesses.hint(name)
+        between = " Else " if guess else ""
+        return f"{guess}{between}set {name}, or give a default: ${{{name}:-…}}"
 
 
 def _instead(reference: Reference, missing: Missing) -> str:

@@ -23,6 +23,14 @@ from orchestrator.views.text import Style, duration, escaped, number, paint
 __all__ = ["render_plan"]
 
 _NARROWEST = 40
+_UNITS = (
+    (1 << 30, "GiB"),
+    (10**9, "GB"),
+    (1 << 20, "MiB"),
+    (10**6, "MB"),
+    (1 << 10, "KiB"),
+    (10**3, "kB"),
+)
 _QUEUES = (
     Column(title="queue"),
     Column(title="maxsize", right=True),
@@ -76,7 +84,7 @@ def _queue(queue: QueuePlan) -> tuple[str, ...]:
     full = "" if queue.when_full is WhenFull.BLOCK else queue.when_full.value
     if queue.put_timeout_s is not None:
         full = f"fail after {duration(queue.put_timeout_s)}"
-    weight = "" if queue.max_bytes is None else decimal(queue.max_bytes)
+    weight = "" if queue.max_bytes is None else _size(queue.max_bytes)
     writers, readers = ", ".join(queue.writers), ", ".join(queue.readers)
     if not readers:
         size, readers = "nothing", "nobody: dropped"
@@ -139,7 +147,7 @@ def _bounds(job: JobPlan) -> list[str]:
     limits, recycle = job.limits, job.recycle
     told = []
     if limits.memory_bytes is not None:
-        told.append(f"memory up to {decimal(limits.memory_bytes)}")
+        told.append(f"memory up to {_size(limits.memory_bytes)}")
     if limits.cpu_s is not None:
         told.append(f"processor time up to {duration(limits.cpu_s)}")
     if limits.open_files is not None:
@@ -147,7 +155,7 @@ def _bounds(job: JobPlan) -> list[str]:
     if recycle.max_items is not None:
         told.append(f"recycled after {number(recycle.max_items)} items")
     if recycle.max_rss_bytes is not None:
-        told.append(f"recycled beyond {decimal(recycle.max_rss_bytes)}")
+        told.append(f"recycled beyond {_size(recycle.max_rss_bytes)}")
     return told
 
 
@@ -156,3 +164,11 @@ def _signal(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def _size(n_bytes: int) -> str:
+    """Return a size as a spec would say it: in the largest unit of which it is a multiple."""
+    for factor, unit in _UNITS:
+        if n_bytes and n_bytes % factor == 0:
+            return f"{n_bytes // factor}{unit}"
+    return decimal(n_bytes)

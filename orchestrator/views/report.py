@@ -9,7 +9,7 @@ from rich.filesize import decimal
 from orchestrator.core.summary import JobSummary, Summary
 from orchestrator.views.digest import Digest, Fault, Named
 from orchestrator.views.tables import Column, Paper, table
-from orchestrator.views.text import Style, duration, escaped, number, paint
+from orchestrator.views.text import Style, duration, escaped, number, paint, shortened
 
 __all__ = ["Report", "render_report"]
 
@@ -74,7 +74,7 @@ def _headline(report: Report, paper: Paper) -> str:
     why = summary.reason
     if (fault := report.digest.fault) and fault.what in why:
         why = why[: why.index(fault.what)].rstrip(": ")  # the rest is told at the end
-    reason = f": {escaped(why)}" if why else ""
+    reason = f": {escaped(shortened(why))}" if why else ""
     return f"{escaped(summary.name)} {verdict} after {duration(summary.duration_s)}{code}{reason}\n"
 
 
@@ -132,7 +132,9 @@ def _notes(report: Report, paper: Paper) -> str:
     dead = f"mporch dead list {argument}"
     lines += _named("kept by on_error", "dead letter", digest.dead, dead)
     if digest.dead.count:
-        lines.append(f"  next: {dead}; when their cause is mended, mporch dead replay {argument}")
+        lines.append(
+            f"  next: {dead}; when their cause is mended, mporch dead replay {argument} --all"
+        )
     lines.append(f"log: {escaped(report.log)}")
     return "".join(f"{line}\n" for line in lines)
 
@@ -143,7 +145,7 @@ def _named(what: str, kind: str, items: Named, more: str) -> list[str]:
     if not n:
         return []
     lines = [f"{what}: {number(n)} {kind}{'s' if n > 1 else ''}"]
-    lines += [f"  {escaped(text)}" for text in items.first]
+    lines += [f"  {escaped(shortened(text))}" for text in items.first]
     if n > len(items.first):
         lines.append(f"  and {number(n - len(items.first))} more: {more}")
     return lines
@@ -155,11 +157,13 @@ def _failure(report: Report, paper: Paper) -> str:
     bad = [(name, job) for name, job in report.summary.jobs.items() if job.status in _BAD]
     lines = []
     if fault is None or len(bad) > 1:
-        lines += [escaped(f"{name} {_worded(job.status)}: {job.reason}") for name, job in bad]
+        lines += [
+            escaped(shortened(f"{name} {_worded(job.status)}: {job.reason}")) for name, job in bad
+        ]
     name = escaped(report.argument)
     lines.append(f"more: mporch logs {name} --level warning")
     if report.durable and report.summary.status != "succeeded":
-        lines.append(f"go on: mporch resume {name}")
+        lines.append(f"go on: mporch resume {name} (with --force after a change of code or spec)")
     text = "".join(f"{line}\n" for line in lines)
     return text + (_fault(fault, paper) if fault else "")
 
@@ -169,8 +173,8 @@ def _worded(status: str) -> str:
 
 
 def _fault(fault: Fault, paper: Paper) -> str:
-    what = paint(escaped(f"{fault.who}: {fault.what}"), Style.RED, colour=paper.colour)
-    traceback = "".join(f"  {escaped(line)}\n" for line in fault.traceback.splitlines())
+    what = paint(escaped(shortened(f"{fault.who}: {fault.what}")), Style.RED, colour=paper.colour)
+    traceback = "".join(f"  {escaped(shortened(line))}\n" for line in fault.traceback.splitlines())
     return f"\n{what}\n{traceback}"
 
 

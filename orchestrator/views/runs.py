@@ -16,19 +16,24 @@ _COLUMNS = (
     Column(title="status"),
     Column(title="exit", right=True, rank=2),
     Column(title="started (UTC)", rank=4),
+    Column(title="resumed (UTC)", rank=5),
     Column(title="took", right=True, rank=3),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
-    """One run; what is not known of one that goes on, or died, is None."""
+    """One run; what is not known of one that goes on, or died, is None.
+
+    `resumed` is when its last life began, if it had several; `duration_s` is that of the last.
+    """
 
     run: str
     name: str
     status: str
     exit_code: int | None = None
     started: str = ""
+    resumed: str = ""
     duration_s: float | None = None
 
 
@@ -40,9 +45,14 @@ def render_runs(rows: Sequence[RunRow], paper: Paper) -> str:
             row.name,
             row.status,
             "" if row.exit_code is None else str(row.exit_code),
-            row.started[:19].replace("T", " "),
+            _short(row.started),
+            _short(row.resumed),
             "" if row.duration_s is None else duration(row.duration_s),
         )
         for row in rows
     ]
     return table(_COLUMNS, cells, paper)
+
+
+def _short(time: str) -> str:
+    return time[:19].replace("T", " ")

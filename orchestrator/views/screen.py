@@ -20,6 +20,7 @@ from orchestrator.core.facts import (
     QueueClosed,
     QueueEnded,
     RunEnded,
+    RunResumed,
     RunStarted,
     StopRequested,
     WaitingFor,
@@ -31,7 +32,7 @@ from orchestrator.views.frame import Look
 from orchestrator.views.live import DRAW_EVERY_S, Live
 from orchestrator.views.outlet import Outlet
 from orchestrator.views.output import OutputMode, OutputView, Throttle, to_stderr
-from orchestrator.views.text import Style, escaped, paint
+from orchestrator.views.text import Style, escaped, paint, shortened
 
 __all__ = ["Describe", "Screen", "Settings"]
 
@@ -41,7 +42,7 @@ Describe = Callable[[Fact], tuple[str, int, str]]
 _WARNING, _ERROR = 30, 40
 _IN_THE_REPORT = (ItemSkipped, QueueEnded, QueueClosed, RunEnded)
 _PLAIN_NEWS = (RunStarted, JobStarted, JobEnded)
-_ALWAYS_NEWS = (WaitingFor, DiskHasRoom)
+_ALWAYS_NEWS = (RunResumed, WaitingFor, DiskHasRoom)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +183,7 @@ class Screen:
                 return
         elif level < _WARNING and not isinstance(fact, _ALWAYS_NEWS):
             return
-        self._say(msg, level)
+        self._say(shortened(msg), level)
         if isinstance(fact, Warned) and fact.hint:
             self._say(f"  hint: {fact.hint}", 0)
         if isinstance(fact, StopRequested) and (fact.how, fact.reason) == ("drain", "interrupted"):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["Style", "duration", "escaped", "number", "paint", "screen_line"]
+from orchestrator.escaping import escaped
 
-_HARMLESS = frozenset("\t\u00a0\u200d\ufe0e\ufe0f")
+__all__ = ["Style", "duration", "escaped", "number", "paint", "screen_line", "shortened"]
+
+_HEAD, _TAIL = 300, 100
+"""Characters that stay of a long text; where something was is at its end."""
 
 
 class Style(enum.Enum):
@@ -27,17 +30,6 @@ def paint(text: str, style: Style | None, *, colour: bool) -> str:
     return f"\x1b[{style.value}m{text}\x1b[0m" if colour and style and text else text
 
 
-def escaped(text: str) -> str:
-    """Return `text` with all that could act on a terminal as visible escapes.
-
-    Control bytes, ANSI sequences, line separators, bidirectional marks, lone surrogates; tabs and
-    what emoji are joined with stay.
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in _HARMLESS else _escape(c) for c in text)
-
-
 def screen_line(text: str) -> str:
     """Return one line of a program's output as a terminal would leave it, made harmless.
 
@@ -46,8 +38,12 @@ def screen_line(text: str) -> str:
     return escaped(text.rstrip("\r\n").rpartition("\r")[2])
 
 
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+def shortened(text: str) -> str:
+    """Return `text` without its middle if it is longer than anybody reads on a screen."""
+    if len(text) <= _HEAD + _TAIL:
+        return text
+    left_out = number(len(text) - _HEAD - _TAIL)
+    return f"{text[:_HEAD]} … {left_out} characters more, see the log … {text[-_TAIL:]}"
 
 
 def duration(seconds: float) -> str:

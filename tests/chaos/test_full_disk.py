@@ -67,6 +67,7 @@ def test_a_run_that_is_ended_while_it_waits_for_room_resumes_exactly(cramped):
     _wait_until_it_waits(cramped)
     process.terminate()
     assert cramped.ended(process) == ExitCode.CANT_WRITE
+    assert "then mporch resume run goes on" in cramped.said()
     cramped.look_around(directory=True)
     _make_room(cramped)
     exit_code = cramped.finish()

@@ -110,6 +110,23 @@ def test_an_undamaged_run_goes_on(run: Path, resume: Resume) -> None:
     assert len({record["run"] for record in records}) == 1, "it keeps its id"
 
 
+def test_a_store_that_lost_its_end_goes_back_and_says_that_work_is_done_again(
+    run: Path, resume: Resume
+) -> None:
+    with closing(sqlite3.connect(run / "state.db")) as connection, connection:
+        connection.execute("DELETE FROM journal WHERE seq > (SELECT max(seq) - 2 FROM journal)")
+    again = "what was done after that is done again"
+    refused = resume()
+    assert refused.returncode == 2
+    assert again in refused.stderr
+    salvaged = resume("--salvage", "--format", "json")
+    assert "warning: what the run had kept was damaged: the last 2 of its" in salvaged.stderr
+    (warning,) = json.loads(salvaged.stdout)["warnings"]
+    assert warning.endswith(again)
+    (resumed,) = [line for line in (run / "log.jsonl").open() if "run.resumed" in line]
+    assert again in resumed
+
+
 def test_what_a_damaged_store_has_lost_is_told_and_is_left_in_the_ledger(
     run: Path, resume: Resume
 ) -> None:

@@ -140,6 +140,33 @@ def test_a_replay_after_the_bug_was_fixed_balances_and_goes_through_once(
     assert json.loads(named.stdout)["queues"]["a"]["put"] == 1
 
 
+def test_the_command_that_report_and_list_name_feeds_the_letters_back(
+    mporch: Mporch, broken: str, tmp_path: Path
+) -> None:
+    told = mporch("show").stdout, mporch("dead", "list").stderr
+    named = {re.search(r"mporch (dead replay [^\n]*)", text)[1] for text in told}
+    assert len(named) == 1
+    (tmp_path / "mine.py").write_text(MENDED)
+    assert mporch(*named.pop().split()).returncode == 0
+
+
+def test_a_replay_of_a_durable_spec_is_not_resumed_but_says_how_to_go_on(
+    mporch: Mporch, tmp_path: Path
+) -> None:
+    (tmp_path / "jobs.yaml").write_text(SPEC.replace("version: 1", "version: 1\ndurable: true"))
+    (tmp_path / "mine.py").write_text(BROKEN)
+    first = json.loads(mporch("run", "--format", "json").stdout)["run"]
+    (tmp_path / "mine.py").write_text(f"{MENDED}\nraise RuntimeError('at import')\n")
+    assert mporch("dead", "replay", first, "--all").returncode == 1
+    refused = mporch("resume")
+    assert refused.returncode == 2
+    assert f"is a replay of dead letters of {first}" in refused.stderr
+    hint = re.search(r"mporch (dead replay \S+ --all)", refused.stderr)
+    assert hint, refused.stderr
+    (tmp_path / "mine.py").write_text(MENDED)
+    assert mporch(*hint[1].split()).returncode == 0
+
+
 def test_an_item_that_fails_again_is_a_letter_of_the_new_run_with_the_same_item(
     mporch: Mporch, broken: str
 ) -> None:
@@ -163,7 +190,7 @@ def test_a_replay_that_could_not_begin_leaves_its_letters_as_they_were(
     assert mporch("dead", "replay", broken, "--all").returncode == 0
 
 
-def test_a_replay_that_fails_in_the_middle_tells_how_many_letters_it_owes(
+def test_a_replay_that_fails_in_the_middle_names_the_letters_it_owes(
     mporch: Mporch, broken: str, tmp_path: Path
 ) -> None:
     stuck = "def work(order):\n    if order.id == 3: raise SystemExit(0)\n"
@@ -174,9 +201,16 @@ def test_a_replay_that_fails_in_the_middle_tells_how_many_letters_it_owes(
     order = [str(numbers[error]) for error in ("ValueError", "WorkerDied")]
     done = mporch("dead", "replay", broken, *order, "--spec", "fails.yaml")
     assert done.returncode == 1
-    assert "1 of 2 letters did not get through" in done.stderr
+    told = f"1 of 2 letters did not get through, and do not count as replayed: {order[1]}\n"
+    assert told in done.stderr
     letters = json.loads(mporch("dead", "list", broken, "--format", "json").stdout)
-    assert sum(bool(letter["replayed"]) for letter in letters) == 2
+    assert [str(each["letter"]) for each in letters if each["replayed"]] == order[:1]
+    hint = re.search(r"hint: mporch (dead replay .*)", done.stderr)
+    assert hint
+    assert hint[1].split()[-1] == order[1]
+    (tmp_path / "mine.py").write_text(MENDED)
+    again = mporch(*hint[1].split(), "--format", "json")
+    assert json.loads(again.stdout)["queues"]["a"]["put"] == 1
 
 
 def test_a_letter_whose_class_is_gone_costs_no_other_letter(
@@ -271,6 +305,47 @@ class Work:
     assert done.returncode == 0, done.stderr
     told = [7, "entered", "blue", str(tmp_path / "deep"), "a:1", 2, "work-1"]
     assert done.stdout == f"put on b: {([5], told)}\nreturned None\nleft\n"
+
+
+def test_what_debug_prints_of_an_exception_or_a_result_acts_on_no_terminal(
+    mporch: Mporch, broken: str, tmp_path: Path
+) -> None:
+    forged = "\\x1b[31mred\\nmporch: error: forged"
+    raising = f"def work(order):\n    raise ValueError('{forged}')\n"
+    number = str(items(mporch("dead", "list", "--format", "json"))["ValueError"])
+    (tmp_path / "mine.py").write_text(MENDED.replace("def work(order):\n", raising))
+    said = mporch("dead", "debug", number).stderr
+    assert r"ValueError: \x1b[31mred" in said
+    assert "\x1b" not in said
+    assert "\nmporch: error" not in said
+    shown = f"class Told:\n    def __repr__(self): return '{forged}'\n"
+    giving = shown + 'def work(order):\n    print("said"); return Told()\n'
+    (tmp_path / "mine.py").write_text(MENDED.replace("def work(order):\n", giving))
+    told = mporch("dead", "debug", number).stdout
+    assert r"returned \x1b[31mred" in told
+    assert "\x1b" not in told
+    assert "\nmporch: error" not in told
+
+
+def test_debug_takes_the_environment_that_the_run_was_given(mporch: Mporch, tmp_path: Path) -> None:
+    (tmp_path / "run.env").write_text("MYTOK=right\n")
+    (tmp_path / "jobs.yaml").write_text("""\
+version: 1
+queues: {a: 10}
+jobs:
+  make: {target: "mine:make", output: a}
+  work: {target: "mine:work", args: ["${MYTOK}"], input: a, on_error: dead_letter}
+""")
+    (tmp_path / "mine.py").write_text("""\
+def make(): return [1]
+def work(item, token): raise ValueError(token)
+""")
+    assert mporch("run", "--env-file", "run.env").returncode == 3
+    lacking = mporch("dead", "debug", "1")
+    assert lacking.returncode == 2
+    assert "MYTOK" in lacking.stderr
+    done = mporch("dead", "debug", "1", "--env-file", "run.env")
+    assert "ValueError: right" in done.stderr
 
 
 def test_exports_are_lines_of_json_or_the_pickles_themselves(

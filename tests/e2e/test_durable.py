@@ -145,6 +145,11 @@ def test_a_failed_run_goes_on_at_the_item_it_failed_at(mporch: Mporch, tmp_path:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["queues"]["numbers"]["done"] == 50
     assert (tmp_path / "checked.txt").read_text().split() == [str(n) for n in range(50)]
+    assert "resumed on Python" in done.stderr
+    assert "items are queued" in done.stderr
+    (listed,) = json.loads(mporch("runs", "--format", "json").stdout)
+    summary = json.loads(done.stdout)
+    assert listed["started"] == summary["first_started"] < listed["resumed"] == summary["started"]
 
 
 def test_a_run_that_has_finished_or_is_not_durable_has_nothing_to_go_on_with(

@@ -30,6 +30,7 @@ from orchestrator.core.messages import (
     Unwant,
     Wait,
     Want,
+    Worn,
 )
 from orchestrator.plan.model import JobPlan
 from orchestrator.runtime import wire
@@ -269,7 +270,7 @@ class Forger:
         return Closing(
             failure=self._failure() if self._rng.random() < 0.5 else None,
             stopped=self._rng.random() < 0.5,
-            recycled=self._rng.random() < 0.9,
+            recycled=Worn.ITEMS if self._rng.random() < 0.9 else None,
             stack=self._text(),
         )
 

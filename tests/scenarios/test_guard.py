@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -200,6 +201,23 @@ def test_when_the_orchestrator_is_killed_nothing_is_left_and_one_line_says_so(ru
     assert errors.startswith("mporch: the orchestrator was ended by SIGKILL (out of memory?); ")
     assert errors.count("\n") == 1
     assert not Path(told["directory"]).exists()
+
+
+def test_on_a_terminal_the_line_of_an_orchestrator_that_was_killed_begins_on_its_own():
+    master, slave = pty.openpty()
+    guard = subprocess.Popen(
+        command("guarded_family"),
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=slave,
+    )
+    os.close(slave)
+    told = json.loads(guard.stdout.readline())
+    os.kill(told["orchestrator"], signal.SIGKILL)
+    guard.communicate(timeout=20)
+    assert os.read(master, 4096).startswith(b"\r\nmporch: the orchestrator was ended by SIGKILL")
+    os.close(master)
 
 
 def test_when_the_guard_is_killed_nothing_is_left_and_last_words_are_said(run, tmp_path):

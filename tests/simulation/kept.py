@@ -103,6 +103,8 @@ def check_same(broker: Broker, image: Image) -> None:
         check(there <= held, f"{name}: the image has lost {sorted(there - held)[:3]}")
         left = len(held) - len(there)
         check(left == queue.left, f"{name}: {left} items more in the image, {queue.left} are left")
+        named = sorted(number for part in queue.left_items for number in part)
+        check(named == sorted(n for n, *_ in held - there), f"{name}: {named} are said to be left")
         _same_attempts(queue, kept, {number for number, _, _ in there})
     _same_jobs(broker, image)
     _same_positions(broker, image)

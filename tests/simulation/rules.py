@@ -387,6 +387,8 @@ def at_the_end(world: World) -> None:
         failed = books.ends[name, End.FAILED] + books.ends[name, End.FATAL]
         lost = books.unfinished(name)
         check(queue.left + queue.dropped == failed + lost, f"{name}: left and dropped")
+        named = [number for part in world.broker.left_items()[name] for number in part]
+        check(len(named) == len({*named}) == queue.left, f"{name}: {named} are {queue.left} left")
         check(queue.closed or not lost, f"{name}: {lost} items are lost")
         check(not queue.tickets and not queue.pulls and not queue.granted, f"{name} is not empty")
         for (where, number), charged in books.charges.items():

@@ -12,7 +12,7 @@ CLOCKS = {
 }
 STAMPS = {
     "app/execution.py": "when a run began and ended, a letter was written",
-    "app/replay.py": "when letters were fed back",
+    "app/noting.py": "when letters were fed back",
     "runlog/directory.py": "the name of a run",
     "runlog/writer.py": "the time of a record",
 }

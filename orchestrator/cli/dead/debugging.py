@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.layering import Layering, env_file_option
-from orchestrator.cli.options import letters_argument
+from orchestrator.cli.options import letter_argument
 from orchestrator.cli.printing import tell
 from orchestrator.errors import SpecError, UsageError
 
@@ -29,7 +29,7 @@ Examples:
 
 
 @click.command(short_help="Call the target on one letter's item.", epilog=_EPILOG)
-@letters_argument
+@letter_argument
 @click.option("--pdb", is_flag=True, help="Stop in the debugger where it raises.")
 @env_file_option
 def debug(run_and_numbers: tuple[str, ...], env_files: tuple[str, ...], *, pdb: bool) -> int:

@@ -102,8 +102,8 @@ def _chosen(choice: Choice, *, all_letters: bool, again: bool) -> tuple[Letter, 
         runs = ", ".join(sorted({run for runs in choice.replayed.values() for run in runs}))
         raise UsageError(
             f"all letters of {choice.run.run_id} were replayed before, in {runs}",
-            hint="those that failed once more are letters of that run; if it was interrupted or"
-            " killed (see `mporch runs`), some may not have got through: --again replays all",
+            hint="those that failed once more are letters of that run; if mporch itself was killed"
+            " in it (see `mporch runs`), some may not have got through: --again replays all",
         )
     return fresh
 

@@ -11,11 +11,13 @@ import pickle
 import signal
 import sys
 from contextlib import ExitStack
+from itertools import chain, repeat
 from types import GeneratorType
 from typing import Any, NoReturn
 
 from orchestrator.core.messages import Leased, Range
 from orchestrator.errors import UnpicklableItemError, WrongDirectionError
+from orchestrator.escaping import escaped
 from orchestrator.plan.command import Command
 from orchestrator.plan.model import JobPlan, Shape
 from orchestrator.runtime.letters.trial import Outcome, Trial, tell
@@ -92,8 +94,20 @@ def _lease(trial: Trial) -> Lease:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(_harmless(text))
     sys.stdout.flush()
+
+
+def _harmless(text: str, first: str = "") -> str:
+    """Lines that nothing acts on in a terminal; all but the first, of which that is said, indented.
+
+    So none of them can be taken for a line of mporch's own.
+    """
+    indents = chain((first,), repeat("  "))
+    lines = text.splitlines() or [""]
+    return "".join(
+        f"{indent}{escaped(line)}\n" for indent, line in zip(indents, lines, strict=False)
+    )
 
 
 def _check(item: Any, who: str) -> None:
@@ -153,7 +167,7 @@ def _tell(error: BaseException, job: JobPlan, roots: tuple[str, ...], *, debug: 
     at = "" if isinstance(job.target, Command) else f" in {job.target}{place}"
     text = failure.traceback or f"{failure.kind}: {failure.message}{at}\n"
     sys.stdout.flush()
-    sys.stderr.write(text)
+    sys.stderr.write(_harmless(text, "  "))
     if debug:
         _enter_debugger(cause or error)
 

@@ -240,7 +240,9 @@ def _tell(what: str, killed: Sequence[int], survived: Sequence[int]) -> None:
     if survived:
         then += f", {', '.join(map(str, survived))} would not die"
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"mporch: {what}; {then}\n")
+        # On a terminal the cursor may stand where a live display has ended.
+        begin = "\n" if sys.stderr.isatty() else ""
+        sys.stderr.write(f"{begin}mporch: {what}; {then}\n")
         sys.stderr.flush()
 
 

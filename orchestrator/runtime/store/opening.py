@@ -30,6 +30,7 @@ __all__ = ["Opened", "open_store"]
 T = TypeVar("T")
 
 _PAST_SALVAGING = "it cannot be salvaged; run the spec anew, in another directory"
+_AGAIN = "what was done after that is done again"
 _images = msgspec.msgpack.Decoder(Image)
 _entries = msgspec.msgpack.Decoder(tuple[Step, ...])
 
@@ -129,7 +130,8 @@ class _Opening:
         if not self._salvage:
             raise DamagedStoreError(
                 f"{self._path} is damaged: {'; '.join(reading.flaws)}",
-                hint="--salvage goes on with what is left, and says what is lost",
+                hint="--salvage goes on with what is left, and says what is lost"
+                + (f"; {_AGAIN}" if reading.goes_back else ""),
             )
         wanted = reading.tracking.chunks
         whole = (chunk for _, chunk in reading.rows(database.chunks()) if chunk is not None)
@@ -151,13 +153,14 @@ class _Opening:
         store.rewrite(tuple(unneeded))
         packed = frozenset(reading.packed)
         resumption = Resumption(image=tracking.image, load=store.load, packed=packed)
-        lost = tuple(reading.flaws)
+        lost = (*reading.flaws, *((_AGAIN,) if reading.goes_back else ()))
         return Opened(store=store, meta=reading.meta, resumption=resumption, lost=lost)
 
 
 class _Reading:
     """What a store holds; `flaws` are what is wrong with it, in words, `last` its last good entry.
 
+    `goes_back`: it lacks the end of what the run had done.
     `packed` are the numbers of chunks of pickles, `orphans` those of chunks that nobody needs.
     """
 
@@ -181,6 +184,7 @@ class _Reading:
         elif witness > self.last and not damaged:
             n = witness - self.last
             self.flaws.append(f"the last {n} of its {witness} entries are gone")
+        self.goes_back = damaged or (witness or 0) > self.last
         self._look_at_chunks(database)
 
     def rows(self, rows: Iterator[T]) -> Iterator[T]:

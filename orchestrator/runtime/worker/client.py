@@ -25,6 +25,7 @@ from orchestrator.core.messages import (
     ToWorker,
     Unpull,
     Wait,
+    Worn,
 )
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.commits import Commits
@@ -147,7 +148,7 @@ class Client(Commits):
         failure: Failure | None,
         *,
         stopped: bool,
-        recycled: bool = False,
+        recycled: Worn | None = None,
         stack: str = "",
     ) -> None:
         """Commit everything and say that this was the last message."""

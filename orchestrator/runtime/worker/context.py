@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from orchestrator.core.messages import End, Failure
+from orchestrator.core.messages import End, Failure, Worn
 from orchestrator.core.policy import resolve
 from orchestrator.errors import QueueFullError, UnpicklableItemError
 from orchestrator.plan.model import JobPlan
@@ -63,7 +63,7 @@ class Context:
         self.cell = cell
         self.call = call
         self.transaction = transaction
-        self.recycled = False
+        self.recycled: Worn | None = None
         self.box: Outbox | None = client.outbox(job.outputs) if job.outputs else None
         self._roots = roots
         self._place = place

@@ -42,8 +42,8 @@ def run_items(context: Context) -> None:
         pace.begin()
         _items_of_lease(context, lease)
         pace.end(lease.finished)
-        if wear.is_worn(lease.finished):
-            context.recycled = True
+        if worn := wear.worn_by(lease.finished):
+            context.recycled = worn
             return
 
 
@@ -151,8 +151,8 @@ def run_batches(context: Context) -> None:
             return
         current.at(lease)
         _batch(context, lease)
-        if wear.is_worn(lease.finished):
-            context.recycled = True
+        if worn := wear.worn_by(lease.finished):
+            context.recycled = worn
             return
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
+from orchestrator.core.messages import Worn
 from orchestrator.plan.model import Limits, Recycle
 
 __all__ = ["Wear", "apply_limits"]
@@ -53,11 +54,13 @@ class Wear:
         most = self._recycle.max_items
         return None if most is None else max(0, most - self._items)
 
-    def is_worn(self, items: int) -> bool:
-        """Whether, after so many more items, a new process shall take this one's place."""
+    def worn_by(self, items: int) -> Worn | None:
+        """Why, after so many more items, a new process shall take this one's place, if it shall."""
         self._items += items
+        if self.items_left == 0:
+            return Worn.ITEMS
         most = self._recycle.max_rss_bytes
-        return self.items_left == 0 or (most is not None and _rss_bytes() > most)
+        return Worn.MEMORY if most is not None and _rss_bytes() > most else None
 
 
 def _rss_bytes() -> int:

@@ -15,7 +15,7 @@ import threading
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from orchestrator.core.messages import GAVE_UP, Failure, Hello, Ready
+from orchestrator.core.messages import GAVE_UP, Failure, Hello, Ready, Worn
 from orchestrator.plan.model import Shape
 from orchestrator.runtime.cell import Cell
 from orchestrator.runtime.order import Order
@@ -73,7 +73,7 @@ class Worker:
         self._cell = cell
         self._fault = fault
         self._place = ""
-        self._recycled = False
+        self._recycled: Worn | None = None
         self._stack = ""
         self._pacer = Pacer()
         by_item = not self._job.shape.called_once
@@ -170,7 +170,7 @@ class Worker:
 
     def _close(self, failure: Failure | None, *, stopped: bool) -> None:
         with self._client.lock:
-            recycled = self._recycled and failure is None and not stopped
+            recycled = self._recycled if failure is None and not stopped else None
             self._client.close(failure, stopped=stopped, recycled=recycled, stack=self._stack)
 
 

@@ -219,7 +219,7 @@ def test_show_as_json_is_the_summary(mporch, finished):
 
 
 def test_show_of_a_run_that_died_says_so(mporch, died):
-    assert "was killed before it could end" in mporch("show").out
+    assert "has ended without a summary: it was killed, or its disk was full" in mporch("show").out
     assert mporch("show", "--format", "json").code == 2
 
 

@@ -89,6 +89,21 @@ def _leases(run: FakeDurable, worker: str) -> list[Leased]:
     return run.got(worker, Leased)
 
 
+def test_what_is_delivered_again_is_no_part_of_the_peak() -> None:
+    run = FakeDurable({"q": 10}, SOURCE, STREAM)
+    for _ in range(5):
+        run.put("s-1", "q", 4)
+        lease = run.lease("r-1", "q", most=4)
+        run.commit("r-1", done=[(lease, 4)])
+    again = run.resume()
+    again.want("s-1", "q", 10)
+    lease = again.lease("r-1", "q", most=20)
+    again.put("s-1", "q", 10)
+    assert again.queue("q").ledger(final=False).peak == 10
+    again.commit("r-1", done=[(lease, 20)])
+    assert again.queue("q").again == 0
+
+
 def test_what_a_worker_has_given_back_is_not_its_own() -> None:
     run = FakeDurable({"q": 9}, SOURCE, STREAM, workers={"r": 2})
     run.put("s-1", "q", 4)

@@ -20,7 +20,7 @@ from orchestrator.core.events import (
     WorkerDied,
     WorkerLeft,
 )
-from orchestrator.core.messages import Closing
+from orchestrator.core.messages import Closing, Worn
 from orchestrator.plan.model import (
     ErrorAction,
     ErrorPolicy,
@@ -139,7 +139,7 @@ def test_a_breach_of_a_worker_that_was_ending_fails_it(before):
 
 def test_who_asks_to_be_recycled_though_its_job_is_not_breaks_the_protocol():
     run = FakeRun(stage()).up()
-    run.tell(Received(worker="a-1", message=Closing(recycled=True)))
+    run.tell(Received(worker="a-1", message=Closing(recycled=Worn.ITEMS)))
     assert run.signalled(9) == ["a-1"]
 
 

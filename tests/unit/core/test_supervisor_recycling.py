@@ -8,7 +8,7 @@ from fake_run import FakeRun, job
 from orchestrator.core import facts
 from orchestrator.core.commands import StartWorker
 from orchestrator.core.events import Interrupted, Received, Terminated, WorkerLeft
-from orchestrator.core.messages import Closing
+from orchestrator.core.messages import Closing, Worn
 from orchestrator.plan.model import Recycle, Restart, Shape
 
 
@@ -17,14 +17,21 @@ def stage(**keys):
     return job("a", shape=Shape.ITEM, inputs=("q",), restart=Restart(max=1), recycle=worn, **keys)
 
 
-def recycle(run, worker="a-1"):
+def recycle(run, worker="a-1", worn=Worn.ITEMS):
     """It says so and exits; what is due then happens."""
-    run.tell(Received(worker=worker, message=Closing(recycled=True)))
+    run.tell(Received(worker=worker, message=Closing(recycled=worn)))
     return run.die(worker, 0).wait_until(run.now)
 
 
 def starts(run):
     return len([order for _, order in run.orders if isinstance(order, StartWorker)])
+
+
+@pytest.mark.parametrize("worn", Worn)
+def test_it_is_told_why_a_worker_was_recycled(worn):
+    run = FakeRun(stage()).up()
+    recycle(run, worn=worn)
+    assert run.facts(facts.WorkerReplaced)[0].reason == f"was recycled ({worn.value})"
 
 
 def test_a_recycled_worker_is_replaced_as_often_as_it_likes_and_spends_no_restart():
@@ -56,7 +63,7 @@ def test_its_job_is_at_work_again_with_the_new_process_and_ends_with_the_input()
 @pytest.mark.parametrize("stop", [Terminated(signal=15), Terminated(signal=1)])
 def test_nobody_takes_its_place_in_a_run_that_is_being_terminated(stop):
     run = FakeRun(stage()).up()
-    run.tell(Received(worker="a-1", message=Closing(recycled=True)))
+    run.tell(Received(worker="a-1", message=Closing(recycled=Worn.ITEMS)))
     run.tell(stop)
     run.die("a-1", 0).wait_until(run.now + 1)
     assert starts(run) == 1
@@ -72,7 +79,7 @@ def test_while_the_run_drains_a_stage_is_still_given_new_processes():
 
 def test_a_stop_while_the_new_process_is_due_ends_it_as_one_that_was_well():
     run = FakeRun(stage()).up()
-    run.tell(Received(worker="a-1", message=Closing(recycled=True)))
+    run.tell(Received(worker="a-1", message=Closing(recycled=Worn.ITEMS)))
     run.die("a-1", 0)
     run.tell(Terminated(signal=15))
     run.wait_until(run.now)

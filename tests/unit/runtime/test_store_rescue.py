@@ -55,6 +55,7 @@ def test_what_is_told_beside_the_items_is_not_believed_when_it_is_damaged(kept, 
         opened(kept)
     found = opened(kept, salvage=True)
     assert found.lost
+    assert "what was done after that is done again" not in found.lost
     found.store.close()
     again = opened(kept)
     assert not again.lost
@@ -77,6 +78,7 @@ def test_a_salvaged_store_is_a_new_one_that_holds_what_is_whole(kept):
     log.write_bytes(log.read_bytes()[: log.stat().st_size * 3 // 4])
     found = opened(kept, salvage=True)
     assert "entries are gone" in found.lost[0]
+    assert found.lost[1] == "what was done after that is done again"
     queue = found.resumption.image.queues["q"]
     assert 0 < queue.put < 9
     for part in queue.held:

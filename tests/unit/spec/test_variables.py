@@ -148,7 +148,11 @@ def test_keys_and_what_is_free_stay_as_they_are():
 @pytest.mark.parametrize(
     ("written", "message", "hint"),
     [
-        ('"${HOM}"', "the environment has no variable HOM", "did you mean HOME?"),
+        (
+            '"${HOM}"',
+            "the environment has no variable HOM",
+            "did you mean HOME? Else set HOM, or give a default: ${HOM:-…}",
+        ),
         ('"${x}"', "the environment has no variable x", "did you mean ${vars.x}?"),
         ('"${Q}"', "the environment has no variable Q", "set Q, or give a default: ${Q:-…}"),
         ('"${vars.y}"', "there is no y in vars", "add y to vars"),

@@ -173,9 +173,21 @@ def test_a_death_in_a_log_is_a_failure():
 )
 def test_how_to_go_on_is_told_where_that_can_be(status, durable, told):
     summary = msgspec.structs.replace(CLEAN, status=status, exit_code=1)
-    assert ("go on: mporch resume last\n" in render(summary, durable=durable)) is told
+    told_of = "go on: mporch resume last (with --force after a change of code or spec)\n"
+    assert (told_of in render(summary, durable=durable)) is told
 
 
 def test_a_durable_run_that_has_finished_with_dead_letters_is_not_gone_on_with():
     summary = msgspec.structs.replace(CLEAN, exit_code=3)
     assert "resume" not in render(summary, durable=True)
+
+
+def test_a_long_message_is_cut_wherever_it_is_told():
+    failure = msgspec.structs.replace(
+        FAILURE, message="x" * 4000, traceback=f"Traceback:\n  line 3\nValueError: {'x' * 4000}"
+    )
+    skip = msgspec.structs.replace(skipped(1), failure=failure)
+    summary = msgspec.structs.replace(failed(), reason=f"job parse failed: {'x' * 4000}")
+    text = render(summary, msgspec.structs.replace(item_failed(), failure=failure), skip)
+    assert max(map(len, text.splitlines())) < 600
+    assert text.count("see the log") >= 3

@@ -18,7 +18,7 @@ SNAPSHOT = Snapshot(jobs=(JobSnapshot(name="a", state="running", workers=1, runn
 
 def describe(fact):
     level = 40 if isinstance(fact, facts.Stalled) else 30
-    quiet = isinstance(fact, facts.JobStarted | facts.DiskHasRoom)
+    quiet = isinstance(fact, facts.JobStarted | facts.DiskHasRoom | facts.RunResumed)
     return "event", 20 if quiet else level, type(fact).__name__
 
 
@@ -70,6 +70,21 @@ def test_who_was_told_that_the_disk_is_full_is_told_when_there_is_room_again(cap
     view.fact(facts.DiskHasRoom(waited_s=2.0), 2.0)
     view.close()
     assert capfd.readouterr().err == "mporch: warning: DiskFull\nmporch: DiskHasRoom\n"
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_what_a_run_is_resumed_with_is_told(capfd, live):
+    view = screen(live=live)
+    view.fact(facts.RunResumed(name="n", spec="s", python="p", pid=1, queued=112), 0.0)
+    view.close()
+    assert "mporch: RunResumed\n" in capfd.readouterr().err
+
+
+def test_long_news_are_cut(capfd):
+    view = Screen(Settings(), lambda _: ("event", 40, "x" * 4000))
+    view.fact(facts.Stalled(waits=()), 0.0)
+    view.close()
+    assert len(capfd.readouterr().err) < 600
 
 
 def test_what_the_report_tells_is_not_told_twice(capfd):

@@ -3,6 +3,7 @@
 import string
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from orchestrator.errors import Problem, Rule, Severity
@@ -142,6 +143,12 @@ def test_runs_are_a_table():
     )
 
 
+def test_a_run_that_was_resumed_has_both_starts():
+    row = replace(ROWS[1], resumed="2026-11-23T09:30:00.000000Z")
+    table = render_runs([row], Paper(width=100))
+    assert "2026-11-23 08:01:00  2026-11-23 09:30:00  12.3 s" in table
+
+
 def test_a_narrow_table_of_runs_keeps_ids_whole():
     text = render_runs(ROWS, Paper(width=34))
     assert text.splitlines()[1] == "20261123T080200-000z  running"
@@ -194,10 +201,25 @@ def test_a_plan_tells_of_each_job_how_it_is_wired_and_limited():
         "      ready\n"
         "    forkserver; stop: SIGTERM, SIGKILL after 10 s; start within 1 min; batches\n"
         "      of 10 within 0.20 s; skip on KeyError; dead_letter on any other error; 3\n"
-        "      attempts; 5 restarts within 1 min; memory up to 2.0 GB; recycled after\n"
-        "      1,000 items; on failure: drain\n"
+        "      attempts; 5 restarts within 1 min; memory up to 2GB; recycled after 1,000\n"
+        "      items; on failure: drain\n"
         "\n"
         "  queue    maxsize  max bytes  from   to\n"
-        "  files        256    64.0 MB  find   parse\n"
+        "  files        256       64MB  find   parse\n"
         "  free   unbounded             parse  end\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "told"),
+    [(1 << 30, "1GiB"), (500_000_000, "500MB"), (3 << 20, "3MiB"), (1500, "1.5 kB")],
+)
+def test_a_plan_tells_sizes_as_a_spec_does(n_bytes, told):
+    plan = plan_with(limits=model.Limits(memory_bytes=n_bytes))
+    assert f"memory up to {told};" in " ".join(render_plan(plan, Paper(width=200)).split())
+
+
+def plan_with(**keys):
+    """The plan with these values in its job."""
+    job = msgspec.structs.replace(PLAN.jobs["parse"], **keys)
+    return msgspec.structs.replace(PLAN, jobs={"parse": job})

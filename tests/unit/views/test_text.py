@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.views.text import Style, duration, escaped, number, paint, screen_line
+from orchestrator.views.text import (
+    Style,
+    duration,
+    escaped,
+    number,
+    paint,
+    screen_line,
+    shortened,
+)
 
 
 @given(st.text(st.characters()))
@@ -56,6 +64,16 @@ def test_of_a_line_that_returns_the_carriage_the_last_version_stays(text, left):
 )
 def test_durations_are_for_people(seconds, text):
     assert duration(seconds) == text
+
+
+def test_of_a_long_text_beginning_and_end_stay_and_the_rest_is_counted():
+    text = "q:1 failed: " + "x" * 4000 + " (s.py:3)"
+    short = shortened(text)
+    assert len(short) < 500
+    assert short.startswith("q:1 failed: ")
+    assert "3,621 characters more, see the log" in short
+    assert short.endswith("(s.py:3)")
+    assert shortened("short") == "short"
 
 
 def test_thousands_are_marked():

@@ -1,0 +1,75 @@
+"""What is noted of a replay in the run that its letters are of. Called in the orchestrator."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from orchestrator.app.owed import Feed, Owed, owed, ranges_of
+from orchestrator.core.summary import Summary
+from orchestrator.runlog.directory import RunDirectory
+from orchestrator.runlog.find import argument_for
+from orchestrator.runlog.letters import read_letters
+from orchestrator.runlog.replays import Replayed, note_replayed, read_replayed
+from orchestrator.views.text import escaped
+
+__all__ = ["Notes"]
+
+_NAMED = 10
+
+
+class Notes:
+    """Notes which letters of `origin` count as replayed: those that may have got through."""
+
+    def __init__(self, origin: RunDirectory, feeds: Sequence[Feed], *, quiet: bool) -> None:
+        self._origin = origin
+        self._feeds = feeds
+        self._quiet = quiet
+        self._run_id = ""
+
+    def begun(self, directory: RunDirectory) -> None:
+        """Note all letters as replayed before the first of them can have any effect."""
+        self._run_id = directory.run_id
+        self._note([letter for feed in self._feeds for letter in feed.letters], undone=False)
+
+    def ended(self, summary: Summary, left: Mapping[str, Sequence[range]]) -> None:
+        """Take the note back for those that did not get through, and say which they are."""
+        found = owed(self._feeds, summary, left)
+        if found.letters:
+            self._note(found.letters, undone=True)
+        if not self._quiet:
+            sys.stderr.writelines(f"{escaped(line)}\n" for line in self._told(found))
+
+    def _told(self, found: Owed) -> Iterator[str]:
+        name = argument_for(self._origin, Path.cwd(), os.environ)
+        total = sum(len(feed.letters) for feed in self._feeds)
+        if found.letters:
+            ranges = ranges_of(found.letters)
+            more = ", …" if len(ranges) > _NAMED else ""
+            yield (
+                f"mporch: {len(found.letters)} of {total} letters did not get through, and do not"
+                f" count as replayed: {', '.join(ranges[:_NAMED])}{more}"
+            )
+            which = "--all" if self._is_all_there_is(found) else " ".join(ranges)
+            yield f"  hint: mporch dead replay {name} {which}"
+        if found.unclear:
+            named = ", ".join(f"{n} of {queue}" for queue, n in found.unclear.items())
+            yield f"mporch: {named} are left: which of them are letters is not known"
+        if found.later:
+            named = ", ".join(f"{n} of {queue}" for queue, n in found.later.items())
+            yield f"mporch: of what other letters became {named} are left: of which is not known"
+        if found.unclear or found.later:
+            yield f"  hint: mporch dead replay {name} --all --again feeds all back once more"
+
+    def _is_all_there_is(self, found: Owed) -> bool:
+        """Whether `--all` takes these letters, and no others."""
+        numbers = [letter.letter for letter in read_letters(self._origin.path)]
+        replayed = read_replayed(self._origin.path, numbers)
+        return found.letters == tuple(n for n in numbers if not replayed[n])
+
+    def _note(self, letters: Sequence[int], *, undone: bool) -> None:
+        note = Replayed(letters=tuple(letters), run=self._run_id, ts=time.time(), undone=undone)
+        note_replayed(self._origin.path, note)
