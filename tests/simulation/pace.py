@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from .ledger import check
@@ -10,18 +9,17 @@ from .ledger import check
 if TYPE_CHECKING:
     from .topology import Job
 
-_REMEMBERED = 64
 _CLOSE = 1e-9
 
 
 class Starts:
-    """When items of one job were started, in any life of it: the last of them."""
+    """When items of one job were started. All of them count: the first may bound the last."""
 
     def __init__(self, job: Job) -> None:
         assert job.interval_s is not None
         self.job = job
         self._interval_s = job.interval_s
-        self._times: deque[float] = deque(maxlen=_REMEMBERED)
+        self._times: list[float] = []
 
     @property
     def due_at(self) -> float:
