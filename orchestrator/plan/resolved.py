@@ -1,7 +1,7 @@
 """The spec as it counts: every default filled in, variables put in, matrices made jobs of. Pure.
 
 What it says reads as a spec again, in the order of the model; `vars`, `defaults` and anchors have
-gone into the values.
+gone into the values. The `tests` are of what was written, and not in it.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class _Resolver:
     def document(self) -> Branch:
         defaults = Document(version=1, jobs={})
         found = dict(self._part(defaults, [self._spec.tree], ()).inner)
-        for key in ("vars", "defaults"):
+        for key in ("vars", "defaults", "tests"):
             del found[key]
         draft = draft_of(self._spec)
         jobs = {**draft.jobs, **draft.disabled}
