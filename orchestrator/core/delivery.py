@@ -146,13 +146,14 @@ class Delivery:
         Several of its queues may hold items that were not due before: the earlier goes first.
         """
         board = self._board
-        queue = next(queue for queue in pending.queues if self._ready(queue))
+        ready = [queue for queue in pending.queues if self._ready(queue)]
         if board.now < throttle.due_at:
-            if throttle.hold(board.now, queue.name):
-                board.at(throttle.due_at, Alarm.RATE, queue)
+            for queue in ready:  # others may have emptied one of them by then
+                if throttle.hold(board.now, queue.name):
+                    board.at(throttle.due_at, Alarm.RATE, queue)
             return False
         throttle.start(board.now)
-        self._lease(pending, queue, queue.take(1))
+        self._lease(pending, ready[0], ready[0].take(1))
         return True
 
     @staticmethod

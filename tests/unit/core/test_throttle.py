@@ -76,3 +76,22 @@ def test_the_wait_is_booked_to_the_rate_and_not_to_the_input() -> None:
     run.tick(1.0)
     snk = run.broker.jobs["snk"]
     assert (snk.waiting_rate_s, snk.waiting_input_s) == (1.0, 0.0)
+
+
+def test_an_item_of_another_queue_starts_when_it_is_due_though_the_first_queue_is_empty_then() -> (
+    None
+):
+    run = FakeBroker(
+        {"q": 9, "urgent": 9},
+        job("src", writes="q urgent"),
+        job("snk", reads="urgent q", throttle=Throttle(1.0, 1)),
+        job("thief", reads="urgent"),
+        workers={"snk": 2},
+    )
+    run.put("src-1", "q", 2)
+    run.put("src-1", "urgent", 1)
+    run.pull("snk-1", "q")
+    run.pull("snk-2", "urgent q")
+    run.lease("thief-1", "urgent")
+    run.tick(1.0)
+    assert [lease.queue for lease in run.got("snk-2", Leased)] == ["q"]
