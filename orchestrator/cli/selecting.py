@@ -103,7 +103,7 @@ def is_spec(word: str) -> bool:
 
 
 def _is_path(word: str) -> bool:
-    return word == "-" or os.sep in word or word.endswith(_SUFFIXES)
+    return word in ("-", os.curdir, os.pardir) or os.sep in word or word.endswith(_SUFFIXES)
 
 
 def _check_default(words: list[str], files: Iterable[str]) -> None:
