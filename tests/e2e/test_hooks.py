@@ -31,8 +31,10 @@ def test_a_hook_takes_specs_alone_and_finds_what_is_wrong(
         shutil.copy(ROOT / "examples/letters/letters.py", (tmp_path / name).parent)
     line = f"{hook['entry']} {' '.join(chosen)}"
     assert finished(line, cwd=tmp_path, env=env, timeout_s=60).returncode == 0
-    with (tmp_path / chosen[1]).open("a") as file:
-        file.write("  more: {}\n")
+    spec = tmp_path / chosen[1]
+    text = spec.read_text().replace("jobs:\n", "jobs:\n  more: {}\n", 1)
+    spec.write_text(text)
+    line_of_more = text.splitlines().index("  more: {}") + 1
     done = finished(line, cwd=tmp_path, env=env, timeout_s=60)
     assert done.returncode == 2
-    assert "deep/jobs.yml:8:3: error: the key target is missing" in done.stderr
+    assert f"deep/jobs.yml:{line_of_more}:3: error: the key target is missing" in done.stderr
