@@ -65,7 +65,13 @@ def test_every_command_of_the_page_works(folder: Path, command: Path) -> None:
     assert not (folder / ".mporch").exists(), "cases are no runs of the project"
 
 
-@pytest.mark.parametrize("spec", EXAMPLES, ids=str)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(spec, id=str(spec), marks=[pytest.mark.long] if at % 3 else [])
+        for at, spec in enumerate(EXAMPLES)
+    ],
+)
 def test_the_cases_of_an_example_pass(copy: Copy, mporch_test: Test, spec: Path) -> None:
     paths = [str(spec.parent)]
     if spec.name == str(spec):

@@ -11,7 +11,13 @@ BUDGET = 150
 """Histories a mutant may survive; most are caught in the first few."""
 
 
-@pytest.mark.parametrize(("name", "mutant"), [pytest.param(*m, id=m[0]) for m in mutants.every()])
+@pytest.mark.parametrize(
+    ("name", "mutant"),
+    [
+        pytest.param(*mutant, id=mutant[0], marks=[pytest.mark.long] if at % 3 else [])
+        for at, mutant in enumerate(mutants.every())
+    ],
+)
 def test_a_broker_with_a_bug_is_caught(
     name: str, mutant: mutants.Mutant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
