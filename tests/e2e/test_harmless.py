@@ -127,7 +127,13 @@ def mporch(folder, *command, **how):
     )
 
 
-@pytest.mark.parametrize("command", [["run"], ["run", "--format", "json"], *COMMANDS], ids=str)
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(command, id=str(command), marks=[pytest.mark.long] if at % 3 else [])
+        for at, command in enumerate((["run"], ["run", "--format", "json"], *COMMANDS))
+    ],
+)
 def test_what_a_command_prints_is_harmless(command, folder):
     done = mporch(folder, *command)
     assert done.returncode in (0, 1, 2, 3, 74)

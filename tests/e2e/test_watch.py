@@ -94,6 +94,7 @@ def test_a_change_of_spec_target_helper_or_variables_runs_it_anew(watch, tmp_pat
     assert run.process.wait(WITHIN_S) == 130
 
 
+@pytest.mark.long
 def test_a_mistake_in_the_spec_is_shown_and_the_watch_goes_on(watch, tmp_path):
     (tmp_path / "jobs.yaml").write_text(SPEC.replace("mine:work", "mine:wrok"))
     run = watch("--output", "none")
@@ -109,6 +110,7 @@ def test_a_mistake_in_the_spec_is_shown_and_the_watch_goes_on(watch, tmp_path):
     run.until("watched succeeded")
 
 
+@pytest.mark.long
 def test_a_run_that_goes_on_is_terminated_and_the_next_one_takes_its_place(watch, tmp_path):
     (tmp_path / "mine.py").write_text(FOREVER)
     run = watch()
@@ -141,6 +143,7 @@ def test_a_watch_that_is_killed_takes_its_run_with_it(watch, tmp_path):
     assert not psutil.wait_procs(family, timeout=20)[1]
 
 
+@pytest.mark.long
 def test_a_watch_that_is_stopped_stops_its_run_and_both_go_on_together(watch, tmp_path):
     (tmp_path / "mine.py").write_text(FOREVER)
     run = watch()

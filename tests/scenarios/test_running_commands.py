@@ -53,7 +53,13 @@ AROUND = {"within": "pre{}post", **dict.fromkeys(
     ("substituted", "quoted_in_substitution", "backquoted"), "{}.")}  # fmt: skip
 
 
-@pytest.mark.parametrize("form", ["list", *PLACES])
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(form, marks=[pytest.mark.long] if at % 3 else [])
+        for at, form in enumerate(("list", *PLACES))
+    ],
+)
 def test_no_item_is_ever_read_as_a_part_of_the_command(begin, form):
     """Whatever an item is, and whatever quotes its place has, it is one argument."""
     line = PLACES.get(form, "list")
