@@ -32,6 +32,7 @@ write(census(), "plain.csv")
 
 
 @pytest.mark.timeout(550)  # three quarters of a million lines, twice
+@pytest.mark.long
 def test_the_census_equals_one_computed_in_a_plain_process(copy: Copy, mporch: Run) -> None:
     project = copy("jobs.yaml", "examples/__init__.py", "examples/census")
     ran = mporch(project / "jobs.yaml", timeout_s=250)
