@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 
 import pytest
 from hypothesis import settings
@@ -19,6 +20,11 @@ def _own_settings_stay_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the shell sets for mporch or for colours does not reach a test."""
     for name in filter(_OF_THE_SHELL.fullmatch, list(os.environ)):
         monkeypatch.delenv(name)
+
+
+def pytest_configure() -> None:
+    """Who runs them under nohup has SIGHUP ignored, and every process inherits that."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 
 from orchestrator.core.board import Alarm, Board, ProtocolError
@@ -26,7 +25,7 @@ from orchestrator.core.queues import QueueState, Segment, without
 from orchestrator.core.throttle import Throttle
 from orchestrator.plan.model import Batch
 
-__all__ = ["Charge", "Delivery"]
+__all__ = ["Delivery"]
 
 RECALL_AFTER_S = 0.02
 """How long a worker waits for input before the untouched rest of another's lease is asked back."""
@@ -266,7 +265,7 @@ class Delivery:
         if lease.again and segments:
             lease.queue.reserve(port.worker, segments)
             turn = lease.queue, sum(map(len, segments))
-            self._board.turns.setdefault(port.worker, deque()).appendleft(turn)
+            self._board.turns[port.worker].appendleft(turn)
             return
         if self._board.journal is not None and not port.job.by_item:
             self._board.journal.returned(port.worker, lease.queue.name, segments)
@@ -298,7 +297,7 @@ class Delivery:
             if acked > 0:
                 lease.queue.done += acked
                 lease.advance(acked)
-            found = self._charges(port, lease, blame)
+            found = charges(port, lease, blame)
             rest = lease.shorten(lease.finished + lease.claimed)
             for charge in found:
                 if charge.last:
@@ -311,10 +310,6 @@ class Delivery:
             self._end_lease_if_done(port, lease)
             self._board.dirty[lease.queue] = None
         return charged
-
-    def _charges(self, port: Port, lease: Lease, blame: Blame) -> list[Charge]:
-        """Charge an attempt to the item the worker was at (rule 6)."""
-        return charges(port, lease, blame)
 
     def postpone(self, queue: QueueState, segment: Segment, delay_s: float) -> None:
         """An item that failed is tried again later, if somebody will be there to do so."""

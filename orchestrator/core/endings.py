@@ -6,7 +6,8 @@ from collections.abc import Collection, Container, Sequence
 from typing import NamedTuple
 
 from orchestrator.core.board import Board
-from orchestrator.core.delivery import Charge, Delivery
+from orchestrator.core.charging import Charge
+from orchestrator.core.delivery import Delivery
 from orchestrator.core.events import ItemFailed
 from orchestrator.core.facts import ItemDead, ItemRetried, ItemSkipped
 from orchestrator.core.journal import Journal

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from orchestrator.core import delivery
 from orchestrator.core.admission import Admission
 from orchestrator.core.broker import Broker
+from orchestrator.core.charging import Charge
 from orchestrator.core.credits import Credits
-from orchestrator.core.delivery import Charge, Delivery
+from orchestrator.core.delivery import Delivery
 from orchestrator.core.endings import Endings
 from orchestrator.core.events import Blame, Fenced
 from orchestrator.core.messages import Commit, Recall, Want
@@ -283,23 +285,23 @@ def an_item_of_which_a_part_is_out_is_tried_again(patch: Patch) -> None:
 
 
 def attempts_never_used_up(patch: Patch) -> None:
-    charges = Delivery._charges
+    charges = delivery.charges
 
-    def never_the_last(self: Delivery, *args: Any) -> list[Charge]:
-        return [charge._replace(last=False) for charge in charges(self, *args)]
+    def never_the_last(*args: Any) -> list[Charge]:
+        return [charge._replace(last=False) for charge in charges(*args)]
 
-    patch.setattr(Delivery, "_charges", never_the_last)
+    patch.setattr(delivery, "charges", never_the_last)
 
 
 def a_batch_of_which_a_part_is_out_is_tried_again(patch: Patch) -> None:
-    charges = Delivery._charges
+    charges = delivery.charges
 
-    def only_single_items(self: Delivery, port: Port, lease: Lease, blame: Blame) -> list[Charge]:
+    def only_single_items(port: Port, lease: Lease, blame: Blame) -> list[Charge]:
         if lease.hand > 1:
             lease.emitted = False
-        return charges(self, port, lease, blame)
+        return charges(port, lease, blame)
 
-    patch.setattr(Delivery, "_charges", only_single_items)
+    patch.setattr(delivery, "charges", only_single_items)
 
 
 def room_collected_for_ever(patch: Patch) -> None:
