@@ -23,8 +23,9 @@ def _own_settings_stay_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_configure() -> None:
-    """Who runs them under nohup has SIGHUP ignored, and every process inherits that."""
+    """nohup ignores SIGHUP, a shell's `&` SIGINT: every process of a test would inherit that."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
