@@ -272,7 +272,9 @@ def test_a_stop_reaches_every_process_of_a_pipeline_and_then_the_grace_is_over(r
         "",
     )
     assert ended.exit_code == 1
-    assert ended.log.printed("polite-1") == ["bye"]
+    printed = ended.log.printed("polite-1")
+    # The stop reaches `sleep` too, and the shell may have a word for that.
+    assert [line for line in printed if line != "Terminated"] == ["bye"]
     assert ended.codes() == {"polite": [-15], "deaf": [-9]}
 
 
