@@ -6,10 +6,12 @@ import multiprocessing
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+from multiprocessing import forkserver
 from pathlib import Path
 
 from os_deadlines import all_ended, pidfds, receive, wait_readable
@@ -113,6 +115,17 @@ def kill_the_forkserver_during_a_start():
     killer = threading.Timer(0.2, os.kill, (forkserver, signal.SIGKILL))
     killer.start()
     return exit_code(start(factory, "leave", payload=b"7"))
+
+
+def cut_off_a_request():
+    """Connect to the forkserver, as for a worker, and go away; whether it ends."""
+    factory = ProcessFactory()
+    exit_code(start(factory, "leave", payload=b"0"))
+    server = forkserver._forkserver
+    with pidfds(server._forkserver_pid) as fds, socket.socket(socket.AF_UNIX) as request:
+        request.connect(server._forkserver_address)
+        request.close()
+        return all_ended(fds, 20)
 
 
 def start_after_early_deaths(n):

@@ -30,6 +30,7 @@ def report(payload, channel, log, cell):
         "inheritable": [fd for fd in _open_files() if int(fd) > 2 and os.get_inheritable(int(fd))],
         "sigint": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
         "sigterm": signal.getsignal(signal.SIGTERM) == signal.SIG_DFL,
+        "excepthook": f"{sys.excepthook.__name__} of {sys.excepthook.__module__}",
         "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
         "main_file": getattr(sys.modules["__main__"], "__file__", None),
     }

@@ -4,11 +4,12 @@ import fcntl
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 from os_deadlines import all_ended, pidfds, receive, wait_readable
-from os_orchestrators import open_files, orchestrate
+from os_orchestrators import command, environment, open_files, orchestrate
 
 from orchestrator.plan.model import StartMethod
 from orchestrator.runtime.local import descriptors
@@ -178,6 +179,10 @@ def test_nothing_is_inherited_by_the_programs_it_starts(seen):
     assert seen["inheritable"] == []
 
 
+def test_what_it_does_not_catch_is_told_as_python_does(seen):
+    assert seen["excepthook"] == "excepthook of sys"
+
+
 def test_it_has_not_imported_what_only_the_command_line_needs(seen, method):
     if method is not StartMethod.FORK:  # a forked process has whatever its parent had
         heavy = {"click", "rich", "pydantic", "yaml", "structlog", "psutil", "msgspec"}
@@ -261,6 +266,13 @@ def test_a_worker_killed_before_it_has_read_its_order_is_made_anew_some_times(de
 def test_a_forkserver_that_does_not_answer_is_killed_and_replaced():
     told = orchestrate("stop_the_forkserver_before_a_start")
     assert told == {"exit_code": 7, "others": -signal.SIGKILL}
+
+
+def test_a_forkserver_that_is_asked_by_one_who_dies_then_ends_without_a_word():
+    done = subprocess.run(
+        command("cut_off_a_request"), env=environment(), capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("true", "")
 
 
 def test_multiprocessing_does_not_wait_for_a_worker_at_exit(method):

@@ -1,15 +1,34 @@
 """Preloaded into the forkserver, as the last module: makes ready the process all workers copy.
 
 It ends when the process that made it ends: the orchestrator's death takes the forkserver along, and
-the forkserver's its workers. What it has imported so far is kept from the garbage collector, which
-would otherwise touch, and so copy, each page of it in each worker.
+the forkserver's its workers. One that dies while it asks for a worker leaves a request that is cut
+off; nobody is to be told of that. What it has imported so far is kept from the garbage collector,
+which would otherwise touch, and so copy, each page of it in each worker.
 """
 
 import gc
 import multiprocessing.popen_forkserver  # noqa: F401 -- each worker needs it, and would read it anew
+import os
 import signal
+import sys
+from types import TracebackType
 
 from orchestrator.runtime.local.kernel import set_parent_death_signal
 
+
+def _excepthook(
+    kind: type[BaseException], error: BaseException, frames: TracebackType | None
+) -> None:
+    if not issubclass(kind, EOFError):
+        sys.__excepthook__(kind, error, frames)
+
+
+def _restore_excepthook() -> None:
+    if sys.excepthook is _excepthook:
+        sys.excepthook = sys.__excepthook__
+
+
 set_parent_death_signal(signal.SIGKILL)
+sys.excepthook = _excepthook
+os.register_at_fork(after_in_child=_restore_excepthook)
 gc.freeze()
