@@ -1,40 +1,63 @@
-"""The long form: `python -m tests.simulation --histories N [--seed S] [--durable]`.
+"""The long form: `python -m tests.simulation --histories N [--seed S] [--durable] [--processes P]`.
 
 The seed of each history that fails is printed; `--histories 1 --seed S` lives it again. With
-`--durable` the orchestrator crashes as well, and the run is resumed.
+`--durable` the orchestrator crashes as well, and the run is resumed. How many processes live them
+changes no history.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import sys
 import time
 import traceback
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 
 from .histories import durable_history, history
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lived:
+    """A history as it was lived; `problem` is the traceback of what it found."""
+
+    seed: int
+    steps: int
+    trace: str
+    problem: str
+
+
+def live(seed: int, *, durable: bool) -> Lived:
+    """Live one history."""
+    world, problem = durable_history(seed) if durable else history(seed), ""
+    try:
+        world.run()
+    except Exception:
+        problem = traceback.format_exc(limit=-3)
+    return Lived(seed=seed, steps=world.steps, trace=world.trace, problem=problem)
+
+
 def main() -> int:
     options = _options()
-    failures: list[int] = []
-    steps, started, traces = 0, time.perf_counter(), hashlib.sha256()
-    for seed in range(options.seed, options.seed + options.histories):
-        world = durable_history(seed) if options.durable else history(seed)
-        try:
-            world.run()
-        except Exception:
-            traceback.print_exc(limit=-3)
-            again = f"--histories 1 --seed {seed}{' --durable' * options.durable}"
-            print(f"seed {seed} fails: python -m tests.simulation {again}")
-            failures.append(seed)
-            if not options.keep_going:
-                break
-        steps += world.steps
-        traces.update(world.trace.encode())
+    started, traces = time.perf_counter(), hashlib.sha256()
+    done = steps = failures = 0
+    seeds = range(options.seed, options.seed + options.histories)
+    with ProcessPoolExecutor(options.processes) as pool:
+        for lived in pool.map(partial(live, durable=options.durable), seeds, chunksize=20):
+            done, steps = done + 1, steps + lived.steps
+            traces.update(lived.trace.encode())
+            if lived.problem:
+                failures += 1
+                again = f"--histories 1 --seed {lived.seed}{' --durable' * options.durable}"
+                print(f"{lived.problem}seed {lived.seed} fails: python -m tests.simulation {again}")
+                if not options.keep_going:
+                    pool.shutdown(cancel_futures=True)
+                    break
     took_s = time.perf_counter() - started
-    done = seed - options.seed + 1
-    print(f"{done} histories, {steps} steps, {len(failures)} failures, {took_s:.1f} s", flush=True)
+    print(f"{done} histories, {steps} steps, {failures} failures, {took_s:.1f} s", flush=True)
     print(f"trace {traces.hexdigest()}")
     return 1 if failures else 0
 
@@ -45,9 +68,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--durable", action="store_true", help="runs that crash and are resumed")
     parser.add_argument("--keep-going", action="store_true", help="go on after a failure")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
-    if options.histories < 1:
-        parser.error("--histories: at least one")
+    if min(options.histories, options.processes) < 1:
+        parser.error("--histories, --processes: at least one")
     return options
 
 

@@ -6,6 +6,7 @@ Everything that happens is drawn from one seeded source, so a seed is a history.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -43,6 +44,7 @@ from .boxes import Box
 from .cast import Agent, Employer, Faults
 from .client import Client, Frame, Moves
 from .ledger import Books, check
+from .mishaps import strike
 from .order import Orders, forget, held
 from .pace import Starts
 from .parts import box_of, lost_with, states
@@ -236,40 +238,19 @@ class World:
     def step(self) -> bool:
         """Let one thing happen; False when nothing can."""
         self.steps += 1
-        if self.steps <= self.faults.steps and self._fault():
+        if self.steps <= self.faults.steps and strike(self):
             return True
         if self.rng.random() < 0.05:
             self.now += self.rng.choice((0.001, 0.02, 0.1))
             self._tick_if_due()
-        agents = list(self.agents.values())
-        self.rng.shuffle(agents)
+        draw = self.rng.random
+        agents = sorted(self.agents.values(), key=lambda _: draw())
         return (
-            any(self.move(agent) for agent in agents if self.rng.random() < agent.speed)
+            any(self.move(agent) for agent in agents if draw() < agent.speed)
             or any(self.move(agent) for agent in agents)
             or self.tick()
             or self._kill_fenced()
         )
-
-    def _fault(self) -> bool:
-        faults, agents = self.faults, list(self.agents.values())
-        parked = [a for a in agents if self.broker.ports[a.name].parked and not a.dead]
-        agent = self.rng.choice(parked if parked and self.rng.random() < 0.5 else agents)
-        if parked and self.rng.random() < faults.massacre:
-            for victim in parked:
-                self.kill(victim)
-                if self.rng.random() < 0.2:
-                    self.fail(victim.employer)
-        elif self.rng.random() < faults.kill and not agent.dead:
-            self.kill(agent)
-        elif self.rng.random() < faults.fence and not agent.dead and not agent.fenced:
-            self.fence(agent)
-        elif self.rng.random() < faults.repeat and self.repeat(agent):
-            pass
-        elif self.rng.random() < faults.fail and agent.employer.clean:
-            self.fail(agent.employer)
-        else:
-            return False
-        return True
 
     def repeat(self, agent: Agent) -> bool:
         """The worker's last commit is sent twice."""
@@ -282,9 +263,10 @@ class World:
 
     def move(self, agent: Agent) -> bool:
         """One thing happens at this worker's side; False when nothing can."""
-        moves = [self._deliver, self._receive, self._run, self._pace]
-        self.rng.shuffle(moves)
-        return any(move(agent) for move in moves)
+        for move in _ORDERS[int(self.rng.random() * len(_ORDERS))]:
+            if getattr(self, move)(agent):
+                return True
+        return False
 
     def _deliver(self, agent: Agent) -> bool:
         client = agent.client
@@ -364,8 +346,13 @@ class World:
             employer = self.employers[item.worker.rpartition("-")[0]]
             if employer.job.window is not None and employer.clean and not employer.over:
                 self.fail(employer)  # what is behind the item has no turn any more
-        stalled = self.broker.stall() is not None and not self.is_halted
+        stalled = not self.is_halted and not self._is_stopping and self.broker.stall() is not None
         check(not stalled, "a stall is reported though no honest worker can wait for ever")
+
+    @property
+    def _is_stopping(self) -> bool:
+        """Whether a failed job's worker is at its end: a run asks for no stall then."""
+        return any(agent.dead and not agent.employer.clean for agent in self.agents.values())
 
     def _tell(self, event: Event | BrokerNews) -> list[ItemFailed]:
         before = list(held(self.broker))
@@ -416,3 +403,6 @@ class World:
 
     def _end(self) -> None:
         rules.at_the_end(self)
+
+
+_ORDERS = tuple(itertools.permutations(("_deliver", "_receive", "_run", "_pace")))
