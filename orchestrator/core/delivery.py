@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from orchestrator.core.board import Alarm, Board, ProtocolError
 from orchestrator.core.charging import Charge, charges
-from orchestrator.core.events import Blame, Blob, InputEnded
+from orchestrator.core.events import Blame, InputEnded
 from orchestrator.core.facts import QueueClosed, QueueEnded
 from orchestrator.core.messages import (
     Ended,
@@ -193,28 +193,14 @@ class Delivery:
             board.journal.dealt(port, queue.name, segments)
         pending.leave()
         board.end_wait(port)
-        ranges: list[Range] = []
-        blobs: list[Blob] = []
-        for segment in segments:
-            blob = segment.chunk.blob
-            ranges.append(
-                Range(
-                    start=segment.start,
-                    stop=segment.stop,
-                    first=segment.first,
-                    size=len(blob),
-                    packed=segment.chunk.packed,
-                )
-            )
-            blobs.append(blob)
         leased = Leased(
             pull=request.pull,
             lease=lease.number,
             queue=queue.name,
-            ranges=tuple(ranges),
+            ranges=tuple(map(_range, segments)),
             tried=queue.tried(segments) if queue.attempts else (),
         )
-        board.send(port, leased, tuple(blobs))
+        board.send(port, leased, tuple([segment.chunk.blob for segment in segments]))
         board.dirty[queue] = None
 
     # -- leases come back -------------------------------------------------------------------------
@@ -379,3 +365,13 @@ def _is_of_batch(batch: Batch | None, request: Pull) -> bool:
     if batch is None:
         return False
     return request.most <= batch.size and 0 <= request.within_s <= batch.within_s
+
+
+def _range(segment: Segment) -> Range:
+    return Range(
+        start=segment.start,
+        stop=segment.stop,
+        first=segment.first,
+        size=len(segment.chunk.blob),
+        packed=segment.chunk.packed,
+    )

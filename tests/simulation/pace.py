@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchestrator.core.messages import Leased
+
 from .ledger import check
 
 if TYPE_CHECKING:
@@ -33,9 +35,11 @@ class Starts:
             default=0.0,
         )
 
-    def start(self, now: float) -> None:
-        check(now >= self.due_at - _CLOSE, f"{self.job.name} starts an item at {now}, too early")
-        self._times.append(now)
+    def start(self, now: float, leased: Leased) -> None:
+        for _ in range(sum(part.stop - part.start for part in leased.ranges)):
+            too_early = now < self.due_at - _CLOSE
+            check(not too_early, f"{self.job.name} starts an item at {now}, too early")
+            self._times.append(now)
 
     def is_due(self, now: float) -> bool:
         return now > self.due_at + _CLOSE

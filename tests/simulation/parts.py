@@ -13,6 +13,7 @@ from orchestrator.plan.model import Batch, Retry
 
 from . import rules
 from .boxes import NO_LIMIT, Box
+from .ledger import Books
 from .topology import Job, Topology
 
 
@@ -60,7 +61,14 @@ def states(topology: Topology) -> tuple[list[QueueState], list[JobPorts]]:
     return list(queues.values()), jobs
 
 
-def lost_with(parked: CommitTicket, part: Part) -> int:
+def unput_lost(books: Books, parked: CommitTicket) -> None:
+    """What the parked commit of a dead worker puts no more is put by nobody."""
+    for part in parked.parts:
+        for queue in part.queues:
+            books.unput(queue.name, parked.port.worker, _lost_with(parked, part))
+
+
+def _lost_with(parked: CommitTicket, part: Part) -> int:
     """How many items of a part are put no more, now that its worker is dead."""
     job = parked.port.job
     if not job.by_item:

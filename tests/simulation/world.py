@@ -47,7 +47,7 @@ from .ledger import Books, check
 from .mishaps import strike
 from .order import Orders, forget, held
 from .pace import Starts
-from .parts import box_of, lost_with, states
+from .parts import box_of, states, unput_lost
 from .topology import Job, Topology
 
 BrokerMaker = Callable[[list[QueueState], list[JobPorts]], Broker]
@@ -158,8 +158,7 @@ class World:
         self.met.add("killed")
         if self.broker.ports[agent.name].parked:
             self.met.add("parked and dead")
-        keep = self.rng.randint(0, len(agent.client.out))
-        while len(agent.client.out) > keep:
+        for _ in range(self.rng.randint(0, len(agent.client.out))):
             agent.client.out.pop()
 
     def fence(self, agent: Agent) -> None:
@@ -205,10 +204,7 @@ class World:
         port = self.broker.ports[agent.name]
         job = agent.employer.job
         if port.parked:
-            for part in port.parked.parts:
-                lost = lost_with(port.parked, part)
-                for queue in part.queues:
-                    self.books.unput(queue.name, agent.name, lost)
+            unput_lost(self.books, port.parked)
         leases = port.leases if job.by_item else {}
         held = {
             number: (lease.hand, lease.emitted and not lease.claimed)
@@ -269,13 +265,11 @@ class World:
         return False
 
     def _deliver(self, agent: Agent) -> bool:
-        client = agent.client
-        if not client.out:
+        if not agent.client.out:
             if agent.moves is None:
                 self._leave(agent)
-                return True
-            return False
-        message, blobs = client.out.popleft()
+            return agent.moves is None
+        message, blobs = agent.client.out.popleft()
         if not agent.fenced:
             self._book(agent, message, blobs)
             self.largest_commit = max(self.largest_commit, sum(map(len, blobs)))
@@ -378,9 +372,7 @@ class World:
         if isinstance(order.message, Leased):
             self.books.leased(agent.name, order.message, order.blobs)
             if starts := self.starts.get(agent.employer.job.name):
-                for part in order.message.ranges:
-                    for _ in range(part.start, part.stop):
-                        starts.start(self.now)
+                starts.start(self.now, order.message)
             self.batch_since.pop(order.message.queue, None)
         elif isinstance(order.message, Committed):
             applied = order.message.status is CommitStatus.APPLIED

@@ -16,7 +16,7 @@ import msgspec
 
 from orchestrator.core.steps import NewChunk
 
-__all__ = ["BESIDE", "Database", "Row", "Txn"]
+__all__ = ["BESIDE", "Database", "Stored", "Txn"]
 
 BESIDE = ("-wal", "-shm", "-journal")
 """The ends of the names of files that SQLite makes beside a database."""
@@ -38,7 +38,7 @@ _CHUNKS = "SELECT number, packed, crc, data FROM chunk"
 _metas = msgspec.msgpack.Decoder(dict[str, bytes])
 
 
-class Row(msgspec.Struct, frozen=True):
+class Stored(msgspec.Struct, frozen=True):
     """A numbered blob whose checksum was right."""
 
     number: int
@@ -139,12 +139,12 @@ class Database:
         found = _checked(*row) if row is not None else None
         return _metas.decode(found.data) if found is not None else None
 
-    def snapshot(self) -> Row | None:
+    def snapshot(self) -> Stored | None:
         """The image, with the number of the last entry in it; None if it is damaged."""
         row = self._connection.execute("SELECT seq, crc, data FROM snapshot").fetchone()
         return _checked(*row) if row is not None else None
 
-    def journal(self) -> Iterator[Row | None]:
+    def journal(self) -> Iterator[Stored | None]:
         """The entries in sequence; None for a damaged one."""
         for row in self._connection.execute("SELECT seq, crc, data FROM journal ORDER BY seq"):
             yield _checked(*row)
@@ -181,8 +181,8 @@ def _crc(number: int, data: bytes | bytearray | memoryview) -> int:
     return zlib.crc32(data, number & 0xFFFFFFFF)
 
 
-def _checked(number: object, crc: object, data: object) -> Row | None:
+def _checked(number: object, crc: object, data: object) -> Stored | None:
     """The row if its checksum is right; a damaged one may hold values of any type."""
     if isinstance(number, int) and isinstance(data, bytes) and crc == _crc(number, data):
-        return Row(number, data)
+        return Stored(number, data)
     return None

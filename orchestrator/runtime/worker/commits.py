@@ -8,7 +8,7 @@ the target keeps the main thread for long.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -381,12 +381,15 @@ class Commits(Requests):
             returned=returned,
             awaited=awaited or self._overdrawn > 0,
         )
-        for number, _ in finished:
+        self._drop_leases(number for number, _ in finished)
+        self.torn = False
+        return message, tuple(blobs)
+
+    def _drop_leases(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
             lease = self._leases.get(number)
             if lease is not None and lease.finished == lease.limit:
                 del self._leases[number]
-        self.torn = False
-        return message, tuple(blobs)
 
 
 def _unwant(number: int) -> Unwant:
