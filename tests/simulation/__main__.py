@@ -53,9 +53,10 @@ def main() -> int:
                 failures += 1
                 again = f"--histories 1 --seed {lived.seed}{' --durable' * options.durable}"
                 print(f"{lived.problem}seed {lived.seed} fails: python -m tests.simulation {again}")
-                if not options.keep_going:
-                    pool.shutdown(cancel_futures=True)
-                    break
+            late = options.within_s and time.perf_counter() - started > options.within_s
+            if late or (lived.problem and not options.keep_going):
+                pool.shutdown(cancel_futures=True)
+                break
     took_s = time.perf_counter() - started
     print(f"{done} histories, {steps} steps, {failures} failures, {took_s:.1f} s", flush=True)
     print(f"trace {traces.hexdigest()}")
@@ -68,6 +69,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--durable", action="store_true", help="runs that crash and are resumed")
     parser.add_argument("--keep-going", action="store_true", help="go on after a failure")
+    parser.add_argument("--within-s", type=float, help="end after so many seconds")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     if min(options.histories, options.processes) < 1:
