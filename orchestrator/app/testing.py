@@ -14,6 +14,7 @@ from typing import Any
 from orchestrator.app.execution import Options
 from orchestrator.app.hosted import Request as HostRequest
 from orchestrator.app.hosting import host
+from orchestrator.app.kills import in_words, kills_of, missed
 from orchestrator.core.summary import Summary
 from orchestrator.errors import SpecError, TargetError
 from orchestrator.plan.cases import plan_of_case
@@ -111,13 +112,11 @@ def _request(spec: Spec, plan: Plan, name: str, directory: Path) -> HostRequest:
 
 def _failures(case: Case, plan: Plan, summary: Summary, directory: Path) -> Iterator[Failed]:
     """Yield all that is not as expected: first how the run went, for that explains the rest."""
-    expect = case.expect
+    expect, kills = case.expect, kills_of(case.kill, directory)
     if summary.exit_code != expect.exit_code:
         why = f": {summary.reason}" if summary.reason else ""
         message = f"{summary.exit_code}, expected {expect.exit_code}{why}"
-        killed = ", ".join(kill.job for kill in case.kill)
-        hint = f"the case itself has killed a worker of {killed}" if killed else ""
-        yield Failed(about="exit code", message=message, hint=hint)
+        yield Failed(about="exit code", message=message, hint=in_words(kills))
     for job, wanted in expect.jobs.items():
         found = summary.jobs.get(job)
         if found is None:
@@ -125,6 +124,7 @@ def _failures(case: Case, plan: Plan, summary: Summary, directory: Path) -> Iter
         elif found.status != wanted:
             why = f": {found.reason}" if found.reason else ""
             yield Failed(about=f"job {job}", message=f"{found.status}, expected {wanted}{why}")
+    yield from missed(kills, plan)
     yield from _differences(case, plan, directory)
     yield from _missing_events(case, directory)
 

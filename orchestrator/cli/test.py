@@ -39,7 +39,7 @@ Examples:
     "names",
     multiple=True,
     metavar="NAME",
-    help="Only cases with this in their name (repeatable).",
+    help="Only cases with this in their name, in small or capital letters (repeatable).",
     shell_complete=completing.cases,
 )
 @click.option(

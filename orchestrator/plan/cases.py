@@ -16,7 +16,7 @@ from orchestrator.plan.platform import default_start_method
 from orchestrator.plan.shown import shown_within
 from orchestrator.plan.targets import parse_target
 from orchestrator.spec import Spec
-from orchestrator.spec.cases import Given, Kill
+from orchestrator.spec.cases import Given
 from orchestrator.spec.nodes import Path
 
 __all__ = ["plan_of_case"]
@@ -54,9 +54,10 @@ class _Variant:
         jobs = {name: _within(job, part) for name, job in plan.jobs.items() if name in part}
         for name, values in case.replace.items():
             jobs[name] = self._stand_in(jobs[name], values)
-        for number, kill in enumerate(case.kill, 1):
-            if kill.job in part:
-                jobs[kill.job] = _mortal(jobs[kill.job], kill, number)
+        for name in {kill.job: None for kill in case.kill if kill.job in part}:
+            jobs[name] = _mortal(
+                jobs[name], [each.at_item for each in case.kill if each.job == name]
+            )
         queues, givers = self._fed(jobs)
         limits = [limit_s for limit_s in (plan.timeout_s, case.timeout) if limit_s is not None]
         return msgspec.structs.replace(
@@ -141,8 +142,8 @@ def _within(job: JobPlan, part: frozenset[str]) -> JobPlan:
     return msgspec.structs.replace(job, after=after)
 
 
-def _mortal(job: JobPlan, kill: Kill, number: int) -> JobPlan:
-    """Return the job with a target that is the job's own, and dies where it is told to."""
+def _mortal(job: JobPlan, at_items: Sequence[int]) -> JobPlan:
+    """Return the job with a target that is the job's own, and dies at the items it is told to."""
     target = job.target
     assert isinstance(target, Target), "a command is not killed: rule MP706"
     order = {
@@ -150,8 +151,7 @@ def _mortal(job: JobPlan, kill: Kill, number: int) -> JobPlan:
         "qualname": target.qualname,
         "shape": job.shape.value,
         "handles": [parameter for parameter, _ in job.read_handles or job.write_handles],
-        "at_item": kill.at_item,
-        "number": number,
+        "at_items": list(at_items),
     }
     return msgspec.structs.replace(
         job,

@@ -285,6 +285,39 @@ def test_a_source_that_may_be_called_again_is_killed_once(folder: Path, mporch_t
     assert done.returncode == 0, done.stdout
 
 
+MISSED = """
+  neighbours:
+    kill: [{job: double, at_item: 2}, {job: double, at_item: 3}]
+    expect: {exit_code: 5}
+  an item that comes again:
+    kill: [{job: copy, at_item: 2}, {job: copy, at_item: 2}, {job: copy, at_item: 2},
+           {job: copy, at_item: 2}]
+    expect: {exit_code: 1, jobs: {copy: failed}}
+  a failed batch: {kill: [{job: add, at_item: 2}, {job: add, at_item: 2}],
+                   expect: {exit_code: 1, jobs: {add: failed}}}
+  too late: {kill: [{job: double, at_item: 21}, {job: count, at_item: 100}], expect: {exit_code: 0}}
+"""
+
+
+def test_a_kill_is_at_another_item_or_the_same_one_again_and_one_that_never_happens_fails_its_case(
+    folder: Path, mporch_test: Test
+) -> None:
+    (folder / "jobs.yaml").write_text(KILLS.partition("\ntests:")[0] + "\ntests:" + MISSED)
+    (folder / "mine.py").write_text(MINE)
+    done = mporch_test("--format", "json", "--junit", "report.xml")
+    cases = cases_of(done)
+    hints = [failed["hint"] for failed in cases["neighbours"]["failed"]]
+    assert hints == ["the case itself has killed 2 workers of double"]
+    assert cases["an item that comes again"]["failed"] == []
+    assert cases["a failed batch"]["failed"] == []
+    assert [(each["message"], each["hint"]) for each in cases["too late"]["failed"]] == [
+        ("double never began its 21st item: nothing was killed", "it began 20"),
+        ("count never gave its 100th item: nothing was killed", "it gave 20"),
+    ]
+    assert "kill: double never began its 21st item" in (folder / "report.xml").read_text()
+    assert done.returncode == 1
+
+
 def test_the_same_pipeline_run_plainly_kills_nobody(
     folder: Path, command: Path, tmp_path: Path
 ) -> None:

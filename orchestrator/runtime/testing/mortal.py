@@ -1,7 +1,7 @@
 """Stands before a job's target and dies, by SIGKILL, when the job comes to its n-th item.
 
-Called in the child. Only plans of `mporch test` name it. The items are counted in a file of the
-run's directory, over all workers of the job and their successors, so it happens once.
+Called in the child. Only plans of `mporch test` name it. The items are counted over all workers of
+the job and their successors (see `begun`), so it happens once.
 """
 
 from __future__ import annotations
@@ -9,29 +9,32 @@ from __future__ import annotations
 import inspect
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
-from orchestrator.files import open_regular
 from orchestrator.plan.model import Shape, Target
-from orchestrator.runtime.worker.current import current
+from orchestrator.runtime.testing.begun import BegunFile
+from orchestrator.runtime.worker.current import begun, current
 from orchestrator.runtime.worker.target import load
 
 __all__ = ["Mortal"]
 
 
 class Mortal:
-    """The target that `order` names, with its own arguments; it is constructed once a worker."""
+    """The target that `order` names, with its own arguments; it is constructed once a worker.
+
+    `at_items` of the order are the items that it dies at: at one that stands there twice, twice.
+    """
 
     def __init__(self, order: Mapping[str, Any], /, *args: Any, **kwargs: Any) -> None:
         found = load(Target(module=order["module"], qualname=order["qualname"]), ())
         self._shape = Shape(order["shape"])
         self._handles = frozenset(order["handles"])
-        self._at_item: int = order["at_item"]
-        path = current().run_dir / f"kill-{order['number']}.count"
-        self._count = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._at_items: Sequence[int] = order["at_items"]
+        self._begun = BegunFile(current().run_dir, current().job)
+        self._given_n = 0
         self._stack = ExitStack()
         self._call = self._made(found, args, kwargs)
 
@@ -74,11 +77,15 @@ class Mortal:
         return called
 
     def _begin(self, n: int) -> None:
-        """The job begins with so many items; it dies if the one that is meant is among them."""
-        os.write(self._count, b"." * n)
-        begun = os.lseek(self._count, 0, os.SEEK_CUR)
-        if begun - n < self._at_item <= begun:
-            os.kill(os.getpid(), signal.SIGKILL)
+        """The job begins with so many items; it dies if one that is meant is among them."""
+        for number, times in self._begun.add(begun(n) or self._own(n)):
+            if times <= self._at_items.count(number):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def _own(self, n: int) -> list[str]:
+        """Ids for items that have none here: the n-th of a worker is that of its successor, too."""
+        first, self._given_n = self._given_n, self._given_n + n
+        return [f"{current().index}:{number}" for number in range(first, self._given_n)]
 
     def _counted(self, items: Iterable[Any]) -> Iterator[Any]:
         for item in items:

@@ -78,13 +78,11 @@ def current() -> Current:
 
     Raises RuntimeError outside a worker of mporch.
     """
-    order, lease, words = _Place.order, _Place.lease, _Place.words
+    order = _Place.order
     if order is None:
         raise RuntimeError("orchestrator.current() works only inside a worker of `mporch run`")
-    index = -1
-    if lease is not None:
-        index = words[INDEX] if words is not None else lease.started - 1
-    at = lease if index >= 0 else None
+    index = _index()
+    at = _Place.lease if index >= 0 else None
     return Current(
         run=order.run,
         run_dir=Path(order.run_dir),
@@ -96,3 +94,19 @@ def current() -> Current:
         attempt=at.attempt(index) if at else 1,
         queue=at.queue if at else None,
     )
+
+
+def begun(n: int) -> list[str]:
+    """The ids of the last n items that were begun, the item at hand as the last; none outside."""
+    last, lease = _index(), _Place.lease
+    if lease is None or last < 0:
+        return []
+    return [lease.item_id(index) for index in range(last + 1 - n, last + 1)]
+
+
+def _index() -> int:
+    """Which item of the lease is at hand; -1 outside an item."""
+    lease, words = _Place.lease, _Place.words
+    if lease is None:
+        return -1
+    return words[INDEX] if words is not None else lease.started - 1

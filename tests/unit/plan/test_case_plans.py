@@ -89,11 +89,13 @@ def test_a_stand_in_keeps_its_place_and_nothing_else(varied):
 
 
 def test_who_is_to_die_keeps_its_place_shape_and_policies(varied):
-    plan, case = varied("{kill: [{job: count, at_item: 3}, {job: complain}]}")
+    plan, case = varied(
+        "{kill: [{job: count, at_item: 3}, {job: complain}, {job: count, at_item: 2}]}"
+    )
     was, count = plan.jobs["count"], case.jobs["count"]
     order, *args = count.args
     assert (order["module"], order["qualname"]) == ("functions", "split")
-    assert (order["at_item"], order["number"], order["shape"]) == (3, 1, "item")
+    assert (order["at_items"], order["shape"]) == ([3, 2], "item")
     assert tuple(args) == was.args
     same = {"target": count.target, "args": count.args, "shown": count.shown, "late": count.late}
     assert msgspec.structs.replace(was, **same) == count
