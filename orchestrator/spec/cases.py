@@ -142,8 +142,8 @@ class Kill(Part):
         default=1,
         ge=1,
         title="At item",
-        description="When the job begins with its n-th item, one that comes again not counted; of a "
-        "job without input, when it gives its n-th.",
+        description="When the job begins with its n-th item, not counting again one that comes "
+        "again; of a job without input, when it gives its n-th.",
         examples=[3],
     )
 
