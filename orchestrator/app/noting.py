@@ -63,12 +63,23 @@ class Notes:
             yield f"mporch: of what other letters became {named} are left: of which is not known"
         if found.unclear or found.later:
             yield f"  hint: mporch dead replay {name} --all --again feeds all back once more"
+        if others := self._unreplayed() - set(found.letters):
+            were = (
+                "other letter of that run was"
+                if len(others) == 1
+                else "other letters of that run were"
+            )
+            yield f"mporch: {len(others)} {were} not replayed yet"
+            yield f"  hint: mporch dead list {name}"
 
     def _is_all_there_is(self, found: Owed) -> bool:
         """Whether `--all` takes these letters, and no others."""
+        return self._unreplayed() == set(found.letters)
+
+    def _unreplayed(self) -> set[int]:
+        """Return those of the run's letters that do not count as replayed now."""
         numbers = [letter.letter for letter in read_letters(self._origin.path)]
-        replayed = read_replayed(self._origin.path, numbers)
-        return found.letters == tuple(n for n in numbers if not replayed[n])
+        return {n for n, runs in read_replayed(self._origin.path, numbers).items() if not runs}
 
     def _note(self, letters: Sequence[int], *, undone: bool) -> None:
         note = Replayed(letters=tuple(letters), run=self._run_id, ts=time.time(), undone=undone)

@@ -179,6 +179,33 @@ def test_an_item_that_fails_again_is_a_letter_of_the_new_run_with_the_same_item(
         assert shown[0]["run"] != broken
 
 
+def test_letters_of_an_older_run_that_were_not_replayed_stay_in_sight(
+    mporch: Mporch, broken: str, tmp_path: Path
+) -> None:
+    waiting = f"not replayed yet in other runs: 2 of {broken}\n"
+    number = items(mporch("dead", "list", "--format", "json"))["ValueError"]
+    failed = mporch("dead", "replay", str(number))
+    assert "2 other letters of that run were not replayed yet" in failed.stderr
+    hint = re.search(r"hint: mporch (dead list .*)", failed.stderr)
+    assert hint
+    rest = mporch(*hint[1].split()).stderr
+    assert f"then mporch dead replay {broken} --all" in rest
+
+    (tmp_path / "mine.py").write_text(MENDED)
+    assert waiting in mporch("dead", "list").stderr
+    assert mporch("dead", "replay", "--all").returncode == 0
+    none = mporch("dead", "list").stderr
+    assert none.endswith(f"has no dead letters; {waiting}")
+    again = json.loads(mporch("runs", "--format", "json").stdout)[1]["run"]
+    listed = mporch("dead", "list", again).stderr
+    assert "or debug; all of the run were replayed\n" in listed
+    assert waiting in listed
+    assert waiting in mporch("dead", "replay", again, "--all").stderr
+
+    assert mporch("dead", "replay", broken, "--all").returncode == 0
+    assert mporch("dead", "list").stderr.endswith(f"the latest that has is {again}, all replayed\n")
+
+
 def test_a_replay_that_could_not_begin_leaves_its_letters_as_they_were(
     mporch: Mporch, broken: str, tmp_path: Path
 ) -> None:
@@ -403,5 +430,5 @@ def test_a_run_without_letters_says_so_and_names_one_that_has(
     assert mporch("run").returncode == 0
     done = mporch("dead", "list")
     assert (done.returncode, done.stdout) == (0, "")
-    assert f"has no dead letters; the latest that has is {broken}" in done.stderr
+    assert f"has no dead letters; not replayed yet in other runs: 3 of {broken}\n" in done.stderr
     assert mporch("dead", "list", "--format", "json").stdout == "[]\n"

@@ -19,6 +19,7 @@ __all__ = ["Choice", "choose"]
 
 _NUMBERS = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 _RUNS_SEARCHED = 20
+_RUNS_NAMED = 3
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,13 +31,37 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     named: tuple[Letter, ...]
     replayed: dict[int, tuple[str, ...]]
 
+    @property
+    def unreplayed(self) -> tuple[Letter, ...]:
+        """Those that were not fed back."""
+        return tuple(each for each in self.letters if not self.replayed[each.letter])
+
     def missing(self) -> str:
-        """Say that there are none, and where the latest are."""
+        """Say that there are none, and where some are."""
         text = f"run {self.run.run_id} has no dead letters"
-        for other in reversed(list_runs(self.run.path.parent.parent)[-_RUNS_SEARCHED:]):
-            if next(read_letters(other.path), None) is not None:
-                return f"{text}; the latest that has is {other.run_id}"
-        return text
+        others = self._others()
+        if not others:
+            return text
+        latest = others[0][0]
+        return f"{text}; {self.elsewhere() or f'the latest that has is {latest}, all replayed'}"
+
+    def elsewhere(self) -> str:
+        """Say which other runs have letters that were not replayed, the latest first."""
+        waiting = [(run, n) for run, n in self._others() if n]
+        named = [f"{n} of {run}" for run, n in waiting[:_RUNS_NAMED]]
+        if more := len(waiting) - len(named):
+            named.append(f"and those of {more} more")
+        return f"not replayed yet in other runs: {', '.join(named)}" if named else ""
+
+    def _others(self) -> list[tuple[str, int]]:
+        """Return the latest other runs with letters: how many of each were not replayed."""
+        found: list[tuple[str, int]] = []
+        for other in reversed(list_runs(self.run.path.parent.parent)):
+            if other.path != self.run.path and (n := _unreplayed(other)) is not None:
+                found.append((other.run_id, n))
+            if len(found) == _RUNS_SEARCHED:
+                break
+        return found
 
     def require(self) -> None:
         """Raise UsageError if the run has no letters."""
@@ -68,6 +93,14 @@ def choose(arguments: Sequence[str]) -> Choice:
             hint = f"`mporch dead list {name}` lists its {len(letters)}"
             raise UsageError(f"run {run.run_id} has no letter {number}", hint=hint)
     return msgspec.structs.replace(choice, named=tuple(letters[n] for n in dict.fromkeys(wanted)))
+
+
+def _unreplayed(run: RunDirectory) -> int | None:
+    """Return how many letters of the run were not replayed; None if it has none at all."""
+    letters = [letter.letter for letter in read_letters(run.path)]
+    if not letters:
+        return None
+    return sum(not runs for runs in read_replayed(run.path, letters).values())
 
 
 def _parse(text: str, last: int) -> range:

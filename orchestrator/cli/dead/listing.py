@@ -52,10 +52,13 @@ def list_letters(
         rows = [view_of(letter, choice.replayed[letter.letter]) for letter in chosen]
         print(render_letters(rows, paper()), end="")
         one = f"{choice.run_name} {rows[0].letter}"
+        then = f"then mporch dead replay {choice.run_name} --all"
         tell(
             f"more: mporch dead show {one}, or debug; "
-            f"then mporch dead replay {choice.run_name} --all"
+            f"{then if choice.unreplayed else 'all of the run were replayed'}"
         )
+        if others := choice.elsewhere():
+            tell(others)
     elif choice.letters:
         whose = ", ".join([*job, *queue])
         tell(f"run {choice.run.run_id} has no dead letters of {whose}")

@@ -95,15 +95,15 @@ def _chosen(choice: Choice, *, all_letters: bool, again: bool) -> tuple[Letter, 
     if not all_letters:
         hint = f"`mporch dead list {choice.run_name}` lists them"
         raise UsageError("which letters? give their numbers, or --all", hint=hint)
-    fresh = choice.letters
-    if not again:
-        fresh = tuple(each for each in choice.letters if not choice.replayed[each.letter])
+    fresh = choice.letters if again else choice.unreplayed
     if not fresh:
+        others = choice.elsewhere()
         runs = ", ".join(sorted({run for runs in choice.replayed.values() for run in runs}))
         raise UsageError(
             f"all letters of {choice.run.run_id} were replayed before, in {runs}",
             hint="those that failed once more are letters of that run; if mporch itself was killed"
-            " in it (see `mporch runs`), some may not have got through: --again replays all",
+            " in it (see `mporch runs`), some may not have got through: --again replays all"
+            f"{'; ' if others else ''}{others}",
         )
     return fresh
 
