@@ -64,6 +64,33 @@ def test_where_lines_are_items_an_item_is_one_line():
         line_of("a\n", TEXT)
 
 
+CIRCLE: list[object] = []
+CIRCLE.append(CIRCLE)
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (
+            b"by tes",
+            r"an item of type bytes cannot be written as JSON \(stdin: json\): Object of type bytes"
+            r" is not JSON serializable: b'by tes' \(hint: .*stdin: text takes bytes\)",
+        ),
+        ({"a": [{1}]}, r"an item of type dict .*: Object of type set .*: \{'a': \[\{1\}\]\} \("),
+        ({(1, 2): 3}, r"an item of type dict .*: keys must be str"),
+        (CIRCLE, r"an item of type list .*: Circular reference"),
+    ],
+)
+def test_an_item_that_json_cannot_hold_is_told_by_its_type_and_value(item, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        text_of(item, JSON)
+    traceback = describe(caught.value).traceback
+    assert traceback.count("File ") == 1, "no frame but this one: none of json's, none of ours"
+    if not isinstance(item, bytes):
+        with pytest.raises(ValueError, match=r"\(as its text is to be\).*item\[name\]"):
+            argument(item)
+
+
 @given(st.binary(max_size=50), st.lists(st.integers(0, 50), max_size=6))
 def test_lines_are_the_same_however_they_arrive(data, cuts):
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]

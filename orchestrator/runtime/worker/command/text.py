@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,24 +16,37 @@ from orchestrator.plan.command import CommandInput
 __all__ = ["argument", "from_json", "line_of", "lines_of", "text_of"]
 
 _SHOWN = 80
+_NO_JSON = (TypeError, ValueError, RecursionError)
 
 
 def argument(value: Any) -> str:
     """An item, or a part of it, as an argument: text as it is, containers as JSON, else `str`.
 
-    Bytes are what the system makes of them in names of files.
+    Bytes are what the system makes of them in names of files. Raises ValueError if JSON cannot hold
+    it.
     """
     if isinstance(value, str | bytes | os.PathLike):
         return os.fsdecode(value)
     if isinstance(value, dict | list | tuple | bool) or value is None:
-        return json.dumps(value, ensure_ascii=False)
+        try:
+            return json.dumps(value, ensure_ascii=False)
+        except _NO_JSON as error:
+            hint = "name the parts that are wanted, as in {item[name]}; or put it as text"
+            raise _unfit(value, "as its text is to be", error, hint) from None
     return str(value)
 
 
 def text_of(item: Any, form: CommandInput) -> bytes:
-    """What a program reads of an item: it, and a newline; bytes are handed over as they are."""
+    """What a program reads of an item: it, and a newline; bytes are handed over as they are.
+
+    Raises ValueError if it is to be JSON, which cannot hold it.
+    """
     if form is CommandInput.JSON:
-        return json.dumps(item).encode() + b"\n"
+        try:
+            return json.dumps(item).encode("ascii") + b"\n"
+        except _NO_JSON as error:
+            hint = "put text, numbers, lists and maps; stdin: text takes bytes"
+            raise _unfit(item, "stdin: json", error, hint) from None
     return item if isinstance(item, bytes) else os.fsencode(argument(item)) + b"\n"
 
 
@@ -47,6 +61,14 @@ def line_of(item: Any, form: CommandInput) -> bytes:
             f"an item with a newline would be read as several: {shown} (hint: stdin: json)"
         )
     return line
+
+
+def _unfit(value: Any, why: str, error: Exception, hint: str) -> ValueError:
+    shown = reprlib.repr(value)[:_SHOWN]
+    return ValueError(
+        f"an item of type {type(value).__name__} cannot be written as JSON ({why}): {error}:"
+        f" {shown} (hint: {hint})"
+    )
 
 
 def lines_of(chunks: Iterable[bytes]) -> Iterator[bytes]:
