@@ -348,6 +348,23 @@ def test_a_line_that_is_no_json_fails_its_item_and_is_shown(ran):
     assert "is no JSON" in ended.log.having("item.skipped")[0]["msg"]
 
 
+def test_an_item_that_json_cannot_hold_fails_with_its_id_and_type_and_no_frames(ran):
+    ended = ran(
+        """
+        queues: {n: 5}
+        jobs:
+          give: {target: "t:give", output: n}
+          read: {command: [cat], input: n, stdin: json, on_error: dead_letter}
+        """,
+        "def give(): yield from [1, b'two', {'three': 3}]",
+    )
+    assert ended.exit_code == 3, ended.stderr
+    (dead,) = ended.log.having("item.dead")
+    assert (dead["item"], dead["error_type"]) == ("n:2", "ValueError")
+    assert "an item of type bytes cannot be written as JSON (stdin: json)" in dead["msg"]
+    assert "json/encoder" not in ended.stderr + str(dead)
+
+
 def test_a_stream_refuses_an_item_that_would_be_two(ran):
     ended = ran(
         """
@@ -381,6 +398,30 @@ def test_all_output_is_one_item_and_a_batch_is_read_at_once(ran):
     )
     assert ended.exit_code == 0, ended.stderr
     assert ended.log.printed("take-1") == [r"['1+2+3+4+5+6+7+8+9+10\n']"]
+
+
+def test_an_item_timeout_gives_a_command_its_stop_signal_only_if_it_fails_the_job(ran):
+    ended = ran(
+        """
+        defaults: {on_failure: continue}
+        queues: {a: 5, b: 5}
+        jobs:
+          give: {command: [seq, 1], output: [a, b]}
+          skips: &hangs
+            command: "trap 'echo bye; exit 1' TERM; echo hello; sleep 60 & wait"
+            input: a
+            timeouts: {item: 1s}
+            on_error: skip
+          fails: {<<: *hangs, input: b, on_error: fail}
+        """,
+        "",
+    )
+    assert ended.exit_code == 1, ended.stderr
+    assert ended.ledger("a") == {"put": 1, "skipped": 1}
+    assert {line for name in ("skips-1", "skips-2") for line in ended.log.printed(name)} == {
+        "hello"
+    }
+    assert ended.log.printed("fails-1") == ["hello", "bye"]
 
 
 def test_an_item_timeout_ends_the_command_and_spends_an_attempt(ran):
