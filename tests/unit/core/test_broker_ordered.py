@@ -57,6 +57,31 @@ def test_what_is_held_back_counts_into_the_bound_of_the_input() -> None:
     assert run.queue("q").size == before + 1
 
 
+def test_what_was_in_hand_may_take_the_input_above_its_bound_and_then_nothing_is_admitted() -> None:
+    run = FakeBroker(
+        {"q": 2, "out": 9},
+        job("src", writes="q"),
+        job("map", reads="q", writes="out", row=Row(9)),
+        job("snk", reads="out"),
+        workers={"map": 3},
+    )
+    leases = []
+    for number in (1, 2, 3):
+        run.put("src-1", "q")
+        leases.append(run.lease(f"map-{number}", "q"))
+    run.put("src-1", "q", 2)
+    queue, full = run.queue("q"), 5
+    assert (queue.put, queue.size) == (full, 2), "three in hand do not count"
+    for number in (2, 3):
+        run.commit(f"map-{number}", output("out", 1), done=[(leases[number - 1], 1)])
+    assert (queue.size, queue.room) == (4, -2)
+    run.put("src-1", "q")
+    run.lease("map-2", "q")
+    assert (queue.put, queue.size) == (full, 3), "it waits though the queue has come down"
+    run.commit("map-1", output("out", 1), done=[(leases[0], 1)])
+    assert (queue.put, queue.size) == (full + 1, 2), "below its bound it takes one more"
+
+
 def test_a_retried_item_is_waited_for_and_a_dead_one_is_not() -> None:
     run = ordered(attempts=2, retry_delay_s=1.0, otherwise=ErrorAction.DEAD_LETTER)
     lease = run.lease("map-1", "q", 3)
