@@ -151,6 +151,7 @@ def test_what_a_thread_puts_when_the_last_item_has_ended_fails_the_job(ran):
     )
     assert ended.exit_code == 1
     assert "belong to no item" in ended.stderr
+    assert ended.codes()["item"] == [1], "who fails does not exit with 0"
 
 
 def test_a_stream_that_threads_share_gives_each_item_to_one_of_them(ran):

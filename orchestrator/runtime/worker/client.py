@@ -150,8 +150,11 @@ class Client(Commits):
         stopped: bool,
         recycled: Worn | None = None,
         stack: str = "",
-    ) -> None:
-        """Commit everything and say that this was the last message."""
+    ) -> Failure | None:
+        """Commit everything and say that this was the last message.
+
+        Returns the failure that is told: this one, or that something was put too late.
+        """
         self.closing = True
         self.close_stripe()
         self._settle()
@@ -163,6 +166,7 @@ class Client(Commits):
             self._wait(lambda: self._answered_seq >= last)
             self._overdrawn = 0
         self.send(Closing(failure=failure, stopped=stopped, recycled=recycled, stack=stack))
+        return failure
 
     def _late(self) -> Failure | None:
         """What is wrong if something was put after the last item had ended: it belongs to none."""

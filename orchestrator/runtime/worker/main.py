@@ -113,8 +113,9 @@ class Worker:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever the target raised is its end
             failure, code = self._ended_by(error, roots)
-        self._close(failure, stopped=stopped or (self._stopper.requested and failure is not None))
-        return code
+        stopped = stopped or (self._stopper.requested and failure is not None)
+        told = self._close(failure, stopped=stopped)
+        return code if told is failure else 1
 
     def _run(self, stack: ExitStack, roots: tuple[str, ...]) -> None:
         found = target.load(self._job.target, roots)
@@ -168,10 +169,12 @@ class Worker:
             code = 1
         return describe(error, roots, self._place), code
 
-    def _close(self, failure: Failure | None, *, stopped: bool) -> None:
+    def _close(self, failure: Failure | None, *, stopped: bool) -> Failure | None:
         with self._client.lock:
             recycled = self._recycled if failure is None and not stopped else None
-            self._client.close(failure, stopped=stopped, recycled=recycled, stack=self._stack)
+            return self._client.close(
+                failure, stopped=stopped, recycled=recycled, stack=self._stack
+            )
 
 
 def _wait_for_threads(grace_s: float) -> None:
