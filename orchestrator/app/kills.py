@@ -30,7 +30,10 @@ class Kills:
 
 
 def kills_of(kills: Sequence[Kill], directory: Path) -> list[Kills]:
-    """Return what has come of these in the run in `directory`. Raises OSError."""
+    """Return what has come of these in the run in `directory`.
+
+    Raises RunDirectoryError.
+    """
     wanted = Counter((kill.job, kill.at_item) for kill in kills)
     begun = {job: read_begun(directory, job) for job, _ in wanted}
     return [

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from orchestrator.errors import RunDirectoryError
 from orchestrator.files import open_regular
 
 __all__ = ["Begun", "BegunFile", "read_begun"]
@@ -62,14 +63,19 @@ class BegunFile:
 
 
 def read_begun(directory: Path, job: str) -> Begun:
-    """Called in the parent. Return what the job has begun with in the run; raises OSError."""
-    begun = Begun()
+    """Called in the parent. Return what the job has begun with in the run.
+
+    Raises RunDirectoryError.
+    """
+    begun, path = Begun(), _path(directory, job)
     try:
-        with os.fdopen(open_regular(_path(directory, job), os.O_RDONLY), "rb") as file:
+        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
             for line in _lines(file.read()):
                 begun.add(line)
     except FileNotFoundError:  # no worker of it has come so far
         pass
+    except OSError as error:
+        raise RunDirectoryError.of(path, error) from error
     return begun
 
 
