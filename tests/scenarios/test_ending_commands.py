@@ -1,6 +1,11 @@
 """Commands in the place of targets: how they end, by themselves and when they are ended."""
 
+import contextlib
 import json
+import os
+import shlex
+import signal
+import sys
 
 import psutil
 import pytest
@@ -84,9 +89,15 @@ def running(life, name):
     """Wait for a program of the run, and return it."""
 
     def look():
-        return [p for p in life.processes() if p.name() == name]
+        return [p for p in life.processes() if _name(p) == name]
 
     return until(look, f"{name} runs")
+
+
+def _name(process):
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.name()
+    return None
 
 
 @pytest.mark.parametrize(
@@ -127,6 +138,43 @@ def test_what_a_command_leaves_running_does_not_keep_it_and_ends_with_the_worker
     )
     assert ended.exit_code == 0, ended.stderr
     assert ended.log.printed("take-1") == ["one"]
+
+
+FIRST_SLEEPS = """
+import os, pathlib, sys
+first = pathlib.Path("first")
+if not first.exists():
+    first.write_text(str(os.getpid()))
+    os.execvp("sleep", ["sleep", "500"])
+stat = pathlib.Path(f"/proc/{first.read_text()}/stat")
+print(stat.read_text().split()[2] if stat.exists() else "gone")
+"""
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_the_program_of_a_killed_worker_is_gone_before_its_item_is_tried_again(begin, as_text):
+    line = [sys.executable, "t.py"]
+    life = begin(
+        f"""
+        queues: {{n: 5, m: 5}}
+        jobs:
+          give: {{command: [echo, one], output: n}}
+          take:
+            command: {json.dumps(shlex.join(line) if as_text else line)}
+            input: n
+            output: m
+            stdin: none
+            retry: {{attempts: 2}}
+          show: {{command: [echo, "{{item}}"], input: m}}
+        """,
+        FIRST_SLEEPS,
+    )
+    running(life, "sleep")
+    os.kill(life.pid("take-1"), signal.SIGKILL)
+    ended = life.end()
+    assert ended.exit_code == 0, ended.stderr
+    (found,) = ended.log.printed("show-1")
+    assert found in ("gone", "Z")
 
 
 def test_an_item_timeout_gives_a_command_its_stop_signal_only_if_it_fails_the_job(ran):

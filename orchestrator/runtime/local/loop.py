@@ -218,7 +218,8 @@ class Loop:
     def _died(self, worker: WorkerIO) -> None:
         """A pidfd says so: hear what the worker has said before, then tell the core.
 
-        There need not be an end: a child that it has left may hold the socket open.
+        There need not be an end: a child that it has left may hold the socket open. What it leaves
+        behind in its group is killed first, for it may be at an item that is now given to another.
         """
         worker.channel.end_with_what_is_there()
         while worker.connected and self._read_channel(worker):
@@ -226,6 +227,8 @@ class Loop:
         for fact in worker.last_words():
             self._tell(fact)
         blame, exit_code = worker.blame(), worker.process.exit_code()
+        if exit_code != 0:
+            worker.process.kill_group()
         died = events.WorkerDied(
             worker=worker.name,
             exit_code=exit_code,
