@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.plan.model import AfterCondition, Shape
 from orchestrator.plan.platform import usable_processors
+from orchestrator.plan.unclear import Unclear, broken_jobs, unclear_of
 from orchestrator.spec import Spec
 from orchestrator.spec.model import Job, JobSettings
 from orchestrator.spec.nodes import Path
@@ -65,14 +66,18 @@ class Draft:
     """The whole spec. `jobs` are those that will run, `disabled` the others.
 
     `broken` names jobs of which something could not be understood: what is missing of them proves
-    nothing. `sound` says that all of the spec was understood.
+    nothing. `unclear` says the same of what reads from queues and writes to them.
     """
 
     spec: Spec
     jobs: Mapping[str, DraftJob]
     disabled: Mapping[str, DraftJob]
     broken: frozenset[str]
-    sound: bool
+    unclear: Unclear
+
+    def is_unclear(self, queue: str) -> bool:
+        """Whether a job may read from the queue without being known to."""
+        return self.unclear.reads or queue in self.unclear.queues
 
     def used_by_disabled(self) -> dict[str, list[str]]:
         """Return for each queue the disabled jobs that name it."""
@@ -91,15 +96,8 @@ def draft_of(spec: Spec) -> Draft:
         spec=spec,
         jobs={name: job for name, job in jobs.items() if job.settings.enabled},
         disabled={name: job for name, job in jobs.items() if not job.settings.enabled},
-        broken=frozenset(
-            str(parts[1])
-            for parts in (
-                *(problem.path.split(".") for problem in spec.problems),
-                *spec.unresolved,
-            )
-            if parts[0] == "jobs" and len(parts) > 1
-        ),
-        sound=not spec.problems,
+        broken=broken_jobs(spec),
+        unclear=unclear_of(spec),
     )
 
 

@@ -18,7 +18,7 @@ from orchestrator.spec.layers import Layers
 from orchestrator.spec.nodes import MappingNode, Position
 from orchestrator.spec.overlay import in_file, merged
 from orchestrator.spec.rules import syntax
-from orchestrator.spec.validate import understand
+from orchestrator.spec.validate import MOST_FINDINGS, understand
 from orchestrator.spec.wording import kind
 from orchestrator.spec.writing import written
 
@@ -102,6 +102,9 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
         layers=(origin.name, *layers.files, *layers.texts) if layers else (),
         texts={**texts, **layers.texts},
     )
+    wrong = {flaw.path for flaw in flaws if flaw.rule is not syntax.DOUBTFUL_NUMBER}
+    wrong |= {found.path for found in findings[:MOST_FINDINGS]}
+    wrong |= {() for _ in findings[MOST_FINDINGS:]}
     problems = [_problem(origin.name, flaw) for flaw in flaws]
     problems += [
         spec.problem(found.rule, found.path, found.message, found.hint, key=found.key)
@@ -109,7 +112,7 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
         if found.path not in spec.unresolved
         and spec.position(found.path, key=found.key) not in told
     ]
-    return replace(spec, problems=tuple(problems))
+    return replace(spec, problems=tuple(problems), wrong=frozenset(wrong))
 
 
 def _overlay(above: source.Source, flaws: list[Flaw]) -> MappingNode:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from orchestrator.spec.rules import values
 from orchestrator.spec.vocabulary import hint_for_key
 from orchestrator.spec.wording import did_you_mean, kind, show
 
-__all__ = ["Finding", "understand"]
+__all__ = ["MOST_FINDINGS", "Finding", "understand"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Finding:
     key: bool = False
 
 
-_MOST_FINDINGS = 200
+MOST_FINDINGS = 200
+"""Those that are told one by one."""
 _VALIDATOR_WORDS = frozenset({"<text>", "<list>", "<map>", "<number>", "<nothing>", "[key]"})
 _NOTHING = object()
 _MOST_WRITTEN_OUT = 1e15
@@ -48,10 +49,10 @@ def understand(data: Mapping[str, Any]) -> tuple[Document, list[Finding]]:
         return Document.model_validate(kept), []
     except ValidationError as error:
         details = error.errors(include_url=False)
-    findings = [_finding(detail) for detail in _telling(details[:_MOST_FINDINGS])]
-    if len(details) > _MOST_FINDINGS:
-        first = _finding(details[_MOST_FINDINGS])
-        more = f"and {len(details) - _MOST_FINDINGS} more problems from here on"
+    findings = [_finding(detail) for detail in _telling(details[:MOST_FINDINGS])]
+    if len(details) > MOST_FINDINGS:
+        first = _finding(details[MOST_FINDINGS])
+        more = f"and {len(details) - MOST_FINDINGS} more problems from here on"
         findings.append(replace(first, message=more, hint="", key=True))
     return _rest(kept, details), findings
 
@@ -75,7 +76,7 @@ def _is_free(key: object) -> bool:
 def _rest(data: dict[str, Any], details: list[ErrorDetails]) -> Document:
     """Drop what is wrong until the rest is valid; each round drops something, or all is dropped."""
     data = copy.deepcopy(data)
-    while sum(_drop(data, _place(detail)) for detail in details):
+    while _drop(data, {_written(data, _place(detail)) for detail in details}):
         data.setdefault("version", 1)
         data.setdefault("jobs", {})
         try:
@@ -91,19 +92,36 @@ def _place(detail: ErrorDetails) -> Path:
     return path[:-1] if detail["type"] == "missing" else path
 
 
-def _drop(data: dict[str, Any], path: Path) -> bool:
-    """Delete what `path` leads to, a list item with its list; say whether anything changed."""
-    if not path:
-        return "version" not in data or "jobs" not in data
-    *way, last = path
+def _written(data: Mapping[str, Any], path: Path) -> Path:
+    """Return `path` as far as it leads in `data`, and to a key: of a wrong list item, the list."""
     here: Any = data
-    for step in way:
-        inner = here.get(step)
-        if not isinstance(inner, dict):
-            last = step
+    found: Path = ()
+    last: Path = ()
+    for step in path:
+        if isinstance(here, dict) and step in here:
+            here, found = here[step], (*found, step)
+            last = found
+        elif isinstance(here, list) and isinstance(step, int) and step < len(here):
+            here, found = here[step], (*found, step)
+        elif step != 0 or not isinstance(here, dict):  # else the short form of a list of one
             break
-        here = inner
-    return here.pop(last, _NOTHING) is not _NOTHING
+    return last
+
+
+def _at(data: Any, path: Path) -> Any:
+    """Return what `path` leads to; an empty mapping where that is gone."""
+    here = data
+    for step in path:
+        here = here.get(step, {}) if isinstance(here, dict) else here[step]
+    return here
+
+
+def _drop(data: dict[str, Any], paths: Collection[Path]) -> bool:
+    """Delete what `paths` lead to; say whether anything changed."""
+    changed = () in paths and not {"version", "jobs"} <= data.keys()
+    for path in paths:
+        changed |= bool(path) and _at(data, path[:-1]).pop(path[-1], _NOTHING) is not _NOTHING
+    return changed
 
 
 def _finding(detail: ErrorDetails) -> Finding:

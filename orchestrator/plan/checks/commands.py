@@ -102,7 +102,9 @@ def unread_items(draft: Draft) -> Iterator[Problem]:
     """A command that is called with batches or a stream reads them."""
     for job in draft.jobs.values():
         many = job.runs_command and job.shape in (Shape.BATCH, Shape.STREAM)
-        if many and stdin_of(job) is CommandInput.NONE and not has_field(job):
+        if not many or job.name in draft.broken:
+            continue
+        if stdin_of(job) is CommandInput.NONE and not has_field(job):
             message = (
                 f"nobody would take the items: a command with call: {job.shape.value} reads them"
             )

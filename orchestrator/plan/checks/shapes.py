@@ -122,7 +122,7 @@ def daemon_writer(draft: Draft) -> Iterator[Problem]:
             continue
         for wire in job.writes:
             for reader in readers.get(wire.queue, ()):
-                if not draft.jobs[reader].settings.daemon:
+                if not draft.jobs[reader].settings.daemon and reader not in draft.broken:
                     message = (
                         f"{reader} would never end: the daemon {job.name} runs until all "
                         f"others are done, and writes to its input {wire.queue}"

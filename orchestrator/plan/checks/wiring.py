@@ -26,18 +26,16 @@ def unknown_queue(draft: Draft) -> Iterator[Problem]:
 
 def one_sided_queue(draft: Draft) -> Iterator[Problem]:
     """Every queue has a job that writes to it and one that reads from it."""
-    if not draft.sound:
-        return
-    readers, writers = readers_of(draft.jobs), writers_of(draft.jobs)
+    ends = [
+        (writers_of(draft.jobs), "writes to", "output", draft.unclear.writes),
+        (readers_of(draft.jobs), "reads from", "input", draft.unclear.reads),
+    ]
     off = draft.used_by_disabled()
-    for queue in draft.spec.document.queues:
+    for queue in draft.spec.names("queues"):
+        if queue in draft.unclear.queues:
+            continue
         absent = [
-            (what, key)
-            for ends, what, key in (
-                (writers, "writes to", "output"),
-                (readers, "reads from", "input"),
-            )
-            if queue not in ends
+            (what, key) for jobs, what, key, unclear in ends if not unclear and queue not in jobs
         ]
         if not absent or (len(absent) == 2 and queue in off):
             continue
