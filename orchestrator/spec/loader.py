@@ -14,11 +14,11 @@ from orchestrator.spec.compose import Composer
 from orchestrator.spec.document import Spec
 from orchestrator.spec.events import Flaw, SyntaxFlaw
 from orchestrator.spec.expand import Expander
-from orchestrator.spec.layers import Layers
-from orchestrator.spec.nodes import MappingNode, Position
+from orchestrator.spec.layers import SET, Layers, hint_for_set
+from orchestrator.spec.nodes import Entry, MappingNode, Position, ScalarNode
 from orchestrator.spec.overlay import in_file, merged
 from orchestrator.spec.rules import syntax
-from orchestrator.spec.validate import MOST_FINDINGS, understand
+from orchestrator.spec.validate import MOST_FINDINGS, Finding, understand
 from orchestrator.spec.wording import kind
 from orchestrator.spec.writing import written
 
@@ -107,12 +107,22 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
     wrong |= {() for _ in findings[MOST_FINDINGS:]}
     problems = [_problem(origin.name, flaw) for flaw in flaws]
     problems += [
-        spec.problem(found.rule, found.path, found.message, found.hint, key=found.key)
+        spec.problem(found.rule, found.path, found.message, _hint(spec, found), key=found.key)
         for found in findings
         if found.path not in spec.unresolved
         and spec.position(found.path, key=found.key) not in told
     ]
     return replace(spec, problems=tuple(problems), wrong=frozenset(wrong))
+
+
+def _hint(spec: Spec, found: Finding) -> str:
+    """Return how to mend what was found; where an option gave the value, by that option."""
+    if spec.position(found.path).file != SET:
+        return found.hint
+    steps = list(spec.tree.walk(found.path))
+    value = steps[-1].value if steps and isinstance(steps[-1], Entry) else None
+    text = value.text if isinstance(value, ScalarNode) else ""
+    return hint_for_set(found.path, text) or found.hint
 
 
 def _overlay(above: source.Source, flaws: list[Flaw]) -> MappingNode:

@@ -11,11 +11,18 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from orchestrator.errors import Rule
+from orchestrator.spec.hints import (
+    hint_for_list,
+    hint_for_mapping,
+    hint_for_number,
+    hint_for_truth,
+    hint_for_word,
+)
 from orchestrator.spec.model import Document
 from orchestrator.spec.nodes import Path
 from orchestrator.spec.rules import values
 from orchestrator.spec.vocabulary import hint_for_key
-from orchestrator.spec.wording import did_you_mean, kind, show
+from orchestrator.spec.wording import kind, show
 
 __all__ = ["MOST_FINDINGS", "Finding", "understand"]
 
@@ -35,7 +42,6 @@ MOST_FINDINGS = 200
 """Those that are told one by one."""
 _VALIDATOR_WORDS = frozenset({"<text>", "<list>", "<map>", "<number>", "<nothing>", "[key]"})
 _NOTHING = object()
-_MOST_WRITTEN_OUT = 1e15
 
 
 def understand(data: Mapping[str, Any]) -> tuple[Document, list[Finding]]:
@@ -156,7 +162,7 @@ def _wrong_value(detail: ErrorDetails, path: Path, value: Any) -> tuple[Rule, Pa
         case "literal_error":
             expected = context["expected"].replace("'", "")
             message = f"expected {expected}, got {kind(value)}"
-            return values.UNKNOWN_WORD, path, message, _word_hint(value, expected)
+            return values.UNKNOWN_WORD, path, message, hint_for_word(value, expected)
         case "greater_than_equal":
             message = f"{show(value)} is too small: the least is {context['ge']}"
             return values.OUT_OF_RANGE, path, message, f"write {context['ge']} or more"
@@ -173,52 +179,23 @@ def _wrong_type(detail: ErrorDetails, path: Path, value: Any) -> tuple[str, str]
         case "form":
             expected = detail["ctx"]["expected"]
         case "int_type" | "int_from_float" | "int_parsing_size":
-            expected, hint = "a whole number", _number_hint(value)
+            expected, hint = "a whole number", hint_for_number(path, value)
+            expected += " or auto" if path[-1:] == ("workers",) else ""
         case "string_type":
             expected, hint = "text", _quote_hint(value)
         case "bool_type":
-            expected, hint = (
-                "true or false",
-                f"write {_TRUTHS.get(str(value).lower(), 'true or false')}, unquoted",
-            )
+            expected, hint = "true or false", hint_for_truth(value)
         case "tuple_type":
-            expected, hint = "a list", _list_hint(value)
+            expected, hint = "a list", hint_for_list(path, value)
         case "dict_type" | "model_type" | "model_attributes_type":
-            expected, hint = "a mapping of keys to values", _mapping_hint(path, value)
+            expected, hint = "a mapping of keys to values", hint_for_mapping(path, value)
+            expected = f"a number or {expected}" if _is_queue(path) else expected
     return f"expected {expected}, got {kind(value)}", hint
 
 
-_USUAL_KEYS = {"retry": "attempts", "restart": "max", "recycle": "max_items", "batch": "size"}
-_TRUTHS = {
-    **dict.fromkeys(("yes", "y", "on", "1", "true"), "true"),
-    **dict.fromkeys(("no", "n", "off", "0", "false"), "false"),
-}
-
-
-def _mapping_hint(path: Path, value: Any) -> str:
-    key = str(path[-1]) if path else ""
-    if key in _USUAL_KEYS and isinstance(value, int) and not isinstance(value, bool):
-        return f"write {key}: {{{_USUAL_KEYS[key]}: {value}}}"
-    return ""
-
-
-def _word_hint(value: Any, expected: str) -> str:
-    words = expected.replace(" or ", ", ").split(", ")
-    return did_you_mean(value, words) if isinstance(value, str) else ""
+def _is_queue(path: Path) -> bool:
+    return len(path) == 2 and path[0] == "queues"
 
 
 def _quote_hint(value: Any) -> str:
     return f'put it in quotes: "{show(value)}"' if isinstance(value, int | float) else ""
-
-
-def _list_hint(value: Any) -> str:
-    return "" if isinstance(value, Mapping) else f"write [{show(value)}]"
-
-
-def _number_hint(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer() and abs(value) < _MOST_WRITTEN_OUT:
-        return f"write {int(value)}"
-    digits = value.replace("_", "").replace(",", "") if isinstance(value, str) else ""
-    if digits.isascii() and digits.isdigit() and len(digits) <= 20:
-        return f"write {digits}, without quotes" if digits == value else f"write {digits}"
-    return ""
