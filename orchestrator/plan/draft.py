@@ -13,6 +13,7 @@ from orchestrator.spec import Spec
 from orchestrator.spec.model import Job, JobSettings
 from orchestrator.spec.nodes import Path
 from orchestrator.spec.processes import AUTO_WORKERS
+from orchestrator.spec.wording import did_you_mean
 
 __all__ = ["MERGED_MAPS", "Condition", "Draft", "DraftJob", "Wire", "draft_of"]
 
@@ -56,6 +57,11 @@ class DraftJob:
         """Whether it is a command that the job runs, and not a target."""
         return "command" in self.own.model_fields_set
 
+    @property
+    def runs_anything(self) -> bool:
+        """Whether it says what to run."""
+        return not self.own.model_fields_set.isdisjoint(("target", "command"))
+
     def path(self, *keys: str) -> Path:
         """Return the path of a key of this job."""
         return ("jobs", self.name, *keys)
@@ -78,6 +84,16 @@ class Draft:
     def is_unclear(self, queue: str) -> bool:
         """Whether a job may read from the queue without being known to."""
         return self.unclear.reads or queue in self.unclear.queues
+
+    def meant_below(self, section: str, name: str) -> str:
+        """Return which name a file that is laid over the spec may have meant by a new one."""
+        own = self.spec.position((section, name), key=True).file
+        below = [
+            each
+            for each in self.spec.names(section)
+            if self.spec.position((section, each), key=True).file != own
+        ]
+        return did_you_mean(name, below) if own else ""
 
     def used_by_disabled(self) -> dict[str, list[str]]:
         """Return for each queue the disabled jobs that name it."""

@@ -40,7 +40,8 @@ def nothing_to_run(draft: Draft) -> Iterator[Problem]:
             yield draft.spec.problem(rules.TWO_CALLS, job.path("command"), message, hint, key=True)
         elif not has_target and not job.runs_command and name not in draft.broken:
             message = "the key target is missing"
-            hint = "add target: package.module:function, or command: [program, argument]"
+            hint = draft.meant_below("jobs", name)
+            hint = hint or "add target: package.module:function, or command: [program, argument]"
             yield draft.spec.problem(values.MISSING_KEY, job.path(), message, hint, key=True)
 
 

@@ -300,7 +300,6 @@ class TestOrder:
 def test_problems_of_values_and_of_wiring_are_told_together(found):
     jobs = {"w": "output: q, workers: 0", "r": "input: qq", "x": "target: os, after: y"}
     assert [p.path for p in found(jobs, QUEUE)] == [
-        "queues.q",
         "jobs.w.workers",
         "jobs.r.input",
         "jobs.x.target",
@@ -353,6 +352,10 @@ class TestWhatIsWrongElsewhere:
     def test_an_input_that_cannot_be_told_writes_to_no_queue(self, messages):
         told = messages({"w": "output: q", "r": "input: q", "x": "input: 5"})
         assert "no job writes to the queue spare" in told
+
+    def test_a_misspelt_queue_is_not_told_to_lack_a_reader_as_well(self, messages):
+        told = messages({"w": "output: [q, spare]", "r": "input: [q, spair]"})
+        assert told == ["there is no queue spair"]
 
     def test_a_job_that_stands_twice_may_use_any_queue(self, messages):
         told = messages({"w": "output: q", "r": "input: q", '"w"': "output: spare"})

@@ -308,3 +308,21 @@ def test_a_file_of_variables_that_is_not_there_is_not_looked_for_among_specs(tmp
     with pytest.raises(SpecError) as caught:
         environment_of([str(tmp_path / "none.env")], {})
     assert caught.value.problems[0].hint == "did you mean nine.env?"
+
+
+@pytest.mark.parametrize(
+    ("above", "hint"),
+    [
+        ("jobs: {prise: {workers: 3}}", "did you mean price?"),
+        ("jobs: {quite_else: {workers: 3}}", "add target: "),
+        ("queues: {todos: 5}", "did you mean todo?"),
+    ],
+)
+def test_what_only_a_layer_names_may_be_meant_for_what_is_there(layered, above, hint):
+    base = "version: 1\nqueues: {todo: 3}\njobs:\n  price: {target: 'os:getcwd', output: todo}\n"
+    spec = layered(f"{base}  save: {{target: 'os:chdir', input: todo}}\n", above)
+    with pytest.raises(SpecError) as caught:
+        compile_spec(spec)
+    (problem,) = caught.value.problems
+    assert problem.hint.startswith(hint)
+    assert problem.file.endswith("over0.yaml")
