@@ -307,6 +307,27 @@ def test_problems_of_values_and_of_wiring_are_told_together(found):
     ]
 
 
+class TestDefaultsOfAMatrix:
+    """A default is typed as what stands around it, the values as they were written."""
+
+    @pytest.mark.parametrize(
+        ("reference", "include", "told"),
+        [
+            ('"${matrix.b:-1}"', "b: 2", True),
+            ('"${matrix.b:-1.5}"', "b: true", True),
+            ('"${matrix.b:-1}"', "b: x", False),
+            ('"${matrix.b:-x}"', "b: 2", False),
+            ('"n${matrix.b:-1}"', "b: 2", False),
+            ('"${matrix.b:-1}"', "c: 2", False),
+        ],
+    )
+    def test_text_beside_a_number_is_a_warning(self, found, reference, include, told):
+        matrix = f"matrix: {{a: [1, 2], include: [{{a: 2, {include}}}]}}"
+        problems = found({"x": f"{matrix}, target: 'time:sleep', kwargs: {{v: {reference}}}"})
+        warned = [each.path for each in problems if each.code == "MP151"]
+        assert warned == (["jobs.x_1.kwargs.v"] if told else [])
+
+
 TWO_QUEUES = "queues: {q: 10, spare: 10}"
 SPARE = "no job writes to or reads from the queue spare"
 
