@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from orchestrator.plan.model import AfterCondition, Shape
@@ -20,6 +21,7 @@ __all__ = ["MERGED_MAPS", "Condition", "Draft", "DraftJob", "Wire", "draft_of"]
 MERGED_MAPS = ("kwargs", "env")
 """Keys of a job whose maps are merged with those of `defaults`, key by key."""
 _MERGED_PARTS = ("timeouts", "terminate", "batch", "retry", "restart", "limits", "recycle")
+_MOST_NAMES = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +90,11 @@ class Draft:
     def meant_below(self, section: str, name: str) -> str:
         """Return which name a file that is laid over the spec may have meant by a new one."""
         own = self.spec.position((section, name), key=True).file
-        below = [
-            each
-            for each in self.spec.names(section)
-            if self.spec.position((section, each), key=True).file != own
-        ]
-        return did_you_mean(name, below) if own else ""
+        if not own:
+            return ""
+        known = islice(self.spec.names(section), _MOST_NAMES)
+        places = ((each, self.spec.position((section, each), key=True)) for each in known)
+        return did_you_mean(name, [each for each, place in places if place.file != own])
 
     def used_by_disabled(self) -> dict[str, list[str]]:
         """Return for each queue the disabled jobs that name it."""

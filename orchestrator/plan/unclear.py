@@ -49,14 +49,6 @@ class Unclear:
     writes: bool = False
     queues: frozenset[str] = frozenset()
 
-    def and_also(self, other: Unclear) -> Unclear:
-        """Return what is unclear by either."""
-        return Unclear(
-            reads=self.reads or other.reads,
-            writes=self.writes or other.writes,
-            queues=self.queues | other.queues,
-        )
-
 
 def broken_jobs(spec: Spec) -> frozenset[str]:
     """Return the jobs of which something was not understood that rules may ask for."""
@@ -73,10 +65,13 @@ def broken_jobs(spec: Spec) -> frozenset[str]:
 def unclear_of(spec: Spec) -> Unclear:
     """Return which ends of queues are unclear, of all that was not understood."""
     lost = {name for name in spec.names("jobs") if name not in spec.document.jobs}
-    found = Unclear()
-    for path in {*spec.wrong, *spec.unresolved, *(("jobs", name) for name in lost)}:
-        found = found.and_also(_unclear_at(spec, path, lost))
-    return found
+    places = {*spec.wrong, *spec.unresolved, *(("jobs", name) for name in lost)}
+    found = [_unclear_at(spec, path, lost) for path in places]
+    return Unclear(
+        reads=any(each.reads for each in found),
+        writes=any(each.writes for each in found),
+        queues=frozenset().union(*(each.queues for each in found)),
+    )
 
 
 def _unclear_at(spec: Spec, path: Path, lost: Collection[str]) -> Unclear:
