@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator.errors import UsageError
 from orchestrator.plan.schema import spec_schema
+from orchestrator.spec.wording import listed
 
 __all__ = ["SCHEMA_NAME", "TEMPLATES", "write_project"]
 
@@ -28,7 +29,8 @@ def write_project(template: str, folder: Path) -> tuple[str, ...]:
     there = sorted(name for name in texts if (folder / name).exists())
     if there:
         raise UsageError(
-            f"{', '.join(there)} already exists in {folder.absolute()}",
+            f"{listed(there, last='and')} already exist{'s' if len(there) == 1 else ''}"
+            f" in {folder.absolute()}",
             hint="name a new folder: mporch init FOLDER",
         )
     try:

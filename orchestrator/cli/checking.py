@@ -15,6 +15,7 @@ from orchestrator.plan.model import Plan, Selection
 from orchestrator.plan.selection import select
 from orchestrator.spec import Layers, Spec, load
 from orchestrator.spec.envfile import environment_of
+from orchestrator.spec.wording import listed
 
 __all__ = ["Checked", "check_imports", "check_spec"]
 
@@ -53,9 +54,15 @@ class Checked:
         kinds = ((self.errors, "error"), (warnings, "warning"))
         told = [_counted(n, word) for n, word in kinds if n]
         if self.plan is None or not self.ok(strict=strict):
-            return f"{self.name}: {', '.join(told)}"
+            return f"{self._where()}: {', '.join(told)}"
         size = f"{_counted(len(self.plan.jobs), 'job')}, {_counted(len(self.plan.queues), 'queue')}"
         return f"{self.name}: ok, {', '.join([size, *told])}"
+
+    def _where(self) -> str:
+        """Return the spec's name, with what else of the command line the problems are in."""
+        files = dict.fromkeys(problem.file for problem in self.problems)
+        others = [file for file in files if file not in (self.name, "<stdin>")]
+        return f"{self.name} with {listed(others, last='and')}" if others else self.name
 
     def as_data(self, *, strict: bool = False) -> dict[str, Any]:
         """Return what `validate --format json` prints of it."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "cases",
+    "codes",
     "jobs",
     "letters",
     "queues",
@@ -149,6 +150,15 @@ def cases(ctx: click.Context, _: str) -> Iterator[CompletionItem]:
 
     for name, case in load(ctx.params.get("spec") or "jobs.yaml").document.tests.items():
         yield CompletionItem(name, help=case.description)
+
+
+@_completer
+def codes(_: click.Context, __: str) -> Iterator[CompletionItem]:
+    """Offer the codes of all rules."""
+    from orchestrator.spec.rules import CATALOGUE  # noqa: PLC0415 -- brings the text of all rules
+
+    for code, rule in CATALOGUE.items():
+        yield CompletionItem(code, help=rule.title)
 
 
 @_completer

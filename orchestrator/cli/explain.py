@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import click
 
+from orchestrator.cli import completing
 from orchestrator.errors import Rule
 
 __all__ = ["explain"]
@@ -20,7 +21,7 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("codes", nargs=-1, metavar="[CODE]...")
+@click.argument("codes", nargs=-1, metavar="[CODE]...", shell_complete=completing.codes)
 @click.option(
     "--format",
     type=click.Choice(["text", "json", "markdown"]),

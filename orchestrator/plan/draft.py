@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from orchestrator.plan.model import AfterCondition, Shape
 from orchestrator.plan.platform import usable_processors
+from orchestrator.plan.unclear import Unclear, broken_jobs, unclear_of
 from orchestrator.spec import Spec
 from orchestrator.spec.model import Job, JobSettings
 from orchestrator.spec.nodes import Path
 from orchestrator.spec.processes import AUTO_WORKERS
+from orchestrator.spec.wording import did_you_mean
 
 __all__ = ["MERGED_MAPS", "Condition", "Draft", "DraftJob", "Wire", "draft_of"]
 
 MERGED_MAPS = ("kwargs", "env")
 """Keys of a job whose maps are merged with those of `defaults`, key by key."""
 _MERGED_PARTS = ("timeouts", "terminate", "batch", "retry", "restart", "limits", "recycle")
+_MOST_NAMES = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,11 @@ class DraftJob:
         """Whether it is a command that the job runs, and not a target."""
         return "command" in self.own.model_fields_set
 
+    @property
+    def runs_anything(self) -> bool:
+        """Whether it says what to run."""
+        return not self.own.model_fields_set.isdisjoint(("target", "command"))
+
     def path(self, *keys: str) -> Path:
         """Return the path of a key of this job."""
         return ("jobs", self.name, *keys)
@@ -65,14 +74,27 @@ class Draft:
     """The whole spec. `jobs` are those that will run, `disabled` the others.
 
     `broken` names jobs of which something could not be understood: what is missing of them proves
-    nothing. `sound` says that all of the spec was understood.
+    nothing. `unclear` says the same of what reads from queues and writes to them.
     """
 
     spec: Spec
     jobs: Mapping[str, DraftJob]
     disabled: Mapping[str, DraftJob]
     broken: frozenset[str]
-    sound: bool
+    unclear: Unclear
+
+    def is_unclear(self, queue: str) -> bool:
+        """Whether a job may read from the queue without being known to."""
+        return self.unclear.reads or queue in self.unclear.queues
+
+    def meant_below(self, section: str, name: str) -> str:
+        """Return which name a file that is laid over the spec may have meant by a new one."""
+        own = self.spec.position((section, name), key=True).file
+        if not own:
+            return ""
+        known = islice(self.spec.names(section), _MOST_NAMES)
+        places = ((each, self.spec.position((section, each), key=True)) for each in known)
+        return did_you_mean(name, [each for each, place in places if place.file != own])
 
     def used_by_disabled(self) -> dict[str, list[str]]:
         """Return for each queue the disabled jobs that name it."""
@@ -91,15 +113,8 @@ def draft_of(spec: Spec) -> Draft:
         spec=spec,
         jobs={name: job for name, job in jobs.items() if job.settings.enabled},
         disabled={name: job for name, job in jobs.items() if not job.settings.enabled},
-        broken=frozenset(
-            str(parts[1])
-            for parts in (
-                *(problem.path.split(".") for problem in spec.problems),
-                *spec.unresolved,
-            )
-            if parts[0] == "jobs" and len(parts) > 1
-        ),
-        sound=not spec.problems,
+        broken=broken_jobs(spec),
+        unclear=unclear_of(spec),
     )
 
 

@@ -105,9 +105,7 @@ def _with_needs(plan: Plan, chosen: Iterable[str], skipped: Collection[str]) -> 
             if other not in found and other not in skipped:
                 found.add(other)
                 todo.append(other)
-    for name, job in plan.jobs.items():
-        if name in found:
-            _check_needs(plan, job, skipped)
+    _check_needs(plan, found, skipped)
     return found
 
 
@@ -117,20 +115,35 @@ def _needs(plan: Plan, job: JobPlan) -> Iterator[str]:
     yield from (name for name, _ in job.after)
 
 
-def _check_needs(plan: Plan, job: JobPlan, skipped: Collection[str]) -> None:
-    """Raise UsageError if the job would have no items, or wait for ever, without the skipped."""
+def _check_needs(plan: Plan, names: Collection[str], skipped: Collection[str]) -> None:
+    """Raise UsageError if a job would have no items, or wait for ever, without the skipped."""
+    stuck: dict[str, str] = {}
+    before = -1
+    while len(stuck) > before:
+        before = len(stuck)
+        gone = {*skipped, *stuck}
+        for name, job in plan.jobs.items():
+            if name in names and name not in stuck and (why := _lack(plan, job, gone)):
+                stuck[name] = why
+    if stuck:
+        it = "it" if len(stuck) == 1 else "these"
+        options = " ".join(f"--skip {name}" for name in stuck)
+        raise UsageError(next(iter(stuck.values())), hint=f"skip {it} as well: {options}")
+
+
+def _lack(plan: Plan, job: JobPlan, skipped: Collection[str]) -> str:
+    """Return why the job cannot run without the skipped; nothing if it can."""
     dry = [name for name in job.reads if set(plan.queues[name].writers) <= set(skipped)]
     handles = [name for _, name in job.read_handles if name in dry]
     if handles or (dry and len(dry) == len(job.reads)):
         queue = (handles or dry)[0]
         writers = plan.queues[queue].writers
         whose = "its writer" if len(writers) == 1 else "all of its writers"
-        message = f"{job.name} reads {queue}, and {whose} ({', '.join(writers)}) would be skipped"
-        raise UsageError(message, hint=f"skip it as well: --skip {job.name}")
+        return f"{job.name} reads {queue}, and {whose} ({', '.join(writers)}) would be skipped"
     for name, state in job.after:
         if name in skipped and state is AfterCondition.FAILED:
-            message = f"{job.name} waits until {name} has failed, and that would be skipped"
-            raise UsageError(message, hint=f"skip it as well: --skip {job.name}")
+            return f"{job.name} waits until {name} has failed, and that would be skipped"
+    return ""
 
 
 def _alone(job: JobPlan, plan: Plan, kept: Set[str]) -> JobPlan:

@@ -18,6 +18,7 @@ from orchestrator.spec.events import Flaw, SyntaxFlaw, events_of
 from orchestrator.spec.nodes import (
     MappingNode,
     Node,
+    Path,
     Position,
     ScalarNode,
     SequenceNode,
@@ -193,8 +194,33 @@ class Composer:
     def _flaw(self, rule: Rule, message: str, hint: str, node: Node) -> None:
         if len(self.flaws) >= MAX_FLAWS:
             raise SyntaxFlaw(rule, "too many problems to go on", node.position)
-        flaw = Flaw(rule=rule, message=message, hint=hint, position=node.position, width=node.width)
-        self.flaws.append(flaw)
+        path = self._path()
+        if rule is syntax.KEY_TWICE and path and isinstance(node, ScalarNode):
+            path = (*path, str(node.value))
+        self.flaws.append(
+            Flaw(
+                rule=rule,
+                message=message,
+                hint=hint,
+                position=node.position,
+                width=node.width,
+                path=path,
+            )
+        )
+
+    def _path(self) -> Path:
+        """Return where the text has been read to; nothing where it may stand elsewhere, too."""
+        steps: list[str | int] = []
+        for opened in self._open:
+            if self._anchors or opened.anchor is not None:
+                return ()
+            n = len(opened.children)
+            if not opened.is_mapping:
+                steps.append(n)
+            elif n % 2:
+                key = opened.children[-1]
+                steps.append(str(key.value) if isinstance(key, ScalarNode) else "")
+        return tuple(steps)
 
 
 def _too_deep(position: Position) -> SyntaxFlaw:

@@ -22,7 +22,7 @@ class Spec:
     is it before variables were put in and jobs made of matrices; `families` names the jobs made by
     the one that has the matrix. `environment` has the variables of the environment that are named,
     with their values, None for one that is unset. `unresolved` are the places whose variables have
-    no value.
+    no value; `wrong` those of which the document has nothing, or not all: () is anywhere.
     `layers` names what it was put together of, the file first, if that was more than one file;
     `source` is then the text of the whole, variables not put in. `texts` has what problems are
     about, by their `file`.
@@ -39,6 +39,7 @@ class Spec:
     problems: tuple[Problem, ...] = ()
     environment: Mapping[str, str | None] = field(default_factory=dict)
     unresolved: frozenset[Path] = frozenset()
+    wrong: frozenset[Path] = frozenset()
     layers: tuple[str, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
 

@@ -29,7 +29,8 @@ def environment_of(files: Iterable[str], environ: Mapping[str, str]) -> dict[str
 def _read(name: str) -> dict[str, str]:
     from dotenv.parser import parse_stream  # noqa: PLC0415 -- most specs need no such file
 
-    text = source.read(name).text
+    missing = "name a file with lines NAME=value"
+    text = source.read(name, suffixes=(".env",), missing=missing).text
     bindings = list(parse_stream(io.StringIO(text)))
     wrong = [each.original for each in bindings if each.error]
     if wrong:

@@ -92,8 +92,21 @@ def _reworded(error: yaml.MarkedYAMLError, text: str, at: Position) -> SyntaxFla
         if _CONFLICT.match(_line(text, number)):
             message, hint = "a merge conflict was left in the file", "keep one of its two sides"
             return SyntaxFlaw(syntax.NOT_YAML, message, Position(number, 1), hint, width=7)
+    if (end := _end(text)) < at:
+        if "flow" in context:
+            known = opened <= end
+            message = "this bracket is never closed" if known else "the text ends within a bracket"
+            hint = "close it with ] or }, as it was opened"
+            return SyntaxFlaw(syntax.NOT_YAML, message, opened if known else end, hint)
+        at = end
     message, hint = syntax_words(f"{context}: {problem}" if context else problem, opened)
     return SyntaxFlaw(syntax.NOT_YAML, message, at, hint)
+
+
+def _end(text: str) -> Position:
+    """Return the place of the last character of the text that is no space."""
+    lines = _LINE_BREAK.split(text.rstrip())
+    return Position(len(lines), max(1, len(lines[-1])))
 
 
 def _line(text: str, number: int) -> str:

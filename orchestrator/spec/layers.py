@@ -22,7 +22,7 @@ from orchestrator.spec.rules import syntax, variables
 from orchestrator.spec.scalars import ScalarError, resolve
 from orchestrator.spec.wording import did_you_mean, show
 
-__all__ = ["SET", "VAR", "Layers"]
+__all__ = ["SET", "VAR", "Layers", "hint_for_set"]
 
 VAR = "--var"
 SET = "--set"
@@ -153,6 +153,16 @@ def _scalar(text: str, at: Position) -> ScalarNode:
     inside = text[1:-1] if quoted else text
     value = inside if quoted else resolve(text)
     return ScalarNode(value, at, max(1, len(text)), quoted=quoted, text=inside)
+
+
+def hint_for_set(path: Path, text: str) -> str:
+    """Return what to give to --set at `path` instead of a list or mapping; nothing for others."""
+    name = _dotted(path)
+    if text.startswith("["):
+        return f"--set takes single values: {name}.0=… changes one item, a file by -f the list"
+    if text.startswith("{"):
+        return f"--set takes single values: write {name}.KEY=…"
+    return ""
 
 
 def _flaw(at: Position, width: int, message: str, hint: str) -> Flaw:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import BinaryIO
 
 from orchestrator.errors import Problem, SpecError
@@ -14,11 +14,11 @@ from orchestrator.spec.compose import Composer
 from orchestrator.spec.document import Spec
 from orchestrator.spec.events import Flaw, SyntaxFlaw
 from orchestrator.spec.expand import Expander
-from orchestrator.spec.layers import Layers
-from orchestrator.spec.nodes import MappingNode, Position
+from orchestrator.spec.layers import SET, Layers, hint_for_set
+from orchestrator.spec.nodes import Entry, MappingNode, Path, Position, ScalarNode
 from orchestrator.spec.overlay import in_file, merged
 from orchestrator.spec.rules import syntax
-from orchestrator.spec.validate import understand
+from orchestrator.spec.validate import MOST_FINDINGS, Finding, understand
 from orchestrator.spec.wording import kind
 from orchestrator.spec.writing import written
 
@@ -26,7 +26,7 @@ __all__ = ["for_case", "load", "loads"]
 
 
 def load(
-    path: str | Path,
+    path: str | FilePath,
     *,
     stdin: BinaryIO | None = None,
     environ: Mapping[str, str] | None = None,
@@ -50,12 +50,12 @@ def loads(
     text: str | bytes,
     *,
     name: str = "<text>",
-    project_dir: str | Path = ".",
+    project_dir: str | FilePath = ".",
     environ: Mapping[str, str] | None = None,
     layers: Layers | None = None,
 ) -> Spec:
     """Read a spec from `text`; `name` stands for it in messages. Otherwise as `load`."""
-    origin = source.decode(text, name, Path(project_dir).absolute())
+    origin = source.decode(text, name, FilePath(project_dir).absolute())
     return _load(origin, environ, layers or Layers())
 
 
@@ -104,12 +104,33 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
     )
     problems = [_problem(origin.name, flaw) for flaw in flaws]
     problems += [
-        spec.problem(found.rule, found.path, found.message, found.hint, key=found.key)
+        spec.problem(found.rule, found.path, found.message, _hint(spec, found), key=found.key)
         for found in findings
         if found.path not in spec.unresolved
         and spec.position(found.path, key=found.key) not in told
     ]
-    return replace(spec, problems=tuple(problems))
+    return replace(spec, problems=tuple(problems), wrong=frozenset(_wrong(flaws, findings)))
+
+
+def _wrong(flaws: Iterable[Flaw], findings: Sequence[Finding]) -> Iterator[Path]:
+    """Yield the places of which the document lacks something; () for one that is not known."""
+    for flaw in flaws:
+        if flaw.rule is not syntax.DOUBTFUL_NUMBER:  # that stays there, as text
+            yield flaw.path
+    for found in findings[:MOST_FINDINGS]:
+        yield found.path
+    if len(findings) > MOST_FINDINGS:
+        yield ()
+
+
+def _hint(spec: Spec, found: Finding) -> str:
+    """Return how to mend what was found; where an option gave the value, by that option."""
+    if spec.position(found.path).file != SET:
+        return found.hint
+    steps = list(spec.tree.walk(found.path))
+    value = steps[-1].value if steps and isinstance(steps[-1], Entry) else None
+    text = value.text if isinstance(value, ScalarNode) else ""
+    return hint_for_set(found.path, text) or found.hint
 
 
 def _overlay(above: source.Source, flaws: list[Flaw]) -> MappingNode:

@@ -35,8 +35,17 @@ class Source:
     file: Path | None = None
 
 
-def read(path: str | Path, stdin: BinaryIO | None = None) -> Source:
+def read(
+    path: str | Path,
+    stdin: BinaryIO | None = None,
+    *,
+    suffixes: tuple[str, ...] = (".yaml", ".yml"),
+    missing: str = "name the path of a spec; `mporch --help` shows a smallest one",
+) -> Source:
     """Read the spec at `path`; `-` is standard input, whose project folder is the working one.
+
+    Of a file that is not there, one with such a suffix is named that may be meant, or `missing` is
+    said.
 
     Raises:
         SpecError: there is no such regular file, it cannot be read, or it is not text.
@@ -54,7 +63,8 @@ def read(path: str | Path, stdin: BinaryIO | None = None) -> Source:
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise _refusal(files.NO_FILE, name, "there is no such file", _sibling(file)) from None
+        hint = _sibling(file, suffixes) or missing
+        raise _refusal(files.NO_FILE, name, "there is no such file", hint) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         message = f"the file cannot be read: {reason}"
@@ -113,14 +123,10 @@ def _kind(mode: int) -> str:
     return "this is a device or socket"
 
 
-def _sibling(file: Path) -> str:
-    """Name a spec that lies where the missing one was looked for."""
+def _sibling(file: Path, suffixes: tuple[str, ...]) -> str:
+    """Name a file that lies where the missing one was looked for."""
     try:
         names = sorted(p.name for p in file.absolute().parent.iterdir())
     except OSError:
         return "there is no such folder either"
-    specs = [name for name in names if name.endswith((".yaml", ".yml"))]
-    return (
-        did_you_mean(file.name, specs)
-        or "name the path of a spec; `mporch --help` shows a smallest one"
-    )
+    return did_you_mean(file.name, [name for name in names if name.endswith(suffixes)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,13 +11,20 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from orchestrator.errors import Rule
+from orchestrator.spec.hints import (
+    hint_for_list,
+    hint_for_mapping,
+    hint_for_number,
+    hint_for_truth,
+    hint_for_word,
+)
 from orchestrator.spec.model import Document
 from orchestrator.spec.nodes import Path
 from orchestrator.spec.rules import values
 from orchestrator.spec.vocabulary import hint_for_key
-from orchestrator.spec.wording import did_you_mean, kind, show
+from orchestrator.spec.wording import kind, show
 
-__all__ = ["Finding", "understand"]
+__all__ = ["MOST_FINDINGS", "Finding", "understand"]
 
 
 @dataclass(frozen=True)
@@ -31,10 +38,10 @@ class Finding:
     key: bool = False
 
 
-_MOST_FINDINGS = 200
+MOST_FINDINGS = 200
+"""Those that are told one by one."""
 _VALIDATOR_WORDS = frozenset({"<text>", "<list>", "<map>", "<number>", "<nothing>", "[key]"})
 _NOTHING = object()
-_MOST_WRITTEN_OUT = 1e15
 
 
 def understand(data: Mapping[str, Any]) -> tuple[Document, list[Finding]]:
@@ -48,10 +55,10 @@ def understand(data: Mapping[str, Any]) -> tuple[Document, list[Finding]]:
         return Document.model_validate(kept), []
     except ValidationError as error:
         details = error.errors(include_url=False)
-    findings = [_finding(detail) for detail in _telling(details[:_MOST_FINDINGS])]
-    if len(details) > _MOST_FINDINGS:
-        first = _finding(details[_MOST_FINDINGS])
-        more = f"and {len(details) - _MOST_FINDINGS} more problems from here on"
+    findings = [_finding(detail) for detail in _telling(details[:MOST_FINDINGS])]
+    if len(details) > MOST_FINDINGS:
+        first = _finding(details[MOST_FINDINGS])
+        more = f"and {len(details) - MOST_FINDINGS} more problems from here on"
         findings.append(replace(first, message=more, hint="", key=True))
     return _rest(kept, details), findings
 
@@ -75,7 +82,7 @@ def _is_free(key: object) -> bool:
 def _rest(data: dict[str, Any], details: list[ErrorDetails]) -> Document:
     """Drop what is wrong until the rest is valid; each round drops something, or all is dropped."""
     data = copy.deepcopy(data)
-    while sum(_drop(data, _place(detail)) for detail in details):
+    while _drop(data, {_written(data, _place(detail)) for detail in details}):
         data.setdefault("version", 1)
         data.setdefault("jobs", {})
         try:
@@ -91,19 +98,36 @@ def _place(detail: ErrorDetails) -> Path:
     return path[:-1] if detail["type"] == "missing" else path
 
 
-def _drop(data: dict[str, Any], path: Path) -> bool:
-    """Delete what `path` leads to, a list item with its list; say whether anything changed."""
-    if not path:
-        return "version" not in data or "jobs" not in data
-    *way, last = path
+def _written(data: Mapping[str, Any], path: Path) -> Path:
+    """Return `path` as far as it leads in `data`, and to a key: of a wrong list item, the list."""
     here: Any = data
-    for step in way:
-        inner = here.get(step)
-        if not isinstance(inner, dict):
-            last = step
+    found: Path = ()
+    last: Path = ()
+    for step in path:
+        if isinstance(here, dict) and step in here:
+            here, found = here[step], (*found, step)
+            last = found
+        elif isinstance(here, list) and isinstance(step, int) and step < len(here):
+            here, found = here[step], (*found, step)
+        elif step != 0 or not isinstance(here, dict):  # else the short form of a list of one
             break
-        here = inner
-    return here.pop(last, _NOTHING) is not _NOTHING
+    return last
+
+
+def _at(data: Any, path: Path) -> Any:
+    """Return what `path` leads to; an empty mapping where that is gone."""
+    here = data
+    for step in path:
+        here = here.get(step, {}) if isinstance(here, dict) else here[step]
+    return here
+
+
+def _drop(data: dict[str, Any], paths: Collection[Path]) -> bool:
+    """Delete what `paths` lead to; say whether anything changed."""
+    changed = () in paths and not {"version", "jobs"} <= data.keys()
+    for path in paths:
+        changed |= bool(path) and _at(data, path[:-1]).pop(path[-1], _NOTHING) is not _NOTHING
+    return changed
 
 
 def _finding(detail: ErrorDetails) -> Finding:
@@ -138,7 +162,7 @@ def _wrong_value(detail: ErrorDetails, path: Path, value: Any) -> tuple[Rule, Pa
         case "literal_error":
             expected = context["expected"].replace("'", "")
             message = f"expected {expected}, got {kind(value)}"
-            return values.UNKNOWN_WORD, path, message, _word_hint(value, expected)
+            return values.UNKNOWN_WORD, path, message, hint_for_word(value, expected)
         case "greater_than_equal":
             message = f"{show(value)} is too small: the least is {context['ge']}"
             return values.OUT_OF_RANGE, path, message, f"write {context['ge']} or more"
@@ -155,52 +179,23 @@ def _wrong_type(detail: ErrorDetails, path: Path, value: Any) -> tuple[str, str]
         case "form":
             expected = detail["ctx"]["expected"]
         case "int_type" | "int_from_float" | "int_parsing_size":
-            expected, hint = "a whole number", _number_hint(value)
+            expected, hint = "a whole number", hint_for_number(path, value)
+            expected += " or auto" if path[-1:] == ("workers",) else ""
         case "string_type":
             expected, hint = "text", _quote_hint(value)
         case "bool_type":
-            expected, hint = (
-                "true or false",
-                f"write {_TRUTHS.get(str(value).lower(), 'true or false')}, unquoted",
-            )
+            expected, hint = "true or false", hint_for_truth(value)
         case "tuple_type":
-            expected, hint = "a list", _list_hint(value)
+            expected, hint = "a list", hint_for_list(path, value)
         case "dict_type" | "model_type" | "model_attributes_type":
-            expected, hint = "a mapping of keys to values", _mapping_hint(path, value)
+            expected, hint = "a mapping of keys to values", hint_for_mapping(path, value)
+            expected = f"a number or {expected}" if _is_queue(path) else expected
     return f"expected {expected}, got {kind(value)}", hint
 
 
-_USUAL_KEYS = {"retry": "attempts", "restart": "max", "recycle": "max_items", "batch": "size"}
-_TRUTHS = {
-    **dict.fromkeys(("yes", "y", "on", "1", "true"), "true"),
-    **dict.fromkeys(("no", "n", "off", "0", "false"), "false"),
-}
-
-
-def _mapping_hint(path: Path, value: Any) -> str:
-    key = str(path[-1]) if path else ""
-    if key in _USUAL_KEYS and isinstance(value, int) and not isinstance(value, bool):
-        return f"write {key}: {{{_USUAL_KEYS[key]}: {value}}}"
-    return ""
-
-
-def _word_hint(value: Any, expected: str) -> str:
-    words = expected.replace(" or ", ", ").split(", ")
-    return did_you_mean(value, words) if isinstance(value, str) else ""
+def _is_queue(path: Path) -> bool:
+    return len(path) == 2 and path[0] == "queues"
 
 
 def _quote_hint(value: Any) -> str:
     return f'put it in quotes: "{show(value)}"' if isinstance(value, int | float) else ""
-
-
-def _list_hint(value: Any) -> str:
-    return "" if isinstance(value, Mapping) else f"write [{show(value)}]"
-
-
-def _number_hint(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer() and abs(value) < _MOST_WRITTEN_OUT:
-        return f"write {int(value)}"
-    digits = value.replace("_", "").replace(",", "") if isinstance(value, str) else ""
-    if digits.isascii() and digits.isdigit() and len(digits) <= 20:
-        return f"write {digits}, without quotes" if digits == value else f"write {digits}"
-    return ""

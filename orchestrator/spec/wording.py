@@ -69,16 +69,21 @@ class Guesses:
 
     def hint(self, word: str) -> str:
         """Return the hint `did you mean x?` for the nearest name, or an empty string."""
+        near = self.near(word)
+        return f"did you mean {listed(near)}?" if near else ""
+
+    def near(self, word: str) -> list[str]:
+        """Return the nearest name, or the nearest two if one is as good as the other."""
         if same := self._folded.get(word.casefold()):
-            return f"did you mean {same}?"
+            return [same]
         if len(word) > _LONGEST:
-            return ""
+            return []
         candidates = list(islice(self._known, min(self._left, _MOST_CANDIDATES)))
         self._left -= len(candidates)
         near = difflib.get_close_matches(word, candidates, n=2, cutoff=self._cutoff)
         if len(near) > 1 and _likeness(near[0], word) - _likeness(near[1], word) > _AS_GOOD:
             del near[1]
-        return f"did you mean {listed(near)}?" if near else ""
+        return near
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ __all__ = ["render_annotations", "render_pointer", "render_problems"]
 _STYLES = {Severity.ERROR: Style.RED, Severity.WARNING: Style.YELLOW}
 _WIDEST = 160
 _LEAST_SHOWN = 20
-_MOST_CODES = 3
+_MOST_CODES = 8
 _LINE_BREAK = re.compile("\r\n|[\n\r]")
 
 
@@ -29,7 +29,9 @@ def render_problems(problems: Iterable[Problem], sources: Mapping[str, str], pap
 def render_pointer(problems: Iterable[Problem]) -> str:
     """Return a line that says where more is told of the problems' rules."""
     codes = list(dict.fromkeys(problem.code for problem in _apart(problems)))
-    return f"More on this: mporch explain {' '.join(codes[:_MOST_CODES])}\n" if codes else ""
+    more = " …" if len(codes) > _MOST_CODES else ""
+    told = " ".join(codes[:_MOST_CODES])
+    return f"More on this: mporch explain {told}{more}\n" if codes else ""
 
 
 def _apart(problems: Iterable[Problem]) -> list[Problem]:
@@ -38,8 +40,8 @@ def _apart(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def render_annotations(problems: Iterable[Problem]) -> str:
-    """Return the problems as commands for GitHub Actions, which shows them beside the lines."""
-    return "".join(map(_annotation, problems))
+    """Return the problems as commands for GitHub Actions, errors first: it shows only some."""
+    return "".join(map(_annotation, _apart(problems)))
 
 
 def _annotation(problem: Problem) -> str:

@@ -103,9 +103,9 @@ def test_the_commands_that_run_nothing_take_the_options_too(mporch: Mporch) -> N
 def test_a_wrong_option_is_shown_with_a_mark_under_what_is_meant(mporch: Mporch) -> None:
     done = mporch("validate", "--env-file", "prod.env", "--set", "jobs.check.workers=many")
     assert done.returncode == 2
-    assert done.stderr.startswith("--set:1:20: error: expected a whole number, got the text"), (
-        done.stderr
-    )
+    assert done.stderr.startswith(
+        "--set:1:20: error: expected a whole number or auto, got the text"
+    ), done.stderr
     assert "    1 | jobs.check.workers=many\n                           ^^^^\n" in done.stderr
 
 

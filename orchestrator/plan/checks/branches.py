@@ -38,6 +38,8 @@ def joined_branches(draft: Draft, callees: Mapping[str, Callee]) -> Iterator[Pro
         flow = flow or _Flow(draft)
         end = handles[first].queue
         for full in (wire for parameter, wire in handles.items() if parameter != first):
+            if draft.is_unclear(full.queue):
+                continue
             if both := flow.held_up(full.queue, name) & flow.needed(end):
                 who = next(each for each in draft.jobs if each in both)
                 yield _joined(draft, full, f"{callee.name} ({callee.place})", end, who)

@@ -12,6 +12,7 @@ from orchestrator.plan.checks.matchers import flaws_of
 from orchestrator.plan.draft import Draft
 from orchestrator.plan.given import Links, Selector, links_of_draft
 from orchestrator.plan.targets import TargetFormError, Targets, parse_target
+from orchestrator.plan.unclear import Unclear
 from orchestrator.spec.cases import Case, Expected, Given
 from orchestrator.spec.itemsfile import ItemsFileError, read_items
 from orchestrator.spec.nodes import Path
@@ -79,6 +80,8 @@ def unknown_name(draft: Draft) -> Iterator[Problem]:
 
 def not_in_case(draft: Draft) -> Iterator[Problem]:
     """What is expected, or killed, is run."""
+    if draft.unclear != Unclear():
+        return
     links, left = links_of_draft(draft.jobs), _MOST_JOBS
     selector = Selector(links)
     used_by_all = _used(links, links)
@@ -90,6 +93,8 @@ def not_in_case(draft: Draft) -> Iterator[Problem]:
             left -= len(part)
         if left < 0:
             return  # a run of such a case tells it, too
+        if any(wrong[: len(path) + 1] == (*path, "give") for wrong in draft.spec.wrong):
+            continue
         if not case.give.keys() <= used_by_all:
             continue
         for named in _named(case, path):
@@ -120,7 +125,7 @@ def bad_stand_in(draft: Draft) -> Iterator[Problem]:
     for case, path in _cases(draft):
         for name, values in case.replace.items():
             job = draft.jobs.get(name)
-            if job is None or not values:
+            if job is None or not values or name in draft.broken:
                 continue
             queues = [wire.queue for wire in job.writes]
             at = (*path, "replace", name)

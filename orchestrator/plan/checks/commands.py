@@ -40,7 +40,8 @@ def nothing_to_run(draft: Draft) -> Iterator[Problem]:
             yield draft.spec.problem(rules.TWO_CALLS, job.path("command"), message, hint, key=True)
         elif not has_target and not job.runs_command and name not in draft.broken:
             message = "the key target is missing"
-            hint = "add target: package.module:function, or command: [program, argument]"
+            hint = draft.meant_below("jobs", name)
+            hint = hint or "add target: package.module:function, or command: [program, argument]"
             yield draft.spec.problem(values.MISSING_KEY, job.path(), message, hint, key=True)
 
 
@@ -102,7 +103,9 @@ def unread_items(draft: Draft) -> Iterator[Problem]:
     """A command that is called with batches or a stream reads them."""
     for job in draft.jobs.values():
         many = job.runs_command and job.shape in (Shape.BATCH, Shape.STREAM)
-        if many and stdin_of(job) is CommandInput.NONE and not has_field(job):
+        if not many or job.name in draft.broken:
+            continue
+        if stdin_of(job) is CommandInput.NONE and not has_field(job):
             message = (
                 f"nobody would take the items: a command with call: {job.shape.value} reads them"
             )

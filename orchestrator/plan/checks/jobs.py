@@ -11,7 +11,7 @@ from orchestrator.plan.model import StartMethod
 from orchestrator.plan.platform import default_start_method, start_methods, stop_signals
 from orchestrator.plan.shown import is_late_at
 from orchestrator.spec.model import JobSettings
-from orchestrator.spec.nodes import Path
+from orchestrator.spec.nodes import MappingNode, Path
 from orchestrator.spec.rules import jobs as rules
 from orchestrator.spec.wording import Guesses, did_you_mean, listed
 
@@ -28,7 +28,10 @@ _NEAR = 0.87
 
 def no_job(draft: Draft) -> Iterator[Problem]:
     """There is a job to run."""
-    if draft.jobs or not draft.sound:
+    jobs = draft.spec.tree.entries.get("jobs")
+    if jobs is None or not isinstance(jobs.value, MappingNode):
+        return  # what is wrong with that is told already
+    if jobs.value.entries.keys() - draft.disabled.keys() or draft.spec.wrong & {(), ("jobs",)}:
         return
     if draft.disabled:
         message, hint = "every job is disabled", "enable one"

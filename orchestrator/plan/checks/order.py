@@ -104,7 +104,7 @@ def full_queue_before_reader(draft: Draft) -> Iterator[Problem]:
         for wire in job.writes:
             names = readers.get(wire.queue, [])
             maxsize = queues[wire.queue].maxsize if wire.queue in queues else 0
-            if not maxsize or not names:
+            if not maxsize or not names or draft.is_unclear(wire.queue):
                 continue
             if all(earlier(job.name, name) for name in names):
                 yield draft.spec.problem(

@@ -102,13 +102,14 @@ def several_sources(draft: Draft) -> Iterator[Problem]:
     """
     for job in draft.jobs.values():
         workers = job.settings.workers
-        if job.reads or workers == 1 or job.name in draft.broken:
+        if job.reads or workers == 1 or job.name in draft.broken or not job.runs_anything:
             continue
+        own = "workers" in job.own.model_fields_set
         where = "env" if job.runs_command else "args or kwargs"
         if not any(late.names(AtStart.WORKER_INDEX.value) for late in late_of(job, draft.spec)):
             yield draft.spec.problem(
                 rules.WORKERS_REPEAT,
-                job.path("workers"),
+                job.path("workers") if own else ("defaults", "workers"),
                 f"{job.name} has no input, so each of its {workers} workers does all of it",
                 f"${{worker.index}} in {where} tells a worker which part is its own",
             )
@@ -122,7 +123,7 @@ def daemon_writer(draft: Draft) -> Iterator[Problem]:
             continue
         for wire in job.writes:
             for reader in readers.get(wire.queue, ()):
-                if not draft.jobs[reader].settings.daemon:
+                if not draft.jobs[reader].settings.daemon and reader not in draft.broken:
                     message = (
                         f"{reader} would never end: the daemon {job.name} runs until all "
                         f"others are done, and writes to its input {wire.queue}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from orchestrator.errors import Problem
 from orchestrator.plan.draft import Draft, DraftJob, Wire
@@ -26,27 +26,32 @@ def unknown_queue(draft: Draft) -> Iterator[Problem]:
 
 def one_sided_queue(draft: Draft) -> Iterator[Problem]:
     """Every queue has a job that writes to it and one that reads from it."""
-    if not draft.sound:
-        return
-    readers, writers = readers_of(draft.jobs), writers_of(draft.jobs)
+    known = Guesses(draft.spec.names("queues"))
+    ends = [
+        (_meant(writers_of(draft.jobs), known), "writes to", "output", draft.unclear.writes),
+        (_meant(readers_of(draft.jobs), known), "reads from", "input", draft.unclear.reads),
+    ]
     off = draft.used_by_disabled()
-    for queue in draft.spec.document.queues:
+    for queue in draft.spec.names("queues"):
+        if queue in draft.unclear.queues:
+            continue
         absent = [
-            (what, key)
-            for ends, what, key in (
-                (writers, "writes to", "output"),
-                (readers, "reads from", "input"),
-            )
-            if queue not in ends
+            (what, key) for used, what, key, unclear in ends if not unclear and queue not in used
         ]
         if not absent or (len(absent) == 2 and queue in off):
             continue
         message = f"no job {listed((what for what, _ in absent))} the queue {queue}"
-        hint = f"name it under {listed((key for _, key in absent), last='and')} of a job"
+        hint = draft.meant_below("queues", queue) if len(absent) == 2 else ""
+        hint = hint or f"name it under {listed((key for _, key in absent), last='and')} of a job"
         if queue in off:
             hint = f"{listed(off[queue], last='and')} would, but enabled is false"
         path = ("queues", queue)
         yield draft.spec.problem(rules.ONE_SIDED_QUEUE, path, message, hint, key=True)
+
+
+def _meant(names: Iterable[str], known: Guesses) -> set[str]:
+    """Return the queues of these names; of one that is not known, those it may be meant for."""
+    return {queue for name in names for queue in ([name] if name in known else known.near(name))}
 
 
 def repeated_queue(draft: Draft) -> Iterator[Problem]:

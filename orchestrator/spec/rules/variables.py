@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.errors import Rule
+from orchestrator.errors import Rule, Severity
 
 _RIGHT = """\
 version: 1
@@ -202,5 +202,38 @@ jobs:
 version: 1
 jobs:
   report: {target: "mine:report", env: {REPORT: "${run.dir}/report-${worker.index}"}}
+""",
+)
+
+TEXT_DEFAULT = Rule(
+    code="MP151",
+    title="A default that is text beside values that are not",
+    severity=Severity.WARNING,
+    why="A value of a matrix has the type it was written with. A default is typed as what stands "
+    "around it: in quotes it is text. So one job gets a number, and its sibling the text of one. "
+    "On a line of its own, outside `{ }` and `[ ]`, no quotes are needed, and the default is a "
+    "number, too.",
+    wrong="""\
+version: 1
+queues: {n: 10}
+jobs:
+  numbers:
+    target: mine:fill
+    matrix: {size: [s, l], include: [{size: l, most: 1000}]}
+    kwargs: {most: "${matrix.most:-10}"}
+    output: {out: n}
+  show: {target: "mine:show", input: n}
+""",
+    right="""\
+version: 1
+queues: {n: 10}
+jobs:
+  numbers:
+    target: mine:fill
+    matrix: {size: [s, l], include: [{size: l, most: 1000}]}
+    kwargs:
+      most: ${matrix.most:-10}
+    output: {out: n}
+  show: {target: "mine:show", input: n}
 """,
 )

@@ -42,6 +42,14 @@ def test_nothing_is_overwritten_nor_written_beside(tmp_path):
     assert (tmp_path / "jobs.yaml").read_text() == "mine"
 
 
+def test_several_files_that_are_there_are_told_as_several(tmp_path):
+    write_project("tasks", tmp_path)
+    with pytest.raises(
+        UsageError, match=r"jobs\.yaml, tasks\.py and test_tasks\.py already exist in"
+    ):
+        write_project("tasks", tmp_path)
+
+
 def test_a_folder_that_cannot_be_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot write"):

@@ -55,6 +55,12 @@ def test_jobs_and_tags_of_the_spec_are_offered(offered, project, words, names):
     assert [name for name in found if name != words[-1] or name in names] == names
 
 
+def test_codes_are_offered_with_what_their_rules_are_about(offered):
+    found = offered("explain", "MP30")
+    assert found["MP301"] == "A queue that is not declared"
+    assert all(code.startswith("MP30") for code in found)
+
+
 def test_commands_are_offered_with_what_they_do(offered):
     assert offered("va") == {"validate": "Check specs; runs none of your code."}
 

@@ -53,6 +53,25 @@ def test_the_end_points_to_explain(mporch, project):
     assert mporch("validate").err.endswith("More on this: mporch explain MP301 MP206 MP307\n")
 
 
+def test_many_codes_are_cut_short_visibly(mporch, project):
+    keys = (
+        "workers: 0, tags: [a b], call: x, rate: 5, cwd: 5, input: no, after: x, limits: 3, zz: 1"
+    )
+    (project / "jobs.yaml").write_text(f"version: 2\njobs: {{a: {{target: x, {keys}}}}}\n")
+    last = mporch("validate").err.splitlines()[-1]
+    assert last.startswith("More on this: mporch explain MP")
+    assert last.endswith(" …")
+
+
+def test_the_count_names_the_layer_that_the_errors_are_in(mporch, project):
+    (project / "over.yaml").write_text("jobs: {wrok: {workers: 3}}\n")
+    answer = mporch("validate", "jobs.yaml", "-f", "over.yaml")
+    assert answer.out == "jobs.yaml with over.yaml: 1 error\n"
+    assert "did you mean work?" in answer.err
+    answer = mporch("validate", "jobs.yaml", "--set", "jobs.work.workers=0")
+    assert answer.out == "jobs.yaml with --set: 1 error\n"
+
+
 def test_json_counts_and_has_codes(mporch, project):
     (project / "jobs.yaml").write_text(WRONG)
     (spec,) = json.loads(mporch("validate", "--format", "json").out)
@@ -76,13 +95,13 @@ def test_github_is_told_in_its_own_commands(mporch, project):
     answer = mporch("validate", "--format", "github")
     assert (answer.code, answer.err) == (2, "")
     assert answer.out.splitlines() == [
-        "::warning file=jobs.yaml,line=2,col=16,title=MP307 A queue without a bound::"
-        "the queue todo is unbounded: a fast writer can fill the memory%0A"
-        "hint: give it a maxsize or max_bytes",
         "::error file=jobs.yaml,line=5,col=38,title=MP301 A queue that is not declared,"
         "endColumn=41::there is no queue tdo%0Ahint: did you mean todo?",
         "::error file=jobs.yaml,line=5,col=52,title=MP206 A number that is too small or too "
         "large::0 is too small: the least is 1%0Ahint: write 1 or more, or auto",
+        "::warning file=jobs.yaml,line=2,col=16,title=MP307 A queue without a bound::"
+        "the queue todo is unbounded: a fast writer can fill the memory%0A"
+        "hint: give it a maxsize or max_bytes",
     ]
 
 

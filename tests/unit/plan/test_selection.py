@@ -155,6 +155,14 @@ def test_what_cannot_be_meant_is_refused_with_what_helps(refused, jobs, how, mes
     assert hint in helps
 
 
+def test_all_that_must_be_skipped_as_well_is_named(refused, chosen):
+    _, helps = refused(skip=("find", "inbox"))
+    assert helps.startswith("skip these as well: --skip parse --skip archive --skip store")
+    named = helps.partition(": ")[2].replace("--skip ", "").split()
+    plan, _ = chosen(skip=("find", "inbox", *named))
+    assert "prepare" in plan.jobs
+
+
 def test_tags_are_words_of_the_job_and_skipping_takes_from_them(chosen):
     plan, _ = chosen(tags=("nightly",), skip=("report",))
     assert list(plan.jobs) == ["prepare", "find"]

@@ -99,6 +99,9 @@ def test_aliases_of_a_long_text_are_refused_by_its_characters():
         ("a: b: c", "cannot stand here", (1, 5)),
         ("a: @b", '"@" cannot start a value', (1, 4)),
         ("a: 'b", "this quote is never closed", (1, 4)),
+        ("a: {b: c\n\n", "this bracket is never closed", (1, 4)),
+        ("a: {b: {c: d}\n", "this bracket is never closed", (1, 4)),
+        ("a: [\n\n", "the text ends within a bracket", (1, 4)),
         ("%YAML 9.9\n--- a", "another version of YAML", (1, 1)),
     ],
 )

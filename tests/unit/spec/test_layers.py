@@ -86,7 +86,7 @@ def test_an_option_that_sets_nothing_is_told(option, message, hint):
 @pytest.mark.parametrize(
     ("option", "code", "column", "message"),
     [
-        ("jobs.a.workers=two", "MP204", 16, 'expected a whole number, got the text "two"'),
+        ("jobs.a.workers=two", "MP204", 16, 'expected a whole number or auto, got the text "two"'),
         ("jobs.a.workers=08", "MP123", 16, "08 starts with a zero"),
         ("jobs.a.wrkers=2", "MP201", 1, 'unknown key "wrkers"'),
         ("jobs.a.workers=${NO}", "MP140", 16, "the environment has no variable NO"),
@@ -278,3 +278,51 @@ def test_a_layer_that_is_no_mapping_is_told_by_its_name(layered, text, code):
         layered(SPEC, text)
     assert [p.code for p in caught.value.problems] == [code]
     assert caught.value.problems[0].file.endswith("over0.yaml")
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("jobs.a.args=[1]", "--set takes single values: jobs.a.args.0=…"),
+        ("jobs.a.tags=[a, b]", "--set takes single values: jobs.a.tags.0=…"),
+        ("jobs.a.kwargs={a: 1}", "--set takes single values: write jobs.a.kwargs.KEY=…"),
+        ("jobs.a.kwargs=3", ""),
+    ],
+)
+def test_a_list_or_mapping_given_to_set_is_told_to_be_no_single_value(option, hint):
+    assert only(option).hint.startswith(hint)
+    assert bool(only(option).hint) is bool(hint)
+
+
+def test_an_item_of_a_list_is_set_as_the_hint_says():
+    assert spec_of("jobs.a.args.0=1").document.jobs["a"].args == (1, "two")
+
+
+def test_a_file_of_variables_that_is_not_there_is_not_looked_for_among_specs(tmp_path):
+    (tmp_path / "other.yaml").touch()
+    with pytest.raises(SpecError) as caught:
+        environment_of([str(tmp_path / "none.env")], {})
+    (problem,) = caught.value.problems
+    assert problem.hint == "name a file with lines NAME=value"
+    (tmp_path / "nine.env").touch()
+    with pytest.raises(SpecError) as caught:
+        environment_of([str(tmp_path / "none.env")], {})
+    assert caught.value.problems[0].hint == "did you mean nine.env?"
+
+
+@pytest.mark.parametrize(
+    ("above", "hint"),
+    [
+        ("jobs: {prise: {workers: 3}}", "did you mean price?"),
+        ("jobs: {quite_else: {workers: 3}}", "add target: "),
+        ("queues: {todos: 5}", "did you mean todo?"),
+    ],
+)
+def test_what_only_a_layer_names_may_be_meant_for_what_is_there(layered, above, hint):
+    base = "version: 1\nqueues: {todo: 3}\njobs:\n  price: {target: 'os:getcwd', output: todo}\n"
+    spec = layered(f"{base}  save: {{target: 'os:chdir', input: todo}}\n", above)
+    with pytest.raises(SpecError) as caught:
+        compile_spec(spec)
+    (problem,) = caught.value.problems
+    assert problem.hint.startswith(hint)
+    assert problem.file.endswith("over0.yaml")

@@ -116,7 +116,11 @@ WRONG_VALUES = [
     ("pythonpath: [1]", "expected text", "pythonpath.0"),
     ("queues: [a]", "expected a mapping", "queues"),
     ("queues: {q: -1}", "-1 is too small: the least is 0", "queues.q.maxsize"),
-    ("queues: {q: true}", "expected a mapping of keys to values, got the truth value", "queues.q"),
+    (
+        "queues: {q: true}",
+        "expected a number or a mapping of keys to values, got the truth value",
+        "queues.q",
+    ),
     ("queues: {q: {maxsize: 1.5}}", "expected a whole number", "queues.q.maxsize"),
     ("queues: {q: {max_bytes: 100}}", "with a unit", "queues.q.max_bytes"),
     ("queues: {q: {max_bytes: 0MB}}", "0MB is nothing", "queues.q.max_bytes"),
@@ -129,7 +133,7 @@ WRONG_VALUES = [
 ]
 JOB_VALUES = [
     ("workers: 0", "0 is too small: the least is 1", "workers"),
-    ("workers: '2'", "expected a whole number, got the text", "workers"),
+    ("workers: '2'", "expected a whole number or auto, got the text", "workers"),
     ("workers: true", "expected a whole number", "workers"),
     ("workers: 1.0", "expected a whole number", "workers"),
     ("args: 3", "expected a list", "args"),

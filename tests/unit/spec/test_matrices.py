@@ -243,7 +243,7 @@ def test_what_only_some_made_jobs_have_wrong_names_them():
 
 def test_what_all_made_jobs_have_wrong_is_told_once_as_of_one_job():
     (problem,) = told(f"{HEAD}    matrix: {{a: [1, 2]}}\n    workers: many\n    after: f\n"[:-13])
-    assert problem.message == 'expected a whole number, got the text "many"'
+    assert problem.message == 'expected a whole number or auto, got the text "many"'
 
 
 def test_a_misspelt_name_of_the_matrix_or_of_its_job_gets_a_hint():
