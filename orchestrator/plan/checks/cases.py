@@ -86,11 +86,11 @@ def not_in_case(draft: Draft) -> Iterator[Problem]:
     selector = Selector(links)
     used_by_all = _used(links, links)
     for case, path in _cases(draft):
-        part, queues = frozenset(links), used_by_all
-        if case.give:
-            part = selector.part(case.give, case.replace)
-            queues = _used(links, part)
-            left -= len(part)
+        if not case.give:
+            continue  # all is run
+        part = selector.part(case.give, case.replace)
+        queues = _used(links, part)
+        left -= len(part)
         if left < 0:
             return  # a run of such a case tells it, too
         if any(wrong[: len(path) + 1] == (*path, "give") for wrong in draft.spec.wrong):

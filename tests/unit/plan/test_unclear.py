@@ -81,3 +81,8 @@ class TestWhatIsWrongElsewhere:
             f"queues: {{q: 10, p: 10}}\ntests: {cases}",
         )
         assert len(told) == 1
+
+    def test_a_queue_that_no_job_uses_is_told_once_though_a_case_expects_its_items(self, messages):
+        cases = "{c: {give: {}, expect: {queues: {spare: [1]}}}}"
+        told = messages({"w": "output: q", "r": "input: q"}, f"{TWO_QUEUES}\ntests: {cases}")
+        assert told == [SPARE]
