@@ -62,6 +62,38 @@ def test_an_item_whose_command_fails_ends_as_on_error_says(ran):
     assert "exit status 9: three" in dead["msg"]
 
 
+def test_a_command_of_an_item_is_ended_when_nobody_will_ever_take_its_output(ran):
+    """Each next one is begun, and ended at its first line; a function goes on to its end."""
+    ended = ran(
+        """
+        queues: {n: 10, lines: 5, same: 5, whole: 5}
+        jobs:
+          give: {command: [seq, 20], output: [n, same]}
+          repeat: {command: "echo {item} >> begun; exec yes", input: n, output: lines}
+          some: {command: [head, -n, 3], input: lines, call: stream}
+          all: {target: "t:all_of_it", input: same, output: whole}
+          one: {command: [head, -n, 1], input: whole, call: stream}
+        """,
+        """
+        def all_of_it(number):
+            yield from range(100)
+            with open("finished", "a") as file:
+                print(number, file=file)
+        """,
+    )
+    assert ended.exit_code == 0, ended.stderr
+    assert ended.ledger("n") == ended.ledger("same") == {"put": 20, "done": 20}
+    assert ended.log.printed("some-1") == ["y"] * 3
+    assert ended.ledger("lines").keys() == {"put", "done", "dropped"}
+    assert ended.ledger("whole")["put"] == 2000
+    begun, finished = ((ended.log.path.parents[1] / name) for name in ("begun", "finished"))
+    assert (
+        begun.read_text().split()
+        == finished.read_text().split()
+        == [str(number) for number in range(1, 21)]
+    )
+
+
 def test_a_stop_reaches_every_process_of_a_pipeline_and_then_the_grace_is_over(ran):
     ended = ran(
         """

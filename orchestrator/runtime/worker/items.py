@@ -8,9 +8,11 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
+from types import GeneratorType
 from typing import Any
 
 from orchestrator.core.messages import Ended
+from orchestrator.plan.command import Command
 from orchestrator.runtime.cell import INDEX, LEASE, PHASE, RUNNING, SINCE
 from orchestrator.runtime.worker import current
 from orchestrator.runtime.worker.context import OURS, Context, Pace
@@ -129,13 +131,24 @@ def _work(context: Context, stripe: Stripe, values: Sequence[Any], *, packed: bo
 
 
 def _emit(context: Context, box: Outbox | None, result: Any) -> None:
-    """Run a generator, each yield an output of the item at hand; refuse a coroutine."""
+    """Run a generator, each yield an output of the item at hand; refuse a coroutine.
+
+    A command is ended once nobody will ever take what it gives, as if that had been all. A function
+    is not: what it does beside may be wanted.
+    """
     items = items_of(result, context.job.shape, emits=box is not None)
     if box is None:
         return
-    for item in items:
-        with context.lock:
-            context.put(box, item)
+    is_command = isinstance(context.job.target, Command)
+    try:
+        for item in items:
+            with context.lock:
+                context.put(box, item)
+            if is_command and box.shut:
+                break
+    finally:
+        if isinstance(items, GeneratorType):
+            items.close()
 
 
 def run_batches(context: Context) -> None:
