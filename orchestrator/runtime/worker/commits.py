@@ -231,7 +231,7 @@ class Commits(Requests):
     def open_stripe(self, stripe: Stripe) -> None:
         """From now on items end without the lock."""
         self._stripe = stripe
-        self.attention = False
+        self.attention = self.signalled
         if stripe.n > 1:
             self._arm()
 
@@ -271,7 +271,7 @@ class Commits(Requests):
         self._arm()
         self.book()
         assert self._stripe is not None
-        self.attention = lease.limit < lease.total
+        self.attention = self.signalled or lease.limit < lease.total
         return index < lease.limit and not self.is_due
 
     @property

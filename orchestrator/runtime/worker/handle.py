@@ -110,6 +110,8 @@ class QueueHandle:
                 client.note_unsent()
             if box.count >= box.due and not self._owned:
                 client.commit()
+        if client.signalled:
+            client.heed()
 
     def put_nowait(self, obj: Any) -> None:
         """`put(obj, block=False)`."""

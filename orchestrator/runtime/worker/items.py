@@ -139,11 +139,13 @@ def _emit(context: Context, box: Outbox | None, result: Any) -> None:
     items = items_of(result, context.job.shape, emits=box is not None)
     if box is None:
         return
-    is_command = isinstance(context.job.target, Command)
+    stopper, is_command = context.stopper, isinstance(context.job.target, Command)
     try:
         for item in items:
             with context.lock:
                 context.put(box, item)
+            if stopper.requested:  # while the lock was held, and no put may ever wait
+                stopper.check()
             if is_command and box.shut:
                 break
     finally:

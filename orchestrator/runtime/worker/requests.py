@@ -23,7 +23,8 @@ class Requests(abc.ABC):
     """Sends requests and finds each its answer; every method needs the lock.
 
     What a message does (`_act`), and what becomes of an answer that nobody waits for any more
-    (`_return`), is the subclass's.
+    (`_return`), is the subclass's. `signalled`: the stop signal has come, maybe while the lock was
+    held; who gives it up without having waited for anything then calls `heed`.
     """
 
     def __init__(self, link: Link) -> None:
@@ -32,6 +33,7 @@ class Requests(abc.ABC):
         self.on_release: Callable[[], None] = lambda: None
         self.waited_s = 0.0
         self.activity = 0
+        self.signalled = False
         self._turn = threading.Condition(self.lock)
         self._replies: dict[int, ToWorker] = {}
         self._given_up: set[int] = set()
@@ -43,6 +45,11 @@ class Requests(abc.ABC):
     def busy_here(self) -> bool:
         """Whether the calling thread is in the middle of something that must not be torn apart."""
         return self._turn._is_owned()  # type: ignore[attr-defined,no-any-return]
+
+    def heed(self) -> None:
+        """Do what a signal has asked for while the lock was held; raises what that raises."""
+        if not self.busy_here():
+            self.on_release()
 
     @property
     def reading(self) -> bool:

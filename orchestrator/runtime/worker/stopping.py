@@ -54,6 +54,6 @@ class StopSignal:
             raise StopRequested(128 + self.signum)
 
     def _on_signal(self, _signum: int, _frame: FrameType | None) -> None:
-        self.requested = self._client.attention = True
+        self.requested = self._client.signalled = self._client.attention = True
         if not self._client.busy_here():
             self.check()
