@@ -241,6 +241,27 @@ def test_an_item_that_json_cannot_hold_fails_with_its_id_and_type_and_no_frames(
     assert "json/encoder" not in ended.stderr + str(dead)
 
 
+def test_an_item_that_no_argument_can_hold_fails_with_words_of_its_own(ran):
+    ended = ran(
+        """
+        queues: {n: 5, m: 5}
+        jobs:
+          give: {target: "t:give", output: [n, m]}
+          list: {command: [echo, "{item}"], input: n, on_error: dead_letter}
+          text: {command: "echo {item}", input: m, on_error: dead_letter}
+        """,
+        r"def give(): yield from ['fine', 'a\0b', 'a\ud800b']",
+    )
+    assert ended.exit_code == 3, ended.stderr
+    assert ended.log.printed("list-1") == ended.log.printed("text-1") == ["fine"]
+    for queue in "nm":
+        nul, surrogate = ended.log.having("item.dead", queue=queue)
+        assert nul["error_type"] == surrogate["error_type"] == "ValueError"
+        assert "{item} has a NUL in it" in nul["msg"]
+        assert "{item} has a lone surrogate in it, U+D800" in surrogate["msg"]
+    assert "subprocess.py" not in ended.stderr
+
+
 def test_a_stream_refuses_an_item_that_would_be_two(ran):
     ended = ran(
         """

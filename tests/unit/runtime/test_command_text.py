@@ -17,6 +17,7 @@ from orchestrator.runtime.worker.command.text import (
     line_of,
     lines_of,
     text_of,
+    word_of,
 )
 from orchestrator.runtime.worker.failure import describe
 
@@ -89,6 +90,35 @@ def test_an_item_that_json_cannot_hold_is_told_by_its_type_and_value(item, messa
     if not isinstance(item, bytes):
         with pytest.raises(ValueError, match=r"\(as its text is to be\).*item\[name\]"):
             argument(item)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("a\0b", r"^\{item\[x\]\} has a NUL in it, .*: 'a\\x00b' \(hint: .*: stdin: text\)$"),
+        (b"a\0b", r"^\{item\[x\]\} has a NUL in it, .*: b'a\\x00b' \(hint: "),
+        (
+            "a\ud800b",
+            r"^\{item\[x\]\} has a lone surrogate in it, U\+D800, which utf-8 cannot hold:"
+            r" 'a\\ud800b' \(hint: .*: stdin: json\)$",
+        ),
+        ({"a": "\ud800"}, r"^\{item\[x\]\} has a lone surrogate in it, U\+D800, "),
+    ],
+)
+def test_what_no_command_line_can_hold_is_told_by_its_placeholder_with_a_way_out(value, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        word_of(value, "{item[x]}")
+    assert type(caught.value) is ValueError
+    assert word_of("a\udcff", "{item}") == "a\udcff", "what stands for a byte is that byte again"
+
+
+def test_a_lone_surrogate_goes_to_standard_input_as_json_and_not_as_text():
+    with pytest.raises(
+        ValueError, match=r"^an item has a lone surrogate in it, U\+DFFF, .* json\)"
+    ):
+        line_of("\udfff", TEXT)
+    assert text_of("a\0b", TEXT) == b"a\0b\n"
+    assert line_of("\udfff", JSON) == b'"\\udfff"\n'
 
 
 @given(st.binary(max_size=50), st.lists(st.integers(0, 50), max_size=6))

@@ -16,11 +16,11 @@ from orchestrator.plan.script import SHELL, script_of
 from orchestrator.runtime.worker.command.feeding import feed
 from orchestrator.runtime.worker.command.process import Process
 from orchestrator.runtime.worker.command.text import (
-    argument,
     from_json,
     line_of,
     lines_of,
     text_of,
+    word_of,
 )
 
 __all__ = ["CommandCall"]
@@ -134,4 +134,4 @@ def _of_a_shell(line: str) -> Callable[..., _Prepared]:
 
 
 def _told(piece: Piece, item: Any) -> str:
-    return piece if isinstance(piece, str) else argument(piece.value_of(item))
+    return piece if isinstance(piece, str) else word_of(piece.value_of(item), piece.text)

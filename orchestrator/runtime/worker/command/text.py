@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.plan.command import CommandInput
 
-__all__ = ["argument", "from_json", "line_of", "lines_of", "text_of"]
+__all__ = ["argument", "from_json", "line_of", "lines_of", "text_of", "word_of"]
 
 _SHOWN = 80
 _NO_JSON = (TypeError, ValueError, RecursionError)
@@ -36,10 +36,25 @@ def argument(value: Any) -> str:
     return str(value)
 
 
+def word_of(value: Any, placeholder: str) -> str:
+    """What stands in a command in the place of a placeholder.
+
+    Raises ValueError if no argument, and no variable of the environment, can hold it.
+    """
+    word = argument(value)
+    if "\0" in word:
+        raise ValueError(
+            f"{placeholder} has a NUL in it, which no command line can hold: {_shown(value)}"
+            " (hint: hand the item over on standard input: stdin: text)"
+        )
+    _encoded(word, placeholder)
+    return word
+
+
 def text_of(item: Any, form: CommandInput) -> bytes:
     """What a program reads of an item: it, and a newline; bytes are handed over as they are.
 
-    Raises ValueError if it is to be JSON, which cannot hold it.
+    Raises ValueError if it is to be JSON, or text, which cannot hold it.
     """
     if form is CommandInput.JSON:
         try:
@@ -47,7 +62,7 @@ def text_of(item: Any, form: CommandInput) -> bytes:
         except _NO_JSON as error:
             hint = "put text, numbers, lists and maps; stdin: text takes bytes"
             raise _unfit(item, "stdin: json", error, hint) from None
-    return item if isinstance(item, bytes) else os.fsencode(argument(item)) + b"\n"
+    return item if isinstance(item, bytes) else _encoded(argument(item), "an item") + b"\n"
 
 
 def line_of(item: Any, form: CommandInput) -> bytes:
@@ -63,11 +78,26 @@ def line_of(item: Any, form: CommandInput) -> bytes:
     return line
 
 
+def _encoded(text: str, whose: str) -> bytes:
+    try:
+        return os.fsencode(text)
+    except UnicodeEncodeError as error:
+        code = ord(text[error.start])
+        kind = "a lone surrogate" if 0xD800 <= code <= 0xDFFF else "a character"
+        raise ValueError(
+            f"{whose} has {kind} in it, U+{code:04X}, which {error.encoding} cannot hold:"
+            f" {_shown(text)} (hint: hand the item over on standard input, as JSON: stdin: json)"
+        ) from None
+
+
+def _shown(value: Any) -> str:
+    return reprlib.repr(value)[:_SHOWN]
+
+
 def _unfit(value: Any, why: str, error: Exception, hint: str) -> ValueError:
-    shown = reprlib.repr(value)[:_SHOWN]
     return ValueError(
         f"an item of type {type(value).__name__} cannot be written as JSON ({why}): {error}:"
-        f" {shown} (hint: {hint})"
+        f" {_shown(value)} (hint: {hint})"
     )
 
 
