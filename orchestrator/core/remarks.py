@@ -8,6 +8,7 @@ from orchestrator.core.facts import Warned
 from orchestrator.core.lifecycle import State
 from orchestrator.core.queues import QueueState
 from orchestrator.core.summary import JobSummary
+from orchestrator.plan.command import Command
 from orchestrator.plan.model import Plan
 
 __all__ = ["remarks"]
@@ -50,8 +51,13 @@ def _dropped(
 def _silent(
     plan: Plan, jobs: Mapping[str, JobSummary], queues: Mapping[str, QueueState]
 ) -> Iterator[Warned]:
-    """Name a job that took items and emitted none, though somebody would have taken them."""
+    """Name a function that took items and emitted none, though somebody would have taken them.
+
+    A command is not named: a filter may let nothing through.
+    """
     for name, job in jobs.items():
+        if isinstance(plan.jobs[name].target, Command):
+            continue
         outputs = plan.jobs[name].outputs
         emits = plan.jobs[name].inputs and outputs and job.status == State.SUCCEEDED.value
         finished = job.items_in - job.skipped - job.failed - job.dead

@@ -9,11 +9,13 @@ import pytest
 from orchestrator.core.queues import QueueState
 from orchestrator.core.remarks import remarks
 from orchestrator.core.summary import JobSummary
+from orchestrator.plan.command import Command
 from orchestrator.plan.model import JobPlan, Plan, QueuePlan, Shape, Target
 
 
 def job(name: str, shape: Shape = Shape.ITEM, **keys: Any) -> JobPlan:
-    return JobPlan(name=name, target=Target(module="m", qualname=name), shape=shape, **keys)
+    keys = {"target": Target(module="m", qualname=name), **keys}
+    return JobPlan(name=name, shape=shape, **keys)
 
 
 def ended(status: str = "succeeded", **counts: int) -> JobSummary:
@@ -70,6 +72,9 @@ def test_a_job_that_took_items_and_emitted_none_is_asked_for_its_return(shape: S
 
 ROUTE = job("route", inputs=("a",), write_handles=(("good", "b"),))
 DOUBLE = job("double", inputs=("a",), outputs=("b",))
+GREP = job(
+    "grep", inputs=("a",), outputs=("b",), target=Command(line=("grep", "{item}", "f"), text="grep")
+)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +87,18 @@ DOUBLE = job("double", inputs=("a",), outputs=("b",))
         (DOUBLE, ended("failed", items_in=9)),
         (DOUBLE, ended("terminated", items_in=9)),
         (job("source", Shape.SOURCE, outputs=("b",)), ended()),
+        (GREP, ended(items_in=9)),
     ],
-    ids=["handles", "no output", "no item", "all skipped", "failed", "stopped", "no input"],
+    ids=[
+        "handles",
+        "no output",
+        "no item",
+        "all skipped",
+        "failed",
+        "stopped",
+        "no input",
+        "command",
+    ],
 )
 def test_a_job_that_need_not_emit_is_not_asked(plan: JobPlan, summary: JobSummary) -> None:
     assert said((plan, summary)) == []
