@@ -54,7 +54,7 @@ from orchestrator.core.position import Position
 from orchestrator.core.questions import Questions
 from orchestrator.core.queues import QueueState
 from orchestrator.core.restoring import Resumption, restore
-from orchestrator.core.stall import can_move
+from orchestrator.core.stall import can_move, waits
 from orchestrator.core.steps import Entry
 from orchestrator.core.tap import Tap
 from orchestrator.plan.model import Plan
@@ -385,7 +385,4 @@ class Broker:
         if self._stalled or not self.everybody_waits or can_move(self._board):
             return None
         self._stalled = True
-        waits = (
-            (port.worker, port.waits_for()) for port in self._board.ports.values() if port.stuck
-        )
-        return Stalled(waits=tuple(waits))
+        return Stalled(waits=tuple(waits(self._board)))

@@ -155,7 +155,7 @@ class InputEnded(_Event, frozen=True, kw_only=True):
 
 
 class Stalled(_Event, frozen=True, kw_only=True):
-    """From the broker: nothing can move any more; pairs of worker and what it waits for."""
+    """From the broker: nothing can move any more; who waits (a worker, a job), and for what."""
 
     waits: tuple[tuple[str, str], ...]
 

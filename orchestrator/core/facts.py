@@ -284,7 +284,7 @@ class WaitingFor(_Fact, frozen=True, kw_only=True):
 
 
 class Stalled(_Fact, frozen=True, kw_only=True):
-    """Every live worker waits for another one; `waits` pairs workers with what they wait for."""
+    """Every live worker waits for another one; `waits` pairs workers and jobs with what for."""
 
     waits: tuple[tuple[str, str], ...]
 

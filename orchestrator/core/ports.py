@@ -258,6 +258,13 @@ class JobPorts:
             throttle.held.total_s(now) if throttle is not None else 0.0,
         )
 
+    def waits_for(self) -> str:
+        """What its row waits for, in words; empty if nothing of it has its turn."""
+        ticket = self.row.ticket if self.row is not None else None
+        if ticket is None or not ticket.queues:
+            return ""
+        return f"{_room(ticket)} for what {self.name} holds back to keep the order"
+
 
 class Port:
     """One worker's side of the broker."""
@@ -298,11 +305,11 @@ class Port:
     def waits_for(self) -> str:
         """What the worker waits for, in words."""
         if self.parked is not None:
-            return "room in " + ", ".join(q.name for q in self.parked.queues)
+            return _room(self.parked)
         for ticket in self.wants.values():
-            return f"room in {ticket.queues[0].name}"
+            return _room(ticket)
         for pull in self.pulls.values():
-            return "items of " + ", ".join(q.name for q in pull.queues)
+            return self.job.waits_for() or "items of " + ", ".join(q.name for q in pull.queues)
         for join in self.joins.values():
             return f"the last task_done of {join.queue}"
         return ""
@@ -311,6 +318,11 @@ class Port:
         """Change the worker's credits of a queue by n."""
         self.credits[queue.name] = self.credits.get(queue.name, 0) + n
         queue.granted += n
+
+
+def _room(ticket: Ticket) -> str:
+    """What a ticket waits for: there is room in all of its queues but the last."""
+    return f"room in {ticket.queues[-1].name}"
 
 
 def wanted(request: Want) -> bool:

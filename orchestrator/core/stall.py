@@ -1,16 +1,34 @@
-"""Whether anything can still move once every worker waits for another one (rule 14)."""
+"""Once every worker waits for another one: whether anything can move, or who waits for what.
+
+Rule 14 of docs/semantics.md.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from orchestrator.core.board import Board
 from orchestrator.core.queues import QueueState
 
-__all__ = ["can_move"]
+__all__ = ["can_move", "waits"]
 
 
 def can_move(board: Board) -> bool:
     """Whether a timer, an idle worker's credits or the rest of a lease will free somebody."""
     return board.something_is_timed or any(map(_is_fed, board.queues.values()))
+
+
+def waits(board: Board) -> Iterator[tuple[str, str]]:
+    """Yield who waits, and for what in words: workers, and jobs whose row waits for room.
+
+    The workers of such a job wait for nothing else.
+    """
+    for port in board.ports.values():
+        if port.stuck and not port.job.waits_for():
+            yield port.worker, port.waits_for()
+    for job in board.jobs.values():
+        if what := job.waits_for():
+            yield job.name, what
 
 
 def _is_fed(queue: QueueState) -> bool:

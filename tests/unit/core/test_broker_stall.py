@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fake_broker import FakeBroker, job
+from fake_broker import FakeBroker, job, output
 
 from orchestrator.core.broker import Broker
+from orchestrator.core.events import Blame
 from orchestrator.core.messages import End, Grant, Recall, Wait
+from orchestrator.core.row import Row
 from orchestrator.plan.model import JobPlan, Plan, QueuePlan, Shape, Target
 
 
@@ -27,6 +29,37 @@ def test_the_diamond_of_size_one_whose_reader_wants_the_other_branch_stalls_and_
     assert stall is not None
     assert stall.waits == (("src-1", "room in a"), ("join-1", "items of b"))
     assert run.broker.stall() is None
+
+
+@pytest.mark.parametrize("more", [0, 1], ids=["the input is empty", "the input is full"])
+def test_a_stall_names_the_queue_that_what_an_ordered_job_holds_back_waits_for(more: int) -> None:
+    run = FakeBroker(
+        {"a": 1, "b": 9, "c": 1},
+        job("src", writes="a"),
+        job("map", reads="a", writes="b c", row=Row(1)),
+        job("join", reads="b c"),
+        workers={"map": 2},
+    )
+    for _ in range(2):
+        run.put("src-1", "a")
+        lease = run.lease("map-1", "a")
+        run.commit("map-1", output("b+c", 1), done=[(lease, 1)])
+    run.pull("map-1", "a")
+    run.pull("map-2", "a")
+    run.lease("join-1", "b")
+    run.pull("join-1", "b")
+    run.pull("join-1", "b")
+    if more:
+        run.want("src-1", "a")
+    else:
+        run.finish("src")
+        run.leave("src-1")
+    stall = run.broker.stall()
+    assert stall is not None
+    held = "room in c for what map holds back to keep the order"
+    waits = {"map": held, "join-1": "items of b"} | ({"src-1": "room in a"} if more else {})
+    assert dict(stall.waits) == waits
+    assert run.broker.doing("map-2", Blame()) == f"waits for {held}"
 
 
 def test_a_wait_with_a_time_limit_is_no_stall() -> None:
