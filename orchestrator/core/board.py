@@ -11,7 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from orchestrator.core.commands import Command, Report, Send
 from orchestrator.core.events import Blob, SupervisorNews
-from orchestrator.core.facts import Fact
+from orchestrator.core.facts import Fact, HeldByRate
 from orchestrator.core.journal import Journal
 from orchestrator.core.messages import ToWorker
 from orchestrator.core.ports import JobPorts, Port
@@ -52,6 +52,7 @@ class Board:
     `now` is the monotonic time of the event being handled. `positions` are those of workers whose
     outputs are counted, by worker and box; the `journal` is None where nothing is kept. `turns` are
     the queues of what a worker is to get again, in the order in which it got it, with how many.
+    `untold`: jobs of a draining run that are to be told of once their rate holds them.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Board:
         self.ports: dict[str, Port] = {}
         self.positions: dict[str, dict[str, Position]] = {}
         self.turns: dict[str, deque[tuple[QueueState, int]]] = {}
+        self.untold: set[str] = set()
         self.journal = journal
         for queue in self.queues.values():
             queue.journal = journal
@@ -96,6 +98,13 @@ class Board:
     def report(self, fact: Fact) -> None:
         """Order a fact to be told."""
         self.orders.append(Report(fact=fact))
+
+    def held(self, job: JobPorts, due_at: float) -> None:
+        """The rate of a job lets nothing start before `due_at`: if the run drains, say so once."""
+        if job.name in self.untold:
+            self.untold.remove(job.name)
+            queued = sum([queue.queued for queue in job.reads])
+            self.report(HeldByRate(job=job.name, queued=queued, next_s=due_at - self.now))
 
     def touch(self, port: Port) -> None:
         """The port may have begun or stopped waiting."""

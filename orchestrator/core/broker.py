@@ -327,6 +327,10 @@ class Broker:
         for worker in event.workers:
             if port := self._board.ports.get(worker):
                 self._board.send(port, Stop())
+        for job in self._board.jobs.values():
+            if job.throttle is not None:
+                self._board.untold.add(job.name)
+                self._board.dirty.update(dict.fromkeys(job.reads))
 
     # -- after each event -------------------------------------------------------------------------
 

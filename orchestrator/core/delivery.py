@@ -147,6 +147,7 @@ class Delivery:
         board = self._board
         ready = [queue for queue in pending.queues if self._ready(queue)]
         if board.now < throttle.due_at:
+            board.held(pending.port.job, throttle.due_at)
             for queue in ready:  # others may have emptied one of them by then
                 if throttle.hold(board.now, queue.name):
                     board.at(throttle.due_at, Alarm.RATE, queue)

@@ -195,7 +195,10 @@ class JobFinished(_Event, frozen=True, kw_only=True):
 
 
 class SourcesClosed(_Event, frozen=True, kw_only=True):
-    """To the broker: the run drains; these workers' sources must end (they are sent `Stop`)."""
+    """To the broker: the run drains; these workers' sources must end (they are sent `Stop`).
+
+    There may be none.
+    """
 
     workers: tuple[str, ...]
 

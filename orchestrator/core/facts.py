@@ -18,6 +18,7 @@ __all__ = [
     "DiskFull",
     "DiskHasRoom",
     "Fact",
+    "HeldByRate",
     "ItemDead",
     "ItemFailed",
     "ItemRetried",
@@ -283,6 +284,17 @@ class WaitingFor(_Fact, frozen=True, kw_only=True):
     doing: tuple[str, ...] = ()
 
 
+class HeldByRate(_Fact, frozen=True, kw_only=True):
+    """A run that drains waits for the rate of a job; told once a job.
+
+    `queued` items have still to start, the next in `next_s` seconds.
+    """
+
+    job: str
+    queued: int
+    next_s: float
+
+
 class Stalled(_Fact, frozen=True, kw_only=True):
     """Every live worker waits for another one; `waits` pairs workers and jobs with what for."""
 
@@ -352,6 +364,7 @@ Fact = (
     | StopRequested
     | SignalSent
     | WaitingFor
+    | HeldByRate
     | Stalled
     | Warned
     | Output

@@ -78,8 +78,7 @@ class Halt:
             if job.plan.shape is Shape.SOURCE
             for worker in job.live_workers()
         )
-        if sources:
-            turn.order(SourcesClosed(workers=sources))
+        turn.order(SourcesClosed(workers=sources))
         for job in heads:
             for worker in job.live_workers():
                 self._stopper.stop(worker, reason, turn)

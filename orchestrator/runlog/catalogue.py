@@ -256,6 +256,15 @@ _ENTRIES: tuple[Entry[Any], ...] = (
         msg=lambda f: f"waiting for {_places(f)}, {f.timeout_s:g} s at most ({f.step})",
     ),
     Entry(
+        fact=facts.HeldByRate,
+        event="job.held",
+        level=_always(Level.INFO),
+        msg=lambda f: (
+            f"waiting for {f.job}, held by its rate: {f.queued} queued,"
+            f" the next may start in {f.next_s:.1f} s"
+        ),
+    ),
+    Entry(
         fact=facts.Stalled,
         event="run.stalled",
         level=_always(Level.ERROR),

@@ -11,6 +11,7 @@ import msgspec
 from orchestrator.core.facts import (
     DiskHasRoom,
     Fact,
+    HeldByRate,
     ItemFailed,
     ItemSkipped,
     JobEnded,
@@ -42,7 +43,7 @@ Describe = Callable[[Fact], tuple[str, int, str]]
 _WARNING, _ERROR = 30, 40
 _IN_THE_REPORT = (ItemSkipped, QueueEnded, QueueClosed, RunEnded)
 _PLAIN_NEWS = (RunStarted, JobStarted, JobEnded)
-_ALWAYS_NEWS = (RunResumed, WaitingFor, DiskHasRoom)
+_ALWAYS_NEWS = (RunResumed, WaitingFor, HeldByRate, DiskHasRoom)
 
 
 @dataclass(frozen=True, kw_only=True)

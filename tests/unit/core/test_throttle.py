@@ -8,6 +8,8 @@ from fake_broker import FakeBroker, job
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.core.events import SourcesClosed
+from orchestrator.core.facts import HeldByRate
 from orchestrator.core.messages import Leased
 from orchestrator.core.throttle import Throttle
 
@@ -95,3 +97,26 @@ def test_an_item_of_another_queue_starts_when_it_is_due_though_the_first_queue_i
     run.lease("thief-1", "urgent")
     run.tick(1.0)
     assert [lease.queue for lease in run.got("snk-2", Leased)] == ["q"]
+
+
+def test_a_drain_that_a_rate_holds_up_says_so_once_a_job() -> None:
+    run = rated(workers=3)
+    run.pull("snk-1", "urgent q")
+    run.pull("snk-2", "urgent q")
+    run.tick(0.25)
+    assert run.facts(HeldByRate) == [], "a wait of every day is no news"
+    run.tell(SourcesClosed(workers=("src-1",)))
+    held = [HeldByRate(job="snk", queued=5, next_s=0.75)]
+    assert run.facts(HeldByRate) == held
+    run.pull("snk-3", "urgent q")
+    run.tick(0.75)
+    assert run.facts(HeldByRate) == held
+
+
+def test_a_drain_says_that_a_rate_holds_it_up_once_somebody_asks_for_an_item() -> None:
+    run = rated(workers=1)
+    run.lease("snk-1", "urgent q")
+    run.tell(SourcesClosed(workers=()))
+    assert run.facts(HeldByRate) == [], "its worker is at an item"
+    run.pull("snk-1", "urgent q")
+    assert run.facts(HeldByRate) == [HeldByRate(job="snk", queued=5, next_s=1.0)]

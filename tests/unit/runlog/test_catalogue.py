@@ -84,3 +84,8 @@ def test_sigkill_is_a_warning_and_other_signals_are_not():
 
 def test_a_run_that_failed_ends_as_an_error():
     assert describe(facts.RunEnded(status="failed", exit_code=1, duration_s=1.0))[1] is Level.ERROR
+
+
+def test_a_job_that_holds_up_a_drain_is_told_with_its_queued_items_and_the_wait() -> None:
+    told = describe(facts.HeldByRate(job="fetch", queued=5, next_s=3599.25))[2]
+    assert told == "waiting for fetch, held by its rate: 5 queued, the next may start in 3599.2 s"
