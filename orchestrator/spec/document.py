@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
 from orchestrator.errors import Problem, Rule
 from orchestrator.spec.model import Document
-from orchestrator.spec.nodes import Entry, MappingNode, Path, Position
+from orchestrator.spec.nodes import Entry, MappingNode, Path, Position, ScalarNode
 
 __all__ = ["Spec"]
+
+_LEAST = 4
+"""A text with fewer characters may be a part of any word: it is masked only as a whole one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,24 @@ class Spec:
                 place, width = step.value.position, step.value.width
         return place, width
 
+    def _masked(self, text: str, path: Path) -> str:
+        """Return `text` without what the environment has given of the value at `path`."""
+        steps = list(self.tree.walk(path)) if self.environment else []
+        node = steps[-1] if steps else None
+        node = node.value if isinstance(node, Entry) else node
+        if not isinstance(node, ScalarNode) or node.shown is None or type(node.value) is not str:
+            return text
+        given = {node.value: node.shown}
+        for name, value in self.environment.items():
+            if value and (written := f"${{{name}}}") in node.shown:
+                given.setdefault(value, written)
+        for value, shown in given.items():
+            pattern = re.escape(value)
+            if len(value) < _LEAST:
+                pattern = rf"(?<!\w){pattern}(?!\w)"
+            text = re.sub(pattern, shown.replace("\\", r"\\"), text)
+        return text
+
     def names(self, section: str) -> tuple[str, ...]:
         """Return the keys written under the top-level key `section`, such as `jobs`."""
         entry = self.tree.entries.get(section)
@@ -85,7 +107,10 @@ class Spec:
         key: bool = False,
         traceback: str = "",
     ) -> Problem:
-        """Return a problem at `path`, with its place; see `position` for `key`."""
+        """Return a problem at `path`, with its place; see `position` for `key`.
+
+        A text there that the environment has given is told as it was written, with `${NAME}`.
+        """
         (line, column, file), width = self._place(path, key=key)
         return Problem(
             rule=rule,
@@ -93,8 +118,8 @@ class Spec:
             line=line,
             column=column,
             width=width,
-            message=message,
-            hint=hint,
+            message=self._masked(message, path),
+            hint=self._masked(hint, path),
             path=".".join(map(str, path)),
             traceback=traceback,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from pathlib import PurePath
 
 from orchestrator.errors import Problem
 from orchestrator.plan.command import CommandInput, CommandOutput
@@ -14,6 +15,7 @@ from orchestrator.plan.model import Shape
 from orchestrator.plan.placeholders import PLACEHOLDER, fields_of
 from orchestrator.plan.programs import Programs, script_flaw
 from orchestrator.plan.script import ScriptError, script_of
+from orchestrator.plan.shown import shown_beneath
 from orchestrator.spec.nodes import Path
 from orchestrator.spec.rules import commands as rules
 from orchestrator.spec.rules import values
@@ -138,7 +140,10 @@ def no_program(draft: Draft) -> Iterator[Problem]:
         programs = known.setdefault((search, settings.cwd), Programs(search, folder))
         if flaw := programs.flaw(line[0]):
             path: Path = (*job.path("command"), 0)
-            yield draft.spec.problem(rules.NO_PROGRAM, path, *flaw)
+            message, hint = flaw
+            for _, shown in shown_beneath("cwd", job, draft.spec):
+                message = message.replace(str(PurePath(settings.cwd)), shown)
+            yield draft.spec.problem(rules.NO_PROGRAM, path, message, hint)
 
 
 def unreadable_script(draft: Draft) -> Iterator[Problem]:

@@ -203,7 +203,7 @@ def test_all_that_is_missing_is_told_once_and_nothing_that_follows_from_it():
 def test_a_value_that_does_not_fit_is_told_where_it_is_used():
     problem = only(f"{JOB}    workers: ${{W}}\n", W="two")
     assert (problem.line, problem.column) == (5, 14)
-    assert problem.message == 'expected a whole number or auto, got the text "two"'
+    assert problem.message == 'expected a whole number or auto, got the text "${W}"'
 
 
 def test_a_value_that_readers_do_not_agree_on_is_refused_as_a_written_one_is():
