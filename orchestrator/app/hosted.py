@@ -5,6 +5,7 @@ A library never makes its user's process a subreaper, nor changes its signals.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
@@ -67,7 +68,9 @@ def _shield(run: Callable[[], int]) -> int:
         text = f"{type(error).__name__}: {error}"
         refusal = Refusal(kind="InternalError", message=text, hint=traceback.format_exc())
         code = ExitCode.BUG
-    sys.stdout.write(msgspec.json.encode(refusal).decode())
+    with contextlib.suppress(BrokenPipeError):  # the caller has ended: nobody is to learn of it
+        sys.stdout.write(msgspec.json.encode(refusal).decode())
+        sys.stdout.flush()
     return code
 
 
