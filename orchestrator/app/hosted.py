@@ -48,6 +48,7 @@ def main(shield: Shield) -> int:
 
     Run the request on standard input; what it raises is handled by `shield`.
     """
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # in the background of a terminal it may write
     try:
         request = pickle.load(sys.stdin.buffer)
     except (EOFError, KeyboardInterrupt, pickle.UnpicklingError):
