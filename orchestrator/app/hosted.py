@@ -5,6 +5,7 @@ A library never makes its user's process a subreaper, nor changes its signals.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
@@ -47,6 +48,7 @@ def main(shield: Shield) -> int:
 
     Run the request on standard input; what it raises is handled by `shield`.
     """
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # in the background of a terminal it may write
     try:
         request = pickle.load(sys.stdin.buffer)
     except (EOFError, KeyboardInterrupt, pickle.UnpicklingError):
@@ -67,7 +69,9 @@ def _shield(run: Callable[[], int]) -> int:
         text = f"{type(error).__name__}: {error}"
         refusal = Refusal(kind="InternalError", message=text, hint=traceback.format_exc())
         code = ExitCode.BUG
-    sys.stdout.write(msgspec.json.encode(refusal).decode())
+    with contextlib.suppress(BrokenPipeError):  # the caller has ended: nobody is to learn of it
+        sys.stdout.write(msgspec.json.encode(refusal).decode())
+        sys.stdout.flush()
     return code
 
 

@@ -18,7 +18,10 @@ from orchestrator.errors import (
     UsageError,
 )
 
-__all__ = ["host"]
+__all__ = ["COMMAND", "host", "result_of"]
+
+COMMAND = (sys.executable, "-P", "-m", "orchestrator.app.hosted")
+"""The child: it reads a pickled request on standard input, and writes how the run went."""
 
 
 def host(request: Request) -> Summary:
@@ -27,13 +30,12 @@ def host(request: Request) -> Summary:
     Raises UsageError if the machine's limits do not allow so many workers, RunDirectoryError if the
     run directory cannot be made or written, and KeyboardInterrupt after the end of the run.
     """
-    return _result(_output_of(request))
+    return result_of(_output_of(request))
 
 
 def _output_of(request: Request) -> bytes:
     """Run the request in a child; returns what it wrote on standard output."""
-    command = [sys.executable, "-P", "-m", "orchestrator.app.hosted"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+    with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         interrupted = False
         data: bytes | None = pickle.dumps(request)
         while True:
@@ -49,8 +51,8 @@ def _output_of(request: Request) -> bytes:
     return written
 
 
-def _result(written: bytes) -> Summary:
-    """The summary, or the error the child could not go on after."""
+def result_of(written: bytes) -> Summary:
+    """Return the summary, or raise, as `host` does, the error the child could not go on after."""
     try:
         return msgspec.json.decode(written, type=Summary)
     except msgspec.DecodeError:

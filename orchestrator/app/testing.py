@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,8 +14,8 @@ from typing import Any
 
 from orchestrator.app.execution import Options
 from orchestrator.app.hosted import Request as HostRequest
-from orchestrator.app.hosting import host
 from orchestrator.app.kills import in_words, kills_of, missed
+from orchestrator.app.stopping import Stop, StoppedError
 from orchestrator.core.summary import Summary
 from orchestrator.errors import SpecError, TargetError
 from orchestrator.plan.cases import plan_of_case
@@ -65,19 +66,25 @@ def _with_case(error: SpecError, name: str) -> SpecError:
     return SpecError(replace(each, message=f"{each.message}, {where}") for each in error.problems)
 
 
-def run_case(spec: Spec, plan: Plan, name: str) -> CaseReport:
+def run_case(spec: Spec, plan: Plan, name: str, stop: Stop) -> CaseReport:
     """Called in the parent. Run one case of the spec that `plan` is of, and return how it went.
 
-    What it left is kept, outside of the project, only if it failed. Raises as `host` does.
+    A case that was stopped has failed. What it left is kept, outside of the project, only if it
+    failed and had begun to run. Raises as `host` does.
     """
     case = spec.document.tests[name]
     directory = Path(tempfile.mkdtemp(prefix="mporch-test-"))
     began = time.monotonic()
     kept = False
     try:
-        summary = host(_request(spec, plan, name, directory))
-        failed = tuple(_failures(case, plan, summary, directory))
-        kept = bool(failed)
+        try:
+            summary = stop.host(_request(spec, plan, name, directory))
+            with stop.raising():
+                failed = tuple(_failures(case, plan, summary, directory))
+        except StoppedError as stopped:
+            by = signal.Signals(stopped.signum).name
+            failed = (Failed(about="stopped", message=f"by {by}, before its end"),)
+        kept = bool(failed) and (directory / LOG_NAME).exists()
     finally:
         if not kept:
             shutil.rmtree(directory, ignore_errors=True)

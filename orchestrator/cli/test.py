@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["test"]
 
 _EPILOG = """
-Exit codes: 0 all cases have passed, 1 one has failed, 2 wrong usage or spec.
+Exit codes: 0 all cases have passed, 1 one has failed, 2 wrong usage or spec, 129, 130, 143 stopped
+by SIGHUP, Ctrl-C, SIGTERM.
 
 \b
 Examples:
@@ -59,6 +62,7 @@ def test(
     Each runs the real processes and queues of the pipeline, or of a part of it, with the items
     and stand-ins it names, and tells what is not as it expects.
     """
+    from orchestrator.app.stopping import Stop  # noqa: PLC0415 -- the product
     from orchestrator.app.testing import run_case, specs_of_cases  # noqa: PLC0415 -- the product
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415
     from orchestrator.cli.printing import print_json  # noqa: PLC0415
@@ -72,17 +76,25 @@ def test(
         return ExitCode.USAGE
     chosen = _chosen(tuple(checked.spec.document.tests), names, spec)
     environ = environment_of(layering.env_files, os.environ)
+    cases = specs_of_cases(checked.spec, checked.plan, chosen, environ)
     reports: list[CaseReport] = []
-    for name, (own, plan) in specs_of_cases(checked.spec, checked.plan, chosen, environ).items():
-        reports.append(run_case(own, plan, name))
-        if format == "text":
-            _show(reports[-1])
-    if format == "text":
-        print(render_total(reports), end="")
-    else:
-        print_json({"spec": spec, **data_of(reports)})
+    stop = Stop(_tell_stopping)
+    with stop.hearing():
+        for name, (own, plan) in cases.items():
+            reports.append(run_case(own, plan, name, stop))
+            if format == "text":
+                _show(reports[-1])
+            if stop.signum is not None:
+                break
+    not_run = len(cases) - len(reports)
     if junit is not None:
         _write_junit(Path(junit), checked.plan.name, spec, reports)
+    if format == "text":
+        print(render_total(reports, not_run=not_run), end="")
+    else:
+        print_json({"spec": spec, **data_of(reports, not_run=not_run)})
+    if stop.signum is not None:
+        return 128 + stop.signum
     return ExitCode.OK if all(report.passed for report in reports) else ExitCode.FAILED
 
 
@@ -101,6 +113,16 @@ def _chosen(cases: Sequence[str], names: Iterable[str], spec: str) -> Sequence[s
         hint = did_you_mean(next(iter(names)), cases) or f"its cases: {'; '.join(cases)}"
         raise UsageError(f"no case of {spec} has {asked} in its name", hint=hint)
     return chosen
+
+
+def _tell_stopping(signum: int) -> None:
+    """Called in a signal's handler: no buffer may be touched."""
+    why, again = signal.Signals(signum).name, "the same once more"
+    if signum == signal.SIGINT:
+        why, again = "interrupted", "Ctrl-C again"
+    with contextlib.suppress(OSError):  # a terminal that was closed
+        words = f"mporch: stopping (terminate): {why}\n  hint: {again}, after 2 s, kills\n"
+        os.write(2, words.encode())
 
 
 def _show(report: CaseReport) -> None:

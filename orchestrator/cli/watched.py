@@ -14,7 +14,6 @@ __all__ = ["run"]
 def run() -> int:
     """Called in the child of the watch: run the request on standard input."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # in the background of a terminal it may write
     return main(exit_code_of)
 
 

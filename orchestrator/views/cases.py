@@ -57,12 +57,13 @@ class CaseReport:
         return not self.failed
 
 
-def data_of(reports: Sequence[CaseReport]) -> dict[str, Any]:
-    """Return what `mporch test --format json` prints."""
+def data_of(reports: Sequence[CaseReport], *, not_run: int = 0) -> dict[str, Any]:
+    """Return what `mporch test --format json` prints; `not_run` cases had no turn."""
     passed = sum(report.passed for report in reports)
     return {
         "passed": passed,
         "failed": len(reports) - passed,
+        "not_run": not_run,
         "duration_s": round(sum(report.duration_s for report in reports), 6),
         "cases": [{"passed": report.passed, **asdict(report)} for report in reports],
     }
@@ -80,13 +81,14 @@ def render_case(report: CaseReport, paper: Paper) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def render_total(reports: Sequence[CaseReport]) -> str:
-    """Return one line that sums up."""
+def render_total(reports: Sequence[CaseReport], *, not_run: int = 0) -> str:
+    """Return one line that sums up; `not_run` cases had no turn."""
     failed = sum(not report.passed for report in reports)
     cases = f"{len(reports)} case{'' if len(reports) == 1 else 's'}"
     took = duration(sum(report.duration_s for report in reports))
     how = f"{failed} of {cases} failed" if failed else f"{cases} passed"
-    return f"{how} in {took}\n"
+    left = f"; {not_run} not run" if not_run else ""
+    return f"{how} in {took}{left}\n"
 
 
 def _failed(failed: Failed, paper: Paper) -> Iterator[str]:

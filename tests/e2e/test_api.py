@@ -191,4 +191,5 @@ def test_the_run_ends_when_its_caller_is_killed(project):
         program.kill()
         _, alive = psutil.wait_procs(family, timeout=DEADLINE_S)
         assert alive == []
+        assert program.stderr.read() == ""
     assert records(project)[-1]["exit_code"] == 143

@@ -64,6 +64,7 @@ def test_colours_are_for_terminals():
 def test_the_last_line_sums_up():
     assert render_total([OK]) == "1 case passed in 0.50 s\n"
     assert render_total([OK, BAD]) == "1 of 2 cases failed in 1.75 s\n"
+    assert render_total([OK, BAD], not_run=3) == "1 of 2 cases failed in 1.75 s; 3 not run\n"
 
 
 def test_the_data_are_those_of_the_reports():
