@@ -28,14 +28,20 @@ class Feeder:
         threading.Thread(target=self.write, name="mporch-feeder", daemon=True).start()
 
     def write(self) -> None:
-        """Write; that the program reads no more is its own affair."""
-        try:
-            with contextlib.suppress(BrokenPipeError), self._pipe:
+        """Write; that the program reads no more is its own affair.
+
+        What goes wrong is noted before the pipe is closed: that may end the program, and then the
+        main thread looks at once.
+        """
+        with contextlib.suppress(BrokenPipeError), self._pipe:
+            try:
                 for piece in self._pieces:
                     self._pipe.write(piece)
                     self._pipe.flush()
-        except BaseException as error:  # noqa: BLE001 -- raised in the main thread
-            self._error = error
+            except BrokenPipeError:
+                raise
+            except BaseException as error:  # noqa: BLE001 -- raised in the main thread
+                self._error = error
 
     def check(self) -> None:
         """Raise what has kept the items from being written."""
