@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 import uuid
 from collections.abc import Callable
@@ -39,6 +40,16 @@ def copy(tmp_path: Path) -> Callable[..., Path]:
         return project
 
     return copied
+
+
+@pytest.fixture
+def in_folder(command: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `mporch ARGUMENT…` in the test's own folder."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return finished([command, *arguments], cwd=tmp_path, env=os.environ, timeout_s=60)
+
+    return run
 
 
 @pytest.fixture

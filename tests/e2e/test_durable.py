@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from e2e_runs import ROOT, finished
+from e2e_runs import ROOT
 
 PAGE = (ROOT / "docs" / "durable.md").read_text()
 FENCES = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -42,13 +42,9 @@ Mporch = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def mporch(command: Path, tmp_path: Path) -> Mporch:
+def mporch(in_folder: Mporch) -> Mporch:
     """Runs `mporch ARGUMENT…` in a project folder."""
-
-    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return finished([command, *arguments], cwd=tmp_path, env=os.environ, timeout_s=60)
-
-    return run
+    return in_folder
 
 
 @pytest.fixture

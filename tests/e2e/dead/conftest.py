@@ -1,23 +1,16 @@
 """The installed command in a project folder, and a run of it that has left dead letters."""
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 from dead_runs import BROKEN, SPEC, Mporch
-from e2e_runs import finished
 
 
 @pytest.fixture
-def mporch(command: Path, tmp_path: Path) -> Mporch:
+def mporch(in_folder: Mporch) -> Mporch:
     """Runs `mporch ARGUMENT…` in a project folder."""
-
-    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return finished([command, *arguments], cwd=tmp_path, env=os.environ, timeout_s=60)
-
-    return run
+    return in_folder
 
 
 @pytest.fixture
