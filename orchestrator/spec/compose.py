@@ -14,7 +14,7 @@ import yaml
 
 from orchestrator.errors import Rule
 from orchestrator.spec.entries import entries_of
-from orchestrator.spec.events import Flaw, SyntaxFlaw, events_of
+from orchestrator.spec.events import MAX_DEPTH, Flaw, SyntaxFlaw, events_of, too_deep
 from orchestrator.spec.nodes import (
     MappingNode,
     Node,
@@ -31,7 +31,6 @@ from orchestrator.spec.wording import show
 
 __all__ = ["MAX_ALIASED_NODES", "MAX_DEPTH", "MAX_FLAWS", "MAX_NODES", "Composer"]
 
-MAX_DEPTH = 64
 MAX_FLAWS = 200
 MAX_NODES = 50_000
 MAX_ALIASED_NODES = 10_000
@@ -100,7 +99,7 @@ class Composer:
         if event.tag is not None:
             self._tag_flaw(event.tag, ScalarNode(None, position))
         if len(self._open) >= MAX_DEPTH:
-            raise _too_deep(position)
+            raise too_deep(position)
         is_mapping = isinstance(event, yaml.MappingStartEvent)
         self._open.append(_Open(position, event.anchor, is_mapping))
         return None
@@ -140,7 +139,7 @@ class Composer:
         node = self._anchors[anchor]
         self._charge(node, position, width)
         if len(self._open) + node.depth > MAX_DEPTH:
-            raise _too_deep(position)
+            raise too_deep(position)
         return node
 
     def _charge(self, node: Node, position: Position, width: int) -> None:
@@ -221,11 +220,6 @@ class Composer:
                 key = opened.children[-1]
                 steps.append(str(key.value) if isinstance(key, ScalarNode) else "")
         return tuple(steps)
-
-
-def _too_deep(position: Position) -> SyntaxFlaw:
-    msg, hint = f"nested deeper than {MAX_DEPTH} levels", "is a bracket never closed?"
-    return SyntaxFlaw(syntax.TOO_DEEP, msg, position, hint)
 
 
 def _position(event: Any) -> Position:

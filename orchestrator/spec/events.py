@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from orchestrator.spec.rules import syntax
 from orchestrator.spec.syntaxwords import syntax_words
 from orchestrator.spec.wording import show
 
-__all__ = ["Flaw", "SyntaxFlaw", "events_of"]
+__all__ = ["MAX_DEPTH", "Flaw", "SyntaxFlaw", "events_of", "too_deep"]
 
+MAX_DEPTH = 64
 _CONFLICT = re.compile("<<<<<<<|=======|>>>>>>>")
 _LINE_BREAK = re.compile("\r\n|[\n\r]")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -50,25 +52,51 @@ class SyntaxFlaw(Exception):  # noqa: N818 -- it carries a flaw, as those that s
 def events_of(text: str) -> Iterator[Any]:
     """Yield the parser's events.
 
+    The scanner reads ahead of the parser, and some versions have a limit of their own: what is
+    nested too deep before the place it stopped at is told first.
+
     Raises:
-        SyntaxFlaw: the text is no YAML.
+        SyntaxFlaw: the text is no YAML, or its error comes after a level that is too deep.
 
     """
     try:
         yield from yaml.parse(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        position = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
-        raise _reworded(error, text, position) from None
+        if mark is None:
+            raise _reworded(error, text, Position(1, 1)) from None
+        if (deep := _deep_level(text[: mark.index])) is not None:
+            raise too_deep(deep) from None
+        raise _reworded(error, text, _position(mark)) from None
     except yaml.YAMLError as error:
         message = " ".join(str(error).split())
         raise SyntaxFlaw(syntax.NOT_YAML, message, Position(1, 1)) from None
 
 
+def too_deep(position: Position) -> SyntaxFlaw:
+    """Return the flaw of a list or mapping at `position` that has too many around it."""
+    msg, hint = f"nested deeper than {MAX_DEPTH} levels", "is a bracket never closed?"
+    return SyntaxFlaw(syntax.TOO_DEEP, msg, position, hint)
+
+
+def _deep_level(text: str) -> Position | None:
+    """Return where the first level that is too deep opens in the beginning of a broken text."""
+    depth = 0
+    with contextlib.suppress(yaml.YAMLError):  # it ends anywhere
+        for event in yaml.parse(text, Loader=_LOADER):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > MAX_DEPTH:
+                    return _position(event.start_mark)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    return None
+
+
 def _reworded(error: yaml.MarkedYAMLError, text: str, at: Position) -> SyntaxFlaw:
     problem, context = error.problem or "not valid YAML", error.context or ""
     began = error.context_mark
-    opened = Position(began.line + 1, began.column + 1) if began else at
+    opened = at if began is None else _position(began)
     if "incompatible YAML document" in problem:
         message = "this is for another version of YAML"
         return SyntaxFlaw(syntax.OLD_YAML, message, at, "remove the %YAML line", width=0)
@@ -101,6 +129,10 @@ def _reworded(error: yaml.MarkedYAMLError, text: str, at: Position) -> SyntaxFla
         at = end
     message, hint = syntax_words(f"{context}: {problem}" if context else problem, opened)
     return SyntaxFlaw(syntax.NOT_YAML, message, at, hint)
+
+
+def _position(mark: Any) -> Position:
+    return Position(mark.line + 1, mark.column + 1)
 
 
 def _end(text: str) -> Position:

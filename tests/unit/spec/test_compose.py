@@ -3,7 +3,9 @@
 import time
 
 import pytest
+import yaml
 
+from orchestrator.spec import events
 from orchestrator.spec.compose import MAX_ALIASED_NODES, MAX_DEPTH, Composer
 from orchestrator.spec.events import SyntaxFlaw
 
@@ -60,11 +62,46 @@ def test_the_deepest_nesting_allowed_is_read_and_one_more_is_not():
     assert (flaw.message, flaw.position[:2]) == ("nested deeper than 64 levels", (1, 65))
 
 
-@pytest.mark.parametrize("text", ["[" * 500_000, "{a: " * 200_000, "- " * 300_000, "? " * 300_000])
-def test_nesting_without_end_is_refused_at_once(text):
-    began = time.monotonic()
-    assert "nested deeper" in refusal(text).message
-    assert time.monotonic() - began < 2
+@pytest.fixture(params=["CSafeLoader", "SafeLoader"])
+def each_loader(request, monkeypatch):
+    monkeypatch.setattr(events, "_LOADER", getattr(yaml, request.param))
+
+
+@pytest.mark.usefixtures("each_loader")
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [
+        ("[" * 500_000, (1, 65)),
+        ("{" * 2_000, (1, 65)),
+        ("{a: " * 200_000, (1, 257)),
+        ("- " * 300_000, (1, 129)),
+        ("? " * 300_000, (1, 129)),
+        ("é: 😀\r\nb: " + "[" * 1_200 + "]" * 1_200, (2, 67)),
+        ("- " * 40 + "[" * 1_100, (1, 105)),
+        ("[" * 1_010 + "@", (1, 65)),
+        ("[" * 66 + "@", (1, 65)),
+    ],
+)
+def test_nesting_without_end_is_refused_at_once_where_it_is_too_deep(text, position):
+    began = time.process_time()
+    flaw = refusal(text)
+    assert (flaw.rule.code, flaw.position[:2]) == ("MP113", position)
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.usefixtures("each_loader")
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [
+        ("[" * MAX_DEPTH + "@", (1, 65)),
+        (f"# {'[' * 3_000}\n[@", (2, 2)),
+        (f'["{"[" * 3_000}", @', (1, 3_006)),
+        ("[]" * 100, (1, 3)),
+    ],
+)
+def test_what_is_broken_before_it_is_too_deep_is_told_as_broken(text, position):
+    flaw = refusal(text)
+    assert (flaw.rule.code, flaw.position[:2]) == ("MP110", position)
 
 
 def test_aliases_cannot_nest_deeper_than_written_text():
