@@ -60,7 +60,7 @@ def events_of(text: str) -> Iterator[Any]:
 
     """
     try:
-        yield from yaml.parse(text, Loader=_LOADER)
+        yield from _parse(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         if mark is None:
@@ -73,6 +73,18 @@ def events_of(text: str) -> Iterator[Any]:
         raise SyntaxFlaw(syntax.NOT_YAML, message, Position(1, 1)) from None
 
 
+def _parse(text: str) -> Iterator[Any]:
+    loader = _LOADER(text)
+    try:
+        while loader.check_event():
+            yield loader.get_event()
+    except (ValueError, OverflowError):  # "\\UFFFFFFFF", where there is no C library
+        problem, mark = "invalid Unicode character escape", loader.get_mark()
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark) from None
+    finally:
+        loader.dispose()
+
+
 def too_deep(position: Position) -> SyntaxFlaw:
     """Return the flaw of a list or mapping at `position` that has too many around it."""
     msg, hint = f"nested deeper than {MAX_DEPTH} levels", "is a bracket never closed?"
@@ -83,7 +95,7 @@ def _deep_level(text: str) -> Position | None:
     """Return where the first level that is too deep opens in the beginning of a broken text."""
     depth = 0
     with contextlib.suppress(yaml.YAMLError):  # it ends anywhere
-        for event in yaml.parse(text, Loader=_LOADER):
+        for event in _parse(text):
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
                 if depth > MAX_DEPTH:

@@ -12,7 +12,7 @@ _WORDS = (
         'a ": " cannot stand here',
         'put text that holds ": " in quotes; or is a colon missing in the line above?',
     ),
-    ("block sequence entries are not", 'a "- " cannot stand here', "begin the list on a new line"),
+    ("sequence entries are not", 'a "- " cannot stand here', "begin the list on a new line"),
     (
         "could not find expected ':'",
         "a line without a colon, where a key stands",
@@ -20,7 +20,7 @@ _WORDS = (
     ),
     ("found unexpected ':'", "a colon in the middle of a word", "put a space after the colon"),
     (
-        "expected <document start>",
+        ("expected <document start>", "expected '<document start>'"),
         "something follows the end of the document",
         "remove it, or the line above that ends the document",
     ),
@@ -30,7 +30,11 @@ _WORDS = (
         "put text that begins so in quotes",
     ),
     (
-        "expected comment or line break",
+        (
+            "expected comment or line break",
+            "expected a comment or a line break",
+            "expected chomping or indentation",
+        ),
         "after | or > the text begins on the next line",
         "begin a new line, or put the text in quotes",
     ),
@@ -39,34 +43,42 @@ _WORDS = (
         "no such escape: in double quotes a backslash begins one",
         "write two backslashes, or use single quotes",
     ),
+    (
+        ("expected hexdecimal number", "hexadecimal numbers"),
+        "an escape that lacks digits: \\x has two, \\u four and \\U eight",
+        "write two backslashes, or use single quotes",
+    ),
     ("unknown directive", "a line that begins with % and is no directive", "remove it"),
     (
-        "did not find expected key",
+        ("did not find expected key", "parsing a block mapping: expected <block end>"),
         "expected a key",
         "the indentation, a quote or a bracket does not fit; the mapping began at {opened}",
     ),
     (
-        "did not find expected '-' indicator",
+        (
+            "did not find expected '-' indicator",
+            "parsing a block collection: expected <block end>",
+        ),
         'expected "- "',
         "the indentation does not fit; the list began at {opened}",
     ),
     (
-        "did not find expected ',' or",
+        "expected ',' or",
         "expected a comma or the end of the bracket",
         "is the bracket closed that was opened at {opened}?",
     ),
     (
-        "did not find expected node content",
+        ("did not find expected node content", "expected the node content"),
         "expected a value",
         "is a bracket never closed, or text without quotes that needs them?",
     ),
 )
-"""Part of what the parser says, what to say instead, and how to mend it."""
+"""Part of what the parser says, in C or in Python, what to say instead, and how to mend it."""
 
 
 def syntax_words(problem: str, opened: Position) -> tuple[str, str]:
     """Return a message and a hint for `problem`; `opened` is where what is broken began."""
-    for part, message, hint in _WORDS:
-        if part in problem:
+    for parts, message, hint in _WORDS:
+        if any(part in problem for part in ([parts] if isinstance(parts, str) else parts)):
             return message, hint.format(opened=f"{opened.line}:{opened.column}")
     return problem, ""
