@@ -7,10 +7,9 @@ monotonic nanoseconds.
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 from orchestrator.core.events import Blame, Phase
 
@@ -47,17 +46,12 @@ class Cell:
         """
         self.words[PHASE] = IDLE
 
-    @contextlib.contextmanager
-    def waiting(self) -> Iterator[None]:
+    def waiting(self) -> AbstractContextManager[None]:
         """Called in the child.
 
         What passes meanwhile is not the item's time: its outputs wait for room.
         """
-        words, began_ns = self.words, time.monotonic_ns()
-        words[PHASE] = IDLE
-        yield
-        words[SINCE] += time.monotonic_ns() - began_ns
-        words[PHASE] = RUNNING
+        return _Waiting(self.words)
 
     def blame(self) -> Blame:
         """Called in the parent.
@@ -79,3 +73,20 @@ class Cell:
         """Give the page back."""
         self.words.release()
         self._page.close()
+
+
+class _Waiting:
+    """The item's time stands still; not a generator, see `transaction.Scope`."""
+
+    def __init__(self, words: memoryview) -> None:
+        self._words = words
+        self._began_ns = 0
+
+    def __enter__(self) -> None:
+        self._began_ns = time.monotonic_ns()
+        self._words[PHASE] = IDLE
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._words[SINCE] += time.monotonic_ns() - self._began_ns
+            self._words[PHASE] = RUNNING

@@ -10,7 +10,6 @@ import os
 import pickle
 import signal
 import sys
-from contextlib import ExitStack
 from itertools import chain, repeat
 from types import GeneratorType
 from typing import Any, NoReturn
@@ -26,7 +25,7 @@ from orchestrator.runtime.local.kernel import set_parent_death_signal
 from orchestrator.runtime.worker import current, target
 from orchestrator.runtime.worker.chunks import dump
 from orchestrator.runtime.worker.emit import items_of
-from orchestrator.runtime.worker.failure import describe, name_of
+from orchestrator.runtime.worker.failure import describe, name_of, text_of, users_traceback
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.limits import apply_limits
 
@@ -59,10 +58,10 @@ def _call(trial: Trial) -> None:
     """As a worker does for this item: load, construct, enter, unpickle, call, emit."""
     job = trial.order.job
     lease = _lease(trial)
-    with ExitStack() as stack:
+    with target.Entered() as entered:
         found = target.load(job.target, ())
         handles = {name: PrintedQueue(queue, job) for name, queue in job.write_handles}
-        call = target.bind(found, job, handles, stack)
+        call = target.bind(found, job, handles, entered)
         raw, packed = lease.take()
         current.at(lease)
         item = pickle.loads(raw) if packed else raw
@@ -116,7 +115,8 @@ def _check(item: Any, who: str) -> None:
         dump(item)
     except Exception as error:
         kind = name_of(type(item))
-        raise UnpicklableItemError(f"{who} a {kind}, which cannot be pickled: {error}") from error
+        reason = text_of(error)
+        raise UnpicklableItemError(f"{who} a {kind}, which cannot be pickled: {reason}") from error
 
 
 class PrintedQueue:
@@ -175,10 +175,10 @@ def _tell(error: BaseException, job: JobPlan, roots: tuple[str, ...], *, debug: 
 def _enter_debugger(error: BaseException) -> None:
     import pdb  # noqa: PLC0415, T100 -- asked for by --pdb
 
-    if error.__traceback__ is None:
+    if (theirs := users_traceback(error)) is None:
         sys.stderr.write("mporch: none of your code was running when this was raised\n")
     else:
-        pdb.post_mortem(error.__traceback__)
+        pdb.post_mortem(theirs)
 
 
 if __name__ == "__main__":

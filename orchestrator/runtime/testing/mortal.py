@@ -10,14 +10,13 @@ import inspect
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
 from orchestrator.plan.model import Shape, Target
 from orchestrator.runtime.testing.begun import BegunFile
 from orchestrator.runtime.worker.current import begun, current
-from orchestrator.runtime.worker.target import load
+from orchestrator.runtime.worker.target import Entered, load
 
 __all__ = ["Mortal"]
 
@@ -35,7 +34,7 @@ class Mortal:
         self._at_items: Sequence[int] = order["at_items"]
         self._begun = BegunFile(current().run_dir, current().job)
         self._given_n = 0
-        self._stack = ExitStack()
+        self._entered = Entered()
         self._call = self._made(found, args, kwargs)
 
     def __enter__(self) -> Mortal:
@@ -47,7 +46,7 @@ class Mortal:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> bool | None:
-        return self._stack.__exit__(kind, error, at)
+        return self._entered.__exit__(kind, error, at)
 
     def __call__(self, *item: Any, **handles: Any) -> Any:
         """Call the target, as the worker would."""
@@ -72,7 +71,7 @@ class Mortal:
             return lambda *item, **handles: found(*item, *args, **kwargs, **handles)
         made: Any = found(*args, **kwargs)
         if hasattr(type(made), "__enter__") and hasattr(type(made), "__exit__"):
-            made = self._stack.enter_context(made)
+            made = self._entered.enter(made)
         called: Callable[..., Any] = made
         return called
 

@@ -17,7 +17,7 @@ from orchestrator.plan.model import JobPlan
 from orchestrator.runtime.cell import INDEX, Cell
 from orchestrator.runtime.worker.chunks import dump
 from orchestrator.runtime.worker.client import Client
-from orchestrator.runtime.worker.failure import describe, name_of
+from orchestrator.runtime.worker.failure import describe, name_of, text_of
 from orchestrator.runtime.worker.giving_up import FencedError, TornError
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import LinkClosedError
@@ -103,7 +103,7 @@ class Context:
     def _unpicklable(self, item: Any, error: Exception) -> UnpicklableItemError:
         return UnpicklableItemError(
             f"job {self.job.name!r} gave back a {name_of(type(item))},"
-            f" which cannot be pickled: {error}"
+            f" which cannot be pickled: {text_of(error)}"
         )
 
     def make_room(self) -> None:

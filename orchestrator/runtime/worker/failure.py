@@ -1,7 +1,8 @@
 """An exception of the user's code, made text where it was raised.
 
-Called in the child. Nothing here may raise, whatever the exception's own methods do, and no text is
-without a bound.
+Called in the child. Nothing here raises, whatever the exception's own methods do, and no text is
+without a bound. No attribute of an exception is set, and those that its class may have replaced are
+read past it: a frozen dataclass refuses the one, a property may raise at the other.
 """
 
 from __future__ import annotations
@@ -9,16 +10,17 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import dropwhile
 from pathlib import Path
 from traceback import FrameSummary, TracebackException
 from types import TracebackType
+from typing import Any
 
 from orchestrator.core.messages import Failure
 from orchestrator.errors import MporchError
 
-__all__ = ["describe", "name_of", "own_frames_removed", "render", "stack_of"]
+__all__ = ["describe", "name_of", "render", "stack_of", "text_of", "users_traceback"]
 
 _OWN = str(Path(__file__).parents[2]) + os.sep
 _STDLIB = Path(os.__file__).parent
@@ -28,6 +30,23 @@ _TEXT_LIMIT = 64 * 1024
 _MESSAGE_LIMIT = 4 * 1024
 _NAME_LIMIT = 1024
 _LONGEST_CHAIN = 100
+_LINKS = ("__cause__", "__context__", "__suppress_context__")
+"""In this order: to set a cause suppresses the context."""
+
+
+def _read(owner: type, name: str) -> Callable[[Any], Any]:
+    """Read that attribute of an object as `owner` keeps it, whatever its own class makes of it."""
+    read: Callable[[Any], Any] = vars(owner)[name].__get__
+    return read
+
+
+_traceback_of = _read(BaseException, "__traceback__")
+_cause_of = _read(BaseException, "__cause__")
+_context_of = _read(BaseException, "__context__")
+_qualname_of = _read(type, "__qualname__")
+_module_of = _read(type, "__module__")
+_short_name_of = _read(type, "__name__")
+_mro_of = _read(type, "__mro__")
 
 
 def describe(error: BaseException, roots: Sequence[str] = (), target_place: str = "") -> Failure:
@@ -36,44 +55,50 @@ def describe(error: BaseException, roots: Sequence[str] = (), target_place: str 
     `roots` are folders of the user's code: the innermost frame below one of them is *where* it was,
     `target_place` where there is none: what the target was given, or gave back, was wrong.
     """
-    own_frames_removed(error)
     kind = type(error)
-    return Failure(
-        kind=_clip(name_of(kind), _NAME_LIMIT),
-        message=_clip(_message(error), _MESSAGE_LIMIT),
-        traceback=_clip(render(error), _TEXT_LIMIT),
-        bases=tuple(
-            dict.fromkeys(
-                _clip(name, _NAME_LIMIT) for base in kind.__mro__[:-1] for name in _names(base)
-            )
-        ),
-        where=_clip(_where(error, roots) or target_place, _MESSAGE_LIMIT),
-    )
+    names = [_clip(name, _NAME_LIMIT) for base in _mro_of(kind)[:-1] for name in _names(base)]
+    bases = tuple(dict.fromkeys(names))
+    try:
+        place = _told(lambda: _where(error, roots), lambda _: "")
+        return Failure(
+            kind=_clip(name_of(kind), _NAME_LIMIT),
+            message=_clip(_message(error), _MESSAGE_LIMIT),
+            traceback=_clip(render(error), _TEXT_LIMIT),
+            bases=bases,
+            where=_clip(place or target_place, _MESSAGE_LIMIT),
+        )
+    except BaseException:  # noqa: BLE001 - no memory is left, say: the failure itself is what counts
+        return Failure(kind=names[1], message="(its text could not be made)", bases=bases)
 
 
-def own_frames_removed(error: BaseException) -> BaseException:
-    """Take mporch's own outer frames off the exception's traceback."""
-    frame = error.__traceback__
+def users_traceback(error: BaseException) -> TracebackType | None:
+    """The exception's traceback without mporch's own outer frames."""
+    frame: TracebackType | None = _traceback_of(error)
     while frame is not None and _is_ours(frame.tb_frame.f_code.co_filename):
         frame = frame.tb_next
-    error.__traceback__ = frame
-    return error
+    return frame
 
 
 def stack_of(error: BaseException) -> str:
     """Where in the user's code the exception met it, outermost call first; empty if nowhere."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(_traceback_of(error))
     users = [frame for frame in frames if not _is_ours(frame.filename)]
     return _clip("".join(traceback.format_list(users)), _TEXT_LIMIT)
 
 
 def name_of(kind: type) -> str:
     """A class as its user would write it: `ValueError`, `package.module.Error`."""
-    if kind.__module__ == "builtins":
-        return kind.__qualname__
-    if issubclass(kind, MporchError) and kind.__module__.startswith("orchestrator."):
-        return f"orchestrator.{kind.__qualname__}"
-    return f"{kind.__module__}.{kind.__qualname__}"
+    module, name = _plain(_module_of(kind)), _plain(_qualname_of(kind))
+    if module == "builtins":
+        return name
+    if issubclass(kind, MporchError) and module.startswith("orchestrator."):
+        return f"orchestrator.{name}"
+    return f"{module}.{name}"
+
+
+def text_of(error: BaseException) -> str:
+    """What `str(error)` gives, or what it raised: never raises, and gives no subclass of str."""
+    return _told(lambda: str(error), lambda broken: f"(its str() raised {name_of(type(broken))})")
 
 
 def render(error: BaseException) -> str:
@@ -81,27 +106,63 @@ def render(error: BaseException) -> str:
 
     A chain of causes is cut after a hundred. Empty if all it had were frames of mporch.
     """
-    try:
-        found = TracebackException.from_exception(_shortened(error), compact=True)
+
+    def formatted() -> str:
+        make_whole = _shortened(error)
+        try:
+            found = TracebackException(type(error), error, _traceback_of(error), compact=True)
+        finally:
+            make_whole()
         _clean(found)
-        placeless = not (isinstance(error, SyntaxError) or _tells_a_place(found))
+        placeless = not (issubclass(type(error), SyntaxError) or _tells_a_place(found))
         return "" if placeless else "".join(found.format())
-    except Exception as broken:  # noqa: BLE001 - formatting calls the exception's own methods
-        frames = "".join(traceback.format_tb(error.__traceback__))
-        kind = name_of(type(error))
-        return f"{frames}{kind}: (its text could not be made: {type(broken).__name__})\n"
+
+    def plainly(broken: BaseException) -> str:
+        frames = "".join(traceback.format_tb(users_traceback(error)))
+        reason = name_of(type(broken))
+        return f"{frames}{name_of(type(error))}: (its text could not be made: {reason})\n"
+
+    return _told(formatted, plainly)
 
 
-def _shortened(error: BaseException) -> BaseException:
-    """The exception, the chain of what caused it cut where it is longer than anybody reads."""
+def _told(make: Callable[[], str], instead: Callable[[BaseException], str]) -> str:
+    """The text that `make` gives, which calls the user's code; else what `instead` has of its end.
+
+    Whatever is raised ends here, SystemExit and KeyboardInterrupt too: it is not what the target
+    has raised, and a stop signal comes once more (`stopping.py`).
+    """
+    try:
+        return _plain(make())
+    except BaseException as broken:  # noqa: BLE001 - see above
+        return instead(broken)
+
+
+def _plain(text: object) -> str:
+    """The text as a str that is no subclass of it; of no text, none."""
+    return str.__str__(text) if issubclass(type(text), str) else ""
+
+
+def _shortened(error: BaseException) -> Callable[[], None]:
+    """Cut the chain of what caused the exception where it is longer than anybody reads.
+
+    Returns what makes it whole again.
+    """
     link = error
     for _ in range(_LONGEST_CHAIN):
-        following = link.__cause__ or link.__context__
+        cause = _cause_of(link)
+        following = _context_of(link) if cause is None else cause
         if following is None:
-            return error
+            return lambda: None
         link = following
-    link.__cause__ = link.__context__ = None
-    return error
+    kept = [(name, _read(BaseException, name)(link)) for name in _LINKS]
+    _link(link, [("__cause__", None), ("__context__", None)])
+    return lambda: _link(link, kept)
+
+
+def _link(error: BaseException, links: Sequence[tuple[str, Any]]) -> None:
+    """Set them where BaseException keeps them, past what the class makes of an assignment."""
+    for name, value in links:
+        vars(BaseException)[name].__set__(error, value)
 
 
 def _clean(root: TracebackException) -> None:
@@ -132,18 +193,20 @@ def _is_ours(filename: str) -> bool:
 
 
 def _names(kind: type) -> tuple[str, ...]:
-    return (f"{kind.__module__}.{kind.__qualname__}", name_of(kind), kind.__name__)
+    module, name = _plain(_module_of(kind)), _plain(_qualname_of(kind))
+    return (f"{module}.{name}", name_of(kind), _plain(_short_name_of(kind)))
 
 
 def _message(error: BaseException) -> str:
-    try:
-        text = f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
-    except Exception as broken:  # noqa: BLE001 - str() of a foreign object may raise anything
-        return f"(its str() raised {type(broken).__name__})"
-    if isinstance(error, ModuleNotFoundError):
+    kind = type(error)
+    if issubclass(kind, SystemExit):
+        return _told(lambda: f"sys.exit({error.code!r})", lambda _: "sys.exit()")  # type: ignore[attr-defined]
+    text = text_of(error)
+    if issubclass(kind, ModuleNotFoundError):
         return f"{text} (looked for by {sys.executable})"
-    if isinstance(error, MporchError) and error.hint:
-        return f"{text} (hint: {error.hint})"
+    if issubclass(kind, MporchError):
+        hint = _told(lambda: error.hint, lambda _: "")  # type: ignore[attr-defined]
+        return f"{text} (hint: {hint})" if hint else text
     return text
 
 
@@ -160,12 +223,12 @@ def _where(error: BaseException, roots: Sequence[str]) -> str:
     """The innermost place in the user's code, else in anybody's; of a syntax error, where it is."""
     frames = [
         (frame.tb_frame.f_code.co_filename, frame.tb_lineno)
-        for frame in _frames(error.__traceback__)
+        for frame in _frames(_traceback_of(error))
         if not _is_ours(frame.tb_frame.f_code.co_filename)
     ]
     theirs = [place for place in frames if _is_below(place[0], roots)]
-    if isinstance(error, SyntaxError) and error.filename and not theirs:
-        return f"{error.filename}:{error.lineno}"
+    if issubclass(type(error), SyntaxError) and not theirs and error.filename:  # type: ignore[attr-defined]
+        return f"{error.filename}:{error.lineno}"  # type: ignore[attr-defined]
     for filename, line in reversed(theirs or frames):
         if not filename.startswith(_WAYS_IN):
             return f"{filename}:{line}"

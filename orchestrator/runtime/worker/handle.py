@@ -25,6 +25,7 @@ from orchestrator.errors import (
     WrongDirectionError,
 )
 from orchestrator.runtime.worker.client import Client
+from orchestrator.runtime.worker.failure import name_of, text_of
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.outbox import Outbox
 from orchestrator.runtime.worker.transaction import Transaction
@@ -103,7 +104,8 @@ class QueueHandle:
                 if client.is_torn:
                     client.attention = True  # before another item begins
                     raise
-                if not isinstance(error, _PICKLING) or isinstance(error, QueueError):
+                kind = type(error)  # what isinstance asks besides is the user's
+                if not issubclass(kind, _PICKLING) or issubclass(kind, QueueError):
                     raise
                 raise self._unpicklable(obj, error) from error
             if not client.unsent_since:
@@ -156,11 +158,10 @@ class QueueHandle:
                 hint="ask before it begins, or after it has ended",
             )
 
-    def _unpicklable(self, obj: Any, error: Exception) -> Exception:
-        kind = f"{type(obj).__module__}.{type(obj).__qualname__}".removeprefix("builtins.")
+    def _unpicklable(self, obj: Any, error: BaseException) -> Exception:
         return UnpicklableItemError(
-            f"{self._holder} put a {kind} on queue"
-            f" {self._name!r}, which cannot be pickled: {error}",
+            f"{self._holder} put a {name_of(type(obj))} on queue"
+            f" {self._name!r}, which cannot be pickled: {text_of(error)}",
             hint="send plain data, or objects whose class is defined at the top of a module",
         )
 

@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Any
 
 from orchestrator.core.messages import GAVE_UP, Failure, Hello, Ready, Worn
@@ -99,8 +99,8 @@ class Worker:
         try:
             self._stopper.install()
             disown_forks(self._order.worker, self._client, self._client.link, self._stopper)
-            with ExitStack() as stack:
-                self._run(stack, roots)
+            with target.Entered() as entered:
+                self._run(entered, roots)
             _wait_for_threads(self._job.terminate.grace_s)
         except ItemFailedError:
             code = 1
@@ -117,14 +117,14 @@ class Worker:
         told = self._close(failure, stopped=stopped)
         return code if told is failure else 1
 
-    def _run(self, stack: ExitStack, roots: tuple[str, ...]) -> None:
+    def _run(self, entered: target.Entered, roots: tuple[str, ...]) -> None:
         found = target.load(self._job.target, roots)
         self._place = target.place_of(found)
         transaction = Transaction(self._client)
         handles = self._handles(transaction)
         if handles and self._job.shape.called_once:
             current.offer(transaction)
-        call = target.bind(found, self._job, handles, stack)
+        call = target.bind(found, self._job, handles, entered)
         if self._fault is not None:
             call = self._fault.around(call)
         context = Context(
@@ -161,7 +161,7 @@ class Worker:
         return {param: made[queue] for param, queue in (reads | writes).items()}
 
     def _ended_by(self, error: BaseException, roots: tuple[str, ...]) -> tuple[Failure | None, int]:
-        if isinstance(error, SystemExit):
+        if issubclass(type(error), SystemExit):
             code = _exit_code(error)
             if code == 0 and self._job.shape.called_once:
                 return None, 0
@@ -190,11 +190,12 @@ def _wait_for_threads(grace_s: float) -> None:
         waiting.join(grace_s)
 
 
-def _exit_code(error: SystemExit) -> int:
+def _exit_code(error: BaseException) -> int:
     """What the process would exit with: the standard library's rules for `sys.exit`."""
-    if error.code is None:
+    code = vars(SystemExit)["code"].__get__(error)
+    if code is None:
         return 0
-    return int(error.code) & 0xFF if isinstance(error.code, int) else 1
+    return int.__and__(code, 0xFF) if issubclass(type(code), int) else 1
 
 
 def _in_words(error: Exception) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from types import TracebackType
 from typing import Any
 
 from orchestrator.core.messages import Failure
@@ -17,7 +17,7 @@ from orchestrator.plan.model import JobPlan, Target
 from orchestrator.runtime.worker.failure import describe
 from orchestrator.runtime.worker.stopping import StopRequested
 
-__all__ = ["TargetFailedError", "bind", "load", "place_of"]
+__all__ = ["Entered", "TargetFailedError", "bind", "load", "place_of"]
 
 
 class TargetFailedError(Exception):
@@ -26,6 +26,34 @@ class TargetFailedError(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
+
+
+class Entered:
+    """A `with` for the one context manager that its body enters, if it enters one.
+
+    An ExitStack would set attributes of what `__exit__` raises, which a frozen exception refuses.
+    """
+
+    def __init__(self) -> None:
+        self._manager: Any = None
+
+    def enter(self, manager: Any) -> Any:
+        """Enter it, and return what its `__enter__` gives."""
+        entered = type(manager).__enter__(manager)
+        self._manager = manager
+        return entered
+
+    def __enter__(self) -> Entered:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> bool:
+        manager, self._manager = self._manager, None
+        return manager is not None and bool(type(manager).__exit__(manager, kind, error, at))
 
 
 def load(target: Target | Command, roots: Sequence[str]) -> Any:
@@ -62,7 +90,7 @@ def place_of(found: Any) -> str:
 
     That of a command is nowhere: what is called for it is mporch's own.
     """
-    if getattr(found, "__module__", "").startswith("orchestrator.runtime."):
+    if str(getattr(found, "__module__", "")).startswith("orchestrator.runtime."):
         return ""
     for name in ("__wrapped__", "__code__", "__call__", "__init__"):
         called = getattr(found, name, None)
@@ -72,14 +100,14 @@ def place_of(found: Any) -> str:
     return ""
 
 
-def bind(found: Any, job: JobPlan, handles: dict[str, Any], stack: ExitStack) -> Callable[..., Any]:
+def bind(found: Any, job: JobPlan, handles: dict[str, Any], entered: Entered) -> Callable[..., Any]:
     """What is called with the item, the batch or the iterator (or nothing, if it is called once).
 
     A function gets args and kwargs with each call. A class is constructed with them once, entered
     as a context manager if it is one, and called; a class that cannot be called is its own task.
     """
     if isinstance(job.target, Command):
-        command: Callable[..., Any] = stack.enter_context(found(job))
+        command: Callable[..., Any] = entered.enter(found(job))
         return command
     args, kwargs = tuple(job.args), dict(job.kwargs)
     if not inspect.isclass(found):
@@ -89,7 +117,7 @@ def bind(found: Any, job: JobPlan, handles: dict[str, Any], stack: ExitStack) ->
         return lambda *item: found(*item, *args, **kwargs, **handles)
     made: Any = found(*args, **kwargs)
     if hasattr(type(made), "__enter__") and hasattr(type(made), "__exit__"):
-        made = stack.enter_context(made)
+        made = entered.enter(made)
     if not callable(made):
         message = f"{job.target} makes a {type(made).__name__}, which has no __call__"
         raise TargetFailedError(Failure(kind="TypeError", message=message, where=place_of(found)))

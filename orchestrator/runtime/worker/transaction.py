@@ -5,9 +5,8 @@ Called in the child.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 from orchestrator.errors import QueueError
 from orchestrator.runtime.worker.client import Client
@@ -60,13 +59,16 @@ class Transaction:
 
     # -- orchestrator.transaction() ---------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def scope(self) -> Iterator[None]:
+    def scope(self) -> Scope:
         """Commit nothing until the block has ended, and then all of it in one step.
 
         If it raises, what was put in it is forgotten, and what was got in it goes back to the head
-        of its queue. Raises QueueError inside another one.
+        of its queue. Its beginning raises QueueError inside another one.
         """
+        return Scope(self)
+
+    def begin(self) -> tuple[Mapping[int, tuple[int, int]], Mapping[str, Lease]]:
+        """From now on nothing is committed; returns what `roll_back` takes."""
         client = self._client
         with client.lock:
             if client.held:
@@ -75,16 +77,43 @@ class Transaction:
             before, hands = client.progress_of_leases(), dict(self.hands)
             client.replays.mark()
             client.held = True
-        try:
-            yield
-        except BaseException:
-            with client.lock:
-                client.held = False
-                client.roll_back(before)
-                self.hands = hands
-                self.sole = next(iter(hands.values())) if len(hands) == 1 else None
-            raise
-        with client.lock:
-            client.held = False
+        return before, hands
+
+    def roll_back(self, before: Mapping[int, tuple[int, int]], hands: Mapping[str, Lease]) -> None:
+        """Be again as at the beginning, what was put and got since then given back."""
+        with self._client.lock:
+            self._client.held = False
+            self._client.roll_back(before)
+            self.hands = dict(hands)
+            self.sole = next(iter(hands.values())) if len(hands) == 1 else None
+
+    def end(self) -> None:
+        """Commit all that was held back."""
+        with self._client.lock:
+            self._client.held = False
             self.finish()
-            client.commit()
+            self._client.commit()
+
+
+class Scope:
+    """The `with` of a transaction.
+
+    A generator of contextlib's would set attributes of what the block raises, which a frozen
+    exception refuses.
+    """
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._before: tuple[Mapping[int, tuple[int, int]], Mapping[str, Lease]] | None = None
+
+    def __enter__(self) -> None:
+        if self._before is not None:
+            raise QueueError("a transaction has one block: ask for another one")
+        self._before = self._transaction.begin()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        assert self._before is not None
+        if kind is None:
+            self._transaction.end()
+        else:
+            self._transaction.roll_back(*self._before)

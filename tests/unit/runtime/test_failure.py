@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from orchestrator.errors import UnpicklableItemError, WrongDirectionError
-from orchestrator.runtime.worker.failure import describe, name_of
+from orchestrator.runtime.worker.failure import describe, name_of, text_of, users_traceback
 
 HERE = __file__
 
@@ -94,3 +94,51 @@ def test_a_policy_may_name_an_exception_in_any_way_its_user_could():
     bases = describe(UnpicklableItemError("no")).bases
     assert {"UnpicklableItemError", "orchestrator.UnpicklableItemError", "TypeError"} <= set(bases)
     assert name_of(ValueError) == "ValueError"
+
+
+def test_nothing_of_an_exception_is_changed_however_long_its_chain():
+    error = first = caught(int, "x")
+    for n in range(300):
+        following = ValueError(n)
+        following.__cause__, following.__context__ = error, first
+        following.__suppress_context__ = n % 2 == 0
+        error = following
+    at = error.__traceback__ = first.__traceback__
+    describe(error)
+    assert error.__traceback__ is at
+    link = error
+    for n in reversed(range(300)):
+        assert (link.__context__, link.__suppress_context__) == (first, n % 2 == 0)
+        link = link.__cause__
+    assert link is first
+
+
+def test_what_no_memory_is_left_to_tell_is_a_failure_all_the_same(monkeypatch):
+    def render(_):
+        raise MemoryError
+
+    monkeypatch.setattr("orchestrator.runtime.worker.failure.render", render)
+    failure = describe(KeyError(1), ["/"])
+    assert (failure.kind, failure.bases[:2]) == ("KeyError", ("builtins.KeyError", "KeyError"))
+
+
+def test_a_text_is_a_str_and_no_subclass_and_asking_for_it_raises_nothing():
+    class Odd(str):
+        __str__ = __format__ = None
+
+    class Gives(Exception):
+        def __str__(self):
+            return Odd("x")
+
+    class Exits(Exception):
+        def __str__(self):
+            raise SystemExit(3)
+
+    assert type(text_of(Gives())) is str
+    assert text_of(Exits()) == "(its str() raised SystemExit)"
+
+
+def test_a_debugger_is_shown_the_users_frames_only():
+    assert users_traceback(caught(describe)) is not None
+    assert users_traceback(caught(int, "x")).tb_frame.f_code.co_filename == HERE
+    assert users_traceback(ValueError()) is None
