@@ -17,12 +17,14 @@ from pathlib import Path
 from os_deadlines import all_ended, pidfds, receive, wait_readable
 
 from orchestrator.plan.model import StartMethod
+from orchestrator.runtime.local import descendants as descendants_module
 from orchestrator.runtime.local import process
 from orchestrator.runtime.local.capture import drain
 from orchestrator.runtime.local.descendants import (
     become_subreaper,
     children,
     descendants,
+    kill_groups,
     look_up,
     reap_strangers,
     sweep,
@@ -61,7 +63,8 @@ def kill_group_of_the_dead(method):
     with pidfds(int(receive(worker.sock))) as fds:
         code = exit_code(worker)
         alive = not all_ended(fds, 0)
-        worker.kill_group()
+        assert not worker.kill_group()
+        kill_groups({worker.pid})
         return {
             "exit_code": code,
             "child_alive_before": alive,
@@ -269,6 +272,108 @@ def reap_strangers_only():
         "again": reap_strangers({known}),
         "known_exit_code": os.waitstatus_to_exitcode(os.waitpid(known, 0)[1]),
     }
+
+
+WAYS = ("child", "grandchild", "orphan", "own_group", "own_session", "daemon")
+"""How somebody is left behind by a leader: the first three are in its group."""
+
+
+def _left_behind(way, write_fd):
+    """Called in the leader of a group. Leave somebody, who tells its pid and waits."""
+    if os.fork() == 0:
+        if way in ("grandchild", "orphan", "daemon") and os.fork() > 0:
+            if way == "grandchild":
+                os.wait()
+            os._exit(0)
+        if way == "own_group":
+            os.setpgid(0, 0)
+        elif way in ("own_session", "daemon"):
+            os.setsid()
+        os.write(write_fd, f"{way} {os.getpid()}\n".encode())
+        signal.pause()
+    signal.pause()
+
+
+def kill_what_leaders_left():
+    """One dead leader for each way, and one that has left nobody; all killed in one call."""
+    become_subreaper()
+    read_fd, write_fd = os.pipe()
+    leaders = [_leader(lambda way=way: _left_behind(way, write_fd)) for way in WAYS]
+    leaders.append(_leader(lambda: os._exit(0)))
+    with os.fdopen(read_fd) as told:
+        pids = dict(told.readline().split() for _ in WAYS)
+    for leader in leaders:
+        os.kill(leader, signal.SIGKILL)
+        os.waitpid(leader, 0)
+    looks, pids_of = [], descendants_module._pids
+    descendants_module._pids = lambda: looks.append("look") or pids_of()
+    with pidfds(*map(int, pids.values())) as fds:
+        before = [not all_ended([fd], 0) for fd in fds]
+        kill_groups(leaders)
+        after = {
+            way: all_ended([fd], 10 if way in WAYS[:3] else 0)
+            for way, fd in zip(pids, fds, strict=True)
+        }
+        kill_groups(leaders[-1:])
+        return {"before": all(before), "ended": after, "looks": len(looks)}
+
+
+def _leader(act):
+    leader = os.fork()
+    if leader == 0:
+        os.setpgid(0, 0)
+        act()
+    return leader
+
+
+def spare_a_group_whose_number_has_passed():
+    """The leader lives, so it is another one; nobody in its group is touched."""
+    become_subreaper()
+    stranger = _leader(signal.pause)
+    with pidfds(stranger) as fds:
+        until_leads(stranger)
+        kill_groups({stranger})
+        return {"ended": all_ended(fds, 0.1)}
+
+
+def until_leads(pid):
+    while os.getpgid(pid) != pid:
+        os.sched_yield()
+
+
+def kill_a_group_that_forks_while_it_is_killed():
+    """Its member forks after it was found, and before it is killed."""
+    become_subreaper()
+    read_fd, write_fd = os.pipe()
+
+    def fork(*_):
+        if os.fork() == 0:
+            os.write(write_fd, f"{os.getpid()}\n".encode())
+
+    def leave():
+        if os.fork() == 0:
+            signal.signal(signal.SIGUSR1, fork)
+            os.write(write_fd, f"{os.getpid()}\n".encode())
+            while True:
+                signal.pause()
+        os._exit(0)
+
+    leader = _leader(leave)
+    os.waitpid(leader, 0)
+    told = os.fdopen(read_fd)
+    first = int(told.readline())
+    kill, forked = descendants_module.kill_kin, []
+
+    def kill_late(kin, *signum):
+        if not forked:
+            os.kill(kin.pid, signal.SIGUSR1)
+            forked.extend(os.pidfd_open(int(told.readline())) for _ in "1")
+        return kill(kin, *signum)
+
+    descendants_module.kill_kin = kill_late
+    with pidfds(first) as fds:
+        kill_groups({leader})
+        return {"ended": all_ended([*fds, *forked], 10)}
 
 
 def command(function, *args):

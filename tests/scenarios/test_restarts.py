@@ -260,3 +260,50 @@ def test_what_has_left_in_part_is_not_tried_again_and_what_has_not_is(ran):
     assert ended.ledger("b") == {"put": 3, "skipped": 3}
     assert ended.summary["jobs"]["item"]["retried"] == 3
     assert ended.summary["jobs"]["batch"]["retried"] == 0
+
+
+@pytest.mark.parametrize("method", ["forkserver", "fork", "spawn"])
+@pytest.mark.parametrize(
+    "end", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(0)", "os._exit(7)"]
+)
+def test_what_a_dead_worker_left_in_its_group_is_gone_when_its_item_is_tried_again(
+    ran, method, end
+):
+    """A program, and what a program in between has left: orphans of the orchestrator by then."""
+    end = ran(
+        f"""
+        queues: {{todo: 10}}
+        jobs:
+          src: {{target: "t:src", output: todo}}
+          work:
+            target: "t:work"
+            input: todo
+            start_method: {method}
+            retry: {{attempts: 2}}
+        """,
+        f"""
+        import os, pathlib, select, signal, subprocess
+
+        def src():
+            return [1]
+
+        def work(n):
+            left = pathlib.Path("left")
+            if not left.exists():
+                one = subprocess.Popen(["sleep", "1000"])
+                two = subprocess.run(
+                    "sleep 1000 >&- 2>&- & echo $!", shell=True, stdout=subprocess.PIPE, text=True
+                )
+                left.write_text(f"{{one.pid}} {{two.stdout}}")
+                {end}
+            for pid in left.read_text().split():
+                try:
+                    pidfd = os.pidfd_open(int(pid))
+                except ProcessLookupError:
+                    print("gone")
+                else:
+                    print("gone" if select.select([pidfd], [], [], 10)[0] else "there")
+        """,
+    )
+    assert end.exit_code == 0, end.stderr
+    assert end.log.printed("work-1") == ["gone", "gone"]

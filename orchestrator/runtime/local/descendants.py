@@ -1,12 +1,13 @@
 """Finds, kills and reaps what descends from this process. Linux.
 
-`/proc/<pid>/task/*/children` is not used: the kernel may leave children out of it while others
-exit. A process is signalled through a pidfd that was compared with its start time, never by its
-number alone: a number may have passed to a stranger in the meantime.
+`/proc/<pid>/task/*/children` decides about nobody's life: the kernel may leave children out of it
+while others exit. A process is signalled through a pidfd that was compared with its start time,
+never by its number alone: a number may have passed to a stranger in the meantime.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -25,6 +26,7 @@ __all__ = [
     "children",
     "descendants",
     "group_members",
+    "kill_groups",
     "kill_kin",
     "look_up",
     "reap_strangers",
@@ -33,6 +35,9 @@ __all__ = [
 
 _BATCH = 256
 """How many pidfds a sweep holds at a time, so that it works near the descriptor limit."""
+
+_LOOKS = 5
+"""How often it is looked again for who was forked, or passed to another parent, meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +101,38 @@ def descendants(pid: int) -> tuple[Kin, ...]:
     return tuple(found)
 
 
-def group_members(group: int) -> tuple[Kin, ...]:
-    """Return the living descendants of this process that are in the process group `group`."""
-    return tuple(k for k in descendants(os.getpid()) if k.group == group and not k.zombie)
+def group_members(groups: Container[int]) -> tuple[Kin, ...]:
+    """Return the living descendants of this process that are in one of the process `groups`.
+
+    /proc, which costs 10 µs a process, is read only of those whose group, a system call, matches.
+    """
+    me = os.getpid()
+    kin = (look_up(pid) for pid in _pids() if _group_of(pid) in groups)
+    return tuple(
+        k
+        for k in kin
+        if k is not None and k.group in groups and not k.zombie and _descends_from(me, k)
+    )
+
+
+def kill_groups(groups: Iterable[int]) -> None:
+    """Kill what leaders that are dead and reaped have left in their process groups.
+
+    All groups are searched for at once, and only if somebody is in one of them, which the kernel
+    says at once. Whoever is in a group keeps its number from passing to another; an empty group's
+    may have passed, so it is only used for those of its members that descend from this process.
+    """
+    wanted = {group for group in groups if _has_members(group)}
+    # A process with that number is a leader of its own, and the group is that one's.
+    wanted -= {group for group in wanted if (kin := look_up(group)) is not None and not kin.zombie}
+    tried: set[tuple[int, int]] = set()
+    for _ in range(_LOOKS if wanted else 0):
+        members = [k for k in group_members(wanted) if (k.pid, k.started) not in tried]
+        if not members:
+            return
+        for _, pidfd in _kill_all(members, set()):
+            os.close(pidfd)
+        tried.update((k.pid, k.started) for k in members)
 
 
 def kill_kin(kin: Kin, signum: int = signal.SIGKILL) -> int | None:
@@ -164,22 +198,66 @@ def reap_strangers(known: Container[int]) -> tuple[int, ...]:
     reaped: list[int] = []
     while (pid := _first_zombie()) is not None:
         if pid in known:
-            # It hides whoever comes after it, so only the process table shows the others.
-            mine = children(os.getpid())
-            rest = _reap(k.pid for k in mine if k.zombie and k.pid not in known)
-            return (*reaped, *rest)
+            # It hides whoever comes after it. One that the list leaves out is reaped another time.
+            return (*reaped, *_reap(pid for pid in _listed_children() if pid not in known))
         reaped += _reap([pid])
     return tuple(reaped)
 
 
 def _everyone() -> Iterator[Kin]:
+    for pid in _pids():
+        if (kin := look_up(pid)) is not None:
+            yield kin
+
+
+def _pids() -> Iterator[int]:
     try:
         names = os.listdir("/proc")  # noqa: PTH208 -- names are wanted, thousands of them
     except FileNotFoundError:
-        return
-    for name in names:
-        if name.isdigit() and (kin := look_up(int(name))) is not None:
-            yield kin
+        return iter(())
+    return (int(name) for name in names if name.isdigit())
+
+
+def _group_of(pid: int) -> int:
+    """Return the process group of `pid`; 0, which is nobody's, if that cannot be known."""
+    try:
+        return os.getpgid(pid)
+    except (ProcessLookupError, PermissionError):
+        return 0
+
+
+def _has_members(group: int) -> bool:
+    """Return whether anybody is in a process group, zombies included."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _descends_from(ancestor: int, kin: Kin) -> bool:
+    for _ in range(_LOOKS):
+        above: Kin | None = kin
+        while above is not None and above.parent:
+            if above.parent == ancestor:
+                return True
+            above = look_up(above.parent)
+        again = look_up(kin.pid)
+        if above is not None or again is None:
+            return False
+        kin = again  # a parent died on the way up, and its children have another one now
+    return False
+
+
+def _listed_children() -> tuple[int, ...]:
+    """Return the children of this process that the kernel lists; none if it keeps no list."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in Path("/proc/self/task").iterdir():
+            found += map(int, (thread / "children").read_bytes().split())
+    return tuple(found)
 
 
 def _kill_all(targets: Iterable[Kin], immune: set[int]) -> Iterator[tuple[int, int]]:

@@ -24,7 +24,7 @@ from orchestrator.core.run import Run
 from orchestrator.plan.model import Plan
 from orchestrator.runtime import wire
 from orchestrator.runtime.local.channel import READ_SIZE
-from orchestrator.runtime.local.descendants import reap_strangers, sweep
+from orchestrator.runtime.local.descendants import kill_groups, reap_strangers, sweep
 from orchestrator.runtime.local.disk import Disk
 from orchestrator.runtime.local.pulse import Pulse
 from orchestrator.runtime.local.signals import caught_signals
@@ -76,6 +76,8 @@ class Loop:
         self._finished = False
         self._told = False
         self._gone: set[int] = set()
+        self._leaderless: set[int] = set()
+        self._strangers_died = False
 
     # -- the cycle --------------------------------------------------------------------------------
 
@@ -100,6 +102,7 @@ class Loop:
                 _, act = key.data
                 act()
         self._tick()
+        self._bury()
         if self._to_start and not self._finished:
             self._start(self._to_start.popleft())
         if self._store is not None:
@@ -108,6 +111,19 @@ class Loop:
             self._disk.write(self._recorder.record)
         self._send()
         self._observe()
+
+    def _bury(self) -> None:
+        """Kill what dead workers have left in their groups: it may be at an item given to another.
+
+        Here once for all deaths of this turn, before anything is sent, and before a new process can
+        have a dead one's number.
+        """
+        if self._leaderless:
+            kill_groups(self._leaderless)
+            self._leaderless.clear()
+        if self._strangers_died:
+            self._strangers_died = False
+            reap_strangers(self._known())
 
     def _keep(self, store: Store) -> None:
         """Have all that has changed on disk before anybody is told."""
@@ -176,7 +192,7 @@ class Loop:
             elif signum in (signal.SIGTERM, signal.SIGHUP):
                 self._handle(events.Terminated(signal=signum))
             elif signum == signal.SIGCHLD:
-                reap_strangers(self._known())
+                self._strangers_died = True
 
     def _known(self) -> frozenset[int]:
         pids = {worker.process.pid for worker in self._workers.values()}
@@ -219,7 +235,7 @@ class Loop:
         """A pidfd says so: hear what the worker has said before, then tell the core.
 
         There need not be an end: a child that it has left may hold the socket open. What it leaves
-        behind in its group is killed first, for it may be at an item that is now given to another.
+        behind in its group is killed before this turn of the loop is over.
         """
         worker.channel.end_with_what_is_there()
         while worker.connected and self._read_channel(worker):
@@ -227,8 +243,8 @@ class Loop:
         for fact in worker.last_words():
             self._tell(fact)
         blame, exit_code = worker.blame(), worker.process.exit_code()
-        if exit_code != 0:
-            worker.process.kill_group()
+        if exit_code != 0 or blame.phase:
+            self._leaderless.add(worker.process.pid)
         died = events.WorkerDied(
             worker=worker.name,
             exit_code=exit_code,
@@ -257,8 +273,9 @@ class Loop:
                 if worker := self._workers.get(command.worker):
                     worker.process.signal(command.signal)
             case do.KillWorker():
-                if worker := self._workers.get(command.worker):
-                    worker.process.kill_group()
+                worker = self._workers.get(command.worker)
+                if worker and not worker.process.kill_group():
+                    self._leaderless.add(worker.process.pid)
             case do.Disconnect():
                 if (worker := self._workers.get(command.worker)) and worker.connected:
                     self._unwatch(worker.process.sock)
@@ -326,6 +343,7 @@ class Loop:
 
     def _forget(self, worker: WorkerIO) -> None:
         process = worker.process
+        self._strangers_died = True  # its zombie may have hidden others
         sources: tuple[socket.socket | int, ...] = (process.sock, process.log_sock)
         for source in (*sources, process.death_fd, *worker.pipes):
             self._unwatch(source)

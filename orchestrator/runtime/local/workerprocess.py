@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 
 from orchestrator.plan.model import StartMethod
-from orchestrator.runtime.local.descendants import group_members, kill_kin, look_up
+from orchestrator.runtime.local.descendants import look_up
 from orchestrator.runtime.local.helpers import Creator, has_ended, release
 
 __all__ = ["Ends", "WorkerProcess"]
@@ -83,25 +83,19 @@ class WorkerProcess:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.pidfd, signum)
 
-    def kill_group(self) -> None:
+    def kill_group(self) -> bool:
         """Send SIGKILL to the process and to everybody in its process group.
 
-        The group's number is used only while its leader has it; after the leader's death the
-        members are looked up among the descendants of this process and killed one by one.
+        Returns False if the process has ended: its group's number, `pid`, may have passed to
+        another, and who is left in the group is to be looked for (`descendants.kill_groups`).
         """
-        if not self.has_ended():
-            # Not there yet if the child has not come so far; then it is alone in any case.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-            self.signal(signal.SIGKILL)
-            return
-        leader = look_up(self.pid)
-        if leader is not None and not leader.zombie:
-            return  # the number has passed to another process, so nobody was left in the group
-        for kin in group_members(self.pid):
-            pidfd = kill_kin(kin)
-            if pidfd is not None:
-                os.close(pidfd)
+        if self.has_ended():
+            return False
+        # Not there yet if the child has not come so far; then it is alone in any case.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.signal(signal.SIGKILL)
+        return True
 
     def exit_code(self, *, wait_s: float = 0.5) -> int | None:
         """Return the exit code, negative for a signal; call it when `death_fd` is readable.

@@ -178,7 +178,7 @@ def _tell(process: subprocess.Popen[bytes], signum: int) -> Iterator[int]:
     if os.getpgrp() != me:
         process.send_signal(signum)
         return
-    for kin in group_members(me):
+    for kin in group_members({me}):
         with suppress(PermissionError):
             if kin.pid != me and (pidfd := kill_kin(kin, signum)) is not None:
                 yield pidfd
