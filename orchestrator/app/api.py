@@ -24,6 +24,7 @@ from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.model import Plan, Selection
 from orchestrator.plan.selection import select
 from orchestrator.runlog.directory import home_of
+from orchestrator.runtime.free_threading import refuse_free_threading
 from orchestrator.views.output import OutputMode
 
 __all__ = ["RunResult", "Spec", "load"]
@@ -142,11 +143,12 @@ class Spec:
 
         Raises:
             SpecError: the spec is wrong; nothing has started.
-            UsageError: the machine's limits do not allow so many workers, `output` is no mode, or
-                there are no such jobs as were selected.
+            UsageError: the machine's limits do not allow so many workers, `output` is no mode,
+                there are no such jobs as were selected, or this Python is free-threaded.
             RunDirectoryError: the run directory cannot be made or written.
 
         """
+        refuse_free_threading()
         plan = self.plan()
         options = Options(
             run_dir=Path(run_dir).absolute() if run_dir is not None else None,

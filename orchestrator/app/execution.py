@@ -30,6 +30,7 @@ from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import argument_for
 from orchestrator.runlog.letters import DeadLetters
 from orchestrator.runlog.writer import RunLog
+from orchestrator.runtime.free_threading import refuse_free_threading
 from orchestrator.runtime.local.guard import Shelter, run_guarded
 from orchestrator.runtime.local.loop import Loop
 from orchestrator.runtime.local.starter import Starter
@@ -94,6 +95,7 @@ def execute(
     """
 
     def run(shelter: Shelter) -> int:
+        refuse_free_threading()
         if resumed is not None:
             keeping = resume(plan, source, resumed)
         else:

@@ -14,6 +14,7 @@ from multiprocessing.context import ForkProcess, ForkServerProcess, SpawnProcess
 
 from orchestrator.plan.model import StartMethod
 from orchestrator.runtime.doctor.finding import Finding, Verdict
+from orchestrator.runtime.free_threading import is_free_threaded
 
 __all__ = ["EXTRAS", "look_at_interpreter", "start_method"]
 
@@ -62,8 +63,11 @@ def system(name: str, release: str) -> Finding:
 
 
 def python() -> Finding:
-    """Return the interpreter, and whether it is one that is slower than others."""
+    """Return the interpreter, and whether it is one that is slower than others, or refused."""
     found = f"{platform.python_version()} ({sys.executable})"
+    if is_free_threaded():
+        means = "free-threaded: its workers would rely on a global lock; take a standard build"
+        return Finding(name="python", verdict=Verdict.BROKEN, found=found, means=means)
     if hasattr(sys, "gettotalrefcount"):
         means = "a debug build: every function of yours takes several times as long"
         return Finding(name="python", verdict=Verdict.SLOWER, found=found, means=means)

@@ -9,6 +9,7 @@ import weakref
 from multiprocessing import context, reduction
 from typing import Any, Generic, TypeVar
 
+from orchestrator.runtime.free_threading import refuse_free_threading
 from orchestrator.runtime.standalone.holding import Holding, here, new_queue
 from orchestrator.runtime.worker.handle import QueueHandle
 
@@ -26,10 +27,11 @@ class Queue(Generic[T]):
     to the others. To return from `get` is an item's ack: it is not delivered again.
 
     What is put is on its way within 5 ms, and when the process ends normally; a process that is
-    killed or calls `os._exit` sooner loses it.
+    killed or calls `os._exit` sooner loses it. A free-threaded Python is a UsageError.
     """
 
     def __init__(self, maxsize: int = 0) -> None:
+        refuse_free_threading()
         self._hold(new_queue(operator.index(maxsize)))
 
     def _hold(self, holding: Holding) -> None:
