@@ -1,5 +1,6 @@
 """`mporch resume`, the installed command: its page, and what it refuses."""
 
+import contextlib
 import json
 import os
 import re
@@ -15,6 +16,11 @@ PAGE = (ROOT / "docs" / "durable.md").read_text()
 FENCES = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 COMMANDS = [line[2:] for kind, text in FENCES if kind == "console" for line in text.splitlines()]
 PAGES = 1000
+AT_REST = """\
+    time.sleep(0.002)
+    while int(address[5:]) > 500 and pathlib.Path("held").exists():
+        time.sleep(0.01)
+"""
 
 FAILS_ONCE = """\
 version: 1
@@ -49,10 +55,14 @@ def mporch(in_folder: Mporch) -> Mporch:
 
 @pytest.fixture
 def running(command: Path, tmp_path: Path) -> Iterator[psutil.Popen]:
-    """The page's pipeline, some way on."""
+    """The page's pipeline, some way on; it cannot come to its end before it is killed."""
     for kind, text in FENCES:
         if kind in {"yaml", "python"}:
-            (tmp_path / text.splitlines()[0].removeprefix("# ")).write_text(text)
+            held = text.replace("import time\n", "import pathlib\nimport time\n")
+            held = held.replace("    time.sleep(0.002)\n", AT_REST)
+            (tmp_path / text.splitlines()[0].removeprefix("# ")).write_text(held)
+    assert AT_REST in (tmp_path / "crawl.py").read_text()
+    (tmp_path / "held").touch()
     run = psutil.Popen(
         [command, "run"],
         cwd=tmp_path,
@@ -71,13 +81,19 @@ def running(command: Path, tmp_path: Path) -> Iterator[psutil.Popen]:
 
 
 def killed(run: psutil.Popen) -> None:
-    """Everything of the run dies at once."""
-    family = [run, *run.children(recursive=True)]
+    """Everything of the run dies at once, and nothing holds the next."""
+    held = Path(run.cwd(), "held")
+    family: list[psutil.Process] = []
+    while new := [p for p in (run, *run.children(recursive=True)) if p not in family]:
+        for process in new:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has ended by itself
+                process.suspend()  # so that none sees another die
+        family += new
     for process in family:
-        process.suspend()  # so that none sees another die
-    for process in family:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     psutil.wait_procs(family, 10)
+    held.unlink()
 
 
 def test_the_page_is_true(mporch: Mporch, running: psutil.Popen, tmp_path: Path) -> None:
@@ -98,9 +114,7 @@ def test_a_run_that_goes_on_is_not_resumed_and_its_process_is_named(
     mporch: Mporch, running: psutil.Popen
 ) -> None:
     (orchestrator,) = running.children()
-    orchestrator.suspend()  # so that it does not come to its end meanwhile
     refused = mporch("resume")
-    orchestrator.resume()
     assert refused.returncode == 2
     assert f"in process {orchestrator.pid}" in refused.stderr
 

@@ -9,7 +9,6 @@ from orchestrator.spec.rules import MINE
 
 SHORT = settings(
     max_examples=300,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

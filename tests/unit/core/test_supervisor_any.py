@@ -336,7 +336,7 @@ class World:
             self.tell(Terminated(signal=15 if what == "SIGTERM" else 1))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(plans(), st.lists(behaviours, min_size=1, max_size=8), st.lists(outside, max_size=4))
 def test_every_run_ends_in_order_and_in_bounded_time(plan, ways, events):
     world = World(plan, ways, events)
@@ -357,7 +357,7 @@ def test_every_run_ends_in_order_and_in_bounded_time(plan, ways, events):
     assert not bad or supervisor.outcome.exit_code
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(plans(), st.lists(seconds, max_size=2))
 def test_a_run_of_good_workers_succeeds_and_kills_nobody(plan, times):
     good = Behaviour(

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from test_loader import JOB, JOB_VALUES, WRONG_VALUES
@@ -261,7 +261,6 @@ def test_what_mporch_takes_for_a_queue_the_schema_takes_and_no_more():
         assert VALIDATOR.is_valid(document) == understood(document), value
 
 
-@settings(deadline=None)  # a spec is compiled each time
 @given(st.from_regex(r"[0-9. dhms]{0,12}", fullmatch=True))
 def test_the_pattern_of_durations_is_theirs(text):
     assume(not re.search(r"\d{5}", text))  # longer than 100 years is a matter of arithmetic
@@ -269,7 +268,6 @@ def test_the_pattern_of_durations_is_theirs(text):
     assert VALIDATOR.is_valid(document) == understood(document)
 
 
-@settings(deadline=None)  # a spec is compiled each time
 @given(st.from_regex(r" ?[0-9]{0,3}\.?[0-9]{1,3} ?[kKmMgGtT]?i?[bB](it)? ?", fullmatch=True))
 def test_a_size_that_mporch_takes_the_schema_takes_too(text):
     job = {"target": "time:sleep", "limits": {"memory": text}}

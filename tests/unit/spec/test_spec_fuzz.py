@@ -81,19 +81,19 @@ def assert_well_told(error):
         assert len(str(problem).splitlines()) == 1 + bool(problem.hint)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text() | st.binary())
 def test_any_text_is_a_spec_or_a_spec_error(text):
     assert_well_told(answer(text))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.lists(PIECES, max_size=25).map("".join))
 def test_any_broken_yaml_is_a_spec_or_a_spec_error(text):
     assert_well_told(answer(text))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(
     st.fixed_dictionaries(
         {"version": st.just(1)},
@@ -114,7 +114,7 @@ def test_any_values_are_a_spec_or_a_spec_error(document):
     assert_well_told(answer(json.dumps(document, ensure_ascii=True)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(WORDS, VALUES, max_size=5))
 def test_any_mapping_is_a_spec_or_a_spec_error(document):
     assert_well_told(answer(json.dumps(document)))

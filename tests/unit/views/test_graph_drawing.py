@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import UsageError
@@ -95,7 +95,6 @@ def test_the_rails_of_a_fork_and_of_a_join():
     ]
 
 
-@settings(deadline=None)  # the first drawing imports what draws
 @given(drawings())
 def test_each_node_has_one_line_below_all_that_leads_to_it(drawing):
     placed = [key for key, _ in in_reading_order(drawing)]
