@@ -21,6 +21,7 @@ from orchestrator.core.steps import (
     Fate,
     Gave,
     JobDone,
+    NewChunk,
     Parted,
     Pending,
     Put,
@@ -31,20 +32,21 @@ from orchestrator.core.steps import (
     Tried,
 )
 
-__all__ = ["Image", "JobImage", "Placed", "QueueImage", "Tracking", "WorkerImage"]
+__all__ = ["Change", "Image", "JobImage", "Placed", "QueueImage", "Tracking", "WorkerImage"]
 
 
 class QueueImage(msgspec.Struct):
     """A queue: its ledger so far, what it holds that is nobody's own, and attempts by item id.
 
-    `lost` went with a damaged store. Items of `parted` were at the job named there, which has put
-    a part of what they give.
+    `shed` are those of the dropped for which there was no room; `lost` went with a damaged store.
+    Items of `parted` were at the job named there, which has put a part of what they give.
     """
 
     put: int = 0
     done: int = 0
     skipped: int = 0
     dropped: int = 0
+    shed: int = 0
     dead: int = 0
     lost: int = 0
     tasks_done: int = 0
@@ -104,13 +106,20 @@ class Image(msgspec.Struct):
     pending: set[int] = set()
 
 
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What an entry changes of the chunks that a store keeps: these come, and these go."""
+
+    new: tuple[NewChunk, ...]
+    dropped: tuple[int, ...]
+
+
 class Tracking:
     """An image that follows a journal, and knows which chunks it still needs."""
 
     def __init__(self, image: Image) -> None:
         self.image = image
         self._uses = _uses(image)
-        self._freed: list[int] = []
+        self._emptied: dict[int, None] = {}
         self._handlers: dict[type, Callable[[Any], None]] = {
             Put: self._put,
             Spilt: self._spilt,
@@ -132,14 +141,27 @@ class Tracking:
         """The numbers of the chunks of which an item is still somewhere."""
         return self._uses.keys()
 
-    def apply(self, entry: Entry) -> list[int]:
-        """Take the next entry; returns the numbers of the chunks that nobody needs any more."""
-        self._freed = []
+    def apply(self, entry: Entry) -> Change:
+        """Take the next entry; returns what a store has to change for it.
+
+        Only the end of an entry tells which chunks are needed: within one, the last use of a chunk
+        may go (a queue that is full drops its copy) before the next comes.
+        """
         for chunk in entry.chunks:
             self.image.last_chunk = max(self.image.last_chunk, chunk.number)
         for step in entry.steps:
             self._handlers[type(step)](step)
-        return self._freed
+        named = {chunk.number for chunk in entry.chunks}
+        return Change(
+            new=tuple(chunk for chunk in entry.chunks if chunk.number in self._uses),
+            dropped=tuple(number for number in self._unneeded() if number not in named),
+        )
+
+    def _unneeded(self) -> list[int]:
+        """The chunks that have lost their last use since this was asked before, and have none."""
+        unneeded = [number for number in self._emptied if number not in self._uses]
+        self._emptied.clear()
+        return unneeded
 
     def rewind(self) -> list[int]:
         """All processes are gone: workers that are called once are to begin anew.
@@ -147,7 +169,6 @@ class Tracking:
         They get their own items again, which are not done any more. Commits that waited for room
         are lost with their workers: returns the numbers of the chunks that nobody needs any more.
         """
-        self._freed = []
         image = self.image
         for chunk in image.pending:
             self._use(chunk, -1)
@@ -162,7 +183,7 @@ class Tracking:
             for name, n in worker.tasks_done.items():
                 image.queues[name].tasks_done -= n
             worker.read, worker.tasks_done = {}, {}
-        return self._freed
+        return self._unneeded()
 
     def lose(self, chunks: Collection[int]) -> Counter[str]:
         """Give up these chunks, which are damaged; returns the items lost with them, by queue."""
@@ -202,7 +223,7 @@ class Tracking:
         self._uses[chunk] += n
         if not self._uses[chunk]:
             del self._uses[chunk]
-            self._freed.append(chunk)
+            self._emptied[chunk] = None
 
     # -- steps ------------------------------------------------------------------------------------
 
@@ -233,6 +254,7 @@ class Tracking:
                 queue.dead_items += numbers
         counter = step.fate.name.lower()
         setattr(queue, counter, getattr(queue, counter) + n)
+        queue.dropped += n * (step.fate is Fate.SHED)
         if step.job:
             job = self._job(step.job)
             job.items_in += n

@@ -219,7 +219,7 @@ class QueueState:
             for part in lost:
                 for number in range(part.first, part.first + len(part)):
                     self.row.end(number)
-        self._note_dropped(lost)
+        self._note_dropped(lost, Fate.SHED)
         self.dropped += gone
         self.shed += gone
 
@@ -274,11 +274,11 @@ class QueueState:
         self.segments.clear()
         return self._discard([segment.numbers for segment in gone])
 
-    def _note_dropped(self, segments: Iterable[Segment]) -> None:
+    def _note_dropped(self, segments: Iterable[Segment], fate: Fate = Fate.DROPPED) -> None:
         """What a failure has left stays in the journal: a resumed run goes on with it."""
         if self.journal is not None and not self.failed_downstream:
             for segment in segments:
-                self.journal.ended(self.name, segment, Fate.DROPPED)
+                self.journal.ended(self.name, segment, fate)
 
     # -- what a worker gets again -----------------------------------------------------------------
 

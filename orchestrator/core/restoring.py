@@ -55,7 +55,7 @@ def restore(board: Board, resumption: Resumption) -> None:
 def _fill(queue: QueueState, held: QueueImage, chunks: _Chunks) -> None:
     queue.put, queue.done, queue.skipped = held.put, held.done, held.skipped
     queue.dropped, queue.dead, queue.tasks_done = held.dropped, held.dead, held.tasks_done
-    queue.left = held.lost
+    queue.shed, queue.left = held.shed, held.lost
     queue.attempts = dict(held.attempts)
     items = chunks.segments(sorted(held.held, key=lambda part: part.first))
     for number, job in held.parted.items():

@@ -34,12 +34,13 @@ __all__ = [
 
 
 class Fate(enum.IntEnum):
-    """How an item has left its queue for good."""
+    """How an item has left its queue for good. SHED ones are dropped, too: there was no room."""
 
     DONE = 0
     SKIPPED = 1
     DROPPED = 2
     DEAD = 3
+    SHED = 4
 
 
 class _Step(msgspec.Struct, frozen=True, array_like=True):

@@ -276,10 +276,22 @@ class DurableWorld(World):
         for name, queue in self.broker.queues.items():
             self._came_back[name] += max(0, before[name] - rules.reserved(queue))
         if entry := self.broker.take_entry():
-            self.disk.note(entry)
+            for queue, number, held in self.disk.note(entry):
+                self._dropped(queue, number, held)
             kept.check_same(self.broker, self.disk.now.image)
         self._failed += [order for order in orders if isinstance(order, ItemFailed)]
         return orders
+
+    def _dropped(self, name: str, number: int, held: int) -> None:
+        """An item is dropped, one of so many, for there is no room."""
+        check(name in self.topology.when_full, f"{name}: an item is dropped, and nobody may")
+        maxsize = self.topology.queues[name]
+        full = name in self.topology.max_bytes or 0 < maxsize < held
+        check(full, f"{name}:{number} is dropped, one of {held}, and there is room")
+        self.met.add("dropped")
+        self.books.dropped(name, number)
+        if number in (restored := self._restored.get(name, [])):
+            restored.remove(number)
 
     def _end(self) -> None:
         check_whole(self)

@@ -15,14 +15,14 @@ from orchestrator.core.board import Board
 from orchestrator.core.broker import Broker
 from orchestrator.core.delivery import Delivery
 from orchestrator.core.events import JobFinished
-from orchestrator.core.image import Image, QueueImage, Tracking
+from orchestrator.core.image import Change, Image, QueueImage, Tracking
 from orchestrator.core.journal import Journal
 from orchestrator.core.ports import Port
 from orchestrator.core.position import Position
 from orchestrator.core.queues import QueueState, Segment
 from orchestrator.core.ranges import Range
 from orchestrator.core.restoring import Resumption, _Chunks
-from orchestrator.core.steps import Step
+from orchestrator.core.steps import Entry, Fate, Step
 
 from .mutants import Mutant, Patch
 
@@ -57,10 +57,10 @@ def a_step_noted_twice(patch: Patch) -> None:
 
 
 def what_a_failure_leaves_is_dropped(patch: Patch) -> None:
-    def note(self: QueueState, segments: Iterable[Segment]) -> None:
+    def note(self: QueueState, segments: Iterable[Segment], *fate: Fate) -> None:
         whole = self.failed_downstream
         self.failed_downstream = False
-        noted(self, segments)
+        noted(self, segments, *fate)
         self.failed_downstream = whole
 
     noted = QueueState._note_dropped
@@ -127,7 +127,7 @@ def what_comes_again_has_lost_its_turns(patch: Patch) -> None:
 def a_chunk_dropped_too_early(patch: Patch) -> None:
     def use(self: Tracking, chunk: int, n: int) -> None:
         if chunk and n < 0 and self._uses[chunk] + n <= 1:
-            self._freed.append(chunk)
+            self._emptied[chunk] = None
             del self._uses[chunk]
         elif chunk:
             self._uses[chunk] += n
@@ -137,7 +137,25 @@ def a_chunk_dropped_too_early(patch: Patch) -> None:
 
 def a_chunk_never_dropped(patch: Patch) -> None:
     apply = Tracking.apply
-    patch.setattr(Tracking, "apply", lambda self, entry: apply(self, entry)[:0])
+    patch.setattr(Tracking, "apply", lambda self, entry: replace(apply(self, entry), dropped=()))
+
+
+def a_chunk_without_uses_within_an_entry_is_dropped(patch: Patch) -> None:
+    apply, use = Tracking.apply, Tracking._use
+    gone: set[int] = set()
+
+    def note(self: Tracking, chunk: int, n: int) -> None:
+        use(self, chunk, n)
+        if chunk not in self._uses:
+            gone.add(chunk)
+
+    def wrong(self: Tracking, entry: Entry) -> Change:
+        gone.clear()
+        change = apply(self, entry)
+        return replace(change, new=tuple(new for new in change.new if new.number not in gone))
+
+    patch.setattr(Tracking, "_use", note)
+    patch.setattr(Tracking, "apply", wrong)
 
 
 def a_tail_is_no_use_of_a_chunk(patch: Patch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import msgspec
 
@@ -11,7 +12,7 @@ from orchestrator.core.image import Image, Placed, QueueImage, Tracking, WorkerI
 from orchestrator.core.queues import QueueState, Segment
 from orchestrator.core.ranges import Range
 from orchestrator.core.restoring import Resumption
-from orchestrator.core.steps import Entry, Step
+from orchestrator.core.steps import Ended, Entry, Fate, Step
 from orchestrator.core.tickets import CommitTicket
 
 from .ledger import check
@@ -43,10 +44,23 @@ class Disk:
         """Whether something has happened that is not written."""
         return bool(self._waiting)
 
-    def note(self, entry: Entry) -> None:
-        """Something has happened."""
-        self.now.apply(entry)
+    def note(self, entry: Entry) -> Iterator[tuple[str, int, int]]:
+        """Something has happened, step by step.
+
+        Yields each item for which there was no room, by queue and number, and of how many it was
+        one.
+        """
         self._waiting.append(entry)
+        self.now.apply(Entry(steps=(), chunks=entry.chunks))
+        for step in entry.steps:
+            if isinstance(step, Ended) and step.fate is Fate.SHED:
+                image = self.now.image
+                held = image.queues[step.queue].held
+                n = sum(map(len, chain(held, _own(step.queue, image.workers.values()))))
+                for number, chunk, at in _ranges(held):
+                    if chunk == step.chunk and step.start <= at < step.stop:
+                        yield step.queue, number, n
+            self.now.apply(Entry(steps=(step,)))
 
     def write(self) -> Entry | None:
         """All of it is written as one entry."""
@@ -58,13 +72,13 @@ class Disk:
             chunks=tuple(chunk for part in self._waiting for chunk in part.chunks),
         )
         self._waiting.clear()
-        freed = self.written.apply(entry)
-        for chunk in entry.chunks:
+        change = self.written.apply(entry)
+        for chunk in change.new:
             check(chunk.number not in self.chunks, f"chunk {chunk.number} is numbered once")
             self.chunks[chunk.number] = bytes(chunk.blob)
             if chunk.packed:
                 self._packed.add(chunk.number)
-        for number in freed:
+        for number in change.dropped:
             del self.chunks[number]
         check(self.chunks.keys() == self.written.chunks, "the chunks kept are those in use")
         check(set(_named(self.written.image)) == self.chunks.keys(), "those in use are named")
@@ -111,7 +125,7 @@ def check_same(broker: Broker, image: Image) -> None:
 
 
 def _same_counters(queue: QueueState, kept: QueueImage) -> None:
-    for name in ("put", "done", "skipped", "dropped", "dead", "tasks_done"):
+    for name in ("put", "done", "skipped", "dropped", "shed", "dead", "tasks_done"):
         ours, theirs = getattr(queue, name), getattr(kept, name)
         check(ours == theirs, f"{queue.name}: {name} is {ours}, and {theirs} in the image")
 

@@ -49,6 +49,7 @@ class Books:
         self._producers: dict[int, str] = {}
         self._identity: dict[tuple[str, int], int] = {}
         self._fresh: Counter[str] = Counter()
+        self._passed: dict[str, set[int]] = {}
         self._returned: dict[str, set[int]] = {}
         self._retrying: dict[str, set[int]] = {}
         self._owner: dict[tuple[str, int], str] = {}
@@ -77,6 +78,15 @@ class Books:
                 own = books._retrying.setdefault(name, set())
                 own.update(number for part in parts for number in part.numbers)
         return books
+
+    def dropped(self, queue: str, number: int) -> None:
+        """The item is dropped: nobody gets it any more."""
+        check((queue, number) not in self._owner, f"{queue}:{number} is somebody's and is dropped")
+        self._passed.setdefault(queue, set()).add(number)
+        self._returned.get(queue, set()).discard(number)
+        self._retrying.get(queue, set()).discard(number)
+        self._finished.add((queue, number))
+        self.orders.ended(queue, number)
 
     # -- chunks -----------------------------------------------------------------------------------
 
@@ -132,12 +142,16 @@ class Books:
             return
         check(not returned, f"{queue}: what came back is delivered before what was never out")
         self._fresh[queue] += 1
+        while self._fresh[queue] in self._passed.get(queue, ()):
+            self._fresh[queue] += 1
         check(number == self._fresh[queue], f"{queue}:{number} is delivered in the order of puts")
         if self.orders.is_ordered(identity):
             self._identity[queue, number] = identity
             return
         producer = self._producers.get(identity, "")
         line = self._sent.get((queue, producer))
+        while line and line[0] != identity and queue in self._passed:
+            line.popleft()
         check(line and line[0] == identity, f"{queue}: item {identity} of {producer!r} in order")
         assert line is not None
         line.popleft()

@@ -13,6 +13,7 @@ from orchestrator.plan.model import (
     Rate,
     Shape,
     Target,
+    WhenFull,
 )
 
 from . import shapes
@@ -44,6 +45,7 @@ def _queue(topology: Topology, name: str) -> QueuePlan:
         name=name,
         maxsize=topology.queues[name],
         max_bytes=topology.max_bytes.get(name),
+        when_full=topology.when_full.get(name, WhenFull.BLOCK),
         writers=tuple(job.name for job in topology.jobs if name in job.writes),
         readers=tuple(job.name for job in topology.jobs if name in job.reads),
     )

@@ -9,7 +9,7 @@ import pytest
 from .durable import DurableWorld
 from .histories import durable_history
 
-SEEDS = range(60)
+SEEDS = range(75)
 
 
 @cache
@@ -54,4 +54,5 @@ def test_the_histories_meet_what_they_are_to_prove() -> None:
         "released",
         "retry",
         "shut",
+        "dropped",
     }

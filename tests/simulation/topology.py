@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.core.messages import Wait
-from orchestrator.plan.model import ErrorAction
+from orchestrator.plan.model import ErrorAction, WhenFull
 
 from . import shapes
 
@@ -55,11 +55,15 @@ class Job:
 
 @dataclass(kw_only=True)
 class Topology:
-    """Queues with their bounds, in items and some in bytes too, and jobs."""
+    """Queues with their bounds, in items and some in bytes too, and jobs.
+
+    Of those that drop, `when_full` says which items.
+    """
 
     queues: dict[str, int]
     jobs: list[Job]
     max_bytes: dict[str, int]
+    when_full: dict[str, WhenFull] = field(default_factory=dict)
 
 
 def make(
@@ -86,6 +90,7 @@ class _Maker:
         self._once = ONCE_SHAPES * 3 if durable else ONCE_SHAPES
         self._p_return = (0.0, 0.0, 0.0, 0.05) if durable else (0.0,) * 9 + (0.02,)
         self._crowded = crowded
+        self._p_drop = 0.3 if durable else 0.0
         fewest, most = (3, 4) if crowded else (1, 2 if small else 4)
         sizes = (1, 2, 3) if crowded else MAXSIZES[:8] if small else MAXSIZES
         self._names = [f"q{at}" for at in range(rng.randint(fewest, most))]
@@ -102,7 +107,12 @@ class _Maker:
             if name not in written or rng.random() < 0.2:
                 self._add_source(name)
         self._hold_some(p_ordered)
-        return Topology(queues=self._queues, jobs=self._jobs, max_bytes=self._max_bytes())
+        return Topology(
+            queues=self._queues,
+            jobs=self._jobs,
+            max_bytes=self._max_bytes(),
+            when_full=self._when_full(),
+        )
 
     def _hold_some(self, p_ordered: float) -> None:
         """Some jobs keep the order of their input, and some have a rate; drawn apart."""
@@ -126,6 +136,14 @@ class _Maker:
         if rng.random() < 0.7:
             return {}
         return {name: rng.choice(MAX_BYTES) for name in self._names if rng.random() < 0.7}
+
+    def _when_full(self) -> dict[str, WhenFull]:
+        """Of three durable pipelines in ten some queues drop what is too much; drawn apart."""
+        rng = random.Random(hash(self._rng.getstate()[1]) + 2)
+        if rng.random() >= self._p_drop:
+            return {}
+        kinds = WhenFull.DROP_NEWEST, WhenFull.DROP_OLDEST
+        return {name: rng.choice(kinds) for name in self._names if rng.random() < 0.5}
 
     def _add_reader(self, at: int) -> None:
         rng, names = self._rng, self._names

@@ -35,10 +35,13 @@ def _queue_is_whole(world: DurableWorld, name: str) -> None:
     fates = Counter(fate for (where, _), fate in record.ends.items() if where == name)
     fates[Fate.DROPPED] += record.spilt[name]
     check(queue.put == fates.total(), f"{name}: {queue.put} put, and ends {fates}")
-    for fate, n in zip(Fate, (queue.done, queue.skipped, queue.dropped, queue.dead), strict=True):
+    fates[Fate.DROPPED] += fates[Fate.SHED]
+    booked = queue.done, queue.skipped, queue.dropped, queue.dead, queue.shed
+    for fate, n in zip(Fate, booked, strict=True):
         check(n == fates[fate], f"{name}: {n} {fate.name}, not {fates[fate]}")
     check(not queue.left, f"{name}: {queue.left} left")
-    check(not queue.dropped or name in world.enough, f"{name}: dropped, though all is wanted")
+    unwanted = queue.dropped - queue.shed
+    check(not unwanted or name in world.enough, f"{name}: dropped, though all is wanted")
 
 
 def _source_is_whole(world: DurableWorld, job: Job) -> None:

@@ -68,16 +68,14 @@ class Store:
 
         Raises RunDirectoryError.
         """
-        freed = self._tracking.apply(entry)
-        named = {chunk.number for chunk in entry.chunks}
-        gone = named.intersection(freed)
+        change = self._tracking.apply(entry)
         data = _encoder.encode(entry.steps)
         self._journal_size += len(data)
         self._pending = Txn(
             seq=self._last + 1,
             entry=data,
-            chunks=tuple(chunk for chunk in entry.chunks if chunk.number not in gone),
-            dropped=tuple(number for number in freed if number not in gone),
+            chunks=change.new,
+            dropped=change.dropped,
         )
         if self._journal_size >= max(_LEAST_JOURNAL, _SNAPSHOTS_SHARE * self._snapshot_size):
             self._pending.snapshot = self._snapshot()

@@ -48,6 +48,7 @@ from orchestrator.plan.model import Batch, Retry, WhenFull
 M = TypeVar("M", bound=ToWorker)
 F = TypeVar("F", bound=Fact)
 N = TypeVar("N", bound=SupervisorNews)
+V = TypeVar("V")
 
 ERROR = Failure(kind="ValueError", message="bad")
 
@@ -86,8 +87,8 @@ class FakeBroker:
         *jobs: dict[str, Any],
         workers: Mapping[str, int] | None = None,
         ack_on_get: bool = False,
-        when_full: WhenFull = WhenFull.BLOCK,
-        max_bytes: int | None = None,
+        when_full: WhenFull | Mapping[str, WhenFull] = WhenFull.BLOCK,
+        max_bytes: int | Mapping[str, int] | None = None,
         journal: Journal | None = None,
         resumption: Resumption | None = None,
     ) -> None:
@@ -102,8 +103,8 @@ class FakeBroker:
                 else sum(
                     (workers or {}).get(job["name"], 1) for job in jobs if name in job["writes"]
                 ),
-                when_full=when_full,
-                max_bytes=max_bytes,
+                when_full=_of(name, when_full, WhenFull.BLOCK),
+                max_bytes=_of(name, max_bytes, None),
             )
             for name, maxsize in queues.items()
         }
@@ -258,6 +259,11 @@ class FakeBroker:
         names = ("put", "done", "skipped", "dropped", "dead", "left")
         state = self.queue(queue)
         return {name: getattr(state, name) for name in names if getattr(state, name)}
+
+
+def _of(name: str, setting: V | Mapping[str, V], default: V) -> V:
+    """A setting of one queue: that of all, or its own."""
+    return setting.get(name, default) if isinstance(setting, Mapping) else setting
 
 
 def _blame(lease: int, index: int, running: bool) -> Blame:

@@ -13,7 +13,10 @@ from orchestrator.core.restoring import Resumption
 
 
 class FakeDurable(FakeBroker):
-    """`resume` gives the run as it goes on after the death of all its processes."""
+    """`resume` gives the run as it goes on after the death of all its processes.
+
+    After each entry the chunks that are kept are those that are tracked.
+    """
 
     def __init__(
         self,
@@ -21,32 +24,36 @@ class FakeDurable(FakeBroker):
         *jobs: dict[str, Any],
         workers: Mapping[str, int] | None = None,
         before: FakeDurable | None = None,
+        **settings: Any,
     ) -> None:
-        self._made = queues, jobs, workers
+        self._made = queues, jobs, workers, settings
         self.chunks: dict[int, bytes] = before.chunks if before else {}
         self.tracking = before.tracking if before else Tracking(Image())
         image = self.tracking.image
         resumption = Resumption(image=image, load=self.chunks.__getitem__) if before else None
         journal = Journal(image.last_chunk + 1)
-        super().__init__(queues, *jobs, workers=workers, journal=journal, resumption=resumption)
+        super().__init__(
+            queues, *jobs, workers=workers, journal=journal, resumption=resumption, **settings
+        )
 
-    def keep(self) -> list[int]:
+    def keep(self) -> tuple[int, ...]:
         """Apply what was noted; returns the chunks that nobody needs any more."""
         entry = self.broker.take_entry()
         if entry is None:
-            return []
-        self.chunks |= {chunk.number: bytes(chunk.blob) for chunk in entry.chunks}
-        freed = self.tracking.apply(entry)
-        for number in freed:
+            return ()
+        change = self.tracking.apply(entry)
+        self.chunks |= {chunk.number: bytes(chunk.blob) for chunk in change.new}
+        for number in change.dropped:
             del self.chunks[number]
-        return freed
+        assert self.chunks.keys() == self.tracking.chunks
+        return change.dropped
 
     def resume(self) -> FakeDurable:
         self.keep()
         for number in self.tracking.rewind():
             del self.chunks[number]
-        queues, jobs, workers = self._made
-        return FakeDurable(queues, *jobs, workers=workers, before=self)
+        queues, jobs, workers, settings = self._made
+        return FakeDurable(queues, *jobs, workers=workers, before=self, **settings)
 
     def kept(self, queue: str) -> QueueImage:
         self.keep()

@@ -7,7 +7,7 @@ from fake_broker import job
 from fake_durable import FakeDurable
 
 from orchestrator.core.events import WorkerLeft
-from orchestrator.core.image import Image, Placed, Tracking
+from orchestrator.core.image import Change, Image, Placed, Tracking
 from orchestrator.core.messages import End, TaskDone
 from orchestrator.core.steps import (
     Dealt,
@@ -37,7 +37,7 @@ def image_of(*steps: Step) -> Tracking:
 
 
 def apply(tracking: Tracking, *steps: Step) -> list[int]:
-    return tracking.apply(Entry(steps=steps))
+    return list(tracking.apply(Entry(steps=steps)).dropped)
 
 
 def test_items_are_numbered_in_the_order_in_which_they_were_put_spilt_ones_too() -> None:
@@ -158,7 +158,7 @@ def test_the_number_of_the_last_chunk_is_known_though_the_chunk_is_gone() -> Non
     tracking = Tracking(Image())
     chunk = NewChunk(number=9, packed=False, blob=b"")
     steps = Put("q", 9, 0, 1), Ended("q", 9, 0, 1, Fate.DONE)
-    assert tracking.apply(Entry(steps=steps, chunks=(chunk,))) == [9]
+    assert tracking.apply(Entry(steps=steps, chunks=(chunk,))) == Change(new=(), dropped=())
     assert tracking.image.last_chunk == 9
 
 
