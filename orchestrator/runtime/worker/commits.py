@@ -82,13 +82,16 @@ class Commits(Requests):
 
     # -- outputs -----------------------------------------------------------------------------------
 
-    def outbox(self, queues: tuple[str, ...]) -> Outbox:
-        """The outbox that puts on these queues; a queue has one outbox."""
+    def outbox(self, queues: tuple[str, ...], *, overdraws: bool = False) -> Outbox:
+        """The outbox that puts on these queues; a queue has one outbox.
+
+        `overdraws`: nobody will wait for credit before a put.
+        """
         box = self._box_of.get(queues[0])
         if box is None:
             infos = {queue: self._queues[queue] for queue in queues}
             done = self.tally.done if self._by_item else 0
-            box = Outbox.of(infos, done=done, free=self._ordered)
+            box = Outbox.of(infos, done=done, free=self._ordered, overdraws=overdraws)
             self.replays.equip(box)
             self._boxes.append(box)
             self._box_of.update(dict.fromkeys(queues, box))

@@ -129,7 +129,7 @@ class QueueHandle:
                 hint="declare it under `output` to put items on it; no sentinel is needed:"
                 " a queue ends when all its writers have finished",
             )
-        self._box = self._client.outbox((self._name,))
+        self._box = self._client.outbox((self._name,), overdraws=self._owned)
         return self._box
 
     def _make_room(self, box: Outbox, block: bool, timeout: float | None) -> None:

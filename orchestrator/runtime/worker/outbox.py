@@ -41,7 +41,8 @@ class Outbox:
     owns what is put. `done` items of
     the commit were finished before there was this outbox. `bulk` is the size of its full chunks, in
     bytes. `in_use` is set by what is sent; `packs` says that the last items had to be pickled one
-    by one. One that is `free` needs no credit. `patience_s`: see QueueInfo. `digest` is that of all
+    by one. One that is `free` needs no credit. One that `overdraws` never waits for credit: what
+    exceeds it waits as a commit, so a chunk is filled before that. `patience_s`: see QueueInfo. `digest` is that of all
     that was sent, None where nobody asks for it; `replay` compares what is put with what was put
     before, until that is over. `torn`: see `Commits`.
 
@@ -57,6 +58,7 @@ class Outbox:
         part_items: int,
         done: int = 0,
         free: bool = False,
+        overdraws: bool = False,
     ) -> None:
         self.queues = queues
         self.chunk_items = chunk_items
@@ -65,8 +67,9 @@ class Outbox:
         self.closed: set[str] = set()
         self.count = self.sealed = 0
         self.free = free
+        self.overdraws = overdraws
         self.limit = _NO_LIMIT if free else 0
-        self.due = chunk_items if free else 1
+        self.due = chunk_items if free or overdraws else 1
         self.in_use = self.packs = self.weighs = self.torn = False
         self.bulk = 0
         self.chunk_bytes = CHUNK_BYTES
@@ -81,12 +84,21 @@ class Outbox:
         self.seals: list[int] | None = [0] * done if done else None
 
     @classmethod
-    def of(cls, infos: Mapping[str, QueueInfo], *, done: int, free: bool) -> Outbox:
+    def of(
+        cls, infos: Mapping[str, QueueInfo], *, done: int, free: bool, overdraws: bool
+    ) -> Outbox:
         """The outbox for these queues."""
         chunk = min(info.chunk_items for info in infos.values())
         bounds = [info.maxsize for info in infos.values() if info.maxsize > 0 and not free]
         part = min(bounds, default=_NO_LIMIT)
-        box = cls(tuple(infos), chunk_items=chunk, part_items=part, done=done, free=free)
+        box = cls(
+            tuple(infos),
+            chunk_items=chunk,
+            part_items=part,
+            done=done,
+            free=free,
+            overdraws=overdraws,
+        )
         limits = [
             (queue, info.share_bytes, info.max_bytes)
             for queue, info in infos.items()
@@ -266,7 +278,10 @@ class Outbox:
         if self.closed:
             credits_ = [n for queue, n in self.credits.items() if queue not in self.closed]
         self.limit = limit = min(credits_) if credits_ else 0
-        self.due = max(1, min(self.chunk_items, limit)) if credits_ else self.chunk_items
+        if not credits_ or (self.overdraws and 2 * limit < self.chunk_items):
+            self.due = self.chunk_items
+        else:
+            self.due = max(1, min(self.chunk_items, limit))
 
     def lacking(self) -> list[str]:
         """The queues without credit for one more than is held."""
