@@ -46,14 +46,20 @@ class Credits:
             self._board.dirty[queue] = None
 
     def unwant(self, port: Port, request: Unwant) -> None:
-        """A producer gives up waiting; credit granted meanwhile stays granted."""
-        ticket = port.wants.pop(request.want, None)
-        if ticket is not None:
-            (queue,) = ticket.queues
-            ticket.leave()
-            self._board.dirty[queue] = None
-            self._board.end_wait(port)
+        """A producer gives up waiting; credit granted meanwhile stays granted.
+
+        The first in line gets the room that was being collected for it.
+        """
+        ticket = port.wants.get(request.want)
+        if ticket is None:
+            return
+        (queue,) = ticket.queues
+        if ticket.first_everywhere and queue.room > 0 and not queue.closed:
+            self._serve(ticket)
+        else:
+            self._leave_line(ticket)
             self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
+        self._board.dirty[queue] = None
 
     def _least(self, queue: QueueState, request: Want) -> int:
         """How much room must be free before any of it is granted; no time is none to collect it."""
@@ -72,23 +78,29 @@ class Credits:
 
     def serve(self, ticket: WantTicket) -> bool:
         """Grant what the first in line has asked for, if there is room."""
-        port, request, (queue,) = ticket.port, ticket.request, ticket.queues
-        if not queue.closed and not self._is_collected(queue, request):
+        (queue,) = ticket.queues
+        if not queue.closed and not self._is_collected(queue, ticket.request):
             return False
+        self._serve(ticket)
+        return True
+
+    def _serve(self, ticket: WantTicket) -> None:
+        port, request, (queue,) = ticket.port, ticket.request, ticket.queues
         queue.room_since = None
-        ticket.leave()
-        port.wants.pop(request.want, None)
-        self._board.end_wait(port)
+        self._leave_line(ticket)
         if queue.closed:
             self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
         else:
             self._grant(port, queue, request)
-        return True
+
+    def _leave_line(self, ticket: WantTicket) -> None:
+        ticket.leave()
+        ticket.port.wants.pop(ticket.request.want, None)
+        self._board.end_wait(ticket.port)
 
     def _grant(self, port: Port, queue: QueueState, request: Want) -> None:
-        n = min(request.n, queue.room)
-        if queue.may_advance:
-            n = max(n, min(queue.room, queue.chunk_items - port.credits.get(queue.name, 0)))
+        chunk = queue.chunk_items - port.credits.get(queue.name, 0)
+        n = max(min(request.n, queue.room), min(queue.in_advance, chunk))
         port.credit(queue, n)
         self._board.send(port, Grant(want=request.want, queue=queue.name, n=n))
 

@@ -130,14 +130,21 @@ class QueueState:
         return chunk_items(self.maxsize, self.producers or len(self.writer_ports))
 
     @property
-    def may_advance(self) -> bool:
-        """Whether credit may be given in advance (rule 4): nobody is kept from putting by it."""
+    def in_advance(self) -> int:
+        """Items for which credit may be given in advance to one producer (rule 4).
+
+        Of several each may have its share of half of the room: nobody is kept from putting by it.
+        """
         if self.size_bytes * 2 >= self.bound_bytes:
-            return False
+            return 0
         if self.producers == 1:
-            return True
-        producers = self.producers or max(1, len(self.writer_ports))
-        return self.room >= 2 * producers * self.chunk_items
+            return self.room
+        return self.room // (2 * (self.producers or max(1, len(self.writer_ports))))
+
+    @property
+    def may_advance(self) -> bool:
+        """Whether credit may be given before anybody asks: to the only producer, or a chunk."""
+        return self.in_advance >= (1 if self.producers == 1 else self.chunk_items)
 
     @property
     def drained(self) -> bool:

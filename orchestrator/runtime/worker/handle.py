@@ -138,7 +138,7 @@ class QueueHandle:
             if not held:
                 self._transaction.finish()
             wait, deadline = _patience(block and not held, timeout)
-            n = box.chunk_items if wait is Wait.FOREVER else 1
+            n = box.chunk_items if wait is not Wait.NO else 1
             if not self._client.wait_for_credit(box, wait=wait, deadline=deadline, n=n):
                 raise self._would_wait("put on") if held and block else queue.Full
         if box.shut:

@@ -42,9 +42,9 @@ class Outbox:
     the commit were finished before there was this outbox. `bulk` is the size of its full chunks, in
     bytes. `in_use` is set by what is sent; `packs` says that the last items had to be pickled one
     by one. One that is `free` needs no credit. One that `overdraws` never waits for credit: what
-    exceeds it waits as a commit, so a chunk is filled before that. `patience_s`: see QueueInfo. `digest` is that of all
-    that was sent, None where nobody asks for it; `replay` compares what is put with what was put
-    before, until that is over. `torn`: see `Commits`.
+    exceeds it waits as a commit, so a chunk is filled before that. `patience_s`: see QueueInfo.
+    `digest` is that of all that was sent, None where nobody asks for it; `replay` compares what is
+    put with what was put before, until that is over. `torn`: see `Commits`.
 
     Where a queue has a `max_bytes` the box `weighs`: every item is pickled by itself, for its bytes
     to be known, a chunk is closed at `chunk_bytes`, and credits are good for one commit (rule 4).

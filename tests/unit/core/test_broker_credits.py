@@ -69,6 +69,22 @@ def test_no_credit_is_given_in_advance_when_room_is_short_for_several_producers(
     assert len(run.got("a-1", Grant)) == 1
 
 
+def test_of_several_producers_each_is_granted_its_share_of_half_of_the_room() -> None:
+    run = pipe(1000, "a", "b")
+    run.put("a-1", "q", 200)
+    run.want("a-1", "q", 1, wait=Wait.NO)
+    run.want("b-1", "q", 1, wait=Wait.NO)
+    assert [run.last(f"{name}-1", Grant).n for name in "ab"] == [800 // 4, 600 // 4]
+
+
+def test_where_room_is_short_who_asks_for_one_place_gets_one() -> None:
+    run = pipe(1000, "a", "b")
+    run.put("a-1", "q", 997)
+    for name in "abab":
+        run.want(f"{name}-1", "q", 1, wait=Wait.NO)
+    assert [[grant.n for grant in run.got(f"{name}-1", Grant)] for name in "ab"] == [[1, 1], [1, 0]]
+
+
 def test_the_only_producer_is_given_what_room_there_is() -> None:
     run = pipe(8, "a")
     run.want("a-1", "q", 4)
@@ -159,6 +175,29 @@ def test_as_soon_as_enough_room_is_collected_it_is_granted() -> None:
     lease = run.lease("snk-1", "q", 4)
     run.commit("snk-1", done=[(lease, 4)])
     assert run.last("a-1", Grant).n == 4
+
+
+def test_whose_time_is_up_gets_the_room_that_was_collected_for_it() -> None:
+    run = pipe(8, "a")
+    run.put("a-1", "q", 8)
+    want = run.want("a-1", "q", 8, least=4, wait=Wait.TIMED)
+    lease = run.lease("snk-1", "q", 3)
+    run.commit("snk-1", done=[(lease, 3)])
+    assert not run.got("a-1", Grant)
+    run.unwant("a-1", want)
+    assert [grant.n for grant in run.got("a-1", Grant)] == [3]
+    assert not run.queue("q").tickets
+
+
+def test_whose_time_is_up_while_an_older_one_waits_gets_nothing() -> None:
+    run = pipe(8, "a", "b")
+    run.put("a-1", "q", 8)
+    run.want("a-1", "q", 8, least=4)
+    want = run.want("b-1", "q", 8, least=4, wait=Wait.TIMED)
+    lease = run.lease("snk-1", "q", 3)
+    run.commit("snk-1", done=[(lease, 3)])
+    run.unwant("b-1", want)
+    assert [grant.n for grant in run.got("b-1", Grant)] == [0]
 
 
 def test_who_has_no_time_gets_the_first_free_place_at_once() -> None:

@@ -20,6 +20,7 @@ from orchestrator.core.messages import (
 )
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.client import Client
+from orchestrator.runtime.worker.lease import Lease
 
 CHUNK = pickle.dumps(["item"])
 
@@ -99,6 +100,33 @@ def test_more_outputs_of_one_item_than_a_queue_holds_leave_in_parts_whoever_puts
             one.put(box, n)
     assert [output.n for commit in link.sent for output in commit.outputs] == [3, 3]
     assert waits == ["begun", "over"] * 2
+
+
+def test_who_never_waits_for_credit_fills_a_chunk_before_a_commit_has_to_wait():
+    link = Answering()
+    one = Client(link, {"b": QueueInfo(maxsize=40, chunk_items=10)}, by_item=True, arm=lambda: None)
+    ranges = (Range(start=0, stop=25, first=1, size=len(CHUNK), packed=False),)
+    held = Lease(Leased(pull=1, lease=1, queue="a", ranges=ranges), (pickle.dumps([0] * 25),))
+    with one.lock:
+        box = one.outbox(("b",), overdraws=True)
+        for n in range(25):
+            one.put(box, n)
+            one.finish(held)
+            if one.is_due:
+                one.commit()
+        one.commit()
+    assert [output.n for commit in link.sent for output in commit.outputs] == [10, 10, 5]
+
+
+@pytest.mark.parametrize(("credit", "sent"), [(3, 10), (4, 10), (5, 5), (9, 9), (10, 10)])
+def test_a_chunk_that_its_credits_cover_by_half_leaves_without_waiting(credit, sent):
+    one = Client(
+        Answering(), {"b": QueueInfo(maxsize=40, chunk_items=10)}, by_item=True, arm=lambda: None
+    )
+    with one.lock:
+        box = one.outbox(("b",), overdraws=True)
+        box.grant("b", credit)
+    assert box.due == sent
 
 
 class Paced(Script):
