@@ -1,7 +1,9 @@
 """Orchestrators for the tests: `python os_orchestrators.py FUNCTION ARG…` prints JSON on stdout."""
 
+import atexit
 import contextlib
 import json
+import logging.handlers
 import multiprocessing
 import os
 import resource
@@ -11,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from multiprocessing import forkserver
+import weakref
+from multiprocessing import forkserver, util
 from pathlib import Path
 
 from os_deadlines import all_ended, pidfds, receive, wait_readable
@@ -70,6 +73,26 @@ def kill_group_of_the_dead(method):
             "child_alive_before": alive,
             "child_ended": all_ended(fds, 10),
         }
+
+
+def have_things_to_do_at_its_end(method):
+    """What this process would do at its end, a worker that ends well must not do for it."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register((folder / "atexit").touch)
+    keeper = type("Keeper", (), {})()
+    weakref.finalize(keeper, (folder / "finalized").touch)
+    util.Finalize(keeper, (folder / "util").touch, exitpriority=1)
+    handler = logging.handlers.MemoryHandler(100, target=logging.FileHandler(folder / "log"))
+    handler.handle(logging.makeLogRecord({"msg": "x", "levelno": 20}))
+    with (folder / "rows").open("w") as rows, tempfile.TemporaryDirectory(dir=folder) as kept:
+        rows.write("a row\n")
+        worker = start(
+            ProcessFactory(), "end_as_python_does", StartMethod(method), str(folder).encode()
+        )
+        code = exit_code(worker)
+        seen = sorted(path.name for path in folder.iterdir() if path.name != Path(kept).name)
+        sizes = [(folder / name).stat().st_size for name in ("rows", "log", "theirs")]
+        return {"exit_code": code, "seen": seen, "sizes": sizes, "kept": Path(kept).is_dir()}
 
 
 def kill_the_forkserver():

@@ -1,5 +1,6 @@
 """What the workers of test_process, test_descendants and test_guard run: main(payload, …)."""
 
+import atexit
 import contextlib
 import ctypes
 import json
@@ -53,6 +54,19 @@ def leave(payload, *_):
     if how < 0:
         os.kill(os.getpid(), -how)
     sys.exit(how)
+
+
+def end_as_python_does(payload, *_):
+    """End as a worker of mporch does, with things of its own to do."""
+    from orchestrator.runtime.worker.exiting import Exit  # noqa: PLC0415 -- others need less
+
+    end = Exit()
+    folder = Path(payload.decode())
+    atexit.register((folder / "own").touch)
+    rows = (folder / "theirs").open("w")
+    rows.write("one\n")
+    end.run_functions()
+    end.drop_modules()
 
 
 def fail(*_):

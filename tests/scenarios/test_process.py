@@ -240,6 +240,16 @@ def test_the_group_of_a_dead_worker_can_be_killed(method):
     assert told == {"exit_code": 0, "child_alive_before": True, "child_ended": True}
 
 
+def test_a_worker_does_at_its_end_what_is_its_own_and_nothing_for_its_parent(method):
+    told = orchestrate("have_things_to_do_at_its_end", method.value)
+    assert told == {
+        "exit_code": 0,
+        "seen": ["log", "own", "rows", "theirs"],
+        "sizes": [0, 0, 4],
+        "kept": True,
+    }
+
+
 def test_when_the_forkserver_is_killed_its_workers_deaths_are_known_for_what_they_are():
     told = orchestrate("kill_the_forkserver")
     assert told["exit_codes"] == [-signal.SIGKILL] * 2

@@ -5,11 +5,13 @@ Imported by every worker: the standard library only.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import faulthandler
 import fcntl
 import gc
 import importlib
+import logging
 import mmap
 import multiprocessing
 import os
@@ -18,9 +20,10 @@ import signal
 import socket
 import sys
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from multiprocessing import forkserver, reduction, resource_tracker
+from multiprocessing import forkserver, reduction, resource_tracker, util
 from typing import Any, TextIO
 
 from orchestrator.runtime.local.kernel import line_buffer_c_stdio, set_parent_death_signal
@@ -80,6 +83,7 @@ def bootstrap(launch: Launch) -> None:
     _die_with(launch.creator_pid)
     if launch.forked:
         _forget_parent(launch)
+    _own_exit_functions(launch)
     _redirect(launch.stdout, launch.stderr)
     channel, log, cell = _private(launch)
     _close_on_exec()
@@ -135,6 +139,28 @@ def _forget_parent(launch: Launch) -> None:
     for fd in (*sorted(keep), _highest_fd() + 1):
         os.closerange(low, fd)
         low = fd + 1
+
+
+def _own_exit_functions(launch: Launch) -> None:
+    """Register what Python's own modules do at its end, and nothing that another process has.
+
+    They did so when they were imported: in the parent, whose exit functions, finalizers and log
+    handlers are its own; or in the forkserver, where multiprocessing forgets it (Python 3.13). The
+    modules that the forkserver has imported for its workers keep theirs.
+    """
+    finalize: Any = weakref.finalize
+    multiprocess: Any = util
+    end = multiprocess._exit_function
+    if launch.forked:
+        atexit._clear()
+        finalize._registry.clear()
+        logging._handlerList.clear()  # type: ignore[attr-defined]
+    for function in (end, finalize._exitfunc, logging.shutdown):
+        atexit.unregister(function)
+    atexit.register(logging.shutdown)
+    atexit.register(finalize._exitfunc)
+    atexit.register(end)
+    finalize._registered_with_atexit = True
 
 
 def _highest_fd() -> int:

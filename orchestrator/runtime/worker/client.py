@@ -143,6 +143,12 @@ class Client(Commits):
             self._leases.pop(lease.number, None)
         self.send(Released(lease=lease.number, kept=lease.limit))
 
+    def retire(self) -> None:
+        """The target and its threads have ended: commit what there is, nothing is put any more."""
+        self.closing = True
+        self.close_stripe()
+        self.commit()
+
     def close(
         self,
         failure: Failure | None,

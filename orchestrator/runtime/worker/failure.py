@@ -20,7 +20,7 @@ from typing import Any
 from orchestrator.core.messages import Failure
 from orchestrator.errors import MporchError
 
-__all__ = ["describe", "name_of", "render", "stack_of", "text_of", "users_traceback"]
+__all__ = ["describe", "is_ours", "name_of", "render", "stack_of", "text_of", "users_traceback"]
 
 _OWN = str(Path(__file__).parents[2]) + os.sep
 _STDLIB = Path(os.__file__).parent
@@ -74,7 +74,7 @@ def describe(error: BaseException, roots: Sequence[str] = (), target_place: str 
 def users_traceback(error: BaseException) -> TracebackType | None:
     """The exception's traceback without mporch's own outer frames."""
     frame: TracebackType | None = _traceback_of(error)
-    while frame is not None and _is_ours(frame.tb_frame.f_code.co_filename):
+    while frame is not None and is_ours(frame.tb_frame.f_code.co_filename):
         frame = frame.tb_next
     return frame
 
@@ -82,7 +82,7 @@ def users_traceback(error: BaseException) -> TracebackType | None:
 def stack_of(error: BaseException) -> str:
     """Where in the user's code the exception met it, outermost call first; empty if nowhere."""
     frames = traceback.extract_tb(_traceback_of(error))
-    users = [frame for frame in frames if not _is_ours(frame.filename)]
+    users = [frame for frame in frames if not is_ours(frame.filename)]
     return _clip("".join(traceback.format_list(users)), _TEXT_LIMIT)
 
 
@@ -170,7 +170,7 @@ def _clean(root: TracebackException) -> None:
     todo = [root]
     while todo:
         found = todo.pop()
-        theirs = (frame for frame in found.stack if not _is_ours(frame.filename))
+        theirs = (frame for frame in found.stack if not is_ours(frame.filename))
         found.stack[:] = dropwhile(lambda frame: frame.filename.startswith(_WAYS_IN), theirs)
         if found.__cause__ is not None and _all_ours(found.__cause__.stack):
             found.__cause__ = None
@@ -185,10 +185,11 @@ def _tells_a_place(found: TracebackException) -> bool:
 
 
 def _all_ours(stack: Sequence[FrameSummary]) -> bool:
-    return bool(stack) and all(_is_ours(frame.filename) for frame in stack)
+    return bool(stack) and all(is_ours(frame.filename) for frame in stack)
 
 
-def _is_ours(filename: str) -> bool:
+def is_ours(filename: str) -> bool:
+    """Whether it is a file of mporch itself."""
     return filename.startswith(_OWN)
 
 
@@ -224,7 +225,7 @@ def _where(error: BaseException, roots: Sequence[str]) -> str:
     frames = [
         (frame.tb_frame.f_code.co_filename, frame.tb_lineno)
         for frame in _frames(_traceback_of(error))
-        if not _is_ours(frame.tb_frame.f_code.co_filename)
+        if not is_ours(frame.tb_frame.f_code.co_filename)
     ]
     theirs = [place for place in frames if _is_below(place[0], roots)]
     if issubclass(type(error), SyntaxError) and not theirs and error.filename:  # type: ignore[attr-defined]

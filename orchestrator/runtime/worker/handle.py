@@ -122,7 +122,7 @@ class QueueHandle:
     def _writable(self) -> Outbox:
         self._check_open()
         if self._client.closing:
-            raise ShutDown(f"{self._holder} has returned: what a thread puts now comes too late")
+            raise self._too_late("puts")
         if not self._writes:
             raise WrongDirectionError(
                 f"{self._holder} only reads queue {self._name!r}",
@@ -131,6 +131,12 @@ class QueueHandle:
             )
         self._box = self._client.outbox((self._name,), overdraws=self._owned)
         return self._box
+
+    def _too_late(self, does: str) -> ShutDown:
+        return ShutDown(
+            f"{self._holder} has returned: what a thread or an exit function {does} now comes too"
+            f" late (queue {self._name!r})"
+        )
 
     def _make_room(self, box: Outbox, block: bool, timeout: float | None) -> None:
         if not self._owned and not box.shut:
@@ -218,6 +224,8 @@ class QueueHandle:
             raise StopIteration from None
 
     def _pull(self, block: bool, timeout: float | None) -> Lease:
+        if self._client.closing:
+            raise self._too_late("gets")
         held = self._client.held
         if self._transaction.hands and not held:
             self._transaction.finish()

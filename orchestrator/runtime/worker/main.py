@@ -6,6 +6,7 @@ Called in the child.
 from __future__ import annotations
 
 import errno
+import logging
 import mmap
 import os
 import signal
@@ -13,7 +14,7 @@ import socket
 import sys
 import threading
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from orchestrator.core.messages import GAVE_UP, Failure, Hello, Ready, Worn
 from orchestrator.plan.model import Shape
@@ -22,6 +23,7 @@ from orchestrator.runtime.order import Order
 from orchestrator.runtime.worker import current, logs, target
 from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.context import Context, ItemFailedError
+from orchestrator.runtime.worker.exiting import Exit, Watch
 from orchestrator.runtime.worker.failure import describe, stack_of
 from orchestrator.runtime.worker.faults import Fault, FaultError, FaultyLink, ordered
 from orchestrator.runtime.worker.forked import disown_forks
@@ -38,6 +40,7 @@ from orchestrator.runtime.worker.transaction import Transaction
 
 __all__ = ["main"]
 
+_LOG = logging.getLogger("mporch")
 _RUNNERS = {Shape.ITEM: run_items, Shape.BATCH: run_batches}
 
 
@@ -46,6 +49,7 @@ def main(payload: bytes, channel: socket.socket, log: socket.socket, cell: mmap.
 
     Ends the process by SystemExit or the stop signal.
     """
+    end = Exit()
     order = Order.decode(payload)
     try:
         fault = ordered(order.worker, os.environ)
@@ -57,18 +61,21 @@ def main(payload: bytes, channel: socket.socket, log: socket.socket, cell: mmap.
         link.flush()
         logs.install(log)
         current.enter(order)
-        code = Worker(order, link, Cell(cell), fault).live()
+        code = Worker(order, link, Cell(cell), end, fault).live()
     except (LinkClosedError, FencedError) as error:
-        sys.stderr.write(f"mporch: {order.worker} gives up: {_in_words(error)}\n")
-        os._exit(GAVE_UP)
+        _give_up(order.worker, error)
+    end.drop_modules()
     _leave(code)
 
 
 class Worker:
     """One worker; `live` returns the exit code, negative for the signal it was stopped by."""
 
-    def __init__(self, order: Order, link: Link, cell: Cell, fault: Fault | None = None) -> None:
+    def __init__(
+        self, order: Order, link: Link, cell: Cell, end: Exit, fault: Fault | None = None
+    ) -> None:
         self._order = order
+        self._end = end
         self._job = order.job
         self._cell = cell
         self._fault = fault
@@ -92,7 +99,7 @@ class Worker:
     def live(self) -> int:
         """Load the target, run it in its shape, say goodbye."""
         failure: Failure | None = None
-        code, stopped = 0, False
+        code, stopped, hang = 0, False, False
         roots = (*self._order.pythonpath, self._order.project_dir)
         apply_limits(self._job.limits)
         self._pacer.start(self._client)
@@ -101,7 +108,8 @@ class Worker:
             disown_forks(self._order.worker, self._client, self._client.link, self._stopper)
             with target.Entered() as entered:
                 self._run(entered, roots)
-            _wait_for_threads(self._job.terminate.grace_s)
+            hang = not _wait_for_threads(self._job.terminate.grace_s)
+            self._stopper.retire()
         except ItemFailedError:
             code = 1
         except target.TargetFailedError as error:
@@ -113,9 +121,36 @@ class Worker:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever the target raised is its end
             failure, code = self._ended_by(error, roots)
+        self._stopper.retire()
         stopped = stopped or (self._stopper.requested and failure is not None)
+        if not (code or stopped):
+            self._wind_up(with_threads=not hang)
         told = self._close(failure, stopped=stopped)
+        if code or stopped:  # said first; that the process may take no longer is seen to outside
+            self._end.run_functions()
         return code if told is failure else 1
+
+    def _wind_up(self, *, with_threads: bool) -> None:
+        """Do what Python does at its end, as long as the grace lasts; what is put is refused."""
+        with self._client.lock:
+            self._client.retire()
+        with Watch(self._job.terminate.grace_s, self._cut_off):
+            self._end.run_functions(with_threads=with_threads)
+
+    def _cut_off(self, place: str) -> None:
+        """Called in another thread: end without what has not come to its end."""
+        _LOG.warning(
+            "%s: what Python does at its end (exit functions, threads, child processes) was cut off"
+            " after the grace of %g s%s",
+            self._order.worker,
+            self._job.terminate.grace_s,
+            f", at {place}" if place else "",
+        )
+        try:
+            told = self._close(None, stopped=False)
+        except (LinkClosedError, FencedError) as error:
+            _give_up(self._order.worker, error)
+        os._exit(0 if told is None else 1)
 
     def _run(self, entered: target.Entered, roots: tuple[str, ...]) -> None:
         found = target.load(self._job.target, roots)
@@ -177,10 +212,16 @@ class Worker:
             )
 
 
-def _wait_for_threads(grace_s: float) -> None:
+def _give_up(worker: str, error: Exception) -> NoReturn:
+    sys.stderr.write(f"mporch: {worker} gives up: {_in_words(error)}\n")
+    os._exit(GAVE_UP)
+
+
+def _wait_for_threads(grace_s: float) -> bool:
     """Let the target's threads come to their end, as a Process does: what they put still counts.
 
-    Executors are told to end by nothing but the call that Python makes at its own end.
+    False if they do not within the grace. Executors are told to end by nothing but the call that
+    Python makes at its own end.
     """
     main = threading.main_thread()
     if any(not thread.daemon and thread is not main for thread in threading.enumerate()):
@@ -188,6 +229,8 @@ def _wait_for_threads(grace_s: float) -> None:
         waiting = threading.Thread(target=end, name="mporch-threads", daemon=True)
         waiting.start()
         waiting.join(grace_s)
+        return not waiting.is_alive()
+    return True
 
 
 def _exit_code(error: BaseException) -> int:

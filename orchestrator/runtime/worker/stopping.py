@@ -33,12 +33,16 @@ class StopSignal:
         self.requested = False
         self.signum = signum
         self._client = client
-        self._raised = False
+        self._raised = self._retired = False
 
     def install(self) -> None:
         """From now on the signal stops the target, unless the target installs a handler itself."""
         self._client.on_release = self.check
         signal.signal(self.signum, self._on_signal)
+
+    def retire(self) -> None:
+        """The target has ended: nothing is left to raise it in, the rest has the grace anyway."""
+        self._retired = True
 
     def disown(self, refuse: Callable[[], None]) -> None:
         """Called in a process the target has forked: signals are its own, `check` refuses."""
@@ -49,7 +53,7 @@ class StopSignal:
 
     def check(self) -> None:
         """Raise what came while mporch was busy."""
-        if self.requested and not self._raised and _in_main_thread():
+        if self.requested and not (self._raised or self._retired) and _in_main_thread():
             self._raised = True
             raise StopRequested(128 + self.signum)
 
