@@ -21,7 +21,8 @@ _MOST_UNSENT = 1 << 16
 class Channel:
     """Frames in and out of one non-blocking socket.
 
-    `at_end`: the other side is gone. `blocked`: the socket has not taken all that is to be sent.
+    `at_end`: the other side is gone. `filled`: the last read filled its buffer, so more may be
+    there. `blocked`: the socket has not taken all that is to be sent.
     Descriptors that come beside a frame are never taken in: the kernel closes them.
     """
 
@@ -30,13 +31,14 @@ class Channel:
         self._reader = wire.from_worker()
         self._out: deque[Blob] = deque()
         self.blocked = False
-        self.at_end = False
+        self.at_end = self.filled = False
 
     def read(self, buffer: memoryview) -> list[tuple[FromWorker, tuple[Blob, ...]]] | None:
         """The frames that one read completes, None if nothing is there; `buffer` is scratch space.
 
         Raises wire.FrameError.
         """
+        self.filled = False
         try:
             data = buffer[: self._sock.recv_into(buffer)]
         except BlockingIOError:
@@ -47,6 +49,7 @@ class Channel:
         if not data:
             self.at_end = True
             return None
+        self.filled = len(data) == len(buffer)
         return self._reader.feed(data)
 
     def end_with_what_is_there(self) -> None:

@@ -1,6 +1,6 @@
 """The page on which a process notes what `get` has returned, read by the broker when it is dead.
 
-The acks of items that were fetched ahead travel with the next commit, up to 5 ms later; what a
+The acks of items that were fetched ahead travel with the next commit, up to 10 ms later; what a
 killed process had returned from `get` by then must not be delivered again, and what it had not must
 be. The page holds 64-bit integers: how many slots are in use, then pairs of a lease and how many of
 its items were returned.

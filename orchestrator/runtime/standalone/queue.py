@@ -26,8 +26,10 @@ class Queue(Generic[T]):
     exact everywhere; a process that is killed stalls nobody, and what was fetched ahead for it goes
     to the others. To return from `get` is an item's ack: it is not delivered again.
 
-    What is put is on its way within 5 ms, and when the process ends normally; a process that is
-    killed or calls `os._exit` sooner loses it. A free-threaded Python is a UsageError.
+    What is put first after an idle spell has left when `put` returns. What follows closely leaves
+    in chunks, the last of them within 1 ms, as soon as a thread can run, or when the process ends.
+    A process that is killed or calls `os._exit` sooner loses that. A free-threaded Python
+    is a UsageError.
     """
 
     def __init__(self, maxsize: int = 0) -> None:

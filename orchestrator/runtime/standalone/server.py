@@ -38,8 +38,10 @@ _MOST_OPEN = 1 << 16
 """Pulls and leases of a process: it may read many queues, each in several threads."""
 _OF_SIZE = frozenset({Ask, Want})
 _READ = select.EPOLLIN
-_BOTH = select.EPOLLIN | select.EPOLLOUT
-
+_IN_TURN = select.EPOLLIN | select.EPOLLET
+"""Streams become ready in the order in which something came: whoever puts after he was told that
+another has put is heard after him. Level-triggered ones keep the places they had before."""
+_BOTH = _IN_TURN | select.EPOLLOUT
 
 _READS_OF_ALL = 64
 """So many hold more than a socket does: who sends without a pause is not heard for ever."""
@@ -94,10 +96,12 @@ class Server:
 
     # -- descriptors ------------------------------------------------------------------------------
 
-    def _watch(self, source: socket.socket | int, act: Callable[[], object]) -> None:
+    def _watch(
+        self, source: socket.socket | int, act: Callable[[], object], events: int = _READ
+    ) -> None:
         fd = source if isinstance(source, int) else source.fileno()
         self._acts[fd] = act
-        self._poll.register(fd, _READ)
+        self._poll.register(fd, events)
 
     def _unwatch(self, source: socket.socket | int) -> None:
         fd = source if isinstance(source, int) else source.fileno()
@@ -158,7 +162,7 @@ class Server:
         member = _Member(f"process-{self._joined}", fds)
         self._members[member.name] = member
         self._handle(WorkerJoined(worker=member.name, job=_ANYBODY))
-        self._watch(member.sock, partial(self._read, member))
+        self._watch(member.sock, partial(self._read, member), _IN_TURN)
         self._watch(member.pidfd, lambda: self._died(member))
 
     def _read(self, member: _Member) -> bool:
@@ -183,6 +187,8 @@ class Server:
             self._leave(member)
         elif channel.blocked:
             self._to_send[member] = None
+        if channel.filled and not channel.at_end:
+            self._poll.modify(member.sock, _BOTH if channel.blocked else _IN_TURN)  # tell me again
         return frames is not None
 
     def _look_at_acks(self, name: str) -> None:
@@ -227,7 +233,7 @@ class Server:
         sending, self._to_send = self._to_send, {}
         for member in sending:
             if member.channel.flush():
-                self._poll.modify(member.sock, _BOTH if member.channel.blocked else _READ)
+                self._poll.modify(member.sock, _BOTH if member.channel.blocked else _IN_TURN)
             if member.channel.is_overfull:
                 sys.stderr.write("mporch: a process asks, and reads no answer: it is cut off\n")
                 self._leave(member)

@@ -47,7 +47,7 @@ class _SharedClient(Client):
         self.released: deque[Use] = deque()
         self.holds = 0
         self.closed = False
-        super().__init__(link, self.infos, by_item=False, arm=pacer.arm)
+        super().__init__(link, self.infos, by_item=False, arm=pacer.arm, hurry=pacer.hurry)
 
     @property
     def acks_unsent(self) -> bool:

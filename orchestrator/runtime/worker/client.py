@@ -50,10 +50,19 @@ class Client(Commits):
         *,
         by_item: bool,
         arm: Callable[[], None],
+        hurry: Callable[[], None] = lambda: None,
         replays: Replays | None = None,
         ordered: bool = False,
     ) -> None:
-        super().__init__(link, queues, by_item=by_item, arm=arm, replays=replays, ordered=ordered)
+        super().__init__(
+            link,
+            queues,
+            by_item=by_item,
+            arm=arm,
+            hurry=hurry,
+            replays=replays,
+            ordered=ordered,
+        )
         self.stop_asked = self.closing = False
         self._shared: dict[str, deque[Lease]] = {}
 

@@ -47,10 +47,11 @@ class Commits(Requests):
     (rule 2); else what is put may be sent at any time. `waiting` surrounds a wait for room in the
     midst of an item. `attention` asks whoever works through a stripe to look up before the next
     item. `unsent_since` is the monotonic time since when something is held that is not sent, else
-    0. `parted`: a part of what the item at hand gives has left. `ordered`: what is finished waits
-    for its turn at the broker, so no credit is needed, and an item gives all it gives in one
-    commit. While it is `held`, nothing is committed and no credit returned. The books are `torn`
-    while they change; who finds them so knows that an exception came in between.
+    0; `arm` tells the pacer so, `hurry` that others may wait for it. `parted`: a part of what the
+    item at hand gives has left. `ordered`: what is finished waits for its turn at the broker, so no
+    credit is needed, and an item gives all it gives in one commit. While it is `held`, nothing is
+    committed and no credit returned. The books are `torn` while they change; who finds them so
+    knows that an exception came in between.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Commits(Requests):
         *,
         by_item: bool,
         arm: Callable[[], None],
+        hurry: Callable[[], None] = lambda: None,
         replays: Replays | None = None,
         ordered: bool = False,
     ) -> None:
@@ -72,6 +74,7 @@ class Commits(Requests):
         self._by_item = by_item
         self._ordered = ordered
         self._arm = arm
+        self._hurry = hurry
         self.replays = replays or Replays()
         self._leases: dict[int, Lease] = {}
         self._boxes: list[Outbox] = []
@@ -112,6 +115,8 @@ class Commits(Requests):
             self.attention = True
             if not self._by_item:
                 self.commit()
+        elif box.count == 1:
+            self.note_put()
 
     def _send_part(self) -> None:
         """What is held is too much for one commit; raises ValueError if it has to be one."""
@@ -138,6 +143,12 @@ class Commits(Requests):
         """Something is held that the pacer must send if nobody else does."""
         self.unsent_since = time.monotonic()
         self._arm()
+
+    def note_put(self) -> None:
+        """Something is put that is not sent yet; others may wait for it, so the pacer hurries."""
+        if not self.unsent_since:
+            self.unsent_since = time.monotonic()
+        self._hurry()
 
     def wait_for_credit(
         self, box: Outbox, *, wait: Wait = Wait.FOREVER, deadline: float | None = None, n: int = 1
@@ -236,6 +247,13 @@ class Commits(Requests):
         self._stripe = stripe
         self.attention = self.signalled
         if stripe.n > 1:
+            self._watch(stripe)
+
+    def _watch(self, stripe: Stripe) -> None:
+        """Let the pacer see what ends in a stripe; soon, where that puts something."""
+        if stripe.box is not None:
+            self._hurry()
+        else:
             self._arm()
 
     def close_stripe(self) -> None:
@@ -271,9 +289,9 @@ class Commits(Requests):
 
     def may_start(self, lease: Lease, index: int) -> bool:
         """Whether the item at `index` may begin in the open stripe: it is still the worker's."""
-        self._arm()
-        self.book()
         assert self._stripe is not None
+        self._watch(self._stripe)
+        self.book()
         self.attention = self.signalled or lease.limit < lease.total
         return index < lease.limit and not self.is_due
 
@@ -284,6 +302,19 @@ class Commits(Requests):
             if box.count >= box.due and box.count:
                 return True
         return False
+
+    def commit_due(self) -> None:
+        """Commit if a chunk is full; if not, and something is put, the pacer does it soon."""
+        if self.is_due:
+            self.commit()
+        elif any(box.count for box in self._boxes):
+            self._hurry()
+
+    def be_prompt(self) -> None:
+        """Nothing has moved for a while: what is put next is sent at once."""
+        for box in self._boxes:
+            box.be_prompt()
+        self.attention = self.attention or self._stripe is not None
 
     def drop_open(self) -> None:
         """Forget what the item at hand has put: it will be tried again."""
@@ -302,6 +333,7 @@ class Commits(Requests):
         if self._compose(with_open=not self._by_item if with_open is None else with_open):
             self.link.flush()
             self._settle()
+            self._arm()  # last, for it wakes a thread: unused credits are to be returned
 
     def commit_later(self) -> None:
         """Like `commit`, but a commit that needs no waiting leaves with the next frame."""
@@ -318,6 +350,11 @@ class Commits(Requests):
             self._settle()
             taken = None
         return taken or (None, ())
+
+    @property
+    def commits(self) -> int:
+        """How many commits were made."""
+        return self._seq
 
     @property
     def _is_overdrawn(self) -> bool:

@@ -108,10 +108,10 @@ class QueueHandle:
                 if not issubclass(kind, _PICKLING) or issubclass(kind, QueueError):
                     raise
                 raise self._unpicklable(obj, error) from error
-            if not client.unsent_since:
-                client.note_unsent()
             if box.count >= box.due and not self._owned:
                 client.commit()
+            elif not client.unsent_since or box.count == 1:
+                client.note_put()
         if client.signalled:
             client.heed()
 

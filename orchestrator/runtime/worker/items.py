@@ -96,8 +96,7 @@ def _close(context: Context) -> None:
     with context.lock:
         client.close_stripe()
         context.cell.idle()
-        if client.is_due:
-            client.commit()
+        client.commit_due()
 
 
 def _work(context: Context, stripe: Stripe, values: Sequence[Any], *, packed: bool) -> None:
@@ -218,8 +217,7 @@ def _call_batch(context: Context, lease: Lease, load: Callable[[], list[Any]], n
         for _ in range(n):
             context.client.finish(lease)
         context.cell.idle()
-        if context.client.is_due:
-            context.client.commit()
+        context.client.commit_due()
 
 
 def _loaders(lease: Lease) -> Iterator[Any]:

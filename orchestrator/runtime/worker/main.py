@@ -90,6 +90,7 @@ class Worker:
             order.queues,
             by_item=by_item,
             arm=self._pacer.arm,
+            hurry=self._pacer.hurry,
             replays=Replays(holder, order.emitted, counted=order.counted),
             ordered=self._job.ordered is not None,
         )

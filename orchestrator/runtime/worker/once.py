@@ -108,8 +108,7 @@ def _emit_stripe(context: Context, box: Outbox, iterator: Iterator[Any]) -> bool
             break
     with context.lock:
         client.close_stripe()
-        if box.is_due:
-            client.commit()
+        client.commit_due()
     return interrupted or len(stripe.ends) == n
 
 

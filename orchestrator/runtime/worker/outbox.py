@@ -29,6 +29,7 @@ from orchestrator.runtime.worker.replay import Replay, digest_of
 __all__ = ["Outbox"]
 
 _NO_LIMIT = 1 << 40
+_PROMPT = 8
 
 
 class Outbox:
@@ -45,6 +46,9 @@ class Outbox:
     exceeds it waits as a commit, so a chunk is filled before that. `patience_s`: see QueueInfo.
     `digest` is that of all that was sent, None where nobody asks for it; `replay` compares what is
     put with what was put before, until that is over. `torn`: see `Commits`.
+
+    After an idle spell what is put first is due at once, item by item, for others may wait for it
+    or be told of it: `prompt` times more. What follows closely is gathered in chunks.
 
     Where a queue has a `max_bytes` the box `weighs`: every item is pickled by itself, for its bytes
     to be known, a chunk is closed at `chunk_bytes`, and credits are good for one commit (rule 4).
@@ -69,7 +73,8 @@ class Outbox:
         self.free = free
         self.overdraws = overdraws
         self.limit = _NO_LIMIT if free else 0
-        self.due = chunk_items if free or overdraws else 1
+        self.prompt = _PROMPT
+        self.due = 1
         self.in_use = self.packs = self.weighs = self.torn = False
         self.bulk = 0
         self.chunk_bytes = CHUNK_BYTES
@@ -211,6 +216,8 @@ class Outbox:
     def seal(self, n: int = 1) -> None:
         """The open item is finished, and so are n - 1 more that have put nothing."""
         count = self.count
+        if count == self.sealed:
+            self._be_patient()
         if self.seals is not None:
             self.seals += [count] * n
         elif n != 1 or count != self.sealed + 1:
@@ -231,6 +238,8 @@ class Outbox:
             self.seals += range(count + 1, count + n + 1)
         if part.items:
             self.extend(part)
+        else:
+            self._be_patient()
         self.sealed = self.count
 
     def drop_open(self) -> None:
@@ -254,6 +263,18 @@ class Outbox:
             run.size = sum(map(len, run.items))
         self.bulk = sum(run.size for run in self._runs)
 
+    def be_prompt(self) -> None:
+        """Nothing was put for a while, and nothing is held: what is put next is due at once."""
+        if self.prompt < _PROMPT and not self.count:
+            self.prompt = _PROMPT
+            self._reckon()
+
+    def _be_patient(self) -> None:
+        """An item has given nothing: work does flow, though nothing is put."""
+        if self.prompt:
+            self.prompt -= 1
+            self._reckon()
+
     # -- credits ----------------------------------------------------------------------------------
 
     def grant(self, queue: str, n: int) -> None:
@@ -272,13 +293,16 @@ class Outbox:
 
     def _reckon(self) -> None:
         if self.free:
-            self.limit, self.due = 0 if self.shut else _NO_LIMIT, self.chunk_items
+            self.limit = 0 if self.shut else _NO_LIMIT
+            self.due = 1 if self.prompt else self.chunk_items
             return
         credits_: Collection[int] = self.credits.values()
         if self.closed:
             credits_ = [n for queue, n in self.credits.items() if queue not in self.closed]
         self.limit = limit = min(credits_) if credits_ else 0
-        if not credits_ or (self.overdraws and 2 * limit < self.chunk_items):
+        if self.prompt:
+            self.due = 1
+        elif not credits_ or (self.overdraws and 2 * limit < self.chunk_items):
             self.due = self.chunk_items
         else:
             self.due = max(1, min(self.chunk_items, limit))
@@ -366,6 +390,7 @@ class Outbox:
         self.seals = None
         if n:
             self.in_use = True
+            self.prompt -= self.prompt > 0
             if not self.free:
                 for queue in self.queues:
                     self.credits[queue] -= n

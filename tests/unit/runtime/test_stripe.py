@@ -80,9 +80,12 @@ class Broker:
 
 
 class Worker:
-    """A context whose target is `call`; `words` may be replaced to see each item begin."""
+    """A context whose target is `call`; `words` may be replaced to see each item begin.
 
-    def __init__(self, call, *, output=True, shape=Shape.ITEM, on_error=None):
+    The next `prompt` items put are due at once, as after an idle spell.
+    """
+
+    def __init__(self, call, *, output=True, shape=Shape.ITEM, on_error=None, prompt=0):
         self.broker = Broker()
         infos = {"b": QueueInfo(maxsize=100, chunk_items=5)}
         by_item = shape is Shape.ITEM
@@ -107,6 +110,8 @@ class Worker:
             place="",
             transaction=Transaction(self.client),
         )
+        if self.context.box is not None:
+            self.context.box.prompt = prompt
 
     def lease(self, values):
         blob = pickle.dumps(list(values))
@@ -127,6 +132,7 @@ class Worker:
         with self.client.lock:
             self.client.book()
             self.client.tick(float("inf"), 0.0)
+            self.client.be_prompt()
 
     def recall(self):
         with self.client.lock:
@@ -141,30 +147,31 @@ RESULTS = st.one_of(
     st.lists(st.integers(), max_size=2),
     st.sampled_from([b"x" * 40_000, "y" * 60_000, ["z" * 40_000]]),
 )
+PROMPT = st.integers(0, 8)
 
 
-@given(st.lists(st.tuples(RESULTS, st.booleans()), min_size=1, max_size=40))
-def test_each_item_is_committed_once_with_what_it_gave_whenever_the_pacer_comes(story):
+@given(st.lists(st.tuples(RESULTS, st.booleans()), min_size=1, max_size=40), PROMPT)
+def test_each_item_is_committed_once_with_what_it_gave_whenever_the_pacer_comes(story, prompt):
     def act(at):
         result, paced = story[at]
         if paced:
             worker.pace()
         return result
 
-    worker = Worker(act)
+    worker = Worker(act, prompt=prompt)
     worker.work(range(len(story)))
     assert worker.broker.outputs == [[] if result is None else [result] for result, _ in story]
 
 
-@given(st.lists(st.tuples(RESULTS, st.booleans()), max_size=40))
-def test_a_source_emits_everything_in_order_whenever_the_pacer_comes(story):
+@given(st.lists(st.tuples(RESULTS, st.booleans()), max_size=40), PROMPT)
+def test_a_source_emits_everything_in_order_whenever_the_pacer_comes(story, prompt):
     def emit():
         for result, paced in story:
             if paced:
                 worker.pace()
             yield result
 
-    worker = Worker(emit, shape=Shape.SOURCE)
+    worker = Worker(emit, shape=Shape.SOURCE, prompt=prompt)
     once.run_once(worker.context)
     with worker.client.lock:
         worker.client.commit()
@@ -293,6 +300,6 @@ def test_a_source_that_is_told_to_stop_is_asked_for_nothing_more(stop_at):
                 worker.client.stop_asked = worker.client.attention = True
             yield n
 
-    worker = Worker(emit, shape=Shape.SOURCE)
+    worker = Worker(emit, shape=Shape.SOURCE, prompt=0)
     once.run_once(worker.context)
     assert asked == list(range(stop_at + 1))
