@@ -330,7 +330,7 @@ class Recall(_Message, tag=38, frozen=True, kw_only=True):
 class Answer(_Message, tag=39, frozen=True, kw_only=True):
     """Answer to Ask, TaskDone and JoinQueue; `error` is what was wrong with the request.
 
-    `full`: it holds as many items, or bytes, as it may.
+    `full`: it holds as many items, or bytes, as it may. `ended`: no item will ever come.
     """
 
     ask: int
@@ -339,6 +339,7 @@ class Answer(_Message, tag=39, frozen=True, kw_only=True):
     unfinished: int = 0
     error: str = ""
     full: bool = False
+    ended: bool = False
 
 
 class Stop(_Message, tag=40, frozen=True, kw_only=True):

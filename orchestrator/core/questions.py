@@ -79,5 +79,6 @@ class Questions:
                 unfinished=queue.put - queue.tasks_done,
                 error=error,
                 full=queue.is_full,
+                ended=queue.ended,
             ),
         )

@@ -304,21 +304,3 @@ def test_a_process_that_a_target_forks_is_refused_and_harms_nothing(ran):
     assert "was forked by the target of w-1: queues can be used only in the worker's own" in said[0]
     assert said[1].startswith("mporch: w-1 gives up: process ")
     assert len(said) == 2
-
-
-def test_a_loop_that_takes_the_end_of_its_input_for_an_empty_queue_is_told_of(ran):
-    code = """
-        import queue
-        def write(q):
-            q.put(1)
-        def read(q):
-            while True:
-                try:
-                    q.get(timeout=1)
-                except queue.Empty:
-                    continue
-    """
-    end = ran("    timeout: 2s\n" + PAIR % (3, "ready"), code)
-    assert end.exit_code == 124
-    (told,) = [r for r in end.log.records if "goes on asking queue 'q'" in r.get("msg", "")]
-    assert (told["level"], told["worker"]) == ("warning", "r-1")

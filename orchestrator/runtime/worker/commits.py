@@ -357,6 +357,11 @@ class Commits(Requests):
         return self._seq
 
     @property
+    def put_so_far(self) -> tuple[int, int]:
+        """A pair of numbers that is another whenever something was put."""
+        return self._seq, sum(box.count for box in self._boxes)
+
+    @property
     def _is_overdrawn(self) -> bool:
         """Whether a commit that needs its answer has not got it yet."""
         return self._answered_seq < self._overdrawn

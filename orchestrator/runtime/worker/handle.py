@@ -70,6 +70,7 @@ class QueueHandle:
         self._pulled_at = 0.0
         self._pulled = 0
         self._most = 1
+        self._got = self._tasks_done = self._ends_raised = 0  # got: of leases that are used up
         self._closed = self._was_put_on = False
 
     def __repr__(self) -> str:
@@ -221,6 +222,7 @@ class QueueHandle:
         try:
             return self.get()
         except EndOfStream:
+            self._ends_raised -= 1
             raise StopIteration from None
 
     def _pull(self, block: bool, timeout: float | None) -> Lease:
@@ -240,7 +242,8 @@ class QueueHandle:
                 unless=self._has_pulled,
             )
             if isinstance(found, Ended):
-                self._transaction.note_end(f"{self._holder} goes on asking queue {self._name!r}")
+                self._ends_raised += 1
+                self._transaction.ends.note(self._asking)
                 raise EndOfStream(
                     f"end of stream: queue {self._name!r} is empty and has no writer left"
                 )
@@ -249,7 +252,7 @@ class QueueHandle:
             if lease := self._pulled_lease():
                 return lease
             if wait is Wait.NO or (deadline is not None and time.monotonic() >= deadline):
-                self._transaction.ends = 0
+                self._transaction.ends.forget()
                 raise self._would_wait("get from") if held and block else queue.Empty
 
     def _pulled_lease(self) -> Lease | None:
@@ -258,7 +261,7 @@ class QueueHandle:
         while leases:
             if leases[0].started < leases[0].limit:
                 return leases[0]
-            leases.popleft()
+            self._got += leases.popleft().started
         return None
 
     def _has_pulled(self) -> bool:
@@ -283,7 +286,15 @@ class QueueHandle:
         """
         if self._closed and self._was_put_on:
             raise OSError(f"Queue {self!r} is closed")
-        return self._ask().qsize == 0
+        answer = self._ask()
+        if answer.ended and self._reads:
+            with self._client.lock:
+                self._transaction.ends.note_empty(self._asking)
+        return answer.qsize == 0
+
+    @property
+    def _asking(self) -> str:
+        return f"{self._holder} goes on asking queue {self._name!r}"
 
     def full(self) -> bool:
         """Whether the queue holds as many items, or bytes, as it may right now."""
@@ -305,9 +316,14 @@ class QueueHandle:
     def task_done(self) -> None:
         """One item that `get` returned has been worked on.
 
-        Raises ValueError when called too often.
+        Once for each EndOfStream that `get` has raised it does nothing, as in a `finally` around
+        `get`, if it was called for all that was got here. Raises ValueError when called too often.
         """
         with self._client.lock:
+            if self._ends_raised and self._tasks_done >= self._got:
+                self._ends_raised -= 1
+                return
+            self._tasks_done += 1
             self._refuse_in_transaction("task_done")
             answer = self._client.ask(lambda number: TaskDone(ask=number, queue=self._name))
         if answer is not None and answer.error:

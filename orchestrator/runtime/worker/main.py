@@ -32,7 +32,7 @@ from orchestrator.runtime.worker.handle import QueueHandle
 from orchestrator.runtime.worker.items import run_batches, run_items
 from orchestrator.runtime.worker.limits import apply_limits
 from orchestrator.runtime.worker.link import Link, LinkClosedError
-from orchestrator.runtime.worker.once import run_once
+from orchestrator.runtime.worker.once import conclude, run_once
 from orchestrator.runtime.worker.pacer import Pacer
 from orchestrator.runtime.worker.replay import Replays
 from orchestrator.runtime.worker.stopping import StopRequested, StopSignal
@@ -173,10 +173,23 @@ class Worker:
             place=self._place,
             transaction=transaction,
         )
+        transaction.ends.at_end = lambda: self._end_here(context)
         with self._client.lock:
             self._client.send(Ready())
         _RUNNERS.get(self._job.shape, run_once)(context)
         self._recycled = context.recycled
+
+    def _end_here(self, context: Context) -> None:
+        """End the process as a success without another line of the target (lock held)."""
+        self._client.lock.release()
+        conclude(context)
+        _wait_for_threads(self._job.terminate.grace_s)
+        told = self._close(None, stopped=False)
+        code = 0 if told is None else 1
+        try:
+            _leave(code)
+        except SystemExit:
+            os._exit(code)  # a bare `except` would catch it
 
     def _handles(self, transaction: Transaction) -> dict[str, Any]:
         """The handles by parameter; one queue has one handle, whichever way it is used."""

@@ -18,11 +18,12 @@ from orchestrator.plan.model import Shape
 from orchestrator.runtime.worker import current
 from orchestrator.runtime.worker.context import Context, Pace
 from orchestrator.runtime.worker.emit import items_of
+from orchestrator.runtime.worker.ended import EndIgnored
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.outbox import Outbox
 from orchestrator.runtime.worker.stripe import Stripe
 
-__all__ = ["run_once"]
+__all__ = ["conclude", "run_once"]
 
 _LOOK_S = 0.05
 """How often a source that repeats itself looks whether it shall end."""
@@ -31,19 +32,26 @@ _LOOK_S = 0.05
 def run_once(context: Context) -> None:
     """Call the target, emit what it gives back, and finish what is in hand.
 
-    Raises whatever the target raises; EndOfStream from a handle is a clean end.
+    Raises whatever the target raises; EndOfStream from a handle is a clean end, and so is
+    EndIgnored.
     """
     context.cell.begin(0, 0, time.monotonic_ns())
     stream = Items(context) if context.job.shape is Shape.STREAM else None
     try:
         result = context.call(stream) if stream is not None else context.call()
         _emit(context, items_of(result, context.job.shape, emits=context.box is not None))
-    except EndOfStream:
+    except (EndOfStream, EndIgnored):
         pass
+    if stream is not None:
+        with context.lock:
+            stream.finish()
+    conclude(context)
+
+
+def conclude(context: Context) -> None:
+    """The target has done its work: finish what is in hand."""
     context.cell.idle()
     with context.lock:
-        if stream is not None:
-            stream.finish()
         context.transaction.finish()
         if not context.client.stop_asked:
             context.client.replays.finish()

@@ -11,6 +11,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 from orchestrator.core.events import Blob
 from orchestrator.core.messages import FromWorker, ToWorker, Wait
@@ -124,6 +125,11 @@ class Requests(abc.ABC):
         if wait is Wait.FOREVER and threading.active_count() > self._threads + 1:
             return Wait.TIMED
         return wait
+
+    def park(self) -> NoReturn:
+        """Never return, and leave the lock to the others."""
+        while True:
+            self._turn.wait()
 
     # -- reading ----------------------------------------------------------------------------------
 

@@ -5,50 +5,36 @@ Called in the child.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
 from orchestrator.errors import QueueError
 from orchestrator.runtime.worker.client import Client
+from orchestrator.runtime.worker.ended import EndTold
 from orchestrator.runtime.worker.lease import Lease
 
 __all__ = ["Transaction"]
-
-_LOG = logging.getLogger("mporch")
-_DEAF = 1000
-"""So often in a row nobody asks a stream that has ended, unless for ever."""
 
 
 class Transaction:
     """The items in hand of one worker's handles, by their queues; finished together.
 
-    `sole` is the lease of the only one. `ends` counts the ends of streams that were told without
-    anything else in between. Lock held, but for `scope`.
+    `sole` is the lease of the only one; `ends` are the ends of streams that were told. Lock held,
+    but for `scope`.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self.hands: dict[str, Lease] = {}
         self.sole: Lease | None = None
-        self.ends = 0
+        self.ends = EndTold(client)
 
     def take(self, queue_name: str, lease: Lease) -> None:
         """An item of the lease is about to be returned by `get`."""
         if (held := self.hands.get(queue_name)) is not None:
             self._client.finish(held)  # another thread has got one while this one waited
-        self.ends = 0
+        self.ends.forget()
         self.hands[queue_name] = lease
         self.sole = lease if len(self.hands) == 1 else None
-
-    def note_end(self, who: str) -> None:
-        """The end of a stream is told; a loop that takes it for an empty queue never ends."""
-        self.ends += 1
-        if self.ends == _DEAF:
-            _LOG.warning(
-                "%s, which has ended: does a loop catch queue.Empty and ask again? Let"
-                " orchestrator.EndOfStream through, which is a queue.Empty too",
-                who,
-            )
 
     def finish(self) -> None:
         """Everything in hand is done; it leaves with the next commit."""
