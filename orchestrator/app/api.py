@@ -136,6 +136,7 @@ class Spec:
         The run's processes are descendants of one child of this process; when this process ends,
         they do. What targets print goes to standard error (`output`: prefixed, raw or none) and to
         the log. Ctrl-C drains the run, twice terminates it; KeyboardInterrupt is raised after it.
+        So is any other exception that comes into it from outside, which terminates it at once.
 
         Args:
             run_dir: the run's own directory, new or empty; else one under the project's `.mporch`.

@@ -85,12 +85,14 @@ def execute(
     *,
     watch: Watch | None = None,
     resumed: Resume | None = None,
+    host: int | None = None,
 ) -> int:
     """Called in the guard.
 
     Run a plan whose spec reads `source`, or go on with the run that is to be resumed; returns the
     exit code. What goes wrong in the orchestrator is handled there by `shield`, and who wants
-    to `watch` is told there. Raises RunDirectoryError if not even a temporary
+    to `watch` is told there. `host` is the pid of the program for which a hosted run is made
+    (`run_guarded`). Raises RunDirectoryError if not even a temporary
     directory can be made.
     """
 
@@ -105,7 +107,7 @@ def execute(
         with _resumable(keeping.directory, durable=plan.durability.keeps):
             return _run(plan, options, shelter, keeping, watch)
 
-    return run_guarded(lambda shelter: shield(lambda: run(shelter)))
+    return run_guarded(lambda shelter: shield(lambda: run(shelter)), host=host)
 
 
 @contextlib.contextmanager

@@ -56,7 +56,7 @@ def main(shield: Shield) -> int:
     set_parent_death_signal(signal.SIGTERM)
     if os.getppid() != request.parent_pid:
         return ExitCode.TERM
-    return execute(request.plan, request.source, request.options, shield)
+    return execute(request.plan, request.source, request.options, shield, host=request.parent_pid)
 
 
 def _shield(run: Callable[[], int]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import signal
 import subprocess
 import sys
 
@@ -18,37 +19,63 @@ from orchestrator.errors import (
     UsageError,
 )
 
-__all__ = ["COMMAND", "host", "result_of"]
+__all__ = ["COMMAND", "attend", "host", "result_of"]
 
 COMMAND = (sys.executable, "-P", "-m", "orchestrator.app.hosted")
 """The child: it reads a pickled request on standard input, and writes how the run went."""
+
+_WAKE_S = 1.0
+"""What another thread raises in this one (PyThreadState_SetAsyncExc) comes between two steps of
+Python only; nothing wakes a thread that waits for the kernel."""
 
 
 def host(request: Request) -> Summary:
     """Called in the parent. Run the request in a child, to its end, and return how it went.
 
     Raises UsageError if the machine's limits do not allow so many workers, RunDirectoryError if the
-    run directory cannot be made or written, and KeyboardInterrupt after the end of the run.
+    run directory cannot be made or written, and, after the end of the run, whatever was raised in
+    here from outside (`attend`).
     """
-    return result_of(_output_of(request))
+    child = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    return result_of(attend(child, pickle.dumps(request)))
 
 
-def _output_of(request: Request) -> bytes:
-    """Run the request in a child; returns what it wrote on standard output."""
-    with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        interrupted = False
-        data: bytes | None = pickle.dumps(request)
-        while True:
-            try:
-                written, _ = child.communicate(data)
-            except KeyboardInterrupt:
-                # The terminal has told the child, too: it drains, and ends.
-                interrupted, data = True, None
-            else:
-                break
-    if interrupted:
-        raise KeyboardInterrupt
+def attend(child: subprocess.Popen[bytes], request: bytes) -> bytes:
+    """Called in the parent. Send `request` to a `hosted` child; return what it wrote, at its end.
+
+    Whatever is raised in here meanwhile, by a signal handler, by another thread or for want of
+    memory, ends the run and is raised after its end: a KeyboardInterrupt as Ctrl-C does, all else
+    as SIGTERM does, by the graces of the spec; another one after that more quickly.
+    """
+    try:
+        written, raised = _attend(child, request)
+    except BaseException:  # it came while another was dealt with
+        child.kill()  # the guard: its orchestrator then kills all the others
+        child.wait()
+        raise
+    if raised is not None:
+        raise raised
     return written
+
+
+def _attend(child: subprocess.Popen[bytes], request: bytes) -> tuple[bytes, BaseException | None]:
+    left: bytes | None = request
+    raised: BaseException | None = None
+    while True:
+        try:
+            written, _ = child.communicate(left, timeout=_WAKE_S)
+        except BaseException as error:  # noqa: BLE001 -- it is raised at the end
+            left = None
+            if isinstance(error, subprocess.TimeoutExpired) and error.cmd is child.args:
+                continue
+            raised = error
+            child.send_signal(
+                signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
+            )
+            if child.poll() is not None:
+                return b"", raised
+        else:
+            return written, raised
 
 
 def result_of(written: bytes) -> Summary:

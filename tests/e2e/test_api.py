@@ -8,10 +8,13 @@ import subprocess
 import sys
 import textwrap
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 import pytest
+
+from orchestrator.runtime.local.patience import ONE_REQUEST_S
 
 DOC = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```$", DOC, re.MULTILINE | re.DOTALL)
@@ -193,3 +196,148 @@ def test_the_run_ends_when_its_caller_is_killed(project):
         assert alive == []
         assert program.stderr.read() == ""
     assert records(project)[-1]["exit_code"] == 143
+
+
+HOST = """
+    import _thread, ctypes, os, signal, subprocess, sys, threading, orchestrator
+
+    class Late(BaseException):
+        def __bool__(self):
+            raise ValueError("it has no truth")
+
+    def throw(error):
+        raise error
+
+    def leave(*_):
+        sys.exit("asked to end")
+
+    told = threading.Event()
+    main = threading.get_ident()
+
+    def throw_into(ident):
+        told.wait()
+        late = ctypes.py_object(Late)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), late)
+
+    def from_thread(ident):
+        threading.Thread(target=throw_into, args=(ident,), daemon=True).start()
+        signal.signal(signal.SIGUSR1, lambda *_: told.set())
+
+    def run():
+        try:
+            orchestrator.load("jobs.yaml").run()
+        except BaseException as error:
+            print(type(error).__name__)
+            try:
+                os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                print("nobody is left")
+
+    def run_in_thread():
+        thread = threading.Thread(target=run)
+        thread.start()
+        from_thread(thread.ident)
+        thread.join()
+
+"""
+RAISED = {
+    "sys.exit": ("signal.signal(signal.SIGUSR1, leave); run()", "SystemExit", 143),
+    "own": ("signal.signal(signal.SIGUSR1, lambda *_: throw(Late())); run()", "Late", 143),
+    "memory": (
+        "signal.signal(signal.SIGUSR1, lambda *_: throw(MemoryError())); run()",
+        "MemoryError",
+        143,
+    ),
+    "looks like ours": (
+        "signal.signal(signal.SIGUSR1,"
+        " lambda *_: throw(subprocess.TimeoutExpired('it', 1))); run()",
+        "TimeoutExpired",
+        143,
+    ),
+    "from a thread": ("from_thread(main); run()", "Late", 143),
+    "in a thread": ("run_in_thread()", "Late", 143),
+    "interrupt_main": (
+        "signal.signal(signal.SIGUSR1, lambda *_: _thread.interrupt_main()); run()",
+        "KeyboardInterrupt",
+        130,
+    ),
+    "as Ctrl-C": (
+        "signal.signal(signal.SIGUSR1, signal.default_int_handler); run()",
+        "KeyboardInterrupt",
+        130,
+    ),
+}
+
+
+@pytest.mark.parametrize(("act", "raised", "exit_code"), RAISED.values(), ids=RAISED)
+def test_whatever_is_raised_in_run_from_outside_ends_the_run_and_comes_out(
+    project, act, raised, exit_code
+):
+    (project / "mine.py").write_text(FOR_EVER)
+    with begin(project, HOST + f"    {act}\n") as program:
+        until_ready(project)
+        program.send_signal(signal.SIGUSR1)
+        out, err = program.communicate(timeout=DEADLINE_S)
+    assert (program.returncode, out, err) == (0, f"{raised}\nnobody is left\n", "")
+    assert records(project)[-1]["exit_code"] == exit_code
+
+
+DEAF = """
+import signal
+def work(number): pass
+def numbers():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    yield 1
+    while True:
+        signal.pause()
+"""
+
+
+def test_a_second_exception_ends_a_long_grace_as_a_second_sigterm_does(project):
+    (project / "mine.py").write_text(DEAF)
+    (project / "jobs.yaml").write_text(SPEC + "defaults: {terminate: {grace: 1h}}\n")
+    act = "signal.signal(signal.SIGUSR1, lambda *_: throw(Late())); run()"
+    with begin(project, HOST + f"    {act}\n") as program:
+        until_ready(project)
+        program.send_signal(signal.SIGUSR1)
+        until(lambda: any(r["event"] == "signal.sent" for r in records(project)))
+        time.sleep(ONE_REQUEST_S)
+        program.send_signal(signal.SIGUSR1)
+        out, err = program.communicate(timeout=DEADLINE_S)
+    assert (program.returncode, out, err) == (0, "Late\nnobody is left\n", "")
+    assert records(project)[-1]["exit_code"] == 143
+
+
+@pytest.mark.parametrize("whom", ["the program", "its group"])
+def test_a_second_ctrl_c_terminates_whether_or_not_the_terminal_tells_the_run_as_well(
+    project, whom
+):
+    """One that comes both ways is one: the first only drains."""
+    (project / "mine.py").write_text(DRAINED_LATE)
+    kill = os.kill if whom == "the program" else os.killpg
+    with begin(project, HOST + "    run()\n") as program:
+        until_ready(project)
+        kill(program.pid, signal.SIGINT)
+        until((project / "draining").exists)
+        again = datetime.now(UTC)
+        kill(program.pid, signal.SIGINT)
+        out, err = program.communicate(timeout=DEADLINE_S)
+    assert (program.returncode, out, err) == (0, "KeyboardInterrupt\nnobody is left\n", "")
+    sent = {r["worker"]: r["ts"] for r in records(project) if r["event"] == "signal.sent"}
+    assert sent.keys() == {"numbers-1", "work-1"}
+    assert datetime.fromisoformat(sent["numbers-1"]) < again
+    assert datetime.fromisoformat(sent["work-1"]) > again
+
+
+DRAINED_LATE = """
+import os, signal, time
+def numbers():
+    yield 1
+    try:
+        signal.pause()
+    finally:
+        open("draining", "w").close()
+def work(number):
+    while True:
+        signal.pause()
+"""

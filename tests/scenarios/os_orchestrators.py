@@ -427,7 +427,9 @@ def orchestrate(function, *args, cwd=None):
 
 
 if __name__ == "__main__":
-    told = globals()[sys.argv[1]](*sys.argv[2:])
-    sys.stdout.write(json.dumps(told))
-    sys.stdout.flush()
-    sweep(within_s=5)
+    try:
+        told = globals()[sys.argv[1]](*sys.argv[2:])
+        sys.stdout.write(json.dumps(told))
+        sys.stdout.flush()
+    finally:
+        sweep(within_s=5)

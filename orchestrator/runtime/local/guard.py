@@ -69,13 +69,16 @@ class Shelter:
     layers: tuple[str, ...]
 
 
-def run_guarded(inner: Callable[[Shelter], int]) -> int:
+def run_guarded(inner: Callable[[Shelter], int], *, host: int | None = None) -> int:
     """Called in the guard: run `inner` in a child of its own and return its exit code.
 
     The child is in a process group of its own, so that a terminal's Ctrl-C reaches the guard
     alone, which forwards it: once. A Ctrl-Z stops guard and orchestrator; workers finish what they
     hold and wait. `inner` may read stdin unless it is a terminal (EIO: it is in the background);
     what a user is to type must be read before.
+
+    `host` is the pid of a program that hands on each SIGINT it gets. One that comes from there and
+    one that comes from elsewhere, a terminal that tells both of them, are one request.
 
     A signal that asks the run to end also continues a child that was stopped. A child that has not
     ended some time after the order to kill (`Patience`) is killed like all the others, which gives
@@ -98,7 +101,7 @@ def run_guarded(inner: Callable[[Shelter], int]) -> int:
         child = os.fork()
         if child == 0:
             _be_inner(inner, guard, directory, mask)
-        status, sent = _attend(child, forwarded)
+        status, sent = _attend(child, forwarded, host)
     finally:
         swept = sweep(within_s=_SWEEP_S)
         shutil.rmtree(directory, ignore_errors=True)
@@ -191,15 +194,18 @@ def _exit_status(code: object) -> int:
     return 1
 
 
-def _attend(child: int, forwarded: Collection[int]) -> tuple[int | None, set[int]]:
+def _attend(
+    child: int, forwarded: Collection[int], host: int | None
+) -> tuple[int | None, set[int]]:
     """Forward signals until the child has ended; return its wait status and what was forwarded.
 
     The status is None if it has not ended when it should have.
     """
     patience, sent = Patience(), set[int]()
-    while (signum := _wait({*forwarded, signal.SIGCHLD}, patience)) is not None:
+    while (came := _wait({*forwarded, signal.SIGCHLD}, patience)) is not None:
+        signum = came.si_signo
         if signum != signal.SIGCHLD:
-            if patience.hear(signum, time.monotonic()):
+            if patience.hear(signum, time.monotonic(), by_host=came.si_pid == host):
                 sent.add(signum)
                 os.kill(child, signum)  # not reaped yet, so the number is its own
             if signum in _ENDING:
@@ -215,13 +221,10 @@ def _attend(child: int, forwarded: Collection[int]) -> tuple[int | None, set[int
     return None, sent
 
 
-def _wait(signals: Collection[int], patience: Patience) -> int | None:
+def _wait(signals: Collection[int], patience: Patience) -> signal.struct_siginfo | None:
     """Return the next of these signals; None if there is none before the patience is over."""
     left_s = patience.left_s(time.monotonic())
-    if left_s is None:
-        return signal.sigwait(signals)
-    came = signal.sigtimedwait(signals, left_s)
-    return None if came is None else came.si_signo
+    return signal.sigwaitinfo(signals) if left_s is None else signal.sigtimedwait(signals, left_s)
 
 
 def _stop_likewise() -> None:

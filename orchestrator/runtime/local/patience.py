@@ -22,20 +22,25 @@ class Patience:
     """Counts the requests to end as the orchestrator does, and knows when they were the last."""
 
     def __init__(self) -> None:
-        self._interrupts = 0
+        self._interrupts = {True: 0, False: 0}
         self._terminated_at: float | None = None
         self._kill_at: float | None = None
 
-    def hear(self, signum: int, now: float) -> bool:
+    def hear(self, signum: int, now: float, *, by_host: bool = False) -> bool:
         """Take a signal that came at the monotonic time `now`; whether it is to be forwarded.
 
-        A SIGTERM or SIGHUP that only repeats one is not. A third SIGINT, or another SIGTERM or
+        A SIGTERM or SIGHUP that only repeats one is not, nor a SIGINT that comes from the host as
+        well as from elsewhere. A third SIGINT, or another SIGTERM or
         SIGHUP, is an order to kill all; who asks for more after that is done with waiting.
         """
         killing = self._kill_at is not None
         if signum == signal.SIGINT:
-            self._interrupts += 1
-            killing |= self._interrupts >= _KILLING_INTERRUPTS
+            before_it = max(self._interrupts.values())
+            self._interrupts[by_host] += 1
+            interrupts = max(self._interrupts.values())
+            if interrupts == before_it:
+                return False
+            killing |= interrupts >= _KILLING_INTERRUPTS
         elif signum in (signal.SIGTERM, signal.SIGHUP):
             before = self._terminated_at
             if before is not None and now - before < ONE_REQUEST_S:

@@ -80,3 +80,13 @@ def test_other_signals_are_passed_on_and_ask_for_nothing(signum):
     patience = Patience()
     assert all(patience.hear(signum, 0.0) for _ in range(5))
     assert patience.left_s(1e9) is None
+
+
+def test_an_interrupt_that_comes_from_the_host_and_from_elsewhere_is_one():
+    patience = Patience()
+    heard = [
+        patience.hear(signal.SIGINT, now, by_host=by_host)
+        for now, by_host in enumerate([False, True, True, False, False])
+    ]
+    assert heard == [True, False, True, False, True]
+    assert patience.left_s(4) == KILL_WITHIN_S
