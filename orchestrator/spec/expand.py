@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import TypeAlias
 
 from orchestrator.errors import Rule
 from orchestrator.spec.compose import MAX_ALIASED_NODES, MAX_DEPTH, MAX_FLAWS
@@ -28,9 +29,14 @@ from orchestrator.spec.references import Reference, ReferenceFlaw, pieces_of
 from orchestrator.spec.rules import syntax, variables
 from orchestrator.spec.scalars import ScalarError, resolve
 from orchestrator.spec.source import MAX_BYTES
+from orchestrator.spec.texts import is_text
 from orchestrator.spec.variables import Missing, Scope, Variables
 
 __all__ = ["Expander"]
+
+
+_Key: TypeAlias = tuple[int, Scope | None, bool]
+"""A scalar, the matrix it is in, and whether text is wanted there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,10 @@ class _Place:
     def at(self, step: str | int) -> _Place:
         return _Place((*self.path, step), self.depth + 1, self.scope)
 
+    @property
+    def wants_text(self) -> bool:
+        return is_text(self.path)
+
 
 class Expander:
     """Expands one tree. Where something has no value, the text stays as it is."""
@@ -55,8 +65,8 @@ class Expander:
         self._maker = Maker(
             lambda node, path, scope: self._node(node, _Place(path, len(path) - 1, scope))
         )
-        self._done: dict[tuple[int, Scope | None], Node] = {}
-        self._running: dict[tuple[int, Scope | None], Path] = {}
+        self._done: dict[_Key, Node] = {}
+        self._running: dict[_Key, Path] = {}
         self._nodes = 0
         self._characters = 0
 
@@ -121,7 +131,7 @@ class Expander:
 
     def _scalar(self, node: ScalarNode, place: _Place) -> Node:
         """Expand a scalar once, wherever it is named from, and anew for each job of a matrix."""
-        key = id(node), place.scope
+        key = id(node), place.scope, place.wants_text
         if key in self._running:
             paths = [*self._running.values(), place.path]
             names = [".".join(map(str, path)) for path in paths[list(self._running).index(key) :]]
@@ -159,7 +169,20 @@ class Expander:
         self._charge(found, node)
         if place.depth + found.depth > MAX_DEPTH:
             raise _too_deep(node)
-        return replace(found, position=node.position, width=node.width)
+        found = replace(found, position=node.position, width=node.width)
+        if place.wants_text:
+            return _as_given(found) if isinstance(found, ScalarNode) else found
+        return found if self._is_clear(found, place) else replace(node, known=False)
+
+    def _is_clear(self, found: Node, place: _Place) -> bool:
+        """Whether all in `found` that the environment gave has one meaning; told if it has not."""
+        if place.path[0] == "vars":  # text may be wanted where it is named
+            return True
+        doubtful = next((each for _, each in scalars_of(found) if each.doubt), None)
+        if doubtful is not None and doubtful.doubt is not None:
+            error, at = doubtful.doubt, replace(doubtful, position=found.position)
+            self._flaw(syntax.DOUBTFUL_NUMBER, str(error), error.hint, at, place)
+        return doubtful is None
 
     def _part(self, node: ScalarNode, piece: str | Reference, place: _Place) -> ScalarNode | None:
         """Return a piece of a text as one; None if it has no value."""
@@ -212,11 +235,13 @@ class Expander:
             named=found.named,
         )
         self._charge(done, node)
-        if node.quoted or done.late:
+        if node.quoted or done.late or place.wants_text:
             return done
         try:
             return replace(done, value=resolve(found.text))
         except ScalarError as error:
+            if place.path[0] == "vars" and done.shown is not None:
+                return replace(done, doubt=error)
             self._flaw(syntax.DOUBTFUL_NUMBER, str(error), error.hint, node, place)
             return replace(node, known=False)
 
@@ -250,6 +275,11 @@ class Expander:
         self._flaws.append(
             Flaw(rule=rule, message=message, hint=hint, position=at, width=width, path=place.path)
         )
+
+
+def _as_given(found: ScalarNode) -> ScalarNode:
+    """Return what the environment gave as text, whatever it looks like; else `found` itself."""
+    return found if found.shown is None else replace(found, value=found.text, doubt=None)
 
 
 def _joined(parts: Sequence[ScalarNode]) -> ScalarNode:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orchestrator.spec.layers import SET, VAR
 from orchestrator.spec.model import Job
-from orchestrator.spec.nodes import Path
-from orchestrator.spec.wording import did_you_mean, show
+from orchestrator.spec.nodes import Entry, MappingNode, Node, Path, ScalarNode
+from orchestrator.spec.wording import did_you_mean, kind, shortened, show
 
 __all__ = [
     "hint_for_list",
     "hint_for_mapping",
     "hint_for_number",
+    "hint_for_text",
     "hint_for_truth",
     "hint_for_word",
+    "kind_as_written",
 ]
 
 _MOST_WRITTEN_OUT = 1e15
@@ -83,6 +86,42 @@ def hint_for_number(path: Path, value: Any) -> str:
     if digits.isascii() and digits.isdigit() and len(digits) <= 20:
         return f"write {digits}, without quotes" if digits == value else f"write {digits}"
     return did_you_mean(value, ["auto"]) if path[-1:] == ("workers",) else ""
+
+
+def hint_for_text(value: Any, root: MappingNode, path: Path) -> str:
+    """Return what to write for the number or truth value at `path`, where text belongs.
+
+    What is to be put in quotes stands there as it was written, at the place where that was.
+    """
+    node = _scalar_at(root, path)
+    if node is None or not node.text:
+        return f'put it in quotes: "{show(value)}"'
+    quoted = f'"{node.text if node.shown is None else node.shown}"'
+    name, at = ".".join(map(str, path)), node.position
+    for named in node.named:
+        name, at = (named.name, named.position) if named.position else (name, at)
+    if at.file in (VAR, SET):
+        option = name.removeprefix("vars.") if at.file == VAR else name
+        return f"write {at.file} '{option}={quoted}'"
+    if at == node.position:
+        return f"put it in quotes: {quoted}"
+    place = f"{at.file}:{at.line}" if at.file else f"line {at.line}"
+    return f"put it in quotes at {name}, {place}: {name.rpartition('.')[2]}: {quoted}"
+
+
+def kind_as_written(value: Any, root: MappingNode, path: Path) -> str:
+    """Return what the number or truth value at `path` is, as it was written."""
+    node = _scalar_at(root, path)
+    if isinstance(value, bool) or node is None or not node.text:
+        return kind(value)
+    return f"the number {shortened(node.text)}"
+
+
+def _scalar_at(root: MappingNode, path: Path) -> ScalarNode | None:
+    node: Entry | Node | None = None
+    for step in root.walk(path):
+        node = step.value if isinstance(step, Entry) else step
+    return node if isinstance(node, ScalarNode) else None
 
 
 def hint_for_truth(value: Any) -> str:

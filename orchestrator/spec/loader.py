@@ -18,6 +18,7 @@ from orchestrator.spec.layers import SET, Layers, hint_for_set
 from orchestrator.spec.nodes import Entry, MappingNode, Path, Position, ScalarNode
 from orchestrator.spec.overlay import in_file, merged
 from orchestrator.spec.rules import syntax
+from orchestrator.spec.texts import with_texts
 from orchestrator.spec.validate import MOST_FINDINGS, Finding, understand
 from orchestrator.spec.wording import kind
 from orchestrator.spec.writing import written
@@ -84,10 +85,11 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
         raw = root
         if any(each in text for each in ("$", "\\", "matrix")):  # an escape may be a dollar
             root = expander.expand(flaws)
+        root = with_texts(root)
     except SyntaxFlaw as error:
         raise SpecError(_problem(origin.name, flaw) for flaw in [*flaws, error.flaw]) from None
     told = {flaw.position for flaw in flaws}
-    document, findings = understand(root.plain())
+    document, findings = understand(root)
     spec = Spec(
         document=document,
         source=text,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
 from orchestrator.spec.atstart import AtStart
+from orchestrator.spec.scalars import ScalarError
 
 __all__ = [
     "Entry",
@@ -55,7 +56,8 @@ class ScalarNode:
     its `${…}`. `shown` is set if the value came from the environment, or a part of it: what to
     show and keep in its place. `from_environment`: it is all of a variable, not typed yet. `late`
     are the pieces of a text that is known only when a worker starts; else there are none. `named`
-    is what the references in it have named.
+    is what the references in it have named. `doubt` says why a text of the environment may be named
+    only where text is wanted.
     """
 
     value: str | int | float | bool | None
@@ -68,6 +70,7 @@ class ScalarNode:
     from_environment: bool = False
     late: tuple[str | AtStart, ...] = ()
     named: tuple[Named, ...] = ()
+    doubt: ScalarError | None = None
     size: int = 1
     depth: int = 0
 

@@ -15,11 +15,13 @@ from orchestrator.spec.hints import (
     hint_for_list,
     hint_for_mapping,
     hint_for_number,
+    hint_for_text,
     hint_for_truth,
     hint_for_word,
+    kind_as_written,
 )
 from orchestrator.spec.model import Document
-from orchestrator.spec.nodes import Path
+from orchestrator.spec.nodes import MappingNode, Path
 from orchestrator.spec.rules import values
 from orchestrator.spec.vocabulary import hint_for_key
 from orchestrator.spec.wording import kind, show
@@ -44,20 +46,20 @@ _VALIDATOR_WORDS = frozenset({"<text>", "<list>", "<map>", "<number>", "<nothing
 _NOTHING = object()
 
 
-def understand(data: Mapping[str, Any]) -> tuple[Document, list[Finding]]:
-    """Return what of `data` makes sense as a document, and what does not.
+def understand(root: MappingNode) -> tuple[Document, list[Finding]]:
+    """Return what of the tree makes sense as a document, and what does not.
 
     The document leaves out every value that is wrong, so that checks which look at several places
     can still be made and the user is told of everything in one go.
     """
-    kept: dict[str, Any] = {key: value for key, value in data.items() if not _is_free(key)}
+    kept: dict[str, Any] = {key: data for key, data in root.plain().items() if not _is_free(key)}
     try:
         return Document.model_validate(kept), []
     except ValidationError as error:
         details = error.errors(include_url=False)
-    findings = [_finding(detail) for detail in _telling(details[:MOST_FINDINGS])]
+    findings = [_finding(detail, root) for detail in _telling(details[:MOST_FINDINGS])]
     if len(details) > MOST_FINDINGS:
-        first = _finding(details[MOST_FINDINGS])
+        first = _finding(details[MOST_FINDINGS], root)
         more = f"and {len(details) - MOST_FINDINGS} more problems from here on"
         findings.append(replace(first, message=more, hint="", key=True))
     return _rest(kept, details), findings
@@ -130,7 +132,7 @@ def _drop(data: dict[str, Any], paths: Collection[Path]) -> bool:
     return changed
 
 
-def _finding(detail: ErrorDetails) -> Finding:
+def _finding(detail: ErrorDetails, root: MappingNode) -> Finding:
     path, value = _place(detail), detail["input"]
     if detail["type"] == "extra_forbidden":
         message = f"unknown key {show(path[-1])}"
@@ -145,7 +147,12 @@ def _finding(detail: ErrorDetails) -> Finding:
     if value is None and isinstance(path[-1], str):
         hint = "give it a value or remove the key"
         return Finding(values.EMPTY_VALUE, path, f"{path[-1]} is empty", hint, key=True)
-    return Finding(*_wrong_value(detail, path, value), key="[key]" in detail["loc"])
+    is_key = "[key]" in detail["loc"]
+    if detail["type"] == "string_type" and isinstance(value, int | float):
+        at = () if is_key else path
+        message = f"expected text, got {kind_as_written(value, root, at)}"
+        return Finding(values.WRONG_TYPE, path, message, hint_for_text(value, root, at), key=is_key)
+    return Finding(*_wrong_value(detail, path, value), key=is_key)
 
 
 _MISSING_HINTS = {
@@ -182,7 +189,7 @@ def _wrong_type(detail: ErrorDetails, path: Path, value: Any) -> tuple[str, str]
             expected, hint = "a whole number", hint_for_number(path, value)
             expected += " or auto" if path[-1:] == ("workers",) else ""
         case "string_type":
-            expected, hint = "text", _quote_hint(value)
+            expected = "text"
         case "bool_type":
             expected, hint = "true or false", hint_for_truth(value)
         case "tuple_type":
@@ -195,7 +202,3 @@ def _wrong_type(detail: ErrorDetails, path: Path, value: Any) -> tuple[str, str]
 
 def _is_queue(path: Path) -> bool:
     return len(path) == 2 and path[0] == "queues"
-
-
-def _quote_hint(value: Any) -> str:
-    return f'put it in quotes: "{show(value)}"' if isinstance(value, int | float) else ""

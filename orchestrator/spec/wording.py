@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-__all__ = ["Guesses", "did_you_mean", "kind", "listed", "show"]
+__all__ = ["Guesses", "did_you_mean", "kind", "listed", "shortened", "show"]
 
 _LONGEST = 60
 _MOST_CANDIDATES = 1_000
@@ -18,13 +18,16 @@ _AS_GOOD = 0.1
 def show(value: object) -> str:
     """Return `value` as a message quotes it: text in double quotes, never longer than a line."""
     if isinstance(value, str):
-        text = value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…"
-        return f'"{text}"'
+        return f'"{shortened(value)}"'
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    text = str(value)
+    return shortened(str(value))
+
+
+def shortened(text: str) -> str:
+    """Return `text` never longer than a line takes."""
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
