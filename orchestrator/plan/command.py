@@ -36,11 +36,13 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """A program in the place of a function: `line` is text for /bin/sh, or program and arguments.
 
     `{item}` in it stands for the item. `text` is how it is told to people: short, and without what
-    came from the environment. It has succeeded if it ends with one of `exit_codes`.
+    came from the environment. `values` are the variables that the shell is given, beside those of
+    the item. It has succeeded if it ends with one of `exit_codes`.
     """
 
     line: str | tuple[str, ...]
     text: str
+    values: tuple[tuple[str, str], ...] = ()
     stdin: CommandInput = CommandInput.NONE
     stdout: CommandOutput = CommandOutput.LOG
     exit_codes: tuple[int, ...] = (0,)

@@ -8,9 +8,9 @@ from orchestrator.plan.command import Command, CommandInput, CommandOutput
 from orchestrator.plan.draft import DraftJob
 from orchestrator.plan.masking import without_password
 from orchestrator.plan.placeholders import fields_of
-from orchestrator.plan.shown import shown_beneath
+from orchestrator.plan.shown import node_at, shown_beneath
 from orchestrator.spec import Spec
-from orchestrator.spec.nodes import Path
+from orchestrator.spec.nodes import Path, ScalarNode
 
 __all__ = ["command_of", "has_field", "stdin_of", "stdout_of"]
 
@@ -25,8 +25,11 @@ def command_of(job: DraftJob, spec: Spec) -> Command:
         text = shown.get(_KEY, line)
     else:
         text = " ".join(_word(shown.get((*_KEY, n), word)) for n, word in enumerate(line))
+    node = node_at(spec.tree, job.path("command"))
+    words = node.words if isinstance(node, ScalarNode) else ()
     return Command(
         line=line,
+        values=tuple((word.variable, word.value) for word in words),
         text=_in_short(without_password(text)),
         stdin=stdin_of(job),
         stdout=stdout_of(job),

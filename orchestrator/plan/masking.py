@@ -63,7 +63,7 @@ def _masked_job(job: JobPlan) -> JobPlan:
     target = job.target
     if isinstance(target, Command):
         line = masked_value(replaced(target.line, shown, ("command",)))
-        target = msgspec.structs.replace(target, line=line)
+        target = msgspec.structs.replace(target, line=line, values=())
     return msgspec.structs.replace(
         job,
         target=target,

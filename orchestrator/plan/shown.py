@@ -10,7 +10,15 @@ from orchestrator.spec import Spec
 from orchestrator.spec.atstart import AtStart
 from orchestrator.spec.nodes import Entry, MappingNode, Node, Path, ScalarNode, scalars_of
 
-__all__ = ["is_late_at", "late_of", "shown_at", "shown_beneath", "shown_of", "shown_within"]
+__all__ = [
+    "is_late_at",
+    "late_of",
+    "node_at",
+    "shown_at",
+    "shown_beneath",
+    "shown_of",
+    "shown_within",
+]
 
 _KEYS = ("command", "args", "kwargs", "env", "cwd", "description")
 _BY_NAME = ("kwargs", "env")
@@ -25,8 +33,8 @@ def shown_of(job: DraftJob, spec: Spec) -> tuple[tuple[Path, str], ...]:
 
 
 def shown_beneath(key: str, job: DraftJob, spec: Spec) -> Iterator[tuple[Path, str]]:
-    """Yield those of one key of a job."""
-    if not spec.environment:
+    """Yield those of one key of a job; of a command also what else is not told as it is read."""
+    if not spec.environment and key != "command":
         return
     for path, scalar in _given(key, job, spec):
         if scalar.shown is not None:
@@ -37,7 +45,7 @@ def shown_within(spec: Spec, at: Path, path: Path) -> tuple[tuple[Path, str], ..
     """Return those beneath `at` of the spec, whatever that is, as if it were `path` of a job."""
     if not spec.environment:
         return ()
-    node = _node_at(spec.tree, at)
+    node = node_at(spec.tree, at)
     found = () if node is None else scalars_of(node, path)
     return tuple((inner, scalar.shown) for inner, scalar in found if scalar.shown is not None)
 
@@ -58,13 +66,13 @@ def _piece(piece: str | AtStart) -> str | LateName:
 
 def shown_at(spec: Spec, path: Path) -> str | None:
     """Return what to show of the value at `path` of the spec if the environment has given it."""
-    node = _node_at(spec.tree, path)
+    node = node_at(spec.tree, path)
     return node.shown if isinstance(node, ScalarNode) else None
 
 
 def is_late_at(spec: Spec, path: Path) -> bool:
     """Whether the value at `path` of the spec is known only when a worker starts."""
-    node = _node_at(spec.tree, path)
+    node = node_at(spec.tree, path)
     return isinstance(node, ScalarNode) and bool(node.late)
 
 
@@ -83,12 +91,13 @@ def _given(key: str, job: DraftJob, spec: Spec) -> Iterator[tuple[Path, ScalarNo
 
 
 def _scalars(spec: Spec, base: Path, path: Path) -> Iterator[tuple[Path, ScalarNode]]:
-    node = _node_at(spec.tree, (*base, *path))
+    node = node_at(spec.tree, (*base, *path))
     if node is not None:
         yield from scalars_of(node, path)
 
 
-def _node_at(tree: MappingNode, path: Path) -> Node | None:
+def node_at(tree: MappingNode, path: Path) -> Node | None:
+    """Return what stands at a path of the tree."""
     steps = list(tree.walk(path))
     if len(steps) < len(path):
         return None

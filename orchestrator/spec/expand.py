@@ -28,15 +28,16 @@ from orchestrator.spec.nodes import (
 from orchestrator.spec.references import Reference, ReferenceFlaw, pieces_of
 from orchestrator.spec.rules import syntax, variables
 from orchestrator.spec.scalars import ScalarError, resolve
+from orchestrator.spec.scripts import ScriptFlaw, Value, script_of
 from orchestrator.spec.source import MAX_BYTES
-from orchestrator.spec.texts import is_text
+from orchestrator.spec.texts import Wanted, wanted_at
 from orchestrator.spec.variables import Missing, Scope, Variables
 
 __all__ = ["Expander"]
 
 
-_Key: TypeAlias = tuple[int, Scope | None, bool]
-"""A scalar, the matrix it is in, and whether text is wanted there."""
+_Key: TypeAlias = tuple[int, Scope | None, Wanted]
+"""A scalar, the matrix it is in, and what is wanted there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class _Place:
         return _Place((*self.path, step), self.depth + 1, self.scope)
 
     @property
-    def wants_text(self) -> bool:
-        return is_text(self.path)
+    def wanted(self) -> Wanted:
+        return wanted_at(self.path)
 
 
 class Expander:
@@ -131,7 +132,7 @@ class Expander:
 
     def _scalar(self, node: ScalarNode, place: _Place) -> Node:
         """Expand a scalar once, wherever it is named from, and anew for each job of a matrix."""
-        key = id(node), place.scope, place.wants_text
+        key = id(node), place.scope, place.wanted
         if key in self._running:
             paths = [*self._running.values(), place.path]
             names = [".".join(map(str, path)) for path in paths[list(self._running).index(key) :]]
@@ -153,6 +154,8 @@ class Expander:
             return replace(node, known=False)
         if len(pieces) == 1 and isinstance(reference := pieces[0], Reference):
             return self._whole(node, reference, place)
+        if place.wanted is Wanted.SCRIPT:
+            return self._script(node, pieces, place)
         parts = [self._part(node, piece, place) for piece in pieces]
         told = [part for part in parts if part is not None]
         if len(told) < len(parts):
@@ -164,13 +167,15 @@ class Expander:
         found = self._value(node, reference, place)
         if found is None:
             return replace(node, known=False)
+        if place.wanted is Wanted.SCRIPT and isinstance(found, ScalarNode):
+            return self._read_by_shell(node, [Value(reference, found)], place)
         if isinstance(found, ScalarNode) and found.from_environment:
             return self._typed(node, found, place)
         self._charge(found, node)
         if place.depth + found.depth > MAX_DEPTH:
             raise _too_deep(node)
         found = replace(found, position=node.position, width=node.width)
-        if place.wants_text:
+        if place.wanted is not Wanted.VALUE:
             return _as_given(found) if isinstance(found, ScalarNode) else found
         return found if self._is_clear(found, place) else replace(node, known=False)
 
@@ -183,6 +188,43 @@ class Expander:
             error, at = doubtful.doubt, replace(doubtful, position=found.position)
             self._flaw(syntax.DOUBTFUL_NUMBER, str(error), error.hint, at, place)
         return doubtful is None
+
+    def _script(
+        self, node: ScalarNode, pieces: Sequence[str | Reference], place: _Place
+    ) -> ScalarNode:
+        """Return a text for the shell: each reference in it becomes a variable of the shell."""
+        parts: list[str | Value] = []
+        for piece in pieces:
+            if isinstance(piece, str):
+                parts.append(piece)
+            elif (found := self._part(node, piece, place)) is not None:
+                parts.append(Value(piece, found))
+        if len(parts) < len(pieces):
+            return replace(node, known=False)
+        return self._read_by_shell(node, parts, place)
+
+    def _read_by_shell(
+        self, node: ScalarNode, parts: Sequence[str | Value], place: _Place
+    ) -> ScalarNode:
+        try:
+            script = script_of(parts)
+        except ScriptFlaw as error:
+            span = error.reference.start, error.reference.width
+            rule = variables.NO_PLACE_FOR_A_VALUE
+            self._flaw(rule, str(error), error.hint, node, place, span=span)
+            return replace(node, known=False)
+        found = [part.found for part in parts if isinstance(part, Value)]
+        done = replace(
+            node,
+            value=script.text,
+            text=script.text,
+            shown=script.told,
+            words=script.words,
+            late=tuple(late for each in found for late in each.late),
+            named=tuple(named for each in found for named in each.named),
+        )
+        self._charge(done, node)
+        return done
 
     def _part(self, node: ScalarNode, piece: str | Reference, place: _Place) -> ScalarNode | None:
         """Return a piece of a text as one; None if it has no value."""
@@ -208,6 +250,11 @@ class Expander:
         def expanded(inner: Node, path: Path) -> Node:
             return self._node(inner, _Place(path, place.depth + 1))
 
+        if reference.shell and place.wanted is not Wanted.SCRIPT:
+            message = f"${{{reference.name}:shell}} is for a command that is text"
+            hint, span = f"write ${{{reference.name}}}", (reference.start, reference.width)
+            self._flaw(variables.BAD_REFERENCE, message, hint, node, place, span=span)
+            return None
         try:
             found = self._variables.find(reference, expanded, place.scope)
         except Missing as missing:
@@ -235,7 +282,7 @@ class Expander:
             named=found.named,
         )
         self._charge(done, node)
-        if node.quoted or done.late or place.wants_text:
+        if node.quoted or done.late or place.wanted is not Wanted.VALUE:
             return done
         try:
             return replace(done, value=resolve(found.text))

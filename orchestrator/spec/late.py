@@ -21,7 +21,8 @@ def misplaced(root: Node) -> Iterator[Flaw]:
     for path, scalar in scalars_of(root):
         if not scalar.late or _may_be_late(path):
             continue
-        names = [f"${{{piece.value}}}" for piece in scalar.late if isinstance(piece, AtStart)]
+        pieces = [piece for piece in scalar.late if isinstance(piece, AtStart)]
+        names = [f"${{{name}}}" for name in dict.fromkeys(piece.value for piece in pieces)]
         verb = "is" if len(names) == 1 else "are"
         yield Flaw(
             rule=variables.NOT_YET_KNOWN,

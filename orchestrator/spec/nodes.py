@@ -18,6 +18,7 @@ __all__ = [
     "Position",
     "ScalarNode",
     "SequenceNode",
+    "Word",
     "characters_in",
     "mapping_of",
     "scalars_of",
@@ -47,6 +48,20 @@ class Named(NamedTuple):
     default: bool = False
 
 
+class Word(NamedTuple):
+    """A value that a command for the shell has as a variable of it.
+
+    `written` is the reference to it; `would_be_read`: it stands outside of quotes, and as source it
+    would be more than a word; `given`: it comes from the environment.
+    """
+
+    variable: str
+    value: str
+    written: str
+    would_be_read: bool
+    given: bool
+
+
 @dataclass(frozen=True, slots=True)
 class ScalarNode:
     """A single value: text, number, truth value or null. `quoted` keeps it from being special.
@@ -71,6 +86,7 @@ class ScalarNode:
     late: tuple[str | AtStart, ...] = ()
     named: tuple[Named, ...] = ()
     doubt: ScalarError | None = None
+    words: tuple[Word, ...] = ()
     size: int = 1
     depth: int = 0
 

@@ -9,7 +9,7 @@ __all__ = ["Reference", "ReferenceFlaw", "pieces_of"]
 
 _MARK = re.compile(r"\$[${]")
 _FORM = re.compile(
-    r"(?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_-]+)*)(?::(?P<sign>[-?])(?P<rest>.*))?",
+    r"(?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_-]+)*)(?::(?:(?P<shell>shell)|(?P<sign>[-?])(?P<rest>.*)))?",
     re.ASCII | re.DOTALL,
 )
 _SHELL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*(?::?[-+?=]|[#%/^,@]|:)", re.ASCII)
@@ -19,7 +19,8 @@ _SHELL = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*(?::?[-+?=]|[#%/^,@]|:)", re.ASCII
 class Reference:
     """One `${…}`. `start` and `width` say where it stands in its text, in characters.
 
-    Of `default` (`:-`) and `message` (`:?`) at most one is there.
+    Of `default` (`:-`), `message` (`:?`) and `shell` (`:shell`: source for the shell) at most one
+    is there.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Reference:
     width: int
     default: str | None = None
     message: str | None = None
+    shell: bool = False
 
 
 class ReferenceFlaw(ValueError):  # noqa: N818 -- it becomes a flaw, as SyntaxFlaw does
@@ -87,4 +89,5 @@ def _reference(text: str, start: int) -> Reference:
         width=width,
         default=rest if sign == "-" else None,
         message=rest if sign == "?" else None,
+        shell=form["shell"] is not None,
     )

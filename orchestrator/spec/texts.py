@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -15,7 +16,19 @@ from orchestrator.spec.nodes import (
     sequence_of,
 )
 
-__all__ = ["is_text", "with_texts"]
+__all__ = ["Wanted", "wanted_at", "with_texts"]
+
+
+class Wanted(enum.Enum):
+    """What a single value at a place is to be."""
+
+    VALUE = enum.auto()
+    """Typed as YAML has it."""
+    TEXT = enum.auto()
+    """Text, whatever it looks like."""
+    SCRIPT = enum.auto()
+    """Text that the shell reads."""
+
 
 _Way = tuple[str | None, ...]
 """A path in which None stands for any step."""
@@ -29,7 +42,6 @@ _HANDED_ON: tuple[_Way, ...] = (
 
 _TEXT: tuple[_Way, ...] = (
     *_HANDED_ON,
-    ("jobs", None, "command"),
     ("jobs", None, "cwd"),
     ("jobs", None, "description"),
     ("defaults", "cwd"),
@@ -37,13 +49,14 @@ _TEXT: tuple[_Way, ...] = (
     ("pythonpath", None),
 )
 
+_SCRIPT: _Way = ("jobs", None, "command")
 
-def is_text(path: Path) -> bool:
-    """Whether nothing but text fits at `path`, so that what a variable gives there is text."""
-    return any(
-        len(way) == len(path) and all(w in (None, p) for w, p in zip(way, path, strict=True))
-        for way in _TEXT
-    )
+
+def wanted_at(path: Path) -> Wanted:
+    """Return what a variable gives at `path`."""
+    if _is_on(path, _SCRIPT):
+        return Wanted.SCRIPT
+    return Wanted.TEXT if any(_is_on(path, way) for way in _TEXT) else Wanted.VALUE
 
 
 def with_texts(root: MappingNode) -> MappingNode:
@@ -51,6 +64,12 @@ def with_texts(root: MappingNode) -> MappingNode:
     read = _read(root, _HANDED_ON)
     assert isinstance(read, MappingNode)
     return read
+
+
+def _is_on(path: Path, way: _Way) -> bool:
+    if len(path) != len(way):
+        return False
+    return all(wanted in (None, step) for wanted, step in zip(way, path, strict=True))
 
 
 def _read(node: Node, ways: Collection[_Way]) -> Node:

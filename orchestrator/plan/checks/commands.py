@@ -15,11 +15,11 @@ from orchestrator.plan.model import Shape
 from orchestrator.plan.placeholders import PLACEHOLDER, fields_of
 from orchestrator.plan.programs import Programs, script_flaw
 from orchestrator.plan.script import ScriptError, script_of
-from orchestrator.plan.shown import shown_beneath
-from orchestrator.spec.nodes import Path
+from orchestrator.plan.shown import node_at, shown_beneath
+from orchestrator.spec.nodes import Path, ScalarNode
 from orchestrator.spec.rules import commands as rules
 from orchestrator.spec.rules import values
-from orchestrator.spec.wording import Guesses, listed
+from orchestrator.spec.wording import Guesses, listed, show
 
 __all__ = ["ONLY_TARGETS", "RULES"]
 
@@ -167,6 +167,22 @@ def unreadable_script(draft: Draft) -> Iterator[Problem]:
             yield draft.spec.problem(rules.BAD_SCRIPT, path, message, hint)
 
 
+def one_word(draft: Draft) -> Iterator[Problem]:
+    """A value outside of quotes that the shell would read as more than a word is pointed out."""
+    for job in _jobs(draft):
+        path = job.path("command")
+        node = node_at(draft.spec.tree, path)
+        for word in node.words if isinstance(node, ScalarNode) else ():
+            if not word.would_be_read:
+                continue
+            value = "" if word.given else f": {show(word.value)}"
+            message = f"{word.written} is one word, whatever the shell would read in it{value}"
+            hint = f'if that is what you want, write "{word.written}"'
+            if not word.given:
+                hint += f"; to have it read, {word.written[:-1]}:shell}}"
+            yield draft.spec.problem(rules.ONE_WORD, path, message, hint)
+
+
 def words_of_a_shell(draft: Draft) -> Iterator[Problem]:
     """A list that has words of a shell in it is pointed out."""
     for job, path, text in _texts(draft):
@@ -198,5 +214,6 @@ RULES = (
     doubtful_braces,
     no_program,
     unreadable_script,
+    one_word,
     words_of_a_shell,
 )

@@ -80,3 +80,15 @@ DOUBTFUL_COMMAND = Rule(
     wrong='version: 1\njobs:\n  count: {command: [ls, "|", wc, -l]}\n',
     right="version: 1\njobs:\n  count: {command: ls | wc -l}\n",
 )
+
+ONE_WORD = Rule(
+    code="MP678",
+    title="A variable that was to be more than a word",
+    severity=Severity.WARNING,
+    why="In a command that is text each `${…}` is one word, as `{item}` is: blanks, quotes and `$` "
+    "in its value mean nothing to the shell. In quotes that is plain to see, and not told. (Once "
+    "the value was read as a part of the command.) Options that are written in the spec are handed "
+    "on as source by `${vars.name:shell}`.",
+    wrong='version: 1\nvars: {flags: -l -a}\njobs:\n  list: {command: "ls ${vars.flags}"}\n',
+    right='version: 1\nvars: {flags: -l -a}\njobs:\n  list: {command: "ls ${vars.flags:shell}"}\n',
+)

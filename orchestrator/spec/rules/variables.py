@@ -237,3 +237,33 @@ jobs:
   show: {target: "mine:show", input: n}
 """,
 )
+
+NO_PLACE_FOR_A_VALUE = Rule(
+    code="MP152",
+    title="A variable where the shell cannot be given one",
+    why="In a command that is text each `${…}` is one word, whatever is in it: it becomes a "
+    "variable of the shell, in the quotes that its place needs. After `<<` and a backslash there "
+    "is no place for quotes. What is written in the spec can be handed on as source, by "
+    "`${vars.name:shell}`; what the environment or an option gives cannot: it might be anything.",
+    wrong="""\
+version: 1
+vars: {greeting: hello}
+jobs:
+  greet:
+    command: |
+      cat <<END
+      ${vars.greeting}
+      END
+""",
+    right="""\
+version: 1
+vars: {greeting: hello}
+jobs:
+  greet:
+    command: |
+      cat <<END
+      $GREETING
+      END
+    env: {GREETING: "${vars.greeting}"}
+""",
+)

@@ -142,7 +142,8 @@ jobs:
 """
     plan = compile_spec(loads(spec, project_dir=tmp_path)).plan
     assert plan.jobs["a"].target.line[1] == "--token=hush"
-    assert plan.jobs["b"].target.line == "echo hush"
+    assert plan.jobs["b"].target.line == 'echo "${MPORCH_VALUE_1}"'
+    assert plan.jobs["b"].target.values == (("MPORCH_VALUE_1", "hush"),)
     hidden = masked(plan)
     assert "hush" not in str([job.target for job in hidden.jobs.values()])
     assert f"http://me:{MASK}@host" in str(plan.jobs["a"].target)

@@ -40,7 +40,9 @@ class CommandCall:
         self._job = job
         self._command = command = job.target
         line = command.line
-        self._prepare = _of_a_shell(line) if isinstance(line, str) else _of_a_program(line)
+        self._prepare = (
+            _of_a_shell(line, command.values) if isinstance(line, str) else _of_a_program(line)
+        )
         self._running: Iterator[Any] | None = None
 
     def __enter__(self) -> CommandCall:
@@ -120,15 +122,15 @@ def _of_a_program(line: tuple[str, ...]) -> Callable[..., _Prepared]:
     return prepare
 
 
-def _of_a_shell(line: str) -> Callable[..., _Prepared]:
-    script = script_of(line)
+def _of_a_shell(line: str, values: Iterable[tuple[str, str]]) -> Callable[..., _Prepared]:
+    script, given = script_of(line), dict(values)
     argv = (SHELL, "-c", script.text)
 
     def prepare(item: Any = None) -> _Prepared:
-        if not script.variables:
+        if not script.variables and not given:
             return argv, None
         told = {name: _told(field, item) for name, field in script.variables}
-        return argv, {**os.environ, **told}
+        return argv, {**os.environ, **given, **told}
 
     return prepare
 

@@ -1,0 +1,120 @@
+"""A command for the shell in which each `${…}` is a variable of it: one word, never source. Pure.
+
+What the shell reads is then the same whatever the values are, so none can become a part of it, and
+whether it is well formed depends on none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from orchestrator.spec.layers import SET, VAR
+from orchestrator.spec.nodes import ScalarNode, Word
+from orchestrator.spec.references import Reference
+from orchestrator.spec.shell import Quotes
+
+__all__ = ["Script", "ScriptFlaw", "Value", "script_of"]
+
+_VARIABLE = "MPORCH_VALUE"
+_READ_BARE = frozenset(" \t\n'\"\\$`;&|<>()*?[]#~{}!")
+
+
+class ScriptFlaw(ValueError):  # noqa: N818 -- it becomes a flaw, as SyntaxFlaw does
+    """A reference that stands where the shell cannot be given a variable, or names no source."""
+
+    def __init__(self, message: str, hint: str, reference: Reference) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.reference = reference
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What a reference in a script stands for."""
+
+    reference: Reference
+    found: ScalarNode
+
+
+Part: TypeAlias = str | Value
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What the shell reads, how that is told and kept, and the variables that it is given."""
+
+    text: str
+    told: str
+    words: tuple[Word, ...]
+
+
+def script_of(parts: Iterable[Part]) -> Script:
+    """Return the script made of pieces of text, and of values.
+
+    Raises:
+        ScriptFlaw: a value cannot stand where it stands.
+
+    """
+    quotes, words = Quotes(), list[Word]()
+    text, told = list[str](), list[str]()
+    for part in parts:
+        if isinstance(part, str):
+            quotes.read(part)
+            text.append(part)
+            told.append(part.replace("$$", "$$$$").replace("${", "$${"))
+        elif part.reference.shell:
+            source = _source(part)
+            quotes.read(source)
+            text.append(source)
+            told.append(source.replace("$$", "$$$$").replace("${", "$${"))
+        elif quotes.in_comment:
+            text.append(_written(part))
+            told.append(_written(part))
+        else:
+            _check_place(part, quotes)
+            word = _word(part, quotes, len(words) + 1)
+            words.append(word)
+            text.append(quotes.variable(word.variable))
+            told.append(part.found.shown or quotes.word(word.value))
+            quotes.pass_word()
+    return Script("".join(text), "".join(told), tuple(words))
+
+
+def _source(part: Value) -> str:
+    """Return what is handed on as source: only what the spec's author has written."""
+    found, places = part.found, [named.position for named in part.found.named]
+    if found.shown is not None or any(at and at.file in (VAR, SET) for at in places):
+        giver = "the environment" if found.shown is not None else "the command line"
+        message = f"{_written(part)} would be read by the shell, and {giver} gives its value"
+        name = part.reference.name
+        raise ScriptFlaw(message, f"write ${{{name}}}, which is one word", part.reference)
+    return found.text
+
+
+def _check_place(part: Value, quotes: Quotes) -> None:
+    written = _written(part)
+    if quotes.escaped:
+        message = f"a backslash stands before {written}, and takes nothing of it"
+        hint = f"remove it, or write $${{{part.reference.name}}} for the shell's own variable"
+        raise ScriptFlaw(message, hint, part.reference)
+    if quotes.after_document:
+        message = f"{written} stands after <<, where its quotes would be text"
+        hint = "give it a name under env:, and write that here as the shell's: $NAME"
+        raise ScriptFlaw(message, hint, part.reference)
+
+
+def _word(part: Value, quotes: Quotes, number: int) -> Word:
+    value, is_bare = part.found.text, quotes.inside not in ("'", '"')
+    return Word(
+        variable=f"{_VARIABLE}_{number}",
+        value=value,
+        written=_written(part),
+        would_be_read=is_bare and (not value or not _READ_BARE.isdisjoint(value)),
+        given=part.found.shown is not None,
+    )
+
+
+def _written(part: Value) -> str:
+    return f"${{{part.reference.name}}}"
