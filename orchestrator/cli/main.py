@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import re
 import sys
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,8 +17,12 @@ import click
 from orchestrator._version import __version__
 from orchestrator.cli.completion import VARIABLE, complete
 from orchestrator.cli.exits import exit_code_of
+from orchestrator.errors import UsageError
 
 __all__ = ["command_line", "mporch"]
+
+
+_EMPTY_OPTION = re.compile(r"--[a-z-]+=")
 
 
 class _Commands(click.Group):
@@ -142,5 +148,16 @@ def command_line(args: list[str]) -> int:
 def _invoke(args: list[str]) -> object:
     if asked := os.environ.get(VARIABLE):
         return complete(mporch, asked)
+    _check_words(args)
     with mporch.make_context("mporch", args) as ctx:
         return mporch.invoke(ctx)
+
+
+def _check_words(args: list[str]) -> None:
+    """Raise UsageError for an empty word: it would choose everything, or the default."""
+    for before, word in pairwise(["", *args]):
+        if word and not _EMPTY_OPTION.fullmatch(word):
+            continue
+        option = word.rstrip("=") or (before if before.startswith("-") else "")
+        what = f"the value of {option}" if option else "an argument"
+        raise UsageError(f"{what} is empty", hint="is a variable of the shell not set?")

@@ -84,7 +84,8 @@ def selection_options(command: Callable[..., int]) -> Callable[..., int]:
             hint = "-f lays a file over the spec; `mporch validate` takes several"
             raise UsageError(f"{another[0]} is a second spec, or no job", hint=hint)
         click.get_current_context().set_parameter_source("spec", source)
-        chosen = Words(jobs=_once(words_left), tags=_once(tags), skip=_once(skip))
+        jobs = _once(words_left, "a job")
+        chosen = Words(jobs=jobs, tags=_once(tags, "a tag"), skip=_once(skip, "a job"))
         return command(spec=spec, chosen=chosen, **others)
 
     for option in reversed(_OPTIONS):
@@ -115,6 +116,12 @@ def _check_default(words: list[str], files: Iterable[str]) -> None:
         )
 
 
-def _once(words: Iterable[str]) -> tuple[str, ...]:
-    """Return words, those within commas too, each once."""
-    return tuple(dict.fromkeys(each for word in words for each in word.split(",") if each))
+def _once(words: Iterable[str], what: str) -> tuple[str, ...]:
+    """Return words, those within commas too, each once. Raises UsageError where there is none."""
+    found: dict[str, None] = {}
+    for word in words:
+        names = [each for each in word.split(",") if each]
+        if not names:
+            raise UsageError(f"the name of {what} is empty", hint=f"{word} names nothing")
+        found |= dict.fromkeys(names)
+    return tuple(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from orchestrator.errors import Problem, Severity, SpecError
@@ -79,7 +79,7 @@ def _plan(draft: Draft) -> model.Plan:
             for name, queue in document.queues.items()
             if name in readers
         },
-        jobs={name: _job(job, spec) for name, job in draft.jobs.items()},
+        jobs={name: _job(job, spec, draft.disabled) for name, job in draft.jobs.items()},
     )
 
 
@@ -88,7 +88,7 @@ def _shown_folders(spec: Spec) -> tuple[tuple[Path, str], ...]:
     return tuple((path, shown) for path in paths if (shown := shown_at(spec, path)) is not None)
 
 
-def _job(job: DraftJob, spec: Spec) -> model.JobPlan:
+def _job(job: DraftJob, spec: Spec, disabled: Collection[str]) -> model.JobPlan:
     settings = job.settings
     method = settings.start_method
     shown, late = shown_of(job, spec), late_of(job, spec)
@@ -108,7 +108,7 @@ def _job(job: DraftJob, spec: Spec) -> model.JobPlan:
         write_handles=tuple((w.parameter, w.queue) for w in job.writes if w.parameter is not None),
         workers=settings.workers,
         batch=_batch(job, spec.document.queues),
-        after=tuple((condition.job, condition.state) for condition in job.after),
+        after=tuple((each.job, each.state) for each in job.after if each.job not in disabled),
         timeouts=model.Timeouts(
             start_s=settings.timeouts.start,
             item_s=None if job.shape.called_once else settings.timeouts.item,

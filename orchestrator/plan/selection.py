@@ -57,6 +57,8 @@ def select(plan: Plan, wanted: Selection, *, disabled: Collection[str] = ()) -> 
 
 def _check_names(plan: Plan, wanted: Selection, disabled: Collection[str]) -> None:
     for name in (*wanted.jobs, *wanted.skip):
+        if name in disabled and name not in wanted.jobs:
+            continue  # it is left out already
         if name in disabled:
             hint = f"--set jobs.{name}.enabled=true enables it"
             raise UsageError(f"{name} is not enabled, so there is no such job", hint=hint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeAlias
@@ -75,6 +75,11 @@ class Expander:
     def environment(self) -> Mapping[str, str | None]:
         """The variables of the environment that are named, with their values."""
         return self._variables.used
+
+    @property
+    def named(self) -> Collection[str]:
+        """The names under `vars` that something in the spec has named."""
+        return self._variables.named
 
     @property
     def families(self) -> Families:

@@ -112,7 +112,7 @@ def hint_for_text(value: Any, root: MappingNode, path: Path) -> str:
 def kind_as_written(value: Any, root: MappingNode, path: Path) -> str:
     """Return what the number or truth value at `path` is, as it was written."""
     node = _scalar_at(root, path)
-    if isinstance(value, bool) or node is None or not node.text:
+    if type(value) not in (int, float) or node is None or not node.text:
         return kind(value)
     return f"the number {shortened(node.text)}"
 
@@ -124,9 +124,13 @@ def _scalar_at(root: MappingNode, path: Path) -> ScalarNode | None:
     return node if isinstance(node, ScalarNode) else None
 
 
-def hint_for_truth(value: Any) -> str:
-    """Return what to write for `value`, which is neither true nor false."""
-    return f"write {_TRUTHS.get(str(value).lower(), 'true or false')}, unquoted"
+def hint_for_truth(value: Any, root: MappingNode, path: Path) -> str:
+    """Return what to write for the value at `path`, which is neither true nor false."""
+    meant = _TRUTHS.get(str(value).lower(), "true or false")
+    node = _scalar_at(root, path)
+    if node is not None and node.shown is not None and node.named:
+        return f"set {node.named[-1].name} to {meant}"
+    return f"write {meant}, unquoted"
 
 
 def hint_for_word(value: Any, expected: str) -> str:

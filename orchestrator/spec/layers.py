@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.spec.events import Flaw
@@ -65,6 +65,22 @@ class Layers:
             except _PutError as error:
                 flaws.append(put.flaw(str(error), error.hint))
         return root if self.case is None else with_vars_of(root, self.case)
+
+    def unused(self, root: MappingNode, named: Collection[str]) -> Iterator[Flaw]:
+        """Yield a flaw for each `--var` that nothing names; `named` are the names that count."""
+        entry = root.entries.get("vars")
+        declared = entry.value.entries if entry and isinstance(entry.value, MappingNode) else {}
+        given = [text.partition("=")[0] for text in self.variables]
+        known = [str(name) for name in declared if name not in given or name in named]
+        for number, name in enumerate(given, 1):
+            if name and name not in named:
+                message = f"nothing in the spec names vars.{name}"
+                hint = (
+                    did_you_mean(name, {*known, *named})
+                    or f"write ${{vars.{name}}} where it counts"
+                )
+                at = Position(number, 1, VAR)
+                yield replace(_flaw(at, len(name), message, hint), rule=variables.UNUSED_OPTION)
 
     def _puts(self, flaws: list[Flaw]) -> Iterator[_Put]:
         options = [(VAR, *each) for each in enumerate(self.variables, 1)]

@@ -104,7 +104,8 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
         layers=(origin.name, *layers.files, *layers.texts) if layers else (),
         texts={**texts, **layers.texts},
     )
-    problems = [_problem(origin.name, flaw) for flaw in flaws]
+    unused = () if flaws or findings else layers.unused(root, expander.named)
+    problems = [_problem(origin.name, flaw) for flaw in (*flaws, *unused)]
     problems += [
         spec.problem(found.rule, found.path, found.message, _hint(spec, found), key=found.key)
         for found in findings

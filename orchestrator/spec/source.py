@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import stat
 import sys
@@ -70,6 +71,8 @@ def read(
         message = f"the file cannot be read: {reason}"
         raise _refusal(files.UNREADABLE, name, message, "") from None
     file = file.absolute()
+    if os.pardir in file.parts:  # the folder gives the pipeline its name
+        file = file.parent.resolve() / file.name
     return replace(decode(data, name, file.parent), file=file)
 
 

@@ -152,6 +152,9 @@ def _finding(detail: ErrorDetails, root: MappingNode) -> Finding:
         at = () if is_key else path
         message = f"expected text, got {kind_as_written(value, root, at)}"
         return Finding(values.WRONG_TYPE, path, message, hint_for_text(value, root, at), key=is_key)
+    if detail["type"] == "bool_type":
+        message = f"expected true or false, got {kind_as_written(value, root, path)}"
+        return Finding(values.WRONG_TYPE, path, message, hint_for_truth(value, root, path))
     return Finding(*_wrong_value(detail, path, value), key=is_key)
 
 
@@ -190,8 +193,6 @@ def _wrong_type(detail: ErrorDetails, path: Path, value: Any) -> tuple[str, str]
             expected += " or auto" if path[-1:] == ("workers",) else ""
         case "string_type":
             expected = "text"
-        case "bool_type":
-            expected, hint = "true or false", hint_for_truth(value)
         case "tuple_type":
             expected, hint = "a list", hint_for_list(path, value)
         case "dict_type" | "model_type" | "model_attributes_type":

@@ -44,13 +44,15 @@ class Variables:
     """The environment, and what stands under `vars` in the tree `root`.
 
     `used` has the variables of the environment that were named, each with its value, None if it
-    has none; `late` is true once something was named that is known only at a start.
+    has none; `named` has the names under `vars` that were; `late` is true once something was named
+    that is known only at a start.
     """
 
     def __init__(self, root: MappingNode, environ: Mapping[str, str]) -> None:
         entry = root.entries.get("vars")
         self._vars = entry.value if entry is not None else MappingNode({}, _NOWHERE, 1, 1)
         self.used: dict[str, str | None] = {}
+        self.named: set[str] = set()
         self.late = False
         self._environ = environ
         self._guesses: dict[Path, Guesses] = {}
@@ -95,6 +97,7 @@ class Variables:
         return ScalarNode(value, _NOWHERE, text=value, shown=shown, from_environment=True)
 
     def _of_vars(self, names: Sequence[str], expand: Expand) -> Node:
+        self.named.add(names[0])
         return self._inside(self._vars, ("vars",), names, expand)
 
     def _of_matrix(self, names: Sequence[str], scope: Scope | None) -> Node:

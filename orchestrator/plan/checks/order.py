@@ -25,7 +25,7 @@ _MOST_NAMED = 12
 
 
 def impossible_after(draft: Draft) -> Iterator[Problem]:
-    """Every `after` names another enabled job, and a state that job can reach in time."""
+    """Every `after` names another job, and a state that job can reach in time."""
     known = Guesses((*draft.spec.families, *draft.spec.names("jobs")))
     for job in draft.jobs.values():
         for condition in job.after:
@@ -44,8 +44,10 @@ def _impossible(
         hint = known.hint(name) or "name a job of this spec"
         return rules.UNKNOWN_JOB, f"there is no job {name}", hint
     if name in draft.disabled:
-        message = f"{name} is disabled, so this never holds"
-        return rules.WAITS_FOR_DISABLED, message, f"enable {name}, or remove it from after"
+        if condition.state is not AfterCondition.FAILED:
+            return None
+        message = f"{name} is disabled, so it never fails"
+        return rules.WAITS_FOR_DISABLED, message, f"enable {name}, or disable {job.name} as well"
     other = draft.jobs.get(name)
     if other and other.settings.daemon and condition.state is not AfterCondition.READY:
         message = f"the daemon {name} ends when all others are done, {job.name} among them"

@@ -29,10 +29,13 @@ WAITS_FOR_ITSELF = Rule(
 
 WAITS_FOR_DISABLED = Rule(
     code="MP503",
-    title="A wait for a job that is not enabled",
-    why="With `enabled: false` a job is as if absent: it never succeeds, fails or finishes.",
-    wrong=_RIGHT.replace('report"}', 'report", enabled: false}'),
-    right=_RIGHT,
+    title="A wait for the failure of a job that is not enabled",
+    why="With `enabled: false` a job is as if it were left out by `--skip`: whoever is `after` it "
+    "does not wait for it. But it never fails, so who waits for that would never start.",
+    wrong=_RIGHT.replace('report"}', 'report", enabled: false}').replace(
+        "after: prepare", "after: {prepare: failed}"
+    ),
+    right=_RIGHT.replace('report"}', 'report", enabled: false}'),
 )
 
 WAITS_FOR_DAEMON = Rule(

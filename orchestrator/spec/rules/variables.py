@@ -267,3 +267,25 @@ jobs:
     env: {GREETING: "${vars.greeting}"}
 """,
 )
+
+UNUSED_OPTION = Rule(
+    code="MP153",
+    title="A value for a variable that nothing names",
+    severity=Severity.WARNING,
+    why="What `--var` sets counts only where `${vars.name}` names it. A misspelt name would change "
+    "nothing, in silence.",
+    wrong="""\
+$ mporch validate --var evn=prod
+version: 1
+vars: {env: dev}
+jobs:
+  say: {command: [echo, "${vars.env}"]}
+""",
+    right="""\
+$ mporch validate --var env=prod
+version: 1
+vars: {env: dev}
+jobs:
+  say: {command: [echo, "${vars.env}"]}
+""",
+)

@@ -149,3 +149,70 @@ def test_without_its_extra_watching_says_how_to_get_it(mporch, monkeypatch):
         "mporch: error: --watch needs the extra watch",
         "  hint: pip install 'mporch[watch]'",
     ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", ""],
+        ["run", "jobs.yaml", ""],
+        ["run", "numbers", ""],
+        ["plan", "--tags", ""],
+        ["plan", "--tags="],
+        ["plan", "--tags", ","],
+        ["plan", "--skip", ",,"],
+        ["plan", "numbers", ","],
+        ["run", "--run-dir", ""],
+        ["validate", "-f", ""],
+        ["validate", ""],
+        ["show", ""],
+        ["logs", "last", "--job", ""],
+        ["plan", "--env-file", ""],
+    ],
+)
+def test_an_empty_word_chooses_nothing_and_is_an_error(project, mporch, words):
+    answer = mporch(*words)
+    assert (answer.code, answer.out) == (2, "")
+    assert "is empty" in answer.err
+
+
+@pytest.mark.parametrize("state", ["finished", "succeeded", "ready"])
+def test_who_is_after_a_job_that_is_not_enabled_does_not_wait_for_it(project, mporch, state):
+    (project / "jobs.yaml").write_text(
+        "version: 1\njobs:\n"
+        "  deploy: {command: [echo, deploying], enabled: false}\n"
+        f"  always: {{command: [echo, always], after: {{deploy: {state}}}}}\n"
+    )
+    assert mporch("validate", "--strict").code == 0
+    plan = json.loads(mporch("plan", "--format", "json").out)
+    assert list(plan["jobs"]) == ["always"]
+    assert plan["jobs"]["always"]["after"] == []
+    assert mporch("plan", "--skip", "deploy").code == 0
+    assert mporch("plan", "deploy").code == 2
+
+
+@pytest.mark.parametrize(("given", "meant"), [("yes", "true"), ("1", "true"), ("off", "false")])
+def test_a_truth_value_of_the_environment_is_mended_there(
+    project, mporch, monkeypatch, given, meant
+):
+    monkeypatch.setenv("DEPLOY", given)
+    (project / "jobs.yaml").write_text(
+        "version: 1\njobs:\n  a:\n    command: [echo]\n    enabled: ${DEPLOY}\n"
+    )
+    assert f"hint: set DEPLOY to {meant}" in mporch("validate").err
+
+
+@pytest.mark.parametrize("path", ["../jobs.yaml", "./../jobs.yaml", "../inner/../jobs.yaml"])
+def test_a_pipeline_is_named_by_its_real_folder(project, mporch, monkeypatch, path):
+    (project / "inner").mkdir()
+    monkeypatch.chdir(project / "inner")
+    assert json.loads(mporch("plan", path, "--format", "json").out)["name"] == project.name
+
+
+def test_a_variable_on_the_command_line_that_nothing_names_is_told(project, mporch):
+    text = (project / "jobs.yaml").read_text().replace("version: 1", "version: 1\nvars: {env: dev}")
+    (project / "jobs.yaml").write_text(text.replace("todo: ", "todo: ") + 'name: "${vars.env}"\n')
+    answer = mporch("validate", "--var", "evn=prod")
+    assert "--var:1:1: warning: nothing in the spec names vars.evn [MP153]" in answer.err
+    assert "did you mean env?" in answer.err
+    assert "MP153" not in mporch("validate", "--var", "env=prod").err

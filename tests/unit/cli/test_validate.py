@@ -148,4 +148,4 @@ def test_explain_gives_rules_as_json(mporch):
 def test_explain_of_no_rule_is_a_usage_error(mporch, code):
     answer = mporch("explain", code)
     assert (answer.code, answer.out) == (2, "")
-    assert "There is no rule" in answer.err
+    assert ("There is no rule" if code else "an argument is empty") in answer.err

@@ -246,7 +246,11 @@ class TestOrder:
         [
             ({"a": "after: a"}, "a waits for itself", "remove"),
             ({"parse": "", "b": "after: prase"}, "there is no job prase", "did you mean parse?"),
-            ({"a": "enabled: false", "b": "after: a"}, "a is disabled", "enable a"),
+            (
+                {"a": "enabled: false", "b": "after: {a: failed}"},
+                "a is disabled, so it never fails",
+                "enable a",
+            ),
             ({"a": "daemon: true", "b": "after: a"}, "the daemon a ends", "write after: {a"),
             ({"a": "daemon: true", "b": "after: {a: failed}"}, "the daemon a", "write after"),
             ({"a": "", "b": "after: [a, a]"}, "a is given twice", "name it once"),
