@@ -52,7 +52,9 @@ class Board:
     `now` is the monotonic time of the event being handled. `positions` are those of workers whose
     outputs are counted, by worker and box; the `journal` is None where nothing is kept. `turns` are
     the queues of what a worker is to get again, in the order in which it got it, with how many.
-    `untold`: jobs of a draining run that are to be told of once their rate holds them.
+    `untold`: jobs of a draining run that are to be told of once their rate holds them. At the
+    `patient` queues a batch waits for more; those of them that have changed are `doubted`, and
+    `all_doubted` says that something else has, which may have been to bring it.
     """
 
     def __init__(
@@ -74,6 +76,9 @@ class Board:
         self.now = 0.0
         self.dirty: dict[QueueState, None] = {}
         self.touched: dict[Port, None] = {}
+        self.patient: dict[QueueState, None] = {}
+        self.doubted: dict[QueueState, None] = {}
+        self.all_doubted = False
         self.orders: list[Command | SupervisorNews] = []
         self._timers: list[tuple[float, int, Alarm, QueueState, Segment | None]] = []
         self._numbers = 0

@@ -335,10 +335,14 @@ class Broker:
     # -- after each event -------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        if self._board.is_due:
+        board = self._board
+        if board.is_due:
             self._fire_timers()
-        self._move()
-        self._watch()
+        while True:
+            self._move()
+            self._watch()
+            if not (board.dirty or self._delivery.let_a_batch_go()):
+                return
 
     def _move(self) -> None:
         """Let go on who can, at the queues that have changed."""
@@ -369,6 +373,8 @@ class Broker:
         board = self._board
         for port in board.touched:
             job = port.job
+            if port.waits_since is not None or not port.alive:
+                board.all_doubted = True
             stuck = job.can_unblock and port.stuck
             if stuck != port.counted_as_stuck:
                 port.counted_as_stuck = stuck
@@ -376,8 +382,6 @@ class Broker:
             if job.finished is not None:
                 self._close_outputs(job)
         board.touched.clear()
-        if board.dirty:
-            self._settle()
 
     @property
     def everybody_waits(self) -> bool:

@@ -8,6 +8,7 @@ from orchestrator.core.board import Alarm, Board, ProtocolError
 from orchestrator.core.charging import Charge, charges
 from orchestrator.core.events import Blame, InputEnded
 from orchestrator.core.facts import QueueClosed, QueueEnded
+from orchestrator.core.liveness import can_come
 from orchestrator.core.messages import (
     Ended,
     Leased,
@@ -130,7 +131,7 @@ class Delivery:
             queue.suspects.discard(alone)
             self._lease(pending, queue, queue.take(1))
             return True
-        if queue.queued < request.least and not self._batch_must_go(request, queue):
+        if queue.queued < request.least and not self._batch_must_go(pending, queue):
             return False
         n = min(request.most, ready)
         if n > 1:
@@ -138,6 +139,24 @@ class Delivery:
             n = min(n, max(request.least, share))
         self._lease(pending, queue, queue.take(n))
         return True
+
+    def let_a_batch_go(self) -> bool:
+        """Send one batch out that nothing can fill any more; False if there is none (rule 9).
+
+        Those upstream come first: what they bring may fill the others.
+        """
+        board = self._board
+        queues = board.patient if board.all_doubted else board.doubted
+        for queue in sorted(queues, key=lambda queue: queue.rank):
+            board.doubted.pop(queue, None)
+            pending = next((pull for pull in queue.pulls if pull.is_of_batch), None)
+            if pending is None or not queue.queued:
+                board.patient.pop(queue, None)
+            elif not can_come(queue):
+                self._lease(pending, queue, queue.take(pending.request.most))
+                return True
+        board.all_doubted = False
+        return False
 
     def _serve_one(self, pending: PendingPull, throttle: Throttle) -> bool:
         """Give a worker the next item if that is due: only one, so that it starts at once.
@@ -161,17 +180,24 @@ class Delivery:
         """How many of the queued items may be leased now."""
         return queue.queued if queue.row is None else queue.row.leasable(queue)
 
-    def _batch_must_go(self, request: Pull, queue: QueueState) -> bool:
-        if not queue.open_writers or queue.is_full or queue.tickets:
+    def _batch_must_go(self, pending: PendingPull, queue: QueueState) -> bool:
+        if not queue.open_writers or queue.is_full:
             return True
-        now = self._board.now
+        board, job, within_s = self._board, pending.port.job, pending.request.within_s
+        now = board.now
         if queue.waited_for_since is None:
             queue.waited_for_since = now
-        due = queue.waited_for_since + request.within_s
-        if now < due and (queue.patience_at is None or due < queue.patience_at):
+        due = queue.waited_for_since + within_s
+        if now >= due:
+            if within_s:
+                job.short_batches += 1
+                job.waiting_within_s += now - queue.waited_for_since
+            return True
+        board.patient[queue] = board.doubted[queue] = None
+        if queue.patience_at is None or due < queue.patience_at:
             queue.patience_at = due
-            self._board.at(due, Alarm.PATIENCE, queue)
-        return now >= due
+            board.at(due, Alarm.PATIENCE, queue)
+        return False
 
     def _lease(
         self,

@@ -12,7 +12,7 @@ from orchestrator.plan.model import Batch, ErrorAction, Retry
 if TYPE_CHECKING:
     from orchestrator.core.row import Row
     from orchestrator.core.throttle import Throttle
-    from orchestrator.core.tickets import CommitTicket, Ticket
+    from orchestrator.core.tickets import CommitTicket, Ticket, WantTicket
 
 __all__ = ["JobPorts", "Lease", "PendingPull", "Port"]
 
@@ -195,6 +195,11 @@ class PendingPull:
         self.request = request
         self.queues = queues
 
+    @property
+    def is_of_batch(self) -> bool:
+        """Whether it waits for several items."""
+        return self.request.least > 1
+
     def leave(self) -> None:
         """It is answered, or over: leave every line."""
         self.port.pulls.pop(self.request.pull, None)
@@ -248,6 +253,8 @@ class JobPorts:
         self.finished: bool | None = None
         self.input_ended = not self.reads
         self.items_in = self.items_out = self.failed = self.skipped = self.retried = self.dead = 0
+        self.short_batches = 0
+        self.waiting_within_s = 0.0
         self.busy_s = self.waiting_input_s = self.waiting_output_s = self.waiting_rate_s = 0.0
 
     def held_s(self, now: float) -> tuple[float, float]:
@@ -279,7 +286,7 @@ class Port:
         self.leases: dict[int, Lease] = {}
         self.credits: dict[str, int] = {}
         self.pulls: dict[int, PendingPull] = {}
-        self.wants: dict[int, Ticket] = {}
+        self.wants: dict[int, WantTicket] = {}
         self.joins: dict[int, JoinQueue] = {}
         self.parked: CommitTicket | None = None
         self.last_seq = 0

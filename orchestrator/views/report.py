@@ -38,6 +38,8 @@ _QUEUE_COLUMNS = (
     Column(title="peak", right=True, rank=5),
     Column(title="peak bytes", right=True, rank=6),
 )
+_LONG_S = 0.2
+"""Batches that waited for less, in all, are not worth a line."""
 _BAD = frozenset({"failed", "timed_out", "killed"})
 _STYLES = {"succeeded": Style.GREEN, "failed": Style.RED, "timed_out": Style.RED}
 
@@ -126,6 +128,7 @@ def _notes(report: Report, paper: Paper) -> str:
         job = report.summary.jobs[name]
         why = "held by its rate" if job.waiting_rate_s > job.busy_s else "the others waited for it"
         lines.append(f"bottleneck: {escaped(name)} ({why})")
+    lines += [line for item in report.summary.jobs.items() if (line := _short_batches(*item))]
     argument = escaped(report.argument)
     skipped = f"mporch logs {argument} --grep skipped"
     lines += _named("skipped by on_error", "item", digest.skipped, skipped)
@@ -137,6 +140,16 @@ def _notes(report: Report, paper: Paper) -> str:
         )
     lines.append(f"log: {escaped(report.log)}")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _short_batches(name: str, job: JobSummary) -> str:
+    """Return how often and how long batches of a job waited for more, if that was long."""
+    n, waited_s = job.short_batches, job.waiting_within_s
+    if waited_s < _LONG_S:
+        return ""
+    batches = f"{number(n)} batch{'es' if n > 1 else ''}"
+    waited = f"waited {duration(waited_s)} for more until `within` was over"
+    return f"{escaped(name)}: {batches} {waited}, and went out short"
 
 
 def _named(what: str, kind: str, items: Named, more: str) -> list[str]:
