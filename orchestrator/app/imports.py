@@ -125,6 +125,10 @@ def _target_problems(
 
 def _misfits(draft: Draft, job: DraftJob, name: str, looked: Looked) -> Iterator[Problem]:
     as_called, place = CalledAs(job), looked.place
+    if looked.is_run:
+        yield from _slips(draft, (f"{name}.__init__", place), looked.make, as_called.process())
+        yield from _slips(draft, (f"{name}.run", place), looked.call, as_called.run())
+        return
     if looked.is_class:
         yield from _slips(draft, (f"{name}.__init__", place), looked.make, as_called.making())
         yield from _slips(draft, (f"{name}.__call__", place), looked.call, as_called.made())

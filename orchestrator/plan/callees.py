@@ -48,7 +48,8 @@ class Part:
 class Callee:
     """What is called: a function, or a class, which is made first. A part not known is None.
 
-    `is_never_called`: it is a class, and what it makes cannot be called.
+    `is_never_called`: it is a class, and what it makes cannot be called. `is_run`: it is the class
+    of a process or a thread, which is made with the handles too; then its `run` is called.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Callee:
     is_class: bool = False
     make: Part | None = None
     is_never_called: bool = False
+    is_run: bool = False
     place: str = ""
 
 
@@ -129,6 +131,8 @@ class Callees:
         lineage = self._definitions.lineage(found)
         if lineage is None:
             return None
+        if self._definitions.is_run(lineage):
+            return self._run(name, found, lineage)
         make = self._making(found, lineage)
         callee = Callee(name=name, is_class=True, make=make, place=found.place)
         if not self._is_entered_as_itself(lineage):
@@ -140,6 +144,18 @@ class Callees:
         method = self._definitions.member(lineage, "__call__")
         call = self._part(method, is_method=True) if method is not None else None
         return Callee(name=name, is_class=True, make=make, call=call, place=found.place)
+
+    def _run(self, name: str, found: Defined, lineage: list[Defined]) -> Callee | None:
+        """Return what is called of a process's class, unless it is called itself."""
+        scopes = [each.scope.names for each in lineage]
+        if any("__call__" in names or "__enter__" in names for names in scopes):
+            return None
+        make = self._making(found, lineage) if any("__init__" in n for n in scopes) else None
+        run = self._definitions.member(lineage, "run")
+        call = self._part(run, is_method=True) if run is not None else None
+        return Callee(
+            name=name, is_class=True, is_run=True, make=make, call=call, place=found.place
+        )
 
     def _making(self, found: Defined, lineage: list[Defined]) -> Part | None:
         """Return the `__init__` that counts, written or made by `dataclass`."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from inspect import Parameter, Signature
 
 from orchestrator.errors import Rule
+from orchestrator.plan.shared_state import advice_for
 from orchestrator.spec.nodes import Path
 from orchestrator.spec.rules import targets as rules
 from orchestrator.spec.wording import did_you_mean, listed
@@ -82,7 +83,8 @@ def slips(name: str, place: str, signature: Signature, call: Call) -> Iterator[S
 def _how_to_give(parameter: Parameter, call: Call) -> str:
     if parameter.kind is Parameter.POSITIONAL_ONLY:
         return f"{parameter.name} is positional-only: give it in args"
-    return call.advice.format(name=parameter.name)
+    advice = advice_for(parameter.name) or call.advice
+    return advice.format(name=parameter.name)
 
 
 def _too_many(

@@ -22,6 +22,10 @@ _PLAIN_BASES = frozenset(
     }
 )
 """Bases that neither take arguments, nor can be called, nor change how their classes are made."""
+_RUN_BASES = frozenset(
+    {"multiprocessing.Process", "multiprocessing.context.Process", "threading.Thread"}
+)
+"""Bases whose classes are made, and then `run`."""
 _PLAIN_METACLASSES = frozenset({"abc.ABCMeta", "builtins.type"})
 _PLAIN_CLASS_DECORATORS = frozenset(
     {
@@ -87,7 +91,7 @@ class Definitions:
         lines = [found]
         for base in node.bases:
             written = base.value if isinstance(base, ast.Subscript) else base
-            if dotted_name(written, found.module.bindings) in _PLAIN_BASES:
+            if dotted_name(written, found.module.bindings) in _PLAIN_BASES | _RUN_BASES:
                 continue
             names = dotted_parts(written)
             parent = self.find(found.module, names) if names else None
@@ -112,6 +116,15 @@ class Definitions:
             scope = each.scope.classes[name] if is_class else each.scope
             return Defined(node=definition, module=each.module, scope=scope)
         return None
+
+    def is_run(self, lineage: Sequence[Defined]) -> bool:
+        """Whether a class is a process's or a thread's."""
+        return any(
+            dotted_name(base, each.module.bindings) in _RUN_BASES
+            for each in lineage
+            if isinstance(each.node, ast.ClassDef)
+            for base in each.node.bases
+        )
 
     def _member(self, found: Defined, names: Sequence[str]) -> Defined | None:
         lineage = self.lineage(found) if len(names) == 1 else None

@@ -33,6 +33,16 @@ class CalledAs:
         """Return the call that makes the object of a class: args and kwargs."""
         return self._call(self._args(), self._kwargs(), "add it to kwargs (kwargs: {{{name}: …}})")
 
+    def process(self) -> Call:
+        """Return the call that makes a process or a thread: args, kwargs and handles."""
+        named = {**self._kwargs(), **self._handles()}
+        return self._call(self._args(), named, "add it to kwargs (kwargs: {{{name}: …}})")
+
+    def run(self) -> Call:
+        """Return the call of its `run`: what is handed."""
+        advice = "args, kwargs and handles go to __init__: take {name} there"
+        return self._call(self._handed(), {}, advice)
+
     def made(self) -> Call:
         """Return the call of the object of a class: what is handed, and handles."""
         advice = "args and kwargs go to __init__: take {name} there"

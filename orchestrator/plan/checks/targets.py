@@ -47,7 +47,10 @@ def _call_problems(draft: Draft, job: DraftJob, callee: Callee) -> Iterator[Prob
     """Tell why a target cannot be called by its job, and what is wrong with its results."""
     as_called = CalledAs(job)
     name = callee.name
-    if callee.is_class:
+    if callee.is_run:
+        yield from _misfits(draft, f"{name}.__init__", callee.make, as_called.process())
+        yield from _misfits(draft, f"{name}.run", callee.call, as_called.run())
+    elif callee.is_class:
         yield from _misfits(draft, f"{name}.__init__", callee.make, as_called.making())
         yield from _misfits(draft, f"{name}.__call__", callee.call, as_called.made())
     else:

@@ -47,6 +47,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     is_class: bool = False
     is_coroutine: bool = False
     is_never_called: bool = False
+    is_run: bool = False
     place: str = ""
     make: tuple[Parameter, ...] | None = None
     call: tuple[Parameter, ...] | None = None

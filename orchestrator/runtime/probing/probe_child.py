@@ -82,13 +82,15 @@ def _look_at(found: Any) -> Looked:
     methods: dict[str, Any] = {}
     for kind in reversed(found.__mro__):
         methods |= vars(kind)
-    method = None if "__enter__" in methods else methods.get("__call__")
+    is_run = target.is_run(found)
+    method = None if "__enter__" in methods else methods.get("run" if is_run else "__call__")
     return Looked(
         place=place,
         unpicklable=unpicklable,
         is_class=True,
         is_coroutine=_is_coroutine(method),
-        is_never_called=not {"__call__", "__enter__"} & methods.keys(),
+        is_never_called=not is_run and not {"__call__", "__enter__"} & methods.keys(),
+        is_run=is_run,
         make=_parameters(found),
         call=_parameters(method, bound=True) if isinstance(method, FunctionType) else None,
     )

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import threading
 from collections.abc import Callable, Sequence
+from multiprocessing import process
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +20,7 @@ from orchestrator.plan.model import JobPlan, Target
 from orchestrator.runtime.worker.failure import describe
 from orchestrator.runtime.worker.stopping import StopRequested
 
-__all__ = ["Entered", "TargetFailedError", "bind", "load", "place_of"]
+__all__ = ["Entered", "TargetFailedError", "bind", "is_run", "load", "place_of"]
 
 
 class TargetFailedError(Exception):
@@ -100,11 +103,27 @@ def place_of(found: Any) -> str:
     return ""
 
 
+def is_run(found: Any) -> bool:
+    """Whether it is the class of a process or a thread, of which `run` is called."""
+    if not (inspect.isclass(found) and issubclass(found, BaseProcess | threading.Thread)):
+        return False
+    return not any({"__call__", "__enter__"} & vars(each).keys() for each in found.__mro__)
+
+
+def _run_of(made: Any) -> Callable[..., Any]:
+    """The `run` of a process that is this one, whatever it is asked for: its pid, its name."""
+    if isinstance(made, BaseProcess):
+        process._current_process = made  # type: ignore[attr-defined]
+    run: Callable[..., Any] = made.run
+    return run
+
+
 def bind(found: Any, job: JobPlan, handles: dict[str, Any], entered: Entered) -> Callable[..., Any]:
     """What is called with the item, the batch or the iterator (or nothing, if it is called once).
 
     A function gets args and kwargs with each call. A class is constructed with them once, entered
-    as a context manager if it is one, and called; a class that cannot be called is its own task.
+    as a context manager if it is one, and called. The class of a process or a thread is constructed
+    with the handles, too, and its `run` is called here.
     """
     if isinstance(job.target, Command):
         command: Callable[..., Any] = entered.enter(found(job))
@@ -115,6 +134,8 @@ def bind(found: Any, job: JobPlan, handles: dict[str, Any], entered: Entered) ->
             function: Callable[..., Any] = found
             return function
         return lambda *item: found(*item, *args, **kwargs, **handles)
+    if is_run(found):
+        return _run_of(found(*args, **kwargs, **handles))
     made: Any = found(*args, **kwargs)
     if hasattr(type(made), "__enter__") and hasattr(type(made), "__exit__"):
         made = entered.enter(made)

@@ -117,6 +117,47 @@ def test_a_class_is_made_by_its_init_and_called_by_its_call(callee, text, make, 
     assert (written(found.make), written(found.call)) == (make, call)
 
 
+PROCESS = """
+class f(Process):
+    def __init__(self, q, mode=1):
+        super().__init__()
+    def run(self): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "make", "run"),
+    [
+        ("from multiprocessing import Process" + PROCESS, "q mode=", ""),
+        ("from threading import Thread as Process" + PROCESS, "q mode=", ""),
+        (
+            "from multiprocessing import Process\nclass f(Process):\n    def run(self, a): ...",
+            None,
+            "a",
+        ),
+        ("import multiprocessing as mp\nclass B(mp.Process): ...\nclass f(B): ...", None, None),
+        ("from multiprocessing.context import Process" + PROCESS, "q mode=", ""),
+    ],
+)
+def test_a_process_is_made_with_its_handles_and_run(callee, text, make, run):
+    found = callee(text)
+    assert found.is_run
+    assert not found.is_never_called
+    assert (written(found.make), written(found.call)) == (make, run)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from multiprocessing import Process" + PROCESS + "    def __call__(self): ...",
+        "from multiprocessing import Process" + PROCESS + "    def __enter__(self): ...",
+        "import multiprocessing\nP = multiprocessing.get_context().Process\nclass f(P): ...",
+    ],
+)
+def test_nothing_is_said_of_a_process_that_is_called_in_another_way(callee, text):
+    assert callee(text) is None
+
+
 def test_a_base_that_two_others_share_comes_after_them(callee):
     text = (
         "class Root:\n    def __call__(self, root): ...\nclass Left(Root): ...\n"
