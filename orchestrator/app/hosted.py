@@ -46,12 +46,13 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag="refusal"):
 def main(shield: Shield) -> int:
     """Called in the child of the user's process.
 
-    Run the request on standard input; what it raises is handled by `shield`.
+    Run the request on standard input; what it raises is handled by `shield`. SIGINT comes blocked
+    (`hosting.begin`): the guard takes it from there, and its orchestrator is open to it.
     """
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # in the background of a terminal it may write
     try:
         request = pickle.load(sys.stdin.buffer)
-    except (EOFError, KeyboardInterrupt, pickle.UnpicklingError):
+    except (EOFError, pickle.UnpicklingError):
         return ExitCode.TERM  # the caller was stopped before it had said what to run
     set_parent_death_signal(signal.SIGTERM)
     if os.getppid() != request.parent_pid:

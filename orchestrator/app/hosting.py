@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import signal
 import subprocess
@@ -19,9 +20,9 @@ from orchestrator.errors import (
     UsageError,
 )
 
-__all__ = ["COMMAND", "attend", "host", "result_of"]
+__all__ = ["attend", "begin", "host", "result_of"]
 
-COMMAND = (sys.executable, "-P", "-m", "orchestrator.app.hosted")
+_COMMAND = (sys.executable, "-P", "-m", "orchestrator.app.hosted")
 """The child: it reads a pickled request on standard input, and writes how the run went."""
 
 _WAKE_S = 1.0
@@ -36,8 +37,24 @@ def host(request: Request) -> Summary:
     run directory cannot be made or written, and, after the end of the run, whatever was raised in
     here from outside (`attend`).
     """
-    child = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    return result_of(attend(child, pickle.dumps(request)))
+    return result_of(attend(begin(), pickle.dumps(request)))
+
+
+def begin(*, process_group: int | None = None) -> subprocess.Popen[bytes]:
+    """Called in the parent. Make the child, which `attend` then talks to.
+
+    It holds back SIGINT until its run has begun: a Ctrl-C must not end its imports in a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return subprocess.Popen(
+            _COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            process_group=process_group,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def attend(child: subprocess.Popen[bytes], request: bytes) -> bytes:
@@ -59,23 +76,34 @@ def attend(child: subprocess.Popen[bytes], request: bytes) -> bytes:
 
 
 def _attend(child: subprocess.Popen[bytes], request: bytes) -> tuple[bytes, BaseException | None]:
-    left: bytes | None = request
-    raised: BaseException | None = None
+    raised = _send(child, request)
     while True:
         try:
-            written, _ = child.communicate(left, timeout=_WAKE_S)
+            written, _ = child.communicate(timeout=_WAKE_S)
         except BaseException as error:  # noqa: BLE001 -- it is raised at the end
-            left = None
             if isinstance(error, subprocess.TimeoutExpired) and error.cmd is child.args:
                 continue
             raised = error
-            child.send_signal(
-                signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
-            )
+            interrupted = isinstance(error, KeyboardInterrupt)
+            child.send_signal(signal.SIGINT if interrupted else signal.SIGTERM)
             if child.poll() is not None:
                 return b"", raised
         else:
             return written, raised
+
+
+def _send(child: subprocess.Popen[bytes], request: bytes) -> BaseException | None:
+    """Say what is to be run, or end the child; returns what was raised in here."""
+    raised: BaseException | None = None
+    assert child.stdin is not None
+    try:
+        with contextlib.suppress(BrokenPipeError), child.stdin:
+            child.stdin.write(request)
+    except BaseException as error:  # noqa: BLE001 -- it is raised at the end
+        raised = error
+        child.terminate()
+    child.stdin = None  # else `communicate` would flush it
+    return raised
 
 
 def result_of(written: bytes) -> Summary:

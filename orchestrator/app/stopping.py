@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 
 from orchestrator.app.hosted import Request
-from orchestrator.app.hosting import COMMAND, attend, result_of
+from orchestrator.app.hosting import attend, begin, result_of
 from orchestrator.core.summary import Summary
 
 __all__ = ["Stop", "StoppedError"]
@@ -63,9 +63,7 @@ class Stop:
         Raises StoppedError after the end of the run if a signal was heard, else as `hosting.host`.
         """
         asked = pickle.dumps(request)
-        run = self._run = subprocess.Popen(
-            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
-        )
+        run = self._run = begin(process_group=0)
         try:
             if self.signum is not None:  # it was heard while the child was made
                 run.terminate()
