@@ -1,0 +1,152 @@
+"""Kills and stops of a run's workers, from outside, at moments that nobody has chosen."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..processes import children
+from .model import Pipeline
+
+_BLOWS = {signal.SIGKILL: 14, signal.SIGSEGV: 2, signal.SIGABRT: 2, signal.SIGSTOP: 4}
+_LONGEST_STOP_S = 0.4
+_TRACKER = b"resource_tracker import main"
+_FORKSERVER = b"forkserver import main"
+
+
+@dataclass(kw_only=True)
+class Deaths:
+    """What the killer has done in one life: workers by process, and how often each signal."""
+
+    pids: set[int] = field(default_factory=set)
+    signals: Counter[str] = field(default_factory=Counter)
+
+
+class Killer:
+    """Kills workers of one life of a run.
+
+    Those of jobs that are called once, and so fail their job, are hit with a chance of `once` only;
+    whom nobody knows yet is hit if it can only be one that is replaced, or if `once` is above 0.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, run: Path, guard: int, chance: random.Random, *, once: float
+    ) -> None:
+        self._pipeline = pipeline
+        self._guard = guard
+        self._chance = chance
+        self._once = once
+        self._log = _Starts(run / "log.jsonl")
+        self._stopped: dict[int, float] = {}
+        self.deaths = Deaths()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a worker was started, as far as was looked."""
+        return bool(self._log.jobs)
+
+    def look(self) -> None:
+        """Read who was started, and continue those whose stop is over."""
+        self.wake()
+        self._log.read()
+
+    def strike(self) -> None:
+        """Kill or stop one worker, if there is any that may be."""
+        workers = _workers(self._guard)
+        known = {pid: self._log.jobs[pid] for pid in workers if pid in self._log.jobs}
+        young = [pid for pid in workers if pid not in known]
+        victims = [pid for pid, job in known.items() if self._pipeline.jobs[job].replaced]
+        if self._chance.random() < self._once:
+            victims = workers
+        elif not self._may_be_once(known):
+            victims += young
+        if victims:
+            self._hit(self._chance.choice(victims))
+
+    def _may_be_once(self, known: dict[int, str]) -> bool:
+        """Whether a worker that is not known yet may be one of a job that is called once."""
+        wanted = Counter(
+            {job.name: job.workers for job in self._pipeline.jobs.values() if not job.replaced}
+        )
+        return bool(wanted - self._log.started)
+
+    def _hit(self, pid: int) -> None:
+        [blow] = self._chance.choices(list(_BLOWS), list(_BLOWS.values()))
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        try:
+            if pid not in _workers(self._guard):
+                return  # the number may be another's by now
+            signal.pidfd_send_signal(pidfd, blow)
+        except ProcessLookupError:
+            return
+        finally:
+            os.close(pidfd)
+        self.deaths.signals[blow.name] += 1
+        if blow == signal.SIGSTOP:
+            until = time.monotonic() + self._chance.uniform(0.02, _LONGEST_STOP_S)
+            self._stopped.setdefault(pid, until)
+        else:
+            self.deaths.pids.add(pid)
+
+    def wake(self, *, all_of_them: bool = False) -> None:
+        """Continue those whose stop is over."""
+        now = time.monotonic()
+        for pid, until in list(self._stopped.items()):
+            if all_of_them or now >= until:
+                del self._stopped[pid]
+                if pid in _workers(self._guard):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGCONT)
+
+
+class _Starts:
+    """Follows the log for the workers that were started since it was opened."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._at = path.stat().st_size if path.exists() else 0
+        self.jobs: dict[int, str] = {}
+        self.started: Counter[str] = Counter()
+
+    def read(self) -> None:
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._at)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._at += len(line)
+                if b'"worker.started"' in line:
+                    record = json.loads(line)
+                    self.jobs[record["pid"]] = record["job"]
+                    self.started[record["job"]] += 1
+
+
+def _workers(guard: int) -> list[int]:
+    """The workers of a run: children of its orchestrator and of their forkserver."""
+    found = []
+    for orchestrator in children(guard):
+        for pid in children(orchestrator):
+            program = _program(pid)
+            if _FORKSERVER in program:
+                found += children(pid)
+            elif program and _TRACKER not in program:
+                found.append(pid)
+    return found
+
+
+def _program(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
