@@ -71,7 +71,7 @@ def one(seed: int, base: Path, *, durable: bool) -> Counter[str]:
         print(f"kept: {folder}; again: python -m tests.chaos.pipelines {again}", file=sys.stderr)
     else:
         shutil.rmtree(folder)
-    kinds = {"durable_rounds": int(durable), evidence.end: 1}
+    kinds = {"durable_rounds": int(durable), f"end_{evidence.end}": 1}
     return counts + Counter(rounds=1, failed=int(bool(verdict.problems)), **kinds)
 
 

@@ -33,7 +33,8 @@ def books(evidence: Evidence, told: Told) -> Iterator[str]:
         return
     yield from _exit_code(evidence)
     if evidence.summary is None:
-        yield "there is no summary"
+        if evidence.pages or evidence.end not in (DRAINED, TERMINATED):
+            yield "there is no summary"
         return
     yield from _queues(evidence, told)
     yield from _groups(evidence, told)

@@ -13,6 +13,7 @@ from .model import SOURCES, UNNAMED, Job, Pipeline, Queue
 
 MOST_ITEMS = 500
 """What is to come to a queue at most, about: above that no job multiplies its items."""
+_MOST_FAILURES = 3
 _MOST_PROGRAMS = 120
 """Of programs that are started once an item."""
 _ITEM_BYTES = 70
@@ -381,9 +382,11 @@ class _Builder:
             return
         chosen = self._chance.choice(groups)
         coming = [ident for name in chosen.inputs for ident in self._arrive[name]]
-        at = self._chance.choice([5, 20, 60])
-        role = {**chosen.role, "fails_at": at}
-        if not any(fails(role, ident) for ident in coming):
+        for at in (5, 20, 60, 200):
+            role = {**chosen.role, "fails_at": at}
+            if 1 <= sum(fails(role, ident) for ident in coming) <= _MOST_FAILURES:
+                break
+        else:
             return
         on_failure = self._chance.choice(["stop", "stop", "drain", "continue"])
         for name, job in self._jobs.items():

@@ -9,14 +9,14 @@ whether that was committed, so it may have come, and may have come again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from .books import Told, books
-from .evidence import CLEAN, DRAINED, FAILED, TERMINATED, Evidence, Page
+from .evidence import CLEAN, DRAINED, FAILED, Evidence, Page
 from .expected import made_by, source_makes
-from .fates import DEAD, OK, SKIP, fate
-from .model import SOURCES, UNNAMED, Job
+from .fates import DEAD, fate
+from .model import SOURCES, Job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,22 +208,20 @@ class _Case:
     # -- dead letters -----------------------------------------------------------------------------
 
     def _letters(self) -> None:
-        sure: set[str] = set()
-        possible: set[str] = set()
+        """Copies of an item may be dead letters of several groups: each has its own."""
+        roles = {job.name: job.role["name"] for job in self._pipeline.jobs.values()}
         for group in self._pipeline.groups():
-            seen, role = self._told.seen.get(group[0].role["name"]), group[0].role
+            role = group[0].role
+            seen = self._told.seen.get(role["name"])
+            letters = [letter for letter in self._e.letters if roles[letter.job] == role["name"]]
             if seen:
-                sure |= {ident for ident in seen.sure if fate(role, ident) == DEAD}
-                possible |= {ident for ident in seen.possible if fate(role, ident) == DEAD}
-        found = Counter(letter.ident for letter in self._e.letters)
-        self._blame("lost", "dead letters", sure - set(found))
-        self._blame("unexpected", "dead letters", set(found) - possible)
-        self._blame("doubled", "dead letters", (i for i, n in found.items() if n > 1))
-        self._told.fates = {OK, SKIP, DEAD}
+                where = f"dead letters of {'/'.join(job.name for job in group)}"
+                dead = Counter(letter.ident for letter in letters)
+                sure = {ident for ident in seen.sure if fate(role, ident) == DEAD}
+                possible = {ident for ident in seen.possible if fate(role, ident) == DEAD}
+                self._blame("lost", where, sure - set(dead))
+                self._blame("unexpected", where, set(dead) - possible)
+                self._blame("doubled", where, (ident for ident, n in dead.items() if n > 1))
 
 
-def _names(jobs: Iterable[Job]) -> Iterator[str]:
-    return (job.name for job in jobs)
-
-
-__all__ = ["TERMINATED", "UNNAMED", "Flow", "Seen", "Verdict", "judge"]
+__all__ = ["Flow", "Seen", "Verdict", "judge"]

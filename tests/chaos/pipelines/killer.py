@@ -43,6 +43,8 @@ class Killer:
         self._guard = guard
         self._chance = chance
         self._once = once
+        self._has_strangers = any(job.shape == "beside" for job in pipeline.jobs.values())
+        """Whether a child of the orchestrator may be what a target has left behind on purpose."""
         self._log = _Starts(run / "log.jsonl")
         self._stopped: dict[int, float] = {}
         self.deaths = Deaths()
@@ -63,8 +65,10 @@ class Killer:
         known = {pid: self._log.jobs[pid] for pid in workers if pid in self._log.jobs}
         young = [pid for pid in workers if pid not in known]
         victims = [pid for pid, job in known.items() if self._pipeline.jobs[job].replaced]
+        if self._has_strangers:
+            young = []
         if self._chance.random() < self._once:
-            victims = workers
+            victims = list(known)
         elif not self._may_be_once(known):
             victims += young
         if victims:

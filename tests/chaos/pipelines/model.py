@@ -35,7 +35,7 @@ _CALLS = {"batch": "batch", "command-batch": "batch", "stream": "stream", "comma
 _LOOP = (
     'while read -r i t r; do echo "b $i $t 0 " >> $F; {work} echo "e $i $t 0 " >> $F; done'
 )
-_FILE = "F=notes/$WORKER.$MPORCH_TEST_LIFE.$$$$; "
+_FILE = "F=notes/$WORKER.$MPORCH_TEST_LIFE.$PPID; "
 _SCRIPTS = {
     "source-command": 'i=0; while [ $i -lt {items} ]; do echo "{name}.$i {name} "; i=$((i+1)); done',
     "command-item": _FILE + 'set -- {{item}}; set -- $1; echo "b $1 $2 0 " >> $F; {work}'

@@ -1,4 +1,4 @@
-"""Notebooks of targets: each process writes one file, `notes/<worker>.<life>.<pid>`.
+"""Notebooks of targets: each worker's process has one file, `notes/<worker>.<life>.<pid>`.
 
 A line has the kind (`b`: begins, `e`: has ended, `x`: has raised), the item's id, its maker's
 token, the moment (monotonic seconds; a shell writes 0), and for some kinds one more word.

@@ -61,7 +61,13 @@ def _put_all(role, ids, ports):
     for ident in ids:
         for port, handle in ports.items():
             for child in children(role, port, ident):
-                handle.put(text(child, role["name"], role["pad"]))
+                _put(handle, text(child, role["name"], role["pad"]))
+
+
+def _put(handle, item):
+    """Whoever has readers no more, since their job has failed, gets nothing."""
+    with contextlib.suppress(orchestrator.ShutDown):
+        handle.put(item)
 
 
 def _in_transaction(role, ids, body):
@@ -118,7 +124,7 @@ class _Work:
         for ident in idents:
             for port, handle in handles.items():
                 for made in self._made(port, ident):
-                    handle.put(made)
+                    _put(handle, made)
         return [made for i in idents for made in self._made("out", i)] if "out" in self._ports else []
 
 
@@ -193,7 +199,7 @@ class _Once:
     def put(self, ident, handles):
         for port, handle in handles.items():
             for made in self.made(port, ident):
-                handle.put(made)
+                _put(handle, made)
 
     def end(self, pair):
         self.notes.write("e", pair)
