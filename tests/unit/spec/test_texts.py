@@ -5,6 +5,7 @@ import pytest
 from orchestrator.errors import SpecError
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.spec import loads
+from orchestrator.spec.envfile import environment_of
 from orchestrator.spec.layers import Layers
 
 WHOLE = ["+2", "-0", "0x1F", "0o17", "5", "-5", "+49123"]
@@ -120,3 +121,21 @@ def test_a_hint_for_an_option_writes_the_option():
     assert of_var.hint == "write --var 'py=\"3.10\"'"
     of_set = only(spec, layers=Layers(settings=["jobs.a.env.V=1.10"]))
     assert of_set.hint == "write --set 'jobs.a.env.V=\"1.10\"'"
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("B=${A}/x", "1/x"),
+        ('B="${A}/x"', "1/x"),
+        ("B=${NOPE:-dd}", "dd"),
+        ("B=${NOPE}", ""),
+        ("B=${C}", "of the environment"),
+        ("B=$A", "$A"),
+    ],
+)
+def test_a_file_of_variables_is_read_as_python_dotenv_reads_it(tmp_path, line, value):
+    (tmp_path / "first.env").write_text("A=1\nC=of a file\n")
+    (tmp_path / "b.env").write_text(f"{line}\n")
+    files = [str(tmp_path / "first.env"), str(tmp_path / "b.env")]
+    assert environment_of(files, {"C": "of the environment"})["B"] == value
