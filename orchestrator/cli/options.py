@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,7 +23,13 @@ __all__ = [
 ]
 
 
-class _Duration(click.ParamType[float]):
+if TYPE_CHECKING:
+    _Seconds = click.ParamType[float]
+else:
+    _Seconds = click.ParamType  # older releases of click take no subscript
+
+
+class _Duration(_Seconds):
     """A time as in a spec, `10s` or `1m30s`, longer than nothing; in seconds."""
 
     name = "duration"
