@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import itertools
 import json
 import logging.handlers
 import multiprocessing
@@ -171,12 +172,14 @@ def start_after_early_deaths(n):
 
 def stop_the_forkserver_before_a_start():
     """Nobody continues it; it is killed when it does not answer, and the start done anew."""
-    process._ANSWER_S = 0.2
     become_subreaper()
     factory = ProcessFactory()
     worker = start(factory, "wait")
     receive(worker.sock)
     os.kill(look_up(worker.pid).parent, signal.SIGSTOP)
+    limits_s = itertools.chain([0.2], itertools.repeat(process._ANSWER_S))  # of the stopped one
+    answer_within = process._answer_within
+    process._answer_within = lambda _: answer_within(next(limits_s))
     started = start(factory, "leave", payload=b"7")
     return {"exit_code": exit_code(started), "others": exit_code(worker)}
 

@@ -26,10 +26,11 @@ def test_a_full_queue_refuses_at_once_or_when_time_is_up_and_counts_exactly(ran)
                 assert (q.qsize(), q.empty()) == (n + 1, False)
             assert q.full()
             kind, took = timed(q.put, 3, timeout=2)
-            assert kind is queue.Full and 2.0 <= took < 2.2, took
+            assert kind is queue.Full and took >= 2.0, took
             for refused in (timed(q.put_nowait, 3), timed(q.put, 3, False),
                             timed(q.put, 3, False, 5), timed(q.put, 3, timeout=-1)):
-                assert refused[0] is queue.Full and refused[1] < 0.2, refused
+                # Whoever waited would do so for ever, or for the 5 seconds.
+                assert refused[0] is queue.Full and refused[1] < 4, refused
             assert (q.qsize(), q.full()) == (3, True)
         def read(q):
             assert (q.qsize(), q.full(), q.empty()) == (3, True, False)
@@ -60,7 +61,7 @@ def test_an_empty_queue_waits_for_a_moment_and_the_end_of_stream_is_a_success(ra
             for n in range(1000):
                 q.put(n)
         def read(q):
-            for wait in (q.get_nowait, lambda: q.get(timeout=0.3)):
+            for wait, least_s in ((q.get_nowait, 0), (lambda: q.get(timeout=0.3), 0.3)):
                 began = time.monotonic()
                 try:
                     wait()
@@ -68,7 +69,7 @@ def test_an_empty_queue_waits_for_a_moment_and_the_end_of_stream_is_a_success(ra
                     raise AssertionError("there is a writer")
                 except queue.Empty:
                     took = time.monotonic() - began
-                    assert took < 0.2 or 0.3 <= took < 0.5, took
+                    assert least_s <= took < 20, took  # without its time it is for ever
             open("go", "w").close()
             seen = []
             try:

@@ -59,7 +59,7 @@ def test_every_item_arrives_once_whatever_one_worker_does(attack, ran):
     peak, fds = (int(line.split()[1]) for line in end.log.printed("keep-1"))
     assert peak < (2300 if attack == "send_what_was_announced_for_ever" else 200)
     assert fds < 80
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 100  # hundreds of times what its items take
     assert "Traceback" not in end.stderr
 
 

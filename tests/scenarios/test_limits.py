@@ -127,7 +127,7 @@ def test_clean_up_jobs_come_after_what_they_wait_for(limited):
 def test_the_runs_own_timeout_ends_everything_with_124(ran):
     ended = ran(
         """
-        timeout: 700ms
+        timeout: 3s
         jobs:
           polite: {target: "t:forever"}
           stubborn: {target: "t:ignore_sigterm", terminate: {grace: 200ms}}
