@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -56,18 +57,33 @@ def encode(message: FromWorker | ToWorker, blobs: tuple[Blob, ...] = ()) -> list
 class FrameReader(Generic[M]):
     """Cuts a byte stream into messages and chunks; bytes in, messages out, no I/O.
 
-    No body may be longer than `most`, in bytes.
+    No body may be longer than `most`, in bytes. `apart`: one that does not come at once is taken in
+    chunk by chunk, and of one that no memory is left for nothing is kept: it is empty.
     """
 
-    def __init__(self, decoder: msgspec.msgpack.Decoder[M], *, most: int = _ANY_BODY) -> None:
+    def __init__(
+        self, decoder: msgspec.msgpack.Decoder[M], *, most: int = _ANY_BODY, apart: bool = False
+    ) -> None:
         self._decoder = decoder
         self._most = most
+        self._apart = apart
+        self._body: _Body[M] | None = None
         self._pending = bytearray()
         self._needed = 0
         self._looked_at = False
 
     def feed(self, data: memoryview) -> list[tuple[M, tuple[Blob, ...]]]:
         """The frames that `data` completes. Raises FrameError if one does not check."""
+        frames: list[tuple[M, tuple[Blob, ...]]] = []
+        if (body := self._body) is not None:
+            data = data[body.take(data) :]
+            if not body.is_whole:
+                return []
+            frames.append(body.frame())
+            self._body = None
+        return frames + self._cut_frames(data)
+
+    def _cut_frames(self, data: memoryview) -> list[tuple[M, tuple[Blob, ...]]]:
         if self._pending:
             self._pending += data
             if len(self._pending) < self._needed:
@@ -83,7 +99,10 @@ class FrameReader(Generic[M]):
             begin = at + _HEADER.size
             end = begin + head + body
             if end > length:
-                self._needed = end - at
+                if self._apart and body and begin + head <= length:
+                    self._begin_body(data[begin:], head, body, crc)
+                    return frames
+                self._needed = (begin + head if self._apart and body else end) - at
                 break
             content = data[begin:end]
             if zlib.crc32(content) != crc:
@@ -94,6 +113,14 @@ class FrameReader(Generic[M]):
             self._pending = bytearray(data[at:])
             self._look_ahead()
         return frames
+
+    def _begin_body(self, content: memoryview, head: int, body: int, crc: int) -> None:
+        message = self._decoded(content[:head])
+        sizes = [part.size for part in _announced(message)]
+        if sum(sizes) != body:
+            raise FrameError("a frame's body is not what its head announces")
+        self._body = _Body(message, sizes, zlib.crc32(content[:head]), crc)
+        self._body.take(content[head:])
 
     def _header(self, data: memoryview | bytearray, at: int) -> tuple[int, int, int]:
         """The lengths of head and body, and the checksum."""
@@ -127,6 +154,53 @@ class FrameReader(Generic[M]):
         if head == len(content):
             return message, ()
         return message, _cut(message, content, head)
+
+
+class _Body(Generic[M]):
+    """The body of a frame as it arrives, each chunk in a buffer of its own."""
+
+    def __init__(self, message: M, sizes: Sequence[int], crc: int, wanted: int) -> None:
+        self._message = message
+        self._sizes = sizes
+        self._crc = crc
+        self._wanted = wanted
+        self._chunks: list[bytearray] = []
+        self._left = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it has come."""
+        return not self._left and len(self._chunks) == len(self._sizes)
+
+    def take(self, data: memoryview) -> int:
+        """Take what is this body's from the beginning of the data; returns how many bytes."""
+        at = 0
+        while at < len(data) and not self.is_whole:
+            if not self._left:
+                self._left = self._sizes[len(self._chunks)]
+                self._chunks.append(_buffer(self._left))
+                continue
+            piece = data[at : at + self._left]
+            if chunk := self._chunks[-1]:
+                begin = len(chunk) - self._left
+                chunk[begin : begin + len(piece)] = piece
+            self._crc = zlib.crc32(piece, self._crc)
+            self._left -= len(piece)
+            at += len(piece)
+        return at
+
+    def frame(self) -> tuple[M, tuple[Blob, ...]]:
+        """The message and its chunks. Raises FrameError if they do not check."""
+        if self._crc != self._wanted:
+            raise FrameError("a frame's checksum does not match")
+        return self._message, tuple(self._chunks)
+
+
+def _buffer(size: int) -> bytearray:
+    try:
+        return bytearray(size)
+    except MemoryError:
+        return bytearray()
 
 
 def _cut(message: Any, content: memoryview, at: int) -> tuple[Blob, ...]:
@@ -164,4 +238,4 @@ def to_worker() -> FrameReader[ToWorker]:
 
     A reader of what the broker sends.
     """
-    return FrameReader(msgspec.msgpack.Decoder(ToWorker))
+    return FrameReader(msgspec.msgpack.Decoder(ToWorker), apart=True)

@@ -11,12 +11,11 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator, Sequence
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from orchestrator.core.events import Blob
 
 __all__ = [
-    "BIGGEST_PLAIN",
     "BIG_ITEM",
     "CHUNK_BYTES",
     "MOST_BYTES",
@@ -27,6 +26,9 @@ __all__ = [
     "Run",
     "dump",
     "load",
+    "no_memory",
+    "size_of",
+    "sole",
     "unpack",
 ]
 
@@ -41,8 +43,8 @@ MOST_BYTES = 1 << 30
 """The largest item, as a pickle. Of an item that gives more than that in all, a part leaves before:
 a frame has a longest length (`wire.py`)."""
 
-BIGGEST_PLAIN = MOST_BYTES // 4
-"""Text or bytes of more may be too large: a character takes up to four bytes."""
+_FRAMING = 64
+"""Bytes that a chunk of one item has more than that, at most."""
 
 PROTOCOL = 5
 PLAIN = frozenset({int, float, complex, bool, type(None), str, bytes})
@@ -63,30 +65,77 @@ def dump(item: Any) -> bytes:
         except (pickle.PicklingError, TypeError, AttributeError, RuntimeError):
             raise plain from None
     if len(pickled) > MOST_BYTES:
-        raise ValueError(
-            f"its pickle has {len(pickled):,} bytes, and the largest item may have {MOST_BYTES:,};"
-            " put the path of a file instead, or pieces"
-        )
+        _refuse(len(pickled))
     return pickled
 
 
+def sole(item: Any) -> bytes:
+    """The chunk of one item, as it is or pickled: made while the item is put, whose memory it is.
+
+    Raises ValueError for one that is too large.
+    """
+    blob = pickle.dumps([item], PROTOCOL)
+    if len(blob) > MOST_BYTES + _FRAMING:
+        _refuse(len(blob))
+    return blob
+
+
+def _refuse(size: int) -> NoReturn:
+    raise ValueError(
+        f"its pickle has {size:,} bytes, and the largest item may have {MOST_BYTES:,};"
+        " put the path of a file instead, or pieces"
+    )
+
+
+def size_of(item: Any) -> str:
+    """How large text or bytes are, in words; nothing of other items."""
+    if type(item) not in SIZED:
+        return ""
+    return f" of {len(item):,} {'characters' if type(item) is str else 'bytes'}"
+
+
+def no_memory(what: str) -> bytes:
+    """In the place of an item's pickle: raises MemoryError when it is loaded."""
+    return pickle.dumps(_NoMemory(what), PROTOCOL)
+
+
+class _NoMemory:
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _raise_memory_error, (self._what,)
+
+
+def _raise_memory_error(what: str) -> None:
+    raise MemoryError(what)
+
+
 class Part(NamedTuple):
-    """Items as they are, or (`packed`) each pickled; `size` of them in bytes, where it varies."""
+    """Items as they are, or (`packed`) each pickled; `size` of them in bytes, where it varies.
+
+    `blob`: if the last of them is big, the chunk it will be (`sole`).
+    """
 
     items: list[Any]
     packed: bool
     size: int
+    blob: bytes | None = None
 
 
 class Run:
-    """Items that will be one chunk: as they are, or (`packed`) each pickled. `size` is in bytes."""
+    """Items that will be one chunk: as they are, or (`packed`) each pickled. `size` is in bytes.
 
-    __slots__ = ("items", "packed", "size")
+    `blob` is that chunk, where it is made already.
+    """
+
+    __slots__ = ("blob", "items", "packed", "size")
 
     def __init__(self, *, packed: bool = False) -> None:
         self.items: list[Any] = []
         self.packed = packed
         self.size = 0
+        self.blob: bytes | None = None
 
     def extend(self, part: Part) -> None:
         """Add items; those that are here cannot have changed, so a pickle tells them no less."""

@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from msgspec.structs import replace
+
 from orchestrator.core.messages import End, Failure, Worn
 from orchestrator.core.policy import resolve
 from orchestrator.errors import QueueFullError, UnpicklableItemError
 from orchestrator.plan.model import JobPlan
 from orchestrator.runtime.cell import INDEX, Cell
-from orchestrator.runtime.worker.chunks import dump
+from orchestrator.runtime.worker.chunks import dump, size_of, sole
 from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.failure import describe, name_of, text_of
 from orchestrator.runtime.worker.giving_up import FencedError, TornError
@@ -91,6 +93,13 @@ class Context:
         except Exception as error:
             raise self._unpicklable(item, error) from error
 
+    def sole(self, item: Any) -> bytes:
+        """See `chunks.sole`; what is too large is named."""
+        try:
+            return sole(item)
+        except Exception as error:
+            raise self._unpicklable(item, error) from error
+
     def may_start(self, lease: Lease, index: int) -> bool:
         """Asked when the client wants attention: whether the next item of a stripe may begin."""
         with self.lock:
@@ -100,11 +109,11 @@ class Context:
             self.stopper.check()
             return self.client.may_start(lease, index)
 
-    def _unpicklable(self, item: Any, error: Exception) -> UnpicklableItemError:
-        return UnpicklableItemError(
-            f"job {self.job.name!r} gave back a {name_of(type(item))},"
-            f" which cannot be pickled: {text_of(error)}"
-        )
+    def _unpicklable(self, item: Any, error: Exception) -> Exception:
+        what = f"job {self.job.name!r} gave back a {name_of(type(item))}"
+        if issubclass(type(error), MemoryError):
+            return MemoryError(f"{what}{size_of(item)}, and no memory is left for its pickle")
+        return UnpicklableItemError(f"{what}, which cannot be pickled: {text_of(error)}")
 
     def make_room(self) -> None:
         """Wait until one more result may be put (lock held).
@@ -140,6 +149,8 @@ class Context:
         Raises ItemFailedError if that fails the job.
         """
         failure = self.describe(error)
+        if issubclass(type(error), MemoryError) and not failure.message:
+            failure = _with_size(failure, leases[0])
         attempts = 1 if final else self.job.retry.attempts
         end = resolve(self.job.on_error, failure.bases, attempts)
         for lease in leases:
@@ -147,6 +158,14 @@ class Context:
         if end is End.FATAL:
             self.client.commit()
             raise ItemFailedError
+
+
+def _with_size(failure: Failure, lease: Lease) -> Failure:
+    """Tell how large the item at hand was: Python's MemoryError has no words."""
+    size = lease.bytes_of(lease.finished)
+    if size is None:
+        return failure
+    return replace(failure, message=f"the item has {size:,} bytes as a pickle")
 
 
 class Pace:

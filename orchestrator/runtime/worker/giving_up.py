@@ -12,13 +12,13 @@ class FencedError(Exception):
 class TornError(FencedError):
     """An exception from outside has left the worker's books half done: nobody knows what it holds.
 
-    A RecursionError or a signal handler of the target came into the midst of a `put` or `get`, and
-    the target went on. What was not committed is done again by another process.
+    A RecursionError, a MemoryError or a signal handler of the target came into the midst of a `put`
+    or `get`, and the target went on. What was not committed is done again by another process.
     """
 
     def __init__(self) -> None:
         super().__init__(
-            "an exception that did not come from mporch (a RecursionError, or that of a signal"
-            " handler) came into the midst of its work, so what it holds is not certain any more;"
-            " do not let one through a put or get that you go on after"
+            "an exception that did not come from mporch (a RecursionError, a MemoryError, or that"
+            " of a signal handler) came into the midst of its work, so what it holds is not certain"
+            " any more; do not let one through a put or get that you go on after"
         )

@@ -24,6 +24,7 @@ from orchestrator.errors import (
     WouldWaitError,
     WrongDirectionError,
 )
+from orchestrator.runtime.worker.chunks import size_of
 from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.failure import name_of, text_of
 from orchestrator.runtime.worker.lease import Lease
@@ -34,7 +35,14 @@ __all__ = ["QueueHandle"]
 
 _FAST_GET_S = 0.001
 _LARGEST_PULL = 4096
-_PICKLING = (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError)
+_PICKLING = (
+    pickle.PicklingError,
+    TypeError,
+    AttributeError,
+    ValueError,
+    RecursionError,
+    MemoryError,
+)
 """What pickling raises when the item is to blame."""
 
 
@@ -166,9 +174,11 @@ class QueueHandle:
             )
 
     def _unpicklable(self, obj: Any, error: BaseException) -> Exception:
+        what = f"{self._holder} put a {name_of(type(obj))}{size_of(obj)} on queue {self._name!r}"
+        if issubclass(type(error), MemoryError):
+            return MemoryError(f"{what}, and no memory is left for its pickle")
         return UnpicklableItemError(
-            f"{self._holder} put a {name_of(type(obj))} on queue"
-            f" {self._name!r}, which cannot be pickled: {text_of(error)}",
+            f"{what}, which cannot be pickled: {text_of(error)}",
             hint="send plain data, or objects whose class is defined at the top of a module",
         )
 

@@ -82,7 +82,7 @@ def _open(context: Context, lease: Lease, n: int) -> Stripe | None:
     n = min(n, lease.limit - lease.finished)
     if n < 1:
         return None
-    stripe = Stripe(lease, box, n, words, dump=context.dump)
+    stripe = Stripe(lease, box, n, words, dump=context.dump, sole=context.sole)
     words[LEASE] = lease.number
     words[INDEX] = lease.finished
     words[SINCE] = time.monotonic_ns()

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 from orchestrator.core.events import Blob
-from orchestrator.core.messages import Leased
+from orchestrator.core.messages import Leased, Range
 from orchestrator.runtime.worker import chunks
 
 __all__ = ["Lease"]
@@ -59,16 +59,14 @@ class Lease:
     def pieces(self) -> Iterator[tuple[Sequence[Any], bool]]:
         """The items chunk by chunk, and whether they are packed (see `chunks.load`)."""
         for part, blob in zip(self._ranges, self._blobs, strict=True):
-            raw = chunks.load(blob, packed=part.packed, start=part.start, stop=part.stop)
-            yield raw, part.packed
+            yield _load(part, blob)
 
     def take(self) -> tuple[Any, bool]:
         """Start the next item; returns it, and whether it still has to be unpickled."""
         self.started += 1
         while self._at == len(self._raw):
             part, blob = self._ranges[self._piece], self._blobs[self._piece]
-            self._raw = chunks.load(blob, packed=part.packed, start=part.start, stop=part.stop)
-            self._packed = part.packed
+            self._raw, self._packed = _load(part, blob)
             self._piece += 1
             self._at = 0
         item = self._raw[self._at]
@@ -89,9 +87,29 @@ class Lease:
         """Which attempt at the item at `index` this is, from 1."""
         return 1 + dict(self._tried).get(self._number(index), 0)
 
+    def bytes_of(self, index: int) -> int | None:
+        """The bytes of the item at `index`, if it is known: where it is a chunk by itself."""
+        for part in self._ranges:
+            if index < part.stop - part.start:
+                return part.size if part.size >= chunks.BIG_ITEM else None
+            index -= part.stop - part.start
+        raise IndexError(index)
+
     def _number(self, index: int) -> int:
         for part in self._ranges:
             if index < part.stop - part.start:
                 return part.first + index
             index -= part.stop - part.start
         raise IndexError(index)
+
+
+def _load(part: Range, blob: Blob) -> tuple[Sequence[Any], bool]:
+    """The items of a chunk, and whether they are packed; those that no memory is left for raise."""
+    try:
+        if blob:
+            raw = chunks.load(blob, packed=part.packed, start=part.start, stop=part.stop)
+            return raw, part.packed
+    except MemoryError:
+        pass
+    lost = chunks.no_memory(f"no memory is left for the {part.size:,} bytes of the item")
+    return [lost] * (part.stop - part.start), True

@@ -101,7 +101,7 @@ def _emit_stripe(context: Context, box: Outbox, iterator: Iterator[Any]) -> bool
         if client.stop_asked or (box.count >= box.limit and not _room(context, box)):
             return False
         n = max(1, box.due - box.count)
-        stripe = Stripe(None, box, n, context.cell.words, dump=context.dump)
+        stripe = Stripe(None, box, n, context.cell.words, dump=context.dump, sole=context.sole)
         client.open_stripe(stripe)
     append, settle, settled = stripe.ends.append, stripe.settle, stripe.settled
     interrupted = False

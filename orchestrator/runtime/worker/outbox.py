@@ -15,7 +15,6 @@ from orchestrator.core.messages import Output
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.chunks import (
     BIG_ITEM,
-    BIGGEST_PLAIN,
     CHUNK_BYTES,
     PLAIN,
     PROTOCOL,
@@ -23,6 +22,7 @@ from orchestrator.runtime.worker.chunks import (
     Part,
     Run,
     dump,
+    sole,
 )
 from orchestrator.runtime.worker.replay import Replay, digest_of
 
@@ -78,7 +78,6 @@ class Outbox:
         self.in_use = self.packs = self.weighs = self.torn = False
         self.bulk = 0
         self.chunk_bytes = CHUNK_BYTES
-        self._look_at = BIG_ITEM
         self._part_bytes = 0
         self._weighed: dict[str, int] = {}
         self.patience_s: float | None = None
@@ -122,7 +121,6 @@ class Outbox:
         """
         self.weighs = self.packs = True
         self.chunk_bytes = min([CHUNK_BYTES, *(share for _, share, _ in limits)])
-        self._look_at = min(BIG_ITEM, self.chunk_bytes)
         self._part_bytes = _NO_LIMIT if self.free else min(most for _, _, most in limits)
         self._weighed = {queue: 0 for queue, _, _ in limits}
         self._run = self._new_run()
@@ -155,16 +153,22 @@ class Outbox:
         run = self._run
         kind = type(item)
         if kind in PLAIN and not run.packed:
-            if kind in SIZED and len(item) > BIGGEST_PLAIN:
-                dump(item)  # which says whether it is too large
-            self.torn = True
-            run.items.append(item)
-            self.count += 1
-            if kind in SIZED:
-                self._grow(run, len(item))
-            self.torn = False
-            return
+            size = len(item) if kind in SIZED else 0
+            if size < BIG_ITEM:
+                self.torn = True
+                run.items.append(item)
+                self.count += 1
+                if size:
+                    self._grow(run, size)
+                self.torn = False
+                return
+            if self.digest is None:
+                self._hold_big(item, sole(item), packed=False)
+                return
         pickled = dump(item)
+        if len(pickled) >= BIG_ITEM:
+            self._hold_big(pickled, sole(pickled), packed=True)
+            return
         run = self._run  # the item's own pickling may have put something
         self.torn = True
         if not run.packed:
@@ -174,21 +178,31 @@ class Outbox:
         self._grow(run, len(pickled))
         self.torn = False
 
-    def _grow(self, run: Run, size: int) -> None:
-        """Count an item's bytes: a full chunk is due, a large item gets one of its own."""
-        run.size += size
-        if run.size >= self._look_at:
-            self._close_run(run, size)
+    def _hold_big(self, item: Any, blob: bytes, *, packed: bool) -> None:
+        """Hold a big item, as it is or pickled: it is a chunk by itself, which is made already."""
+        self.torn = True
+        self._close_filled()
+        run = Run(packed=packed)
+        run.items.append(item)
+        run.size, run.blob = len(item), blob
+        self._runs.append(run)
+        self.bulk += run.size
+        self.count += 1
+        self.due = 0
+        self.torn = False
 
-    def _close_run(self, run: Run, last: int) -> None:
-        alone = last >= BIG_ITEM
-        if alone or run.size >= self.chunk_bytes:
-            if alone and len(run.items) > 1:
-                self._runs.append(run.split(len(run.items) - 1))
-            self._runs.append(run)
+    def _close_filled(self) -> None:
+        if self._run.items:
+            self._runs.append(self._run)
+            self.bulk += self._run.size
             self._run = self._new_run()
+
+    def _grow(self, run: Run, size: int) -> None:
+        """Count an item's bytes: a full chunk is due."""
+        run.size += size
+        if run.size >= self.chunk_bytes:
+            self._close_filled()
             self.due = 0
-            self.bulk += run.size
 
     def _new_run(self) -> Run:
         return Run(packed=self.weighs)
@@ -205,13 +219,17 @@ class Outbox:
         return self.weighs and held >= self._part_bytes and self.count > self.sealed
 
     def extend(self, part: Part) -> None:
-        """Hold more outputs; only the last of them may be large."""
-        run = self._run
-        run.extend(part)
-        self.count += len(part.items)
-        if run.size >= self._look_at:
-            last = run.items[-1]
-            self._close_run(run, len(last) if type(last) in SIZED else 0)
+        """Hold more outputs; only the last of them may be big."""
+        items, packed, size, blob = part
+        if blob is not None:
+            size -= len(items[-1])
+            part = Part(items[:-1], packed, size)
+        if part.items:
+            self._run.extend(part)
+            self.count += len(part.items)
+            self._grow(self._run, 0)
+        if blob is not None:
+            self._hold_big(items[-1], blob, packed=packed)
 
     def seal(self, n: int = 1) -> None:
         """The open item is finished, and so are n - 1 more that have put nothing."""
@@ -252,6 +270,8 @@ class Outbox:
             self.bulk -= self._run.size
         if extra:
             del self._run.items[-extra:]
+            if self._run.blob is not None:
+                self._run = self._new_run()
         if self.weighs:
             self._weigh_anew()
         if not self.count:
@@ -332,7 +352,7 @@ class Outbox:
         n = self.count if with_open else self.sealed
         if n:
             for start, run in self._cut(n):
-                blob = pickle.dumps(run.items, PROTOCOL)
+                blob = pickle.dumps(run.items, PROTOCOL) if run.blob is None else run.blob
                 before = self.digest or 0
                 if self.digest is not None:
                     self.digest = digest_of(run.items, packed=run.packed, before=before)

@@ -14,7 +14,6 @@ from typing import Any
 from orchestrator.runtime.cell import INDEX
 from orchestrator.runtime.worker.chunks import (
     BIG_ITEM,
-    BIGGEST_PLAIN,
     CHUNK_BYTES,
     PLAIN,
     SIZED,
@@ -34,11 +33,13 @@ class Stripe:
 
     `ends` has one entry for each item that has ended: what goes into the `box`, None for nothing.
     `settled`: types of results that go into it as they are; for others ask `settle`. `words` is the
-    progress cell; `dump` makes an item's pickle; `holes` says that some items of the lease gave
-    nothing.
+    progress cell; `dump` makes an item's pickle, `sole` the chunk of one item; `holes` says that
+    some items of the lease gave nothing.
     """
 
     __slots__ = (
+        "_blob",
+        "_blob_at",
         "_booked",
         "_booked_size",
         "_chunk_bytes",
@@ -47,6 +48,7 @@ class Stripe:
         "_packed",
         "_pickled_from",
         "_size",
+        "_sole",
         "box",
         "ends",
         "holes",
@@ -64,12 +66,16 @@ class Stripe:
         words: memoryview,
         *,
         dump: Callable[[Any], bytes],
+        sole: Callable[[Any], bytes],
     ) -> None:
         self.lease = lease
         self.box = box
         self.n = n
         self.words = words
         self._dump = dump
+        self._sole = sole
+        self._blob = b""
+        self._blob_at = -1
         self.ends: list[Any] = []
         self.holes = False
         self._booked = 0
@@ -103,10 +109,13 @@ class Stripe:
             self.ends.append(None)
             return True
         if type(result) in SIZED:
-            if len(result) > BIGGEST_PLAIN:
-                self._dump(result)  # which says whether it is too large
-            self.ends.append(result)
-            return self._has_grown(len(result))
+            if len(result) < BIG_ITEM:
+                self.ends.append(result)
+                return self._has_grown(len(result))
+            if self.box.digest is None:
+                self._make_big(result)
+                self.ends.append(result)
+                return self._has_grown(len(result))
         self._pickled_from = len(self.ends)
         self._settle_pickled(result)
         self._next_packed = True
@@ -120,8 +129,15 @@ class Stripe:
         pickled = self._dump(result)
         if not self.ends:
             self._next_packed = type(result) not in PLAIN
+        if len(pickled) >= BIG_ITEM:
+            self._make_big(pickled)
         self.ends.append(pickled)
         return self._has_grown(len(pickled))
+
+    def _make_big(self, item: Any) -> None:
+        """The next end, which will be the last, is a chunk by itself; told before it is seen."""
+        self._blob = self._sole(item)
+        self._blob_at = len(self.ends)
 
     def _has_grown(self, size: int) -> bool:
         self._size += size
@@ -138,6 +154,8 @@ class Stripe:
             parts.append(Part(self.ends[first:middle], packed=False, size=size))
         if middle < done:
             parts.append(Part(self.ends[middle:done], packed=True, size=size))
+        if first <= self._blob_at < done:
+            parts[-1] = parts[-1]._replace(blob=self._blob)
         return done - first, parts
 
     def close(self) -> None:
