@@ -18,6 +18,7 @@ from orchestrator.errors import QueueError
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.standalone.page import AckPage
 from orchestrator.runtime.standalone.protocol import JOIN
+from orchestrator.runtime.worker.chunks import dump_once
 from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.handle import QueueHandle
 from orchestrator.runtime.worker.lease import Lease
@@ -40,7 +41,7 @@ class BrokerGoneError(LinkClosedError, QueueError, ConnectionError):
 
 
 class _SharedClient(Client):
-    """A client whose queues come and go."""
+    """A client whose queues come and go, and whose items are never delivered again."""
 
     def __init__(self, link: Link, pacer: _Pacer) -> None:
         self.infos: dict[str, QueueInfo] = {}
@@ -48,6 +49,7 @@ class _SharedClient(Client):
         self.holds = 0
         self.closed = False
         super().__init__(link, self.infos, by_item=False, arm=pacer.arm, hurry=pacer.hurry)
+        self.dump = dump_once
 
     @property
     def acks_unsent(self) -> bool:

@@ -8,8 +8,14 @@ never reaches its reader, and one item that cannot be loaded spoils no other.
 
 from __future__ import annotations
 
+import copyreg
+import functools
+import io
 import pickle
-from collections.abc import Iterator, Sequence
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import resource_sharer
+from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple, NoReturn
 
@@ -25,6 +31,7 @@ __all__ = [
     "Part",
     "Run",
     "dump",
+    "dump_once",
     "load",
     "no_memory",
     "size_of",
@@ -51,22 +58,118 @@ PLAIN = frozenset({int, float, complex, bool, type(None), str, bytes})
 SIZED = frozenset({str, bytes})
 
 
-def dump(item: Any) -> bytes:
-    """The pickle of one item; what `multiprocessing` can send and plain pickle cannot, too.
+_REDUCERS: dict[type, Callable[[Any], Any]] = ForkingPickler._extra_reducers  # type: ignore[attr-defined]
+_LIKE_PLAIN = {f"multiprocessing.{name}" for name in ("reduction", "managers", "heap")}
+"""Modules whose reducers make the same of an item as plain pickle, where that takes it."""
+_CONNECTION = Connection.__module__.encode()
+"""In the pickle of each Connection: plain pickle takes one, as the bare number of a descriptor."""
+_HANDED_OVER = (Connection, socket.socket)
+_FAILED = (pickle.PicklingError, TypeError, AttributeError, RuntimeError)
 
-    Raises whatever the item's own pickling raises (PicklingError, TypeError, AttributeError, …),
+
+class _HandedOverError(pickle.PicklingError):
+    """Something in the item can be handed to another process only once."""
+
+    def __init__(self, kind: type) -> None:
+        super().__init__(
+            f"a {kind.__module__}.{kind.__qualname__} is handed over once, by the process that has"
+            " it open, and an item may be delivered again; send what its reader needs to open one"
+        )
+
+
+def dump(item: Any, *, once: bool = False) -> bytes:
+    """The pickle of one item, by the reducers of `multiprocessing` where it has some.
+
+    `once`: the item is never delivered again, so connections and sockets are handed over. Raises
+    whatever the item's own pickling raises (PicklingError, TypeError, AttributeError, …),
     ValueError for one that is too large.
     """
     try:
-        pickled = pickle.dumps(item, PROTOCOL)
-    except (pickle.PicklingError, TypeError, AttributeError) as plain:
-        try:
-            pickled = bytes(ForkingPickler.dumps(item, PROTOCOL))
-        except (pickle.PicklingError, TypeError, AttributeError, RuntimeError):
-            raise plain from None
+        if _has_foreign(len(_REDUCERS)):
+            pickled = _reduced(item, once=once)
+        else:
+            pickled = pickle.dumps(item, PROTOCOL)
+            if _CONNECTION in pickled:
+                pickled = _reduced(item, once=once)
+    except (_HandedOverError, RecursionError):
+        raise
+    except _FAILED as plain:
+        pickled = _dumped_after(plain, item, once=once)
     if len(pickled) > MOST_BYTES:
         _refuse(len(pickled))
     return pickled
+
+
+def dump_once(item: Any) -> bytes:
+    """The pickle of an item that is never delivered again; see `dump`."""
+    return dump(item, once=True)
+
+
+@functools.lru_cache(maxsize=1)
+def _has_foreign(n: int) -> bool:  # noqa: ARG001 - it is looked again when there are more
+    """Whether a type was registered with ForkingPickler that its reducer makes something else of.
+
+    To ask the table for each object of each item costs several times as much as plain pickle.
+    """
+    return any(
+        kind is not Connection and getattr(reduce, "__module__", "") not in _LIKE_PLAIN
+        for kind, reduce in _REDUCERS.items()
+    )
+
+
+def _dumped_after(plain: Exception, item: Any, *, once: bool) -> bytes:
+    """What `multiprocessing` can send and plain pickle cannot; raises what that has raised."""
+    try:
+        return _reduced(item, once=once)
+    except _HandedOverError:
+        raise
+    except _FAILED:
+        if issubclass(
+            type(plain), RuntimeError
+        ):  # what is shared by inheritance only: locks, queues
+            raise pickle.PicklingError(*plain.args) from plain
+        raise plain from None
+
+
+def _reduced(item: Any, *, once: bool) -> bytes:
+    """The item's pickle, made as ForkingPickler does.
+
+    Where what a reducer makes is handed over once (a tensor in shared memory, by its descriptor),
+    and the item may come again, it is sent by its value instead.
+    """
+    table = {**copyreg.dispatch_table, **_REDUCERS}
+    if once:
+        return _dumped_by(table, item)
+    refused = dict.fromkeys(_HANDED_OVER, _refuse_handed_over)
+    try:
+        return _dumped_by(table | refused | {resource_sharer.DupFd: _unshare}, item)
+    except _SharedError:
+        return _dumped_by({**copyreg.dispatch_table, **refused}, item)
+
+
+def _dumped_by(table: dict[Any, Any], item: Any) -> bytes:
+    buffer = io.BytesIO()
+    pickler = pickle.Pickler(buffer, PROTOCOL)
+    pickler.dispatch_table = table
+    pickler.dump(item)
+    return buffer.getvalue()
+
+
+def _refuse_handed_over(handed: object) -> NoReturn:
+    raise _HandedOverError(type(handed))
+
+
+class _SharedError(Exception):
+    """A reducer has made a descriptor ready to be fetched."""
+
+
+def _unshare(shared: Any) -> NoReturn:
+    """Close again what nobody will fetch."""
+    sharer: Any = resource_sharer
+    with sharer._resource_sharer._lock:
+        _, close = sharer._resource_sharer._cache.pop(shared._id[1])
+    close()
+    raise _SharedError
 
 
 def sole(item: Any) -> bytes:

@@ -24,7 +24,7 @@ from orchestrator.core.messages import (
     Want,
 )
 from orchestrator.runtime.order import QueueInfo
-from orchestrator.runtime.worker.chunks import MOST_BYTES
+from orchestrator.runtime.worker.chunks import MOST_BYTES, dump
 from orchestrator.runtime.worker.giving_up import FencedError, TornError
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link
@@ -51,7 +51,7 @@ class Commits(Requests):
     item at hand gives has left. `ordered`: what is finished waits for its turn at the broker, so no
     credit is needed, and an item gives all it gives in one commit. While it is `held`, nothing is
     committed and no credit returned. The books are `torn` while they change; who finds them so
-    knows that an exception came in between.
+    knows that an exception came in between. `dump` makes an item's pickle.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Commits(Requests):
         super().__init__(link)
         self.attention = self.held = self.parted = self.torn = False
         self.waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+        self.dump: Callable[[Any], bytes] = dump
         self.tally = Tally()
         self.unsent_since = 0.0
         self._queues = queues
@@ -95,6 +96,7 @@ class Commits(Requests):
             infos = {queue: self._queues[queue] for queue in queues}
             done = self.tally.done if self._by_item else 0
             box = Outbox.of(infos, done=done, free=self._ordered, overdraws=overdraws)
+            box.dump = self.dump
             self.replays.equip(box)
             self._boxes.append(box)
             self._box_of.update(dict.fromkeys(queues, box))

@@ -7,7 +7,7 @@ purpose.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from orchestrator.core.events import Blob
@@ -45,7 +45,8 @@ class Outbox:
     by one. One that is `free` needs no credit. One that `overdraws` never waits for credit: what
     exceeds it waits as a commit, so a chunk is filled before that. `patience_s`: see QueueInfo.
     `digest` is that of all that was sent, None where nobody asks for it; `replay` compares what is
-    put with what was put before, until that is over. `torn`: see `Commits`.
+    put with what was put before, until that is over. `torn`: see `Commits`. `dump` makes an item's
+    pickle.
 
     After an idle spell what is put first is due at once, item by item, for others may wait for it
     or be told of it: `prompt` times more. What follows closely is gathered in chunks.
@@ -78,6 +79,7 @@ class Outbox:
         self.in_use = self.packs = self.weighs = self.torn = False
         self.bulk = 0
         self.chunk_bytes = CHUNK_BYTES
+        self.dump: Callable[[Any], bytes] = dump
         self._part_bytes = 0
         self._weighed: dict[str, int] = {}
         self.patience_s: float | None = None
@@ -165,7 +167,7 @@ class Outbox:
             if self.digest is None:
                 self._hold_big(item, sole(item), packed=False)
                 return
-        pickled = dump(item)
+        pickled = self.dump(item)
         if len(pickled) >= BIG_ITEM:
             self._hold_big(pickled, sole(pickled), packed=True)
             return
