@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         WouldWaitError,
         WrongDirectionError,
     )
-    from orchestrator.runtime.standalone.queue import JoinableQueue, Queue
+    from orchestrator.runtime.standalone.queue import JoinableQueue, Queue, SimpleQueue
     from orchestrator.runtime.worker.command.failed import CommandError
     from orchestrator.runtime.worker.current import Current, current, transaction
 
@@ -45,6 +45,7 @@ __all__ = [
     "RunDirectoryError",
     "RunResult",
     "ShutDown",
+    "SimpleQueue",
     "Spec",
     "SpecError",
     "UnpicklableItemError",
@@ -70,7 +71,7 @@ _HOMES = {
         "WouldWaitError",
         "WrongDirectionError",
     ),
-    "orchestrator.runtime.standalone.queue": ("JoinableQueue", "Queue"),
+    "orchestrator.runtime.standalone.queue": ("JoinableQueue", "Queue", "SimpleQueue"),
     "orchestrator.runtime.worker.command.failed": ("CommandError",),
     "orchestrator.runtime.worker.current": ("Current", "current", "transaction"),
 }

@@ -103,6 +103,11 @@ class Holding:
             use.session.detach(use)
         return first.handle
 
+    def watch(self) -> int:
+        """The descriptor of this process that tells whether the queue has items."""
+        use = self._uses[os.getpid()]
+        return use.session.watch(use, self.token)
+
     def let_go(self) -> None:
         """The queue is not used here any more. Takes no lock: may run at any time."""
         use = self._uses.get(os.getpid())

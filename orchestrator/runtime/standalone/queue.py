@@ -13,7 +13,7 @@ from orchestrator.runtime.free_threading import refuse_free_threading
 from orchestrator.runtime.standalone.holding import Holding, here, new_queue
 from orchestrator.runtime.worker.handle import QueueHandle
 
-__all__ = ["JoinableQueue", "Queue"]
+__all__ = ["JoinableQueue", "Queue", "SimpleQueue"]
 
 T = TypeVar("T")
 
@@ -21,10 +21,11 @@ T = TypeVar("T")
 class Queue(Generic[T]):
     """Takes the place of `multiprocessing.Queue`; pass it as an argument of a `Process`.
 
-    `maxsize` is the most items it holds, 0 or less for no bound. Works with every start method and
-    from several threads. What differs: an item that cannot be pickled raises in `put`; `qsize` is
-    exact everywhere; a process that is killed stalls nobody, and what was fetched ahead for it goes
-    to the others. To return from `get` is an item's ack: it is not delivered again.
+    `maxsize` is the most items it holds, 0 or less for no bound; `ctx` is for compatibility. Works
+    with every start method and from several threads. What differs: an item that cannot be pickled
+    raises in `put`; `qsize` is exact everywhere; a process that is killed stalls nobody, and what
+    was fetched ahead for it goes to the others. To return from `get` is an item's ack: it is not
+    delivered again.
 
     What is put first after an idle spell has left when `put` returns. What follows closely leaves
     in chunks, the last of them within 1 ms, as soon as a thread can run, or when the process ends.
@@ -32,7 +33,7 @@ class Queue(Generic[T]):
     is a UsageError.
     """
 
-    def __init__(self, maxsize: int = 0) -> None:
+    def __init__(self, maxsize: int = 0, *, ctx: Any = None) -> None:  # noqa: ARG002 -- see above
         refuse_free_threading()
         self._hold(new_queue(operator.index(maxsize)))
 
@@ -116,6 +117,22 @@ class Queue(Generic[T]):
         """Whether the queue holds `maxsize` items right now."""
         return self._mine().full()
 
+    def fileno(self) -> int:
+        """A descriptor that is readable when `get` would not wait: for select, epoll, asyncio.
+
+        Only to be waited for: never read, written or closed. From now on this process fetches no
+        item ahead. Raises ValueError after `close`, BrokerGoneError.
+        """
+        if self._closed:
+            raise ValueError(f"Queue {self!r} is closed")
+        self._mine()
+        return self._holding.watch()
+
+    @property
+    def _reader(self) -> Queue[T]:
+        """What real programs wait for (`multiprocessing.connection.wait`): it has a `fileno`."""
+        return self
+
     def close(self) -> None:
         """Put and get no more in this process; what was put is sent."""
         self._closed = True
@@ -146,3 +163,34 @@ class JoinableQueue(Queue[T]):
     def join(self) -> None:
         """Wait until `task_done` was called for every item put."""
         self._mine().join()
+
+
+class SimpleQueue(Generic[T]):
+    """Takes the place of `multiprocessing.SimpleQueue`: `put`, `get`, `empty`, `close`."""
+
+    def __init__(self, *, ctx: Any = None) -> None:  # noqa: ARG002 -- for compatibility
+        self._queue: Queue[T] = Queue()
+
+    def put(self, obj: T) -> None:
+        """Put an item; raises as `Queue.put`."""
+        self._queue.put(obj)
+
+    def get(self) -> T:
+        """Wait for the next item, and return it; raises as `Queue.get`."""
+        return self._queue.get()
+
+    def empty(self) -> bool:
+        """Whether nothing is on the queue right now."""
+        return self._queue.empty()
+
+    def fileno(self) -> int:
+        """See `Queue.fileno`."""
+        return self._queue.fileno()
+
+    @property
+    def _reader(self) -> Queue[T]:
+        return self._queue
+
+    def close(self) -> None:
+        """Put and get no more in this process."""
+        self._queue.close()

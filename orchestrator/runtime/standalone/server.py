@@ -6,6 +6,7 @@ who use it is closed, however they ended.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -29,7 +30,7 @@ from orchestrator.core.queues import QueueState
 from orchestrator.runtime import wire
 from orchestrator.runtime.local.channel import READ_SIZE, Channel
 from orchestrator.runtime.standalone.page import SEALS, read_acks
-from orchestrator.runtime.standalone.protocol import NEW_QUEUE
+from orchestrator.runtime.standalone.protocol import JOIN, NEW_QUEUE, WATCH
 
 __all__ = ["main"]
 
@@ -48,11 +49,13 @@ _READS_OF_ALL = 64
 
 
 class _Member:
-    """One process: its stream, its page of acks and its pidfd."""
+    """One process: its stream, its page of acks, its pidfd and the events it waits for."""
 
-    def __init__(self, name: str, fds: list[int]) -> None:
+    def __init__(self, name: str, pid: int, fds: list[int]) -> None:
         stream, page, pidfd = fds
         self.name = name
+        self.pid = pid
+        self.events: list[int] = []
         self.sock = socket.socket(fileno=stream)
         self.sock.setblocking(False)
         self.channel = Channel(self.sock)
@@ -74,6 +77,7 @@ class Server:
         self._members: dict[str, _Member] = {}
         self._to_send: dict[_Member, None] = {}
         self._over: list[socket.socket | int] = []
+        self._watched: dict[str, dict[int, bool]] = {}
         self._joined = 0
         self._buffer = memoryview(bytearray(READ_SIZE))
         control.setblocking(False)
@@ -90,6 +94,8 @@ class Server:
                     act()
             if deadline is not None and deadline <= time.monotonic():
                 self._handle(Ticked())
+            if self._watched:
+                self._tell_watchers()
             self._send()
             if self._over:
                 self._close()
@@ -143,23 +149,51 @@ class Server:
         except BlockingIOError:
             return
         if data:
-            self._join(fds)
+            if len(data) == WATCH.size:
+                self._watch_for(WATCH.unpack(data)[1], queue, fds)
+            else:
+                self._join(JOIN.unpack(data.ljust(JOIN.size))[1], fds)
             return
         self._unwatch(token)
         for member in list(self._members.values()):
             self._hear_out(member)
+        self._watched.pop(queue, None)
         self._broker.remove_queue(queue, self._job)
 
     # -- processes --------------------------------------------------------------------------------
 
-    def _join(self, fds: list[int]) -> None:
+    def _watch_for(self, pid: int, queue: str, fds: list[int]) -> None:
+        """Keep a process's event readable from now on while the queue has items."""
+        member = next((m for m in self._members.values() if m.pid == pid), None)
+        if member is None or not fds:
+            for fd in fds:
+                os.close(fd)
+            return
+        member.events += fds
+        self._watched.setdefault(queue, {})[fds[0]] = False
+
+    def _tell_watchers(self) -> None:
+        """Before anything is sent: who has got the last item must find the event as it is."""
+        for name, events in self._watched.items():
+            queue = self._broker.queues.get(name)
+            has_items = queue is not None and queue.queued > 0
+            for event, told in events.items():
+                if told is not has_items:
+                    events[event] = has_items
+                    with contextlib.suppress(OSError):  # who has read it has told itself
+                        if has_items:
+                            os.eventfd_write(event, 1)
+                        else:
+                            os.eventfd_read(event)
+
+    def _join(self, pid: int, fds: list[int]) -> None:
         if len(fds) < 3 or not _is_sealed(fds[1]):
             # No descriptor was left for them, or they are none of ours: the stream's end tells it.
             for fd in fds:
                 os.close(fd)
             return
         self._joined += 1
-        member = _Member(f"process-{self._joined}", fds)
+        member = _Member(f"process-{self._joined}", pid, fds)
         self._members[member.name] = member
         self._handle(WorkerJoined(worker=member.name, job=_ANYBODY))
         self._watch(member.sock, partial(self._read, member), _IN_TURN)
@@ -214,6 +248,10 @@ class Server:
         self._unwatch(member.sock)
         self._unwatch(member.pidfd)
         self._to_send.pop(member, None)
+        for event in member.events:
+            for events in self._watched.values():
+                events.pop(event, None)
+            os.close(event)
         taken = read_acks(member.page)
         member.page.close()
         self._handle(WorkerLeft(worker=member.name, returned=True, taken=taken))

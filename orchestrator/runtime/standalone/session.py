@@ -17,7 +17,7 @@ from orchestrator.core.queues import chunk_items
 from orchestrator.errors import QueueError
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.standalone.page import AckPage
-from orchestrator.runtime.standalone.protocol import JOIN
+from orchestrator.runtime.standalone.protocol import JOIN, WATCH
 from orchestrator.runtime.worker.chunks import dump_once
 from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.handle import QueueHandle
@@ -46,6 +46,7 @@ class _SharedClient(Client):
     def __init__(self, link: Link, pacer: _Pacer) -> None:
         self.infos: dict[str, QueueInfo] = {}
         self.released: deque[Use] = deque()
+        self.watched: set[int] = set()
         self.holds = 0
         self.closed = False
         super().__init__(link, self.infos, by_item=False, arm=pacer.arm, hurry=pacer.hurry)
@@ -90,6 +91,9 @@ class _SharedClient(Client):
 
     def _end(self, use: Use) -> None:
         use.acks.free()
+        if use.watched is not None:
+            self.watched.discard(use.watched)
+            os.close(use.watched)
         if use.token is not None:
             use.token.close()
         self.holds -= 1
@@ -159,13 +163,17 @@ class _Pacer(Pacer):
 
 @dataclasses.dataclass(kw_only=True, eq=False)
 class Use:
-    """A queue in use by this process; `token` is what is closed when it was let go."""
+    """A queue in use by this process; `token` is what is closed when it was let go.
+
+    `watched` is the descriptor that tells whether it has items, once somebody has asked for it.
+    """
 
     name: str
     session: Session
     handle: QueueHandle
     acks: Acks
     token: socket.socket | None = None
+    watched: int | None = None
 
 
 class Session:
@@ -179,7 +187,8 @@ class Session:
         self._page = AckPage()
         pidfd = os.pidfd_open(os.getpid())
         try:
-            socket.send_fds(token, [JOIN], [theirs.fileno(), self._page.fd, pidfd])
+            hello = JOIN.pack(b"join", os.getpid())
+            socket.send_fds(token, [hello], [theirs.fileno(), self._page.fd, pidfd])
         except OSError as error:
             ours.close()
             raise BrokerGoneError(str(error)) from error
@@ -208,6 +217,24 @@ class Session:
             handle = QueueHandle(name, client, acks, holder="this process", reads=True, writes=True)
             return Use(name=name, session=self, handle=handle, acks=acks)
 
+    def watch(self, use: Use, token: socket.socket) -> int:
+        """The descriptor that the broker keeps readable while the queue has items."""
+        client = self._client
+        with client.lock:
+            if use.watched is None:
+                use.handle.qsize()  # an answer: the broker knows this process by now
+                event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+                try:
+                    hello = WATCH.pack(b"watch", os.getpid())
+                    socket.send_fds(token, [hello], [event])
+                except OSError as error:
+                    os.close(event)
+                    raise BrokerGoneError(str(error)) from error
+                use.watched = event
+                client.watched.add(event)
+                use.handle.fetch_one_by_one()
+            return use.watched
+
     def detach(self, use: Use) -> None:
         """A queue was let go, maybe by the garbage collector: only note it, the pacer does it."""
         self._client.released.append(use)
@@ -218,6 +245,8 @@ class Session:
         if not self._client.closed:
             self._link.close()
             self._page.close()
+            for event in self._client.watched:
+                os.close(event)
 
     def _ended(self) -> None:
         self._at_exit.cancel()

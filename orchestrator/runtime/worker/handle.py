@@ -80,6 +80,7 @@ class QueueHandle:
         self._most = 1
         self._got = self._tasks_done = self._ends_raised = 0  # got: of leases that are used up
         self._closed = self._was_put_on = False
+        self._ahead = True
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name} of {self._holder}>"
@@ -277,9 +278,15 @@ class QueueHandle:
     def _has_pulled(self) -> bool:
         return bool(self._leases) and self._pulled_lease() is not None
 
+    def fetch_one_by_one(self) -> None:
+        """Fetch nothing ahead any more, and give back what was (lock held)."""
+        self._ahead = False
+        self._most = 1
+        self.give_back()
+
     def _adapt(self) -> None:
         """Prefetch only while gets follow each other closely."""
-        if self._pulled:
+        if self._pulled and self._ahead:
             each_s = (time.monotonic() - self._pulled_at) / self._pulled
             self._most = min(_LARGEST_PULL, self._most * 2) if each_s < _FAST_GET_S else 1
 
