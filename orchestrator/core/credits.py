@@ -31,7 +31,10 @@ class Credits:
             raise ProtocolError(f"{len(port.wants)} wants are pending")
         queue.writer_ports[port.worker] = port
         if queue.closed:
-            self._board.send(port, Shut(queue=queue.name))
+            returned = not queue.failed_downstream
+            self._board.send(
+                port, Shut(queue=queue.name, reader=queue.closed_by, returned=returned)
+            )
             self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
         elif request.unsent is not None and port.credits.get(queue.name, 0) > request.unsent:
             self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))

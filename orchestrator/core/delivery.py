@@ -379,12 +379,13 @@ class Delivery:
             return
         board = self._board
         gone = queue.close(clean=clean, delayed=board.delayed(queue))
+        queue.closed_by = job
         if gone or queue.open_writers:
             dropped, left = (gone, 0) if clean else (0, gone)
             board.report(QueueClosed(queue=queue.name, dropped=dropped, left=left))
         for port in queue.writer_ports.values():
             port.credit(queue, -port.credits.get(queue.name, 0))
-            board.send(port, Shut(queue=queue.name))
+            board.send(port, Shut(queue=queue.name, reader=job, returned=clean))
 
 
 def _is_of_batch(batch: Batch | None, request: Pull) -> bool:

@@ -303,9 +303,14 @@ class Grant(_Message, tag=35, frozen=True, kw_only=True):
 
 
 class Shut(_Message, tag=36, frozen=True, kw_only=True):
-    """The queue is closed; its credits are void."""
+    """The queue is closed; its credits are void.
+
+    `reader` is the job that read it last, and `returned` whether that has succeeded.
+    """
 
     queue: _Name
+    reader: str = ""
+    returned: bool = True
 
 
 class Committed(_Message, tag=37, frozen=True, kw_only=True):

@@ -43,7 +43,8 @@ class QueueState:
     `producers` is how many workers may ever put, None where that is not known. `rank` orders the
     queues so that what a job reads comes before what it writes. A batch's patience counts from
     `waited_for_since`, the collecting of room from `room_since`; `patience_at` and `recall_at` are
-    set alarms. `shed` are those of the dropped for which there was no room. A queue that drops lets
+    set alarms. `closed_by` is the job that read it last. `shed` are those of the dropped for which
+    there was no room. A queue that drops lets
     anybody put at any time: its `bound` and `bound_bytes`, as those of an unbounded one, are out of
     reach, and so is that of one that is `unread`: what is put there is dropped at once.
     `size_bytes` are the bytes of the items that `size` counts; they are counted only where
@@ -91,6 +92,7 @@ class QueueState:
         self.attempts: dict[int, int] = {}
         self.suspects: set[int] = set()
         self.closed = False
+        self.closed_by = ""
         self.failed_downstream = False
         self.ended = False
         self.recall_at: float | None = None

@@ -340,3 +340,31 @@ def test_task_done_for_all_at_the_end_counts_each(ran):
     )
     assert ended.exit_code == 0, ended.stderr
     assert ended.log.printed("r-1") == ["joined"]
+
+
+@pytest.mark.parametrize(
+    "loop",
+    ["while not q.empty(): q.get()", "q.get(timeout=.05)"],
+    ids=["until it is empty", "gives up"],
+)
+def test_a_writer_whose_reader_gave_up_early_names_the_reader_and_the_way_out(ran, loop):
+    code = """
+        import queue, time
+        def write(q):
+            for n in range(10):
+                time.sleep(.2)
+                q.put(n)
+        def read(q):
+            try:
+                %s
+            except queue.Empty:
+                print("gives up")
+    """
+    ended = ran(SPEC, code % loop)
+    assert ended.exit_code == 1
+    assert "no consumer is left: job 'r' has returned, though not all was put yet" in ended.stderr
+    assert "start it `after:` its writer" in ended.stderr
+    waiting = SPEC.replace("input: {q: a}", "input: {q: a}, after: [w]")
+    ended = ran(waiting, code % "while not q.empty(): print(q.get())")
+    assert ended.exit_code == 0
+    assert len(ended.log.printed("r-1")) == 10

@@ -151,7 +151,10 @@ def test_put_raises_once_every_reader_has_gone_and_what_is_left_is_dropped(ran):
     """
     end = ran(PAIR % (10, "ready"), code)
     assert end.exit_code == 0, end.stderr
-    assert end.log.printed("w-1") == ["queue 'q' is shut down: no consumer is left"]
+    assert end.log.printed("w-1") == [
+        "queue 'q' is shut down, no consumer is left: job 'r' has returned, though not all was put"
+        " yet"
+    ]
     ledger = end.ledger("q")
     assert (ledger["done"], set(ledger)) == (5, {"put", "done", "dropped"})
 

@@ -240,7 +240,7 @@ class Client(Commits):
                 self._on_committed(message)
             case Shut():
                 if box := self._box_of.get(message.queue):
-                    box.shut_queue(message.queue)
+                    box.shut_queue(message.queue, message.reader, returned=message.returned)
                     self.attention = True
             case Recall():
                 self._on_recall(message)

@@ -136,8 +136,9 @@ class QueueHandle:
         if not self._writes:
             raise WrongDirectionError(
                 f"{self._holder} only reads queue {self._name!r}",
-                hint="declare it under `output` to put items on it; no sentinel is needed:"
-                " a queue ends when all its writers have finished",
+                hint="declare it under `output` to put items on it; no sentinel is needed, nor one"
+                " that is put back for the next reader: a queue ends when all its writers have"
+                " finished, for every reader",
             )
         self._box = self._client.outbox((self._name,), overdraws=self._owned)
         return self._box
@@ -158,7 +159,19 @@ class QueueHandle:
             if not self._client.wait_for_credit(box, wait=wait, deadline=deadline, n=n):
                 raise self._would_wait("put on") if held and block else queue.Full
         if box.shut:
-            raise ShutDown(f"queue {self._name!r} is shut down: no consumer is left")
+            raise self._shut(box)
+
+    def _shut(self, box: Outbox) -> ShutDown:
+        text, hint, reader = "no consumer is left", "", box.last_reader
+        if reader and box.reader_returned:
+            text += f": job {reader!r} has returned, though not all was put yet"
+            hint = (
+                f"let {reader!r} read to the end (`for item in q`); if it reads until it finds the"
+                " queue empty, start it `after:` its writer, and let maxsize hold all that is put"
+            )
+        elif reader:
+            text += f": job {reader!r} has failed"
+        return ShutDown(f"queue {self._name!r} is shut down, {text}", hint=hint)
 
     def _would_wait(self, what: str) -> WouldWaitError:
         return WouldWaitError(

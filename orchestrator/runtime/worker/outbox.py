@@ -70,6 +70,7 @@ class Outbox:
         self.part_items = part_items
         self.credits = dict.fromkeys(queues, 0)
         self.closed: set[str] = set()
+        self.last_reader, self.reader_returned = "", True
         self.count = self.sealed = 0
         self.free = free
         self.overdraws = overdraws
@@ -308,9 +309,13 @@ class Outbox:
         self.credits[queue] = n
         self._reckon()
 
-    def shut_queue(self, queue: str) -> None:
-        """Nobody reads the queue any more; the others of this outbox go on."""
+    def shut_queue(self, queue: str, reader: str = "", *, returned: bool = True) -> None:
+        """Nobody reads the queue any more; the others of this outbox go on.
+
+        The job `reader` was the last that did.
+        """
         self.closed.add(queue)
+        self.last_reader, self.reader_returned = reader, returned
         self._reckon()
 
     def _reckon(self) -> None:
