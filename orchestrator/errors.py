@@ -12,6 +12,7 @@
     ├── CommandError           (CalledProcessError) a job's command has failed: made in its worker
     ├── RunDirectoryError      the run directory cannot be made or written                exit 74
     │   └── DiskFullError      there is no room on its disk                               exit 74
+    ├── SystemRefusedError     no memory, no process or no descriptor for mporch itself      exit 71
     ├── InternalError          a bug of mporch                                            exit 70
     └── QueueError             what a queue handle raises in a target
         ├── EndOfStream            (queue.Empty, queue.ShutDown)  no item will ever come
@@ -64,6 +65,7 @@ __all__ = [
     "Severity",
     "ShutDown",
     "SpecError",
+    "SystemRefusedError",
     "TargetError",
     "UnpicklableItemError",
     "UsageError",
@@ -85,6 +87,8 @@ class ExitCode(enum.IntEnum):
     """Finished, but items are dead letters."""
     BUG = 70
     """A bug of mporch."""
+    REFUSED = 71
+    """The system has refused memory, a process or a descriptor to mporch itself."""
     CANT_WRITE = 74
     """The run directory could not be written."""
     TIMEOUT = 124
@@ -250,6 +254,28 @@ class DiskFullError(RunDirectoryError):
 
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class SystemRefusedError(MporchError):
+    """The system has refused what mporch itself needs: memory, a process, a descriptor."""
+
+    fault = Fault.SYSTEM
+    exit_code = ExitCode.REFUSED
+
+    @staticmethod
+    def of(error: MemoryError | OSError) -> SystemRefusedError:
+        """Return what such an error of the orchestrator's own means."""
+        if isinstance(error, MemoryError) or error.errno == errno.ENOMEM:
+            message = "mporch itself got no more memory (ulimit -v, a container, the machine)"
+            hint = "bound the queues of large items by max_bytes or maxsize, or raise the limit"
+            return SystemRefusedError(message, hint=hint)
+        message = f"the system refused mporch what it needs: {error.strerror}"
+        hint = "raise the limit of processes (ulimit -u), or of open files (ulimit -n)"
+        return SystemRefusedError(message, hint=hint)
+
+
+REFUSED = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+"""What the system says when it has no more of something to give."""
 
 
 class InternalError(MporchError):

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from orchestrator.app.execution import Options, Shield, execute
-from orchestrator.errors import ExitCode, MporchError
+from orchestrator.errors import ExitCode, MporchError, SystemRefusedError
 from orchestrator.plan.model import Plan
 from orchestrator.runtime.local.kernel import set_parent_death_signal
 
@@ -60,12 +60,17 @@ def main(shield: Shield) -> int:
     return execute(request.plan, request.source, request.options, shield, host=request.parent_pid)
 
 
+def _refusal(error: MporchError) -> Refusal:
+    return Refusal(kind=type(error).__name__, message=str(error), hint=error.hint)
+
+
 def _shield(run: Callable[[], int]) -> int:
     try:
         return run()
     except MporchError as error:
-        refusal = Refusal(kind=type(error).__name__, message=str(error), hint=error.hint)
-        code = error.exit_code
+        refusal, code = _refusal(error), error.exit_code
+    except MemoryError as error:
+        refusal, code = _refusal(SystemRefusedError.of(error)), ExitCode.REFUSED
     except Exception as error:  # noqa: BLE001 - whatever it is, the caller is to learn of it
         text = f"{type(error).__name__}: {error}"
         refusal = Refusal(kind="InternalError", message=text, hint=traceback.format_exc())

@@ -17,6 +17,7 @@ from orchestrator.errors import (
     InternalError,
     MporchError,
     RunDirectoryError,
+    SystemRefusedError,
     UsageError,
 )
 
@@ -116,6 +117,7 @@ def result_of(written: bytes) -> Summary:
         except msgspec.DecodeError:
             raise InternalError("the run ended without a result; see standard error") from None
     kinds: dict[str, type[MporchError]] = {
-        kind.__name__: kind for kind in (DiskFullError, RunDirectoryError, UsageError)
+        kind.__name__: kind
+        for kind in (DiskFullError, RunDirectoryError, SystemRefusedError, UsageError)
     }
     raise kinds.get(found.kind, InternalError)(found.message, hint=found.hint)

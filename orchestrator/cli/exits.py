@@ -12,7 +12,14 @@ from collections.abc import Callable
 import click
 from click.core import ParameterSource
 
-from orchestrator.errors import ExitCode, InternalError, MporchError, SpecError
+from orchestrator.errors import (
+    REFUSED,
+    ExitCode,
+    InternalError,
+    MporchError,
+    SpecError,
+    SystemRefusedError,
+)
 from orchestrator.views.text import escaped
 
 __all__ = ["PIPE_CLOSED", "exit_code_of"]
@@ -47,15 +54,9 @@ def exit_code_of(command: Callable[[], object]) -> int:
     except InternalError as error:
         return _bug(error)
     except MporchError as error:
-        _explain(error)
-        return error.exit_code
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            return _bug(error)
-        _silence_stdout()
-        with contextlib.suppress(OSError):  # a terminal that was closed: neither can this be said
-            click.echo(f"mporch: error: cannot write: {error.strerror}", err=True)
-        return ExitCode.CANT_WRITE
+        return _explained(error)
+    except (MemoryError, OSError) as error:
+        return _system(error)
     except Exception as error:  # noqa: BLE001 -- the last line of defence: no traceback reaches a user
         return _bug(error)
     return code if isinstance(code, int) else ExitCode.OK
@@ -96,6 +97,23 @@ def _explain(error: MporchError) -> None:
     click.echo(f"mporch: error: {escaped(str(error))}", err=True)
     if error.hint:
         click.echo(f"  hint: {escaped(error.hint)}", err=True)
+
+
+def _explained(error: MporchError) -> int:
+    _explain(error)
+    return error.exit_code
+
+
+def _system(error: MemoryError | OSError) -> int:
+    """Say what the machine lacks."""
+    if isinstance(error, MemoryError) or error.errno in REFUSED:
+        return _explained(SystemRefusedError.of(error))
+    if error.errno not in _NO_ROOM:
+        return _bug(error)
+    _silence_stdout()
+    with contextlib.suppress(OSError):  # a terminal that was closed: neither can this be said
+        click.echo(f"mporch: error: cannot write: {error.strerror}", err=True)
+    return ExitCode.CANT_WRITE
 
 
 def _bug(error: Exception) -> int:

@@ -91,7 +91,8 @@ class WorkerDied(_Event, frozen=True, kw_only=True):
 
     `exit_code` is that of the process, negative for a signal, None if it cannot be known. `item` is
     the id of the item that `blame` means, empty if it was at none. `failure`: where a crash was.
-    `orphaned`: the process that had made it, and that it dies with, was dead already. `fruitful`:
+    `orphaned`: the process that had made it, and that it dies with, was dead already (`failure`:
+    why, if that is known). `fruitful`:
     an item that it has finished is committed (the broker knows).
     """
 

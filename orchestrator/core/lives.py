@@ -106,10 +106,9 @@ class Lives:
             return
         self._living(event.worker)
         worker.exit_code, worker.orphaned = event.exit_code, event.orphaned
-        blame = Blame()
+        worker.crash, blame = event.failure, Blame()
         if not event.orphaned:
-            worker.item, worker.crash = event.item or worker.item, event.failure
-            blame = event.blame
+            worker.item, blame = event.item or worker.item, event.blame
         worker.fruitless = 1 if event.fruitful else worker.fruitless + 1
         if self._is_recycled(worker):
             self._rest(worker, Blame(), turn)

@@ -21,7 +21,7 @@ from orchestrator.core.lifecycle import (
     worst,
 )
 from orchestrator.core.messages import Closing, Failure, Worn
-from orchestrator.core.wording import ORPHANED, death, stopped
+from orchestrator.core.wording import death, orphaned, stopped
 from orchestrator.plan.model import AfterCondition, JobPlan, Plan
 
 __all__ = ["Job", "JobView", "Roster", "Worker", "WorkerView"]
@@ -157,7 +157,7 @@ class Worker:
     def death(self) -> str:
         """How its process has died, in words."""
         if self.orphaned:
-            return ORPHANED
+            return orphaned(self.crash)
         if self.killed is StopReason.ITEM_TIMEOUT:
             limit_s = self.job.plan.timeouts.item_s
             return f"killed: item {self.item} took longer than {limit_s:g} s (timeouts.item)"

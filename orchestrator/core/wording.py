@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.core.commands import StopReason
 from orchestrator.core.messages import GAVE_UP, Failure
 
-__all__ = ["ORPHANED", "death", "failed", "signal_name", "stopped"]
+__all__ = ["death", "failed", "orphaned", "signal_name", "stopped"]
 
 # Linux' numbers: the core may not ask the system.
 _SIGNALS = {
@@ -30,10 +30,6 @@ _SIGNALS = {
 }
 
 
-ORPHANED = "died with the forkserver that had made it, which was killed from outside"
-"""Why a worker has ended that did nothing wrong."""
-
-
 _KILLERS = {
     9: ", not by mporch (the system out of memory?)",
     24: ": its processor time is used up (limits.cpu?)",
@@ -56,6 +52,14 @@ def death(exit_code: int | None, item: str, where: str = "") -> str:
         return f"exited with code {exit_code} before its work was done{at} (by os._exit?)"
     by_whom = _KILLERS.get(-exit_code, "")
     return f"killed by {signal_name(-exit_code)}{at}{by_whom}"
+
+
+def orphaned(failure: Failure | None) -> str:
+    """Say how a worker ended that did nothing wrong; `failure` is why its forkserver has."""
+    with_whom = "died with the forkserver that had made it, which"
+    if failure is None:
+        return f"{with_whom} was killed from outside"
+    return f"{with_whom} could make no other process: {failure.message}"
 
 
 def failed(failure: Failure, item: str = "") -> str:

@@ -36,7 +36,7 @@ def test_a_hint_is_kept_beside_the_message():
 
 
 def test_the_exit_codes_are_those_that_are_documented():
-    assert [code.value for code in ExitCode] == [0, 1, 2, 3, 70, 74, 124, 129, 130, 143]
+    assert [code.value for code in ExitCode] == [0, 1, 2, 3, 70, 71, 74, 124, 129, 130, 143]
 
 
 def test_the_end_of_a_stream_is_caught_by_code_written_for_the_standard_queue():

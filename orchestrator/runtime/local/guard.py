@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
-from orchestrator.errors import ExitCode, RunDirectoryError
+from orchestrator.errors import ExitCode, RunDirectoryError, SystemRefusedError
 from orchestrator.runtime.local.descendants import become_subreaper, sweep
 from orchestrator.runtime.local.kernel import set_parent_death_signal
 from orchestrator.runtime.local.patience import Patience
+from orchestrator.runtime.local.refusals import REFUSALS, in_words
 
 __all__ = ["Shelter", "on_guard_death", "run_guarded", "take_shelter"]
 
@@ -86,7 +87,8 @@ def run_guarded(inner: Callable[[Shelter], int], *, host: int | None = None) -> 
     number. One line on stderr tells of either end, unless that signal was forwarded. Returns with
     every descendant gone and the directory removed; what would be forwarded stays blocked, for
     there is nothing left to end but the interpreter, and how the run went stays the same.
-    Raises RunDirectoryError if no directory for temporary files can be made.
+    Raises RunDirectoryError if no directory for temporary files can be made, SystemRefusedError
+    if the child cannot.
     """
     _occupy_standard_descriptors()
     directory = _make_directory()
@@ -98,7 +100,7 @@ def run_guarded(inner: Callable[[Shelter], int], *, host: int | None = None) -> 
     guard = os.getpid()
     try:
         _flush()
-        child = os.fork()
+        child = _fork()
         if child == 0:
             _be_inner(inner, guard, directory, mask)
         status, sent = _attend(child, forwarded, host)
@@ -160,6 +162,16 @@ def on_guard_death(shelter: Shelter, last_words: Callable[[], None]) -> None:
                 os._exit(128 + signal.SIGKILL)
 
     signal.signal(_GUARD_DIED, end)
+
+
+def _fork() -> int:
+    try:
+        return os.fork()
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        reason = f"the orchestrator cannot be started: {in_words(error.errno)}"
+        raise SystemRefusedError(reason, hint="end some programs, or raise the limit") from error
 
 
 def _be_inner(

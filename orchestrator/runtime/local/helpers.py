@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.runtime.local.descendants import look_up
+from orchestrator.runtime.local.refusals import REFUSALS
 
 __all__ = [
     "Creator",
@@ -35,13 +36,28 @@ class Creator:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.pidfd = os.pidfd_open(pid)
+        self._refused = 0
 
     def has_died(self, *, wait_s: float = 0.0) -> bool:
         """Return whether it is dead, after waiting for that for at most `wait_s` seconds.
 
         Its workers then die of their parent death signal, and are children of this subreaper.
         """
-        return has_ended(self.pidfd, wait_s=wait_s)
+        died = has_ended(self.pidfd, wait_s=wait_s)
+        if died and not self._refused:  # while it is a zombie: the next start reaps it
+            with contextlib.suppress(ChildProcessError):
+                found = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if found is not None and found.si_code == os.CLD_EXITED:
+                    self._refused = found.si_status if found.si_status in REFUSALS else 0
+        return died
+
+    def refused(self, *, wait_s: float = 0.0) -> int:
+        """Return the errno it ended with as the system gave it no more processes (`tether`), or 0.
+
+        Waits for its death for at most `wait_s` seconds.
+        """
+        self.has_died(wait_s=wait_s)
+        return self._refused
 
     def close(self) -> None:
         """Give up the pidfd."""
@@ -78,6 +94,10 @@ class ForkServer:
     def has_ended(self, *, wait_s: float) -> bool:
         """Return whether the last one started is dead, after waiting for that for `wait_s`."""
         return not self._creators or self._creators[-1].has_died(wait_s=wait_s)
+
+    def refused(self, *, wait_s: float) -> int:
+        """Return the errno the last one started has ended with, as `Creator.refused` does."""
+        return self._creators[-1].refused(wait_s=wait_s) if self._creators else 0
 
     def kill(self) -> None:
         """Kill the last one started, and with it its workers; nothing happens if it is dead."""

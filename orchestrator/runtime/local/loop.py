@@ -245,13 +245,14 @@ class Loop:
         blame, exit_code = worker.blame(), worker.process.exit_code()
         if exit_code != 0 or blame.phase:
             self._leaderless.add(worker.process.pid)
+        orphaned = exit_code in (None, -signal.SIGKILL) and worker.process.creator_died()
         died = events.WorkerDied(
             worker=worker.name,
             exit_code=exit_code,
             blame=blame,
             item=self.run.item_at(worker.name, blame) if blame.phase else "",
-            failure=worker.crash(),
-            orphaned=exit_code in (None, -signal.SIGKILL) and worker.process.creator_died(),
+            failure=worker.process.creator_refused() if orphaned else worker.crash(),
+            orphaned=orphaned,
         )
         self._forget(worker)
         self._handle(died)
@@ -298,7 +299,8 @@ class Loop:
             positions = self.run.positions_of(command.worker)
             process = self._starter.start(job, command.worker, command.index, positions)
         except OSError as error:
-            failure = Failure(kind=type(error).__name__, message=str(error))
+            message = self._starter.refusal(error) or str(error)
+            failure = Failure(kind=type(error).__name__, message=message)
             self._handle(events.StartFailed(worker=command.worker, failure=failure))
             return
         worker = self._workers[command.worker] = WorkerIO(command.worker, job, process)

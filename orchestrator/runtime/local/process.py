@@ -23,6 +23,7 @@ from orchestrator.runtime.local.helpers import (
     disown,
     use_directory,
 )
+from orchestrator.runtime.local.refusals import REFUSALS, in_words
 from orchestrator.runtime.local.workerprocess import Ends, WorkerProcess
 
 __all__ = ["ProcessFactory", "WorkerProcess"]
@@ -85,6 +86,13 @@ class ProcessFactory:
     def helper_pids(self) -> frozenset[int]:
         """Return the forkserver's and the resource tracker's pids: not to be reaped by others."""
         return frozenset(p for p in (self._forkserver.pid, self._tracker.pid) if p is not None)
+
+    def refusal(self, error: OSError) -> str:
+        """Name the limit behind an error of `start`; empty if it was none of processes."""
+        number = error.errno
+        if isinstance(error, ConnectionError):
+            number = self._forkserver.refused(wait_s=_MOMENT_S)
+        return in_words(number) if number in REFUSALS else ""
 
     def start(
         self,

@@ -87,9 +87,12 @@ class Starter:
             main=f"{_MAIN}:main",
             payload=order.encode(),
             env=dict(job.env),
-            cwd=job.cwd or self._plan.project_dir,
             pythonpath=self._plan.pythonpath,
         )
+
+    def refusal(self, error: OSError) -> str:
+        """Name the limit behind an error of `start`; empty if it was none of processes."""
+        return self._factory.refusal(error)
 
     def close(self) -> None:
         """End multiprocessing's helpers."""

@@ -14,11 +14,14 @@ import sys
 from types import TracebackType
 
 from orchestrator.runtime.local.kernel import set_parent_death_signal
+from orchestrator.runtime.local.refusals import REFUSALS
 
 
 def _excepthook(
     kind: type[BaseException], error: BaseException, frames: TracebackType | None
 ) -> None:
+    if isinstance(error, OSError) and error.errno in REFUSALS:
+        os._exit(error.errno)  # it could make no process: who asked for one learns why (`Creator`)
     if not issubclass(kind, EOFError):
         sys.__excepthook__(kind, error, frames)
 

@@ -12,9 +12,11 @@ import sys
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 
+from orchestrator.core.messages import Failure
 from orchestrator.plan.model import StartMethod
 from orchestrator.runtime.local.descendants import look_up
 from orchestrator.runtime.local.helpers import Creator, has_ended, release
+from orchestrator.runtime.local.refusals import in_words
 
 __all__ = ["Ends", "WorkerProcess"]
 
@@ -76,6 +78,11 @@ class WorkerProcess:
     def creator_died(self) -> bool:
         """Return whether the forkserver that made this worker is dead: nobody else is to blame."""
         return self._creator is not None and self._creator.has_died()
+
+    def creator_refused(self) -> Failure | None:
+        """Why that forkserver has ended, if the system gave it no more processes."""
+        number = self._creator.refused() if self._creator is not None else 0
+        return Failure(kind="OSError", message=in_words(number)) if number else None
 
     def signal(self, signum: int) -> None:
         """Send `signum` to the process itself; nothing happens if it has ended."""

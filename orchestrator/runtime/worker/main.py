@@ -103,8 +103,9 @@ class Worker:
         code, stopped, hang = 0, False, False
         roots = (*self._order.pythonpath, self._order.project_dir)
         apply_limits(self._job.limits)
-        self._pacer.start(self._client)
         try:
+            _enter(self._job.cwd or self._order.project_dir)
+            self._pacer.start(self._client)
             self._stopper.install()
             disown_forks(self._order.worker, self._client, self._client.link, self._stopper)
             with target.Entered() as entered:
@@ -229,6 +230,15 @@ class Worker:
 def _give_up(worker: str, error: Exception) -> NoReturn:
     sys.stderr.write(f"mporch: {worker} gives up: {_in_words(error)}\n")
     os._exit(GAVE_UP)
+
+
+def _enter(directory: str) -> None:
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        message = f"{error.strerror}: cwd {directory!r}"
+        failure = Failure(kind=type(error).__name__, message=message)
+        raise target.TargetFailedError(failure) from None
 
 
 def _wait_for_threads(grace_s: float) -> bool:

@@ -7,12 +7,16 @@ unsent, so that a worker that sends for itself never meets it. Called in the chi
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 
+from orchestrator.core.messages import Failure
+from orchestrator.runtime.local.refusals import in_words
 from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.giving_up import FencedError
 from orchestrator.runtime.worker.link import LinkClosedError
+from orchestrator.runtime.worker.target import TargetFailedError
 
 __all__ = ["Pacer"]
 
@@ -46,9 +50,17 @@ class Pacer:
         self._nap.acquire()  # for good: to wait for it is to nap, more exactly than a poll can
 
     def start(self, client: Client) -> None:
-        """Begin to watch over a client, in a daemon thread."""
+        """Begin to watch over a client, in a daemon thread.
+
+        Raises TargetFailedError if the system allows no more threads.
+        """
         self._client = client
-        threading.Thread(target=self._run, name="mporch-pacer", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, name="mporch-pacer", daemon=True).start()
+        except RuntimeError as error:
+            message = f"{error}: {in_words(errno.EAGAIN)}"
+            failure = Failure(kind=type(error).__name__, message=message)
+            raise TargetFailedError(failure) from None
 
     def arm(self) -> None:
         """Something is unsent (lock held): wake up if asleep."""
