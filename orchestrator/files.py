@@ -12,7 +12,15 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["open_directory", "open_new", "open_regular"]
+__all__ = ["here", "open_directory", "open_new", "open_regular"]
+
+
+def here() -> Path:
+    """Return the working directory, or the root if it has been removed."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path("/")
 
 
 def open_regular(path: Path | str, flags: int, *, dir_fd: int | None = None) -> int:

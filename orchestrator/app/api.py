@@ -147,6 +147,7 @@ class Spec:
             UsageError: the machine's limits do not allow so many workers, `output` is no mode,
                 there are no such jobs as were selected, or this Python is free-threaded.
             RunDirectoryError: the run directory cannot be made or written.
+            SystemRefusedError: the system has no memory or no process for mporch itself.
 
         """
         refuse_free_threading()

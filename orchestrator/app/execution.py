@@ -24,6 +24,7 @@ from orchestrator.core.run import Run
 from orchestrator.core.snapshot import Snapshot
 from orchestrator.core.summary import Summary
 from orchestrator.errors import ExitCode, RunDirectoryError
+from orchestrator.files import here
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.catalogue import describe
 from orchestrator.runlog.directory import RunDirectory
@@ -118,7 +119,7 @@ def _resumable(directory: RunDirectory, *, durable: bool) -> Iterator[None]:
     except RunDirectoryError as error:
         if not durable:
             raise
-        command = f"mporch resume {argument_for(directory, Path.cwd(), os.environ)}"
+        command = f"mporch resume {argument_for(directory, here(), os.environ)}"
         hint = f"{error.hint}; then {command} goes on" if error.hint else f"to go on: {command}"
         raise type(error)(str(error), hint=hint) from error
 
@@ -298,12 +299,12 @@ def _rfc3339(unix_s: float) -> str:
 def _report(
     summary: Summary, digest: Digest, directory: RunDirectory, options: Options, *, durable: bool
 ) -> None:
-    here = Path.cwd()
+    folder = here()
     report = Report(
         summary=summary,
         digest=digest,
-        log=os.path.relpath(directory.log_path, here),
-        argument=argument_for(directory, here, os.environ),
+        log=os.path.relpath(directory.log_path, folder),
+        argument=argument_for(directory, folder, os.environ),
         durable=durable,
     )
     paper = Paper(width=width_of(sys.stderr), colour=colours(sys.stderr, os.environ))

@@ -6,10 +6,10 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from orchestrator.app.owed import Feed, Owed, owed, ranges_of
 from orchestrator.core.summary import Summary
+from orchestrator.files import here
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import argument_for
 from orchestrator.runlog.letters import read_letters
@@ -44,7 +44,7 @@ class Notes:
             sys.stderr.writelines(f"{escaped(line)}\n" for line in self._told(found))
 
     def _told(self, found: Owed) -> Iterator[str]:
-        name = argument_for(self._origin, Path.cwd(), os.environ)
+        name = argument_for(self._origin, here(), os.environ)
         total = sum(len(feed.letters) for feed in self._feeds)
         if found.letters:
             ranges = ranges_of(found.letters)

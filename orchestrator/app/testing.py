@@ -18,6 +18,7 @@ from orchestrator.app.kills import in_words, kills_of, missed
 from orchestrator.app.stopping import Stop, StoppedError
 from orchestrator.core.summary import Summary
 from orchestrator.errors import SpecError, TargetError
+from orchestrator.files import here
 from orchestrator.plan.cases import plan_of_case
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.matching import matches
@@ -88,7 +89,9 @@ def run_case(spec: Spec, plan: Plan, name: str, stop: Stop) -> CaseReport:
     finally:
         if not kept:
             shutil.rmtree(directory, ignore_errors=True)
-    run = os.path.relpath(directory) if directory.is_relative_to(Path.cwd()) else str(directory)
+    folder = here()
+    near = directory.is_relative_to(folder)
+    run = os.path.relpath(directory, folder) if near else str(directory)
     duration_s = round(time.monotonic() - began, 3)
     return CaseReport(name=name, duration_s=duration_s, failed=failed, run=run if kept else "")
 

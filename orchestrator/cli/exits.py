@@ -19,6 +19,7 @@ from orchestrator.errors import (
     MporchError,
     SpecError,
     SystemRefusedError,
+    UsageError,
 )
 from orchestrator.views.text import escaped
 
@@ -108,6 +109,9 @@ def _system(error: MemoryError | OSError) -> int:
     """Say what the machine lacks."""
     if isinstance(error, MemoryError) or error.errno in REFUSED:
         return _explained(SystemRefusedError.of(error))
+    if error.errno == errno.ENOENT and error.filename is None:  # os.getcwd names none
+        hint = "cd to one that is there"
+        return _explained(UsageError("the working directory is not there any more", hint=hint))
     if error.errno not in _NO_ROOM:
         return _bug(error)
     _silence_stdout()

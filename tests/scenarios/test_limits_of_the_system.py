@@ -1,11 +1,13 @@
 """What the system refuses, processes, threads, memory, a directory, is told by its name."""
 
 import os
+import resource
 import shutil
 import subprocess
 import textwrap
 from pathlib import Path
 
+import psutil
 import pytest
 from life_runs import COMMAND
 
@@ -83,10 +85,37 @@ def test_a_guard_that_cannot_make_its_orchestrator_says_why(project):
     assert "bug" not in done.stderr
 
 
-def test_an_orchestrator_without_memory_is_no_bug(project):
-    (project / "m.py").write_text(CODE.replace("return x", "return b'x' * (100 << 20)"))
-    done = run(project, "prlimit", f"--as={400 << 20}", "sh", "-c", 'exec "$0" "$@"')
-    assert "bug" not in done.stderr
+def test_an_orchestrator_without_memory_is_no_bug(begin):
+    run = begin(
+        """
+        queues: {q: 10}
+        jobs:
+          src: {target: "t:src", output: q}
+          end: {target: "t:end", input: q}
+        """,
+        """
+        import os
+
+        def src():
+            os.mkfifo("go")
+            print("waiting")
+            open("go").read()
+            for _ in range(10):
+                yield b"x" * (100 << 20)
+
+        def end(item):
+            pass
+        """,
+    )
+    run.said("waiting")
+    size = psutil.Process(run.orchestrator).memory_info().vms
+    resource.prlimit(run.orchestrator, resource.RLIMIT_AS, (size + (20 << 20),) * 2)
+    (run.folder / "go").write_text("")
+    ended = run.end()
+    assert ended.exit_code == 71
+    assert "mporch: error: mporch itself got no more memory" in ended.stderr
+    assert "bug" not in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize("method", ["forkserver", "fork", "spawn"])

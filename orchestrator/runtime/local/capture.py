@@ -24,8 +24,9 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 class LineSplitter:
     r"""Turns the bytes of one stream into lines, in linear time and bounded memory.
 
-    A line ends with \n or \r\n. One of more than `limit` bytes comes in pieces, cut between
-    characters. Bytes that are not UTF-8 show as \xNN.
+    A line ends with \n or \r\n. One of more than `limit` bytes comes in pieces, cut before a \r,
+    where a progress bar is drawn anew, or else between characters. Bytes that are not UTF-8 show
+    as \xNN.
     """
 
     def __init__(self, limit: int = 65536) -> None:
@@ -57,6 +58,10 @@ class LineSplitter:
     def _cut(self, lines: list[Line]) -> None:
         """Move pieces from the tail to `lines` while it is too long, a last CR not counted."""
         while len(self._tail) - self._tail.endswith(b"\r") > self._limit:
+            if (end := self._tail.rfind(b"\r", 0, self._limit)) > 0:
+                lines.append(_line(bytes(self._tail[:end]), more=True))
+                del self._tail[:end]
+                continue
             end = self._limit
             while end > self._limit - _LONGEST_CHARACTER and self._tail[end] & 0xC0 == 0x80:
                 end -= 1
