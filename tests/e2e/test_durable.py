@@ -176,3 +176,43 @@ def test_a_run_that_has_finished_or_is_not_durable_has_nothing_to_go_on_with(
     (tmp_path / "mended").unlink()
     assert mporch("run").returncode == 1
     assert "not durable" in mporch("resume").stderr
+
+
+DROPS = """\
+version: 1
+durable: true
+queues: {numbers: {maxsize: 2, when_full: drop_newest}}
+jobs:
+  count: {target: "mine:count", output: numbers}
+  check: {target: "mine:check", input: numbers}
+"""
+
+CHECKS_WHEN_ALL_IS_COUNTED = """\
+import pathlib, time
+
+def count():
+    yield from range(50)
+    pathlib.Path("counted").touch()
+
+def check(number):
+    while not pathlib.Path("counted").exists():
+        time.sleep(0.001)
+    if not pathlib.Path("mended").exists():
+        raise ValueError("not yet")
+"""
+
+
+def test_what_a_full_queue_dropped_before_is_not_blamed_on_its_readers(
+    mporch: Mporch, tmp_path: Path
+) -> None:
+    (tmp_path / "jobs.yaml").write_text(DROPS)
+    (tmp_path / "mine.py").write_text(CHECKS_WHEN_ALL_IS_COUNTED)
+    assert mporch("run", "--run-dir", "run").returncode == 1
+    (tmp_path / "mended").touch()
+    done = mporch("resume", "./run")
+    assert done.returncode == 0, done.stderr
+    dropped = json.loads((tmp_path / "run" / "summary.json").read_text())["queues"]["numbers"]
+    full = f"{dropped['dropped']} items dropped: it was full (when_full: drop_newest)"
+    assert dropped["dropped"] > 40
+    assert full in done.stderr
+    assert "returned early" not in done.stderr

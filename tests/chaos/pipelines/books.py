@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from .evidence import CLEAN, DRAINED, FAILED, TERMINATED, Evidence
 from .expected import fates_of
-from .fates import DEAD, OK, SKIP, fate
-from .model import DAEMONS, TASKS, Job
+from .fates import DEAD, OK, SKIP
+from .model import TASKS, Job
 
 if TYPE_CHECKING:
     from .judge import Flow, Seen
@@ -38,6 +38,8 @@ def books(evidence: Evidence, told: Told) -> Iterator[str]:
         return
     yield from _queues(evidence, told)
     yield from _groups(evidence, told)
+    yield from _outputs(evidence)
+    yield from _warnings(evidence)
     yield from _statuses(evidence)
     yield from _tasks(evidence)
     yield from _batches(evidence)
@@ -101,11 +103,35 @@ def _groups(evidence: Evidence, told: Told) -> Iterator[str]:
         counted = _counted(group, jobs)
         for end in ("skipped", "dead"):
             if counted[end] != ended[end]:
-                yield f"{where}: {counted[end]} {end} in the jobs' lines, {ended[end]} in the queues'"
+                yield f"{where}: {counted[end]} {end} by jobs, {ended[end]} by queues"
         if evidence.end == CLEAN and counted["items_in"] != ended.total():
             yield f"{where}: {counted['items_in']} items in, {ended.total()} ended"
         if not evidence.pipeline.durable and counted["restarts"] > evidence.kills:
             yield f"{where}: {counted['restarts']} restarts after {evidence.kills} kills"
+
+
+def _outputs(evidence: Evidence) -> Iterator[str]:
+    """Whatever is put was put by a job, which tells of it."""
+    assert evidence.summary is not None
+    queues, jobs = evidence.summary["queues"], evidence.summary["jobs"]
+    put = sum(ledger["put"] for ledger in queues.values())
+    told = sum(job["items_out"] for job in jobs.values())
+    if put != told:
+        yield f"{put} items were put, and the jobs tell of {told}"
+
+
+def _warnings(evidence: Evidence) -> Iterator[str]:
+    """What a full queue has dropped is its own doing; its readers have not ended early."""
+    assert evidence.summary is not None
+    if evidence.end != CLEAN:
+        return
+    daemons = [n for n, job in evidence.pipeline.jobs.items() if "daemon" in job.keys]
+    for warning in evidence.summary["warnings"]:
+        named = warning.partition(":")[0].removeprefix("queue ")
+        drops = named in evidence.pipeline.queues and evidence.pipeline.queues[named].drops
+        wrong = " dropped: " in warning and not (drops and "it was full" in warning)
+        if wrong and not any(daemon in warning for daemon in daemons):
+            yield f"a wrong warning: {warning}"
 
 
 def _counted(group: list[Job], jobs: Mapping[str, Any]) -> Counter[str]:
@@ -155,9 +181,11 @@ def _tasks(evidence: Evidence) -> Iterator[str]:
                 yield f"{job.name} was called"
         elif not any(page.idents("e") for page in begun):
             yield f"{job.name} was not called to its end"
-        elif not evidence.pipeline.durable and len(begun) > 1:
+        elif sum(not page.killed and page.life == evidence.life for page in begun) > 1:
             yield f"{job.name} was called {len(begun)} times"
-        elif isinstance(job.keys.get("after"), dict) and not (failing and evidence.pipeline.durable):
+        elif isinstance(job.keys.get("after"), dict) and not (
+            failing and evidence.pipeline.durable
+        ):
             yield from _too_early(evidence, job)
 
 
@@ -184,6 +212,3 @@ def _batches(evidence: Evidence) -> Iterator[str]:
             sizes = [int(note.more) for note in page.notes if note.kind == "b" and note.more]
             if sizes and max(sizes) > job.keys["batch"]["size"]:
                 yield f"{page.worker} got a batch of {max(sizes)}"
-
-
-__all__ = ["DAEMONS", "Told", "books", "fate"]

@@ -28,7 +28,7 @@ _FATES = {
 _WITH_FATES = ("item", "batch")
 _UNNAMED_SHAPES = ("item", "item", "item", "batch", "batch", "stream")
 _COMMANDS = ("command-item", "command-batch", "command-stream")
-_HANDLE_SHAPES = ("item", "item", "batch", "stream", "relay", "relay", "transaction")
+_HANDLE_SHAPES = ("item", "batch", "stream", "relay", "relay", "transaction", "transaction")
 _MODES = ("one after another", "in turn", "polling", "with timeouts")
 _WAIT_FOR_ALL = frozenset({"one after another", "in turn"})
 """Modes in which a job waits at one input while another fills: it must hold all."""
@@ -80,7 +80,7 @@ class _Builder:
     def _role(self, name: str, **more: Any) -> dict[str, Any]:
         nothing = {"command": False, "ports": {}, "skip": 0, "dead": 0, "flaky": 0, "block": 0}
         never = {"fails_at": 0, "fails_once": bool(self._durable)}
-        return {"name": name, **nothing, **never, "pace_s": 0.0, "pad": 0, **more}
+        return {"name": name, **nothing, **never, "pace_s": 0.0, "pad": 0, "lingers_s": 0, **more}
 
     def _pad(self) -> int:
         return self._chance.choice([0, 0, 0, 0, 50, 50, 3000, 30_000])
@@ -94,7 +94,7 @@ class _Builder:
 
     def _queue(self) -> str:
         name = f"q{len(self._queues)}"
-        when_full = self._chance.choice(["block"] * 10 + ["drop_newest", "drop_oldest"])
+        when_full = self._chance.choice(["block"] * 6 + ["drop_newest", "drop_oldest"])
         self._queues[name] = Queue(
             name=name,
             maxsize=self._chance.choice([1, 2, 3, 5, 10, 10, 30, 30, 100, 1000]),
@@ -118,7 +118,7 @@ class _Builder:
                 found[f"port{n}"] = (one([*inputs, *(q for (q,) in found.values())]),)
             return found
         queues: list[str] = []
-        for _ in range(self._chance.choice([1, 1, 1, 2, 2, 3])):
+        for _ in range(self._chance.choice([1, 1, 2, 2, 3])):
             queues.append(one([*inputs, *queues]))
         return {UNNAMED: tuple(queues)}
 
@@ -182,7 +182,9 @@ class _Builder:
     def _reader(self, before: str | None, *, sink: bool) -> None:
         inputs = [self._unread.pop(self._chance.randrange(len(self._unread)))]
         crowded = sink and len(self._jobs) + len(self._unread) >= 12
-        while self._unread and (crowded or len(inputs) < 3) and self._maybe(0.9 if crowded else 0.2):
+        while (
+            self._unread and (crowded or len(inputs) < 3) and self._maybe(0.9 if crowded else 0.3)
+        ):
             other = self._chance.choice(self._unread)
             if any(set(self._arrive[other]) & set(self._arrive[name]) for name in inputs):
                 break  # copies of one item: nobody could tell the second from a doubled one
@@ -209,12 +211,17 @@ class _Builder:
             pad=self._fitted_pad(ports, max(1, block * most)),
             pace_s=round(min(0.02, self._chance.uniform(0, 1.0) / max(1, len(coming))), 5),
         )
+        if shape in _WITH_FATES and self._maybe(0.15):
+            role["lingers_s"] = 0.1
         if shape in _WITH_FATES and self._maybe(0.5):
             role |= {key: self._chance.choice([0, 3, 10]) for key in ("skip", "dead", "flaky")}
         job = Job(
-            name=name, shape=shape, role=role, inputs=tuple(inputs), ports=ports, mode=self._mode(
-                shape, inputs
-            )
+            name=name,
+            shape=shape,
+            role=role,
+            inputs=tuple(inputs),
+            ports=ports,
+            mode=self._mode(shape, inputs),
         )
         self._finish(job, before, len(coming))
         self._arrives(ports, {port: made_by(role, port, coming) for port in ports})
@@ -290,8 +297,8 @@ class _Builder:
         keys |= {"restart": _RESTART, "retry": _RETRY}
         if job.shape in _WITH_FATES:
             keys["on_error"] = _FATES
-        if self._maybe(0.3):
-            keys["recycle"] = {"max_items": self._chance.randint(3, 25)}
+        if job.role["lingers_s"] or self._maybe(0.2):
+            keys["recycle"] = {"max_items": self._chance.randint(2, 25)}
         if job.shape.endswith("batch"):
             within = self._chance.choice(["1ms", "10ms", "50ms"])
             keys["batch"] = {"size": job.role["block"], "within": within}
@@ -315,7 +322,8 @@ class _Builder:
     def _task(self) -> str:
         name = self._name("t")
         pace_s = self._chance.choice([0, 0.1, 0.3])
-        self._add(Job(name=name, shape="task", role=self._role(name, pace_s=pace_s)))
+        role, keys = self._role(name, pace_s=pace_s), {"restart": {**_RESTART, "replay": "skip"}}
+        self._add(Job(name=name, shape="task", role=role, keys=keys))
         return name
 
     def _others(self, wanted: int) -> None:
@@ -327,19 +335,24 @@ class _Builder:
                 kind()
 
     def _after(self) -> None:
-        readers = [job.name for job in self._jobs.values() if job.inputs and not job.matrix and "daemon" not in job.keys]
+        readers = [
+            job.name
+            for job in self._jobs.values()
+            if job.inputs and not job.matrix and "daemon" not in job.keys
+        ]
         if readers:
-            waits = {self._chance.choice(readers): self._chance.choice(
-                ["ready", "succeeded", "succeeded", "finished", "failed"]
-            )}
+            waits = {
+                self._chance.choice(readers): self._chance.choice(
+                    ["ready", "succeeded", "succeeded", "finished", "failed"]
+                )
+            }
             name = self._task()
-            self._add(dataclasses.replace(self._jobs[name], keys={"after": waits}))
+            keys = {**self._jobs[name].keys, "after": waits}
+            self._add(dataclasses.replace(self._jobs[name], keys=keys))
 
     def _daemon(self) -> None:
         name = self._name("d")
-        self._add(
-            Job(name=name, shape="daemon", role=self._role(name), keys={"daemon": True})
-        )
+        self._add(Job(name=name, shape="daemon", role=self._role(name), keys={"daemon": True}))
 
     def _ticks(self) -> None:
         """A daemon that makes items, and one that reads them."""

@@ -30,14 +30,18 @@ _TARGETS = {
     "daemon": "pipeline_targets:daemon",
     "ticks": "pipeline_targets:ticks",
 }
-_CALLS = {"batch": "batch", "command-batch": "batch", "stream": "stream", "command-stream": "stream"}
+_CALLS = {
+    "batch": "batch",
+    "command-batch": "batch",
+    "stream": "stream",
+    "command-stream": "stream",
+}
 
-_LOOP = (
-    'while read -r i t r; do echo "b $i $t 0 " >> $F; {work} echo "e $i $t 0 " >> $F; done'
-)
+_LOOP = 'while read -r i t r; do echo "b $i $t 0 " >> $F; {work} echo "e $i $t 0 " >> $F; done'
 _FILE = "F=notes/$WORKER.$MPORCH_TEST_LIFE.$PPID; "
 _SCRIPTS = {
-    "source-command": 'i=0; while [ $i -lt {items} ]; do echo "{name}.$i {name} "; i=$((i+1)); done',
+    "source-command": 'i=0; while [ $i -lt {items} ]; do echo "{name}.$i {name} ";'
+    " i=$((i+1)); done",
     "command-item": _FILE + 'set -- {{item}}; set -- $1; echo "b $1 $2 0 " >> $F; {work}'
     ' echo "e $1 $2 0 " >> $F',
     "command-batch": _FILE + _LOOP,
@@ -96,7 +100,7 @@ class Job:
     def replaced(self) -> bool:
         """Whether a worker of it that dies is replaced, and nothing else comes of it."""
         return self.shape in REPLACED or (
-            self.shape in SOURCES and "replay" in self.keys.get("restart", {})
+            self.shape in SOURCES | {"task"} and "replay" in self.keys.get("restart", {})
         )
 
     @property

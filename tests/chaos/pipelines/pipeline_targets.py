@@ -3,7 +3,9 @@
 import contextlib
 import os
 import queue
+import random
 import time
+from multiprocessing import util
 from pathlib import Path
 
 from fates import DEAD, SKIP, children, fails, fate, is_flaky, number, parsed, source_id, text
@@ -47,14 +49,16 @@ def source(role):
 
 def source_by_handles(role, **ports):
     """Makes for each of its numbers what belongs on each port; some blocks are rolled back once."""
-    block = role["block"]
-    for start in range(0, role["items"], max(1, block)):
-        ids = [source_id(role, k) for k in range(start, min(start + max(1, block), role["items"]))]
-        time.sleep(role["pace_s"] * len(ids))
-        if block:
-            _in_transaction(role, ids, lambda ids=ids: _put_all(role, ids, ports))
+    chance = random.Random(os.getpid())  # the blocks are others in each life, the items are not
+    ids = [source_id(role, k) for k in range(role["items"])]
+    while ids:
+        n = chance.randint(1, max(1, role["block"]))
+        now, ids = ids[:n], ids[n:]
+        time.sleep(role["pace_s"] * n)
+        if role["block"] and chance.random() < 0.8:
+            _in_transaction(chance, lambda now=now: _put_all(role, now, ports))
         else:
-            _put_all(role, ids, ports)
+            _put_all(role, now, ports)
 
 
 def _put_all(role, ids, ports):
@@ -70,9 +74,9 @@ def _put(handle, item):
         handle.put(item)
 
 
-def _in_transaction(role, ids, body):
+def _in_transaction(chance, body):
     """Do all or nothing; whatever raises, and the block that is rolled back once, comes again."""
-    rolled = number(role["name"], "roll", ids[0]) % 3
+    rolled = chance.randrange(3)
     while True:
         try:
             with orchestrator.transaction():
@@ -99,6 +103,8 @@ class _Work:
         self._role = role
         self._notes = Notebook()
         self._ports = role["ports"]
+        if role["lingers_s"]:  # its process takes a moment to exit
+            util.Finalize(None, time.sleep, (role["lingers_s"],), exitpriority=1)
 
     def _meet(self, ident, token):
         """The work on an item, and the error that is its fate."""
@@ -117,7 +123,9 @@ class _Work:
 
     def _made(self, port, ident):
         token = self._notes.token()
-        return [text(child, token, self._role["pad"]) for child in children(self._role, port, ident)]
+        return [
+            text(child, token, self._role["pad"]) for child in children(self._role, port, ident)
+        ]
 
     def _give(self, idents, handles):
         """Put what belongs on handles; returns what belongs on the unnamed port."""
@@ -125,7 +133,9 @@ class _Work:
             for port, handle in handles.items():
                 for made in self._made(port, ident):
                     _put(handle, made)
-        return [made for i in idents for made in self._made("out", i)] if "out" in self._ports else []
+        return (
+            [made for i in idents for made in self._made("out", i)] if "out" in self._ports else []
+        )
 
 
 class Item(_Work):

@@ -1,4 +1,4 @@
-"""One round: a random pipeline, its workers killed, itself ended and resumed, and what came of it."""
+"""One round: a random pipeline whose workers are killed, and which is ended and resumed."""
 
 from __future__ import annotations
 
@@ -145,10 +145,7 @@ class Round:
 
     def _start(self) -> subprocess.Popen[bytes]:
         begun = self._run.exists() and any(self._run.iterdir())
-        if not begun:
-            verb = ["run", "--run-dir", "run"]
-        else:
-            verb = ["resume", "./run", *self._changes()]
+        verb = ["resume", "./run", *self._changes()] if begun else ["run", "--run-dir", "run"]
         env = {
             **os.environ,
             MARK: self._mark,
