@@ -322,8 +322,7 @@ class _Builder:
     def _task(self) -> str:
         name = self._name("t")
         pace_s = self._chance.choice([0, 0.1, 0.3])
-        role, keys = self._role(name, pace_s=pace_s), {"restart": {**_RESTART, "replay": "skip"}}
-        self._add(Job(name=name, shape="task", role=role, keys=keys))
+        self._add(Job(name=name, shape="task", role=self._role(name, pace_s=pace_s)))
         return name
 
     def _others(self, wanted: int) -> None:
@@ -335,6 +334,7 @@ class _Builder:
                 kind()
 
     def _after(self) -> None:
+        """A task after a job that reads: it is to see all that this has done, or never starts."""
         readers = [
             job.name
             for job in self._jobs.values()
@@ -347,8 +347,7 @@ class _Builder:
                 )
             }
             name = self._task()
-            keys = {**self._jobs[name].keys, "after": waits}
-            self._add(dataclasses.replace(self._jobs[name], keys=keys))
+            self._add(dataclasses.replace(self._jobs[name], keys={"after": waits}))
 
     def _daemon(self) -> None:
         name = self._name("d")

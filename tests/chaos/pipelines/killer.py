@@ -75,10 +75,17 @@ class Killer:
             self._hit(self._chance.choice(victims))
 
     def _may_be_once(self, known: dict[int, str]) -> bool:
-        """Whether a worker that is not known yet may be one of a job that is called once."""
-        wanted = Counter(
-            {job.name: job.workers for job in self._pipeline.jobs.values() if not job.replaced}
-        )
+        """Whether a worker that is not known yet may be one of a job that is called once.
+
+        A task waits for as long as a worker of the job that it is `after` is there.
+        """
+        there = set(known.values())
+        wanted: Counter[str] = Counter()
+        for job in self._pipeline.jobs.values():
+            after = job.keys.get("after")
+            waits = isinstance(after, dict) and "ready" not in after.values() and there & set(after)
+            if not (job.replaced or waits):
+                wanted[job.name] = job.workers
         return bool(wanted - self._log.started)
 
     def _hit(self, pid: int) -> None:

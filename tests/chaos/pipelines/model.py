@@ -100,7 +100,7 @@ class Job:
     def replaced(self) -> bool:
         """Whether a worker of it that dies is replaced, and nothing else comes of it."""
         return self.shape in REPLACED or (
-            self.shape in SOURCES | {"task"} and "replay" in self.keys.get("restart", {})
+            self.shape in SOURCES and "replay" in self.keys.get("restart", {})
         )
 
     @property

@@ -205,7 +205,8 @@ class Round:
 
     def _excuse(self, blow: Blow | None, exit_code: int) -> None:
         """Complain of a life that has ended otherwise than it had to."""
-        if exit_code == 2 and not any((self._folder / "notes").iterdir()):
+        begun = any((self._folder / "notes").iterdir())
+        if exit_code == 2 and self._run.exists() and self.met.life and not begun:
             shutil.rmtree(self._run)  # killed before it had begun: it is to be begun anew
         elif exit_code == 1:
             self._excuse_failure()
