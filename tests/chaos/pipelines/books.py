@@ -21,10 +21,11 @@ _ENDS = ("done", "skipped", "dropped", "dead", "left")
 
 @dataclass(kw_only=True)
 class Told:
-    """What the judge has found: the flows by queue, and what was seen by role."""
+    """What the judge has found: the flows by queue; what was seen, and how much put, by role."""
 
     flows: Mapping[str, Flow]
     seen: dict[str, Seen] = field(default_factory=dict)
+    outs: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def books(evidence: Evidence, told: Told) -> Iterator[str]:
@@ -38,7 +39,7 @@ def books(evidence: Evidence, told: Told) -> Iterator[str]:
         return
     yield from _queues(evidence, told)
     yield from _groups(evidence, told)
-    yield from _outputs(evidence)
+    yield from _outputs(evidence, told)
     yield from _warnings(evidence)
     yield from _statuses(evidence)
     yield from _tasks(evidence)
@@ -110,14 +111,14 @@ def _groups(evidence: Evidence, told: Told) -> Iterator[str]:
             yield f"{where}: {counted['restarts']} restarts after {evidence.kills} kills"
 
 
-def _outputs(evidence: Evidence) -> Iterator[str]:
-    """Whatever is put was put by a job, which tells of it."""
+def _outputs(evidence: Evidence, told: Told) -> Iterator[str]:
+    """A job tells of each item that it has put, once for all copies."""
     assert evidence.summary is not None
-    queues, jobs = evidence.summary["queues"], evidence.summary["jobs"]
-    put = sum(ledger["put"] for ledger in queues.values())
-    told = sum(job["items_out"] for job in jobs.values())
-    if put != told:
-        yield f"{put} items were put, and the jobs tell of {told}"
+    for role, (few, many) in told.outs.items():
+        jobs = [job.name for job in evidence.pipeline.jobs.values() if job.role["name"] == role]
+        put = sum(evidence.summary["jobs"][name]["items_out"] for name in jobs)
+        if not few <= put <= many:
+            yield f"{'/'.join(jobs)}: {put} items out, not {few} to {many}"
 
 
 def _warnings(evidence: Evidence) -> Iterator[str]:

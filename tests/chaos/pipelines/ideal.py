@@ -38,9 +38,9 @@ class _Run:
 
     def put(self, job: Job, made: dict[str, list[str]]) -> None:
         for port, queues in job.ports.items():
+            self._counts[job.name]["items_out"] += len(made[port])
             for name in queues:
                 self._arrived[name] += [(ident, f"{job.name}-token") for ident in made[port]]
-                self._counts[job.name]["items_out"] += len(made[port])
 
     def group(self, job: Job) -> None:
         notes: list[Note] = []

@@ -116,6 +116,8 @@ class _Case:
         possible: dict[str, list[str]],
         order: dict[str, list[str]],
     ) -> None:
+        few, many = (sum(map(len, made.values())) for made in (sure, possible))
+        self._told.outs[job.role["name"]] = few, many
         for port, queues in job.ports.items():
             for name in queues:
                 flow = self._flows[name]

@@ -48,6 +48,8 @@ _SCRIPTS = {
     "command-stream": _FILE + _LOOP,
 }
 
+SHAPES = (*_TARGETS, *_SCRIPTS)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Queue:

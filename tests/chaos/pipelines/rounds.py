@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import random
@@ -74,6 +75,10 @@ class Plan:
             once=chance.choice([0, 0.05]) if durable else 0.0,
             end=CLEAN if durable else chance.choice(ends),
         )
+
+    def brief(self) -> Plan:
+        """The same pipeline, killed and ended less often."""
+        return dataclasses.replace(self, strikes_s=min(1, self.strikes_s), blows=min(2, self.blows))
 
 
 @dataclass(kw_only=True)
