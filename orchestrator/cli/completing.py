@@ -73,7 +73,8 @@ def specs_and_jobs(ctx: click.Context, word: str) -> Iterator[CompletionItem]:
 def spec_jobs(ctx: click.Context, _: str) -> Iterator[CompletionItem]:
     """Offer the jobs of the spec that the command line names so far."""
     for name, job in _spec(ctx).document.jobs.items():
-        yield CompletionItem(name, help=job.target)
+        line = job.command if isinstance(job.command, str) else " ".join(job.command)
+        yield CompletionItem(name, help=job.description or job.target or line.partition("\n")[0])
 
 
 @_completer

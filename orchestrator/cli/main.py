@@ -22,6 +22,23 @@ from orchestrator.errors import UsageError
 __all__ = ["command_line", "mporch"]
 
 
+_REMOVED_BY_HAND = "Runs are removed as folders: rm -r .mporch/runs/ID. `mporch runs` lists them."
+_ELSEWHERE = {
+    **dict.fromkeys(("ps", "status", "list", "ls", "history", "top"), "Did you mean runs?"),
+    **dict.fromkeys(("lint", "check", "verify", "config"), "Did you mean validate?"),
+    **dict.fromkeys(("up", "start", "exec", "launch", "execute"), "Did you mean run?"),
+    **dict.fromkeys(("log", "tail"), "Did you mean logs?"),
+    **dict.fromkeys(("inspect", "describe", "report", "info", "events"), "Did you mean show?"),
+    **dict.fromkeys(("retry", "replay", "failed", "dlq"), "Did you mean dead?"),
+    **dict.fromkeys(("continue", "restart", "rerun"), "Did you mean resume?"),
+    **dict.fromkeys(("new", "create", "scaffold"), "Did you mean init?"),
+    **dict.fromkeys(
+        ("stop", "down", "kill", "cancel", "halt"),
+        "A run is ended by Ctrl-C, or by SIGTERM; `mporch runs` lists those that go on.",
+    ),
+    **dict.fromkeys(("clean", "rm", "remove", "prune", "delete", "purge"), _REMOVED_BY_HAND),
+}
+"""Words that other tools have for what mporch does, and what to say to them."""
 _EMPTY_OPTION = re.compile(r"--[a-z-]+=")
 
 
@@ -79,6 +96,8 @@ class _Commands(click.Group):
             return super().resolve_command(ctx, args)
         if name.endswith((".yaml", ".yml")) or Path(name).is_file():
             hint = f"To run that spec: mporch run {name}"
+        elif (meant := _ELSEWHERE.get(name)) is not None:
+            hint = meant
         elif close := difflib.get_close_matches(name, self.helps, n=1):
             hint = f"Did you mean {close[0]}?"
         else:

@@ -20,6 +20,8 @@ from orchestrator.spec.wording import did_you_mean
 __all__ = ["Programs", "script_flaw"]
 
 _READING_S = 2.0
+_HEAD = 256
+"""Bytes in which Linux looks for the interpreter of a script."""
 _COMPLAINT = re.compile(r"^.*?: (?:-c: )?(?:line )?(\d+): (?:[Ss]yntax error: )?(.+)")
 
 
@@ -33,8 +35,8 @@ class Programs:
     def flaw(self, name: str) -> tuple[str, str] | None:
         """Return why a program cannot be started, and what to do; None if it can."""
         if "/" not in name:
-            if shutil.which(name, path=self._search) is not None:
-                return None
+            if (found := shutil.which(name, path=self._search)) is not None:
+                return _script_file_flaw(Path(found), name)
             return f"there is no program {name} on PATH", self._advice(name)
         status = _status(path := self._folder / name)
         if status is None:
@@ -43,7 +45,7 @@ class Programs:
             return f"{path} is a folder, not a program", "name a file in it"
         if not os.access(path, os.X_OK):
             return f"{path} may not be executed", f"chmod +x {name}, or name its interpreter first"
-        return None
+        return _script_file_flaw(path, name)
 
     def _advice(self, name: str) -> str:
         if len(words := name.split()) > 1:
@@ -67,6 +69,33 @@ def _status(path: Path) -> os.stat_result | None:
         return path.stat()
     except (OSError, ValueError):
         return None
+
+
+def _script_file_flaw(path: Path, name: str) -> tuple[str, str] | None:
+    """Return why the kernel cannot start a file that is a script; None if it can, or is none."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:  # it may be executed and not read
+        return None
+    if not head.startswith(b"#!"):
+        if b"\0" in head or not _is_text(head):
+            return None
+        hint = f"write #!/bin/sh as its first line, or name its interpreter first: [sh, {name}]"
+        return f"{path} is a script without a first line that names its interpreter", hint
+    line = os.fsdecode(head[2:].partition(b"\n")[0])
+    if line.endswith("\r"):
+        hint = f"remove its carriage returns: sed -i 's/\\r$//' {name}"
+        return f"the first line of {path} ends as in Windows, and names no interpreter so", hint
+    interpreter = next(iter(line.split()), "")
+    if not interpreter or (interpreter[0] == "/" and _status(Path(interpreter)) is None):
+        message = f"{path} is to be run by {interpreter or 'nothing'}, which is not there"
+        return message, "install it, or mend the first line"
+    return None
+
+
+def _is_text(head: bytes) -> bool:
+    return head.isascii() and all(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
 
 
 def script_flaw(script: str) -> str | None:

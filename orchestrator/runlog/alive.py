@@ -41,10 +41,13 @@ def holder(fd: int) -> int | None:
     return next((pid for pid in owners if pid > 0), None)
 
 
-def is_locked(path: Path) -> bool:
-    """Return whether somebody holds the lock of the file at `path`; False if there is none."""
+def is_locked(file: Path | int) -> bool:
+    """Return whether somebody holds the lock of a file; False if there is none.
+
+    The descriptor of an open one means that file, whatever is at its path by now.
+    """
     try:
-        _share(path, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        _share(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
@@ -52,16 +55,20 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def wait_until_free(path: Path) -> None:
-    """Block until nobody holds the lock of the file at `path`."""
+def wait_until_free(file: Path | int) -> None:
+    """Block until nobody holds the lock of a file; see `is_locked`."""
     try:
-        _share(path, fcntl.LOCK_SH)
+        _share(file, fcntl.LOCK_SH)
     except OSError:
         return
 
 
-def _share(path: Path, operation: int) -> None:
-    fd = open_regular(path, os.O_RDONLY)
+def _share(file: Path | int, operation: int) -> None:
+    if isinstance(file, int):
+        fcntl.flock(file, operation)
+        fcntl.flock(file, fcntl.LOCK_UN)
+        return
+    fd = open_regular(file, os.O_RDONLY)
     try:
         fcntl.flock(fd, operation)
     finally:

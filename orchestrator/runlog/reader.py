@@ -36,12 +36,13 @@ class Damage:
 class LogReader:
     """A log from its beginning, never more than one line of it in memory.
 
+    It stays the file that was opened, wherever that is moved: its run writes on into the same one.
+
     `available` gives what is there; `wait`, for those who follow, blocks until there is more.
     """
 
     def __init__(self, path: Path, *, follow: bool = False) -> None:
         """Open the log; raises RunNotFoundError if there is none that can be read."""
-        self._path = path
         self._watch: Watch | None = None
         self._ended = False
         self._gone = False
@@ -88,7 +89,7 @@ class LogReader:
                 self._skip_line()
                 found = Damage(offset=offset, reason=f"a line of more than {_LINE_BYTES} bytes")
                 line = b""
-            elif is_locked(self._path):
+            elif is_locked(self._file.fileno()):
                 self._file.seek(offset)
                 return
             else:
@@ -102,11 +103,11 @@ class LogReader:
         """Block until there may be more to read; False once there will never be."""
         if self._watch is None or self._ended:
             return False
-        if not is_locked(self._path):
+        if not is_locked(self._file.fileno()):
             gone_before, self._gone = self._gone, True
             return not gone_before  # one look more: it may have written before it went
         if self._watch.wait():
-            wait_until_free(self._path)
+            wait_until_free(self._file.fileno())
         return True
 
     def _skip_line(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.views.tables import Column, Paper, table
-from orchestrator.views.text import Style, escaped, paint
+from orchestrator.views.text import Style, escaped, last_line, paint
 
 __all__ = ["LetterView", "render_letter", "render_letters"]
 
@@ -49,7 +49,7 @@ def render_letters(letters: Sequence[LetterView], paper: Paper) -> str:
             letter.item,
             letter.job,
             str(letter.attempts),
-            escaped(letter.error.partition("\n")[0]),
+            escaped(last_line(letter.error)),
             ", ".join(letter.replayed),
         ]
         for letter in letters

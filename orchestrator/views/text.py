@@ -6,8 +6,19 @@ import enum
 
 from orchestrator.escaping import escaped
 
-__all__ = ["Style", "duration", "escaped", "number", "paint", "screen_line", "shortened"]
+__all__ = [
+    "Style",
+    "duration",
+    "escaped",
+    "in_one_line",
+    "last_line",
+    "number",
+    "paint",
+    "screen_line",
+    "shortened",
+]
 
+_TRACEBACK = "Traceback (most recent call last):"
 _HEAD, _TAIL = 300, 100
 """Characters that stay of a long text; where something was is at its end."""
 
@@ -38,8 +49,26 @@ def screen_line(text: str) -> str:
     return escaped(text.rstrip("\r\n").rpartition("\r")[2])
 
 
+def in_one_line(text: str) -> str:
+    """Return the first and the last line of `text`: what it is about, and what was said at last.
+
+    A program tells the reason of its end in the last line; that of a traceback says nothing else.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) < 2:
+        return "".join(lines)
+    first, last = lines[0].strip().removesuffix(_TRACEBACK).rstrip(), lines[-1].strip()
+    return f"{first} … {last}" if first else last
+
+
+def last_line(text: str) -> str:
+    """Return the last line of `text` that is not empty; empty if there is none."""
+    return next((line for line in reversed(text.splitlines()) if line.strip()), "")
+
+
 def shortened(text: str) -> str:
-    """Return `text` without its middle if it is longer than anybody reads on a screen."""
+    """Return `text` as one line, without its middle if that is longer than anybody reads."""
+    text = in_one_line(text)
     if len(text) <= _HEAD + _TAIL:
         return text
     left_out = number(len(text) - _HEAD - _TAIL)

@@ -323,3 +323,20 @@ def test_a_run_that_is_none_is_an_error_with_a_hint(mporch, finished):
     answer = mporch("show", "lst")
     assert answer.code == 2
     assert "did you mean last?" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        *((word, "runs?") for word in ("ps", "status", "list", "ls")),
+        *((word, "validate?") for word in ("lint", "check")),
+        *((word, "run?") for word in ("up", "start")),
+        ("clean", "rm -r .mporch/runs"),
+        ("stop", "SIGTERM"),
+        ("runn", "run?"),
+    ],
+)
+def test_words_of_other_tools_lead_on_and_start_nothing(mporch, word, said):
+    answer = mporch(word)
+    assert (answer.code, answer.out) == (2, "")
+    assert said in answer.err

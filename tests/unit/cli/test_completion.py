@@ -151,3 +151,20 @@ def test_cases_of_the_spec_are_offered_with_what_they_are_for(offered, project):
         spec.write("tests:\n  one: {description: The first.}\n  two: {}\n  other: {}\n")
     assert offered("test", "-k", "o") == {"one": "The first.", "other": ""}
     assert offered("test", "jobs.yaml", "-k", "t") == {"two": ""}
+
+
+def test_for_zsh_no_line_of_an_item_is_empty(mporch, project, monkeypatch):
+    """The shell drops empty lines, and would take the place for files for the first job."""
+    monkeypatch.setenv("_MPORCH_COMPLETE", "zsh_complete")
+    monkeypatch.setenv("COMP_WORDS", "mporch run ")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    lines = mporch().out.splitlines()
+    assert "" not in lines
+    items = list(zip(lines[::3], lines[1::3], strict=True))
+    assert ("file", "_") in items
+    assert ("plain", "numbers") in items
+
+
+def test_a_job_that_runs_a_command_is_offered_with_it(offered, project):
+    (project / "jobs.yaml").write_text("version: 1\njobs:\n  say: {command: [echo, hello]}\n")
+    assert offered("run", "s")["say"] == "echo hello"

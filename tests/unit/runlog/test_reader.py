@@ -141,3 +141,19 @@ def test_a_line_that_is_being_written_is_waited_for(tmp_path):
         assert follower.wait()
         assert messages(follower.available()) == ["line 0"]
     log.close()
+
+
+def test_a_log_that_is_renamed_meanwhile_is_followed_to_its_end(tmp_path):
+    log = RunLog(tmp_path, "r1")
+    with LogReader(log.path, follow=True) as follower:
+        list(follower.available())
+        log.path.rename(tmp_path / "log.jsonl.1")
+        log.fact(Warned(message="after"))
+        assert follower.wait()
+        assert messages(follower.available()) == ["after"]
+        log.fact(ENDED)
+        log.flush()
+        assert follower.wait()
+        list(follower.available())
+        assert follower.ended
+    log.close()

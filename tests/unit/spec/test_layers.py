@@ -182,7 +182,7 @@ def test_files_of_variables_are_read_later_ones_first_and_the_environment_before
     (tmp_path / "a").write_text("A=1\nexport B='x y'\n# c\n\nC=\"a\\nb\"\nONLY\nD=${A}\nE=\n")
     (tmp_path / "b").write_text("A=2\n")
     found = environment_of([str(tmp_path / "a"), str(tmp_path / "b")], {"B": "mine"})
-    assert found == {"A": "2", "B": "mine", "C": "a\nb", "D": "${A}", "E": ""}
+    assert found == {"A": "2", "B": "mine", "C": "a\nb", "D": "1", "E": ""}
 
 
 @pytest.mark.parametrize(

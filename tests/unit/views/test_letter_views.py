@@ -35,9 +35,9 @@ def test_columns_that_are_worth_least_go_first():
     assert "attempts" not in narrow
 
 
-def test_only_the_first_line_of_an_error_is_in_the_table_and_all_of_it_below():
+def test_only_the_last_line_of_an_error_is_in_the_table_and_all_of_it_below():
     one = letter(error="E: a\nb\x1b[2J", replayed=())
-    assert render_letters([one], Paper()).splitlines()[1].endswith("E: a")
+    assert render_letters([one], Paper()).splitlines()[1].endswith(r"b\x1b[2J")
     below = " " * 12
     assert f"  error     E: a\n{below}b\\x1b[2J\n" in render_letter(one, Paper())
 

@@ -13,6 +13,7 @@ from orchestrator.views.plan import render_plan
 from orchestrator.views.problems import render_problems
 from orchestrator.views.runs import RunRow, render_runs
 from orchestrator.views.tables import Paper
+from orchestrator.views.text import in_one_line, last_line
 
 RULE = Rule(code="MP201", title="t", why="y", wrong="w", right="r")
 DOUBT = replace(RULE, code="MP202", severity=Severity.WARNING)
@@ -223,3 +224,27 @@ def plan_with(**keys):
     """The plan with these values in its job."""
     job = msgspec.structs.replace(PLAN.jobs["parse"], **keys)
     return msgspec.structs.replace(PLAN, jobs={"parse": job})
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "last"),
+    [
+        ("one", "one", "one"),
+        ("  one\n", "  one", "  one"),
+        ("", "", ""),
+        ("\n\n", "", ""),
+        (
+            "p: exit status 1: Traceback (most recent call last):\n  File\nValueError: why\n",
+            "p: exit status 1: … ValueError: why",
+            "ValueError: why",
+        ),
+        (
+            "Traceback (most recent call last):\nValueError: why\n\n",
+            "ValueError: why",
+            "ValueError: why",
+        ),
+        ("two\nlines", "two … lines", "lines"),
+    ],
+)
+def test_of_several_lines_the_last_tells_why(text, line, last):
+    assert (in_one_line(text), last_line(text)) == (line, last)
