@@ -109,7 +109,7 @@ def _system(error: MemoryError | OSError) -> int:
     """Say what the machine lacks."""
     if isinstance(error, MemoryError) or error.errno in REFUSED:
         return _explained(SystemRefusedError.of(error))
-    if error.errno == errno.ENOENT and error.filename is None:  # os.getcwd names none
+    if error.errno == errno.ENOENT and _is_nowhere():
         hint = "cd to one that is there"
         return _explained(UsageError("the working directory is not there any more", hint=hint))
     if error.errno not in _NO_ROOM:
@@ -118,6 +118,15 @@ def _system(error: MemoryError | OSError) -> int:
     with contextlib.suppress(OSError):  # a terminal that was closed: neither can this be said
         click.echo(f"mporch: error: cannot write: {error.strerror}", err=True)
     return ExitCode.CANT_WRITE
+
+
+def _is_nowhere() -> bool:
+    """Whether the working directory has been removed."""
+    try:
+        os.getcwd()  # noqa: PTH109 -- nothing but the question
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _bug(error: Exception) -> int:
