@@ -24,8 +24,15 @@ def entries_of(children: Sequence[Node], report: FlawReporter) -> dict[str | int
     """
     own: dict[str | int, Entry] = {}
     merged: dict[str | int, Entry] = {}
+    merge: ScalarNode | None = None
     for key, value in zip(children[::2], children[1::2], strict=True):
         if isinstance(key, ScalarNode) and key.value == "<<" and not key.quoted:
+            if merge is not None:
+                at = merge.position
+                message = f"the key << is given twice, first at {at.line}:{at.column}"
+                report(syntax.KEY_TWICE, message, "write one list: <<: [*one, *other]", key)
+                continue
+            merge = key
             for entry in _merged(value, report):
                 merged.setdefault(entry.key, entry)
             continue

@@ -74,9 +74,10 @@ _DURATION_SCHEMA = {
     "examples": ["10s", "1m30s", "200ms"],
 }
 _POSITIVE_DURATION_SCHEMA = {"not": {"type": "string", "pattern": "^[^1-9]*$"}, **_DURATION_SCHEMA}
+_SIZE = re.compile(r"\s*[0-9]*\.?[0-9]+\s*[kKmMgGtTpPeE]?[iI]?[bB]([iI][tT])?\s*", re.ASCII)
 _SIZE_SCHEMA = {
     "type": "string",
-    "pattern": r"^\s*[0-9]*\.?[0-9]+\s*[kKmMgGtTpPeE]?[iI]?[bB]([iI][tT])?\s*$",
+    "pattern": f"^{_SIZE.pattern}$",
     "examples": ["500MB", "2GiB"],
 }
 _SOME_SIZE_SCHEMA = {"not": {"type": "string", "pattern": "^[^1-9]*$"}, **_SIZE_SCHEMA}
@@ -85,6 +86,7 @@ TEXT_PATTERN = r"^[^\u0000]*$"
 
 _TEXT_SCHEMA = {"type": "string", "pattern": TEXT_PATTERN}
 _SET_SCHEMA = {"type": "array", "items": _TEXT_SCHEMA, "uniqueItems": True}
+_UNIT_WITHOUT_B = re.compile(r"([0-9]*\.?[0-9]+) ?([kKmMgGtT])(i?)", re.ASCII)
 _BYTES = TypeAdapter(ByteSize)
 _LEAST_BYTES = 64 << 20
 _MOST_BYTES = (1 << 62) - 1
@@ -104,6 +106,10 @@ def _size(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, str) or value.strip().isdigit():
         raise broken(values.BAD_SIZE, "a size is text with a unit, such as 2GiB", hint)
     try:
+        if not _SIZE.fullmatch(value):
+            raise broken(
+                values.BAD_SIZE, f'"{value[:40]}" is not a size', _hint_for_size(value, hint)
+            )
         size = _BYTES.validate_python(value, strict=False)
     except ValidationError:
         raise broken(values.BAD_SIZE, f'"{value[:40]}" is not a size', hint) from None
@@ -113,6 +119,12 @@ def _size(value: Any) -> Any:
         message = f"{value[:40]} is more than any machine has"
         raise broken(values.BAD_SIZE, message, "write null for no limit")
     return int(size)
+
+
+def _hint_for_size(text: str, usual: str) -> str:
+    """Return how to write a size as Kubernetes and Docker have it: 1Gi, 500m."""
+    unit = _UNIT_WITHOUT_B.fullmatch(text)
+    return f"did you mean {unit[1]}{unit[2].upper()}{unit[3]}B?" if unit else usual
 
 
 def _memory(value: Any) -> Any:
@@ -187,6 +199,9 @@ def _duration_s(value: Any) -> float:
 def _positive_duration_s(value: Any) -> float | None:
     if value is None:
         return None
+    if value == 0 and type(value) in (int, float):
+        message = "a limit of time must be longer than nothing"
+        raise broken(values.BAD_DURATION, message, "write null for no limit")
     if (seconds := _duration_s(value)) <= 0:
         message = "a limit of time must be longer than nothing"
         raise broken(values.BAD_DURATION, message, "write null for no limit")

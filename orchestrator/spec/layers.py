@@ -22,7 +22,7 @@ from orchestrator.spec.rules import syntax, variables
 from orchestrator.spec.scalars import ScalarError, resolve
 from orchestrator.spec.wording import did_you_mean, show
 
-__all__ = ["SET", "VAR", "Layers", "hint_for_set"]
+__all__ = ["SET", "VAR", "Layers", "hint_for_set", "hint_for_var"]
 
 VAR = "--var"
 SET = "--set"
@@ -178,6 +178,13 @@ def hint_for_set(path: Path, text: str) -> str:
         return f"--set takes single values: {name}.0=… changes one item, a file by -f the list"
     if text.startswith("{"):
         return f"--set takes single values: write {name}.KEY=…"
+    return ""
+
+
+def hint_for_var(name: str, text: str) -> str:
+    """Return what to do instead of a list or mapping given to --var; nothing for others."""
+    if text[:1] in ("[", "{"):
+        return f"--var takes single values: give {name} by a file laid over with -f"
     return ""
 
 

@@ -14,8 +14,8 @@ from orchestrator.spec.compose import Composer
 from orchestrator.spec.document import Spec
 from orchestrator.spec.events import Flaw, SyntaxFlaw
 from orchestrator.spec.expand import Expander
-from orchestrator.spec.layers import SET, Layers, hint_for_set
-from orchestrator.spec.nodes import Entry, MappingNode, Path, Position, ScalarNode
+from orchestrator.spec.layers import SET, VAR, Layers, hint_for_set, hint_for_var
+from orchestrator.spec.nodes import Entry, MappingNode, Node, Path, Position, ScalarNode
 from orchestrator.spec.overlay import in_file, merged
 from orchestrator.spec.rules import syntax
 from orchestrator.spec.texts import with_texts
@@ -70,7 +70,7 @@ def for_case(spec: Spec, case: str, environ: Mapping[str, str]) -> Spec:
 
 def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Layers) -> Spec:
     composer = Composer()
-    flaws = composer.flaws
+    flaws, doubts = composer.flaws, list[Flaw]()
     try:
         root = _composed(composer, origin.text)
         text, texts = origin.text, {origin.name: origin.text}
@@ -78,7 +78,10 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
             for file in layers.files:
                 above = source.read(file)
                 texts[above.name] = above.text
-                root = merged(root, _overlay(above, flaws))
+                if (laid := _overlay(above, flaws)) is None:
+                    doubts.append(_nothing_in(above.name))
+                else:
+                    root = merged(root, laid)
             root = layers.over(root, flaws)
             text = written(root)
         expander = Expander(root, os.environ if environ is None else environ)
@@ -104,8 +107,9 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
         layers=(origin.name, *layers.files, *layers.texts) if layers else (),
         texts={**texts, **layers.texts},
     )
-    unused = () if flaws or findings else layers.unused(root, expander.named)
-    problems = [_problem(origin.name, flaw) for flaw in (*flaws, *unused)]
+    if not (flaws or findings):
+        doubts += layers.unused(root, expander.named)
+    problems = [_problem(origin.name, flaw) for flaw in (*flaws, *doubts)]
     problems += [
         spec.problem(found.rule, found.path, found.message, _hint(spec, found), key=found.key)
         for found in findings
@@ -128,23 +132,40 @@ def _wrong(flaws: Iterable[Flaw], findings: Sequence[Finding]) -> Iterator[Path]
 
 def _hint(spec: Spec, found: Finding) -> str:
     """Return how to mend what was found; where an option gave the value, by that option."""
-    if spec.position(found.path).file != SET:
-        return found.hint
     steps = list(spec.tree.walk(found.path))
     value = steps[-1].value if steps and isinstance(steps[-1], Entry) else None
-    text = value.text if isinstance(value, ScalarNode) else ""
-    return hint_for_set(found.path, text) or found.hint
+    if not isinstance(value, ScalarNode):
+        return found.hint
+    if value.position.file == SET:
+        return hint_for_set(found.path, value.text) or found.hint
+    given = next(
+        (each for each in value.named if each.position and each.position.file == VAR), None
+    )
+    return (hint_for_var(given.name, value.text) if given else "") or found.hint
 
 
-def _overlay(above: source.Source, flaws: list[Flaw]) -> MappingNode:
-    """Return the tree of a file that is laid over; its flaws are added; raises SyntaxFlaw."""
+def _nothing_in(name: str) -> Flaw:
+    message = f"{name} lays nothing over: it is empty, or all of it is comments"
+    hint = "leave it out, or write the keys that it changes"
+    at = Position(1, 1, name)
+    return Flaw(rule=syntax.EMPTY_LAYER, message=message, hint=hint, position=at, width=1, path=())
+
+
+def _overlay(above: source.Source, flaws: list[Flaw]) -> MappingNode | None:
+    """Return the tree of a file that is laid over, None if there is nothing in it.
+
+    Its flaws are added; raises SyntaxFlaw.
+    """
     composer = Composer()
 
     def placed(flaw: Flaw) -> Flaw:
         return replace(flaw, position=flaw.position._replace(file=above.name))
 
     try:
-        root = _composed(composer, above.text)
+        root = composer.compose(above.text)
+        if root is None:
+            return None
+        root = _mapping(root)
     except SyntaxFlaw as error:
         error.flaw = placed(error.flaw)
         raise
@@ -155,7 +176,10 @@ def _overlay(above: source.Source, flaws: list[Flaw]) -> MappingNode:
 
 def _composed(composer: Composer, text: str) -> MappingNode:
     """Return the tree of a spec's text; raises SyntaxFlaw."""
-    root = composer.compose(text)
+    return _mapping(composer.compose(text))
+
+
+def _mapping(root: Node | None) -> MappingNode:
     if isinstance(root, MappingNode):
         return root
     value = None if root is None else root.plain()

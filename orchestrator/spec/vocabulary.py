@@ -28,10 +28,14 @@ __all__ = ["hint_for_key"]
 
 @dataclass(frozen=True, kw_only=True)
 class _Words:
-    """The keys of one kind of mapping, what others call them, and what is not built yet."""
+    """The keys of one kind of mapping, what others call them, and what is not built yet.
+
+    `advice` is for words that stand for no key: what to do instead.
+    """
 
     model: type[BaseModel]
     foreign: dict[str, str]
+    advice: dict[str, str] = field(default_factory=dict)
     later: frozenset[str] = field(default_factory=frozenset)
 
     def hint(self, key: str) -> str:
@@ -41,6 +45,8 @@ class _Words:
         folded = key.casefold().replace("-", "_")
         if folded in known:
             return f"did you mean {folded}?"
+        if folded in self.advice:
+            return self.advice[folded]
         if folded in self.foreign:
             return f"did you mean {self.foreign[folded]}?"
         return did_you_mean(key, known) or f"known here: {', '.join(known)}"
@@ -66,7 +72,21 @@ _TOP = _Words(
     | {"env": "defaults: {env: …}", "environment": "defaults: {env: …}"},
     later=frozenset({"store", "include", "resources", "schedule"}),
 )
+_WHEN = "cron, or a timer of systemd, starts `mporch run` at its times; remove it here"
+_SHARED = "use an anchor (&name, and <<: *name), defaults:, or a file laid over with -f"
+_CHECKED = "after: {JOB: ready} waits until a job's workers are ready; remove it here"
+_NOTHING_LIKE_IT = "there is nothing like it here; remove it"
+_ADVICE = {
+    "env_file": "give it by --env-file for ${NAME}, or write the variables under env:",
+    **dict.fromkeys(("extends", "inherits", "template", "anchors"), _SHARED),
+    **dict.fromkeys(("schedule", "every", "cron", "interval", "at"), _WHEN),
+    **dict.fromkeys(("healthcheck", "health_check", "readiness", "probe"), _CHECKED),
+    **dict.fromkeys(
+        ("status", "state", "generates", "image", "volumes", "ports"), _NOTHING_LIKE_IT
+    ),
+}
 _SETTINGS = _Words(
+    advice=_ADVICE,
     model=JobSettings,
     foreign=_synonyms(
         workers="replicas concurrency processes parallelism parallel procs num_workers instances "
@@ -84,8 +104,8 @@ _SETTINGS = _Words(
         limits="limit resources rlimits ulimits ulimit",
         on_failure="onfailure failure_policy fail_policy",
         start_method="context mp_context method",
-        description="comment doc help desc",
-        enabled="disabled active enable",
+        description="comment doc help desc name title",
+        enabled="disabled active enable if when only_if",
         tags="tag labels label groups group profiles",
         daemon="background service",
     )
@@ -96,6 +116,9 @@ _SETTINGS = _Words(
         "batchsize": "batch: {size: …}",
         "chunksize": "batch: {size: …}",
         "stop_signal": "terminate: {signal: …}",
+        "stopwaitsecs": "terminate: {grace: …}",
+        "shutdown": "terminate",
+        "stop": "terminate",
         "stopsignal": "terminate: {signal: …}",
         "grace": "terminate: {grace: …}",
         "stop_grace_period": "terminate: {grace: …}",
@@ -112,15 +135,16 @@ _SETTINGS = _Words(
     later=frozenset({"nice"}),
 )
 _JOB = _Words(
+    advice=_ADVICE,
     model=Job,
     foreign=_SETTINGS.foreign
     | _synonyms(
-        after="needs depends_on dependson depends dependencies requires wait_for upstream",
+        after="needs depends_on dependson depends dependencies deps requires wait_for upstream",
         target="entrypoint function func callable module",
-        command="cmd run script exec program shell sh bash argv cmdline",
+        command="cmd cmds commands run script exec program shell sh bash argv cmdline",
         exit_codes="ok_exit_codes success_exit_codes ok_codes success_codes returncodes",
         input="inputs source sources from in consumes reads subscribe",
-        output="outputs to out sink produces writes publishes publish",
+        output="outputs to out outs sink produces writes publishes publish",
         matrix="strategy parallel_matrix foreach for_each expand sweep with_items",
     )
     | {"queue": "input or output", "queues": "input or output"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.errors import Rule
+from orchestrator.errors import Rule, Severity
 
 NOT_YAML = Rule(
     code="MP110",
@@ -193,4 +193,26 @@ OLD_YAML = Rule(
     why="A `%YAML` line names the version of YAML itself. mporch reads YAML 1.2; the line can go.",
     wrong='%YAML 2.0\n---\nversion: 1\njobs:\n  report: {target: "mine:report"}\n',
     right='---\nversion: 1\njobs:\n  report: {target: "mine:report"}\n',
+)
+
+EMPTY_LAYER = Rule(
+    code="MP127",
+    title="A file laid over a spec that lays nothing over it",
+    severity=Severity.WARNING,
+    why="A file given with `-f` that is empty, or all comments, changes nothing. That may be what "
+    "is wanted, or the wrong file.",
+    wrong="""\
+$ echo '# nothing yet' > over.yaml
+$ mporch validate jobs.yaml -f over.yaml
+version: 1
+jobs:
+  report: {target: "mine:report"}
+""",
+    right="""\
+$ echo 'timeout: 1h' > over.yaml
+$ mporch validate jobs.yaml -f over.yaml
+version: 1
+jobs:
+  report: {target: "mine:report"}
+""",
 )

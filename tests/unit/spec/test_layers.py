@@ -271,7 +271,7 @@ def test_a_problem_names_the_file_that_it_is_in(layered):
 
 
 @pytest.mark.parametrize(
-    ("text", "code"), [("a: [", "MP110"), ("- a\n", "MP125"), ("", "MP125"), ("a: *b", "MP116")]
+    ("text", "code"), [("a: [", "MP110"), ("- a\n", "MP125"), ("~", "MP125"), ("a: *b", "MP116")]
 )
 def test_a_layer_that_is_no_mapping_is_told_by_its_name(layered, text, code):
     with pytest.raises(SpecError) as caught:

@@ -139,3 +139,49 @@ def test_a_file_of_variables_is_read_as_python_dotenv_reads_it(tmp_path, line, v
     (tmp_path / "b.env").write_text(f"{line}\n")
     files = [str(tmp_path / "first.env"), str(tmp_path / "b.env")]
     assert environment_of(files, {"C": "of the environment"})["B"] == value
+
+
+@pytest.mark.parametrize(
+    ("job", "code", "hint"),
+    [
+        ("limits: {memory: 1Gi}", "MP208", "did you mean 1GiB?"),
+        ("limits: {memory: 512m}", "MP208", "did you mean 512MB?"),
+        ("limits: {memory: 100%}", "MP208", "write a number and a unit"),
+        ("limits: {memory: 100000000%}", "MP208", "write a number and a unit"),
+        ("limits: {memory: \uff11GB}", "MP208", "write a number and a unit"),
+        ("timeouts: {run: 0}", "MP207", "write null for no limit"),
+        ("env_file: x", "MP201", "give it by --env-file"),
+        ("outs: x", "MP201", "did you mean output?"),
+        ("shutdown: x", "MP201", "did you mean terminate?"),
+        ("stopwaitsecs: 1", "MP201", "did you mean terminate: {grace: …}?"),
+        ("every: 1h", "MP201", "cron, or a timer"),
+        ("extends: x", "MP201", "use an anchor"),
+        ("deps: x", "MP201", "did you mean after?"),
+        ("cmds: x", "MP201", "did you mean command?"),
+        ("name: x", "MP201", "did you mean description?"),
+        ("when: x", "MP201", "did you mean enabled?"),
+        ("healthcheck: x", "MP201", "after: {JOB: ready}"),
+        ("status: x", "MP201", "there is nothing like it here"),
+    ],
+)
+def test_what_other_tools_write_leads_on(job, code, hint):
+    problem = only(f"version: 1\njobs:\n  a: {{command: [echo], {job}}}\n")
+    assert problem.code == code
+    assert problem.hint.startswith(hint)
+
+
+def test_a_list_given_as_a_variable_is_told_at_its_option():
+    spec = "version: 1\nvars: {p: a}\njobs:\n  a: {matrix: {n: '${vars.p}'}, command: [echo]}\n"
+    assert only(spec, layers=Layers(variables=["p=[c]"])).hint.startswith("--var takes single")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n"])
+def test_a_layer_with_nothing_in_it_is_a_warning(tmp_path, text):
+    (tmp_path / "over.yaml").write_text(text)
+    spec = loads(
+        "version: 1\njobs:\n  a: {command: [echo]}\n",
+        environ={},
+        layers=Layers(files=[str(tmp_path / "over.yaml")]),
+    )
+    (problem,) = compile_spec(spec).warnings
+    assert (problem.code, problem.file) == ("MP127", str(tmp_path / "over.yaml"))
