@@ -39,6 +39,7 @@ def test_every_command_of_the_page_works(project):
     shell = f'set -e\nmporch() {{ {sys.executable} -m orchestrator "$@"; }}\n'
     assert len(COMMANDS) > 15
     script = shell + "\n".join(f"echo '+ {i}' >&2\n{line}" for i, line in enumerate(COMMANDS))
+    # Some forty starts of Python, each of a second or more where others work.
     done = subprocess.run(
         ["sh", "-c", script], capture_output=True, text=True, timeout=280, check=False
     )

@@ -11,7 +11,7 @@ import pytest
 from life_runs import until
 
 ENDLESS = """
-defaults: {terminate: {grace: 300ms}}
+defaults: {terminate: {grace: 2s}}
 queues: {numbers: 20, doubled: 20}
 jobs:
   count: {target: "t:count", output: numbers, terminate: {grace: 30s}}
