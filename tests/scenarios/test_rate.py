@@ -24,6 +24,8 @@ import orchestrator
 STARTS = os.open("starts", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 
 def numbers():
+    with open("begun", "w") as begun:
+        begun.write(str(time.monotonic()))
     yield from range(30)
 
 def work(n):
@@ -38,21 +40,21 @@ def work(n):
 def write(items):
     assert sorted(items) == list(range(30))
 """
-LATE_S = 0.1
-"""How late an item may be seen to start after it was handed out, on a busy machine."""
 
 
 @pytest.mark.parametrize(
     ("rate", "interval_s", "burst"), [("20/s", 0.05, 1), ("{limit: 20/s, burst: 5}", 0.05, 5)]
 )
-def test_no_stretch_of_time_has_more_starts_than_the_rate_and_a_burst(ran, rate, interval_s, burst):
+def test_no_item_starts_before_its_time_by_the_rate_and_a_burst(ran, rate, interval_s, burst):
+    """However late the machine lets them start; stretches are the throttle's own tests."""
     end = ran(SPEC % rate, CODE)
     assert end.exit_code == 0, end.reason
-    starts = sorted(map(float, (end.log.path.parents[1] / "starts").read_text().split()))
+    folder = end.log.path.parents[1]
+    begun = float((folder / "begun").read_text())
+    starts = sorted(map(float, (folder / "starts").read_text().split()))
     assert len(starts) == 32, "a retry is a start, after a death too"
-    for at, since in enumerate(starts):
-        for n, then in enumerate(starts[at:], 1):
-            assert n <= burst + (then - since + LATE_S) / interval_s
+    for n, start in enumerate(starts, 1):
+        assert n <= burst + (start - begun) / interval_s
     assert end.summary["jobs"]["work"]["waiting_rate_s"] > 0
 
 
