@@ -7,15 +7,17 @@ from pathlib import Path
 
 
 def oldest(setup_cfg: str) -> dict[str, str]:
-    """Return the version by name; libraries without a lower bound, stubs, are left out."""
+    """Return the version by name; stubs have none. Raises ValueError if another has none."""
     parser = configparser.ConfigParser()
     parser.read_string(setup_cfg)
     wanted = [parser["options"]["install_requires"], *parser["options.extras_require"].values()]
-    return {
-        found[1]: found[2]
-        for line in "\n".join(wanted).splitlines()
-        if (found := re.match(r"([\w.-]+)>=([\w.]+)", line))
-    }
+    versions = {}
+    for line in "\n".join(wanted).split():
+        if found := re.match(r"([\w.-]+)>=([\w.]+)", line):
+            versions[found[1]] = found[2]
+        elif not line.startswith("types-"):
+            raise ValueError(f"{line} has no oldest version")
+    return versions
 
 
 if __name__ == "__main__":
