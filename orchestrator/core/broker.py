@@ -224,6 +224,11 @@ class Broker:
         port = self._board.ports.get(worker)
         return port is not None and port.fruitful
 
+    def has_committed(self, worker: str) -> bool:
+        """Whether this process of the worker has committed anything: an item's end, or outputs."""
+        port = self._board.ports.get(worker)
+        return port is not None and port.last_seq > 0
+
     # -- events -----------------------------------------------------------------------------------
 
     def _received(self, event: Received) -> None:
@@ -268,7 +273,7 @@ class Broker:
         port = self._board.ports.get(event.worker)
         if port is None:
             return
-        self._leave(port, event.blame, event.taken, event.failure)
+        self._leave(port, event.blame, event.taken, event.failure, again=event.replaced)
         port.alive = False
         del self._board.ports[event.worker]
         if port.ready_at is not None:
@@ -295,10 +300,12 @@ class Broker:
         blame: Blame,
         taken: Iterable[tuple[int, int]] = (),
         failure: Failure | None = None,
+        *,
+        again: bool = True,
     ) -> None:
         self._admission.leave(port)
         for charge in self._delivery.abandon(port, blame, dict(taken)):
-            self._endings.charged(port, charge, failure or _DIED)
+            self._endings.charged(port, charge, failure or _DIED, again=again)
         self._credits.leave(port)
         self._questions.leave(port)
         self._board.end_wait(port)

@@ -28,6 +28,8 @@ class Timer(enum.IntEnum):
     """The whole run."""
     REST = 7
     """The wait before a new process takes a dead one's place."""
+    HOLD = 8
+    """The wait for the run's own stop, after a worker's death by a stop signal of a stranger."""
 
 
 class Deadlines:

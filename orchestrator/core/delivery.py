@@ -366,7 +366,10 @@ class Delivery:
                 self._board.orders.append(InputEnded(job=job.name))
 
     def reader_finished(self, queue: QueueState, job: str, *, clean: bool) -> None:
-        """A reading job is over; with the last one the queue closes."""
+        """A reading job is over; with the last one the queue closes.
+
+        What is in it then is dropped only if all of them have had enough.
+        """
         own = [worker for worker in queue.reserved if worker.rpartition("-")[0] == job]
         if clean:
             for worker in own:
@@ -375,13 +378,14 @@ class Delivery:
             queue.leave_own(job, own)
         self._board.dirty[queue] = None
         queue.open_readers.discard(job)
+        queue.still_wanted = queue.still_wanted or not clean
         if queue.open_readers or queue.closed or queue.ended:
             return
         board = self._board
-        gone = queue.close(clean=clean, delayed=board.delayed(queue))
+        gone = queue.close(clean=not queue.still_wanted, delayed=board.delayed(queue))
         queue.closed_by = job
         if gone or queue.open_writers:
-            dropped, left = (gone, 0) if clean else (0, gone)
+            dropped, left = (0, gone) if queue.still_wanted else (gone, 0)
             board.report(QueueClosed(queue=queue.name, dropped=dropped, left=left))
         for port in queue.writer_ports.values():
             port.credit(queue, -port.credits.get(queue.name, 0))

@@ -117,6 +117,7 @@ class Endings:
         self._note_tried(port, item)
         delay_s = backoff_s(port.job.retry, item.attempts, item.segment.first)
         self._delivery.postpone(item.queue, item.segment, delay_s)
+        port.job.retried += 1
         self._tell_retry(port, item, delay_s, failure)
 
     def _note_tried(self, port: Port, item: Item) -> None:
@@ -125,7 +126,6 @@ class Endings:
             self._board.journal.tried(item.queue.name, first, item.attempts, port.job.name)
 
     def _tell_retry(self, port: Port, item: Item, delay_s: float, failure: Failure) -> None:
-        port.job.retried += 1
         self._board.report(
             ItemRetried(
                 job=port.job.name,
@@ -138,12 +138,17 @@ class Endings:
             )
         )
 
-    def charged(self, port: Port, charge: Charge, failure: Failure) -> None:
-        """The worker has died at this item, which is back in its queue unless that was its last."""
+    def charged(self, port: Port, charge: Charge, failure: Failure, *, again: bool = True) -> None:
+        """The worker has died at this item, which is back in its queue unless that was its last.
+
+        `again`: the job goes on, so that it will be tried again.
+        """
         item = Item(charge.queue, charge.segment, charge.attempts)
         if not charge.last:
             self._note_tried(port, item)
-            self._tell_retry(port, item, 0.0, failure)
+            port.job.retried += 1
+            if again:
+                self._tell_retry(port, item, 0.0, failure)
             return
         port.job.items_in += 1
         del charge.queue.attempts[charge.segment.first]

@@ -92,8 +92,8 @@ class WorkerDied(_Event, frozen=True, kw_only=True):
     `exit_code` is that of the process, negative for a signal, None if it cannot be known. `item` is
     the id of the item that `blame` means, empty if it was at none. `failure`: where a crash was.
     `orphaned`: the process that had made it, and that it dies with, was dead already (`failure`:
-    why, if that is known). `fruitful`:
-    an item that it has finished is committed (the broker knows).
+    why, if that is known). `fruitful`: an item that it has finished is committed; `committed`:
+    anything is (the broker knows both).
     """
 
     worker: str
@@ -103,6 +103,7 @@ class WorkerDied(_Event, frozen=True, kw_only=True):
     failure: Failure | None = None
     orphaned: bool = False
     fruitful: bool = False
+    committed: bool = False
 
 
 class Malformed(_Event, frozen=True, kw_only=True):
@@ -171,12 +172,14 @@ class WorkerJoined(_Event, frozen=True, kw_only=True):
 class WorkerLeft(_Event, frozen=True, kw_only=True):
     """To the broker: the worker is dead. `returned`: its last message has said that its target had.
 
+    `replaced`: its job goes on, so an item that has attempts left will be tried again.
     `failure` says how it died at the item that `blame` means. `taken` (standalone queues only)
     pairs leases with how many of their items `get` had returned.
     """
 
     worker: str
     returned: bool
+    replaced: bool = True
     blame: Blame = Blame()
     failure: Failure | None = None
     taken: tuple[tuple[int, int], ...] = ()

@@ -53,7 +53,7 @@ class Halt:
 
     def limit_join(self, worker: Worker, turn: Turn) -> None:
         """Give the worker, whose input has ended, its time to return."""
-        if worker.stopping or worker.closing or not worker.ready:
+        if worker.stopping or worker.closing or worker.gone or not worker.ready:
             return
         worker.advance(Step.DRAIN)
         join_s = self.join_s(worker.job)

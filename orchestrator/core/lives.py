@@ -17,8 +17,8 @@ from orchestrator.core.failing import Failures
 from orchestrator.core.halt import Halt
 from orchestrator.core.lifecycle import IllegalEvent, State, Step
 from orchestrator.core.messages import Closing, Failure, Ready
-from orchestrator.core.policy import Level, exit_limit_s, restart_delay_s
-from orchestrator.core.roster import Job, Roster, Worker
+from orchestrator.core.policy import STOP_FOLLOWS_S, Level, exit_limit_s, restart_delay_s
+from orchestrator.core.roster import Roster, Worker
 from orchestrator.core.schedule import Scheduler
 from orchestrator.core.stopping import Stopper
 from orchestrator.core.turn import Turn
@@ -72,11 +72,11 @@ class Lives:
         self._stopper.started(worker, turn)
 
     def start_failed(self, event: StartFailed, turn: Turn) -> None:
-        """The worker's process could not be made."""
+        """The worker's process could not be made, or has died while it was being made."""
         worker = self._living(event.worker)
-        reason = f"its process could not be made: {failed(event.failure)}"
-        worker.condemn(State.FAILED, reason, event.failure)
-        self.end(worker, Blame(), turn)
+        worker.unmade = worker.crash = event.failure
+        worker.fruitless += 1
+        self._lost(worker, Blame(), turn)
 
     def received(self, event: Received, turn: Turn) -> None:
         """The worker speaks of its life; all other messages are the broker's."""
@@ -109,15 +109,35 @@ class Lives:
         worker.crash, blame = event.failure, Blame()
         if not event.orphaned:
             worker.item, blame = event.item or worker.item, event.blame
+        if worker.closing and worker.closing.stopped:
+            worker.crash = worker.crash or _stopped_at(worker.closing.stack)
         worker.fruitless = 1 if event.fruitful else worker.fruitless + 1
+        worker.called = worker.ready or event.committed
+        if worker.was_told_to_stop:
+            self._deadlines.cancel(worker.name)
+            worker.held = blame
+            self._deadlines.set(worker.name, Timer.HOLD, turn.now + STOP_FOLLOWS_S)
+        else:
+            self._lost(worker, blame, turn)
+
+    def held(self, worker: Worker, turn: Turn) -> None:
+        """The run was stopped in time, or it was not: then its death was one like any other."""
+        blame, worker.held = worker.held or Blame(), None
+        self._lost(worker, blame, turn)
+
+    def _lost(self, worker: Worker, blame: Blame, turn: Turn) -> None:
+        """The worker has no process any more: another takes its place, or it has ended."""
+        failure = worker.closing.failure if worker.closing is not None else None
+        if failure is not None and not worker.is_ours:
+            self._failures.fail(worker, failed(failure), turn, failure=failure)
         if self._is_recycled(worker):
             self._rest(worker, Blame(), turn)
-        elif worker.verdict or worker.closing or worker.is_ours:
+        elif worker.verdict or worker.has_returned or worker.is_ours:
             self.end(worker, blame, turn)
         elif self.may_be_replaced(worker, turn.now):
             self._rest(worker, blame, turn)
         else:
-            worker.succumb(self.used_up(worker.job))
+            worker.succumb(self.used_up(worker))
             self.end(worker, blame, turn)
 
     def end(self, worker: Worker, blame: Blame, turn: Turn) -> None:
@@ -125,7 +145,7 @@ class Lives:
         job = worker.job
         self._deadlines.cancel(worker.name)
         if not worker.resting:
-            turn.order(self._farewell(worker, blame))
+            turn.order(self._farewell(worker, blame, replaced=False))
         worker.conclude()
         job.living -= 1
         turn.report(_obituary(worker))
@@ -137,7 +157,7 @@ class Lives:
             self._scheduler.ended(job, turn)
 
     @staticmethod
-    def _farewell(worker: Worker, blame: Blame) -> WorkerLeft:
+    def _farewell(worker: Worker, blame: Blame, *, replaced: bool) -> WorkerLeft:
         """Tell the broker. A worker that was stopped, but for its item, has not died of that."""
         failure = Failure(
             kind="WorkerDied",
@@ -147,6 +167,7 @@ class Lives:
         return WorkerLeft(
             worker=worker.name,
             returned=worker.has_returned,
+            replaced=replaced,
             blame=Blame() if worker.is_ours else blame,
             failure=failure,
         )
@@ -154,29 +175,32 @@ class Lives:
     # -- a new process takes a dead one's place ---------------------------------------------------
 
     def may_be_replaced(self, worker: Worker, now: float) -> bool:
-        """Whether the job may lose one more worker (its `restart`)."""
+        """Whether the job may lose one more worker (its `restart`).
+
+        A target that is called once and was not yet can be called by another process.
+        """
         restart, job = worker.job.plan.restart, worker.job
         job.replaced = [when for when in job.replaced if when > now - restart.within_s]
-        last = Level.RUN if job.plan.shape.called_once else Level.DRAIN
-        wanted = not job.failing and self._halt.level <= last
-        return wanted and len(job.replaced) < restart.max
+        once = job.plan.shape.called_once and worker.called
+        wanted = not job.failing and self._halt.level <= (Level.RUN if once else Level.DRAIN)
+        return wanted and len(job.replaced) < _most_restarts(worker)
 
     @staticmethod
-    def used_up(job: Job) -> str:
-        """Say that the job may lose no worker more; nothing if it may lose none in any case."""
-        restart = job.plan.restart
-        if not job.replaced:
+    def used_up(worker: Worker) -> str:
+        """Say that its job may lose no worker more; nothing if it may lose none in any case."""
+        restart, most = worker.job.plan.restart, _most_restarts(worker)
+        if not worker.job.replaced or not most:
             return ""
-        return f"; the job has used up its restarts ({restart.max} within {restart.within_s:g} s)"
+        return f"; the job has used up its restarts ({most} within {restart.within_s:g} s)"
 
     def _is_recycled(self, worker: Worker) -> bool:
         """Whether it has given its place up itself, and is still needed there."""
         wanted = not worker.job.failing and self._halt.level <= Level.DRAIN
-        return worker.recycled and wanted and worker.stop in (None, StopReason.LINGERED)
+        return worker.recycled and wanted and not (worker.stop or worker.unwanted)
 
     def _rest(self, worker: Worker, blame: Blame, turn: Turn) -> None:
         self._deadlines.cancel(worker.name)
-        turn.order(self._farewell(worker, blame))
+        turn.order(self._farewell(worker, blame, replaced=True))
         worker.rest()
         delay_s = 0.0
         if not worker.recycled:
@@ -255,13 +279,18 @@ class Lives:
         self._deadlines.cancel(worker.name)
         exit_s = exit_limit_s(worker.job.plan.terminate)
         self._deadlines.set(worker.name, Timer.LINGER, turn.now + exit_s)
+        if message.stopped or message.signalled:
+            return  # whose signal it was, and what follows, is decided when the process is gone
         if message.failure:
             reason = failed(message.failure)
             self._failures.fail(worker, reason, turn, failure=message.failure)
-        elif message.stopped:
-            self._failures.fail(worker, "stopped by a signal that mporch did not send", turn)
-        else:
+        elif worker.has_returned:
             worker.verdict = State.SUCCEEDED
+
+
+def _most_restarts(worker: Worker) -> int:
+    restart = worker.job.plan.restart
+    return restart.max if worker.called else max(restart.max, restart.before_call)
 
 
 def _stopped_at(stack: str) -> Failure | None:

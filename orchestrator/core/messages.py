@@ -260,13 +260,15 @@ class Closing(_Message, tag=12, frozen=True, kw_only=True):
     """Last message.
 
     `failure`: the target raised (a job that is called once, a constructor); `stopped`: it ended
-    because it was told to, at `stack`; `recycled`: why a new process shall take its place.
+    because it was told to, at `stack`; `signalled`: it ended by itself, but the stop signal had
+    come before; `recycled`: why a new process shall take its place.
     """
 
     failure: Failure | None = None
     stopped: bool = False
     recycled: Worn | None = None
     stack: _Text = ""
+    signalled: bool = False
 
 
 class Leased(_Message, tag=32, frozen=True, kw_only=True):

@@ -13,13 +13,16 @@ from orchestrator.plan.model import AfterCondition, ErrorAction, ErrorPolicy, Re
 
 __all__ = [
     "GIVE_UP_S",
+    "ONE_REQUEST_S",
     "STOPPING_JOIN_S",
+    "STOP_FOLLOWS_S",
     "Level",
     "Outcome",
     "backoff_s",
     "end_of",
     "exit_limit_s",
     "holds",
+    "is_stop_signal",
     "outcome",
     "resolve",
     "restart_delay_s",
@@ -34,6 +37,16 @@ GIVE_UP_S = 5.0
 """How long a killed process has to be gone; after that it hangs in the kernel and is fenced."""
 
 
+STOP_FOLLOWS_S = 1.0
+"""Who stops all processes of a run at once, as systemd does, reaches the last within this time."""
+
+ONE_REQUEST_S = 1.0
+"""The guard passes on what it is sent: a run whose processes are all signalled hears it twice. What
+the guard takes for another request comes later than this (see `Patience`)."""
+
+_STOP_SIGNALS = frozenset({1, 2, 3, 15})
+"""SIGHUP, SIGINT, SIGQUIT, SIGTERM: what supervisors and shells stop processes with."""
+
 _LEAST_EXIT_S = 1.0
 
 
@@ -43,6 +56,11 @@ def exit_limit_s(terminate: Terminate) -> float:
     The grace; but no process exits in no time, and one that has finished is not to be hurried.
     """
     return max(terminate.grace_s, _LEAST_EXIT_S)
+
+
+def is_stop_signal(number: int, terminate: Terminate) -> bool:
+    """Return whether a signal asks a process to end, and does not tell of a crash or a kill."""
+    return number in _STOP_SIGNALS or number == terminate.signal
 
 
 class Level(enum.IntEnum):

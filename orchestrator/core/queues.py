@@ -94,6 +94,7 @@ class QueueState:
         self.closed = False
         self.closed_by = ""
         self.failed_downstream = False
+        self.still_wanted = False  # a job that reads it has ended before it had enough
         self.ended = False
         self.recall_at: float | None = None
         self.patience_at: float | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from orchestrator.core.commands import AT_WORK, StopReason
+from orchestrator.core.events import Blame
 from orchestrator.core.lifecycle import (
     ACTIVE,
     ENDED,
@@ -21,7 +22,8 @@ from orchestrator.core.lifecycle import (
     worst,
 )
 from orchestrator.core.messages import Closing, Failure, Worn
-from orchestrator.core.wording import death, orphaned, stopped
+from orchestrator.core.policy import is_stop_signal
+from orchestrator.core.wording import death, failed, orphaned, stopped, stopped_by_stranger
 from orchestrator.plan.model import AfterCondition, JobPlan, Plan
 
 __all__ = ["Job", "JobView", "Roster", "Worker", "WorkerView"]
@@ -57,7 +59,12 @@ class Worker:
     """One worker. `verdict` is its final state where that is known before its death.
 
     `resting`: its process has died, and a new one will be started, unless it is stopped before.
+    `held`: its process has died by a stop signal that mporch did not send; what that costs (the
+    blame) is kept back until it is clear whether the run itself is being stopped.
+    `hurried`: its process has had the stop signal, since it did not exit after its last message.
+    `unwanted`: why no other process is to follow one that was left to exit by itself.
     `breach`: what was wrong with what it said, if that is why it was killed.
+    `called`: its target may have been called. `unmade`: why it has no process at all.
     `fruitless` counts the processes in a row that have died before they had finished an item.
     """
 
@@ -81,6 +88,11 @@ class Worker:
     breach: str = ""
     orphaned: bool = False
     resting: bool = False
+    held: Blame | None = None
+    hurried: bool = False
+    unwanted: StopReason | None = None
+    called: bool = False
+    unmade: Failure | None = None
     fruitless: int = 0
 
     @property
@@ -89,9 +101,15 @@ class Worker:
         return self.state in ACTIVE
 
     @property
+    def gone(self) -> bool:
+        """Whether its process is dead, though it may be given another."""
+        return self.resting or self.held is not None
+
+    @property
     def stopping(self) -> bool:
-        """Whether it was asked to stop, or killed."""
-        return self.stop is not None or (self.killed is not None and not self.resting)
+        """Whether it was asked to stop, or killed, or is not wanted any more."""
+        asked = self.stop or self.unwanted
+        return asked is not None or (self.killed is not None and not self.resting)
 
     @property
     def recycled(self) -> bool:
@@ -105,14 +123,28 @@ class Worker:
 
     @property
     def has_returned(self) -> bool:
-        """Whether its last message has said that its target has returned."""
+        """Whether its last message has said that its target has come to its end.
+
+        One that is recycled has not: there may be more of its input.
+        """
         closing = self.closing
-        return closing is not None and not (closing.failure or closing.stopped)
+        return closing is not None and not (closing.failure or closing.stopped or closing.recycled)
+
+    @property
+    def was_told_to_stop(self) -> bool:
+        """Whether a stop signal that mporch did not send has ended its process, or come before."""
+        if self.verdict or self.killed or self.is_ours:
+            return False
+        if self.closing is not None:
+            return self.closing.stopped or self.closing.signalled
+        code = self.exit_code
+        return code is not None and is_stop_signal(-code, self.job.plan.terminate)
 
     @property
     def is_ours(self) -> bool:
         """Whether its death is our doing, and not that of the item it was at."""
-        return self.stop is not None or self.killed not in (None, *AT_WORK)
+        asked = self.stop or self.unwanted
+        return asked is not None or self.killed not in (None, *AT_WORK)
 
     def advance(self, step: Step) -> None:
         """Take one step of its life. Raises IllegalEvent, and changes nothing, if it cannot."""
@@ -129,13 +161,14 @@ class Worker:
         """Its process is gone: take the step to its final state."""
         if self.verdict is None and self.is_ours:
             self._conclude_stopped()
-        elif self.verdict is None and self.closing and not self.closing.failure:
+        elif self.verdict is None and self.has_returned:
             self.verdict = State.SUCCEEDED  # its item was done, if late, and all the others were
         elif self.verdict is None:
             self.succumb()
         if self.verdict is not State.FAILED:
             self.advance(Step.DRAIN)
         self.advance(end_step(self.verdict or State.FAILED))
+        self.resting = False
 
     def succumb(self, more: str = "") -> None:
         """It has died of itself or of its item: that is its end."""
@@ -143,7 +176,7 @@ class Worker:
         self.condemn(State.TIMED_OUT if late else State.FAILED, f"{self.death}{more}", self.crash)
 
     def _conclude_stopped(self) -> None:
-        cause = self.stop or self.killed
+        cause = self.stop or self.unwanted or self.killed
         assert cause is not None
         if self.resting:
             self.verdict = State.TERMINATED
@@ -156,6 +189,8 @@ class Worker:
     @property
     def death(self) -> str:
         """How its process has died, in words."""
+        if self.unmade is not None:
+            return f"its process could not be made: {failed(self.unmade)}"
         if self.orphaned:
             return orphaned(self.crash)
         if self.killed is StopReason.ITEM_TIMEOUT:
@@ -164,6 +199,8 @@ class Worker:
         if self.breach:
             at = f" at item {self.item}" if self.item else ""
             return f"broke the protocol{at}: {self.breach}"
+        if self.closing is not None and self.closing.stopped:
+            return stopped_by_stranger(self.job.plan.terminate.signal, self.item)
         where = (self.crash and self.crash.where) or str(self.job.plan.target)
         return death(self.exit_code, self.item, where)
 
@@ -176,8 +213,8 @@ class Worker:
 
     def renew(self) -> None:
         """Forget the old process: a new one is about to be started."""
-        self.pid = self.killed = self.exit_code = self.crash = self.closing = None
-        self.resting = self.orphaned = False
+        self.pid = self.killed = self.exit_code = self.crash = self.closing = self.unmade = None
+        self.resting = self.orphaned = self.hurried = self.called = False
         self.item = self.breach = ""
 
     def view(self) -> WorkerView:

@@ -125,7 +125,11 @@ class Run:
             news += self._broker.handle(event, now)
             self._exchange(news, now, commands)
         if isinstance(event, WorkerDied):
-            event = msgspec.structs.replace(event, fruitful=self._broker.is_fruitful(event.worker))
+            event = msgspec.structs.replace(
+                event,
+                fruitful=self._broker.is_fruitful(event.worker),
+                committed=self._broker.has_committed(event.worker),
+            )
         news += self._supervisor.handle(event, now)
         return news
 

@@ -20,7 +20,7 @@ __all__ = ["Stopper"]
 _SIGKILL = 9
 
 _PATIENT = frozenset({StopReason.FAILURE, StopReason.STALLED, StopReason.NOT_NEEDED})
-"""Reasons that leave a worker alone which has said its last message: it has its own limit."""
+"""Reasons that leave a process alone that has sent its last message: it has its own limit."""
 
 
 class Stopper:
@@ -32,12 +32,13 @@ class Stopper:
 
     def stop(self, worker: Worker, reason: StopReason, turn: Turn) -> None:
         """Send the stop signal, unless the worker has had it; SIGKILL follows after its grace."""
-        if worker.resting:
+        if worker.gone:
             self._wake(worker, reason, turn)
             return
         if not worker.live or worker.stop or worker.killed:
             return
-        if worker.closing and reason in _PATIENT:
+        if worker.closing and (worker.hurried or reason in _PATIENT):
+            worker.unwanted = worker.unwanted or reason
             return
         worker.advance(Step.DRAIN)
         worker.stop = reason
@@ -49,7 +50,7 @@ class Stopper:
 
     def kill(self, worker: Worker, reason: StopReason, turn: Turn) -> None:
         """Send SIGKILL to its process group, unless that was done."""
-        if worker.resting:
+        if worker.gone:
             self._wake(worker, reason, turn)
             return
         if not worker.live or worker.killed:
@@ -63,12 +64,12 @@ class Stopper:
         self._deliver(worker, turn)
 
     def _wake(self, worker: Worker, reason: StopReason, turn: Turn) -> None:
-        """There is no process to stop: its rest is over at once, and so is its life."""
+        """There is no process to stop: the wait is over at once, and so is the worker's life."""
         if worker.stop:
             return
         worker.advance(Step.DRAIN)
         worker.stop = reason
-        self._deadlines.set(worker.name, Timer.REST, turn.now)
+        self._deadlines.set(worker.name, Timer.REST if worker.resting else Timer.HOLD, turn.now)
 
     def started(self, worker: Worker, turn: Turn) -> None:
         """Send what the worker was to have before its process existed."""
@@ -85,7 +86,11 @@ class Stopper:
                 worker=worker.name,
             )
         )
-        self.stop(worker, StopReason.LINGERED, turn)
+        worker.hurried = True
+        grace_s = worker.job.plan.terminate.grace_s
+        self._deadlines.set(worker.name, Timer.GRACE, turn.now + grace_s)
+        turn.await_end(worker, "grace", grace_s)
+        self._deliver(worker, turn)
 
     def abandon(self, worker: Worker, turn: Turn) -> None:
         """Fence a process that SIGKILL did not end in time; from now on it counts as dead."""
@@ -103,7 +108,7 @@ class Stopper:
 
     def _deliver(self, worker: Worker, turn: Turn) -> None:
         """Send the signal of the step the worker is at, once it has a process."""
-        reason = worker.killed or worker.stop
+        reason = worker.killed or worker.stop or (StopReason.LINGERED if worker.hurried else None)
         if worker.pid is None or reason is None:
             return
         number = _SIGKILL if worker.killed else worker.job.plan.terminate.signal

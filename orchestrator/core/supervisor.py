@@ -17,7 +17,7 @@ from orchestrator.core.failing import Failures
 from orchestrator.core.halt import Halt
 from orchestrator.core.lifecycle import ENDED, IllegalEvent, State
 from orchestrator.core.lives import Lives
-from orchestrator.core.policy import GIVE_UP_S, Level, Outcome
+from orchestrator.core.policy import GIVE_UP_S, ONE_REQUEST_S, Level, Outcome
 from orchestrator.core.roster import JobView, Roster, Worker, WorkerView
 from orchestrator.core.schedule import Scheduler
 from orchestrator.core.stopping import Stopper
@@ -33,7 +33,15 @@ _PLAN = ""
 
 _SIGHUP = 1
 
-_STOP_TIMERS = (Timer.START, Timer.JOIN, Timer.LINGER, Timer.GRACE, Timer.GIVE_UP, Timer.REST)
+_STOP_TIMERS = (
+    Timer.START,
+    Timer.JOIN,
+    Timer.LINGER,
+    Timer.GRACE,
+    Timer.GIVE_UP,
+    Timer.REST,
+    Timer.HOLD,
+)
 
 
 class Supervisor:
@@ -64,7 +72,7 @@ class Supervisor:
         self._began = False
         self._dismissed = False
         self._interrupts = 0
-        self._terminations = 0
+        self._terminated_at: float | None = None
         self._outcome: Outcome | None = None
         self._handlers: dict[type, Callable[[Any, Turn], None]] = {
             events.Began: self._on_began,
@@ -137,8 +145,11 @@ class Supervisor:
     def _on_terminated(self, event: events.Terminated, turn: Turn) -> None:
         name = signal_name(event.signal)
         self._failures.note(ExitCode.HUP if event.signal == _SIGHUP else ExitCode.TERM, name)
-        self._terminations += 1
-        level = Level.TERMINATE if self._terminations == 1 else Level.KILL
+        before = self._terminated_at
+        if before is not None and turn.now - before < ONE_REQUEST_S:
+            return
+        self._terminated_at = turn.now
+        level = Level.TERMINATE if before is None else Level.KILL
         self._halt.raise_to(level, StopReason.TERMINATED, name, turn)
 
     def _on_malformed(self, event: events.Malformed, turn: Turn) -> None:
@@ -156,7 +167,7 @@ class Supervisor:
                 if self._lives.may_be_replaced(worker, turn.now):
                     self._stopper.kill(worker, StopReason.ITEM_TIMEOUT, turn)
                     return
-                text += self._lives.used_up(worker.job)
+                text += self._lives.used_up(worker)
             self._failures.time_out(worker, StopReason.ITEM_TIMEOUT, text, turn)
 
     def _on_item_failed(self, event: events.ItemFailed, turn: Turn) -> None:
@@ -203,8 +214,10 @@ class Supervisor:
                 text = f"the run took longer than {_limit(self._plan.timeout_s)} (timeout)"
                 self._failures.note(ExitCode.TIMEOUT, text)
                 self._halt.raise_to(Level.TERMINATE, StopReason.PLAN_TIMEOUT, text, turn)
-            else:
-                self._expire(self._roster.worker(owner), timer, turn)
+                continue
+            self._expire(self._roster.worker(owner), timer, turn)
+            if timer is Timer.HOLD:
+                return  # what the broker says to this death comes before a new process: tick again
 
     def _expire(self, worker: Worker, timer: Timer, turn: Turn) -> None:
         """One of the worker's deadlines has come."""
@@ -224,6 +237,8 @@ class Supervisor:
             self._stopper.hurry(worker, turn)
         elif timer is Timer.REST:
             self._lives.rested(worker, turn)
+        elif timer is Timer.HOLD:
+            self._lives.held(worker, turn)
         elif timer is Timer.GRACE:
             self._stopper.kill(worker, StopReason.GRACE_OVER, turn)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.core.commands import StopReason
 from orchestrator.core.messages import GAVE_UP, Failure
 
-__all__ = ["death", "failed", "orphaned", "signal_name", "stopped"]
+__all__ = ["death", "failed", "orphaned", "signal_name", "stopped", "stopped_by_stranger"]
 
 # Linux' numbers: the core may not ask the system.
 _SIGNALS = {
@@ -30,8 +30,14 @@ _SIGNALS = {
 }
 
 
+_STRANGER = ", a signal that mporch did not send"
+
 _KILLERS = {
+    1: _STRANGER,
+    2: _STRANGER,
+    3: _STRANGER,
     9: ", not by mporch (the system out of memory?)",
+    15: _STRANGER,
     24: ": its processor time is used up (limits.cpu?)",
 }
 
@@ -60,6 +66,10 @@ def orphaned(failure: Failure | None) -> str:
     if failure is None:
         return f"{with_whom} was killed from outside"
     return f"{with_whom} could make no other process: {failure.message}"
+def stopped_by_stranger(number: int, item: str) -> str:
+    """Say that a stop signal came from elsewhere, and at which item it ended the target."""
+    at = f" at item {item}" if item else ""
+    return f"stopped by {signal_name(number)}{at}{_STRANGER}"
 
 
 def failed(failure: Failure, item: str = "") -> str:

@@ -163,12 +163,16 @@ def _restart(job: DraftJob, *, durable: bool) -> model.Restart:
     written = job.settings.restart
     if not job.shape.called_once:
         return model.Restart(max=written.max, within_s=written.within)
+    most, replay = 0, model.Replay.NEVER
     if job.reads:
-        return model.Restart(replay=model.Replay.SKIP if durable else model.Replay.NEVER)
-    if written.replay == "skip" and job.writes:
-        return model.Restart(max=written.max, within_s=written.within, replay=model.Replay.SKIP)
-    skips = durable and written.replay is None
-    return model.Restart(replay=model.Replay.SKIP if skips else model.Replay.NEVER)
+        skips = durable
+    elif written.replay == "skip" and job.writes:
+        most, skips = written.max, True
+    else:
+        skips = durable and written.replay is None
+    if skips:
+        replay = model.Replay.SKIP
+    return model.Restart(max=most, before_call=written.max, within_s=written.within, replay=replay)
 
 
 def _durability(written: bool | str) -> model.Durability:

@@ -195,10 +195,12 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
 class Restart(msgspec.Struct, frozen=True, kw_only=True):
     """How many dead workers of a job are replaced: `max` within any `within_s` seconds.
 
-    `replay` is for jobs that are called once.
+    `replay` is for jobs that are called once; `before_call` is their `max` for processes that die
+    before the target was called.
     """
 
     max: int = 0
+    before_call: int = 0
     within_s: float = 60.0
     replay: Replay = Replay.NEVER
 

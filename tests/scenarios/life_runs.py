@@ -116,9 +116,19 @@ class Life:
         (folder / "jobs.yaml").write_text("version: 1\n" + textwrap.dedent(spec))
         for name, text in {"t.py": code, **(more or {})}.items():
             (folder / name).write_text(textwrap.dedent(text))
+        self.guard = self._command(
+            "run", "--run-dir", "run", *options, terminal=terminal, through=through
+        )
+
+    def resume(self):
+        """Go on with a run that has ended."""
+        self.guard = self._command("resume", "./run")
+
+    def _command(self, *words, terminal=None, through=None):
         with contextlib.ExitStack() as files:
             out, err = (
-                files.enter_context((folder / name).open("wb")) for name in ("stdout", "stderr")
+                files.enter_context((self.folder / name).open("wb"))
+                for name in ("stdout", "stderr")
             )
             where = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err}
             if terminal is not None:
@@ -127,9 +137,9 @@ class Life:
                 reader = subprocess.Popen(through, shell=True, stdin=subprocess.PIPE, stdout=out)
                 files.enter_context(reader.stdin)
                 where |= dict.fromkeys(("stdout", "stderr"), reader.stdin)
-            self.guard = subprocess.Popen(
-                [COMMAND, "run", "--run-dir", "run", *options],
-                cwd=folder,
+            return subprocess.Popen(
+                [COMMAND, *words],
+                cwd=self.folder,
                 env={**os.environ, "TMPDIR": str(self.temporary), _MARK: self._mark},
                 start_new_session=True,
                 preexec_fn=None if terminal is None else _take_terminal,  # noqa: PLW1509 -- one ioctl

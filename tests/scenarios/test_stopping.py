@@ -369,10 +369,11 @@ def test_a_stop_signal_ends_each_shape_in_order_and_keeps_what_was_finished(ran)
     assert ended.ledger("a") == {"put": 5, "done": 5}
     assert ended.log.printed("source-1") == ended.log.printed("stream-1") == ["finally"]
     assert ended.log.printed("item-1") == ["left by StopRequested"]
+    assert [record["job"] for record in ended.log.having("worker.replaced")] == ["batch"]
     assert ended.ledger("b") == {"put": 6, "done": 3, "left": 3}
     assert ended.ledger("f") == {"put": 3, "done": 3}
-    assert ended.ledger("c") == {"put": 6, "done": 2, "left": 4}
-    assert ended.ledger("g") == {"put": 2, "done": 2}
+    assert ended.ledger("c") == {"put": 6, "done": 3, "left": 3}, "one by one after the batch"
+    assert ended.ledger("g") == {"put": 3, "done": 3}
     for queue, out in (("d", "h"), ("e", "i")):
         assert ended.ledger(queue) == {"put": 6, "done": 3, "left": 3}
         assert ended.ledger(out)["put"] == ended.ledger(out)["done"] in (3, 4)

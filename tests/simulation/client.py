@@ -85,7 +85,7 @@ class Client:
         self.inbox: deque[Frame] = deque()
         self.leases: dict[int, Held] = {}
         self.blame = Blame()
-        self.refused = self.stop_asked = False
+        self.refused = self.stop_asked = self.recycled = False
         self.patience_over = False
         self.waits_timed = False
         self.overdrawn = 0

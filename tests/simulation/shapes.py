@@ -82,8 +82,8 @@ def source(client: Client, target: Target, left: int) -> Moves:
 
 
 def items(client: Client, target: Target) -> Moves:
-    """Called for each item."""
-    job = target.job
+    """Called for each item, until it has had as many as its process may have."""
+    job, done = target.job, 0
     while True:
         most = client.rng.choice(job.most)
         held = yield from client.pull(job.reads, most=most)
@@ -102,11 +102,14 @@ def items(client: Client, target: Target) -> Moves:
             if any(box.is_due for box in client.boxes):
                 yield from client.commit()
             yield _ALWAYS
+        done += held.finished
+        if _is_worn(client, job, done):
+            return
 
 
 def batches(client: Client, target: Target) -> Moves:
-    """Called with lists of items that end together."""
-    job = target.job
+    """Called with lists of items that end together, as `items` is."""
+    job, done = target.job, 0
     while True:
         held = yield from client.pull(
             job.reads, most=job.batch, least=job.batch, within_s=job.within_s
@@ -121,6 +124,15 @@ def batches(client: Client, target: Target) -> Moves:
         client.idle()
         while held.finished < held.limit:
             client.finish(held)
+        done += held.finished
+        if _is_worn(client, job, done):
+            return
+
+
+def _is_worn(client: Client, job: Job, done: int) -> bool:
+    """Whether the process gives its place to a new one after so many items."""
+    client.recycled = job.recycle is not None and done >= job.recycle
+    return client.recycled
 
 
 def _emit(client: Client, target: Target, queue: str, number: int) -> Moves:

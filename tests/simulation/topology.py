@@ -42,6 +42,7 @@ class Job:
     window: int | None = None
     interval_s: float | None = None
     burst: int = 1
+    recycle: int | None = None
 
     @property
     def by_item(self) -> bool:

@@ -34,9 +34,6 @@ _PRELOAD_LAST = "orchestrator.runtime.local.tether"
 _ANSWER_S = 30.0
 """A forkserver answers in milliseconds, the first time in a second; else it is stopped or hangs."""
 
-_TRIES = 5
-"""So many deaths in a row, of a new process or of its forkserver, are no accident."""
-
 _MOMENT_S = 0.05
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
@@ -109,9 +106,10 @@ class ProcessFactory:
 
         The function gets (payload, channel socket, log socket, progress cell). `env` is applied
         over the inherited environment, None unsets; `pythonpath` goes before all of `sys.path`.
-        A process that is killed before it has read its order is made anew, and so is a forkserver
-        that dies or hangs meanwhile. Raises OSError if the system refuses (descriptors,
-        processes, memory), ConnectionError if that goes on.
+        Raises OSError if the system refuses (descriptors, processes, memory), and ConnectionError
+        if the process has died before it had read its order, or its forkserver has meanwhile. A
+        forkserver that hangs is killed. The next start makes another one, so all of that may be
+        tried again.
         """
         order = _Order(
             name=name,
@@ -122,19 +120,19 @@ class ProcessFactory:
             cwd=cwd,
             pythonpath=tuple(pythonpath),
         )
-        left = _TRIES if method is StartMethod.FORKSERVER else 1
-        while True:
-            try:
-                return self._start(order)
-            except (ConnectionError, EOFError, TimeoutError) as error:
-                hangs = isinstance(error, TimeoutError)
-                if hangs:
-                    self._forkserver.kill()
-                left = min(left, 2) - 1 if hangs else left - 1
-                if not left:
-                    raise ConnectionError(f"{name} or its forkserver died at its start") from error
-                # Whose death it was shows in a moment: a dead forkserver is replaced.
-                self._forkserver.has_ended(wait_s=1.0 if hangs else _MOMENT_S)
+        try:
+            return self._start(order)
+        except TimeoutError as error:
+            self._forkserver.kill()
+            self._forkserver.has_ended(wait_s=1.0)
+            message = f"its forkserver did not answer within {_ANSWER_S:g} s and was killed"
+            raise ConnectionError(message) from error
+        except (ConnectionError, EOFError) as error:
+            # Whose death it was shows in a moment: a dead forkserver is replaced.
+            served = method is StartMethod.FORKSERVER
+            died = served and self._forkserver.has_ended(wait_s=_MOMENT_S)
+            who = "its forkserver" if died else "it"
+            raise ConnectionError(f"{who} died while it was being started") from error
 
     def _start(self, order: _Order) -> WorkerProcess:
         forked = order.method is StartMethod.FORK

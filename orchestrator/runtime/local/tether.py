@@ -32,6 +32,9 @@ def _restore_excepthook() -> None:
 
 
 set_parent_death_signal(signal.SIGKILL)
+# Whoever stops all processes of a run by SIGTERM means the workers, who shall clean up: this one's
+# death would kill them at once. A worker has the mask until its handlers are set, so none is lost.
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
 sys.excepthook = _excepthook
 os.register_at_fork(after_in_child=_restore_excepthook)
 gc.freeze()

@@ -163,6 +163,7 @@ class Client(Commits):
         failure: Failure | None,
         *,
         stopped: bool,
+        signalled: bool = False,
         recycled: Worn | None = None,
         stack: str = "",
     ) -> Failure | None:
@@ -180,7 +181,15 @@ class Client(Commits):
             self.link.flush()
             self._wait(lambda: self._answered_seq >= last)
             self._overdrawn = 0
-        self.send(Closing(failure=failure, stopped=stopped, recycled=recycled, stack=stack))
+        self.send(
+            Closing(
+                failure=failure,
+                stopped=stopped,
+                signalled=signalled,
+                recycled=recycled,
+                stack=stack,
+            )
+        )
         return failure
 
     def _late(self) -> Failure | None:

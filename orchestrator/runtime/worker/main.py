@@ -223,7 +223,11 @@ class Worker:
         with self._client.lock:
             recycled = self._recycled if failure is None and not stopped else None
             return self._client.close(
-                failure, stopped=stopped, recycled=recycled, stack=self._stack
+                failure,
+                stopped=stopped,
+                signalled=self._stopper.requested and not stopped,
+                recycled=recycled,
+                stack=self._stack,
             )
 
 

@@ -224,19 +224,23 @@ def test_attempts_used_up_before_stay_used_up() -> None:
     assert again.last("m-1", Leased).tried == ((1, 1),)
 
 
-def test_a_failed_item_that_waits_when_its_queue_closes_is_dropped_in_the_image_too() -> None:
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_failed_item_that_waits_when_its_queue_closes_is_dropped_unless_a_reader_failed(
+    clean: bool,
+) -> None:
+    """In the image too: a job that is run again asks for what is left."""
     slow = job("m", "q", attempts=2, retry_delay_s=60.0)
     run = FakeDurable({"q": 9}, SOURCE, slow, STREAM)
     run.put("s-1", "q", 1)
     lease = run.lease("m-1", "q")
     run.commit("m-1", done=[(lease, 1)], ends={0: End.FAILED})
     run.leave("m-1")
-    run.finish("m", clean=False)
+    run.finish("m", clean=clean)
     run.tell(WorkerLeft(worker="r-1", returned=True))
     run.finish("r")
-    assert run.counts("q") == {"put": 1, "dropped": 1}
-    assert run.kept("q").dropped == 1
-    assert not list(run.kept("q").held)
+    assert run.counts("q") == {"put": 1, "dropped" if clean else "left": 1}
+    assert run.kept("q").dropped == clean
+    assert len(list(run.kept("q").held)) == (not clean)
 
 
 def test_a_job_that_was_done_reads_and_writes_no_more() -> None:

@@ -232,12 +232,6 @@ def test_a_constructor_may_raise_before_the_worker_is_ready():
     assert run.states() == ["failed"]
 
 
-def test_a_worker_stopped_by_a_stranger_is_no_success():
-    run = FakeRun(job("a")).up().close("a-1", stopped=True).die("a-1", 0)
-    assert run.reason("a") == "stopped by a signal that mporch did not send"
-    assert run.exit_code == 1
-
-
 def test_a_process_that_cannot_be_made_fails_its_job():
     run = FakeRun(job("a", workers=2)).begin()
     run.tell(StartFailed(worker="a-1", failure=ERROR))

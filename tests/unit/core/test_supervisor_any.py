@@ -259,6 +259,7 @@ class World:
     def make(self, worker, life):
         if life.way.start_s is None:
             life.dead = True
+            self.deaths.setdefault(worker.rpartition("-")[0], []).append(self.now)
             self.tell(StartFailed(worker=worker, failure=ERROR))
             return
         self.appearing = worker

@@ -148,10 +148,13 @@ def test_what_said_its_last_message_is_not_replaced_whatever_its_exit():
     assert (run.exit_code, starts(run)) == (0, [0])
 
 
-def test_a_process_that_cannot_be_made_fails_the_job_as_a_replacement_as_well():
-    run = FakeRun(stage()).up().die("a-1", -9).wait_until(0)
+def test_a_process_that_cannot_be_made_fails_the_job_when_the_restarts_are_used_up():
+    run = FakeRun(stage(restart=Restart(max=1))).up().die("a-1", -9).wait_until(0)
     run.tell(StartFailed(worker="a-1", failure=ERROR))
-    assert run.reason("a") == "its process could not be made: ValueError: bad (stages.py:12)"
+    assert run.reason("a") == (
+        "its process could not be made: ValueError: bad (stages.py:12);"
+        " the job has used up its restarts (1 within 60 s)"
+    )
     assert run.exit_code == 1
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from fake_run import FakeRun, job
+from fake_run import ERROR, FakeRun, job
 
 from orchestrator.core import facts
-from orchestrator.core.commands import StartWorker
-from orchestrator.core.events import Interrupted, Received, Terminated, WorkerLeft
+from orchestrator.core.commands import StartWorker, StopReason
+from orchestrator.core.events import Interrupted, Received, Stalled, Terminated, WorkerLeft
 from orchestrator.core.messages import Closing, Worn
 from orchestrator.plan.model import Recycle, Restart, Shape
 
@@ -44,11 +44,11 @@ def test_a_recycled_worker_is_replaced_as_often_as_it_likes_and_spends_no_restar
     assert [fact.n for fact in run.facts(facts.WorkerReplaced)][-1] == 1
 
 
-def test_the_broker_hears_that_it_left_in_good_order():
+def test_the_broker_hears_that_its_target_has_not_returned_and_that_another_process_comes():
     run = FakeRun(stage()).up()
     recycle(run)
     (left,) = run.of(WorkerLeft)
-    assert left.returned
+    assert (left.returned, left.replaced) == (False, True)
 
 
 def test_its_job_is_at_work_again_with_the_new_process_and_ends_with_the_input():
@@ -86,3 +86,51 @@ def test_a_stop_while_the_new_process_is_due_ends_it_as_one_that_was_well():
     assert starts(run) == 1
     assert run.state_of("a-1") == "terminated"
     assert "died" not in run.supervisor.worker_states["a-1"].reason
+
+
+STOPS = {
+    "another job failed": lambda run: run.close("b-1", ERROR),
+    "stalled": lambda run: run.tell(Stalled(waits=())),
+    "the run's timeout": lambda run: run.wait_until(50),
+    "SIGTERM": lambda run: run.tell(Terminated(signal=15)),
+    "SIGHUP": lambda run: run.tell(Terminated(signal=1)),
+    "ctrl-c twice": lambda run: [run.tell(Interrupted()) for _ in range(2)],
+    "ctrl-c thrice": lambda run: [run.tell(Interrupted()) for _ in range(3)],
+    "its own job failed": lambda run: run.fail_item("a-2", "q:9"),
+}
+
+
+@pytest.mark.parametrize("stop", STOPS.values(), ids=STOPS)
+@pytest.mark.parametrize("worn", Worn)
+def test_who_gives_its_place_up_when_the_run_is_stopped_is_stopped_and_no_success(stop, worn):
+    run = FakeRun(stage(workers=2), job("b"), timeout_s=50).up()
+    run.tell(Received(worker="a-1", message=Closing(recycled=worn)))
+    stop(run)
+    for worker, code in (("a-1", 0), ("a-2", -15)):
+        if run.state_of(worker) == "draining":  # not given up yet
+            run.die(worker, code)
+    run.wait_until(run.now + 1)
+    assert run.state_of("a-1") in ("terminated", "killed")
+    assert run.supervisor.worker_states["a-1"].reason.startswith("stopped: ")
+    (left,) = [news for news in run.of(WorkerLeft) if news.worker == "a-1"]
+    assert not (left.returned or left.replaced)
+    assert run.clean()["a"] is False
+
+
+def test_who_gives_its_place_up_and_does_not_exit_is_stopped_with_the_run_by_the_same_signal():
+    run = FakeRun(stage(), job("b")).up()
+    run.tell(Received(worker="a-1", message=Closing(recycled=Worn.ITEMS)))
+    run.wait_until(12)
+    assert run.signalled() == ["a-1"], "it has lingered"
+    run.tell(Terminated(signal=15))
+    assert run.signalled() == ["a-1", "b-1"]
+    run.die("a-1", -15).die("b-1", -15)
+    assert run.states() == ["terminated", "terminated"]
+    assert run.supervisor.worker_states["a-1"].reason == f"stopped: {StopReason.TERMINATED.value}"
+
+
+def test_a_daemon_that_gives_its_place_up_when_it_is_dismissed_gets_no_other_process():
+    run = FakeRun(stage(daemon=True), job("b")).up()
+    run.tell(Received(worker="a-1", message=Closing(recycled=Worn.ITEMS)))
+    run.succeed("b-1").die("a-1", 0).wait_until(9)
+    assert (run.states(), run.exit_code, starts(run)) == (["terminated", "succeeded"], 0, 2)

@@ -1,0 +1,112 @@
+"""Supervisors with one bug each, made by replacing one method; whole runs must catch each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.core.commands import StopReason
+from orchestrator.core.delivery import Delivery
+from orchestrator.core.events import Blame, StartFailed, WorkerDied
+from orchestrator.core.lifecycle import State
+from orchestrator.core.lives import Lives
+from orchestrator.core.queues import QueueState
+from orchestrator.core.roster import Worker
+from orchestrator.core.stopping import Stopper
+from orchestrator.core.turn import Turn
+
+from .mutants import Mutant, Patch
+
+
+def who_is_recycled_has_returned(patch: Patch) -> None:
+    def has_returned(self: Worker) -> bool:
+        closing = self.closing
+        return closing is not None and not (closing.failure or closing.stopped)
+
+    patch.setattr(Worker, "has_returned", property(has_returned))
+
+
+def who_returns_when_told_to_stop_has_succeeded(patch: Patch) -> None:
+    def was_told_to_stop(self: Worker) -> bool:
+        return self.closing is not None and self.closing.stopped and not self.is_ours
+
+    patch.setattr(Worker, "was_told_to_stop", property(was_told_to_stop))
+
+
+def a_strangers_signal_is_counted_at_once(patch: Patch) -> None:
+    patch.setattr(Worker, "was_told_to_stop", property(lambda self: False))
+
+
+def what_is_held_is_not_woken_by_a_stop(patch: Patch) -> None:
+    stop = Stopper.stop
+
+    def deaf(self: Stopper, worker: Worker, reason: StopReason, turn: Turn) -> None:
+        if worker.held is None:
+            stop(self, worker, reason, turn)
+
+    patch.setattr(Stopper, "stop", deaf)
+
+
+def a_process_that_cannot_be_made_is_forgotten(patch: Patch) -> None:
+    def start_failed(self: Lives, event: StartFailed, turn: Turn) -> None:
+        self._roster.worker(event.worker).unmade = event.failure
+
+    patch.setattr(Lives, "start_failed", start_failed)
+
+
+def a_dismissed_daemon_that_is_recycled_comes_back(patch: Patch) -> None:
+    stop = Stopper.stop
+
+    def lenient(self: Stopper, worker: Worker, reason: StopReason, turn: Turn) -> None:
+        stop(self, worker, reason, turn)
+        worker.unwanted = None
+
+    patch.setattr(Stopper, "stop", lenient)
+
+
+def the_last_reader_alone_decides(patch: Patch) -> None:
+    finished = Delivery.reader_finished
+
+    def forgetful(self: Delivery, queue: QueueState, job: str, *, clean: bool) -> None:
+        queue.still_wanted = False
+        finished(self, queue, job, clean=clean)
+
+    patch.setattr(Delivery, "reader_finished", forgetful)
+
+
+def the_blame_of_the_stopped_is_told(patch: Patch) -> None:
+    farewell = Lives._farewell
+
+    def tell(worker: Worker, blame: Blame, *, replaced: bool) -> object:
+        stop, worker.stop = worker.stop, None
+        try:
+            return farewell(worker, blame, replaced=replaced)
+        finally:
+            worker.stop = stop
+
+    patch.setattr(Lives, "_farewell", staticmethod(tell))
+
+
+def a_death_is_a_success(patch: Patch) -> None:
+    died = Lives.died
+
+    def kind(self: Lives, event: WorkerDied, turn: Turn) -> None:
+        worker = self._roster.worker(event.worker)
+        if worker.live and worker.verdict is None and event.exit_code == -11:
+            worker.verdict = State.SUCCEEDED
+        died(self, event, turn)
+
+    patch.setattr(Lives, "died", kind)
+
+
+def a_stopped_run_goes_on_replacing(patch: Patch) -> None:
+    def is_recycled(self: Lives, worker: Worker) -> bool:
+        return worker.recycled and not worker.job.failing
+
+    patch.setattr(Lives, "_is_recycled", is_recycled)
+
+
+def every() -> Iterator[tuple[str, Mutant]]:
+    """Every mutant with its name."""
+    for name, made in globals().items():
+        if callable(made) and getattr(made, "__module__", "") == __name__ and made is not every:
+            yield name, made
