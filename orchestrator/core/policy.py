@@ -16,6 +16,7 @@ __all__ = [
     "ONE_REQUEST_S",
     "STOPPING_JOIN_S",
     "STOP_FOLLOWS_S",
+    "STOP_SIGNALS",
     "Level",
     "Outcome",
     "backoff_s",
@@ -44,7 +45,7 @@ ONE_REQUEST_S = 1.0
 """The guard passes on what it is sent: a run whose processes are all signalled hears it twice. What
 the guard takes for another request comes later than this (see `Patience`)."""
 
-_STOP_SIGNALS = frozenset({1, 2, 3, 15})
+STOP_SIGNALS = frozenset({1, 2, 3, 15})
 """SIGHUP, SIGINT, SIGQUIT, SIGTERM: what supervisors and shells stop processes with."""
 
 _LEAST_EXIT_S = 1.0
@@ -60,7 +61,7 @@ def exit_limit_s(terminate: Terminate) -> float:
 
 def is_stop_signal(number: int, terminate: Terminate) -> bool:
     """Return whether a signal asks a process to end, and does not tell of a crash or a kill."""
-    return number in _STOP_SIGNALS or number == terminate.signal
+    return number in STOP_SIGNALS or number == terminate.signal
 
 
 class Level(enum.IntEnum):

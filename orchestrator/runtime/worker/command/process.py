@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
+from orchestrator.core.policy import STOP_FOLLOWS_S, STOP_SIGNALS
 from orchestrator.runtime.local.descendants import group_members, kill_kin
 from orchestrator.runtime.local.kernel import tie_to
 from orchestrator.runtime.worker.command.failed import CommandError
@@ -97,6 +98,7 @@ class Process:
         self._write_error(self._rest(self._err))
         code = self._popen.wait()
         if code not in exit_codes:
+            _wait_for_stop(code)
             raise CommandError(self._name, code, self._last_words())
 
     def close(self, signum: int, grace_s: float) -> None:
@@ -167,6 +169,16 @@ class Process:
             with suppress(ProcessLookupError, PermissionError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             os.close(pidfd)
+
+
+def _wait_for_stop(code: int) -> None:
+    """Wait a moment for this worker's own stop signal if a program was ended by one.
+
+    Who stops all processes of a run reaches its programs before the worker as often as after it,
+    and then the item has not failed. A shell tells its program's signal as 128 and its number.
+    """
+    if -code in STOP_SIGNALS or code - 128 in STOP_SIGNALS:
+        select.poll().poll(STOP_FOLLOWS_S * 1000)  # the signal's handler raises
 
 
 def _tell(process: subprocess.Popen[bytes], signum: int) -> Iterator[int]:
