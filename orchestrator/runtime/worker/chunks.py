@@ -63,6 +63,8 @@ _LIKE_PLAIN = {f"multiprocessing.{name}" for name in ("reduction", "managers", "
 """Modules whose reducers make the same of an item as plain pickle, where that takes it."""
 _CONNECTION = Connection.__module__.encode()
 """In the pickle of each Connection: plain pickle takes one, as the bare number of a descriptor."""
+_CONNECTION_BYTES = 80
+"""Such a pickle has more: the names of its module, its class and its three attributes."""
 _HANDED_OVER = (Connection, socket.socket)
 _FAILED = (pickle.PicklingError, TypeError, AttributeError, RuntimeError)
 
@@ -85,11 +87,11 @@ def dump(item: Any, *, once: bool = False) -> bytes:
     ValueError for one that is too large.
     """
     try:
-        if _has_foreign(len(_REDUCERS)):
+        if len(_REDUCERS) != _LIKE_PLAIN_N and _has_foreign(len(_REDUCERS)):
             pickled = _reduced(item, once=once)
         else:
             pickled = pickle.dumps(item, PROTOCOL)
-            if _CONNECTION in pickled:
+            if len(pickled) > _CONNECTION_BYTES and _CONNECTION in pickled:
                 pickled = _reduced(item, once=once)
     except (_HandedOverError, RecursionError):
         raise
@@ -115,6 +117,10 @@ def _has_foreign(n: int) -> bool:  # noqa: ARG001 - it is looked again when ther
         kind is not Connection and getattr(reduce, "__module__", "") not in _LIKE_PLAIN
         for kind, reduce in _REDUCERS.items()
     )
+
+
+_LIKE_PLAIN_N = -1 if _has_foreign(len(_REDUCERS)) else len(_REDUCERS)
+"""With so many reducers no item is looked at more closely."""
 
 
 def _dumped_after(plain: Exception, item: Any, *, once: bool) -> bytes:
