@@ -129,7 +129,7 @@ def _told(make: Callable[[], str], instead: Callable[[BaseException], str]) -> s
     """The text that `make` gives, which calls the user's code; else what `instead` has of its end.
 
     Whatever is raised ends here, SystemExit and KeyboardInterrupt too: it is not what the target
-    has raised, and a stop signal comes once more (`stopping.py`).
+    has raised.
     """
     try:
         return _plain(make())

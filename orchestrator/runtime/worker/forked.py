@@ -6,9 +6,13 @@ which a thread that does not exist there may hold; it may log and print.
 
 from __future__ import annotations
 
+import _thread
+import functools
+import operator
 import os
 import signal
 import threading
+import types
 from typing import Any, NoReturn
 
 from orchestrator.errors import QueueError
@@ -51,12 +55,23 @@ def disown_forks(worker: str, client: Client, link: Link, stopper: StopSignal) -
     its handlers are in order.
     """
     before = threading.local()
+    then = types.SimpleNamespace(run=bool)
 
     def hold() -> None:
+        stopper.mute()  # what is raised in a hook is dropped
         before.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {stopper.signum})
 
+    def restore() -> None:
+        if (mask := before.__dict__.pop("mask", None)) is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
     def let_go() -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before.mask)
+        restore()
+        if stopper.unmute():
+            number: Any = stopper.signum
+            then.run = functools.partial(_thread.interrupt_main, number)
+        else:
+            then.run = bool
 
     def disown() -> None:
         inherited: Any = client.lock
@@ -66,6 +81,9 @@ def disown_forks(worker: str, client: Client, link: Link, stopper: StopSignal) -
             client.lock = nobodys
             link.close()
             stopper.disown(nobodys.acquire)
-        let_go()
+        restore()
 
     os.register_at_fork(before=hold, after_in_parent=let_go, after_in_child=disown)
+    # A hook without a frame of Python's: what it calls forth is raised where fork has been called.
+    run = functools.partial(operator.methodcaller("run"), then)
+    os.register_at_fork(after_in_parent=run)

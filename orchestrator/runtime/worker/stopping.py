@@ -5,7 +5,9 @@ Called in the child.
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -13,6 +15,10 @@ from types import FrameType
 from orchestrator.runtime.worker.client import Client
 
 __all__ = ["StopRequested", "StopSignal"]
+
+
+_AGAIN_S = 0.002
+"""By then a hook or a `__del__` has mostly ended; if not, it is raised and dropped once more."""
 
 
 class StopRequested(SystemExit):
@@ -26,36 +32,85 @@ def _in_main_thread() -> bool:
 class StopSignal:
     """Turns the stop signal into StopRequested once mporch's own code is not in the middle of it.
 
-    `requested` says that the signal, number `signum`, has come.
+    `requested` says that the signal, number `signum`, has come. What Python drops, since it was
+    raised in `__del__`, a callback or a hook, is raised again.
     """
 
     def __init__(self, signum: int, client: Client) -> None:
         self.requested = False
         self.signum = signum
         self._client = client
-        self._raised = self._retired = False
+        self._raised = self._retired = self._muted = self._dropped = False
 
     def install(self) -> None:
         """From now on the signal stops the target, unless the target installs a handler itself."""
         self._client.on_release = self.check
+        sys.unraisablehook = self._heard(sys.unraisablehook)
         signal.signal(self.signum, self._on_signal)
 
     def retire(self) -> None:
         """The target has ended: nothing is left to raise it in, the rest has the grace anyway."""
         self._retired = True
 
+    def mute(self) -> None:
+        """What comes from now on is only noted: Python drops what is raised in a hook."""
+        self._muted = True
+
+    def unmute(self) -> bool:
+        """From now on it is raised; returns whether it came meanwhile and is to be raised next.
+
+        Where that was dropped before (by another hook, say), it is raised a little later.
+        """
+        self._muted = False
+        if not self.requested or self._raised or self._retired:
+            return False
+        if self._dropped:
+            self._raise_again()
+        return not self._dropped
+
     def disown(self, refuse: Callable[[], None]) -> None:
         """Called in a process the target has forked: signals are its own, `check` refuses."""
         if signal.getsignal(self.signum) == self._on_signal:
             signal.signal(self.signum, signal.SIG_DFL)
-        self.requested = self._client.attention = True
+        self.requested = self._client.attention = self._retired = True
         self.check = refuse  # type: ignore[method-assign]
 
     def check(self) -> None:
         """Raise what came while mporch was busy."""
-        if self.requested and not (self._raised or self._retired) and _in_main_thread():
+        if self.requested and not (self._raised or self._retired or self._muted):
+            if not _in_main_thread():
+                return
             self._raised = True
             raise StopRequested(128 + self.signum)
+
+    def _heard(
+        self, hook: Callable[[sys.UnraisableHookArgs], object]
+    ) -> Callable[[sys.UnraisableHookArgs], None]:
+        """The hook for what Python drops, but for StopRequested."""
+
+        def heard(dropped: sys.UnraisableHookArgs) -> None:
+            if dropped.exc_type is not StopRequested:
+                hook(dropped)
+            else:
+                self._dropped = True
+                self._raise_again()
+
+        return heard
+
+    def _raise_again(self) -> None:
+        """Raise it when the main thread has come on a little: soon, or with the next put or get."""
+        if self._retired:
+            return
+        self._raised = False
+        self._client.signalled = self._client.attention = True
+        with contextlib.suppress(RuntimeError):  # no thread can be started
+            threading.Thread(target=self._signal_again, name="mporch-stop", daemon=True).start()
+
+    def _signal_again(self) -> None:
+        threading.Event().wait(_AGAIN_S)
+        main = threading.main_thread().ident
+        if main is not None and signal.getsignal(self.signum) == self._on_signal:
+            signal.pthread_kill(main, self.signum)
 
     def _on_signal(self, _signum: int, _frame: FrameType | None) -> None:
         self.requested = self._client.signalled = self._client.attention = True
