@@ -84,6 +84,8 @@ def bootstrap(launch: Launch) -> None:
     if launch.forked:
         _forget_parent(launch)
     _own_exit_functions(launch)
+    # What the target starts is started by Python's own default, or as it says: not as this was.
+    multiprocessing.set_start_method(None, force=True)
     _redirect(launch.stdout, launch.stderr)
     channel, log, cell = _private(launch)
     _close_on_exec()

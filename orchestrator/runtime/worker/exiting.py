@@ -9,6 +9,7 @@ from __future__ import annotations
 import _io
 import atexit
 import contextlib
+import errno
 import gc
 import logging
 import sys
@@ -62,6 +63,7 @@ class Exit:
         None, which is no news to anybody.
         """
         threading.excepthook = lambda _: None
+        sys.unraisablehook = _but_for_closed(sys.unraisablehook)
         theirs = []
         for name, module in list(sys.modules.items()):
             if name in self._modules_before or name.partition(".")[0] in _NOT_THEIRS:
@@ -76,6 +78,22 @@ class Exit:
                 _clear(vars(left))
         left = None
         gc.collect()
+
+
+def _but_for_closed(
+    hook: Callable[[sys.UnraisableHookArgs], object],
+) -> Callable[[sys.UnraisableHookArgs], None]:
+    """The hook for what Python drops, but for descriptors that are closed already.
+
+    What goes together goes in any order: a Pool may find its own pipe gone.
+    """
+
+    def heard(dropped: sys.UnraisableHookArgs) -> None:
+        error = dropped.exc_value
+        if dropped.exc_type is not OSError or vars(OSError)["errno"].__get__(error) != errno.EBADF:
+            hook(dropped)
+
+    return heard
 
 
 def _files() -> list[Any]:
