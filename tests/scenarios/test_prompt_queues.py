@@ -101,10 +101,13 @@ def putter():
 @pytest.mark.parametrize("how", WAYS)
 def test_whoever_is_told_right_after_a_put_finds_the_item(how, n, putter):
     queue = orchestrator.Queue()
+    assert queue.empty()  # from now on a page tells
     tell, hear = how()
     putter(queue, n, tell)
     assert hear()
+    assert (queue.empty(), queue.qsize()) == (False, n)
     assert [queue.get_nowait() for _ in range(n)] == list(range(n))
+    assert (queue.empty(), queue.qsize()) == (True, 0)
 
 
 @HOW_MANY

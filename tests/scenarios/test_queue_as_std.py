@@ -2,7 +2,9 @@
 
 import asyncio
 import multiprocessing
+import queue as standard
 import selectors
+import time
 from multiprocessing.connection import wait
 
 import pytest
@@ -138,3 +140,79 @@ def test_parent_and_child_each_have_a_descriptor_of_their_own(context):
     queue.close()
     with pytest.raises(ValueError, match="closed"):
         queue.fileno()
+
+
+def churn(queue, n):
+    for item in range(n):
+        queue.put(item)
+        queue.get()
+
+
+def take_away(queue, n):
+    for _ in range(n):
+        queue.get()
+
+
+def put_for_ever(queue):
+    item = 0
+    while True:
+        queue.put(item)
+        item += 1
+
+
+def settled(queue, size):
+    """Whether all three say so, within the deadline."""
+    end = time.monotonic() + DEADLINE_S
+    while (queue.qsize(), queue.empty(), queue.full()) != (size, size == 0, False):
+        assert time.monotonic() < end, (queue.qsize(), queue.empty(), queue.full())
+    return True
+
+
+def test_sizes_are_exact_whoever_puts_and_gets(context):
+    queue = orchestrator.Queue()
+    assert queue.empty()
+    processes = [context.Process(target=churn, args=(queue, 300)) for _ in range(3)]
+    processes.append(context.Process(target=take_away, args=(queue, 5)))
+    for process in processes:
+        process.start()
+    for item in range(12):
+        queue.put(item)
+    for process in processes:
+        process.join(DEADLINE_S)
+    assert settled(queue, 7)
+    for left in range(6, -1, -1):
+        queue.get_nowait()
+        assert (queue.qsize(), queue.empty()) == (left, left == 0)
+    with pytest.raises(standard.Empty):
+        queue.get_nowait()
+
+
+def test_a_writer_that_is_killed_leaves_sizes_that_are_true():
+    """What it had not sent is not waited for, and nobody takes the queue for anything but empty."""
+    context = multiprocessing.get_context("fork")
+    queue = orchestrator.Queue(50)
+    assert queue.empty()
+    for _ in range(5):
+        process = context.Process(target=put_for_ever, args=(queue,))
+        process.start()
+        for _ in range(500):
+            queue.get()
+        process.kill()
+        process.join()
+        while not queue.empty():
+            queue.get(timeout=DEADLINE_S)
+        assert settled(queue, 0)
+
+
+def test_a_full_queue_refuses_and_takes_again():
+    queue = orchestrator.Queue(2)
+    for item in range(2):
+        queue.put_nowait(item)
+    for _ in range(3):
+        with pytest.raises(standard.Full):
+            queue.put_nowait(9)
+        assert queue.full()
+    assert queue.get() == 0
+    assert not queue.full()
+    queue.put_nowait(2)
+    assert [queue.get(), queue.get()] == [1, 2]

@@ -13,8 +13,8 @@ import threading
 import weakref
 
 from orchestrator.runtime.standalone.home import Home
-from orchestrator.runtime.standalone.session import Session, Use
-from orchestrator.runtime.worker.handle import QueueHandle
+from orchestrator.runtime.standalone.session import Handle, Session, Use
+from orchestrator.runtime.standalone.sizes import SizePage
 
 __all__ = ["Holding", "here", "new_queue"]
 
@@ -75,21 +75,29 @@ os.register_at_fork(after_in_child=here.begin_anew)
 class Holding:
     """One queue held by this process, until `let_go`.
 
-    `home` names its broker, `name` it there; `maxsize` is its bound in items, 0 for none. `own` is
-    the home if this process made the queue.
+    `home` names its broker, `name` it there; `maxsize` is its bound in items, 0 for none. `sizes`
+    is the page of its size. `own` is the home if this process made the queue.
     """
 
     def __init__(
-        self, home: str, name: str, maxsize: int, token: socket.socket, own: Home | None = None
+        self,
+        home: str,
+        name: str,
+        maxsize: int,
+        token: socket.socket,
+        sizes: SizePage,
+        *,
+        own: Home | None = None,
     ) -> None:
         self.home = home
         self.name = name
         self.maxsize = maxsize
         self.token = token
+        self.sizes = sizes
         self._own = own
         self._uses: dict[int, Use] = {}
 
-    def attach(self) -> QueueHandle:
+    def attach(self) -> Handle:
         """The handle of this process; makes its session if there is none.
 
         Raises BrokerGoneError.
@@ -97,7 +105,7 @@ class Holding:
         pid = os.getpid()
         use = None
         while use is None:  # None: the session has ended just now
-            use = here.session(self.home, self.token).attach(self.name, self.maxsize)
+            use = here.session(self.home, self.token).attach(self.name, self.maxsize, self.sizes)
         first = self._uses.setdefault(pid, use)
         if first is not use:  # another thread was quicker
             use.session.detach(use)
@@ -113,6 +121,7 @@ class Holding:
         use = self._uses.get(os.getpid())
         if use is None:
             self.token.close()
+            self.sizes.close()
         else:
             use.token = self.token
             use.session.detach(use)
@@ -121,5 +130,5 @@ class Holding:
 def new_queue(maxsize: int) -> Holding:
     """A new queue, held by this process; starts the broker if there is none."""
     home = here.home()
-    name, token = home.new_queue(maxsize)
-    return Holding(home.name, name, maxsize, token, own=home)
+    name, token, sizes = home.new_queue(maxsize)
+    return Holding(home.name, name, maxsize, token, sizes, own=home)

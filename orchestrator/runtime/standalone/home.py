@@ -14,6 +14,7 @@ from pathlib import Path
 from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined]
 
 from orchestrator.runtime.standalone.protocol import NEW_QUEUE
+from orchestrator.runtime.standalone.sizes import SizePage, new_page
 
 __all__ = ["Home"]
 
@@ -40,16 +41,17 @@ class Home:
             _start(theirs.fileno())
         weakref.finalize(self, self._control.close).atexit = False
 
-    def new_queue(self, maxsize: int) -> tuple[str, socket.socket]:
-        """A queue's name with the broker, and its token."""
+    def new_queue(self, maxsize: int) -> tuple[str, socket.socket, SizePage]:
+        """A queue's name with the broker, its token and the page of its size."""
         with self._lock:
             self._queues += 1
             number = self._queues
         token, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             data = NEW_QUEUE.pack(number, max(0, maxsize))
-            socket.send_fds(self._control, [data], [theirs.fileno()])
-        return f"q{number}", token
+            sizes = SizePage(new_page())
+            socket.send_fds(self._control, [data], [theirs.fileno(), sizes.fd])
+        return f"q{number}", token, sizes
 
     def drop(self) -> None:
         """Close this process's end."""

@@ -7,11 +7,13 @@ import os
 import socket
 import weakref
 from multiprocessing import context, reduction
+from queue import Empty, Full
 from typing import Any, Generic, TypeVar
 
 from orchestrator.runtime.free_threading import refuse_free_threading
 from orchestrator.runtime.standalone.holding import Holding, here, new_queue
-from orchestrator.runtime.worker.handle import QueueHandle
+from orchestrator.runtime.standalone.session import Handle
+from orchestrator.runtime.standalone.sizes import SizePage
 
 __all__ = ["JoinableQueue", "Queue", "SimpleQueue"]
 
@@ -39,19 +41,19 @@ class Queue(Generic[T]):
 
     def _hold(self, holding: Holding) -> None:
         self._holding = holding
-        self._handle: QueueHandle | None = None
+        self._handle: Handle | None = None
         self._era: object = None
         self._closed = False
         weakref.finalize(self, holding.let_go).atexit = False
 
-    def _attach(self) -> QueueHandle:
+    def _attach(self) -> Handle:
         handle = self._holding.attach()
         if self._closed:
             handle.close()
         self._handle, self._era = handle, here.era
         return handle
 
-    def _mine(self) -> QueueHandle:
+    def _mine(self) -> Handle:
         handle = self._handle
         return handle if handle and self._era is here.era else self._attach()
 
@@ -62,13 +64,15 @@ class Queue(Generic[T]):
         context.assert_spawning(self)
         holding = self._holding
         token = reduction.DupFd(holding.token.fileno())
-        return holding.home, holding.name, holding.maxsize, token
+        sizes = reduction.DupFd(holding.sizes.fd)
+        return holding.home, holding.name, holding.maxsize, token, sizes
 
     def __setstate__(self, state: Any) -> None:
-        home, name, maxsize, token = state
-        fd = token.detach()
-        os.set_inheritable(fd, False)
-        self._hold(Holding(home, name, maxsize, socket.socket(fileno=fd)))
+        home, name, maxsize, *duplicates = state
+        fd, page = (each.detach() for each in duplicates)
+        for each in (fd, page):
+            os.set_inheritable(each, False)
+        self._hold(Holding(home, name, maxsize, socket.socket(fileno=fd), SizePage(page)))
 
     # -- the contract -----------------------------------------------------------------------------
 
@@ -80,6 +84,8 @@ class Queue(Generic[T]):
         handle = self._handle
         if handle is None or self._era is not here.era:
             handle = self._attach()
+        if not block and handle.is_surely_full():
+            raise Full
         handle.put(obj, block, timeout)
 
     def get(self, block: bool = True, timeout: float | None = None) -> T:
@@ -91,6 +97,8 @@ class Queue(Generic[T]):
         handle = self._handle
         if handle is None or self._era is not here.era:
             handle = self._attach()
+        if not block and handle.is_surely_empty():
+            raise Empty
         item: T = handle.get(block, timeout)
         return item
 

@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -24,20 +25,29 @@ from orchestrator.core.board import ProtocolError
 from orchestrator.core.broker import Broker
 from orchestrator.core.commands import Send
 from orchestrator.core.events import BrokerNews, Event, Received, Ticked, WorkerJoined, WorkerLeft
-from orchestrator.core.messages import Ask, CommitStatus, Committed, Want
+from orchestrator.core.messages import (
+    Ask,
+    Commit,
+    CommitStatus,
+    Committed,
+    FromWorker,
+    Pull,
+    Wait,
+    Want,
+)
 from orchestrator.core.ports import JobPorts
 from orchestrator.core.queues import QueueState
 from orchestrator.runtime import wire
 from orchestrator.runtime.local.channel import READ_SIZE, Channel
 from orchestrator.runtime.standalone.page import SEALS, read_acks
 from orchestrator.runtime.standalone.protocol import JOIN, NEW_QUEUE, WATCH
+from orchestrator.runtime.standalone.sizes import SizePage
 
 __all__ = ["main"]
 
 _ANYBODY = "anybody"
 _MOST_OPEN = 1 << 16
 """Pulls and leases of a process: it may read many queues, each in several threads."""
-_OF_SIZE = frozenset({Ask, Want})
 _READ = select.EPOLLIN
 _IN_TURN = select.EPOLLIN | select.EPOLLET
 """Streams become ready in the order in which something came: whoever puts after he was told that
@@ -49,12 +59,16 @@ _READS_OF_ALL = 64
 
 
 class _Member:
-    """One process: its stream, its page of acks, its pidfd and the events it waits for."""
+    """One process: its stream, its page of acks, its pidfd and the events it waits for.
 
-    def __init__(self, name: str, pid: int, fds: list[int]) -> None:
+    `received` counts what it has put, by queue.
+    """
+
+    def __init__(self, name: str, id_: int, fds: list[int]) -> None:
         stream, page, pidfd = fds
         self.name = name
-        self.pid = pid
+        self.id = id_
+        self.received: Counter[str] = Counter()
         self.events: list[int] = []
         self.sock = socket.socket(fileno=stream)
         self.sock.setblocking(False)
@@ -78,6 +92,8 @@ class Server:
         self._to_send: dict[_Member, None] = {}
         self._over: list[socket.socket | int] = []
         self._watched: dict[str, dict[int, bool]] = {}
+        self._sizes: dict[str, SizePage] = {}
+        self._kept: set[str] = set()
         self._joined = 0
         self._buffer = memoryview(bytearray(READ_SIZE))
         control.setblocking(False)
@@ -94,6 +110,8 @@ class Server:
                     act()
             if deadline is not None and deadline <= time.monotonic():
                 self._handle(Ticked())
+            for name in self._kept:
+                self._note_size(name)
             if self._watched:
                 self._tell_watchers()
             self._send()
@@ -129,7 +147,7 @@ class Server:
     def _read_control(self) -> None:
         while self._control is not None:
             try:
-                data, fds, _, _ = socket.recv_fds(self._control, NEW_QUEUE.size, 1)
+                data, fds, _, _ = socket.recv_fds(self._control, NEW_QUEUE.size, 2)
             except BlockingIOError:
                 return
             if not data:
@@ -139,6 +157,7 @@ class Server:
             number, maxsize = NEW_QUEUE.unpack(data)
             queue = QueueState(f"q{number}", maxsize, (_ANYBODY,), (_ANYBODY,))
             self._broker.add_queue(queue, self._job)
+            self._sizes[queue.name] = SizePage(fds[1])
             token = socket.socket(fileno=fds[0])
             token.setblocking(False)
             self._watch(token, lambda q=queue.name, t=token: self._read_token(q, t))  # type: ignore[misc]
@@ -152,19 +171,21 @@ class Server:
             if len(data) == WATCH.size:
                 self._watch_for(WATCH.unpack(data)[1], queue, fds)
             else:
-                self._join(JOIN.unpack(data.ljust(JOIN.size))[1], fds)
+                self._join(JOIN.unpack(data[: JOIN.size].ljust(JOIN.size))[1], fds)
             return
         self._unwatch(token)
         for member in list(self._members.values()):
             self._hear_out(member)
         self._watched.pop(queue, None)
+        self._kept.discard(queue)
+        self._sizes.pop(queue).close()
         self._broker.remove_queue(queue, self._job)
 
     # -- processes --------------------------------------------------------------------------------
 
-    def _watch_for(self, pid: int, queue: str, fds: list[int]) -> None:
+    def _watch_for(self, id_: int, queue: str, fds: list[int]) -> None:
         """Keep a process's event readable from now on while the queue has items."""
-        member = next((m for m in self._members.values() if m.pid == pid), None)
+        member = next((m for m in self._members.values() if m.id == id_), None)
         if member is None or not fds:
             for fd in fds:
                 os.close(fd)
@@ -186,14 +207,14 @@ class Server:
                         else:
                             os.eventfd_read(event)
 
-    def _join(self, pid: int, fds: list[int]) -> None:
+    def _join(self, id_: int, fds: list[int]) -> None:
         if len(fds) < 3 or not _is_sealed(fds[1]):
             # No descriptor was left for them, or they are none of ours: the stream's end tells it.
             for fd in fds:
                 os.close(fd)
             return
         self._joined += 1
-        member = _Member(f"process-{self._joined}", pid, fds)
+        member = _Member(f"process-{self._joined}", id_, fds)
         self._members[member.name] = member
         self._handle(WorkerJoined(worker=member.name, job=_ANYBODY))
         self._watch(member.sock, partial(self._read, member), _IN_TURN)
@@ -206,8 +227,7 @@ class Server:
         try:
             frames = channel.read(self._buffer)
             for message, blobs in frames or ():
-                if type(message) in _OF_SIZE:
-                    self._look_at_acks(message.queue)  # type: ignore[union-attr]
+                self._look_at(member, message)
                 event = Received(worker=member.name, message=message, blobs=blobs)
                 try:
                     self._handle(event)
@@ -224,6 +244,23 @@ class Server:
         if channel.filled and not channel.at_end:
             self._poll.modify(member.sock, _BOTH if channel.blocked else _IN_TURN)  # tell me again
         return frames is not None
+
+    def _look_at(self, member: _Member, message: FromWorker) -> None:
+        """Count what is put; who asks for a size, or will not wait, gets it from the page next."""
+        kind = type(message)
+        if kind is Ask or kind is Want:
+            self._look_at_acks(message.queue)  # type: ignore[union-attr]
+        if kind is Ask or getattr(message, "wait", None) is Wait.NO:
+            names = message.queues if kind is Pull else (message.queue,)  # type: ignore[union-attr]
+            self._kept.update(name for name in names if name in self._sizes)
+        commit = message if kind is Commit else message.commit if kind is Pull else None  # type: ignore[union-attr]
+        for output in commit.outputs if commit is not None else ():  # type: ignore[union-attr]
+            for name in output.queues:
+                member.received[name] += output.n
+
+    def _note_size(self, name: str) -> None:
+        queue = self._broker.queues[name]
+        self._sizes[name].note(queue.put, queue.queued, queue.size)
 
     def _look_at_acks(self, name: str) -> None:
         """Acks on their way count already: `qsize`, `full` and `put_nowait` are exact."""
@@ -252,6 +289,8 @@ class Server:
             for events in self._watched.values():
                 events.pop(event, None)
             os.close(event)
+        for name, sizes in self._sizes.items():
+            sizes.leave(member.id, member.received[name])
         taken = read_acks(member.page)
         member.page.close()
         self._handle(WorkerLeft(worker=member.name, returned=True, taken=taken))

@@ -12,12 +12,14 @@ from collections import deque
 from collections.abc import Callable
 from multiprocessing import util
 
-from orchestrator.core.messages import Grant, Wait
+from orchestrator.core.events import Blob
+from orchestrator.core.messages import Commit, Grant, Wait
 from orchestrator.core.queues import chunk_items
 from orchestrator.errors import QueueError
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.standalone.page import AckPage
 from orchestrator.runtime.standalone.protocol import JOIN, WATCH
+from orchestrator.runtime.standalone.sizes import Size, SizePage
 from orchestrator.runtime.worker.chunks import dump_once
 from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.handle import QueueHandle
@@ -26,7 +28,7 @@ from orchestrator.runtime.worker.link import Link, LinkClosedError
 from orchestrator.runtime.worker.pacer import Pacer
 from orchestrator.runtime.worker.transaction import Transaction
 
-__all__ = ["BrokerGoneError", "Session", "Use"]
+__all__ = ["BrokerGoneError", "Handle", "Session", "Use"]
 
 _FLUSH_AT_EXIT = 10
 """Before multiprocessing waits for a process's children, which may wait for these items."""
@@ -46,11 +48,31 @@ class _SharedClient(Client):
     def __init__(self, link: Link, pacer: _Pacer) -> None:
         self.infos: dict[str, QueueInfo] = {}
         self.released: deque[Use] = deque()
+        self.id = int.from_bytes(os.urandom(8)) >> 1
+        self.sizes: dict[str, SizePage] = {}
+        self._slots: dict[str, int] = {}
         self.watched: set[int] = set()
         self.holds = 0
         self.closed = False
         super().__init__(link, self.infos, by_item=False, arm=pacer.arm, hurry=pacer.hurry)
         self.dump = dump_once
+
+    def _take(
+        self,
+        *,
+        with_open: bool,
+        returned: tuple[tuple[str, int], ...] = (),
+        awaited: bool = False,
+    ) -> tuple[Commit, tuple[Blob, ...]] | None:
+        """See `Commits`; what is about to be sent is counted before anybody can be told of it."""
+        taken = super()._take(with_open=with_open, returned=returned, awaited=awaited)
+        for output in taken[0].outputs if taken is not None else ():
+            for queue in output.queues:
+                if (slot := self._slots.get(queue)) is None:
+                    slot = self._slots[queue] = self.sizes[queue].slot(self.id)
+                if slot:
+                    self.sizes[queue].count(slot, output.n)
+        return taken
 
     @property
     def acks_unsent(self) -> bool:
@@ -96,6 +118,7 @@ class _SharedClient(Client):
             os.close(use.watched)
         if use.token is not None:
             use.token.close()
+            use.sizes.close()
         self.holds -= 1
         if not self.holds:
             self.closed = True
@@ -103,6 +126,8 @@ class _SharedClient(Client):
 
     def _forget(self, name: str) -> None:
         self.infos.pop(name, None)
+        self.sizes.pop(name, None)
+        self._slots.pop(name, None)
         self._shared.pop(name, None)
         box = self._box_of.pop(name, None)
         if box is not None:
@@ -117,6 +142,70 @@ class _SharedClient(Client):
         super()._on_grant(message)
         if message.n and message.queue not in self._box_of:
             self._return_credit([(message.queue, message.n)])
+
+
+class Handle(QueueHandle):
+    """A handle that need not ask the broker what the page of its queue tells."""
+
+    def __init__(self, name: str, client: _SharedClient, acks: Acks, sizes: SizePage) -> None:
+        super().__init__(name, client, acks, holder="this process", reads=True, writes=True)
+        self._sizes = sizes
+        self._maxsize = client.infos[name].maxsize
+
+    def _look(self) -> Size | None:
+        """What is on the queue, as far as nothing here is on its way (lock held)."""
+        box = self._box
+        if self._closed or self._client.closing or (box is not None and box.count):
+            return None
+        return self._sizes.look()
+
+    def is_surely_empty(self) -> bool:
+        """Whether `get_nowait` would find nothing."""
+        with self._client.lock:
+            found = None if self._leases else self._look()
+        return found is not None and not (found.coming or found.size)
+
+    def is_surely_full(self) -> bool:
+        """Whether `put_nowait` would find no room."""
+        with self._client.lock:
+            box = self._box
+            if self._maxsize <= 0 or (box is not None and box.count < box.limit):
+                return False
+            found = self._look()
+        return found is not None and found.queued >= self._maxsize
+
+    def qsize(self) -> int:
+        """Items on the queue: put, and not yet taken."""
+        with self._client.lock:
+            found = None if self._leases else self._look()
+        if found is None or found.queued != found.size:
+            return super().qsize()
+        return found.size + found.coming
+
+    def full(self) -> bool:
+        """Whether the queue holds as many items as it may right now."""
+        if self._maxsize <= 0:
+            return False
+        with self._client.lock:
+            found = None if self._leases else self._look()
+        if found is not None and found.queued >= self._maxsize:
+            return True
+        if found is None or found.queued != found.size:
+            return super().full()
+        return found.size + found.coming >= self._maxsize
+
+    def empty(self) -> bool:
+        """Whether nothing is on the queue right now; raises as QueueHandle's."""
+        with self._client.lock:
+            if not self._closed and self._has_pulled():
+                return False
+            found = self._look()
+        if found is not None:
+            if found.coming or found.queued:
+                return False
+            if not found.size:
+                return True
+        return super().empty()
 
 
 class Acks(Transaction):
@@ -170,8 +259,9 @@ class Use:
 
     name: str
     session: Session
-    handle: QueueHandle
+    handle: Handle
     acks: Acks
+    sizes: SizePage
     token: socket.socket | None = None
     watched: int | None = None
 
@@ -185,26 +275,26 @@ class Session:
     def __init__(self, token: socket.socket, at_end: Callable[[Session], None]) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._page = AckPage()
+        self._link = Link(ours, gone=BrokerGoneError)
+        pacer = _Pacer()
+        self._client = _SharedClient(self._link, pacer)
         pidfd = os.pidfd_open(os.getpid())
         try:
-            hello = JOIN.pack(b"join", os.getpid())
+            hello = JOIN.pack(b"join", self._client.id)
             socket.send_fds(token, [hello], [theirs.fileno(), self._page.fd, pidfd])
         except OSError as error:
-            ours.close()
+            self._link.close()
             raise BrokerGoneError(str(error)) from error
         finally:
             theirs.close()
             self._page.close_fd()
             os.close(pidfd)
-        self._link = Link(ours, gone=BrokerGoneError)
-        pacer = _Pacer()
-        self._client = _SharedClient(self._link, pacer)
         self._at_exit = util.Finalize(None, self._flush, exitpriority=_FLUSH_AT_EXIT)
         self._at_end = at_end
         pacer.at_end = self._ended
         pacer.start(self._client)
 
-    def attach(self, name: str, maxsize: int) -> Use | None:
+    def attach(self, name: str, maxsize: int, sizes: SizePage) -> Use | None:
         """A handle on one queue; None if the session has just been closed."""
         client = self._client
         with client.lock:
@@ -213,9 +303,10 @@ class Session:
             client.holds += 1
             info = QueueInfo(maxsize=maxsize, chunk_items=chunk_items(maxsize, producers=1))
             client.infos[name] = info
+            client.sizes[name] = sizes
             acks = Acks(client, self._page)
-            handle = QueueHandle(name, client, acks, holder="this process", reads=True, writes=True)
-            return Use(name=name, session=self, handle=handle, acks=acks)
+            handle = Handle(name, client, acks, sizes)
+            return Use(name=name, session=self, handle=handle, acks=acks, sizes=sizes)
 
     def watch(self, use: Use, token: socket.socket) -> int:
         """The descriptor that the broker keeps readable while the queue has items."""
@@ -225,7 +316,7 @@ class Session:
                 use.handle.qsize()  # an answer: the broker knows this process by now
                 event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
                 try:
-                    hello = WATCH.pack(b"watch", os.getpid())
+                    hello = WATCH.pack(b"watch", client.id)
                     socket.send_fds(token, [hello], [event])
                 except OSError as error:
                     os.close(event)
