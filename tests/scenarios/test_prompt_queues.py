@@ -1,5 +1,6 @@
 """Whoever is told of a put finds the item there, and nothing put before a death is lost."""
 
+import contextlib
 import multiprocessing
 import os
 import queue as standard
@@ -216,3 +217,49 @@ def test_in_a_run_no_put_waits_for_the_next(ran):
     for reader in ("read_a-1", "read_b-1", "read_d-1"):
         (age_s,) = ended.log.printed(reader)
         assert float(age_s) < 0.004
+
+
+def put_when_asked(queue, asked, told, n):
+    for item in range(n):
+        asked.acquire()
+        queue.put(item)
+        told.release()
+
+
+def test_who_has_polled_in_vain_finds_what_he_is_told_of():
+    queue, asked, told, n = orchestrator.Queue(), _FORK.Semaphore(0), _FORK.Semaphore(0), 50
+    process = _FORK.Process(target=put_when_asked, args=(queue, asked, told, n))
+    process.start()
+    for item in range(n):
+        for _ in range(3):
+            with pytest.raises(standard.Empty):
+                queue.get(timeout=0.002)
+        asked.release()
+        assert told.acquire(timeout=DEADLINE_S)
+        assert queue.get(timeout=0.001) == item
+    process.join(DEADLINE_S)
+
+
+def poll(queue, answer):
+    got = []
+    while not got or got[-1] is not None:
+        with contextlib.suppress(standard.Empty):
+            got.append(queue.get(timeout=0.01))
+    answer.send(got[:-1])
+
+
+def test_processes_that_poll_an_idle_queue_get_each_item_once():
+    queue, (ours, theirs) = orchestrator.Queue(), _FORK.Pipe()
+    processes = [_FORK.Process(target=poll, args=(queue, theirs)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for item in range(200):
+        if item % 20 == 0:
+            time.sleep(0.03)
+        queue.put(item)
+    for _ in processes:
+        queue.put(None)
+    got = [ours.recv() for _ in processes]
+    assert sorted(item for each in got for item in each) == list(range(200))
+    for process in processes:
+        process.join(DEADLINE_S)

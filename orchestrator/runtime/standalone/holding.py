@@ -105,7 +105,9 @@ class Holding:
         pid = os.getpid()
         use = None
         while use is None:  # None: the session has ended just now
-            use = here.session(self.home, self.token).attach(self.name, self.maxsize, self.sizes)
+            use = here.session(self.home, self.token).attach(
+                self.name, self.maxsize, self.token, self.sizes
+            )
         first = self._uses.setdefault(pid, use)
         if first is not use:  # another thread was quicker
             use.session.detach(use)

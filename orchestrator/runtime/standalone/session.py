@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import select
 import socket
+import time
 from collections import deque
 from collections.abc import Callable
 from multiprocessing import util
+from queue import Empty
 
 from orchestrator.core.events import Blob
 from orchestrator.core.messages import Commit, Grant, Wait
@@ -30,6 +33,7 @@ from orchestrator.runtime.worker.transaction import Transaction
 
 __all__ = ["BrokerGoneError", "Handle", "Session", "Use"]
 
+_SHORT_S = 0.05
 _FLUSH_AT_EXIT = 10
 """Before multiprocessing waits for a process's children, which may wait for these items."""
 
@@ -145,12 +149,18 @@ class _SharedClient(Client):
 
 
 class Handle(QueueHandle):
-    """A handle that need not ask the broker what the page of its queue tells."""
+    """A handle that need not ask the broker what the page of its queue tells.
+
+    `event` returns the descriptor that is readable while the queue has items.
+    """
+
+    event: Callable[[], int]
 
     def __init__(self, name: str, client: _SharedClient, acks: Acks, sizes: SizePage) -> None:
         super().__init__(name, client, acks, holder="this process", reads=True, writes=True)
         self._sizes = sizes
         self._maxsize = client.infos[name].maxsize
+        self._in_vain = False
 
     def _look(self) -> Size | None:
         """What is on the queue, as far as nothing here is on its way (lock held)."""
@@ -158,6 +168,41 @@ class Handle(QueueHandle):
         if self._closed or self._client.closing or (box is not None and box.count):
             return None
         return self._sizes.look()
+
+    def _pull(self, block: bool, timeout: float | None) -> Lease:
+        """See QueueHandle; who asks again and again for a moment, in vain, does not ask the broker.
+
+        Its answer would be sooner there than by the event, so only then.
+        """
+        if self._in_vain and block and timeout is not None and 0 < timeout <= _SHORT_S:
+            deadline = time.monotonic() + timeout
+            if not self._is_there(timeout):
+                raise Empty
+            timeout = deadline - time.monotonic()
+        try:
+            lease = super()._pull(block, timeout)
+        except Empty:
+            self._in_vain = True
+            raise
+        self._in_vain = False
+        return lease
+
+    def _is_there(self, timeout_s: float) -> bool:
+        """Wait until the queue has items; whether it may have, as far as the page tells."""
+        event, client = self.event(), self._client
+        poller = select.poll()
+        poller.register(event, select.POLLIN)
+        client.lock.release()
+        try:
+            ready = poller.poll(timeout_s * 1000)
+        finally:
+            client.lock.acquire()
+        found = self._look()
+        return bool(ready) or found is None or found.coming + found.queued > 0
+
+    def ask_broker(self) -> None:
+        """Have the broker answer, which from now on keeps the page up to date."""
+        super().qsize()
 
     def is_surely_empty(self) -> bool:
         """Whether `get_nowait` would find nothing."""
@@ -294,8 +339,8 @@ class Session:
         pacer.at_end = self._ended
         pacer.start(self._client)
 
-    def attach(self, name: str, maxsize: int, sizes: SizePage) -> Use | None:
-        """A handle on one queue; None if the session has just been closed."""
+    def attach(self, name: str, maxsize: int, token: socket.socket, sizes: SizePage) -> Use | None:
+        """A handle on one queue, whose own token this is; None if the session has just ended."""
         client = self._client
         with client.lock:
             if client.closed:
@@ -306,14 +351,22 @@ class Session:
             client.sizes[name] = sizes
             acks = Acks(client, self._page)
             handle = Handle(name, client, acks, sizes)
-            return Use(name=name, session=self, handle=handle, acks=acks, sizes=sizes)
+            use = Use(name=name, session=self, handle=handle, acks=acks, sizes=sizes)
+            use.handle.event = lambda: self.event(use, token)
+            return use
 
     def watch(self, use: Use, token: socket.socket) -> int:
+        """The same, and from now on this process has no items that the broker does not count."""
+        with self._client.lock:
+            use.handle.fetch_one_by_one()
+            return self.event(use, token)
+
+    def event(self, use: Use, token: socket.socket) -> int:
         """The descriptor that the broker keeps readable while the queue has items."""
         client = self._client
         with client.lock:
             if use.watched is None:
-                use.handle.qsize()  # an answer: the broker knows this process by now
+                use.handle.ask_broker()  # an answer: it knows this process by now
                 event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
                 try:
                     hello = WATCH.pack(b"watch", client.id)
@@ -323,7 +376,6 @@ class Session:
                     raise BrokerGoneError(str(error)) from error
                 use.watched = event
                 client.watched.add(event)
-                use.handle.fetch_one_by_one()
             return use.watched
 
     def detach(self, use: Use) -> None:
