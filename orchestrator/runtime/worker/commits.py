@@ -36,6 +36,8 @@ from orchestrator.runtime.worker.tally import Tally
 
 __all__ = ["Commits"]
 
+_SPARSE = 4
+"""What was put since the pacer's last glance, at most, is no burst."""
 _MUCH_TOLD = 1 << 20
 """Characters of failures that make a commit of their own: a message has a longest length."""
 
@@ -357,6 +359,14 @@ class Commits(Requests):
     def commits(self) -> int:
         """How many commits were made."""
         return self._seq
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether so little is held that each of it might have been sent as it was put.
+
+        Items are not held up for that: what they give is gathered while they end.
+        """
+        return not self._by_item and sum(box.count for box in self._boxes) <= _SPARSE
 
     @property
     def put_so_far(self) -> tuple[int, int]:

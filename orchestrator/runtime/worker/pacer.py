@@ -95,7 +95,10 @@ class Pacer:
         if not client.lock.acquire(blocking=False):
             return
         try:
+            sparse = client.is_sparse
             client.tick(time.monotonic(), 0.0)
+            if sparse:
+                client.be_prompt()
             before, self._glanced = self._glanced, (client.progress, client.commits)
             if self._glanced != before or client.unsent_since:
                 self._calm = 0
