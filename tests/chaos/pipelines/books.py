@@ -161,7 +161,9 @@ def _allowed(evidence: Evidence, job: Job) -> set[str]:
     after = job.keys.get("after")
     never = isinstance(after, dict) and "failed" in after.values()
     if "daemon" in job.keys:
-        return {"terminated", "killed"} | ({"skipped"} if evidence.end != CLEAN else set())
+        return {"terminated", "killed"} | (
+            {"skipped", "succeeded"} if evidence.end != CLEAN else set()
+        )
     if evidence.end == CLEAN:
         return {"skipped"} if never else {"succeeded"}
     ended = {"succeeded", "terminated", "killed", "skipped"}

@@ -116,6 +116,8 @@ class _Case:
         possible: dict[str, list[str]],
         order: dict[str, list[str]],
     ) -> None:
+        shut = self._shut()
+        sure = {p: [] if shut & set(job.ports[p]) else made for p, made in sure.items()}
         few, many = (sum(map(len, made.values())) for made in (sure, possible))
         self._told.outs[job.role["name"]] = few, many
         for port, queues in job.ports.items():
@@ -125,6 +127,12 @@ class _Case:
                 flow.possible.update(possible[port])
                 if len(self._pipeline.writers(name)) == 1:
                     flow.order = order.get(port)
+
+    def _shut(self) -> set[str]:
+        """The queues whose readers have failed: a handle puts nothing on them any more."""
+        jobs = self._pipeline.jobs.values()
+        failing = [job for job in jobs if job.role["fails_at"] and self._e.end == FAILED]
+        return {name for job in failing for name in job.inputs}
 
     def _group(self, group: list[Job]) -> None:
         first, where = group[0], "/".join(job.name for job in group)
