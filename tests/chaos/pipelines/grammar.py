@@ -97,7 +97,9 @@ class _Builder:
         when_full = self._chance.choice(["block"] * 6 + ["drop_newest", "drop_oldest"])
         self._queues[name] = Queue(
             name=name,
-            maxsize=self._chance.choice([1, 2, 3, 5, 10, 10, 30, 30, 100, 1000]),
+            maxsize=self._chance.choice(
+                [1, 2, 5, 10] if when_full != "block" else [1, 2, 3, 5, 10, 10, 30, 30, 100, 1000]
+            ),
             max_bytes=self._chance.choice([None] * 5 + [2_000, 20_000, 100_000]),
             when_full=when_full,
         )

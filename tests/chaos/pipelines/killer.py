@@ -70,7 +70,7 @@ class Killer:
         if self._chance.random() < self._once:
             victims = list(known)
         elif not self._may_be_once(known):
-            victims += young
+            victims = young if young and self._chance.random() < 0.3 else victims + young
         if victims:
             self._hit(self._chance.choice(victims))
 

@@ -170,13 +170,18 @@ class Round:
             )
 
     def _strike(self, guard: subprocess.Popen[bytes], killer: Killer, blow: Blow | None) -> None:
+        """Strike workers, and the run itself: one time in four at any moment of its start."""
         began = time.monotonic()
-        blow_at = began + self._chance.choice([0.8, 3.0]) * self._chance.random()
         until = began + _LONGEST_START_S
+        early = self._chance.random() < 0.25
+        blow_at = began + self._chance.random() if early else until
         while guard.poll() is None:
             now = time.monotonic()
             if killer.has_begun and until == began + _LONGEST_START_S:
                 until = now + self.plan.strikes_s
+                blow_at = min(
+                    blow_at, now + self._chance.choice([0.5, 3.0]) * self._chance.random()
+                )
             if blow and now >= blow_at:
                 killer.wake(all_of_them=True)
                 if strike(guard, blow, self._chance):
