@@ -66,6 +66,8 @@ def orphaned(failure: Failure | None) -> str:
     if failure is None:
         return f"{with_whom} was killed from outside"
     return f"{with_whom} could make no other process: {failure.message}"
+
+
 def stopped_by_stranger(number: int, item: str) -> str:
     """Say that a stop signal came from elsewhere, and at which item it ended the target."""
     at = f" at item {item}" if item else ""

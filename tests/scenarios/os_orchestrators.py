@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import itertools
 import json
 import logging.handlers
 import multiprocessing
