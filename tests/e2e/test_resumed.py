@@ -132,3 +132,52 @@ def test_what_a_queue_that_drops_did_not_take_its_neighbour_still_has(
     live = ledger["live"]
     assert live["put"] == live["done"] + live["dropped"] == 20
     assert {*map(int, lines(tmp_path / "seen"))} == {*range(20)}
+
+
+def test_a_transaction_rolled_back_where_the_repetition_ends_puts_nothing_twice(
+    resumed, tmp_path
+) -> None:
+    """Three items were put; a block of five is rolled back in the second life, then done."""
+    ledger = resumed(
+        """
+        queues: {a: 20, b: 20, c: 20}
+        jobs:
+          src: {target: "t:src", output: a}
+          move:
+            target: "t:move"
+            input: {a: a}
+            output: {b: b, c: c}
+          sink: {target: "t:note", input: b}
+          other: {target: "t:note", input: c}
+        """,
+        """
+        import orchestrator
+        def src():
+            yield from range(10)
+        def move(a, b, c):
+            if not os.path.exists("killed"):
+                for n in range(3):
+                    b.put(a.get())
+                while len(seen()) < 3:
+                    time.sleep(0.001)
+                killed_here()
+            raised = False
+            while True:
+                try:
+                    with orchestrator.transaction():
+                        for n in range(5):
+                            n = a.get()
+                            b.put(n)
+                        c.put("once")
+                        if not raised:
+                            raised = True
+                            raise KeyError
+                    break
+                except (KeyError, orchestrator.WouldWaitError):
+                    pass
+            for n in a:
+                b.put(n)
+        """,
+    )
+    assert ledger["a"]["done"] == ledger["b"]["put"] == 10
+    assert sorted(lines(tmp_path / "seen")) == sorted([*map(str, range(10)), "once"])

@@ -135,6 +135,87 @@ def test_a_worker_killed_inside_a_block_has_put_nothing_of_it(ran):
     assert (end.ledger("left")["put"], end.ledger("right")["put"]) == (3, 3)
 
 
+def test_a_block_that_goes_beyond_what_comes_again_can_be_rolled_back(ran):
+    """The source dies once three of its items are through, and is called again."""
+    code = """
+    import os, signal, time
+    import orchestrator
+    def src(b, c):
+        if not os.path.exists("second life"):
+            for n in range(3):
+                b.put(n)
+            while not os.path.exists("three"):
+                time.sleep(0.001)
+            open("second life", "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        raised = 0
+        while True:
+            try:
+                with orchestrator.transaction():
+                    for n in range(3 + raised):     # to the end of what comes again, and beyond
+                        b.put(n)
+                    c.put("once")
+                    raised += 1
+                    if raised < 4:
+                        raise KeyError
+                break
+            except KeyError:
+                pass
+        for n in range(6, 10):
+            b.put(n)
+    def sink(n):
+        print("b", n)
+        if n == 2:
+            open("three", "w").close()
+    def other(n):
+        print("c", n)
+    """
+    spec = """
+    queues: {b: 20, c: 20}
+    jobs:
+      src: {target: "t:src", output: {b: b, c: c}, restart: {replay: skip}}
+      sink: {target: "t:sink", input: b}
+      other: {target: "t:other", input: c}
+    """
+    end = ran(spec, code)
+    assert end.exit_code == 0, end.stderr
+    told = [line.partition("| ")[2] for line in end.stdout.splitlines()]
+    assert [line for line in told if line[0] == "b"] == [f"b {n}" for n in range(10)]
+    assert [line for line in told if line[0] == "c"] == ["c once"]
+
+
+def test_what_a_stream_takes_inside_a_block_that_raises_comes_again(ran):
+    code = (
+        CODE
+        + """
+    def move(orders, left, right):
+        line, failed = iter(orders), set()
+        while True:
+            try:
+                with orchestrator.transaction():
+                    order = next(line)
+                    left.put(order)
+                    if order in (0, 3, 5) and order not in failed:
+                        failed.add(order)
+                        raise ValueError
+                    right.put(order)
+            except orchestrator.WouldWaitError:
+                pass                                # there is no next one yet: a block never waits
+            except ValueError:
+                right.put(f"not {order}")
+            except StopIteration:
+                break
+    """
+    )
+    spec = MOVE.replace("input: {orders: orders}", "input: orders, call: stream")
+    end = ran(spec % 10, code)
+    assert end.exit_code == 0, end.stderr
+    assert shown(end) == {
+        "left": "[0, 1, 2, 3, 4, 5]",
+        "right": "['not 0', 0, 1, 2, 'not 3', 3, 4, 'not 5', 5]",
+    }
+
+
 def test_outside_a_job_with_handles_there_is_no_transaction(ran):
     spec = """
     jobs: {alone: {target: "t:alone"}}

@@ -122,16 +122,30 @@ class Client(Commits):
         assert answer is None or isinstance(answer, Answer)
         return answer
 
-    def progress_of_leases(self) -> dict[int, tuple[int, int]]:
-        """How many items of each lease have been started, and how many have ended."""
-        return {n: (lease.started, lease.finished) for n, lease in self._leases.items()}
+    def mark(self) -> Callable[[], None]:
+        """A transaction begins, with nothing unsent; returns what rolls it back.
 
-    def roll_back(self, before: Mapping[int, tuple[int, int]]) -> None:
-        """Forget what was put since then, nothing of which was sent; give back what was started."""
-        for box in self._boxes:
-            box.drop_open()
-        self.replays.rewind()
-        self.tally.clear()
+        It forgets what was put since, and gives back what was started.
+        """
+        while self.tally.done or any(box.count for box in self._boxes):
+            self.commit()  # which may wait, while other threads put
+        before = {n: (lease.started, lease.finished) for n, lease in self._leases.items()}
+        replays, lease = self.replays.mark(), self.tally.lease
+
+        def undo() -> None:
+            for box in self._boxes:
+                box.drop_open()
+            for rewind in replays:
+                rewind()
+            self.tally.clear()
+            self._give_back_since(before)
+            self.tally.switch(lease)
+            self.unsent_since = 0.0
+
+        return undo
+
+    def _give_back_since(self, before: Mapping[int, tuple[int, int]]) -> None:
+        """Undo the progress of leases since then."""
         for lease in reversed(list(self._leases.values())):  # the last one first: to the head
             started, finished = before.get(lease.number, (0, 0))
             if lease.started > started:
@@ -139,7 +153,6 @@ class Client(Commits):
                 self.give_back(lease)
             else:
                 lease.finished = finished
-        self.unsent_since = 0.0
 
     def shared_leases(self, queue: str) -> deque[Lease]:
         """The leases of a queue whose readers are threads: each takes from whichever has come."""
@@ -148,8 +161,8 @@ class Client(Commits):
     def give_back(self, lease: Lease) -> None:
         """Return the items of a lease that were not started."""
         lease.limit = lease.started
-        if lease.finished == lease.limit:
-            self._leases.pop(lease.number, None)
+        if lease.finished == lease.limit and not (self.held and lease.started):
+            self._leases.pop(lease.number, None)  # else a transaction may need it again
         self.send(Released(lease=lease.number, kept=lease.limit))
 
     def retire(self) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import pickle
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from types import GeneratorType
 from typing import Any
 
-from orchestrator.errors import EndOfStream
+from orchestrator.core.messages import Wait
+from orchestrator.errors import EndOfStream, WouldWaitError
 from orchestrator.plan.model import Shape
 from orchestrator.runtime.worker import current
 from orchestrator.runtime.worker.context import Context, Pace
@@ -150,6 +151,8 @@ class Items:
         self._turn = threading.RLock()
         self._lease: Lease | None = None
         self._in_hand = False
+        context.transaction.marks.append(self._mark)
+        context.transaction.finishes.append(self.finish)
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -180,7 +183,14 @@ class Items:
         context = self._context
         if self._lease is not None:
             self._pace.end(self._lease.finished)
-        lease = context.client.pull(context.job.inputs, most=self._pace.most)
+        wait = Wait.NO if context.client.held else Wait.FOREVER
+        lease = context.client.pull(context.job.inputs, most=self._pace.most, wait=wait)
+        if lease is None:
+            raise WouldWaitError(
+                f"job {context.job.name!r} would have to wait for its next item, which a"
+                " transaction forbids",
+                hint="take it before the transaction begins",
+            )
         if not isinstance(lease, Lease):
             self._lease = None
             raise StopIteration
@@ -188,3 +198,14 @@ class Items:
         self._lease = lease
         current.at(lease)
         return lease
+
+    def _mark(self) -> Callable[[], None]:
+        """A transaction begins: returns what undoes all that is taken from now on."""
+        lease, in_hand = self._lease, self._in_hand
+
+        def undo() -> None:
+            self._lease, self._in_hand = lease, in_hand
+            if lease is not None:
+                current.at(lease)
+
+        return undo

@@ -143,10 +143,7 @@ class Outbox:
 
         Raises ReplayError if it is another than before, and what its pickling raises.
         """
-        if self.replay is None:
-            return False
-        if self.replay.is_over:
-            self.digest, self.replay = self.replay.digest, None
+        if self.replay is None or self.replay.is_over:
             return False
         self.replay.compare(item)
         return True
@@ -267,6 +264,12 @@ class Outbox:
         """Forget the outputs of the open item: it did not end well."""
         extra = self.count - self.sealed
         self.count = self.sealed
+        if not self.count:
+            self._runs.clear()
+            self._run = self._new_run()
+            self.bulk = 0
+            self._reckon()
+            return
         while extra > len(self._run.items):
             extra -= len(self._run.items)
             self._run = self._runs.pop()
@@ -277,8 +280,6 @@ class Outbox:
                 self._run = self._new_run()
         if self.weighs:
             self._weigh_anew()
-        if not self.count:
-            self._reckon()
 
     def _weigh_anew(self) -> None:
         """Count the bytes of what is held."""
@@ -357,6 +358,8 @@ class Outbox:
     ) -> None:
         """Move what can be sent to the lists; `finished` items have been sealed since."""
         n = self.count if with_open else self.sealed
+        if n and self.replay is not None:  # it is over, and no transaction can go back to it
+            self.digest, self.replay = self.replay.digest, None
         if n:
             for start, run in self._cut(n):
                 blob = pickle.dumps(run.items, PROTOCOL) if run.blob is None else run.blob

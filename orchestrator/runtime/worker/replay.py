@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import ReplayError
@@ -42,7 +42,7 @@ class Replay:
         self._emitted = emitted
         self._tail = _tail(emitted)
         self._total = emitted.n + emitted.used
-        self._state = self._marked = (0, 0)
+        self._state = (0, 0)
 
     @property
     def is_over(self) -> bool:
@@ -79,13 +79,14 @@ class Replay:
                 hint=_HINT,
             )
 
-    def mark(self) -> None:
-        """Remember this moment, for `rewind`."""
-        self._marked = self._state
+    def mark(self) -> Callable[[], None]:
+        """Return what undoes all that comes from now on."""
+        before = self._state
 
-    def rewind(self) -> None:
-        """What was put since the mark is forgotten, as it was the first time."""
-        self._state = self._marked
+        def undo() -> None:
+            self._state = before
+
+        return undo
 
     def _differs(self, at: int) -> ReplayError:
         n = self._emitted.n
@@ -125,15 +126,9 @@ class Replays:
         for replay in self._waiting.values():
             replay.finish()
 
-    def mark(self) -> None:
-        """A transaction begins."""
-        for replay in self._waiting.values():
-            replay.mark()
-
-    def rewind(self) -> None:
-        """A transaction is rolled back."""
-        for replay in self._waiting.values():
-            replay.rewind()
+    def mark(self) -> list[Callable[[], None]]:
+        """A transaction begins: returns what undoes all that comes from now on."""
+        return [replay.mark() for replay in self._waiting.values()]
 
 
 _HINT = (

@@ -5,7 +5,7 @@ Called in the child.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 
 from orchestrator.errors import QueueError
 from orchestrator.runtime.worker.client import Client
@@ -14,16 +14,26 @@ from orchestrator.runtime.worker.lease import Lease
 
 __all__ = ["Transaction"]
 
+Undo = Callable[[], None]
+Mark = Callable[[], Undo]
+"""Called when a transaction begins; returns what undoes all that has changed since."""
+
 
 class Transaction:
     """The items in hand of one worker's handles, by their queues; finished together.
 
     `sole` is the lease of the only one; `ends` are the ends of streams that were told. Lock held,
     but for `scope`.
+
+    `marks` are those of all who keep something that a block of `orchestrator.transaction()` may
+    change: what they return is called, in this order, when it is rolled back. `finishes` are called
+    when it has ended well, for what is in hand.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self.marks: list[Mark] = [client.mark, self._mark]
+        self.finishes: list[Callable[[], None]] = [self.finish]
         self.hands: dict[str, Lease] = {}
         self.sole: Lease | None = None
         self.ends = EndTold(client)
@@ -53,32 +63,39 @@ class Transaction:
         """
         return Scope(self)
 
-    def begin(self) -> tuple[Mapping[int, tuple[int, int]], Mapping[str, Lease]]:
+    def begin(self) -> Sequence[Undo]:
         """From now on nothing is committed; returns what `roll_back` takes."""
         client = self._client
         with client.lock:
             if client.held:
                 raise QueueError("a transaction cannot begin inside another one")
-            client.commit()
-            before, hands = client.progress_of_leases(), dict(self.hands)
-            client.replays.mark()
+            undo = [mark() for mark in self.marks]
             client.held = True
-        return before, hands
+        return undo
 
-    def roll_back(self, before: Mapping[int, tuple[int, int]], hands: Mapping[str, Lease]) -> None:
+    def roll_back(self, undo: Sequence[Undo]) -> None:
         """Be again as at the beginning, what was put and got since then given back."""
         with self._client.lock:
             self._client.held = False
-            self._client.roll_back(before)
-            self.hands = dict(hands)
-            self.sole = next(iter(hands.values())) if len(hands) == 1 else None
+            for roll_back in undo:
+                roll_back()
 
     def end(self) -> None:
         """Commit all that was held back."""
         with self._client.lock:
             self._client.held = False
-            self.finish()
+            for finish in self.finishes:
+                finish()
             self._client.commit()
+
+    def _mark(self) -> Undo:
+        hands = dict(self.hands)
+
+        def undo() -> None:
+            self.hands = hands
+            self.sole = next(iter(hands.values())) if len(hands) == 1 else None
+
+        return undo
 
 
 class Scope:
@@ -90,16 +107,16 @@ class Scope:
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
-        self._before: tuple[Mapping[int, tuple[int, int]], Mapping[str, Lease]] | None = None
+        self._undo: Sequence[Undo] | None = None
 
     def __enter__(self) -> None:
-        if self._before is not None:
+        if self._undo is not None:
             raise QueueError("a transaction has one block: ask for another one")
-        self._before = self._transaction.begin()
+        self._undo = self._transaction.begin()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        assert self._before is not None
+        assert self._undo is not None
         if kind is None:
             self._transaction.end()
         else:
-            self._transaction.roll_back(*self._before)
+            self._transaction.roll_back(self._undo)

@@ -36,8 +36,10 @@ def test_the_digest_does_not_depend_on_how_items_were_cut_into_chunks_or_packed(
 def test_items_that_come_again_are_not_put_and_the_next_one_is():
     box = box_of(before(ITEMS))
     assert [box.repeats(item) for item in [*ITEMS, "new"]] == [True] * len(ITEMS) + [False]
+    box.add("new")
+    box.take(0, [], [], with_open=True)
     assert box.replay is None
-    assert box.digest == digest_of(ITEMS, packed=False, before=0)
+    assert box.digest == digest_of([*ITEMS, "new"], packed=False, before=0)
 
 
 def test_the_digest_goes_on_over_what_comes_after_the_replay():
@@ -89,8 +91,12 @@ def test_a_transaction_that_is_rolled_back_counts_for_nothing_in_the_replay_eith
     box = Outbox(("q",), chunk_items=10, part_items=10)
     replays.equip(box)
     assert box.repeats(ITEMS[0])
-    replays.mark()
-    assert box.repeats(ITEMS[1])
-    replays.rewind()
+    for n in (1, len(ITEMS) - 1, len(ITEMS)):  # within what comes again, to its end, and beyond
+        undo = replays.mark()
+        again = [box.repeats(item) for item in [*ITEMS[1:], "new"][:n]]
+        assert again == [True] * min(n, len(ITEMS) - 1) + [False] * (n == len(ITEMS))
+        for rewind in undo:
+            rewind()
     assert all(box.repeats(item) for item in ITEMS[1:])
+    assert not box.repeats("new")
     replays.finish()
