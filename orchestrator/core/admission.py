@@ -53,12 +53,15 @@ class Admission(Putting):
             return
         items = sum([n for _, n in leases])
         parts = self._parts(port, request, blobs, items)
+        got = self._got(port, request) if request.got else []
         if port.job.row is not None:
             self._hold(port, request, leases, parts)
             return
         totals = _totals(parts)
         if not (request.marks or request.returned) and _are_covered(port, totals):
             port.last_seq = request.seq
+            if got:
+                self._note_got(port, got)
             self._apply(port, request, leases, parts, totals)
             if port.job.by_item:
                 self._note_open(port, parts, items)
@@ -68,6 +71,7 @@ class Admission(Putting):
         if request.returned:
             self._credits.give_back(port, request.returned)
         port.last_seq, port.last_answer = request.seq, None
+        self._note_got(port, got)
         ticket = CommitTicket(self._board.number(), port, request, leases, parts)
         if not self._advance(ticket):
             port.parked = ticket
@@ -75,6 +79,27 @@ class Admission(Putting):
             ticket.claim()
             self._credits.void(port)  # who waits holds nothing that others wait for
             self._board.begin_wait(port, for_output=True)
+
+    def _got(self, port: Port, request: Commit) -> list[tuple[QueueState, int]]:
+        """What the target has got of which queue; raises ProtocolError if that does not fit."""
+        got = [(self._board.queue(name), n) for name, n in request.got]
+        for queue, _ in got:
+            if queue not in port.job.reads:
+                raise ProtocolError(f"{port.job.name} does not read {queue.name}")
+        return got
+
+    def _note_got(self, port: Port, got: Iterable[tuple[QueueState, int]]) -> None:
+        """Note in which order a target gets items of several queues, for it to get them so again.
+
+        An end is one for good only if nobody who writes the queue will be called again.
+        """
+        journal = self._board.journal
+        if journal is None or port.job.by_item:
+            return
+        for queue, n in got:
+            writers = [job for job in self._board.jobs.values() if queue in job.writes]
+            if n or all(job.final for job in writers):
+                journal.got(port, queue.name, n)
 
     def _hold(
         self, port: Port, request: Commit, leases: list[tuple[Lease, int]], parts: list[Part]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import enum
 import heapq
-from collections import deque
 from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 
@@ -17,6 +16,7 @@ from orchestrator.core.messages import ToWorker
 from orchestrator.core.ports import JobPorts, Port
 from orchestrator.core.position import Position
 from orchestrator.core.queues import QueueState, Segment
+from orchestrator.core.repetition import Repetition
 
 __all__ = ["Alarm", "Board", "ProtocolError"]
 
@@ -50,10 +50,10 @@ class Board:
     """Everything the broker knows.
 
     `now` is the monotonic time of the event being handled. `positions` are those of workers whose
-    outputs are counted, by worker and box; the `journal` is None where nothing is kept. `turns` are
-    the queues of what a worker is to get again, in the order in which it got it, with how many.
-    `untold`: jobs of a draining run that are to be told of once their rate holds them. At the
-    `patient` queues a batch waits for more; those of them that have changed are `doubted`, and
+    outputs are counted, by worker and box; the `journal` is None where nothing is kept.
+    `repetitions` are those of workers that had got items of several queues before the run was
+    resumed. `untold`: jobs of a draining run that are to be told of once their rate holds them. At
+    the `patient` queues a batch waits for more; those of them that have changed are `doubted`, and
     `all_doubted` says that something else has, which may have been to bring it.
     """
 
@@ -68,7 +68,7 @@ class Board:
         _rank(self.queues.values(), self.jobs.values())
         self.ports: dict[str, Port] = {}
         self.positions: dict[str, dict[str, Position]] = {}
-        self.turns: dict[str, deque[tuple[QueueState, int]]] = {}
+        self.repetitions: dict[str, Repetition] = {}
         self.untold: set[str] = set()
         self.journal = journal
         for queue in self.queues.values():

@@ -312,7 +312,7 @@ class Broker:
 
     def _job_finished(self, event: JobFinished) -> None:
         job = self._board.jobs[event.job]
-        job.finished = event.clean
+        job.finished, job.final = event.clean, event.final
         journal = self._board.journal
         if journal is not None and event.final:
             journal.job_done(job.name)

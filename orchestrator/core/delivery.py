@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from orchestrator.core.board import Alarm, Board, ProtocolError
 from orchestrator.core.charging import Charge, charges
 from orchestrator.core.events import Blame, InputEnded
@@ -23,6 +25,7 @@ from orchestrator.core.messages import (
 )
 from orchestrator.core.ports import JobPorts, Lease, PendingPull, Port
 from orchestrator.core.queues import QueueState, Segment, without
+from orchestrator.core.repetition import Repetition
 from orchestrator.core.throttle import Throttle
 from orchestrator.plan.model import Batch
 
@@ -63,13 +66,18 @@ class Delivery:
         board, port, request, queues = self._board, pending.port, pending.request, pending.queues
         for queue in queues:
             queue.reader_ports[port.worker] = port
+        repetition = board.repetitions.get(port.worker)
+        if repetition is not None and not repetition.is_over:
+            if self._repeat(pending, repetition):
+                return
+            request = pending.request
         if self._serve_again(pending):
             return
         for queue in queues:
             if queue.queued and self._serve(pending, queue):
                 return
         if queues[0].ended and all(queue.ended for queue in queues):
-            board.send(port, Ended(pull=request.pull))
+            self._tell_end(pending)
         elif request.wait is Wait.NO:
             board.send(port, NoLease(pull=request.pull))
         else:
@@ -80,22 +88,68 @@ class Delivery:
                 board.dirty[queue] = None
 
     def _serve_again(self, pending: PendingPull) -> bool:
-        """Give the worker what is its own; of several queues as it came the first time.
+        """Give the worker what is its own.
 
         None of it is recalled: what the worker has put may be its outputs.
         """
-        worker, most, queues = pending.port.worker, pending.request.most, pending.queues
-        turns = self._board.turns.get(worker) if len(queues) > 1 else None
-        if turns:
-            queue, n = turns.popleft()
-            if n > most:
-                turns.appendleft((queue, n - most))
-            queues, most = (queue,), min(n, most)
-        for queue in queues:
-            if queue.reserved and (again := queue.take_reserved(worker, most)):
-                self._lease(pending, queue, again, again=True)
-                return True
+        for queue in pending.queues:
+            if queue.reserved:
+                again = queue.take_reserved(pending.port.worker, pending.request.most)
+                if again:
+                    self._lease(pending, queue, again, again=True)
+                    return True
         return False
+
+    # -- what is got again, of several queues -----------------------------------------------------
+
+    def _repeat(self, pending: PendingPull, repetition: Repetition) -> bool:
+        """Give the worker what has its turn, or let it wait for that; whether this was all.
+
+        Of one queue it gets one item at a time: what lies in the worker has not been got.
+        """
+        port, queues, request = pending.port, pending.queues, pending.request
+        if len(queues) == 1 and request.most > 1:
+            request = pending.request = msgspec.structs.replace(request, most=1)
+        if queues[0] in repetition.told and queues[0].ended:
+            self._tell_end(pending)
+            return True
+        while turn := repetition.turn(queues, polls=request.polls):
+            queue, n = turn
+            if not n:
+                break
+            if again := queue.take_reserved(port.worker, min(n, request.most)):
+                repetition.take(turn, sum(map(len, again)))
+                self._lease(pending, queue, again, again=True).in_turn = True
+                self._serve_held(port)
+                return True
+            repetition.forget(queue)
+        if repetition.is_over or not request.polls:
+            return False
+        if turn is not None and queues[0].ended:
+            self._tell_end(pending)
+        elif request.wait is Wait.NO:
+            self._board.send(port, NoLease(pull=request.pull))
+        else:
+            pending.held = True
+            port.pulls[request.pull] = pending
+            self._board.begin_wait(port, for_output=False)
+        return True
+
+    def _serve_held(self, port: Port) -> None:
+        """Serve those of a worker's pulls that waited for their turn, if that has come."""
+        for pending in [pull for pull in port.pulls.values() if pull.held]:
+            pending.leave()
+            self._board.end_wait(port)
+            self.pull(pending)
+
+    def _tell_end(self, pending: PendingPull) -> None:
+        """All queues of a pull have ended."""
+        port = pending.port
+        self._board.send(port, Ended(pull=pending.request.pull))
+        if repetition := self._board.repetitions.get(port.worker):
+            for queue in pending.queues:
+                repetition.tell_end(queue)
+            self._serve_held(port)
 
     def unpull(self, port: Port, request: Unpull) -> None:
         """Withdraw a pull; one that was answered meanwhile is no error."""
@@ -206,7 +260,7 @@ class Delivery:
         segments: list[Segment],
         *,
         again: bool = False,
-    ) -> None:
+    ) -> Lease:
         board, port, request = self._board, pending.port, pending.request
         hand = 0 if self._ack_on_get else request.most if request.least > 1 else 1
         taken = int(self._ack_on_get)
@@ -229,6 +283,7 @@ class Delivery:
         )
         board.send(port, leased, tuple([segment.chunk.blob for segment in segments]))
         board.dirty[queue] = None
+        return lease
 
     # -- leases come back -------------------------------------------------------------------------
 
@@ -277,8 +332,9 @@ class Delivery:
         """Items return to the head of their queue, or stay the worker's if it had them before."""
         if lease.again and segments:
             lease.queue.reserve(port.worker, segments)
-            turn = lease.queue, sum(map(len, segments))
-            self._board.turns[port.worker].appendleft(turn)
+            if lease.in_turn:
+                repetition = self._board.repetitions[port.worker]
+                repetition.give_back(lease.queue, sum(map(len, segments)))
             return
         if self._board.journal is not None and not port.job.by_item:
             self._board.journal.returned(port.worker, lease.queue.name, segments)
@@ -354,7 +410,10 @@ class Delivery:
             if all(other.ended for other in pending.queues):
                 pending.leave()
                 board.end_wait(pending.port)
-                board.send(pending.port, Ended(pull=pending.request.pull))
+                self._tell_end(pending)
+        for port in queue.reader_ports.values():
+            if port.worker in board.repetitions:
+                self._serve_held(port)
         for job in board.jobs.values():
             if queue in job.reads:
                 self._check_input(job)

@@ -20,6 +20,7 @@ from orchestrator.core.steps import (
     Entry,
     Fate,
     Gave,
+    Got,
     JobDone,
     NewChunk,
     Parted,
@@ -80,7 +81,11 @@ class WorkerImage(msgspec.Struct):
 
     `dealt` are its items in the order in which it got them, `again` those that it had before the
     run was resumed and is still to get anew; `read` counts those it has finished, `tasks_done` its
-    calls of `task_done`. `emitted` is by box; `turns` is how often it got items, of any queue.
+    calls of `task_done`. `emitted` is by box.
+
+    `got` is what its target has got of several queues, in order: how many items of which; 0: its
+    end, which is in `ended`, too. `counts` are the sums by queue, and `again_got` those of what it
+    has got of them in this life.
     """
 
     job: str = ""
@@ -89,7 +94,10 @@ class WorkerImage(msgspec.Struct):
     read: dict[str, int] = {}
     tasks_done: dict[str, int] = {}
     emitted: dict[str, Placed] = {}
-    turns: int = 0
+    got: list[tuple[str, int]] = []
+    ended: list[str] = []
+    counts: dict[str, int] = {}
+    again_got: dict[str, int] = {}
 
 
 class Image(msgspec.Struct):
@@ -127,6 +135,7 @@ class Tracking:
             Ended: self._ended,
             Tried: self._tried,
             Dealt: self._dealt,
+            Got: self._got,
             Returned: self._returned,
             Read: self._read,
             Emitted: self._emitted,
@@ -182,7 +191,7 @@ class Tracking:
                 image.jobs[worker.job].items_in -= n
             for name, n in worker.tasks_done.items():
                 image.queues[name].tasks_done -= n
-            worker.read, worker.tasks_done = {}, {}
+            worker.read, worker.tasks_done, worker.again_got = {}, {}, {}
         return self._unneeded()
 
     def lose(self, chunks: Collection[int]) -> Counter[str]:
@@ -280,11 +289,7 @@ class Tracking:
         worker = self._worker(step.worker, step.job)
         wanted = step.chunk, step.start, step.stop
         parts = take(worker.again.get(step.queue, []), *wanted, from_head=True)
-        fresh = self._queue(step.queue).held.remove(*wanted)
-        worker.turns += bool(fresh)
-        for part in fresh:
-            part.turn = worker.turns
-        parts += fresh
+        parts += self._queue(step.queue).held.remove(*wanted)
         worker.dealt.setdefault(step.queue, []).extend(parts)
 
     def _returned(self, step: Returned) -> None:
@@ -293,8 +298,26 @@ class Tracking:
         parts = take(worker.dealt.get(step.queue, []), *wanted)
         parts += take(worker.again.get(step.queue, []), *wanted)
         for part in parts:
-            part.turn = 0
             self._queue(step.queue).held.add(part)
+
+    def _got(self, step: Got) -> None:
+        """What had been got before is noted already, in the order of then."""
+        worker, name = self._worker(step.worker, step.job), step.queue
+        if not step.n:
+            if name not in worker.ended:
+                worker.ended.append(name)
+                worker.got.append((name, 0))
+            return
+        again, before = worker.again_got.get(name, 0) + step.n, worker.counts.get(name, 0)
+        worker.again_got[name] = again
+        if again <= before:
+            return
+        worker.counts[name], n = again, again - before
+        last, held = worker.got[-1] if worker.got else ("", 0)
+        if last == name and held:
+            worker.got[-1] = (name, held + n)
+        else:
+            worker.got.append((name, n))
 
     def _read(self, step: Read) -> None:
         worker = self.image.workers[step.worker]

@@ -12,6 +12,7 @@ from orchestrator.core.steps import (
     Entry,
     Fate,
     Gave,
+    Got,
     JobDone,
     NewChunk,
     Parted,
@@ -102,6 +103,10 @@ class Journal:
         self._steps += [
             Returned(worker, queue, part.chunk.number, part.start, part.stop) for part in segments
         ]
+
+    def got(self, port: Port, queue: str, n: int) -> None:
+        """The target of such a worker has got items, or (0) been told the end of the queue."""
+        self._steps.append(Got(port.job.name, port.worker, queue, n))
 
     def finished(self, port: Port, lease: Lease, n: int) -> None:
         """The next n items of a lease are done."""

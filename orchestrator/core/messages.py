@@ -164,7 +164,7 @@ class Pull(_Message, tag=3, frozen=True, kw_only=True):
     """Asks for `least` to `most` items of the first of `queues` that has any.
 
     `within_s` is how long to wait, from the first item on, for `least` of them. The `commit` comes
-    first, and its chunks follow in the body.
+    first, and its chunks follow in the body. `polls`: the target sees it if nothing comes.
     """
 
     pull: _Number
@@ -174,6 +174,7 @@ class Pull(_Message, tag=3, frozen=True, kw_only=True):
     within_s: float = 0.0
     wait: Wait = Wait.FOREVER
     commit: Commit | None = None
+    polls: bool = False
 
 
 class Unpull(_Message, tag=4, frozen=True, kw_only=True):
@@ -208,7 +209,9 @@ class Commit(_Message, tag=7, frozen=True, kw_only=True):
     """What is finished, and its outputs.
 
     `finished` pairs leases with counts, `returned` queues with credits given back. `awaited`: the
-    worker waits for the answer; one within its credits needs none, unless it is refused.
+    worker waits for the answer; one within its credits needs none, unless it is refused. `got`: how
+    many items of which queue its target has got since the last commit, in order; 0: its end. Told
+    by a worker that is called once, of several queues, if what it puts is counted.
     """
 
     seq: _Number
@@ -217,6 +220,7 @@ class Commit(_Message, tag=7, frozen=True, kw_only=True):
     outputs: _Many[Output] = ()
     returned: _Many[tuple[_Name, _Number]] = ()
     awaited: bool = True
+    got: _Many[tuple[_Name, _Number]] = ()
 
 
 class Released(_Message, tag=8, frozen=True, kw_only=True):

@@ -31,7 +31,7 @@ class Lease:
     part of what its next item gives has been put already. `ordered`: its worker goes on while what
     it has finished is held back, so that nothing is in hand any more once all of it is claimed;
     `detached` items have ended before their turn, and its worker counts them still. `again`: its
-    worker had these items before the run was resumed.
+    worker had these items before the run was resumed; `in_turn`: its target had got them.
     """
 
     __slots__ = (
@@ -43,6 +43,7 @@ class Lease:
         "firm",
         "hand",
         "hidden_bytes",
+        "in_turn",
         "number",
         "ordered",
         "queue",
@@ -63,6 +64,7 @@ class Lease:
         again: bool = False,
     ) -> None:
         self.again = again
+        self.in_turn = False
         self.number = number
         self.queue = queue
         self.segments = segments
@@ -186,14 +188,15 @@ class Lease:
 
 
 class PendingPull:
-    """A pull that waits in the line of each of its queues."""
+    """A pull that waits in the line of each of its queues, or (`held`) for its turn."""
 
-    __slots__ = ("port", "queues", "request")
+    __slots__ = ("held", "port", "queues", "request")
 
     def __init__(self, port: Port, request: Pull, queues: tuple[QueueState, ...]) -> None:
         self.port = port
         self.request = request
         self.queues = queues
+        self.held = False
 
     @property
     def is_of_batch(self) -> bool:
@@ -202,6 +205,7 @@ class PendingPull:
 
     def leave(self) -> None:
         """It is answered, or over: leave every line."""
+        self.held = False
         self.port.pulls.pop(self.request.pull, None)
         for queue in self.queues:
             queue.pulls.pop(self, None)
@@ -215,7 +219,8 @@ class JobPorts:
     more, and how far it has come with what it puts is known (`core.position`). Only who is called
     with a `batch` may ask for several items or none. A worker may have `most_open` pulls, wants,
     joins and leases at a time, each. What it gives leaves in the order of its `row`, and its items
-    start when its `throttle` lets them, if it has those.
+    start when its `throttle` lets them, if it has those. `final`: it has succeeded, and will not be
+    run again though the run is resumed.
     """
 
     def __init__(
@@ -251,6 +256,7 @@ class JobPorts:
                 queue.row = row
         self.parked = 0
         self.finished: bool | None = None
+        self.final = False
         self.input_ended = not self.reads
         self.items_in = self.items_out = self.failed = self.skipped = self.retried = self.dead = 0
         self.short_batches = 0

@@ -17,8 +17,18 @@ class Questions:
         self._board = board
 
     def ask(self, port: Port, request: Ask) -> None:
-        """Say how large a queue is."""
-        self._reply(port, request.ask, self._queue_of(port, request.queue))
+        """Say how large a queue is: for its reader with what he is to get again.
+
+        As long as the order of several queues is repeated, that is what a poll would find.
+        """
+        queue = self._queue_of(port, request.queue)
+        repetition, size = self._board.repetitions.get(port.worker), None
+        if queue in port.job.reads:
+            if repetition is not None and not repetition.is_over:
+                size = repetition.size(queue)
+            elif own := queue.reserved.get(port.worker):
+                size = queue.size + sum(map(len, own))
+        self._reply(port, request.ask, queue, size=size)
 
     def task_done(self, port: Port, request: TaskDone) -> None:
         """Count finished tasks; with the last one every join is answered."""
@@ -69,12 +79,14 @@ class Questions:
                 self._board.touch(port)
                 self._reply(port, ask, queue)
 
-    def _reply(self, port: Port, ask: int, queue: QueueState, error: str = "") -> None:
+    def _reply(
+        self, port: Port, ask: int, queue: QueueState, error: str = "", size: int | None = None
+    ) -> None:
         self._board.send(
             port,
             Answer(
                 ask=ask,
-                qsize=queue.size,
+                qsize=queue.size if size is None else size,
                 maxsize=queue.maxsize,
                 unfinished=queue.put - queue.tasks_done,
                 error=error,

@@ -10,16 +10,12 @@ __all__ = ["Range", "Ranges", "take"]
 
 
 class Range(msgspec.Struct, array_like=True):
-    """Items `start` to `stop` (exclusive) of a chunk; the first of them has the id `first`.
-
-    Where they are somebody's own, `turn` is when he got them, among what he got of all queues.
-    """
+    """Items `start` to `stop` (exclusive) of a chunk; the first of them has the id `first`."""
 
     chunk: int
     start: int
     stop: int
     first: int
-    turn: int = 0
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -31,7 +27,7 @@ class Range(msgspec.Struct, array_like=True):
 
     def cut(self, start: int, stop: int) -> Range:
         """Those of the items that are `start` to `stop` of the chunk, all of them here."""
-        return Range(self.chunk, start, stop, self.first + start - self.start, self.turn)
+        return Range(self.chunk, start, stop, self.first + start - self.start)
 
 
 class Ranges(msgspec.Struct, array_like=True):

@@ -13,6 +13,7 @@ from orchestrator.core.image import Image, QueueImage, WorkerImage
 from orchestrator.core.position import Position
 from orchestrator.core.queues import Chunk, QueueState, Segment, without
 from orchestrator.core.ranges import Range
+from orchestrator.core.repetition import Repetition
 
 __all__ = ["Resumption", "restore"]
 
@@ -43,7 +44,8 @@ def restore(board: Board, resumption: Resumption) -> None:
         for queue_name, again in worker.again.items():
             if again:
                 board.queues[queue_name].reserved[name] = deque(chunks.segments(again))
-        board.turns[name] = _turns(board, worker)
+        if worker.got:
+            board.repetitions[name] = Repetition(_turns(board, worker))
         board.positions[name] = {
             box: Position(at.n, at.digest, chunks.get(at.tail) if at.tail else None, at.used)
             for box, at in worker.emitted.items()
@@ -76,17 +78,23 @@ def _one(segments: Iterable[Segment], number: int) -> Segment | None:
     return None
 
 
-def _turns(board: Board, worker: WorkerImage) -> deque[tuple[QueueState, int]]:
-    """The queues of what the worker is to get again, in order, each with how many items."""
-    again = [(part.turn, name, len(part)) for name, parts in worker.again.items() for part in parts]
-    again.sort(key=lambda own: own[0])
-    return deque((board.queues[name], n) for _, name, n in again)
+def _turns(board: Board, worker: WorkerImage) -> Iterator[tuple[QueueState, int]]:
+    """The queues of what the worker is to get again, in order, each with how many items.
+
+    What went with a damaged store comes no more.
+    """
+    there = {name: sum(map(len, parts)) for name, parts in worker.again.items()}
+    for name, n in worker.got:
+        left = min(n, there.get(name, 0))
+        if left or not n:
+            yield board.queues[name], left
+        there[name] = there.get(name, 0) - left
 
 
 def _finish(board: Board, name: str) -> None:
     """The job had succeeded before: it reads and writes no more."""
     job = board.jobs[name]
-    job.finished = job.input_ended = True
+    job.finished = job.input_ended = job.final = True
     for queue in job.writes:
         queue.open_writers.discard(name)
         board.dirty[queue] = None

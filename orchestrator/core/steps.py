@@ -19,6 +19,7 @@ __all__ = [
     "Entry",
     "Fate",
     "Gave",
+    "Got",
     "JobDone",
     "NewChunk",
     "Parted",
@@ -160,6 +161,18 @@ class Pending(_Step, tag=13, frozen=True):
     waits: bool
 
 
+class Got(_Step, tag=15, frozen=True):
+    """A target has got so many items of a queue, the next of those dealt to it; 0: its end.
+
+    Noted in order, where it gets items of several queues.
+    """
+
+    job: str
+    worker: str
+    queue: str
+    n: int
+
+
 Step = (
     Put
     | Spilt
@@ -174,6 +187,7 @@ Step = (
     | JobDone
     | Parted
     | Pending
+    | Got
 )
 
 

@@ -334,6 +334,10 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
         once = self.shape.called_once and bool(self.writes)
         return once and (durability.keeps or self.restart.replay is Replay.SKIP)
 
+    def repeats_gets(self, durability: Durability) -> bool:
+        """Whether it must be known in which order its target gets items of several queues."""
+        return durability.keeps and self.shape.called_once and len(set(self.reads)) > 1
+
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """What the user chose of a spec: jobs by name and by tag, with what they need, less `skip`.

@@ -47,6 +47,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     `index` counts the job's workers from 1; paths are absolute. `counted`: what it puts is counted
     and gets a digest; `emitted` is what it has put before, by the first queue of each box.
+    `repeats_gets`: the order in which its target gets items of several queues is told.
     """
 
     run: str
@@ -58,6 +59,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     index: int
     queues: Mapping[str, QueueInfo]
     counted: bool = False
+    repeats_gets: bool = False
     emitted: Mapping[str, Emitted] = {}
 
     def encode(self) -> bytes:

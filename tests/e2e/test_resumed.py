@@ -181,3 +181,61 @@ def test_a_transaction_rolled_back_where_the_repetition_ends_puts_nothing_twice(
     )
     assert ledger["a"]["done"] == ledger["b"]["put"] == 10
     assert sorted(lines(tmp_path / "seen")) == sorted([*map(str, range(10)), "once"])
+
+
+POLLS = {
+    "get_nowait": "return q.get_nowait()",
+    "get_timeout": "return q.get(timeout=0.005)",
+    "empty": "return q.get() if not q.empty() else q.get_nowait()",
+}
+
+
+@pytest.mark.parametrize("how", POLLS)
+def test_a_merge_that_polls_gets_the_items_of_all_its_queues_in_the_order_of_before(
+    resumed, tmp_path, how: str
+) -> None:
+    """It gives what comes, as it comes: the first of `b` when it had all of `a`."""
+    ledger = resumed(
+        """
+        queues: {a: 100, b: 100, m: 200}
+        jobs:
+          one: {target: "t:one", output: a}
+          two: {target: "t:two", output: b}
+          merge: {target: "t:merge", input: {a: a, b: b}, output: {m: m}}
+          sink: {target: "t:note", input: m}
+        """,
+        f"""
+        import queue
+        import orchestrator
+        def one():
+            yield from range(50)
+        def two():
+            until("go")
+            yield from range(100, 103)
+        def poll(q):
+            {POLLS[how].strip()}
+        def merge(a, b, m):
+            while not a.full() and a.qsize() < 40 and not os.path.exists("killed"):
+                pass
+            open_, given = [a, b], 0
+            while open_:
+                for q in list(open_):
+                    try:
+                        item = poll(q)
+                    except orchestrator.EndOfStream:
+                        open_.remove(q)
+                    except queue.Empty:
+                        pass
+                    else:
+                        m.put(item)
+                        given += 1
+                        if given == 50:
+                            reached("go")
+                        if given == 51:
+                            while len(seen()) < 51:
+                                time.sleep(0.001)
+                            killed_here()
+        """,
+    )
+    assert ledger["m"]["put"] == 53
+    assert sorted(map(int, lines(tmp_path / "seen"))) == [*range(50), *range(100, 103)]

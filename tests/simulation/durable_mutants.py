@@ -121,7 +121,7 @@ def a_rewind_gives_up_what_was_dealt(patch: Patch) -> None:
 
 
 def what_comes_again_has_lost_its_turns(patch: Patch) -> None:
-    patch.setattr(restoring, "_turns", lambda board, worker: deque())
+    patch.setattr(restoring, "_turns", lambda board, worker: iter(()))
 
 
 def a_chunk_dropped_too_early(patch: Patch) -> None:
@@ -174,7 +174,7 @@ def ranges_put_together_across_ids(patch: Patch) -> None:
 
 def a_cut_range_keeps_its_first_id(patch: Patch) -> None:
     def cut(self: Range, start: int, stop: int) -> Range:
-        return Range(self.chunk, start, stop, self.first, self.turn)
+        return Range(self.chunk, start, stop, self.first)
 
     patch.setattr(Range, "cut", cut)
 

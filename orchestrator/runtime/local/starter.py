@@ -79,6 +79,7 @@ class Starter:
             index=index,
             queues={name: self._infos[name] for name in (*job.reads, *job.writes)},
             counted=job.is_counted(self._plan.durability),
+            repeats_gets=job.repeats_gets(self._plan.durability),
             emitted={box: _emitted(position) for box, position in (positions or {}).items()},
         )
         return self._factory.start(

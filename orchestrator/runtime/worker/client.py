@@ -29,6 +29,7 @@ from orchestrator.core.messages import (
 )
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.commits import Commits
+from orchestrator.runtime.worker.gets import Gets
 from orchestrator.runtime.worker.giving_up import FencedError
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link
@@ -53,6 +54,7 @@ class Client(Commits):
         hurry: Callable[[], None] = lambda: None,
         replays: Replays | None = None,
         ordered: bool = False,
+        gets: Gets | None = None,
     ) -> None:
         super().__init__(
             link,
@@ -62,6 +64,7 @@ class Client(Commits):
             hurry=hurry,
             replays=replays,
             ordered=ordered,
+            gets=gets,
         )
         self.stop_asked = self.closing = False
         self._shared: dict[str, deque[Lease]] = {}
@@ -99,6 +102,7 @@ class Client(Commits):
                 within_s=within_s,
                 wait=self._patience(wait),
                 commit=commit,
+                polls=wait is not Wait.FOREVER,
             )
             reply = self._request(number, pull, _unpull, deadline, unless=unless, blobs=blobs)
             if not isinstance(reply, Leased):
@@ -130,12 +134,14 @@ class Client(Commits):
         while self.tally.done or any(box.count for box in self._boxes):
             self.commit()  # which may wait, while other threads put
         before = {n: (lease.started, lease.finished) for n, lease in self._leases.items()}
-        replays, lease = self.replays.mark(), self.tally.lease
+        others, lease = self.replays.mark(), self.tally.lease
+        if self.gets is not None:
+            others.append(self.gets.mark())
 
         def undo() -> None:
             for box in self._boxes:
                 box.drop_open()
-            for rewind in replays:
+            for rewind in others:
                 rewind()
             self.tally.clear()
             self._give_back_since(before)

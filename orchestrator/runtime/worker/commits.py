@@ -25,6 +25,7 @@ from orchestrator.core.messages import (
 )
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.chunks import MOST_BYTES, dump
+from orchestrator.runtime.worker.gets import Gets
 from orchestrator.runtime.worker.giving_up import FencedError, TornError
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link
@@ -52,7 +53,8 @@ class Commits(Requests):
     0; `arm` tells the pacer so, `hurry` that others may wait for it. `parted`: a part of what the
     item at hand gives has left. `ordered`: what is finished waits for its turn at the broker, so no
     credit is needed, and an item gives all it gives in one commit. While it is `held`, nothing is
-    committed and no credit returned. The books are `torn` while they change; who finds them so
+    committed and no credit returned. `gets` are told with the commits of a worker that must get in
+    the same order again, else None. The books are `torn` while they change; who finds them so
     knows that an exception came in between. `dump` makes an item's pickle.
     """
 
@@ -66,8 +68,10 @@ class Commits(Requests):
         hurry: Callable[[], None] = lambda: None,
         replays: Replays | None = None,
         ordered: bool = False,
+        gets: Gets | None = None,
     ) -> None:
         super().__init__(link)
+        self.gets = gets
         self.attention = self.held = self.parted = self.torn = False
         self.waiting: Callable[[], AbstractContextManager[None]] = nullcontext
         self.dump: Callable[[Any], bytes] = dump
@@ -437,6 +441,7 @@ class Commits(Requests):
             outputs=tuple(outputs),
             returned=returned,
             awaited=awaited or self._overdrawn > 0,
+            got=self.gets.take() if self.gets is not None else (),
         )
         self._drop_leases(number for number, _ in finished)
         self.torn = False

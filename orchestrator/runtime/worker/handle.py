@@ -230,6 +230,8 @@ class QueueHandle:
         if self._name in transaction.hands:
             transaction.finish()
         lease = self._lease = self._pulled_lease() or self._pull(block, timeout)
+        if (gets := self._client.gets) is not None:
+            gets.switch(lease)
         taken = lease.take()
         transaction.take(self._name, lease)
         return taken
@@ -266,6 +268,8 @@ class QueueHandle:
                 unless=self._has_pulled,
             )
             if isinstance(found, Ended):
+                if self._client.gets is not None:
+                    self._client.gets.end(self._name)
                 self._ends_raised += 1
                 self._transaction.ends.note(self._asking)
                 raise EndOfStream(

@@ -27,6 +27,7 @@ from orchestrator.runtime.worker.exiting import Exit, Watch
 from orchestrator.runtime.worker.failure import describe, stack_of
 from orchestrator.runtime.worker.faults import Fault, FaultError, FaultyLink, ordered
 from orchestrator.runtime.worker.forked import disown_forks
+from orchestrator.runtime.worker.gets import Gets
 from orchestrator.runtime.worker.giving_up import FencedError
 from orchestrator.runtime.worker.handle import QueueHandle
 from orchestrator.runtime.worker.items import run_batches, run_items
@@ -93,6 +94,7 @@ class Worker:
             hurry=self._pacer.hurry,
             replays=Replays(holder, order.emitted, counted=order.counted),
             ordered=self._job.ordered is not None,
+            gets=Gets() if order.repeats_gets else None,
         )
         self._client.waiting = cell.waiting
         self._stopper = StopSignal(self._job.terminate.signal, self._client)

@@ -167,6 +167,8 @@ class Items:
             lease = self._lease
             if lease is None or lease.started >= lease.limit:
                 lease = self._pull()
+            if context.client.gets is not None:
+                context.client.gets.switch(lease)
             context.client.begin_change()
             item, packed = lease.take()
             self._in_hand = True

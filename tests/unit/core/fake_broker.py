@@ -193,6 +193,7 @@ class FakeBroker:
         done: Sequence[tuple[int, int]] = (),
         ends: Mapping[int, End] | None = None,
         returned: Sequence[tuple[str, int]] = (),
+        got: Sequence[tuple[str, int]] = (),
     ) -> int:
         """A commit with the next sequence number; `ends` are those of items not plainly done."""
         self._seqs[worker] += 1
@@ -203,6 +204,7 @@ class FakeBroker:
             marks=marks,
             outputs=outputs,
             returned=tuple(returned),
+            got=tuple(got),
         )
         self.say(worker, message, tuple(bytes(made.size) for made in outputs))
         return self._seqs[worker]

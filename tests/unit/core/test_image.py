@@ -134,7 +134,6 @@ def test_what_is_returned_is_held_for_anybody_whether_it_had_come_again_or_not()
     apply(tracking, Dealt("r", "r-1", "q", 1, 0, 2), Returned("r-1", "q", 1, 1, 4))
     held = tracking.image.queues["q"].held
     assert sorted(number for part in held for number in part.numbers) == [2, 3, 4]
-    assert all(part.turn == 0 for part in held)
 
 
 def test_an_image_read_from_its_bytes_goes_on_as_the_one_it_was_made_of() -> None:

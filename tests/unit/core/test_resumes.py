@@ -67,28 +67,6 @@ def test_own_items_that_came_again_are_not_recalled() -> None:
     assert not again.got("r-1", Recall)
 
 
-def test_a_stream_gets_its_items_again_in_one_order_over_all_of_its_queues() -> None:
-    source = job("s", writes="a b", by_item=False, counted=True)
-    run = FakeDurable({"a": 9, "b": 9}, source, job("r", reads="a b", by_item=False))
-    run.put("s-1", "b", 1)
-    run.lease("r-1", "a b", most=4)
-    run.put("s-1", "a", 2)
-    run.lease("r-1", "a b", most=4)
-    run.put("s-1", "b", 1)
-    run.lease("r-1", "a b", most=4)
-    first = [lease.queue for lease in _leases(run, "r-1")]
-    again = run.resume()
-    for _ in range(4):
-        again.lease("r-1", "a b", most=1)
-    assert first == ["b", "a", "b"]
-    assert [lease.queue for lease in _leases(again, "r-1")] == ["b", "a", "a", "b"]
-    assert again.items("r-1") == [1, 1, 2, 2]
-
-
-def _leases(run: FakeDurable, worker: str) -> list[Leased]:
-    return run.got(worker, Leased)
-
-
 def test_what_is_delivered_again_is_no_part_of_the_peak() -> None:
     run = FakeDurable({"q": 10}, SOURCE, STREAM)
     for _ in range(5):
@@ -133,20 +111,6 @@ def test_what_a_worker_gets_again_and_gives_back_stays_its_own() -> None:
     again.lease("r-1", "q", most=9)
     assert again.items("r-1") == [1, 2, 3]
     assert again.items("r-2") == [4, 5]
-
-
-def test_what_is_given_back_of_several_queues_comes_in_the_same_order_again() -> None:
-    source = job("s", writes="a b", by_item=False, counted=True)
-    run = FakeDurable({"a": 9, "b": 9}, source, job("r", reads="a b", by_item=False))
-    run.put("s-1", "b", 2)
-    run.lease("r-1", "a b", most=2)
-    run.put("s-1", "a", 2)
-    run.lease("r-1", "a b", most=2)
-    again = run.resume()
-    again.release("r-1", again.lease("r-1", "a b", most=2), kept=1)
-    for _ in range(2):
-        again.lease("r-1", "a b", most=2)
-    assert [lease.queue for lease in _leases(again, "r-1")] == ["b", "b", "a"]
 
 
 def test_what_a_returned_worker_did_not_take_is_anybodys() -> None:

@@ -25,6 +25,7 @@ from orchestrator.errors import EndOfStream, WouldWaitError
 from orchestrator.runtime.order import Emitted, QueueInfo
 from orchestrator.runtime.worker.chunks import Run
 from orchestrator.runtime.worker.client import Client
+from orchestrator.runtime.worker.gets import Gets
 from orchestrator.runtime.worker.handle import QueueHandle
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.outbox import Outbox
@@ -32,7 +33,7 @@ from orchestrator.runtime.worker.replay import Replay, Replays, digest_of
 from orchestrator.runtime.worker.tally import Tally
 from orchestrator.runtime.worker.transaction import Transaction
 
-OURS = (Client, Transaction, QueueHandle, Outbox, Run, Lease, Tally, Replays, Replay)
+OURS = (Client, Transaction, QueueHandle, Outbox, Run, Lease, Tally, Replays, Replay, Gets)
 
 HARMLESS = {
     ("Client", "_numbers"): "requests are numbered once",
@@ -122,6 +123,7 @@ class Worker:
             by_item=False,
             arm=lambda: None,
             replays=Replays("job 'a'", emitted, counted=True),
+            gets=Gets(),
         )
         self.transaction = Transaction(self.client)
         self.a, self.ended = (self.handle(name, reads=True) for name in ("a", "ended"))
@@ -155,8 +157,8 @@ def _collect(path, value, found, seen):
         for name in names:
             if (type(value).__name__, name) not in HARMLESS:
                 _collect(f"{path}.{name}", getattr(value, name), found, seen)
-    elif value is None or isinstance(value, bool | int | float | str | bytes | set):
-        found[path] = value if not isinstance(value, set) else frozenset(value)
+    elif value is None or isinstance(value, bool | int | float | str | bytes | frozenset):
+        found[path] = value
 
 
 def puts(*names, n=5):
