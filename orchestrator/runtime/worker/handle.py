@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickle
 import queue
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import msgspec
@@ -306,6 +306,17 @@ class QueueHandle:
         if self._pulled and self._ahead:
             each_s = (time.monotonic() - self._pulled_at) / self._pulled
             self._most = min(_LARGEST_PULL, self._most * 2) if each_s < _FAST_GET_S else 1
+
+    def _mark(self) -> Callable[[], None]:
+        """A transaction begins: returns what undoes the counts of what comes from now on."""
+        got = self._got + sum(lease.started for lease in self._leases)
+        tasks_done, ends_raised = self._tasks_done, self._ends_raised
+
+        def undo() -> None:
+            self._got = got - sum(lease.started for lease in self._leases)
+            self._tasks_done, self._ends_raised = tasks_done, ends_raised
+
+        return undo
 
     # -- questions --------------------------------------------------------------------------------
 
