@@ -131,6 +131,33 @@ def die_under_a_stopped_forkserver():
     return {"untold": untold, "then": worker.exit_code(wait_s=20)}
 
 
+def _killed_forkserver(factory):
+    """A forkserver that has made a worker and is dead, not reaped."""
+    receive(start(factory, "wait").sock)
+    pid = forkserver._forkserver._forkserver_pid
+    with pidfds(pid) as fds:
+        os.kill(pid, signal.SIGKILL)
+        assert all_ended(fds, 20)
+    return pid
+
+
+def start_after_another_hand_has_reaped_the_forkserver():
+    factory = ProcessFactory()
+    os.waitpid(_killed_forkserver(factory), 0)
+    return exit_code(start(factory, "leave", payload=b"7"))
+
+
+def have_multiprocessing_replace_the_forkserver():
+    """It does so when the last has died just before a request; whether that one is known."""
+    factory = ProcessFactory()
+    _killed_forkserver(factory)
+    forkserver.ensure_running()
+    known = forkserver._forkserver._forkserver_pid in factory.helper_pids()
+    code = exit_code(start(factory, "leave", payload=b"7"))
+    factory.close()
+    return [known, code, [kin.pid for kin in children(os.getpid())]]
+
+
 def kill_the_forkserver_during_a_start():
     """It is stopped first, so that the start hangs on it until it dies."""
     factory = ProcessFactory()
@@ -177,12 +204,12 @@ def start_after_an_early_death():
 
 def stop_the_forkserver_before_a_start():
     """Nobody continues it; it is killed when it does not answer."""
-    process._ANSWER_S = 0.2
     become_subreaper()
     factory = ProcessFactory()
     worker = start(factory, "wait")
     receive(worker.sock)
     os.kill(look_up(worker.pid).parent, signal.SIGSTOP)
+    process._ANSWER_S = 0.2
     return [*start_again(factory), exit_code(worker)]
 
 

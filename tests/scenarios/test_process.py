@@ -267,6 +267,15 @@ def test_a_forkserver_that_dies_while_it_starts_a_worker_is_told_and_replaced_at
     assert told == ["its forkserver died while it was being started", 7]
 
 
+def test_a_forkserver_that_another_hand_has_reaped_is_replaced():
+    assert orchestrate("start_after_another_hand_has_reaped_the_forkserver") == 7
+
+
+def test_a_forkserver_that_multiprocessing_has_started_by_itself_is_ours_all_the_same():
+    """Else it would be reaped like a stranger when it dies, and never be replaced."""
+    assert orchestrate("have_multiprocessing_replace_the_forkserver") == [True, 7, []]
+
+
 def test_a_worker_killed_before_it_has_read_its_order_is_told_and_the_next_start_is_well():
     told = orchestrate("start_after_an_early_death")
     assert told == ["it died while it was being started", 7]

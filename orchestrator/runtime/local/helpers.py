@@ -76,24 +76,48 @@ class ForkServer:
         pid = self._server._forkserver_pid
         if pid is not None and not _is_child(pid):
             self._server.__init__()  # came through a fork: another process's, not ours to use
-        self._server.set_forkserver_preload(list(preload))
+        self._preload = list(preload)
+        self._server.set_forkserver_preload(self._preload)
         self._creators: list[Creator] = []
 
     @property
     def pid(self) -> int | None:
-        """The pid of the last one started; None before."""
-        return self._creators[-1].pid if self._creators else None
+        """The pid of the last one started; None before.
+
+        Multiprocessing starts one by itself, too: when the last has died just before a request.
+        """
+        pid: int | None = self._server._forkserver_pid
+        return pid
 
     def ensure(self) -> Creator:
         """Return the running forkserver, after starting one if there is none."""
-        self._server.ensure_running()
-        if self.pid != self._server._forkserver_pid:
-            self._creators.append(Creator(self._server._forkserver_pid))
+        try:
+            self._server.ensure_running()
+        except ChildProcessError:  # dead, and reaped by another hand: it would never be replaced
+            os.close(self._server._forkserver_alive_fd)
+            self._server.__init__()
+            self._server.set_forkserver_preload(self._preload)
+            self._server.ensure_running()
+        creator = self._last()
+        assert creator is not None
+        return creator
+
+    def _last(self) -> Creator | None:
+        """The last one started, by whomever; None if there was none, or it is dead and reaped."""
+        pid = self.pid
+        if pid is None:
+            return None
+        if not self._creators or self._creators[-1].pid != pid:
+            try:
+                self._creators.append(Creator(pid))
+            except ProcessLookupError:
+                return None
         return self._creators[-1]
 
     def has_ended(self, *, wait_s: float) -> bool:
         """Return whether the last one started is dead, after waiting for that for `wait_s`."""
-        return not self._creators or self._creators[-1].has_died(wait_s=wait_s)
+        last = self._last()
+        return last is None or last.has_died(wait_s=wait_s)
 
     def refused(self, *, wait_s: float) -> int:
         """Return the errno the last one started has ended with, as `Creator.refused` does."""
@@ -101,9 +125,9 @@ class ForkServer:
 
     def kill(self) -> None:
         """Kill the last one started, and with it its workers; nothing happens if it is dead."""
-        if self._creators:
+        if (last := self._last()) is not None:
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._creators[-1].pidfd, signal.SIGKILL)
+                signal.pidfd_send_signal(last.pidfd, signal.SIGKILL)
 
     def close(self) -> None:
         """Kill it, and with it every worker it made that is still there.
@@ -113,8 +137,8 @@ class ForkServer:
         """
         if self._server._forkserver_pid is None:
             return
-        creator = self.ensure() if not self._creators else self._creators[-1]
-        _end(creator.pid, creator.pidfd)
+        if (last := self._last()) is not None:
+            _end(last.pid, last.pidfd)
         os.close(self._server._forkserver_alive_fd)
         Path(self._server._forkserver_address).unlink(missing_ok=True)
         self._server.__init__()

@@ -179,6 +179,7 @@ class Worker:
         transaction.ends.at_end = lambda: self._end_here(context)
         with self._client.lock:
             self._client.send(Ready())
+        self._stopper.check()  # the signal may have come while that was being sent
         _RUNNERS.get(self._job.shape, run_once)(context)
         self._recycled = context.recycled
 
