@@ -80,7 +80,9 @@ class Client:
         self.rng = rng
         self.boxes = list(boxes)
         self.by_item = by_item
-        self.bold = False
+        self.bold = self.held = False
+        self.tells_gets = self.rolled_back = False
+        self.got: list[tuple[str, int]] = []
         self.out: deque[Frame] = deque()
         self.inbox: deque[Frame] = deque()
         self.leases: dict[int, Held] = {}
@@ -151,10 +153,10 @@ class Client:
             lease = self.leases.get(self._recalls.pop())
             if lease is not None:
                 lease.limit = lease.started
-                if lease.finished == lease.limit:
+                if lease.finished == lease.limit and not (self.held and lease.started):
                     del self.leases[lease.number]
                 self.send(Released(lease=lease.number, kept=lease.limit))
-        if self.unanswered or self.refused:
+        if self.unanswered or self.refused or self.held:
             return sent
         returned = self._idle_credits() if idle else ()
         return self._compose(with_open=not self.by_item, returned=returned) or sent
@@ -165,11 +167,16 @@ class Client:
         return self.answered < self.overdrawn
 
     @property
+    def has_unsent(self) -> bool:
+        """Whether something is put or finished and not on its way."""
+        return bool(self._finished) or any(box.items for box in self.boxes)
+
+    @property
     def has_to_pace(self) -> bool:
         """Whether the pacer has something to do; it always does it in the end."""
         if self._recalls:
             return True
-        if self.unanswered or self.refused:
+        if self.unanswered or self.refused or self.held:
             return False
         unsent = any(box.sealed or (box.items and not self.by_item) for box in self.boxes)
         idle = any(n > 0 for box in self.boxes if not box.items for n in box.credits.values())
@@ -198,7 +205,7 @@ class Client:
             self._finished[-1] = (held.number, self._finished[-1][1] + 1)
         else:
             self._finished.append((held.number, 1))
-        if held.finished == held.limit:
+        if held.finished == held.limit and not self.held:
             self.leases.pop(held.number, None)
 
     def drop_open(self) -> None:
@@ -212,6 +219,8 @@ class Client:
         returned: tuple[tuple[str, int], ...] = (),
         awaited: bool = False,
     ) -> bool:
+        if self.held:
+            return False
         outputs: list[Output] = []
         blobs: list[bytes] = []
         items = sum(n for _, n in self._finished)
@@ -249,8 +258,9 @@ class Client:
             outputs=tuple(outputs),
             returned=returned,
             awaited=awaited or self.overdrawn > 0 or self.rng.random() < 0.2,
+            got=tuple(self.got),
         )
-        self._finished, self._marks = [], []
+        self._finished, self._marks, self.got = [], [], []
         self.last_commit = Frame(message, tuple(blobs))
         self.out.append(self.last_commit)
         return True
@@ -279,7 +289,8 @@ class Client:
         """A lease, Ended, or None."""
         yield from self.commit()
         number = self._number()
-        self.send(Pull(pull=number, queues=queues, wait=wait, **keys))
+        polls = wait is not Wait.FOREVER
+        self.send(Pull(pull=number, queues=queues, wait=wait, polls=polls, **keys))
         reply = yield from self._reply(number, wait, Unpull(pull=number))
         return (
             self.leases.get(reply.lease)
@@ -329,7 +340,49 @@ class Client:
         """The next item of the lease is in hand: its number."""
         self.blame = Blame(lease=held.number, index=held.started, phase=Phase.RUNNING)
         held.started += 1
+        self._note_got(held.queue, 1)
         return held.items[held.started - 1][0]
+
+    def _note_got(self, queue: str, n: int) -> None:
+        if self.tells_gets:
+            self.got.append((queue, n))
+
+    def end(self, queue: str) -> None:
+        """The end of a queue is told."""
+        self._note_got(queue, 0)
+
+    # -- a transaction ----------------------------------------------------------------------------
+
+    def begin_block(self) -> Callable[[], None]:
+        """Nothing is sent until it ends; returns what rolls it back."""
+        leases = {number: (held.started, held.finished) for number, held in self.leases.items()}
+        replays = [(box, box.digest, box.replay and box.replay.at) for box in self.boxes]
+        got, self.held = list(self.got), True
+
+        def roll_back() -> None:
+            self.held, self.rolled_back = False, True
+            self.got, self._finished = got, []
+            for box, digest, at in replays:
+                box.items.clear()
+                box.seals.clear()
+                box.digest = digest
+                if box.replay is not None:
+                    box.replay.at = at
+            for number, held in reversed(list(self.leases.items())):
+                started, held.finished = leases.get(number, (0, 0))
+                if held.started > started:
+                    held.started = held.limit = started
+                    self.send(Released(lease=number, kept=held.limit))
+                if held.limit == held.finished:
+                    del self.leases[number]
+
+        return roll_back
+
+    def end_block(self) -> None:
+        """It has ended well."""
+        self.held = False
+        for number in [n for n, held in self.leases.items() if held.finished == held.limit]:
+            del self.leases[number]
 
     def idle(self) -> None:
         self.blame = Blame(lease=self.blame.lease, index=self.blame.index, phase=Phase.IDLE)

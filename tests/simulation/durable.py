@@ -7,6 +7,7 @@ so a crash loses either nothing or all that has happened since then.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from enum import Enum
 
 from orchestrator.core.broker import Broker
@@ -21,7 +22,7 @@ from orchestrator.core.events import (
     SupervisorNews,
     WorkerLeft,
 )
-from orchestrator.core.messages import FromWorker, Leased, Range, Released
+from orchestrator.core.messages import Leased, Range, Released
 from orchestrator.core.restoring import Resumption
 from orchestrator.plan.model import ErrorAction, FailurePolicy
 
@@ -65,6 +66,8 @@ class DurableWorld(World):
         self._resumption: Resumption | None = None
         self._restored: dict[str, list[int]] = {}
         self._rests: dict[str, list[Item]] = {}
+        self._again: set[tuple[str, int]] = set()
+        self._final: set[str] = set()
         super().__init__(topology, rng, faults)
 
     def _identities(self, blob: bytes) -> tuple[int, ...]:
@@ -127,9 +130,11 @@ class DurableWorld(World):
         self._incomplete.clear()
         self._failed.clear()
         self._rests.clear()
+        self._again.clear()
         self.record.crash()
         self._resumption = self.disk.reopen()
         image = self._resumption.image
+        self._final = set(image.jobs_done)
         if any(at.tail for worker in image.workers.values() for at in worker.emitted.values()):
             self.met.add("resumed within a chunk")
         if any(worker.again for worker in image.workers.values()):
@@ -162,8 +167,16 @@ class DurableWorld(World):
         return box
 
     def _life(self, employer: Employer, client: Client, index: int) -> Moves:
-        target = replay.Steady(employer.job, self.makers, self._charges, calm=self.calm)
+        job = employer.job
+        client.tells_gets = not job.by_item and len(job.reads) > 1
+        target = replay.Steady(
+            job, self.makers, self._charges, calm=self.calm, is_over=self._is_over
+        )
         return replay.life(client, target)
+
+    def _is_over(self, queue: str) -> bool:
+        """Whether nobody will put on the queue any more, in this life or another."""
+        return all(job.name in self._final for job in self.topology.jobs if queue in job.writes)
 
     def _receive(self, agent: Agent) -> bool:
         if agent.moves is not None and agent.client.inbox:
@@ -235,8 +248,7 @@ class DurableWorld(World):
         clean = employer.clean and not employer.cut
         stopping = self.halting is not Halting.NOT
         final = clean and not stopping and not self._is_incomplete(job)
-        if not final:
-            self._incomplete.add(job.name)
+        (self._final if final else self._incomplete).add(job.name)
         goes_on = not employer.clean and self.policies[job.name] is not FailurePolicy.STOP
         return JobFinished(
             job=job.name,
@@ -299,9 +311,7 @@ class DurableWorld(World):
     # -- what is a worker's own -------------------------------------------------------------------
 
     def _line(self, worker: str, queue: str) -> Line:
-        """A stream has one order over all of its queues, handles have one for each."""
-        job = self.employers[worker.rpartition("-")[0]].job
-        return self.record.line(worker if job.shape is shapes.stream else f"{worker}/{queue}")
+        return self.record.line(f"{worker}/{queue}")
 
     def _send(self, order: Send) -> None:
         super()._send(order)
@@ -310,18 +320,26 @@ class DurableWorld(World):
             return
         numbers = [n for part in message.ranges for n in range(part.first, _end_of(part))]
         restored = self._restored.get(message.queue, [])
+        line = self._line(order.worker, message.queue)
+        if line.at < line.before:
+            self._again.add((order.worker, message.lease))
         for number in numbers:
             if number in restored:
                 check(restored.pop() == number, f"{message.queue}:{number} is out of order")
             if not self.agents[order.worker].employer.job.by_item:
-                self._line(order.worker, message.queue).get((message.queue, number))
+                line.get((message.queue, number))
 
-    def _book(self, agent: Agent, message: FromWorker, blobs: tuple[bytes, ...]) -> None:
-        before = self.books.rest_of(agent.name) if isinstance(message, Released) else []
-        super()._book(agent, message, blobs)
-        if before and not agent.employer.job.by_item:
-            kept_ = set(self.books.rest_of(agent.name))
-            self._let_go(agent.name, [item for item in before if item not in kept_])
+    def _released(self, agent: Agent, message: Released) -> Counter[str]:
+        before, again = self.books.rest_of(agent.name), (agent.name, message.lease) in self._again
+        came_back = self.books.released(agent.name, message, reserved=again)
+        kept_ = set(self.books.rest_of(agent.name))
+        gone = [item for item in before if item not in kept_]
+        if again and gone:
+            self.met.add("given back again")
+            self._line(agent.name, gone[0][0]).give_back(gone)
+        elif not agent.employer.job.by_item:
+            self._let_go(agent.name, gone)
+        return came_back
 
     def _note_released(self, event: Event | BrokerNews) -> None:
         if isinstance(event, WorkerLeft) and event.returned:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,12 +18,13 @@ from orchestrator.core.delivery import Delivery
 from orchestrator.core.events import JobFinished
 from orchestrator.core.image import Change, Image, QueueImage, Tracking
 from orchestrator.core.journal import Journal
-from orchestrator.core.ports import Port
+from orchestrator.core.ports import Lease, PendingPull, Port
 from orchestrator.core.position import Position
 from orchestrator.core.queues import QueueState, Segment
 from orchestrator.core.ranges import Range
+from orchestrator.core.repetition import Repetition
 from orchestrator.core.restoring import Resumption, _Chunks
-from orchestrator.core.steps import Entry, Fate, Step
+from orchestrator.core.steps import Entry, Fate, Got, Step
 
 from .mutants import Mutant, Patch
 
@@ -30,6 +32,7 @@ _NOTES = (
     "put",
     "spilt",
     "gave",
+    "got",
     "emitted",
     "dealt",
     "returned",
@@ -122,6 +125,59 @@ def a_rewind_gives_up_what_was_dealt(patch: Patch) -> None:
 
 def what_comes_again_has_lost_its_turns(patch: Patch) -> None:
     patch.setattr(restoring, "_turns", lambda board, worker: iter(()))
+
+
+def a_poll_is_answered_out_of_turn(patch: Patch) -> None:
+    turn = Repetition.turn
+    patch.setattr(Repetition, "turn", lambda self, queues, polls: turn(self, queues, polls=False))
+
+
+def several_items_of_a_turn_lie_in_the_worker(patch: Patch) -> None:
+    structs = SimpleNamespace(replace=lambda request, **_: request)
+    patch.setattr("orchestrator.core.delivery.msgspec", SimpleNamespace(structs=structs))
+
+
+def what_is_given_back_has_lost_its_turn(patch: Patch) -> None:
+    patch.setattr(Repetition, "give_back", lambda self, queue, n: None)
+
+
+def what_is_given_back_of_the_own_items_is_anybodys(patch: Patch) -> None:
+    give_back = Delivery._give_back
+
+    def loose(self: Delivery, port: Port, lease: Lease, segments: list[Segment]) -> None:
+        lease.again = False
+        give_back(self, port, lease, segments)
+
+    patch.setattr(Delivery, "_give_back", loose)
+
+
+def ends_are_not_told_where_they_were(patch: Patch) -> None:
+    got = Journal.got
+
+    def forgetful(self: Journal, port: Port, queue: str, n: int) -> None:
+        if n:
+            got(self, port, queue, n)
+
+    patch.setattr(Journal, "got", forgetful)
+
+
+def an_end_is_told_though_its_turn_has_not_come(patch: Patch) -> None:
+    repeat = Delivery._repeat
+
+    def hasty(self: Delivery, pending: PendingPull, repetition: Repetition) -> bool:
+        if all(queue.ended for queue in pending.queues):
+            self._tell_end(pending)
+            return True
+        return repeat(self, pending, repetition)
+
+    patch.setattr(Delivery, "_repeat", hasty)
+
+
+def what_was_got_again_is_noted_again(patch: Patch) -> None:
+    def note(self: Tracking, step: Got) -> None:
+        self._worker(step.worker, step.job).got.append((step.queue, step.n))
+
+    patch.setattr(Tracking, "_got", note)
 
 
 def a_chunk_dropped_too_early(patch: Patch) -> None:

@@ -230,13 +230,16 @@ class Books:
     def _process(self, worker: str) -> str:
         return f"{worker}/{self._processes[worker]}"
 
-    def released(self, worker: str, message: Released) -> Counter[str]:
-        """A worker keeps the first items of a lease: how many leases came back, by queue."""
+    def released(self, worker: str, message: Released, *, reserved: bool = False) -> Counter[str]:
+        """A worker keeps the first items of a lease: how many leases came back, by queue.
+
+        `reserved`: the others are still its own.
+        """
         lease = self._held.get(worker, {}).get(message.lease)
         if lease is None:
             return Counter()
         back = lease.cut(message.kept)
-        self._come_back(lease.queue, back)
+        self._come_back(lease.queue, back, at_once=not reserved)
         return Counter({lease.queue: bool(back)})
 
     def left(

@@ -18,10 +18,14 @@ Item = tuple[str, int]
 
 
 class Line:
-    """Items that are one worker's own, as it got them; in this life it has got the first `at`."""
+    """Items that are one worker's own, as it got them; in this life it has got the first `at`.
 
-    def __init__(self) -> None:
-        self.items: list[Item] = []
+    The first `before` of them it had got in a life before.
+    """
+
+    def __init__(self, items: Iterable[Item] = ()) -> None:
+        self.items: list[Item] = list(items)
+        self.before = len(self.items)
         self.at = 0
 
     def get(self, item: Item) -> None:
@@ -37,6 +41,12 @@ class Line:
             place = self.items.index(item)
             del self.items[place]
             self.at -= place < self.at
+            self.before -= place < self.before
+
+    def give_back(self, items: list[Item]) -> None:
+        """Those that it got last it gives back, to get them once more."""
+        self.at -= len(items)
+        check(self.items[self.at : self.at + len(items)] == items, f"{items} are given back")
 
 
 class Record:
@@ -116,4 +126,4 @@ class Record:
         """All workers are gone: each is to get again what is written to be its own."""
         self.lines = {}
         for name, items in self._written_lines.items():
-            self.line(name).items = list(items)
+            self.lines[name] = Line(items)

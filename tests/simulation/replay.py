@@ -18,28 +18,34 @@ if TYPE_CHECKING:
 
 
 class Replay:
-    """Compares what is put with what was put before: `n` items by digest, then those of a tail."""
+    """Compares what is put with what was put before: `n` items by digest, then those of a tail.
+
+    `at` is how much has come again, with its digest.
+    """
 
     def __init__(self, n: int, digest: int, tail: Sequence[int]) -> None:
         self._n = n
         self._digest_of_n = digest
         self._tail = tail
-        self._at = 0
-        self.digest = 0
+        self.at = 0, 0
+
+    @property
+    def digest(self) -> int:
+        return self.at[1]
 
     @property
     def is_over(self) -> bool:
-        return self._at == self._n + len(self._tail)
+        return self.at[0] == self._n + len(self._tail)
 
     def repeats(self, identity: int) -> bool:
         """Take the next item; False if from now on items are to be put."""
         if self.is_over:
             return False
-        if self._at >= self._n:
-            check(identity == self._tail[self._at - self._n], "what is put again is the same")
-        self.digest = digest_of((identity,), self.digest)
-        self._at += 1
-        if self._at == self._n:
+        at, digest = self.at
+        if at >= self._n:
+            check(identity == self._tail[at - self._n], "what is put again is the same")
+        self.at = at + 1, digest_of((identity,), digest)
+        if at + 1 == self._n:
             check(self.digest == self._digest_of_n, "all that is put again is the same")
         return True
 
@@ -79,12 +85,22 @@ class Makers:
 
 
 class Steady(shapes.Target):
-    """A target in a durable run. `calm`: nothing fails in this life."""
+    """A target in a durable run. `calm`: nothing fails in this life.
+
+    `is_over`: whether nobody will put on the queue any more, in this life or another.
+    """
 
     def __init__(
-        self, job: Job, makers: Makers, failures_of: Callable[[str, int], int], *, calm: bool
+        self,
+        job: Job,
+        makers: Makers,
+        failures_of: Callable[[str, int], int],
+        *,
+        calm: bool,
+        is_over: Callable[[str], bool] = lambda queue: False,
     ) -> None:
         super().__init__(job, lambda: 0, failures_of)
+        self._is_over = is_over
         self._makers = makers
         self._calm = calm
         self._execution = 0
@@ -99,19 +115,15 @@ class Steady(shapes.Target):
     def source_item(self, worker: str, at: int, box: Box) -> int:
         return self._makers.again(Made(self.job.name, worker, 0, box.queues, 0), at)
 
-    def outputs(self, queue: str, number: int, box: Box) -> int:
-        """Who picks between queues by himself puts on a box what he has of one queue only."""
-        reads = self.job.reads
-        if self.job.shape is shapes.handles and len(reads) > 1:
-            own = self.job.boxes.index(box.queues) % len(reads)
-            if reads[own] != queue:
-                return 0
-        return super().outputs(queue, number, box)
-
     def returns(self, rng: random.Random, queue: str, number: int) -> bool:
         again = random.Random(f"{self.job.name}{queue}{number} returns")
-        alone = len(self.job.reads) == 1 or self.job.shape is shapes.stream
-        return alone and again.random() < self.job.p_return
+        return again.random() < self.job.p_return
+
+    def marks(self, queue: str) -> bool:
+        return len(self.job.reads) > 1 and self._is_over(queue)
+
+    def blocks(self, rng: random.Random) -> bool:
+        return rng.random() < 0.1
 
     def end(self, queue: str, number: int) -> End:
         end = super().end(queue, number)

@@ -297,7 +297,8 @@ def _waits_add_up(broker: Broker) -> None:
             check(here, f"{pull.port.worker} waits no more and is in line at {queue.name}")
     for port in broker.ports.values():
         for pull in port.pulls.values():
-            check(all(pull in queue.pulls for queue in pull.queues), f"{port.worker} is in line")
+            in_line = [pull in queue.pulls for queue in pull.queues]
+            check(all(in_line) or pull.held, f"{port.worker} is in line")
         for want in port.wants.values():
             check(want in want.queues[0].tickets, f"{port.worker} is in line for room")
         if port.parked is not None:
@@ -347,6 +348,8 @@ def _same_view(world: World) -> None:
 
 def sights(broker: Broker) -> Iterator[str]:
     """What is worth having met, of the broker's state."""
+    if any(pull.held for port in broker.ports.values() for pull in port.pulls.values()):
+        yield "waits for its turn"
     for queue in broker.queues.values():
         if queue.size_bytes >= queue.bound_bytes:
             yield "full in bytes" if queue.size < queue.bound else "full"

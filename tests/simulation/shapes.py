@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from orchestrator.core.events import Blame
 from orchestrator.core.messages import End, Ended, Wait
 
 from .boxes import Box
@@ -33,6 +34,14 @@ class Target:
     def item(self, queue: str, number: int, box: Box, at: int) -> int:
         """The identity of an item it emits for this one, the `at`-th into the box."""
         return self.new_item()
+
+    def marks(self, queue: str) -> bool:
+        """Whether it puts something when it is told the end of the queue."""
+        return False
+
+    def blocks(self, rng: random.Random) -> bool:
+        """Whether it begins a transaction now."""
+        return False
 
     def returns(self, rng: random.Random, queue: str, number: int) -> bool:
         """Whether it has had enough after this item."""
@@ -172,6 +181,10 @@ def handles(client: Client, target: Target) -> Moves:
     ended: set[str] = set()
     hands: dict[str, Held] = {}
     while len(ended) < len(job.reads):
+        if target.blocks(client.rng):
+            if (yield from _block(client, target, leases, hands)):
+                break
+            continue
         queue = client.rng.choice([name for name in job.reads if name not in ended])
         if queue in hands or client.rng.random() < 0.5:
             _finish_all(client, hands)
@@ -183,6 +196,9 @@ def handles(client: Client, target: Target) -> Moves:
             reply = yield from client.pull((queue,), most=client.rng.choice(job.most), wait=wait)
             if isinstance(reply, Ended):
                 ended.add(queue)
+                client.end(queue)
+                if target.marks(queue):
+                    yield from _put_each(client, target, f"{queue} at {client.name}", 0, hands)
             if not isinstance(reply, Held):
                 yield _ALWAYS
                 continue
@@ -194,6 +210,65 @@ def handles(client: Client, target: Target) -> Moves:
         if target.returns(client.rng, queue, number):
             break
     _finish_all(client, hands)
+
+
+def _block(
+    client: Client, target: Target, leases: dict[str, Held], hands: dict[str, Held]
+) -> Moves:
+    """A transaction: what it gets and puts is committed at its end, or all of it is undone.
+
+    Returns whether the target has had enough.
+    """
+    enough = False
+    while client.has_unsent:
+        yield from client.commit()
+    before, roll_back = dict(hands), client.begin_block()
+    whole = client.rng.random() < 0.5
+    for _ in range(client.rng.randint(1, 4)):
+        queue = client.rng.choice(target.job.reads)
+        if queue in hands:
+            _finish_all(client, hands)
+        held = leases.get(queue)
+        if held is None or held.started >= held.limit:
+            held = yield from client.pull(
+                (queue,), most=client.rng.choice(target.job.most), wait=Wait.NO
+            )
+            if not isinstance(held, Held):
+                whole = False  # it finds nothing, or an end, which comes again
+                break
+            leases[queue] = held
+        number = client.begin(held)
+        hands[queue] = held
+        yield _ALWAYS
+        if not _put_at_once(client, target, queue, number):
+            whole = False
+            break
+        if enough := target.returns(client.rng, queue, number):
+            break
+    if whole:
+        client.end_block()
+        _finish_all(client, hands)
+        yield from client.commit()
+        return enough
+    roll_back()
+    hands.clear()
+    hands.update(before)
+    client.blame = Blame()
+    return False
+
+
+def _put_at_once(client: Client, target: Target, queue: str, number: int) -> bool:
+    """Whether there is room for all that an item gives, without a wait."""
+    for box in client.boxes:
+        for at in range(target.outputs(queue, number, box)):
+            identity = target.item(queue, number, box, at)
+            if box.repeats(identity):
+                continue
+            if box.allowance < 1 and not box.shut:
+                return False
+            if not box.shut:
+                box.items.append(identity)
+    return True
 
 
 def _finish_all(client: Client, hands: dict[str, Held]) -> None:

@@ -55,4 +55,7 @@ def test_the_histories_meet_what_they_are_to_prove() -> None:
         "retry",
         "shut",
         "dropped",
+        "rolled back",
+        "given back again",
+        "waits for its turn",
     }

@@ -72,7 +72,8 @@ def make(
 ) -> Topology:
     """A pipeline of one to four queues, three in ten crowded: see `_Maker`.
 
-    In one for durable runs there are more jobs that are called once; where items are to be `held`
+    In one for durable runs there are more jobs that are called once, and that read several queues,
+    and queues that drop; where items are to be `held`
     back, every job that can be is ordered.
     """
     maker = _Maker(rng, small=small, crowded=rng.random() < 0.3, durable=durable)
@@ -92,6 +93,7 @@ class _Maker:
         self._p_return = (0.0, 0.0, 0.0, 0.05) if durable else (0.0,) * 9 + (0.02,)
         self._crowded = crowded
         self._p_drop = 0.3 if durable else 0.0
+        self._p_other = 0.3 if durable else 0.15
         fewest, most = (3, 4) if crowded else (1, 2 if small else 4)
         sizes = (1, 2, 3) if crowded else MAXSIZES[:8] if small else MAXSIZES
         self._names = [f"q{at}" for at in range(rng.randint(fewest, most))]
@@ -148,7 +150,7 @@ class _Maker:
 
     def _add_reader(self, at: int) -> None:
         rng, names = self._rng, self._names
-        others = [other for other in names[:at] if rng.random() < 0.15]
+        others = [other for other in names[:at] if rng.random() < self._p_other]
         shape = rng.choice(ITEM_SHAPES if self._crowded else ITEM_SHAPES + self._once)
         retries = rng.random() < 0.3
         self._jobs.append(

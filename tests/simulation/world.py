@@ -279,7 +279,7 @@ class World:
     def _book(self, agent: Agent, message: FromWorker, blobs: tuple[bytes, ...]) -> None:
         if isinstance(message, Released):
             self.met.add("released")
-            self._came_back += self.books.released(agent.name, message)
+            self._came_back += self._released(agent, message)
         elif isinstance(message, Commit) and message.seq > agent.last_seq:
             check(self.books.may_commit(agent.name, message), "the model's workers are honest")
             agent.last_seq = message.seq
@@ -288,6 +288,9 @@ class World:
             self._came_back += self.books.committed(
                 agent.name, agent.employer.job.name, message, blobs
             )
+
+    def _released(self, agent: Agent, message: Released) -> Counter[str]:
+        return self.books.released(agent.name, message)
 
     def _receive(self, agent: Agent) -> bool:
         if agent.moves is None or not agent.client.inbox:
@@ -307,6 +310,8 @@ class World:
             agent.waits = next(agent.moves)
         except StopIteration:
             agent.moves = None
+        if client.rolled_back:
+            self.met.add("rolled back")
         return True
 
     def _pace(self, agent: Agent) -> bool:

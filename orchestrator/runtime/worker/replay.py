@@ -132,8 +132,9 @@ class Replays:
 
 
 _HINT = (
-    "a job with replay: skip must give the same items in the same order each time it is called: no"
-    " clock, no random numbers without a seed, no listing of a folder that is not sorted"
+    "a job that is called again must give the same items in the same order each time: no clock, no"
+    " random numbers without a seed, no listing of a folder that is not sorted, nothing put because"
+    " a get found nothing, or left out because a queue was full"
 )
 
 
