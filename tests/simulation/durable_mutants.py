@@ -24,7 +24,7 @@ from orchestrator.core.queues import QueueState, Segment
 from orchestrator.core.ranges import Range
 from orchestrator.core.repetition import Repetition
 from orchestrator.core.restoring import Resumption, _Chunks
-from orchestrator.core.steps import Entry, Fate, Got, Step
+from orchestrator.core.steps import Entry, Fate, Step
 
 from .mutants import Mutant, Patch
 
@@ -171,13 +171,6 @@ def an_end_is_told_though_its_turn_has_not_come(patch: Patch) -> None:
         return repeat(self, pending, repetition)
 
     patch.setattr(Delivery, "_repeat", hasty)
-
-
-def what_was_got_again_is_noted_again(patch: Patch) -> None:
-    def note(self: Tracking, step: Got) -> None:
-        self._worker(step.worker, step.job).got.append((step.queue, step.n))
-
-    patch.setattr(Tracking, "_got", note)
 
 
 def a_chunk_dropped_too_early(patch: Patch) -> None:

@@ -29,7 +29,8 @@ def history(
 
 
 def durable_history(seed: int, *, small: bool = False) -> DurableWorld:
-    """The world of a durable run of that seed."""
+    """The world of a durable run of that seed; every third has a merge in it."""
     rng = random.Random(f"durable {seed}")
-    topology, faults = make(rng, small=small, durable=True), Faults.of_durable(rng)
+    topology = make(rng, small=small, durable=True, merging=seed % 3 == 2)
+    faults = Faults.of_durable(rng)
     return DurableWorld(topology, rng, faults, lives=rng.choice((1, 1, 2, 3, 5)))

@@ -119,6 +119,10 @@ class Steady(shapes.Target):
         again = random.Random(f"{self.job.name}{queue}{number} returns")
         return again.random() < self.job.p_return
 
+    def outputs(self, queue: str, number: int, box: Box) -> int:
+        """At an end, which has no number, it puts one."""
+        return super().outputs(queue, number, box) if number else 1
+
     def marks(self, queue: str) -> bool:
         return len(self.job.reads) > 1 and self._is_over(queue)
 

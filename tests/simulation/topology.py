@@ -68,15 +68,21 @@ class Topology:
 
 
 def make(
-    rng: random.Random, *, small: bool = False, durable: bool = False, held: bool = False
+    rng: random.Random,
+    *,
+    small: bool = False,
+    durable: bool = False,
+    held: bool = False,
+    merging: bool = False,
 ) -> Topology:
     """A pipeline of one to four queues, three in ten crowded: see `_Maker`.
 
     In one for durable runs there are more jobs that are called once, and that read several queues,
     and queues that drop; where items are to be `held`
-    back, every job that can be is ordered.
+    back, every job that can be is ordered. In a `merging` one a job polls the first two queues.
     """
-    maker = _Maker(rng, small=small, crowded=rng.random() < 0.3, durable=durable)
+    crowded = rng.random() < 0.3
+    maker = _Maker(rng, small=small, crowded=crowded, durable=durable, merging=merging)
     return maker.topology(p_ordered=1.0 if held else 0.5)
 
 
@@ -87,14 +93,17 @@ class _Maker:
     commits wait for room in several queues at once.
     """
 
-    def __init__(self, rng: random.Random, *, small: bool, crowded: bool, durable: bool) -> None:
+    def __init__(
+        self, rng: random.Random, *, small: bool, crowded: bool, durable: bool, merging: bool
+    ) -> None:
         self._rng = rng
+        self._merging = merging
         self._once = ONCE_SHAPES * 3 if durable else ONCE_SHAPES
         self._p_return = (0.0, 0.0, 0.0, 0.05) if durable else (0.0,) * 9 + (0.02,)
         self._crowded = crowded
         self._p_drop = 0.3 if durable else 0.0
         self._p_other = 0.3 if durable else 0.15
-        fewest, most = (3, 4) if crowded else (1, 2 if small else 4)
+        fewest, most = (3, 4) if crowded or merging else (1, 2 if small else 4)
         sizes = (1, 2, 3) if crowded else MAXSIZES[:8] if small else MAXSIZES
         self._names = [f"q{at}" for at in range(rng.randint(fewest, most))]
         self._queues = {name: rng.choice(sizes) for name in self._names}
@@ -102,7 +111,9 @@ class _Maker:
 
     def topology(self, *, p_ordered: float) -> Topology:
         rng = self._rng
-        for at in range(len(self._names)):
+        if self._merging:
+            self._add_merge()
+        for at in range(2 if self._merging else 0, len(self._names)):
             for _ in range(rng.choice((1, 1, 1, 2))):
                 self._add_reader(at)
         written = {queue for job in self._jobs for queue in job.writes}
@@ -174,6 +185,20 @@ class _Maker:
             )
         )
 
+    def _add_merge(self) -> None:
+        """One worker gets from either of two queues, and gives all of it in one order."""
+        rng, names = self._rng, self._names
+        self._jobs.append(
+            Job(
+                name="j0",
+                shape=shapes.handles,
+                reads=tuple(names[:2]),
+                boxes=(tuple(names[2:]),),
+                most=rng.choice(((1,), (4,), (1, 2, 8), (250,))),
+                waits=self._waits(),
+            )
+        )
+
     def _add_source(self, writes: str) -> None:
         rng = self._rng
         others = [other for other in self._names if other != writes]
@@ -187,7 +212,9 @@ class _Maker:
                 boxes=boxes,
                 workers=rng.choice((1, 1, 2)),
                 waits=self._waits(),
-                items=rng.randint(5, 30 if self._crowded else 100),
+                items=rng.choice((1, 3, 10, 30))
+                if self._merging
+                else rng.randint(5, 30 if self._crowded else 100),
             )
         )
 
