@@ -181,8 +181,9 @@ class Delivery:
         request, throttle = pending.request, pending.port.job.throttle
         if throttle is not None:
             return self._serve_one(pending, throttle)
-        if queue.suspects and (alone := queue.suspect_at_head):
-            queue.suspects.discard(alone)
+        together = queue.before_alone(request.most) if request.least > 1 else request.most
+        if not together:
+            queue.suspects.discard(queue.segments[0].first)
             self._lease(pending, queue, queue.take(1))
             return True
         if queue.queued < request.least and not self._batch_must_go(pending, queue):
@@ -190,7 +191,7 @@ class Delivery:
         n = min(request.most, ready)
         if n > 1:
             share = -(-ready // max(1, len(queue.reader_ports)))
-            n = min(n, max(request.least, share))
+            n = min(n, max(request.least, share), together)
         self._lease(pending, queue, queue.take(n))
         return True
 

@@ -160,11 +160,20 @@ class QueueState:
         numbers = (n for part in segments for n in range(part.first, part.first + len(part)))
         return tuple((n, self.attempts[n]) for n in numbers if n in self.attempts)
 
-    @property
-    def suspect_at_head(self) -> int | None:
-        """The first item's id, if it has to be handed out alone."""
-        first = self.segments[0].first
-        return first if first in self.suspects else None
+    def before_alone(self, n: int) -> int:
+        """How many of the first n items come before one that has to be handed out alone.
+
+        That is what has failed, or killed a worker, alone or among others.
+        """
+        if not (self.suspects or self.attempts):
+            return n
+        at = 0
+        for segment in self.segments:
+            for number in segment.numbers:
+                if at == n or number in self.suspects or number in self.attempts:
+                    return at
+                at += 1
+        return at
 
     def append(self, chunk: Chunk, start: int, stop: int) -> None:
         """Put items at the tail; where nobody takes them they are counted and gone."""

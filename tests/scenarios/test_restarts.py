@@ -307,3 +307,33 @@ def test_what_a_dead_worker_left_in_its_group_is_gone_when_its_item_is_tried_aga
     )
     assert end.exit_code == 0, end.stderr
     assert end.log.printed("work-1") == ["gone", "gone"]
+
+
+def test_an_item_of_a_batch_that_kills_each_time_costs_the_job_no_more_than_its_attempts(ran):
+    """Once it is known to kill, its neighbours are not called with it any more."""
+    code = """
+    import os
+    def find():
+        return range(1, 7)
+    def parse(files):
+        print("called with", *files, flush=True)
+        if 4 in files:
+            os.kill(os.getpid(), 9)
+        return files
+    def store(texts):
+        print("stored", *texts)
+    """
+    spec = """
+    queues: {files: 100, texts: 100}
+    jobs:
+      find: {target: "t:find", output: files}
+      parse: {target: "t:parse", input: files, output: texts, call: batch, batch: {size: 6},
+              retry: {attempts: 3}, on_error: dead_letter}
+      store: {target: "t:store", input: texts, call: stream}
+    """
+    end = ran(spec, code)
+    assert end.exit_code == 3, end.stderr
+    lines = [line.partition("| ")[2] for line in end.stdout.splitlines()]
+    called = [line.removeprefix("called with ") for line in lines if line.startswith("called")]
+    assert called == ["1 2 3 4 5 6", "1", "2", "3", "4", "4", "4", "5", "6"]
+    assert "stored 1 2 3 5 6" in lines

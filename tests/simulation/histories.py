@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from orchestrator.core.broker import Broker
 
@@ -29,8 +30,11 @@ def history(
 
 
 def durable_history(seed: int, *, small: bool = False) -> DurableWorld:
-    """The world of a durable run of that seed; every third has a merge in it."""
+    """The world of a durable run of that seed; every third has a merge in it, and lives on."""
     rng = random.Random(f"durable {seed}")
-    topology = make(rng, small=small, durable=True, merging=seed % 3 == 2)
-    faults = Faults.of_durable(rng)
-    return DurableWorld(topology, rng, faults, lives=rng.choice((1, 1, 2, 3, 5)))
+    merging = seed % 3 == 2
+    topology = make(rng, small=small, durable=True, merging=merging)
+    faults, lives = Faults.of_durable(rng), rng.choice((1, 1, 2, 3, 5))
+    if merging:
+        faults, lives = replace(faults, crash=rng.choice((0.003, 0.01))), 6
+    return DurableWorld(topology, rng, faults, lives=lives)

@@ -109,15 +109,40 @@ def test_a_batch_that_dies_costs_nothing_and_its_items_are_handed_out_one_by_one
     assert next_items(run, 3, least=3) == [4, 5, 6]
 
 
-def test_only_the_items_of_the_batch_are_handed_out_alone_whatever_their_numbers() -> None:
-    """What came back from a retry stands beside numbers that were never out."""
+def test_an_item_that_has_failed_is_handed_out_alone_until_it_has_ended() -> None:
+    """It costs its neighbours no work, and the job no more restarts than it has attempts."""
     run = line(retry_delay_s=0.5)
-    lease = run.lease("map-1", "a", 3)
+    lease = run.lease("map-1", "a", 3, least=3)
     run.commit("map-1", done=((lease, 3),), ends={1: End.FAILED})
     run.tick(1.0)
     lease = run.lease("map-1", "a", 3, least=3)
-    run.leave("map-1", lease=lease, running=True)
-    assert run.queue("a").suspects == {2, 4, 5}
+    assert run.items("map-1")[3:] == [2]
+    run.commit("map-1", done=((lease, 1),))
+    assert next_items(run, 3, least=3) == [4, 5, 6]
+
+
+def test_an_item_that_has_killed_alone_is_handed_out_alone_again() -> None:
+    run = line()
+    run.leave("map-1", lease=run.lease("map-1", "a", 3, least=3), running=True)
+    run.join("map-1")
+    alone = run.lease("map-1", "a", 3, least=3)
+    run.leave("map-1", lease=alone, running=True)
+    assert tried_again(run) == ["a:1"]
+    for number in (1, 2, 3):
+        assert next_items(run, 3, least=3) == [number]
+    assert next_items(run, 3, least=3) == [4, 5, 6]
+
+
+def test_a_batch_ends_before_an_item_that_has_to_be_alone() -> None:
+    """What another worker gives back comes before it."""
+    run = line(retry_delay_s=0.5)
+    lease = run.lease("map-1", "a", 3, least=3)
+    other = run.lease("map-1", "a", 3, least=3)
+    run.commit("map-1", done=((lease, 3),), ends={1: End.FAILED})
+    run.tick(1.0)
+    run.release("map-1", other, kept=0)
+    for items in ([4, 5, 6], [2], [7, 8, 9]):
+        assert next_items(run, 3, least=3) == items
 
 
 def test_a_batch_of_which_a_part_is_out_is_not_tried_again_by_any_of_its_items() -> None:
