@@ -22,11 +22,16 @@ def history(
 ) -> World:
     """The world of that seed, before its first step; see `topology.make`.
 
-    Unless said, items are held back in one of four.
+    Unless said, items are held back in one of four, and batches are large in another.
     """
     rng = random.Random(seed)
-    held = seed % 4 == 3 if held is None else held
-    return World(make(rng, small=small, held=held), rng, Faults.any(rng), make_broker)
+    topology = make(
+        rng,
+        small=small,
+        held=seed % 4 == 3 if held is None else held,
+        patient=seed % 4 == 2 and held is None,
+    )
+    return World(topology, rng, Faults.any(rng), make_broker)
 
 
 def durable_history(seed: int, *, small: bool = False) -> DurableWorld:

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core import delivery
+from orchestrator.core import delivery, liveness
 from orchestrator.core.admission import Admission
+from orchestrator.core.board import Board
 from orchestrator.core.broker import Broker
 from orchestrator.core.charging import Charge
 from orchestrator.core.credits import Credits
@@ -270,6 +271,32 @@ def patience_never_ends(patch: Patch) -> None:
         "_batch_must_go",
         lambda self, request, queue: not queue.open_writers or queue.size >= queue.bound,
     )
+
+
+def no_batch_goes_out_early(patch: Patch) -> None:
+    patch.setattr(delivery, "can_come", lambda queue: True)
+
+
+def no_batch_waits_for_more(patch: Patch) -> None:
+    patch.setattr(delivery, "can_come", lambda queue: False)
+
+
+def a_batch_goes_out_when_somebody_is_in_line(patch: Patch) -> None:
+    can_come = liveness.can_come
+    patch.setattr(delivery, "can_come", lambda queue: not queue.tickets and can_come(queue))
+
+
+def a_batch_waits_only_for_its_own_writers(patch: Patch) -> None:
+    patch.setattr(liveness._Search, "_of_pull", lambda self, pull, queue: iter(()))
+
+
+def a_batch_waits_for_writers_that_wait_for_room(patch: Patch) -> None:
+    patch.setattr(liveness._Search, "_of_room", lambda self, queue: iter((None,)))
+
+
+def a_batch_is_not_looked_at_when_others_begin_to_wait(patch: Patch) -> None:
+    board = property(lambda self: False, lambda self, doubted: None)
+    patch.setattr(Board, "all_doubted", board, raising=False)
 
 
 def a_dead_letter_is_delivered_again(patch: Patch) -> None:

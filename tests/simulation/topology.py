@@ -74,16 +74,21 @@ def make(
     durable: bool = False,
     held: bool = False,
     merging: bool = False,
+    patient: bool = False,
 ) -> Topology:
     """A pipeline of one to four queues, three in ten crowded: see `_Maker`.
 
     In one for durable runs there are more jobs that are called once, and that read several queues,
-    and queues that drop; where items are to be `held`
-    back, every job that can be is ordered. In a `merging` one a job polls the first two queues.
+    and queues that drop; where items are to be `held` back, every job that can be is ordered. In a
+    `merging` one a job polls the first two queues; in a `patient` one many batches are as large as
+    their queue, and wait for long.
     """
     crowded = rng.random() < 0.3
     maker = _Maker(rng, small=small, crowded=crowded, durable=durable, merging=merging)
-    return maker.topology(p_ordered=1.0 if held else 0.5)
+    topology = maker.topology(p_ordered=1.0 if held else 0.5)
+    if patient:
+        _enlarge_batches(topology, rng)
+    return topology
 
 
 class _Maker:
@@ -230,3 +235,21 @@ class _Maker:
         if rng.random() < (0.8 if self._crowded else 0.4):
             return (tuple(chosen),)
         return tuple((name,) for name in chosen)
+
+
+def _enlarge_batches(topology: Topology, rng: random.Random) -> None:
+    """Most item jobs become batch jobs, whose batches are about as large as their queue.
+
+    What they give at once often fits only where others have taken all there is.
+    """
+    queues = topology.queues
+    for queue, size in queues.items():
+        if not 2 < size <= 10:
+            queues[queue] = rng.choice((3, 4, 5, 8))
+    for job in topology.jobs:
+        if job.shape is shapes.items and job.window is None and rng.random() < 0.6:
+            job.shape, job.interval_s = shapes.batches, None
+        if job.shape is shapes.batches:
+            job.batch = max(2, min(queues[queue] for queue in job.reads) - rng.choice((0, 0, 1)))
+            job.within_s = rng.choice((0.2, 9.0, 9.0))
+        job.fan = rng.choice((job.fan, (1, 1, 4, 8)))

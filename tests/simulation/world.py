@@ -39,7 +39,7 @@ from orchestrator.core.ports import JobPorts, Lease
 from orchestrator.core.queues import QueueState
 from orchestrator.core.tickets import Ticket
 
-from . import rules, shapes
+from . import early, rules, shapes
 from .boxes import Box
 from .cast import Agent, Employer, Faults
 from .client import Client, Frame, Moves
@@ -91,6 +91,7 @@ class World:
         }
         self.lines: rules.Lines = {}
         self.batch_since: dict[str, float] = {}
+        self.before = early.before(self.broker)
         self.room_since: dict[str, tuple[Ticket, float]] = {}
         self.agents: dict[str, Agent] = {}
         self._came_back: Counter[str] = Counter()
@@ -244,7 +245,7 @@ class World:
         return (
             any(self.move(agent) for agent in agents if draw() < agent.speed)
             or any(self.move(agent) for agent in agents)
-            or self.tick()
+            or self._wait()
             or self._kill_fenced()
         )
 
@@ -320,6 +321,13 @@ class World:
             return False
         return client.pace(idle=self.rng.random() < 0.1)
 
+    def _wait(self) -> bool:
+        """Nobody can move: what is unsent leaves, and then time passes."""
+        if any(agent.moves and agent.client.pace(idle=True) for agent in self.agents.values()):
+            return True
+        early.nothing_waits_in_vain(self)
+        return self.tick()
+
     def tick(self) -> bool:
         """Nothing else moves: the next deadline comes."""
         deadline = self.broker.next_deadline()
@@ -358,11 +366,13 @@ class World:
         orders = self._handle(event)
         forget(self, before)
         self._trace.update(repr((event, orders)).encode())
+        early.check_early(self, event, orders)
         for order in orders:
             if isinstance(order, Send):
                 self._send(order)
         came_back, self._came_back = self._came_back, Counter()
         rules.after_each_event(self, came_back)
+        self.before = early.before(self.broker)
         self.met.update(rules.sights(self.broker))
         return [order for order in orders if isinstance(order, ItemFailed)]
 

@@ -12,6 +12,9 @@ from orchestrator.spec.wording import Guesses, listed
 
 __all__ = ["RULES"]
 
+_LARGEST = 1 << 20
+"""Items; what is put on a larger queue is taken to fill a batch."""
+
 
 def unknown_queue(draft: Draft) -> Iterator[Problem]:
     """Every queue that a job names is declared."""
@@ -109,6 +112,42 @@ def large_batch(draft: Draft) -> Iterator[Problem]:
             yield draft.spec.problem(rules.LARGE_BATCH, path, message, hint)
 
 
+def unfilled_batch(draft: Draft) -> Iterator[Problem]:
+    """What the batches of the writers put adds up to a batch of the reader: pointed out."""
+    queues, writers = draft.spec.document.queues, writers_of(draft.jobs)
+    for job, wire in _batch_inputs(draft):
+        names, queue = writers.get(wire.queue, []), queues.get(wire.queue)
+        jobs = [draft.jobs[name] for name in names]
+        if not jobs or queue is None or not 0 < queue.maxsize <= _LARGEST:
+            continue
+        if queue.when_full != "block" or draft.is_unclear(wire.queue):
+            continue
+        if any(writer.shape.value != "batch" or writer.name in draft.broken for writer in jobs):
+            continue
+        size, most = job.settings.batch.size, queue.maxsize
+        held = _most_held(most, [writer.settings.batch.size for writer in jobs])
+        if held < size <= most and "size" in job.settings.batch.model_fields_set:
+            fewer = f"{wire.queue} never holds more than {held:,} of {most:,} items"
+            message = f"no batch of {job.name} reaches {size:,} items: {fewer}"
+            hint = (
+                f"{listed(names, last='and')} put whole batches: write size: {held} or less here,"
+                " or raise maxsize; ignore this if a batch there gives more or fewer than it takes"
+            )
+            path = job.path("batch", "size")
+            yield draft.spec.problem(rules.UNFILLED_BATCH, path, message, hint)
+
+
+def _most_held(maxsize: int, sizes: Iterable[int]) -> int:
+    """The largest sum of whole batches of these sizes that fits."""
+    sums, mask = 1, (1 << maxsize + 1) - 1  # bit n: n is such a sum
+    for size in {*sizes}:
+        times = size
+        while times <= maxsize:
+            sums |= sums << times & mask
+            times *= 2
+    return sums.bit_length() - 1
+
+
 def _batch_inputs(draft: Draft) -> Iterator[tuple[DraftJob, Wire]]:
     for job in draft.jobs.values():
         if job.shape.value == "batch" and job.name not in draft.broken:
@@ -149,6 +188,7 @@ RULES = (
     empty_wiring,
     parameter_clash,
     large_batch,
+    unfilled_batch,
     unbounded_queue,
     pointless_when_full,
 )

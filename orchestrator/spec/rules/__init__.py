@@ -55,6 +55,10 @@ def double(number):
     return 2 * number
 
 
+def double_all(numbers):
+    return [2 * number for number in numbers]
+
+
 def show(number):
     print(number)
 

@@ -56,6 +56,15 @@ PARAMETER_TWICE = Rule(
     right=_FILLED.replace("out: todo}", "out: todo}, kwargs: {most: 3}"),
 )
 
+_BATCHES = """\
+version: 1
+queues: {todo: 100, done: 100}
+jobs:
+  numbers: {target: "mine:numbers", output: todo}
+  double: {target: "mine:double_all", input: todo, output: done, call: batch, batch: {size: 40}}
+  show: {target: "mine:show", input: done, call: batch, batch: {size: SIZE}}
+"""
+
 LARGE_BATCH = Rule(
     code="MP306",
     title="A batch that never fits into its queue",
@@ -118,4 +127,16 @@ jobs:
   numbers: {target: "mine:numbers", output: [todo, doubled]}
   join: {target: "mine:pairs", input: {first: todo, second: doubled}}
 """,
+)
+
+UNFILLED_BATCH = Rule(
+    code="MP311",
+    title="A batch size that the writers' batches never add up to",
+    severity=Severity.WARNING,
+    why="What a batch gives is put as a whole. If only batch jobs write to a queue and give as "
+    "many items as they take, the queue holds sums of their sizes; where none of these lies "
+    "between `size` and `maxsize`, the reader's batches are never full. They go out with what is "
+    "there once the writers wait for room.",
+    wrong=_BATCHES.replace("SIZE", "100"),
+    right=_BATCHES.replace("SIZE", "80"),
 )

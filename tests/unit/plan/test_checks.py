@@ -10,6 +10,16 @@ from orchestrator.plan.checks.shapes import FITS
 from orchestrator.plan.model import Shape
 
 WIRED = {"w": "output: q", "r": "input: q"}
+
+
+def pipe_of_batches(maxsize, writers, size):
+    """Jobs that put batches of these sizes on a queue, and one that reads such of `size`."""
+    jobs = {"w": "output: p", "r": f"input: q, call: batch, batch: {{size: {size}}}"}
+    for at, of_writer in enumerate(writers):
+        jobs[f"m{at}"] = f"input: p, output: q, call: batch, batch: {{size: {of_writer}}}"
+    return jobs, f"queues: {{p: 1000, q: {maxsize}}}"
+
+
 QUEUE = "queues: {q: 10}"
 
 
@@ -86,6 +96,28 @@ class TestWiring:
     def test_a_batch_as_big_as_its_queue_fits(self, found):
         jobs = {"w": "output: q", "r": "input: q, call: batch, batch: {size: 10}"}
         assert found(jobs, QUEUE) == ()
+
+    @pytest.mark.parametrize(
+        ("maxsize", "writers", "size", "held"),
+        [(10, (4,), 9, 8), (10, (4, 7), 9, 8), (10, (11,), 5, 0), (1000, (400,), 1000, 800)],
+    )
+    def test_whole_batches_that_never_add_up_to_a_batch_are_pointed_out(
+        self, only, maxsize, writers, size, held
+    ):
+        problem = only(*pipe_of_batches(maxsize, writers, size))
+        assert f"never holds more than {held:,} of {maxsize:,} items" in problem.message
+        assert problem.path == "jobs.r.batch.size"
+
+    @pytest.mark.parametrize(
+        ("maxsize", "writers", "size"),
+        [(10, (4,), 8), (10, (5,), 10), (10, (4, 3), 10), (10, (3, 7), 10), (10, (1, 11), 10)],
+    )
+    def test_whole_batches_that_add_up_to_a_batch_are_fine(self, found, maxsize, writers, size):
+        assert found(*pipe_of_batches(maxsize, writers, size)) == ()
+
+    def test_a_writer_that_puts_item_by_item_fills_any_batch(self, found):
+        jobs, queues = pipe_of_batches(10, (4,), 9)
+        assert found({**jobs, "z": "output: q"}, queues) == ()
 
     def test_an_unbounded_queue_is_a_warning(self, only):
         problem = only(WIRED, "queues: {q: 0}")

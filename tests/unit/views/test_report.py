@@ -89,6 +89,25 @@ def test_warnings_of_the_summary_are_lines_of_the_report():
     assert "\nwarning: \\x1b[2J\n" in text
 
 
+@pytest.mark.parametrize(
+    ("n", "waited_s", "told"),
+    [(1, 16.0, "1 batch waited 16 s"), (17, 16.4, "17 batches waited 16.4 s")],
+)
+def test_batches_that_waited_for_long_and_went_out_short_are_told(n, waited_s, told):
+    line = f"parse: {told} for more until `within` was over, and went out short\n"
+    assert line in render_batches(n, waited_s)
+
+
+@pytest.mark.parametrize(("n", "waited_s"), [(3, 0.19), (0, 0.0)])
+def test_batches_that_waited_for_a_moment_are_not_told(n, waited_s):
+    assert "within" not in render_batches(n, waited_s)
+
+
+def render_batches(n, waited_s):
+    job = JobSummary(status="succeeded", workers=1, short_batches=n, waiting_within_s=waited_s)
+    return render(msgspec.structs.replace(CLEAN, jobs={**CLEAN.jobs, "parse": job}), width=100)
+
+
 def test_ten_skipped_items_are_named_and_the_rest_counted():
     text = render(CLEAN, *map(skipped, range(26)))
     assert "skipped by on_error: 26 items" in text
