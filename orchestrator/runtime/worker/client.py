@@ -131,6 +131,7 @@ class Client(Commits):
 
         It forgets what was put since, and gives back what was started.
         """
+        self.close_stripe()  # from now on a stream takes its items with the lock held
         while self.tally.done or any(box.count for box in self._boxes):
             self.commit()  # which may wait, while other threads put
         before = {n: (lease.started, lease.finished) for n, lease in self._leases.items()}

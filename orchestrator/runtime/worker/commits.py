@@ -32,7 +32,7 @@ from orchestrator.runtime.worker.link import Link
 from orchestrator.runtime.worker.outbox import Outbox
 from orchestrator.runtime.worker.replay import Replays
 from orchestrator.runtime.worker.requests import Requests
-from orchestrator.runtime.worker.stripe import Stripe
+from orchestrator.runtime.worker.stripe import StreamRun, Stripe
 from orchestrator.runtime.worker.tally import Tally
 
 __all__ = ["Commits"]
@@ -86,7 +86,7 @@ class Commits(Requests):
         self._leases: dict[int, Lease] = {}
         self._boxes: list[Outbox] = []
         self._box_of: dict[str, Outbox] = {}
-        self._stripe: Stripe | None = None
+        self._stripe: Stripe | StreamRun | None = None
         self._seq = self._answered_seq = self._overdrawn = 0
         self._fenced = False
 
@@ -112,7 +112,7 @@ class Commits(Requests):
         """Put what there is credit for, or what the item at hand emits: in parts, if it is much."""
         if not self.unsent_since:
             self.note_unsent()
-        if self._stripe is not None:
+        if self._stripe is not None and self._by_item:
             self.book()  # items that ended before this one began come first
         if self._by_item and (
             box.count - box.sealed >= box.part_items or self._is_bulky or box.is_part
@@ -250,7 +250,7 @@ class Commits(Requests):
         if self.tally.told > _MUCH_TOLD:
             self.commit()
 
-    def open_stripe(self, stripe: Stripe) -> None:
+    def open_stripe(self, stripe: Stripe | StreamRun) -> None:
         """From now on items end without the lock."""
         self._stripe = stripe
         self.attention = self.signalled
@@ -270,8 +270,6 @@ class Commits(Requests):
             self.book()
             stripe.close()
             self._stripe = None
-            if stripe.lease is not None:
-                stripe.lease.started = stripe.lease.finished
 
     def book(self) -> None:
         """Take in what has ended of the open stripe."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestrator.runtime.cell import INDEX
 from orchestrator.runtime.order import Order
 from orchestrator.runtime.worker.lease import Lease
+from orchestrator.runtime.worker.stripe import StreamRun
 from orchestrator.runtime.worker.transaction import Transaction
 
 __all__ = ["Current", "current", "transaction"]
@@ -39,6 +40,7 @@ class _Place:
     order: Order | None = None
     lease: Lease | None = None
     words: memoryview | None = None
+    run: StreamRun | None = None
     transaction: Transaction | None = None
 
 
@@ -47,9 +49,12 @@ def enter(order: Order) -> None:
     _Place.order = order
 
 
-def at(lease: Lease, words: memoryview | None = None) -> None:
-    """The worker has begun on this lease; the progress cell, if given, says which item it is at."""
-    _Place.lease, _Place.words = lease, words
+def at(lease: Lease, words: memoryview | None = None, run: StreamRun | None = None) -> None:
+    """The worker has begun on this lease.
+
+    The progress cell or the run of a stream, if given, says which item it is at.
+    """
+    _Place.lease, _Place.words, _Place.run = lease, words, run
 
 
 def offer(transaction: Transaction) -> None:
@@ -109,4 +114,6 @@ def _index() -> int:
     lease, words = _Place.lease, _Place.words
     if lease is None:
         return -1
-    return words[INDEX] if words is not None else lease.started - 1
+    if words is not None:
+        return words[INDEX]
+    return (lease if _Place.run is None else _Place.run).started - 1

@@ -73,6 +73,24 @@ class Lease:
         self._at += 1
         return item, self._packed
 
+    @property
+    def has_more_at_hand(self) -> bool:
+        """Whether the chunk of the item taken last has more for the target."""
+        return self.started < self.limit and self._at < len(self._raw)
+
+    def at_hand(self) -> tuple[list[Any], bool]:
+        """The next items that are in that chunk; `skip` says how many of them were started."""
+        return list(self._raw[self._at : self._at + self.limit - self.started]), self._packed
+
+    def skip(self, n: int) -> None:
+        """The next n of those at hand were started."""
+        self._at += n
+
+    def put_back(self) -> None:
+        """The item taken last was not started after all."""
+        self.started -= 1
+        self._at -= 1
+
     def __iter__(self) -> Iterator[Any]:
         """The items themselves; raises what an item's own loading raises."""
         return chain.from_iterable(

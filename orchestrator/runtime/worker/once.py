@@ -5,11 +5,12 @@ Called in the child.
 
 from __future__ import annotations
 
-import pickle
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
+from pickle import loads
+from threading import get_ident
 from types import GeneratorType
 from typing import Any
 
@@ -20,9 +21,10 @@ from orchestrator.runtime.worker import current
 from orchestrator.runtime.worker.context import Context, Pace
 from orchestrator.runtime.worker.emit import items_of
 from orchestrator.runtime.worker.ended import EndIgnored
+from orchestrator.runtime.worker.giving_up import TornError
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.outbox import Outbox
-from orchestrator.runtime.worker.stripe import Stripe
+from orchestrator.runtime.worker.stripe import StreamRun, Stripe
 
 __all__ = ["conclude", "run_once"]
 
@@ -126,13 +128,15 @@ def _emit_each(context: Context, box: Outbox, iterator: Iterator[Any]) -> None:
 
     Room is asked for when there is an item to put.
     """
+    client, stopper, lock = context.client, context.stopper, context.lock
     for item in iterator:
-        with context.lock:
+        with lock:
             if box.count >= box.limit and not _room(context, box):
                 return
             context.put(box, item)
-            context.stopper.check()
-            if context.client.stop_asked:
+            if stopper.requested:
+                stopper.check()
+            if client.stop_asked:
                 return
 
 
@@ -143,14 +147,23 @@ def _room(context: Context, box: Outbox) -> bool:
 
 
 class Items:
-    """What a stream target iterates over: an item is finished when the next is asked for."""
+    """What a stream target iterates over: an item is finished when the next is asked for.
+
+    The main thread takes items without the client's lock, a run at a time (`StreamRun`); other
+    threads, and whoever is inside a transaction, with it. A recall sets `attention` and then reads
+    how far the run is; the main thread takes an item and then looks at `attention`: so whoever
+    comes second sees the other (docs/decisions/0009).
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._client = context.client
         self._pace = Pace(context.client)
         self._turn = threading.RLock()
+        self._main = threading.main_thread().ident
         self._lease: Lease | None = None
-        self._in_hand = False
+        self._values: Iterator[Any] = iter(())
+        self._packed = False
         context.transaction.marks.append(self._mark)
         context.transaction.finishes.append(self.finish)
 
@@ -159,27 +172,77 @@ class Items:
 
     def __next__(self) -> Any:
         """Finish the item in hand, return the next; threads take turns."""
-        context = self._context
-        with self._turn, context.lock:
+        client = self._client
+        with self._turn:
+            if client.attention or client.taking or get_ident() != self._main:
+                return self._next_locked()
+            client.taking = True
+            for item in self._values:
+                if self._client.attention and not self._may_have_it():
+                    break
+                client.taking = False
+                if self._client.signalled and not self._may_have_it():
+                    break
+                return loads(item) if self._packed else item
+            client.taking = False
+            return self._next_locked()
+
+    def _may_have_it(self) -> bool:
+        """Whether the target gets the item just taken, the last that is taken without the lock.
+
+        It does not if a recall came before, or a stop signal, which is raised in its place.
+        """
+        client = self._client
+        with client.lock:
+            lease = self._lease
+            assert lease is not None
+            client.close_stripe()
+            if lease.started <= lease.limit and not client.signalled:
+                return True
+            lease.put_back()
+            return False
+
+    def _next_locked(self) -> Any:
+        """The next item, and as many as may follow it without the lock."""
+        context, client = self._context, self._client
+        with context.lock:
             self.finish()
             if context.stopper.requested:
                 context.stopper.check()
             lease = self._lease
             if lease is None or lease.started >= lease.limit:
                 lease = self._pull()
-            if context.client.gets is not None:
-                context.client.gets.switch(lease)
-            context.client.begin_change()
+            if client.gets is not None:
+                client.gets.switch(lease)
+            client.begin_change()
             item, packed = lease.take()
-            self._in_hand = True
-            context.client.torn = False
-        return pickle.loads(item) if packed else item
+            client.torn = False
+            if lease.has_more_at_hand and self._may_run():
+                self._open(lease)
+        return loads(item) if packed else item
+
+    def _may_run(self) -> bool:
+        """Whether items may be taken without the lock: nobody has to know of each at once."""
+        client = self._client
+        return not client.held and client.gets is None and get_ident() == self._main
+
+    def _open(self, lease: Lease) -> None:
+        """From now on items are taken without the lock."""
+        run = StreamRun(lease)
+        self._values, self._packed = run.values, run.packed
+        current.at(lease, run=run)
+        self._client.open_stripe(run)
 
     def finish(self) -> None:
         """The item in hand is done (lock held)."""
-        if self._in_hand and self._lease is not None:
-            self._in_hand = False
-            self._context.client.finish(self._lease)
+        if self._client.taking:
+            raise TornError
+        self._client.close_stripe()
+        lease = self._lease
+        if lease is not None:
+            current.at(lease)
+            if lease.started > lease.finished:
+                self._client.finish(lease)
 
     def _pull(self) -> Lease:
         context = self._context
@@ -203,10 +266,10 @@ class Items:
 
     def _mark(self) -> Callable[[], None]:
         """A transaction begins: returns what undoes all that is taken from now on."""
-        lease, in_hand = self._lease, self._in_hand
+        lease = self._lease
 
         def undo() -> None:
-            self._lease, self._in_hand = lease, in_hand
+            self._lease = lease
             if lease is not None:
                 current.at(lease)
 

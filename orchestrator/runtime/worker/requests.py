@@ -25,7 +25,8 @@ class Requests(abc.ABC):
 
     What a message does (`_act`), and what becomes of an answer that nobody waits for any more
     (`_return`), is the subclass's. `signalled`: the stop signal has come, maybe while the lock was
-    held; who gives it up without having waited for anything then calls `heed`.
+    held; who gives it up without having waited for anything then calls `heed`. `taking`: the main
+    thread is about to hand out an item of a stream, without the lock.
     """
 
     def __init__(self, link: Link) -> None:
@@ -34,7 +35,7 @@ class Requests(abc.ABC):
         self.on_release: Callable[[], None] = lambda: None
         self.waited_s = 0.0
         self.activity = 0
-        self.signalled = False
+        self.signalled = self.taking = False
         self._turn = threading.Condition(self.lock)
         self._replies: dict[int, ToWorker] = {}
         self._given_up: set[int] = set()
@@ -45,7 +46,7 @@ class Requests(abc.ABC):
 
     def busy_here(self) -> bool:
         """Whether the calling thread is in the middle of something that must not be torn apart."""
-        return self._turn._is_owned()  # type: ignore[attr-defined,no-any-return]
+        return self.taking or self._turn._is_owned()  # type: ignore[attr-defined]
 
     def heed(self) -> None:
         """Do what a signal has asked for while the lock was held; raises what that raises."""

@@ -8,6 +8,8 @@ interpreter lock an append is atomic and what is there stays.
 
 from __future__ import annotations
 
+import operator
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +24,7 @@ from orchestrator.runtime.worker.chunks import (
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.outbox import Outbox
 
-__all__ = ["Stripe"]
+__all__ = ["StreamRun", "Stripe"]
 
 _NONE = frozenset({type(None)})
 _FIXED = PLAIN - SIZED
@@ -160,5 +162,46 @@ class Stripe:
 
     def close(self) -> None:
         """The stripe has ended (lock held): tell what its successor should expect."""
+        if self.lease is not None:
+            self.lease.started = self.lease.finished
         if self.box is not None:
             self.box.packs = self._next_packed or self.box.weighs
+
+
+class StreamRun:
+    """Items of a lease that a stream's iterator hands out without the lock.
+
+    `values` is a list's iterator: it says itself how many it has still to give, and to take one is
+    one step under the global interpreter lock. So what was started is known to whoever holds the
+    lock, and all that was started but the last has ended. Outputs are put before the iterator is
+    advanced: whoever sees an item ended finds them in their boxes.
+    """
+
+    __slots__ = ("_first", "_stopped", "box", "holes", "lease", "n", "packed", "values")
+
+    def __init__(self, lease: Lease) -> None:
+        items, self.packed = lease.at_hand()
+        self.lease = lease
+        self.box = None
+        self.holes = False
+        self.n = len(items)
+        self.values = iter(items)
+        self._first = lease.started
+        self._stopped: int | None = None
+
+    @property
+    def started(self) -> int:
+        """How many items of the lease have been started."""
+        if self._stopped is not None:
+            return self._stopped
+        return self._first + self.n - operator.length_hint(self.values)
+
+    def book(self) -> tuple[int, list[Part]]:
+        """How many items have ended since this was last called (lock held)."""
+        return max(0, self.lease.started - 1 - self.lease.finished), []
+
+    def close(self) -> None:
+        """No more of its items are handed out (lock held); the last may be in hand."""
+        self._stopped = self.lease.started = self.started
+        self.lease.skip(self._stopped - self._first)
+        deque(self.values, maxlen=0)
