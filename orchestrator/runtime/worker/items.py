@@ -63,11 +63,11 @@ def _items_of_lease(context: Context, lease: Lease) -> None:
             except OURS:
                 raise  # the cell goes on saying which item the worker was at
             except BaseException as error:  # noqa: BLE001 - this item's end, whatever it is
-                _close(context)
+                _close(context, lease)
                 with context.lock:
                     context.fail((lease,), error)
             else:
-                _close(context)
+                _close(context, lease)
         before += len(raw)
 
 
@@ -91,12 +91,13 @@ def _open(context: Context, lease: Lease, n: int) -> Stripe | None:
     return stripe
 
 
-def _close(context: Context) -> None:
+def _close(context: Context, lease: Lease) -> None:
     client = context.client
     with context.lock:
         client.close_stripe()
         context.cell.idle()
-        client.commit_due()
+        if lease.finished < lease.limit:  # else it travels in the pull that comes now
+            client.commit_due()
 
 
 def _work(context: Context, stripe: Stripe, values: Sequence[Any], *, packed: bool) -> None:
@@ -217,7 +218,8 @@ def _call_batch(context: Context, lease: Lease, load: Callable[[], list[Any]], n
         for _ in range(n):
             context.client.finish(lease)
         context.cell.idle()
-        context.client.commit_due()
+        if lease.finished < lease.limit:
+            context.client.commit_due()
 
 
 def _loaders(lease: Lease) -> Iterator[Any]:
