@@ -37,6 +37,8 @@ from orchestrator.runtime.worker.tally import Tally
 
 __all__ = ["Commits"]
 
+_IDLE_S = 0.002
+"""Whoever has sent nothing for so long is not in a burst."""
 _SPARSE = 4
 """What was put since the pacer's last glance, at most, is no burst."""
 _MUCH_TOLD = 1 << 20
@@ -88,6 +90,7 @@ class Commits(Requests):
         self._box_of: dict[str, Outbox] = {}
         self._stripe: Stripe | StreamRun | None = None
         self._seq = self._answered_seq = self._overdrawn = 0
+        self._sent_at = 0.0
         self._fenced = False
 
     # -- outputs -----------------------------------------------------------------------------------
@@ -123,7 +126,7 @@ class Commits(Requests):
             self.attention = True
             if not self._by_item:
                 self.commit()
-        elif box.count == 1:
+        elif box.count == 1 and not self._by_item:
             self.note_put()
 
     def _send_part(self) -> None:
@@ -153,9 +156,16 @@ class Commits(Requests):
         self._arm()
 
     def note_put(self) -> None:
-        """Something is put that is not sent yet; others may wait for it, so the pacer hurries."""
-        if not self.unsent_since:
-            self.unsent_since = time.monotonic()
+        """The first of a chunk is put, not by an item: send it if this ends an idle spell.
+
+        Others may wait for it, so if it is not sent the pacer hurries.
+        """
+        now = time.monotonic()
+        if now - self._sent_at >= _IDLE_S:  # the pacer has not had the time to see that
+            self.commit()
+            self.be_prompt()
+            return
+        self.unsent_since = self.unsent_since or now
         self._hurry()
 
     def wait_for_credit(
@@ -429,6 +439,7 @@ class Commits(Requests):
             self.torn = False
             return None
         self._seq += 1
+        self._sent_at = time.monotonic()
         if overdrawn:
             self._overdrawn = self._seq
         finished, marks = self.tally.take()

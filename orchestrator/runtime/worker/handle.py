@@ -118,10 +118,11 @@ class QueueHandle:
                 if not issubclass(kind, _PICKLING) or issubclass(kind, QueueError):
                     raise
                 raise self._unpicklable(obj, error) from error
-            if box.count >= box.due and not self._owned:
-                client.commit()
-            elif not client.unsent_since or box.count == 1:
-                client.note_put()
+            if not self._owned:
+                if box.count >= box.due:
+                    client.commit()
+                elif box.count == 1:
+                    client.note_put()
         if client.signalled:
             client.heed()
 
