@@ -2,13 +2,16 @@
 
 import asyncio
 import multiprocessing
+import os
 import queue as standard
 import selectors
+import signal
 import time
 from multiprocessing.connection import wait
 
 import pytest
 from os_deadlines import DEADLINE_S
+from standalone_programs import brokers_of
 
 import orchestrator
 
@@ -216,3 +219,18 @@ def test_a_full_queue_refuses_and_takes_again():
     assert not queue.full()
     queue.put_nowait(2)
     assert [queue.get(), queue.get()] == [1, 2]
+
+
+def test_who_polls_is_told_that_the_broker_is_gone():
+    before = set(brokers_of(os.getpid()))
+    queue = orchestrator.Queue(2)
+    queue.put(1)
+    assert queue.get() == 1
+    assert queue.empty()
+    assert not readable(queue, 0)
+    (broker,) = set(brokers_of(os.getpid())) - before or before
+    os.kill(broker, signal.SIGKILL)
+    assert readable(queue, DEADLINE_S)
+    for call in (queue.empty, queue.get_nowait, queue.qsize, lambda: queue.get(timeout=0.01)):
+        with pytest.raises(ConnectionError):
+            call()

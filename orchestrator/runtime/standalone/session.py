@@ -57,7 +57,7 @@ class _SharedClient(Client):
         self._slots: dict[str, int] = {}
         self.watched: set[int] = set()
         self.holds = 0
-        self.closed = False
+        self.closed = self.gone = False
         super().__init__(link, self.infos, by_item=False, arm=pacer.arm, hurry=pacer.hurry)
         self.dump = dump_once
 
@@ -103,7 +103,14 @@ class _SharedClient(Client):
         return wait
 
     def outlive_broker(self) -> None:
-        """Called by the pacer when the broker is gone: close what is let go from now on."""
+        """Called by the pacer when the broker is gone: close what is let go from now on.
+
+        Whoever waits for an event wakes up, and is told by what he does next.
+        """
+        self.gone = True
+        with self.lock:
+            for event in self.watched:
+                os.eventfd_write(event, 1)
         while True:
             with self.lock:
                 if not self.holds:
@@ -158,6 +165,7 @@ class Handle(QueueHandle):
 
     def __init__(self, name: str, client: _SharedClient, acks: Acks, sizes: SizePage) -> None:
         super().__init__(name, client, acks, holder="this process", reads=True, writes=True)
+        self._owner = client
         self._sizes = sizes
         self._maxsize = client.infos[name].maxsize
         self._in_vain = False
@@ -165,7 +173,7 @@ class Handle(QueueHandle):
     def _look(self) -> Size | None:
         """What is on the queue, as far as nothing here is on its way (lock held)."""
         box = self._box
-        if self._closed or self._client.closing or (box is not None and box.count):
+        if self._closed or self._owner.gone or (box is not None and box.count):
             return None
         return self._sizes.look()
 

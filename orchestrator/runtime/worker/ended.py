@@ -61,12 +61,15 @@ class EndTold:
     def __init__(self, client: Client) -> None:
         self.at_end: Callable[[], None] = lambda: None
         self._client = client
+        self._is_told = False
         self._told: weakref.WeakKeyDictionary[threading.Thread, _Told] = weakref.WeakKeyDictionary()
 
     def forget(self) -> None:
         """Something was got, or a queue that has not ended was empty (lock held)."""
-        for told in self._told.values():
-            told.asks = told.total = 0
+        if self._is_told:  # asked for each item, and hardly ever
+            self._is_told = False
+            for told in self._told.values():
+                told.asks = told.total = 0
 
     def note(self, who: str) -> None:
         """`get` is about to say that the stream has ended (lock held).
@@ -97,6 +100,7 @@ class EndTold:
             told.asks, told.put = 0, put
         if not told.asks:
             told.since = time.monotonic()
+        self._is_told = True
         told.asks += 1
         told.total += 1
         return told
