@@ -50,6 +50,7 @@ def main(payload: bytes, channel: socket.socket, log: socket.socket, cell: mmap.
 
     Ends the process by SystemExit or the stop signal.
     """
+    sys.excepthook = sys.__excepthook__  # that of the forkserver says nothing of a request cut off
     end = Exit()
     order = Order.decode(payload)
     try:
