@@ -142,7 +142,7 @@ class _Builder:
             pad=draft.fitted_pad(ports, max(1, block * most)),
             pace_s=round(min(0.02, draft.chance.uniform(0, 1.0) / max(1, coming)), 5),
         )
-        if shape in _WITH_FATES and draft.maybe(0.15):
+        if shape in _WITH_FATES and draft.maybe(0.25):
             role["lingers_s"] = 0.1
         if shape in _WITH_FATES and draft.maybe(0.5):
             role |= {key: draft.chance.choice([0, 3, 10]) for key in ("skip", "dead", "flaky")}
@@ -227,7 +227,8 @@ class _Builder:
         if job.shape in _WITH_FATES:
             keys["on_error"] = _FATES
         if job.role["lingers_s"] or draft.maybe(0.2):
-            keys["recycle"] = {"max_items": draft.chance.randint(2, 25)}
+            most = 5 if job.role["lingers_s"] else 25
+            keys["recycle"] = {"max_items": draft.chance.randint(2, most)}
         if job.shape.endswith("batch"):
             within = draft.chance.choice(["1ms", "10ms", "50ms"])
             keys["batch"] = {"size": job.role["block"], "within": within}
@@ -243,6 +244,8 @@ class _Builder:
         draft = self._draft
         if "ordered" in keys:
             return draft.chance.choice([2, 2, 3])
+        if job.role["lingers_s"]:
+            return 1
         if job.replaced:
             return draft.chance.choice([1, 1, 2, 2, 3])
         return draft.chance.choice([1, 1, 1, 2]) if len(job.inputs) == 1 else 1

@@ -17,6 +17,8 @@ from .model import Pipeline
 
 _BLOWS = {signal.SIGKILL: 14, signal.SIGSEGV: 2, signal.SIGABRT: 2, signal.SIGSTOP: 4}
 _LONGEST_STOP_S = 0.4
+_TO_THE_SUCCESSOR = 0.25
+_LONGEST_REST_S = 0.15
 _TRACKER = b"resource_tracker import main"
 _FORKSERVER = b"forkserver import main"
 
@@ -106,8 +108,24 @@ class Killer:
         if blow == signal.SIGSTOP:
             until = time.monotonic() + self._chance.uniform(0.02, _LONGEST_STOP_S)
             self._stopped.setdefault(pid, until)
-        else:
-            self.deaths.pids.add(pid)
+            return
+        self.deaths.pids.add(pid)
+        if self._chance.random() < _TO_THE_SUCCESSOR and not self._has_strangers:
+            self._hit_successor()
+
+    def _hit_successor(self) -> None:
+        """Kill who takes the place of a worker that was killed, as soon as it is there."""
+        before, deadline = set(_workers(self._guard)), time.monotonic() + _LONGEST_REST_S
+        if self._may_be_once({pid: self._log.jobs.get(pid, "") for pid in before}):
+            return
+        while time.monotonic() < deadline:
+            for new in set(_workers(self._guard)) - before:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(new, signal.SIGKILL)
+                self.deaths.signals.update(SIGKILL=1, at_their_fork=1)
+                self.deaths.pids.add(new)
+                return
+            time.sleep(0.0005)  # nobody tells of a fork
 
     def wake(self, *, all_of_them: bool = False) -> None:
         """Continue those whose stop is over."""
