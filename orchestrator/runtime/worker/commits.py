@@ -267,7 +267,7 @@ class Commits(Requests):
         if stripe.n > 1:
             self._watch(stripe)
 
-    def _watch(self, stripe: Stripe) -> None:
+    def _watch(self, stripe: Stripe | StreamRun) -> None:
         """Let the pacer see what ends in a stripe; soon, where that puts something."""
         if stripe.box is not None:
             self._hurry()
