@@ -1,5 +1,6 @@
 """Exceptions become messages and exit codes in one place."""
 
+import errno
 import re
 import sys
 from pathlib import Path
@@ -95,3 +96,14 @@ def test_an_error_of_the_system_that_nobody_expected_is_a_bug(capsys, monkeypatc
 def test_a_closed_standard_output_is_no_error(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     assert exit_code_of(lambda: 0) == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), OSError(errno.EAGAIN, "again"), OSError(errno.ENOMEM, "none"), OSError(24, "")],
+)
+def test_what_the_system_refuses_is_no_bug(capsys, error):
+    assert exit_code_of(raising(error)) == 71
+    err = capsys.readouterr().err
+    assert "bug" not in err
+    assert "hint:" in err
