@@ -9,6 +9,7 @@ page of it in each worker.
 
 import gc
 import multiprocessing.popen_forkserver  # noqa: F401 -- each worker needs it, and would read it anew
+import os
 import signal
 import sys
 from types import TracebackType

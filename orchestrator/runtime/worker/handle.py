@@ -308,7 +308,7 @@ class QueueHandle:
             each_s = (time.monotonic() - self._pulled_at) / self._pulled
             self._most = min(_LARGEST_PULL, self._most * 2) if each_s < _FAST_GET_S else 1
 
-    def _mark(self) -> Callable[[], None]:
+    def mark(self) -> Callable[[], None]:
         """A transaction begins: returns what undoes the counts of what comes from now on."""
         got = self._got + sum(lease.started for lease in self._leases)
         tasks_done, ends_raised = self._tasks_done, self._ends_raised

@@ -212,6 +212,7 @@ class Worker:
                     writes=queue in writes.values(),
                     owned=not job.shape.called_once,
                 )
+                transaction.marks.append(made[queue].mark)
         return {param: made[queue] for param, queue in (reads | writes).items()}
 
     def _ended_by(self, error: BaseException, roots: tuple[str, ...]) -> tuple[Failure | None, int]:

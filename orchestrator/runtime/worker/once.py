@@ -250,7 +250,7 @@ class Items:
             self._pace.end(self._lease.finished)
         wait = Wait.NO if context.client.held else Wait.FOREVER
         lease = context.client.pull(context.job.inputs, most=self._pace.most, wait=wait)
-        if lease is None:
+        if lease is None and context.client.held:
             raise WouldWaitError(
                 f"job {context.job.name!r} would have to wait for its next item, which a"
                 " transaction forbids",

@@ -132,9 +132,11 @@ class Worker:
         self.b, self.c, self.wide, self.full = map(self.handle, ("b", "c", "wide", "full"))
 
     def handle(self, name, *, reads=False):
-        return QueueHandle(
+        handle = QueueHandle(
             name, self.client, self.transaction, holder="job 'a'", reads=reads, writes=not reads
         )
+        self.transaction.marks.append(handle.mark)
+        return handle
 
     def state(self):
         """Every attribute of every object of the worker, by its path."""
