@@ -1,8 +1,8 @@
-"""The long form: `python -m tests.simulation --histories N [--seed S] [--durable] [--processes P]`.
+"""The long form: `python -m tests.simulation --histories N [--seed S] [--processes P]`.
 
 The seed of each history that fails is printed; `--histories 1 --seed S` lives it again. With
-`--durable` the orchestrator crashes as well, and the run is resumed. How many processes live them
-changes no history.
+`--durable` the orchestrator crashes as well, and the run is resumed; `--runs` are whole runs, with
+the supervisor. How many processes live them changes no history.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from .histories import durable_history, history
+from .runs import RunWorld
+from .world import World
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +32,14 @@ class Lived:
     problem: str
 
 
-def live(seed: int, *, durable: bool) -> Lived:
+def live(seed: int, *, durable: bool, runs: bool) -> Lived:
     """Live one history."""
-    world, problem = durable_history(seed) if durable else history(seed), ""
+    world: World | RunWorld
+    if runs:
+        world = RunWorld(seed, small=bool(seed % 2), hasty=seed % 3 == 2)
+    else:
+        world = durable_history(seed) if durable else history(seed)
+    problem = ""
     try:
         world.run()
     except Exception:
@@ -44,14 +51,17 @@ def main() -> int:
     options = _options()
     started, traces = time.perf_counter(), hashlib.sha256()
     done = steps = failures = 0
+    kind = " --durable" * options.durable + " --runs" * options.runs
     seeds = range(options.seed, options.seed + options.histories)
     with ProcessPoolExecutor(options.processes) as pool:
-        for lived in pool.map(partial(live, durable=options.durable), seeds, chunksize=20):
+        for lived in pool.map(
+            partial(live, durable=options.durable, runs=options.runs), seeds, chunksize=20
+        ):
             done, steps = done + 1, steps + lived.steps
             traces.update(lived.trace.encode())
             if lived.problem:
                 failures += 1
-                again = f"--histories 1 --seed {lived.seed}{' --durable' * options.durable}"
+                again = f"--histories 1 --seed {lived.seed}{kind}"
                 print(f"{lived.problem}seed {lived.seed} fails: python -m tests.simulation {again}")
             late = options.within_s and time.perf_counter() - started > options.within_s
             if late or (lived.problem and not options.keep_going):
@@ -68,6 +78,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--histories", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--durable", action="store_true", help="runs that crash and are resumed")
+    parser.add_argument("--runs", action="store_true", help="whole runs, with the supervisor")
     parser.add_argument("--keep-going", action="store_true", help="go on after a failure")
     parser.add_argument("--within-s", type=float, help="end after so many seconds")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
