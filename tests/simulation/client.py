@@ -361,7 +361,8 @@ class Client:
 
         def roll_back() -> None:
             self.held, self.rolled_back = False, True
-            self.got, self._finished = got, []
+            self.got = got + [told for told in self.got[len(got) :] if not told[1]]
+            self._finished = []
             for box, digest, at in replays:
                 box.items.clear()
                 box.seals.clear()

@@ -182,7 +182,7 @@ def handles(client: Client, target: Target) -> Moves:
     hands: dict[str, Held] = {}
     while len(ended) < len(job.reads):
         if target.blocks(client.rng):
-            if (yield from _block(client, target, leases, hands)):
+            if (yield from _block(client, target, leases, ended, hands)):
                 break
             continue
         queue = client.rng.choice([name for name in job.reads if name not in ended])
@@ -195,10 +195,8 @@ def handles(client: Client, target: Target) -> Moves:
             wait = client.rng.choice((*job.waits, Wait.FOREVER) if alone else (Wait.NO, Wait.TIMED))
             reply = yield from client.pull((queue,), most=client.rng.choice(job.most), wait=wait)
             if isinstance(reply, Ended):
-                ended.add(queue)
                 client.end(queue)
-                if target.marks(queue):
-                    yield from _put_each(client, target, f"{queue} at {client.name}", 0, hands)
+                yield from _end(client, target, queue, ended, hands)
             if not isinstance(reply, Held):
                 yield _ALWAYS
                 continue
@@ -213,19 +211,23 @@ def handles(client: Client, target: Target) -> Moves:
 
 
 def _block(
-    client: Client, target: Target, leases: dict[str, Held], hands: dict[str, Held]
+    client: Client,
+    target: Target,
+    leases: dict[str, Held],
+    ended: set[str],
+    hands: dict[str, Held],
 ) -> Moves:
     """A transaction: what it gets and puts is committed at its end, or all of it is undone.
 
     Returns whether the target has had enough.
     """
-    enough = False
+    enough, told = False, ""
     while client.has_unsent:
         yield from client.commit()
     before, roll_back = dict(hands), client.begin_block()
     whole = client.rng.random() < 0.5
     for _ in range(client.rng.randint(1, 4)):
-        queue = client.rng.choice(target.job.reads)
+        queue = client.rng.choice([name for name in target.job.reads if name not in ended])
         if queue in hands:
             _finish_all(client, hands)
         held = leases.get(queue)
@@ -233,8 +235,11 @@ def _block(
             held = yield from client.pull(
                 (queue,), most=client.rng.choice(target.job.most), wait=Wait.NO
             )
+            if isinstance(held, Ended):
+                told = queue
+                client.end(queue)
             if not isinstance(held, Held):
-                whole = False  # it finds nothing, or an end, which comes again
+                whole = False  # it finds nothing, or an end
                 break
             leases[queue] = held
         number = client.begin(held)
@@ -254,7 +259,17 @@ def _block(
     hands.clear()
     hands.update(before)
     client.blame = Blame()
+    if told:
+        yield from _end(client, target, told, ended, hands)
     return False
+
+
+def _end(
+    client: Client, target: Target, queue: str, ended: set[str], hands: dict[str, Held]
+) -> Moves:
+    ended.add(queue)
+    if target.marks(queue):
+        yield from _put_each(client, target, f"{queue} at {client.name}", 0, hands)
 
 
 def _put_at_once(client: Client, target: Target, queue: str, number: int) -> bool:

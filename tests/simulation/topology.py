@@ -78,10 +78,10 @@ def make(
 ) -> Topology:
     """A pipeline of one to four queues, three in ten crowded: see `_Maker`.
 
-    In one for durable runs there are more jobs that are called once, and that read several queues,
-    and queues that drop; where items are to be `held` back, every job that can be is ordered. In a
-    `merging` one a job polls the first two queues; in a `patient` one many batches are as large as
-    their queue, and wait for long.
+    In one for durable runs there are more jobs that are called once, and queues that drop; where
+    items are to be `held` back, every job that can be is ordered. In a `merging` one a job polls
+    the first two queues; in a `patient` one many batches are as large as their queue, and wait for
+    long.
     """
     crowded = rng.random() < 0.3
     maker = _Maker(rng, small=small, crowded=crowded, durable=durable, merging=merging)
@@ -107,7 +107,6 @@ class _Maker:
         self._p_return = (0.0, 0.0, 0.0, 0.05) if durable else (0.0,) * 9 + (0.02,)
         self._crowded = crowded
         self._p_drop = 0.3 if durable else 0.0
-        self._p_other = 0.3 if durable else 0.15
         fewest, most = (3, 4) if crowded or merging else (1, 2 if small else 4)
         sizes = (1, 2, 3) if crowded else MAXSIZES[:8] if small else MAXSIZES
         self._names = [f"q{at}" for at in range(rng.randint(fewest, most))]
@@ -166,7 +165,7 @@ class _Maker:
 
     def _add_reader(self, at: int) -> None:
         rng, names = self._rng, self._names
-        others = [other for other in names[:at] if rng.random() < self._p_other]
+        others = [other for other in names[:at] if rng.random() < 0.15]
         shape = rng.choice(ITEM_SHAPES if self._crowded else ITEM_SHAPES + self._once)
         retries = rng.random() < 0.3
         self._jobs.append(

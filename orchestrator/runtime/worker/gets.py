@@ -45,12 +45,16 @@ class Gets:
         return taken
 
     def mark(self) -> Callable[[], None]:
-        """A transaction begins: returns what undoes all that is got from now on."""
+        """A transaction begins: returns what undoes all that is got from now on.
+
+        An end that was told stays told: nothing gives it back, and the target has seen it.
+        """
         self._close()
-        line, lease, base, ended = list(self._line), self._lease, self._base, self._ended
+        line, lease, base = list(self._line), self._lease, self._base
 
         def undo() -> None:
-            self._line, self._lease, self._base, self._ended = line, lease, base, ended
+            ends = [(queue, n) for queue, n in self._line[len(line) :] if not n]
+            self._line, self._lease, self._base = line + ends, lease, base
 
         return undo
 
