@@ -219,9 +219,10 @@ def _block(
 ) -> Moves:
     """A transaction: what it gets and puts is committed at its end, or all of it is undone.
 
-    Returns whether the target has had enough.
+    One that was told an end after an item ends well: nobody gives an end back, so what comes before
+    it must stay. Returns whether the target has had enough.
     """
-    enough, told = False, ""
+    enough, told, some = False, "", False
     while client.has_unsent:
         yield from client.commit()
     before, roll_back = dict(hands), client.begin_block()
@@ -239,10 +240,10 @@ def _block(
                 told = queue
                 client.end(queue)
             if not isinstance(held, Held):
-                whole = False  # it finds nothing, or an end
+                whole = some and bool(told)
                 break
             leases[queue] = held
-        number = client.begin(held)
+        number, some = client.begin(held), True
         hands[queue] = held
         yield _ALWAYS
         if not _put_at_once(client, target, queue, number):
@@ -254,6 +255,8 @@ def _block(
         client.end_block()
         _finish_all(client, hands)
         yield from client.commit()
+        if told:
+            yield from _end(client, target, told, ended, hands)
         return enough
     roll_back()
     hands.clear()

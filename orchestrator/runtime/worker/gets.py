@@ -53,7 +53,7 @@ class Gets:
         line, lease, base = list(self._line), self._lease, self._base
 
         def undo() -> None:
-            ends = [(queue, n) for queue, n in self._line[len(line) :] if not n]
+            ends = [told for told in self._line[len(line) :] if not told[1]]
             self._line, self._lease, self._base = line + ends, lease, base
 
         return undo
