@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 Mporch = Callable[..., subprocess.CompletedProcess[str]]
 
