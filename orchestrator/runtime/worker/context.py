@@ -82,7 +82,7 @@ class Context:
         except OURS:
             raise
         except Exception as error:
-            raise self._unpicklable(item, error) from error
+            raise self.unpicklable(item, error) from error
 
     def dump(self, item: Any) -> bytes:
         """See `chunks.dump`; what cannot be pickled is named."""
@@ -91,14 +91,14 @@ class Context:
         except OURS:
             raise
         except Exception as error:
-            raise self._unpicklable(item, error) from error
+            raise self.unpicklable(item, error) from error
 
     def sole(self, item: Any) -> bytes:
         """See `chunks.sole`; what is too large is named."""
         try:
             return sole(item)
         except Exception as error:
-            raise self._unpicklable(item, error) from error
+            raise self.unpicklable(item, error) from error
 
     def may_start(self, lease: Lease, index: int) -> bool:
         """Asked when the client wants attention: whether the next item of a stripe may begin."""
@@ -109,7 +109,8 @@ class Context:
             self.stopper.check()
             return self.client.may_start(lease, index)
 
-    def _unpicklable(self, item: Any, error: Exception) -> Exception:
+    def unpicklable(self, item: Any, error: Exception) -> Exception:
+        """What is raised for a result that cannot be pickled, or finds no memory for its pickle."""
         what = f"job {self.job.name!r} gave back a {name_of(type(item))}"
         if issubclass(type(error), MemoryError):
             return MemoryError(f"{what}{size_of(item)}, and no memory is left for its pickle")

@@ -18,7 +18,7 @@ from orchestrator.core.messages import Wait
 from orchestrator.errors import EndOfStream, WouldWaitError
 from orchestrator.plan.model import Shape
 from orchestrator.runtime.worker import current
-from orchestrator.runtime.worker.context import Context, Pace
+from orchestrator.runtime.worker.context import OURS, Context, Pace
 from orchestrator.runtime.worker.emit import items_of
 from orchestrator.runtime.worker.ended import EndIgnored
 from orchestrator.runtime.worker.giving_up import TornError
@@ -128,12 +128,21 @@ def _emit_each(context: Context, box: Outbox, iterator: Iterator[Any]) -> None:
 
     Room is asked for when there is an item to put.
     """
-    client, stopper, lock = context.client, context.stopper, context.lock
+    client, stopper, lock, add = context.client, context.stopper, context.lock, box.add
     for item in iterator:
         with lock:
             if box.count >= box.limit and not _room(context, box):
                 return
-            context.put(box, item)
+            if not client.unsent_since:
+                client.note_unsent()
+            try:
+                add(item)
+            except OURS:
+                raise
+            except Exception as error:
+                raise context.unpicklable(item, error) from error
+            if box.count >= box.due:
+                client.commit()
             if stopper.requested:
                 stopper.check()
             if client.stop_asked:

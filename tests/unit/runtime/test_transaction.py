@@ -320,9 +320,9 @@ def test_what_a_thread_put_while_the_block_began_is_no_part_of_it():
     worker = Worker(link)
     info = QueueInfo(maxsize=100, chunk_items=50, max_bytes=10_000, share_bytes=5_000)
     worker.client._queues = {**worker.client._queues, "full": info}
-    worker.client.outbox(("wide",)).grant("wide", 9)
     for name in ("wide", "full"):
         worker.client.outbox((name,)).prompt = 0  # nothing leaves before the block begins
+    worker.client.outbox(("wide",)).grant("wide", 9)
     worker.client._sent_at = float("inf")  # and no idle spell ends
     worker.full.put(1)  # its commit is answered
     rolled_back(worker, puts("wide", n=1))
