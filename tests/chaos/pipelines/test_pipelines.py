@@ -22,7 +22,7 @@ def problems(seed, folder, *, durable):
     return judge(Round(plan, folder).play()).problems
 
 
-@pytest.mark.parametrize(("seed", "durable"), [(2, False), (12, False), (3, True), (33, True)])
+@pytest.mark.parametrize(("seed", "durable"), [(12, False), (33, True)])
 def test_a_random_pipeline_under_kills_is_exact(tmp_path, seed, durable):
     assert problems(seed, tmp_path / "round", durable=durable) == ()
 
