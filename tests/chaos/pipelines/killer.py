@@ -18,7 +18,7 @@ from .model import Pipeline
 _BLOWS = {signal.SIGKILL: 14, signal.SIGSEGV: 2, signal.SIGABRT: 2, signal.SIGSTOP: 4}
 _LONGEST_STOP_S = 0.4
 _TO_THE_SUCCESSOR = 0.25
-_LONGEST_REST_S = 0.15
+_LONGEST_REST_S = 0.08
 _TRACKER = b"resource_tracker import main"
 _FORKSERVER = b"forkserver import main"
 
@@ -114,18 +114,24 @@ class Killer:
             self._hit_successor()
 
     def _hit_successor(self) -> None:
-        """Kill who takes the place of a worker that was killed, as soon as it is there."""
-        before, deadline = set(_workers(self._guard)), time.monotonic() + _LONGEST_REST_S
-        if self._may_be_once({pid: self._log.jobs.get(pid, "") for pid in before}):
+        """Kill who takes the place of a worker that was killed, within its first millisecond.
+
+        Nobody tells of a fork, and to sleep would be to miss it.
+        """
+        if self._may_be_once({pid: self._log.jobs.get(pid, "") for pid in _workers(self._guard)}):
             return
+        servers = _forkservers(self._guard)
+        before = {pid: set(children(pid)) for pid in servers}
+        deadline = time.monotonic() + _LONGEST_REST_S
         while time.monotonic() < deadline:
-            for new in set(_workers(self._guard)) - before:
+            for new in [
+                pid for server in servers for pid in set(children(server)) - before[server]
+            ]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(new, signal.SIGKILL)
                 self.deaths.signals.update(SIGKILL=1, at_their_fork=1)
                 self.deaths.pids.add(new)
                 return
-            time.sleep(0.0005)  # nobody tells of a fork
 
     def wake(self, *, all_of_them: bool = False) -> None:
         """Continue those whose stop is over."""
@@ -173,6 +179,11 @@ def _workers(guard: int) -> list[int]:
             elif program and _TRACKER not in program:
                 found.append(pid)
     return found
+
+
+def _forkservers(guard: int) -> list[int]:
+    processes = [pid for orchestrator in children(guard) for pid in children(orchestrator)]
+    return [pid for pid in processes if _FORKSERVER in _program(pid)]
 
 
 def _program(pid: int) -> bytes:
