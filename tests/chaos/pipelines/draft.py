@@ -48,7 +48,7 @@ class Draft:
         return self.chance.choice([0, 0, 0, 0, 50, 50, 3000, 30_000])
 
     def method(self) -> dict[str, str]:
-        methods = ["forkserver"] * 8 + ["spawn"] + ([] if self.durable else ["fork"] * 3)
+        methods = ["forkserver"] * 8 + ["spawn"] * 2 + ([] if self.durable else ["fork"] * 3)
         method = self.chance.choice(methods)
         return {} if method == "forkserver" else {"start_method": method}
 
