@@ -142,6 +142,7 @@ BARE = """
 @pytest.mark.parametrize("pause", ["pass", "time.sleep(.1)"])
 def test_a_loop_that_catches_everything_is_ended_without_its_leave(ran, pause):
     loop = f"""
+        atexit.register(print, "exit function")
         while True:
             try:
                 print(q.get())
@@ -150,7 +151,7 @@ def test_a_loop_that_catches_everything_is_ended_without_its_leave(ran, pause):
     """
     ended = ran(SPEC, BARE % loop)
     assert ended.exit_code == 0, ended.stderr
-    assert ended.log.printed("r-1") == ["A", "B", "C"]
+    assert ended.log.printed("r-1") == ["A", "B", "C", "exit function"]
     assert len(warnings(ended)) == 1
     assert ended.ledger("a") == {"put": 3, "done": 3}
 

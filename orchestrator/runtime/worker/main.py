@@ -188,7 +188,9 @@ class Worker:
         """End the process as a success without another line of the target (lock held)."""
         self._client.lock.release()
         conclude(context)
-        _wait_for_threads(self._job.terminate.grace_s)
+        hang = not _wait_for_threads(self._job.terminate.grace_s)
+        self._stopper.retire()
+        self._wind_up(with_threads=not hang)
         told = self._close(None, stopped=False)
         code = 0 if told is None else 1
         try:
