@@ -19,6 +19,7 @@ _BLOWS = {signal.SIGKILL: 14, signal.SIGSEGV: 2, signal.SIGABRT: 2, signal.SIGST
 _LONGEST_STOP_S = 0.4
 _TO_THE_SUCCESSOR = 0.25
 _LONGEST_REST_S = 0.08
+_IN_A_ROW = (1, 1, 2, 8)
 _TRACKER = b"resource_tracker import main"
 _FORKSERVER = b"forkserver import main"
 
@@ -114,7 +115,7 @@ class Killer:
             self._hit_successor()
 
     def _hit_successor(self) -> None:
-        """Kill who takes the place of a worker that was killed, within its first millisecond.
+        """Kill who takes the place of a worker that was killed, and who takes that of the next.
 
         Nobody tells of a fork, and to sleep would be to miss it.
         """
@@ -122,16 +123,17 @@ class Killer:
             return
         servers = _forkservers(self._guard)
         before = {pid: set(children(pid)) for pid in servers}
+        left = self._chance.choice(_IN_A_ROW)
         deadline = time.monotonic() + _LONGEST_REST_S
-        while time.monotonic() < deadline:
-            for new in [
-                pid for server in servers for pid in set(children(server)) - before[server]
-            ]:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(new, signal.SIGKILL)
-                self.deaths.signals.update(SIGKILL=1, at_their_fork=1)
-                self.deaths.pids.add(new)
-                return
+        while left and time.monotonic() < deadline:
+            for server in servers:
+                for new in set(children(server)) - before[server]:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(new, signal.SIGKILL)
+                    self.deaths.signals.update(SIGKILL=1, at_their_fork=1)
+                    self.deaths.pids.add(new)
+                    before[server].add(new)
+                    left, deadline = left - 1, time.monotonic() + _LONGEST_REST_S
 
     def wake(self, *, all_of_them: bool = False) -> None:
         """Continue those whose stop is over."""
