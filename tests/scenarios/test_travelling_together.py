@@ -15,7 +15,7 @@ CODE = """
         def __enter__(self):
             return self
         def __exit__(self, *_):
-            print("slept", resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw)
+            print("slept", resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw)
     class put(Counted):
         def __call__(self, n, out):
             out.put(n)

@@ -80,6 +80,7 @@ def bootstrap(launch: Launch) -> None:
     # A group of its own first: from here on the parent can kill all that this process will start.
     os.setpgid(0, 0)
     _default_signals()
+    sys.excepthook = sys.__excepthook__  # the forkserver's says nothing of a request cut off
     _die_with(launch.creator_pid)
     if launch.forked:
         _forget_parent(launch)

@@ -50,7 +50,6 @@ def main(payload: bytes, channel: socket.socket, log: socket.socket, cell: mmap.
 
     Ends the process by SystemExit or the stop signal.
     """
-    sys.excepthook = sys.__excepthook__  # that of the forkserver says nothing of a request cut off
     end = Exit()
     order = Order.decode(payload)
     try:
@@ -181,7 +180,10 @@ class Worker:
         with self._client.lock:
             self._client.send(Ready())
         self._stopper.check()  # the signal may have come while that was being sent
-        _RUNNERS.get(self._job.shape, run_once)(context)
+        try:
+            _RUNNERS.get(self._job.shape, run_once)(context)
+        finally:
+            transaction.ends.at_end = lambda: None  # else the target's module would be kept
         self._recycled = context.recycled
 
     def _end_here(self, context: Context) -> None:
