@@ -397,7 +397,8 @@ class Outbox:
                     continue
             if run.items:
                 self._runs.append(run)
-        self._run = self._runs.pop() if self._runs else self._new_run()
+        is_open = self._runs and self._runs[-1].blob is None  # a big item's chunk is made already
+        self._run = self._runs.pop() if is_open else self._new_run()
         self.bulk = sum(run.size for run in self._runs)
         return pieces
 

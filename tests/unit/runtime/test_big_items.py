@@ -5,7 +5,7 @@ import zlib
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.messages import Leased, Range
@@ -50,12 +50,14 @@ def taken(box, *, with_open=True, finished=0):
     return items, digest
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=500)
 @given(
     st.lists(st.sampled_from([*THINGS, "seal", "drop", "take"]), max_size=30),
     st.booleans(),
     st.booleans(),
 )
+@example(["number", "seal", "big text", "take", "number", "seal", "take"], False, False)
+@example(["number", "seal", "big list", "take", "dict", "seal", "take"], True, True)
 def test_what_is_put_and_not_dropped_leaves_in_its_order(steps, counted, weighs):
     box = outbox(counted=counted, weighs=weighs)
     sealed, opened, left = [], [], []
