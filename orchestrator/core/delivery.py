@@ -183,8 +183,7 @@ class Delivery:
             return self._serve_one(pending, throttle)
         together = queue.before_alone(request.most) if request.least > 1 else request.most
         if not together:
-            queue.suspects.discard(queue.segments[0].first)
-            self._lease(pending, queue, queue.take(1))
+            self._lease(pending, queue, queue.take_together(1))
             return True
         if queue.queued < request.least and not self._batch_must_go(pending, queue):
             return False
@@ -208,7 +207,7 @@ class Delivery:
             if pending is None or not queue.queued:
                 board.patient.pop(queue, None)
             elif not can_come(queue):
-                self._lease(pending, queue, queue.take(pending.request.most))
+                self._lease(pending, queue, queue.take_together(pending.request.most))
                 return True
         board.all_doubted = False
         return False

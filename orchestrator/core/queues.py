@@ -280,6 +280,13 @@ class QueueState:
             self.weigh(taken, -1)
         return taken
 
+    def take_together(self, n: int) -> list[Segment]:
+        """Remove up to n items for a batch: those before one that goes alone, or that one."""
+        together = self.before_alone(n)
+        if not together:
+            self.suspects.discard(self.segments[0].first)
+        return self.take(max(1, together))
+
     def close(self, *, clean: bool, delayed: Iterable[Segment] = ()) -> int:
         """Nobody reads any more: what is here or `delayed` is dropped, or left after a failure.
 

@@ -13,7 +13,7 @@ from orchestrator.core.board import Alarm
 from orchestrator.core.broker import Broker
 from orchestrator.core.commands import Send
 from orchestrator.core.events import BrokerNews, Event, Fenced, WorkerLeft
-from orchestrator.core.messages import Leased
+from orchestrator.core.messages import Leased, Range
 from orchestrator.core.ports import Port
 from orchestrator.core.queues import QueueState
 
@@ -60,17 +60,39 @@ def check_early(world: World, event: Event | BrokerNews, orders: Sequence[object
     check(not _Feeders(freed).of(queue), f"{queue.name}: a batch goes out too early")
 
 
+def check_alone(world: World, orders: Sequence[object]) -> None:
+    """What has failed or killed before is in no batch with others (rule 6)."""
+    for order in orders:
+        if not (isinstance(order, Send) and isinstance(lease := order.message, Leased)):
+            continue
+        n = sum(map(_len, lease.ranges))
+        if n > 1 and world.agents[order.worker].employer.job.shape is shapes.batches:
+            alone = _alone(world, lease)
+            check(not alone, f"{lease.queue}: {alone} are handed out among others")
+
+
+def _alone(world: World, lease: Leased) -> set[int]:
+    """Those of the items that are to be handed out alone."""
+    suspects, tried = world.before[lease.queue].suspects, {n for n, _ in lease.tried}
+    numbers = (n for part in lease.ranges for n in range(part.first, part.first + _len(part)))
+    return {n for n in numbers if n in suspects or n in tried}
+
+
+def _len(part: Range) -> int:
+    return part.stop - part.start
+
+
 def _of_early(world: World, worker: str, lease: Leased) -> QueueState | None:
     """The queue of a batch that is short, and not for want of time, room, or writers."""
     job = world.agents[worker].employer.job
-    n = sum(part.stop - part.start for part in lease.ranges)
+    n = sum(map(_len, lease.ranges))
     if job.shape is not shapes.batches or n >= job.batch:
         return None
     queue = world.broker.queues[lease.queue]
     before = world.before[queue.name]
     over = world.now >= (world.now if before.since is None else before.since) + job.within_s
     full = 0 < queue.maxsize <= n + queue.hidden + queue.delayed  # it took all that was queued
-    alone = {part.first for part in lease.ranges} & before.suspects
+    alone = _alone(world, lease) or (queue.queued and not queue.before_alone(1))  # it, or the next
     reason = over or full or alone or queue.weighs or not queue.open_writers
     return None if reason else queue
 

@@ -367,6 +367,7 @@ class World:
         forget(self, before)
         self._trace.update(repr((event, orders)).encode())
         early.check_early(self, event, orders)
+        early.check_alone(self, orders)
         for order in orders:
             if isinstance(order, Send):
                 self._send(order)

@@ -50,6 +50,20 @@ def test_a_batch_goes_out_when_its_writers_wait_for_the_room_that_it_makes() -> 
     assert run.queue("b").queued == 4
 
 
+def test_a_batch_that_goes_out_early_ends_before_an_item_that_has_to_be_alone() -> None:
+    run = pairs()
+    run.put("src-1", "a", 20)
+    leases = {worker: run.lease(worker, "a", 2) for worker in ("map-1", "map-2")}
+    for worker, lease in leases.items():
+        run.commit(worker, output("b", 4, (4,)), done=[(lease, 1)])
+    run.queue("b").suspects.add(7)
+    run.pull("load-1", "b", 10, least=10, within_s=PATIENT)
+    run.commit("map-1", output("b", 4, (4,)), done=[(leases["map-1"], 1)])
+    assert sizes(run, "load-1") == [6]
+    run.pull("load-1", "b", 10, least=10, within_s=PATIENT)
+    assert sizes(run, "load-1") == [6, 1]
+
+
 def test_the_other_writer_in_work_brings_nothing_while_somebody_is_in_line() -> None:
     """Whoever is younger gets no room there."""
     run = full_but_for_two()
