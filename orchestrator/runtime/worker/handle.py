@@ -102,14 +102,13 @@ class QueueHandle:
             if box is None or client.closing:
                 box = self._writable()
             try:
-                if box.replay is not None and box.repeats(obj):
-                    return
-                if box.count >= box.limit:
-                    self._make_room(box, block, timeout)
-                if self._owned:
-                    client.put(box, obj)
-                else:
-                    box.add(obj)
+                if box.replay is None or not box.repeats(obj):
+                    if box.count >= box.limit:
+                        self._make_room(box, block, timeout)
+                    if self._owned:
+                        client.put(box, obj)
+                    else:
+                        box.add(obj)
             except BaseException as error:
                 if client.is_torn:
                     client.attention = True  # before another item begins
@@ -222,6 +221,8 @@ class QueueHandle:
                 client.torn = False
             else:
                 item, packed = self._get(block, timeout)
+        if client.signalled:
+            client.heed()
         return pickle.loads(item) if packed else item
 
     def _get(self, block: bool, timeout: float | None) -> tuple[Any, bool]:
@@ -369,8 +370,8 @@ class QueueHandle:
             if self._ends_raised and self._tasks_done >= self._got:
                 self._ends_raised -= 1
                 return
-            self._tasks_done += 1
             self._refuse_in_transaction("task_done")
+            self._tasks_done += 1
             answer = self._client.ask(lambda number: TaskDone(ask=number, queue=self._name))
         if answer is not None and answer.error:
             raise ValueError(answer.error)

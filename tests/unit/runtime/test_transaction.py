@@ -341,3 +341,41 @@ def test_a_block_never_waits():
     with pytest.raises(queue.Empty), worker.transaction.scope():
         worker.a.get_nowait()
     assert all(m.wait is Wait.NO for m in link.sent if isinstance(m, Pull | Want))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        pytest.param(lambda worker: worker.b.put(BEFORE[0]), id="puts what comes again"),
+        pytest.param(lambda worker: worker.wide.put(1), id="puts"),
+        pytest.param(lambda worker: worker.a.get(), id="gets what was pulled"),
+    ],
+)
+def test_a_signal_that_comes_while_a_handle_is_at_work_is_heeded_as_it_returns(use):
+    worker = Worker(Broker())
+    worker.wide.put(0)
+    worker.a.get()
+    heeded = []
+    worker.client.on_release = lambda: heeded.append(True)
+    lock = worker.client.lock
+
+    class Signalling:
+        def __enter__(self):
+            lock.acquire()
+            worker.client.signalled = True
+
+        def __exit__(self, *_):
+            lock.release()
+
+    worker.client.lock = Signalling()
+    use(worker)
+    assert heeded
+
+
+def test_a_task_done_that_a_transaction_refuses_is_not_counted():
+    """Else the one after the last item would pass for that of the end, and `join` never return."""
+    worker = Worker(Broker())
+    worker.a.get()
+    with worker.transaction.scope(), pytest.raises(WouldWaitError):
+        worker.a.task_done()
+    assert worker.a._tasks_done == 0
