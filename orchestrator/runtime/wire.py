@@ -10,6 +10,8 @@ Source: docs/semantics.md, *Frames*.
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 import struct
 import zlib
 from collections.abc import Sequence
@@ -32,6 +34,8 @@ _MAX_BODY = 2 << 30
 """Of a worker's frame: the largest item, behind all that goes before it (`chunks.MOST_BYTES`)."""
 _ANY_BODY = 1 << 62
 _SMALL = 4096
+_LARGE = 16 << 20
+"""Chunks from here on are mapped: that costs at most a huge page more than they have, 2 MiB."""
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, MemoryError)
 """What msgspec raises of bytes that are no message; the last two of such as are made to do harm."""
 _encoder = msgspec.msgpack.Encoder()
@@ -57,20 +61,21 @@ def encode(message: FromWorker | ToWorker, blobs: tuple[Blob, ...] = ()) -> list
 class FrameReader(Generic[M]):
     """Cuts a byte stream into messages and chunks; bytes in, messages out, no I/O.
 
-    No body may be longer than `most`, in bytes. `apart`: one that does not come at once is taken in
-    chunk by chunk, and of one that no memory is left for nothing is kept: it is empty.
+    No body may be longer than `most`, in bytes. One that does not come at once is taken in chunk by
+    chunk, each in a buffer of its own. `reserves`: all memory of a chunk is asked for when it
+    begins, and where none is left for it nothing of the chunk is kept: it is empty. If not, memory
+    is used as the chunk comes, for what is announced may never come.
     """
 
     def __init__(
-        self, decoder: msgspec.msgpack.Decoder[M], *, most: int = _ANY_BODY, apart: bool = False
+        self, decoder: msgspec.msgpack.Decoder[M], *, most: int = _ANY_BODY, reserves: bool = False
     ) -> None:
         self._decoder = decoder
         self._most = most
-        self._apart = apart
+        self._reserves = reserves
         self._body: _Body[M] | None = None
         self._pending = bytearray()
         self._needed = 0
-        self._looked_at = False
 
     def feed(self, data: memoryview) -> list[tuple[M, tuple[Blob, ...]]]:
         """The frames that `data` completes. Raises FrameError if one does not check."""
@@ -87,10 +92,8 @@ class FrameReader(Generic[M]):
         if self._pending:
             self._pending += data
             if len(self._pending) < self._needed:
-                self._look_ahead()
                 return []
             data, self._pending = memoryview(self._pending), bytearray()
-        self._looked_at = False
         frames: list[tuple[M, tuple[Blob, ...]]] = []
         at, length = 0, len(data)
         self._needed = _HEADER.size
@@ -99,10 +102,10 @@ class FrameReader(Generic[M]):
             begin = at + _HEADER.size
             end = begin + head + body
             if end > length:
-                if self._apart and body and begin + head <= length:
+                if begin + head <= length:
                     self._begin_body(data[begin:], head, body, crc)
                     return frames
-                self._needed = (begin + head if self._apart and body else end) - at
+                self._needed = begin + head - at
                 break
             content = data[begin:end]
             if zlib.crc32(content) != crc:
@@ -111,15 +114,16 @@ class FrameReader(Generic[M]):
             at = end
         if at < length:
             self._pending = bytearray(data[at:])
-            self._look_ahead()
         return frames
 
     def _begin_body(self, content: memoryview, head: int, body: int, crc: int) -> None:
+        """Refuse a body that is still to come if the head, which is there, does not announce it."""
         message = self._decoded(content[:head])
         sizes = [part.size for part in _announced(message)]
-        if sum(sizes) != body:
+        if sum(sizes) != body or min(sizes) < 0:
             raise FrameError("a frame's body is not what its head announces")
-        self._body = _Body(message, sizes, zlib.crc32(content[:head]), crc)
+        crc_of_head = zlib.crc32(content[:head])
+        self._body = _Body(message, sizes, crc_of_head, crc, reserves=self._reserves)
         self._body.take(content[head:])
 
     def _header(self, data: memoryview | bytearray, at: int) -> tuple[int, int, int]:
@@ -130,18 +134,6 @@ class FrameReader(Generic[M]):
         if body > self._most:
             raise FrameError(f"a frame announces {body} bytes of items, and may have {self._most}")
         return head, body, crc
-
-    def _look_ahead(self) -> None:
-        """Refuse a body that is still to come if the head, which is there, does not announce it."""
-        if self._looked_at or len(self._pending) < _HEADER.size:
-            return
-        head, body, _ = self._header(self._pending, 0)
-        if body and len(self._pending) >= _HEADER.size + head:
-            self._looked_at = True
-            with memoryview(self._pending) as data:
-                message = self._decoded(data[_HEADER.size : _HEADER.size + head])
-            if sum(part.size for part in _announced(message)) != body:
-                raise FrameError("a frame's body is not what its head announces")
 
     def _decoded(self, head: memoryview) -> M:
         try:
@@ -157,14 +149,17 @@ class FrameReader(Generic[M]):
 
 
 class _Body(Generic[M]):
-    """The body of a frame as it arrives, each chunk in a buffer of its own."""
+    """The body of a frame as it arrives, each chunk in a buffer of its own; see FrameReader."""
 
-    def __init__(self, message: M, sizes: Sequence[int], crc: int, wanted: int) -> None:
+    def __init__(
+        self, message: M, sizes: Sequence[int], crc: int, wanted: int, *, reserves: bool
+    ) -> None:
         self._message = message
         self._sizes = sizes
         self._crc = crc
         self._wanted = wanted
-        self._chunks: list[bytearray] = []
+        self._reserves = reserves
+        self._chunks: list[bytearray | memoryview] = []
         self._left = 0
 
     @property
@@ -175,25 +170,54 @@ class _Body(Generic[M]):
     def take(self, data: memoryview) -> int:
         """Take what is this body's from the beginning of the data; returns how many bytes."""
         at = 0
-        while at < len(data) and not self.is_whole:
+        while not self.is_whole:
             if not self._left:
-                self._left = self._sizes[len(self._chunks)]
-                self._chunks.append(_buffer(self._left))
+                self._begin(self._sizes[len(self._chunks)])
                 continue
-            piece = data[at : at + self._left]
-            if chunk := self._chunks[-1]:
-                begin = len(chunk) - self._left
-                chunk[begin : begin + len(piece)] = piece
+            if not (piece := data[at : at + self._left]):
+                break
+            self._keep(piece)
             self._crc = zlib.crc32(piece, self._crc)
             self._left -= len(piece)
             at += len(piece)
         return at
+
+    def _begin(self, size: int) -> None:
+        chunk: bytearray | memoryview | None = _mapped(size) if size >= _LARGE else None
+        if chunk is None:
+            chunk = memoryview(_buffer(size)) if self._reserves else bytearray()
+        self._chunks.append(chunk)
+        self._left = size
+
+    def _keep(self, piece: memoryview) -> None:
+        chunk = self._chunks[-1]
+        if isinstance(chunk, bytearray):
+            chunk += piece
+        elif chunk:
+            begin = len(chunk) - self._left
+            chunk[begin : begin + len(piece)] = piece
 
     def frame(self) -> tuple[M, tuple[Blob, ...]]:
         """The message and its chunks. Raises FrameError if they do not check."""
         if self._crc != self._wanted:
             raise FrameError("a frame's checksum does not match")
         return self._message, tuple(self._chunks)
+
+
+def _mapped(size: int) -> memoryview | None:
+    """Pages of its own for a chunk, huge ones if it can be; None if the system refuses.
+
+    They are used when they are written, never moved, and gone with the chunk. A buffer that grows
+    is copied again and again where several chunks come at the same time.
+    """
+    try:
+        pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except (OSError, MemoryError):
+        return None
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without them
+            pages.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(pages)
 
 
 def _buffer(size: int) -> bytearray:
@@ -238,4 +262,4 @@ def to_worker() -> FrameReader[ToWorker]:
 
     A reader of what the broker sends.
     """
-    return FrameReader(msgspec.msgpack.Decoder(ToWorker), apart=True)
+    return FrameReader(msgspec.msgpack.Decoder(ToWorker), reserves=True)
