@@ -1,5 +1,6 @@
 """What the end-to-end tests know of a run: its exit code, its words, its files."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -9,6 +10,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,3 +85,17 @@ def finished(
         stdout, stderr = process.communicate()
         raise AssertionError(f"not done after {timeout_s} s:\n{stdout}\n{stderr}") from None
     return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+
+def kill_at_once(run: psutil.Popen) -> None:
+    """Everything of the run dies in the same moment."""
+    family: list[psutil.Process] = []
+    while new := [p for p in (run, *run.children(recursive=True)) if p not in family]:
+        for process in new:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has ended by itself
+                process.suspend()  # so that none sees another die
+        family += new
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(family, 10)

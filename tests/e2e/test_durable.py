@@ -1,6 +1,5 @@
 """`mporch resume`, the installed command: its page, and what it refuses."""
 
-import contextlib
 import json
 import os
 import re
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from e2e_runs import ROOT
+from e2e_runs import ROOT, kill_at_once
 
 PAGE = (ROOT / "docs" / "durable.md").read_text()
 FENCES = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -83,16 +82,7 @@ def running(command: Path, tmp_path: Path) -> Iterator[psutil.Popen]:
 def killed(run: psutil.Popen) -> None:
     """Everything of the run dies at once, and nothing holds the next."""
     held = Path(run.cwd(), "held")
-    family: list[psutil.Process] = []
-    while new := [p for p in (run, *run.children(recursive=True)) if p not in family]:
-        for process in new:
-            with contextlib.suppress(psutil.NoSuchProcess):  # it has ended by itself
-                process.suspend()  # so that none sees another die
-        family += new
-    for process in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(family, 10)
+    kill_at_once(run)
     held.unlink()
 
 

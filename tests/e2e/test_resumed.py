@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from e2e_runs import kill_at_once
 
 DEADLINE_S = 60.0
 
@@ -65,23 +66,13 @@ def resumed(command: Path, mporch: Mporch, tmp_path: Path) -> Callable[[str, str
                 assert run.poll() is None, run.stderr.read()
                 assert time.monotonic() < deadline, "the run does not come to its end"
                 time.sleep(0.005)
-            kill(run)
+            kill_at_once(run)
         done = mporch("resume", "--format", "json")
         assert done.returncode == 0, done.stderr
         summary = json.loads(done.stdout)
         return summary["queues"]
 
     return lives
-
-
-def kill(run: psutil.Popen) -> None:
-    """Everything of the run dies at once."""
-    family = [run, *run.children(recursive=True)]
-    for process in family:
-        process.suspend()  # so that none sees another die
-    for process in family:
-        process.kill()
-    psutil.wait_procs(family, 10)
 
 
 def lines(path: Path) -> list[str]:
