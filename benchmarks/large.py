@@ -2,7 +2,7 @@
 
 `python -m benchmarks.large [--megabytes N …] [--rounds N]`. The rounds of both are interleaved in
 the same run, one item in flight; printed are medians of seconds and of processor seconds of all
-processes an item, and their ratios.
+processes an item, those of their start among them, and their ratios.
 """
 
 from __future__ import annotations
