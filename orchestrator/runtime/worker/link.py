@@ -71,16 +71,19 @@ class Link:
 
         Raises LinkClosedError at the end.
         """
-        try:
-            n = self._sock.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return []
-        except OSError as error:
-            raise self._gone(str(error)) from error
-        if n == 0:
-            raise self._gone("the orchestrator has closed the connection")
-        frames = self._reader.feed(self._buffer[:n])
-        return frames if n < _READ_SIZE else frames + self.receive()
+        frames: list[tuple[ToWorker, tuple[Blob, ...]]] = []
+        n = _READ_SIZE
+        while n == _READ_SIZE:  # a full buffer: there may be more
+            try:
+                n = self._sock.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                raise self._gone(str(error)) from error
+            if n == 0:
+                raise self._gone("the orchestrator has closed the connection")
+            frames += self._reader.feed(self._buffer[:n])
+        return frames
 
     def wait(self, timeout_s: float | None, *, yielding: bool = False) -> None:
         """Wait for something to read, if `yielding` for a `wake` too, or the timeout.
