@@ -295,3 +295,14 @@ def test_all_output_is_one_item_and_a_batch_is_read_at_once(ran):
     )
     assert ended.exit_code == 0, ended.stderr
     assert ended.log.printed("take-1") == [r"['1+2+3+4+5+6+7+8+9+10\n']"]
+
+
+def test_a_programs_pythonpath_is_its_own(ran, tmp_path):
+    (tmp_path / "own.py").write_text("X = 41")
+    spec = f"""
+    jobs:
+      c:
+        command: [python3, -c, "import own; print(own.X)"]
+        env: {{PYTHONPATH: "{tmp_path}"}}
+    """
+    assert ran(spec, "").log.printed("c-1") == ["41"]

@@ -80,8 +80,10 @@ def missing_start_method(draft: Draft) -> Iterator[Problem]:
 
 
 def pythonpath_in_env(draft: Draft) -> Iterator[Problem]:
-    """PYTHONPATH is not set where it would have no effect."""
+    """PYTHONPATH is not set where it would have no effect; the program of a command reads it."""
     for job in draft.jobs.values():
+        if job.runs_command:
+            continue
         method = job.settings.start_method or default_start_method().value
         if "PYTHONPATH" in job.settings.env and method != StartMethod.SPAWN.value:
             own = "PYTHONPATH" in job.own.env

@@ -82,7 +82,8 @@ PYTHONPATH_IN_ENV = Rule(
     code="MP407",
     title="PYTHONPATH for a process that is forked",
     why="Python reads PYTHONPATH when an interpreter starts. A worker that is forked starts none, "
-    "so the variable would do nothing. `pythonpath` at the top of the spec does what is meant.",
+    "so the variable would do nothing. `pythonpath` at the top of the spec does what is meant. The "
+    "program of a `command` does start one, and gets it.",
     wrong='version: 1\njobs:\n  report: {target: "mine:report", env: {PYTHONPATH: lib}}\n',
     right='version: 1\npythonpath: [.]\njobs:\n  report: {target: "mine:report"}\n',
 )
