@@ -85,8 +85,9 @@ def _name_variable(error: click.ClickException) -> None:
         return
     name = error.param.name or ""
     if error.ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT:
-        variable = f"{error.ctx.auto_envvar_prefix}_{name.upper()}"
-        click.echo(f"  hint: the value is that of {variable} in the environment", err=True)
+        click.echo(
+            f"  hint: the value is that of {error.param.envvar} in the environment", err=True
+        )
 
 
 def _explain(error: MporchError) -> None:

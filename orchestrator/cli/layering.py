@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from orchestrator.cli import completing
+from orchestrator.cli.environment import LineByLine
 
 __all__ = ["NOTHING_LAID_OVER", "Layering", "env_file_option", "layer_options"]
 
@@ -32,7 +33,8 @@ env_file_option = click.option(
     "env_files",
     multiple=True,
     metavar="FILE",
-    type=click.Path(),
+    type=LineByLine(),
+    shell_complete=completing.specs,
     help="Read variables for ${NAME} from lines NAME=value; the environment goes first.",
 )
 
@@ -42,6 +44,7 @@ _OPTIONS = (
         "--file",
         "files",
         multiple=True,
+        type=LineByLine(),
         metavar="FILE",
         help="Lay this file over SPEC (repeatable); without SPEC, the first of them is the spec.",
         shell_complete=completing.specs,
@@ -50,6 +53,7 @@ _OPTIONS = (
         "--var",
         "variables",
         multiple=True,
+        type=LineByLine(),
         metavar="NAME=VALUE",
         help="Set a value under vars (repeatable).",
     ),
@@ -57,6 +61,7 @@ _OPTIONS = (
         "--set",
         "settings",
         multiple=True,
+        type=LineByLine(),
         metavar="KEY=VALUE",
         help="Set any value by its keys: jobs.parse.workers=4 (repeatable).",
     ),

@@ -16,6 +16,7 @@ import click
 
 from orchestrator._version import __version__
 from orchestrator.cli.completion import VARIABLE, complete
+from orchestrator.cli.environment import name_options
 from orchestrator.cli.exits import exit_code_of
 from orchestrator.errors import UsageError
 
@@ -77,6 +78,7 @@ class _Commands(click.Group):
         module = importlib.import_module(f"orchestrator.cli.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
         command.short_help = self.helps[cmd_name]
+        name_options(command, cmd_name)
         return command
 
     def format_commands(
@@ -114,7 +116,7 @@ def _show_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> 
 
 @click.group(
     cls=_Commands,
-    context_settings={"auto_envvar_prefix": "MPORCH", "help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="""\b
 Begin with:
   mporch init                     a project that runs

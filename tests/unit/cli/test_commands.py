@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import click
 import pytest
 
 from orchestrator.cli.main import mporch as group
@@ -340,3 +341,42 @@ def test_words_of_other_tools_lead_on_and_start_nothing(mporch, word, said):
     answer = mporch(word)
     assert (answer.code, answer.out) == (2, "")
     assert said in answer.err
+
+
+def options_below(command, *words):
+    """Each option of a command, by its words on the command line."""
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            below = command.get_command(click.Context(command), name)
+            yield from options_below(below, *words, name)
+    for param in command.params:
+        if words and isinstance(param, click.Option):
+            yield (*words, max(param.opts, key=len)), param
+
+
+def test_each_option_has_the_variable_of_its_long_name():
+    found = dict(options_below(group))
+    assert len(found) > 70
+    for (*words, option), param in found.items():
+        name = "_".join(["MPORCH", *words, option.lstrip("-")]).replace("-", "_").upper()
+        assert param.envvar == name
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("MPORCH_PLAN_VAR", "x=a b\ny=c", "echo 'a b' c"),
+        ("MPORCH_PLAN_SET", "vars.x=a b", "echo 'a b' two"),
+        ("MPORCH_PLAN_FILE", "jobs.yaml\nover.yaml", "echo laid two"),
+        ("MPORCH_PLAN_ENV_FILE", "nope.env", "nope.env:1:1: error: there is no such file"),
+        ("MPORCH_PLAN_FORMAT", "nope", "the value is that of MPORCH_PLAN_FORMAT"),
+    ],
+)
+def test_an_option_of_the_environment_counts(mporch, project, monkeypatch, variable, value, told):
+    spec = "version: 1\nvars: {x: one, y: two}\njobs:\n"
+    job = '  a: {command: [echo, "${vars.x}", "${vars.y}"]}\n'
+    (project / "jobs.yaml").write_text(spec + job)
+    (project / "over.yaml").write_text("vars: {x: laid}\n")
+    monkeypatch.setenv(variable, value)
+    answer = mporch("plan")
+    assert told in answer.out + answer.err
