@@ -25,7 +25,8 @@ class Scheduler:
     """Starts and skips jobs, and tells everybody when one has ended.
 
     `stopping`: the run ends before its time, so no job's success is final. Neither is that of a job
-    at whose queues another has failed: it has read, or could put, less than there is.
+    at whose queues another has failed: it has read, or could put, less than there is. Nor is that
+    of a job `after` one that will run again: it has seen less than that will leave.
     """
 
     def __init__(self, roster: Roster, deadlines: Deadlines) -> None:
@@ -33,6 +34,7 @@ class Scheduler:
         self._roster = roster
         self._deadlines = deadlines
         self._incomplete: set[str] = set()
+        self._again: set[str] = set()
 
     def begin(self, turn: Turn, done: Iterable[str] = ()) -> None:
         """Start every job that waits for no other; those in `done` had succeeded before."""
@@ -139,8 +141,10 @@ class Scheduler:
     def _announce(self, job: Job, turn: Turn) -> None:
         turn.report(JobEnded(job=job.name, state=job.state.value, reason=job.reason))
         queues = {*job.plan.reads, *job.plan.writes}
-        final = job.state is State.SUCCEEDED and not self.stopping
-        final = final and self._incomplete.isdisjoint(queues)
+        lasts = self._lasts(job, queues)
+        final = lasts and job.state is State.SUCCEEDED
+        if not lasts:
+            self._again.add(job.name)
         if not final:
             self._incomplete |= queues
         goes_on = job.failing and job.plan.on_failure is not FailurePolicy.STOP
@@ -151,6 +155,16 @@ class Scheduler:
                 final=final,
                 awaited=not job.clean and self.stopping and not goes_on,
             )
+        )
+
+    def _lasts(self, job: Job, queues: set[str]) -> bool:
+        """Whether a resumed run would find nothing else to be done for the job, or not done."""
+        waited = {name for name, state in job.plan.after if state is not AfterCondition.READY}
+        return (
+            job.state in (State.SUCCEEDED, State.SKIPPED)
+            and not self.stopping
+            and self._incomplete.isdisjoint(queues)
+            and self._again.isdisjoint(waited)
         )
 
 

@@ -206,3 +206,54 @@ def test_what_a_full_queue_dropped_before_is_not_blamed_on_its_readers(
     assert dropped["dropped"] > 40
     assert full in done.stderr
     assert "returned early" not in done.stderr
+
+
+AFTER_A_FAILURE = """\
+version: 1
+durable: true
+queues: {a: 10, b: 10}
+jobs:
+  src: {target: "mine:src", output: a}
+  conv: {target: "mine:conv", input: a, output: b, on_failure: continue}
+  store: {target: "mine:store", input: b, call: stream}
+  apart: {command: "echo once >> apart.txt"}
+  alert: {command: "echo alert >> alert.txt", after: {apart: failed}}
+  calm: {command: "echo once >> calm.txt", after: {alert: finished}}
+  upload: {command: "cat rows.txt > uploaded.txt", after: %s}
+  mail: {command: "echo mail >> mail.txt", after: {upload: succeeded}}
+"""
+
+ROWS = """\
+import os
+
+def src():
+    yield from range(5)
+
+def conv(x):
+    if x == 2 and not os.path.exists("mended"):
+        raise ValueError(x)
+    return x
+
+def store(rows):
+    with open("rows.txt", "w") as f:
+        for row in rows:
+            print(row, file=f)
+"""
+
+
+@pytest.mark.parametrize("after", ["store", "{store: finished}"])
+def test_what_waits_after_a_job_that_runs_again_runs_again(
+    mporch: Mporch, tmp_path: Path, after: str
+) -> None:
+    (tmp_path / "jobs.yaml").write_text(AFTER_A_FAILURE % after)
+    (tmp_path / "mine.py").write_text(ROWS)
+    assert mporch("run").returncode == 1
+    assert (tmp_path / "uploaded.txt").read_text().split() == ["0", "1"]
+    (tmp_path / "mended").touch()
+    done = mporch("resume")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "uploaded.txt").read_text().split() == ["0", "1", "2", "3", "4"]
+    assert (tmp_path / "mail.txt").read_text().split() == ["mail"] * 2
+    for name in ("apart", "calm"):  # what waits for none of it is done for good
+        assert (tmp_path / f"{name}.txt").read_text().split() == ["once"]
+    assert not (tmp_path / "alert.txt").exists()
