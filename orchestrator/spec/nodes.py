@@ -52,7 +52,8 @@ class Word(NamedTuple):
     """A value that a command for the shell has as a variable of it.
 
     `written` is the reference to it; `would_be_read`: it stands outside of quotes, and as source it
-    would be more than a word; `given`: it comes from the environment.
+    would be more than a word; `given`: it comes from the environment; `source`: the reference that
+    hands it to the shell as source, None where that may not be.
     """
 
     variable: str
@@ -60,6 +61,7 @@ class Word(NamedTuple):
     written: str
     would_be_read: bool
     given: bool
+    source: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,16 @@ class Reference:
     message: str | None = None
     shell: bool = False
 
+    @property
+    def written(self) -> str:
+        """The text of it."""
+        rest = ":shell" if self.shell else ""
+        if self.default is not None:
+            rest = f":-{self.default}"
+        elif self.message is not None:
+            rest = f":?{self.message}"
+        return f"${{{self.name}{rest}}}"
+
 
 class ReferenceFlaw(ValueError):  # noqa: N818 -- it becomes a flaw, as SyntaxFlaw does
     """A `${` that begins no reference.

@@ -84,13 +84,18 @@ def script_of(parts: Iterable[Part]) -> Script:
 
 def _source(part: Value) -> str:
     """Return what is handed on as source: only what the spec's author has written."""
-    found, places = part.found, [named.position for named in part.found.named]
-    if found.shown is not None or any(at and at.file in (VAR, SET) for at in places):
+    found = part.found
+    if not _is_of_the_spec(part):
         giver = "the environment" if found.shown is not None else "the command line"
         message = f"{_written(part)} would be read by the shell, and {giver} gives its value"
         name = part.reference.name
         raise ScriptFlaw(message, f"write ${{{name}}}, which is one word", part.reference)
     return found.text
+
+
+def _is_of_the_spec(part: Value) -> bool:
+    places = [named.position for named in part.found.named]
+    return part.found.shown is None and not any(at and at.file in (VAR, SET) for at in places)
 
 
 def _check_place(part: Value, quotes: Quotes) -> None:
@@ -110,10 +115,20 @@ def _word(part: Value, quotes: Quotes, number: int) -> Word:
     return Word(
         variable=f"{_VARIABLE}_{number}",
         value=value,
-        written=_written(part),
+        written=part.reference.written,
         would_be_read=is_bare and (not value or not _READ_BARE.isdisjoint(value)),
         given=part.found.shown is not None,
+        source=_as_source(part),
     )
+
+
+def _as_source(part: Value) -> str | None:
+    """Return the reference that hands the value on as source, if there is one."""
+    reference = part.reference
+    # `:shell` leaves no room for a default, so what has one may have no value without it.
+    if reference.default is not None or not _is_of_the_spec(part):
+        return None
+    return f"${{{reference.name}:shell}}"
 
 
 def _written(part: Value) -> str:

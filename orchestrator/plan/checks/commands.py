@@ -178,8 +178,8 @@ def one_word(draft: Draft) -> Iterator[Problem]:
             value = "" if word.given else f": {show(word.value)}"
             message = f"{word.written} is one word, whatever the shell would read in it{value}"
             hint = f'if that is what you want, write "{word.written}"'
-            if not word.given:
-                hint += f"; to have it read, {word.written[:-1]}:shell}}"
+            if word.source:
+                hint += f"; to have it read, {word.source}"
             yield draft.spec.problem(rules.ONE_WORD, path, message, hint)
 
 

@@ -111,6 +111,33 @@ def test_an_option_gives_no_source(layers):
     assert "the command line gives its value" in problem_of(spec, layers=layers).message
 
 
+@pytest.mark.parametrize(
+    ("written", "layers", "source"),
+    [
+        ("${vars.f}", None, "; to have it read, ${vars.f:shell}"),
+        ("${vars.g:-x y}", None, ""),
+        ("${vars.f:?none}", None, "; to have it read, ${vars.f:shell}"),
+        ("${vars.f}", Layers(variables=["f=x y"]), ""),
+        ("${vars.f}", Layers(settings=["vars.f=x y"]), ""),
+        ("${NONE:-x y}", None, ""),
+        ("${GIVEN}", None, ""),
+        ("${GIVEN:-x y}", None, ""),
+    ],
+)
+def test_a_hint_on_a_bare_value_offers_only_what_is_valid(written, layers, source):
+    spec = (
+        f"version: 1\nvars: {{f: -l -a, g: }}\njobs:\n  a:\n    command: |-\n      echo {written}\n"
+    )
+    environ = {"GIVEN": "a b"}
+    (problem,) = compile_spec(loads(spec, environ=environ, layers=layers)).warnings
+    assert problem.code == "MP678"
+    assert problem.hint == f'if that is what you want, write "{written}"{source}'
+    offers = [f'"{written}"'] + ([source.split()[-1]] if source else [])
+    for offered in offers:
+        mended = spec.replace(written, offered)
+        assert not compile_spec(loads(mended, environ=environ, layers=layers)).warnings
+
+
 def test_source_is_for_a_command_that_is_text():
     spec = 'version: 1\nvars: {f: -l}\njobs:\n  a: {command: [ls, "${vars.f:shell}"]}\n'
     problem = problem_of(spec)
