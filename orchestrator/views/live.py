@@ -10,7 +10,9 @@ from orchestrator.views.frame import Look, frame
 __all__ = ["DRAW_EVERY_S", "Live", "Rates"]
 
 DRAW_EVERY_S = 0.25
-_CLEAR_BELOW = "\x1b[J"
+# Clears the line, then from its second cell on: tmux takes what is cleared from the very first
+# cell of the screen into its history, which would keep each frame there.
+_CLEAR = "\x1b[K\x1b[C\x1b[J\r"
 _WINDOW_S = 2.0
 
 
@@ -64,7 +66,7 @@ class Live:
             return ""
         rows = sum(max(1, -(-cells // width)) for cells in self._drawn)
         self._drawn = []
-        return "\r" + (f"\x1b[{rows - 1}A" if rows > 1 else "") + _CLEAR_BELOW
+        return "\r" + (f"\x1b[{rows - 1}A" if rows > 1 else "") + _CLEAR
 
 
 def _visible(line: str) -> int:

@@ -114,7 +114,7 @@ def test_what_is_drawn_is_erased_whole():
     assert live.erase(80) == ""
     live.take(SNAPSHOT, Look(width=80, height=24), now=0.0)
     assert live.draw().count("\n") == 7
-    assert live.erase(80) == "\r\x1b[7A\x1b[J"
+    assert live.erase(80) == "\r\x1b[7A\x1b[K\x1b[C\x1b[J\r"
     assert live.erase(80) == ""
 
 
@@ -122,4 +122,4 @@ def test_a_block_that_a_narrower_terminal_has_wrapped_is_erased_whole():
     live = Live("census")
     live.take(Snapshot(jobs=(JOBS[0],)), Look(width=80, height=24, colour=True), now=0.0)
     live.draw()
-    assert live.erase(20) == "\r\x1b[3A\x1b[J"
+    assert live.erase(20) == "\r\x1b[3A\x1b[K\x1b[C\x1b[J\r"

@@ -129,10 +129,10 @@ def test_output_stands_above_the_display_which_is_drawn_again_below(capfd):
     view.flush()
     drawn = capfd.readouterr().err
     before, after = drawn.split("a-1 | x\n")
-    assert before.endswith("\x1b[J")
+    assert before.endswith("\x1b[J\r")
     assert after.startswith("census")
     view.close()
-    assert capfd.readouterr().err.endswith("\x1b[J")
+    assert capfd.readouterr().err.endswith("\x1b[J\r")
 
 
 def test_without_a_display_no_control_sequences_are_written(capfd):
