@@ -284,12 +284,19 @@ class Client(Commits):
         if message.seq == self._overdrawn:
             for queue, n in message.credits:
                 self._box_of[queue].set_credits(queue, n)
+            self._note_credit()
 
     def _on_grant(self, message: Grant) -> None:
         if box := self._box_of.get(message.queue):
             box.grant(message.queue, message.n)
+            self._note_credit()
         if message.want:
             self._answer(message.want, message)
+
+    def _note_credit(self) -> None:
+        """Credit has come, maybe while this worker waits for more: unless used it is given back."""
+        self.activity += 1
+        self._arm()
 
     def _on_recall(self, message: Recall) -> None:
         if (lease := self._leases.get(message.lease)) is not None:

@@ -179,3 +179,32 @@ def test_who_cannot_wait_may_use_credit_that_has_come_in_advance():
         box = one.outbox(("b",))
         assert one.wait_for_credit(box, wait=Wait.NO)
         assert box.limit == 5
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Grant(want=0, queue="b", n=1),
+        Committed(seq=0, credits=(("b", 1),)),
+    ],
+    ids=["granted", "left by a commit"],
+)
+def test_credit_that_comes_while_the_pacer_sleeps_wakes_it(message):
+    """A worker that waits for another queue would keep it for ever, and others wait for it."""
+    armed = []
+    one = Client(
+        Script(),
+        {"b": QueueInfo(maxsize=9, chunk_items=3)},
+        by_item=True,
+        arm=lambda: armed.append(True),
+    )
+    box = one.outbox(("b",))
+    before = one.progress
+    with one.lock:
+        one._act(message, ())
+    assert box.credits == {"b": 1}
+    assert armed
+    assert one.progress != before, "a pacer about to sleep stays awake"
+    with one.lock:
+        one.return_credits()
+    assert [m.returned for m in one.link.sent if isinstance(m, Commit)] == [(("b", 1),)]
