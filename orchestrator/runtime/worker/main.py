@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from orchestrator.core.messages import GAVE_UP, Failure, Hello, Ready, Worn
+from orchestrator.errors import ReplayError
 from orchestrator.plan.model import Shape
 from orchestrator.runtime.cell import Cell
 from orchestrator.runtime.order import Order
@@ -127,6 +128,10 @@ class Worker:
             failure, code = self._ended_by(error, roots)
         self._stopper.retire()
         stopped = stopped or (self._stopper.requested and failure is not None)
+        return self._finish(failure, code, stopped=stopped, hang=hang)
+
+    def _finish(self, failure: Failure | None, code: int, *, stopped: bool, hang: bool) -> int:
+        """Do what is done at the end and say the last message; returns the exit code."""
         if not (code or stopped):
             self._wind_up(with_threads=not hang)
         told = self._close(failure, stopped=stopped)
@@ -187,14 +192,22 @@ class Worker:
         self._recycled = context.recycled
 
     def _end_here(self, context: Context) -> None:
-        """End the process as a success without another line of the target (lock held)."""
+        """End the process without another line of the target, which has succeeded (lock held).
+
+        Whatever is raised ends here: the target would swallow that, too.
+        """
         self._client.lock.release()
-        conclude(context)
-        hang = not _wait_for_threads(self._job.terminate.grace_s)
-        self._stopper.retire()
-        self._wind_up(with_threads=not hang)
-        told = self._close(None, stopped=False)
-        code = 0 if told is None else 1
+        try:
+            failure = None
+            try:
+                conclude(context)
+            except ReplayError as error:
+                failure = context.describe(error)
+            hang = not _wait_for_threads(self._job.terminate.grace_s)
+            self._stopper.retire()
+            code = self._finish(failure, int(failure is not None), stopped=False, hang=hang)
+        except (LinkClosedError, FencedError) as error:
+            _give_up(self._order.worker, error)
         try:
             _leave(code)
         except SystemExit:
