@@ -45,7 +45,7 @@ class Draft:
         return {"name": name, **nothing, **never, "pace_s": 0.0, "pad": 0, "lingers_s": 0, **more}
 
     def _pad(self) -> int:
-        return self.chance.choice([0, 0, 0, 0, 50, 50, 3000, 30_000])
+        return self.chance.choice([0, 0, 0, 0, 50, 50, 3000, 40_000, 40_000])
 
     def method(self) -> dict[str, str]:
         methods = ["forkserver"] * 8 + ["spawn"] * 2 + ([] if self.durable else ["fork"] * 3)

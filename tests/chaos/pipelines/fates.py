@@ -51,8 +51,9 @@ def children(role, port, ident):
 
 
 def text(ident, token, pad):
-    """The item itself."""
-    return f"{ident} {token} {'x' * pad}"
+    """The item itself; every third is as large as its maker's items may be."""
+    n = pad if number("pad", ident) % 3 == 0 else min(pad, 20)
+    return f"{ident} {token} {'x' * n}"
 
 
 def parsed(item):

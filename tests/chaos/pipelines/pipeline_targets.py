@@ -15,6 +15,8 @@ import orchestrator
 
 _POLL_S = 0.001
 _BEAT_S = 0.05
+_AMIDST_S = 0.002
+"""Between what a generator gives, at most: others of the process have their turn."""
 
 
 class Skipped(Exception):
@@ -150,7 +152,9 @@ class Item(_Work):
 
     def _each(self, item):
         ident, token = parsed(item)
-        yield from self._once(ident, token, {})
+        for made in self._once(ident, token, {}):
+            yield made
+            time.sleep(min(self._role["pace_s"], _AMIDST_S))
 
     def _once(self, ident, token, handles):
         self._notes.write("b", (ident, token))
