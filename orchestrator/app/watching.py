@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from orchestrator.plan.code import Code
@@ -21,6 +22,11 @@ __all__ = ["Look", "Watch"]
 _ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 _HEARD = (*_ENDING, signal.SIGTSTP, signal.SIGWINCH)
 _MOST_NAMED = 3
+_STORM_S = 0.2
+"""Changes that follow each other so closely are one: an editor's, a checkout's."""
+_SOON_S = 5.0
+_OWN_CHANGES = 3
+"""A file that changes so soon in so many runs, each begun for that, is written by the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +74,8 @@ class Watch:
         self._events: SimpleQueue[_Event] = SimpleQueue()
         self._changes = Changes(lambda paths: self._events.put(_Changed(paths)))
         self._code = Code()
+        self._began_at = 0.0
+        self._streaks: dict[Path, int] = {}
         self._run: subprocess.Popen[bytes] | None = None
         self._ended_by: int | None = None
 
@@ -87,7 +95,7 @@ class Watch:
                     self._start(found.request)
                 else:
                     self._tell_waiting()
-                if not self._until_changed():
+                if not self._until_changed() or not self._until_calm():
                     return 128 + (self._ended_by or signal.SIGINT)
 
     @contextlib.contextmanager
@@ -120,7 +128,7 @@ class Watch:
             run.wait()
             self._events.put(_Ended(run))
 
-        self._run = run
+        self._run, self._began_at = run, time.monotonic()
         threading.Thread(target=attend, daemon=True).start()
 
     def _until_changed(self) -> bool:
@@ -128,9 +136,11 @@ class Watch:
         anew = False
         while True:
             match self._events.get():
+                case _Changed() if anew or self._ended_by is not None:
+                    continue
                 case _Changed(paths):
-                    changed = sorted(path for path in paths if path in self._code)
-                    if not changed or anew or self._ended_by is not None:
+                    changed = self._by_others(path for path in paths if path in self._code)
+                    if not changed:
                         continue
                     self._tell_changed(changed)
                     if self._run is None:
@@ -146,6 +156,38 @@ class Watch:
                     self._pass_on(signum)
                     if self._ended_by is not None and self._run is None:
                         return False
+
+    def _until_calm(self) -> bool:
+        """Let a storm of changes pass; False once a signal has ended the watch."""
+        while self._ended_by is None:
+            try:
+                event = self._events.get(timeout=_STORM_S)
+            except Empty:
+                return True
+            if isinstance(event, _Heard):
+                self._pass_on(event.signum)
+        return False
+
+    def _by_others(self, paths: Iterable[Path]) -> list[Path]:
+        """Return those that somebody else than the run has changed, as far as can be told.
+
+        A run that writes what it is watched by would be run anew for ever.
+        """
+        found = sorted(paths)
+        if self._run is None:
+            return found
+        if time.monotonic() - self._began_at > _SOON_S:
+            self._streaks.clear()
+            return found
+        known = {path: n for path, n in self._streaks.items() if n >= _OWN_CHANGES}
+        others = [path for path in found if path not in known]
+        self._streaks = known | {path: self._streaks.get(path, 0) + 1 for path in others}
+        if own := [path for path in others if self._streaks[path] >= _OWN_CHANGES]:
+            self._tell(
+                f"{_named(own)} changed soon after the start of {_OWN_CHANGES} runs: the run writes"
+                " it, so it seems; what changes there while one goes on is passed over"
+            )
+        return [path for path in others if path not in own]
 
     def _pass_on(self, signum: int) -> None:
         if signum in _ENDING and self._ended_by is None:

@@ -94,6 +94,19 @@ def test_a_change_of_spec_target_helper_or_variables_runs_it_anew(watch, tmp_pat
     assert run.process.wait(WITHIN_S) == 130
 
 
+def test_a_run_that_writes_what_it_is_watched_by_is_not_run_anew_for_ever(watch, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import helper\n\ndef work(word):\n    with open('helper.py', 'a') as f: f.write('#')\n"
+        "    print('did', flush=True)\n    import time; time.sleep(0.5)\n"
+    )
+    run = watch("--output", "none")
+    seen = run.until("the run writes it, so it seems")
+    assert sum("running anew" in line for line in seen) == 2
+    run.until("waiting for a change")
+    (tmp_path / "helper.py").write_text("what = 'mended'\n")  # nothing goes on: it counts
+    run.until("helper.py changed: running anew")
+
+
 @pytest.mark.long
 def test_a_mistake_in_the_spec_is_shown_and_the_watch_goes_on(watch, tmp_path):
     (tmp_path / "jobs.yaml").write_text(SPEC.replace("mine:work", "mine:wrok"))
