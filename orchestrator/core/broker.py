@@ -316,9 +316,11 @@ class Broker:
         journal = self._board.journal
         if journal is not None and event.final:
             journal.job_done(job.name)
+        # Whoever has returned since nobody takes what it gives has not had enough, if that failed.
+        enough = event.clean and not any(queue.failed_downstream for queue in job.writes)
         for queue in job.reads:
             if journal is None or not event.awaited:
-                self._delivery.reader_finished(queue, job.name, clean=event.clean)
+                self._delivery.reader_finished(queue, job.name, clean=enough)
         if job.row is not None:
             job.row.over = True
             self._board.dirty.update(dict.fromkeys(job.reads))

@@ -95,7 +95,12 @@ class _Case:
 
     def _finishes(self, group: list[Job]) -> bool:
         """Whether all that comes to the group must have ended."""
-        return self._e.end == CLEAN or self._orderly(group)
+        return self._e.end == CLEAN or (self._orderly(group) and not self._is_cut(group))
+
+    def _is_cut(self, group: list[Job]) -> bool:
+        """Whether a stream yields to readers that have failed: it ends, and leaves its input."""
+        shut = self._shut()
+        return any("stream" in job.shape and shut & set(job.outputs) for job in group)
 
     def _believed(self, page: Page) -> bool:
         return not page.killed and page.life == self._e.life

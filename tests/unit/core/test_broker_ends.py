@@ -244,3 +244,19 @@ def test_a_job_is_billed_for_the_time_its_workers_waited_and_worked() -> None:
     jobs = run.broker.jobs
     assert jobs["snk"].waiting_input_s == 2.0
     assert (jobs["src"].waiting_output_s, jobs["src"].busy_s) == (4.0, 9.0)
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_who_returns_since_its_reader_has_failed_leaves_what_it_did_not_read(clean: bool) -> None:
+    """A stream ends when nobody takes what it gives: a resumed run is to go on with the rest."""
+    run = FakeBroker(
+        {"a": 9, "b": 9},
+        job("src", writes="a"),
+        job("map", reads="a", writes="b"),
+        job("snk", reads="b"),
+    )
+    run.put("src-1", "a", 3)
+    run.finish("snk", clean=clean)
+    run.finish("map")
+    counts = run.counts("a")
+    assert (counts.get("dropped", 0), counts.get("left", 0)) == ((3, 0) if clean else (0, 3))
