@@ -78,9 +78,14 @@ def _queues(evidence: Evidence, told: Told) -> Iterator[str]:
 def _leaves_nothing(evidence: Evidence, queue: str) -> bool:
     if evidence.end in (CLEAN, DRAINED):
         return True
-    failing = [job for job in evidence.pipeline.jobs.values() if job.role["fails_at"]]
+    jobs = evidence.pipeline.jobs.values()
+    failing = [job for job in jobs if job.role["fails_at"]]
+    shut = {name for job in failing for name in job.inputs}
+    cut = [job for job in jobs if "stream" in job.shape and shut & set(job.outputs)]
     stops = any(job.keys.get("on_failure") == "stop" for job in failing)
-    return evidence.end == FAILED and not stops and all(queue not in j.inputs for j in failing)
+    return (
+        evidence.end == FAILED and not stops and all(queue not in j.inputs for j in failing + cut)
+    )
 
 
 def _groups(evidence: Evidence, told: Told) -> Iterator[str]:
