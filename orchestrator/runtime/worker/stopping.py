@@ -5,12 +5,11 @@ Called in the child.
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import sys
 import threading
 from collections.abc import Callable
-from types import FrameType
+from types import CodeType, FrameType
 
 from orchestrator.runtime.worker.client import Client
 
@@ -41,6 +40,8 @@ class StopSignal:
         self.signum = signum
         self._client = client
         self._raised = self._retired = self._muted = self._dropped = False
+        self._is_coming = False
+        self._hook: CodeType | None = None
 
     def install(self) -> None:
         """From now on the signal stops the target, unless the target installs a handler itself."""
@@ -95,6 +96,7 @@ class StopSignal:
                 self._dropped = True
                 self._raise_again()
 
+        self._hook = heard.__code__
         return heard
 
     def _raise_again(self) -> None:
@@ -103,16 +105,32 @@ class StopSignal:
             return
         self._raised = False
         self._client.signalled = self._client.attention = True
-        with contextlib.suppress(RuntimeError):  # no thread can be started
+        if self._is_coming:
+            return
+        self._is_coming = True
+        try:
             threading.Thread(target=self._signal_again, name="mporch-stop", daemon=True).start()
+        except RuntimeError:  # no thread can be started
+            self._is_coming = False
 
     def _signal_again(self) -> None:
         threading.Event().wait(_AGAIN_S)
+        self._is_coming = False
         main = threading.main_thread().ident
         if main is not None and signal.getsignal(self.signum) == self._on_signal:
             signal.pthread_kill(main, self.signum)
 
-    def _on_signal(self, _signum: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, _signum: int, frame: FrameType | None) -> None:
         self.requested = self._client.signalled = self._client.attention = True
-        if not self._client.busy_here():
+        if self._client.busy_here():
+            return
+        if self._hears(frame):
+            self._raise_again()  # what is raised in the hook itself is dropped, and nobody hears it
+        else:
             self.check()
+
+    def _hears(self, frame: FrameType | None) -> bool:
+        """Whether the main thread is in the hook for what Python drops."""
+        while frame is not None and frame.f_code is not self._hook:
+            frame = frame.f_back
+        return frame is not None
