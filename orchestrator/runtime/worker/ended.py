@@ -108,8 +108,8 @@ class EndTold:
     def _end(self, told: _Told, who: str) -> None:
         text = (
             f"{who}, which has ended: its call is ended, as a success, and what stands after its"
-            " loop is not run. Let orchestrator.EndOfStream through where a loop catches queue.Empty or"
-            " Exception, or leave the loop at it"
+            " loop is not run. Let orchestrator.EndOfStream through where a loop catches"
+            " queue.Empty or Exception, or leave the loop at it"
         )
         in_main = threading.current_thread() is threading.main_thread()
         told.asks = 0
