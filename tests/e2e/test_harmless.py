@@ -91,7 +91,7 @@ COMMANDS = [
     ["run", "--run-dir", "full\x1b[2J"],
     ["run", "--output", "\x1b[2J"],
 ]
-OURS = re.compile(r"\x1b\[\d*m|\x1b\[\d*A|\x1b\[J|\r\n|\r(?=\x1b)")
+OURS = re.compile(r"\x1b\[\d*m|\x1b\[\d*A|\x1b\[[JKC]|\r\n|\r(?=\x1b)|(?<=\x1b\[J)\r")
 HARMLESS = re.compile(r"[\n\t]")
 
 

@@ -117,7 +117,8 @@ def _clear(names: dict[str, Any]) -> None:
 class Watch(contextlib.AbstractContextManager[None]):
     """Calls `late`, in a thread, if the body takes longer than it may; then the body never ends.
 
-    `late` is given where the main thread is, and must end the process.
+    `late` is given where the main thread is, and must end the process. Where the system allows no
+    more threads nobody watches: whoever waits for the process has a limit of his own.
     """
 
     def __init__(self, limit_s: float, late: Callable[[str], None]) -> None:
@@ -127,7 +128,8 @@ class Watch(contextlib.AbstractContextManager[None]):
         self._first = threading.Lock()
 
     def __enter__(self) -> None:
-        threading.Thread(target=self._run, name="mporch-exit", daemon=True).start()
+        with contextlib.suppress(RuntimeError):
+            threading.Thread(target=self._run, name="mporch-exit", daemon=True).start()
 
     def __exit__(self, *_: object) -> None:
         self._over.set()

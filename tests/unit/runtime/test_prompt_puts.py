@@ -8,6 +8,7 @@ from test_stripe import Shape, Worker, once
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.handle import QueueHandle
+from orchestrator.runtime.worker.link import LinkClosedError
 from orchestrator.runtime.worker.pacer import Pacer
 from orchestrator.runtime.worker.transaction import Transaction
 
@@ -147,6 +148,7 @@ class Alarm:
     def __init__(self, broker):
         self._broker = broker
         self.rung = threading.Semaphore(0)
+        self.is_cut = False
         self.flushed = threading.Event()
 
     def __getattr__(self, name):
@@ -160,6 +162,8 @@ class Alarm:
 
     def sleep(self, timeout_s):
         self.rung.acquire(timeout=timeout_s)
+        if self.is_cut:
+            raise LinkClosedError("cut")
 
     def wait(self, timeout_s, **_options):
         self.sleep(timeout_s)
@@ -183,3 +187,5 @@ def test_a_pacer_that_is_asleep_sends_the_tail_of_a_burst():
         link.flushed.clear()
         with putting.client.lock:
             done = sum(putting.sizes)
+    link.is_cut = True  # ends the pacer
+    link.wake()
