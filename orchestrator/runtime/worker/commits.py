@@ -345,8 +345,9 @@ class Commits(Requests):
             yield
         finally:
             self._for_room -= 1
-            self._sent_at = time.monotonic()
-            if self._sent_at - began >= _IDLE_S:
+            now = time.monotonic()
+            if now - began >= _IDLE_S:
+                self._sent_at = now
                 for box in self._boxes:
                     box.be_patient()
 
