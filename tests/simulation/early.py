@@ -54,7 +54,8 @@ def check_early(world: World, event: Event | BrokerNews, orders: Sequence[object
     world.met.add("early batch")
     at, queue = short[0]
     freed = {order.worker for order in sent[at:]} | _parked(world, event, queue)
-    was_in_line = world.before[queue.name].tickets > 0 or len(freed) > 1
+    before_it = world.before[queue.name]
+    was_in_line = before_it.tickets > 0 or before_it.held_back or len(freed) > 1
     if was_in_line and not queue.tickets:
         return  # it is not known any more what they waited for
     check(not _Feeders(freed).of(queue), f"{queue.name}: a batch goes out too early")
@@ -122,6 +123,8 @@ class Before(NamedTuple):
     room: int
     credits: dict[str, int]
     """Of each worker that may put."""
+    held_back: bool
+    """Whether an ordered job that may put has finished items that wait for their turn."""
 
 
 def before(broker: Broker) -> dict[str, Before]:
@@ -135,6 +138,10 @@ def before(broker: Broker) -> dict[str, Before]:
             credits={
                 port.worker: port.credits.get(queue.name, 0) for port in queue.writer_ports.values()
             },
+            held_back=any(
+                port.job.row is not None and bool(port.job.row.held())
+                for port in queue.writer_ports.values()
+            ),
         )
         for queue in broker.queues.values()
     }
