@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 from functools import cached_property
@@ -21,6 +22,8 @@ from orchestrator.spec.wording import did_you_mean
 __all__ = ["Programs", "script_flaw"]
 
 _READING_S = 2.0
+_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT}
+"""A script may make its shell crash, but not by these."""
 _REFUSED = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _HEAD = 256
 """Bytes in which Linux looks for the interpreter of a script."""
@@ -119,7 +122,7 @@ def script_flaw(script: str) -> str | None:
     except (OSError, ValueError) as error:  # too long, or no text that the system knows
         is_refused = isinstance(error, OSError) and error.errno in _REFUSED
         return None if is_refused else str(error)
-    if done.returncode <= 0:  # below: it was killed
+    if done.returncode == 0 or -done.returncode in _FROM_OUTSIDE:
         return None
     text = done.stderr.decode(errors="replace").strip()
     if found := _COMPLAINT.match(text):

@@ -5,7 +5,6 @@ import subprocess
 
 import pytest
 
-from orchestrator.plan import programs
 from orchestrator.plan.programs import Programs, script_flaw
 
 
@@ -59,7 +58,7 @@ KILLED = subprocess.CompletedProcess([], -9, b"", b"")
     ids=["killed", "stopped", "no process", "no memory", "no shell"],
 )
 def test_a_shell_that_could_not_read_a_script_says_nothing_of_it(monkeypatch, run):
-    monkeypatch.setattr(programs.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     assert script_flaw("echo (") is None
 
 
