@@ -301,12 +301,21 @@ class EndOfStream(QueueError, Empty, QueueShutDown):  # noqa: N818 -- named as q
 
 
 class ShutDown(QueueError, QueueShutDown):  # noqa: N818 -- named as queue.ShutDown is
-    """Raised by `put`: every consumer of the queue is gone, so nobody would take the item."""
+    """Raised by `put`: every consumer of the queue is gone, so nobody would take the item.
+
+    `readers_failed`: they had not returned. A job that lets it through then was stopped; that it
+    has failed would blame it for what its reader did.
+    """
 
     def __init__(
-        self, message: str = "queue shut down: no consumer is left", *, hint: str = ""
+        self,
+        message: str = "queue shut down: no consumer is left",
+        *,
+        hint: str = "",
+        readers_failed: bool = False,
     ) -> None:
         super().__init__(message, hint=hint)
+        self.readers_failed = readers_failed
 
 
 class WrongDirectionError(QueueError, TypeError):

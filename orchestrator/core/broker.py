@@ -321,6 +321,9 @@ class Broker:
         for queue in job.reads:
             if journal is None or not event.awaited:
                 self._delivery.reader_finished(queue, job.name, clean=enough)
+            else:
+                queue.awaited.add(job.name)
+                self._board.dirty[queue] = None
         if job.row is not None:
             job.row.over = True
             self._board.dirty.update(dict.fromkeys(job.reads))

@@ -233,7 +233,8 @@ class Job:
     """One job. `busy` names its workers that do not drain yet, `unready` those never ready yet.
 
     `outstanding` are its `after` conditions that have not come true yet. `replaced` are the times
-    at which its last workers have died whose place others took.
+    at which its last workers have died whose place others took. `cut`: a worker of it was stopped
+    before its target had come to its end, as the readers of what it gives have failed.
     """
 
     plan: JobPlan
@@ -246,6 +247,7 @@ class Job:
     outstanding: set[tuple[str, AfterCondition]] = field(default_factory=set)
     input_ended: bool = False
     failing: bool = False
+    cut: bool = False
     dismissed: bool = False
     replaced: list[float] = field(default_factory=list)
     restarts: int = 0
