@@ -117,16 +117,6 @@ def who_is_cut_off_has_succeeded(patch: Patch) -> None:
     patch.setattr(Failures, "raised", raised)
 
 
-def who_is_cut_off_is_awaited(patch: Patch) -> None:
-    raised = Failures.raised
-
-    def forgetful(self: Failures, worker: Worker, closing: Closing, turn: Turn) -> None:
-        raised(self, worker, closing, turn)
-        worker.job.cut = False
-
-    patch.setattr(Failures, "raised", forgetful)
-
-
 def every() -> Iterator[tuple[str, Mutant]]:
     """Every mutant with its name."""
     for name, made in globals().items():
