@@ -95,7 +95,13 @@ class Client(Commits):
 
         The wait also ends when `unless` comes true through another thread.
         """
-        commit, blobs = self._take_commit()
+        self._settle()
+        taken = self._take()
+        if taken is not None and self._overdrawn:  # it has to wait, so it goes before the pull
+            self.link.queue(*taken)
+            self._settle()
+            taken = None
+        commit, blobs = taken or (None, ())
         while True:
             self._numbers = number = self._numbers + 1
             pull = Pull(
@@ -123,7 +129,7 @@ class Client(Commits):
         self, make: Callable[[int], FromWorker], deadline: float | None = None
     ) -> Answer | None:
         """Commit, then send a question made with a fresh number; None when time is up."""
-        self.commit_later()
+        self.commit(at_once=False)
         number = self._number()
         self.link.queue(make(number))
         answer = self._reply(number, deadline)
@@ -220,7 +226,7 @@ class Client(Commits):
         self._settle()
         if failure is None and not stopped:
             failure = self._late() if self._by_item else self._unended()
-        if self._compose(with_open=not self._by_item, awaited=True):
+        if self._queue_commit(awaited=True):
             last = self._seq  # the pacer may send more, and nobody waits for the answer to that
             self.link.flush()
             self._wait(lambda: self._answered_seq >= last)
@@ -276,7 +282,7 @@ class Client(Commits):
             return True
         if not self.unsent_since:
             return False
-        if now - self.unsent_since >= patience_s and self._compose(with_open=not self._by_item):
+        if now - self.unsent_since >= patience_s and self._queue_commit():
             self.link.flush()
         return True
 
@@ -290,7 +296,7 @@ class Client(Commits):
                 returned += box.idle_credits()
                 self.attention = True  # a stripe was begun on them
             box.in_use = box.count > 0
-        if returned and self._compose(with_open=not self._by_item, returned=tuple(returned)):
+        if returned and self._queue_commit(returned=tuple(returned)):
             self.link.flush()
 
     # -- what arrives (lock held) -----------------------------------------------------------------
