@@ -234,6 +234,10 @@ class TargetError(MporchError):
         self.traceback_text = traceback_text
 
 
+FILE_SIZE_HINT = "raise the limit of the size of a file: ulimit -f unlimited"
+"""For EFBIG: Python takes no notice of the signal that comes with it, SIGXFSZ."""
+
+
 class RunDirectoryError(MporchError):
     """The run directory cannot be made, is not empty, or cannot be written."""
 
@@ -246,6 +250,8 @@ class RunDirectoryError(MporchError):
         message = f"cannot write {path}: {error.strerror}"
         if error.errno in _NO_ROOM:
             return DiskFullError(message, hint="free some space, or choose another disk")
+        if error.errno == errno.EFBIG:
+            return RunDirectoryError(message, hint=FILE_SIZE_HINT)
         return RunDirectoryError(message)
 
 

@@ -32,6 +32,6 @@ def test_dead_letters_of_an_earlier_life_are_named_and_counted(begin):
     run.resume()
     ended = run.end()
     assert ended.exit_code == 3
-    assert "2 dead letters kept by on_error" in ended.stderr
+    assert "kept by on_error: 2 dead letters" in ended.stderr
     assert "work a:2: ValueError: no 1" in ended.stderr
     assert "work a:5: ValueError: no 4" in ended.stderr
