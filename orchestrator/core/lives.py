@@ -112,7 +112,9 @@ class Lives:
         worker.exit_code, worker.orphaned = event.exit_code, event.orphaned
         worker.crash, blame = event.failure, Blame()
         if not event.orphaned:
-            worker.item, blame = event.item or worker.item, event.blame
+            if event.item:
+                worker.item, worker.among = event.item, event.among
+            blame = event.blame
         if worker.closing and worker.closing.stopped:
             worker.crash = worker.crash or _stopped_at(worker.closing.stack)
         worker.fruitless = 1 if event.fruitful else worker.fruitless + 1

@@ -157,7 +157,8 @@ class Loop:
             self._handle(events.Ticked())
         for worker, blame in self._starter.overdue.due(self._clock):
             item = self.run.item_at(worker, blame)
-            self._handle(events.ItemOverdue(worker=worker, item=item))
+            among = self.run.among(worker, blame)
+            self._handle(events.ItemOverdue(worker=worker, item=item, among=among))
 
     def _observe(self) -> None:
         observer, now = self._observer, self._clock.now()
@@ -262,6 +263,7 @@ class Loop:
             exit_code=exit_code,
             blame=blame,
             item=self.run.item_at(worker.name, blame) if blame.phase else "",
+            among=self.run.among(worker.name, blame),
             failure=worker.process.creator_refused() if orphaned else worker.crash(),
             orphaned=orphaned,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from fake_broker import FakeBroker, job, output
 
+from orchestrator.core.events import Blame, Phase
 from orchestrator.core.messages import CommitStatus, Committed, End, Leased
 from orchestrator.plan.model import WhenFull
 
@@ -120,3 +121,16 @@ def test_a_suspect_that_is_dropped_is_none_any_more() -> None:
     run.put("src-1", "a", 2)
     assert run.counts("a")["dropped"] == 2
     assert run.queue("a").suspects == set()
+
+
+def test_the_first_item_of_a_batch_is_told_with_how_many_it_may_have_been(run: FakeBroker) -> None:
+    run.put("src-1", "a", 5)
+    lease = run.lease("map-1", "a", 3, least=3)
+    alone = run.lease("map-2", "a", 1)
+    blame = Blame(lease=lease, index=0, phase=Phase.RUNNING)
+    assert (run.broker.item_at("map-1", blame), run.broker.among("map-1", blame)) == ("a:1", 3)
+    assert run.broker.doing("map-1", blame) == "in a batch of 3 from item a:1 on"
+    last = Blame(lease=lease, index=2, phase=Phase.RUNNING)
+    assert run.broker.doing("map-1", last) == "at item a:3"
+    blame = Blame(lease=alone, index=0, phase=Phase.RUNNING)
+    assert run.broker.doing("map-2", blame) == "at item a:4"
