@@ -20,7 +20,7 @@ from orchestrator.core.facts import Fact, WaitingFor
 from orchestrator.core.messages import Failure, Hello
 from orchestrator.core.restoring import Resumption
 from orchestrator.core.run import Run
-from orchestrator.plan.model import Plan
+from orchestrator.plan.model import Plan, StartMethod
 from orchestrator.runtime import wire
 from orchestrator.runtime.local.channel import READ_SIZE
 from orchestrator.runtime.local.descendants import kill_groups, reap_strangers, sweep
@@ -282,7 +282,8 @@ class Loop:
                 fact = command.fact
                 self._tell(self._with_places(fact) if isinstance(fact, WaitingFor) else fact)
             case do.StartWorker():
-                self._starts.add(command)
+                method = self._plan.jobs[command.job].start_method
+                self._starts.add(command, served=method is StartMethod.FORKSERVER)
             case do.SignalWorker():
                 if worker := self._workers.get(command.worker):
                     worker.process.signal(command.signal)

@@ -1,7 +1,7 @@
-"""Starts: workers in the making, one at a time. Called in the parent, by the loop.
+"""Starts: workers in the making, one after another. Called in the parent, by the loop.
 
 A forkserver is asked for a process, and its answer is an event as any other: one that hangs holds
-up the starts, and nothing else of the run.
+up those it is to make, and nothing else of the run.
 """
 
 from __future__ import annotations
@@ -42,32 +42,38 @@ class Starts:
         self._started = started
         self._failed = failed
         self._ordered: deque[StartWorker] = deque()
+        self._served: deque[StartWorker] = deque()
         self._asked: tuple[StartWorker, Starting] | None = None
         self._watched: set[int] = set()
         self._deadline = 0.0
 
-    def add(self, command: StartWorker) -> None:
-        """One more is ordered."""
-        self._ordered.append(command)
+    def add(self, command: StartWorker, *, served: bool) -> None:
+        """One more is ordered; `served`: the forkserver is to make it."""
+        (self._served if served else self._ordered).append(command)
 
     def next_deadline(self, now: float) -> float | None:
         """When `step` is to be called, as monotonic seconds; None if there is nothing to do."""
-        if self._asked is not None:
-            return self._deadline
-        return now if self._ordered else None
+        if self._ordered or (self._served and self._asked is None):
+            return now
+        return self._deadline if self._asked is not None else None
 
     def step(self, now: float) -> None:
-        """Begin the next one if no other is in the making; give one up whose time is over."""
-        if self._asked is not None:
-            if now >= self._deadline:
-                command, starting = self._forget()
-                self._failed(command, self._starter.give_up(starting))
-        elif self._ordered:
+        """Begin the next one; give one up whose time is over.
+
+        The forkserver is asked for one after another: those that it is not to make pass it by.
+        """
+        if self._asked is not None and now >= self._deadline:
+            command, starting = self._forget()
+            self._failed(command, self._starter.give_up(starting))
+        if self._ordered:
             self._next(self._ordered.popleft(), now)
+        elif self._served and self._asked is None:
+            self._next(self._served.popleft(), now)
 
     def close(self) -> None:
         """The run is over: nobody waits for an answer any more."""
         self._ordered.clear()
+        self._served.clear()
         if self._asked is not None:
             self._forget()[1].close()
 
