@@ -265,3 +265,27 @@ def test_what_the_code_of_a_job_makes_of_that_is_its_own(ran):
     ended = ran(CUT_OFF.format(passes=passes), CUT_OFF_CODE)
     assert ended.statuses()["pass"] == "succeeded"
     assert "dropped" not in ended.ledger("a")
+
+
+def test_a_command_of_an_item_whose_readers_have_failed_gives_all_it_gives(ran):
+    """Its item is done: a resumed run would not call it again. It is left, as a function's is."""
+    ended = ran(
+        """
+        queues: {a: 5, b: 5}
+        jobs:
+          src: {target: "t:src", output: a}
+          each: {command: [seq, "50"], input: a, output: b}
+          take: {target: "t:take", input: b, call: stream, on_failure: continue}
+        """,
+        """
+        def src():
+            yield from range(3)
+
+        def take(lines):
+            for line in lines:
+                raise ValueError("the first")
+        """,
+    )
+    assert ended.statuses()["each"] == "succeeded"
+    assert ended.ledger("a") == {"put": 3, "done": 3}
+    assert ended.ledger("b") == {"put": 150, "left": 150}

@@ -16,7 +16,7 @@ import time
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from orchestrator.plan.model import StartMethod
 from orchestrator.runtime.local.child import Handed, Launch, bootstrap
@@ -215,6 +215,8 @@ class ProcessFactory:
         )
         try:
             return self._begin(order)
+        except TimeoutError as error:
+            raise self._killed(_ANSWER_S) from error
         except (ConnectionError, EOFError) as error:
             raise self._died(served=method is StartMethod.FORKSERVER) from error
 
@@ -229,9 +231,12 @@ class ProcessFactory:
     def give_up(self, starting: Starting) -> ConnectionError:
         """Kill a forkserver that does not answer in time; returns what is to be told."""
         starting.close()
+        return self._killed(starting.limit_s)
+
+    def _killed(self, limit_s: float) -> ConnectionError:
         self._forkserver.kill()
         self._forkserver.has_ended(wait_s=1.0)
-        message = f"its forkserver did not answer within {starting.limit_s:g} s and was killed"
+        message = f"its forkserver did not answer within {limit_s:g} s and was killed"
         return ConnectionError(message)
 
     def _died(self, *, served: bool) -> ConnectionError:
@@ -263,7 +268,8 @@ class ProcessFactory:
                 process = context.Process(target=bootstrap, name=order.name, args=(launch,))
                 process.daemon = False  # a target may have children of its own
                 if creator is not None:
-                    request = ask_for(process)
+                    with _answer_within(_ANSWER_S):
+                        request = ask_for(process)
                 else:
                     process.start()
             disown(process)
@@ -343,6 +349,25 @@ def _wait_for(starting: Starting, within_s: float) -> None:
     if starting.order_fd is not None:
         poll.register(starting.order_fd, select.POLLOUT)
     poll.poll(within_s * 1000)
+
+
+@contextlib.contextmanager
+def _answer_within(limit_s: float) -> Iterator[None]:
+    """Raise TimeoutError if the body takes longer than that: Python 3.14 and newer do wait in it.
+
+    They exchange keys with the forkserver before they ask it for anything.
+    """
+
+    def late(_signum: int, _frame: types.FrameType | None) -> NoReturn:
+        raise TimeoutError(f"the forkserver does not answer within {limit_s:g} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextlib.contextmanager
