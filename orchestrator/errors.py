@@ -234,6 +234,10 @@ class TargetError(MporchError):
         self.traceback_text = traceback_text
 
 
+FILE_SIZE_HINT = "raise the limit of the size of a file: ulimit -f unlimited"
+"""For EFBIG: Python takes no notice of the signal that comes with it, SIGXFSZ."""
+
+
 class RunDirectoryError(MporchError):
     """The run directory cannot be made, is not empty, or cannot be written."""
 
@@ -246,6 +250,8 @@ class RunDirectoryError(MporchError):
         message = f"cannot write {path}: {error.strerror}"
         if error.errno in _NO_ROOM:
             return DiskFullError(message, hint="free some space, or choose another disk")
+        if error.errno == errno.EFBIG:
+            return RunDirectoryError(message, hint=FILE_SIZE_HINT)
         return RunDirectoryError(message)
 
 
@@ -301,12 +307,21 @@ class EndOfStream(QueueError, Empty, QueueShutDown):  # noqa: N818 -- named as q
 
 
 class ShutDown(QueueError, QueueShutDown):  # noqa: N818 -- named as queue.ShutDown is
-    """Raised by `put`: every consumer of the queue is gone, so nobody would take the item."""
+    """Raised by `put`: every consumer of the queue is gone, so nobody would take the item.
+
+    `readers_failed`: they had not returned. A job that lets it through then was stopped; that it
+    has failed would blame it for what its reader did.
+    """
 
     def __init__(
-        self, message: str = "queue shut down: no consumer is left", *, hint: str = ""
+        self,
+        message: str = "queue shut down: no consumer is left",
+        *,
+        hint: str = "",
+        readers_failed: bool = False,
     ) -> None:
         super().__init__(message, hint=hint)
+        self.readers_failed = readers_failed
 
 
 class WrongDirectionError(QueueError, TypeError):

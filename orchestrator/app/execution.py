@@ -19,6 +19,7 @@ import msgspec
 from orchestrator.app.keeping import Keeping, Resume, begin, resume
 from orchestrator.core.bottleneck import bottleneck
 from orchestrator.core.facts import Fact, ItemDead, RunEnded, RunResumed, RunStarted
+from orchestrator.core.messages import Failure
 from orchestrator.core.policy import Outcome
 from orchestrator.core.run import Run
 from orchestrator.core.snapshot import Snapshot
@@ -29,7 +30,7 @@ from orchestrator.plan.model import Plan
 from orchestrator.runlog.catalogue import describe
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import argument_for
-from orchestrator.runlog.letters import DeadLetters
+from orchestrator.runlog.letters import DeadLetters, read_letters
 from orchestrator.runlog.writer import RunLog
 from orchestrator.runtime.free_threading import refuse_free_threading
 from orchestrator.runtime.local.guard import Shelter, run_guarded
@@ -150,6 +151,9 @@ def _run(
             resumption=keeping.resumption,
             recorder=keeping.recorder,
         )
+        for letter in read_letters(directory.path) if keeping.resumption is not None else ():
+            failure = Failure(kind=letter.error_type, message=letter.error, where=letter.where)
+            record.digest.dead_before(letter.job, letter.item, failure)
         started = time.time()
         record.fact(_started(plan, shelter, keeping), time.monotonic())
         loop.run_to_end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from orchestrator.app.owed import Feed, Owed, owed, ranges_of
 from orchestrator.core.summary import Summary
@@ -22,18 +22,30 @@ _NAMED = 10
 
 
 class Notes:
-    """Notes which letters of `origin` count as replayed: those that may have got through."""
+    """Notes which letters of `origin` count as replayed: those that may have got through.
 
-    def __init__(self, origin: RunDirectory, feeds: Sequence[Feed], *, quiet: bool) -> None:
+    `noted` is called once that is noted for all of them.
+    """
+
+    def __init__(
+        self,
+        origin: RunDirectory,
+        feeds: Sequence[Feed],
+        *,
+        quiet: bool,
+        noted: Callable[[], None],
+    ) -> None:
         self._origin = origin
         self._feeds = feeds
         self._quiet = quiet
+        self._noted = noted
         self._run_id = ""
 
     def begun(self, directory: RunDirectory) -> None:
         """Note all letters as replayed before the first of them can have any effect."""
         self._run_id = directory.run_id
         self._note([letter for feed in self._feeds for letter in feed.letters], undone=False)
+        self._noted()
 
     def ended(self, summary: Summary, left: Mapping[str, Sequence[range]]) -> None:
         """Take the note back for those that did not get through, and say which they are."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from orchestrator.app.execution import Options, Shield, execute
 from orchestrator.app.noting import Notes
-from orchestrator.app.owed import Feed
+from orchestrator.app.owed import Feed, ranges_of
 from orchestrator.errors import UsageError
 from orchestrator.plan.downstream import downstream
 from orchestrator.plan.model import JobPlan, Plan, Shape, Target
 from orchestrator.plan.platform import default_start_method
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.letters import DEAD_NAME, Letter
+from orchestrator.runlog.replays import ReplayLock, read_replayed
 
 __all__ = ["Replay", "replay", "replay_plan", "replayed_run"]
 
@@ -23,12 +24,16 @@ _SOURCE = Target(module="orchestrator.runtime.letters.source", qualname="letters
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """The `letters` of `run` that are to go into the pipeline of `plan`, whose spec is `source`."""
+    """The `letters` of `run` that are to go into the pipeline of `plan`, whose spec is `source`.
+
+    `replayed`: the runs that each of them had gone into when they were chosen.
+    """
 
     run: RunDirectory
     letters: tuple[Letter, ...]
     plan: Plan
     source: str
+    replayed: Mapping[int, tuple[str, ...]]
 
 
 def replay_plan(wanted: Replay) -> Plan:
@@ -69,7 +74,7 @@ def replay(wanted: Replay, options: Options, shield: Shield) -> int:
     """Called in the guard.
 
     Run the letters' pipeline and note where they went; returns the exit code of the run. Raises as
-    `replay_plan` and `execute`.
+    `replay_plan` and `execute`, and UsageError if another replay has taken some meanwhile.
     """
     plan = replay_plan(wanted)
     feeds = [
@@ -82,8 +87,25 @@ def replay(wanted: Replay, options: Options, shield: Shield) -> int:
         for name, job in plan.jobs.items()
         if job.target == _SOURCE and job.args[1]
     ]
-    notes = Notes(wanted.run, feeds, quiet=options.quiet)
-    return execute(plan, wanted.source, options, shield, watch=notes)
+    with ReplayLock.held(wanted.run.path) as lock:
+        _check_untaken(wanted)
+        notes = Notes(wanted.run, feeds, quiet=options.quiet, noted=lock.release)
+        return execute(plan, wanted.source, options, shield, watch=notes)
+
+
+def _check_untaken(wanted: Replay) -> None:
+    """Two replays at the same moment have chosen the same letters: the second is refused."""
+    now = read_replayed(wanted.run.path, [letter.letter for letter in wanted.letters])
+    taken = {n: runs for n, runs in now.items() if set(runs) - set(wanted.replayed.get(n, ()))}
+    if not taken:
+        return
+    others = {run for n, runs in taken.items() for run in runs if run not in wanted.replayed[n]}
+    letters = ranges_of(sorted(taken))
+    raise UsageError(
+        f"letters {', '.join(letters)} of {wanted.run.run_id} have just been replayed, in"
+        f" {', '.join(sorted(others))}",
+        hint="wait for that run to end; what fails once more is a letter of it",
+    )
 
 
 def _check(letter: Letter, plan: Plan, directory: Path) -> None:

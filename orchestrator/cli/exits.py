@@ -7,7 +7,8 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TextIO
 
 import click
 from click.core import ParameterSource
@@ -50,7 +51,7 @@ def exit_code_of(command: Callable[[], object]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return ExitCode.INT
     except BrokenPipeError:
-        _silence_stdout()
+        _silence(sys.stdout)
         return PIPE_CLOSED
     except InternalError as error:
         return _bug(error)
@@ -63,19 +64,33 @@ def exit_code_of(command: Callable[[], object]) -> int:
     return code if isinstance(code, int) else ExitCode.OK
 
 
+@contextlib.contextmanager
+def _saying() -> Iterator[None]:
+    """What is said in it is said if it can be: the exit code is what it is all the same."""
+    try:
+        yield
+    except OSError:  # a terminal that was closed, a file that may have no byte more
+        _silence(sys.stderr)
+
+
+def _say(line: str) -> None:
+    with _saying():
+        click.echo(line, err=True)
+
+
 def _show(error: click.ClickException) -> None:
     """Show it as click does; it may hold anything that was on the command line."""
     shown = io.StringIO()
     error.show(shown)
     for line in shown.getvalue().splitlines():
-        click.echo(escaped(line), err=True)
+        _say(escaped(line))
 
 
-def _silence_stdout() -> None:
+def _silence(stream: TextIO | None) -> None:
     """Let the interpreter flush into nothing when it exits."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
+        os.dup2(null, stream.fileno())  # type: ignore[union-attr]
         os.close(null)
 
 
@@ -85,20 +100,19 @@ def _name_variable(error: click.ClickException) -> None:
         return
     name = error.param.name or ""
     if error.ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT:
-        click.echo(
-            f"  hint: the value is that of {error.param.envvar} in the environment", err=True
-        )
+        _say(f"  hint: the value is that of {error.param.envvar} in the environment")
 
 
 def _explain(error: MporchError) -> None:
     if isinstance(error, SpecError):
         from orchestrator.cli.problems import show_problems  # noqa: PLC0415 -- rarely needed
 
-        show_problems(error.problems)
+        with _saying():
+            show_problems(error.problems)
         return
-    click.echo(f"mporch: error: {escaped(str(error))}", err=True)
+    _say(f"mporch: error: {escaped(str(error))}")
     if error.hint:
-        click.echo(f"  hint: {escaped(error.hint)}", err=True)
+        _say(f"  hint: {escaped(error.hint)}")
 
 
 def _explained(error: MporchError) -> int:
@@ -115,9 +129,8 @@ def _system(error: MemoryError | OSError) -> int:
         return _explained(UsageError("the working directory is not there any more", hint=hint))
     if error.errno not in _NO_ROOM:
         return _bug(error)
-    _silence_stdout()
-    with contextlib.suppress(OSError):  # a terminal that was closed: neither can this be said
-        click.echo(f"mporch: error: cannot write: {error.strerror}", err=True)
+    _silence(sys.stdout)
+    _say(f"mporch: error: cannot write: {error.strerror}")
     return ExitCode.CANT_WRITE
 
 
@@ -137,14 +150,14 @@ def _bug(error: Exception) -> int:
 
     text = "".join(traceback.format_exception(error))
     what = escaped(f"{type(error).__name__}: {error}")
-    click.echo(f"mporch: this is a bug of mporch: {what}", err=True)
+    _say(f"mporch: this is a bug of mporch: {what}")
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="mporch-bug-", suffix=".txt", delete=False, errors="backslashreplace"
         ) as file:
             file.write(text)
     except OSError:
-        click.echo("\n".join(map(escaped, text.split("\n"))), err=True)
+        _say("\n".join(map(escaped, text.split("\n"))))
     else:
-        click.echo(f"  the traceback is in {file.name}; please report it", err=True)
+        _say(f"  the traceback is in {file.name}; please report it")
     return ExitCode.BUG

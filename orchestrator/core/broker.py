@@ -57,6 +57,7 @@ from orchestrator.core.restoring import Resumption, restore
 from orchestrator.core.stall import can_move, waits
 from orchestrator.core.steps import Entry
 from orchestrator.core.tap import Tap
+from orchestrator.core.wording import at_item
 from orchestrator.plan.model import Plan
 
 __all__ = ["Broker", "ProtocolError"]
@@ -211,13 +212,21 @@ class Broker:
         item = lease.item(blame.index - lease.detached) if lease else None
         return f"{lease.queue.name}:{item.first}" if lease and item else ""
 
+    def among(self, worker: str, blame: Blame) -> int:
+        """How many items may be the one a progress cell points to: those of a batch from it on."""
+        port = self._board.ports.get(worker)
+        lease = port.leases.get(blame.lease) if port else None
+        if lease is None or lease.hand < 2:
+            return 1
+        return max(1, lease.total - (blame.index - lease.detached))
+
     def doing(self, worker: str, blame: Blame) -> str:
         """At which item a worker is, or what it waits for, in words; empty if neither is known."""
         port = self._board.ports.get(worker)
         if port is not None and (waited_for := port.waits_for()):
             return f"waits for {waited_for}"
         item = self.item_at(worker, blame) if blame.phase is Phase.RUNNING else ""
-        return f"at item {item}" if item else ""
+        return at_item(item, self.among(worker, blame)).lstrip()
 
     def is_fruitful(self, worker: str) -> bool:
         """Whether an item that this process of the worker has finished is committed."""
@@ -321,6 +330,9 @@ class Broker:
         for queue in job.reads:
             if journal is None or not event.awaited:
                 self._delivery.reader_finished(queue, job.name, clean=enough)
+            else:
+                queue.awaited.add(job.name)
+                self._board.dirty[queue] = None
         if job.row is not None:
             job.row.over = True
             self._board.dirty.update(dict.fromkeys(job.reads))

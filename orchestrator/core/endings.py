@@ -69,8 +69,8 @@ class Endings:
         port.job.items_in += n
         port.fruitful = True
         lease.queue.done += n - len(marks)
-        if lease.queue.attempts:
-            self._forget_attempts(lease, n, {lease.finished + mark.at - begin for mark in marks})
+        if lease.queue.attempts or lease.queue.suspects:
+            self._forget(lease, n, {lease.finished + mark.at - begin for mark in marks})
         if (journal := self._board.journal) is not None:
             _note(journal, port, lease, n, {mark.at - begin for mark in marks})
         for mark in marks:
@@ -87,11 +87,12 @@ class Endings:
         """Some of the lease is held back, or has ended out of turn."""
         self._delivery.advance(port, lease, 0)
 
-    def _forget_attempts(self, lease: Lease, n: int, but: Container[int]) -> None:
+    def _forget(self, lease: Lease, n: int, but: Container[int]) -> None:
         """The next n items of the lease, all but the marked ones, need no account any more."""
         for index in range(lease.finished, lease.finished + n):
             if index not in but and (segment := lease.item(index)):
                 lease.queue.attempts.pop(segment.first, None)
+                lease.queue.suspects.discard(segment.first)
 
     def _finish_marked(self, port: Port, lease: Lease, index: int, mark: Mark) -> None:
         segment = lease.item(index)
@@ -104,6 +105,7 @@ class Endings:
     ) -> None:
         """End an item, other than well, or have it tried again."""
         job, used = port.job, queue.attempts.pop(segment.first, 0) + 1
+        queue.suspects.discard(segment.first)
         item = Item(queue, segment, used)
         if mark.end is End.FAILED and used < job.retry.attempts and not parted:
             queue.attempts[segment.first] = used
@@ -152,6 +154,7 @@ class Endings:
             return
         port.job.items_in += 1
         del charge.queue.attempts[charge.segment.first]
+        charge.queue.suspects.discard(charge.segment.first)
         self._end(port, item, end_of(port.job.otherwise), failure)
         self._board.dirty[charge.queue] = None
 

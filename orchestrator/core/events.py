@@ -90,7 +90,8 @@ class WorkerDied(_Event, frozen=True, kw_only=True):
     """The worker's pidfd fired and its socket was read to the end.
 
     `exit_code` is that of the process, negative for a signal, None if it cannot be known. `item` is
-    the id of the item that `blame` means, empty if it was at none. `failure`: where a crash was.
+    the id of the item that `blame` means, empty if it was at none, and the first of `among` items,
+    of a batch. `failure`: where a crash was.
     `orphaned`: the process that had made it, and that it dies with, was dead already (`failure`:
     why, if that is known). `fruitful`: an item that it has finished is committed; `committed`:
     anything is (the broker knows both).
@@ -100,6 +101,7 @@ class WorkerDied(_Event, frozen=True, kw_only=True):
     exit_code: int | None
     blame: Blame = Blame()
     item: str = ""
+    among: int = 1
     failure: Failure | None = None
     orphaned: bool = False
     fruitful: bool = False
@@ -128,10 +130,11 @@ class Ticked(_Event, frozen=True, kw_only=True):
 
 
 class ItemOverdue(_Event, frozen=True, kw_only=True):
-    """A worker's item is past the job's `timeouts.item`."""
+    """A worker's item, or its batch of so many (`among`), is past the job's `timeouts.item`."""
 
     worker: str
     item: str
+    among: int = 1
 
 
 class Fenced(_Event, frozen=True, kw_only=True):

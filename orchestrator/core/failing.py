@@ -5,11 +5,12 @@ from __future__ import annotations
 from orchestrator.core.commands import Disconnect, StopReason
 from orchestrator.core.halt import Halt
 from orchestrator.core.lifecycle import State
-from orchestrator.core.messages import Failure
+from orchestrator.core.messages import Closing, Failure
 from orchestrator.core.policy import Level, Outcome, outcome
 from orchestrator.core.roster import Worker
 from orchestrator.core.stopping import Stopper
 from orchestrator.core.turn import Turn
+from orchestrator.core.wording import failed
 from orchestrator.errors import ExitCode
 from orchestrator.plan.model import FailurePolicy
 
@@ -43,6 +44,22 @@ class Failures:
         """The worker has failed, and with it its job, though its process may still live."""
         worker.condemn(State.FAILED, reason, failure)
         self.fail_job(worker, reason, turn)
+
+    def raised(self, worker: Worker, closing: Closing, turn: Turn) -> None:
+        """Its last message says what its target raised: that fails it and its job.
+
+        If that is only that its readers have failed, it was stopped: that is their failure, and
+        the run goes on as `on_failure` of theirs says.
+        """
+        failure = closing.failure
+        assert failure is not None
+        reason = failed(failure)
+        if closing.readers_failed:
+            job, worker.job.cut = worker.job.name, True
+            worker.condemn(State.TERMINATED, f"stopped: {reason}", failure)
+            self.note(ExitCode.FAILED, f"job {job} was stopped: {reason}")
+        else:
+            self.fail(worker, reason, turn, failure=failure)
 
     def time_out(self, worker: Worker, reason: StopReason, text: str, turn: Turn) -> None:
         """The worker has passed a limit: it is stopped, and timed out whatever it says now."""

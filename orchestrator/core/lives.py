@@ -22,7 +22,6 @@ from orchestrator.core.roster import Roster, Worker
 from orchestrator.core.schedule import Scheduler
 from orchestrator.core.stopping import Stopper
 from orchestrator.core.turn import Turn
-from orchestrator.core.wording import failed
 from orchestrator.plan.model import Recycle
 
 __all__ = ["Lives"]
@@ -72,7 +71,12 @@ class Lives:
         self._stopper.started(worker, turn)
 
     def start_failed(self, event: StartFailed, turn: Turn) -> None:
-        """The worker's process could not be made, or has died while it was being made."""
+        """The worker's process could not be made, or has died while it was being made.
+
+        One that hung in the making may have been given up already.
+        """
+        if self._roster.worker(event.worker).abandoned:
+            return
         worker = self._living(event.worker)
         worker.unmade = worker.crash = event.failure
         worker.fruitless += 1
@@ -108,7 +112,9 @@ class Lives:
         worker.exit_code, worker.orphaned = event.exit_code, event.orphaned
         worker.crash, blame = event.failure, Blame()
         if not event.orphaned:
-            worker.item, blame = event.item or worker.item, event.blame
+            if event.item:
+                worker.item, worker.among = event.item, event.among
+            blame = event.blame
         if worker.closing and worker.closing.stopped:
             worker.crash = worker.crash or _stopped_at(worker.closing.stack)
         worker.fruitless = 1 if event.fruitful else worker.fruitless + 1
@@ -127,9 +133,9 @@ class Lives:
 
     def _lost(self, worker: Worker, blame: Blame, turn: Turn) -> None:
         """The worker has no process any more: another takes its place, or it has ended."""
-        failure = worker.closing.failure if worker.closing is not None else None
-        if failure is not None and not worker.is_ours:
-            self._failures.fail(worker, failed(failure), turn, failure=failure)
+        closing = worker.closing
+        if closing is not None and closing.failure is not None and not worker.is_ours:
+            self._failures.raised(worker, closing, turn)
         if self._is_recycled(worker):
             self._rest(worker, Blame(), turn)
         elif worker.verdict or worker.has_returned or worker.is_ours:
@@ -282,8 +288,7 @@ class Lives:
         if message.stopped or message.signalled:
             return  # whose signal it was, and what follows, is decided when the process is gone
         if message.failure:
-            reason = failed(message.failure)
-            self._failures.fail(worker, reason, turn, failure=message.failure)
+            self._failures.raised(worker, message, turn)
         elif worker.has_returned:
             worker.verdict = State.SUCCEEDED
 

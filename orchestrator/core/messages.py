@@ -265,7 +265,8 @@ class Closing(_Message, tag=12, frozen=True, kw_only=True):
 
     `failure`: the target raised (a job that is called once, a constructor); `stopped`: it ended
     because it was told to, at `stack`; `signalled`: it ended by itself, but the stop signal had
-    come before; `recycled`: why a new process shall take its place.
+    come before; `recycled`: why a new process shall take its place; `readers_failed`: the failure
+    is only that nobody takes what it gives any more, as those who read that have failed.
     """
 
     failure: Failure | None = None
@@ -273,6 +274,7 @@ class Closing(_Message, tag=12, frozen=True, kw_only=True):
     recycled: Worn | None = None
     stack: _Text = ""
     signalled: bool = False
+    readers_failed: bool = False
 
 
 class Leased(_Message, tag=32, frozen=True, kw_only=True):

@@ -53,7 +53,9 @@ class Putting:
         return n
 
     def _available(self, port: Port, queue: QueueState) -> int:
-        return queue.bound if queue.closed else port.credits.get(queue.name, 0) + max(0, queue.room)
+        if queue.closed or queue.is_kept:
+            return queue.bound
+        return port.credits.get(queue.name, 0) + max(0, queue.room)
 
     def _allowed(self, ticket: Ticket, queue: QueueState) -> int:
         """How many items may be put now: past those who wait, only what there is credit for."""

@@ -39,11 +39,13 @@ class QueueState:
 
     Counts are items. `hidden` is what is leased and not in hand, `outstanding` what is leased and
     not finished, `granted` what producers may put without asking (rule 1 of docs/semantics.md).
-    `attempts` are those used up, by item; `suspects` are items of a batch that killed its worker.
+    `attempts` are those used up, by item; `suspects` are items of a batch that killed its worker,
+    until they are handed out alone or have ended.
     `producers` is how many workers may ever put, None where that is not known. `rank` orders the
     queues so that what a job reads comes before what it writes. A batch's patience counts from
     `waited_for_since`, the collecting of room from `room_since`; `patience_at` and `recall_at` are
-    set alarms. `closed_by` is the job that read it last. `shed` are those of the dropped for which
+    set alarms. `closed_by` is the job that read it last. `awaited` are those of its readers that
+    have ended and come again with the resumed run. `shed` are those of the dropped for which
     there was no room. A queue that drops lets
     anybody put at any time: its `bound` and `bound_bytes`, as those of an unbounded one, are out of
     reach, and so is that of one that is `unread`: what is put there is dropped at once.
@@ -84,6 +86,7 @@ class QueueState:
         self.queued = self.hidden = self.delayed = self.granted = self.outstanding = 0
         self.open_writers = set(writers)
         self.open_readers = set(readers)
+        self.awaited: set[str] = set()
         self.writer_ports: dict[str, Port] = {}
         self.reader_ports: dict[str, Port] = {}
         self.pulls: dict[PendingPull, None] = {}
@@ -126,6 +129,11 @@ class QueueState:
     def is_full(self) -> bool:
         """Whether it holds as many items, or bytes, as it may."""
         return 0 < self.maxsize <= self.size or self.size_bytes >= self.max_bytes
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether nobody reads it any more before the run is resumed: no room will be made."""
+        return bool(self.awaited) and self.open_readers <= self.awaited
 
     @property
     def chunk_items(self) -> int:
@@ -234,6 +242,8 @@ class QueueState:
             self.weigh(lost, -1)
         else:
             lost = self.take(gone)
+        if self.suspects:
+            self.suspects.difference_update(*(part.numbers for part in lost))
         if self.row is not None:
             for part in lost:
                 for number in range(part.first, part.first + len(part)):
@@ -296,6 +306,7 @@ class QueueState:
         self.failed_downstream = not clean
         gone = [*self.segments, *delayed]
         self.queued = self.delayed = 0
+        self.suspects.clear()
         self._note_dropped(gone)
         self.segments.clear()
         return self._discard([segment.numbers for segment in gone])

@@ -23,7 +23,15 @@ from orchestrator.core.lifecycle import (
 )
 from orchestrator.core.messages import Closing, Failure, Worn
 from orchestrator.core.policy import is_stop_signal
-from orchestrator.core.wording import death, failed, orphaned, stopped, stopped_by_stranger
+from orchestrator.core.wording import (
+    at_item,
+    death,
+    failed,
+    orphaned,
+    overdue,
+    stopped,
+    stopped_by_stranger,
+)
 from orchestrator.plan.model import AfterCondition, JobPlan, Plan
 
 __all__ = ["Job", "JobView", "Roster", "Worker", "WorkerView"]
@@ -63,6 +71,7 @@ class Worker:
     blame) is kept back until it is clear whether the run itself is being stopped.
     `hurried`: its process has had the stop signal, since it did not exit after its last message.
     `unwanted`: why no other process is to follow one that was left to exit by itself.
+    `item` is the first of the `among` items that it was at: of a batch.
     `breach`: what was wrong with what it said, if that is why it was killed.
     `called`: its target may have been called. `unmade`: why it has no process at all.
     `fruitless` counts the processes in a row that have died before they had finished an item.
@@ -83,6 +92,7 @@ class Worker:
     exit_code: int | None = None
     reason: str = ""
     item: str = ""
+    among: int = 1
     failure: Failure | None = None
     crash: Failure | None = None
     breach: str = ""
@@ -194,15 +204,15 @@ class Worker:
         if self.orphaned:
             return orphaned(self.crash)
         if self.killed is StopReason.ITEM_TIMEOUT:
-            limit_s = self.job.plan.timeouts.item_s
-            return f"killed: item {self.item} took longer than {limit_s:g} s (timeouts.item)"
+            late = overdue(self.item, self.among, self.job.plan.timeouts.item_s)
+            return f"killed: {late}"
+        at = at_item(self.item, self.among)
         if self.breach:
-            at = f" at item {self.item}" if self.item else ""
             return f"broke the protocol{at}: {self.breach}"
         if self.closing is not None and self.closing.stopped:
-            return stopped_by_stranger(self.job.plan.terminate.signal, self.item)
+            return stopped_by_stranger(self.job.plan.terminate.signal, at)
         where = (self.crash and self.crash.where) or str(self.job.plan.target)
-        return death(self.exit_code, self.item, where)
+        return death(self.exit_code, at, where)
 
     def rest(self) -> None:
         """Its process is gone, and another will take its place."""
@@ -215,7 +225,7 @@ class Worker:
         """Forget the old process: a new one is about to be started."""
         self.pid = self.killed = self.exit_code = self.crash = self.closing = self.unmade = None
         self.resting = self.orphaned = self.hurried = self.called = False
-        self.item = self.breach = ""
+        self.item, self.among, self.breach = "", 1, ""
 
     def view(self) -> WorkerView:
         """Return what others may see of it."""
@@ -233,7 +243,8 @@ class Job:
     """One job. `busy` names its workers that do not drain yet, `unready` those never ready yet.
 
     `outstanding` are its `after` conditions that have not come true yet. `replaced` are the times
-    at which its last workers have died whose place others took.
+    at which its last workers have died whose place others took. `cut`: a worker of it was stopped
+    before its target had come to its end, as the readers of what it gives have failed.
     """
 
     plan: JobPlan
@@ -246,6 +257,7 @@ class Job:
     outstanding: set[tuple[str, AfterCondition]] = field(default_factory=set)
     input_ended: bool = False
     failing: bool = False
+    cut: bool = False
     dismissed: bool = False
     replaced: list[float] = field(default_factory=list)
     restarts: int = 0

@@ -97,6 +97,10 @@ class Run:
         """The id of the item a worker's progress cell points to; empty if there is none."""
         return self._broker.item_at(worker, blame)
 
+    def among(self, worker: str, blame: Blame) -> int:
+        """How many items may be the one of `item_at`: more than one of a batch."""
+        return self._broker.among(worker, blame)
+
     def doing(self, worker: str, blame: Blame) -> str:
         """What a worker is at, in words; `blame` is what its progress cell says."""
         return self._broker.doing(worker, blame)

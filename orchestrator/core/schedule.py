@@ -147,7 +147,7 @@ class Scheduler:
             self._again.add(job.name)
         if not final:
             self._incomplete |= queues
-        goes_on = job.failing and job.plan.on_failure is not FailurePolicy.STOP
+        goes_on = job.cut or (job.failing and job.plan.on_failure is not FailurePolicy.STOP)
         turn.order(
             JobFinished(
                 job=job.name,

@@ -96,15 +96,15 @@ class Stopper:
         """Fence a process that SIGKILL did not end in time; from now on it counts as dead."""
         worker.abandoned = True
         turn.order(Disconnect(worker=worker.name))
-        turn.report(
-            Warned(
-                message=f"{worker.name} still exists {self._give_up_s:g} s after SIGKILL",
-                hint=f"its process {worker.pid} hangs in the kernel (state D): look at its disk"
-                " or network mount; the run goes on without it",
-                job=worker.job.name,
-                worker=worker.name,
-            )
+        message = f"{worker.name} still exists {self._give_up_s:g} s after SIGKILL"
+        hint = (
+            f"its process {worker.pid} hangs in the kernel (state D): look at its disk"
+            " or network mount; the run goes on without it"
         )
+        if worker.pid is None:
+            message = f"{worker.name} is not to be, and its process is still being made"
+            hint = "its forkserver does not answer: was it stopped, or is the machine overloaded?"
+        turn.report(Warned(message=message, hint=hint, job=worker.job.name, worker=worker.name))
 
     def _deliver(self, worker: Worker, turn: Turn) -> None:
         """Send the signal of the step the worker is at, once it has a process."""

@@ -22,7 +22,7 @@ from orchestrator.core.roster import JobView, Roster, Worker, WorkerView
 from orchestrator.core.schedule import Scheduler
 from orchestrator.core.stopping import Stopper
 from orchestrator.core.turn import Turn
-from orchestrator.core.wording import failed, signal_name
+from orchestrator.core.wording import failed, overdue, signal_name
 from orchestrator.errors import ExitCode
 from orchestrator.plan.model import ErrorAction, JobPlan, Plan
 
@@ -160,9 +160,8 @@ class Supervisor:
     def _on_item_overdue(self, event: events.ItemOverdue, turn: Turn) -> None:
         worker = self._roster.worker(event.worker)
         if worker.live and not worker.stopping and not worker.closing:
-            worker.item, plan = event.item, worker.job.plan
-            text = f"item {event.item} took longer than {_limit(plan.timeouts.item_s)}"
-            text = f"{text} (timeouts.item)"
+            worker.item, worker.among, plan = event.item, event.among, worker.job.plan
+            text = overdue(event.item, event.among, plan.timeouts.item_s)
             if _outlives_its_items(plan):
                 if self._lives.may_be_replaced(worker, turn.now):
                     self._stopper.kill(worker, StopReason.ITEM_TIMEOUT, turn)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from orchestrator.core.commands import StopReason
 from orchestrator.core.messages import GAVE_UP, Failure
 
-__all__ = ["death", "failed", "orphaned", "signal_name", "stopped", "stopped_by_stranger"]
+__all__ = [
+    "at_item",
+    "death",
+    "failed",
+    "orphaned",
+    "overdue",
+    "signal_name",
+    "stopped",
+    "stopped_by_stranger",
+]
 
 # Linux' numbers: the core may not ask the system.
 _SIGNALS = {
@@ -47,9 +56,23 @@ def signal_name(number: int) -> str:
     return _SIGNALS.get(number, f"signal {number}")
 
 
-def death(exit_code: int | None, item: str, where: str = "") -> str:
-    """Say how a process ended that had not said its last message, where, and at which item."""
-    at = (f" in {where}" if where else "") + (f" at item {item}" if item else "")
+def at_item(item: str, among: int) -> str:
+    """Say at which item, if at any; of a batch of so many nobody can tell which it was."""
+    if not item:
+        return ""
+    return f" at item {item}" if among < 2 else f" in a batch of {among} from item {item} on"
+
+
+def overdue(item: str, among: int, limit_s: float | None) -> str:
+    """Say that an item, or the call with a batch, has taken too long."""
+    what = f"item {item}" if among < 2 else f"the batch of {among} from item {item} on"
+    limit = "its limit" if limit_s is None else f"{limit_s:g} s"
+    return f"{what} took longer than {limit} (timeouts.item)"
+
+
+def death(exit_code: int | None, at: str, where: str = "") -> str:
+    """Say how a process ended that had not said its last message, where, and `at` which item."""
+    at = (f" in {where}" if where else "") + at
     if exit_code is None:
         return f"ended before its work was done{at}; its exit code is not known"
     if exit_code == GAVE_UP:
@@ -68,9 +91,8 @@ def orphaned(failure: Failure | None) -> str:
     return f"{with_whom} could make no other process: {failure.message}"
 
 
-def stopped_by_stranger(number: int, item: str) -> str:
-    """Say that a stop signal came from elsewhere, and at which item it ended the target."""
-    at = f" at item {item}" if item else ""
+def stopped_by_stranger(number: int, at: str) -> str:
+    """Say that a stop signal came from elsewhere, and `at` which item it ended the target."""
     return f"stopped by {signal_name(number)}{at}{_STRANGER}"
 
 

@@ -6,9 +6,11 @@ look untouched; a line that takes it back follows when the new run has worked on
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import msgspec
@@ -17,7 +19,7 @@ from orchestrator.errors import RunDirectoryError
 from orchestrator.files import open_directory, open_regular
 from orchestrator.runlog.letters import DEAD_NAME
 
-__all__ = ["Replayed", "note_replayed", "read_replayed"]
+__all__ = ["ReplayLock", "Replayed", "note_replayed", "read_replayed"]
 
 _NAME = "replayed.jsonl"
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -30,6 +32,33 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     ts: float
     undone: bool = False
+
+
+class ReplayLock:
+    """Held from when a replay has looked what was replayed before until it has noted its own.
+
+    A process that is forked meanwhile may release it.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    @classmethod
+    @contextlib.contextmanager
+    def held(cls, directory: Path) -> Iterator[ReplayLock]:
+        """Wait for the lock of the run in `directory`. Raises RunDirectoryError."""
+        path = directory / DEAD_NAME
+        with contextlib.ExitStack() as files:
+            try:
+                fd = files.enter_context(open_directory(path))
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            except OSError as error:
+                raise RunDirectoryError(f"cannot lock {path}: {error.strerror}") from error
+            yield cls(fd)
+
+    def release(self) -> None:
+        """Let the next replay look."""
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
 
 
 def note_replayed(directory: Path, note: Replayed) -> None:

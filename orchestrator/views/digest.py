@@ -67,6 +67,10 @@ class Digest:
                 waits = "; ".join(f"{who} waits for {what}" for who, what in fact.waits)
                 self._fail("the run", f"nothing can go on: {waits}", "")
 
+    def dead_before(self, job: str, item: str, failure: Failure) -> None:
+        """Take a dead letter of the run's life before the one whose facts come."""
+        self.dead.add(job, item, _error(failure))
+
     def record(self, record: Mapping[str, Any]) -> None:
         """Take a record of a log."""
         event, worker = record.get("event"), _text(record, "worker")

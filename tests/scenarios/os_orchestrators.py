@@ -213,6 +213,30 @@ def stop_the_forkserver_before_a_start():
     return [*start_again(factory), exit_code(worker)]
 
 
+def ask_a_stopped_forkserver():
+    factory = ProcessFactory()
+    first = start(factory, "wait")
+    receive(first.sock)
+    forkserver = look_up(first.pid).parent
+    told = {"waited": [], "unwritten": [], "codes": []}
+    for more in (0, 1 << 20):
+        os.kill(forkserver, signal.SIGSTOP)
+        asked = factory.begin(
+            name="a-1",
+            method=StartMethod.FORKSERVER,
+            main="os_workers:leave",
+            payload=b"7" + b" " * more,
+            pythonpath=[HERE],
+        )
+        told["waited"].append(factory.go_on(asked) is None)
+        told["unwritten"].append(asked.order_fd is not None)
+        os.kill(forkserver, signal.SIGCONT)
+        while (worker := factory.go_on(asked)) is None:
+            process._wait_for(asked, 20)
+        told["codes"].append(exit_code(worker))
+    return told
+
+
 def print_last_words(method):
     worker = start(ProcessFactory(), "last_words", StartMethod(method))
     return {

@@ -153,3 +153,41 @@ def test_a_folder_that_may_not_be_entered_is_told_for_what_it_is(project):
     Path(project / "shut").mkdir(mode=0)
     (project / "jobs.yaml").write_text(SPEC.replace('"m:src"', '"m:src", cwd: shut'))
     assert "PermissionError: Permission denied: cwd '" in run(project).stderr
+
+
+@pytest.mark.parametrize(("most", "told"), [(0, "ulimit -f is 0"), (100, "File too large")])
+def test_the_limit_of_the_size_of_a_file_is_named(project, most, told):
+    done = run(project, "prlimit", f"--fsize={most}:{most}")
+    assert done.returncode == 74
+    assert told in done.stderr
+    assert "hint: raise the limit of the size of a file: ulimit -f unlimited" in done.stderr
+
+
+def test_a_run_that_can_write_no_word_about_that_has_its_exit_code(project):
+    with (project / "said").open("wb") as said:
+        done = subprocess.run(
+            ["prlimit", "--fsize=0:0", COMMAND, "run", "--run-dir", "run"],
+            cwd=project,
+            stdout=said,
+            stderr=said,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 74
+
+
+@pytest.mark.parametrize("words", [["nosuch"], ["show", "nosuch"], ["-z"]])
+def test_an_error_that_finds_its_standard_error_full_has_its_exit_code(project, words):
+    with Path("/dev/full").open("wb") as full:
+        codes = [
+            subprocess.run(
+                [COMMAND, *words],
+                cwd=project,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                timeout=60,
+                check=False,
+            ).returncode
+            for stderr in (subprocess.DEVNULL, full)
+        ]
+    assert codes == [2, 2]

@@ -192,3 +192,49 @@ def test_a_run_whose_processes_were_stopped_goes_on_and_misses_no_deadline(begin
 
 def _state(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+HANGING = """
+queues: {numbers: 10, more: 10}
+jobs:
+  count: {target: "t:count", output: numbers, start_method: fork}
+  take: {target: "t:take", input: numbers, call: stream, start_method: fork}
+  once: {target: "t:once", input: more, restart: {max: 5}, retry: {attempts: 2}}
+  give: {target: "t:give", output: more, start_method: fork}
+"""
+
+HANGING_CODE = """
+import itertools, os, signal
+
+def count():
+    yield from itertools.count()
+
+def take(numbers):
+    for n in numbers:
+        if not n % 100 and os.path.exists("hangs"):
+            print("after", n)
+            os.remove("hangs")
+
+def give():
+    yield 1
+
+def once(n):
+    os.kill(os.getppid(), signal.SIGSTOP)      # its forkserver
+    open("hangs", "w").close()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("stop", ["SIGTERM", "SIGINT twice"])
+def test_a_forkserver_that_hangs_holds_up_nobody_but_the_workers_it_is_to_make(begin, stop):
+    """Items move on, and the run can be stopped, long before the start is given up."""
+    run = begin(HANGING, HANGING_CODE)
+    run.log.wait("worker.replaced", worker="once-1")
+    (run.folder / "hangs").touch()
+    until(lambda: not (run.folder / "hangs").exists(), "items do not move", within_s=15)
+    for signum in (signal.SIGTERM,) if stop == "SIGTERM" else (signal.SIGINT, signal.SIGINT):
+        run.guard.send_signal(signum)
+        run.log.wait("run.stopping", within_s=10)
+    ended = run.end(within_s=25)
+    assert ended.exit_code == (143 if stop == "SIGTERM" else 130)
+    assert ended.statuses()["take"] in ("terminated", "succeeded")

@@ -158,8 +158,134 @@ def test_what_a_failed_consumer_leaves_fails_the_run(ran):
         """,
     )
     assert ended.exit_code == 1
-    assert ended.statuses() == {"count": "succeeded", "take": "failed"}
+    assert ended.statuses() == {"count": "terminated", "take": "failed"}
     numbers = ended.ledger("numbers")
     assert numbers["done"] == 20
     assert numbers["put"] == numbers["done"] + numbers["left"]
     assert ended.log.printed("count-1") == ["closed"]
+
+
+CUT_OFF = """
+queues: {{a: 5, b: 5}}
+jobs:
+  src: {{target: "t:src", output: a}}
+  pass: {{{passes}}}
+  take: {{target: "t:take", input: b, call: stream, on_failure: continue}}
+  other: {{target: "t:other", after: {{take: failed, pass: finished}}}}
+"""
+
+CUT_OFF_CODE = """
+import sys
+
+import orchestrator
+
+def src():
+    yield from range(1000)
+
+def yields(numbers):
+    for n in numbers:
+        yield n
+
+def maps(numbers):
+    return (yield from map(abs, numbers))
+
+def puts(numbers, out):
+    for n in numbers:
+        out.put(n)
+
+def relays(numbers, out):
+    for n in numbers:
+        out.put(n)
+
+def in_a_block(numbers, out):
+    for n in numbers:
+        while not put_in_a_block(n, out):
+            pass
+
+def put_in_a_block(n, out):
+    try:
+        with orchestrator.transaction():
+            out.put(n)
+    except orchestrator.WouldWaitError:
+        return False
+    return True
+
+def wraps(numbers, out):
+    try:
+        puts(numbers, out)
+    except orchestrator.ShutDown as error:
+        raise RuntimeError("my own") from error
+
+def gives_up(numbers, out):
+    try:
+        puts(numbers, out)
+    except orchestrator.ShutDown as error:
+        print("gives up:", error)
+
+def take(numbers):
+    for n in numbers:
+        raise ValueError("the first")
+
+def other():
+    print("ran")
+"""
+
+
+@pytest.mark.parametrize(
+    "passes",
+    [
+        'target: "t:yields", input: a, output: b, call: stream',
+        'target: "t:maps", input: a, output: b, call: stream',
+        'target: "t:puts", input: a, output: {out: b}, call: stream',
+        'target: "t:relays", input: {numbers: a}, output: {out: b}',
+        'target: "t:in_a_block", input: {numbers: a}, output: {out: b}',
+        "command: [cat], input: a, output: b, call: stream",
+    ],
+)
+def test_who_is_cut_off_as_its_readers_have_failed_has_not_succeeded(ran, passes):
+    """The same for whatever is called once: its own policy is not asked, and its input is left."""
+    ended = ran(CUT_OFF.format(passes=passes), CUT_OFF_CODE)
+    assert ended.exit_code == 1
+    assert ended.statuses() == {
+        "src": "terminated",
+        "pass": "terminated",
+        "take": "failed",
+        "other": "succeeded",
+    }
+    assert "no consumer is left: job 'take' has failed" in ended.summary["jobs"]["pass"]["reason"]
+    assert ended.summary["reason"].startswith("job take failed")
+    assert "dropped" not in ended.ledger("a")
+    assert ended.ledger("a")["left"] > 0
+
+
+def test_what_the_code_of_a_job_makes_of_that_is_its_own(ran):
+    passes = 'target: "t:wraps", input: {numbers: a}, output: {out: b}'
+    assert ran(CUT_OFF.format(passes=passes), CUT_OFF_CODE).statuses()["pass"] == "failed"
+    passes = 'target: "t:gives_up", input: {numbers: a}, output: {out: b}'
+    ended = ran(CUT_OFF.format(passes=passes), CUT_OFF_CODE)
+    assert ended.statuses()["pass"] == "succeeded"
+    assert "dropped" not in ended.ledger("a")
+
+
+def test_a_command_of_an_item_whose_readers_have_failed_gives_all_it_gives(ran):
+    """Its item is done: a resumed run would not call it again. It is left, as a function's is."""
+    ended = ran(
+        """
+        queues: {a: 5, b: 5}
+        jobs:
+          src: {target: "t:src", output: a}
+          each: {command: [seq, "50"], input: a, output: b}
+          take: {target: "t:take", input: b, call: stream, on_failure: continue}
+        """,
+        """
+        def src():
+            yield from range(3)
+
+        def take(lines):
+            for line in lines:
+                raise ValueError("the first")
+        """,
+    )
+    assert ended.statuses()["each"] == "succeeded"
+    assert ended.ledger("a") == {"put": 3, "done": 3}
+    assert ended.ledger("b") == {"put": 150, "left": 150}

@@ -287,6 +287,12 @@ def test_a_forkserver_that_does_not_answer_is_killed_and_replaced_at_the_next_st
     assert told == [message, 7, -signal.SIGKILL]
 
 
+def test_nobody_waits_for_a_forkserver_that_is_asked_and_does_not_answer():
+    """Its worker is there once it goes on; a long order is written as it reads."""
+    told = orchestrate("ask_a_stopped_forkserver")
+    assert told == {"waited": [True, True], "unwritten": [False, True], "codes": [7, 7]}
+
+
 def test_a_forkserver_that_is_asked_by_one_who_dies_then_ends_without_a_word():
     done = subprocess.run(
         command("cut_off_a_request"), env=environment(), capture_output=True, text=True, check=True

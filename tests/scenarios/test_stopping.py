@@ -377,3 +377,64 @@ def test_a_stop_signal_ends_each_shape_in_order_and_keeps_what_was_finished(ran)
     for queue, out in (("d", "h"), ("e", "i")):
         assert ended.ledger(queue) == {"put": 6, "done": 3, "left": 3}
         assert ended.ledger(out)["put"] == ended.ledger(out)["done"] in (3, 4)
+
+
+WAITING = """
+durable: true
+queues: {a: 10, b: 3}
+defaults: {terminate: {grace: 60s}}
+jobs:
+  src: {target: "t:src", output: a}
+  three: {target: "t:three", input: a, output: b}
+  blocks: {target: "t:blocks", input: b, call: stream}
+  fails: {target: "t:fails"}
+"""
+
+WAITING_CODE = """
+import os, signal
+
+def src():
+    yield from range(4)
+
+def three(n):
+    print("three", n)
+    yield from [n] * 3
+
+def blocks(items):
+    if os.path.exists("again"):
+        print("got", *items)
+        return
+    next(items)
+    print("blocks")
+    signal.pause()
+
+def fails():
+    if not os.path.exists("again"):
+        os.mkfifo("go")
+        print("waits")
+        with open("go") as go:
+            go.read()
+        raise ValueError("told to")
+"""
+
+
+def test_a_last_commit_that_waits_for_room_keeps_no_stopped_run_and_is_not_done_again(begin):
+    """Nobody will read what it waits for, before the run is resumed."""
+    run = begin(WAITING, WAITING_CODE)
+    run.said("blocks")
+    run.said("three 1")
+    run.said("waits")
+    (run.folder / "go").write_text("")
+    ended = run.end(within_s=20)
+    assert ended.exit_code == 1
+    assert ended.statuses()["three"] == "terminated"
+    (run.folder / "again").touch()
+    done = run.log.printed("three-1")
+    run.resume()
+    again = run.end()
+    assert again.exit_code == 0, again.stderr
+    [got] = [line for line in run.log.printed("blocks-1") if line.startswith("got")]
+    assert sorted(got.split()[1:]) == sorted("000111222333")
+    assert done[:2] == ["three 0", "three 1"]
+    assert "three 0" not in run.log.printed("three-1")[len(done) :]
+    assert "three 1" not in run.log.printed("three-1")[len(done) :]

@@ -1,5 +1,7 @@
 """orchestrator.transaction(): all of a block's gets and puts, or none of them."""
 
+import pytest
+
 MOVE = """
     queues: {orders: 10, left: %s, right: 10}
     jobs:
@@ -229,3 +231,96 @@ def test_outside_a_job_with_handles_there_is_no_transaction(ran):
     end = ran(spec, code)
     assert end.exit_code == 1
     assert "for jobs that are called once with queue handles" in end.stderr
+
+
+HELD = """
+    queues: {orders: 10, done: 10}
+    jobs:
+      src: {target: "t:src", output: orders}
+      move:
+        {target: "t:move", input: {orders: orders}, output: {done: done}, terminate: {grace: %s}}
+      show: {target: "t:show", input: done, call: stream, kwargs: {name: done}}
+"""
+
+THREAD = """
+    import threading
+    def thread(work, *args):
+        began = threading.Event()
+        made = threading.Thread(target=work, args=(began, *args), daemon=True, name="mover")
+        made.start()
+        began.wait()
+"""
+
+NEVER_ENDS = """
+    def work(began, orders, done):
+        with orchestrator.transaction():
+            done.put(orders.get())
+            began.set()
+            threading.Event().wait()
+    def move(orders, done):
+        while not orders.qsize():
+            pass
+        thread(work, orders, done)
+"""
+
+
+@pytest.mark.parametrize(
+    ("move", "who"),
+    [
+        (NEVER_ENDS, "thread 'mover' was inside it"),
+        (
+            """
+    def move(orders, done):
+        first = orders.get()
+        orchestrator.transaction().__enter__()     # as if a signal handler had raised after it
+        done.put(first)
+    """,
+            "its main thread has not left the block",
+        ),
+        (
+            """
+    def work(began, orders, done):
+        orchestrator.transaction().__enter__()
+        done.put(1)
+        began.set()
+    def move(orders, done):
+        thread(work, orders, done)
+    """,
+            "thread 'mover' was inside it",
+        ),
+    ],
+)
+def test_a_target_that_returns_with_a_transaction_open_has_not_succeeded(ran, move, who):
+    end = ran(HELD % "0.5s", CODE + THREAD + move)
+    assert end.exit_code == 1
+    assert end.statuses()["move"] == "failed"
+    reason = end.summary["jobs"]["move"]["reason"]
+    assert "a transaction had not ended when the target returned" in reason
+    assert who in reason
+    assert "put" not in end.ledger("done")
+
+
+def test_a_daemon_thread_has_the_grace_to_end_its_transaction(ran):
+    """It puts once more when the target has returned."""
+    code = """
+    import sys, time
+    def work(began, orders, done):
+        main = threading.main_thread().ident
+        with orchestrator.transaction():
+            done.put(1)
+            began.set()
+            while is_in(move, sys._current_frames()[main]):
+                time.sleep(0.001)
+            done.put(2)
+    def is_in(function, frame):
+        while frame is not None and frame.f_code is not function.__code__:
+            frame = frame.f_back
+        return frame is not None
+    def move(orders, done):
+        for _ in orders:
+            pass
+        thread(work, orders, done)
+    """
+    end = ran(HELD % "60s", CODE + THREAD + code)
+    assert end.exit_code == 0, end.stderr
+    assert shown(end) == {"done": "[1, 2]"}

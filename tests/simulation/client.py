@@ -64,7 +64,10 @@ class Held:
 
 
 class Client:
-    """One worker: two pipes, and what it knows. `by_item`: outputs leave with their item only."""
+    """One worker: two pipes, and what it knows. `by_item`: outputs leave with their item only.
+
+    One that `heeds` it is `cut` when it is to put what nobody takes, as the readers have failed.
+    """
 
     def __init__(
         self,
@@ -88,6 +91,8 @@ class Client:
         self.leases: dict[int, Held] = {}
         self.blame = Blame()
         self.refused = self.stop_asked = self.recycled = False
+        self.heeds = self.cut = False
+        self._failed: set[str] = set()
         self.patience_over = False
         self.waits_timed = False
         self.overdrawn = 0
@@ -123,6 +128,8 @@ class Client:
                 self._on_committed(message)
             case Shut():
                 self._box(message.queue).closed.add(message.queue)
+                if not message.returned:
+                    self._failed.add(message.queue)
             case Recall():
                 self._recalls.append(message.lease)
             case Stop():
@@ -140,6 +147,12 @@ class Client:
 
     def _box(self, queue: str) -> Box:
         return next(box for box in self.boxes if queue in box.queues)
+
+    def finds_none(self, box: Box) -> bool:
+        """Whether it is cut off at what it is to put into the box."""
+        if self.heeds and box.shut and not self._failed.isdisjoint(box.queues):
+            self.cut = True
+        return self.cut
 
     # -- what the pacer does beside the target ----------------------------------------------------
 

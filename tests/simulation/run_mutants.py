@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from orchestrator.core.commands import StopReason
 from orchestrator.core.delivery import Delivery
 from orchestrator.core.events import Blame, StartFailed, WorkerDied
+from orchestrator.core.failing import Failures
 from orchestrator.core.lifecycle import State
 from orchestrator.core.lives import Lives
+from orchestrator.core.messages import Closing
 from orchestrator.core.queues import QueueState
 from orchestrator.core.roster import Worker
 from orchestrator.core.stopping import Stopper
@@ -103,6 +105,16 @@ def a_stopped_run_goes_on_replacing(patch: Patch) -> None:
         return worker.recycled and not worker.job.failing
 
     patch.setattr(Lives, "_is_recycled", is_recycled)
+
+
+def who_is_cut_off_has_succeeded(patch: Patch) -> None:
+    def raised(self: Failures, worker: Worker, closing: Closing, turn: Turn) -> None:
+        if closing.readers_failed:
+            worker.verdict = worker.verdict or State.SUCCEEDED
+        elif closing.failure is not None:
+            self.fail(worker, closing.failure.kind, turn, failure=closing.failure)
+
+    patch.setattr(Failures, "raised", raised)
 
 
 def every() -> Iterator[tuple[str, Mutant]]:

@@ -41,6 +41,7 @@ SIGTERM, SIGKILL = 15, 9
 TOGETHER_S = 0.9
 """Who tells all processes of a run to stop, and the run itself, has done so within this time."""
 
+_CUT = Failure(kind="ShutDown", message="no consumer is left")
 _UNMADE = Failure(kind="BlockingIOError", message="Resource temporarily unavailable")
 
 
@@ -213,6 +214,7 @@ class RunWorld:
         )
         for box in client.boxes:
             box.free = job.window is not None
+        client.heeds = not job.by_item
         target = shapes.Target(job, self.books.new_item, lambda *_: 0)
         process = Process(worker, job, client, iter(()))  # type: ignore[arg-type]
         process.moves = self._life(process, target)
@@ -227,6 +229,10 @@ class RunWorld:
         client.send(Ready())
         process.ready = True
         yield from shapes.life(client, target, process.job.items)
+        if client.cut:
+            process.end = "cut"
+            client.send(Closing(failure=_CUT, readers_failed=True))
+            return
         process.end = "recycled" if client.recycled else "returned"
         worn = Worn.ITEMS if client.recycled else None
         client.send(Closing(recycled=worn, signalled=bool(process.stopped_by)))
@@ -458,6 +464,8 @@ class RunWorld:
                 self.met.add("stopped with the run")
             if process.end == "recycled":
                 self.met.add("recycled while the run stops")
+            if process.end == "cut":
+                self.met.add("cut, its readers having failed")
 
     def _workers(self, job: str) -> Iterator[str]:
         return (f"{job}-{at + 1}" for at in range(self.jobs[job].workers))

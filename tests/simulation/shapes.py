@@ -71,6 +71,8 @@ def source(client: Client, target: Target, left: int) -> Moves:
     """Emits that many items; asks for room before it makes one."""
     job = target.job
     while left > 0 and not client.stop_asked:
+        if any(client.finds_none(box) for box in client.boxes):
+            return
         open_boxes = [box for box in client.boxes if not box.shut]
         if not open_boxes:
             return
@@ -169,6 +171,8 @@ def stream(client: Client, target: Target) -> Moves:
             yield _ALWAYS
             yield from _put_each(client, target, held.queue, number)
             client.idle()
+            if client.cut:
+                return
             client.finish(held)
             if target.returns(client.rng, held.queue, number):
                 return
@@ -205,6 +209,8 @@ def handles(client: Client, target: Target) -> Moves:
         hands[queue] = held
         yield _ALWAYS
         yield from _put_each(client, target, queue, number, hands)
+        if client.cut:
+            return
         if target.returns(client.rng, queue, number):
             break
     _finish_all(client, hands)
@@ -311,6 +317,8 @@ def _put_each(
             if box.allowance < 1 and not box.shut:
                 _finish_all(client, hands or {})
                 yield from client.wait_for_credit(box)
+            if client.finds_none(box):
+                return
             if not box.shut:
                 box.items.append(identity)
             yield _ALWAYS

@@ -39,6 +39,7 @@ def test_the_runs_meet_what_they_are_to_prove() -> None:
         "replaced",
         "recycled",
         "recycled while the run stops",
+        "cut, its readers having failed",
         "charged",
         "not made",
         "killed",

@@ -74,7 +74,13 @@ def replay(
     if checked.spec is None or checked.plan is None:
         show_problems(checked.problems, checked.texts)
         return ExitCode.USAGE
-    wanted = Replay(run=choice.run, letters=letters, plan=checked.plan, source=checked.spec.source)
+    wanted = Replay(
+        run=choice.run,
+        letters=letters,
+        plan=checked.plan,
+        source=checked.spec.source,
+        replayed=choice.replayed,
+    )
     options = Options(
         run_dir=Path(run_dir) if run_dir else None,
         output=OutputMode(output),

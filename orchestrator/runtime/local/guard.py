@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -23,7 +24,12 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
-from orchestrator.errors import ExitCode, RunDirectoryError, SystemRefusedError
+from orchestrator.errors import (
+    FILE_SIZE_HINT,
+    ExitCode,
+    RunDirectoryError,
+    SystemRefusedError,
+)
 from orchestrator.runtime.local.descendants import become_subreaper, sweep
 from orchestrator.runtime.local.kernel import set_parent_death_signal
 from orchestrator.runtime.local.patience import Patience
@@ -273,9 +279,13 @@ def _make_directory() -> str:
         try:
             directory = tempfile.mkdtemp(prefix="mporch-", dir=parent)
         except OSError as error:
-            reason = f"no temporary directory can be made: {error.strerror}: {error.filename}"
+            reason = "no temporary directory can be made"
+            if not resource.getrlimit(resource.RLIMIT_FSIZE)[0]:  # each was tried with a file
+                what = "no file may have a byte (ulimit -f is 0)"
+                raise RunDirectoryError(f"{reason}: {what}", hint=FILE_SIZE_HINT) from error
+            where = f": {error.filename}" if error.filename is not None else ""
             hint = "let TMPDIR name a directory that can be written"
-            raise RunDirectoryError(reason, hint=hint) from error
+            raise RunDirectoryError(f"{reason}: {error.strerror}{where}", hint=hint) from error
         if len(os.fsencode(directory)) <= _LONGEST_DIRECTORY:
             return directory
         os.rmdir(directory)  # noqa: PTH106 -- as the lines around it

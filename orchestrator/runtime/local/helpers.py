@@ -7,12 +7,21 @@ of `multiprocessing` is in this file.
 from __future__ import annotations
 
 import contextlib
+import io
 import multiprocessing.process
 import os
 import select
 import signal
 from collections.abc import Sequence
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import (
+    context,
+    forkserver,
+    popen_forkserver,
+    reduction,
+    resource_tracker,
+    spawn,
+    util,
+)
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +31,9 @@ from orchestrator.runtime.local.refusals import REFUSALS
 __all__ = [
     "Creator",
     "ForkServer",
+    "Request",
     "ResourceTracker",
+    "ask_for",
     "disown",
     "has_ended",
     "release",
@@ -144,6 +155,82 @@ class ForkServer:
         self._server.__init__()
         while self._creators:
             self._creators.pop().close()
+
+
+class Request(popen_forkserver.Popen):
+    """What the forkserver is asked for, which nobody waits for: a process and its order.
+
+    `sentinel` becomes readable when it answers or ends, `order_fd` writable while not all of the
+    order is written (else it is None); then `go_on` takes it further.
+    """
+
+    pid: int  # 0 until the forkserver has answered
+    order_fd: int | None
+    _fds: list[int]
+
+    def _launch(self, process_obj: Any) -> None:
+        module: Any = util
+        self.pid, self.order_fd = 0, None
+        del process_obj._Popen
+        order = io.BytesIO()
+        context.set_spawning_popen(self)
+        try:
+            reduction.dump(spawn.get_preparation_data(process_obj._name), order)
+            reduction.dump(process_obj, order)
+        finally:
+            context.set_spawning_popen(None)
+        self._rest = order.getbuffer()
+        self.sentinel, self.order_fd = forkserver.connect_to_new_process(self._fds)
+        # Its child takes the end of this pipe for the end of its parent.
+        alive = os.dup(self.order_fd)
+        self.finalizer = util.Finalize(self, module.close_fds, (alive, self.sentinel))
+        os.set_blocking(self.order_fd, False)
+        os.set_blocking(self.sentinel, False)
+
+    def go_on(self) -> bool:
+        """Write and read what goes at once; whether the process is there and has its order.
+
+        Raises BrokenPipeError if the process has ended without reading it, EOFError if the
+        forkserver has ended without an answer.
+        """
+        self._write()
+        if not self.pid:
+            with contextlib.suppress(BlockingIOError):
+                told = os.read(self.sentinel, forkserver.SIGNED_STRUCT.size)
+                if len(told) < forkserver.SIGNED_STRUCT.size:
+                    raise EOFError("unexpected EOF")
+                self.pid = forkserver.SIGNED_STRUCT.unpack(told)[0]
+        return self.pid != 0 and self.order_fd is None
+
+    def _write(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self.order_fd is not None:
+                self._rest = self._rest[os.write(self.order_fd, self._rest) :]
+                if not self._rest:
+                    self._close_order()
+
+    def _close_order(self) -> None:
+        if self.order_fd is not None:
+            os.close(self.order_fd)
+            self.order_fd = None
+
+    def close(self) -> None:
+        """Close every descriptor; what is not written is never read."""
+        self._close_order()
+        super().close()
+
+
+def ask_for(process: multiprocessing.process.BaseProcess) -> Request:
+    """Start a process of the forkserver's without waiting for it.
+
+    With Python 3.14 and newer a forkserver that hangs may be waited for all the same: it is asked
+    for its key first.
+    """
+    asked: Any = process
+    asked._Popen = Request
+    process.start()
+    request: Request = asked._popen
+    return request
 
 
 class ResourceTracker:

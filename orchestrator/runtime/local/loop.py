@@ -9,7 +9,6 @@ from __future__ import annotations
 import selectors
 import signal
 import socket
-from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -21,15 +20,18 @@ from orchestrator.core.facts import Fact, WaitingFor
 from orchestrator.core.messages import Failure, Hello
 from orchestrator.core.restoring import Resumption
 from orchestrator.core.run import Run
-from orchestrator.plan.model import Plan
+from orchestrator.plan.model import Plan, StartMethod
 from orchestrator.runtime import wire
 from orchestrator.runtime.local.channel import READ_SIZE
 from orchestrator.runtime.local.descendants import kill_groups, reap_strangers, sweep
 from orchestrator.runtime.local.disk import Disk
+from orchestrator.runtime.local.process import Starting
 from orchestrator.runtime.local.pulse import Pulse
 from orchestrator.runtime.local.signals import caught_signals
 from orchestrator.runtime.local.starter import Starter
+from orchestrator.runtime.local.starts import Starts
 from orchestrator.runtime.local.workerio import WorkerIO
+from orchestrator.runtime.local.workerprocess import WorkerProcess
 from orchestrator.runtime.observer import Observer
 from orchestrator.runtime.store.store import Store
 from orchestrator.runtime.testing.recording import Recorder
@@ -66,7 +68,14 @@ class Loop:
         self._observer = observer
         self._selector = selectors.DefaultSelector()
         self._workers: dict[str, WorkerIO] = {}
-        self._to_start: deque[do.StartWorker] = deque()
+        self._starts = Starts(
+            starter,
+            self._selector,
+            _LATER,
+            begin=self._begin,
+            started=self._started,
+            failed=self._start_failed,
+        )
         self._sending: dict[str, WorkerIO] = {}
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._clock = Pulse()
@@ -103,8 +112,8 @@ class Loop:
                 act()
         self._tick()
         self._bury()
-        if self._to_start and not self._finished:
-            self._start(self._to_start.popleft())
+        if not self._finished:
+            self._starts.step(self._clock.now())
         if self._store is not None:
             self._keep(self._store)
         if self._recorder is not None:
@@ -131,9 +140,11 @@ class Loop:
             self._disk.write(lambda: store.keep(entry), store.retry)
 
     def _timeout(self, now: float) -> float | None:
-        if self._to_start:
-            return 0.0
-        deadlines = [self.run.next_deadline(), self._starter.overdue.next_check(self._clock)]
+        deadlines = [
+            self.run.next_deadline(),
+            self._starter.overdue.next_check(self._clock),
+            self._starts.next_deadline(now),
+        ]
         if self._observer.pending or self._observer.wants_snapshots:
             deadlines.append(self._flushed_at + _FLUSH_EVERY_S)
         soonest = min((when for when in deadlines if when is not None), default=None)
@@ -146,7 +157,8 @@ class Loop:
             self._handle(events.Ticked())
         for worker, blame in self._starter.overdue.due(self._clock):
             item = self.run.item_at(worker, blame)
-            self._handle(events.ItemOverdue(worker=worker, item=item))
+            among = self.run.among(worker, blame)
+            self._handle(events.ItemOverdue(worker=worker, item=item, among=among))
 
     def _observe(self) -> None:
         observer, now = self._observer, self._clock.now()
@@ -251,6 +263,7 @@ class Loop:
             exit_code=exit_code,
             blame=blame,
             item=self.run.item_at(worker.name, blame) if blame.phase else "",
+            among=self.run.among(worker.name, blame),
             failure=worker.process.creator_refused() if orphaned else worker.crash(),
             orphaned=orphaned,
         )
@@ -269,7 +282,8 @@ class Loop:
                 fact = command.fact
                 self._tell(self._with_places(fact) if isinstance(fact, WaitingFor) else fact)
             case do.StartWorker():
-                self._to_start.append(command)
+                method = self._plan.jobs[command.job].start_method
+                self._starts.add(command, served=method is StartMethod.FORKSERVER)
             case do.SignalWorker():
                 if worker := self._workers.get(command.worker):
                     worker.process.signal(command.signal)
@@ -293,16 +307,17 @@ class Loop:
         )
         return msgspec.structs.replace(fact, doing=tuple(doing))
 
-    def _start(self, command: do.StartWorker) -> None:
+    def _begin(self, command: do.StartWorker) -> WorkerProcess | Starting:
+        job, positions = self._plan.jobs[command.job], self.run.positions_of(command.worker)
+        return self._starter.begin(job, command.worker, command.index, positions)
+
+    def _start_failed(self, command: do.StartWorker, error: OSError) -> None:
+        message = self._starter.refusal(error) or str(error)
+        failure = Failure(kind=type(error).__name__, message=message)
+        self._handle(events.StartFailed(worker=command.worker, failure=failure))
+
+    def _started(self, command: do.StartWorker, process: WorkerProcess) -> None:
         job = self._plan.jobs[command.job]
-        try:
-            positions = self.run.positions_of(command.worker)
-            process = self._starter.start(job, command.worker, command.index, positions)
-        except OSError as error:
-            message = self._starter.refusal(error) or str(error)
-            failure = Failure(kind=type(error).__name__, message=message)
-            self._handle(events.StartFailed(worker=command.worker, failure=failure))
-            return
         worker = self._workers[command.worker] = WorkerIO(command.worker, job, process)
         self._starter.overdue.add(worker)
         self._watch(process.sock, lambda: self._read_channel(worker), _FIRST)
@@ -359,6 +374,7 @@ class Loop:
         """Nothing of the run stays: given-up workers, their children, daemons of targets."""
         for worker in list(self._workers.values()):
             self._forget(worker)
+        self._starts.close()
         sweep(within_s=_SWEEP_S, spare=self._starter.helper_pids())
         self._starter.close()
         for fd in self._watched:

@@ -6,10 +6,13 @@ import contextlib
 import fcntl
 import mmap
 import multiprocessing
+import multiprocessing.process
 import os
+import select
 import signal
 import socket
 import sys
+import time
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,21 +21,27 @@ from typing import Any, NoReturn
 from orchestrator.plan.model import StartMethod
 from orchestrator.runtime.local.child import Handed, Launch, bootstrap
 from orchestrator.runtime.local.helpers import (
+    Creator,
     ForkServer,
+    Request,
     ResourceTracker,
+    ask_for,
     disown,
+    release,
     use_directory,
 )
 from orchestrator.runtime.local.refusals import REFUSALS, in_words
 from orchestrator.runtime.local.workerprocess import Ends, WorkerProcess
 
-__all__ = ["ProcessFactory", "WorkerProcess"]
+__all__ = ["ProcessFactory", "Starting", "WorkerProcess"]
 
 _PRELOAD_FIRST = "orchestrator.runtime.local.child"
 _PRELOAD_LAST = "orchestrator.runtime.local.tether"
 
 _ANSWER_S = 30.0
-"""A forkserver answers in milliseconds, the first time in a second; else it is stopped or hangs."""
+"""A forkserver answers in milliseconds, the first time in a second; else it is stopped or hangs.
+
+It is on a busy machine that it takes long: nobody waits for it meanwhile but its workers."""
 
 _MOMENT_S = 0.05
 
@@ -51,6 +60,60 @@ class _Order:
     env: tuple[tuple[str, str | None], ...]
     cwd: str | None
     pythonpath: tuple[str, ...]
+
+
+class Starting:
+    """A worker whose forkserver has been asked for it, and has not answered yet.
+
+    `go_on` takes it further: when `answer_fd` is readable, or `order_fd`, if not None, writable.
+    From `limit_s` seconds on the forkserver is to be killed (`ProcessFactory.give_up`).
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        process: multiprocessing.process.BaseProcess,
+        request: Request,
+        creator: Creator,
+        ends: Ends,
+        ours: contextlib.ExitStack,
+    ) -> None:
+        self.limit_s = _ANSWER_S
+        self._name = name
+        self._process = process
+        self._request = request
+        self._creator = creator
+        self._ends = ends
+        self._ours = ours
+
+    @property
+    def answer_fd(self) -> int:
+        """What the forkserver answers on."""
+        return self._request.sentinel
+
+    @property
+    def order_fd(self) -> int | None:
+        """What the rest of its order is written to; None when that is written."""
+        return self._request.order_fd
+
+    def go_on(self) -> WorkerProcess | None:
+        """Return the worker if it is there; raises OSError or EOFError if it will never be."""
+        if not self._request.go_on():
+            return None
+        self._ours.pop_all()
+        return WorkerProcess(
+            name=self._name,
+            method=StartMethod.FORKSERVER,
+            process=self._process,
+            creator=self._creator,
+            ends=self._ends,
+        )
+
+    def close(self) -> None:
+        """Close all that the worker would have used: it will never be there."""
+        release(self._process)
+        self._ours.close()
 
 
 class ProcessFactory:
@@ -102,14 +165,44 @@ class ProcessFactory:
         cwd: str | None = None,
         pythonpath: Sequence[str] = (),
     ) -> WorkerProcess:
+        """Start a worker as `begin` does, and wait for it."""
+        begun = self.begin(
+            name=name,
+            method=method,
+            main=main,
+            payload=payload,
+            env=env,
+            cwd=cwd,
+            pythonpath=pythonpath,
+        )
+        if isinstance(begun, WorkerProcess):
+            return begun
+        deadline = time.monotonic() + begun.limit_s
+        while (worker := self.go_on(begun)) is None:
+            if (left := deadline - time.monotonic()) <= 0:
+                raise self.give_up(begun)
+            _wait_for(begun, left)
+        return worker
+
+    def begin(
+        self,
+        *,
+        name: str,
+        method: StartMethod,
+        main: str,
+        payload: bytes,
+        env: Mapping[str, str | None] | None = None,
+        cwd: str | None = None,
+        pythonpath: Sequence[str] = (),
+    ) -> WorkerProcess | Starting:
         """Start a worker called `name` that runs `main`, a `module:function`.
 
         The function gets (payload, channel socket, log socket, progress cell). `env` is applied
         over the inherited environment, None unsets; `pythonpath` goes before all of `sys.path`.
-        Raises OSError if the system refuses (descriptors, processes, memory), and ConnectionError
-        if the process has died before it had read its order, or its forkserver has meanwhile. A
-        forkserver that hangs is killed. The next start makes another one, so all of that may be
-        tried again.
+        A forkserver is asked only: see `go_on`. Raises OSError if the system refuses (descriptors,
+        processes, memory), and ConnectionError if the process has died before it had read its
+        order, or its forkserver has. The next start makes another one, so all of that may be tried
+        again.
         """
         order = _Order(
             name=name,
@@ -121,20 +214,38 @@ class ProcessFactory:
             pythonpath=tuple(pythonpath),
         )
         try:
-            return self._start(order)
+            return self._begin(order)
         except TimeoutError as error:
-            self._forkserver.kill()
-            self._forkserver.has_ended(wait_s=1.0)
-            message = f"its forkserver did not answer within {_ANSWER_S:g} s and was killed"
-            raise ConnectionError(message) from error
+            raise self._killed(_ANSWER_S) from error
         except (ConnectionError, EOFError) as error:
-            # Whose death it was shows in a moment: a dead forkserver is replaced.
-            served = method is StartMethod.FORKSERVER
-            died = served and self._forkserver.has_ended(wait_s=_MOMENT_S)
-            who = "its forkserver" if died else "it"
-            raise ConnectionError(f"{who} died while it was being started") from error
+            raise self._died(served=method is StartMethod.FORKSERVER) from error
 
-    def _start(self, order: _Order) -> WorkerProcess:
+    def go_on(self, starting: Starting) -> WorkerProcess | None:
+        """Return the worker if it is there by now; raises as `begin`, and closes it then."""
+        try:
+            return starting.go_on()
+        except (ConnectionError, EOFError) as error:
+            starting.close()
+            raise self._died(served=True) from error
+
+    def give_up(self, starting: Starting) -> ConnectionError:
+        """Kill a forkserver that does not answer in time; returns what is to be told."""
+        starting.close()
+        return self._killed(starting.limit_s)
+
+    def _killed(self, limit_s: float) -> ConnectionError:
+        self._forkserver.kill()
+        self._forkserver.has_ended(wait_s=1.0)
+        message = f"its forkserver did not answer within {limit_s:g} s and was killed"
+        return ConnectionError(message)
+
+    def _died(self, *, served: bool) -> ConnectionError:
+        """Say whose death it was, which shows in a moment: a dead forkserver is replaced."""
+        died = served and self._forkserver.has_ended(wait_s=_MOMENT_S)
+        who = "its forkserver" if died else "it"
+        return ConnectionError(f"{who} died while it was being started")
+
+    def _begin(self, order: _Order) -> WorkerProcess | Starting:
         forked = order.method is StartMethod.FORK
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             ends, handed = _wire(ours, theirs)
@@ -156,11 +267,23 @@ class ProcessFactory:
                 context: Any = multiprocessing.get_context(order.method.value)
                 process = context.Process(target=bootstrap, name=order.name, args=(launch,))
                 process.daemon = False  # a target may have children of its own
-                with _answer_within(_ANSWER_S) if served else contextlib.nullcontext():
+                if creator is not None:
+                    with _answer_within(_ANSWER_S):
+                        request = ask_for(process)
+                else:
                     process.start()
             disown(process)
+            if creator is not None:
+                return Starting(
+                    name=order.name,
+                    process=process,
+                    request=request,
+                    creator=creator,
+                    ends=ends,
+                    ours=ours.pop_all(),
+                )
             worker = WorkerProcess(
-                name=order.name, method=order.method, process=process, creator=creator, ends=ends
+                name=order.name, method=order.method, process=process, creator=None, ends=ends
             )
             ours.pop_all()
         return worker
@@ -220,11 +343,19 @@ def _map_shared(fd: int) -> mmap.mmap:
     return mmap.mmap(fd, mmap.PAGESIZE)
 
 
+def _wait_for(starting: Starting, within_s: float) -> None:
+    poll = select.poll()
+    poll.register(starting.answer_fd, select.POLLIN)
+    if starting.order_fd is not None:
+        poll.register(starting.order_fd, select.POLLOUT)
+    poll.poll(within_s * 1000)
+
+
 @contextlib.contextmanager
 def _answer_within(limit_s: float) -> Iterator[None]:
-    """Raise TimeoutError if the body, which reads from the forkserver, takes longer than that.
+    """Raise TimeoutError if the body takes longer than that: Python 3.14 and newer do wait in it.
 
-    The whole run would wait with it: the loop, its signals, its deadlines.
+    They exchange keys with the forkserver before they ask it for anything.
     """
 
     def late(_signum: int, _frame: types.FrameType | None) -> NoReturn:

@@ -10,7 +10,7 @@ from orchestrator.plan.late import at_start, settled
 from orchestrator.plan.model import JobPlan, Plan, QueuePlan, WhenFull
 from orchestrator.runtime.local import descriptors
 from orchestrator.runtime.local.overdue import Overdue
-from orchestrator.runtime.local.process import ProcessFactory
+from orchestrator.runtime.local.process import ProcessFactory, Starting
 from orchestrator.runtime.local.workerprocess import WorkerProcess
 from orchestrator.runtime.order import Emitted, Order, QueueInfo
 
@@ -54,14 +54,16 @@ class Starter:
         """Processes of multiprocessing itself."""
         return self._factory.helper_pids()
 
-    def start(
+    def begin(
         self,
         job: JobPlan,
         worker: str,
         index: int,
         positions: Mapping[str, Position] | None = None,
-    ) -> WorkerProcess:
-        """Make a worker's process; raises OSError when the system refuses.
+    ) -> WorkerProcess | Starting:
+        """Make a worker's process, or ask the forkserver for it: see `go_on`.
+
+        Raises OSError when the system refuses.
 
         `positions`: how far it has come before with what it puts.
         """
@@ -82,7 +84,7 @@ class Starter:
             repeats_gets=job.repeats_gets(self._plan.durability),
             emitted={box: _emitted(position) for box, position in (positions or {}).items()},
         )
-        return self._factory.start(
+        return self._factory.begin(
             name=worker,
             method=job.start_method,
             main=f"{_MAIN}:main",
@@ -90,6 +92,14 @@ class Starter:
             env=dict(job.env),
             pythonpath=self._plan.pythonpath,
         )
+
+    def go_on(self, starting: Starting) -> WorkerProcess | None:
+        """Return a worker that was asked for if it is there; raises OSError if it will never be."""
+        return self._factory.go_on(starting)
+
+    def give_up(self, starting: Starting) -> OSError:
+        """Kill the forkserver that has not answered in time; returns what is to be told."""
+        return self._factory.give_up(starting)
 
     def refusal(self, error: OSError) -> str:
         """Name the limit behind an error of `start`; empty if it was none of processes."""

@@ -64,7 +64,7 @@ class _SharedClient(Client):
     def _take(
         self,
         *,
-        with_open: bool,
+        with_open: bool | None = None,
         returned: tuple[tuple[str, int], ...] = (),
         awaited: bool = False,
     ) -> tuple[Commit, tuple[Blob, ...]] | None:
@@ -146,7 +146,7 @@ class _SharedClient(Client):
             self._return_credit(box.idle_credits())
 
     def _return_credit(self, returned: list[tuple[str, int]]) -> None:
-        if returned and self._compose(with_open=True, returned=tuple(returned)):
+        if returned and self._queue_commit(returned=tuple(returned)):
             self.link.flush()
 
     def _on_grant(self, message: Grant) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 
@@ -41,7 +43,8 @@ __all__ = ["Client"]
 class Client(Commits):
     """One worker's leases and requests, and what arrives for it.
 
-    `stop_asked`: a source shall end. `closing`: nothing may be put any more.
+    `stop_asked`: a source shall end. `closing`: nothing may be put any more. `returned`: the target
+    and the threads it waits for have ended, so that no transaction may begin any more.
     """
 
     def __init__(
@@ -66,7 +69,8 @@ class Client(Commits):
             ordered=ordered,
             gets=gets,
         )
-        self.stop_asked = self.closing = False
+        self.stop_asked = self.closing = self.returned = False
+        self._block: threading.Thread | None = None
         self._shared: dict[str, deque[Lease]] = {}
 
     @property
@@ -91,7 +95,13 @@ class Client(Commits):
 
         The wait also ends when `unless` comes true through another thread.
         """
-        commit, blobs = self._take_commit()
+        self._settle()
+        taken = self._take()
+        if taken is not None and self._overdrawn:  # it has to wait, so it goes before the pull
+            self.link.queue(*taken)
+            self._settle()
+            taken = None
+        commit, blobs = taken or (None, ())
         while True:
             self._numbers = number = self._numbers + 1
             pull = Pull(
@@ -119,7 +129,7 @@ class Client(Commits):
         self, make: Callable[[int], FromWorker], deadline: float | None = None
     ) -> Answer | None:
         """Commit, then send a question made with a fresh number; None when time is up."""
-        self.commit_later()
+        self.commit(at_once=False)
         number = self._number()
         self.link.queue(make(number))
         answer = self._reply(number, deadline)
@@ -161,6 +171,25 @@ class Client(Commits):
             else:
                 lease.finished = finished
 
+    def hold(self) -> None:
+        """The calling thread has begun a transaction."""
+        self.held, self._block = True, threading.current_thread()
+
+    def let_go(self) -> None:
+        """The transaction has ended, in whatever way."""
+        self.held, self._block = False, None
+        self._turn.notify_all()
+
+    def await_block(self, within_s: float) -> None:
+        """The target has returned: wait for the transaction another thread is in (lock held)."""
+        self.returned = True
+        deadline = time.monotonic() + within_s
+        while (thread := self._block) is not None and thread.is_alive():
+            left = deadline - time.monotonic()
+            if thread is threading.current_thread() or left <= 0:
+                return
+            self._turn.wait(left)
+
     def shared_leases(self, queue: str) -> deque[Lease]:
         """The leases of a queue whose readers are threads: each takes from whichever has come."""
         return self._shared.setdefault(queue, deque())
@@ -186,6 +215,7 @@ class Client(Commits):
         signalled: bool = False,
         recycled: Worn | None = None,
         stack: str = "",
+        readers_failed: bool = False,
     ) -> Failure | None:
         """Commit everything and say that this was the last message.
 
@@ -194,13 +224,14 @@ class Client(Commits):
         self.closing = True
         self.close_stripe()
         self._settle()
-        if failure is None and not stopped and self._by_item:
-            failure = self._late()
-        if self._compose(with_open=not self._by_item, awaited=True):
+        if failure is None and not stopped:
+            failure = self._late() if self._by_item else self._unended()
+        if self._queue_commit(awaited=True):
             last = self._seq  # the pacer may send more, and nobody waits for the answer to that
             self.link.flush()
             self._wait(lambda: self._answered_seq >= last)
             self._overdrawn = 0
+        self._fenced = self._fenced or self.held  # should a block end yet, that comes too late
         self.send(
             Closing(
                 failure=failure,
@@ -208,6 +239,7 @@ class Client(Commits):
                 signalled=signalled,
                 recycled=recycled,
                 stack=stack,
+                readers_failed=readers_failed,
             )
         )
         return failure
@@ -224,6 +256,23 @@ class Client(Commits):
                 )
         return None
 
+    def _unended(self) -> Failure | None:
+        """What is wrong if a transaction has not ended: nothing of it is committed."""
+        if (thread := self._block) is None:
+            return None
+        text = "a transaction had not ended when the target returned, so nothing of it is committed"
+        if thread is threading.main_thread():
+            text += (
+                ": its main thread has not left the block; an exception between the beginning of"
+                " a transaction and its block (of a signal handler?) does that: let it through"
+            )
+        else:
+            text += (
+                f": thread {thread.name!r} was inside it; wait for your threads (daemon threads,"
+                " too, if they put or get) before you return"
+            )
+        return Failure(kind="QueueError", message=text)
+
     # -- pacing: called by the pacer ---------------------------------------------------------------
 
     def tick(self, now: float, patience_s: float) -> bool:
@@ -233,7 +282,7 @@ class Client(Commits):
             return True
         if not self.unsent_since:
             return False
-        if now - self.unsent_since >= patience_s and self._compose(with_open=not self._by_item):
+        if now - self.unsent_since >= patience_s and self._queue_commit():
             self.link.flush()
         return True
 
@@ -247,7 +296,7 @@ class Client(Commits):
                 returned += box.idle_credits()
                 self.attention = True  # a stripe was begun on them
             box.in_use = box.count > 0
-        if returned and self._compose(with_open=not self._by_item, returned=tuple(returned)):
+        if returned and self._queue_commit(returned=tuple(returned)):
             self.link.flush()
 
     # -- what arrives (lock held) -----------------------------------------------------------------

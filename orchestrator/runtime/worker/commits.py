@@ -182,7 +182,7 @@ class Commits(Requests):
         if box.count >= box.limit and not self.reading:
             self.take_in()  # it may have come in advance
         while box.count >= box.limit and not box.shut:
-            self.commit_later()
+            self.commit(at_once=False)
             if box.count < box.limit:
                 break
             for queue in box.lacking():
@@ -271,7 +271,7 @@ class Commits(Requests):
 
     def _watch(self, stripe: Stripe | StreamRun) -> None:
         """Let the pacer see what ends in a stripe; soon, where that puts something."""
-        if stripe.box is not None:
+        if stripe.puts:
             self._hurry()
         else:
             self._arm()
@@ -289,18 +289,12 @@ class Commits(Requests):
         if stripe is None:
             return
         self.begin_change()
-        lease, box = stripe.lease, stripe.box
+        lease = stripe.lease
         if lease is not None:
             lease.started = stripe.started
-        n, parts = stripe.book()
+        n, box = stripe.take_in()
         if n and not self.unsent_since:
             self.note_unsent()
-        if box is not None:
-            for part in parts:
-                if lease is None:
-                    box.extend(part)
-                else:
-                    box.finish(part, holes=stripe.holes)
         if lease is not None and n:
             self._finish(lease, n, but=box)
         self.torn = False
@@ -358,33 +352,20 @@ class Commits(Requests):
 
     # -- commits -----------------------------------------------------------------------------------
 
-    def commit(self, *, with_open: bool | None = None) -> None:
+    def commit(self, *, with_open: bool | None = None, at_once: bool = True) -> None:
         """Send what is finished and put, and wait only if that was more than there was credit for.
 
-        `with_open` sends the open item's outputs too; unless said, where items do not own them.
-        Raises FencedError when the broker refuses, LinkClosedError when it is gone.
+        `with_open` sends the open item's outputs too; unless said, where items do not own them. One
+        that need not leave `at_once`, nor wait, leaves with the next frame. Raises FencedError when
+        the broker refuses, LinkClosedError when it is gone.
         """
         self._settle()
-        if self._compose(with_open=not self._by_item if with_open is None else with_open):
-            self.link.flush()
+        if self._queue_commit(with_open=with_open):
+            if at_once:
+                self.link.flush()
             self._settle()
-            self._arm()  # last, for it wakes a thread: unused credits are to be returned
-
-    def commit_later(self) -> None:
-        """Like `commit`, but a commit that needs no waiting leaves with the next frame."""
-        self._settle()
-        if self._compose(with_open=not self._by_item):
-            self._settle()
-
-    def _take_commit(self) -> tuple[Commit | None, tuple[Blob, ...]]:
-        """What there is to commit, to travel in a pull; what needs waiting has gone before it."""
-        self._settle()
-        taken = self._take(with_open=not self._by_item)
-        if taken is not None and self._overdrawn:
-            self.link.queue(*taken)
-            self._settle()
-            taken = None
-        return taken or (None, ())
+            if at_once:
+                self._arm()  # last, for it wakes a thread: unused credits are to be returned
 
     @property
     def commits(self) -> int:
@@ -416,13 +397,14 @@ class Commits(Requests):
                 self._wait(lambda: not self._is_overdrawn)
             self._overdrawn = 0
 
-    def _compose(
+    def _queue_commit(
         self,
         *,
-        with_open: bool,
+        with_open: bool | None = None,
         returned: tuple[tuple[str, int], ...] = (),
         awaited: bool = False,
     ) -> bool:
+        """Have what there is to commit leave with the next frame; whether there was anything."""
         taken = self._take(with_open=with_open, returned=returned, awaited=awaited)
         if taken is None:
             return False
@@ -432,7 +414,7 @@ class Commits(Requests):
     def _take(
         self,
         *,
-        with_open: bool,
+        with_open: bool | None = None,
         returned: tuple[tuple[str, int], ...] = (),
         awaited: bool = False,
     ) -> tuple[Commit, tuple[Blob, ...]] | None:
@@ -441,6 +423,8 @@ class Commits(Requests):
             raise FencedError("its items were given to others")
         if self.held:
             return None
+        if with_open is None:
+            with_open = not self._by_item
         self.begin_change()
         self.unsent_since = 0.0
         outputs: list[Output] = []

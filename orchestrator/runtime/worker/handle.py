@@ -159,19 +159,7 @@ class QueueHandle:
             if not self._client.wait_for_credit(box, wait=wait, deadline=deadline, n=n):
                 raise self._would_wait("put on") if held and block else queue.Full
         if box.shut:
-            raise self._shut(box)
-
-    def _shut(self, box: Outbox) -> ShutDown:
-        text, hint, reader = "no consumer is left", "", box.last_reader
-        if reader and box.reader_returned:
-            text += f": job {reader!r} has returned, though not all was put yet"
-            hint = (
-                f"let {reader!r} read to the end (`for item in q`); if it reads until it finds the"
-                " queue empty, start it `after:` its writer, and let maxsize hold all that is put"
-            )
-        elif reader:
-            text += f": job {reader!r} has failed"
-        return ShutDown(f"queue {self._name!r} is shut down, {text}", hint=hint)
+            raise box.shut_down()
 
     def _would_wait(self, what: str) -> WouldWaitError:
         return WouldWaitError(

@@ -133,8 +133,8 @@ def _work(context: Context, stripe: Stripe, values: Sequence[Any], *, packed: bo
 def _emit(context: Context, box: Outbox | None, result: Any) -> None:
     """Run a generator, each yield an output of the item at hand; refuse a coroutine.
 
-    A command is ended once nobody will ever take what it gives, as if that had been all. A function
-    is not: what it does beside may be wanted.
+    A command is ended once nobody will ever take what it gives, as if that had been all, since who
+    read it has had enough. A function is not: what it does beside may be wanted.
     """
     items = items_of(result, context.job.shape, emits=box is not None)
     if box is None:
@@ -146,7 +146,7 @@ def _emit(context: Context, box: Outbox | None, result: Any) -> None:
                 context.put(box, item)
             if stopper.requested:  # while the lock was held, and no put may ever wait
                 stopper.check()
-            if is_command and box.shut:
+            if is_command and box.shut and box.reader_returned:
                 break
     finally:
         if isinstance(items, GeneratorType):

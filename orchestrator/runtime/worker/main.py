@@ -13,11 +13,12 @@ import signal
 import socket
 import sys
 import threading
+import time
 from contextlib import suppress
 from typing import Any, NoReturn
 
 from orchestrator.core.messages import GAVE_UP, Failure, Hello, Ready, Worn
-from orchestrator.errors import ReplayError
+from orchestrator.errors import ReplayError, ShutDown
 from orchestrator.plan.model import Shape
 from orchestrator.runtime.cell import Cell
 from orchestrator.runtime.order import Order
@@ -83,6 +84,7 @@ class Worker:
         self._fault = fault
         self._place = ""
         self._recycled: Worn | None = None
+        self._readers_failed = False
         self._stack = ""
         self._pacer = Pacer()
         by_item = not self._job.shape.called_once
@@ -113,7 +115,7 @@ class Worker:
             disown_forks(self._order.worker, self._client, self._client.link, self._stopper)
             with target.Entered() as entered:
                 self._run(entered, roots)
-            hang = not _wait_for_threads(self._job.terminate.grace_s)
+            hang = not self._wait_for_threads()
             self._stopper.retire()
         except ItemFailedError:
             code = 1
@@ -203,7 +205,7 @@ class Worker:
                 conclude(context)
             except ReplayError as error:
                 failure = context.describe(error)
-            hang = not _wait_for_threads(self._job.terminate.grace_s)
+            hang = not self._wait_for_threads()
             self._stopper.retire()
             code = self._finish(failure, int(failure is not None), stopped=False, hang=hang)
         except (LinkClosedError, FencedError) as error:
@@ -212,6 +214,17 @@ class Worker:
             _leave(code)
         except SystemExit:
             os._exit(code)  # a bare `except` would catch it
+
+    def _wait_for_threads(self) -> bool:
+        """Let the target's threads end, and a transaction that a daemon thread is in.
+
+        False if they do not within the grace.
+        """
+        limit = time.monotonic() + self._job.terminate.grace_s
+        ended = _wait_for_threads(self._job.terminate.grace_s)
+        with self._client.lock:
+            self._client.await_block(limit - time.monotonic())
+        return ended
 
     def _handles(self, transaction: Transaction) -> dict[str, Any]:
         """The handles by parameter; one queue has one handle, whichever way it is used."""
@@ -239,6 +252,7 @@ class Worker:
                 return None, 0
         else:
             code = 1
+        self._readers_failed = type(error) is ShutDown and error.readers_failed
         return describe(error, roots, self._place), code
 
     def _close(self, failure: Failure | None, *, stopped: bool) -> Failure | None:
@@ -250,6 +264,7 @@ class Worker:
                 signalled=self._stopper.requested and not stopped,
                 recycled=recycled,
                 stack=self._stack,
+                readers_failed=self._readers_failed,
             )
 
 

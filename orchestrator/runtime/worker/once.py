@@ -150,9 +150,17 @@ def _emit_each(context: Context, box: Outbox, iterator: Iterator[Any]) -> None:
 
 
 def _room(context: Context, box: Outbox) -> bool:
-    """Wait for room for one more item (lock held); False when the emitting shall end."""
+    """Wait for room for one more item (lock held); False when the emitting shall end.
+
+    Raises ShutDown, as a handle's `put` does, when those who read the queue have failed: this job
+    is cut off then. When they have returned nobody wants more of it.
+    """
     context.wait_for_room(box)
-    return not box.shut and not context.client.stop_asked
+    if context.client.stop_asked:
+        return False
+    if box.shut and not box.reader_returned:
+        raise box.shut_down()
+    return not box.shut
 
 
 class Items:

@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.core.events import Blob
 from orchestrator.core.messages import Output
+from orchestrator.errors import ShutDown
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.chunks import (
     BIG_ITEM,
@@ -322,8 +323,26 @@ class Outbox:
         The job `reader` was the last that did.
         """
         self.closed.add(queue)
-        self.last_reader, self.reader_returned = reader, returned
+        if self.reader_returned:  # of several that are shut, a failure is what is told
+            self.last_reader, self.reader_returned = reader, returned
         self._reckon()
+
+    def shut_down(self) -> ShutDown:
+        """What whoever puts is told once nobody reads any of the queues any more."""
+        text, hint, reader = "no consumer is left", "", self.last_reader
+        if reader and self.reader_returned:
+            text += f": job {reader!r} has returned, though not all was put yet"
+            hint = (
+                f"let {reader!r} read to the end (`for item in q`); if it reads until it finds the"
+                " queue empty, start it `after:` its writer, and let maxsize hold all that is put"
+            )
+        elif reader:
+            text += f": job {reader!r} has failed, or was cut off itself"
+        what = f"queue {self.queues[0]!r} is"
+        if len(self.queues) > 1:
+            what = f"queues {' and '.join(map(repr, self.queues))} are"
+        failed = not self.reader_returned
+        return ShutDown(f"{what} shut down, {text}", hint=hint, readers_failed=failed)
 
     def _reckon(self) -> None:
         if self.free:

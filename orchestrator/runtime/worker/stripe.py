@@ -99,6 +99,11 @@ class Stripe:
         """How many items of the lease have been started."""
         return self.words[INDEX] + 1
 
+    @property
+    def puts(self) -> bool:
+        """Whether what ends in it gives something."""
+        return self.box is not None
+
     def settle(self, result: Any) -> bool:
         """An item has ended with this; False when the stripe must end here.
 
@@ -145,6 +150,20 @@ class Stripe:
         self._size += size
         return size < BIG_ITEM and self._size < self._chunk_bytes
 
+    def take_in(self) -> tuple[int, Outbox | None]:
+        """How many items have ended since this was last called (lock held).
+
+        What they gave is in the box that is returned.
+        """
+        n, parts = self.book()
+        if self.box is not None:
+            for part in parts:
+                if self.lease is None:
+                    self.box.extend(part)
+                else:
+                    self.box.finish(part, holes=self.holes)
+        return n, self.box
+
     def book(self) -> tuple[int, list[Part]]:
         """How many items have ended since this was last called, and what they gave (lock held)."""
         done = len(self.ends)
@@ -177,13 +196,14 @@ class StreamRun:
     advanced: whoever sees an item ended finds them in their boxes.
     """
 
-    __slots__ = ("_first", "_stopped", "box", "holes", "lease", "n", "packed", "values")
+    __slots__ = ("_first", "_stopped", "lease", "n", "packed", "values")
+
+    puts = False
+    """What the items give is put by who takes them, and not by the run."""
 
     def __init__(self, lease: Lease) -> None:
         items, self.packed = lease.at_hand()
         self.lease = lease
-        self.box = None
-        self.holes = False
         self.n = len(items)
         self.values = iter(items)
         self._first = lease.started
@@ -196,9 +216,9 @@ class StreamRun:
             return self._stopped
         return self._first + self.n - operator.length_hint(self.values)
 
-    def book(self) -> tuple[int, list[Part]]:
-        """How many items have ended since this was last called (lock held)."""
-        return max(0, self.lease.started - 1 - self.lease.finished), []
+    def take_in(self) -> tuple[int, None]:
+        """How many items have ended since this was last called; none of them gives (lock held)."""
+        return max(0, self.lease.started - 1 - self.lease.finished), None
 
     def close(self) -> None:
         """No more of its items are handed out (lock held); the last may be in hand."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from orchestrator.errors import QueueError
+from orchestrator.errors import QueueError, ShutDown
 from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.ended import EndTold
 from orchestrator.runtime.worker.lease import Lease
@@ -69,21 +69,23 @@ class Transaction:
         with client.lock:
             if client.held:
                 raise QueueError("a transaction cannot begin inside another one")
+            if client.returned:
+                raise ShutDown("the target has returned: a transaction of a thread comes too late")
             undo = [mark() for mark in self.marks]
-            client.held = True
+            client.hold()
         return undo
 
     def roll_back(self, undo: Sequence[Undo]) -> None:
         """Be again as at the beginning, what was put and got since then given back."""
         with self._client.lock:
-            self._client.held = False
+            self._client.let_go()
             for roll_back in undo:
                 roll_back()
 
     def end(self) -> None:
         """Commit all that was held back."""
         with self._client.lock:
-            self._client.held = False
+            self._client.let_go()
             for finish in self.finishes:
                 finish()
             self._client.commit()

@@ -1,9 +1,12 @@
 """`mporch dead`, the installed command on small pipelines: its page, and what the page promises."""
 
+import fcntl
 import json
 import os
 import pickle
 import re
+import subprocess
+import time
 from pathlib import Path
 
 from dead_runs import BROKEN, MENDED, SPEC, Mporch, items
@@ -243,3 +246,45 @@ def test_a_run_without_letters_says_so_and_names_one_that_has(
     assert (done.returncode, done.stdout) == (0, "")
     assert f"has no dead letters; not replayed yet in other runs: 3 of {broken}\n" in done.stderr
     assert mporch("dead", "list", "--format", "json").stdout == "[]\n"
+
+
+def test_of_two_replays_at_the_same_moment_one_takes_the_letters(
+    command: Path, mporch: Mporch, broken: str, tmp_path: Path
+) -> None:
+    """Both have looked what was replayed before when the first may note what it takes."""
+    (tmp_path / "mine.py").write_text(MENDED)
+    [dead] = tmp_path.glob(".mporch/runs/*/dead")
+    fd = os.open(dead, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    replays = [
+        subprocess.Popen(
+            [command, "dead", "replay", broken, "--all", "--no-live"],
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    try:
+        deadline = time.monotonic() + 60
+        while sum(_waits_for_a_lock(each.pid) for each in replays) < 2:
+            assert time.monotonic() < deadline, "they do not wait for each other"
+        os.close(fd)
+        said = [each.communicate(timeout=60)[1] for each in replays]
+    finally:
+        for each in replays:
+            each.kill()
+            each.wait()
+    codes = [each.returncode for each in replays]
+    assert sorted(codes) == [0, 2], said
+    assert "letters 1-3 of" in said[codes.index(2)]
+    assert "have just been replayed, in" in said[codes.index(2)]
+    letters = json.loads(mporch("dead", "list", broken, "--format", "json").stdout)
+    assert [len(letter["replayed"]) for letter in letters] == [1, 1, 1]
+
+
+def _waits_for_a_lock(pid: int) -> bool:
+    lines = Path("/proc/locks").read_text().splitlines()
+    return any("->" in line and str(pid) in line.split() for line in lines)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from fake_broker import FakeBroker, job, output
 
-from orchestrator.core.messages import CommitStatus, Committed, Leased
+from orchestrator.core.events import Blame, Phase
+from orchestrator.core.messages import CommitStatus, Committed, End, Leased
+from orchestrator.plan.model import WhenFull
 
 
 @pytest.fixture
@@ -84,3 +86,51 @@ def test_finishing_more_of_a_lease_than_is_left_in_two_places_is_refused(run: Fa
     assert run.last("map-1", Committed).status is CommitStatus.REFUSED
     assert run.last("map-1", Leased).lease == lease
     assert run.queue("a").outstanding == 2
+
+
+@pytest.mark.parametrize("end", [End.DONE, End.SKIPPED, End.DEAD, End.FATAL, End.FAILED])
+def test_a_suspect_that_another_reader_has_ended_is_none_any_more(end: End) -> None:
+    """It is alone no more than others: the numbers of what has ended are kept by nobody."""
+    run = FakeBroker(
+        {"a": 9},
+        job("src", writes="a"),
+        job("batches", reads="a", attempts=2),
+        job("items", reads="a", attempts=2),
+    )
+    run.put("src-1", "a", 3)
+    lease = run.lease("batches-1", "a", 2, least=2)
+    run.leave("batches-1", lease=lease, running=True)
+    assert run.queue("a").suspects == {1, 2}
+    lease = run.lease("items-1", "a", 3)
+    run.commit("items-1", done=[(lease, 1)], ends={} if end is End.DONE else {0: end})
+    assert run.queue("a").suspects == {2}
+    run.finish("batches", "items")
+    assert run.queue("a").suspects == set()
+
+
+def test_a_suspect_that_is_dropped_is_none_any_more() -> None:
+    run = FakeBroker(
+        {"a": 2},
+        job("src", writes="a"),
+        job("batches", reads="a"),
+        when_full=WhenFull.DROP_OLDEST,
+    )
+    run.put("src-1", "a", 2)
+    lease = run.lease("batches-1", "a", 2, least=2)
+    run.leave("batches-1", lease=lease, running=True)
+    run.put("src-1", "a", 2)
+    assert run.counts("a")["dropped"] == 2
+    assert run.queue("a").suspects == set()
+
+
+def test_the_first_item_of_a_batch_is_told_with_how_many_it_may_have_been(run: FakeBroker) -> None:
+    run.put("src-1", "a", 5)
+    lease = run.lease("map-1", "a", 3, least=3)
+    alone = run.lease("map-2", "a", 1)
+    blame = Blame(lease=lease, index=0, phase=Phase.RUNNING)
+    assert (run.broker.item_at("map-1", blame), run.broker.among("map-1", blame)) == ("a:1", 3)
+    assert run.broker.doing("map-1", blame) == "in a batch of 3 from item a:1 on"
+    last = Blame(lease=lease, index=2, phase=Phase.RUNNING)
+    assert run.broker.doing("map-1", last) == "at item a:3"
+    blame = Blame(lease=alone, index=0, phase=Phase.RUNNING)
+    assert run.broker.doing("map-2", blame) == "at item a:4"

@@ -21,7 +21,7 @@ class Left(BaseException):
 def worker(monkeypatch):
     """A worker that is about to be ended; `conclude` raises what `worker.raises` says."""
     found = main.Worker.__new__(main.Worker)
-    found._client = SimpleNamespace(lock=threading.RLock())
+    found._client = SimpleNamespace(lock=threading.RLock(), await_block=lambda _within_s: None)
     found._client.lock.acquire()
     found._job = SimpleNamespace(terminate=SimpleNamespace(grace_s=1.0))
     found._order = SimpleNamespace(worker="r-1")

@@ -1,0 +1,37 @@
+"""The report of a run that was resumed tells of all its lives."""
+
+SPEC = """
+durable: true
+queues: {a: 10}
+jobs:
+  src: {target: "t:src", output: a}
+  work: {target: "t:work", input: a, on_error: dead_letter}
+"""
+
+
+def test_dead_letters_of_an_earlier_life_are_named_and_counted(begin):
+    code = """
+    import os, time
+
+    def src():
+        yield from range(6)
+
+    def work(n):
+        if n in (1, 4):
+            raise ValueError(f"no {n}")
+        if n == 2 and not os.path.exists("again"):
+            open("again", "w").close()
+            print("here")
+            time.sleep(1000)
+    """
+    run = begin(SPEC, code)
+    run.said("here")
+    run.guard.kill()
+    run.guard.wait()
+    run.gone()
+    run.resume()
+    ended = run.end()
+    assert ended.exit_code == 3
+    assert "kept by on_error: 2 dead letters" in ended.stderr
+    assert "work a:2: ValueError: no 1" in ended.stderr
+    assert "work a:5: ValueError: no 4" in ended.stderr
