@@ -1,111 +1,13 @@
-"""Each key has the effect, or is refused or warned of, as docs/keys.md says.
+"""Each key of a job has the effect that docs/keys.md promises for its shape.
 
-All cells of one kind share one run: each job has one key in one shape, and what it prints, how it
-ends and what is logged of it tells whether that has had its effect.
+All cells share one run: each job has one key in one shape, and what it prints, how it ends and what
+is logged of it tells whether that has had its effect.
 """
 
-import contextlib
-import re
 import signal
-import textwrap
-from pathlib import Path
 
 import pytest
-from life_runs import Life
-
-from orchestrator.errors import Severity, SpecError
-from orchestrator.plan.compiler import compile_spec
-from orchestrator.spec import loads
-
-PAGE = (Path(__file__).parents[2] / "docs" / "keys.md").read_text(encoding="utf-8")
-
-
-def cells_of(heading):
-    """Yield (row, column, cell) of the table under a heading."""
-    section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    rows = [
-        [cell.strip().replace("`", "") for cell in line.strip("|").split("|")]
-        for line in section.splitlines()
-        if line.startswith("|")
-    ]
-    (_, *columns), _, *rest = rows
-    return [
-        (row, column, cell)
-        for row, *cells in rest
-        for column, cell in zip(columns, cells, strict=True)
-    ]
-
-
-JOBS = cells_of("Keys of a job")
-COMMANDS = cells_of("Keys of a job with a command")
-QUEUES = cells_of("Keys of a queue, by who puts on it")
-
-
-def ids(cells):
-    return ["-".join(re.sub(r"\W+", "_", part) for part in cell) for cell in cells]
-
-
-def those(cells, *kinds):
-    found = [cell[:2] for cell in cells if cell[2] in kinds]
-    return {"argvalues": found, "ids": ids(found)}
-
-
-def slug(*words):
-    return re.sub(r"\W+", "_", "_".join(words))
-
-
-class Draft:
-    """The lines of a spec, a job at a time; `feed` gives what is read, `drain` takes all."""
-
-    def __init__(self, items=(1, 2, 3)):
-        self.items = items
-        self.queues = {}
-        self.jobs = {}
-        self.fed = []
-        self.drained = []
-
-    def add(self, name, shape, keys, run='target: "t:TARGET"', out="maxsize: 100"):
-        """Wire a job of this shape; of a command, an output is given as it is."""
-        wires = []
-        if shape in ("item", "batch", "stream", "handles"):
-            queue = f"i_{name}"
-            self.queues[queue] = "maxsize: 100"
-            self.fed.append(queue)
-            wires.append(f"input: {{q: {queue}}}" if shape == "handles" else f"input: {queue}")
-        if shape in ("batch", "stream") and "call:" not in keys:
-            wires.append(f"call: {shape}")
-        if shape in ("source", "writer") or "OUT" in keys:
-            queue = f"o_{name}"
-            self.queues[queue] = out
-            self.drained.append(queue)
-            by_name = shape != "writer" and "OUT-BY-HANDLE" not in keys
-            wires.append(f"output: {queue}" if by_name else f"output: {{out: {queue}}}")
-        keys = keys.replace("OUT-BY-HANDLE", "").replace("OUT", "").strip(", ")
-        self.jobs[name] = ", ".join(filter(None, [run, *wires, keys]))
-
-    def text(self, top=""):
-        """The spec, but for its version."""
-        lines = [top, "defaults: {on_failure: continue}", "queues:"]
-        lines += [f"  {name}: {{{keys}}}" for name, keys in self.queues.items()]
-        lines.append("jobs:")
-        if self.fed:
-            feed = f"args: {[list(self.items)]}, output: [{', '.join(self.fed)}]"
-            lines.append(f'  feed: {{target: "t:feed", {feed}}}')
-        if self.drained:
-            drained = ", ".join(self.drained)
-            lines.append(f'  drain: {{target: "t:drain", input: [{drained}], call: stream}}')
-        lines += [f"  {name}: {{{keys}}}" for name, keys in self.jobs.items()]
-        return "\n".join(lines) + "\n"
-
-
-def ran_once(tmp_path_factory, draft, code, *, more=None, top="timeout: 60s"):
-    folder = tmp_path_factory.mktemp("keys")
-    (folder / "sub").mkdir()
-    with contextlib.closing(Life(folder, draft.text(top), code, more=more)) as life:
-        return life.end()
-
-
-# -- keys of a job with a target ------------------------------------------------------------------
+from keys_page import JOBS, Draft, ran_once, those
 
 SHAPES = ("task", "writer", "source", "item", "batch", "stream", "handles")
 
@@ -138,9 +40,10 @@ class Given:
 def hang(*_, **__):
     while True: signal.pause()
 
-def deaf(*_, **__):
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    hang()
+class Deaf:
+    """Made before its worker is ready, so before its time counts."""
+    def __init__(self): signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    def __call__(self, *_, **__): return hang()
 
 def fail(*_, **__):
     raise ValueError("told to")
@@ -178,12 +81,24 @@ def tell(numbers): print("told", *numbers)
 
 def tell_length(numbers): print("length", len(numbers))
 
-def now_and_then():
+def one_by_one():
     yield 1
-    time.sleep(0.6)
+    while not os.path.exists("had-the-first"): time.sleep(0.01)
     yield 2
 
+def tell_length_and_go_on(numbers):
+    tell_length(numbers)
+    open("had-the-first", "w").close()
+
+def tell_when(_): print(time.monotonic())
+
 def nothing(*_): return []
+
+BULK = []
+
+def grow(*_):
+    BULK.append(b"x" * (80 << 20))
+    return []
 '''
 
 GIVEN = (
@@ -204,7 +119,7 @@ def made_of_jobs():
         draft.add(f"start_{shape}", shape, "timeouts: {start: 300ms}", 'target: "late:never"')
         stop = "timeouts: {run: 200ms}, terminate: {signal: SIGUSR1"
         draft.add(f"signal_{shape}", shape, f"{stop}}}", target("hang"))
-        draft.add(f"grace_{shape}", shape, f"{stop}, grace: 100ms}}", target("deaf"))
+        draft.add(f"grace_{shape}", shape, f"{stop}, grace: 100ms}}", target("Deaf"))
         draft.add(f"failure_{shape}", shape, "on_failure: continue", target("fail"))
         if shape not in ("source", "writer"):
             draft.add(f"daemon_{shape}", shape, "daemon: true", target("hang"))
@@ -224,27 +139,27 @@ def made_of_jobs():
         none = "restart: {max: 0}, retry: {attempts: 2}"
         draft.add(f"restart_{shape}", shape, none, target("die"))
         draft.add(f"max_items_{shape}", shape, "recycle: {max_items: 1}", target("nothing"))
-        draft.add(f"max_rss_{shape}", shape, "recycle: {max_rss: 1MiB}", target("nothing"))
+        draft.add(f"max_rss_{shape}", shape, "recycle: {max_rss: 64MiB}", target("grow"))
     for shape in ("stream", "handles"):
         draft.add(f"join_{shape}", shape, "join: 200ms", 'target: "t:linger"')
     for shape in ("writer", "source"):
         again = "restart: {max: 3, replay: skip}"
         draft.add(f"restart_{shape}", shape, again, 'target: "t:die_once"')
-    draft.add("rate_item", "item", "rate: 20/s", 'target: "t:nothing"')
+    draft.add("rate_item", "item", "rate: 5/s", 'target: "t:tell_when"')
     draft.add("ordered_item", "item", "ordered: true, workers: 2, OUT", 'target: "t:slow_first"')
     draft.drained.remove("o_ordered_item")
     draft.jobs["of_ordered"] = 'target: "t:tell", input: o_ordered_item, call: stream'
     draft.add("size_batch", "batch", "batch: {size: 2}", 'target: "t:tell_length"')
     draft.queues["seldom"] = "maxsize: 10"
-    draft.jobs["seldom"] = 'target: "t:now_and_then", output: seldom'
-    within = "call: batch, batch: {within: 20ms}"
-    draft.jobs["within_batch"] = f'target: "t:tell_length", input: seldom, {within}'
+    draft.jobs["seldom"] = 'target: "t:one_by_one", output: seldom'
+    within = "call: batch, batch: {within: 500ms}"
+    draft.jobs["within_batch"] = f'target: "t:tell_length_and_go_on", input: seldom, {within}'
     return draft
 
 
 @pytest.fixture(scope="module")
 def jobs(tmp_path_factory):
-    late = {"late.py": "import signal\nwhile True: signal.pause()\n"}
+    late = {"late.py": "import signal\nsignal.pause()\ndef never(*_, **__): return []\n"}
     return ran_once(tmp_path_factory, made_of_jobs(), CODE, more=late)
 
 
@@ -276,11 +191,8 @@ def stopped_by_its_signal(ended, shape):
 
 def killed_after_its_grace(ended, shape):
     assert ended.codes()[f"grace_{shape}"] == [-signal.SIGKILL]
-    first, last = (
-        next(i for i, r in enumerate(ended.log.records) if r.get("signal") == name)
-        for name in ("SIGUSR1", "SIGKILL")
-    )
-    assert first < last
+    sent = ended.log.having("signal.sent", worker=f"grace_{shape}-1")
+    assert [record["signal"] for record in sent] == ["SIGUSR1", "SIGKILL"]
 
 
 def counted(prefix, key, n=None):
@@ -337,6 +249,13 @@ def in_order(ended, _):
 
 def in_time(ended, shape):
     assert ended.log.printed("within_batch-1") == ["length 1", "length 1"]
+    assert ended.summary["jobs"]["within_batch"]["waiting_within_s"] >= 0.5
+
+
+def at_its_rate(ended, shape):
+    first, second, third = map(float, ended.log.printed("rate_item-1"))
+    assert second - first > 0.15
+    assert third - first > 0.35
 
 
 def of_that_size(ended, shape):
@@ -365,7 +284,7 @@ WITNESSES = {
     "on_failure": ended_as("failed", "failure", "ValueError: told to"),
     "recycle.max_items": counted("max_items", "recycled"),
     "recycle.max_rss": counted("max_rss", "recycled"),
-    "rate": counted("rate", "waiting_rate_s"),
+    "rate": at_its_rate,
     "ordered": in_order,
     "daemon": ended_as("terminated", "daemon", "stopped"),
     "start_method": forked,
@@ -380,363 +299,3 @@ def test_a_key_of_a_job_has_its_effect(jobs, key, shape):
 def test_the_run_went_on_to_its_end(jobs):
     assert jobs.exit_code == 1
     assert jobs.statuses()["drain"] == "succeeded"
-
-
-# -- keys that are refused, or warned of ----------------------------------------------------------
-
-WRITTEN = {
-    "args": "args: [1]",
-    "kwargs": "kwargs: {key: 1}",
-    "call": "call: item",
-    "batch.size": "batch: {size: 2}",
-    "batch.within": "batch: {within: 1s}",
-    "workers": "workers: 2",
-    "timeouts.item": "timeouts: {item: 1s}",
-    "join": "join: 1s",
-    "on_error": "on_error: skip",
-    "retry.attempts": "retry: {attempts: 2}",
-    "retry.backoff": "retry: {backoff: {initial: 1s}}",
-    "restart.max": "restart: {max: 3}",
-    "restart.replay": "restart: {replay: skip}",
-    "recycle.max_items": "recycle: {max_items: 3}",
-    "recycle.max_rss": "recycle: {max_rss: 1GiB}",
-    "rate": "rate: 1/s",
-    "ordered": "ordered: true",
-    "exit_codes": "exit_codes: [0, 1]",
-    "stdin": "stdin: text",
-    "stdout": "stdout: log",
-}
-
-
-def problems_of(spec, folder):
-    (folder / "t.py").write_text(textwrap.dedent(CODE))
-    try:
-        return compile_spec(loads(f"version: 1\n{spec}", project_dir=folder)).warnings
-    except SpecError as error:
-        return error.problems
-
-
-def told_at(spec, folder, key, kind):
-    """The key is told of at its place, as an error or a warning, with what to do; nothing else."""
-    problems = problems_of(spec, folder)
-    found = [p for p in problems if f"j.{key}".startswith(p.path.partition(".")[2])]
-    assert found, problems
-    assert [p.severity for p in found] == [Severity(kind)] * len(found)
-    assert all(p.hint and p.line and p.column for p in found)
-    return found
-
-
-@pytest.mark.parametrize(
-    ("key", "shape", "kind"),
-    [cell for cell in JOBS if cell[2] in ("error", "warning")],
-    ids=ids([cell for cell in JOBS if cell[2] in ("error", "warning")]),
-)
-def test_a_key_that_does_not_fit_a_job_is_told(tmp_path, key, shape, kind):
-    draft = Draft()
-    draft.add("j", shape, WRITTEN[key], 'target: "t:consume"')
-    told_at(draft.text(), tmp_path, key, kind)
-
-
-@pytest.mark.parametrize(
-    ("key", "shape", "kind"),
-    [cell for cell in COMMANDS if cell[2] in ("error", "warning")],
-    ids=ids([cell for cell in COMMANDS if cell[2] in ("error", "warning")]),
-)
-def test_a_key_that_does_not_fit_a_command_is_told(tmp_path, key, shape, kind):
-    draft = Draft()
-    out = "" if shape == "task" else ", OUT"
-    draft.add("j", shape, f"{WRITTEN.get(key, key)}{out}", 'command: [echo, "1"]')
-    told_at(draft.text(), tmp_path, key.partition(":")[0], kind)
-
-
-VOID = {
-    "retry.backoff": ("item", "retry: {backoff: {initial: 1s}}"),
-    "restart.within": ("item", "restart: {max: 0, within: 1s}"),
-    "restart.replay": ("source", "restart: {max: 0, replay: skip}"),
-    "batch.within": ("batch", "batch: {size: 1, within: 1s}"),
-}
-
-
-@pytest.mark.parametrize("key", VOID)
-def test_a_key_that_another_one_makes_void_is_told(tmp_path, key):
-    shape, keys = VOID[key]
-    draft = Draft()
-    draft.add("j", shape, keys, 'target: "t:consume"')
-    (problem,) = told_at(draft.text(), tmp_path, key, "warning")
-    assert problem.code == "MP416"
-
-
-@pytest.mark.parametrize("key", VOID)
-def test_beside_another_job_that_needs_it_a_void_default_is_none(tmp_path, key):
-    shape, keys = VOID[key]
-    top, part = key.split(".")
-    only = re.sub(r"(max: 0|size: 1), ", "", keys)
-    needs = {"retry": "attempts: 2", "restart": "max: 2", "batch": "size: 2"}[top]
-    voids = {"retry": "attempts: 1", "restart": "max: 0", "batch": "size: 1"}[top]
-    draft = Draft()
-    draft.add("j", shape, f"{top}: {{{voids}}}", 'target: "t:consume"')
-    draft.add("k", shape, f"{top}: {{{needs}}}", 'target: "t:consume"')
-    spec = draft.text().replace("on_failure: continue", only)
-    assert problems_of(spec, tmp_path) == ()
-    draft.jobs.pop("k")
-    draft.fed = [queue for queue in draft.fed if queue != "i_k"]
-    draft.drained = [queue for queue in draft.drained if queue != "o_k"]
-    draft.queues = {name: keys for name, keys in draft.queues.items() if not name.endswith("_k")}
-    (problem,) = problems_of(draft.text().replace("on_failure: continue", only), tmp_path)
-    assert (problem.code, problem.path) == ("MP416", f"defaults.{key}")
-
-
-@pytest.mark.parametrize("key", sorted({"batch.size", "join", "rate", "timeouts.item", "on_error"}))
-def test_a_default_that_fits_no_job_is_told(tmp_path, key):
-    draft = Draft()
-    draft.add("j", "source", "", 'target: "t:consume"')
-    spec = draft.text().replace("on_failure: continue", WRITTEN[key]).replace("stream}", "stream }")
-    problems = problems_of(spec, tmp_path)
-    fits_drain = key == "join"
-    assert [p.code for p in problems] == ([] if fits_drain else ["MP417"])
-
-
-# -- keys of a job with a command -----------------------------------------------------------------
-
-COMMAND = {
-    "exit_codes": ("exit_codes: [5]", "exit 5"),
-    "timeouts.item": ("timeouts: {item: 200ms}", "sleep 30"),
-    "timeouts.run": ("timeouts: {run: 200ms}", "sleep 30"),
-    "terminate.signal": (
-        "timeouts: {run: 300ms}, terminate: {signal: SIGUSR1}",
-        "trap 'echo by usr1 >&2; exit 0' USR1; sleep 30 & wait",
-    ),
-    "on_error": ("on_error: skip", "exit 4"),
-    "retry.attempts": ("retry: {attempts: 2, backoff: {initial: 1ms}}, on_error: skip", "exit 4"),
-    "limits.open_files": ("limits: {open_files: 123}", "echo limit $(ulimit -n) >&2"),
-    "recycle.max_items": ("recycle: {max_items: 1}", "true"),
-    "env": ("env: {MARK: here}", "echo mark $$MARK >&2"),
-    "cwd": ("cwd: sub", "echo in $$(basename $$PWD) >&2"),
-    "stdin: text": ("stdin: text", "cat >&2"),
-    "stdin: json": ("stdin: json", "cat >&2"),
-    "stdin: none": ("stdin: none", "echo read $$(wc -c) >&2"),
-    "stdout: lines": ("stdout: lines, OUT", "printf '[1, 2]\\n[3]\\n'"),
-    "stdout: json": ("stdout: json, OUT", "printf '[1, 2]\\n[3]\\n'"),
-    "stdout: text": ("stdout: text, OUT", "printf '[1, 2]\\n[3]\\n'"),
-    "stdout: log": ("stdout: log", "echo to the log"),
-}
-ITEM = {"text": "7", "json": "7"}
-
-
-def made_of_commands():
-    draft = Draft(items=(["x"],))
-    for key, shape, cell in COMMANDS:
-        if cell != "yes":
-            continue
-        keys, script = COMMAND[key]
-        reads = "cat >/dev/null; " if shape == "stream" and "stdin" not in key else ""
-        out = f"o_{slug('c', key, shape)}"
-        keys = keys if "OUT" in keys or shape != "source" else f"{keys}, OUT"
-        command = f'command: "{reads}{script}"'.replace("\\n", "\\\\n").replace("$(", "$$(")
-        command = command.replace("$$$(", "$$(")
-        draft.add(slug("c", key, shape), shape, keys, command)
-        if key in ("stdout: lines", "stdout: json", "stdout: text"):
-            draft.drained.remove(out)
-            draft.jobs[f"of_{out}"] = f'target: "t:tell_each", input: {out}, call: stream'
-    return draft
-
-
-COMMAND_CODE = """
-def feed(items): return items
-
-def drain(items):
-    for item in items: pass
-
-def tell_each(items):
-    for item in items: print(repr(item))
-"""
-
-
-@pytest.fixture(scope="module")
-def commands(tmp_path_factory):
-    return ran_once(tmp_path_factory, made_of_commands(), COMMAND_CODE)
-
-
-def _printed(text):
-    def witness(ended, name, shape):
-        assert text in ended.log.printed(f"{name}-1")
-
-    return witness
-
-
-def _emitted(*items):
-    def witness(ended, name, shape):
-        assert ended.log.printed(f"of_o_{name}-1") == list(items)
-
-    return witness
-
-
-def _counted(key):
-    def witness(ended, name, shape):
-        assert ended.summary["jobs"][name][key] == 1
-
-    return witness
-
-
-def _ended(status, said=""):
-    def witness(ended, name, shape):
-        assert ended.statuses()[name] == status
-        assert said in reason_of(ended, name)
-
-    return witness
-
-
-OF_COMMANDS = {
-    "exit_codes": _ended("succeeded"),
-    "timeouts.item": _ended("timed_out", "timeouts.item"),
-    "timeouts.run": _ended("timed_out", "timeouts.run"),
-    "terminate.signal": _printed("by usr1"),
-    "on_error": _counted("skipped"),
-    "retry.attempts": _counted("retried"),
-    "limits.open_files": _printed("limit 123"),
-    "recycle.max_items": _counted("recycled"),
-    "env": _printed("mark here"),
-    "cwd": _printed("in sub"),
-    "stdin: text": _printed('["x"]'),
-    "stdin: json": _printed('["x"]'),
-    "stdin: none": _printed("read 0"),
-    "stdout: lines": _emitted("'[1, 2]'", "'[3]'"),
-    "stdout: json": _emitted("[1, 2]", "[3]"),
-    "stdout: text": _emitted(repr("[1, 2]\n[3]\n")),
-    "stdout: log": _printed("to the log"),
-}
-
-
-@pytest.mark.parametrize(("key", "shape"), **those(COMMANDS, "yes"))
-def test_a_key_of_a_command_has_its_effect(commands, key, shape):
-    OF_COMMANDS[key](commands, slug("c", key, shape), shape)
-
-
-# -- keys of a queue ------------------------------------------------------------------------------
-
-N = 12
-"""Items that each writer puts; its queue holds fewer."""
-
-WRITERS = {
-    "source: yield": ("source", 'target: "w:each"'),
-    "source: a command": ("source", f'command: "seq {N}"'),
-    "writer: put": ("writer", 'target: "w:put"'),
-    "item: a value": ("item", 'target: "w:value", OUT'),
-    "item: yield": ("item", 'target: "w:twice", OUT'),
-    "item: put": ("item", 'target: "w:put_one", OUT-BY-HANDLE'),
-    "item: a command": ("item", f"command: \"printf '1\\\\n2\\\\n'\", OUT"),
-    "ordered item": ("item", 'target: "w:value", ordered: true, OUT'),
-    "batch: a list": ("batch", 'target: "w:listed", OUT'),
-    "batch: yield": ("batch", 'target: "w:each_of", OUT'),
-    "batch: put": ("batch", 'target: "w:put_each", OUT-BY-HANDLE'),
-    "batch: a command": ("batch", "command: cat, OUT"),
-    "stream: yield": ("stream", 'target: "w:each_of", OUT'),
-    "stream: put": ("stream", 'target: "w:put_each", OUT-BY-HANDLE'),
-    "stream: a command": ("stream", "command: cat, OUT"),
-    "handles: yield": ("handles", 'target: "w:each_of", OUT'),
-    "handles: put": ("handles", 'target: "w:put_each", OUT-BY-HANDLE'),
-}
-LIMITS = {
-    "put_timeout": "maxsize: 3, put_timeout: 200ms",
-    "when_full: fail": "max_bytes: 40B, when_full: fail",
-    "when_full: drop_newest": "maxsize: 3, when_full: drop_newest",
-    "when_full: drop_oldest": "max_bytes: 40B, when_full: drop_oldest",
-}
-"""`maxsize` and `max_bytes` are what makes them full."""
-
-WRITERS_CODE = f"""
-def each(): yield from range({N})
-def put(out):
-    for n in range({N}): out.put(n)
-def value(n): return n
-def twice(n):
-    yield n
-    yield n
-def put_one(n, out): out.put(n)
-def listed(ns): return ns
-def each_of(ns=None, q=None): yield from (q if ns is None else ns)
-def put_each(ns=None, q=None, out=None):
-    for n in (q if ns is None else ns): out.put(n)
-"""
-
-READER_CODE = """
-import signal
-
-def feed(items): return items
-
-def stuck(**queues):
-    while True: signal.pause()
-"""
-
-
-def made_of_queues(*limits):
-    """Writers of queues that nobody reads: their reader hangs, and is ended with the run."""
-    draft = Draft(items=range(N))
-    for who, (shape, run) in WRITERS.items():
-        for limit in limits:
-            if (who, limit, "yes") not in QUEUES:
-                continue
-            run_, _, keys = run.partition(", OUT")
-            keys = f"OUT{keys}" if "OUT" in run else ""
-            if shape == "batch":
-                keys += ", batch: {size: 4, within: 10ms}"
-            draft.add(slug(who, limit), shape, keys, run_, out=LIMITS[limit])
-    reads = ", ".join(f"q{at}: {queue}" for at, queue in enumerate(draft.drained))
-    draft.drained = []
-    draft.jobs["stuck"] = f'target: "t:stuck", input: {{{reads}}}, daemon: true'
-    return draft
-
-
-@pytest.fixture(scope="module")
-def queues(tmp_path_factory):
-    draft = made_of_queues(*LIMITS)
-    return ran_once(tmp_path_factory, draft, READER_CODE, more={"w.py": WRITERS_CODE})
-
-
-def limited(ended, who, limit):
-    name, queue = slug(who, limit), f"o_{slug(who, limit)}"
-    if "drop" in limit:
-        assert ended.statuses()[name] == "succeeded"
-        ledger = ended.ledger(queue)
-        assert ledger["dropped"] > 0
-        return
-    assert ended.statuses()[name] == "failed"
-    reason = reason_of(ended, name)
-    if "put" in who and not who.startswith(("item", "batch")):
-        assert "queue.Full" in reason
-    else:
-        assert f"found the queue {queue} full" in reason
-        assert "QueueFullError" in reason
-    held = ended.ledger(queue)["put"]
-    assert 0 < held <= 3 if limit == "put_timeout" else 0 < held < 2 * N
-
-
-@pytest.mark.parametrize(("who", "limit"), **those(QUEUES, "yes"))
-def test_a_key_of_a_queue_holds_whoever_puts(queues, who, limit):
-    if limit in ("maxsize", "max_bytes"):
-        limit = {"maxsize": "when_full: drop_newest", "max_bytes": "when_full: drop_oldest"}[limit]
-    limited(queues, who, limit)
-
-
-@pytest.mark.parametrize(("who", "limit"), **those(QUEUES, "error"))
-def test_a_limit_that_an_ordered_job_cannot_keep_is_refused(tmp_path, who, limit):
-    (tmp_path / "w.py").write_text(WRITERS_CODE)
-    draft = Draft()
-    draft.add("j", "item", "ordered: true, OUT", 'target: "w:value"', out=LIMITS[limit])
-    told_at(draft.text(), tmp_path, "ordered", "error")
-
-
-@pytest.mark.parametrize(
-    ("queue", "key"),
-    [
-        ("maxsize: 0, put_timeout: 5s", "put_timeout"),
-        ("maxsize: 0, when_full: fail", "when_full"),
-        ("maxsize: 9, when_full: fail, put_timeout: 5s", "put_timeout"),
-        ("maxsize: 9, when_full: drop_oldest, put_timeout: 5s", "put_timeout"),
-    ],
-)
-def test_a_limit_of_a_queue_that_nobody_waits_for_is_refused(tmp_path, queue, key):
-    draft = Draft()
-    draft.add("j", "source", "", 'target: "t:consume"', out=queue)
-    found = [p for p in problems_of(draft.text(), tmp_path) if p.code == "MP308"]
-    assert [(p.path, p.severity) for p in found] == [(f"queues.o_j.{key}", Severity.ERROR)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchestrator.core.board import Alarm
 from orchestrator.core.broker import Broker
 from orchestrator.core.commands import Send
-from orchestrator.core.events import BrokerNews, Event, Fenced, WorkerLeft
+from orchestrator.core.events import BrokerNews, Event, Fenced, PutRefused, WorkerLeft
 from orchestrator.core.messages import Leased, Range
 from orchestrator.core.ports import Port
 from orchestrator.core.queues import QueueState
@@ -40,7 +40,8 @@ def nothing_waits_in_vain(world: World) -> None:
 
 def check_early(world: World, event: Event | BrokerNews, orders: Sequence[object]) -> None:
     """Check the leases that one event has led to: a batch that is short has a reason."""
-    if isinstance(event, WorkerLeft | Fenced):
+    lost = isinstance(event, WorkerLeft | Fenced)
+    if lost or any(isinstance(order, PutRefused) for order in orders):
         return
     sent = [order for order in orders if isinstance(order, Send)]
     short = [

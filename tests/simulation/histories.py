@@ -37,9 +37,7 @@ def history(
     return World(topology, rng, Faults.any(rng), make_broker)
 
 
-def durable_history(
-    seed: int, *, small: bool = False, limited: bool | None = None
-) -> DurableWorld:
+def durable_history(seed: int, *, small: bool = False, limited: bool | None = None) -> DurableWorld:
     """The world of a durable run of that seed; every third has a merge in it, and lives on.
 
     Unless said, puts have limits of time in one of five.

@@ -71,7 +71,7 @@ def _refused(world: World, ticket: CommitTicket) -> None:
     is_gone = world.broker.ports.get(port.worker) is not port or port.fenced
     holder = f"{port.worker} is gone" if is_gone else port.worker
     world.met.add("refused, gone" if is_gone else "refused")
-    for part in ticket.parts:
+    for part in reversed(ticket.parts):  # the last that was sent comes first
         identities = books.chunk_of(bytes(part.chunk.blob))[part.used : part.n]
         for put in part.queues:
             books.take_back(put.name, port.worker, identities)

@@ -247,7 +247,7 @@ def _limit_waits(topology: Topology, rng: random.Random) -> None:
     for name, maxsize in topology.queues.items():
         bounded = (maxsize or name in topology.max_bytes) and name not in topology.when_full
         if bounded and name not in ordered and rng.random() < 0.8:
-            topology.patience[name] = rng.choice((0.0, 0.01, 0.1, 0.5, 2.0))
+            topology.patience[name] = rng.choice((0.0, 0.003, 0.02, 0.1, 0.5))
 
 
 def _enlarge_batches(topology: Topology, rng: random.Random) -> None:

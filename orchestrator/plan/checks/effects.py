@@ -10,6 +10,7 @@ from orchestrator.plan.checks.shapes import FITS
 from orchestrator.plan.draft import Draft, DraftJob
 from orchestrator.plan.model import Shape
 from orchestrator.spec.model import JobSettings
+from orchestrator.spec.nodes import Path
 from orchestrator.spec.rules import jobs as rules
 
 __all__ = ["RULES"]
@@ -68,7 +69,7 @@ def void_key(draft: Draft) -> Iterator[Problem]:
             yield _without_effect(draft, ("defaults", *void.keys), void, whys[0])
 
 
-def _without_effect(draft: Draft, path: tuple[str, ...], void: _Void, why: str) -> Problem:
+def _without_effect(draft: Draft, path: Path, void: _Void, why: str) -> Problem:
     message = f"{'.'.join(void.keys)} has no effect: {why}"
     return draft.spec.problem(rules.VOID_KEY, path, message, void.hint, key=True)
 

@@ -25,6 +25,7 @@ _SURROUNDINGS = {
     "MALLOC_TRIM_THRESHOLD_": _KEEP_BYTES,
 }
 
+
 class Starter:
     """Makes workers of one run. Raises UsageError when that takes more descriptors than allowed.
 
