@@ -13,6 +13,14 @@ from .topology import make
 from .world import BrokerMaker, World
 
 
+LIMITED_FROM = 1000
+"""The seed from which on some histories have limits; those before are what they were without."""
+
+
+def _is_limited(seed: int, one_of: int) -> bool:
+    return seed >= LIMITED_FROM and seed % one_of == 0
+
+
 def history(
     seed: int,
     make_broker: BrokerMaker = Broker,
@@ -23,8 +31,8 @@ def history(
 ) -> World:
     """The world of that seed, before its first step; see `topology.make`.
 
-    Unless said, items are held back in one of four, batches are large in another, and in one of
-    eight puts have limits of time.
+    Unless said, items are held back in one of four, batches are large in another, and puts have
+    limits of time in one of eight of those from `LIMITED_FROM` on.
     """
     rng = random.Random(seed)
     topology = make(
@@ -32,7 +40,7 @@ def history(
         small=small,
         held=seed % 4 == 3 if held is None else held,
         patient=seed % 4 == 2 and held is None,
-        limited=seed % 8 == 4 if limited is None else limited,
+        limited=_is_limited(seed, 8) if limited is None else limited,
     )
     return World(topology, rng, Faults.any(rng), make_broker)
 
@@ -40,11 +48,11 @@ def history(
 def durable_history(seed: int, *, small: bool = False, limited: bool | None = None) -> DurableWorld:
     """The world of a durable run of that seed; every third has a merge in it, and lives on.
 
-    Unless said, puts have limits of time in one of five.
+    Unless said, puts have limits of time in one of five of those from `LIMITED_FROM` on.
     """
     rng = random.Random(f"durable {seed}")
     merging = seed % 3 == 1
-    limited = seed % 5 == 2 if limited is None else limited
+    limited = _is_limited(seed, 5) if limited is None else limited
     topology = make(rng, small=small, durable=True, merging=merging, limited=limited)
     faults, lives = Faults.of_durable(rng), rng.choice((1, 1, 2, 3, 5))
     if merging:
