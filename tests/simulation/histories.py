@@ -12,7 +12,6 @@ from .durable import DurableWorld
 from .topology import make
 from .world import BrokerMaker, World
 
-
 LIMITED_FROM = 1000
 """The seed from which on some histories have limits; those before are what they were without."""
 
