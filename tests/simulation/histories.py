@@ -16,7 +16,8 @@ LIMITED_FROM = 1000
 """The seed from which on some histories have limits; those before are what they were without."""
 
 
-def _is_limited(seed: int, one_of: int) -> bool:
+def is_limited(seed: int, one_of: int) -> bool:
+    """Whether the history of that seed has limits of time, as so many of them have."""
     return seed >= LIMITED_FROM and seed % one_of == 0
 
 
@@ -39,7 +40,7 @@ def history(
         small=small,
         held=seed % 4 == 3 if held is None else held,
         patient=seed % 4 == 2 and held is None,
-        limited=_is_limited(seed, 8) if limited is None else limited,
+        limited=is_limited(seed, 8) if limited is None else limited,
     )
     return World(topology, rng, Faults.any(rng), make_broker)
 
@@ -51,7 +52,7 @@ def durable_history(seed: int, *, small: bool = False, limited: bool | None = No
     """
     rng = random.Random(f"durable {seed}")
     merging = seed % 3 == 1
-    limited = _is_limited(seed, 5) if limited is None else limited
+    limited = is_limited(seed, 5) if limited is None else limited
     topology = make(rng, small=small, durable=True, merging=merging, limited=limited)
     faults, lives = Faults.of_durable(rng), rng.choice((1, 1, 2, 3, 5))
     if merging:

@@ -9,11 +9,13 @@ import pytest
 from . import limit_mutants
 from .durable import DurableWorld
 from .histories import durable_history, history
+from .runs import RunWorld
 from .world import World
 
 REFUSING = (1, 8, 21, 28, 38, 43, 45, 49, 51, 55, 57)
 """Seeds of histories in which a commit is refused; in most it finds room in time."""
 DURABLE = (7, 35, 41, 42)
+RUNS = (3, 9, 12, 16, 20, 25, 28, 36)
 SEEDS = (0, 2, 3, *REFUSING)
 BUDGET = 150
 """Histories a mutant may survive; most are caught in the first few."""
@@ -41,6 +43,13 @@ def test_every_item_is_accounted_for_though_puts_are_refused(seed: int) -> None:
 @pytest.mark.parametrize("seed", DURABLE)
 def test_over_all_lives_nothing_that_was_refused_is_lost_or_doubled(seed: int) -> None:
     assert lived_durably(seed).over
+
+
+@pytest.mark.parametrize("seed", RUNS)
+def test_a_job_whose_puts_are_refused_has_not_succeeded(seed: int) -> None:
+    world = RunWorld(seed, small=bool(seed % 2), hasty=seed % 3 == 2, limited=True)
+    world.run()
+    assert "refused" in world.met
 
 
 def test_the_histories_meet_what_they_are_to_prove() -> None:
