@@ -335,6 +335,14 @@ class WouldWaitError(QueueError):
 class QueueFullError(QueueError, Full):
     """A queue had no room for what a job has to put, for longer than the spec allows."""
 
+    @classmethod
+    def found_by(cls, job: str, queues: str) -> QueueFullError:
+        """The error of a job that found the queue, or one of several, full."""
+        return cls(
+            f"job {job!r} found the queue {queues} full",
+            hint="see its when_full and put_timeout; raise maxsize, or workers of its readers",
+        )
+
 
 class ReplayError(QueueError):
     """A job was called again, and does not put the same items as before."""

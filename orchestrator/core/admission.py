@@ -142,6 +142,37 @@ class Admission(Putting):
         port.job.parked -= 1
         self._board.end_wait(port)
 
+    def overdue(self, queue: QueueState) -> list[CommitTicket]:
+        """What has waited for room in this queue for as long as it may."""
+        now = self._board.now
+        return [
+            ticket
+            for ticket in queue.tickets
+            if isinstance(ticket, CommitTicket)
+            and ticket.lacks is queue
+            and ticket.due is not None
+            and ticket.due <= now
+        ]
+
+    def refuse(self, ticket: CommitTicket) -> None:
+        """The rest of a parked commit is not applied any more: its items are not finished.
+
+        What of it was applied stays so.
+        """
+        port, lacks = ticket.port, ticket.lacks
+        assert lacks is not None
+        seq = ticket.request.seq
+        self._board.send(port, Committed(seq=seq, status=CommitStatus.FULL, full=lacks.name))
+        for queue in ticket.queues:
+            self._board.dirty[queue] = None
+        ticket.leave()
+        ticket.undo()
+        if self._board.journal is not None:
+            for part in ticket.parts:
+                self._board.journal.pending(part)
+        port.parked = None
+        port.job.parked -= 1
+
     def _apply(
         self,
         port: Port,
@@ -243,6 +274,7 @@ class Admission(Putting):
                 if n := part.of_items(ticket.at, items):
                     self._put(ticket.port, part, n)
             self._endings.finish(ticket, items)
+            ticket.lacks = None
         return True
 
     def _advance_open(self, ticket: CommitTicket) -> bool:
@@ -252,6 +284,7 @@ class Admission(Putting):
                     return False
                 held = min(self._allowed(ticket, queue) for queue in part.queues)
                 self._put(ticket.port, part, min(held, part.n - part.used))
+                ticket.lacks = None
                 self._note_open(ticket.port, ticket.parts, ticket.items)
         return True
 

@@ -32,6 +32,8 @@ class Alarm(enum.Enum):
     """A producer must do with the room there is."""
     RETRY = enum.auto()
     """A failed item is tried again."""
+    PUT_LIMIT = enum.auto()
+    """What waits for room may have waited for as long as the queue lets it."""
     RATE = enum.auto()
     """A job may start its next item."""
 

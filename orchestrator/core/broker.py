@@ -25,6 +25,7 @@ from orchestrator.core.events import (
     Fenced,
     JobFinished,
     Phase,
+    PutRefused,
     Received,
     SourcesClosed,
     Stalled,
@@ -57,7 +58,7 @@ from orchestrator.core.restoring import Resumption, restore
 from orchestrator.core.stall import can_move, waits
 from orchestrator.core.steps import Entry
 from orchestrator.core.tap import Tap
-from orchestrator.core.wording import at_item
+from orchestrator.core.wording import at_item, full
 from orchestrator.plan.model import Plan
 
 __all__ = ["Broker", "ProtocolError"]
@@ -385,10 +386,26 @@ class Broker:
                 self._delivery.requeue(queue, segment)
             elif alarm is Alarm.RECALL:
                 self._delivery.recall(queue)
+            elif alarm is Alarm.PUT_LIMIT:
+                self._end_waits(queue)
             else:
                 if alarm is Alarm.PATIENCE:
                     queue.patience_at = None
                 self._board.dirty[queue] = None
+
+    def _end_waits(self, queue: QueueState) -> None:
+        """Who has waited for room for longer than the queue lets him has failed (rule 2).
+
+        His other items go back with those that found no room, as if he were dead.
+        """
+        queue.limit_at = None
+        for ticket in self._admission.overdue(queue):
+            port, failure = ticket.port, full(ticket.port.job.name, queue.name)
+            self._admission.refuse(ticket)
+            self._leave(port, Blame(), failure=failure, again=False)
+            port.fenced = True
+            self._board.orders.append(PutRefused(worker=port.worker, failure=failure))
+        self._admission.arm_limit(queue)
 
     def _watch(self) -> None:
         board = self._board

@@ -25,6 +25,7 @@ __all__ = [
     "JobFinished",
     "Malformed",
     "Phase",
+    "PutRefused",
     "Received",
     "SourcesClosed",
     "Stalled",
@@ -153,6 +154,13 @@ class ItemFailed(_Event, frozen=True, kw_only=True):
     failure: Failure
 
 
+class PutRefused(_Event, frozen=True, kw_only=True):
+    """From the broker: what `worker` has finished found no room in time, which fails its job."""
+
+    worker: str
+    failure: Failure
+
+
 class InputEnded(_Event, frozen=True, kw_only=True):
     """From the broker: every queue the job reads has ended; its workers have been told."""
 
@@ -210,7 +218,7 @@ class SourcesClosed(_Event, frozen=True, kw_only=True):
     workers: tuple[str, ...]
 
 
-SupervisorNews = ItemFailed | InputEnded | Stalled
+SupervisorNews = ItemFailed | PutRefused | InputEnded | Stalled
 BrokerNews = WorkerJoined | WorkerLeft | JobFinished | SourcesClosed
 Event = (
     Began

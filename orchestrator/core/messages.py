@@ -88,11 +88,14 @@ class End(enum.IntEnum):
 class CommitStatus(enum.IntEnum):
     """The answer to a commit.
 
-    REFUSED: the worker does not hold what it tried to finish.
+    REFUSED: the worker does not hold what it tried to finish. FULL: a queue had no room for its
+    outputs for longer than it lets anybody wait, so that what is not applied is undone, and the job
+    has failed.
     """
 
     APPLIED = 0
     REFUSED = 1
+    FULL = 2
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -322,7 +325,7 @@ class Shut(_Message, tag=36, frozen=True, kw_only=True):
 
 
 class Committed(_Message, tag=37, frozen=True, kw_only=True):
-    """Everything in the commit is applied, or it was refused.
+    """Everything in the commit is applied, or it was refused; `full` is the queue without room.
 
     `credits` is what the worker holds now of each queue the commit put on: a commit that asked for
     more than its credits may have been given room without spending them. One that was parked has
@@ -332,6 +335,7 @@ class Committed(_Message, tag=37, frozen=True, kw_only=True):
     seq: int
     status: CommitStatus = CommitStatus.APPLIED
     credits: _Many[tuple[_Name, int]] = ()
+    full: _Name = ""
 
 
 class Recall(_Message, tag=38, frozen=True, kw_only=True):

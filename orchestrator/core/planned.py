@@ -6,10 +6,12 @@ from orchestrator.core.ports import JobPorts
 from orchestrator.core.queues import QueueState
 from orchestrator.core.row import Row
 from orchestrator.core.throttle import Throttle
-from orchestrator.plan.model import Durability, JobPlan, Plan, QueuePlan
+from orchestrator.plan.model import Durability, JobPlan, Plan, QueuePlan, WhenFull
 
-__all__ = ["states_of"]
+__all__ = ["patience_s", "states_of"]
 
+_FAIL_S = 0.25
+"""Until then all credit that other producers hold and do not use has come back."""
 _OPEN = 16
 """Pulls, wants and leases at a time of a worker whose items mporch moves: more than it has."""
 _OPEN_TO_THREADS = 1024
@@ -26,6 +28,13 @@ def states_of(plan: Plan) -> tuple[list[QueueState], list[JobPorts]]:
     return list(queues.values()), jobs
 
 
+def patience_s(queue: QueuePlan, producers: int) -> float | None:
+    """Return how long a put may wait for room, None for ever; so many workers write the queue."""
+    if queue.when_full is WhenFull.FAIL:
+        return 0.0 if producers == 1 else _FAIL_S
+    return queue.put_timeout_s
+
+
 def _queue_of(plan: QueuePlan, producers: int) -> QueueState:
     """A queue's state at the start; so many workers write it."""
     return QueueState(
@@ -36,6 +45,7 @@ def _queue_of(plan: QueuePlan, producers: int) -> QueueState:
         producers=producers,
         when_full=plan.when_full,
         max_bytes=plan.max_bytes,
+        patience_s=patience_s(plan, producers),
         unread=not plan.readers,
     )
 

@@ -308,7 +308,7 @@ class Port:
         if not self.alive:
             return False
         if self.parked is not None:
-            return True
+            return self.parked.limit_s is None
         return bool(self.pulls or self.joins or self.wants) and (
             any(p.request.wait is Wait.FOREVER for p in self.pulls.values())
             or any(j.wait is Wait.FOREVER for j in self.joins.values())

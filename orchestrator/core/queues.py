@@ -48,7 +48,8 @@ class QueueState:
     have ended and come again with the resumed run. `shed` are those of the dropped for which
     there was no room. A queue that drops lets
     anybody put at any time: its `bound` and `bound_bytes`, as those of an unbounded one, are out of
-    reach, and so is that of one that is `unread`: what is put there is dropped at once.
+    reach, and so is that of one that is `unread`: what is put there is dropped at once. A commit
+    may wait for room for `patience_s`, None for ever; `limit_at` is the set alarm for that.
     `size_bytes` are the bytes of the items that `size` counts; they are counted only where
     there is a `max_bytes` (the queue `weighs`). `reserved` are items that a worker had before the
     run was resumed, and gets again; they take no room, and those of them that are leased and
@@ -68,6 +69,7 @@ class QueueState:
         producers: int | None = None,
         when_full: WhenFull = WhenFull.BLOCK,
         max_bytes: int | None = None,
+        patience_s: float | None = None,
         unread: bool = False,
     ) -> None:
         self.name = name
@@ -75,6 +77,7 @@ class QueueState:
         self.maxsize = maxsize
         self.producers = producers
         self.when_full = when_full
+        self.patience_s = patience_s
         self.unread = unread
         self._drops = when_full.drops or unread
         self.bound = maxsize if maxsize > 0 and not self._drops else UNBOUNDED
@@ -103,6 +106,7 @@ class QueueState:
         self.patience_at: float | None = None
         self.waited_for_since: float | None = None
         self.room_since: float | None = None
+        self.limit_at: float | None = None
         self.put = self.done = self.skipped = self.dropped = self.dead = self.left = 0
         self.left_items: list[range] = []
         self.shed = 0

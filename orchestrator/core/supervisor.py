@@ -86,6 +86,7 @@ class Supervisor:
             events.Ticked: self._on_ticked,
             events.ItemOverdue: self._on_item_overdue,
             events.ItemFailed: self._on_item_failed,
+            events.PutRefused: self._on_put_refused,
             events.InputEnded: self._on_input_ended,
             events.Stalled: self._on_stalled,
         }
@@ -188,6 +189,14 @@ class Supervisor:
             return
         reason = failed(event.failure, event.item)
         self._failures.fail(worker, reason, turn, failure=event.failure)
+        if worker.resting:
+            self._lives.not_replaced(worker, turn)
+
+    def _on_put_refused(self, event: events.PutRefused, turn: Turn) -> None:
+        worker = self._roster.worker(event.worker)
+        if worker.stopping:
+            return
+        self._failures.fail(worker, failed(event.failure), turn, failure=event.failure)
         if worker.resting:
             self._lives.not_replaced(worker, turn)
 

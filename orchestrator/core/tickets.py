@@ -145,7 +145,10 @@ class Part:
 
 
 class CommitTicket(Ticket):
-    """A commit on its way: `at` of its finished items are applied."""
+    """A commit on its way: `at` of its finished items are applied.
+
+    What comes next has waited for room in the queue `lacks` since then.
+    """
 
     def __init__(
         self,
@@ -162,6 +165,22 @@ class CommitTicket(Ticket):
         self.marks = {mark.at: mark for mark in request.marks}
         self.items = sum(n for _, n in leases)
         self.at = 0
+        self.lacks: QueueState | None = None
+        self.since = 0.0
+
+    @property
+    def limit_s(self) -> float | None:
+        """How long that may take, None for ever: who is called once keeps the time himself.
+
+        What an ordered job holds back waits for its turn, which nobody can limit.
+        """
+        job, lacks = self.port.job, self.lacks
+        return lacks.patience_s if lacks is not None and job.by_item and job.row is None else None
+
+    @property
+    def due(self) -> float | None:
+        """When it has waited for as long as it may."""
+        return None if (limit_s := self.limit_s) is None else self.since + limit_s
 
     def claim(self) -> None:
         """The commit is parked: what it has still to finish belongs to it, whatever comes."""
@@ -169,6 +188,13 @@ class CommitTicket(Ticket):
         for lease, n in self.leases:
             lease.claimed += max(0, at + n - max(at, self.at))
             at += n
+
+    def undo(self) -> None:
+        """What it has still to finish belongs to its lease again, what it has to put is gone."""
+        for lease in dict.fromkeys(lease for lease, _ in self.leases):
+            lease.claimed = 0
+        for part in self.parts:
+            part.cut()
 
     def needs(self) -> dict[QueueState, int]:
         """Room its next finished item takes; empty when only open outputs are left."""

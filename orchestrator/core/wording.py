@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from orchestrator.core.commands import StopReason
 from orchestrator.core.messages import GAVE_UP, Failure
+from orchestrator.errors import QueueFullError
 
 __all__ = [
     "at_item",
     "death",
     "failed",
+    "full",
     "orphaned",
     "overdue",
     "signal_name",
@@ -101,6 +103,13 @@ def failed(failure: Failure, item: str = "") -> str:
     text = f"{failure.kind}: {failure.message}" if failure.message else failure.kind
     place = f" ({failure.where})" if failure.where else ""
     return f"{text}{place}" + (f" at item {item}" if item else "")
+
+
+def full(job: str, queue: str) -> Failure:
+    """Say that a queue had no room in time for what a job gives, as its worker would say it."""
+    error = QueueFullError.found_by(job, queue)
+    message = f"{error} (hint: {error.hint})"
+    return Failure(kind="orchestrator.QueueFullError", message=message)
 
 
 def stopped(reason: StopReason) -> str:

@@ -43,17 +43,31 @@ _FORMS: tuple[tuple[Mapping[str, Any], frozenset[Shape]], ...] = (
 """How a job is written, and what shapes it may have then: `call` may also come from `defaults`."""
 
 _NOBODY_WAITS = [each.value for each in WhenFull if each is not WhenFull.BLOCK]
-_WHEN_FULL = {
-    "if": {"properties": {"when_full": {"enum": _NOBODY_WAITS}}, "required": ["when_full"]},
-    "then": {
-        "properties": {"put_timeout": {"anyOf": [{"type": "null"}, REFERENCE]}},
-        "anyOf": [
-            {"properties": {"maxsize": {"not": {"const": 0}}}},
-            {"properties": {"max_bytes": {"type": "string"}}, "required": ["max_bytes"]},
-        ],
-    },
+_BOUNDED = {
+    "anyOf": [
+        {"properties": {"maxsize": {"not": {"const": 0}}}},
+        {"properties": {"max_bytes": {"type": "string"}}, "required": ["max_bytes"]},
+    ]
 }
-"""A policy needs a bound, and a limit of a wait somebody who waits."""
+_WHEN_FULL = {
+    "allOf": [
+        {
+            "if": {"properties": {"when_full": {"enum": _NOBODY_WAITS}}, "required": ["when_full"]},
+            "then": {
+                "properties": {"put_timeout": {"anyOf": [{"type": "null"}, REFERENCE]}},
+                **_BOUNDED,
+            },
+        },
+        {
+            "if": {
+                "properties": {"put_timeout": {"type": "string", "not": REFERENCE}},
+                "required": ["put_timeout"],
+            },
+            "then": _BOUNDED,
+        },
+    ]
+}
+"""A policy needs a bound, and a limit of a wait somebody who waits for room."""
 
 
 def spec_schema() -> dict[str, Any]:

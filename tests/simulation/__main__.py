@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from .histories import durable_history, history
+from .histories import durable_history, history, is_limited
 from .runs import RunWorld
 from .world import World
 
@@ -36,7 +36,8 @@ def live(seed: int, *, durable: bool, runs: bool) -> Lived:
     """Live one history."""
     world: World | RunWorld
     if runs:
-        world = RunWorld(seed, small=bool(seed % 2), hasty=seed % 3 == 2)
+        limited = is_limited(seed, 8)
+        world = RunWorld(seed, small=bool(seed % 2), hasty=seed % 3 == 2, limited=limited)
     else:
         world = durable_history(seed) if durable else history(seed)
     problem = ""

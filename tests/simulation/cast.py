@@ -49,7 +49,11 @@ class Faults:
 
 
 class Agent:
-    """A worker of the model. `moves` is None once it has returned or is dead."""
+    """A worker of the model. `moves` is None once it has returned or is dead.
+
+    `refused`: what it gave has found no room in time, and the broker takes nothing from it any
+    more.
+    """
 
     def __init__(self, employer: Employer, client: Client, moves: Moves, index: int) -> None:
         self.employer = employer
@@ -57,7 +61,7 @@ class Agent:
         self.index = index
         self.moves: Moves | None = moves
         self.waits: Callable[[], bool] = lambda: True
-        self.dead = self.fenced = False
+        self.dead = self.fenced = self.refused = False
         self.last_seq = 0
         self.speed = 1.0
 

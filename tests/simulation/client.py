@@ -139,7 +139,7 @@ class Client:
         if message.seq <= self.answered:
             return
         self.answered = message.seq
-        if message.status is CommitStatus.REFUSED:
+        if message.status is not CommitStatus.APPLIED:
             self.refused = True
         elif message.seq == self.overdrawn:
             for queue, n in message.credits:

@@ -18,6 +18,7 @@ from orchestrator.core.events import (
     Event,
     ItemFailed,
     JobFinished,
+    PutRefused,
     SourcesClosed,
     SupervisorNews,
     WorkerLeft,
@@ -61,7 +62,7 @@ class DurableWorld(World):
         self.enough: set[str] = set()
         self.policies = {job.name: rng.choice(tuple(FailurePolicy)) for job in topology.jobs}
         self.halting = Halting.NOT
-        self._failed: list[ItemFailed] = []
+        self._failed: list[ItemFailed | PutRefused] = []
         self._incomplete: set[str] = set()
         self._resumption: Resumption | None = None
         self._restored: dict[str, list[int]] = {}
@@ -150,6 +151,7 @@ class DurableWorld(World):
         for job in self.topology.jobs:
             if job.otherwise is ErrorAction.FAIL:
                 job.otherwise = ErrorAction.DEAD_LETTER
+        self.topology.patience.clear()
         self.plan = plan_of(self.topology)
 
     # -- workers ----------------------------------------------------------------------------------
@@ -291,7 +293,7 @@ class DurableWorld(World):
             for queue, number, held in self.disk.note(entry):
                 self._dropped(queue, number, held)
             kept.check_same(self.broker, self.disk.now.image)
-        self._failed += [order for order in orders if isinstance(order, ItemFailed)]
+        self._failed += [o for o in orders if isinstance(o, ItemFailed | PutRefused)]
         return orders
 
     def _dropped(self, name: str, number: int, held: int) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchestrator.core.board import Alarm
 from orchestrator.core.broker import Broker
 from orchestrator.core.commands import Send
-from orchestrator.core.events import BrokerNews, Event, Fenced, WorkerLeft
+from orchestrator.core.events import BrokerNews, Event, Fenced, PutRefused, WorkerLeft
 from orchestrator.core.messages import Leased, Range
 from orchestrator.core.ports import Lease, PendingPull, Port
 from orchestrator.core.queues import QueueState, Segment
@@ -74,7 +74,8 @@ def watch(world: World) -> None:
 def check_early(world: World, event: Event | BrokerNews, orders: Sequence[object]) -> None:
     """Check the leases that one event has led to: a batch that is short has a reason."""
     moments, world.moments = world.moments, {}
-    if isinstance(event, WorkerLeft | Fenced):
+    lost = isinstance(event, WorkerLeft | Fenced)
+    if lost or any(isinstance(order, PutRefused) for order in orders):
         return  # which items have to be alone from now on is known to the broker only
     for order in orders:
         if isinstance(order, Send) and isinstance(order.message, Leased):

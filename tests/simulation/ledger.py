@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.core.events import Blame, Phase
@@ -219,6 +219,48 @@ class Books:
         for number in numbers:
             self._finished.discard((queue, number))
             self.ends[queue, End.DONE] -= 1
+
+    def take_back(self, queue: str, worker: str, identities: Sequence[int]) -> None:
+        """The last items that a worker has sent for the queue are not put after all."""
+        if identities:
+            line = self._sent[queue, self._producers[identities[0]]]
+            last = [line.pop() for _ in identities]
+            check(last[::-1] == list(identities), f"{queue}: the last of {worker} are taken back")
+            self.put[queue] -= len(identities)
+            self.put_by[worker, queue] -= len(identities)
+
+    def undo(
+        self,
+        holder: str,
+        lease: tuple[int, str],
+        numbers: list[int],
+        ends: Sequence[End | None],
+        job: Job,
+        *,
+        gone: bool,
+    ) -> None:
+        """The last items of a lease that were finished are so no more: `holder` has them again."""
+        leased, queue = lease
+        for number, told in zip(numbers, ends, strict=True):
+            self._owner[queue, number], end = holder, told or End.DONE
+            if end is End.FAILED:
+                self._uncharge(queue, number)
+                end = _LAST[job.otherwise]
+                if number in self._retrying.get(queue, ()):
+                    self._retrying[queue].discard(number)
+                    self.retried[job.name] -= 1
+                    continue
+            self.ends[queue, end] -= 1
+            self._finished.discard((queue, number))
+        if gone:
+            self._held.setdefault(holder, {})[leased] = Lease(queue, numbers)
+        else:
+            self._held[holder][leased].done -= len(numbers)
+
+    def _uncharge(self, queue: str, number: int) -> None:
+        self.charges[queue, number] -= 1
+        if not self.charges[queue, number]:
+            del self.charges[queue, number]
 
     def unput(self, queue: str, worker: str, n: int) -> None:
         """The last items that a worker has put are forgotten: their item will be done anew."""

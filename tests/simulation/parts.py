@@ -41,6 +41,7 @@ def states(topology: Topology) -> tuple[list[QueueState], list[JobPorts]]:
             readers=[job.name for job in topology.jobs if name in job.reads],
             producers=sum(job.workers for job in topology.jobs if name in job.writes),
             max_bytes=topology.max_bytes.get(name),
+            patience_s=topology.patience.get(name),
         )
         for name, maxsize in topology.queues.items()
     }

@@ -46,6 +46,7 @@ def _queue(topology: Topology, name: str) -> QueuePlan:
         maxsize=topology.queues[name],
         max_bytes=topology.max_bytes.get(name),
         when_full=topology.when_full.get(name, WhenFull.BLOCK),
+        put_timeout_s=topology.patience.get(name),
         writers=tuple(job.name for job in topology.jobs if name in job.writes),
         readers=tuple(job.name for job in topology.jobs if name in job.reads),
     )

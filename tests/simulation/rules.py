@@ -15,6 +15,7 @@ from orchestrator.core.queues import Chunk, QueueState
 from orchestrator.core.row import RowTicket
 from orchestrator.core.tickets import CommitTicket, Ticket, WantTicket
 
+from . import limits
 from .ledger import check
 from .order import check_rows, held
 
@@ -67,6 +68,7 @@ def after_each_event(world: World, came_back: Counter[str]) -> None:
         _patience(world, queue)
         _collecting(world, queue)
     check_rows(broker)
+    limits.after_each_event(world, parked)
     _leases_add_up(broker, parked)
     _credits_add_up(broker)
     _waits_add_up(broker)

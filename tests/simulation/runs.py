@@ -17,7 +17,7 @@ import msgspec
 from orchestrator.core import commands as do
 from orchestrator.core import events, facts
 from orchestrator.core.lifecycle import State
-from orchestrator.core.messages import Closing, Commit, Failure, Ready, Worn
+from orchestrator.core.messages import Closing, Commit, Committed, Failure, Ready, Worn
 from orchestrator.core.run import Run
 from orchestrator.plan.model import (
     Durability,
@@ -73,12 +73,14 @@ class Process:
 class RunWorld:
     """One run from its beginning to its end; a seed is a history.
 
-    In a `hasty` one everything is told to stop soon.
+    In a `hasty` one everything is told to stop soon; in a `limited` one puts have limits of time.
     """
 
-    def __init__(self, seed: int, *, small: bool = False, hasty: bool = False) -> None:
+    def __init__(
+        self, seed: int, *, small: bool = False, hasty: bool = False, limited: bool = False
+    ) -> None:
         self.rng = rng = random.Random(f"run {seed}")
-        self.topology = make(rng, small=small)
+        self.topology = make(rng, small=small, limited=limited)
         self.jobs = {job.name: job for job in self.topology.jobs}
         for job in self.topology.jobs:
             job.recycle = rng.choice((None, 1, 3, 10)) if job.by_item else None
@@ -92,6 +94,7 @@ class RunWorld:
         self.over = False
         self.processes: dict[str, Process] = {}
         self.last: dict[str, Process] = {}
+        self._refused: set[str] = set()
         self._to_make: deque[str] = deque()
         self._trace = hashlib.sha256()
         self._mischief = rng.choice((0.0, 0.002, 0.01))
@@ -142,6 +145,9 @@ class RunWorld:
             case do.Send(worker=worker, message=message, blobs=blobs):
                 if process := self.processes.get(worker):
                     process.client.inbox.append(Frame(message, blobs))
+                if isinstance(message, Committed) and message.full:
+                    self.met.add("refused")
+                    self._refused.add(worker.rpartition("-")[0])
             case do.StartWorker(worker=worker):
                 check(worker not in self.processes, f"{worker} has one process at a time")
                 self._to_make.append(worker)
@@ -443,6 +449,9 @@ class RunWorld:
         summaries = self.run_.job_summaries()
         for name, summary in summaries.items():
             self.met.add(summary.status)
+            failed = summary.status in (State.FAILED.value, State.TIMED_OUT.value)
+            stopped = summary.status in (State.TERMINATED.value, State.KILLED.value)
+            check(failed or stopped or name not in self._refused, f"{name} was refused and is well")
             if summary.status == State.SUCCEEDED.value:
                 for worker in self._workers(name):
                     last = self.last[worker]

@@ -58,13 +58,15 @@ class Job:
 class Topology:
     """Queues with their bounds, in items and some in bytes too, and jobs.
 
-    Of those that drop, `when_full` says which items.
+    Of those that drop, `when_full` says which items. `patience` is how long an item or batch job
+    may wait for room in a queue, where that has an end.
     """
 
     queues: dict[str, int]
     jobs: list[Job]
     max_bytes: dict[str, int]
     when_full: dict[str, WhenFull] = field(default_factory=dict)
+    patience: dict[str, float] = field(default_factory=dict)
 
 
 def make(
@@ -75,19 +77,22 @@ def make(
     held: bool = False,
     merging: bool = False,
     patient: bool = False,
+    limited: bool = False,
 ) -> Topology:
     """A pipeline of one to four queues, three in ten crowded: see `_Maker`.
 
     In one for durable runs there are more jobs that are called once, and queues that drop; where
     items are to be `held` back, every job that can be is ordered. In a `merging` one a job polls
     the first two queues; in a `patient` one many batches are as large as their queue, and wait for
-    long.
+    long. In a `limited` one many queues let nobody wait for ever.
     """
     crowded = rng.random() < 0.3
     maker = _Maker(rng, small=small, crowded=crowded, durable=durable, merging=merging)
     topology = maker.topology(p_ordered=1.0 if held else 0.5)
     if patient:
         _enlarge_batches(topology, rng)
+    if limited:
+        _limit_waits(topology, random.Random(hash(rng.getstate()[1]) + 3))
     return topology
 
 
@@ -234,6 +239,15 @@ class _Maker:
         if rng.random() < (0.8 if self._crowded else 0.4):
             return (tuple(chosen),)
         return tuple((name,) for name in chosen)
+
+
+def _limit_waits(topology: Topology, rng: random.Random) -> None:
+    """Most queues that may be full get a limit, but those that an ordered job writes."""
+    ordered = {queue for job in topology.jobs if job.window is not None for queue in job.writes}
+    for name, maxsize in topology.queues.items():
+        bounded = (maxsize or name in topology.max_bytes) and name not in topology.when_full
+        if bounded and name not in ordered and rng.random() < 0.8:
+            topology.patience[name] = rng.choice((0.0, 0.003, 0.02, 0.1, 0.5))
 
 
 def _enlarge_batches(topology: Topology, rng: random.Random) -> None:

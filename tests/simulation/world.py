@@ -20,6 +20,7 @@ from orchestrator.core.events import (
     Fenced,
     ItemFailed,
     JobFinished,
+    PutRefused,
     Received,
     SupervisorNews,
     Ticked,
@@ -39,7 +40,7 @@ from orchestrator.core.ports import JobPorts, Lease
 from orchestrator.core.queues import QueueState
 from orchestrator.core.tickets import Ticket
 
-from . import early, rules, shapes
+from . import early, limits, rules, shapes
 from .boxes import Box
 from .cast import Agent, Employer, Faults
 from .client import Client, Frame, Moves
@@ -90,6 +91,8 @@ class World:
             job.name: Starts(job) for job in self.topology.jobs if job.interval_s is not None
         }
         self.lines: rules.Lines = {}
+        self.waits: limits.Waits = {}
+        limits.watch(self)
         self.batch_since: dict[str, float] = {}
         self.before = early.before(self.broker)
         self.moments: dict[int, early.Moment] = {}
@@ -353,8 +356,10 @@ class World:
         failed = [item for event in events for item in self._tell(event)]
         for item in failed:
             employer = self.employers[item.worker.rpartition("-")[0]]
-            if employer.job.window is not None and employer.clean and not employer.over:
-                self.fail(employer)  # what is behind the item has no turn any more
+            # what is behind an item of an ordered job has no turn any more
+            fails = isinstance(item, PutRefused) or employer.job.window is not None
+            if fails and employer.clean and not employer.over:
+                self.fail(employer)
         stalled = not self.is_halted and not self._is_stopping and self.broker.stall() is not None
         check(not stalled, "a stall is reported though no honest worker can wait for ever")
 
@@ -363,7 +368,7 @@ class World:
         """Whether a failed job's worker is at its end: a run asks for no stall then."""
         return any(agent.dead and not agent.employer.clean for agent in self.agents.values())
 
-    def _tell(self, event: Event | BrokerNews) -> list[ItemFailed]:
+    def _tell(self, event: Event | BrokerNews) -> list[ItemFailed | PutRefused]:
         before = list(held(self.broker))
         orders = self._handle(event)
         forget(self, before)
@@ -373,11 +378,13 @@ class World:
         for order in orders:
             if isinstance(order, Send):
                 self._send(order)
+        for agent in self.agents.values():
+            agent.fenced = agent.fenced or agent.refused
         came_back, self._came_back = self._came_back, Counter()
         rules.after_each_event(self, came_back)
         self.before = early.before(self.broker)
         self.met.update(rules.sights(self.broker))
-        return [order for order in orders if isinstance(order, ItemFailed)]
+        return [order for order in orders if isinstance(order, ItemFailed | PutRefused)]
 
     def _handle(self, event: Event | BrokerNews) -> list[Command | SupervisorNews]:
         return self.broker.handle(event, self.now)
@@ -393,8 +400,9 @@ class World:
                 starts.start(self.now, order.message)
             self.batch_since.pop(order.message.queue, None)
         elif isinstance(order.message, Committed):
-            applied = order.message.status is CommitStatus.APPLIED
-            check(applied, f"{agent.name} holds what it commits and is refused")
+            status = order.message.status
+            fair = status is CommitStatus.APPLIED or (status is CommitStatus.FULL and agent.refused)
+            check(fair, f"{agent.name} holds what it commits and is refused")
         agent.client.inbox.append(Frame(order.message, order.blobs))
 
     # -- the end ----------------------------------------------------------------------------------

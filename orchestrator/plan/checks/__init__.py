@@ -13,6 +13,7 @@ from orchestrator.plan.checks import (
     commands,
     conditions,
     defaults,
+    effects,
     jobs,
     limits,
     order,
@@ -29,6 +30,7 @@ _MOST_OF_A_KIND = 200
 _RULES = (
     *wiring.RULES,
     *shapes.RULES,
+    *effects.RULES,
     *jobs.RULES,
     *commands.RULES,
     *ordered.RULES,

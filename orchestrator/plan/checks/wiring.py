@@ -171,10 +171,15 @@ def pointless_when_full(draft: Draft) -> Iterator[Problem]:
     """A queue that is never full, or makes nobody wait, has no use for a policy or a limit."""
     for name, queue in draft.spec.document.queues.items():
         path, rule = ("queues", name), rules.POINTLESS_POLICY
-        if queue.maxsize == 0 and queue.max_bytes is None and queue.when_full != "block":
+        unbounded = queue.maxsize == 0 and queue.max_bytes is None
+        if unbounded and queue.when_full != "block":
             message = f"the queue {name} is unbounded, so it is never full"
             hint = "give it a maxsize or max_bytes, or remove when_full"
             yield draft.spec.problem(rule, (*path, "when_full"), message, hint, key=True)
+        if unbounded and queue.put_timeout is not None and queue.when_full == "block":
+            message = f"the queue {name} is unbounded, so nobody waits for room in it"
+            hint = "give it a maxsize or max_bytes, or remove put_timeout"
+            yield draft.spec.problem(rule, (*path, "put_timeout"), message, hint, key=True)
         if queue.put_timeout is not None and queue.when_full != "block":
             message = f"nobody waits for room in the queue {name} (when_full: {queue.when_full})"
             hint = "remove put_timeout, or write when_full: block"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from orchestrator.core.planned import patience_s
 from orchestrator.core.position import Position
 from orchestrator.core.queues import chunk_items
 from orchestrator.plan.late import at_start, settled
-from orchestrator.plan.model import JobPlan, Plan, QueuePlan, WhenFull
+from orchestrator.plan.model import JobPlan, Plan, QueuePlan
 from orchestrator.runtime.local import descriptors
 from orchestrator.runtime.local.overdue import Overdue
 from orchestrator.runtime.local.process import ProcessFactory, Starting
@@ -23,9 +24,6 @@ _SURROUNDINGS = {
     "MALLOC_MMAP_THRESHOLD_": _KEEP_BYTES,
     "MALLOC_TRIM_THRESHOLD_": _KEEP_BYTES,
 }
-
-_FAIL_S = 0.25
-"""Until then all credit that other producers hold and do not use has come back."""
 
 
 class Starter:
@@ -123,13 +121,10 @@ def _emitted(position: Position) -> Emitted:
 
 def _info(plan: Plan, queue: QueuePlan) -> QueueInfo:
     producers = sum(plan.jobs[job].workers for job in queue.writers)
-    patience_s = queue.put_timeout_s
-    if queue.when_full is WhenFull.FAIL:
-        patience_s = 0.0 if producers == 1 else _FAIL_S
     return QueueInfo(
         maxsize=queue.maxsize,
         chunk_items=chunk_items(queue.maxsize, producers),
         max_bytes=queue.max_bytes,
         share_bytes=(queue.max_bytes or 0) // (2 * producers),
-        patience_s=patience_s,
+        patience_s=patience_s(queue, producers),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -32,7 +33,7 @@ from orchestrator.core.messages import (
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.commits import Commits
 from orchestrator.runtime.worker.gets import Gets
-from orchestrator.runtime.worker.giving_up import FencedError
+from orchestrator.runtime.worker.giving_up import NoRoomError
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link
 from orchestrator.runtime.worker.replay import Replays
@@ -223,14 +224,11 @@ class Client(Commits):
         """
         self.closing = True
         self.close_stripe()
-        self._settle()
-        if failure is None and not stopped:
-            failure = self._late() if self._by_item else self._unended()
-        if self._queue_commit(awaited=True):
-            last = self._seq  # the pacer may send more, and nobody waits for the answer to that
-            self.link.flush()
-            self._wait(lambda: self._answered_seq >= last)
-            self._overdrawn = 0
+        with contextlib.suppress(NoRoomError):  # that has failed the job already
+            self._settle()
+            if failure is None and not stopped:
+                failure = self._late() if self._by_item else self._unended()
+            self._commit_last()
         self._fenced = self._fenced or self.held  # should a block end yet, that comes too late
         self.send(
             Closing(
@@ -243,6 +241,14 @@ class Client(Commits):
             )
         )
         return failure
+
+    def _commit_last(self) -> None:
+        """Commit everything, and see it applied."""
+        if self._queue_commit(awaited=True):
+            last = self._seq  # the pacer may send more, and nobody waits for the answer to that
+            self.link.flush()
+            self._wait(lambda: self._answered_seq >= last)
+            self._overdrawn = 0
 
     def _late(self) -> Failure | None:
         """What is wrong if something was put after the last item had ended: it belongs to none."""
@@ -327,9 +333,10 @@ class Client(Commits):
 
     def _on_committed(self, message: Committed) -> None:
         self._answered_seq = message.seq
-        if message.status is CommitStatus.REFUSED:
-            self._fenced = True
-            raise FencedError("its items were given to others")
+        if message.status is not CommitStatus.APPLIED:
+            self._fenced = self.attention = True
+            self._full = message.full
+            raise self._refusal()
         if message.seq == self._overdrawn:
             for queue, n in message.credits:
                 self._box_of[queue].set_credits(queue, n)

@@ -26,7 +26,7 @@ from orchestrator.core.messages import (
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.chunks import MOST_BYTES, dump
 from orchestrator.runtime.worker.gets import Gets
-from orchestrator.runtime.worker.giving_up import FencedError, TornError
+from orchestrator.runtime.worker.giving_up import FencedError, NoRoomError, TornError
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link
 from orchestrator.runtime.worker.outbox import Outbox
@@ -93,6 +93,7 @@ class Commits(Requests):
         self._sent_at = 0.0
         self._for_room = 0
         self._fenced = False
+        self._full = ""
 
     # -- outputs -----------------------------------------------------------------------------------
 
@@ -420,7 +421,7 @@ class Commits(Requests):
     ) -> tuple[Commit, tuple[Blob, ...]] | None:
         """What is finished and put, as a commit with its chunks; None if there is nothing."""
         if self._fenced:
-            raise FencedError("its items were given to others")
+            raise self._refusal()
         if self.held:
             return None
         if with_open is None:
@@ -459,6 +460,12 @@ class Commits(Requests):
         self._drop_leases(number for number, _ in finished)
         self.torn = False
         return message, tuple(blobs)
+
+    def _refusal(self) -> FencedError:
+        """Why nothing is taken from this worker any more."""
+        if self._full:
+            return NoRoomError(self._full)
+        return FencedError("its items were given to others")
 
     def _drop_leases(self, numbers: Iterable[int]) -> None:
         for number in numbers:

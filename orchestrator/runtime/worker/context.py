@@ -132,11 +132,7 @@ class Context:
         Raises QueueFullError when a queue has not that much patience.
         """
         if not self.client.wait_for_credit(box, n=box.chunk_items):
-            full = " or ".join(box.lacking())
-            raise QueueFullError(
-                f"job {self.job.name!r} found the queue {full} full",
-                hint="see its when_full and put_timeout; raise maxsize, or workers of its readers",
-            )
+            raise QueueFullError.found_by(self.job.name, " or ".join(box.lacking()))
 
     def describe(self, error: BaseException) -> Failure:
         """The exception as data."""

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["FencedError", "TornError"]
+__all__ = ["FencedError", "NoRoomError", "TornError"]
 
 
 class FencedError(Exception):
     """The broker has refused a commit: this worker was given up and its items belong to others."""
+
+
+class NoRoomError(FencedError):
+    """A queue had no room in time for what was put: that fails the job, whatever the target does.
+
+    What found no room is undone: its items are back in their queue.
+    """
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(f"the queue {queue} was full")
+        self.queue = queue
 
 
 class TornError(FencedError):

@@ -157,7 +157,8 @@ class QueueHandle:
             wait, deadline = _patience(block and not held, timeout)
             n = box.chunk_items if wait is not Wait.NO else 1
             if not self._client.wait_for_credit(box, wait=wait, deadline=deadline, n=n):
-                raise self._would_wait("put on") if held and block else queue.Full
+                waits = held and block and box.patience_s != 0.0
+                raise self._would_wait("put on") if waits else queue.Full
         if box.shut:
             raise box.shut_down()
 

@@ -14,11 +14,12 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
 from orchestrator.core.messages import GAVE_UP, Failure, Hello, Ready, Worn
-from orchestrator.errors import ReplayError, ShutDown
+from orchestrator.errors import QueueFullError, ReplayError, ShutDown
 from orchestrator.plan.model import Shape
 from orchestrator.runtime.cell import Cell
 from orchestrator.runtime.order import Order
@@ -30,7 +31,7 @@ from orchestrator.runtime.worker.failure import describe, stack_of
 from orchestrator.runtime.worker.faults import Fault, FaultError, FaultyLink, ordered
 from orchestrator.runtime.worker.forked import disown_forks
 from orchestrator.runtime.worker.gets import Gets
-from orchestrator.runtime.worker.giving_up import FencedError
+from orchestrator.runtime.worker.giving_up import FencedError, NoRoomError
 from orchestrator.runtime.worker.handle import QueueHandle
 from orchestrator.runtime.worker.items import run_batches, run_items
 from orchestrator.runtime.worker.limits import apply_limits
@@ -121,6 +122,8 @@ class Worker:
             code = 1
         except target.TargetFailedError as error:
             failure, code = error.failure, 1
+        except NoRoomError as error:
+            failure, code = self._no_room(error, roots), 1
         except StopRequested as stop:
             stopped, code = True, -self._job.terminate.signal
             self._stack = stack_of(stop)
@@ -135,11 +138,19 @@ class Worker:
     def _finish(self, failure: Failure | None, code: int, *, stopped: bool, hang: bool) -> int:
         """Do what is done at the end and say the last message; returns the exit code."""
         if not (code or stopped):
-            self._wind_up(with_threads=not hang)
+            try:
+                self._wind_up(with_threads=not hang)
+            except NoRoomError as error:
+                failure, code = self._no_room(error), 1
         told = self._close(failure, stopped=stopped)
         if code or stopped:  # said first; that the process may take no longer is seen to outside
             self._end.run_functions()
         return code if told is failure else 1
+
+    def _no_room(self, error: NoRoomError, roots: Sequence[str] = ()) -> Failure:
+        """What has failed the job: its worker tells it as if it had waited for room itself."""
+        found = QueueFullError.found_by(self._job.name, error.queue)
+        return describe(found, roots, self._place)
 
     def _wind_up(self, *, with_threads: bool) -> None:
         """Do what Python does at its end, as long as the grace lasts; what is put is refused."""

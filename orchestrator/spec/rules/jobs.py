@@ -165,6 +165,31 @@ NARROW_WINDOW = Rule(
     right=_ORDERED.replace("KEY", "workers: 4, ordered: {window: 64}"),
 )
 
+VOID_KEY = Rule(
+    code="MP416",
+    title="A key that another one leaves without effect",
+    severity=Severity.WARNING,
+    why="There is no wait before a second attempt where an item is tried once, no time to count "
+    "replaced workers in where none is replaced, and nothing to wait for in a batch of one. What "
+    "`recycle` measures is the worker; the program of a `command` is a process of its own, and "
+    "another one for each item.",
+    wrong=_PIPE.replace("input: todo", "input: todo, retry: {backoff: {initial: 1s}}"),
+    right=_PIPE.replace("input: todo", "input: todo, retry: {attempts: 3, backoff: {initial: 1s}}"),
+)
+
+IDLE_DEFAULT = Rule(
+    code="MP417",
+    title="A default that fits no job",
+    severity=Severity.WARNING,
+    why="A key under `defaults` counts for the jobs whose shape it fits, and is passed over for "
+    "the others. Here all jobs are others, so that it says nothing: perhaps one lacks its `input`, "
+    "or `call: batch`.",
+    wrong=_PIPE.replace("jobs:", "defaults: {batch: {size: 10}}\njobs:"),
+    right=_PIPE.replace("jobs:", "defaults: {batch: {size: 10}}\njobs:").replace(
+        "input: todo", "input: todo, call: batch"
+    ),
+)
+
 OUTRUN_LIMIT = Rule(
     code="MP421",
     title="A time limit that is never reached",

@@ -89,6 +89,7 @@ class FakeBroker:
         ack_on_get: bool = False,
         when_full: WhenFull | Mapping[str, WhenFull] = WhenFull.BLOCK,
         max_bytes: int | Mapping[str, int] | None = None,
+        patience_s: Mapping[str, float] | None = None,
         journal: Journal | None = None,
         resumption: Resumption | None = None,
     ) -> None:
@@ -105,6 +106,7 @@ class FakeBroker:
                 ),
                 when_full=_of(name, when_full, WhenFull.BLOCK),
                 max_bytes=_of(name, max_bytes, None),
+                patience_s=(patience_s or {}).get(name),
             )
             for name, maxsize in queues.items()
         }

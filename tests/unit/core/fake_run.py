@@ -20,6 +20,7 @@ from orchestrator.core.events import (
     InputEnded,
     ItemFailed,
     JobFinished,
+    PutRefused,
     Received,
     SupervisorNews,
     Ticked,
@@ -120,6 +121,11 @@ class FakeRun:
                 worker=worker, queue=item.split(":", maxsplit=1)[0], item=item, failure=ERROR
             )
         )
+        return self
+
+    def refuse_put(self, worker: str) -> FakeRun:
+        """What the worker gave has found no room in time."""
+        self.tell(PutRefused(worker=worker, failure=ERROR))
         return self
 
     def end_input(self, name: str) -> FakeRun:

@@ -251,6 +251,23 @@ def test_a_failed_item_fails_its_job_and_is_named():
     assert run.facts(facts.ItemFailed)[0].item == "files:17"
 
 
+def test_a_put_that_found_no_room_in_time_fails_its_job():
+    run = FakeRun(job("a", workers=2), job("b")).up().refuse_put("a-2")
+    assert run.signalled() == ["a-1", "a-2", "b-1"]
+    run.close("a-2", ERROR).die("a-2", 1).die("a-1", -15).die("b-1", -15)
+    assert run.states("a-1", "a-2", "a") == ["terminated", "failed", "failed"]
+    assert run.reason("a") == "a-2: ValueError: bad (stages.py:12)"
+
+
+def test_a_put_of_a_worker_that_is_being_stopped_fails_nothing():
+    run = FakeRun(job("a", on_failure=FailurePolicy.CONTINUE), job("b")).up().fail_item("b-1")
+    before = run.reason("a")
+    run.refuse_put("a-1")
+    assert run.reason("a") == before
+    run.die("a-1", -15).die("b-1", -15)
+    assert run.states("a", "b") == ["terminated", "failed"]
+
+
 def test_an_item_that_failed_with_its_worker_dead_still_fails_the_job():
     run = FakeRun(job("a", workers=2)).up().succeed("a-1").fail_item("a-1")
     run.die("a-2", -15)

@@ -210,6 +210,15 @@ def test_an_item_of_a_parked_commit_that_fails_while_its_worker_rests_is_the_rea
     assert (run.exit_code, starts(run)) == (1, [0])
 
 
+def test_a_put_that_is_refused_while_its_worker_rests_ends_both():
+    """The commit of a dead worker waits for room on its behalf."""
+    run = FakeRun(stage(), job("b")).up().die("a-1", -11, "q:2").refuse_put("a-1")
+    assert run.states("a", "a-1") == ["failed", "failed"]
+    assert run.reason("a") == "ValueError: bad (stages.py:12)"
+    run.die("b-1", -15).wait_until(9)
+    assert (run.exit_code, starts(run)) == (1, [0])
+
+
 def late(**keys):
     """A run in which the first item takes too long."""
     keys = {"retry": AGAIN, "timeouts": Timeouts(item_s=2)} | keys

@@ -8,7 +8,9 @@ import pytest
 from orchestrator.core.messages import (
     Closing,
     Commit,
+    CommitStatus,
     Committed,
+    Failure,
     Grant,
     Leased,
     Pull,
@@ -20,6 +22,7 @@ from orchestrator.core.messages import (
 )
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.client import Client
+from orchestrator.runtime.worker.giving_up import NoRoomError
 from orchestrator.runtime.worker.lease import Lease
 
 CHUNK = pickle.dumps(["item"])
@@ -129,6 +132,46 @@ def test_a_chunk_that_its_credits_cover_by_half_leaves_without_waiting(credit, s
         box.prompt = 0
         box.grant("b", credit)
     assert box.due == sent
+
+
+class Full(Script):
+    """A link that answers each commit that waits for its answer: there was no room in time."""
+
+    def queue(self, message, blobs=()):
+        super().queue(message, blobs)
+        if isinstance(message, Commit) and message.awaited:
+            answer = Committed(seq=message.seq, status=CommitStatus.FULL, full="b")
+            self._arrived.append((answer, ()))
+
+
+def test_who_is_told_that_there_was_no_room_commits_nothing_more_and_ends():
+    link = Full()
+    one = Client(link, {"b": QueueInfo(maxsize=3, chunk_items=1)}, by_item=True, arm=lambda: None)
+    failure = Failure(kind="orchestrator.QueueFullError", message="full")
+    with one.lock:
+        box = one.outbox(("b",))
+        with pytest.raises(NoRoomError) as told:
+            for n in range(7):
+                one.put(box, n)
+        assert told.value.queue == "b"
+        for again in (one.commit, one.retire, lambda: one.pull(("a",), most=1)):
+            with pytest.raises(NoRoomError):
+                again()
+        one.close(failure, stopped=False)
+    assert sum(isinstance(message, Commit) for message in link.sent) == 1
+    assert link.sent[-1] == Closing(failure=failure)
+
+
+def test_who_is_told_so_by_its_last_commit_closes_all_the_same():
+    """The core has failed its job already."""
+    link = Full()
+    one = Client(link, {"b": QueueInfo(maxsize=3, chunk_items=1)}, by_item=True, arm=lambda: None)
+    held = Lease(lease(1, pull=1), (CHUNK,))
+    with one.lock:
+        one.put(one.outbox(("b",)), 1)
+        one.finish(held)
+        one.close(None, stopped=True)
+    assert link.sent[-1] == Closing(stopped=True)
 
 
 class Paced(Script):

@@ -343,6 +343,14 @@ def test_a_block_never_waits():
     assert all(m.wait is Wait.NO for m in link.sent if isinstance(m, Pull | Want))
 
 
+@pytest.mark.parametrize(("patience_s", "raised"), [(0.0, queue.Full), (5.0, WouldWaitError)])
+def test_where_nobody_ever_waits_a_full_queue_is_full_in_a_block_too(patience_s, raised):
+    worker = Worker(Broker(items=0, room=0))
+    worker.client.outbox(("wide",)).patience_s = patience_s
+    with pytest.raises(raised), worker.transaction.scope():
+        worker.wide.put(1)
+
+
 @pytest.mark.parametrize(
     "use",
     [

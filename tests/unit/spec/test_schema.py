@@ -87,7 +87,8 @@ ODD = [
     {"attempts": 3, "backoff": {"max": "1s"}}, {"maxsize": 0},
     {"maxsize": 5, "when_full": "fail"},
     {"maxsize": 0, "when_full": "fail"}, {"when_full": "fail", "put_timeout": "1s"},
-    {"when_full": "fail", "put_timeout": None},
+    {"when_full": "fail", "put_timeout": None}, {"maxsize": 0, "put_timeout": "1s"},
+    {"maxsize": 0, "put_timeout": None}, {"maxsize": 0, "max_bytes": "1MiB", "put_timeout": "1s"},
     {"maxsize": 0, "max_bytes": "64MiB", "when_full": "drop_oldest"},
 ]  # fmt: skip
 
