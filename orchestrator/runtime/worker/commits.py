@@ -213,7 +213,7 @@ class Commits(Requests):
             least=(n + 1) // 2,
             wait=self._patience(wait),
         )
-        with self._waiting_for_room():
+        with nullcontext() if wait is Wait.NO else self._waiting_for_room():
             grant = self._request(want.want, want, _unwant, deadline)
         assert isinstance(grant, Grant)
         return grant.n > 0
