@@ -180,6 +180,12 @@ class JobSettings(Part):
         title="Start method",
         description="forkserver where the system has it, else spawn; fork on request.",
     )
+    capture: Literal["auto", "text"] = Field(
+        default="auto",
+        title="Capture",
+        description="What printed lines are. auto: those of JSON that have a text and a level are "
+        "log records. text: all are output.",
+    )
     enabled: bool = Field(
         default=True, title="Enabled", description="false: as if the job were absent."
     )

@@ -7,6 +7,7 @@ import fcntl
 import mmap
 import multiprocessing
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from orchestrator.plan.model import StartMethod
-from orchestrator.runtime.local.child import Handed, Launch, bootstrap
+from orchestrator.runtime.local.child import Handed, Launch, Sealed, bootstrap
 from orchestrator.runtime.local.helpers import (
     ForkServer,
     ResourceTracker,
@@ -136,6 +137,7 @@ class ProcessFactory:
 
     def _start(self, order: _Order) -> WorkerProcess:
         forked = order.method is StartMethod.FORK
+        key = secrets.token_hex(4)
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             ends, handed = _wire(ours, theirs)
             with _signals_held() if forked else _fresh_interpreter(self._environment) as restored:
@@ -144,7 +146,8 @@ class ProcessFactory:
                 launch = Launch(
                     worker=order.name,
                     main=order.main,
-                    payload=order.payload,
+                    key=key,
+                    payload=Sealed(order.payload),
                     env=(*restored, *order.env),
                     cwd=order.cwd,
                     pythonpath=order.pythonpath,
@@ -160,7 +163,12 @@ class ProcessFactory:
                     process.start()
             disown(process)
             worker = WorkerProcess(
-                name=order.name, method=order.method, process=process, creator=creator, ends=ends
+                name=order.name,
+                method=order.method,
+                process=process,
+                creator=creator,
+                ends=ends,
+                key=key,
             )
             ours.pop_all()
         return worker
