@@ -70,10 +70,10 @@ class Lines:
         tail = ', "more": true}\n' if fact.more else "}\n"
         stream = "stdout" if fact.stream is Stream.STDOUT else "stderr"
         item = self._item(fact.item, fact.attempt) if fact.item else ""
+        msg = encode_basestring_ascii(uncoloured(fact.text))
         when = fact.ts if 0 < fact.ts <= _LATEST_S else ts
         return (
-            f'{{"ts": "{timestamp(when)}{head}"msg": {encode_basestring_ascii(uncoloured(fact.text))}, '
-            f'"stream": "{stream}"{item}{tail}'
+            f'{{"ts": "{timestamp(when)}{head}"msg": {msg}, "stream": "{stream}"{item}{tail}'
         ).encode("ascii")
 
     def logged(self, fact: Logged, ts: float) -> bytes:
@@ -81,6 +81,7 @@ class Lines:
         when = fact.ts if 0 <= fact.ts <= _LATEST_S else ts
         head = self._head("log", Level.parse(fact.level), fact.job, fact.worker, fact.pid)
         more = f', "fields": {fact.fields}' if fact.fields else ""
+        msg = encode_basestring_ascii(uncoloured(fact.msg))
         if fact.item:
             more += self._item(fact.item, fact.attempt)
         if fact.error_type or fact.traceback or fact.error:
@@ -94,7 +95,7 @@ class Lines:
         if fact.cut:
             more += f', "cut": {json.dumps(fact.cut)}'
         return (
-            f'{{"ts": "{timestamp(when)}{head}"msg": {encode_basestring_ascii(uncoloured(fact.msg))}, '
+            f'{{"ts": "{timestamp(when)}{head}"msg": {msg}, '
             f'"logger": {encode_basestring_ascii(fact.logger)}{more}}}\n'
         ).encode("ascii")
 

@@ -1,4 +1,4 @@
-r"""Marks in what a worker's process writes: whose the bytes after them are, and when they were written.
+r"""Marks in what a worker's process writes: for which item, and when.
 
 Used on both sides; the standard library only. Descriptors 1 and 2 are pipes that everything in the
 process writes to: Python, C, other programs. A mark is `\0m`, a key that only this worker has, and

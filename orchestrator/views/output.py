@@ -69,7 +69,7 @@ class OutputView:
             if self._mode is OutputMode.RAW:
                 return f"{text}\n"
             return self._placed(fact, text.removesuffix("\n"), colours)
-        if fact.level in _QUIET:
+        if fact.level.lower() in _QUIET:
             return None
         paints = self._colour and self._mode is not OutputMode.RAW
         level = paint(fact.level.upper(), _LEVELS.get(fact.level), colour=paints)
@@ -83,7 +83,7 @@ class OutputView:
         below = [*told[1:], *(_INDENT + line for line in fact.traceback.splitlines())]
         return first + "".join(f"{prefix} {screen_line(line, colour=colours)}\n" for line in below)
 
-    def _placed(self, fact: Output | Logged | Progress, text: str, colours: bool) -> str:  # noqa: FBT001
+    def _placed(self, fact: Output | Logged | Progress, text: str, colours: bool) -> str:
         prefix = self._prefix(fact)
         lines = text.split("\n") if isinstance(fact, Logged) else [text]
         return "".join(f"{prefix} {screen_line(line, colour=colours)}\n" for line in lines)

@@ -1,4 +1,6 @@
-"""Printed lines of JSON that are log records: those of structlog, python-json-logger, slog, zap, pino, ECS.
+"""Printed lines of JSON that are log records.
+
+As structlog, python-json-logger, Go's slog, zap, pino and ECS write them.
 
 Called in the parent. A record has a text and a level by a known name, or one of pino's numbers;
 anything else is data, and stays as it was printed.

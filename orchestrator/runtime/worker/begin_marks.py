@@ -21,7 +21,7 @@ _STDOUT, _STDERR = 1, 2
 
 
 class BeginMarks:
-    """Writes them. With `always` each item has one: those of a command, which takes milliseconds."""
+    """Writes them. With `always` each item has one: a command takes milliseconds in any case."""
 
     def __init__(
         self,

@@ -64,8 +64,8 @@ class Context:
         roots: Sequence[str],
         place: str,
         transaction: Transaction,
-        marks: BeginMarks,
-        tell: TellItem,
+        marks: BeginMarks | None = None,
+        tell: TellItem | None = None,
     ) -> None:
         self.job = job
         self.client = client
@@ -73,7 +73,7 @@ class Context:
         self.cell = cell
         self.call = call
         self.transaction = transaction
-        self.marks = marks
+        self._marks = marks
         self._tell = tell
         self.recycled: Worn | None = None
         self.box: Outbox | None = client.outbox(job.outputs) if job.outputs else None
@@ -152,12 +152,18 @@ class Context:
         """The exception as data."""
         return describe(error, self._roots, self._place)
 
+    def call_of_item(self) -> Callable[..., Any]:
+        """What is called with the next items: the target, and marks before it if any are wanted."""
+        return self.call if self._marks is None else self._marks.around(self.call)
+
     def tell_failure(self, error: BaseException, *, final: bool = False) -> None:
         """Give the program's own log handlers a record of the item at hand, which has failed.
 
         Called before the item ends, without the lock: it is the user's code that is called. A
         failure that a policy provides for, or that will be tried again, is a warning.
         """
+        if self._tell is None:
+            return
         item, attempt = current.at_hand()
         attempts = 1 if final else self.job.retry.attempts
         end = resolve(self.job.on_error, self.describe(error).bases, attempts)

@@ -60,7 +60,7 @@ def leave() -> None:
 
 
 def freeze() -> None:
-    """This process was forked by the target: the item at hand is its parent's, if any.
+    """Called in a process that the target has forked: the item at hand is its parent's, if any.
 
     It is at hand here for as long as the parent is at it.
     """

@@ -108,7 +108,7 @@ def _work(context: Context, stripe: Stripe, values: Sequence[Any], *, packed: bo
     asks for it and then reads the cell knows which items have been begun.
     """
     client, lease, words = context.client, stripe.lease, stripe.words
-    call = context.marks.around(context.call)
+    call = context.call_of_item()
     append, settle, settled = stripe.ends.append, stripe.settle, stripe.settled
     assert lease is not None
     timed, clock_ns = context.job.timeouts.item_s is not None, time.monotonic_ns
@@ -215,7 +215,7 @@ def _call_batch(context: Context, lease: Lease, load: Callable[[], list[Any]], n
         context.stopper.check()
         context.cell.begin(lease.number, lease.finished, time.monotonic_ns())
         lease.started = lease.finished + n
-    result = context.marks.around(context.call)(load())
+    result = context.call_of_item()(load())
     if result is not None:
         _emit(context, context.box, result)
     with context.lock:

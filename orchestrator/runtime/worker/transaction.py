@@ -90,10 +90,10 @@ class Transaction:
             self._client.commit()
 
     def _mark(self) -> Undo:
-        hands = dict(self.hands)
+        hands, latest = dict(self.hands), self.latest
 
         def undo() -> None:
-            self.hands = hands
+            self.hands, self.latest = hands, latest
             self.sole = next(iter(hands.values())) if len(hands) == 1 else None
 
         return undo

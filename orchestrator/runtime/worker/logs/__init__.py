@@ -41,8 +41,14 @@ def install(sock: socket.socket, console: Console, *, draws: bool = True) -> Sta
     structlog = Structlog(sender, rendered, is_console)
     loguru = Loguru(sender, pending, is_console)
     rich = _Rich(pending, is_console)
-    hook = {"structlog": structlog.take, "loguru._logger": loguru.take, "rich.logging": rich.take}
-    ImportHook(hook).install()
+    ImportHook(
+        {
+            "structlog": structlog.take,
+            "loguru._logger": loguru.take,
+            "loguru": loguru.imported,
+            "rich.logging": rich.take,
+        }
+    ).install()
     return standard
 
 

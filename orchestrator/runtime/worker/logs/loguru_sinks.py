@@ -29,6 +29,7 @@ class Loguru:
         self._pending = pending
         self._is_console = is_console
         self._last: Any = None
+        self._is_imported = False
 
     def take(self, module: ModuleType) -> None:
         """Wrap `add`, before loguru itself adds its first sink."""
@@ -37,13 +38,20 @@ class Loguru:
 
         def wrapped(this: Any, sink: Any, **options: Any) -> Any:
             if hasattr(sink, "write") and self._is_console(sink):
-                sink = _Sink(sink, self._write)
+                draws = (
+                    self._is_imported
+                )  # the sink that is there by itself shows no format of theirs
+                sink = _Sink(sink, lambda message: self._write(message, draws=draws))
             return add(this, sink, **options)
 
         wrapped.__doc__, wrapped.__name__ = add.__doc__, add.__name__
         logger.add = wrapped
 
-    def _write(self, message: Any) -> None:
+    def imported(self, _: ModuleType) -> None:
+        """All of loguru is there: what is added from now on is the program's."""
+        self._is_imported = True
+
+    def _write(self, message: Any, *, draws: bool) -> None:
         record = message.record
         if record is self._last:
             return  # it has a second console sink
@@ -65,7 +73,7 @@ class Loguru:
             pid=record["process"].id,
             thread="" if thread == "MainThread" else thread,
             call=f"{record['file'].name}:{record['line']} {record['function']}",
-            text=str.__str__(message),
+            text=str.__str__(message) if draws else None,
         )
 
 

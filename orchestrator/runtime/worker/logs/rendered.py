@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestrator.runtime.worker.logs.values import shown
 
-__all__ = ["Parts", "Rendered", "parts_of_json", "taken_apart"]
+__all__ = ["Parts", "Rendered", "parts_of_json", "taken_apart", "text_key_of"]
 
 _TEXTS = ("event", "msg", "message")
 _NOT_FIELDS = frozenset(
@@ -117,7 +117,10 @@ def parts_of_json(text: str) -> Parts | None:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    for key in _TEXTS:
-        if type(found.get(key)) is str:
-            return taken_apart(found, key)
-    return None
+    key = text_key_of(found)
+    return taken_apart(found, key) if key else None
+
+
+def text_key_of(event: Mapping[Any, Any]) -> str:
+    """Where an event dict has its text; empty if nowhere."""
+    return next((key for key in _TEXTS if type(event.get(key)) is str), "")

@@ -54,7 +54,7 @@ class Sender:
         error_type = said = ""
         if error is not None:
             error_type, said = name_of(type(error)), text_of(error)
-            traceback = "\n".join(part for part in (render(error), traceback) if part)
+            traceback = "\n".join(part for part in (render(error).rstrip(), traceback) if part)
         cut: tuple[str, ...] = ()
         encoded = ""
         if fields:

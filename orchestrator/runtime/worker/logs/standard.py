@@ -17,7 +17,7 @@ from typing import Any
 from orchestrator.runtime.worker.failure import is_ours
 from orchestrator.runtime.worker.logs.levels import level_of
 from orchestrator.runtime.worker.logs.pending import Pending, PendingRecords
-from orchestrator.runtime.worker.logs.rendered import Rendered, taken_apart
+from orchestrator.runtime.worker.logs.rendered import Rendered, taken_apart, text_key_of
 from orchestrator.runtime.worker.logs.sender import Sender
 from orchestrator.runtime.worker.logs.values import PASSED, shown
 
@@ -28,6 +28,8 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 _N_STANDARD = len(vars(logging.makeLogRecord({})))
 _MOST_PIDS = 1 << 22
 _REMEMBERED = 4096
+_NO_TIME = -1.0
+"""Whoever writes the log takes the time when it comes."""
 
 _call_handlers = logging.Logger.callHandlers
 _emit = logging.StreamHandler.emit
@@ -155,6 +157,8 @@ class StandardLogging:
         parts = None
         if type(msg) is dict and fields and "_logger" in fields:  # structlog's ProcessorFormatter
             parts, fields = taken_apart(msg), None
+        elif type(msg) is dict and not record.args and (key := text_key_of(msg)):
+            parts = taken_apart(msg, key)
         elif type(msg) is not str or record.args:
             msg = _message(record)
         elif msg[:1] == "{" or self._rendered.is_waiting:
@@ -169,18 +173,18 @@ class StandardLogging:
             del fields["exception"]  # the same, drawn by a processor
         if type(record.stack_info) is str:
             trace = f"{trace}\n{record.stack_info}" if trace else record.stack_info
-        thread = record.threadName
+        thread, pid, created = record.threadName, record.process, record.created
         self._sender.send(
-            ts=record.created,
-            level=level_of(record.levelname, record.levelno),
-            logger=record.name,
+            ts=created if type(created) is float else _NO_TIME,
+            level=_level(record),
+            logger=_text(record.name),
             msg=msg,
             fields=fields,
             error=error,
             traceback=trace,
-            pid=record.process or os.getpid(),
-            thread="" if thread == "MainThread" or not thread else thread,
-            call="" if is_ours(record.pathname) else _call_of(record),
+            pid=pid if type(pid) is int and 0 < pid < _MOST_PIDS else os.getpid(),
+            thread="" if thread == "MainThread" else _text(thread),
+            call=_call_of(record),
             text=text,
         )
 
@@ -253,5 +257,22 @@ def _message(record: logging.LogRecord) -> str:
     return text if type(text) is str else shown(text, str)
 
 
+def _level(record: logging.LogRecord) -> str:
+    name, number = record.levelname, record.levelno
+    if type(name) is str and type(number) is int:
+        return level_of(name, number)
+    return level_of(_text(name))
+
+
+def _text(value: Any) -> str:
+    """A text of a record, which anybody may set to anything."""
+    if type(value) is str:
+        return value
+    return "" if value is None else shown(value, str)
+
+
 def _call_of(record: logging.LogRecord) -> str:
-    return f"{record.filename}:{record.lineno} {record.funcName}"
+    path = record.pathname
+    if type(path) is not str or not path or is_ours(path):
+        return ""
+    return f"{_text(record.filename)}:{_text(record.lineno)} {_text(record.funcName)}"

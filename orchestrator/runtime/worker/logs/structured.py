@@ -47,9 +47,12 @@ class Structlog:
         self._rendered = rendered
         self._is_console = is_console
         self._default: Any = None
+        self._calling: Any = None
 
     def take(self, module: ModuleType) -> None:
         """Wrap what is in the module."""
+        contextvars = sys.modules.get("structlog.contextvars")
+        self._calling = getattr(contextvars, "_ASYNC_CALLING_STACK", None)
         processors = module.get_config().get("processors") or [None]
         self._default = processors[-1]
         for where, name in _RENDERERS:
@@ -95,6 +98,22 @@ class Structlog:
         write.__name__ = name
         return write
 
+    def _caller(self) -> FrameType | None:
+        """The innermost frame that is neither mporch's nor structlog's.
+
+        The asynchronous methods log in a thread, and say where they were called.
+        """
+        frame: FrameType | None = None
+        if self._calling is not None and threading.current_thread() is not threading.main_thread():
+            frame = self._calling.get(None)
+        frame = frame or sys._getframe(2)
+        while frame is not None:
+            module = frame.f_globals.get("__name__")
+            if not (type(module) is str and module.startswith(("structlog.", "orchestrator."))):
+                return frame
+            frame = frame.f_back
+        return None
+
     def _prints_to_console(self, logger: Any) -> bool:
         file = getattr(logger, "_file", None)
         return file is not None and self._is_console(file)
@@ -108,7 +127,7 @@ class Structlog:
         parts = parts_of_json(text) if event is None else taken_apart(event)
         if parts is None:
             parts = Parts(msg=text, fields={})
-        frame = _caller()
+        frame = self._caller()
         thread = threading.current_thread()
         self._sender.send(
             ts=time.time(),
@@ -144,17 +163,6 @@ def _name_of(logger: Any, frame: FrameType | None) -> str:
     if not name and frame is not None:
         name = frame.f_globals.get("__name__", "")
     return name if type(name) is str else ""
-
-
-def _caller() -> FrameType | None:
-    """The innermost frame that is neither mporch's nor structlog's."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None:
-        module = frame.f_globals.get("__name__")
-        if not (type(module) is str and module.startswith(("structlog.", "orchestrator."))):
-            return frame
-        frame = frame.f_back
-    return None
 
 
 def _call_of(frame: FrameType | None) -> str:
