@@ -173,7 +173,7 @@ class StandardLogging:
             del fields["exception"]  # the same, drawn by a processor
         if type(record.stack_info) is str:
             trace = f"{trace}\n{record.stack_info}" if trace else record.stack_info
-        thread, pid, created = record.threadName, record.process, record.created
+        thread, pid, created = _text(record.threadName), record.process, record.created
         self._sender.send(
             ts=created if type(created) is float else _NO_TIME,
             level=_level(record),
@@ -183,7 +183,7 @@ class StandardLogging:
             error=error,
             traceback=trace,
             pid=pid if type(pid) is int and 0 < pid < _MOST_PIDS else os.getpid(),
-            thread="" if thread == "MainThread" else _text(thread),
+            thread="" if thread == "MainThread" else thread,
             call=_call_of(record),
             text=text,
         )
