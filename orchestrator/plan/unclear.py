@@ -30,6 +30,7 @@ _PROVE_NOTHING = frozenset(
         "tags",
         "terminate",
         "timeouts",
+        "tty",
         "workers",
     }
 )
