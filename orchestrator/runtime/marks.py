@@ -25,9 +25,9 @@ def prefix(key: str) -> bytes:
     return b"\0m" + key.encode("ascii")
 
 
-def write_mark(start: bytes, micros: int, n: int, item: bytes) -> bytes:
-    """The mark in front of one write of `n` bytes; `item` is `ATTEMPT:ITEM`."""
-    return b"%bw%x:%x:%b\0" % (start, micros, n, item)
+def write_mark(start: bytes, micros: int, n: int, item: bytes, data: bytes = b"") -> bytes:
+    """The mark in front of one write of `n` bytes, and these; `item` is `ATTEMPT:ITEM`."""
+    return b"%bw%x:%x:%b\0%b" % (start, micros, n, item, data)
 
 
 def begin_mark(start: bytes, micros: int, item: bytes) -> bytes:

@@ -19,7 +19,7 @@ fields, and then all of them go."""
 _ELLIPSIS = "…"
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Record(msgspec.Struct, frozen=True, array_like=True):
     """One record of a logging library.
 
     `ts` is Unix time in seconds. `fields` is a JSON object in ASCII, or empty. `item` is the item

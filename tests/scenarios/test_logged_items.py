@@ -243,7 +243,8 @@ def secret():
     import base64
     return base64.b64decode(CODED).decode()
 class Made:
-    def __init__(self, *_, **__): work(0)
+    def __init__(self, *_, **__):
+        work(0)
     def __call__(self, item): pass
 def work(item, token=None):
     global SECRET

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import fcntl
 import os
 import termios
@@ -76,6 +77,12 @@ class LineSplitter:
         self._cut(lines)
         return lines
 
+    def is_one_line(self, data: bytes) -> bool:
+        """Whether the bytes are a line by themselves, and nothing waits for its end."""
+        if self._tail or len(data) > self._limit:
+            return False
+        return data.find(b"\n") == len(data) - 1 and bool(data)
+
     def flush(self) -> list[Line]:
         """Return the last line if no end of line came after it; the stream is over."""
         last = [_line(bytes(self._tail), self._stamp)] if self._tail else []
@@ -140,21 +147,41 @@ class MarkedLines:
 
     def _take_apart(self, data: bytes, now: float) -> list[Line]:
         lines: list[Line] = []
-        pieces = self._pattern.split(data)
-        # text, then for each mark: time of a write, its bytes, time of a beginning, attempt, item,
-        # and the text after it
-        times = [int(pieces[at] or pieces[at + 2], 16) / 1e6 for at in range(1, len(pieces), 6)]
-        times.append(now)
-        self._bytes(pieces[0], times[0], lines)
-        for n, at in enumerate(range(1, len(pieces), 6)):
-            written, size, _, attempt, item, text = pieces[at : at + 6]
-            hand = self._hand(attempt, item)
-            if written is None:
-                self._begun, self._left = hand, 0
-            else:
-                self._stamp, self._left = Stamp(times[n], *hand), int(size, 16)
-            self._bytes(text, times[n + 1], lines)
+        text, *marked = data.split(self._start)
+        if text:
+            self._bytes(text, self._time_of(marked, 0, now), lines)
+        splitter = self._splitter
+        for n, piece in enumerate(marked):
+            head, end, text = piece.partition(b"\0")
+            if not (end and self._take_mark(head)):
+                self._bytes(self._start + piece, self._time_of(marked, n + 1, now), lines)
+            elif len(text) == self._left and splitter.is_one_line(text):
+                lines.append(_line(text[:-1].removesuffix(b"\r"), self._stamp))
+                self._left = 0
+            elif text:
+                self._bytes(text, self._time_of(marked, n + 1, now), lines)
         return lines
+
+    def _take_mark(self, head: bytes) -> bool:
+        """Take in what a mark says; False if it is none."""
+        try:
+            if head[:1] == b"w":
+                time, size, attempt, item = head[1:].split(b":", 3)
+                stamp, left = Stamp(int(time, 16) / 1e6, *self._hand(attempt, item)), int(size, 16)
+                self._stamp, self._left = stamp, left
+                return True
+            _, attempt, item = head[1:].split(b":", 2)
+            self._begun, self._left = self._hand(attempt, item), 0
+        except ValueError:
+            return False
+        return head[:1] == b"b"
+
+    def _time_of(self, marked: list[bytes], n: int, now: float) -> float:
+        """When the n-th mark was made, which all before it was written before; now, without one."""
+        if n < len(marked):
+            with contextlib.suppress(ValueError):
+                return int(marked[n][1:].partition(b":")[0], 16) / 1e6
+        return now
 
     def _hand(self, attempt: bytes, item: bytes) -> tuple[str, int]:
         last = self._last

@@ -99,8 +99,7 @@ def pipe():
 
 
 def console_on(fd):
-    console = Console(KEY)
-    console._files[fd] = (os.fstat(fd).st_ino, os.fstat(fd).st_dev)
+    console = Console(KEY, [fd])
     console.at_hand = lambda: ("q:3", 2)
     return console
 

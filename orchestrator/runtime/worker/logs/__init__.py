@@ -31,10 +31,14 @@ def install(sock: socket.socket, console: Console, *, draws: bool = True) -> Sta
     `draws`: somebody sees what the program's own handlers write to the console.
     """
     sender = Sender(sock, current.at_hand, draws=draws)
-    pending, rendered = PendingRecords(), Rendered()
+    rendered = Rendered()
+
+    def watch(drawing: bool) -> None:
+        console.take = pending.take if drawing else None
+
+    pending = PendingRecords(watch)
     is_console = _Streams(console).is_console
     console.at_hand = current.at_hand
-    console.taken = pending.take
     standard = StandardLogging(sender, pending, is_console, rendered)
     standard.install()
     os.register_at_fork(after_in_child=current.freeze)

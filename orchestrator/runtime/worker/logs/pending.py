@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 __all__ = ["Pending", "PendingRecords"]
@@ -48,33 +48,44 @@ class _Local(threading.local):
 
 
 class PendingRecords:
-    """The pending record of each thread: the innermost, since a handler may log."""
+    """The pending record of each thread: the innermost, since a handler may log.
 
-    def __init__(self) -> None:
+    `watch` is told whether anybody draws, so that what is written is offered to `take`.
+    """
+
+    def __init__(self, watch: Callable[[bool], object] = bool) -> None:
         self._local = _Local()
+        self._watch: Callable[[bool], object] = watch
+        self._drawing = 0
 
     @property
     def current(self) -> Pending | None:
         """That of this thread."""
         return self._local.pending
 
-    @contextlib.contextmanager
-    def handing(self, pending: Pending) -> Iterator[Pending]:
-        """Inside, handlers are given this record."""
-        before, self._local.pending = self._local.pending, pending
-        try:
-            yield pending
-        finally:
-            self._local.pending = before
+    def enter(self, pending: Pending) -> Pending | None:
+        """From now on handlers are given this record; returns the one before, for `leave`."""
+        local = self._local
+        before, local.pending = local.pending, pending
+        return before
+
+    def leave(self, before: Pending | None) -> None:
+        """They have had it."""
+        self._local.pending = before
 
     @contextlib.contextmanager
     def drawing(self, pending: Pending) -> Iterator[None]:
         """Inside, what is written to the console is a drawing of this record."""
         before, pending.drawing = pending.drawing, True
+        self._drawing += 1
+        self._watch(True)
         try:
             yield
         finally:
             pending.drawing = before
+            self._drawing -= 1
+            if not self._drawing:
+                self._watch(False)
 
     def take(self, data: bytes) -> bool:
         """Keep bytes for the console if they are drawn of a record; whether they are."""

@@ -9,8 +9,7 @@ import json
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestrator.runtime.worker.logs.values import shown
 
@@ -22,8 +21,7 @@ _NOT_FIELDS = frozenset(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parts:
+class Parts(NamedTuple):
     """An event: its message, what else it carries, and the exception that it is about."""
 
     msg: str
@@ -41,8 +39,8 @@ def taken_apart(event: Mapping[Any, Any], text_key: str = "event") -> Parts:
     """
     fields = {key: value for key, value in event.items() if key not in _NOT_FIELDS}
     text = fields.pop(text_key, "")
-    error = _error_of(event)
-    drawn = fields.pop("exception", "") if "exception" in fields else ""
+    error = _error_of(event) if "exc_info" in event else None
+    drawn = fields.pop("exception", "")
     if drawn and error is None:
         error = sys.exc_info()[1]
     if drawn and error is None and type(drawn) is not str:

@@ -60,22 +60,11 @@ class Sender:
         if fields:
             encoded, cut = to_json(fields)
         item, attempt = self._at_hand()
-        record = Record(
-            ts=ts,
-            level=level,
-            logger=logger,
-            msg=msg,
-            fields=encoded,
-            traceback=traceback,
-            error_type=error_type,
-            error=said,
-            item=item,
-            attempt=attempt,
-            pid=pid,
-            thread=thread,
-            call=call,
-            text=text,
-            cut=tuple(f"fields.{name}" for name in cut),
+        if cut:
+            cut = tuple(f"fields.{name}" for name in cut)
+        record = Record(  # by position: this is done for each record
+            *(ts, level, logger, msg, encoded, traceback, error_type, said),
+            *(item, attempt, pid, thread, call, text, cut),
         )
         try:
             self._sock.send(encode(record))

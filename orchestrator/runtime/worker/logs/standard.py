@@ -12,6 +12,7 @@ import logging
 import mmap
 import os
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from orchestrator.runtime.worker.failure import is_ours
@@ -26,6 +27,7 @@ __all__ = ["ITEM_LOGGER", "StandardLogging"]
 ITEM_LOGGER = "mporch.item"
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _N_STANDARD = len(vars(logging.makeLogRecord({})))
+_LAST = tuple(vars(logging.makeLogRecord({})))[-1]
 _MOST_PIDS = 1 << 22
 _REMEMBERED = 4096
 _NO_TIME = -1.0
@@ -83,9 +85,9 @@ class StandardLogging:
         record = logger.makeRecord(ITEM_LOGGER, level, "", 0, msg, args, info, "item")
         pending = Pending(record, kept=True)
         pending.text = ""
+        before = self._pending.enter(pending)
         try:
-            with self._pending.handing(pending):
-                logger.handle(record)
+            logger.handle(record)
         except PASSED:
             raise
         except Exception as broken:  # noqa: BLE001 - a handler of the user's; the item is told of
@@ -94,6 +96,8 @@ class StandardLogging:
                 type(broken).__name__,
                 shown(broken, str),
             )
+        finally:
+            self._pending.leave(before)
 
     def _handle(self, logger: logging.Logger, record: logging.LogRecord) -> None:
         """Give a record to the program's handlers, if there are any, then to the log."""
@@ -105,14 +109,15 @@ class StandardLogging:
             _call_handlers(logger, record)
             return
         pending = Pending(record)
+        self._pending.enter(pending)
         try:
-            with self._pending.handing(pending):
-                if record.levelno >= logging.WARNING or self._is_wanted(logger):
-                    _call_handlers(logger, record)
+            if record.levelno >= logging.WARNING or self._is_wanted(logger):
+                _call_handlers(logger, record)
         finally:
+            self._pending.leave(outer)
             self._sent.add(record.created)
             text = pending.text
-            if text is None and self._has_console(logger):
+            if text is None and self._sender.draws and self._has_console(logger):
                 text = ""  # a handler's level or filter keeps it off the console
             self._send(record, text)
 
@@ -152,7 +157,7 @@ class StandardLogging:
         known = vars(record)
         fields: dict[Any, Any] | None = None
         if len(known) != _N_STANDARD:
-            fields = {name: value for name, value in known.items() if name not in _STANDARD}
+            fields = _extras(known)
         msg: Any = record.msg
         parts = None
         if type(msg) is dict and fields and "_logger" in fields:  # structlog's ProcessorFormatter
@@ -223,6 +228,14 @@ class _Sent:
         """Called in a process that was forked: it sends its own records."""
         with contextlib.suppress(IndexError):
             self._processes[os.getpid()] = 1
+
+
+def _extras(known: dict[str, Any]) -> dict[Any, Any]:
+    """What a record has beyond what all have: it comes after that, if nothing was taken out."""
+    least = _N_STANDARD if next(islice(known, _N_STANDARD - 1, None), "") == _LAST else 0
+    return {
+        name: value for name, value in islice(known.items(), least, None) if name not in _STANDARD
+    }
 
 
 def _exception_of(record: logging.LogRecord) -> tuple[BaseException | None, str]:

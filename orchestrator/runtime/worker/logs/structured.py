@@ -24,6 +24,7 @@ from orchestrator.runtime.worker.logs.values import shown
 
 __all__ = ["Structlog"]
 
+_INNER = ("structlog.", "orchestrator.runtime.")
 _METHODS = (
     "msg", "log", "debug", "info", "warn", "warning", "err", "error", "exception", "failure",
     "critical", "fatal",
@@ -34,7 +35,6 @@ _RENDERERS = (
     ("structlog.processors", "LogfmtRenderer"),
     ("structlog.dev", "ConsoleRenderer"),
 )
-_NOT_DRAWN = "(not drawn)"
 
 
 class Structlog:
@@ -48,9 +48,13 @@ class Structlog:
         self._is_console = is_console
         self._default: Any = None
         self._calling: Any = None
+        self._drop: type[Exception] = Exception
+        self._main = threading.main_thread().ident
+        self._inner: dict[int, bool] = {}  # by the globals of a frame: whether they are no user's
 
     def take(self, module: ModuleType) -> None:
         """Wrap what is in the module."""
+        self._drop = module.DropEvent
         contextvars = sys.modules.get("structlog.contextvars")
         self._calling = getattr(contextvars, "_ASYNC_CALLING_STACK", None)
         processors = module.get_config().get("processors") or [None]
@@ -72,11 +76,11 @@ class Structlog:
         def __call__(  # noqa: N807
             renderer: Any, logger: Any, name: str, event_dict: MutableMapping[str, Any]
         ) -> Any:
-            event = dict(event_dict)
             if renderer is self._default and self._prints_to_console(logger):
-                text: Any = _NOT_DRAWN
-            else:
-                text = render(renderer, logger, name, event_dict)
+                self._send(logger, taken_apart(event_dict), name, None)
+                raise self._drop  # nobody has to draw it
+            event = dict(event_dict)
+            text = render(renderer, logger, name, event_dict)
             rendered.note(event, name, text)
             return text
 
@@ -91,7 +95,7 @@ class Structlog:
     def _wrapped(self, method: Callable[..., Any], name: str) -> Callable[..., Any]:
         def write(logger: Any, message: Any) -> Any:
             if self._prints_to_console(logger):
-                return self._send(logger, name, message)
+                return self._write(logger, name, message)
             self._rendered.take()
             return method(logger, message)
 
@@ -104,12 +108,16 @@ class Structlog:
         The asynchronous methods log in a thread, and say where they were called.
         """
         frame: FrameType | None = None
-        if self._calling is not None and threading.current_thread() is not threading.main_thread():
+        if self._calling is not None and threading.get_ident() != self._main:
             frame = self._calling.get(None)
         frame = frame or sys._getframe(2)
+        inner = self._inner
         while frame is not None:
-            module = frame.f_globals.get("__name__")
-            if not (type(module) is str and module.startswith(("structlog.", "orchestrator."))):
+            place = id(frame.f_globals)
+            if place not in inner:
+                module = frame.f_globals.get("__name__")
+                inner[place] = type(module) is str and module.startswith(_INNER)
+            if not inner[place]:
                 return frame
             frame = frame.f_back
         return None
@@ -118,7 +126,7 @@ class Structlog:
         file = getattr(logger, "_file", None)
         return file is not None and self._is_console(file)
 
-    def _send(self, logger: Any, method: str, message: Any) -> None:
+    def _write(self, logger: Any, method: str, message: Any) -> None:
         event, by = self._rendered.take()
         if type(message) is bytes:
             text = message.decode("utf-8", "backslashreplace")
@@ -127,20 +135,23 @@ class Structlog:
         parts = parts_of_json(text) if event is None else taken_apart(event)
         if parts is None:
             parts = Parts(msg=text, fields={})
+        self._send(logger, parts, by or method, text)
+
+    def _send(self, logger: Any, parts: Parts, method: str, text: str | None) -> None:
         frame = self._caller()
-        thread = threading.current_thread()
+        in_main = threading.get_ident() == self._main
         self._sender.send(
             ts=time.time(),
-            level=level_of(parts.level or by or method),
+            level=level_of(parts.level or method),
             logger=parts.logger or _name_of(logger, frame),
             msg=parts.msg,
             fields=parts.fields,
             error=parts.error,
             traceback=parts.traceback,
             pid=os.getpid(),
-            thread="" if thread is threading.main_thread() else thread.name,
+            thread="" if in_main else threading.current_thread().name,
             call=_call_of(frame),
-            text=None if text is _NOT_DRAWN else text,
+            text=text,
         )
 
 
@@ -169,4 +180,4 @@ def _call_of(frame: FrameType | None) -> str:
     if frame is None or is_ours(frame.f_code.co_filename):
         return ""
     code = frame.f_code
-    return f"{os.path.basename(code.co_filename)}:{frame.f_lineno} {code.co_name}"  # noqa: PTH119
+    return f"{code.co_filename.rpartition('/')[2]}:{frame.f_lineno} {code.co_name}"
