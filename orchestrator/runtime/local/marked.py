@@ -35,16 +35,19 @@ class Console:
         self.at_hand: Callable[[], tuple[str, int]] = lambda: _NO_HAND
         self.take: Callable[[bytes], bool] | None = None
         """While somebody wants to take what is written instead: whether they have."""
-        self._hand = _NO_HAND
-        self._encoded = encoded(_NO_HAND)
+        self._last = (_NO_HAND, encoded(_NO_HAND))  # in one step: threads print, too
         self._fds = frozenset(fds)
-        for fd in self._fds:
-            fcntl.fcntl(fd, fcntl.F_SETSIG, _OURS)
+        self.asked, self.answer = fcntl.F_GETSIG, int(_OURS)
+        try:
+            for fd in self._fds:
+                fcntl.fcntl(fd, fcntl.F_SETSIG, _OURS)
+        except OSError:  # a kernel of another kind: what is there is open, more cannot be known
+            self.asked, self.answer = fcntl.F_GETFD, 0
 
     def is_ours(self, fd: int) -> bool:
         """Whether the descriptor is 1 or 2, and still the pipe it was."""
         try:
-            return fd in self._fds and fcntl.fcntl(fd, fcntl.F_GETSIG) == _OURS
+            return fd in self._fds and fcntl.fcntl(fd, self.asked) == self.answer
         except OSError:
             return False
 
@@ -56,10 +59,10 @@ class Console:
 
     def encoded_hand(self) -> bytes:
         """The item at hand as marks have it."""
-        hand = self.at_hand()
-        if hand is not self._hand:
-            self._hand, self._encoded = hand, encoded(hand)
-        return self._encoded
+        hand, last = self.at_hand(), self._last
+        if hand is not last[0]:
+            last = self._last = (hand, encoded(hand))
+        return last[1]
 
 
 def console_of(stream: Any) -> Console:
@@ -87,7 +90,7 @@ class MarkedFile(io.FileIO):
         Done for each printed line, hence all in one place.
         """
         console, fd = self.console, self.fileno()
-        if fcntl.fcntl(fd, fcntl.F_GETSIG) != _OURS:
+        if fcntl.fcntl(fd, console.asked) != console.answer:
             return super().write(data)
         if console.take is not None and console.take(bytes(data)):
             return len(data)
