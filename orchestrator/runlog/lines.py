@@ -62,14 +62,13 @@ class Lines:
     def __init__(self, run_id: str) -> None:
         self._run = encode_basestring_ascii(run_id)
         self._head = functools.lru_cache(maxsize=4096)(self._make_head)
-        self._item = functools.lru_cache(maxsize=64)(_item)
 
     def output(self, fact: Output, ts: float) -> bytes:
         """Return the line for what a worker wrote; `ts` is Unix time in seconds, if it has none."""
-        head = self._head("output", Level.INFO, fact.job, fact.worker, fact.pid)
+        head = self._head("output", "info", fact.job, fact.worker, fact.pid)
         tail = ', "more": true}\n' if fact.more else "}\n"
         stream = "stdout" if fact.stream is Stream.STDOUT else "stderr"
-        item = self._item(fact.item, fact.attempt) if fact.item else ""
+        item = _item(fact.item, fact.attempt) if fact.item else ""
         msg = encode_basestring_ascii(uncoloured(fact.text))
         when = fact.ts if 0 < fact.ts <= _LATEST_S else ts
         return (
@@ -79,11 +78,11 @@ class Lines:
     def logged(self, fact: Logged, ts: float) -> bytes:
         """Return the line for a worker's log record, at the worker's own time if that is sane."""
         when = fact.ts if 0 <= fact.ts <= _LATEST_S else ts
-        head = self._head("log", Level.parse(fact.level), fact.job, fact.worker, fact.pid)
+        head = self._head("log", fact.level, fact.job, fact.worker, fact.pid)
         more = f', "fields": {fact.fields}' if fact.fields else ""
         msg = encode_basestring_ascii(uncoloured(fact.msg))
         if fact.item:
-            more += self._item(fact.item, fact.attempt)
+            more += _item(fact.item, fact.attempt)
         if fact.error_type or fact.traceback or fact.error:
             more += _texts(error_type=fact.error_type, error=fact.error, traceback=fact.traceback)
         if fact.call:
@@ -99,18 +98,18 @@ class Lines:
             f'"logger": {encode_basestring_ascii(fact.logger)}{more}}}\n'
         ).encode("ascii")
 
-    def _make_head(self, event: str, level: Level, job: str, worker: str, pid: int) -> str:
+    def _make_head(self, event: str, level: str, job: str, worker: str, pid: int) -> str:
         names = (
             f'"job": {encode_basestring_ascii(job)}, "worker": {encode_basestring_ascii(worker)}'
         )
         return (
-            f'", "run": {self._run}, "event": "{event}", "level": "{level}", '
+            f'", "run": {self._run}, "event": "{event}", "level": "{Level.parse(level)}", '
             f'{names}, "pid": {int(pid)}, '
         )
 
 
 def _item(item: str, attempt: int) -> str:
-    return f', "item": {encode_basestring_ascii(item)}, "attempt": {int(attempt)}'
+    return f', "item": {encode_basestring_ascii(item)}, "attempt": {attempt:d}'
 
 
 def _texts(**texts: str) -> str:

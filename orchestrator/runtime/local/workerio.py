@@ -178,7 +178,7 @@ class WorkerIO:
         except (ValueError, RecursionError):
             text = data.decode("utf-8", "backslashreplace")
             return self._output(Stream.STDERR, Line(text=text))
-        return Logged(
+        logged = Logged(
             job=self.job.name,
             worker=self.name,
             pid=record.pid or self.process.pid,
@@ -186,15 +186,20 @@ class WorkerIO:
             level=record.level,
             logger=record.logger,
             msg=record.msg,
-            traceback=record.traceback,
             fields=record.fields,
-            error_type=record.error_type,
-            error=record.error,
             item=record.item,
             attempt=record.attempt,
-            thread=record.thread,
             call=record.call,
             text=record.text,
+        )
+        if not (record.traceback or record.error_type or record.thread or record.cut):
+            return logged  # as most are
+        return msgspec.structs.replace(
+            logged,
+            traceback=record.traceback,
+            error_type=record.error_type,
+            error=record.error,
+            thread=record.thread,
             cut=record.cut,
         )
 
