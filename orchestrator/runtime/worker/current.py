@@ -76,7 +76,17 @@ def at_hand() -> tuple[str, int]:
 
     The same tuple for as long as it is the same item.
     """
-    lease, words = _Place.lease, _Place.words
+    lease, words, told = _Place.lease, _Place.words, _Place.told
+    if (
+        words is not None
+        and lease is told[0]
+        and lease is not None
+        and words[INDEX] == told[1]
+        and words[PHASE] == RUNNING
+        and words[LEASE] == lease.number
+        and _Place.frozen is None
+    ):
+        return told[3]  # the same as before, which is asked for most
     if lease is None:
         transaction = _Place.transaction
         lease = transaction.latest if transaction is not None and transaction.hands else None
@@ -98,7 +108,6 @@ def at_hand() -> tuple[str, int]:
             return _NONE
     if _Place.frozen is not None and words is None and not _is_frozen_at(lease):
         return _NONE
-    told = _Place.told
     if told[0] is lease and told[1] == first and told[2] == last:
         return told[3]
     name = lease.item_id(first) if first == last else lease.range_id(first, last)
