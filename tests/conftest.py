@@ -1,11 +1,16 @@
 """Tests depend on nothing but the code: not on who runs them, nor on chance where CI is set."""
 
+import json
 import os
 import re
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from orchestrator.runlog.schema import flaw_of
 
 # How long an example takes, or is made, tells how busy the machine is.
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,6 +26,33 @@ def _own_settings_stay_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the shell sets for mporch or for colours does not reach a test."""
     for name in filter(_OF_THE_SHELL.fullmatch, list(os.environ)):
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _logs_are_as_documented(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every event of every run that a test has made is one of docs/log.md, with its fields."""
+    given = "tmp_path" in request.fixturenames
+    folder = request.getfixturevalue("tmp_path") if given else None
+    yield
+    for path in folder.rglob("log.jsonl") if folder is not None else ():
+        if path.is_file() and not path.is_symlink():
+            assert not (flaws := _flaws_of(path)), f"{path}: {flaws}"
+
+
+def _flaws_of(path: Path) -> list[str]:
+    """What is wrong with the records of a log of mporch's own; torn lines are no records."""
+    first, *more = path.read_bytes().splitlines() or [b""]
+    if b'"event": "run.started"' not in first or b'"format": ' not in first:
+        return []  # made up by a test
+    flaws = set()
+    for line in (first, *more):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and (flaw := flaw_of(record)):
+            flaws.add(f"{flaw}: {line[:300]!r}")
+    return sorted(flaws)[:5]
 
 
 def pytest_configure() -> None:

@@ -18,7 +18,7 @@ import msgspec
 
 from orchestrator.app.keeping import Keeping, Resume, begin, resume
 from orchestrator.core.bottleneck import bottleneck
-from orchestrator.core.facts import Fact, ItemDead, RunEnded, RunResumed, RunStarted
+from orchestrator.core.facts import Fact, ItemDead, Progress, RunEnded, RunResumed, RunStarted
 from orchestrator.core.messages import Failure
 from orchestrator.core.policy import Outcome
 from orchestrator.core.run import Run
@@ -142,6 +142,7 @@ def _run(
             run_dir=str(directory.path),
             socket_dir=shelter.directory,
             hash_seed=keeping.hash_seed,
+            draws=options.output is not OutputMode.NONE,
         )
         loop = Loop(
             plan,
@@ -207,7 +208,10 @@ class _Record:
     def unwritten(self) -> Collection[int]:
         return self._screen.unwritten
 
-    def fact(self, fact: Fact, now: float) -> None:
+    def fact(self, fact: Fact | Progress, now: float) -> None:
+        if isinstance(fact, Progress):
+            self._screen.progress(fact, now)
+            return
         if isinstance(fact, ItemDead):
             self._letters.add(fact, time.time())
         self._log.fact(fact)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator import views
 from orchestrator.cli.options import (
-    format_option,
     job_option,
     queue_option,
     run_argument,
@@ -44,10 +45,31 @@ Examples:
     default="debug",
     help="At least of this level.",
 )
-@click.option("--grep", metavar="REGEX", help="Whose message, error or traceback has REGEX in it.")
+@click.option(
+    "--grep",
+    metavar="REGEX",
+    help="Whose message, fields, error or traceback have REGEX in them.",
+)
+@click.option("--item", metavar="QUEUE:N", multiple=True, help="Of this item, repeatable.")
+@click.option(
+    "--field",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Whose field KEY is VALUE, repeatable; a.b is b in a.",
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), metavar="N", help="Only the last N.")
-@format_option
+@click.option(
+    "--format",
+    type=click.Choice(["text", "json", "logfmt", "ecs", "otlp-json"]),
+    default="text",
+    help="For people, or one line a record for programs.",
+)
+@click.option(
+    "--lnav-format",
+    is_flag=True,
+    help="Print the format file that teaches lnav to read log.jsonl, and nothing else.",
+)
 def logs(
     *,
     run_name: str,
@@ -56,19 +78,31 @@ def logs(
     queue: tuple[str, ...],
     level: str,
     grep: str | None,
+    item: tuple[str, ...],
+    field: tuple[str, ...],
     follow: bool,
     lines: int | None,
     format: str,  # noqa: A002 -- the option's name
+    lnav_format: bool,
 ) -> None:
     """Show the log of RUN: what mporch did, and what your functions printed and logged.
 
     RUN is last (the default), an id of `mporch runs`, the beginning of one, or the path of a run
     directory. Times are UTC. The fields of `--format json` are those of log.jsonl, one record a
-    line.
+    line; ecs is Elastic's Common Schema, otlp-json OpenTelemetry's export requests.
     """
+    if lnav_format:
+        click.echo((Path(views.__file__).parent / "lnav-format.json").read_text("utf-8"), nl=False)
+        return
     from orchestrator.runlog.find import find_home, resolve  # noqa: PLC0415
     from orchestrator.runlog.levels import Level  # noqa: PLC0415
-    from orchestrator.runlog.query import Filter, check_names, last  # noqa: PLC0415
+    from orchestrator.runlog.query import (  # noqa: PLC0415
+        Filter,
+        check_names,
+        field_of,
+        item_of,
+        last,
+    )
     from orchestrator.runlog.reader import LogReader  # noqa: PLC0415
 
     wanted = Filter(
@@ -77,11 +111,13 @@ def logs(
         queues=frozenset(queue),
         level=Level.parse(level),
         grep=_compiled(grep),
+        items=frozenset(map(item_of, item)),
+        fields=tuple(map(field_of, field)),
     )
     run = resolve(find_home(Path.cwd(), os.environ), run_name)
     if plan := run.read_plan():
         check_names(wanted, plan)
-    show = _Printer(as_json=format == "json")
+    show = _Printer(format)
     with LogReader(run.log_path, follow=follow) as log:
         show.all(last(_matching(log, wanted), lines))
         while log.wait():
@@ -111,22 +147,21 @@ def _warn(damage: Damage) -> None:
 
 
 class _Printer:
-    """Prints records on standard output as text or JSON."""
+    """Prints records on standard output, as text or in another form."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, form: str) -> None:
+        from orchestrator.views.exports import FORMATS  # noqa: PLC0415
         from orchestrator.views.logs import render_record  # noqa: PLC0415
         from orchestrator.views.terminal import colours  # noqa: PLC0415
 
-        self._as_json = as_json
+        self._export = json.dumps if form == "json" else FORMATS.get(form)
         self._render = render_record
         self._colour = colours(sys.stdout, os.environ)
 
     def all(self, records: Iterable[Record]) -> None:
         """Print all of `records`, and let them be seen."""
-        import json  # noqa: PLC0415
-
         for record in records:
-            text = f"{json.dumps(record)}\n" if self._as_json else self._text(record)
+            text = f"{self._export(record)}\n" if self._export else self._text(record)
             print(text, end="")
         print(end="", flush=True)
 

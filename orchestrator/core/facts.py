@@ -6,8 +6,6 @@ Each class here is one entry of the log's event catalogue. Times are the observe
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -28,6 +26,7 @@ __all__ = [
     "Ledger",
     "Logged",
     "Output",
+    "Progress",
     "QueueClosed",
     "QueueEnded",
     "RunEnded",
@@ -312,7 +311,11 @@ class Warned(_Fact, frozen=True, kw_only=True):
 
 
 class Output(_Fact, frozen=True, kw_only=True):
-    """One line a worker's process wrote; `more` marks a line cut at the length limit."""
+    """One line a worker's process wrote; `more` marks a line cut at the length limit.
+
+    `ts` is when it was written, in Unix seconds; 0 if that is not known. `item` is the item it was
+    written for, or the range of a batch; empty if nobody knows.
+    """
 
     job: str
     worker: str
@@ -320,10 +323,28 @@ class Output(_Fact, frozen=True, kw_only=True):
     stream: Stream
     text: str
     more: bool = False
+    ts: float = 0.0
+    item: str = ""
+    attempt: int = 0
+
+
+class Progress(_Fact, frozen=True, kw_only=True):
+    """What a line that a worker's process goes on drawing anew shows now; for displays only."""
+
+    job: str
+    worker: str
+    stream: Stream
+    text: str
 
 
 class Logged(_Fact, frozen=True, kw_only=True):
-    """One record of `logging` or structlog in a worker. `ts` is Unix time in seconds."""
+    """One record of a logging library in a worker, or a line of JSON that is one.
+
+    `ts` is Unix time in seconds, `pid` the process that logged. `fields` is a JSON object in one
+    line of ASCII, or empty; `cut` names the values that are not whole. `text` is what the program's
+    own handler makes of the record for its console: None if it has none, empty if that keeps it
+    off. `stream` is where a line of JSON was written.
+    """
 
     job: str
     worker: str
@@ -333,7 +354,16 @@ class Logged(_Fact, frozen=True, kw_only=True):
     logger: str
     msg: str
     traceback: str = ""
-    fields: Mapping[str, Any] = {}
+    fields: str = ""
+    error_type: str = ""
+    error: str = ""
+    item: str = ""
+    attempt: int = 0
+    thread: str = ""
+    call: str = ""
+    text: str | None = None
+    cut: tuple[str, ...] = ()
+    stream: Stream | None = None
 
 
 class RunEnded(_Fact, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from orchestrator.core.events import (
 from orchestrator.core.failing import Failures
 from orchestrator.core.halt import Halt
 from orchestrator.core.lifecycle import IllegalEvent, State, Step
-from orchestrator.core.messages import Closing, Failure, Ready
+from orchestrator.core.messages import STOPPED, Closing, Failure, Ready
 from orchestrator.core.policy import STOP_FOLLOWS_S, Level, exit_limit_s, restart_delay_s
 from orchestrator.core.roster import Roster, Worker
 from orchestrator.core.schedule import Scheduler
@@ -300,7 +300,7 @@ def _most_restarts(worker: Worker) -> int:
 
 def _stopped_at(stack: str) -> Failure | None:
     """Where the stop met the target, told as an exception of it is."""
-    return Failure(kind="StopRequested", message="stopped here", traceback=stack) if stack else None
+    return Failure(kind=STOPPED, message="stopped here", traceback=stack) if stack else None
 
 
 def _obituary(worker: Worker) -> facts.WorkerEnded:

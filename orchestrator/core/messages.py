@@ -14,6 +14,7 @@ import msgspec
 
 __all__ = [
     "PROTOCOL",
+    "STOPPED",
     "Answer",
     "Ask",
     "Closing",
@@ -57,6 +58,9 @@ _Text = Annotated[str, msgspec.Meta(max_length=MOST_TEXT)]
 _Name = Annotated[str, msgspec.Meta(max_length=256)]
 GAVE_UP = 125
 """Exit code of a worker that ends without its closing message and has said why on stderr."""
+
+STOPPED = "StopRequested"
+"""The kind of what is no failure, but says where the stop signal met the target."""
 
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
 _Many = Annotated[tuple[_T, ...], msgspec.Meta(max_length=1 << 20)]

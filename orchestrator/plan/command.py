@@ -37,7 +37,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
 
     `{item}` in it stands for the item. `text` is how it is told to people: short, and without what
     came from the environment. `values` are the variables that the shell is given, beside those of
-    the item. It has succeeded if it ends with one of `exit_codes`.
+    the item. It has succeeded if it ends with one of `exit_codes`. `tty`: what is logged of it is
+    written to a terminal.
     """
 
     line: str | tuple[str, ...]
@@ -46,6 +47,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     stdin: CommandInput = CommandInput.NONE
     stdout: CommandOutput = CommandOutput.LOG
     exit_codes: tuple[int, ...] = (0,)
+    tty: bool = False
 
     def __str__(self) -> str:
         return self.text

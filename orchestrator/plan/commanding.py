@@ -34,6 +34,7 @@ def command_of(job: DraftJob, spec: Spec) -> Command:
         stdin=stdin_of(job),
         stdout=stdout_of(job),
         exit_codes=job.own.exit_codes,
+        tty=job.own.tty,
     )
 
 

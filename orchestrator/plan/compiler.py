@@ -131,6 +131,7 @@ def _job(job: DraftJob, spec: Spec, disabled: Collection[str]) -> model.JobPlan:
         env=tuple(settings.env.items()),
         cwd=folder,
         start_method=model.StartMethod(method) if method else default_start_method(),
+        capture=model.Capture(settings.capture),
         tags=_tags(settings.tags),
         description=dict(shown).get(("description",), settings.description),
         shown=shown,

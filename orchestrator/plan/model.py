@@ -17,6 +17,7 @@ from orchestrator.plan.command import Command
 __all__ = [
     "AfterCondition",
     "Batch",
+    "Capture",
     "Durability",
     "ErrorAction",
     "ErrorPolicy",
@@ -126,6 +127,15 @@ class AfterCondition(enum.Enum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     FINISHED = "finished"
+
+
+class Capture(enum.Enum):
+    """What becomes of the lines that a job's processes print."""
+
+    AUTO = "auto"
+    """Those that are log records in JSON are log records."""
+    TEXT = "text"
+    """All of them are output."""
 
 
 class StartMethod(enum.Enum):
@@ -314,10 +324,15 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
     env: tuple[tuple[str, str | None], ...] = ()
     cwd: str | None = None
     start_method: StartMethod = StartMethod.FORKSERVER
+    capture: Capture = Capture.AUTO
     tags: tuple[str, ...] = ()
     description: str = ""
     shown: tuple[tuple[tuple[str | int, ...], str], ...] = ()
     late: tuple[LateValue, ...] = ()
+
+    def __repr__(self) -> str:
+        """Without its values: loggers that print the variables of frames would print secrets."""
+        return f"<JobPlan {self.name}>"
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ _PROVE_NOTHING = frozenset(
         "batch",
         "cwd",
         "description",
+        "capture",
         "exit_codes",
         "join",
         "limits",
@@ -29,6 +30,7 @@ _PROVE_NOTHING = frozenset(
         "tags",
         "terminate",
         "timeouts",
+        "tty",
         "workers",
     }
 )

@@ -1,6 +1,6 @@
 """Every event of the log, once: its name, its level and its message in words.
 
-A record has the fact's own fields beside them. `docs/log.md` lists the same events for readers.
+A record has the fact's own fields beside them. `schema.py` says which those are.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from orchestrator.core import facts
-from orchestrator.core.messages import Failure
+from orchestrator.core.messages import STOPPED, Failure
+from orchestrator.errors import ExitCode
 from orchestrator.runlog.levels import Level
+from orchestrator.runlog.schema import FORMAT
 
 __all__ = ["CATALOGUE", "Entry", "context", "describe"]
 
@@ -50,7 +52,7 @@ def context(fact: facts.Fact) -> dict[str, Any]:
     left_out = entry.spoken | entry.unlogged
     fields: dict[str, Any] = {}
     for name, value in msgspec.structs.asdict(fact).items():
-        if value is None or value == "" or name in left_out:
+        if value is None or value in ("", ()) or name in left_out:
             continue
         if isinstance(value, Failure):
             fields.update(_unfold(value))
@@ -58,10 +60,16 @@ def context(fact: facts.Fact) -> dict[str, Any]:
             fields[name] = msgspec.structs.asdict(value)
         else:
             fields[name] = value
+    if "item" in fields and "queue" not in fields:
+        fields["queue"] = fields["item"].rpartition(":")[0]
+    if isinstance(fact, facts.RunStarted | facts.RunResumed):
+        fields["format"] = FORMAT
     return fields
 
 
 def _unfold(failure: Failure) -> dict[str, str]:
+    if failure.kind == STOPPED:  # no failure, but where the stop signal met the target
+        return {"stack": failure.traceback} if failure.traceback else {}
     fields = {
         "error_type": failure.kind,
         "error": failure.message,
@@ -88,12 +96,19 @@ def _by_loss(fact: facts.QueueClosed) -> Level:
     return Level.WARNING if fact.dropped else Level.INFO
 
 
+def _by_exit_code(fact: facts.RunEnded) -> Level:
+    """Grade a run's end: one that succeeded but for dead letters is no failure."""
+    if not fact.exit_code:
+        return Level.INFO
+    return Level.WARNING if fact.exit_code == ExitCode.DEAD_LETTERS else Level.ERROR
+
+
 def _because(reason: str) -> str:
     return f": {reason}" if reason else ""
 
 
 def _failure(failure: Failure | None) -> str:
-    if failure is None:
+    if failure is None or failure.kind == STOPPED:
         return ""
     where = f" ({failure.where})" if failure.where else ""
     text = f"{failure.kind}: {failure.message}" if failure.message else failure.kind
@@ -284,19 +299,19 @@ _ENTRIES: tuple[Entry[Any], ...] = (
         event="output",
         level=_always(Level.INFO),
         msg=lambda f: f.text,
-        spoken=frozenset({"text"}),
+        spoken=frozenset({"text", "ts"}),
     ),
     Entry(
         fact=facts.Logged,
         event="log",
         level=lambda f: Level.parse(f.level),
         msg=lambda f: f.msg,
-        spoken=frozenset({"ts", "level", "msg"}),
+        spoken=frozenset({"ts", "level", "msg", "text"}),
     ),
     Entry(
         fact=facts.RunEnded,
         event="run.ended",
-        level=lambda f: Level.ERROR if f.exit_code else Level.INFO,
+        level=_by_exit_code,
         msg=_run_ended,
     ),
 )

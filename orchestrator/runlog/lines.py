@@ -16,6 +16,7 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from orchestrator.core.facts import Logged, Output, Stream
+from orchestrator.escaping import uncoloured
 from orchestrator.runlog.levels import Level
 
 __all__ = ["Lines", "dumps", "timestamp"]
@@ -63,32 +64,55 @@ class Lines:
         self._head = functools.lru_cache(maxsize=4096)(self._make_head)
 
     def output(self, fact: Output, ts: float) -> bytes:
-        """Return the line for what a worker wrote; `ts` is Unix time in seconds."""
-        head = self._head("output", Level.INFO, fact.job, fact.worker, fact.pid)
+        """Return the line for what a worker wrote; `ts` is Unix time in seconds, if it has none."""
+        head = self._head("output", "info", fact.job, fact.worker, fact.pid)
         tail = ', "more": true}\n' if fact.more else "}\n"
         stream = "stdout" if fact.stream is Stream.STDOUT else "stderr"
+        item = _item(fact.item, fact.attempt) if fact.item else ""
+        msg = encode_basestring_ascii(uncoloured(fact.text))
+        when = fact.ts if 0 < fact.ts <= _LATEST_S else ts
         return (
-            f'{{"ts": "{timestamp(ts)}{head}"msg": {encode_basestring_ascii(fact.text)}, '
-            f'"stream": "{stream}"{tail}'
+            f'{{"ts": "{timestamp(when)}{head}"msg": {msg}, "stream": "{stream}"{item}{tail}'
         ).encode("ascii")
 
     def logged(self, fact: Logged, ts: float) -> bytes:
         """Return the line for a worker's log record, at the worker's own time if that is sane."""
         when = fact.ts if 0 <= fact.ts <= _LATEST_S else ts
-        head = self._head("log", Level.parse(fact.level), fact.job, fact.worker, fact.pid)
-        more = f', "traceback": {encode_basestring_ascii(fact.traceback)}' if fact.traceback else ""
-        if fact.fields:
-            more += f', "fields": {dumps(fact.fields)}'
+        head = self._head("log", fact.level, fact.job, fact.worker, fact.pid)
+        more = f', "fields": {fact.fields}' if fact.fields else ""
+        msg = encode_basestring_ascii(uncoloured(fact.msg))
+        if fact.item:
+            more += _item(fact.item, fact.attempt)
+        if fact.error_type or fact.traceback or fact.error:
+            more += _texts(error_type=fact.error_type, error=fact.error, traceback=fact.traceback)
+        if fact.call:
+            more += f', "call": {encode_basestring_ascii(fact.call)}'
+        if fact.thread:
+            more += f', "thread": {encode_basestring_ascii(fact.thread)}'
+        if fact.stream is not None:
+            more += f', "stream": "{fact.stream.value}"'
+        if fact.cut:
+            more += f', "cut": {json.dumps(fact.cut)}'
         return (
-            f'{{"ts": "{timestamp(when)}{head}"msg": {encode_basestring_ascii(fact.msg)}, '
+            f'{{"ts": "{timestamp(when)}{head}"msg": {msg}, '
             f'"logger": {encode_basestring_ascii(fact.logger)}{more}}}\n'
         ).encode("ascii")
 
-    def _make_head(self, event: str, level: Level, job: str, worker: str, pid: int) -> str:
+    def _make_head(self, event: str, level: str, job: str, worker: str, pid: int) -> str:
         names = (
             f'"job": {encode_basestring_ascii(job)}, "worker": {encode_basestring_ascii(worker)}'
         )
         return (
-            f'", "run": {self._run}, "event": "{event}", "level": "{level}", '
+            f'", "run": {self._run}, "event": "{event}", "level": "{Level.parse(level)}", '
             f'{names}, "pid": {int(pid)}, '
         )
+
+
+def _item(item: str, attempt: int) -> str:
+    return f', "item": {encode_basestring_ascii(item)}, "attempt": {attempt:d}'
+
+
+def _texts(**texts: str) -> str:
+    return "".join(
+        f', "{name}": {encode_basestring_ascii(text)}' for name, text in texts.items() if text
+    )

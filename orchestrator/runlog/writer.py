@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from orchestrator.core.facts import Fact, Logged, Output
+from orchestrator.core.facts import Fact, Logged, Output, WorkerStarted
 from orchestrator.errors import DiskFullError, ResumeError, RunDirectoryError
 from orchestrator.files import open_regular
 from orchestrator.runlog.alive import holder, lock_while_open
@@ -68,6 +68,7 @@ class RunLog:
         self._buffer = bytearray(b"\n" if _is_torn(self._fd) else b"")
         self._at_line_end = True
         self._broken = False
+        self._pids: dict[str, int] = {}
         self._events: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
             _Sink(self._buffer),
             processors=[
@@ -91,10 +92,19 @@ class RunLog:
                 self._buffer += self._lines.logged(fact, now)
             case _:
                 event, level, msg = describe(fact)
-                self._events.log(level, event, ts=timestamp(now), **context(fact), msg=msg)
+                fields = self._with_pid(fact, context(fact))
+                self._events.log(level, event, ts=timestamp(now), **fields, msg=msg)
         if level >= Level.WARNING or len(self._buffer) >= _BUFFER_BYTES:
             with contextlib.suppress(DiskFullError):  # the next flush tells
                 self.flush()
+
+    def _with_pid(self, fact: Fact, fields: dict[str, Any]) -> dict[str, Any]:
+        """Add the worker's pid where a fact has none: those of items come from the broker."""
+        if isinstance(fact, WorkerStarted):
+            self._pids[fact.worker] = fact.pid
+        elif "pid" not in fields and (pid := self._pids.get(fields.get("worker", ""))):
+            fields["pid"] = pid
+        return fields
 
     def tells_of_a_start(self) -> bool:
         """Whether the run was started before."""

@@ -1,8 +1,9 @@
 """The progress cell: one page of memory shared with the orchestrator that says where a worker is.
 
 Written in the child before each item, read in the parent for blame and item timeouts; it never
-decides who owns an item. Four 64-bit integers: lease, index in the lease, phase, and since when, in
-monotonic nanoseconds.
+decides who owns an item. Five 64-bit integers: lease, index in the lease, phase, since when, in
+monotonic nanoseconds, and, written in the parent, which descriptors have given output without a
+mark (`worker/begin_marks.py`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from contextlib import AbstractContextManager
 
 from orchestrator.core.events import Blame, Phase
 
-__all__ = ["CELL_BYTES", "IDLE", "INDEX", "LEASE", "PHASE", "RUNNING", "SINCE", "Cell"]
+__all__ = ["CELL_BYTES", "IDLE", "INDEX", "LEASE", "MARKS", "PHASE", "RUNNING", "SINCE", "Cell"]
 
 CELL_BYTES = mmap.PAGESIZE
-LEASE, INDEX, PHASE, SINCE = range(4)
+LEASE, INDEX, PHASE, SINCE, MARKS = range(5)
 IDLE, RUNNING = int(Phase.IDLE), int(Phase.RUNNING)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from orchestrator.core.facts import Fact
+from orchestrator.core.facts import Fact, Progress
 from orchestrator.core.snapshot import Snapshot
 
 __all__ = ["Observer"]
@@ -33,8 +33,8 @@ class Observer(Protocol):
     def unwritten(self) -> Collection[int]:
         """Descriptors that would take no more; `flush` is called when one of them does."""
 
-    def fact(self, fact: Fact, now: float) -> None:
-        """Something has happened."""
+    def fact(self, fact: Fact | Progress, now: float) -> None:
+        """Something has happened, or a line that is drawn anew shows something else."""
 
     def snapshot(self, snapshot: Snapshot, now: float) -> None:
         """How the run stands."""

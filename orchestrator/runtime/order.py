@@ -47,7 +47,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     `index` counts the job's workers from 1; paths are absolute. `counted`: what it puts is counted
     and gets a digest; `emitted` is what it has put before, by the first queue of each box.
-    `repeats_gets`: the order in which its target gets items of several queues is told.
+    `repeats_gets`: the order in which its target gets items of several queues is told. `draws`:
+    what its log handlers make for the console is shown. It may hold secrets, so that no traceback
+    shows it.
     """
 
     run: str
@@ -61,6 +63,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     counted: bool = False
     repeats_gets: bool = False
     emitted: Mapping[str, Emitted] = {}
+    draws: bool = True
+
+    def __repr__(self) -> str:
+        return f"<Order of {self.worker}>"
 
     def encode(self) -> bytes:
         """Called in the parent."""

@@ -180,6 +180,12 @@ class JobSettings(Part):
         title="Start method",
         description="forkserver where the system has it, else spawn; fork on request.",
     )
+    capture: Literal["auto", "text"] = Field(
+        default="auto",
+        title="Capture",
+        description="What printed lines are. auto: those of JSON that have a text and a level are "
+        "log records. text: all are output.",
+    )
     enabled: bool = Field(
         default=True, title="Enabled", description="false: as if the job were absent."
     )
@@ -197,7 +203,7 @@ class JobSettings(Part):
     )
 
 
-_ONLY_COMMANDS: JsonDict = dict.fromkeys(("command", "stdin", "stdout", "exit_codes"), False)
+_ONLY_COMMANDS: JsonDict = dict.fromkeys(("command", "stdin", "stdout", "exit_codes", "tty"), False)
 _ONLY_TARGETS: JsonDict = dict.fromkeys(("args", "kwargs"), False)
 
 
@@ -245,6 +251,12 @@ class Job(JobSettings):
         title="Exit codes",
         description="Those by which a command says that it has succeeded.",
         examples=[[0, 1]],
+    )
+    tty: bool = Field(
+        default=False,
+        title="Terminal",
+        description="Whether a command writes to a terminal, on which programs show colours and "
+        "progress.",
     )
     input: Wiring = Field(
         default=(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.views.output import key_values
 from orchestrator.views.text import Style, escaped, paint, screen_line
 
 __all__ = ["render_record"]
@@ -20,7 +21,7 @@ _TERSE = frozenset({"item.skipped"})
 
 
 def render_record(record: Mapping[str, Any], *, colour: bool) -> str:
-    """Return `record` as one line, its traceback, hint and fields as lines below.
+    """Return `record` as one line with its fields and item, its traceback and hint below.
 
     The traceback of a skipped item is left out; the log has it.
     """
@@ -33,14 +34,18 @@ def render_record(record: Mapping[str, Any], *, colour: bool) -> str:
     below = [] if record.get("event") in _TERSE else str(record.get("traceback") or "").splitlines()
     if record.get("hint"):
         below.append(f"hint: {record['hint']}")
-    fields = record.get("fields")
-    if isinstance(fields, dict) and fields:
-        below.append(" ".join(f"{key}={value!r}" for key, value in fields.items()))
+    if cut := record.get("cut"):
+        below.append(f"cut: {', '.join(map(str, cut)) if isinstance(cut, list) else cut}")
     return text + "".join(f"    {escaped(line)}\n" for line in below)
 
 
 def _message(record: Mapping[str, Any]) -> str:
     msg = str(record.get("msg", ""))
-    if record.get("event") == "log" and record.get("logger"):
-        return f"{escaped(str(record['logger']))}: {escaped(msg)}"
+    if record.get("event") == "log":
+        logger = f"{record['logger']}: " if record.get("logger") else ""
+        fields = record.get("fields")
+        told = f"  {key_values(fields)}" if isinstance(fields, dict) and fields else ""
+        item = f"  [{record['item']}]" if record.get("item") else ""
+        lines = f"{logger}{msg}{told}{item}".splitlines() or [""]
+        return "\n    ".join(map(escaped, lines))
     return screen_line(msg) if record.get("event") == "output" else escaped(msg)

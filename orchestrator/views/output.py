@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import enum
+import json
+import re
 from collections import Counter
+from typing import Any
 
-from orchestrator.core.facts import Logged, Output, Stream
+from orchestrator.core.facts import Logged, Output, Progress, Stream
 from orchestrator.views.text import Style, paint, screen_line
 
-__all__ = ["OutputMode", "OutputView", "Throttle", "to_stderr"]
+__all__ = ["OutputMode", "OutputView", "ProgressView", "Throttle", "key_values", "to_stderr"]
 
 _COLOURS = (Style.CYAN, Style.MAGENTA, Style.GREEN, Style.BLUE, Style.YELLOW)
-_QUIET = frozenset({"DEBUG", "TRACE", "NOTSET"})
+_QUIET = frozenset({"debug", "trace", "notset"})
+_LEVELS = {
+    "debug": Style.DIM,
+    "warning": Style.YELLOW,
+    "error": Style.RED,
+    "critical": Style.RED,
+}
+_PLAIN_VALUE = re.compile(r"[^\s=\"']+")
+_INDENT = "    "
 
 
 class OutputMode(enum.Enum):
@@ -23,10 +34,11 @@ class OutputMode(enum.Enum):
 
 
 class OutputView:
-    """Makes lines for the screen of `Output` and `Logged` facts.
+    """Makes lines for the screen of `Output`, `Logged` and `Progress` facts.
 
-    Log records below INFO are only in the log. What is shown with a prefix is escaped, into a pipe
-    as well, behind which there may be a terminal; raw output is what the target wrote.
+    A record is shown as the program's own handler made it for its console, if it has one. Any other
+    record below INFO is only in the log. What is shown with a prefix is escaped, into a pipe as
+    well, behind which there may be a terminal; raw output is what the target wrote.
     """
 
     def __init__(self, mode: OutputMode, *, colour: bool) -> None:
@@ -34,30 +46,95 @@ class OutputView:
         self._colour = colour
         self._styles: dict[str, Style] = {}
 
-    def line(self, fact: Output | Logged) -> str | None:
-        """Return the line to show, with its newline; None if there is nothing to show."""
+    def line(self, fact: Output | Logged | Progress, *, colours: bool = False) -> str | None:
+        """Return the line to show, with its newline; None if there is nothing to show.
+
+        With `colours` the target's own are let through.
+        """
         if self._mode is OutputMode.NONE:
             return None
         if isinstance(fact, Logged):
-            if fact.level.upper() in _QUIET:
-                return None
-            return self._placed(fact, f"{fact.level.upper()} {fact.logger}: {fact.msg}")
-        return self._placed(fact, fact.text, more=fact.more)
-
-    def _placed(self, fact: Output | Logged, text: str, *, more: bool = False) -> str:
+            return self._logged(fact, colours=colours)
+        if isinstance(fact, Progress):
+            return None if self._mode is OutputMode.RAW else self._placed(fact, fact.text, colours)
         if self._mode is OutputMode.RAW:
-            return text if more else f"{text}\n"
-        prefix = paint(f"{fact.worker} |", self._style(fact.job), colour=self._colour)
+            return fact.text if fact.more else f"{fact.text}\n"
+        return self._placed(fact, fact.text, colours)
+
+    def _logged(self, fact: Logged, *, colours: bool) -> str | None:
+        text = fact.text
+        if text is not None:
+            if text == "":
+                return None
+            if self._mode is OutputMode.RAW:
+                return f"{text}\n"
+            return self._placed(fact, text.removesuffix("\n"), colours)
+        if fact.level.lower() in _QUIET:
+            return None
+        paints = self._colour and self._mode is not OutputMode.RAW
+        level = paint(fact.level.upper(), _LEVELS.get(fact.level), colour=paints)
+        logger = f"{fact.logger}: " if fact.logger else ""
+        if self._mode is OutputMode.RAW:
+            rest = "".join(f"\n{_INDENT}{line}" for line in fact.traceback.splitlines())
+            return f"{level} {logger}{fact.msg}{_told_fields(fact)}{rest}\n"
+        prefix = self._prefix(fact)
+        told = f"{logger}{fact.msg}{_told_fields(fact)}".split("\n")
+        first = f"{prefix} {level} {screen_line(told[0], colour=colours)}\n"
+        below = [*told[1:], *(_INDENT + line for line in fact.traceback.splitlines())]
+        return first + "".join(f"{prefix} {screen_line(line, colour=colours)}\n" for line in below)
+
+    def _placed(self, fact: Output | Logged | Progress, text: str, colours: bool) -> str:
+        prefix = self._prefix(fact)
         lines = text.split("\n") if isinstance(fact, Logged) else [text]
-        return "".join(f"{prefix} {screen_line(line)}\n" for line in lines)
+        return "".join(f"{prefix} {screen_line(line, colour=colours)}\n" for line in lines)
+
+    def _prefix(self, fact: Output | Logged | Progress) -> str:
+        return paint(f"{fact.worker} |", self._style(fact.job), colour=self._colour)
 
     def _style(self, job: str) -> Style:
         return self._styles.setdefault(job, _COLOURS[len(self._styles) % len(_COLOURS)])
 
 
-def to_stderr(fact: Output | Logged) -> bool:
+def _told_fields(fact: Logged) -> str:
+    return f"  {key_values(json.loads(fact.fields))}" if fact.fields else ""
+
+
+def key_values(fields: dict[str, Any]) -> str:
+    """Return fields as `key=value` in one line, texts in quotes where they need them."""
+    return " ".join(f"{key}={_value(value)}" for key, value in fields.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, str):
+        return value if _PLAIN_VALUE.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def to_stderr(fact: Output | Logged | Progress) -> bool:
     """Return whether a target wrote this to its standard error; log records count as that."""
-    return isinstance(fact, Logged) or fact.stream is Stream.STDERR
+    return fact.stream is not Stream.STDOUT
+
+
+class ProgressView:
+    """Lets the state of a line that is drawn anew through once a second, from its second on.
+
+    Times are monotonic seconds.
+    """
+
+    def __init__(self, every_s: float = 1.0) -> None:
+        self._every_s = every_s
+        self._shown: dict[tuple[str, Stream], float] = {}
+
+    def admit(self, fact: Progress, now: float) -> bool:
+        """Return whether this state is to be shown at `now`; an empty one is the line's end."""
+        where = (fact.worker, fact.stream)
+        if not fact.text:
+            self._shown.pop(where, None)
+            return False
+        if now - self._shown.setdefault(where, now) < self._every_s:
+            return False
+        self._shown[where] = now
+        return True
 
 
 class Throttle:

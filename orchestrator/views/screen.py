@@ -18,6 +18,7 @@ from orchestrator.core.facts import (
     JobStarted,
     Logged,
     Output,
+    Progress,
     QueueClosed,
     QueueEnded,
     RunEnded,
@@ -32,7 +33,13 @@ from orchestrator.core.snapshot import Snapshot
 from orchestrator.views.frame import Look
 from orchestrator.views.live import DRAW_EVERY_S, Live
 from orchestrator.views.outlet import Outlet
-from orchestrator.views.output import OutputMode, OutputView, Throttle, to_stderr
+from orchestrator.views.output import (
+    OutputMode,
+    OutputView,
+    ProgressView,
+    Throttle,
+    to_stderr,
+)
 from orchestrator.views.text import Style, escaped, paint, shortened
 
 __all__ = ["Describe", "Screen", "Settings"]
@@ -51,7 +58,7 @@ class Settings:
     """How a run is shown.
 
     `live` asks for the live display, `unicode` for more than ASCII in it; without `news` mporch
-    itself says nothing.
+    itself says nothing. `targets_colours`: those of targets are shown, None: on terminals.
     """
 
     output: OutputMode = OutputMode.PREFIXED
@@ -60,6 +67,7 @@ class Settings:
     news: bool = True
     colour: bool = False
     unicode: bool = True
+    targets_colours: bool | None = None
 
 
 class Screen:
@@ -80,6 +88,7 @@ class Screen:
         )
         self._live = Live(title) if settings.live else None
         self._throttle = Throttle()
+        self._progress = ProgressView()
         self._queued: list[tuple[Outlet, str]] = []
         self._failed: set[str] = set()  # workers and jobs; no worker is named as a job may be
         self._drawn_at = float("-inf")
@@ -113,6 +122,11 @@ class Screen:
                 return
             case _:
                 self._news(fact)
+
+    def progress(self, fact: Progress, now: float) -> None:
+        """Show what a line that is drawn anew shows now, once a second at most."""
+        if self._progress.admit(fact, now):
+            self._output(fact, now)
 
     def update(self, snapshot: Snapshot, now: float) -> None:
         """Draw the live display, at most four times a second."""
@@ -155,11 +169,12 @@ class Screen:
         if self._live is not None:
             self._err.write(self._live.draw())
 
-    def _output(self, fact: Output | Logged, now: float) -> None:
-        line = self._view.line(fact)
+    def _output(self, fact: Output | Logged | Progress, now: float) -> None:
+        outlet = self._err if to_stderr(fact) else self._out
+        wanted = self._settings.targets_colours
+        line = self._view.line(fact, colours=outlet.is_terminal if wanted is None else wanted)
         if line is None:
             return
-        outlet = self._err if to_stderr(fact) else self._out
         if outlet.is_terminal:
             self._note_held_back(now)
             if not self._throttle.admit(fact.worker, now):

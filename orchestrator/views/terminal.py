@@ -9,7 +9,7 @@ from typing import TextIO
 from orchestrator.views.output import OutputMode
 from orchestrator.views.screen import Settings
 
-__all__ = ["colours", "settings_for", "width_of"]
+__all__ = ["colours", "settings_for", "targets_colours", "width_of"]
 
 _UNLIMITED = 10_000
 
@@ -19,6 +19,15 @@ def colours(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
     if environ.get("NO_COLOR") or environ.get("TERM") == "dumb":
         return False
     return stream is not None and stream.isatty()
+
+
+def targets_colours(environ: Mapping[str, str]) -> bool | None:
+    """Return whether the colours of targets are shown; None: on terminals."""
+    if environ.get("NO_COLOR") or environ.get("TERM") == "dumb":
+        return False
+    if any(environ.get(name) not in (None, "", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")):
+        return True
+    return None
 
 
 def width_of(stream: TextIO | None) -> int:
@@ -50,5 +59,6 @@ def settings_for(
         all_to_stderr=json_output,
         live=able and live is not False,
         colour=colours(stderr, environ),
+        targets_colours=targets_colours(environ),
         unicode="utf" in (getattr(stderr, "encoding", None) or "").lower(),
     )

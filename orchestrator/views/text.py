@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from orchestrator.escaping import escaped
+from orchestrator.escaping import coloured, escaped, uncoloured
 
 __all__ = [
     "Style",
@@ -41,12 +41,14 @@ def paint(text: str, style: Style | None, *, colour: bool) -> str:
     return f"\x1b[{style.value}m{text}\x1b[0m" if colour and style and text else text
 
 
-def screen_line(text: str) -> str:
+def screen_line(text: str, *, colour: bool = False) -> str:
     """Return one line of a program's output as a terminal would leave it, made harmless.
 
-    Of a line that returns the carriage (progress bars do), the last version stays.
+    Of a line that returns the carriage (progress bars do), the last version stays. Its own colours
+    stay with `colour`, else they go.
     """
-    return escaped(text.rstrip("\r\n").rpartition("\r")[2])
+    line = text.rstrip("\r\n").rpartition("\r")[2]
+    return coloured(line) if colour else escaped(uncoloured(line))
 
 
 def in_one_line(text: str) -> str:

@@ -80,6 +80,8 @@ SOUND = {
     "stdin": st.sampled_from(["none", "text", "json", "null"]),
     "stdout": st.sampled_from(["lines", "json", "text", "log"]),
     "exit_codes": st.sampled_from(["[0, 1]", "[]", "[256]", "0"]),
+    "tty": st.sampled_from(["true", "false", "1"]),
+    "capture": st.sampled_from(["text", "auto", "json"]),
     "call": st.sampled_from(["item", "batch", "stream"]),
     "batch": st.sampled_from(["{size: 5}", "{size: 50}", "{within: 1s}"]),
     "after": st.sampled_from(["a", "b", "c", "d", "{a: ready}", "[a, b]", "[b, b]", "{b: failed}"]),

@@ -23,7 +23,7 @@ from orchestrator.spec.wording import Guesses, listed, show
 
 __all__ = ["ONLY_TARGETS", "RULES"]
 
-_ONLY_COMMANDS = ("stdin", "stdout", "exit_codes")
+_ONLY_COMMANDS = ("stdin", "stdout", "exit_codes", "tty")
 ONLY_TARGETS = ("args", "kwargs")
 """The keys that a command takes from nowhere, `defaults` neither."""
 

@@ -11,6 +11,7 @@ import faulthandler
 import fcntl
 import gc
 import importlib
+import io
 import logging
 import mmap
 import multiprocessing
@@ -22,13 +23,14 @@ import sys
 import time
 import weakref
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import forkserver, reduction, resource_tracker, util
 from typing import Any, TextIO
 
 from orchestrator.runtime.local.kernel import line_buffer_c_stdio, set_parent_death_signal
+from orchestrator.runtime.local.marked import Console, MarkedFile
 
-__all__ = ["FIRST_PRIVATE_FD", "Handed", "Launch", "bootstrap", "enter_surroundings"]
+__all__ = ["FIRST_PRIVATE_FD", "Handed", "Launch", "Sealed", "bootstrap", "enter_surroundings"]
 
 FIRST_PRIVATE_FD = 10
 """Our own descriptors lie from here on: a target that closes 1 and 2 and opens files gets low
@@ -51,14 +53,25 @@ def _arrived(sent: Any) -> Handed:
     return Handed(sent.detach())
 
 
+class Sealed(bytes):
+    """Bytes that no traceback shows: some loggers print the values of each frame's variables."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bytes>"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """All a worker is started with. `main` is `module:function`; see `ProcessFactory.start`."""
+    """All a worker is started with. `main` is `module:function`; see `ProcessFactory.start`.
+
+    `key` is what the worker's marks have in them (`runtime/marks.py`).
+    """
 
     worker: str
     main: str
-    payload: bytes
-    env: tuple[tuple[str, str | None], ...]
+    key: str
+    payload: Sealed = field(repr=False)
+    env: tuple[tuple[str, str | None], ...] = field(repr=False)
     cwd: str | None
     pythonpath: tuple[str, ...]
     creator_pid: int
@@ -87,7 +100,7 @@ def bootstrap(launch: Launch) -> None:
     _own_exit_functions(launch)
     # What the target starts is started by Python's own default, or as it says: not as this was.
     multiprocessing.set_start_method(None, force=True)
-    _redirect(launch.stdout, launch.stderr)
+    _redirect(launch.stdout, launch.stderr, launch.key)
     channel, log, cell = _private(launch)
     _close_on_exec()
     if launch.descriptors is not None:
@@ -172,7 +185,7 @@ def _highest_fd() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def _redirect(stdout: Handed, stderr: Handed) -> None:
+def _redirect(stdout: Handed, stderr: Handed, key: str) -> None:
     """Put /dev/null on 0 and the capture pipes on 1 and 2; write each line at once."""
     null = os.open(os.devnull, os.O_RDONLY)
     for fd, target in ((null, 0), (stdout.fd, 1), (stderr.fd, 2)):
@@ -181,15 +194,19 @@ def _redirect(stdout: Handed, stderr: Handed) -> None:
             os.close(fd)
     streams: Any = sys  # whose dunder names are final to a type checker
     streams.stdin = streams.__stdin__ = open(0, closefd=False)  # noqa: SIM115 -- as below
-    streams.stdout = streams.__stdout__ = _line_writer(1)
-    streams.stderr = streams.__stderr__ = _line_writer(2)
+    console = Console(key)
+    streams.stdout = streams.__stdout__ = _line_writer(1, console)
+    streams.stderr = streams.__stderr__ = _line_writer(2, console)
     line_buffer_c_stdio()
     # A number of its own: the target may close 2.
     faulthandler.enable(fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, FIRST_PRIVATE_FD))
 
 
-def _line_writer(fd: int) -> TextIO:
-    return open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+def _line_writer(fd: int, console: Console) -> TextIO:
+    buffer = io.BufferedWriter(MarkedFile(fd, console))
+    writer = io.TextIOWrapper(buffer, "utf-8", "backslashreplace", line_buffering=True)
+    vars(writer)["mode"] = "w"  # as `open` does
+    return writer
 
 
 def _private(launch: Launch) -> tuple[socket.socket, socket.socket, mmap.mmap]:

@@ -16,7 +16,7 @@ import msgspec
 from orchestrator.core import commands as do
 from orchestrator.core import events
 from orchestrator.core.events import Blame
-from orchestrator.core.facts import Fact, WaitingFor
+from orchestrator.core.facts import Fact, Progress, WaitingFor
 from orchestrator.core.messages import Failure, Hello
 from orchestrator.core.restoring import Resumption
 from orchestrator.core.run import Run
@@ -192,7 +192,7 @@ class Loop:
         for command in self.run.handle(event, self._clock.now()):
             self._carry_out(command)
 
-    def _tell(self, fact: Fact) -> None:
+    def _tell(self, fact: Fact | Progress) -> None:
         self._told = True
         now = self._clock.now()
         self._disk.write(lambda: self._observer.fact(fact, now))

@@ -8,6 +8,7 @@ import mmap
 import multiprocessing
 import multiprocessing.process
 import os
+import secrets
 import select
 import signal
 import socket
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from orchestrator.plan.model import StartMethod
-from orchestrator.runtime.local.child import Handed, Launch, bootstrap
+from orchestrator.runtime.local.child import Handed, Launch, Sealed, bootstrap
 from orchestrator.runtime.local.helpers import (
     Creator,
     ForkServer,
@@ -44,6 +45,9 @@ _ANSWER_S = 30.0
 It is on a busy machine that it takes long: nobody waits for it meanwhile but its workers."""
 
 _MOMENT_S = 0.05
+
+_PIPE_BYTES = 256 * 1024
+"""A worker that prints much is not woken for each 64 KiB."""
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 """Who reads a page that has been cut off is killed by SIGBUS: no worker shall do that to us."""
@@ -77,6 +81,7 @@ class Starting:
         request: Request,
         creator: Creator,
         ends: Ends,
+        key: str,
         ours: contextlib.ExitStack,
     ) -> None:
         self.limit_s = _ANSWER_S
@@ -85,6 +90,7 @@ class Starting:
         self._request = request
         self._creator = creator
         self._ends = ends
+        self._key = key
         self._ours = ours
 
     @property
@@ -108,6 +114,7 @@ class Starting:
             process=self._process,
             creator=self._creator,
             ends=self._ends,
+            key=self._key,
         )
 
     def close(self) -> None:
@@ -247,6 +254,7 @@ class ProcessFactory:
 
     def _begin(self, order: _Order) -> WorkerProcess | Starting:
         forked = order.method is StartMethod.FORK
+        key = secrets.token_hex(4)
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             ends, handed = _wire(ours, theirs)
             with _signals_held() if forked else _fresh_interpreter(self._environment) as restored:
@@ -255,7 +263,8 @@ class ProcessFactory:
                 launch = Launch(
                     worker=order.name,
                     main=order.main,
-                    payload=order.payload,
+                    key=key,
+                    payload=Sealed(order.payload),
                     env=(*restored, *order.env),
                     cwd=order.cwd,
                     pythonpath=order.pythonpath,
@@ -280,10 +289,16 @@ class ProcessFactory:
                     request=request,
                     creator=creator,
                     ends=ends,
+                    key=key,
                     ours=ours.pop_all(),
                 )
             worker = WorkerProcess(
-                name=order.name, method=order.method, process=process, creator=None, ends=ends
+                name=order.name,
+                method=order.method,
+                process=process,
+                creator=None,
+                ends=ends,
+                key=key,
             )
             ours.pop_all()
         return worker
@@ -334,6 +349,8 @@ def _pipe(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int
     ours.callback(os.close, read_fd)
     theirs.callback(os.close, write_fd)
     os.set_blocking(read_fd, False)
+    with contextlib.suppress(OSError):  # the system's limit for all pipes of a user
+        fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     return read_fd, write_fd
 
 

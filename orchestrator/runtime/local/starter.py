@@ -30,15 +30,24 @@ class Starter:
     """Makes workers of one run. Raises UsageError when that takes more descriptors than allowed.
 
     `hash_seed` is the PYTHONHASHSEED of all of them, so that sets come in the same order again.
+    `draws`: what their log handlers make for the console is shown.
     """
 
     def __init__(
-        self, plan: Plan, *, run_id: str, run_dir: str, socket_dir: str, hash_seed: str
+        self,
+        plan: Plan,
+        *,
+        run_id: str,
+        run_dir: str,
+        socket_dir: str,
+        hash_seed: str,
+        draws: bool = True,
     ) -> None:
         self.overdue = Overdue()
         self._plan = plan
         self._run_id = run_id
         self._run_dir = run_dir
+        self._draws = draws
         before = descriptors.ensure(sum(job.workers for job in plan.jobs.values()))
         self._factory = ProcessFactory(
             preload=(_MAIN,),
@@ -81,6 +90,7 @@ class Starter:
             counted=job.is_counted(self._plan.durability),
             repeats_gets=job.repeats_gets(self._plan.durability),
             emitted={box: _emitted(position) for box, position in (positions or {}).items()},
+            draws=self._draws,
         )
         return self._factory.begin(
             name=worker,

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+import time
+
+import msgspec
 
 from orchestrator.core.events import Blame, Blob
-from orchestrator.core.facts import Fact, Logged, Output, Stream
+from orchestrator.core.facts import Fact, Logged, Output, Progress, Stream
 from orchestrator.core.messages import Failure, FromWorker
-from orchestrator.plan.model import JobPlan
+from orchestrator.plan.model import Capture, JobPlan
 from orchestrator.runtime import records
-from orchestrator.runtime.cell import Cell
-from orchestrator.runtime.local.capture import Line, LineSplitter, drain
+from orchestrator.runtime.cell import MARKS, Cell
+from orchestrator.runtime.local import jsonlines
+from orchestrator.runtime.local.capture import Line, MarkedLines, drain
 from orchestrator.runtime.local.channel import Channel
 from orchestrator.runtime.local.crash import CrashText
 from orchestrator.runtime.local.workerprocess import WorkerProcess
 
 __all__ = ["WorkerIO"]
 
+_decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _PIPE_READ = 64 * 1024
 _RECORDS_READ = 512
 _RECORDS_BYTES = 1 << 20
@@ -35,9 +40,11 @@ class WorkerIO:
         self.connected = True
         self._crash = CrashText()
         self._splitters = {
-            process.stdout_fd: (Stream.STDOUT, LineSplitter()),
-            process.stderr_fd: (Stream.STDERR, LineSplitter()),
+            process.stdout_fd: (Stream.STDOUT, MarkedLines(process.key)),
+            process.stderr_fd: (Stream.STDERR, MarkedLines(process.key)),
         }
+        self._takes_json = job.capture is Capture.AUTO
+        self._shown: dict[int, str] = {}
 
     @property
     def pipes(self) -> tuple[int, ...]:
@@ -48,7 +55,7 @@ class WorkerIO:
         """The messages that one read brings, None if nothing is there; raises wire.FrameError."""
         return self.channel.read(buffer)
 
-    def read_pipe(self, fd: int) -> list[Fact] | None:
+    def read_pipe(self, fd: int) -> list[Fact | Progress] | None:
         """What one read of a capture pipe brings; None at its end."""
         try:
             data = os.read(fd, _PIPE_READ)
@@ -57,11 +64,20 @@ class WorkerIO:
         if not data:
             return None
         stream, splitter = self._splitters[fd]
-        return [self._output(stream, line) for line in splitter.feed(data)]
+        facts: list[Fact | Progress] = [
+            self._printed(stream, line) for line in splitter.feed(data, time.time())
+        ]
+        if splitter.unmarked:
+            splitter.unmarked = False
+            self._ask_for_marks(stream)
+        state = splitter.state
+        if state or fd in self._shown:
+            self._note_state(fd, state, facts)
+        return facts
 
-    def read_log(self) -> list[Fact] | None:
+    def read_log(self) -> list[Fact | Progress] | None:
         """The next log records that are there; None when nobody can send any more."""
-        facts: list[Fact] = []
+        facts: list[Fact | Progress] = []
         left = _RECORDS_BYTES
         while len(facts) < _RECORDS_READ and left > 0:
             try:
@@ -76,18 +92,19 @@ class WorkerIO:
             facts.append(self._record(data))
         return facts
 
-    def last_words(self) -> list[Fact]:
+    def last_words(self) -> list[Fact | Progress]:
         """Everything a dead worker has left in its pipes; its children may still hold them open."""
         facts = self.read_log() or []
         for fd, (stream, splitter) in self._splitters.items():
-            lines = [*splitter.feed(drain(fd)), *splitter.flush()]
-            facts += [self._output(stream, line) for line in lines]
+            now = time.time()
+            lines = [*splitter.feed(drain(fd), now), *splitter.flush(now)]
+            facts += [self._printed(stream, line) for line in lines]
         return facts
 
-    def close_pipe(self, fd: int) -> list[Fact]:
+    def close_pipe(self, fd: int) -> list[Fact | Progress]:
         """A pipe has come to its end: its last line. The descriptor is closed with the others."""
         stream, splitter = self._splitters[fd]
-        return [self._output(stream, line) for line in splitter.flush()]
+        return [self._printed(stream, line) for line in splitter.flush(time.time())]
 
     def blame(self) -> Blame:
         """What the worker was at."""
@@ -97,9 +114,36 @@ class WorkerIO:
         """What the dead worker's own last words say of its crash."""
         return self._crash.failure()
 
+    def _ask_for_marks(self, stream: Stream) -> None:
+        """Something came without a mark: the worker shall say where its items begin."""
+        bit = 1 if stream is Stream.STDOUT else 2
+        words = self.cell.words
+        if not words[MARKS] & bit:
+            words[MARKS] |= bit
+
+    def _note_state(self, fd: int, state: str, facts: list[Fact | Progress]) -> None:
+        """Tell what a line that is drawn anew shows now, if that has changed."""
+        if state != self._shown.get(fd):
+            stream, _ = self._splitters[fd]
+            facts.append(Progress(job=self.job.name, worker=self.name, stream=stream, text=state))
+        if state:
+            self._shown[fd] = state
+        else:
+            self._shown.pop(fd, None)
+
+    def _printed(self, stream: Stream, line: Line) -> Fact:
+        """A line as the fact it is: a log record, if it is one in JSON."""
+        text = line.text
+        if self._takes_json and text[:1] == "{" and not line.more:
+            found = jsonlines.parse(text)
+            if found is not None:
+                return self._json_record(stream, line, found)
+        return self._output(stream, line)
+
     def _output(self, stream: Stream, line: Line) -> Output:
         if stream is Stream.STDERR:
             self._crash.line(line.text)
+        stamp = line.stamp
         return Output(
             job=self.job.name,
             worker=self.name,
@@ -107,22 +151,61 @@ class WorkerIO:
             stream=stream,
             text=line.text,
             more=line.more,
+            ts=stamp.ts,
+            item=stamp.item,
+            attempt=stamp.attempt,
+        )
+
+    def _json_record(self, stream: Stream, line: Line, found: jsonlines.JsonRecord) -> Logged:
+        stamp = line.stamp
+        return Logged(
+            job=self.job.name,
+            worker=self.name,
+            pid=self.process.pid,
+            ts=stamp.ts,
+            text=line.text,
+            item=stamp.item,
+            attempt=stamp.attempt,
+            stream=stream,
+            **found._asdict(),
         )
 
     def _record(self, data: bytes) -> Fact:
         try:
             record = records.decode(data)
-        except ValueError:
+            if record.fields:
+                _check(record.fields)
+        except (ValueError, RecursionError):
             text = data.decode("utf-8", "backslashreplace")
             return self._output(Stream.STDERR, Line(text=text))
-        return Logged(
+        logged = Logged(
             job=self.job.name,
             worker=self.name,
-            pid=self.process.pid,
+            pid=record.pid or self.process.pid,
             ts=record.ts,
             level=record.level,
             logger=record.logger,
             msg=record.msg,
-            traceback=record.traceback,
             fields=record.fields,
+            item=record.item,
+            attempt=record.attempt,
+            call=record.call,
+            text=record.text,
         )
+        if not (record.traceback or record.error_type or record.thread or record.cut):
+            return logged  # as most are
+        return msgspec.structs.replace(
+            logged,
+            traceback=record.traceback,
+            error_type=record.error_type,
+            error=record.error,
+            thread=record.thread,
+            cut=record.cut,
+        )
+
+
+def _check(fields: str) -> None:
+    """Raise ValueError unless this is a JSON object in one line of ASCII: it is logged as it is."""
+    _decode(fields)
+    if not fields.isascii() or "\n" in fields:
+        raise ValueError("not one line of ASCII")

@@ -37,7 +37,8 @@ class WorkerProcess:
 
     `sock` is our end of its private stream socket, `log_sock` of a SEQPACKET pair that carries one
     log record a datagram, `stdout_fd` and `stderr_fd` the read ends of its capture pipes; none of
-    them blocks. `cell` is the progress cell: one page, shared with the worker.
+    them blocks. `cell` is the progress cell: one page, shared with the worker. `key` is in the
+    marks that it writes.
 
     `pidfd` is None only if the process had ended and been reaped before it could be opened.
     `death_fd` becomes readable when the process has ended; `exit_code` then says how.
@@ -51,11 +52,13 @@ class WorkerProcess:
         process: BaseProcess,
         creator: Creator | None,
         ends: Ends,
+        key: str,
     ) -> None:
         assert process.pid is not None
         self.name = name
         self.start_method = method
         self.pid = process.pid
+        self.key = key
         self.sock = ends.sock
         self.log_sock = ends.log_sock
         self.stdout_fd = ends.stdout_fd

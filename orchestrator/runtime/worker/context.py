@@ -5,6 +5,7 @@ Called in the child.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -17,6 +18,8 @@ from orchestrator.core.policy import resolve
 from orchestrator.errors import QueueFullError, UnpicklableItemError
 from orchestrator.plan.model import JobPlan
 from orchestrator.runtime.cell import INDEX, Cell
+from orchestrator.runtime.worker import current
+from orchestrator.runtime.worker.begin_marks import BeginMarks
 from orchestrator.runtime.worker.chunks import dump, size_of, sole
 from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.failure import describe, name_of, text_of
@@ -27,10 +30,13 @@ from orchestrator.runtime.worker.outbox import Outbox
 from orchestrator.runtime.worker.stopping import StopRequested, StopSignal
 from orchestrator.runtime.worker.transaction import Transaction
 
-__all__ = ["OURS", "Context", "ItemFailedError", "Pace"]
+__all__ = ["OURS", "Context", "ItemFailedError", "Pace", "TellItem"]
 
 OURS = (StopRequested, FencedError, LinkClosedError)
 """What may come out of mporch's own calls and is never an item's fault."""
+
+TellItem = Callable[[int, str, tuple[Any, ...], BaseException], None]
+"""Makes a log record of that level, text and arguments, for an item that has failed."""
 
 _LEASE_S = 0.010
 _LARGEST_LEASE = 4096
@@ -58,6 +64,8 @@ class Context:
         roots: Sequence[str],
         place: str,
         transaction: Transaction,
+        marks: BeginMarks | None = None,
+        tell: TellItem | None = None,
     ) -> None:
         self.job = job
         self.client = client
@@ -65,6 +73,8 @@ class Context:
         self.cell = cell
         self.call = call
         self.transaction = transaction
+        self._marks = marks
+        self._tell = tell
         self.recycled: Worn | None = None
         self.box: Outbox | None = client.outbox(job.outputs) if job.outputs else None
         self._roots = roots
@@ -137,6 +147,25 @@ class Context:
     def describe(self, error: BaseException) -> Failure:
         """The exception as data."""
         return describe(error, self._roots, self._place)
+
+    def call_of_item(self) -> Callable[..., Any]:
+        """What is called with the next items: the target, and marks before it if any are wanted."""
+        return self.call if self._marks is None else self._marks.around(self.call)
+
+    def tell_failure(self, error: BaseException, *, final: bool = False) -> None:
+        """Give the program's own log handlers a record of the item at hand, which has failed.
+
+        Called before the item ends, without the lock: it is the user's code that is called. A
+        failure that a policy provides for, or that will be tried again, is a warning.
+        """
+        if self._tell is None:
+            return
+        item, attempt = current.at_hand()
+        attempts = 1 if final else self.job.retry.attempts
+        end = resolve(self.job.on_error, self.describe(error).bases, attempts)
+        mild = end is End.SKIPPED or (end is End.FAILED and attempt < attempts)
+        level = logging.WARNING if mild else logging.ERROR
+        self._tell(level, "item %s failed (attempt %d)", (item, attempt), error)
 
     def fail(self, leases: Sequence[Lease], error: BaseException, *, final: bool = False) -> None:
         """The next item of each lease has failed: say how it ends (lock held).

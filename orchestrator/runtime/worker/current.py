@@ -6,13 +6,15 @@ import dataclasses
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from orchestrator.runtime.cell import INDEX
+from orchestrator.runtime.cell import INDEX, LEASE, PHASE, RUNNING
 from orchestrator.runtime.order import Order
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.stripe import StreamRun
 from orchestrator.runtime.worker.transaction import Transaction
 
-__all__ = ["Current", "current", "transaction"]
+__all__ = ["Current", "at_hand", "current", "transaction"]
+
+_NONE = ("", 0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,11 +44,84 @@ class _Place:
     words: memoryview | None = None
     run: StreamRun | None = None
     transaction: Transaction | None = None
+    cell: memoryview | None = None
+    frozen: tuple[int, int] | None = None
+    told: tuple[Lease | None, int, int, tuple[str, int]] = (None, 0, 0, _NONE)
 
 
-def enter(order: Order) -> None:
-    """From now on the process is the worker of that order."""
-    _Place.order = order
+def enter(order: Order, cell: memoryview | None = None) -> None:
+    """From now on the process is the worker of that order; `cell` is its progress cell."""
+    _Place.order, _Place.cell = order, cell
+
+
+def leave() -> None:
+    """The target has ended: what is said from now on belongs to no item."""
+    _Place.lease = _Place.words = _Place.run = _Place.transaction = None
+
+
+def freeze() -> None:
+    """Called in a process that the target has forked: the item at hand is its parent's, if any.
+
+    It is at hand here for as long as the parent is at it.
+    """
+    cell = _Place.cell
+    if cell is None or cell[PHASE] != RUNNING or _Place.run is not None:
+        _Place.frozen = (-1, -1)
+    elif _Place.frozen is None:
+        _Place.frozen = (cell[LEASE], cell[INDEX])
+
+
+def at_hand() -> tuple[str, int]:
+    """The item at hand and which attempt at it this is; of a batch its range. ("", 0) for none.
+
+    The same tuple for as long as it is the same item.
+    """
+    lease, words, told = _Place.lease, _Place.words, _Place.told
+    if (
+        words is not None
+        and lease is told[0]
+        and lease is not None
+        and words[INDEX] == told[1]
+        and words[PHASE] == RUNNING
+        and words[LEASE] == lease.number
+        and _Place.frozen is None
+    ):
+        return told[3]  # the same as before, which is asked for most
+    if lease is None:
+        transaction = _Place.transaction
+        lease = transaction.latest if transaction is not None and transaction.hands else None
+        if lease is None or _Place.frozen is not None:
+            return _NONE
+        first = lease.started - 1
+        last = first
+    elif words is not None:
+        if words[PHASE] != RUNNING or words[LEASE] != lease.number:
+            return _NONE
+        first = last = words[INDEX]
+        if _Place.frozen is not None and _Place.frozen != (lease.number, first):
+            return _NONE
+    elif _Place.run is not None:
+        first = last = _Place.run.started - 1
+    else:
+        first, last = lease.finished, lease.started - 1
+        if last < first:
+            return _NONE
+    if _Place.frozen is not None and words is None and not _is_frozen_at(lease):
+        return _NONE
+    if told[0] is lease and told[1] == first and told[2] == last:
+        return told[3]
+    name = lease.item_id(first) if first == last else lease.range_id(first, last)
+    found = (name, lease.attempt_of_range(first, last))
+    _Place.told = (lease, first, last, found)
+    return found
+
+
+def _is_frozen_at(lease: Lease) -> bool:
+    """Whether the parent of this forked process is still at the batch it was forked in."""
+    cell = _Place.cell
+    if cell is None or cell[PHASE] != RUNNING or _Place.run is not None:
+        return False
+    return _Place.frozen == (cell[LEASE], cell[INDEX]) and lease.number == cell[LEASE]
 
 
 def at(lease: Lease, words: memoryview | None = None, run: StreamRun | None = None) -> None:

@@ -63,6 +63,7 @@ def _items_of_lease(context: Context, lease: Lease) -> None:
             except OURS:
                 raise  # the cell goes on saying which item the worker was at
             except BaseException as error:  # noqa: BLE001 - this item's end, whatever it is
+                context.tell_failure(error)
                 _close(context, lease)
                 with context.lock:
                     context.fail((lease,), error)
@@ -106,7 +107,8 @@ def _work(context: Context, stripe: Stripe, values: Sequence[Any], *, packed: bo
     An item has begun when the progress cell says so, and `attention` is looked at after that: who
     asks for it and then reads the cell knows which items have been begun.
     """
-    client, call, lease, words = context.client, context.call, stripe.lease, stripe.words
+    client, lease, words = context.client, stripe.lease, stripe.words
+    call = context.call_of_item()
     append, settle, settled = stripe.ends.append, stripe.settle, stripe.settled
     assert lease is not None
     timed, clock_ns = context.job.timeouts.item_s is not None, time.monotonic_ns
@@ -193,6 +195,8 @@ def _tried(
     except OURS:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is this batch's end
+        if alone or context.client.parted:
+            context.tell_failure(error, final=not alone)
         context.cell.idle()
         with context.lock:
             if alone:
@@ -211,7 +215,7 @@ def _call_batch(context: Context, lease: Lease, load: Callable[[], list[Any]], n
         context.stopper.check()
         context.cell.begin(lease.number, lease.finished, time.monotonic_ns())
         lease.started = lease.finished + n
-    result = context.call(load())
+    result = context.call_of_item()(load())
     if result is not None:
         _emit(context, context.box, result)
     with context.lock:

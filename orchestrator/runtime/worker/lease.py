@@ -101,9 +101,27 @@ class Lease:
         """The id of the item at `index`: `queue:n`."""
         return f"{self.queue}:{self._number(index)}"
 
+    def range_id(self, first: int, last: int) -> str:
+        """The ids of neighbouring items: `queue:1-4`, or `queue:1-4,9` where some are missing."""
+        runs: list[list[int]] = []
+        for index in range(first, last + 1):
+            number = self._number(index)
+            if runs and runs[-1][1] == number - 1:
+                runs[-1][1] = number
+            else:
+                runs.append([number, number])
+        told = ",".join(f"{a}-{b}" if a != b else f"{a}" for a, b in runs)
+        return f"{self.queue}:{told}"
+
     def attempt(self, index: int) -> int:
         """Which attempt at the item at `index` this is, from 1."""
         return 1 + dict(self._tried).get(self._number(index), 0)
+
+    def attempt_of_range(self, first: int, last: int) -> int:
+        """The highest attempt among neighbouring items."""
+        if not self._tried:
+            return 1
+        return max(self.attempt(index) for index in range(first, last + 1))
 
     def bytes_of(self, index: int) -> int | None:
         """The bytes of the item at `index`, if it is known: where it is a chunk by itself."""

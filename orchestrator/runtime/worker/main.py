@@ -20,12 +20,15 @@ from typing import Any, NoReturn
 
 from orchestrator.core.messages import GAVE_UP, Failure, Hello, Ready, Worn
 from orchestrator.errors import QueueFullError, ReplayError, ShutDown
+from orchestrator.plan.command import Command
 from orchestrator.plan.model import Shape
 from orchestrator.runtime.cell import Cell
+from orchestrator.runtime.local.marked import console_of
 from orchestrator.runtime.order import Order
 from orchestrator.runtime.worker import current, logs, target
+from orchestrator.runtime.worker.begin_marks import BeginMarks
 from orchestrator.runtime.worker.client import Client
-from orchestrator.runtime.worker.context import Context, ItemFailedError
+from orchestrator.runtime.worker.context import Context, ItemFailedError, TellItem
 from orchestrator.runtime.worker.exiting import Exit, Watch
 from orchestrator.runtime.worker.failure import describe, stack_of
 from orchestrator.runtime.worker.faults import Fault, FaultError, FaultyLink, ordered
@@ -59,15 +62,23 @@ def main(payload: bytes, channel: socket.socket, log: socket.socket, cell: mmap.
         fault = ordered(order.worker, os.environ)
     except (FaultError, OSError) as error:
         raise SystemExit(f"mporch: MPORCH_FAULT: {error}") from error
+    name = order.worker
     link = Link(channel) if fault is None else FaultyLink(channel, fault)
     try:
         link.queue(Hello(pid=os.getpid()))
         link.flush()
-        logs.install(log)
-        current.enter(order)
-        code = Worker(order, link, Cell(cell), end, fault).live()
+        progress = Cell(cell)
+        current.enter(order, progress.words)
+        console = console_of(sys.__stdout__)
+        marks = BeginMarks(
+            console, progress.words, current.at_hand, always=isinstance(order.job.target, Command)
+        )
+        tell = logs.install(log, console, draws=order.draws).tell_item
+        worker = Worker(order, link, progress, end, marks=marks, tell=tell, fault=fault)
+        del payload, order  # a traceback with the values of variables has no use for them
+        code = worker.live()
     except (LinkClosedError, FencedError) as error:
-        _give_up(order.worker, error)
+        _give_up(name, error)
     end.drop_modules()
     _leave(code)
 
@@ -76,13 +87,23 @@ class Worker:
     """One worker; `live` returns the exit code, negative for the signal it was stopped by."""
 
     def __init__(
-        self, order: Order, link: Link, cell: Cell, end: Exit, fault: Fault | None = None
+        self,
+        order: Order,
+        link: Link,
+        cell: Cell,
+        end: Exit,
+        *,
+        marks: BeginMarks,
+        tell: TellItem,
+        fault: Fault | None = None,
     ) -> None:
         self._order = order
         self._end = end
         self._job = order.job
         self._cell = cell
         self._fault = fault
+        self._marks = marks
+        self._tell = tell
         self._place = ""
         self._recycled: Worn | None = None
         self._readers_failed = False
@@ -193,6 +214,8 @@ class Worker:
             roots=roots,
             place=self._place,
             transaction=transaction,
+            marks=self._marks,
+            tell=self._tell,
         )
         transaction.ends.at_end = lambda: self._end_here(context)
         with self._client.lock:
@@ -201,6 +224,7 @@ class Worker:
         try:
             _RUNNERS.get(self._job.shape, run_once)(context)
         finally:
+            current.leave()
             transaction.ends.at_end = lambda: None  # else the target's module would be kept
         self._recycled = context.recycled
 
@@ -210,6 +234,7 @@ class Worker:
         Whatever is raised ends here: the target would swallow that, too.
         """
         self._client.lock.release()
+        current.leave()
         try:
             failure = None
             try:

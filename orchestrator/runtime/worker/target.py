@@ -118,6 +118,37 @@ def _run_of(made: Any) -> Callable[..., Any]:
     return run
 
 
+class Hidden(tuple[Any, ...]):
+    """Positional arguments that no traceback shows: some loggers print the values of variables."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} arguments>"
+
+
+class HiddenByName(dict[str, Any]):
+    """The same by keyword."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} arguments>"
+
+
+class Call:
+    """A function with its arguments, called with the item in front of them; it shows no values."""
+
+    __slots__ = ("_args", "_function", "_kwargs")
+
+    def __init__(self, function: Callable[..., Any], args: Hidden, kwargs: HiddenByName) -> None:
+        self._function = function
+        self._args = args
+        self._kwargs = kwargs
+
+    def __call__(self, *item: Any) -> Any:
+        """Call it."""
+        return self._function(*item, *self._args, **self._kwargs)
+
+
 def bind(found: Any, job: JobPlan, handles: dict[str, Any], entered: Entered) -> Callable[..., Any]:
     """What is called with the item, the batch or the iterator (or nothing, if it is called once).
 
@@ -128,12 +159,12 @@ def bind(found: Any, job: JobPlan, handles: dict[str, Any], entered: Entered) ->
     if isinstance(job.target, Command):
         command: Callable[..., Any] = entered.enter(found(job))
         return command
-    args, kwargs = tuple(job.args), dict(job.kwargs)
+    args, kwargs = Hidden(job.args), HiddenByName(job.kwargs)
     if not inspect.isclass(found):
         if not (args or kwargs or handles):
             function: Callable[..., Any] = found
             return function
-        return lambda *item: found(*item, *args, **kwargs, **handles)
+        return Call(found, args, HiddenByName(kwargs | handles))
     if is_run(found):
         return _run_of(found(*args, **kwargs, **handles))
     made: Any = found(*args, **kwargs)
@@ -145,4 +176,4 @@ def bind(found: Any, job: JobPlan, handles: dict[str, Any], entered: Entered) ->
     called: Callable[..., Any] = made
     if not handles:
         return called
-    return lambda *item: called(*item, **handles)
+    return Call(called, Hidden(), HiddenByName(handles))

@@ -22,8 +22,8 @@ Mark = Callable[[], Undo]
 class Transaction:
     """The items in hand of one worker's handles, by their queues; finished together.
 
-    `sole` is the lease of the only one; `ends` are the ends of streams that were told. Lock held,
-    but for `scope`.
+    `sole` is the lease of the only one, `latest` that of the item got last; `ends` are the ends of
+    streams that were told. Lock held, but for `scope`.
 
     `marks` are those of all who keep something that a block of `orchestrator.transaction()` may
     change: what they return is called, in this order, when it is rolled back. `finishes` are called
@@ -36,6 +36,7 @@ class Transaction:
         self.finishes: list[Callable[[], None]] = [self.finish]
         self.hands: dict[str, Lease] = {}
         self.sole: Lease | None = None
+        self.latest: Lease | None = None
         self.ends = EndTold(client)
 
     def take(self, queue_name: str, lease: Lease) -> None:
@@ -43,7 +44,7 @@ class Transaction:
         if (held := self.hands.get(queue_name)) is not None:
             self._client.finish(held)  # another thread has got one while this one waited
         self.ends.forget()
-        self.hands[queue_name] = lease
+        self.hands[queue_name] = self.latest = lease
         self.sole = lease if len(self.hands) == 1 else None
 
     def finish(self) -> None:
@@ -91,10 +92,10 @@ class Transaction:
             self._client.commit()
 
     def _mark(self) -> Undo:
-        hands = dict(self.hands)
+        hands, latest = dict(self.hands), self.latest
 
         def undo() -> None:
-            self.hands = hands
+            self.hands, self.latest = hands, latest
             self.sole = next(iter(hands.values())) if len(hands) == 1 else None
 
         return undo

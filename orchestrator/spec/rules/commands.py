@@ -25,8 +25,8 @@ TWO_CALLS = Rule(
 COMMAND_MISFIT = Rule(
     code="MP672",
     title="A key that does not go with a command, or only with one",
-    why="`stdin`, `stdout` and `exit_codes` say how a command is run, so a target has none of "
-    "them. A command gets its arguments in `command`, not in `args` and `kwargs`, and no queue "
+    why="`stdin`, `stdout`, `exit_codes` and `tty` say how a command is run, so a target has none "
+    "of them. A command gets its arguments in `command`, not in `args` and `kwargs`, and no queue "
     "handles: it is a program of its own. What it reads needs an input, what it writes an output.",
     wrong=_TASK.replace("data]", "data], kwargs: {level: 9}"),
     right=_TASK.replace("data]", "data], exit_codes: [0, 1]"),

@@ -177,6 +177,10 @@ def test_as_many_items_of_a_commit_are_applied_as_there_is_room_for_one_after_th
     run.commit("map-1", *outputs, done=[(lease, len(items))])
     put = {"b": 0, "c": 0}
     applied = 0
+    totals = [sum(counts) for counts in zip(*items, strict=True)]
+    if not in_order and totals[0] <= b and totals[1] <= c:  # one commit passes, whatever its bytes
+        assert run.queue("a").done == len(items)
+        return
     for of_b, of_c in items:
         heavy = max_bytes is not None and 2 * put["b"] >= max_bytes
         parts = max_bytes is not None and 2 * of_b > max_bytes  # it leaves in parts (rule 3)

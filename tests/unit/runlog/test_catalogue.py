@@ -1,15 +1,16 @@
 """The catalogue: every fact has its event, and the docs know them all."""
 
-import re
 import typing
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from orchestrator.core import facts
 from orchestrator.core.messages import Failure
-from orchestrator.runlog.catalogue import _ENTRIES, CATALOGUE, describe
+from orchestrator.runlog.catalogue import _ENTRIES, CATALOGUE, context, describe
 from orchestrator.runlog.levels import Level
+from orchestrator.runlog.schema import EVENTS, fields_of, flaw_of, log_schema, tables
 
 DOCS = Path(__file__).parents[3] / "docs" / "log.md"
 
@@ -24,11 +25,90 @@ def test_no_two_facts_share_an_event():
     assert len({entry.event for entry in CATALOGUE.values()}) == len(CATALOGUE)
 
 
-def test_the_docs_list_exactly_the_catalogues_events():
-    documented = re.findall(
-        r"^\| `([a-z.]+)` \|", DOCS.read_text().partition("## Events")[2], re.MULTILINE
-    )
-    assert sorted(documented) == sorted(entry.event for entry in CATALOGUE.values())
+def test_the_docs_tables_are_made_of_the_schema():
+    """As is the JSON Schema: to change one, change `runlog/schema.py`."""
+    for table in tables():
+        assert table in DOCS.read_text()
+
+
+def test_the_schema_has_exactly_the_catalogues_events():
+    assert sorted(EVENTS) == sorted(entry.event for entry in CATALOGUE.values())
+
+
+def names_of(entry):
+    """The fields that a fact may be logged with."""
+    names = set(entry.fact.__struct_fields__) - entry.spoken - entry.unlogged
+    if "failure" in names:
+        names = (names - {"failure"}) | {"error_type", "error", "where", "traceback"}
+        names |= {"stack"} if entry.event == "worker.ended" else set()
+    if "item" in names and entry.event not in ("output", "log"):
+        names.add("queue")
+    if entry.event in ("run.started", "run.resumed"):
+        names.add("format")
+    if "worker" in names:
+        names.add("pid")
+    return names | {"ts", "run", "event", "level", "msg"}
+
+
+@pytest.mark.parametrize("entry", _ENTRIES, ids=lambda entry: entry.event)
+def test_the_schema_has_exactly_the_fields_of_each_fact(entry):
+    assert fields_of(entry.event) == names_of(entry)
+
+
+def test_the_schema_is_one_and_tells_good_records_from_bad():
+    schema = log_schema()
+    Draft202012Validator.check_schema(schema)
+    good = {
+        "ts": "2026-12-01T02:27:22.948370Z",
+        "run": "r1",
+        "event": "log",
+        "level": "error",
+        "job": "w",
+        "worker": "w-1",
+        "pid": 5,
+        "msg": "",
+        "logger": "",
+        "fields": {"a": 1},
+        "item": "q:1",
+        "attempt": 1,
+    }
+    validator = Draft202012Validator(schema)
+    assert validator.is_valid(good)
+    assert flaw_of(good) == ""
+    for change in (
+        {"event": "logs"},
+        {"level": "loud"},
+        {"state": "failed"},
+        {"thread": ""},
+        {"fields": None},
+    ):
+        assert not validator.is_valid(good | change), change
+        assert flaw_of(good | change), change
+    without = {key: value for key, value in good.items() if key != "logger"}
+    assert not validator.is_valid(without)
+    assert flaw_of(without) == "log without logger"
+    assert not validator.is_valid(good | {"ts": "today"})
+
+
+def test_a_stop_is_told_by_where_it_met_the_target_and_is_no_error():
+    stopped = Failure(kind="StopRequested", message="stopped here", traceback="  File ...")
+    fact = ended(state="terminated", exit_code=-15, failure=stopped, item="q:7")
+    told = context(fact)
+    assert (told["stack"], told["queue"]) == ("  File ...", "q")
+    assert {"error", "error_type", "traceback"}.isdisjoint(told)
+    assert describe(fact)[2] == "a-1 terminated with exit code -15"
+
+
+def test_lists_without_elements_say_nothing():
+    told = context(facts.RunResumed(name="n", spec="s", python="p", pid=1))
+    assert {"jobs_done", "lost", "protection"}.isdisjoint(told)
+    assert told["queued"] == 0
+
+
+@pytest.mark.parametrize("code, level", [(0, Level.INFO), (3, Level.WARNING), (1, Level.ERROR)])
+def test_a_run_that_succeeded_but_for_dead_letters_is_a_warning(code, level):
+    fact = facts.RunEnded(status="succeeded", exit_code=code, duration_s=1.0)
+    assert describe(fact)[1] is level
 
 
 def ended(**changes):

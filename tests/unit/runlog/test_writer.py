@@ -6,6 +6,7 @@ import json
 import os
 import stat
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from orchestrator.core.facts import ItemFailed, Logged, Output, RunStarted, Stream, Warned
 from orchestrator.core.messages import Failure
 from orchestrator.errors import DiskFullError, ResumeError, RunDirectoryError
+from orchestrator.escaping import uncoloured
 from orchestrator.runlog import writer
 from orchestrator.runlog.lines import Lines
 from orchestrator.runlog.writer import RunLog
@@ -73,7 +75,7 @@ def test_any_text_stays_one_ascii_line_and_comes_back_unchanged(text):
         assert line.isascii()
         assert line.endswith(b"\n")
         assert line.count(b"\n") == 1
-        assert json.loads(line)["msg"] == text
+        assert json.loads(line)["msg"] == uncoloured(text)
 
 
 def test_a_fake_record_in_the_output_is_only_text(log):
@@ -87,7 +89,7 @@ def test_a_line_cut_at_the_limit_says_so(log):
 
 
 def test_a_log_record_keeps_its_own_time_and_fields(log):
-    log.fact(logged(ts=2.0, level="WARN", fields={"user": "ann"}), ts=9.0)
+    log.fact(logged(ts=2.0, level="WARN", fields='{"user": "ann"}'), ts=9.0)
     (record,) = records(log)
     assert record["ts"].startswith("1970-01-01T00:00:02")
     assert (record["level"], record["fields"]) == ("warning", {"user": "ann"})
@@ -99,13 +101,35 @@ def test_an_absurd_time_of_a_log_record_is_replaced(log, ts):
     assert records(log)[0]["ts"].startswith("1970-01-01T00:00:09")
 
 
-def test_fields_that_json_has_no_word_for_are_written_as_text(log):
-    deep: list = []
-    deep.append(deep)
-    odd = {"inf": float("inf"), "bytes": b"x", "loop": deep, "n": 1}
-    log.fact(logged(fields=odd))
-    fields = records(log)[0]["fields"]
-    assert (fields["inf"], fields["bytes"], fields["n"]) == ("inf", "b'x'", 1)
+def test_what_is_known_of_a_record_is_written_and_nothing_else(log):
+    known = {
+        "item": "q:7",
+        "attempt": 2,
+        "error_type": "ValueError",
+        "error": "no",
+        "traceback": "Traceback...",
+        "call": "m.py:12 work",
+        "thread": "mine",
+        "cut": ("msg", "fields.blob"),
+    }
+    log.fact(logged(**known))
+    log.fact(logged())
+    whole, bare = records(log)
+    assert {key: whole[key] for key in known} == known | {"cut": ["msg", "fields.blob"]}
+    assert set(bare) == {"ts", "run", "event", "level", "job", "worker", "pid", "msg", "logger"}
+
+
+def test_a_line_has_its_item_and_the_time_when_it_was_written(log):
+    log.fact(msgspec.structs.replace(output("x"), ts=2.0, item="q:1-3", attempt=1), ts=9.0)
+    (record,) = records(log)
+    assert record["ts"] == "1970-01-01T00:00:02.000000Z"
+    assert (record["item"], record["attempt"]) == ("q:1-3", 1)
+
+
+def test_colours_are_not_logged_and_all_else_is(log):
+    log.fact(output("\x1b[31mred\x1b[0m \x1b[2J"))
+    log.fact(logged(msg="\x1b[1;31mbold\x1b[m"))
+    assert [record["msg"] for record in records(log)] == ["red \x1b[2J", "bold"]
 
 
 def test_output_is_buffered_until_flush(log):

@@ -106,10 +106,9 @@ def test_draining_takes_what_lies_in_the_pipe_and_does_not_wait_for_its_end():
             os.close(write_fd)
 
 
-def test_a_long_line_of_a_progress_bar_is_cut_where_it_is_drawn_anew():
+def test_of_a_long_line_that_is_drawn_anew_only_what_was_not_drawn_over_stays():
     splitter = LineSplitter(limit=10)
-    assert splitter.feed(b"\r10%#\r20%##\r30%###") == [
-        Line(text="\r10%#", more=True),
-        Line(text="\r20%##", more=True),
-    ]
+    assert splitter.feed(b"\r10%#\r20%##\r30%###") == []
+    assert splitter.state == "30%###"
     assert splitter.feed(b"\n") == [Line(text="\r30%###")]
+    assert splitter.state == ""

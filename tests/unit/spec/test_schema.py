@@ -79,7 +79,7 @@ ODD = [
     None, True, False, 0, 1, -1, 3, 17, 1.5, "", "a", "a b", "a-1", "1x", "a.b", "a:b", "a.b:c.d",
     "a:", "é:ü", "0s", "0.0ms", "10", "10s", "1h30m", "30m1h", "1d2h", "1.5s", "1:30", "SIGINT",
     "SIGKILL", "TERM", "fork", "spawn", "thread", "skip", "drain", "batch", "500MB", "2 GiB",
-    "1gb", "64MiB", "lots", [], ["a"], ["a", "b"], ["a", 3], [["a"]], {}, {"a": "b"},
+    "1gb", "64MiB", "lots", "text", [], ["a"], ["a", "b"], ["a", 3], [["a"]], {}, {"a": "b"},
     {"a-b": "c"}, {"a b": "skip"}, {"a": "skip"}, {"else": "fail"}, {"a": "ready"}, {"a": None},
     {"a": 1}, {"A=B": "c"}, {"size": 3}, {"size": 0}, {"grace": "1s"}, {"signal": "SIGTERM"},
     {"item": None}, {"run": "1s", "start": "1m"}, {"max": 3}, "3/min", "3/m", "0/s",
@@ -216,7 +216,7 @@ def shown(schema):
 
 def called(key, target):
     """Return what a job with that key runs."""
-    only_commands = {"command", "stdin", "stdout", "exit_codes"}
+    only_commands = {"command", "stdin", "stdout", "exit_codes", "tty"}
     return {"command": ["true"]} if key in only_commands else {"target": target}
 
 

@@ -1,9 +1,17 @@
 """What targets print, as lines for the screen."""
 
+import msgspec
 import pytest
 
-from orchestrator.core.facts import Logged, Output, Stream
-from orchestrator.views.output import OutputMode, OutputView, Throttle, to_stderr
+from orchestrator.core.facts import Logged, Output, Progress, Stream
+from orchestrator.views.output import (
+    OutputMode,
+    OutputView,
+    ProgressView,
+    Throttle,
+    to_stderr,
+)
+from orchestrator.views.terminal import targets_colours
 
 
 def output(text, job="a", stream=Stream.STDOUT, more=False):
@@ -80,3 +88,79 @@ def test_a_slow_program_is_never_throttled():
     throttle = Throttle(most=3)
     assert all(throttle.admit("a-1", second / 2) for second in range(100))
     assert throttle.note(1e9) is None
+
+
+def test_a_record_has_its_fields_beside_it_and_its_traceback_below():
+    fact = msgspec.structs.replace(
+        logged("warning", "slow"),
+        fields='{"ms": 12.5, "user": "u", "why": "two words", "d": {"a": [1]}}',
+        traceback="Traceback:\n  no",
+    )
+    assert view().line(fact) == (
+        'a-1 | WARNING app: slow  ms=12.5 user=u why="two words" d={"a": [1]}\n'
+        "a-1 |     Traceback:\n"
+        "a-1 |       no\n"
+    )
+    assert view(OutputMode.RAW).line(fact).startswith("WARNING app: slow  ms=12.5")
+
+
+def test_a_record_without_a_logger_names_none():
+    assert view().line(msgspec.structs.replace(logged(), logger="")) == "a-1 | INFO hello\n"
+
+
+def test_a_record_is_shown_as_its_program_s_own_handler_draws_it():
+    drawn = msgspec.structs.replace(logged("debug"), text="12:00 DEBUG hello\n  more")
+    assert view().line(drawn) == "a-1 | 12:00 DEBUG hello\na-1 |   more\n"
+    assert view(OutputMode.RAW).line(drawn) == "12:00 DEBUG hello\n  more\n"
+
+
+@pytest.mark.parametrize("mode", OutputMode)
+def test_a_record_that_its_program_keeps_off_its_console_is_not_shown(mode):
+    assert view(mode).line(msgspec.structs.replace(logged("error"), text="")) is None
+
+
+def test_the_level_has_a_colour_of_its_own():
+    told = {level: view(colour=True).line(logged(level)) for level in ("warning", "error")}
+    assert "\x1b[33mWARNING\x1b[0m app" in told["warning"]
+    assert "\x1b[31mERROR\x1b[0m app" in told["error"]
+
+
+def test_a_target_s_colours_end_with_its_line_or_are_not_shown():
+    red = output("\x1b[1;31mred\x1b[0m and \x1b[32mgreen \x1b[2J")
+    shown = "a-1 | \x1b[1;31mred\x1b[0m and \x1b[32mgreen \\x1b[2J\x1b[0m\n"
+    assert view().line(red, colours=True) == shown
+    assert view().line(red) == "a-1 | red and green \\x1b[2J\n"
+
+
+def test_a_line_of_json_goes_where_it_was_written():
+    assert not to_stderr(msgspec.structs.replace(logged(), stream=Stream.STDOUT))
+    assert to_stderr(msgspec.structs.replace(logged(), stream=Stream.STDERR))
+
+
+def progress(text):
+    return Progress(job="a", worker="a-1", stream=Stream.STDERR, text=text)
+
+
+def test_the_state_of_a_progress_bar_is_shown_once_a_second_from_its_second_on():
+    shown = ProgressView()
+    times = [0.0, 0.5, 1.0, 1.5, 2.1]
+    assert [shown.admit(progress(f"{t}"), t) for t in times] == [False, False, True, False, True]
+    assert not shown.admit(progress(""), 2.2)
+    assert not shown.admit(progress("another"), 9.0)
+    assert view().line(progress("45%")) == "a-1 | 45%\n"
+    assert view(OutputMode.RAW).line(progress("45%")) is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "shown"),
+    [
+        ({}, None),
+        ({"FORCE_COLOR": "1"}, True),
+        ({"CLICOLOR_FORCE": "1"}, True),
+        ({"CLICOLOR_FORCE": "0"}, None),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+    ],
+)
+def test_the_environment_says_whether_a_target_s_colours_are_shown(environ, shown):
+    assert targets_colours(environ) is shown

@@ -108,7 +108,16 @@ def test_a_record_of_no_worker_is_mporchs_own():
 def test_what_a_record_carries_stands_below_it():
     more = {"traceback": "Traceback:\n  x", "hint": "do y", "fields": {"user": "ann\x1b"}}
     lines = render_record({**RECORD, **more}, colour=False).splitlines()
-    assert lines[1:] == ["    Traceback:", "      x", "    hint: do y", "    user='ann\\x1b'"]
+    assert lines[1:] == ["    Traceback:", "      x", "    hint: do y"]
+
+
+def test_a_log_record_has_its_fields_and_its_item_beside_it():
+    logged = {"event": "log", "logger": "app", "msg": "slow\n  down", "item": "q:7"}
+    more = {"fields": {"user": "ann\x1b", "n": 3, "t": "two words"}, "cut": ["msg", "fields.b"]}
+    lines = render_record({**RECORD, **logged, **more}, colour=False).splitlines()
+    assert lines[0].endswith("| app: slow")
+    told = '      down  user=ann\\x1b n=3 t="two words"  [q:7]'
+    assert lines[1:] == [told, "    cut: msg, fields.b"]
 
 
 def test_a_log_record_names_its_logger():

@@ -79,6 +79,7 @@ class CommandCall:
             env=env,
             reads=command.stdin is not CommandInput.NONE,
             writes=command.stdout is not CommandOutput.LOG,
+            terminal=command.tty,
             tied=job.shape.called_once,
         )
         try:

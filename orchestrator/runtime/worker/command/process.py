@@ -30,10 +30,13 @@ _READ_SIZE = 64 * 1024
 _TAIL_SIZE = 4 * 1024
 _TAIL_LINES = 5
 _NO_SUCH_PROGRAM, _NOT_EXECUTABLE = 127, 126
+_STDOUT, _STDERR = 1, 2
 
 
 class Process:
     """A running program. `name` is how it is told to people.
+
+    `terminal`: what it writes that is not read here goes to one, and from there to descriptor 1.
 
     `tied`: the kernel kills it with this process, even if nobody else is left to do so. That takes
     a fork, and some milliseconds, where otherwise a vfork does.
@@ -50,23 +53,30 @@ class Process:
         reads: bool,
         writes: bool,
         tied: bool,
+        terminal: bool = False,
     ) -> None:
         self._name = name
+        self._passes_to = _STDOUT if terminal else _STDERR
+        ours, theirs = _terminal() if terminal else (-1, subprocess.PIPE)
         try:
             self._popen = subprocess.Popen(
                 argv,
                 env=env,
                 stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
-                stdout=subprocess.PIPE if writes else None,
-                stderr=subprocess.PIPE,
+                stdout=subprocess.PIPE if writes else theirs if terminal else None,
+                stderr=theirs,
                 preexec_fn=tie_to(os.getpid()) if tied else None,  # noqa: PLW1509 -- two calls
             )
         except OSError as error:
+            if terminal:
+                os.close(ours)
             raise _not_started(name, error) from None
+        finally:
+            if terminal:
+                os.close(theirs)
         self._pidfd = os.pidfd_open(self._popen.pid)
         self._out = self._popen.stdout.fileno() if self._popen.stdout else -1
-        assert self._popen.stderr is not None
-        self._err = self._popen.stderr.fileno()
+        self._err = ours if self._popen.stderr is None else self._popen.stderr.fileno()
         self._tail = b""
         self._told: set[int] = set()
         self._has_ended = False
@@ -110,8 +120,10 @@ class Process:
         if not self._has_ended:
             self._stop(signum, grace_s)
         self._popen.wait()
-        assert self._popen.stderr is not None
-        self._popen.stderr.close()
+        if self._popen.stderr is None:
+            os.close(self._err)
+        else:
+            self._popen.stderr.close()
         os.close(self._pidfd)
 
     def _read(self, timeout_s: float | None = None) -> bytes:
@@ -125,7 +137,7 @@ class Process:
                 self._poll.unregister(fd)
                 self._told.discard(fd)
                 os.close(fd)
-            elif not (chunk := os.read(fd, _READ_SIZE)):
+            elif not (chunk := _chunk(fd, _READ_SIZE)):
                 self._poll.unregister(fd)
             elif fd == self._out:
                 found = chunk
@@ -138,14 +150,14 @@ class Process:
         if fd < 0:
             return b""
         (n,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))
-        return os.read(fd, n) if n else b""
+        return _chunk(fd, n) if n else b""
 
     def _write_error(self, chunk: bytes) -> None:
-        """Pass on what it wrote to standard error, and keep the last of it."""
+        """Pass on what it wrote to standard error, or its terminal, and keep the last of it."""
         self._tail = (self._tail + chunk)[-_TAIL_SIZE:]
         view = memoryview(chunk)
         while view:
-            view = view[os.write(2, view) :]
+            view = view[os.write(self._passes_to, view) :]
 
     def _last_words(self) -> str:
         lines = self._tail.decode(errors="backslashreplace").strip().splitlines()
@@ -169,6 +181,24 @@ class Process:
             with suppress(ProcessLookupError, PermissionError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             os.close(pidfd)
+
+
+def _terminal() -> tuple[int, int]:
+    """A terminal of the usual size: the end to read from, and the program's."""
+    ours, theirs = os.openpty()
+    os.set_inheritable(ours, False)
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    return ours, theirs
+
+
+def _chunk(fd: int, most: int) -> bytes:
+    """Some of what is there; empty at the end, which a terminal tells by an error."""
+    try:
+        return os.read(fd, most)
+    except OSError as error:
+        if error.errno == errno.EIO:
+            return b""
+        raise
 
 
 def _wait_for_stop(code: int) -> None:

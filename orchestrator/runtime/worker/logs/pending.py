@@ -1,0 +1,96 @@
+"""The record that a thread is handing to the program's own handlers.
+
+Called in the child. What those handlers draw for the console is kept as the record's text and not
+written: it would be the same record a second time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+__all__ = ["Pending", "PendingRecords"]
+
+
+class Pending:
+    """One record on its way. `text` is what was drawn of it; None: nobody has drawn it.
+
+    `kept`: the log does not get it, only the program's own handlers do.
+    """
+
+    __slots__ = ("drawing", "kept", "message", "record", "text")
+
+    def __init__(self, record: Any, *, message: str | None = None, kept: bool = False) -> None:
+        self.record = record
+        self.message = message
+        self.kept = kept
+        self.text: str | None = None
+        self.drawing = False
+
+    def draw(self, text: str) -> None:
+        """Keep what a handler has made for the console; the first one's counts."""
+        if self.text is None:
+            self.text = text
+
+    def is_of(self, record: Any) -> bool:
+        """Whether it is this record, or a copy that a filter has put in its place."""
+        ours = self.record
+        return record is ours or (
+            getattr(record, "created", None) == getattr(ours, "created", 0)
+            and getattr(record, "lineno", None) == getattr(ours, "lineno", 0)
+        )
+
+
+class _Local(threading.local):
+    pending: Pending | None = None
+
+
+class PendingRecords:
+    """The pending record of each thread: the innermost, since a handler may log.
+
+    `watch` is told whether anybody draws, so that what is written is offered to `take`.
+    """
+
+    def __init__(self, watch: Callable[[bool], object] = bool) -> None:
+        self._local = _Local()
+        self._watch: Callable[[bool], object] = watch
+        self._drawing = 0
+
+    @property
+    def current(self) -> Pending | None:
+        """That of this thread."""
+        return self._local.pending
+
+    def enter(self, pending: Pending) -> Pending | None:
+        """From now on handlers are given this record; returns the one before, for `leave`."""
+        local = self._local
+        before, local.pending = local.pending, pending
+        return before
+
+    def leave(self, before: Pending | None) -> None:
+        """They have had it."""
+        self._local.pending = before
+
+    @contextlib.contextmanager
+    def drawing(self, pending: Pending) -> Iterator[None]:
+        """Inside, what is written to the console is a drawing of this record."""
+        before, pending.drawing = pending.drawing, True
+        self._drawing += 1
+        self._watch(True)
+        try:
+            yield
+        finally:
+            pending.drawing = before
+            self._drawing -= 1
+            if not self._drawing:
+                self._watch(False)
+
+    def take(self, data: bytes) -> bool:
+        """Keep bytes for the console if they are drawn of a record; whether they are."""
+        pending = self._local.pending
+        if pending is None or not pending.drawing:
+            return False
+        pending.text = (pending.text or "") + data.decode("utf-8", "backslashreplace")
+        return True
