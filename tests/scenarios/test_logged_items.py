@@ -325,6 +325,17 @@ structlog.get_logger().error("lost")""",
 }
 
 
+def test_a_module_that_is_called_as_a_library_is_no_trouble(ran):
+    body = """
+import structlog, loguru
+def work(x): structlog.say(x); logging.warning("still %s", x)
+"""
+    own = {"structlog.py": "def say(x): print('said', x)\n", "loguru.py": "logger = None\n"}
+    end = ran(PIPE % "", code(2, body), more=own)
+    assert end.log.printed("w-1") == ["said 0", "said 1"]
+    assert [r["msg"] for r in end.log.having("log")] == ["still 0", "still 1"]
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_whatever_the_program_does_to_logging_its_record_arrives(ran, name):
     body = f"{BAD[name]}\ndef work(x): logging.getLogger('app').warning('still %s', x)\n"

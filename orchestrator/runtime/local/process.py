@@ -46,9 +46,6 @@ It is on a busy machine that it takes long: nobody waits for it meanwhile but it
 
 _MOMENT_S = 0.05
 
-_PIPE_BYTES = 256 * 1024
-"""A worker that prints much is not woken for each 64 KiB."""
-
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 """Who reads a page that has been cut off is killed by SIGBUS: no worker shall do that to us."""
 
@@ -349,8 +346,6 @@ def _pipe(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int
     ours.callback(os.close, read_fd)
     theirs.callback(os.close, write_fd)
     os.set_blocking(read_fd, False)
-    with contextlib.suppress(OSError):  # the system's limit for all pipes of a user
-        fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     return read_fd, write_fd
 
 

@@ -268,6 +268,12 @@ def test_an_item_s_failure_is_a_record_of_the_program_s_own_handlers_only(logs, 
     assert CONSOLE.written == ""
 
 
+def test_without_handlers_of_the_program_s_own_an_item_s_failure_is_no_record(logs, wire):
+    logging.getLogger().handlers[:] = []  # pytest's
+    logs.tell_item(logging.ERROR, "item %s failed", ("q:7",), ValueError("no"))
+    assert wire.received() == []
+
+
 def test_a_handler_that_cannot_take_a_failed_item_is_a_warning(logs, wire):
     class Breaks(logging.Handler):
         def emit(self, record):

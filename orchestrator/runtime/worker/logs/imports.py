@@ -5,6 +5,7 @@ Called in the child. A worker that does not use structlog pays nothing for it.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -26,7 +27,7 @@ class ImportHook(MetaPathFinder):
     def install(self) -> None:
         """Wait for the modules; those that are there already are handed over at once."""
         for name in self._wanted.keys() & sys.modules.keys():
-            self._wanted.pop(name)(sys.modules[name])
+            _hand_over(sys.modules[name], self._wanted.pop(name))
         sys.meta_path.insert(0, self)
 
     def find_spec(
@@ -69,4 +70,10 @@ class _Loader(Loader):
             spec.loader = self._loader
         module.__loader__ = self._loader
         self._loader.exec_module(module)
-        self._then(module)
+        _hand_over(module, self._then)
+
+
+def _hand_over(module: ModuleType, then: Then) -> None:
+    """Call it; a module that is another one of that name, or release, is left as it is."""
+    with contextlib.suppress(Exception):
+        then(module)

@@ -101,12 +101,13 @@ class StandardLogging:
 
     def _handle(self, logger: logging.Logger, record: logging.LogRecord) -> None:
         """Give a record to the program's handlers, if there are any, then to the log."""
-        if not logger.hasHandlers():
-            self._send(record, None)
+        outer, has_handlers = self._pending.current, logger.hasHandlers()
+        if outer is not None and outer.kept and outer.is_of(record):
+            if has_handlers:
+                _call_handlers(logger, record)
             return
-        outer = self._pending.current
-        if outer is not None and outer.kept and outer.record is record:
-            _call_handlers(logger, record)
+        if not has_handlers:
+            self._send(record, None)
             return
         pending = Pending(record)
         self._pending.enter(pending)
