@@ -22,18 +22,18 @@ def fail():
         {failure}
 
 def many(x):
-    yield from [x] * 8
+    yield from [bytes(400)] * 8
     time.sleep(0.2)
     fail()
 
 def batch(xs):
-    yield from xs
+    yield from [bytes(400) for _ in xs]
     time.sleep(0.2)
     fail()
 
 def put(x, b):
-    for n in range(8):
-        b.put(n)
+    for _ in range(8):
+        b.put(bytes(400))
     time.sleep(0.2)
     fail()
 
@@ -85,7 +85,7 @@ def test_so_do_the_letters_of_a_batch(ran, failure):
     [
         "{maxsize: 3, when_full: drop_newest}",
         "{maxsize: 3, when_full: drop_oldest}",
-        "{max_bytes: 20, when_full: drop_newest}",
+        "{max_bytes: 1kB, when_full: drop_newest}",
     ],
     ids=["newest", "oldest", "bytes"],
 )
@@ -99,7 +99,7 @@ def test_nothing_leaves_in_parts_where_a_queue_drops(ran, shape, failure, queue)
 
 
 def test_what_is_more_than_memory_should_hold_leaves_in_parts_there_too(ran):
-    code = CODE.replace("[x] * 8", "[x] * (1 << 17)").format(failure=RAISES)
+    code = CODE.replace("[bytes(400)] * 8", "[x] * (1 << 17)").format(failure=RAISES)
     target, output, how = SHAPES["item"]
     queue = "{maxsize: 3, when_full: drop_newest}"
     spec = SPEC.format(queue=queue, output=output, how=how, on_error="fail")

@@ -186,43 +186,48 @@ def sweep(*, within_s: float, spare: Container[int] = ()) -> Swept:
     """
     begun = time.monotonic()
     end = begun + within_s
-    hunt = _Hunt(spare)
+    hunt = _Hunt(spare, until=begun + within_s / 2)
     killed: dict[int, None] = {}
-    tried = False
+    tried, after_end = False, 0
+    hunt.freeze_children()
     while True:
-        living, reaped = hunt.look()
+        living, dead = hunt.look()
         targets = [k for k in living if k.pid not in hunt.immune]
-        late = tried and time.monotonic() >= end
-        if late or not (living or reaped):
+        after_end += tried and time.monotonic() >= end
+        if not (living or dead) or (after_end and living):
             return Swept(killed=tuple(killed), survived=tuple(living))
+        if after_end > 1:  # each that is found is dead by then, and has started another
+            return Swept(killed=tuple(killed), survived=tuple(dead))
         tried = True
         if targets:
-            hunt.freeze(targets, until=begun + within_s / 2)
+            hunt.freeze(targets)
             killed.update(dict.fromkeys(hunt.kill(targets, end)))
-        elif living and not reaped and not _end_by_themselves(living, end):
+        elif living and not dead and not _end_by_themselves(living, end):
             return Swept(killed=tuple(killed), survived=tuple(living))
 
 
 class _Hunt:
     """Finds, stops, kills and reaps the descendants of this process, but for those in `spare`.
 
-    `immune` are the pids of those that may not be signalled.
+    `immune` are the pids of those that may not be signalled. Nobody is stopped any more once it is
+    `until`.
     """
 
-    def __init__(self, spare: Container[int]) -> None:
+    def __init__(self, spare: Container[int], *, until: float) -> None:
         self.immune: set[int] = set()
         self._spare = spare
+        self._until = until
         self._frozen: set[int] = set()
         self._me = os.getpid()
 
-    def look(self) -> tuple[list[Kin], tuple[int, ...]]:
-        """Reap; return who lives, parents before their children, and the pids that were reaped."""
+    def look(self) -> tuple[list[Kin], list[Kin]]:
+        """Reap; return who lives, parents before their children, and who was reaped."""
         kin = [k for k in descendants(self._me) if k.pid not in self._spare]
-        reaped = self._reap(k.pid for k in kin if k.zombie and k.parent == self._me)
-        return [k for k in kin if not k.zombie], reaped
+        reaped = set(self._reap(k.pid for k in kin if k.zombie and k.parent == self._me))
+        return [k for k in kin if not k.zombie], [k for k in kin if k.pid in reaped]
 
-    def freeze(self, found: Iterable[Kin], *, until: float) -> None:
-        """Stop those `found`, and look again until nobody new is found, or `until` has come.
+    def freeze(self, found: Iterable[Kin]) -> None:
+        """Stop those `found`, and look again until nobody new is found.
 
         A process that has been sent SIGSTOP forks no more: the kernel restarts a fork that a signal
         has interrupted, and stops it first.
@@ -231,8 +236,8 @@ class _Hunt:
         while new:
             for kin in new:
                 self._stop(kin)
-            self._freeze_children(until)
-            if time.monotonic() >= until:
+            self.freeze_children()
+            if time.monotonic() >= self._until:
                 return
             new = [k for k in self.look()[0] if not self._is_known(k.pid)]
 
@@ -250,6 +255,25 @@ class _Hunt:
                 os.close(pidfd)
         return list(pidfds)
 
+    def freeze_children(self) -> None:
+        """Stop whoever flees: it forks, and has become a child of ours as its parent has exited.
+
+        To read the list of children takes microseconds, all of /proc milliseconds, in which such a
+        process is gone. The number of a child that is not reaped is its own, so it may be signalled
+        by that.
+        """
+        quiet = 0
+        while quiet < _QUIET_LOOKS and time.monotonic() < self._until:
+            new = [pid for pid in _listed_children() if not self._is_known(pid)]
+            for pid in reversed(new):  # the youngest is the likeliest to live
+                self._frozen.add(pid)
+                try:
+                    os.kill(pid, signal.SIGSTOP)
+                except PermissionError:
+                    self.immune.add(pid)
+            self._reap(new)
+            quiet = 0 if new else quiet + 1
+
     def _stop(self, kin: Kin) -> None:
         self._frozen.add(kin.pid)
         try:
@@ -259,25 +283,6 @@ class _Hunt:
         else:
             if pidfd is not None:
                 os.close(pidfd)
-
-    def _freeze_children(self, until: float) -> None:
-        """Stop whoever flees: it forks, and has become a child of ours as its parent has exited.
-
-        To read the list of children takes microseconds, all of /proc milliseconds, in which such a
-        process is gone. The number of a child that is not reaped is its own, so it may be signalled
-        by that.
-        """
-        quiet = 0
-        while quiet < _QUIET_LOOKS and time.monotonic() < until:
-            new = [pid for pid in _listed_children() if not self._is_known(pid)]
-            for pid in new:
-                self._frozen.add(pid)
-                try:
-                    os.kill(pid, signal.SIGSTOP)
-                except PermissionError:
-                    self.immune.add(pid)
-            self._reap(new)
-            quiet = 0 if new else quiet + 1
 
     def _is_known(self, pid: int) -> bool:
         return pid in self._frozen or pid in self.immune or pid in self._spare

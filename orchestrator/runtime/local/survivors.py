@@ -12,6 +12,8 @@ from orchestrator.runtime.local.descendants import Kin, look_up
 
 __all__ = ["Told", "survivors"]
 
+_MOST = 100
+
 
 class Told:
     """The processes of which the orchestrator has told that they could not be killed.
@@ -41,10 +43,10 @@ class Told:
 
 
 def survivors(found: Iterable[Kin]) -> tuple[Survivor, ...]:
-    """Return the processes as facts have them."""
+    """Return the processes as facts have them, of very many (they flee by forking) the first."""
     return tuple(
         Survivor(pid=kin.pid, command=kin.name, user=_user_of(kin.pid))
-        for kin in sorted(found, key=lambda kin: kin.pid)
+        for kin in sorted(found, key=lambda kin: kin.pid)[:_MOST]
     )
 
 
