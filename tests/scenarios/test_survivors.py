@@ -220,6 +220,21 @@ def test_a_worker_that_has_become_such_a_program_is_given_up_at_once(project):
     assert project.summary()["jobs"]["a"]["status"] == "killed"
 
 
+def test_a_command_that_has_left_its_group_hears_of_the_stop(begin):
+    told = 'trap "echo told; exit 0" TERM; touch there; while :; do sleep 0.05; done'
+    ended = begin(
+        f"""
+        jobs:
+          a: {{command: [setsid, sh, -c, {json.dumps(told)}], terminate: {{grace: 50s}}}}
+          b: {{target: "t:ends"}}
+        """,
+        ENDS,
+    ).end(within_s=30)
+    assert ended.exit_code == 1
+    assert ended.log.printed("a-1") == ["told"]
+    assert [record["signal"] for record in ended.log.having("signal.sent")] == ["SIGTERM"]
+
+
 @as_another_user
 def test_one_that_ends_by_itself_a_moment_later_is_none(project):
     code = """

@@ -38,7 +38,8 @@ class Plan:
     """What a seed makes of a run: the way it ends, and when.
 
     `early`: at any moment from its first on; else once everything is running. `stubborn`: with a
-    job that has to be killed.
+    job that has to be killed. `flees`: with processes that leave session, group and parent all the
+    time.
     """
 
     seed: int
@@ -48,6 +49,7 @@ class Plan:
     gaps_s: tuple[float, float]
     stubborn: bool
     method: str
+    flees: bool
 
     @classmethod
     def of(cls, seed: int) -> Plan:
@@ -62,6 +64,7 @@ class Plan:
             gaps_s=(chance.expovariate(1 / 0.05), chance.expovariate(1 / 0.05)),
             stubborn=chance.random() < 0.5,
             method=chance.choice(["fork", "forkserver", "forkserver", "spawn"]),
+            flees=chance.random() < 0.5,
         )
 
     @property
@@ -93,7 +96,7 @@ class Plan:
             "drop": {"target": here("drop"), "input": "b", "restart": {"max": 0}},
             "family": {
                 "target": here("family"),
-                "args": [tag, stays],
+                "args": [tag, stays, self.flees],
                 "start_method": self.method,
             },
         }
