@@ -64,6 +64,13 @@ def family(tag, stays, flees):
         time.sleep(0.002)
 
 
+def immune():
+    """Leave a program behind that nobody of the run may kill."""
+    subprocess.Popen(["./immune"])
+    while not Path("is-immune").exists():
+        time.sleep(0.01)
+
+
 def stubborn():
     """Deaf to every request to stop."""
     Path("stubborn").touch()
