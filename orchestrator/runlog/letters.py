@@ -85,9 +85,10 @@ class DeadLetters:
             self._resume(directory, resumed)
 
     def _resume(self, directory: Path, items: Set[str]) -> None:
+        found = list(read_letters(directory))
         kept = {
             letter.item: letter
-            for letter in read_letters(directory)
+            for letter in found
             if letter.item in items and (self._path / letter.chunk).is_file()
         }
         self.missing = items - kept.keys()
@@ -103,10 +104,11 @@ class DeadLetters:
             self._begin(here)
         except OSError as error:
             raise RunDirectoryError.of(self._path, error) from error
-        self._count = max((letter.letter for letter in kept.values()), default=0)
-        # The highest number that is there, not how many: files may have been lost.
-        found = (re.match(_CHUNK_NAME, path.name) for path in self._path.iterdir())
-        self._chunks = max((int(name[1]) for name in found if name), default=0)
+        # The highest numbers there were, not how many: some may have been lost, and notes of
+        # replays name the numbers of letters that are not kept.
+        self._count = max((letter.letter for letter in found), default=0)
+        names = (re.match(_CHUNK_NAME, path.name) for path in self._path.iterdir())
+        self._chunks = max((int(name[1]) for name in names if name), default=0)
 
     def add(self, dead: ItemDead, ts: float) -> None:
         """Keep one letter, written when this returns.

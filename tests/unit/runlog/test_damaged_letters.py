@@ -191,3 +191,17 @@ def test_chunks_whose_letters_were_not_kept_stay_as_they_are(tmp_path):
     again.close()
     assert [letter.chunk for letter in read_letters(tmp_path)] == ["chunk-1234568.pickle"]
     assert (tmp_path / "dead" / "chunk-000007.pickle").read_bytes() == b"mine"
+
+
+def test_a_letter_has_no_number_that_one_before_it_was_replayed_by(tmp_path):
+    letters = DeadLetters(tmp_path)
+    for number in (1, 2):
+        letters.add(dead(number, pickle.dumps([number]), 0), 1.0)
+    letters.close()
+    note_replayed(tmp_path, Replayed(letters=(2,), run="r1", ts=1.0))
+    again = DeadLetters(tmp_path, resumed={"a:1"})
+    again.add(dead(2, pickle.dumps([2]), 0), 2.0)
+    again.close()
+    numbers = [letter.letter for letter in read_letters(tmp_path)]
+    assert numbers == [1, 3]
+    assert read_replayed(tmp_path, numbers) == {1: (), 3: ()}
