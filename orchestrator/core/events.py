@@ -32,6 +32,7 @@ __all__ = [
     "SupervisorNews",
     "Terminated",
     "Ticked",
+    "Unstoppable",
     "WorkerDied",
     "WorkerJoined",
     "WorkerLeft",
@@ -134,6 +135,12 @@ class ItemOverdue(_Event, frozen=True, kw_only=True):
     item: str
 
 
+class Unstoppable(_Event, frozen=True, kw_only=True):
+    """A worker's process may not be signalled: it has become another user's."""
+
+    worker: str
+
+
 class Fenced(_Event, frozen=True, kw_only=True):
     """The worker may not commit any more; what it held goes back."""
 
@@ -220,5 +227,6 @@ Event = (
     | Terminated
     | Ticked
     | ItemOverdue
+    | Unstoppable
     | Fenced
 )

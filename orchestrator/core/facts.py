@@ -28,6 +28,7 @@ __all__ = [
     "Ledger",
     "Logged",
     "Output",
+    "ProcessesSurvived",
     "QueueClosed",
     "QueueEnded",
     "RunEnded",
@@ -37,6 +38,7 @@ __all__ = [
     "Stalled",
     "StopRequested",
     "Stream",
+    "Survivor",
     "WaitingFor",
     "Warned",
     "WorkerEnded",
@@ -336,6 +338,20 @@ class Logged(_Fact, frozen=True, kw_only=True):
     fields: Mapping[str, Any] = {}
 
 
+class Survivor(_Fact, frozen=True, kw_only=True):
+    """A process that could not be killed: what ps(1) calls it, and the user it belongs to."""
+
+    pid: int
+    command: str
+    user: str = ""
+
+
+class ProcessesSurvived(_Fact, frozen=True, kw_only=True):
+    """Processes of the run could not be killed, and outlive it."""
+
+    processes: tuple[Survivor, ...]
+
+
 class RunEnded(_Fact, frozen=True, kw_only=True):
     """The run is over."""
 
@@ -369,5 +385,6 @@ Fact = (
     | Warned
     | Output
     | Logged
+    | ProcessesSurvived
     | RunEnded
 )

@@ -229,9 +229,9 @@ class Lives:
         worker.renew()
         self._scheduler.start(worker, turn)
 
-    def not_replaced(self, worker: Worker, turn: Turn) -> None:
-        """An item has failed its job: there will be no other process."""
-        worker.succumb()
+    def not_replaced(self, worker: Worker, turn: Turn, more: str = "") -> None:
+        """An item has failed its job: there will be no other process. `more` is told of it."""
+        worker.succumb(more)
         self.end(worker, Blame(), turn)
 
     def _living(self, name: str) -> Worker:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from orchestrator.core.facts import Ledger
+from orchestrator.core.facts import Ledger, Survivor
 from orchestrator.plan.model import Selection
 
 __all__ = ["JobSummary", "Summary"]
@@ -48,7 +48,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     Of a run that was resumed they and `duration_s` are those of its last life, `first_started` is
     when it began. `bottleneck` is the job that its neighbours waited for, None where none did for
     long; `warnings` say what may not have been meant; `selection` is what was chosen of the spec,
-    None where that was all.
+    None where that was all. `survivors` are processes that could not be killed.
     """
 
     run: str
@@ -65,3 +65,4 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     selection: Selection | None = None
     first_started: str = ""
+    survivors: tuple[Survivor, ...] = ()

@@ -85,6 +85,7 @@ class Supervisor:
             events.Terminated: self._on_terminated,
             events.Ticked: self._on_ticked,
             events.ItemOverdue: self._on_item_overdue,
+            events.Unstoppable: self._on_unstoppable,
             events.ItemFailed: self._on_item_failed,
             events.InputEnded: self._on_input_ended,
             events.Stalled: self._on_stalled,
@@ -170,11 +171,19 @@ class Supervisor:
                 text += self._lives.used_up(worker)
             self._failures.time_out(worker, StopReason.ITEM_TIMEOUT, text, turn)
 
+    def _on_unstoppable(self, event: events.Unstoppable, turn: Turn) -> None:
+        worker = self._roster.worker(event.worker)
+        if worker.live and not worker.gone:
+            self._stopper.abandon(worker, turn, refused=True)
+            self._lives.end(worker, Blame(), turn)
+
     def _on_item_failed(self, event: events.ItemFailed, turn: Turn) -> None:
         worker = self._roster.worker(event.worker)
         if worker.item == event.item and (worker.resting or worker.state in ENDED):
-            if worker.resting:
-                self._lives.not_replaced(worker, turn)
+            if worker.resting:  # the broker has added to how it died why that is its item's end
+                death, said = worker.death, event.failure.message
+                more = said.removeprefix(death) if said.startswith(death) else ""
+                self._lives.not_replaced(worker, turn, more)
             return  # it died of this item, which is told with its end
         turn.report(
             facts.ItemFailed(

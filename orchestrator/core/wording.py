@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
+
 from orchestrator.core.commands import StopReason
+from orchestrator.core.facts import Survivor
 from orchestrator.core.messages import GAVE_UP, Failure
 
-__all__ = ["death", "failed", "orphaned", "signal_name", "stopped", "stopped_by_stranger"]
+__all__ = [
+    "death",
+    "failed",
+    "names_of",
+    "not_tried_again",
+    "orphaned",
+    "signal_name",
+    "stopped",
+    "stopped_by_stranger",
+]
 
 # Linux' numbers: the core may not ask the system.
 _SIGNALS = {
@@ -74,11 +88,33 @@ def stopped_by_stranger(number: int, item: str) -> str:
     return f"stopped by {signal_name(number)}{at}{_STRANGER}"
 
 
+_MOST_LISTED = 10
+
+
+def names_of(processes: Sequence[Survivor]) -> str:
+    """Name processes, of many the first ten: `sudo (pid 4711, of root)`."""
+    found = [
+        f"{each.command} (pid {each.pid}{f', of {each.user}' if each.user else ''})"
+        for each in processes[:_MOST_LISTED]
+    ]
+    if more := len(processes) - len(found):
+        found.append(f"and {more} more")
+    return ", ".join(found)
+
+
 def failed(failure: Failure, item: str = "") -> str:
     """Say what the target raised, where, and for which item."""
     text = f"{failure.kind}: {failure.message}" if failure.message else failure.kind
     place = f" ({failure.where})" if failure.where else ""
     return f"{text}{place}" + (f" at item {item}" if item else "")
+
+
+def not_tried_again(failure: Failure, *, together: bool = False) -> Failure:
+    """Add why an item is not tried again (rule 3); `together`: so are all items of its batch."""
+    whose = "its batch" if together else "it"
+    why = f"not tried again: a part of what {whose} gives is on its queues already"
+    message = f"{failure.message} ({why})" if failure.message else why
+    return msgspec.structs.replace(failure, message=message)
 
 
 def stopped(reason: StopReason) -> str:

@@ -69,8 +69,8 @@ def _trial(choice: Choice, letter: Letter, layering: Layering, *, debug: bool) -
     if job is None:
         raise UsageError(f"the plan of run {run.run_id} has no job {letter.job}")
     place = place_of(run, letter)
-    if not place.path.is_file():
-        raise UsageError(f"the item of letter {letter.letter} is gone: there is no {place.path}")
+    if damage := choice.chunks.damage(letter):
+        raise UsageError(f"letter {letter.letter} cannot be tried: {damage}")
     worker, index = letter.worker, int(letter.worker.rpartition("-")[2])
     run_dir = str(run.path)
     known = at_start(plan, job, run=run.run_id, run_dir=run_dir, worker=worker, index=index)

@@ -95,6 +95,9 @@ def _chosen(choice: Choice, *, all_letters: bool, again: bool) -> tuple[Letter, 
     if not all_letters:
         hint = f"`mporch dead list {choice.run_name}` lists them"
         raise UsageError("which letters? give their numbers, or --all", hint=hint)
+    if choice.damaged:
+        hint = f"name those that are to be replayed: mporch dead replay {choice.run_name} N..."
+        raise UsageError("; ".join(choice.damaged), hint=hint)
     fresh = choice.letters if again else choice.unreplayed
     if not fresh:
         others = choice.elsewhere()

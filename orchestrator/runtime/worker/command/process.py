@@ -30,6 +30,8 @@ _READ_SIZE = 64 * 1024
 _TAIL_SIZE = 4 * 1024
 _TAIL_LINES = 5
 _NO_SUCH_PROGRAM, _NOT_EXECUTABLE = 127, 126
+_LEAVE_S = 0.5
+"""So long a program that may not be signalled has to end by itself: its pipes are closed."""
 
 
 class Process:
@@ -69,7 +71,7 @@ class Process:
         self._err = self._popen.stderr.fileno()
         self._tail = b""
         self._told: set[int] = set()
-        self._has_ended = False
+        self._has_ended = self._is_immune = False
         self._poll = select.poll()
         for fd in (self._out, self._err, self._pidfd):
             if fd >= 0:
@@ -102,14 +104,19 @@ class Process:
             raise CommandError(self._name, code, self._last_words())
 
     def close(self, signum: int, grace_s: float) -> None:
-        """End it, if it has not ended: by the signal, and after the grace by SIGKILL."""
+        """End it, if it has not ended: by the signal, and after the grace by SIGKILL.
+
+        One that may not be signalled, as it has another user's rights, is left where it is: the
+        orchestrator tells of it at the end of the run.
+        """
         if self._popen.stdout:
             with suppress(KeyError):  # it had closed it itself
                 self._poll.unregister(self._out)
             self._popen.stdout.close()
         if not self._has_ended:
             self._stop(signum, grace_s)
-        self._popen.wait()
+        if self._has_ended or not self._is_immune:
+            self._popen.wait()
         assert self._popen.stderr is not None
         self._popen.stderr.close()
         os.close(self._pidfd)
@@ -156,19 +163,31 @@ class Process:
 
         What they say in their grace is passed on.
         """
-        self._told = set(_tell(self._popen, signum))
+        told = dict(_tell(signum))
+        self._told = set(told.values())
+        self._signal(0 if self._popen.pid in told else signum)
         for pidfd in self._told:
             self._poll.register(pidfd, select.POLLIN)
+        if self._is_immune and not self._told:
+            grace_s = min(grace_s, _LEAVE_S)
         end = time.monotonic() + grace_s
         while (self._told or not self._has_ended) and (left_s := end - time.monotonic()) > 0:
             self._read(left_s)
         self._write_error(self._rest(self._err))
         if not self._has_ended:
-            self._popen.kill()
+            self._signal(signal.SIGKILL)
         for pidfd in self._told:
             with suppress(ProcessLookupError, PermissionError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             os.close(pidfd)
+
+    def _signal(self, signum: int) -> None:
+        """Signal the program itself, or (0) only find out whether that is permitted."""
+        with suppress(ProcessLookupError):
+            try:
+                signal.pidfd_send_signal(self._pidfd, signum)
+            except PermissionError:
+                self._is_immune = True
 
 
 def _wait_for_stop(code: int) -> None:
@@ -181,19 +200,18 @@ def _wait_for_stop(code: int) -> None:
         select.poll().poll(STOP_FOLLOWS_S * 1000)  # the signal's handler raises
 
 
-def _tell(process: subprocess.Popen[bytes], signum: int) -> Iterator[int]:
-    """Signal a worker's own group but for the worker; yield a pidfd of each.
+def _tell(signum: int) -> Iterator[tuple[int, int]]:
+    """Signal a worker's own group but for the worker; yield the pid of each, and a pidfd.
 
-    Where we lead no group, others are in it, too: only the process itself is signalled.
+    Where we lead no group, others are in it, too: nobody is signalled.
     """
     me = os.getpid()
     if os.getpgrp() != me:
-        process.send_signal(signum)
         return
     for kin in group_members({me}):
         with suppress(PermissionError):
             if kin.pid != me and (pidfd := kill_kin(kin, signum)) is not None:
-                yield pidfd
+                yield kin.pid, pidfd
 
 
 def _not_started(name: str, error: OSError) -> CommandError:
