@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +36,10 @@ Examples:
 @click.command(epilog=_EPILOG)
 @run_argument
 @click.option(
-    "--force", is_flag=True, help="Go on though the spec, a target's code or Python has changed."
+    "--force",
+    is_flag=True,
+    help="Go on, without a question, though the spec, its environment, a target's code or Python"
+    " has changed.",
 )
 @click.option(
     "--salvage", is_flag=True, help="Go on though what was kept is damaged; says what is lost."
@@ -58,6 +63,7 @@ def resume(
     repeat themselves.
     """
     from orchestrator.app import Options, Resume, execute  # noqa: PLC0415 -- the whole product
+    from orchestrator.app.changes import changes_since  # noqa: PLC0415
     from orchestrator.cli.problems import show_problems  # noqa: PLC0415
     from orchestrator.runlog.find import find_home, resolve  # noqa: PLC0415
     from orchestrator.views.output import OutputMode  # noqa: PLC0415
@@ -65,7 +71,8 @@ def resume(
     run = resolve(find_home(Path.cwd(), os.environ), run_name)
     _require_unfinished(run)
     _require_no_replay(run)
-    checked = _checked(run, Layering(env_files=env_files), force=force)
+    asks = not force and _is_on_a_terminal() and not run.is_alive
+    checked, changes = _checked(run, Layering(env_files=env_files), force=force or asks)
     if checked.spec is None or checked.plan is None:
         show_problems(checked.problems, checked.texts)
         return ExitCode.USAGE
@@ -74,6 +81,9 @@ def resume(
             f"run {run.run_id} is not durable: nothing of it was kept",
             hint="write `durable: true` at the top of the spec, and run it anew",
         )
+    if asks:
+        changes += changes_since(run, checked.plan)
+        force = bool(changes) and _agreed(run, changes)
     options = Options(output=OutputMode(output), json_output=format == "json", live=live)
     wanted = Resume(directory=run, force=force, salvage=salvage)
     return execute(checked.plan, checked.spec.source, options, exit_code_of, resumed=wanted)
@@ -105,11 +115,32 @@ def _require_no_replay(run: RunDirectory) -> None:
     )
 
 
-def _checked(run: RunDirectory, layering: Layering, *, force: bool) -> Checked:
+def _is_on_a_terminal() -> bool:
+    """Whether there is somebody to ask."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def _agreed(run: RunDirectory, changes: Sequence[str]) -> bool:
+    """List what has changed and ask, once, whether to go on. Raises ResumeError if not."""
+    from orchestrator.views.text import escaped  # noqa: PLC0415 -- hardly ever needed
+
+    click.echo(f"Since run {run.run_id} began, this has changed:", err=True)
+    for change in changes:
+        click.echo(f"  {escaped(change)}", err=True)
+    question = "What is done is not done again. Go on with it as it is now?"
+    if not click.confirm(question, err=True):
+        hint = "bring back what it was, or run the spec anew"
+        raise ResumeError(f"run {run.run_id} was not resumed", hint=hint)
+    return True
+
+
+def _checked(
+    run: RunDirectory, layering: Layering, *, force: bool
+) -> tuple[Checked, tuple[str, ...]]:
     """Check the run's spec: the one it was made with, which must not have changed since.
 
-    With `force`, as it is now. One that was put together of several layers is kept as a whole, and
-    is gone on with as it was.
+    With `force`, as it is now; returns also what of it has changed, in words. One that was put
+    together of several layers is kept as a whole, and is gone on with as it was.
     """
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
     from orchestrator.runlog.directory import PLAN_NAME  # noqa: PLC0415
@@ -124,9 +155,10 @@ def _checked(run: RunDirectory, layering: Layering, *, force: bool) -> Checked:
     _require_regular(run.spec_path)
     file = Path(plan.spec_path)
     if plan.layers or not file.is_file() or _same(file, run.spec_path):
-        return check_spec(str(run.spec_path), layering=layering, kept_of=plan)
+        return check_spec(str(run.spec_path), layering=layering, kept_of=plan), ()
     if force:
-        return check_spec(str(file), layering=layering, selection=plan.selection)
+        checked = check_spec(str(file), layering=layering, selection=plan.selection)
+        return checked, (f"the spec: {file}",)
     raise ResumeError(
         f"{file} has changed since run {run.run_id} began",
         hint="--force goes on with it as it is now; what is done is not done again",

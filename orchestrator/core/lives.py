@@ -257,7 +257,7 @@ class Lives:
         self._deadlines.cancel(worker.name, Timer.START)
         if run_s is not None and not worker.stopping:
             self._deadlines.set(worker.name, Timer.RUN, turn.now + run_s)
-        if job.input_ended:
+        if job.input_ended or job.dismissed:
             self._halt.limit_join(worker, turn)
         self._count_ready(worker, turn)
 

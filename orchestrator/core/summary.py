@@ -18,8 +18,9 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     `failed`, `skipped`, `retried` and `dead` count input items, `restarts` and `recycled` processes
     that took the place of a dead and of a worn one. `busy_s`, `waiting_input_s`,
     `waiting_output_s` and `waiting_rate_s` (there were items, and its rate held them) add up over
-    the job's workers. `short_batches` went out because `within` was over; `waiting_within_s` is how
-    long they had waited for more.
+    the job's workers. Of `waiting_input_s`, `waiting_end_s` is what it waited when all who write
+    its input had ended: for its own retries, or its other workers. `short_batches` went out because
+    `within` was over; `waiting_within_s` is how long they had waited for more.
     """
 
     status: str
@@ -37,6 +38,7 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     waiting_input_s: float = 0.0
     waiting_output_s: float = 0.0
     waiting_rate_s: float = 0.0
+    waiting_end_s: float = 0.0
     short_batches: int = 0
     waiting_within_s: float = 0.0
     reason: str = ""

@@ -15,7 +15,7 @@ from orchestrator.core.deadlines import Deadlines, Timer
 from orchestrator.core.events import Blame, BrokerNews, Event, SupervisorNews
 from orchestrator.core.failing import Failures
 from orchestrator.core.halt import Halt
-from orchestrator.core.lifecycle import ENDED, IllegalEvent, State
+from orchestrator.core.lifecycle import ENDED, IllegalEvent
 from orchestrator.core.lives import Lives
 from orchestrator.core.policy import GIVE_UP_S, ONE_REQUEST_S, Level, Outcome
 from orchestrator.core.roster import JobView, Roster, Worker, WorkerView
@@ -204,7 +204,7 @@ class Supervisor:
     def _on_input_ended(self, event: events.InputEnded, turn: Turn) -> None:
         job = self._roster.job(event.job)
         if not job.input_ended:
-            job.input_ended = True
+            job.input_ended, job.input_ended_at = True, turn.now
             for worker in job.live_workers():
                 self._halt.limit_join(worker, turn)
 
@@ -239,9 +239,7 @@ class Supervisor:
             text = f"ran longer than {_limit(plan.timeouts.run_s)} (timeouts.run)"
             self._failures.time_out(worker, StopReason.RUN_TIMEOUT, text, turn)
         elif timer is Timer.JOIN:
-            limit = _limit(self._halt.join_s(worker.job))
-            text = f"did not return within {limit} of the end of its input (join)"
-            self._failures.time_out(worker, StopReason.JOIN_TIMEOUT, text, turn)
+            self._expire_join(worker, turn)
         elif timer is Timer.LINGER:
             self._stopper.hurry(worker, turn)
         elif timer is Timer.REST:
@@ -254,19 +252,21 @@ class Supervisor:
             self._stopper.abandon(worker, turn)
             self._lives.end(worker, Blame(), turn)
 
+    def _expire_join(self, worker: Worker, turn: Turn) -> None:
+        """A daemon that was dismissed fails only if it leaves items behind."""
+        job, limit = worker.job, _limit(self._halt.join_s(worker.job))
+        if job.dismissed and job.input_ended:
+            self._stopper.stop(worker, StopReason.NOT_NEEDED, turn)
+            return
+        end = "its input" if job.input_ended else "all other jobs, and its input is not empty"
+        text = f"did not return within {limit} of the end of {end} (join)"
+        self._failures.time_out(worker, StopReason.JOIN_TIMEOUT, text, turn)
+
     def _wind_up(self, turn: Turn) -> None:
         """Dismiss the daemons when they are alone; finish when everybody has ended."""
         if not self._dismissed and self._roster.only_daemons():
             self._dismissed = True
-            for job in self._roster.jobs.values():
-                if not job.plan.daemon or job.state in ENDED:
-                    continue
-                if job.state is State.PENDING:
-                    self._scheduler.dismiss(job, turn)
-                    continue
-                job.dismissed = not any(worker.stopping for worker in job.workers)
-                for worker in job.live_workers():
-                    self._stopper.stop(worker, StopReason.NOT_NEEDED, turn)
+            self._halt.dismiss_daemons(turn)
         if self._roster.ended():
             self._outcome = self._failures.outcome()
             self._deadlines.clear()

@@ -19,8 +19,8 @@ from orchestrator.core.summary import Summary
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import open_directory, open_new, open_regular
 from orchestrator.plan.masking import masked
-from orchestrator.plan.model import Plan
-from orchestrator.runlog.alive import is_locked
+from orchestrator.plan.model import Plan, Versions
+from orchestrator.runlog.alive import holder, is_locked
 
 __all__ = ["LOG_NAME", "PLAN_NAME", "RunDirectory", "create", "home_of", "make_home"]
 
@@ -54,14 +54,32 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the run is still going on: its log is locked by its writer."""
         return is_locked(self.log_path)
 
+    @property
+    def pid(self) -> int | None:
+        """The process that writes the log; None if the run is over, or the kernel does not tell."""
+        try:
+            fd = open_regular(self.log_path, os.O_RDONLY)
+        except OSError:
+            return None
+        try:
+            return holder(fd)
+        finally:
+            os.close(fd)
+
     def write_spec(self, text: str) -> None:
         """Keep the spec as it was read; raises RunDirectoryError, as do the other writes."""
         self._write(_SPEC_NAME, text.encode("utf-8", "surrogateescape"))
 
-    def write_plan(self, plan: Plan, environment: Mapping[str, str | None] | None = None) -> None:
+    def write_plan(
+        self,
+        plan: Plan,
+        environment: Mapping[str, str | None] | None = None,
+        versions: Versions | None = None,
+    ) -> None:
         """Keep the plan without its secrets; of the environment, its `fingerprints`."""
         kept = msgspec.structs.replace(masked(plan), environment=environment or {})
-        self._write(PLAN_NAME, _pretty(kept))
+        beside = msgspec.to_builtins(versions) if versions is not None else {}
+        self._write(PLAN_NAME, _pretty(msgspec.to_builtins(kept) | beside))
 
     def write_summary(self, summary: Summary) -> None:
         """Keep the summary; it is there as a whole or not at all."""
@@ -83,6 +101,10 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
         It is not to be run: its secrets are masked.
         """
         return self._read(PLAN_NAME, Plan)
+
+    def read_versions(self) -> Versions:
+        """Return what is kept beside the plan; nothing where there is none that can be read."""
+        return self._read(PLAN_NAME, Versions) or Versions()
 
     def read_summary(self) -> Summary | None:
         """Return the summary; None if there is none that can be read: the run goes on, or died."""

@@ -109,13 +109,15 @@ def test_a_run_that_goes_on_is_not_resumed_and_its_process_is_named(
     assert f"in process {orchestrator.pid}" in refused.stderr
 
 
-@pytest.mark.parametrize("name", ["jobs.yaml", "crawl.py"])
+@pytest.mark.parametrize(
+    ("name", "more"), [("jobs.yaml", "# a word more\n"), ("crawl.py", "MORE = 1\n")]
+)
 def test_what_has_changed_is_refused_unless_forced(
-    mporch: Mporch, running: psutil.Popen, tmp_path: Path, name: str
+    mporch: Mporch, running: psutil.Popen, tmp_path: Path, name: str, more: str
 ) -> None:
     killed(running)
     file = tmp_path / name
-    file.write_text(file.read_text() + "\n# a word more\n")
+    file.write_text(f"{file.read_text()}\n{more}")
     refused = mporch("resume")
     assert refused.returncode == 2
     assert "has changed since" in refused.stderr

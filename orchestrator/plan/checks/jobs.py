@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterator
 
+from orchestrator.encoding import HINT, unfit
 from orchestrator.errors import Problem
 from orchestrator.plan.draft import Draft
 from orchestrator.plan.model import StartMethod
@@ -159,6 +160,8 @@ def missing_folder(draft: Draft) -> Iterator[Problem]:
         if not is_late_at(spec, path) and not (spec.project_dir / folder).exists():
             message = f"there is no folder {spec.project_dir / folder}"
             hint = "relative paths start at the spec's folder"
+            if what := unfit(folder):
+                message, hint = f"{folder} names no folder: it has {what}", HINT
             yield spec.problem(rules.NO_FOLDER, path, message, hint)
 
 

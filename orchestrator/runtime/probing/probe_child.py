@@ -17,7 +17,8 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.runtime.local.child import enter_surroundings
+from orchestrator.core.messages import Failure
+from orchestrator.runtime.local.child import SurroundingsError, enter_surroundings
 from orchestrator.runtime.local.kernel import set_parent_death_signal
 from orchestrator.runtime.probing.looked import Looked, Parameter, Probe, Report
 from orchestrator.runtime.worker import target
@@ -38,7 +39,12 @@ def main(order: int, answer: int, trace: int) -> None:
     set_parent_death_signal(signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     module = probe.targets[0].module
-    enter_surroundings(module, probe.env, probe.cwd, probe.pythonpath)
+    try:
+        enter_surroundings(module, probe.env, probe.cwd, probe.pythonpath)
+    except SurroundingsError as error:
+        failure = Failure(kind="begin", message=f"cannot begin: {error}")
+        os.write(answer, msgspec.json.encode(Report(failure=failure)))
+        os._exit(0)
     apply_limits(probe.limits)
     faulthandler.enable(trace)
     faulthandler.dump_traceback_later(probe.timeout_s, exit=True, file=trace)
