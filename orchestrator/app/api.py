@@ -152,6 +152,8 @@ class Spec:
         """
         refuse_free_threading()
         plan = self.plan()
+        if run_dir is not None and not os.fspath(run_dir):
+            raise UsageError("run_dir is empty", hint="None is a directory under .mporch")
         options = Options(
             run_dir=Path(run_dir).absolute() if run_dir is not None else None,
             output=_mode(output),

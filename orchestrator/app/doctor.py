@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from orchestrator.errors import MporchError
+from orchestrator.files import is_there
 from orchestrator.runlog.directory import home_of
 from orchestrator.runlog.find import find_home
 from orchestrator.runlog.inotify import Watch
@@ -88,4 +89,4 @@ def durable_runs(place: Path) -> Finding:
 
 def _nearest(home: Path) -> Path:
     """Return `home`, or the folder in which it, or its parent, would be made."""
-    return next(folder for folder in (home, *home.parents) if folder.exists())
+    return next(folder for folder in (home, *home.parents) if is_there(folder))

@@ -11,6 +11,7 @@ from orchestrator.app.execution import Options, Shield, execute
 from orchestrator.app.noting import Notes
 from orchestrator.app.owed import Feed
 from orchestrator.errors import UsageError
+from orchestrator.files import is_file
 from orchestrator.plan.downstream import downstream
 from orchestrator.plan.model import JobPlan, Plan, Shape, Target
 from orchestrator.plan.platform import default_start_method
@@ -94,7 +95,7 @@ def _check(letter: Letter, plan: Plan, directory: Path) -> None:
             f"letter {letter.letter} cannot be replayed: the spec has no {missing} {letter.queue}",
             hint="without --spec, the spec is the one that the run was made with",
         )
-    if not (directory / letter.chunk).is_file():
+    if not is_file(directory / letter.chunk):
         raise UsageError(
             f"the item of letter {letter.letter} is gone: there is no {directory / letter.chunk}"
         )

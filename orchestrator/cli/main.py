@@ -9,7 +9,6 @@ import re
 import sys
 from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, ClassVar
 
 import click
@@ -19,6 +18,7 @@ from orchestrator.cli.completion import VARIABLE, complete
 from orchestrator.cli.environment import name_options
 from orchestrator.cli.exits import exit_code_of
 from orchestrator.errors import UsageError
+from orchestrator.files import is_file
 
 __all__ = ["command_line", "mporch"]
 
@@ -96,7 +96,7 @@ class _Commands(click.Group):
         name = args[0]
         if name in self.helps or name.startswith("-"):
             return super().resolve_command(ctx, args)
-        if name.endswith((".yaml", ".yml")) or Path(name).is_file():
+        if name.endswith((".yaml", ".yml")) or is_file(name):
             hint = f"To run that spec: mporch run {name}"
         elif (meant := _ELSEWHERE.get(name)) is not None:
             hint = meant

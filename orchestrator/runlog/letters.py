@@ -18,7 +18,7 @@ import msgspec
 from orchestrator.core.events import Blob
 from orchestrator.core.facts import ItemDead
 from orchestrator.errors import RunDirectoryError
-from orchestrator.files import open_directory, open_new, open_regular
+from orchestrator.files import is_file, is_folder, open_directory, open_new, open_regular
 
 __all__ = ["DEAD_NAME", "DeadLetters", "Letter", "read_letters"]
 
@@ -74,14 +74,14 @@ class DeadLetters:
         self._count = 0
         self._chunk: Blob = b""
         self._chunks = 0
-        if self._path.is_dir():
+        if is_folder(self._path):
             self._resume(directory, resumed)
 
     def _resume(self, directory: Path, items: Set[str]) -> None:
         kept = {
             letter.item: letter
             for letter in read_letters(directory)
-            if letter.item in items and (self._path / letter.chunk).is_file()
+            if letter.item in items and is_file(self._path / letter.chunk)
         }
         self.missing = items - kept.keys()
         try:

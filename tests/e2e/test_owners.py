@@ -1,0 +1,152 @@
+"""Runs of other users: read, and not run; the installed command."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from e2e_runs import finished
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+
+OTHER = 12345
+SPEC = """\
+version: 1
+durable: true
+queues: {numbers: 10}
+jobs:
+  count: {target: "mine:count", output: numbers}
+  check: {target: "mine:check", input: numbers, on_error: {ValueError: dead_letter}}
+"""
+MINE = """\
+def count():
+    yield from range(4)
+
+def check(number):
+    with open("ran", "a") as file:
+        print(number, file=file)
+    if number == 1:
+        raise ValueError("a dead letter")
+    if number == 2:
+        raise RuntimeError("fails its job")
+"""
+Mporch = Callable[..., subprocess.CompletedProcess[str]]
+RUNNING = [("resume",), ("resume", "last"), ("dead", "debug", "1"), ("dead", "replay", "--all")]
+READING = [("show",), ("runs",), ("logs",), ("dead", "list"), ("dead", "show", "1")]
+
+
+@pytest.fixture
+def mporch(command: Path, tmp_path: Path) -> Mporch:
+    """Runs `mporch ARGUMENT…` in a folder of the user's own, below the one with the runs."""
+    (tmp_path / "shared" / "mine").mkdir(parents=True)
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, **variables}
+        folder = tmp_path / "shared" / "mine"
+        return finished([command, *arguments], cwd=folder, env=env, timeout_s=60)
+
+    return run
+
+
+@pytest.fixture
+def theirs(command: Path, mporch: Mporch, tmp_path: Path) -> Path:
+    """A `.mporch` of another user, with a run that has failed and left a dead letter."""
+    project = tmp_path / "shared"
+    (project / "jobs.yaml").write_text(SPEC)
+    (project / "mine.py").write_text(MINE)
+    done = finished([command, "run"], cwd=project, env=os.environ, timeout_s=60)
+    assert done.returncode == 1, done.stderr
+    (project / "ran").unlink()
+    home = project / ".mporch"
+    for path in (home, *home.rglob("*")):
+        os.lchown(path, OTHER, OTHER)
+    return home
+
+
+@pytest.mark.parametrize("arguments", RUNNING, ids=" ".join)
+def test_what_another_has_made_in_a_folder_above_is_not_run(
+    mporch: Mporch, theirs: Path, arguments: tuple[str, ...]
+) -> None:
+    refused = mporch(*arguments)
+    assert refused.returncode == 2
+    said = f"mporch: error: {theirs} belongs to uid 12345: what is in it would be run as root"
+    assert said in refused.stderr
+    assert "MPORCH_TRUST=" in refused.stderr
+    assert not (theirs.parent / "ran").exists()
+
+
+@pytest.mark.parametrize("arguments", READING, ids=" ".join)
+def test_it_is_read(mporch: Mporch, theirs: Path, arguments: tuple[str, ...]) -> None:
+    assert mporch(*arguments).returncode == 0
+    assert not (theirs.parent / "ran").exists()
+
+
+@pytest.mark.parametrize("arguments", RUNNING, ids=" ".join)
+@pytest.mark.parametrize("how", ["MPORCH_TRUST", "everything", "SUDO_UID"])
+def test_it_is_run_for_whom_it_is_trusted(
+    mporch: Mporch, theirs: Path, arguments: tuple[str, ...], how: str
+) -> None:
+    allowed = {
+        "MPORCH_TRUST": {"MPORCH_TRUST": str(theirs)},
+        "everything": {"MPORCH_TRUST": "*"},
+        "SUDO_UID": {"SUDO_UID": str(OTHER)},
+    }[how]
+    done = mporch(*arguments, **allowed)
+    assert "belongs to" not in done.stderr
+    assert (theirs.parent / "ran").exists()
+
+
+def test_the_hint_is_what_helps(mporch: Mporch, theirs: Path) -> None:
+    variable, path = re.search(r"(MPORCH_TRUST)=(\S+?);", mporch("resume").stderr).groups()
+    assert mporch("resume", **{variable: path}).returncode == 1
+
+
+def test_a_path_that_is_given_is_the_users_word_unless_others_can_write_there(
+    mporch: Mporch, theirs: Path
+) -> None:
+    (run,) = (theirs / "runs").iterdir()
+    assert mporch("resume", str(run)).returncode == 1
+    assert (theirs.parent / "ran").exists()
+    (theirs.parent / "ran").unlink()
+    run.chmod(0o770)
+    os.chown(run, OTHER, OTHER)
+    refused = mporch("resume", str(run))
+    assert refused.returncode == 2
+    assert f"{run} can be written by the group 12345" in refused.stderr
+    assert not (theirs.parent / "ran").exists()
+
+
+def test_a_run_of_ones_own_in_a_home_of_anothers_is_not_found_there(
+    mporch: Mporch, theirs: Path
+) -> None:
+    (run,) = (theirs / "runs").iterdir()
+    for path in (run, *run.rglob("*")):
+        os.lchown(path, 0, 0)
+    assert f"{theirs} belongs to uid 12345" in mporch("resume").stderr
+
+
+def test_no_run_is_put_into_what_belongs_to_another(
+    mporch: Mporch, theirs: Path, tmp_path: Path
+) -> None:
+    before = sorted(theirs.rglob("*"))
+    refused = mporch("run", "../jobs.yaml")
+    assert refused.returncode == 2
+    assert f"{theirs} belongs to uid 12345" in refused.stderr
+    (tmp_path / "empty").mkdir()
+    os.chown(tmp_path / "empty", OTHER, OTHER)
+    refused = mporch("run", "../jobs.yaml", "--run-dir", str(tmp_path / "empty"))
+    assert refused.returncode == 2
+    assert f"{tmp_path}/empty belongs to uid 12345" in refused.stderr
+    assert list((tmp_path / "empty").iterdir()) == []
+    assert sorted(theirs.rglob("*")) == before
+    assert not (theirs.parent / "ran").exists()
+    mine = {"MPORCH_HOME": str(tmp_path / "mine")}
+    assert mporch("run", "../jobs.yaml", **mine).returncode == 1
+
+
+def test_a_trusted_path_that_is_none_is_told(mporch: Mporch, theirs: Path) -> None:
+    refused = mporch("resume", MPORCH_TRUST="shared")
+    assert refused.returncode == 2
+    assert "MPORCH_TRUST names shared, which is not an absolute path" in refused.stderr
