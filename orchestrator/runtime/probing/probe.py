@@ -21,6 +21,7 @@ import msgspec
 
 from orchestrator.core.messages import Failure
 from orchestrator.runtime.local.keeper import END
+from orchestrator.runtime.polling import bounded
 from orchestrator.runtime.probing.looked import Probe, Report
 
 __all__ = ["Probed", "probe"]
@@ -99,7 +100,7 @@ def _wait(child: subprocess.Popen[bytes], timeout_s: float) -> tuple[bytes, bool
             selector.register(pidfd, selectors.EVENT_READ)
             selector.register(pipe, selectors.EVENT_READ)
             while (left := deadline - time.monotonic()) > 0:
-                ready = {key.fd for key, _ in selector.select(left)}
+                ready = {key.fd for key, _ in selector.select(bounded(left))}
                 if pipe in ready and not _take(pipe, output):
                     selector.unregister(pipe)
                 if pidfd in ready:

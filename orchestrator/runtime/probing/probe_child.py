@@ -31,6 +31,7 @@ def main(order: int, answer: int, trace: int) -> NoReturn:
 
     Ends the process at once: threads and exit handlers of the module are not waited for.
     """
+    os.setsid()  # a group of its own, as a worker has: what it does to that is not the keeper's
     for fd in (order, answer, trace):
         os.set_inheritable(fd, False)
     with os.fdopen(order, "rb") as file:
