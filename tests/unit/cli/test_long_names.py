@@ -2,6 +2,10 @@
 
 import pytest
 
+from orchestrator.core.facts import ItemDead
+from orchestrator.core.messages import Failure
+from orchestrator.runlog.letters import DeadLetters
+
 LONG = "a" * 300
 DEEP = "a/" * 3000
 HUGE = "9" * 25
@@ -106,3 +110,34 @@ def test_what_is_no_regular_expression_is_told(finished, nothing_found, grep):
 @pytest.mark.parametrize("command", ["show", "export", "debug", "replay"])
 def test_a_letter_beyond_all_is_not_there(finished, nothing_found, command, number):
     nothing_found("dead", command, "last", number, said="has no dead letters")
+
+
+@pytest.fixture
+def letters(finished):
+    """Two dead letters of the run."""
+    kept = DeadLetters(finished.path)
+    failure = Failure(kind="KeyError", message="7")
+    for n in (1, 2):
+        dead = ItemDead(
+            job="work",
+            worker="work-1",
+            item=f"todo:{n}",
+            queue="todo",
+            attempts=1,
+            failure=failure,
+            chunk=b"",
+            index=0,
+            packed=False,
+        )
+        kept.add(dead, 1.0)
+    kept.close()
+
+
+@pytest.mark.parametrize("number", [HUGE, f"3-{HUGE}", f"{HUGE}-{HUGE}", "50-60", "3-4"])
+@pytest.mark.parametrize("command", ["show", "export", "debug", "replay"])
+def test_a_letter_beyond_the_last_is_named(letters, nothing_found, command, number):
+    nothing_found("dead", command, "last", number, said=f"has no letter {number.partition('-')[0]}")
+
+
+def test_letters_up_to_any_number_are_those_there_are(letters, mporch):
+    assert mporch("dead", "show", "last", f"1-{HUGE}").out.count("KeyError") == 2
