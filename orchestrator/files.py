@@ -12,7 +12,16 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["here", "is_file", "is_folder", "is_there", "open_directory", "open_new", "open_regular"]
+__all__ = [
+    "here",
+    "is_file",
+    "is_folder",
+    "is_there",
+    "open_directory",
+    "open_new",
+    "open_regular",
+    "with_home",
+]
 
 
 def here() -> Path:
@@ -25,6 +34,11 @@ def here() -> Path:
 
 # What the user has written may be no name of a file at all: too long, with a NUL in it, below a
 # folder that is shut. `os.path` then says no, where `Path` raises.
+
+
+def with_home(text: str) -> Path:
+    """Return the path in `text`, `~` put in; as it is written if it names an unknown user."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111
 
 
 def is_file(path: Path | str) -> bool:

@@ -137,7 +137,8 @@ work, which is called with each.
     work: {target: "mine:work", input: todo}
 
 Each option can be set in the environment: MPORCH_RUN_OUTPUT=raw is `run --output raw`.
-MPORCH_HOME is where runs are kept instead of .mporch; NO_COLOR turns colours off.
+MPORCH_HOME is where runs are kept instead of .mporch; MPORCH_TRUST names folders of other users
+whose runs may be run; NO_COLOR turns colours off.
 """,
 )
 @click.option(

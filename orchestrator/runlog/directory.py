@@ -17,7 +17,7 @@ import msgspec
 
 from orchestrator.core.summary import Summary
 from orchestrator.errors import DamagedStoreError, RunDirectoryError
-from orchestrator.files import open_directory, open_new, open_regular
+from orchestrator.files import open_directory, open_new, open_regular, with_home
 from orchestrator.plan.masking import masked
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.alive import is_locked
@@ -158,7 +158,7 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
 def home_of(project_dir: Path, environ: Mapping[str, str]) -> Path:
     """Return the folder that holds the runs of a project: MPORCH_HOME, or its `.mporch`."""
     chosen = environ.get("MPORCH_HOME")
-    return Path(chosen).expanduser().absolute() if chosen else project_dir / ".mporch"
+    return with_home(chosen).absolute() if chosen else project_dir / ".mporch"
 
 
 def create(

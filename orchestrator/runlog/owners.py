@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.errors import UsageError
-from orchestrator.files import open_directory
+from orchestrator.files import open_directory, with_home
 
 __all__ = [
     "TRUST",
@@ -140,7 +140,7 @@ def _acl_writers(entry: Entry) -> tuple[bool, set[int]]:
 def current_user(environ: Mapping[str, str]) -> User:
     """Return who runs this process. Raises UsageError if MPORCH_TRUST cannot be understood."""
     named = [each for each in environ.get(TRUST, "").split(os.pathsep) if each]
-    paths = [Path(each).expanduser() for each in named if each != _EVERYTHING]
+    paths = [with_home(each) for each in named if each != _EVERYTHING]
     if wrong := next((each for each in paths if not each.is_absolute()), None):
         raise UsageError(
             f"{TRUST} names {wrong}, which is not an absolute path",
@@ -255,7 +255,7 @@ def _refusal(path: Path, flaw: str, role: Role, user: User, trust: Path) -> Usag
         what = f"another run could be put in the place of {trust}"
         mend = f"chmod +t {quoted}"
     else:
-        what = f"what is in it would be run as {me}"
+        what = f"who can write there could have anything run as {me}"
         change = "chmod go-w" if flaw.startswith("can") else f"chown -hR {me.partition(' ')[0]}"
         mend = f"once you have looked into it: {change} {quoted}"
     return UsageError(f"{path} {flaw}: {what}", hint=f"{allow}; or, {mend}")

@@ -112,9 +112,15 @@ def test_trust_is_of_folders_and_all_below_them(tmp_path: Path) -> None:
     assert not current_user({"MPORCH_TRUST": ""}).trusts(Path.cwd())
 
 
-def test_a_trusted_path_that_is_relative_is_an_error() -> None:
-    with pytest.raises(UsageError, match="MPORCH_TRUST names here"):
-        current_user({"MPORCH_TRUST": "/a:here"})
+@pytest.mark.parametrize("path", ["here", "./here", "~nobody-of-that-name/x"])
+def test_a_trusted_path_that_is_not_absolute_is_an_error(path: str) -> None:
+    with pytest.raises(UsageError, match=r"MPORCH_TRUST names .* not an absolute path"):
+        current_user({"MPORCH_TRUST": f"/a:{path}"})
+
+
+def test_a_trusted_path_may_begin_with_ones_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert current_user({"MPORCH_TRUST": "~/runs"}).trusts(Path("/home/me/runs/x"))
 
 
 @pytest.mark.parametrize("uid", ["", "x", "-1", "1" * 5000, "٣"])
@@ -176,7 +182,7 @@ def test_each_part_that_belongs_to_another_is_refused_by_the_owners_name(
     named = Path(os.path.normpath(run.path / part))
     told = refusal(run)
     assert str(told).startswith(f"{named} belongs to uid 12345: ")
-    assert "would be run as root (uid 0)" in str(told)
+    assert "could have anything run as root (uid 0)" in str(told)
     assert "MPORCH_TRUST=" in told.hint
     assert f"chown -hR root {named}" in told.hint
     assert accepted(run, User(euid=0, sudo_uid=OTHER))
