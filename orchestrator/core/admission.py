@@ -235,12 +235,14 @@ class Admission(Putting):
 
     def _advance_items(self, ticket: CommitTicket) -> bool:
         while ticket.at < ticket.items:
-            if not self._has_room(ticket, ticket.needs()):
-                return False
+            if not (items := self._fitting(ticket)):
+                if not self._has_room(ticket, ticket.needs()):
+                    return False
+                items = 1
             for part in ticket.parts:
-                if n := part.of_item(ticket.at):
+                if n := part.of_items(ticket.at, items):
                     self._put(ticket.port, part, n)
-            self._endings.finish(ticket, 1)
+            self._endings.finish(ticket, items)
         return True
 
     def _advance_open(self, ticket: CommitTicket) -> bool:

@@ -107,9 +107,13 @@ class Ordering(Putting):
         return True
 
     def _put_each(self, row: Row, ticket: RowTicket) -> bool:
-        """Put item by item while there is room; whether that was all."""
+        """Put as many items as there is room for; whether that was all."""
         while ticket.at < ticket.items:
-            if ticket.goes_in_parts:
+            items = 0 if ticket.lease.emitted else self._fitting(ticket)
+            if items:
+                for part in ticket.parts:
+                    self._give(row, ticket, part, part.of_items(ticket.at, items))
+            elif ticket.goes_in_parts:
                 if not self._put_in_parts(row, ticket):
                     return False
             elif not self._has_room(ticket, ticket.needs()):
@@ -117,7 +121,7 @@ class Ordering(Putting):
             else:
                 for part in ticket.parts:
                     self._give(row, ticket, part, ticket.rest_of(part))
-            self._finish(row, ticket, 1)
+            self._finish(row, ticket, items or 1)
         return True
 
     def _put_in_parts(self, row: Row, ticket: RowTicket) -> bool:

@@ -41,6 +41,17 @@ class Putting:
                 self._board.dirty[lost] = None
         return False
 
+    def _fitting(self, ticket: CommitTicket) -> int:
+        """How many of its next items fit together: those are put at once, not one by one."""
+        n = ticket.items - ticket.at
+        for queue in ticket.totals():
+            if n and not queue.closed:
+                room = self._allowed(ticket, queue)
+                if queue.weighs:
+                    room = min(room, ticket.as_many_as(queue.bound_bytes - queue.size_bytes, queue))
+                n = ticket.fitting(queue, room, n)
+        return n
+
     def _available(self, port: Port, queue: QueueState) -> int:
         return queue.bound if queue.closed else port.credits.get(queue.name, 0) + max(0, queue.room)
 

@@ -108,6 +108,12 @@ class Part:
             return 1 if index < self.n else 0
         return self.counts[index] if index < len(self.counts) else 0
 
+    def of_items(self, first: int, n: int) -> int:
+        """How many of them belong to the n finished items from `first` on."""
+        if self.counts is None:
+            return max(0, min(n, self.n - first))
+        return sum(self.counts[first : first + n])
+
     def sliced(self, begin: int, stop: int) -> Part | None:
         """What the items `begin` to `stop` of the commit give, apart from the rest; None if none.
 
@@ -173,6 +179,23 @@ class CommitTicket(Ticket):
                     if n := part.of_item(self.at):
                         needs[queue] = needs.get(queue, 0) + n
         return needs
+
+    def fitting(self, queue: QueueState, room: int, most: int) -> int:
+        """How many of its next items put together no more than `room` on a queue, `most` if all."""
+        parts = [part for part in self.parts if queue in part.queues]
+        if len(parts) == 1 and parts[0].counts is None:
+            return most if parts[0].of_items(self.at, most) <= room else max(0, room)
+        for n in range(most):
+            for part in parts:
+                room -= part.of_item(self.at + n)
+            if room < 0:
+                return n
+        return most
+
+    def as_many_as(self, size_bytes: int, queue: QueueState) -> int:
+        """How many outputs for a queue have no more bytes, whichever they are."""
+        chunks = [part.chunk for part in self.parts if queue in part.queues]
+        return min(size_bytes * chunk.items // chunk.size_bytes for chunk in chunks)
 
     def totals(self) -> dict[QueueState, int]:
         """Room that all it has still to put takes."""

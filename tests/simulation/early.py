@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchestrator.core.board import Alarm
 from orchestrator.core.broker import Broker
 from orchestrator.core.commands import Send
-from orchestrator.core.events import BrokerNews, Event, Fenced, WorkerLeft
-from orchestrator.core.messages import Leased, Range
+from orchestrator.core.events import BrokerNews, Event, Fenced, Received, WorkerLeft
+from orchestrator.core.messages import Commit, Leased, Pull, Range
 from orchestrator.core.ports import Port
 from orchestrator.core.queues import QueueState
 
@@ -53,11 +53,26 @@ def check_early(world: World, event: Event | BrokerNews, orders: Sequence[object
         return  # of several in one event each may have made room for the next
     world.met.add("early batch")
     at, queue = short[0]
-    freed = {order.worker for order in sent[at:]}
-    was_in_line = world.before[queue.name].tickets > 0 or len(freed) > 1
+    freed = {order.worker for order in sent[at:]} | _parked(world, event, queue)
+    before_it = world.before[queue.name]
+    was_in_line = before_it.tickets > 0 or before_it.held_back or len(freed) > 1
     if was_in_line and not queue.tickets:
         return  # it is not known any more what they waited for
     check(not _Feeders(freed).of(queue), f"{queue.name}: a batch goes out too early")
+
+
+def _parked(world: World, event: Event | BrokerNews, queue: QueueState) -> set[str]:
+    """Whoever has sent a commit that had no room on the queue before the batch went.
+
+    Nobody tells it that the rest is put, unless it asked.
+    """
+    message = getattr(event, "message", None)
+    commit = message.commit if isinstance(message, Pull) else message
+    if not (isinstance(event, Received) and isinstance(commit, Commit)):
+        return set()
+    before = world.before[queue.name]
+    n = sum(output.n for output in commit.outputs if queue.name in output.queues)
+    return {event.worker} if n > before.room + before.credits.get(event.worker, 0) else set()
 
 
 def check_alone(world: World, orders: Sequence[object]) -> None:
@@ -105,6 +120,11 @@ class Before(NamedTuple):
     suspects: set[int]
     """What is to be handed out alone."""
     tickets: int
+    room: int
+    credits: dict[str, int]
+    """Of each worker that may put."""
+    held_back: bool
+    """Whether an ordered job that may put has finished items that wait for their turn."""
 
 
 def before(broker: Broker) -> dict[str, Before]:
@@ -114,6 +134,14 @@ def before(broker: Broker) -> dict[str, Before]:
             since=queue.waited_for_since,
             suspects={*queue.suspects},
             tickets=len(queue.tickets),
+            room=max(0, queue.room),
+            credits={
+                port.worker: port.credits.get(queue.name, 0) for port in queue.writer_ports.values()
+            },
+            held_back=any(
+                port.job.row is not None and bool(port.job.row.held())
+                for port in queue.writer_ports.values()
+            ),
         )
         for queue in broker.queues.values()
     }

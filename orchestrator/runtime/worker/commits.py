@@ -8,8 +8,8 @@ the target keeps the main thread for long.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from orchestrator.core.events import Blob
@@ -91,6 +91,7 @@ class Commits(Requests):
         self._stripe: Stripe | StreamRun | None = None
         self._seq = self._answered_seq = self._overdrawn = 0
         self._sent_at = 0.0
+        self._for_room = 0
         self._fenced = False
 
     # -- outputs -----------------------------------------------------------------------------------
@@ -211,7 +212,8 @@ class Commits(Requests):
             least=(n + 1) // 2,
             wait=self._patience(wait),
         )
-        grant = self._request(want.want, want, _unwant, deadline)
+        with self._waiting_for_room():
+            grant = self._request(want.want, want, _unwant, deadline)
         assert isinstance(grant, Grant)
         return grant.n > 0
 
@@ -328,9 +330,26 @@ class Commits(Requests):
 
     def be_prompt(self) -> None:
         """Nothing has moved for a while: what is put next is sent at once."""
+        if self._for_room:
+            return
         for box in self._boxes:
             box.be_prompt()
         self.attention = self.attention or self._stripe is not None
+
+    @contextmanager
+    def _waiting_for_room(self) -> Iterator[None]:
+        """Who waits for room is not idle: nobody waits for what he puts then, so it is gathered."""
+        began = time.monotonic()
+        self._for_room += 1
+        try:
+            yield
+        finally:
+            self._for_room -= 1
+            now = time.monotonic()
+            if now - began >= _IDLE_S:
+                self._sent_at = now
+                for box in self._boxes:
+                    box.be_patient()
 
     def drop_open(self) -> None:
         """Forget what the item at hand has put: it will be tried again."""
@@ -393,7 +412,8 @@ class Commits(Requests):
     def _settle(self) -> None:
         if self._overdrawn:
             self.link.flush()
-            self._wait(lambda: self._answered_seq >= self._overdrawn)
+            with self._waiting_for_room():
+                self._wait(lambda: not self._is_overdrawn)
             self._overdrawn = 0
 
     def _compose(

@@ -293,6 +293,12 @@ class Outbox:
             self.prompt = _PROMPT
             self._reckon()
 
+    def be_patient(self) -> None:
+        """What is put next can wait until there is a chunk of it."""
+        if self.prompt:
+            self.prompt = 0
+            self._reckon()
+
     def _be_patient(self) -> None:
         """An item has given nothing: work does flow, though nothing is put."""
         if self.prompt:

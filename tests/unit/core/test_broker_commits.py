@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 from fake_broker import FakeBroker, job, output
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator.core.board import ProtocolError
 from orchestrator.core.messages import Commit, Committed, Leased, Pull
+from orchestrator.core.row import Row
 
 
 def mapping(a: int = 10, b: int = 2, **keys: object) -> FakeBroker:
@@ -124,3 +127,66 @@ def test_a_pull_and_its_commit_change_nothing_if_either_does_not_fit() -> None:
         run.say("map-1", Pull(pull=1, queues=("a",), most=1, commit=wrong))
     run.put("src-1", "a", 1)
     assert not run.got("map-1", Leased)
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+@pytest.mark.parametrize("max_bytes", [None, 40])
+def test_items_of_a_commit_that_fit_together_are_put_together(
+    in_order: bool, max_bytes: int | None
+) -> None:
+    """Their readers get one range of a chunk then, not as many as there are items."""
+    run = FakeBroker(
+        {"a": 10, "b": 4},
+        job("src", writes="a"),
+        job("map", reads="a", writes="b", **({"row": Row(99)} if in_order else {})),
+        job("snk", reads="b"),
+        max_bytes=max_bytes,
+    )
+    run.put("src-1", "a", 6)
+    lease = run.lease("map-1", "a", 6)
+    run.commit("map-1", output("b", 6), done=[(lease, 6)])
+    run.lease("snk-1", "b", 4, least=4)
+    assert run.items("snk-1") == [1, 2, 3, 4]
+    assert [len(lease.ranges) for lease in run.got("snk-1", Leased)] == [1]
+
+
+ITEMS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=9)
+
+
+@given(
+    ITEMS, st.integers(3, 9), st.integers(3, 9), st.sampled_from([None, 1, 5, 12]), st.booleans()
+)
+def test_as_many_items_of_a_commit_are_applied_as_there_is_room_for_one_after_the_other(
+    items: list[tuple[int, int]], b: int, c: int, max_bytes: int | None, in_order: bool
+) -> None:
+    """Each of them gives so many outputs of two bytes to `b` and to `c`."""
+    run = FakeBroker(
+        {"a": 10, "b": b, "c": c},
+        job("src", writes="a"),
+        job("map", reads="a", writes="b c", **({"row": Row(99)} if in_order else {})),
+        job("snk", reads="b c"),
+        max_bytes={"b": max_bytes} if max_bytes else None,
+    )
+    run.put("src-1", "a", len(items))
+    lease = run.lease("map-1", "a", 10)
+    outputs = [
+        output(queue, sum(counts), counts, 2 * sum(counts))
+        for queue, counts in zip("bc", zip(*items, strict=True), strict=True)
+        if sum(counts)
+    ]
+    run.commit("map-1", *outputs, done=[(lease, len(items))])
+    put = {"b": 0, "c": 0}
+    applied = 0
+    for of_b, of_c in items:
+        heavy = max_bytes is not None and 2 * put["b"] >= max_bytes
+        parts = max_bytes is not None and 2 * of_b > max_bytes  # it leaves in parts (rule 3)
+        if parts or put["b"] + of_b > b or put["c"] + of_c > c or (heavy and of_b):
+            break
+        put["b"] += of_b
+        put["c"] += of_c
+        applied += 1
+    if applied < len(items) and (max_bytes is not None and 2 * items[applied][0] > max_bytes):
+        assert run.queue("a").done >= applied
+        return
+    assert {name: run.queue(name).put for name in "bc"} == put
+    assert run.queue("a").done == applied

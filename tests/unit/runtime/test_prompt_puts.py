@@ -3,9 +3,10 @@
 import threading
 
 import pytest
-from test_stripe import Shape, Worker, once
+from test_stripe import CREDITS, Shape, Worker, once
 
 from orchestrator.runtime.order import QueueInfo
+from orchestrator.runtime.worker import commits
 from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.handle import QueueHandle
 from orchestrator.runtime.worker.link import LinkClosedError
@@ -76,6 +77,23 @@ def test_after_an_idle_spell_puts_leave_one_by_one_again():
     putting.pace()
     putting.put(2)
     assert putting.sizes == [1] * FIRST + [3, 1, 1]
+
+
+def test_who_waits_for_room_is_not_idle_and_puts_chunks_then(monkeypatch):
+    """Else each item would go alone, use up what was granted, and wait again."""
+    putting = Putting()
+    waits = []
+    monkeypatch.setattr(commits.time, "monotonic", lambda: 100.0 + len(waits))
+    read = putting.worker.broker.wait
+
+    def wait(*args, **keys):
+        putting.client.be_prompt()  # the pacer sees that nothing moves
+        waits.append(read(*args, **keys))  # for a second
+
+    monkeypatch.setattr(putting.worker.broker, "wait", wait)
+    putting.client.outbox(("b",)).set_credits("b", 0)
+    putting.put(3 * CREDITS)
+    assert putting.sizes == [CREDITS] * 3
 
 
 def test_what_is_put_in_a_transaction_does_not_leave_before_its_end():
