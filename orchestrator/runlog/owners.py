@@ -27,6 +27,7 @@ from orchestrator.files import open_directory, with_home
 __all__ = [
     "TRUST",
     "Entry",
+    "Flaw",
     "Role",
     "User",
     "current_user",
@@ -71,6 +72,19 @@ _ANY_OWNER = frozenset({Role.GIVEN, Role.ABOVE})
 _STICKY_IS_SAFE = frozenset({Role.HOLDER, Role.ABOVE})
 
 
+class Flaw(enum.Enum):
+    """Why what a folder or file holds is not run."""
+
+    OWNER = enum.auto()
+    """It belongs to another user."""
+    EVERYBODY = enum.auto()
+    """Everybody can write to it."""
+    GROUP = enum.auto()
+    """A group can that has other members than its owner."""
+    LISTED = enum.auto()
+    """A user or a group can that its access control list names."""
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """What the system says of a folder or file.
 
@@ -104,22 +118,22 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         return self.trusts_all or any(path.is_relative_to(each) for each in self.trusted)
 
 
-def verdict(entry: Entry, own: frozenset[int], role: Role) -> str | None:
-    """Return what speaks against a folder or file in such a role, as a predicate; None if nothing.
+def verdict(entry: Entry, own: frozenset[int], role: Role) -> Flaw | None:
+    """Return what speaks against a folder or file in such a role; None if nothing does. Pure.
 
     `own` are the users that may have made it, and write to it.
     """
     if role not in _ANY_OWNER and entry.uid not in own:
-        return f"belongs to {_user_name(entry.uid)}"
+        return Flaw.OWNER
     if role is Role.TAKEN or (role in _STICKY_IS_SAFE and entry.mode & stat.S_ISVTX):
         return None
     if entry.mode & stat.S_IWOTH:
-        return "can be written by everybody"
-    group_writes, others = _acl_writers(entry)
-    if others - own:
-        return "can be written by others (see getfacl)"
+        return Flaw.EVERYBODY
+    group_writes, listed = _acl_writers(entry)
+    if listed - own:
+        return Flaw.LISTED
     if group_writes and not entry.private_group:
-        return f"can be written by the group {_group_name(entry.gid)}"
+        return Flaw.GROUP
     return None
 
 
@@ -133,8 +147,8 @@ def _acl_writers(entry: Entry) -> tuple[bool, set[int]]:
     found = list(_ACL_ENTRY.iter_unpack(entry.acl[_ACL_HEAD_BYTES:]))
     mask = next((perm for tag, perm, _ in found if tag == _ACL_MASK), _WRITE)
     can = [(tag, who) for tag, perm, who in found if perm & mask & _WRITE]
-    others = {who if tag == _ACL_USER else -1 for tag, who in can if tag in (_ACL_USER, _ACL_GROUP)}
-    return any(tag == _ACL_OWN_GROUP for tag, _ in can), others
+    listed = {who if tag == _ACL_USER else -1 for tag, who in can if tag in (_ACL_USER, _ACL_GROUP)}
+    return any(tag == _ACL_OWN_GROUP for tag, _ in can), listed
 
 
 def current_user(environ: Mapping[str, str]) -> User:
@@ -176,8 +190,9 @@ def require(fd: int, path: Path, role: Role, user: User, *, trust: Path | None =
     wanted = path if trust is None else trust
     if user.trusts(Path(os.path.realpath(wanted))):
         return
-    if (flaw := verdict(look_at(fd), user.own, role)) is not None:
-        raise _refusal(path, flaw, role, user, wanted)
+    entry = look_at(fd)
+    if (flaw := verdict(entry, user.own, role)) is not None:
+        raise _refusal(path, _in_words(flaw, entry), role, user, wanted)
 
 
 def require_found(fd: int, path: Path, home: Path, user: User) -> None:
@@ -233,8 +248,9 @@ def _require_above(fd: int, path: Path, user: User) -> None:
             outer = os.open("..", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=here)
             os.close(here)
             here, above = outer, above.parent
-            if (flaw := verdict(look_at(here), user.own, Role.ABOVE)) is not None:
-                raise _refusal(above, flaw, Role.ABOVE, user, path)
+            entry = look_at(here)
+            if (flaw := verdict(entry, user.own, Role.ABOVE)) is not None:
+                raise _refusal(above, _in_words(flaw, entry), Role.ABOVE, user, path)
     finally:
         os.close(here)
 
@@ -245,6 +261,19 @@ def _require_own_link(path: Path, user: User, trust: Path) -> None:
     if stat.S_ISLNK(found.st_mode) and found.st_uid not in user.own:
         flaw = f"is a link that belongs to {_user_name(found.st_uid)}"
         raise _refusal(path, flaw, Role.FOUND, user, trust)
+
+
+def _in_words(flaw: Flaw, entry: Entry) -> str:
+    """Return it as a predicate."""
+    match flaw:
+        case Flaw.OWNER:
+            return f"belongs to {_user_name(entry.uid)}"
+        case Flaw.EVERYBODY:
+            return "can be written by everybody"
+        case Flaw.GROUP:
+            return f"can be written by the group {_group_name(entry.gid)}"
+        case Flaw.LISTED:
+            return "can be written by others (see getfacl)"
 
 
 def _refusal(path: Path, flaw: str, role: Role, user: User, trust: Path) -> UsageError:

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.errors import UsageError
 from orchestrator.runlog.directory import RunDirectory, create
 from orchestrator.runlog.find import open_to_run, resolve
-from orchestrator.runlog.owners import Entry, Role, User, current_user, look_at, verdict
+from orchestrator.runlog.owners import Entry, Flaw, Role, User, current_user, look_at, verdict
 
 ME, ROOT, OTHER, CALLER = 1000, 0, 12345, 777
 OWN = User(euid=ME).own
@@ -35,7 +35,7 @@ def test_what_is_the_users_or_roots_alone_is_fine_in_each_role(role: Role, uid: 
 
 @pytest.mark.parametrize("role", [Role.FOUND, Role.HOLDER, Role.TAKEN])
 def test_what_belongs_to_another_is_told_by_its_owner(role: Role) -> None:
-    assert verdict(entry(OTHER), OWN, role) == "belongs to uid 12345"
+    assert verdict(entry(OTHER), OWN, role) is Flaw.OWNER
 
 
 @pytest.mark.parametrize("role", [Role.GIVEN, Role.ABOVE])
@@ -45,10 +45,8 @@ def test_a_given_path_and_a_folder_above_may_be_anybodys(role: Role) -> None:
 
 @pytest.mark.parametrize("role", [each for each in Role if each is not Role.TAKEN])
 def test_what_others_can_write_is_refused_in_each_role_that_is_kept(role: Role) -> None:
-    assert verdict(entry(mode=0o702), OWN, role) == "can be written by everybody"
-    told = verdict(entry(mode=0o770), OWN, role)
-    assert told is not None
-    assert told.startswith("can be written by the group ")
+    assert verdict(entry(mode=0o702), OWN, role) is Flaw.EVERYBODY
+    assert verdict(entry(mode=0o770), OWN, role) is Flaw.GROUP
 
 
 @pytest.mark.parametrize(
@@ -72,23 +70,40 @@ OBJ = 0xFFFFFFFF
 @pytest.mark.parametrize(
     ("entries", "flaw"),
     [
-        ([(USER, WRITE, OTHER), (GROUP_OBJ, READ, OBJ), (MASK, WRITE, OBJ)], "others"),
-        (
-            [(USER, READ, 1), (GROUP, WRITE, 5), (GROUP_OBJ, READ, OBJ), (MASK, WRITE, OBJ)],
-            "others",
-        ),
+        ([(USER, WRITE, OTHER), (GROUP_OBJ, READ, OBJ), (MASK, WRITE, OBJ)], Flaw.LISTED),
+        ([(GROUP_OBJ, READ, OBJ), (GROUP, WRITE, 5), (MASK, WRITE, OBJ)], Flaw.LISTED),
         ([(USER, WRITE, ME), (GROUP_OBJ, READ, OBJ), (MASK, WRITE, OBJ)], None),
-        ([(USER, WRITE, ME), (GROUP_OBJ, WRITE, OBJ), (MASK, WRITE, OBJ)], "the group"),
+        ([(USER, WRITE, ME), (GROUP_OBJ, WRITE, OBJ), (MASK, WRITE, OBJ)], Flaw.GROUP),
         ([(USER, WRITE, OTHER), (GROUP_OBJ, WRITE, OBJ), (MASK, READ, OBJ)], None),
     ],
     ids=["a user", "a group", "oneself", "its own group", "the mask takes it back"],
 )
 def test_an_access_control_list_counts_as_its_mask_lets_it(
-    entries: list[tuple[int, int, int]], flaw: str | None
+    entries: list[tuple[int, int, int]], flaw: Flaw | None
 ) -> None:
     listed = acl((USER_OBJ, 7, OBJ), *entries, (OTHERS, 0, OBJ))
-    told = verdict(entry(mode=0o770, acl=listed), OWN, Role.FOUND)
-    assert (told is None) if flaw is None else (told is not None and flaw in told)
+    assert verdict(entry(mode=0o770, acl=listed), OWN, Role.FOUND) is flaw
+
+
+def test_the_list_of_a_directory_is_read(tmp_path: Path) -> None:
+    listed = acl(
+        (USER_OBJ, 7, OBJ),
+        (USER, WRITE, OTHER),
+        (GROUP_OBJ, READ, OBJ),
+        (MASK, WRITE, OBJ),
+        (OTHERS, 0, OBJ),
+    )
+    try:
+        os.setxattr(tmp_path, "system.posix_acl_access", listed)
+    except OSError as error:
+        pytest.skip(f"this file system has no access control lists: {error.strerror}")
+    for flags in (os.O_RDONLY, os.O_PATH):
+        fd = os.open(tmp_path, flags)
+        try:
+            found = look_at(fd)
+        finally:
+            os.close(fd)
+        assert verdict(found, User(euid=os.geteuid()).own, Role.FOUND) is Flaw.LISTED
 
 
 def test_under_sudo_the_callers_files_are_roots_own_and_nobody_elses() -> None:
