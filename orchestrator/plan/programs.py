@@ -6,9 +6,11 @@ No program of the user's is run: a shell reads a script, with `sh -n`, and runs 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 from functools import cached_property
@@ -20,6 +22,9 @@ from orchestrator.spec.wording import did_you_mean
 __all__ = ["Programs", "script_flaw"]
 
 _READING_S = 2.0
+_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT}
+"""A script may make its shell crash, but not by these."""
+_REFUSED = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _HEAD = 256
 """Bytes in which Linux looks for the interpreter of a script."""
 _COMPLAINT = re.compile(r"^.*?: (?:-c: )?(?:line )?(\d+): (?:[Ss]yntax error: )?(.+)")
@@ -99,7 +104,10 @@ def _is_text(head: bytes) -> bool:
 
 
 def script_flaw(script: str) -> str | None:
-    """Return what a shell says of a script that it cannot read; None if it can, or is not here."""
+    """Return what a shell says of a script that it cannot read; None if it can, or cannot be asked.
+
+    That it is not here, was killed, or came to no end says nothing of the script.
+    """
     try:
         done = subprocess.run(
             [SHELL, "-n", "-c", script],
@@ -109,13 +117,12 @@ def script_flaw(script: str) -> str | None:
             timeout=_READING_S,
             check=False,
         )
-    except subprocess.TimeoutExpired:
-        return "it takes too long to read"
-    except FileNotFoundError:
+    except (subprocess.TimeoutExpired, FileNotFoundError):
         return None
     except (OSError, ValueError) as error:  # too long, or no text that the system knows
-        return str(error)
-    if done.returncode == 0:
+        is_refused = isinstance(error, OSError) and error.errno in _REFUSED
+        return None if is_refused else str(error)
+    if done.returncode == 0 or -done.returncode in _FROM_OUTSIDE:
         return None
     text = done.stderr.decode(errors="replace").strip()
     if found := _COMPLAINT.match(text):

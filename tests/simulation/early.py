@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchestrator.core.board import Alarm
 from orchestrator.core.broker import Broker
 from orchestrator.core.commands import Send
-from orchestrator.core.events import BrokerNews, Event, Fenced, Received, WorkerLeft
-from orchestrator.core.messages import Commit, Leased, Pull, Range
-from orchestrator.core.ports import Port
-from orchestrator.core.queues import QueueState
+from orchestrator.core.events import BrokerNews, Event, Fenced, WorkerLeft
+from orchestrator.core.messages import Leased, Range
+from orchestrator.core.ports import Lease, PendingPull, Port
+from orchestrator.core.queues import QueueState, Segment
 
 from . import shapes
 from .ledger import check
@@ -38,41 +38,50 @@ def nothing_waits_in_vain(world: World) -> None:
         check(not waits, f"{queue.name}: a batch waits for what nothing will bring")
 
 
+class Moment(NamedTuple):
+    """A queue at the moment in which a lease of it is made: its items are taken already."""
+
+    is_fed: bool
+    """Whether another item can come though the batch does not go out."""
+    was_full: bool
+    next_is_alone: bool
+    """Whether what comes next is to be handed out alone."""
+
+
+def watch(world: World) -> None:
+    """Have the broker's leases noted as they are made.
+
+    Within one event a batch may make room for what brings the next, so the event's end is too late.
+    """
+    lease = world.broker._delivery._lease
+
+    def noted(
+        pending: PendingPull, queue: QueueState, segments: list[Segment], *, again: bool = False
+    ) -> Lease:
+        held = sum(map(len, segments)) + queue.queued + queue.hidden + queue.delayed
+        moment = Moment(
+            is_fed=_Feeders().of(queue),
+            was_full=0 < queue.maxsize <= held,
+            next_is_alone=bool(queue.queued and not queue.before_alone(1)),
+        )
+        made = lease(pending, queue, segments, again=again)
+        world.moments[made.number] = moment
+        return made
+
+    world.broker._delivery._lease = noted  # type: ignore[method-assign]
+
+
 def check_early(world: World, event: Event | BrokerNews, orders: Sequence[object]) -> None:
     """Check the leases that one event has led to: a batch that is short has a reason."""
+    moments, world.moments = world.moments, {}
     if isinstance(event, WorkerLeft | Fenced):
-        return
-    sent = [order for order in orders if isinstance(order, Send)]
-    short = [
-        (at, queue)
-        for at, order in enumerate(sent)
-        if isinstance(order.message, Leased)
-        and (queue := _of_early(world, order.worker, order.message))
-    ]
-    if len(short) != 1:
-        return  # of several in one event each may have made room for the next
-    world.met.add("early batch")
-    at, queue = short[0]
-    freed = {order.worker for order in sent[at:]} | _parked(world, event, queue)
-    before_it = world.before[queue.name]
-    was_in_line = before_it.tickets > 0 or before_it.held_back or len(freed) > 1
-    if was_in_line and not queue.tickets:
-        return  # it is not known any more what they waited for
-    check(not _Feeders(freed).of(queue), f"{queue.name}: a batch goes out too early")
-
-
-def _parked(world: World, event: Event | BrokerNews, queue: QueueState) -> set[str]:
-    """Whoever has sent a commit that had no room on the queue before the batch went.
-
-    Nobody tells it that the rest is put, unless it asked.
-    """
-    message = getattr(event, "message", None)
-    commit = message.commit if isinstance(message, Pull) else message
-    if not (isinstance(event, Received) and isinstance(commit, Commit)):
-        return set()
-    before = world.before[queue.name]
-    n = sum(output.n for output in commit.outputs if queue.name in output.queues)
-    return {event.worker} if n > before.room + before.credits.get(event.worker, 0) else set()
+        return  # which items have to be alone from now on is known to the broker only
+    for order in orders:
+        if isinstance(order, Send) and isinstance(order.message, Leased):
+            moment = moments[order.message.lease]
+            if queue := _of_early(world, order.worker, order.message, moment):
+                world.met.add("early batch")
+                check(not moment.is_fed, f"{queue.name}: a batch goes out too early")
 
 
 def check_alone(world: World, orders: Sequence[object]) -> None:
@@ -97,7 +106,7 @@ def _len(part: Range) -> int:
     return part.stop - part.start
 
 
-def _of_early(world: World, worker: str, lease: Leased) -> QueueState | None:
+def _of_early(world: World, worker: str, lease: Leased, moment: Moment) -> QueueState | None:
     """The queue of a batch that is short, and not for want of time, room, or writers."""
     job = world.agents[worker].employer.job
     n = sum(map(_len, lease.ranges))
@@ -106,9 +115,8 @@ def _of_early(world: World, worker: str, lease: Leased) -> QueueState | None:
     queue = world.broker.queues[lease.queue]
     before = world.before[queue.name]
     over = world.now >= (world.now if before.since is None else before.since) + job.within_s
-    full = 0 < queue.maxsize <= n + queue.hidden + queue.delayed  # it took all that was queued
-    alone = _alone(world, lease) or (queue.queued and not queue.before_alone(1))  # it, or the next
-    reason = over or full or alone or queue.weighs or not queue.open_writers
+    alone = _alone(world, lease) or moment.next_is_alone
+    reason = over or moment.was_full or alone or queue.weighs or not queue.open_writers
     return None if reason else queue
 
 
@@ -119,12 +127,6 @@ class Before(NamedTuple):
     """Since when a batch has waited."""
     suspects: set[int]
     """What is to be handed out alone."""
-    tickets: int
-    room: int
-    credits: dict[str, int]
-    """Of each worker that may put."""
-    held_back: bool
-    """Whether an ordered job that may put has finished items that wait for their turn."""
 
 
 def before(broker: Broker) -> dict[str, Before]:
@@ -133,25 +135,15 @@ def before(broker: Broker) -> dict[str, Before]:
         queue.name: Before(
             since=queue.waited_for_since,
             suspects={*queue.suspects},
-            tickets=len(queue.tickets),
-            room=max(0, queue.room),
-            credits={
-                port.worker: port.credits.get(queue.name, 0) for port in queue.writer_ports.values()
-            },
-            held_back=any(
-                port.job.row is not None and bool(port.job.row.held())
-                for port in queue.writer_ports.values()
-            ),
         )
         for queue in broker.queues.values()
     }
 
 
 class _Feeders:
-    """Who may put on a queue; the `freed` were waiting when the batch went."""
+    """Who may put on a queue."""
 
-    def __init__(self, freed: set[str]) -> None:
-        self._freed = freed
+    def __init__(self) -> None:
         self._seen: set[str] = set()
 
     def of(self, queue: QueueState) -> bool:
@@ -168,8 +160,10 @@ class _Feeders:
         )
 
     def _is_in_work(self, port: Port) -> bool:
-        waits = port.parked or port.pulls or port.wants or port.joins
-        return port.alive and not (port.fenced or waits or port.worker in self._freed)
+        row = port.job.row
+        in_line = row is not None and row.ticket is not None  # whatever it ends waits behind that
+        waits = port.parked or port.pulls or port.wants or port.joins or in_line
+        return port.alive and not (port.fenced or waits)
 
     def _is_fed(self, port: Port) -> bool:
         return port.parked is None and any(

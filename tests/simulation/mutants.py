@@ -281,10 +281,6 @@ def no_batch_waits_for_more(patch: Patch) -> None:
     patch.setattr(delivery, "can_come", lambda queue: False)
 
 
-def what_goes_out_early_takes_what_has_to_be_alone(patch: Patch) -> None:
-    patch.setattr(QueueState, "take_together", QueueState.take)
-
-
 def a_batch_goes_out_when_somebody_is_in_line(patch: Patch) -> None:
     can_come = liveness.can_come
     patch.setattr(delivery, "can_come", lambda queue: not queue.tickets and can_come(queue))

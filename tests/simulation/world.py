@@ -92,6 +92,8 @@ class World:
         self.lines: rules.Lines = {}
         self.batch_since: dict[str, float] = {}
         self.before = early.before(self.broker)
+        self.moments: dict[int, early.Moment] = {}
+        early.watch(self)
         self.room_since: dict[str, tuple[Ticket, float]] = {}
         self.agents: dict[str, Agent] = {}
         self._came_back: Counter[str] = Counter()

@@ -1,8 +1,11 @@
 """What keeps a program from being started is told before."""
 
+import errno
+import subprocess
+
 import pytest
 
-from orchestrator.plan.programs import Programs
+from orchestrator.plan.programs import Programs, script_flaw
 
 
 @pytest.mark.parametrize(
@@ -31,3 +34,34 @@ def test_a_script_that_the_kernel_cannot_start_is_told(tmp_path, text, flaw):
     ]:
         found = programs.flaw(name)
         assert found is None if flaw is None else flaw in found[0]
+
+
+def raising(error):
+    def run(*_args, **_keys):
+        raise error
+
+    return run
+
+
+KILLED = subprocess.CompletedProcess([], -9, b"", b"")
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda *_args, **_keys: KILLED,
+        raising(subprocess.TimeoutExpired("sh", 2)),
+        raising(OSError(errno.EAGAIN, "Resource temporarily unavailable")),
+        raising(OSError(errno.ENOMEM, "Cannot allocate memory")),
+        raising(FileNotFoundError(errno.ENOENT, "No such file or directory")),
+    ],
+    ids=["killed", "stopped", "no process", "no memory", "no shell"],
+)
+def test_a_shell_that_could_not_read_a_script_says_nothing_of_it(monkeypatch, run):
+    monkeypatch.setattr(subprocess, "run", run)
+    assert script_flaw("echo (") is None
+
+
+def test_a_shell_says_what_it_cannot_read():
+    assert script_flaw("echo )")
+    assert script_flaw("echo " + "x" * (1 << 21)) is not None, "longer than an argument may be"
