@@ -18,7 +18,7 @@ from orchestrator.app.changes import (
 from orchestrator.core.restoring import Resumption
 from orchestrator.errors import DamagedStoreError, ResumeError
 from orchestrator.plan.model import Durability, Plan, Versions
-from orchestrator.runlog.directory import RunDirectory, create, home_of
+from orchestrator.runlog.directory import PLAN_NAME, RunDirectory, create, home_of
 from orchestrator.runlog.find import first_start, with_first_id
 from orchestrator.runlog.letters import DEAD_NAME, DeadLetters
 from orchestrator.runlog.writer import RunLog
@@ -124,6 +124,8 @@ def resume(plan: Plan, source: str, wanted: Resume) -> Keeping:
         dead = _dead_items(opened.resumption)
         letters = DeadLetters(directory.path, resumed=dead, synced=full)
         gone = _gone(letters, directory, salvage=wanted.salvage)
+        _require_in_place(directory)
+        unknown = _unknown(directory, environment)
         directory.drop_summary()
         directory.write_spec(source)
         directory.write_plan(plan, environment, versions)
@@ -139,9 +141,18 @@ def resume(plan: Plan, source: str, wanted: Resume) -> Keeping:
         hash_seed=(opened.meta or meta)["hash_seed"].decode(),
         store=opened.store,
         resumption=opened.resumption,
-        lost=(*opened.lost, *gone),
+        lost=(*opened.lost, *gone, *unknown),
         first_started=first_started,
     )
+
+
+def _require_in_place(directory: RunDirectory) -> None:
+    """Raise ResumeError if another has taken its place: the store was opened by its path."""
+    if not directory.is_in_place:
+        raise ResumeError(
+            f"{directory.path} was replaced by another directory just now",
+            hint="see who can write to the folder that it is in",
+        )
 
 
 def _hash_seed() -> str:
@@ -217,6 +228,16 @@ def _gone(letters: DeadLetters, directory: RunDirectory, *, salvage: bool) -> tu
             f"{directory.path / DEAD_NAME} is damaged: {text}",
             hint="--salvage goes on without them; their items are lost",
         )
+    return (text,)
+
+
+def _unknown(directory: RunDirectory, environment: Mapping[str, str | None]) -> tuple[str, ...]:
+    """Tell that the plan is made anew, if it is, and what only the lost one could tell."""
+    if directory.read_plan() is not None:
+        return ()
+    text = f"{PLAN_NAME} is made anew"
+    if environment:
+        text += f"; whether {', '.join(environment)} have changed is not known"
     return (text,)
 
 

@@ -12,6 +12,7 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from orchestrator.errors import UsageError
 from orchestrator.files import open_new, open_regular
 from orchestrator.runlog.directory import make_home
 
@@ -67,7 +68,7 @@ def _fingerprint(key: bytes, run_id: str, name: str, value: str) -> str:
 def _key_of(home: Path) -> bytes:
     """Return the key, made if need be; empty if it cannot be read or made."""
     for make in (_nothing, _make_key):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, UsageError):  # without a key, or in another user's folder
             make(home)
             with os.fdopen(open_regular(home / KEY_NAME, os.O_RDONLY), "rb") as file:
                 key = file.read()

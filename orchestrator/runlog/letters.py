@@ -20,7 +20,7 @@ import msgspec
 from orchestrator.core.events import Blob
 from orchestrator.core.facts import ItemDead
 from orchestrator.errors import RunDirectoryError
-from orchestrator.files import open_directory, open_new, open_regular
+from orchestrator.files import is_file, is_folder, open_directory, open_new, open_regular
 from orchestrator.runlog.sealed import Line, read_sealed, sealed_line
 
 __all__ = ["DEAD_NAME", "Chunks", "DeadLetters", "Letter", "damaged_letters", "read_letters"]
@@ -81,7 +81,7 @@ class DeadLetters:
         self._chunk_crc32 = 0
         self._has_chunk = False
         self._chunks = 0
-        if self._path.is_dir():
+        if is_folder(self._path):
             self._resume(directory, resumed)
 
     def _resume(self, directory: Path, items: Set[str]) -> None:
@@ -89,7 +89,7 @@ class DeadLetters:
         kept = {
             letter.item: letter
             for letter in found
-            if letter.item in items and (self._path / letter.chunk).is_file()
+            if letter.item in items and is_file(self._path / letter.chunk)
         }
         self.missing = items - kept.keys()
         try:

@@ -17,7 +17,7 @@ from orchestrator.runlog.replays import damaged_notes, read_replayed
 
 __all__ = ["Choice", "choose"]
 
-_NUMBERS = re.compile(r"([0-9]+)(?:-([0-9]+))?")
+_NUMBERS = re.compile(r"([0-9]{1,4000})(?:-([0-9]{1,4000}))?")  # int() takes some more
 _RUNS_SEARCHED = 20
 _RUNS_NAMED = 3
 
@@ -127,4 +127,4 @@ def _parse(text: str, last: int) -> range:
         hint = "the run comes first, then numbers: mporch dead show last 3 5-8"
         raise UsageError(f"{text!r} is not the number of a letter", hint=hint)
     first, until = int(found[1]), int(found[2] or found[1])
-    return range(first, min(until, last) + 1) if until > first else range(first, first + 1)
+    return range(first, max(first, min(until, last)) + 1)

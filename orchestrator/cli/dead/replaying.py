@@ -14,8 +14,10 @@ from orchestrator.cli.layering import Layering, env_file_option
 from orchestrator.cli.options import letters_argument, run_options
 from orchestrator.cli.printing import tell
 from orchestrator.errors import ExitCode, UsageError
+from orchestrator.files import is_folder
 
 if TYPE_CHECKING:
+    from orchestrator.app import Options
     from orchestrator.cli.checking import Checked
     from orchestrator.cli.dead.choosing import Choice
     from orchestrator.runlog.directory import RunDirectory
@@ -62,27 +64,40 @@ def replay(
     item that fails again is a dead letter of that one.
     """
     from orchestrator.app import Options  # noqa: PLC0415 -- the whole product
-    from orchestrator.app.replay import Replay  # noqa: PLC0415
-    from orchestrator.app.replay import replay as run_replay  # noqa: PLC0415
     from orchestrator.cli.dead.choosing import choose  # noqa: PLC0415
-    from orchestrator.cli.problems import show_problems  # noqa: PLC0415
+    from orchestrator.runlog.find import open_to_run  # noqa: PLC0415
     from orchestrator.views.output import OutputMode  # noqa: PLC0415
 
     choice = choose(run_and_numbers)
     letters = _chosen(choice, all_letters=all_letters, again=again)
-    checked = _checked(choice.run, spec, Layering(env_files=env_files))
-    if checked.spec is None or checked.plan is None:
-        show_problems(checked.problems, checked.texts)
-        return ExitCode.USAGE
-    wanted = Replay(run=choice.run, letters=letters, plan=checked.plan, source=checked.spec.source)
     options = Options(
         run_dir=Path(run_dir) if run_dir else None,
         output=OutputMode(output),
         json_output=format == "json",
         live=live,
     )
+    with open_to_run(choice.run) as run:
+        return _replay(run, letters, spec, Layering(env_files=env_files), options)
+
+
+def _replay(
+    run: RunDirectory,
+    letters: tuple[Letter, ...],
+    spec: str | None,
+    layering: Layering,
+    options: Options,
+) -> int:
+    from orchestrator.app.replay import Replay  # noqa: PLC0415 -- the whole product
+    from orchestrator.app.replay import replay as run_replay  # noqa: PLC0415
+    from orchestrator.cli.problems import show_problems  # noqa: PLC0415
+
+    checked = _checked(run, spec, layering)
+    if checked.spec is None or checked.plan is None:
+        show_problems(checked.problems, checked.texts)
+        return ExitCode.USAGE
     told = ", ".join(f"{n} to {queue}" for queue, n in Counter(x.queue for x in letters).items())
-    tell(f"mporch: replaying letters of {choice.run.run_id}: {told}")
+    tell(f"mporch: replaying letters of {run.run_id}: {told}")
+    wanted = Replay(run=run, letters=letters, plan=checked.plan, source=checked.spec.source)
     return run_replay(wanted, options, exit_code_of)
 
 
@@ -116,7 +131,7 @@ def _checked(run: RunDirectory, spec: str | None, layering: Layering) -> Checked
 
     Of either it is the part that the run was of.
     """
-    from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
+    from orchestrator.cli.checking import Kept, check_spec  # noqa: PLC0415 -- the spec's model
     from orchestrator.plan.model import Selection  # noqa: PLC0415
 
     plan = run.read_plan()
@@ -126,7 +141,8 @@ def _checked(run: RunDirectory, spec: str | None, layering: Layering) -> Checked
     if plan is None:
         raise UsageError(f"run {run.run_id} has no plan", hint="name a spec: --spec jobs.yaml")
     folder = Path(plan.project_dir)
-    if not folder.is_dir():
+    if not is_folder(folder):
         hint = "name a spec that lies where the code is now: --spec new/jobs.yaml"
         raise UsageError(f"the project folder of the run is gone: {folder}", hint=hint)
-    return check_spec(str(run.spec_path), layering=layering, kept_of=plan)
+    kept = Kept(text=run.read_spec(), plan=plan)
+    return check_spec(str(run.spec_path), layering=layering, kept=kept)

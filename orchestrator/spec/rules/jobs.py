@@ -165,6 +165,16 @@ NARROW_WINDOW = Rule(
     right=_ORDERED.replace("KEY", "workers: 4, ordered: {window: 64}"),
 )
 
+LONG_PATH = Rule(
+    code="MP416",
+    title="A folder that there cannot be",
+    why="No system has a file or folder whose name is longer than 255 bytes, or whose whole path "
+    "is longer than 4,095.",
+    wrong="$ printf 'version: 1\\njobs:\\n  report: {target: \"mine:report\", cwd: a%0255d}\\n' 0"
+    " > jobs.yaml\n",
+    right='$ mkdir -p output\nversion: 1\njobs:\n  report: {target: "mine:report", cwd: output}\n',
+)
+
 OUTRUN_LIMIT = Rule(
     code="MP421",
     title="A time limit that is never reached",

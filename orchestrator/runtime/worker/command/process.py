@@ -22,6 +22,7 @@ from typing import IO
 from orchestrator.core.policy import STOP_FOLLOWS_S, STOP_SIGNALS
 from orchestrator.runtime.local.descendants import group_members, kill_kin
 from orchestrator.runtime.local.kernel import tie_to
+from orchestrator.runtime.polling import bounded
 from orchestrator.runtime.worker.command.failed import CommandError
 
 __all__ = ["Process"]
@@ -124,7 +125,8 @@ class Process:
     def _read(self, timeout_s: float | None = None) -> bytes:
         """Wait for one thing to happen; return what was written if that was it."""
         found = b""
-        for fd, _ in self._poll.poll(None if timeout_s is None else timeout_s * 1000):
+        wait_s = bounded(timeout_s)
+        for fd, _ in self._poll.poll(None if wait_s is None else wait_s * 1000):
             if fd == self._pidfd:
                 self._poll.unregister(fd)
                 self._has_ended = True
