@@ -14,8 +14,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
+from orchestrator.core.wording import names_of
+from orchestrator.escaping import escaped
 from orchestrator.runtime.local.descendants import become_subreaper, sweep
 from orchestrator.runtime.local.kernel import set_parent_death_signal
+from orchestrator.runtime.local.survivors import survivors
 
 __all__ = ["END", "keep"]
 
@@ -68,8 +71,8 @@ def _sweep() -> None:
     """Kill what is left, and tell of what could not be killed."""
     swept = sweep(within_s=_SWEEP_S)
     if swept.survived:
-        pids = ", ".join(map(str, swept.survived))
-        os.write(2, f"mporch: left behind, and could not be killed: {pids}\n".encode())
+        who = escaped(names_of(survivors(swept.survived)))
+        os.write(2, f"mporch: left behind, and could not be killed: {who}\n".encode())
 
 
 def _end_as(status: int) -> NoReturn:

@@ -117,3 +117,25 @@ def test_the_death_of_its_parent_ends_everything() -> None:
         readable, _, _ = select.select([daemon], [], [], 30)
         os.close(daemon)
     assert readable
+
+
+def test_what_could_not_be_killed_is_told_by_its_name_and_user() -> None:
+    program = """\
+import os, pwd, sys
+from orchestrator.runtime.local import keeper
+from orchestrator.runtime.local.descendants import Swept, look_up
+
+keeper.sweep = lambda **how: Swept(survived=(look_up(os.getpid()),))
+print(os.getpid(), look_up(os.getpid()).name, pwd.getpwuid(os.getuid()).pw_name, flush=True)
+keeper.keep(int(sys.argv[1]), lambda: 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(os.getpid())],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    pid, name, user = done.stdout.split()
+    told = f"mporch: left behind, and could not be killed: {name} (pid {pid}, of {user})\n"
+    assert (done.returncode, done.stderr) == (0, told)
