@@ -80,7 +80,7 @@ class ExitCode(enum.IntEnum):
     OK = 0
     """Clean, and the ledger balances."""
     FAILED = 1
-    """A job failed or timed out, or items were left."""
+    """A job failed or timed out, items were left, or a process could not be killed."""
     USAGE = 2
     """A wrong command line or a bad spec."""
     DEAD_LETTERS = 3

@@ -12,7 +12,16 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["here", "open_directory", "open_new", "open_regular"]
+__all__ = [
+    "here",
+    "is_file",
+    "is_folder",
+    "is_there",
+    "open_directory",
+    "open_new",
+    "open_regular",
+    "with_home",
+]
 
 
 def here() -> Path:
@@ -21,6 +30,30 @@ def here() -> Path:
         return Path.cwd()
     except FileNotFoundError:
         return Path("/")
+
+
+# What the user has written may be no name of a file at all: too long, with a NUL in it, below a
+# folder that is shut. `os.path` then says no, where `Path` raises.
+
+
+def with_home(text: str) -> Path:
+    """Return the path in `text`, `~` put in; as it is written if it names an unknown user."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111
+
+
+def is_file(path: Path | str) -> bool:
+    """Whether a regular file can be found at `path`, behind links, too."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path | str) -> bool:
+    """Whether a folder can be found at `path`, behind links, too."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_there(path: Path | str) -> bool:
+    """Whether anything can be found at `path`, behind links, too."""
+    return os.path.exists(path)  # noqa: PTH110
 
 
 def open_regular(path: Path | str, flags: int, *, dir_fd: int | None = None) -> int:
@@ -46,12 +79,13 @@ def open_new(path: Path | str, *, dir_fd: int | None = None) -> int:
 
 
 @contextlib.contextmanager
-def open_directory(path: Path) -> Iterator[int]:
+def open_directory(path: Path, *, follow: bool = False) -> Iterator[int]:
     """A descriptor of a directory: what is opened from it stays in it, whatever its path becomes.
 
-    Raises OSError, for a link, too.
+    Raises OSError, for a link, too, unless it is to be followed.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    fd = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
     try:
         yield fd
     finally:

@@ -145,13 +145,16 @@ class Spec:
         Raises:
             SpecError: the spec is wrong; nothing has started.
             UsageError: the machine's limits do not allow so many workers, `output` is no mode,
-                there are no such jobs as were selected, or this Python is free-threaded.
+                there are no such jobs as were selected, this Python is free-threaded, or the run
+                directory belongs to another user.
             RunDirectoryError: the run directory cannot be made or written.
             SystemRefusedError: the system has no memory or no process for mporch itself.
 
         """
         refuse_free_threading()
         plan = self.plan()
+        if run_dir is not None and not os.fspath(run_dir):
+            raise UsageError("run_dir is empty", hint="None is a directory under .mporch")
         options = Options(
             run_dir=Path(run_dir).absolute() if run_dir is not None else None,
             output=_mode(output),

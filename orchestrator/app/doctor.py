@@ -12,10 +12,12 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from orchestrator.errors import MporchError
+from orchestrator.errors import MporchError, UsageError
+from orchestrator.files import is_there, open_directory
 from orchestrator.runlog.directory import home_of
 from orchestrator.runlog.find import find_home
 from orchestrator.runlog.inotify import Watch
+from orchestrator.runlog.owners import Role, current_user, require
 from orchestrator.runtime.doctor.finding import Finding, Verdict
 from orchestrator.runtime.doctor.interpreter import look_at_interpreter
 from orchestrator.runtime.doctor.protection import look_at_protection
@@ -59,6 +61,9 @@ def run_home(home: Path) -> Finding:
             name="run directory", verdict=Verdict.BROKEN, found=f"{place}: read-only", means=means
         )
     free = shutil.disk_usage(place).free
+    if (refused := _refusal(home)) is not None:
+        found, means = str(refused), f"`mporch run` keeps no run there: {refused.hint}"
+        return Finding(name="run directory", verdict=Verdict.BROKEN, found=found, means=means)
     little = free < _LITTLE_SPACE
     return Finding(
         name="run directory",
@@ -66,6 +71,18 @@ def run_home(home: Path) -> Finding:
         found=f"{home}, {decimal(free)} free",
         means="a run without room waits a minute, then ends with exit code 74" if little else "",
     )
+
+
+def _refusal(home: Path) -> UsageError | None:
+    """Return why no run is put into a folder that is there: it is another user's."""
+    try:
+        with open_directory(home, follow=True) as here:
+            require(here, home, Role.HOLDER, current_user(os.environ))
+    except UsageError as error:
+        return error
+    except OSError:
+        return None
+    return None
 
 
 def durable_runs(place: Path) -> Finding:
@@ -88,4 +105,4 @@ def durable_runs(place: Path) -> Finding:
 
 def _nearest(home: Path) -> Path:
     """Return `home`, or the folder in which it, or its parent, would be made."""
-    return next(folder for folder in (home, *home.parents) if folder.exists())
+    return next(folder for folder in (home, *home.parents) if is_there(folder))

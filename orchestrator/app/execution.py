@@ -21,7 +21,6 @@ from orchestrator.core.bottleneck import bottleneck
 from orchestrator.core.facts import Fact, ItemDead, Progress, RunEnded, RunResumed, RunStarted
 from orchestrator.core.messages import Failure
 from orchestrator.core.policy import Outcome
-from orchestrator.core.run import Run
 from orchestrator.core.snapshot import Snapshot
 from orchestrator.core.summary import Summary
 from orchestrator.errors import ExitCode, RunDirectoryError
@@ -151,6 +150,7 @@ def _run(
             store=keeping.store,
             resumption=keeping.resumption,
             recorder=keeping.recorder,
+            told=shelter.told,
         )
         for letter in read_letters(directory.path) if keeping.resumption is not None else ():
             failure = Failure(kind=letter.error_type, message=letter.error, where=letter.where)
@@ -158,7 +158,7 @@ def _run(
         started = time.time()
         record.fact(_started(plan, shelter, keeping), time.monotonic())
         loop.run_to_end()
-        summary = _summary(loop.run, plan, keeping, started)
+        summary = _summary(loop, plan, keeping, started)
         for remark in loop.run.remarks():
             keeping.log.fact(remark)  # the report has them for the screen
         record.fact(_ended(summary), time.monotonic())
@@ -259,11 +259,14 @@ def _ended(summary: Summary) -> RunEnded:
     )
 
 
-def _summary(run: Run, plan: Plan, keeping: Keeping, started: float) -> Summary:
-    ended = time.time()
+def _summary(loop: Loop, plan: Plan, keeping: Keeping, started: float) -> Summary:
+    run, ended = loop.run, time.time()
     duration_s = round(ended - started, 6)
     jobs, queues = run.job_summaries(), run.ledgers()
     outcome = run.outcome or Outcome(status="failed", exit_code=ExitCode.BUG)
+    if loop.survivors and outcome.exit_code is ExitCode.OK:
+        reason = f"{len(loop.survivors)} of its processes could not be killed"
+        outcome = Outcome(status="failed", exit_code=ExitCode.FAILED, reason=reason)
     left = {name: ledger.left for name, ledger in queues.items() if ledger.left}
     if left and outcome.exit_code is ExitCode.OK:
         named = ", ".join(f"{n} of {name}" for name, n in left.items())
@@ -291,6 +294,7 @@ def _summary(run: Run, plan: Plan, keeping: Keeping, started: float) -> Summary:
         reason=outcome.reason,
         selection=plan.selection or None,
         first_started=keeping.first_started,
+        survivors=loop.survivors,
     )
 
 

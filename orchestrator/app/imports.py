@@ -82,7 +82,10 @@ def _order(plan: Plan, targets: Sequence[_Imported], timeout_s: float) -> Probe:
 def _failure(draft: Draft, job: DraftJob, module: str, failure: Failure) -> Problem:
     """Tell of an import that failed; an exception has a place, the end of a process words."""
     message = f"importing {module} {failure.message}"
-    if failure.kind not in ("death", "exit", "timeout"):
+    hint = "mend the module: each worker imports it"
+    if failure.kind == "begin":
+        hint = "mend the job: each worker begins so"
+    elif failure.kind not in ("death", "exit", "timeout"):
         where = f" ({failure.where})" if failure.where else ""
         text = f": {failure.message}" if failure.message else ""
         message = f"importing {module} raises {failure.kind}{text}{where}"
@@ -90,7 +93,7 @@ def _failure(draft: Draft, job: DraftJob, module: str, failure: Failure) -> Prob
         imports.IMPORT_FAILS,
         job.path("target"),
         message,
-        "mend the module: each worker imports it",
+        hint,
         traceback=failure.traceback,
     )
 

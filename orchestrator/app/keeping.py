@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import platform
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
+from orchestrator.app.changes import (
+    changed_code,
+    changed_environment,
+    environment_of,
+    python_version,
+    versions_of,
+)
 from orchestrator.core.restoring import Resumption
 from orchestrator.errors import DamagedStoreError, ResumeError
-from orchestrator.plan.command import Command
-from orchestrator.plan.masking import masked
-from orchestrator.plan.model import Durability, Plan
-from orchestrator.plan.targets import Targets
-from orchestrator.runlog.directory import RunDirectory, create, home_of
-from orchestrator.runlog.environment import changed, fingerprints
+from orchestrator.plan.model import Durability, Plan, Versions
+from orchestrator.runlog.directory import PLAN_NAME, RunDirectory, create, home_of
 from orchestrator.runlog.find import first_start, with_first_id
 from orchestrator.runlog.letters import DEAD_NAME, DeadLetters
 from orchestrator.runlog.writer import RunLog
@@ -82,12 +81,13 @@ def begin(
     home = home_of(Path(plan.project_dir), os.environ)
     directory = create(home, run_dir)
     directory.write_spec(source)
-    directory.write_plan(plan, fingerprints(plan.environment, home, directory.run_id))
+    versions = versions_of(plan) if plan.durability.keeps else Versions()
+    directory.write_plan(plan, environment_of(plan, directory.run_id), versions)
     log = RunLog(directory.path, directory.run_id)
     seed, store = _hash_seed(), None
     full = plan.durability is Durability.FULL
     if plan.durability.keeps:
-        store = Store.create(directory.path, _meta(plan, seed), full=full)
+        store = Store.create(directory.path, _meta(versions, seed), full=full)
     letters = DeadLetters(directory.path, synced=full)
     return Keeping(
         directory=directory,
@@ -105,28 +105,30 @@ def resume(plan: Plan, source: str, wanted: Resume) -> Keeping:
     Raises ResumeError if it must not, RunDirectoryError if its files cannot be written.
     """
     directory = with_first_id(wanted.directory)
-    home = home_of(Path(plan.project_dir), os.environ)
-    environment = fingerprints(plan.environment, home, directory.run_id)
+    environment = environment_of(plan, directory.run_id)
     if not wanted.force:
-        _check_environment(directory, environment)
+        _check_environment(directory, plan, environment)
     first_started = first_start(directory)
     log = RunLog(directory.path, directory.run_id, resumed=True)
     opened: Opened | None = None
     try:
-        meta = _meta(plan, _hash_seed())
+        versions = versions_of(plan)
+        meta = _meta(versions, _hash_seed())
         full = plan.durability is Durability.FULL
         begun = log.tells_of_a_start()
         opened = open_store(directory.path, meta, full=full, salvage=wanted.salvage, begun=begun)
         if opened.meta is not None:
-            _check_versions(opened.meta, meta, force=wanted.force)
+            _check_versions(opened.meta, plan, force=wanted.force)
         if opened.resumption is not None:
             _check_names(opened.resumption, plan)
         dead = _dead_items(opened.resumption)
         letters = DeadLetters(directory.path, resumed=dead, synced=full)
         gone = _gone(letters, directory, salvage=wanted.salvage)
+        _require_in_place(directory)
+        unknown = _unknown(directory, environment)
         directory.drop_summary()
         directory.write_spec(source)
-        directory.write_plan(plan, environment)
+        directory.write_plan(plan, environment, versions)
     except BaseException:
         if opened is not None:
             opened.store.close()
@@ -139,9 +141,18 @@ def resume(plan: Plan, source: str, wanted: Resume) -> Keeping:
         hash_seed=(opened.meta or meta)["hash_seed"].decode(),
         store=opened.store,
         resumption=opened.resumption,
-        lost=(*opened.lost, *gone),
+        lost=(*opened.lost, *gone, *unknown),
         first_started=first_started,
     )
+
+
+def _require_in_place(directory: RunDirectory) -> None:
+    """Raise ResumeError if another has taken its place: the store was opened by its path."""
+    if not directory.is_in_place:
+        raise ResumeError(
+            f"{directory.path} was replaced by another directory just now",
+            hint="see who can write to the folder that it is in",
+        )
 
 
 def _hash_seed() -> str:
@@ -150,51 +161,37 @@ def _hash_seed() -> str:
     return chosen if chosen.isdecimal() else str(int.from_bytes(os.urandom(4), "little"))
 
 
-def _meta(plan: Plan, seed: str) -> dict[str, bytes]:
+def _meta(versions: Versions, seed: str) -> dict[str, bytes]:
     """What must be the same when the run is resumed."""
     return {
         "format": _FORMAT,
-        "python": ".".join(platform.python_version_tuple()[:2]).encode(),
+        "python": versions.python.encode(),
         "hash_seed": seed.encode(),
-        "targets": json.dumps(_versions(plan)).encode(),
+        "targets": json.dumps(versions.code).encode(),
     }
 
 
-def _versions(plan: Plan) -> dict[str, str]:
-    """What tells one version of the jobs' code from another: of a command it is its text."""
-    targets = Targets(plan.pythonpath)
-    found: dict[str, str] = {}
-    for job in masked(plan).jobs.values():
-        if isinstance(target := job.target, Command):
-            digest = hashlib.sha256(msgspec.json.encode(target))
-            found[f"the command of {job.name}"] = digest.hexdigest()
-        elif target.module not in found:
-            found[target.module] = targets.version(target.module)
-    return dict(sorted(found.items()))
-
-
-def _check_versions(before: Mapping[str, bytes], now: Mapping[str, bytes], *, force: bool) -> None:
+def _check_versions(before: Mapping[str, bytes], plan: Plan, *, force: bool) -> None:
     if before.get("format") != _FORMAT:
         raise ResumeError("the run was kept by another version of mporch, in another format")
     if force:
         return
-    if before["python"] != now["python"]:
-        old, new = before["python"].decode(), now["python"].decode()
+    old, new = before["python"].decode(), python_version()
+    if old != new:
         raise ResumeError(
             f"the run was made with Python {old}, and this is {new}",
             hint="run mporch with the same Python, or go on all the same with --force",
         )
-    old_targets, new_targets = json.loads(before["targets"]), json.loads(now["targets"])
-    if changed := [name for name in new_targets if old_targets.get(name) != new_targets[name]]:
+    if changed := changed_code(json.loads(before["targets"]), plan):
         raise ResumeError(
             f"the code of targets has changed since the run began: {', '.join(changed)}",
             hint="--force goes on with the new code; what is done is not done again",
         )
 
 
-def _check_environment(directory: RunDirectory, now: Mapping[str, str | None]) -> None:
+def _check_environment(directory: RunDirectory, plan: Plan, now: Mapping[str, str | None]) -> None:
     kept = directory.read_plan()
-    if kept is not None and (names := changed(kept.environment, now)):
+    if kept is not None and (names := changed_environment(kept, plan, now)):
         raise ResumeError(
             f"the environment is not what it was when run {directory.run_id} began: "
             f"{', '.join(names)}",
@@ -231,6 +228,16 @@ def _gone(letters: DeadLetters, directory: RunDirectory, *, salvage: bool) -> tu
             f"{directory.path / DEAD_NAME} is damaged: {text}",
             hint="--salvage goes on without them; their items are lost",
         )
+    return (text,)
+
+
+def _unknown(directory: RunDirectory, environment: Mapping[str, str | None]) -> tuple[str, ...]:
+    """Tell that the plan is made anew, if it is, and what only the lost one could tell."""
+    if directory.read_plan() is not None:
+        return ()
+    text = f"{PLAN_NAME} is made anew"
+    if environment:
+        text += f"; whether {', '.join(environment)} have changed is not known"
     return (text,)
 
 

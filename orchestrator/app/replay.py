@@ -15,7 +15,7 @@ from orchestrator.plan.downstream import downstream
 from orchestrator.plan.model import JobPlan, Plan, Shape, Target
 from orchestrator.plan.platform import default_start_method
 from orchestrator.runlog.directory import RunDirectory
-from orchestrator.runlog.letters import DEAD_NAME, Letter
+from orchestrator.runlog.letters import DEAD_NAME, Chunks, Letter
 from orchestrator.runlog.replays import ReplayLock, read_replayed
 
 __all__ = ["Replay", "replay", "replay_plan", "replayed_run"]
@@ -39,11 +39,13 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 def replay_plan(wanted: Replay) -> Plan:
     """Return what is to run: all downstream of the letters' queues, and sources of the letters.
 
-    Raises UsageError if the plan has no place for a letter any more, or its item is gone.
+    Raises UsageError if the plan has no place for a letter any more, or its item is gone or is not
+    what was written.
     """
     directory = wanted.run.path / DEAD_NAME
     for letter in wanted.letters:
-        _check(letter, wanted.plan, directory)
+        _check(letter, wanted.plan)
+    _check_items(wanted)
 
     def source(name: str, queue: str) -> JobPlan:
         chosen = [letter for letter in wanted.letters if letter.queue == queue]
@@ -108,17 +110,24 @@ def _check_untaken(wanted: Replay) -> None:
     )
 
 
-def _check(letter: Letter, plan: Plan, directory: Path) -> None:
+def _check_items(wanted: Replay) -> None:
+    chunks = Chunks(wanted.run.path)
+    damages = {letter.letter: chunks.damage(letter) for letter in wanted.letters}
+    bad = [number for number, damage in damages.items() if damage]
+    if bad:
+        whole = ranges_of(sorted(damages.keys() - set(bad)))
+        hint = f"those that are whole: {' '.join(whole)}" if whole else ""
+        which = ", ".join(ranges_of(sorted(bad)))
+        raise UsageError(f"letter {which} cannot be replayed: {damages[bad[0]]}", hint=hint)
+
+
+def _check(letter: Letter, plan: Plan) -> None:
     queue = plan.queues.get(letter.queue)
     if queue is None or letter.job not in queue.readers:
         missing = f"job {letter.job} that reads" if queue else "queue"
         raise UsageError(
             f"letter {letter.letter} cannot be replayed: the spec has no {missing} {letter.queue}",
             hint="without --spec, the spec is the one that the run was made with",
-        )
-    if not (directory / letter.chunk).is_file():
-        raise UsageError(
-            f"the item of letter {letter.letter} is gone: there is no {directory / letter.chunk}"
         )
 
 

@@ -8,6 +8,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from orchestrator.errors import UsageError
+from orchestrator.files import is_there
 from orchestrator.plan.schema import spec_schema
 from orchestrator.spec.wording import listed
 
@@ -26,7 +27,7 @@ def write_project(template: str, folder: Path) -> tuple[str, ...]:
     """
     texts = {source.name: source.read_text("utf-8") for source in _sources(template)}
     texts[SCHEMA_NAME] = f"{json.dumps(spec_schema(), indent=2)}\n"
-    there = sorted(name for name in texts if (folder / name).exists())
+    there = sorted(name for name in texts if is_there(folder / name))
     if there:
         raise UsageError(
             f"{listed(there, last='and')} already exist{'s' if len(there) == 1 else ''}"

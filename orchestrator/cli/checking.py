@@ -13,11 +13,11 @@ from orchestrator.errors import Problem, Severity, SpecError
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.model import Plan, Selection
 from orchestrator.plan.selection import select
-from orchestrator.spec import Layers, Spec, load
+from orchestrator.spec import Layers, Spec, load, loads
 from orchestrator.spec.envfile import environment_of
 from orchestrator.spec.wording import listed
 
-__all__ = ["Checked", "check_imports", "check_spec"]
+__all__ = ["Checked", "Kept", "check_imports", "check_spec"]
 
 _EVERYTHING = Selection()
 
@@ -75,6 +75,14 @@ class Checked:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """The spec that a run has kept, and its plan."""
+
+    text: bytes
+    plan: Plan
+
+
 def check_imports(checked: Checked, *, timeout_s: float) -> Checked:
     """Import the targets of a spec in which nothing else is wrong; return all problems there are.
 
@@ -96,29 +104,36 @@ def check_spec(
     *,
     layering: Layering = NOTHING_LAID_OVER,
     selection: Selection = _EVERYTHING,
-    kept_of: Plan | None = None,
+    kept: Kept | None = None,
 ) -> Checked:
     """Check the spec at `name`, or standard input for `-`; never raises SpecError.
 
     `layering` has the values and variables that the user gave on the command line, `selection` the
     jobs: the whole spec is checked, the plan is that of these. Raises UsageError if there are none.
-    `kept_of` is the plan of the run that the file was kept by: the spec's own place is told there,
-    and what was chosen of it.
+    Of one that a run has `kept` the text is there, and its plan tells the spec's own place, and
+    what was chosen of it.
     """
     layers = Layers(files=layering.files, variables=layering.variables, settings=layering.settings)
     texts: Mapping[str, str] = layers.texts
     spec: Spec | None = None
     try:
         environ = environment_of(layering.env_files, os.environ)
-        spec = load(name, environ=environ, layers=layers)
-        if kept_of is not None:
-            place = Path(kept_of.spec_path), Path(kept_of.project_dir)
-            spec = replace(spec, file=place[0], project_dir=place[1], layers=kept_of.layers)
+        if kept is None:
+            spec = load(name, environ=environ, layers=layers)
+        else:
+            spec = loads(
+                kept.text,
+                name=name,
+                project_dir=kept.plan.project_dir,
+                environ=environ,
+                layers=layers,
+            )
+            spec = replace(spec, file=Path(kept.plan.spec_path), layers=kept.plan.layers)
         texts = spec.texts
         compiled = compile_spec(spec)
     except SpecError as error:
         return Checked(name=name, spec=spec, problems=error.problems, texts=texts)
-    wanted = selection if kept_of is None else kept_of.selection
+    wanted = selection if kept is None else kept.plan.selection
     selected = select(compiled.plan, wanted, disabled=compiled.disabled)
     return Checked(
         name=name,

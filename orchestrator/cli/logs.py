@@ -127,7 +127,7 @@ def logs(
 def _compiled(grep: str | None) -> re.Pattern[str] | None:
     try:
         return None if grep is None else re.compile(grep)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise click.BadParameter(
             f"not a regular expression: {error}", param_hint="--grep"
         ) from None

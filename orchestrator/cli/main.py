@@ -9,7 +9,6 @@ import re
 import sys
 from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, ClassVar
 
 import click
@@ -19,6 +18,7 @@ from orchestrator.cli.completion import VARIABLE, complete
 from orchestrator.cli.environment import name_options
 from orchestrator.cli.exits import exit_code_of
 from orchestrator.errors import UsageError
+from orchestrator.files import is_file
 
 __all__ = ["command_line", "mporch"]
 
@@ -96,7 +96,7 @@ class _Commands(click.Group):
         name = args[0]
         if name in self.helps or name.startswith("-"):
             return super().resolve_command(ctx, args)
-        if name.endswith((".yaml", ".yml")) or Path(name).is_file():
+        if name.endswith((".yaml", ".yml")) or is_file(name):
             hint = f"To run that spec: mporch run {name}"
         elif (meant := _ELSEWHERE.get(name)) is not None:
             hint = meant
@@ -137,7 +137,8 @@ work, which is called with each.
     work: {target: "mine:work", input: todo}
 
 Each option can be set in the environment: MPORCH_RUN_OUTPUT=raw is `run --output raw`.
-MPORCH_HOME is where runs are kept instead of .mporch; NO_COLOR turns colours off.
+MPORCH_HOME is where runs are kept instead of .mporch; MPORCH_TRUST names folders of other users
+whose runs may be run; NO_COLOR turns colours off.
 """,
 )
 @click.option(

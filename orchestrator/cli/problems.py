@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.cli.printing import tell
 from orchestrator.errors import Problem
+from orchestrator.files import is_file
 from orchestrator.views.problems import render_pointer, render_problems
 from orchestrator.views.tables import Paper
 from orchestrator.views.terminal import colours, width_of
@@ -45,7 +46,7 @@ def show_problems(problems: Iterable[Problem], texts: Mapping[str, str] | None =
 def _text_of(path: Path) -> str:
     """Return the file's text again; nothing if it is not a file of text any more, nor was one."""
     try:
-        if path.is_file() and path.stat().st_size <= _MOST_BYTES:
+        if is_file(path) and path.stat().st_size <= _MOST_BYTES:
             return path.read_text("utf-8-sig", "replace")
     except (OSError, ValueError):
         return ""

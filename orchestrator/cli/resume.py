@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +14,12 @@ from orchestrator.cli.exits import exit_code_of
 from orchestrator.cli.layering import Layering, env_file_option
 from orchestrator.cli.options import run_argument, run_options
 from orchestrator.errors import DamagedStoreError, ExitCode, ResumeError
-from orchestrator.files import open_regular
+from orchestrator.files import is_file
 
 if TYPE_CHECKING:
+    from orchestrator.app import Options
     from orchestrator.cli.checking import Checked
+    from orchestrator.plan.model import Plan
     from orchestrator.runlog.directory import RunDirectory
 
 __all__ = ["resume"]
@@ -34,7 +38,10 @@ Examples:
 @click.command(epilog=_EPILOG)
 @run_argument
 @click.option(
-    "--force", is_flag=True, help="Go on though the spec, a target's code or Python has changed."
+    "--force",
+    is_flag=True,
+    help="Go on, without a question, though the spec, its environment, a target's code or Python"
+    " has changed.",
 )
 @click.option(
     "--salvage", is_flag=True, help="Go on though what was kept is damaged; says what is lost."
@@ -57,15 +64,26 @@ def resume(
     there. Jobs that are called once are called again, with all the items they had; sources must
     repeat themselves.
     """
-    from orchestrator.app import Options, Resume, execute  # noqa: PLC0415 -- the whole product
-    from orchestrator.cli.problems import show_problems  # noqa: PLC0415
-    from orchestrator.runlog.find import find_home, resolve  # noqa: PLC0415
+    from orchestrator.app import Options  # noqa: PLC0415 -- the whole product
+    from orchestrator.runlog.find import find_home, open_to_run, resolve  # noqa: PLC0415
     from orchestrator.views.output import OutputMode  # noqa: PLC0415
 
-    run = resolve(find_home(Path.cwd(), os.environ), run_name)
-    _require_unfinished(run)
-    _require_no_replay(run)
-    checked = _checked(run, Layering(env_files=env_files), force=force)
+    options = Options(output=OutputMode(output), json_output=format == "json", live=live)
+    with open_to_run(resolve(find_home(Path.cwd(), os.environ), run_name)) as run:
+        _require_unfinished(run)
+        _require_no_replay(run)
+        return _resume(run, Layering(env_files=env_files), options, force=force, salvage=salvage)
+
+
+def _resume(
+    run: RunDirectory, layering: Layering, options: Options, *, force: bool, salvage: bool
+) -> int:
+    from orchestrator.app import Resume, execute  # noqa: PLC0415 -- the whole product
+    from orchestrator.app.changes import changes_since  # noqa: PLC0415
+    from orchestrator.cli.problems import show_problems  # noqa: PLC0415
+
+    asks = not force and _is_on_a_terminal() and not run.is_alive
+    checked, changes = _checked(run, layering, force=force or asks, salvage=salvage)
     if checked.spec is None or checked.plan is None:
         show_problems(checked.problems, checked.texts)
         return ExitCode.USAGE
@@ -74,7 +92,9 @@ def resume(
             f"run {run.run_id} is not durable: nothing of it was kept",
             hint="write `durable: true` at the top of the spec, and run it anew",
         )
-    options = Options(output=OutputMode(output), json_output=format == "json", live=live)
+    if asks:
+        changes += changes_since(run, checked.plan)
+        force = bool(changes) and _agreed(run, changes)
     wanted = Resume(directory=run, force=force, salvage=salvage)
     return execute(checked.plan, checked.spec.source, options, exit_code_of, resumed=wanted)
 
@@ -105,45 +125,65 @@ def _require_no_replay(run: RunDirectory) -> None:
     )
 
 
-def _checked(run: RunDirectory, layering: Layering, *, force: bool) -> Checked:
+def _is_on_a_terminal() -> bool:
+    """Whether there is somebody to ask."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def _agreed(run: RunDirectory, changes: Sequence[str]) -> bool:
+    """List what has changed and ask, once, whether to go on. Raises ResumeError if not."""
+    from orchestrator.views.text import escaped  # noqa: PLC0415 -- hardly ever needed
+
+    click.echo(f"Since run {run.run_id} began, this has changed:", err=True)
+    for change in changes:
+        click.echo(f"  {escaped(change)}", err=True)
+    question = "What is done is not done again. Go on with it as it is now?"
+    if not click.confirm(question, err=True):
+        hint = "bring back what it was, or run the spec anew"
+        raise ResumeError(f"run {run.run_id} was not resumed", hint=hint)
+    return True
+
+
+def _checked(
+    run: RunDirectory, layering: Layering, *, force: bool, salvage: bool
+) -> tuple[Checked, tuple[str, ...]]:
     """Check the run's spec: the one it was made with, which must not have changed since.
 
-    With `force`, as it is now. One that was put together of several layers is kept as a whole, and
-    is gone on with as it was.
+    With `force`, as it is now; returns also what of it has changed, in words. One that was put
+    together of several layers is kept as a whole, and is gone on with as it was.
     """
-    from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
-    from orchestrator.runlog.directory import PLAN_NAME  # noqa: PLC0415
+    from orchestrator.cli.checking import Kept, check_spec  # noqa: PLC0415 -- the spec's model
 
-    plan = run.read_plan()
-    if plan is None:
-        if run.log_path.exists():  # which is made after it
-            raise DamagedStoreError(
-                f"{run.path / PLAN_NAME} is damaged or gone", hint="run the spec anew"
-            )
-        raise ResumeError(f"run {run.run_id} was killed before it had begun", hint="run it anew")
-    _require_regular(run.spec_path)
+    plan = run.read_plan() or _salvaged(run, salvage=salvage)
+    kept = Kept(text=run.read_spec(), plan=plan)
     file = Path(plan.spec_path)
-    if plan.layers or not file.is_file() or _same(file, run.spec_path):
-        return check_spec(str(run.spec_path), layering=layering, kept_of=plan)
+    if plan.layers or not is_file(file) or run.spec_is(file):
+        return check_spec(str(run.spec_path), layering=layering, kept=kept), ()
     if force:
-        return check_spec(str(file), layering=layering, selection=plan.selection)
+        checked = check_spec(str(file), layering=layering, selection=plan.selection)
+        return checked, (f"the spec: {file}",)
     raise ResumeError(
         f"{file} has changed since run {run.run_id} began",
         hint="--force goes on with it as it is now; what is done is not done again",
     )
 
 
-def _require_regular(path: Path) -> None:
-    """Raise DamagedStoreError if it is gone, or something that a target may have put there."""
-    try:
-        os.close(open_regular(path, os.O_RDONLY))
-    except OSError as error:
-        hint = "run the spec anew"
-        raise DamagedStoreError(f"cannot read {path}: {error.strerror}", hint=hint) from error
+def _salvaged(run: RunDirectory, *, salvage: bool) -> Plan:
+    """Return what of the plan the log tells.
 
+    Raises ResumeError if that is nothing, or the run is not to be salvaged.
+    """
+    from orchestrator.runlog.directory import PLAN_NAME  # noqa: PLC0415
+    from orchestrator.runlog.salvage import plan_of_log  # noqa: PLC0415
 
-def _same(one: Path, other: Path) -> bool:
-    try:
-        return one.read_bytes() == other.read_bytes()
-    except OSError:
-        return False
+    if not is_file(run.log_path):  # which is made after the plan
+        raise ResumeError(f"run {run.run_id} was killed before it had begun", hint="run it anew")
+    damaged = f"{run.path / PLAN_NAME} is damaged or gone"
+    plan = plan_of_log(run)
+    if plan is None:
+        why = "its log does not tell, either, which file its spec was"
+        raise DamagedStoreError(f"{damaged}, and {why}", hint="run the spec anew")
+    if not salvage:
+        hint = f"--salvage makes it anew, from {run.spec_path.name} and the log"
+        raise DamagedStoreError(damaged, hint=hint)
+    return plan

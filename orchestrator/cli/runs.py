@@ -66,5 +66,20 @@ def _row(run: RunDirectory) -> RunRow:
             duration_s=summary.duration_s,
         )
     plan = run.read_plan()
-    status = "running" if run.is_alive else "died"
-    return RunRow(run=run.run_id, name=plan.name if plan else "", status=status)
+    return RunRow(
+        run=run.run_id,
+        name=plan.name if plan else "",
+        status="running" if run.is_alive else "died",
+        started=_first_start(run),
+        pid=run.pid,
+    )
+
+
+def _first_start(run: RunDirectory) -> str:
+    from orchestrator.errors import RunNotFoundError  # noqa: PLC0415
+    from orchestrator.runlog.find import first_start  # noqa: PLC0415
+
+    try:
+        return first_start(run)
+    except RunNotFoundError:  # its log cannot be read
+        return ""

@@ -6,7 +6,6 @@ import functools
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +13,7 @@ from click.core import ParameterSource
 
 from orchestrator.cli import completing
 from orchestrator.errors import UsageError
+from orchestrator.files import is_folder, is_there
 
 if TYPE_CHECKING:
     from orchestrator.plan.model import Selection
@@ -95,12 +95,7 @@ def selection_options(command: Callable[..., int]) -> Callable[..., int]:
 
 def is_spec(word: str) -> bool:
     """Whether a word is the spec, not a job: it looks like a path, or is a file."""
-    if _is_path(word):
-        return True
-    try:
-        return Path(word).exists() and not Path(word).is_dir()
-    except OSError:  # too long for a file
-        return False
+    return _is_path(word) or (is_there(word) and not is_folder(word))
 
 
 def _is_path(word: str) -> bool:
@@ -109,7 +104,7 @@ def _is_path(word: str) -> bool:
 
 def _check_default(words: list[str], files: Iterable[str]) -> None:
     """Raise UsageError if `words` are jobs of no spec: the first one was meant to be a file."""
-    if words and not files and not Path(DEFAULT_SPEC).exists():
+    if words and not files and not is_there(DEFAULT_SPEC):
         raise UsageError(
             f"there is no file {words[0]}, and no {DEFAULT_SPEC} of which it could be a job",
             hint="name the path of a spec; `mporch --help` shows a smallest one",

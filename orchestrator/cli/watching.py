@@ -18,6 +18,7 @@ from orchestrator.cli.printing import tell
 from orchestrator.cli.problems import show_checked
 from orchestrator.cli.selecting import Words
 from orchestrator.errors import UsageError
+from orchestrator.files import is_file
 from orchestrator.plan.code import Code, code_of
 
 __all__ = ["watch_spec"]
@@ -54,7 +55,7 @@ def watch_spec(spec: str, *, layering: Layering, chosen: Words, options: Options
 
 def _files(names: Iterable[str]) -> Iterable[Path]:
     for name in names:
-        if not Path(name).is_file():
+        if not is_file(name):
             raise UsageError(f"there is no file {name} to watch", hint="name the path of a spec")
         yield Path(name).absolute()
 

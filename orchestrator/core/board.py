@@ -135,13 +135,14 @@ class Board:
         if port.waits_for_output:
             job.waiting_output_s += waited
             return
-        by_room, by_rate = (
+        by_room, by_rate, at_end = (
             after - before
             for before, after in zip(port.held_before, job.held_s(self.now), strict=True)
         )
         job.waiting_output_s += by_room
         job.waiting_rate_s += (by_rate := min(by_rate, waited - by_room))
-        job.waiting_input_s += waited - by_room - by_rate
+        job.waiting_input_s += (by_input := waited - by_room - by_rate)
+        job.waiting_end_s += min(at_end, by_input)
 
     def at(
         self, when: float, alarm: Alarm, queue: QueueState, segment: Segment | None = None

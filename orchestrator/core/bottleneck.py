@@ -17,10 +17,13 @@ def bottleneck(plan: Plan, jobs: Mapping[str, JobSummary], duration_s: float) ->
     """Return the job that waited least of those whose neighbours waited for them, if any did.
 
     Writers of a queue wait for its readers to make room, readers for its writers to put items.
-    The wait counts if it is longer than the job's own by a tenth of `duration_s` and by 0.2 s;
-    waits are seconds a worker.
+    What a reader waits when all its writers have ended is a wait for itself. The wait counts if it
+    is longer than the job's own by a tenth of `duration_s` and by 0.2 s; waits are seconds a
+    worker.
     """
-    waited = {name: _a_worker(job, job.waiting_input_s) for name, job in jobs.items()}
+    waited = {
+        name: _a_worker(job, job.waiting_input_s - job.waiting_end_s) for name, job in jobs.items()
+    }
     blocked = {name: _a_worker(job, job.waiting_output_s) for name, job in jobs.items()}
     longest = dict.fromkeys(jobs, 0.0)
     for queue in plan.queues.values():

@@ -122,6 +122,8 @@ class Broker:
         broker = cls(*states_of(plan), journal=journal)
         if resumption is not None:
             restore(broker._board, resumption)
+            for job in broker.jobs.values():
+                job.note_writers(0.0)
         if tap is not None:
             for name in tap.queues:
                 broker.queues[name].tap = tap
@@ -342,7 +344,10 @@ class Broker:
     def _close_outputs(self, job: JobPorts) -> None:
         if job.finished is not None and not job.parked:
             for queue in job.writes:
-                queue.open_writers.discard(job.name)
+                if job.name in queue.open_writers:
+                    queue.open_writers.discard(job.name)
+                    for reader in queue.open_readers:
+                        self._board.jobs[reader].note_writers(self._board.now)
                 self._board.dirty[queue] = None
 
     def _sources_closed(self, event: SourcesClosed) -> None:

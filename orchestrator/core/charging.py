@@ -12,12 +12,18 @@ __all__ = ["Charge", "charges"]
 
 
 class Charge(NamedTuple):
-    """An attempt at an item that a worker's death has used up, so many in all."""
+    """An attempt at an item that a worker's death has used up, so many in all.
+
+    It was the `last` one if none is left, or if the item is `parted`: a part of what it gives has
+    been put, or, of a batch (`together`), of what that gives.
+    """
 
     queue: QueueState
     segment: Segment
     attempts: int
     last: bool
+    parted: bool = False
+    together: bool = False
 
 
 def charges(port: Port, lease: Lease, blame: Blame) -> list[Charge]:
@@ -32,7 +38,11 @@ def charges(port: Port, lease: Lease, blame: Blame) -> list[Charge]:
     found = []
     if lease.emitted and not lease.claimed:
         parted = lease.total - first if lease.hand > 1 else 1
-        found = [_charge(lease, index, last=True) for index in range(first, first + parted)]
+        together = lease.hand > 1
+        found = [
+            _charge(lease, index, last=True)._replace(parted=True, together=together)
+            for index in range(first, first + parted)
+        ]
         first += parted
     if lease.number != blame.lease or blame.phase is not Phase.RUNNING:
         return found

@@ -17,6 +17,7 @@ from orchestrator.core.ports import Lease, Port
 from orchestrator.core.queues import QueueState, Segment
 from orchestrator.core.steps import Fate
 from orchestrator.core.tickets import CommitTicket
+from orchestrator.core.wording import not_tried_again
 
 __all__ = ["Endings"]
 
@@ -107,12 +108,15 @@ class Endings:
         job, used = port.job, queue.attempts.pop(segment.first, 0) + 1
         queue.suspects.discard(segment.first)
         item = Item(queue, segment, used)
-        if mark.end is End.FAILED and used < job.retry.attempts and not parted:
-            queue.attempts[segment.first] = used
-            self._try_again(port, item, mark.failure)
-            return
+        failure = mark.failure
+        if mark.end is End.FAILED and used < job.retry.attempts:
+            if not parted:
+                queue.attempts[segment.first] = used
+                self._try_again(port, item, failure)
+                return
+            failure = not_tried_again(failure)
         end = end_of(job.otherwise) if mark.end is End.FAILED else mark.end
-        self._end(port, item, end, mark.failure)
+        self._end(port, item, end, failure)
 
     def _try_again(self, port: Port, item: Item, failure: Failure) -> None:
         port.job.items_in -= 1
@@ -155,6 +159,8 @@ class Endings:
         port.job.items_in += 1
         del charge.queue.attempts[charge.segment.first]
         charge.queue.suspects.discard(charge.segment.first)
+        if charge.parted and (charge.together or charge.attempts < port.job.retry.attempts):
+            failure = not_tried_again(failure, together=charge.together)
         self._end(port, item, end_of(port.job.otherwise), failure)
         self._board.dirty[charge.queue] = None
 

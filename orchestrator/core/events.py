@@ -33,6 +33,7 @@ __all__ = [
     "SupervisorNews",
     "Terminated",
     "Ticked",
+    "Unstoppable",
     "WorkerDied",
     "WorkerJoined",
     "WorkerLeft",
@@ -138,6 +139,12 @@ class ItemOverdue(_Event, frozen=True, kw_only=True):
     among: int = 1
 
 
+class Unstoppable(_Event, frozen=True, kw_only=True):
+    """A worker's process may not be signalled: it has become another user's."""
+
+    worker: str
+
+
 class Fenced(_Event, frozen=True, kw_only=True):
     """The worker may not commit any more; what it held goes back."""
 
@@ -231,5 +238,6 @@ Event = (
     | Terminated
     | Ticked
     | ItemOverdue
+    | Unstoppable
     | Fenced
 )

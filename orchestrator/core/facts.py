@@ -26,6 +26,7 @@ __all__ = [
     "Ledger",
     "Logged",
     "Output",
+    "ProcessesSurvived",
     "Progress",
     "QueueClosed",
     "QueueEnded",
@@ -36,6 +37,7 @@ __all__ = [
     "Stalled",
     "StopRequested",
     "Stream",
+    "Survivor",
     "WaitingFor",
     "Warned",
     "WorkerEnded",
@@ -366,6 +368,20 @@ class Logged(_Fact, frozen=True, kw_only=True):
     stream: Stream | None = None
 
 
+class Survivor(_Fact, frozen=True, kw_only=True):
+    """A process that could not be killed: what ps(1) calls it, and the user it belongs to."""
+
+    pid: int
+    command: str
+    user: str = ""
+
+
+class ProcessesSurvived(_Fact, frozen=True, kw_only=True):
+    """Processes of the run could not be killed, and outlive it."""
+
+    processes: tuple[Survivor, ...]
+
+
 class RunEnded(_Fact, frozen=True, kw_only=True):
     """The run is over."""
 
@@ -399,5 +415,6 @@ Fact = (
     | Warned
     | Output
     | Logged
+    | ProcessesSurvived
     | RunEnded
 )

@@ -26,17 +26,15 @@ class Failures:
     def __init__(self, halt: Halt, stopper: Stopper) -> None:
         self._halt = halt
         self._stopper = stopper
-        self._causes: set[ExitCode] = set()
-        self._reason = ""
+        self._reasons: dict[ExitCode, str] = {}
 
     def note(self, cause: ExitCode, reason: str) -> None:
-        """The run will not be a success; the first reason is the one to tell."""
-        self._causes.add(cause)
-        self._reason = self._reason or reason
+        """The run will not be a success; the first reason for its exit code is the one to tell."""
+        self._reasons.setdefault(cause, reason)
 
     def outcome(self) -> Outcome:
         """Return the run's outcome, as far as it is known."""
-        return outcome(self._causes, self._reason)
+        return outcome(self._reasons)
 
     def fail(
         self, worker: Worker, reason: str, turn: Turn, *, failure: Failure | None = None

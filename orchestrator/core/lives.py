@@ -235,9 +235,9 @@ class Lives:
         worker.renew()
         self._scheduler.start(worker, turn)
 
-    def not_replaced(self, worker: Worker, turn: Turn) -> None:
-        """An item has failed its job: there will be no other process."""
-        worker.succumb()
+    def not_replaced(self, worker: Worker, turn: Turn, more: str = "") -> None:
+        """An item has failed its job: there will be no other process. `more` is told of it."""
+        worker.succumb(more)
         self.end(worker, Blame(), turn)
 
     def _living(self, name: str) -> Worker:
@@ -263,7 +263,7 @@ class Lives:
         self._deadlines.cancel(worker.name, Timer.START)
         if run_s is not None and not worker.stopping:
             self._deadlines.set(worker.name, Timer.RUN, turn.now + run_s)
-        if job.input_ended:
+        if job.input_ended or job.dismissed:
             self._halt.limit_join(worker, turn)
         self._count_ready(worker, turn)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 import msgspec
 
@@ -79,7 +80,7 @@ class Level(enum.IntEnum):
     @property
     def how(self) -> str:
         """The level in the words of the fact `StopRequested`."""
-        return "terminate" if self is Level.STOP else self.name.lower()
+        return self.name.lower()
 
 
 _ENDS = {
@@ -154,7 +155,7 @@ _STATUS = {
 """In order of precedence."""
 
 
-def outcome(causes: set[ExitCode], reason: str) -> Outcome:
-    """Return the outcome of a run to which `causes` apply; none is a success."""
-    code = next((code for code in _STATUS if code in causes), ExitCode.OK)
-    return Outcome(status=_STATUS[code], exit_code=code, reason=reason)
+def outcome(reasons: Mapping[ExitCode, str]) -> Outcome:
+    """Return the outcome of a run, given a reason for each exit code; none is a success."""
+    code = next((code for code in _STATUS if code in reasons), ExitCode.OK)
+    return Outcome(status=_STATUS[code], exit_code=code, reason=reasons.get(code, ""))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.core.messages import Committed, JoinQueue, Pull, Wait, Want
+from orchestrator.core.meter import Meter
 from orchestrator.core.queues import QueueState, Segment, cut, without
 from orchestrator.plan.model import Batch, ErrorAction, Retry
 
@@ -211,6 +212,17 @@ class PendingPull:
             queue.pulls.pop(self, None)
 
 
+class Held(NamedTuple):
+    """For how long, so far, a job's row was held by a lack of room, its items by its rate.
+
+    `at_end`: since all who write what it reads have ended.
+    """
+
+    by_room: float = 0.0
+    by_rate: float = 0.0
+    at_end: float = 0.0
+
+
 class JobPorts:
     """A job as the broker sees it: its queues, its workers and what they did.
 
@@ -262,14 +274,22 @@ class JobPorts:
         self.short_batches = 0
         self.waiting_within_s = 0.0
         self.busy_s = self.waiting_input_s = self.waiting_output_s = self.waiting_rate_s = 0.0
+        self.waiting_end_s = 0.0
+        self.at_end = Meter()
 
-    def held_s(self, now: float) -> tuple[float, float]:
-        """For how long its row was held by a lack of room, and its items by its rate."""
+    def held_s(self, now: float) -> Held:
+        """For how long what it waits for was no item of its writers."""
         row, throttle = self.row, self.throttle
-        return (
-            row.blocked.total_s(now) if row is not None else 0.0,
-            throttle.held.total_s(now) if throttle is not None else 0.0,
+        return Held(
+            by_room=row.blocked.total_s(now) if row is not None else 0.0,
+            by_rate=throttle.held.total_s(now) if throttle is not None else 0.0,
+            at_end=self.at_end.total_s(now),
         )
+
+    def note_writers(self, now: float) -> None:
+        """A writer of one of its queues has ended: perhaps it was the last of all."""
+        if self.reads and not any(queue.open_writers for queue in self.reads):
+            self.at_end.start(now)
 
     def waits_for(self) -> str:
         """What its row waits for, in words; empty if nothing of it has its turn."""
@@ -299,7 +319,7 @@ class Port:
         self.last_answer: Committed | None = None
         self.waits_since: float | None = None
         self.waits_for_output = False
-        self.held_before = (0.0, 0.0)
+        self.held_before = Held()
         self.counted_as_stuck = False
 
     @property

@@ -151,6 +151,12 @@ class Worker:
         return code is not None and is_stop_signal(-code, self.job.plan.terminate)
 
     @property
+    def ended_well(self) -> bool:
+        """Whether it has succeeded, or was a daemon that nobody needed any more."""
+        unneeded = StopReason.NOT_NEEDED in (self.stop, self.unwanted)
+        return self.state is State.SUCCEEDED or unneeded
+
+    @property
     def is_ours(self) -> bool:
         """Whether its death is our doing, and not that of the item it was at."""
         asked = self.stop or self.unwanted
@@ -245,6 +251,7 @@ class Job:
     `outstanding` are its `after` conditions that have not come true yet. `replaced` are the times
     at which its last workers have died whose place others took. `cut`: a worker of it was stopped
     before its target had come to its end, as the readers of what it gives have failed.
+    `dismissed`: it is a daemon, and all other jobs are done.
     """
 
     plan: JobPlan
@@ -256,6 +263,7 @@ class Job:
     living: int = 0
     outstanding: set[tuple[str, AfterCondition]] = field(default_factory=set)
     input_ended: bool = False
+    input_ended_at: float | None = None
     failing: bool = False
     cut: bool = False
     dismissed: bool = False
@@ -331,7 +339,7 @@ class Job:
         if self.failing and state is not State.TIMED_OUT:
             state = State.FAILED
         self.advance(end_step(state))
-        self.clean = state is State.SUCCEEDED or (self.dismissed and not self.failing)
+        self.clean = not self.failing and all(worker.ended_well for worker in self.workers)
         if not self.reason:
             self.reason = next(w.reason for w in self.workers if w.state is state)
 
@@ -383,9 +391,13 @@ class Roster:
     def only_daemons(self) -> bool:
         """Whether, between two events, nobody but daemon jobs can do anything.
 
-        A job that waits for a daemon's readiness still can; one that waits for its end cannot.
+        A job that waits for a daemon's readiness still can; one that waits for its end cannot. So
+        can a daemon that waits, and reads: what is queued for it is to be read.
         """
         count = self.tally
         if any(count[False, state] for state in ACTIVE):
             return False
-        return not count[False, State.PENDING] or not count[True, State.STARTING]
+        if not count[True, State.STARTING]:
+            return True
+        waiting = self.jobs_in(State.PENDING)
+        return all(job.plan.daemon and not job.plan.reads for job in waiting)

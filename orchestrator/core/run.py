@@ -211,6 +211,7 @@ class Run:
                 waiting_input_s=round(jobs[name].waiting_input_s, 6),
                 waiting_output_s=round(jobs[name].waiting_output_s, 6),
                 waiting_rate_s=round(jobs[name].waiting_rate_s, 6),
+                waiting_end_s=round(jobs[name].waiting_end_s, 6),
                 short_batches=jobs[name].short_batches,
                 waiting_within_s=round(jobs[name].waiting_within_s, 6),
                 reason=view.reason,

@@ -108,8 +108,8 @@ class Scheduler:
                     news.append(waiting)
 
     def _release(self, job: Job, turn: Turn) -> None:
-        """Start the job; a daemon for which nobody is left is skipped instead."""
-        if job.plan.daemon and self._roster.others_done():
+        """Start the job; a daemon for which nobody is left is skipped, unless it reads."""
+        if job.plan.daemon and not job.plan.reads and self._roster.others_done():
             self._skip(job, _NOT_NEEDED, turn, clean=True)
             return
         job.advance(Step.START)

@@ -92,9 +92,14 @@ class Stopper:
         turn.await_end(worker, "grace", grace_s)
         self._deliver(worker, turn)
 
-    def abandon(self, worker: Worker, turn: Turn) -> None:
-        """Fence a process that SIGKILL did not end in time; from now on it counts as dead."""
+    def abandon(self, worker: Worker, turn: Turn, *, refused: bool = False) -> None:
+        """Fence a process that SIGKILL did not end in time; from now on it counts as dead.
+
+        `refused`: it may not be signalled at all, so that no time is of any use.
+        """
         worker.abandoned = True
+        if refused and worker.stop:
+            worker.killed = worker.killed or worker.stop
         turn.order(Disconnect(worker=worker.name))
         message = f"{worker.name} still exists {self._give_up_s:g} s after SIGKILL"
         hint = (
@@ -104,6 +109,12 @@ class Stopper:
         if worker.pid is None:
             message = f"{worker.name} is not to be, and its process is still being made"
             hint = "its forkserver does not answer: was it stopped, or is the machine overloaded?"
+        elif refused:
+            message = f"{worker.name} can neither be stopped nor killed: operation not permitted"
+            hint = (
+                f"its process {worker.pid} belongs to another user, since it has executed a setuid"
+                " program: end it yourself; the run goes on without it"
+            )
         turn.report(Warned(message=message, hint=hint, job=worker.job.name, worker=worker.name))
 
     def _deliver(self, worker: Worker, turn: Turn) -> None:

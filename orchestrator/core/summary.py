@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from orchestrator.core.facts import Ledger
+from orchestrator.core.facts import Ledger, Survivor
 from orchestrator.plan.model import Selection
 
 __all__ = ["JobSummary", "Summary"]
@@ -18,8 +18,9 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     `failed`, `skipped`, `retried` and `dead` count input items, `restarts` and `recycled` processes
     that took the place of a dead and of a worn one. `busy_s`, `waiting_input_s`,
     `waiting_output_s` and `waiting_rate_s` (there were items, and its rate held them) add up over
-    the job's workers. `short_batches` went out because `within` was over; `waiting_within_s` is how
-    long they had waited for more.
+    the job's workers. Of `waiting_input_s`, `waiting_end_s` is what it waited when all who write
+    its input had ended: for its own retries, or its other workers. `short_batches` went out because
+    `within` was over; `waiting_within_s` is how long they had waited for more.
     """
 
     status: str
@@ -37,6 +38,7 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     waiting_input_s: float = 0.0
     waiting_output_s: float = 0.0
     waiting_rate_s: float = 0.0
+    waiting_end_s: float = 0.0
     short_batches: int = 0
     waiting_within_s: float = 0.0
     reason: str = ""
@@ -48,7 +50,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     Of a run that was resumed they and `duration_s` are those of its last life, `first_started` is
     when it began. `bottleneck` is the job that its neighbours waited for, None where none did for
     long; `warnings` say what may not have been meant; `selection` is what was chosen of the spec,
-    None where that was all.
+    None where that was all. `survivors` are processes that could not be killed.
     """
 
     run: str
@@ -65,3 +67,4 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     selection: Selection | None = None
     first_started: str = ""
+    survivors: tuple[Survivor, ...] = ()

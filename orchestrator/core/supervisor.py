@@ -15,7 +15,7 @@ from orchestrator.core.deadlines import Deadlines, Timer
 from orchestrator.core.events import Blame, BrokerNews, Event, SupervisorNews
 from orchestrator.core.failing import Failures
 from orchestrator.core.halt import Halt
-from orchestrator.core.lifecycle import ENDED, IllegalEvent, State
+from orchestrator.core.lifecycle import ENDED, IllegalEvent
 from orchestrator.core.lives import Lives
 from orchestrator.core.policy import GIVE_UP_S, ONE_REQUEST_S, Level, Outcome
 from orchestrator.core.roster import JobView, Roster, Worker, WorkerView
@@ -85,6 +85,7 @@ class Supervisor:
             events.Terminated: self._on_terminated,
             events.Ticked: self._on_ticked,
             events.ItemOverdue: self._on_item_overdue,
+            events.Unstoppable: self._on_unstoppable,
             events.ItemFailed: self._on_item_failed,
             events.PutRefused: self._on_put_refused,
             events.InputEnded: self._on_input_ended,
@@ -170,11 +171,19 @@ class Supervisor:
                 text += self._lives.used_up(worker)
             self._failures.time_out(worker, StopReason.ITEM_TIMEOUT, text, turn)
 
+    def _on_unstoppable(self, event: events.Unstoppable, turn: Turn) -> None:
+        worker = self._roster.worker(event.worker)
+        if worker.live and not worker.gone:
+            self._stopper.abandon(worker, turn, refused=True)
+            self._lives.end(worker, Blame(), turn)
+
     def _on_item_failed(self, event: events.ItemFailed, turn: Turn) -> None:
         worker = self._roster.worker(event.worker)
         if worker.item == event.item and (worker.resting or worker.state in ENDED):
-            if worker.resting:
-                self._lives.not_replaced(worker, turn)
+            if worker.resting:  # the broker has added to how it died why that is its item's end
+                death, said = worker.death, event.failure.message
+                more = said.removeprefix(death) if said.startswith(death) else ""
+                self._lives.not_replaced(worker, turn, more)
             return  # it died of this item, which is told with its end
         turn.report(
             facts.ItemFailed(
@@ -203,7 +212,7 @@ class Supervisor:
     def _on_input_ended(self, event: events.InputEnded, turn: Turn) -> None:
         job = self._roster.job(event.job)
         if not job.input_ended:
-            job.input_ended = True
+            job.input_ended, job.input_ended_at = True, turn.now
             for worker in job.live_workers():
                 self._halt.limit_join(worker, turn)
 
@@ -238,9 +247,7 @@ class Supervisor:
             text = f"ran longer than {_limit(plan.timeouts.run_s)} (timeouts.run)"
             self._failures.time_out(worker, StopReason.RUN_TIMEOUT, text, turn)
         elif timer is Timer.JOIN:
-            limit = _limit(self._halt.join_s(worker.job))
-            text = f"did not return within {limit} of the end of its input (join)"
-            self._failures.time_out(worker, StopReason.JOIN_TIMEOUT, text, turn)
+            self._expire_join(worker, turn)
         elif timer is Timer.LINGER:
             self._stopper.hurry(worker, turn)
         elif timer is Timer.REST:
@@ -253,19 +260,21 @@ class Supervisor:
             self._stopper.abandon(worker, turn)
             self._lives.end(worker, Blame(), turn)
 
+    def _expire_join(self, worker: Worker, turn: Turn) -> None:
+        """A daemon that was dismissed fails only if it leaves items behind."""
+        job, limit = worker.job, _limit(self._halt.join_s(worker.job))
+        if job.dismissed and job.input_ended:
+            self._stopper.stop(worker, StopReason.NOT_NEEDED, turn)
+            return
+        end = "its input" if job.input_ended else "all other jobs, and its input is not empty"
+        text = f"did not return within {limit} of the end of {end} (join)"
+        self._failures.time_out(worker, StopReason.JOIN_TIMEOUT, text, turn)
+
     def _wind_up(self, turn: Turn) -> None:
         """Dismiss the daemons when they are alone; finish when everybody has ended."""
         if not self._dismissed and self._roster.only_daemons():
             self._dismissed = True
-            for job in self._roster.jobs.values():
-                if not job.plan.daemon or job.state in ENDED:
-                    continue
-                if job.state is State.PENDING:
-                    self._scheduler.dismiss(job, turn)
-                    continue
-                job.dismissed = not any(worker.stopping for worker in job.workers)
-                for worker in job.live_workers():
-                    self._stopper.stop(worker, StopReason.NOT_NEEDED, turn)
+            self._halt.dismiss_daemons(turn)
         if self._roster.ended():
             self._outcome = self._failures.outcome()
             self._deadlines.clear()

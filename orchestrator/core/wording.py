@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
+
 from orchestrator.core.commands import StopReason
+from orchestrator.core.facts import Survivor
 from orchestrator.core.messages import GAVE_UP, Failure
 from orchestrator.errors import QueueFullError
 
@@ -11,6 +16,8 @@ __all__ = [
     "death",
     "failed",
     "full",
+    "names_of",
+    "not_tried_again",
     "orphaned",
     "overdue",
     "signal_name",
@@ -98,6 +105,20 @@ def stopped_by_stranger(number: int, at: str) -> str:
     return f"stopped by {signal_name(number)}{at}{_STRANGER}"
 
 
+_MOST_LISTED = 10
+
+
+def names_of(processes: Sequence[Survivor]) -> str:
+    """Name processes, of many the first ten: `sudo (pid 4711, of root)`."""
+    found = [
+        f"{each.command} (pid {each.pid}{f', of {each.user}' if each.user else ''})"
+        for each in processes[:_MOST_LISTED]
+    ]
+    if more := len(processes) - len(found):
+        found.append(f"and {more} more")
+    return ", ".join(found)
+
+
 def failed(failure: Failure, item: str = "") -> str:
     """Say what the target raised, where, and for which item."""
     text = f"{failure.kind}: {failure.message}" if failure.message else failure.kind
@@ -110,6 +131,14 @@ def full(job: str, queue: str) -> Failure:
     error = QueueFullError.found_by(job, queue)
     message = f"{error} (hint: {error.hint})"
     return Failure(kind="orchestrator.QueueFullError", message=message)
+
+
+def not_tried_again(failure: Failure, *, together: bool = False) -> Failure:
+    """Add why an item is not tried again (rule 3); `together`: so are all items of its batch."""
+    whose = "its batch" if together else "it"
+    why = f"not tried again: a part of what {whose} gives is on its queues already"
+    message = f"{failure.message} ({why})" if failure.message else why
+    return msgspec.structs.replace(failure, message=message)
 
 
 def stopped(reason: StopReason) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.plan.given import Selector, links_of_plan
+from orchestrator.plan.given import Replaced, Selector, links_of_plan, replaced_by
 from orchestrator.plan.model import JobPlan, Plan, QueuePlan, Shape, Target
 from orchestrator.plan.platform import default_start_method
 from orchestrator.plan.shown import shown_within
@@ -50,10 +50,12 @@ class _Variant:
     def plan(self) -> Plan:
         """Return the plan."""
         plan, case = self._plan, self._case
-        part = Selector(links_of_plan(plan.jobs)).part(case.give, case.replace)
+        replaced = replaced_by(case, plan.families)
+        part = Selector(links_of_plan(plan.jobs)).part(case.give, replaced)
         jobs = {name: _within(job, part) for name, job in plan.jobs.items() if name in part}
-        for name, values in case.replace.items():
-            jobs[name] = self._stand_in(jobs[name], values)
+        for name, given in replaced.items():
+            if name in jobs:  # of a matrix some may be disabled
+                jobs[name] = self._stand_in(jobs[name], given)
         for name in {kill.job: None for kill in case.kill if kill.job in part}:
             jobs[name] = _mortal(
                 jobs[name], [each.at_item for each in case.kill if each.job == name]
@@ -107,9 +109,9 @@ class _Variant:
         shown = shown_within(self._spec, at, ("args", 0))
         return msgspec.structs.replace(job, args=(tuple(items),), shown=shown)
 
-    def _stand_in(self, job: JobPlan, values: Values | Mapping[str, Values] | None) -> JobPlan:
+    def _stand_in(self, job: JobPlan, given: Replaced) -> JobPlan:
         """Return a job at the same place that runs no code of the user's."""
-        at = (*self._path, "replace", job.name)
+        at, values = (*self._path, "replace", given.written), given.values
         handles = tuple((f"out{n}", queue) for n, queue in enumerate(job.writes))
         gives: dict[str, tuple[Any, ...]] = {}
         shown: list[tuple[Path, str]] = []

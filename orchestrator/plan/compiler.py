@@ -61,6 +61,7 @@ def _plan(draft: Draft) -> model.Plan:
         project_dir=str(spec.project_dir),
         layers=spec.layers,
         environment=spec.environment,
+        instead=spec.instead,
         families={name: tuple(made) for name, made in spec.families.items()},
         shown=_shown_folders(spec),
         timeout_s=document.timeout,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -13,13 +13,14 @@ from orchestrator.plan.unclear import Unclear, broken_jobs, unclear_of
 from orchestrator.spec import Spec
 from orchestrator.spec.model import Job, JobSettings
 from orchestrator.spec.nodes import Path
+from orchestrator.spec.parts import Part
 from orchestrator.spec.processes import AUTO_WORKERS
 from orchestrator.spec.wording import did_you_mean
 
 __all__ = ["MERGED_MAPS", "Condition", "Draft", "DraftJob", "Wire", "draft_of"]
 
 MERGED_MAPS = ("kwargs", "env")
-"""Keys of a job whose maps are merged with those of `defaults`, key by key."""
+"""Keys of a job whose maps are merged with those of `defaults`, to any depth."""
 _MERGED_PARTS = ("timeouts", "terminate", "batch", "retry", "restart", "limits", "recycle")
 _MOST_NAMES = 1_000
 
@@ -108,7 +109,7 @@ class Draft:
 def draft_of(spec: Spec) -> Draft:
     """Return the draft of `spec`."""
     written = spec.document.jobs
-    jobs = {name: _job(name, job, spec.document.defaults) for name, job in written.items()}
+    jobs = {name: _job(name, job, spec) for name, job in written.items()}
     return Draft(
         spec=spec,
         jobs={name: job for name, job in jobs.items() if job.settings.enabled},
@@ -118,8 +119,9 @@ def draft_of(spec: Spec) -> Draft:
     )
 
 
-def _job(name: str, own: Job, defaults: JobSettings) -> DraftJob:
-    settings = _counted(_merged(own, defaults))
+def _job(name: str, own: Job, spec: Spec) -> DraftJob:
+    nulls = {path[2:] for path in spec.nulls if path[:2] == ("jobs", name)}
+    settings = _counted(_merged(own, spec.document.defaults, nulls))
     reads = _wires(("jobs", name, "input"), own.input)
     writes = _wires(("jobs", name, "output"), own.output)
     return DraftJob(
@@ -133,21 +135,44 @@ def _job(name: str, own: Job, defaults: JobSettings) -> DraftJob:
     )
 
 
-def _merged(own: Job, defaults: JobSettings) -> JobSettings:
-    """Lay a job's own keys over the defaults; maps are merged key by key, one level deep."""
+def _merged(own: Job, defaults: JobSettings, nulls: Set[Path]) -> JobSettings:
+    """Lay a job's own keys over the defaults: of those in `nulls` there is none, whoever wrote it.
+
+    Mappings are merged key by key, to any depth; all else replaces what is there.
+    """
     if not defaults.model_fields_set:
         return own
-    values: dict[str, Any] = {}
+    written = defaults.model_fields_set - {path[0] for path in nulls if len(path) == 1}
+    values = {key: getattr(defaults, key) for key in written}
     for key in own.model_fields_set & JobSettings.model_fields.keys():
         value = getattr(own, key)
-        if key in defaults.model_fields_set and key in MERGED_MAPS:
-            value = {**getattr(defaults, key), **value}
-        elif key in defaults.model_fields_set and key in _MERGED_PARTS:
-            value = getattr(defaults, key).model_copy(
-                update={part: getattr(value, part) for part in value.model_fields_set}
-            )
+        if key in values and key in MERGED_MAPS:
+            value = _laid_over(values[key], value)
+        elif key in values and key in _MERGED_PARTS:
+            value = _part_over(values[key], value, (key,), nulls)
         values[key] = value
-    return defaults.model_copy(update=values)
+    return JobSettings.model_construct(_fields_set=set(values), **values)
+
+
+def _part_over(below: Part, above: Part, path: Path, nulls: Set[Path]) -> Part:
+    """Lay a part of a job over that of the defaults."""
+    keys = [key for key in below.model_fields_set if (*path, key) not in nulls]
+    values = {key: getattr(below, key) for key in keys}
+    for key in above.model_fields_set:
+        value = getattr(above, key)
+        if key in values and isinstance(value, Part):
+            value = _part_over(values[key], value, (*path, key), nulls)
+        values[key] = value
+    return type(above).model_construct(_fields_set=set(values), **values)
+
+
+def _laid_over(below: Any, above: Any) -> Any:
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    found = dict(below)
+    for key, value in above.items():
+        found[key] = _laid_over(found[key], value) if key in found else value
+    return found
 
 
 def _counted(settings: JobSettings) -> JobSettings:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from orchestrator.plan.draft import DraftJob
 from orchestrator.plan.model import JobPlan
+from orchestrator.spec.cases import Case
 
-__all__ = ["Links", "Selector", "links_of_draft", "links_of_plan"]
+__all__ = ["Links", "Replaced", "Selector", "links_of_draft", "links_of_plan", "replaced_by"]
 
 
 class Links(NamedTuple):
@@ -37,6 +38,31 @@ def links_of_plan(jobs: Mapping[str, JobPlan]) -> dict[str, Links]:
         name: Links(job.reads, job.writes, tuple(other for other, _ in job.after))
         for name, job in jobs.items()
     }
+
+
+class Replaced(NamedTuple):
+    """What a case gives in the place of a job, and by which name it says so."""
+
+    written: str
+    values: Sequence[Any] | Mapping[str, Sequence[Any]] | None
+
+
+def replaced_by(case: Case, families: Mapping[str, Collection[str]]) -> dict[str, Replaced]:
+    """Return the jobs that a case replaces; the name of one with a matrix is that of all it makes.
+
+    A job's own name goes before that.
+    """
+    whole = {
+        name: Replaced(family, values)
+        for family, values in case.replace.items()
+        for name in families.get(family, ())
+    }
+    own = {
+        name: Replaced(name, values)
+        for name, values in case.replace.items()
+        if name not in families
+    }
+    return whole | own
 
 
 class Selector:

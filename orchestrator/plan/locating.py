@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 
+from orchestrator.encoding import unfit
 from orchestrator.errors import Rule
 from orchestrator.plan.bindings import Bindings, Kind, bindings_in
 from orchestrator.spec.rules import targets as rules
@@ -44,7 +45,7 @@ def find(name: str, entries: Iterable[str]) -> ModuleSpec | None:
     """
     portions: list[str] = []
     for entry in entries:
-        finder = pkgutil.get_importer(entry or ".")
+        finder = pkgutil.get_importer(entry or ".") if not unfit(entry) else None
         spec = finder.find_spec(name) if finder is not None else None
         if spec is None:
             continue

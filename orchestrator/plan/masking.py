@@ -51,7 +51,7 @@ def masked(plan: Plan) -> Plan:
     pythonpath = (folders.get(("pythonpath", n), p) for n, p in enumerate(plan.pythonpath))
     unknown = dict.fromkeys(plan.environment)
     return msgspec.structs.replace(
-        plan, jobs=jobs, pythonpath=tuple(pythonpath), environment=unknown, shown=()
+        plan, jobs=jobs, pythonpath=tuple(pythonpath), environment=unknown, instead={}, shown=()
     )
 
 

@@ -374,7 +374,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `layers` names what the spec was put together of, if that was more than one file. `environment`
     has the variables of the environment that the spec names, with their values, None if unset; in
-    a plan that is kept, with what tells whether they are still the same. `shown` is as in a job.
+    a plan that is kept, with what tells whether the spec still gets the same. `instead` has what it
+    gets where one is unset or empty: its defaults. `shown` is as in a job.
     `families` has the jobs made of a matrix by the name of the job that they are made of.
     `selection` says what was chosen of the spec: `jobs` and `queues` have no others.
     """
@@ -389,6 +390,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     pythonpath: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
     environment: Mapping[str, str | None] = {}
+    instead: Mapping[str, str] = {}
     families: Mapping[str, tuple[str, ...]] = {}
     shown: tuple[tuple[tuple[str | int, ...], str], ...] = ()
     selection: Selection = Selection()
+
+
+class Versions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a durable run keeps beside its plan: the versions of its jobs' code, and of Python.
+
+    Of the code by module, or by the command that it is.
+    """
+
+    code: Mapping[str, str] = {}
+    python: str = ""

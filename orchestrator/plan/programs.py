@@ -16,6 +16,7 @@ import subprocess
 from functools import cached_property
 from pathlib import Path
 
+from orchestrator.encoding import HINT, unfit
 from orchestrator.plan.script import SHELL
 from orchestrator.spec.wording import did_you_mean
 
@@ -39,6 +40,8 @@ class Programs:
 
     def flaw(self, name: str) -> tuple[str, str] | None:
         """Return why a program cannot be started, and what to do; None if it can."""
+        if what := unfit(name):
+            return f"{name} names no program: it has {what}", HINT
         if "/" not in name:
             if (found := shutil.which(name, path=self._search)) is not None:
                 return _script_file_flaw(Path(found), name)

@@ -6,6 +6,7 @@ gone into the values. The `tests` are of what was written, and not in it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -29,6 +30,8 @@ from orchestrator.spec.nodes import (
     SequenceNode,
     mapping_of,
 )
+from orchestrator.spec.nulls import without_nulls
+from orchestrator.spec.overlay import laid_over
 from orchestrator.spec.parts import Queue
 from orchestrator.spec.units import written_duration
 
@@ -111,6 +114,7 @@ def _leaves(node: Resolved, path: Path) -> Iterator[tuple[Path, Leaf]]:
 class _Resolver:
     def __init__(self, spec: Spec, plan: Plan) -> None:
         self._spec = spec
+        self._tree = without_nulls(spec.tree)[0]
         self._queues = tuple(plan.queues)
         self._origins = Origins(spec)
         self._computed: dict[Path, Any] = {("name",): plan.name}
@@ -147,13 +151,13 @@ class _Resolver:
 
     def _job(self, job: DraftJob) -> Branch:
         path = job.path()
-        own = _inside(_inside(self._spec.tree, "jobs"), job.name)
+        own = _inside(_inside(self._tree, "jobs"), job.name)
         found: dict[str | int, Resolved] = {
             key: self._written(node, (*path, key))
             for key in Job.model_fields
             if key not in JobSettings.model_fields and (node := _inside(own, key)) is not None
         }
-        nodes = [own, _inside(self._spec.tree, "defaults")]
+        nodes = [own, _inside(self._tree, "defaults")]
         found |= self._part(JobSettings(), nodes, path).inner
         for key in ONLY_TARGETS if job.runs_command else ():
             del found[key]
@@ -164,18 +168,18 @@ class _Resolver:
         found: dict[str | int, Resolved] = {}
         for key in type(defaults).model_fields:
             written = [each for node in nodes if (each := _inside(node, key)) is not None]
+            if (*path, key) in self._spec.nulls:
+                written = []
             found[key] = self._value(getattr(defaults, key), written, (*path, key))
         return Branch(inner=found)
 
     def _value(self, default: Any, written: Sequence[Node], path: Path) -> Resolved:
         """Return the value at `path`; as the draft has it, a job's own goes over the defaults."""
-        of_job = len(path) == 3 and path[0] == "jobs"
         if isinstance(default, BaseModel):
-            return self._part(default, written if of_job else written[:1], path)
-        if of_job and path[-1] in MERGED_MAPS:
-            entries: dict[str | int, Entry] = {}
-            for node in reversed(written):
-                entries |= node.entries if isinstance(node, MappingNode) else {}
+            return self._part(default, written if path[0] == "jobs" else written[:1], path)
+        if len(path) == 3 and path[0] == "jobs" and path[-1] in MERGED_MAPS and written:
+            node = functools.reduce(laid_over, reversed(written))
+            entries = node.entries if isinstance(node, MappingNode) else {}
             return self._branch(
                 {key: self._written(entry.value, (*path, key)) for key, entry in entries.items()},
                 DEFAULT,

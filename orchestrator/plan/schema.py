@@ -42,6 +42,9 @@ _FORMS: tuple[tuple[Mapping[str, Any], frozenset[Shape]], ...] = (
 )
 """How a job is written, and what shapes it may have then: `call` may also come from `defaults`."""
 
+_NOT_WRITTEN = {"type": "null"}
+"""A key that is null counts so."""
+
 _NOBODY_WAITS = [each.value for each in WhenFull if each is not WhenFull.BLOCK]
 _BOUNDED = {
     "anyOf": [
@@ -85,11 +88,11 @@ def _misfits(shapes: frozenset[Shape]) -> dict[str, Any]:
     """Return a schema that refuses the keys which fit none of `shapes`."""
     refused: dict[str, Any] = {}
     for (key, *inner), fitting in FITS.items():
-        if shapes & fitting or refused.get(key) is False:
+        if shapes & fitting or refused.get(key) is _NOT_WRITTEN:
             continue
         if inner:
             part = refused.setdefault(key, {"properties": {}})
-            part["properties"][inner[0]] = False
+            part["properties"][inner[0]] = _NOT_WRITTEN
         else:
-            refused[key] = False
+            refused[key] = _NOT_WRITTEN
     return {"properties": refused} if refused else {}

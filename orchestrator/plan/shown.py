@@ -9,6 +9,7 @@ from orchestrator.plan.model import LateName, LateValue
 from orchestrator.spec import Spec
 from orchestrator.spec.atstart import AtStart
 from orchestrator.spec.nodes import Entry, MappingNode, Node, Path, ScalarNode, scalars_of
+from orchestrator.spec.overlay import laid_over
 
 __all__ = [
     "is_late_at",
@@ -79,21 +80,16 @@ def is_late_at(spec: Spec, path: Path) -> bool:
 def _given(key: str, job: DraftJob, spec: Spec) -> Iterator[tuple[Path, ScalarNode]]:
     """Yield what a key gives to a worker, each value with its path beneath the job.
 
-    Of `kwargs` and `env` each entry may be the job's or a default.
+    Of `kwargs` and `env` each entry, and each in it, may be the job's or a default.
     """
-    written = key in job.own.model_fields_set
-    if key in _BY_NAME:
-        own = getattr(job.own, key) if written else {}
-        for name in getattr(job.settings, key):
-            yield from _scalars(spec, job.path() if name in own else ("defaults",), (key, name))
-    else:
-        yield from _scalars(spec, job.path() if written else ("defaults",), (key,))
-
-
-def _scalars(spec: Spec, base: Path, path: Path) -> Iterator[tuple[Path, ScalarNode]]:
-    node = node_at(spec.tree, (*base, *path))
+    if job.path(key) in spec.nulls:
+        return
+    own, below = node_at(spec.tree, job.path(key)), node_at(spec.tree, ("defaults", key))
+    if own is not None and below is not None and key in _BY_NAME:
+        own = laid_over(below, own)
+    node = below if own is None else own
     if node is not None:
-        yield from scalars_of(node, path)
+        yield from scalars_of(node, (key,))
 
 
 def node_at(tree: MappingNode, path: Path) -> Node | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib
 import pkgutil
 import sys
@@ -15,6 +14,7 @@ from types import FunctionType
 from orchestrator.plan.bindings import Bindings, Definition, Kind
 from orchestrator.plan.locating import Module, TargetFlaw, find, read, standard
 from orchestrator.plan.model import Target
+from orchestrator.plan.versions import is_version, version_of
 from orchestrator.spec.rules import targets as rules
 from orchestrator.spec.wording import Guesses
 
@@ -78,13 +78,19 @@ class Targets:
         return None if isinstance(found, TargetFlaw) else found
 
     def version(self, module: str) -> str:
-        """Return a digest of the module's file; empty where it has none that can be read."""
+        """Return what tells versions of the module's code apart; empty where none can be read."""
+        return version_of(self._text(module))
+
+    def is_version(self, module: str, before: str) -> bool:
+        """Whether the module's code is still that of which this is the version."""
+        return is_version(self._text(module), before)
+
+    def _text(self, module: str) -> bytes:
         file = self.file(module)
         try:
-            data = file.read_bytes() if file is not None else b""
+            return file.read_bytes() if file is not None else b""
         except OSError:
-            data = b""
-        return hashlib.sha256(data).hexdigest() if data else ""
+            return b""
 
     def file(self, module: str) -> Path | None:
         """Return the absolute path of the module's file; None where it has none."""

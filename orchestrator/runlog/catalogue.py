@@ -13,6 +13,7 @@ import msgspec
 
 from orchestrator.core import facts
 from orchestrator.core.messages import STOPPED, Failure
+from orchestrator.core.wording import names_of
 from orchestrator.errors import ExitCode
 from orchestrator.runlog.levels import Level
 from orchestrator.runlog.schema import FORMAT
@@ -58,6 +59,8 @@ def context(fact: facts.Fact) -> dict[str, Any]:
             fields.update(_unfold(value))
         elif isinstance(value, facts.Ledger):
             fields[name] = msgspec.structs.asdict(value)
+        elif isinstance(fact, facts.ProcessesSurvived):
+            fields[name] = msgspec.to_builtins(value)
         else:
             fields[name] = value
     if "item" in fields and "queue" not in fields:
@@ -307,6 +310,12 @@ _ENTRIES: tuple[Entry[Any], ...] = (
         level=lambda f: Level.parse(f.level),
         msg=lambda f: f.msg,
         spoken=frozenset({"ts", "level", "msg", "text"}),
+    ),
+    Entry(
+        fact=facts.ProcessesSurvived,
+        event="run.survived",
+        level=_always(Level.ERROR),
+        msg=lambda f: f"could not be killed, and outlive the run: {names_of(f.processes)}",
     ),
     Entry(
         fact=facts.RunEnded,

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import hmac
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from orchestrator.errors import UsageError
 from orchestrator.files import open_new, open_regular
 from orchestrator.runlog.directory import make_home
 
@@ -27,7 +28,7 @@ _KEY_BYTES = 32
 def fingerprints(
     environment: Mapping[str, str | None], home: Path, run_id: str
 ) -> dict[str, str | None]:
-    """Return the keyed hash of each value, None for a variable that is unset.
+    """Return the keyed hash of each value, None for a variable that has none.
 
     The key is made under `home` when it is first needed; without one, UNKNOWN stands for each. The
     same value has another hash in another run.
@@ -41,10 +42,19 @@ def fingerprints(
     }
 
 
-def changed(kept: Mapping[str, str | None], now: Mapping[str, str | None]) -> tuple[str, ...]:
-    """Return the variables of which it is not certain that they are what they were."""
+def changed(
+    kept: Mapping[str, str | None], now: Mapping[str, str | None], unset: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Return the variables of which it is not certain that they are what they were.
+
+    An older run has kept None for one that was unset and had a default, as one that is `unset` has.
+    """
     return tuple(
-        name for name in now if name not in kept or now[name] == UNKNOWN or kept[name] != now[name]
+        name
+        for name in now
+        if name not in kept
+        or now[name] == UNKNOWN
+        or (kept[name] != now[name] and not (kept[name] is None and name in unset))
     )
 
 
@@ -58,7 +68,7 @@ def _fingerprint(key: bytes, run_id: str, name: str, value: str) -> str:
 def _key_of(home: Path) -> bytes:
     """Return the key, made if need be; empty if it cannot be read or made."""
     for make in (_nothing, _make_key):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, UsageError):  # without a key, or in another user's folder
             make(home)
             with os.fdopen(open_regular(home / KEY_NAME, os.O_RDONLY), "rb") as file:
                 key = file.read()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from orchestrator.errors import RunNotFoundError
+from orchestrator.files import is_file, is_folder, open_directory
 from orchestrator.runlog.directory import LOG_NAME, RunDirectory, home_of
+from orchestrator.runlog.owners import User, current_user, require_found, require_given
 from orchestrator.runlog.reader import LogReader
 
 __all__ = [
@@ -20,6 +23,7 @@ __all__ = [
     "find_home",
     "first_start",
     "list_runs",
+    "open_to_run",
     "resolve",
     "with_first_id",
 ]
@@ -32,7 +36,7 @@ def find_home(start: Path, environ: Mapping[str, str]) -> Path | None:
     if environ.get("MPORCH_HOME"):
         return home_of(start, environ)
     for folder in (start, *start.parents):
-        if (folder / ".mporch" / "runs").is_dir():
+        if is_folder(folder / ".mporch" / "runs"):
             return folder / ".mporch"
     return None
 
@@ -49,9 +53,10 @@ def list_runs(home: Path) -> list[RunDirectory]:
 def resolve(home: Path | None, name: str) -> RunDirectory:
     """Return the run that `name` means: `last`, an id or its unique beginning, a directory.
 
-    Raises RunNotFoundError.
+    What is in it may be read, whoever's it is; it is run after `open_to_run` only. Raises
+    RunNotFoundError.
     """
-    if os.sep in name or (Path(name) / LOG_NAME).is_file():
+    if os.sep in name or is_file(Path(name) / LOG_NAME):
         return _by_path(Path(name))
     runs = list_runs(home) if home else []
     if not runs:
@@ -74,6 +79,25 @@ def resolve(home: Path | None, name: str) -> RunDirectory:
     raise RunNotFoundError(f"there is no run {name!r}", hint=_suggest(name, runs))
 
 
+@contextlib.contextmanager
+def open_to_run(run: RunDirectory, user: User | None = None) -> Iterator[RunDirectory]:
+    """The run of which something is to be run, with its directory open.
+
+    Raises UsageError if it is not the `user`'s; RunNotFoundError if it cannot be opened.
+    """
+    user = current_user(os.environ) if user is None else user
+    with contextlib.ExitStack() as stack:
+        try:
+            fd = stack.enter_context(open_directory(run.path, follow=True))
+            if run.given:
+                require_given(fd, run.path, user)
+            else:
+                require_found(fd, run.path, run.path.parent.parent, user)
+        except OSError as error:
+            raise RunNotFoundError(f"cannot open {run.path}: {error.strerror}") from error
+        yield msgspec.structs.replace(run, fd=fd)
+
+
 def with_first_id(run: RunDirectory) -> RunDirectory:
     """Return the run with the id that its log begins with, whatever its directory is called."""
     given = _first_record(run).get("run")
@@ -86,7 +110,7 @@ def first_start(run: RunDirectory) -> str:
 
 
 def _first_record(run: RunDirectory) -> Mapping[str, Any]:
-    if not run.log_path.is_file():
+    if not is_file(run.log_path):
         return {}
     with LogReader(run.log_path) as log:
         return next((record for record in log.available() if isinstance(record, dict)), {})
@@ -101,11 +125,12 @@ def argument_for(run: RunDirectory, start: Path, environ: Mapping[str, str]) -> 
 
 
 def _by_path(path: Path) -> RunDirectory:
-    if not path.is_dir():
+    if not is_folder(path):
         raise RunNotFoundError(f"there is no run directory {path}")
-    if not (path / LOG_NAME).is_file():
+    if not is_file(path / LOG_NAME):
         raise RunNotFoundError(f"{path} is not a run directory: it has no {LOG_NAME}")
-    return RunDirectory(run_id=path.absolute().name, path=path.absolute())
+    found = Path(os.path.realpath(path))  # links on the way to it are the user's own
+    return RunDirectory(run_id=found.name, path=found, given=True)
 
 
 def _suggest(name: str, runs: list[RunDirectory]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -142,4 +143,4 @@ def _suggest(name: str, known: Iterable[str]) -> str:
 
 def last(items: Iterable[T], n: int | None) -> Iterable[T]:
     """Return the last `n` of `items`, holding no more than that; all of them for None."""
-    return items if n is None else deque(items, maxlen=n)
+    return items if n is None or n > sys.maxsize else deque(items, maxlen=n)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -18,8 +17,9 @@ import msgspec
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import open_directory, open_regular
 from orchestrator.runlog.letters import DEAD_NAME
+from orchestrator.runlog.sealed import Line, read_sealed, sealed_line
 
-__all__ = ["ReplayLock", "Replayed", "note_replayed", "read_replayed"]
+__all__ = ["ReplayLock", "Replayed", "damaged_notes", "note_replayed", "read_replayed"]
 
 _NAME = "replayed.jsonl"
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -64,15 +64,12 @@ class ReplayLock:
 def note_replayed(directory: Path, note: Replayed) -> None:
     """Add a note to those of the run in `directory`. Raises RunDirectoryError."""
     path = directory / DEAD_NAME / _NAME
-    line = json.dumps(msgspec.to_builtins(note)).encode("ascii")
     try:
         with (
             open_directory(path.parent) as here,
             os.fdopen(open_regular(path.name, _APPEND, dir_fd=here), "wb") as file,
         ):
-            file.write(
-                b"\n" + line + b"\n"
-            )  # what a crash has torn before it stays on its own line
+            file.write(b"\n" + sealed_line(note))  # what was torn before stays on its own line
     except OSError as error:
         raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from error
 
@@ -80,11 +77,13 @@ def note_replayed(directory: Path, note: Replayed) -> None:
 def read_replayed(directory: Path, letters: Collection[int]) -> dict[int, tuple[str, ...]]:
     """For each of the letters, the runs it went into, in their order.
 
-    A line that a crash has torn is left out. Raises RunDirectoryError if there are notes that
-    cannot be read.
+    A line that is damaged, or that a crash has torn, is left out. Raises RunDirectoryError if there
+    are notes that cannot be read.
     """
     runs: dict[int, dict[str, None]] = {letter: {} for letter in letters}
-    for note in _notes(directory / DEAD_NAME / _NAME):
+    for _, note in _lines(directory / DEAD_NAME / _NAME):
+        if note is None:
+            continue
         for letter in note.letters:
             if note.undone:
                 runs.get(letter, {}).pop(note.run, None)
@@ -93,18 +92,29 @@ def read_replayed(directory: Path, letters: Collection[int]) -> dict[int, tuple[
     return {letter: tuple(found) for letter, found in runs.items()}
 
 
-def _notes(path: Path) -> list[Replayed]:
+def damaged_notes(directory: Path) -> list[str]:
+    """Say which notes are damaged. Raises RunDirectoryError if there are some, not to be read."""
+    path = directory / DEAD_NAME / _NAME
+    return [
+        f"{path} is damaged: line {line.number} (which letters were replayed)"
+        for line, note in _lines(path)
+        if note is None
+    ]
+
+
+def _lines(path: Path) -> Iterator[tuple[Line, Replayed | None]]:
+    """Each line with its note, None if it is damaged; one that was torn is none."""
     try:
-        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
-            lines = file.read().splitlines()
+        fd = open_regular(path, os.O_RDONLY)
     except FileNotFoundError:
-        return []
+        return
     except OSError as error:
         raise RunDirectoryError(f"cannot read {path}: {error.strerror}") from error
-    notes = []
-    for line in lines:
-        try:
-            notes.append(msgspec.convert(json.loads(line), Replayed))
-        except ValueError:  # a torn line; or an empty one, which keeps torn ones apart
-            continue
-    return notes
+    with os.fdopen(fd, "rb") as file:
+        for line in read_sealed(file, Replayed.__struct_fields__):
+            note = None
+            if line.data is not None:
+                with contextlib.suppress(ValueError):
+                    note = msgspec.convert(line.data, Replayed)
+            if note is not None or line.damaged:
+                yield line, note

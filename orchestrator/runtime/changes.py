@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from orchestrator.errors import UsageError
+from orchestrator.files import is_folder
 
 __all__ = ["Changes"]
 
@@ -36,7 +37,7 @@ class Changes:
 
     def add(self, folders: Iterable[Path]) -> None:
         """Watch more folders; changes from now on are told. One that is not there is left out."""
-        new = {folder for folder in folders if folder.is_dir()} - self._folders
+        new = {folder for folder in folders if is_folder(folder)} - self._folders
         if not new:
             return
         self._folders |= new

@@ -19,7 +19,8 @@ class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker must know of a queue: its bound in items (0: none) and a good chunk's items.
 
     `max_bytes` bounds it too, unless None; `share_bytes` is how much of that one producer may
-    gather before it sends. `patience_s` is how long a put may wait for room, None for ever.
+    gather before it sends. `patience_s` is how long a put may wait for room, None for ever. One
+    that `drops` has room for whatever is put at once.
     """
 
     maxsize: int
@@ -27,6 +28,7 @@ class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int | None = None
     share_bytes: int = 0
     patience_s: float | None = None
+    drops: bool = False
 
 
 class Emitted(msgspec.Struct, frozen=True, kw_only=True):

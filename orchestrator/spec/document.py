@@ -25,7 +25,9 @@ class Spec:
     `project_dir` is the absolute folder where relative paths start. `tree` is the text read, `raw`
     is it before variables were put in and jobs made of matrices; `families` names the jobs made by
     the one that has the matrix. `environment` has the variables of the environment that are named,
-    with their values, None for one that is unset. `unresolved` are the places whose variables have
+    with their values, None for one that is unset; `instead` has the defaults taken in the place of
+    one that is unset or empty. `nulls` are the keys of jobs that count as not written, since they
+    are null. `unresolved` are the places whose variables have
     no value; `wrong` those of which the document has nothing, or not all: () is anywhere.
     `layers` names what it was put together of, the file first, if that was more than one file;
     `source` is then the text of the whole, variables not put in. `texts` has what problems are
@@ -42,6 +44,8 @@ class Spec:
     families: Mapping[str, Collection[str]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     environment: Mapping[str, str | None] = field(default_factory=dict)
+    instead: Mapping[str, str] = field(default_factory=dict)
+    nulls: frozenset[Path] = frozenset()
     unresolved: frozenset[Path] = frozenset()
     wrong: frozenset[Path] = frozenset()
     layers: tuple[str, ...] = ()

@@ -20,6 +20,9 @@ __all__ = ["MAX_DEPTH", "Flaw", "SyntaxFlaw", "events_of", "too_deep"]
 
 MAX_DEPTH = 64
 _CONFLICT = re.compile("<<<<<<<|=======|>>>>>>>")
+_BARE_WORD = re.compile(
+    r"""(?:[^\s,\[\]{}"'$]|\$(?!\{))*(?:\$\{[^{}]*\}(?:[^\s,\[\]{}"'$]|\$(?!\{))*)+"""
+)
 _LINE_BREAK = re.compile("\r\n|[\n\r]")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -123,7 +126,8 @@ def _reworded(error: yaml.MarkedYAMLError, text: str, at: Position) -> SyntaxFla
         message = f"{show(character)} cannot start a value"
         return SyntaxFlaw(syntax.NOT_YAML, message, at, "put the value in quotes")
     if "${" in line and "flow" in context:
-        message, hint = "a ${…} within { } or [ ] needs quotes", 'write "${NAME}"'
+        written = _with_reference(line, at.column)
+        message, hint = f"{written} within {{ }} or [ ] needs quotes", f'write "{written}"'
         return SyntaxFlaw(syntax.NOT_YAML, message, at, hint)
     if "quoted scalar" in context and "end of stream" in problem:
         message, hint = "this quote is never closed", "close it, or double a quote inside it"
@@ -141,6 +145,13 @@ def _reworded(error: yaml.MarkedYAMLError, text: str, at: Position) -> SyntaxFla
         at = end
     message, hint = syntax_words(f"{context}: {problem}" if context else problem, opened)
     return SyntaxFlaw(syntax.NOT_YAML, message, at, hint)
+
+
+def _with_reference(line: str, column: int) -> str:
+    """Return the word with a `${…}` in it at a column of a line, or the last one before."""
+    words = list(_BARE_WORD.finditer(line))
+    before = [word for word in words if word.start() < column]
+    return (before[-1] if before else words[0])[0] if words else "${…}"
 
 
 def _position(mark: Any) -> Position:

@@ -77,6 +77,11 @@ class Expander:
         return self._variables.used
 
     @property
+    def instead(self) -> Mapping[str, str]:
+        """The defaults that were taken in the place of variables, by these; NUL parts several."""
+        return {name: "\0".join(sorted(found)) for name, found in self._variables.defaulted.items()}
+
+    @property
     def named(self) -> Collection[str]:
         """The names under `vars` that something in the spec has named."""
         return self._variables.named

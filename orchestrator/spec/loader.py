@@ -16,6 +16,7 @@ from orchestrator.spec.events import Flaw, SyntaxFlaw
 from orchestrator.spec.expand import Expander
 from orchestrator.spec.layers import SET, VAR, Layers, hint_for_set, hint_for_var
 from orchestrator.spec.nodes import Entry, MappingNode, Node, Path, Position, ScalarNode
+from orchestrator.spec.nulls import without_nulls
 from orchestrator.spec.overlay import in_file, merged
 from orchestrator.spec.rules import syntax
 from orchestrator.spec.texts import with_texts
@@ -92,7 +93,8 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
     except SyntaxFlaw as error:
         raise SpecError(_problem(origin.name, flaw) for flaw in [*flaws, error.flaw]) from None
     told = {flaw.position for flaw in flaws}
-    document, findings = understand(root)
+    written_keys, nulls = without_nulls(root)
+    document, findings = understand(written_keys)
     spec = Spec(
         document=document,
         source=text,
@@ -101,8 +103,10 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
         project_dir=origin.project_dir,
         tree=root,
         environment=expander.environment,
+        instead=expander.instead,
         raw=raw,
         families=expander.families,
+        nulls=nulls,
         unresolved=expander.lost(root),
         layers=(origin.name, *layers.files, *layers.texts) if layers else (),
         texts={**texts, **layers.texts},

@@ -161,7 +161,8 @@ class JobSettings(Part):
     daemon: bool = Field(
         default=False,
         title="Daemon",
-        description="Ended when all other jobs are done, which is no failure.",
+        description="Ended when all other jobs are done, which is no failure; what it reads it may "
+        "read to the end before.",
     )
     env: dict[VariableName, EnvValue] = Field(
         default={},
@@ -204,7 +205,7 @@ class JobSettings(Part):
 
 
 _ONLY_COMMANDS: JsonDict = dict.fromkeys(("command", "stdin", "stdout", "exit_codes", "tty"), False)
-_ONLY_TARGETS: JsonDict = dict.fromkeys(("args", "kwargs"), False)
+_ONLY_TARGETS: JsonDict = {key: {"type": "null"} for key in ("args", "kwargs")}
 
 
 class Job(JobSettings):

@@ -53,7 +53,8 @@ class Word(NamedTuple):
 
     `written` is the reference to it; `would_be_read`: it stands outside of quotes, and as source it
     would be more than a word; `given`: it comes from the environment; `source`: the reference that
-    hands it to the shell as source, None where that may not be.
+    hands it to the shell as source, None where that may not be. `before` is how often the same is
+    written before it.
     """
 
     variable: str
@@ -62,6 +63,7 @@ class Word(NamedTuple):
     would_be_read: bool
     given: bool
     source: str | None
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from orchestrator.spec.nodes import (
     sequence_of,
 )
 
-__all__ = ["in_file", "merged", "with_vars_of"]
+__all__ = ["in_file", "laid_over", "merged", "with_vars_of"]
 
 
 def merged(below: MappingNode, above: MappingNode) -> MappingNode:
@@ -34,6 +34,18 @@ def merged(below: MappingNode, above: MappingNode) -> MappingNode:
             entries[key] = replace(before, value=merged(before.value, entry.value))
         else:
             entries[key] = entry
+    return mapping_of(below, entries)
+
+
+def laid_over(below: Node, above: Node) -> Node:
+    """Return a job's value over that of `defaults`: mappings merged to any depth, null a value."""
+    if not (isinstance(below, MappingNode) and isinstance(above, MappingNode)):
+        return above
+    entries = dict(below.entries)
+    for key, entry in above.entries.items():
+        before = entries.get(key)
+        value = entry.value if before is None else laid_over(before.value, entry.value)
+        entries[key] = replace(entry, value=value)
     return mapping_of(below, entries)
 
 

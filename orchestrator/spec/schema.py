@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from orchestrator.spec.fields import TEXT_PATTERN
-from orchestrator.spec.model import Document
+from orchestrator.spec.model import Document, JobSettings
+from orchestrator.spec.nulls import VALUES
 
 __all__ = ["DIALECT", "REFERENCE", "document_schema"]
 
@@ -18,6 +21,7 @@ DIALECT = GenerateJsonSchema.schema_dialect
 REFERENCE = {"type": "string", "pattern": r"\$\{[A-Za-z_]"}
 """What is true of any text with a variable in it."""
 
+_NULL = {"type": "null"}
 _FOR_READERS = ("title", "description", "default", "examples")
 _TAKES_ANY_TEXT: tuple[dict[str, Any], ...] = (
     {"type": "string"},
@@ -28,6 +32,9 @@ _TAKES_ANY_TEXT: tuple[dict[str, Any], ...] = (
 def document_schema() -> dict[str, Any]:
     """Return what can be said of a spec's keys and values one by one."""
     schema = Document.model_json_schema(schema_generator=_Generator)
+    for name, keys in _parts_of(JobSettings, ()):
+        _let_null_in(schema["$defs"][name], keys)
+    _let_null_in(schema["$defs"]["Job"], ())
     for part in (schema, *schema["$defs"].values()):
         _let_references_in(part)
     schema["$defs"]["Reference"] = {
@@ -36,6 +43,32 @@ def document_schema() -> dict[str, Any]:
         **REFERENCE,
     }
     return schema
+
+
+def _parts_of(
+    part: type[BaseModel], keys: tuple[str, ...]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the names of the parts of a job, each with the keys that lead to it."""
+    yield part.__name__, keys
+    for key, field in part.model_fields.items():
+        if isinstance(field.default, BaseModel):
+            yield from _parts_of(type(field.default), (*keys, key))
+
+
+def _let_null_in(schema: dict[str, Any], keys: tuple[str, ...]) -> None:
+    """Let null stand for a key of a job that is not written; `keys` lead from the job to here."""
+    for key in JobSettings.model_fields if not keys else list(schema["properties"]):
+        if (*keys, key) not in VALUES:
+            schema["properties"][key] = _or_null(schema["properties"][key])
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    about = {key: schema[key] for key in _FOR_READERS if key in schema}
+    values = {key: value for key, value in schema.items() if key not in about}
+    forms = values["anyOf"] if values.keys() == {"anyOf"} else [values]
+    if _NULL in forms:
+        return schema
+    return {"anyOf": [_NULL, *forms], **about}
 
 
 def _let_references_in(schema: dict[str, Any]) -> None:

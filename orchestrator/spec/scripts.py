@@ -6,6 +6,7 @@ whether it is well formed depends on none.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -57,9 +58,11 @@ def script_of(parts: Iterable[Part]) -> Script:
         ScriptFlaw: a value cannot stand where it stands.
 
     """
-    quotes, words = Quotes(), list[Word]()
+    quotes, words, seen = Quotes(), list[Word](), Counter[str]()
     text, told = list[str](), list[str]()
     for part in parts:
+        if isinstance(part, Value):
+            seen[part.reference.written] += 1
         if isinstance(part, str):
             quotes.read(part)
             text.append(part)
@@ -74,7 +77,8 @@ def script_of(parts: Iterable[Part]) -> Script:
             told.append(_written(part))
         else:
             _check_place(part, quotes)
-            word = _word(part, quotes, len(words) + 1)
+            before = seen[part.reference.written] - 1
+            word = _word(part, quotes, len(words) + 1)._replace(before=before)
             words.append(word)
             text.append(quotes.variable(word.variable))
             told.append(part.found.shown or quotes.word(word.value))

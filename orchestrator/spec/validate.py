@@ -47,7 +47,7 @@ _NOTHING = object()
 
 
 def understand(root: MappingNode) -> tuple[Document, list[Finding]]:
-    """Return what of the tree makes sense as a document, and what does not.
+    """Return what of the tree makes sense as a document, and what does not; see `without_nulls`.
 
     The document leaves out every value that is wrong, so that checks which look at several places
     can still be made and the user is told of everything in one go.

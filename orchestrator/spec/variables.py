@@ -44,14 +44,16 @@ class Variables:
     """The environment, and what stands under `vars` in the tree `root`.
 
     `used` has the variables of the environment that were named, each with its value, None if it
-    has none; `named` has the names under `vars` that were; `late` is true once something was named
-    that is known only at a start.
+    has none; `defaulted` has the defaults that stood for one that is unset or empty; `named`
+    has the names under `vars` that were; `late` is true once something was named that is known only
+    at a start.
     """
 
     def __init__(self, root: MappingNode, environ: Mapping[str, str]) -> None:
         entry = root.entries.get("vars")
         self._vars = entry.value if entry is not None else MappingNode({}, _NOWHERE, 1, 1)
         self.used: dict[str, str | None] = {}
+        self.defaulted: dict[str, set[str]] = {}
         self.named: set[str] = set()
         self.late = False
         self._environ = environ
@@ -66,14 +68,25 @@ class Variables:
         """
         try:
             found = self._found(reference.name, expand, scope)
-        except Missing as missing:
-            if missing.rule is variables.BAD_REFERENCE:
+        except Missing as error:
+            if error.rule is variables.BAD_REFERENCE:
                 raise
-            return _instead(reference, missing)
+            return self._instead(reference, error)
         empty = isinstance(found, ScalarNode) and found.known and found.value in (None, "")
         if empty and (reference.default is not None or reference.message is not None):
-            return _instead(reference, Missing(f"{reference.name} is empty", "give it a value"))
+            missing = Missing(f"{reference.name} is empty", "give it a value")
+            return self._instead(reference, missing)
         return found
+
+    def _instead(self, reference: Reference, missing: Missing) -> str:
+        """Return the default; without one, tell what is missing, in the words of the reference."""
+        if reference.default is not None:
+            if reference.name in self.used:
+                self.defaulted.setdefault(reference.name, set()).add(reference.default)
+            return reference.default
+        if reference.message:
+            raise Missing(f"{reference.message} ({missing})", missing.hint)
+        raise missing
 
     def _found(self, name: str, expand: Expand, scope: Scope | None) -> Node:
         namespace, *names = name.split(".")
@@ -147,15 +160,6 @@ class Variables:
         guess = guesses.hint(name)
         between = " Else " if guess else ""
         return f"{guess}{between}set {name}, or give a default: ${{{name}:-…}}"
-
-
-def _instead(reference: Reference, missing: Missing) -> str:
-    """Return the default; without one, tell what is missing, in the words of the reference."""
-    if reference.default is not None:
-        return reference.default
-    if reference.message:
-        raise Missing(f"{reference.message} ({missing})", missing.hint)
-    raise missing
 
 
 def _dotted(path: Path) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rich.filesize import decimal
 
 from orchestrator.core.summary import JobSummary, Summary
+from orchestrator.core.wording import names_of
 from orchestrator.views.digest import Digest, Fault, Named
 from orchestrator.views.tables import Column, Paper, table
 from orchestrator.views.text import Style, duration, escaped, number, paint, shortened
@@ -124,6 +125,11 @@ def _notes(report: Report, paper: Paper) -> str:
     warning = paint("warning:", Style.YELLOW, colour=paper.colour)
     digest = report.digest
     lines = [f"{warning} {escaped(text)}" for text in report.summary.warnings]
+    if survivors := report.summary.survivors:
+        lines.append(
+            f"{warning} could not be killed, and outlive the run: {escaped(names_of(survivors))}"
+        )
+        lines.append("  next: end them yourself; a setuid program takes its user's rights (sudo)")
     if name := report.summary.bottleneck:
         job = report.summary.jobs[name]
         why = "held by its rate" if job.waiting_rate_s > job.busy_s else "the others waited for it"

@@ -23,9 +23,10 @@ _COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
-    """One run; what is not known of one that goes on, or died, is None.
+    """One run; what is not known of one that goes on, or died, is None or empty.
 
-    `resumed` is when its last life began, if it had several; `duration_s` is that of the last.
+    `pid` is that of the process that writes the log of one that goes on. `resumed` is when its last
+    life began, if it had several; `duration_s` is that of the last.
     """
 
     run: str
@@ -35,6 +36,7 @@ class RunRow:
     started: str = ""
     resumed: str = ""
     duration_s: float | None = None
+    pid: int | None = None
 
 
 def render_runs(rows: Sequence[RunRow], paper: Paper) -> str:

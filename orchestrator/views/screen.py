@@ -18,6 +18,7 @@ from orchestrator.core.facts import (
     JobStarted,
     Logged,
     Output,
+    ProcessesSurvived,
     Progress,
     QueueClosed,
     QueueEnded,
@@ -48,7 +49,7 @@ Describe = Callable[[Fact], tuple[str, int, str]]
 """From a fact to its event's name, its level as a number of `logging`, and its message."""
 
 _WARNING, _ERROR = 30, 40
-_IN_THE_REPORT = (ItemSkipped, QueueEnded, QueueClosed, RunEnded)
+_IN_THE_REPORT = (ItemSkipped, QueueEnded, QueueClosed, ProcessesSurvived, RunEnded)
 _PLAIN_NEWS = (RunStarted, JobStarted, JobEnded)
 _ALWAYS_NEWS = (RunResumed, WaitingFor, HeldByRate, DiskHasRoom)
 

@@ -171,6 +171,43 @@ def test_a_file_that_is_gone_is_named(
     assert not (run.parent / "written.txt").exists()
 
 
+@pytest.mark.parametrize("there", [True, False], ids=["damaged", "gone"])
+def test_a_plan_that_is_lost_is_made_anew_from_the_spec_and_the_log(
+    run: Path, resume: Resume, there: bool
+) -> None:
+    before = json.loads((run / "plan.json").read_text())
+    (run / "plan.json").unlink()
+    if there:
+        (run / "plan.json").write_bytes(b'{"name": "run", "spec_')
+    refused = resume()
+    assert refused.returncode == 2
+    assert "plan.json is damaged or gone" in refused.stderr
+    assert "hint: --salvage makes it anew, from spec.yaml and the log" in refused.stderr
+    salvaged = resume("--salvage", "--format", "json")
+    assert salvaged.returncode == 3, salvaged.stderr
+    (warning,) = json.loads(salvaged.stdout)["warnings"]
+    assert warning == "what the run had kept was damaged: plan.json is made anew"
+    assert written(run) == GOOD
+    assert json.loads((run / "plan.json").read_text()) == before
+
+
+def test_a_plan_of_which_the_log_does_not_tell_either_is_lost(run: Path, resume: Resume) -> None:
+    (run / "plan.json").unlink()
+    log = run / "log.jsonl"
+    log.write_text("".join(line for line in log.open() if "run.started" not in line))
+    refused = resume("--salvage")
+    assert refused.returncode == 2
+    assert "its log does not tell, either, which file its spec was" in refused.stderr
+
+
+def test_a_spec_that_is_gone_cannot_be_salvaged(run: Path, resume: Resume) -> None:
+    (run / "spec.yaml").unlink()
+    refused = resume("--salvage")
+    assert refused.returncode == 2
+    assert "cannot read" in refused.stderr
+    assert "hint: run the spec anew" in refused.stderr
+
+
 def test_a_torn_log_is_gone_on_with(run: Path, resume: Resume) -> None:
     log = run / "log.jsonl"
     log.write_bytes(log.read_bytes()[:-10])

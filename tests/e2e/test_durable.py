@@ -109,13 +109,15 @@ def test_a_run_that_goes_on_is_not_resumed_and_its_process_is_named(
     assert f"in process {orchestrator.pid}" in refused.stderr
 
 
-@pytest.mark.parametrize("name", ["jobs.yaml", "crawl.py"])
+@pytest.mark.parametrize(
+    ("name", "more"), [("jobs.yaml", "# a word more\n"), ("crawl.py", "MORE = 1\n")]
+)
 def test_what_has_changed_is_refused_unless_forced(
-    mporch: Mporch, running: psutil.Popen, tmp_path: Path, name: str
+    mporch: Mporch, running: psutil.Popen, tmp_path: Path, name: str, more: str
 ) -> None:
     killed(running)
     file = tmp_path / name
-    file.write_text(file.read_text() + "\n# a word more\n")
+    file.write_text(f"{file.read_text()}\n{more}")
     refused = mporch("resume")
     assert refused.returncode == 2
     assert "has changed since" in refused.stderr
@@ -150,6 +152,26 @@ def test_a_failed_run_goes_on_at_the_item_it_failed_at(mporch: Mporch, tmp_path:
     (listed,) = json.loads(mporch("runs", "--format", "json").stdout)
     summary = json.loads(done.stdout)
     assert listed["started"] == summary["first_started"] < listed["resumed"] == summary["started"]
+
+
+@pytest.mark.parametrize("found", [False, True], ids=["given", "found"])
+def test_a_link_to_a_runs_directory_leads_to_that_run(
+    mporch: Mporch, tmp_path: Path, found: bool
+) -> None:
+    (tmp_path / "jobs.yaml").write_text(FAILS_ONCE)
+    (tmp_path / "mine.py").write_text(MINE)
+    assert mporch("run", "--run-dir", "run").returncode == 1
+    link = tmp_path / ".mporch" / "runs" / "20300101T000000-0000" if found else tmp_path / "link"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(tmp_path / "run")
+    (tmp_path / "mended").touch()
+    name = "last" if found else "./link"
+    assert "failed" in mporch("show", name).stderr + mporch("show", name).stdout
+    done = mporch("resume", name, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (tmp_path / "checked.txt").read_text().split() == [str(n) for n in range(50)]
+    assert "has finished" in mporch("resume", name).stderr
 
 
 def test_a_run_that_has_finished_or_is_not_durable_has_nothing_to_go_on_with(

@@ -14,7 +14,7 @@ from os_orchestrators import start
 
 from orchestrator.plan.model import StartMethod
 from orchestrator.runtime.local import guard, patience
-from orchestrator.runtime.local.descendants import descendants, sweep
+from orchestrator.runtime.local.descendants import Swept, descendants, look_up, sweep
 from orchestrator.runtime.local.guard import on_guard_death, run_guarded, take_shelter
 from orchestrator.runtime.local.process import ProcessFactory
 
@@ -140,6 +140,23 @@ def guarded_family(words=None):
         while True:
             signal.pause()
 
+    sys.exit(run_guarded(inner))
+
+
+def guarded_survivor(code, told):
+    """End with a code while somebody cannot be killed, of whom the orchestrator has told or not."""
+    survivor = look_up(os.getppid())
+    say(survivor.pid)
+
+    def unable(*, spare, **_):
+        return Swept(survived=() if survivor.pid in spare else (survivor,))
+
+    def inner(shelter):
+        if told:
+            shelter.told.add([survivor])
+        return int(code)
+
+    guard.sweep = unable
     sys.exit(run_guarded(inner))
 
 

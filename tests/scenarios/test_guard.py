@@ -268,3 +268,20 @@ def test_the_orchestrator_knows_a_guard_that_died_before_it_could_be_told():
     )
     assert done.returncode == 128 + signal.SIGKILL
     assert look_up(int(done.stdout)) is None
+
+
+@pytest.mark.parametrize(("code", "ends"), [(0, 1), (3, 1), (1, 1), (74, 74), (124, 124)])
+def test_the_guard_tells_who_could_not_be_killed_if_the_orchestrator_has_not(run, code, ends):
+    one = run("guarded_survivor", str(code), "")
+    pid = one.line()
+    ended, errors = one.end()
+    assert ended == ends
+    assert errors.startswith("mporch: could not be killed, and outlive the run: ")
+    assert f"(pid {pid}, of " in errors
+    assert errors.count("\n") == 1
+
+
+def test_whom_the_orchestrator_has_told_of_the_guard_does_not_tell_again(run):
+    one = run("guarded_survivor", "0", "told")
+    one.line()
+    assert one.end() == (0, "")

@@ -82,11 +82,11 @@ def _stopped(life, job="work"):
     return found
 
 
-def _go_on(life):
+def _go_on(life, job="work"):
     """Let all go on that stop themselves, until the run has ended."""
 
     def ended():
-        for process in _stopped(life):
+        for process in _stopped(life, job):
             process.send_signal(signal.SIGCONT)
         return life.guard.poll() is not None
 
@@ -108,7 +108,8 @@ def _seen(life):
 def _stop(life, way):
     code, stop = WAYS[way]
     stop(life)
-    life.log.wait("run.stopping", how="terminate")
+    how = "stop" if stop is _fail else "terminate"
+    life.log.wait("run.stopping", how=how)
     ended = _go_on(life)
     assert ended.exit_code == code
     assert ended.statuses()["work"] == "terminated"
@@ -151,8 +152,10 @@ def test_a_drain_gives_it_a_new_process_that_does_the_rest(begin):
     assert ended.ledger("a") == {"put": ITEMS, "done": ITEMS}
 
 
-def test_a_daemon_that_is_recycled_when_the_others_are_done_is_not_needed_any_more(begin):
-    """No other process takes its place, which nobody would ever stop."""
+def test_a_daemon_that_is_recycled_when_the_others_are_done_has_another_process_read_the_rest(
+    begin,
+):
+    """And that ends with its input, since nobody else would ever stop it."""
     life = begin(
         """
         queues: {a: 10}
@@ -170,10 +173,10 @@ def test_a_daemon_that_is_recycled_when_the_others_are_done_is_not_needed_any_mo
         import os
 
         def src():
-            yield from range(3)
+            yield from range(5)
 
         def tail(n):
-            pass
+            print("read", n)
 
         def gate():
             os.mkfifo("open")
@@ -188,7 +191,9 @@ def test_a_daemon_that_is_recycled_when_the_others_are_done_is_not_needed_any_mo
     life.log.wait("worker.ended", worker="gate-1")
     for process in _stopped(life, "tail"):
         process.send_signal(signal.SIGCONT)
-    ended = life.end()
+    life.log.wait("worker.ready", worker="tail-1", count=2)
+    ended = _go_on(life, "tail")
     assert ended.exit_code == 0
-    assert ended.statuses()["tail"] == "terminated"
-    assert len(ended.log.having("worker.started", worker="tail-1")) == 1
+    assert ended.statuses()["tail"] == "succeeded"
+    assert ended.log.printed("tail-1") == [f"read {n}" for n in range(5)]
+    assert ended.ledger("a") == {"put": 5, "done": 5}

@@ -296,6 +296,22 @@ def test_a_negative_timeout_is_zero():
         queue.put(2, timeout=-1)
 
 
+@pytest.mark.parametrize("timeout", [1e7, 1e9])
+def test_a_timeout_longer_than_the_system_can_wait_is_waited_for(timeout):
+    queue = orchestrator.Queue(1)
+    other = threading.Thread(target=queue.put, args=(1,))
+    other.start()
+    assert queue.get(timeout=timeout) == 1
+    other.join()
+    queue.put(2)
+    waiting = threading.Thread(target=queue.put, args=(3,), kwargs={"timeout": timeout})
+    waiting.start()
+    with pytest.raises(standard.Full):  # the broker has answered: it lives, and has the other's put
+        queue.put(4, timeout=0.2)
+    assert [queue.get(), queue.get()] == [2, 3]
+    waiting.join()
+
+
 def test_join_thread_before_close_is_an_error():
     queue = orchestrator.Queue()
     with pytest.raises(AssertionError):

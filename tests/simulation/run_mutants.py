@@ -8,6 +8,7 @@ from orchestrator.core.commands import StopReason
 from orchestrator.core.delivery import Delivery
 from orchestrator.core.events import Blame, StartFailed, WorkerDied
 from orchestrator.core.failing import Failures
+from orchestrator.core.halt import Halt
 from orchestrator.core.lifecycle import State
 from orchestrator.core.lives import Lives
 from orchestrator.core.messages import Closing
@@ -55,7 +56,7 @@ def a_process_that_cannot_be_made_is_forgotten(patch: Patch) -> None:
     patch.setattr(Lives, "start_failed", start_failed)
 
 
-def a_dismissed_daemon_that_is_recycled_comes_back(patch: Patch) -> None:
+def that_a_worker_is_not_wanted_any_more_is_forgotten(patch: Patch) -> None:
     stop = Stopper.stop
 
     def lenient(self: Stopper, worker: Worker, reason: StopReason, turn: Turn) -> None:
@@ -63,6 +64,17 @@ def a_dismissed_daemon_that_is_recycled_comes_back(patch: Patch) -> None:
         worker.unwanted = None
 
     patch.setattr(Stopper, "stop", lenient)
+
+
+def a_daemon_that_reads_is_stopped_with_the_others(patch: Patch) -> None:
+    dismiss = Halt.dismiss_daemons
+
+    def hasty(self: Halt, turn: Turn) -> None:
+        dismiss(self, turn)
+        for worker in self._roster.live_workers():
+            self._stopper.stop(worker, StopReason.NOT_NEEDED, turn)
+
+    patch.setattr(Halt, "dismiss_daemons", hasty)
 
 
 def the_last_reader_alone_decides(patch: Patch) -> None:

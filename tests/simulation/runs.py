@@ -480,9 +480,4 @@ class RunWorld:
         return (f"{job}-{at + 1}" for at in range(self.jobs[job].workers))
 
     def _readers(self, queue: str) -> Iterator[str]:
-        """The jobs that read it, but for daemons: what they have not read is not wanted."""
-        return (
-            job.name
-            for job in self.topology.jobs
-            if queue in job.reads and not self.plan.jobs[job.name].daemon
-        )
+        return (job.name for job in self.topology.jobs if queue in job.reads)

@@ -11,7 +11,7 @@ from .mutants import Mutant
 from .runs import RunWorld
 
 SEEDS = range(80)
-BUDGET = 800
+BUDGET = 2_000
 """Histories a mutant may survive; most do not get far."""
 
 

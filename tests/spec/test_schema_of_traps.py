@@ -25,6 +25,8 @@ BEYOND = {
     "job-workers-exponent": "JSON Schema counts 1e3 as a whole number",
     "job-workers-float": "JSON Schema counts 2.0 as a whole number",
     "version-float": "JSON Schema counts 1.0 as a whole number",
+    "job-ordered-empty": "in JSON no key has nothing after it, and null is a value here",
+    "job-workers-empty": "in JSON no key has nothing after it, and null is a value here",
     "job-timeout-long": "that it is longer than 100 years is arithmetic",
     "job-size-huge": "that no machine has as much is arithmetic",
     "job-size-small": "that no worker starts with so little is arithmetic",

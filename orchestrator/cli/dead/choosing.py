@@ -12,29 +12,42 @@ import msgspec
 from orchestrator.errors import UsageError
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import LAST, find_home, list_runs, resolve
-from orchestrator.runlog.letters import Letter, read_letters
-from orchestrator.runlog.replays import read_replayed
+from orchestrator.runlog.letters import Chunks, Letter, damaged_letters, read_letters
+from orchestrator.runlog.replays import damaged_notes, read_replayed
 
 __all__ = ["Choice", "choose"]
 
-_NUMBERS = re.compile(r"([0-9]+)(?:-([0-9]+))?")
+_NUMBERS = re.compile(r"([0-9]{1,4000})(?:-([0-9]{1,4000}))?")  # int() takes some more
 _RUNS_SEARCHED = 20
 _RUNS_NAMED = 3
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """A run, all its letters, and those of them that were named; `replayed` has runs by letter."""
+    """A run, all its letters, and those of them that were named; `replayed` has runs by letter.
+
+    `damaged` says which lines about them cannot be read; `chunks` tells whether an item is whole.
+    """
 
     run: RunDirectory
     run_name: str
     letters: tuple[Letter, ...]
     named: tuple[Letter, ...]
     replayed: dict[int, tuple[str, ...]]
+    damaged: tuple[str, ...]
+    chunks: Chunks
 
     @property
     def unreplayed(self) -> tuple[Letter, ...]:
         """Those that were not fed back."""
         return tuple(each for each in self.letters if not self.replayed[each.letter])
+
+    def damages(self, letters: Sequence[Letter]) -> list[str]:
+        """Say what is damaged of the lists, and of the items of these letters."""
+        found = ((letter, self.chunks.damage(letter)) for letter in letters)
+        return [
+            *self.damaged,
+            *(f"letter {letter.letter}: {damage}" for letter, damage in found if damage),
+        ]
 
     def missing(self) -> str:
         """Say that there are none, and where some are."""
@@ -64,7 +77,9 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
     def require(self) -> None:
-        """Raise UsageError if the run has no letters."""
+        """Raise UsageError if the run has no letters, or none that can be read."""
+        if not self.letters and self.damaged:
+            raise UsageError("; ".join(self.damaged))
         if not self.letters:
             raise UsageError(self.missing(), hint="`mporch runs` lists the runs")
 
@@ -83,6 +98,8 @@ def choose(arguments: Sequence[str]) -> Choice:
         letters=tuple(letters.values()),
         named=(),
         replayed=read_replayed(run.path, letters),
+        damaged=(*damaged_letters(run.path), *damaged_notes(run.path)),
+        chunks=Chunks(run.path),
     )
     if not numbers:
         return choice
@@ -91,7 +108,8 @@ def choose(arguments: Sequence[str]) -> Choice:
     for number in wanted:
         if number not in letters:
             hint = f"`mporch dead list {name}` lists its {len(letters)}"
-            raise UsageError(f"run {run.run_id} has no letter {number}", hint=hint)
+            more = f"; {'; '.join(choice.damaged)}" if choice.damaged else ""
+            raise UsageError(f"run {run.run_id} has no letter {number}{more}", hint=hint)
     return msgspec.structs.replace(choice, named=tuple(letters[n] for n in dict.fromkeys(wanted)))
 
 
@@ -109,4 +127,4 @@ def _parse(text: str, last: int) -> range:
         hint = "the run comes first, then numbers: mporch dead show last 3 5-8"
         raise UsageError(f"{text!r} is not the number of a letter", hint=hint)
     first, until = int(found[1]), int(found[2] or found[1])
-    return range(first, min(until, last) + 1) if until > first else range(first, first + 1)
+    return range(first, max(first, min(until, last)) + 1)

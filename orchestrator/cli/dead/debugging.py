@@ -13,7 +13,6 @@ from orchestrator.cli.printing import tell
 from orchestrator.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.cli.dead.choosing import Choice
     from orchestrator.plan.model import Plan
     from orchestrator.runlog.directory import RunDirectory
     from orchestrator.runlog.letters import Letter
@@ -40,6 +39,7 @@ def debug(run_and_numbers: tuple[str, ...], env_files: tuple[str, ...], *, pdb: 
     is printed and goes nowhere else. The exit code is 0 if it went well, 1 if it raised.
     """
     from orchestrator.cli.dead.choosing import choose  # noqa: PLC0415 -- not for --help
+    from orchestrator.runlog.find import open_to_run  # noqa: PLC0415
     from orchestrator.runtime.letters.trial import Outcome, run_trial  # noqa: PLC0415
 
     choice = choose(run_and_numbers)
@@ -49,28 +49,29 @@ def debug(run_and_numbers: tuple[str, ...], env_files: tuple[str, ...], *, pdb: 
         hint = f"`mporch dead list {choice.run_name}` lists the {len(choice.letters)}"
         raise UsageError("which letter? give the number of one", hint=hint)
     (letter,) = chosen
-    trial = _trial(choice, letter, Layering(env_files=env_files), debug=pdb)
-    tell(f"mporch: {trial.order.job.target} on {letter.item}")
-    end = run_trial(trial)
+    with open_to_run(choice.run) as run:
+        trial = _trial(run, letter, Layering(env_files=env_files), debug=pdb)
+        tell(f"mporch: {trial.order.job.target} on {letter.item}")
+        end = run_trial(trial)
     if verdict := _verdict(end):
         tell(f"mporch: {verdict}")
     return 0 if end.outcome is Outcome.RETURNED else 1
 
 
-def _trial(choice: Choice, letter: Letter, layering: Layering, *, debug: bool) -> Trial:
+def _trial(run: RunDirectory, letter: Letter, layering: Layering, *, debug: bool) -> Trial:
     from orchestrator.cli.dead.telling import place_of  # noqa: PLC0415
     from orchestrator.plan.late import at_start, settled  # noqa: PLC0415
+    from orchestrator.runlog.letters import Chunks  # noqa: PLC0415
     from orchestrator.runtime.letters.trial import Trial  # noqa: PLC0415
     from orchestrator.runtime.order import Order  # noqa: PLC0415
 
-    run = choice.run
     plan = _plan_of(run, layering)
     job = plan.jobs.get(letter.job)
     if job is None:
         raise UsageError(f"the plan of run {run.run_id} has no job {letter.job}")
     place = place_of(run, letter)
-    if not place.path.is_file():
-        raise UsageError(f"the item of letter {letter.letter} is gone: there is no {place.path}")
+    if damage := Chunks(run.path).damage(letter):
+        raise UsageError(f"letter {letter.letter} cannot be tried: {damage}")
     worker, index = letter.worker, int(letter.worker.rpartition("-")[2])
     run_dir = str(run.path)
     known = at_start(plan, job, run=run.run_id, run_dir=run_dir, worker=worker, index=index)
@@ -89,12 +90,14 @@ def _trial(choice: Choice, letter: Letter, layering: Layering, *, debug: bool) -
 
 def _plan_of(run: RunDirectory, layering: Layering) -> Plan:
     """Compile the spec that the run has kept: what it has kept of its plan lacks the secrets."""
-    from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
+    from orchestrator.cli.checking import Kept, check_spec  # noqa: PLC0415 -- the spec's model
 
     kept = run.read_plan()
     if kept is None:
         raise UsageError(f"run {run.run_id} has no plan")
-    checked = check_spec(str(run.spec_path), layering=layering, kept_of=kept)
+    checked = check_spec(
+        str(run.spec_path), layering=layering, kept=Kept(text=run.read_spec(), plan=kept)
+    )
     if checked.plan is None:
         raise SpecError(checked.problems)
     return checked.plan

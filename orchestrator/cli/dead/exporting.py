@@ -38,14 +38,15 @@ _LONGEST_REPR = 1_000_000
     show_default=True,
     help="A JSON object a line, or one pickle of a list of the items' own pickles.",
 )
-def export(run_and_numbers: tuple[str, ...], file: str | None, format: str) -> None:  # noqa: A002 -- the option's name
+def export(run_and_numbers: tuple[str, ...], file: str | None, format: str) -> int:  # noqa: A002 -- the option's name
     """Write letters of RUN, all unless some are named, with their items.
 
     jsonl: `value` is the item if `item_is` is json, else how Python would write it (repr), or why
     it could not be read (unreadable). pickle: a list of bytes, each an item as it was pickled. None
-    of your code is run.
+    of your code is run. The exit code is 1 if any of what is kept is damaged.
     """
     from orchestrator.cli.dead.choosing import choose  # noqa: PLC0415 -- not for --help
+    from orchestrator.cli.dead.telling import tell_damages  # noqa: PLC0415
 
     choice = choose(run_and_numbers)
     choice.require()
@@ -57,6 +58,7 @@ def export(run_and_numbers: tuple[str, ...], file: str | None, format: str) -> N
     if file is not None:
         many = f"{len(letters)} letter{'' if len(letters) == 1 else 's'}"
         tell(f"mporch: wrote {many} to {file}")
+    return tell_damages(choice, letters)
 
 
 def _opened(file: str | None) -> BinaryIO:
@@ -75,26 +77,25 @@ def _opened(file: str | None) -> BinaryIO:
 def _write_lines(choice: Choice, letters: tuple[Letter, ...], out: BinaryIO) -> None:
     import json  # noqa: PLC0415 -- not for --help
 
-    from orchestrator.cli.dead.telling import data_of, place_of  # noqa: PLC0415
+    from orchestrator.cli.dead.telling import data_of, open_item  # noqa: PLC0415
     from orchestrator.runtime.letters.opening import Opener, Want  # noqa: PLC0415
 
     with Opener() as opener:
         for letter in letters:
-            place = place_of(choice.run, letter)
-            opened = opener.open(place, Want.JSON, limit=_LONGEST_REPR)
-            data = data_of(choice.run, letter, choice.replayed[letter.letter], opened)
+            opened = open_item(choice, letter, opener, Want.JSON, limit=_LONGEST_REPR)
+            data = data_of(choice, letter, opened)
             out.write(json.dumps(data).encode("ascii") + b"\n")
 
 
 def _write_pickle(choice: Choice, letters: tuple[Letter, ...], out: BinaryIO) -> None:
     """Write the items' pickles byte for byte; one that cannot be read is an error."""
-    from orchestrator.cli.dead.telling import place_of  # noqa: PLC0415
+    from orchestrator.cli.dead.telling import open_item  # noqa: PLC0415
     from orchestrator.runtime.letters.opening import OpenedAs, Opener, Want  # noqa: PLC0415
 
     pickles = []
     with Opener() as opener:
         for letter in letters:
-            opened = opener.open(place_of(choice.run, letter), Want.PICKLE)
+            opened = open_item(choice, letter, opener, Want.PICKLE)
             if opened.kind is not OpenedAs.PICKLE:
                 raise UsageError(
                     f"letter {letter.letter} cannot be read: {opened.text}",

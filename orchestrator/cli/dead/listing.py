@@ -27,10 +27,18 @@ def list_letters(
     job: tuple[str, ...],
     queue: tuple[str, ...],
     format: str,  # noqa: A002 -- the option's name
-) -> None:
-    """List the dead letters of RUN, in the order in which they were given up."""
+) -> int:
+    """List the dead letters of RUN, in the order in which they were given up.
+
+    The exit code is 1 if any of what is kept of them is damaged, which is then told.
+    """
     from orchestrator.cli.dead.choosing import choose  # noqa: PLC0415 -- not for --help
-    from orchestrator.cli.dead.telling import data_of, paper, view_of  # noqa: PLC0415
+    from orchestrator.cli.dead.telling import (  # noqa: PLC0415
+        data_of,
+        paper,
+        tell_damages,
+        view_of,
+    )
     from orchestrator.runlog.query import Filter, check_names  # noqa: PLC0415
 
     choice = choose([run_name])
@@ -44,7 +52,7 @@ def list_letters(
     if format == "json":
         import json  # noqa: PLC0415
 
-        data = [data_of(choice.run, letter, choice.replayed[letter.letter]) for letter in chosen]
+        data = [data_of(choice, letter) for letter in chosen]
         print(json.dumps(data, indent=2))
     elif chosen:
         from orchestrator.views.letters import render_letters  # noqa: PLC0415
@@ -62,5 +70,6 @@ def list_letters(
     elif choice.letters:
         whose = ", ".join([*job, *queue])
         tell(f"run {choice.run.run_id} has no dead letters of {whose}")
-    else:
+    elif not choice.damaged:
         tell(choice.missing())
+    return tell_damages(choice, chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,10 @@ from orchestrator.cli.layering import Layering, env_file_option
 from orchestrator.cli.options import letters_argument, run_options
 from orchestrator.cli.printing import tell
 from orchestrator.errors import ExitCode, UsageError
+from orchestrator.files import is_folder
 
 if TYPE_CHECKING:
+    from orchestrator.app import Options
     from orchestrator.cli.checking import Checked
     from orchestrator.cli.dead.choosing import Choice
     from orchestrator.runlog.directory import RunDirectory
@@ -62,33 +65,48 @@ def replay(
     item that fails again is a dead letter of that one.
     """
     from orchestrator.app import Options  # noqa: PLC0415 -- the whole product
-    from orchestrator.app.replay import Replay  # noqa: PLC0415
-    from orchestrator.app.replay import replay as run_replay  # noqa: PLC0415
     from orchestrator.cli.dead.choosing import choose  # noqa: PLC0415
-    from orchestrator.cli.problems import show_problems  # noqa: PLC0415
+    from orchestrator.runlog.find import open_to_run  # noqa: PLC0415
     from orchestrator.views.output import OutputMode  # noqa: PLC0415
 
     choice = choose(run_and_numbers)
     letters = _chosen(choice, all_letters=all_letters, again=again)
-    checked = _checked(choice.run, spec, Layering(env_files=env_files))
-    if checked.spec is None or checked.plan is None:
-        show_problems(checked.problems, checked.texts)
-        return ExitCode.USAGE
-    wanted = Replay(
-        run=choice.run,
-        letters=letters,
-        plan=checked.plan,
-        source=checked.spec.source,
-        replayed=choice.replayed,
-    )
     options = Options(
         run_dir=Path(run_dir) if run_dir else None,
         output=OutputMode(output),
         json_output=format == "json",
         live=live,
     )
+    with open_to_run(choice.run) as run:
+        chosen = letters, choice.replayed
+        return _replay(run, chosen, spec, Layering(env_files=env_files), options)
+
+
+def _replay(
+    run: RunDirectory,
+    chosen: tuple[tuple[Letter, ...], Mapping[int, tuple[str, ...]]],
+    spec: str | None,
+    layering: Layering,
+    options: Options,
+) -> int:
+    letters, replayed = chosen
+    from orchestrator.app.replay import Replay  # noqa: PLC0415 -- the whole product
+    from orchestrator.app.replay import replay as run_replay  # noqa: PLC0415
+    from orchestrator.cli.problems import show_problems  # noqa: PLC0415
+
+    checked = _checked(run, spec, layering)
+    if checked.spec is None or checked.plan is None:
+        show_problems(checked.problems, checked.texts)
+        return ExitCode.USAGE
     told = ", ".join(f"{n} to {queue}" for queue, n in Counter(x.queue for x in letters).items())
-    tell(f"mporch: replaying letters of {choice.run.run_id}: {told}")
+    tell(f"mporch: replaying letters of {run.run_id}: {told}")
+    wanted = Replay(
+        run=run,
+        letters=letters,
+        plan=checked.plan,
+        source=checked.spec.source,
+        replayed=replayed,
+    )
     return run_replay(wanted, options, exit_code_of)
 
 
@@ -101,6 +119,9 @@ def _chosen(choice: Choice, *, all_letters: bool, again: bool) -> tuple[Letter, 
     if not all_letters:
         hint = f"`mporch dead list {choice.run_name}` lists them"
         raise UsageError("which letters? give their numbers, or --all", hint=hint)
+    if choice.damaged:
+        hint = f"name those that are to be replayed: mporch dead replay {choice.run_name} N..."
+        raise UsageError("; ".join(choice.damaged), hint=hint)
     fresh = choice.letters if again else choice.unreplayed
     if not fresh:
         others = choice.elsewhere()
@@ -119,7 +140,7 @@ def _checked(run: RunDirectory, spec: str | None, layering: Layering) -> Checked
 
     Of either it is the part that the run was of.
     """
-    from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
+    from orchestrator.cli.checking import Kept, check_spec  # noqa: PLC0415 -- the spec's model
     from orchestrator.plan.model import Selection  # noqa: PLC0415
 
     plan = run.read_plan()
@@ -129,7 +150,8 @@ def _checked(run: RunDirectory, spec: str | None, layering: Layering) -> Checked
     if plan is None:
         raise UsageError(f"run {run.run_id} has no plan", hint="name a spec: --spec jobs.yaml")
     folder = Path(plan.project_dir)
-    if not folder.is_dir():
+    if not is_folder(folder):
         hint = "name a spec that lies where the code is now: --spec new/jobs.yaml"
         raise UsageError(f"the project folder of the run is gone: {folder}", hint=hint)
-    return check_spec(str(run.spec_path), layering=layering, kept_of=plan)
+    kept = Kept(text=run.read_spec(), plan=plan)
+    return check_spec(str(run.spec_path), layering=layering, kept=kept)

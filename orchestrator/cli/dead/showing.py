@@ -26,14 +26,20 @@ Examples:
 @click.command(short_help="Show all of a letter, its item too.", epilog=_EPILOG)
 @letters_argument
 @format_option
-def show(run_and_numbers: tuple[str, ...], format: str) -> None:  # noqa: A002 -- the option's name
+def show(run_and_numbers: tuple[str, ...], format: str) -> int:  # noqa: A002 -- the option's name
     """Show letters of RUN by their numbers: job, error, traceback, and the item.
 
     None of your code is run: an object of a class of yours is shown by the name of the class, with
-    what was pickled of it.
+    what was pickled of it. The exit code is 1 if any of what is kept is damaged.
     """
     from orchestrator.cli.dead.choosing import choose  # noqa: PLC0415 -- not for --help
-    from orchestrator.cli.dead.telling import data_of, paper, place_of, view_of  # noqa: PLC0415
+    from orchestrator.cli.dead.telling import (  # noqa: PLC0415
+        data_of,
+        open_item,
+        paper,
+        tell_damages,
+        view_of,
+    )
     from orchestrator.runtime.letters.opening import Opener, Want  # noqa: PLC0415
 
     choice = choose(run_and_numbers)
@@ -44,16 +50,17 @@ def show(run_and_numbers: tuple[str, ...], format: str) -> None:  # noqa: A002 -
 
             data = []
             for letter in letters:
-                opened = opener.open(place_of(choice.run, letter), Want.JSON)
-                data.append(data_of(choice.run, letter, choice.replayed[letter.letter], opened))
+                opened = open_item(choice, letter, opener, Want.JSON)
+                data.append(data_of(choice, letter, opened))
             print(json.dumps(data, indent=2))
-            return
+            return tell_damages(choice, letters)
         from orchestrator.views.letters import render_letter  # noqa: PLC0415
 
         for letter in letters:
-            opened = opener.open(place_of(choice.run, letter), Want.TEXT)
+            opened = open_item(choice, letter, opener, Want.TEXT)
             view = view_of(letter, choice.replayed[letter.letter], opened)
             print(render_letter(view, paper()), end="")
+    return tell_damages(choice, letters)
 
 
 def _chosen(choice: Choice) -> tuple[Letter, ...]:

@@ -9,14 +9,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestrator.cli.dead.choosing import Choice
+from orchestrator.cli.printing import tell
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.letters import DEAD_NAME, Letter
-from orchestrator.runtime.letters.opening import Opened, OpenedAs, Place
+from orchestrator.runtime.letters.opening import Opened, OpenedAs, Opener, Place, Want
 from orchestrator.views.letters import LetterView
 from orchestrator.views.tables import Paper
 from orchestrator.views.terminal import colours, width_of
 
-__all__ = ["data_of", "paper", "place_of", "view_of"]
+__all__ = ["data_of", "open_item", "paper", "place_of", "tell_damages", "view_of"]
+
+_MOST_TOLD = 20
 
 
 def view_of(letter: Letter, replayed: Sequence[str], opened: Opened | None = None) -> LetterView:
@@ -41,16 +45,14 @@ def _content(opened: Opened) -> str:
     return f"cannot be shown: {opened.text}" if unreadable else opened.text
 
 
-def data_of(
-    run: RunDirectory, letter: Letter, replayed: Sequence[str], opened: Opened | None = None
-) -> dict[str, Any]:
-    """Return a letter of `run` as JSON has it.
+def data_of(choice: Choice, letter: Letter, opened: Opened | None = None) -> dict[str, Any]:
+    """Return a letter as JSON has it.
 
     `item` is its id; `value`, if it was opened, the item itself.
     """
     moment = datetime.fromtimestamp(letter.ts, UTC).isoformat(timespec="microseconds")
     data = {
-        "run": run.run_id,
+        "run": choice.run.run_id,
         "letter": letter.letter,
         "ts": moment.replace("+00:00", "Z"),
         "job": letter.job,
@@ -61,7 +63,8 @@ def data_of(
         "error_type": letter.error_type,
         "error": letter.error,
         "where": letter.where,
-        "replayed": list(replayed),
+        "replayed": list(choice.replayed[letter.letter]),
+        "damaged": choice.chunks.damage(letter) or None,
     }
     if opened is not None:
         is_json = opened.kind is OpenedAs.JSON
@@ -69,6 +72,25 @@ def data_of(
         data["item_is"] = opened.kind.value
         data["value"] = json.loads(opened.text) if is_json else opened.text
     return data
+
+
+def open_item(
+    choice: Choice, letter: Letter, opener: Opener, want: Want, *, limit: int = 2000
+) -> Opened:
+    """Return what is wanted of a letter's item, or why it cannot be had: see `Opener.open`."""
+    if damage := choice.chunks.damage(letter):
+        return Opened(kind=OpenedAs.UNREADABLE, text=damage)
+    return opener.open(place_of(choice.run, letter), want, limit=limit)
+
+
+def tell_damages(choice: Choice, letters: Sequence[Letter]) -> int:
+    """Tell on standard error what is damaged; return the exit code: 1 if anything is."""
+    found = choice.damages(letters)
+    for damage in found[:_MOST_TOLD]:
+        tell(f"mporch: {damage}")
+    if len(found) > _MOST_TOLD:
+        tell(f"mporch: and {len(found) - _MOST_TOLD} more are damaged")
+    return 1 if found else 0
 
 
 def place_of(run: RunDirectory, letter: Letter) -> Place:

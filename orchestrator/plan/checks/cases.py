@@ -10,7 +10,7 @@ from pathlib import Path as FilePath
 from orchestrator.errors import Problem
 from orchestrator.plan.checks.matchers import flaws_of
 from orchestrator.plan.draft import Draft
-from orchestrator.plan.given import Links, Selector, links_of_draft
+from orchestrator.plan.given import Links, Selector, links_of_draft, replaced_by
 from orchestrator.plan.targets import TargetFormError, Targets, parse_target
 from orchestrator.plan.unclear import Unclear
 from orchestrator.spec.cases import Case, Expected, Given
@@ -66,10 +66,18 @@ def unknown_name(draft: Draft) -> Iterator[Problem]:
         what: Guesses(draft.spec.names(section))
         for what, section in (("queue", "queues"), ("job", "jobs"), ("variable", "vars"))
     }
+    families = draft.spec.families
     for case, path in _cases(draft):
         for named in _named(case, path):
             message, hint = f"there is no {named.what} {named.name}", ""
-            if named.name not in known[named.what]:
+            if named.path[2] == "replace" and named.name in families:
+                hint = ""
+                if draft.disabled.keys() >= set(families[named.name]):
+                    message, hint = (
+                        f"the job {named.name} is disabled",
+                        "enable it, or test another",
+                    )
+            elif named.name not in known[named.what]:
                 hint = known[named.what].hint(named.name) or f"name a {named.what} of this spec"
             elif named.what == "job" and named.name in draft.disabled:
                 message, hint = f"the job {named.name} is disabled", "enable it, or test another"
@@ -88,7 +96,7 @@ def not_in_case(draft: Draft) -> Iterator[Problem]:
     for case, path in _cases(draft):
         if not case.give:
             continue  # all is run
-        part = selector.part(case.give, case.replace)
+        part = selector.part(case.give, replaced_by(case, draft.spec.families))
         queues = _used(links, part)
         left -= len(part)
         if left < 0:
@@ -123,14 +131,14 @@ def _what_runs(part: frozenset[str], case: Case) -> str:
 def bad_stand_in(draft: Draft) -> Iterator[Problem]:
     """A stand-in gives to queues that its job writes to, and it is clear what to which."""
     for case, path in _cases(draft):
-        for name, values in case.replace.items():
+        for name, (key, values) in replaced_by(case, draft.spec.families).items():
             job = draft.jobs.get(name)
             if job is None or not values or name in draft.broken:
                 continue
             queues = [wire.queue for wire in job.writes]
-            at = (*path, "replace", name)
+            at = (*path, "replace", key)
             if not queues:
-                message, hint = f"{name} has no output to give this to", f"write {name}: null"
+                message, hint = f"{name} has no output to give this to", f"write {key}: null"
                 yield draft.spec.problem(rules.BAD_STAND_IN, at, message, hint)
             elif isinstance(values, Mapping):
                 for queue in values:
@@ -215,7 +223,7 @@ def pointless_kill(draft: Draft) -> Iterator[Problem]:
     for case, path in _cases(draft):
         for index, kill in enumerate(case.kill):
             job, message = draft.jobs.get(kill.job), ""
-            if kill.job in case.replace:
+            if kill.job in replaced_by(case, draft.spec.families):
                 message = f"{kill.job} is replaced, so there is nobody to kill"
             elif job is not None and not (job.reads or job.writes):
                 message = f"{kill.job} neither takes nor gives items"

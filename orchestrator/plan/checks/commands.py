@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 from pathlib import PurePath
 
+from orchestrator.encoding import HINT, unfit
 from orchestrator.errors import Problem
 from orchestrator.plan.command import CommandInput, CommandOutput
 from orchestrator.plan.commanding import has_field, stdin_of, stdout_of
@@ -16,7 +19,8 @@ from orchestrator.plan.placeholders import PLACEHOLDER, fields_of
 from orchestrator.plan.programs import Programs, script_flaw
 from orchestrator.plan.script import ScriptError, script_of
 from orchestrator.plan.shown import node_at, shown_beneath
-from orchestrator.spec.nodes import Path, ScalarNode
+from orchestrator.spec import Spec
+from orchestrator.spec.nodes import Path, ScalarNode, Word
 from orchestrator.spec.rules import commands as rules
 from orchestrator.spec.rules import values
 from orchestrator.spec.wording import Guesses, listed, show
@@ -159,6 +163,9 @@ def unreadable_script(draft: Draft) -> Iterator[Problem]:
             hint = "put the item on standard input (stdin: text)"
             yield draft.spec.problem(rules.BAD_PLACEHOLDER, path, str(error), hint)
             continue
+        if what := unfit(script):
+            yield draft.spec.problem(rules.BAD_SCRIPT, path, f"the command has {what}", HINT)
+            continue
         if script not in flaws:
             flaws[script] = script_flaw(script)
         if flaw := flaws[script]:
@@ -180,7 +187,23 @@ def one_word(draft: Draft) -> Iterator[Problem]:
             hint = f'if that is what you want, write "{word.written}"'
             if word.source:
                 hint += f"; to have it read, {word.source}"
-            yield draft.spec.problem(rules.ONE_WORD, path, message, hint)
+            problem = draft.spec.problem(rules.ONE_WORD, path, message, hint)
+            yield _marking(problem, word, draft.spec)
+
+
+def _marking(problem: Problem, word: Word, spec: Spec) -> Problem:
+    """Return the problem of a command at the reference in it, wherever that is in its lines."""
+    text = spec.texts.get(problem.file, "")
+    lines = text.split("\n")
+    start = sum(len(line) + 1 for line in lines[: problem.line - 1]) + problem.column - 1
+    written = rf"(?<!\$)(?:\$\$)*({re.escape(word.written)})"
+    found = next(islice(re.finditer(written, text[start:]), word.before, None), None)
+    if found is None:
+        return problem
+    before = text[: start + found.start(1)]
+    line = before.count("\n") + 1
+    column = len(before) - (before.rfind("\n") + 1) + 1
+    return replace(problem, line=line, column=column, width=len(word.written))
 
 
 def words_of_a_shell(draft: Draft) -> Iterator[Problem]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterator
+from pathlib import Path as FilePath
 
+from orchestrator.encoding import HINT, unfit
 from orchestrator.errors import Problem
+from orchestrator.files import is_there
 from orchestrator.plan.draft import Draft
 from orchestrator.plan.model import StartMethod
 from orchestrator.plan.platform import default_start_method, start_methods, stop_signals
@@ -13,7 +16,7 @@ from orchestrator.plan.shown import is_late_at
 from orchestrator.spec.model import JobSettings
 from orchestrator.spec.nodes import MappingNode, Path
 from orchestrator.spec.rules import jobs as rules
-from orchestrator.spec.wording import Guesses, did_you_mean, listed
+from orchestrator.spec.wording import Guesses, did_you_mean, listed, shortened
 
 __all__ = ["RULES"]
 
@@ -22,6 +25,8 @@ _EXCEPTIONS = {
     for name, value in vars(builtins).items()
     if isinstance(value, type) and issubclass(value, BaseException)
 }
+_LONGEST_NAME, _LONGEST_PATH = 255, 4095
+"""Bytes, of Linux: NAME_MAX, and PATH_MAX without its end."""
 _NEAR = 0.87
 """How like a builtin's a name must be: SyntaxEror is, ParseError and NotFoundError are not."""
 
@@ -156,10 +161,24 @@ def missing_folder(draft: Draft) -> Iterator[Problem]:
         if "cwd" in settings.model_fields_set
     ]
     for path, folder in places:
-        if not is_late_at(spec, path) and not (spec.project_dir / folder).exists():
-            message = f"there is no folder {spec.project_dir / folder}"
-            hint = "relative paths start at the spec's folder"
-            yield spec.problem(rules.NO_FOLDER, path, message, hint)
+        if is_late_at(spec, path):
+            continue
+        hint = "relative paths start at the spec's folder"
+        place = spec.project_dir / folder
+        if _is_too_long(place):
+            message = f"there can be no folder {shortened(folder)}: its name is too long"
+            yield spec.problem(rules.LONG_PATH, path, message, hint)
+        elif what := unfit(folder):
+            message = f"{folder} names no folder: it has {what}"
+            yield spec.problem(rules.NO_FOLDER, path, message, HINT)
+        elif not is_there(place):
+            yield spec.problem(rules.NO_FOLDER, path, f"there is no folder {place}", hint)
+
+
+def _is_too_long(path: FilePath) -> bool:
+    encoded = str(path).encode("utf-8", "surrogatepass")
+    longest = max(map(len, encoded.split(b"/")))
+    return longest > _LONGEST_NAME or len(encoded) > _LONGEST_PATH
 
 
 def _settings(draft: Draft) -> Iterator[tuple[Path, JobSettings]]:

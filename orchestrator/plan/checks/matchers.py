@@ -29,7 +29,7 @@ def _regex(value: Any) -> str:
     if isinstance(value, str):
         try:
             re.compile(value)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             return f"this is no regular expression: {error}"
     return _text(value)
 

@@ -65,6 +65,8 @@ def _is_written(job: DraftJob, keys: tuple[str, ...]) -> bool:
 
 def _remedy(key: str, job: DraftJob) -> str:
     if key == "batch" and job.shape in _NAMED_INPUT:
+        if "call" in job.own.model_fields_set:
+            return f"write call: batch in the place of call: {job.own.call}, or remove batch"
         return "add call: batch"
     if key == "call" and job.shape is Shape.HANDLES:
         return "name the queue (input: queue) to have items handed over, or remove call"

@@ -53,8 +53,9 @@ def run_trial(trial: Trial) -> TrialEnd:
     with os.fdopen(fd, "r+b") as memory:
         memory.write(pickle.dumps(trial, 5))
         memory.seek(0)
-        command = [sys.executable, "-P", "-m", "orchestrator.runtime.letters.trial_child", str(fd)]
-        with subprocess.Popen(command, pass_fds=(fd,)) as child:
+        command = [sys.executable, "-P", "-m", "orchestrator.runtime.letters.trial_child"]
+        arguments = str(os.getpid()), str(fd)
+        with subprocess.Popen([*command, *arguments], pass_fds=(fd,)) as child:
             code: int | None = None
             while code is None:
                 try:

@@ -1,6 +1,6 @@
 """The process in which a target is called on the item of a dead letter.
 
-Called in the child: set up as a worker is, but for its standard streams and its queues.
+Called in the child of a keeper: set up as a worker is, but for its standard streams and its queues.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import signal
 import sys
 from itertools import chain, repeat
 from types import GeneratorType
@@ -17,11 +16,12 @@ from typing import Any, NoReturn
 from orchestrator.core.messages import Leased, Range
 from orchestrator.errors import UnpicklableItemError, WrongDirectionError
 from orchestrator.escaping import escaped
+from orchestrator.files import open_regular
 from orchestrator.plan.command import Command
 from orchestrator.plan.model import JobPlan, Shape
 from orchestrator.runtime.letters.trial import Outcome, Trial, tell
 from orchestrator.runtime.local.child import enter_surroundings
-from orchestrator.runtime.local.kernel import set_parent_death_signal
+from orchestrator.runtime.local.keeper import keep
 from orchestrator.runtime.worker import current, target
 from orchestrator.runtime.worker.chunks import dump
 from orchestrator.runtime.worker.emit import items_of
@@ -38,7 +38,6 @@ def main(fd: int) -> int:
         trial = pickle.load(file)
     assert isinstance(trial, Trial)
     os.set_inheritable(fd, False)
-    set_parent_death_signal(signal.SIGKILL)
     order = trial.order
     enter_surroundings(order.worker, order.job.env, order.job.cwd, order.pythonpath)
     apply_limits(order.job.limits)
@@ -80,7 +79,8 @@ def _lease(trial: Trial) -> Lease:
     """The item as a lease of one."""
     place = trial.place
     queue, _, number = trial.item.rpartition(":")
-    blob = place.path.read_bytes()
+    with os.fdopen(open_regular(place.path, os.O_RDONLY), "rb") as file:
+        blob = file.read()
     part = Range(
         start=place.index,
         stop=place.index + 1,
@@ -182,4 +182,5 @@ def _enter_debugger(error: BaseException) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    parent, order_fd = map(int, sys.argv[1:])
+    keep(parent, lambda: main(order_fd))

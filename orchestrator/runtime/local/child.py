@@ -27,16 +27,36 @@ from dataclasses import dataclass, field
 from multiprocessing import forkserver, reduction, resource_tracker, util
 from typing import Any, TextIO
 
+from orchestrator.encoding import HINT, unfit
 from orchestrator.runtime.local.kernel import line_buffer_c_stdio, set_parent_death_signal
 from orchestrator.runtime.local.marked import Console, MarkedFile
 
-__all__ = ["FIRST_PRIVATE_FD", "Handed", "Launch", "Sealed", "bootstrap", "enter_surroundings"]
+__all__ = [
+    "FIRST_PRIVATE_FD",
+    "Handed",
+    "Launch",
+    "Sealed",
+    "SurroundingsError",
+    "bootstrap",
+    "enter_surroundings",
+]
 
 FIRST_PRIVATE_FD = 10
 """Our own descriptors lie from here on: a target that closes 1 and 2 and opens files gets low
 numbers, and must not get ours."""
 
 _SIGNALS = tuple(int(s) for s in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+
+
+class SurroundingsError(SystemExit):
+    """What a job is to find around it cannot be had; its text says what."""
+
+    def __init__(self, worker: str, reason: str) -> None:
+        super().__init__(f"mporch: {worker} cannot start: {reason}")
+        self._reason = reason
+
+    def __str__(self) -> str:
+        return self._reason
 
 
 class Handed:
@@ -106,7 +126,8 @@ def bootstrap(launch: Launch) -> None:
     if launch.descriptors is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (launch.descriptors, hard))
-    enter_surroundings(launch.worker, launch.env, launch.cwd, launch.pythonpath)
+    env = [(name, value) for name, value in launch.env if not _unfit_variable(name, value)]
+    enter_surroundings(launch.worker, env, launch.cwd, launch.pythonpath)  # `main` tells the others
     module, _, function = launch.main.partition(":")
     main = getattr(importlib.import_module(module), function)
     main(launch.payload, channel, log, cell)
@@ -252,18 +273,29 @@ def enter_surroundings(
 ) -> None:
     """Called in the child. Apply a job's environment, directory and import path.
 
-    Raises SystemExit, after a word on standard error, if the directory cannot be entered.
+    Raises SurroundingsError, which ends the process with a word on standard error, if the directory
+    cannot be entered, or the system cannot be handed a variable.
     """
-    _set_environment(env)
-    if cwd is not None:
-        try:
+    try:
+        _set_environment(env)
+        if cwd is not None:
             os.chdir(cwd)
-        except OSError as error:
-            reason = f"{error.strerror}: cwd {cwd!r}"
-            sys.stderr.write(f"mporch: {worker} cannot start: {reason}\n")
-            raise SystemExit(1) from None
-    theirs = list(pythonpath)
+    except (OSError, UnicodeEncodeError) as error:
+        reason = (
+            f"{error.strerror}: cwd {cwd!r}" if isinstance(error, OSError) else _unfit_in(error)
+        )
+        raise SurroundingsError(worker, reason) from None
+    theirs = [entry for entry in pythonpath if not unfit(entry)]
     sys.path[:] = theirs + [entry for entry in sys.path if entry not in theirs]
+
+
+def _unfit_in(error: UnicodeEncodeError) -> str:
+    text = error.object
+    return f"{text!a} has {unfit(text)} (hint: {HINT})"
+
+
+def _unfit_variable(name: str, value: str | None) -> str:
+    return unfit(name) or unfit(value or "")
 
 
 def _set_environment(env: Iterable[tuple[str, str | None]]) -> None:

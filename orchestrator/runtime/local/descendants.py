@@ -13,7 +13,7 @@ import select
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,15 +39,23 @@ _BATCH = 256
 _LOOKS = 5
 """How often it is looked again for who was forked, or passed to another parent, meanwhile."""
 
+_QUIET_LOOKS = 3
+"""After so many looks at the list of children that show nobody new, all of /proc is read again."""
+
+_LEAVE_S = 0.5
+"""So long a process that may not be signalled has to end by itself, as what it was tied to died."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Kin:
     """A process as /proc shows it.
 
     `started` is in clock ticks since boot; it tells two from each other that had the same number.
+    `name` is what ps(1) calls it.
     """
 
     pid: int
+    name: str
     parent: int
     group: int
     started: int
@@ -56,13 +64,14 @@ class Kin:
 
 @dataclass(frozen=True, kw_only=True)
 class Swept:
-    """What a sweep did: the pids it killed, and those that would not die in time.
+    """What a sweep did: the pids it killed, and the processes that would not die in time.
 
-    A survivor is in uninterruptible sleep, or belongs to another user.
+    A survivor belongs to another user (a setuid program), is in uninterruptible sleep, or forks
+    faster than it can be killed.
     """
 
     killed: tuple[int, ...] = ()
-    survived: tuple[int, ...] = ()
+    survived: tuple[Kin, ...] = ()
 
 
 def look_up(pid: int) -> Kin | None:
@@ -72,9 +81,11 @@ def look_up(pid: int) -> Kin | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The name is in parentheses and may itself hold spaces and parentheses.
-    fields = stat[stat.rindex(b")") + 2 :].split()
+    begin, end = stat.index(b"(") + 1, stat.rindex(b")")
+    fields = stat[end + 2 :].split()
     return Kin(
         pid=pid,
+        name=stat[begin:end].decode(errors="backslashreplace"),
         # A main thread that has ended shows as Z while other threads of the process still run.
         zombie=fields[0] in (b"Z", b"X") and int(fields[17]) <= 1,
         parent=int(fields[1]),
@@ -115,24 +126,29 @@ def group_members(groups: Container[int]) -> tuple[Kin, ...]:
     )
 
 
-def kill_groups(groups: Iterable[int]) -> None:
+def kill_groups(groups: Iterable[int]) -> tuple[Kin, ...]:
     """Kill what leaders that are dead and reaped have left in their process groups.
 
     All groups are searched for at once, and only if somebody is in one of them, which the kernel
     says at once. Whoever is in a group keeps its number from passing to another; an empty group's
     may have passed, so it is only used for those of its members that descend from this process.
+    Returns those that may not be killed.
     """
     wanted = {group for group in groups if _has_members(group)}
     # A process with that number is a leader of its own, and the group is that one's.
     wanted -= {group for group in wanted if (kin := look_up(group)) is not None and not kin.zombie}
     tried: set[tuple[int, int]] = set()
+    immune: set[int] = set()
+    spared: list[Kin] = []
     for _ in range(_LOOKS if wanted else 0):
         members = [k for k in group_members(wanted) if (k.pid, k.started) not in tried]
         if not members:
-            return
-        for _, pidfd in _kill_all(members, set()):
+            break
+        for _, pidfd in _kill_all(members, immune):
             os.close(pidfd)
         tried.update((k.pid, k.started) for k in members)
+        spared += [k for k in members if k.pid in immune]
+    return tuple(spared)
 
 
 def kill_kin(kin: Kin, signum: int = signal.SIGKILL) -> int | None:
@@ -163,30 +179,120 @@ def sweep(*, within_s: float, spare: Container[int] = ()) -> Swept:
     """Kill every descendant of this process but `spare`, and reap until none is left.
 
     A subreaper thereby gets hold of daemons as well: they become its children as their parents die.
+    All are stopped (SIGSTOP) before the first is killed, so that nobody starts another meanwhile.
     Blocks until nothing is left, for at most `within_s` seconds; but however long it takes to find
     them (a machine full of processes), what is found first is killed. Safe in a signal handler of
     the main thread.
     """
-    end = time.monotonic() + within_s
-    me = os.getpid()
+    begun = time.monotonic()
+    end = begun + within_s
+    hunt = _Hunt(spare, until=begun + within_s / 2)
     killed: dict[int, None] = {}
-    immune: set[int] = set()
-    tried = False
+    tried, after_end = False, 0
+    hunt.freeze_children()
     while True:
-        kin = [k for k in descendants(me) if k.pid not in spare]
-        reaped = _reap(k.pid for k in kin if k.zombie and k.parent == me)
-        living = [k for k in kin if not k.zombie]
-        targets = [k for k in living if k.pid not in immune][:_BATCH]
-        if (tried and time.monotonic() >= end) or not (targets or reaped):
-            return Swept(killed=tuple(killed), survived=tuple(k.pid for k in living))
-        pidfds = dict(_kill_all(targets, immune))
-        killed.update(dict.fromkeys(pidfds))
+        living, dead = hunt.look()
+        targets = [k for k in living if k.pid not in hunt.immune]
+        after_end += tried and time.monotonic() >= end
+        if not (living or dead) or (after_end and living):
+            return Swept(killed=tuple(killed), survived=tuple(living))
+        if after_end > 1:  # each that is found is dead by then, and has started another
+            return Swept(killed=tuple(killed), survived=tuple(dead))
         tried = True
+        if targets:
+            hunt.freeze(targets)
+            killed.update(dict.fromkeys(hunt.kill(targets, end)))
+        elif living and not dead and not _end_by_themselves(living, end):
+            return Swept(killed=tuple(killed), survived=tuple(living))
+
+
+class _Hunt:
+    """Finds, stops, kills and reaps the descendants of this process, but for those in `spare`.
+
+    `immune` are the pids of those that may not be signalled. Nobody is stopped any more once it is
+    `until`.
+    """
+
+    def __init__(self, spare: Container[int], *, until: float) -> None:
+        self.immune: set[int] = set()
+        self._spare = spare
+        self._until = until
+        self._frozen: set[int] = set()
+        self._me = os.getpid()
+
+    def look(self) -> tuple[list[Kin], list[Kin]]:
+        """Reap; return who lives, parents before their children, and who was reaped."""
+        kin = [k for k in descendants(self._me) if k.pid not in self._spare]
+        reaped = set(self._reap(k.pid for k in kin if k.zombie and k.parent == self._me))
+        return [k for k in kin if not k.zombie], [k for k in kin if k.pid in reaped]
+
+    def freeze(self, found: Iterable[Kin]) -> None:
+        """Stop those `found`, and look again until nobody new is found.
+
+        A process that has been sent SIGSTOP forks no more: the kernel restarts a fork that a signal
+        has interrupted, and stops it first.
+        """
+        new = list(found)
+        while new:
+            for kin in new:
+                self._stop(kin)
+            self.freeze_children()
+            if time.monotonic() >= self._until:
+                return
+            new = [k for k in self.look()[0] if not self._is_known(k.pid)]
+
+    def kill(self, targets: Sequence[Kin], end: float) -> list[int]:
+        """Kill a batch of them, and wait for their deaths until `end`; return the pids.
+
+        Children before their parents: a parent's death would continue what is stopped in a process
+        group that it leaves an orphan.
+        """
+        pidfds = dict(_kill_all(targets[: -_BATCH - 1 : -1], self.immune))
         try:
             _wait_all(pidfds.values(), end)
         finally:
             for pidfd in pidfds.values():
                 os.close(pidfd)
+        return list(pidfds)
+
+    def freeze_children(self) -> None:
+        """Stop whoever flees: it forks, and has become a child of ours as its parent has exited.
+
+        To read the list of children takes microseconds, all of /proc milliseconds, in which such a
+        process is gone. The number of a child that is not reaped is its own, so it may be signalled
+        by that.
+        """
+        quiet = 0
+        while quiet < _QUIET_LOOKS and time.monotonic() < self._until:
+            new = [pid for pid in _listed_children() if not self._is_known(pid)]
+            for pid in reversed(new):  # the youngest is the likeliest to live
+                self._frozen.add(pid)
+                try:
+                    os.kill(pid, signal.SIGSTOP)
+                except PermissionError:
+                    self.immune.add(pid)
+            self._reap(new)
+            quiet = 0 if new else quiet + 1
+
+    def _stop(self, kin: Kin) -> None:
+        self._frozen.add(kin.pid)
+        try:
+            pidfd = kill_kin(kin, signal.SIGSTOP)
+        except PermissionError:
+            self.immune.add(kin.pid)
+        else:
+            if pidfd is not None:
+                os.close(pidfd)
+
+    def _is_known(self, pid: int) -> bool:
+        return pid in self._frozen or pid in self.immune or pid in self._spare
+
+    def _reap(self, pids: Iterable[int]) -> tuple[int, ...]:
+        """Reap; a number that is free again may be another's next."""
+        reaped = _reap(pids)
+        self._frozen.difference_update(reaped)
+        self.immune.difference_update(reaped)
+        return reaped
 
 
 def reap_strangers(known: Container[int]) -> tuple[int, ...]:
@@ -286,6 +392,23 @@ def _wait_all(pidfds: Iterable[int], end: float) -> None:
         for pidfd, _ in fired:
             poll.unregister(pidfd)
             waiting.discard(pidfd)
+
+
+def _end_by_themselves(kin: Iterable[Kin], end: float) -> bool:
+    """Wait a moment for those that may not be signalled; return whether one of them has ended."""
+    pidfds: list[int] = []
+    try:
+        for each in kin:
+            with contextlib.suppress(OSError):
+                pidfds.append(os.pidfd_open(each.pid))
+        poll = select.poll()
+        for pidfd in pidfds:
+            poll.register(pidfd, select.POLLIN)
+        left_s = min(_LEAVE_S, end - time.monotonic())
+        return bool(poll.poll(max(0.0, left_s) * 1000))
+    finally:
+        for pidfd in pidfds:
+            os.close(pidfd)
 
 
 def _first_zombie() -> int | None:

@@ -20,20 +20,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import NoReturn
 
+from orchestrator.core.wording import names_of
 from orchestrator.errors import (
     FILE_SIZE_HINT,
     ExitCode,
     RunDirectoryError,
     SystemRefusedError,
 )
-from orchestrator.runtime.local.descendants import become_subreaper, sweep
+from orchestrator.escaping import escaped
+from orchestrator.runtime.local.descendants import Kin, become_subreaper, sweep
 from orchestrator.runtime.local.kernel import set_parent_death_signal
 from orchestrator.runtime.local.patience import Patience
 from orchestrator.runtime.local.refusals import REFUSALS, in_words
+from orchestrator.runtime.local.survivors import Told, survivors
 
 __all__ = ["Shelter", "on_guard_death", "run_guarded", "take_shelter"]
 
@@ -69,11 +72,12 @@ class Shelter:
     """What the orchestrator is protected by.
 
     `directory` is for sockets and removed whatever happens. `layers` names what is active, for the
-    log: guard, subreaper, pdeathsig, pidfd.
+    log: guard, subreaper, pdeathsig, pidfd. Survivors that are `told` are not told by the guard.
     """
 
     directory: str
     layers: tuple[str, ...]
+    told: Told = field(default_factory=Told)
 
 
 def run_guarded(inner: Callable[[Shelter], int], *, host: int | None = None) -> int:
@@ -91,8 +95,10 @@ def run_guarded(inner: Callable[[Shelter], int], *, host: int | None = None) -> 
     ended some time after the order to kill (`Patience`) is killed like all the others, which gives
     128 + the number of the signal that had asked. A child that a signal ended gives 128 + its
     number. One line on stderr tells of either end, unless that signal was forwarded. Returns with
-    every descendant gone and the directory removed; what would be forwarded stays blocked, for
-    there is nothing left to end but the interpreter, and how the run went stays the same.
+    every descendant gone and the directory removed, but for processes that may not be killed: those
+    of which the orchestrator has not told are told, and then the code is not 0. What would be
+    forwarded stays blocked, for there is nothing left to end but the interpreter, and how the run
+    went stays the same.
     Raises RunDirectoryError if no directory for temporary files can be made, SystemRefusedError
     if the child cannot.
     """
@@ -103,22 +109,26 @@ def run_guarded(inner: Callable[[Shelter], int], *, host: int | None = None) -> 
     # What is ignored, by nohup for one, stays so.
     forwarded = {s for s in _FORWARDED if signal.getsignal(s) != signal.SIG_IGN}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*forwarded, signal.SIGCHLD})
-    guard = os.getpid()
+    guard, told = os.getpid(), Told()
     try:
         _flush()
         child = _fork()
         if child == 0:
-            _be_inner(inner, guard, directory, mask)
+            _be_inner(inner, guard, directory, mask, told)
         status, sent = _attend(child, forwarded, host)
     finally:
-        swept = sweep(within_s=_SWEEP_S)
+        swept = sweep(within_s=_SWEEP_S, spare=told.pids())
         shutil.rmtree(directory, ignore_errors=True)
     if status is None:
         what = "the orchestrator did not carry out the order to kill, and was killed itself"
         _tell(what, [pid for pid in swept.killed if pid != child], swept.survived)
         return 128 + next(signum for signum in _ENDING if signum in sent)
     if os.WIFEXITED(status):
-        return os.WEXITSTATUS(status)
+        code = os.WEXITSTATUS(status)
+        if not swept.survived:
+            return code
+        _say(f"could not be killed, and outlive the run: {names_of(survivors(swept.survived))}")
+        return code if code not in (ExitCode.OK, ExitCode.DEAD_LETTERS) else ExitCode.FAILED
     ended_by = os.WTERMSIG(status)
     if ended_by not in sent:
         why = " (out of memory?)" if ended_by == signal.SIGKILL else ""
@@ -127,10 +137,13 @@ def run_guarded(inner: Callable[[Shelter], int], *, host: int | None = None) -> 
     return 128 + ended_by
 
 
-def take_shelter(parent_pid: int, directory: str, *, guarded: bool) -> Shelter:
+def take_shelter(
+    parent_pid: int, directory: str, *, guarded: bool, told: Told | None = None
+) -> Shelter:
     """Called in the orchestrator, first of all: leave nothing behind when `parent_pid` dies.
 
-    `guarded` says that this parent is a guard, not a program that uses mporch as a library.
+    `guarded` says that this parent is a guard, not a program that uses mporch as a library; it
+    reads what is `told`.
     """
     os.setpgid(0, 0)
     # In the background of a terminal writing must not stop us, and reading must fail, not stop us.
@@ -147,7 +160,7 @@ def take_shelter(parent_pid: int, directory: str, *, guarded: bool) -> Shelter:
         signal.raise_signal(_GUARD_DIED)
     if hasattr(os, "pidfd_open"):
         layers.append("pidfd")
-    return Shelter(directory=directory, layers=tuple(layers))
+    return Shelter(directory=directory, layers=tuple(layers), told=told or Told())
 
 
 def on_guard_death(shelter: Shelter, last_words: Callable[[], None]) -> None:
@@ -162,8 +175,12 @@ def on_guard_death(shelter: Shelter, last_words: Callable[[], None]) -> None:
             last_words()
         finally:
             try:
-                sweep(within_s=_SWEEP_S)
+                swept = sweep(within_s=_SWEEP_S)
                 shutil.rmtree(shelter.directory, ignore_errors=True)
+                if swept.survived:
+                    who = names_of(survivors(swept.survived))
+                    what = f"mporch: the guard was killed; these could not be killed: {who}"
+                    os.write(2, f"{escaped(what)}\n".encode())
             finally:
                 os._exit(128 + signal.SIGKILL)
 
@@ -181,12 +198,12 @@ def _fork() -> int:
 
 
 def _be_inner(
-    inner: Callable[[Shelter], int], guard: int, directory: str, mask: Collection[int]
+    inner: Callable[[Shelter], int], guard: int, directory: str, mask: Collection[int], told: Told
 ) -> NoReturn:
     """Called in the child. Run `inner`, end with its exit code, never return to the caller."""
     code: object = ExitCode.BUG
     try:
-        shelter = take_shelter(guard, directory, guarded=True)
+        shelter = take_shelter(guard, directory, guarded=True, told=told)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         code = inner(shelter)
     except SystemExit as ended:
@@ -255,15 +272,19 @@ def _stop_likewise() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
 
 
-def _tell(what: str, killed: Sequence[int], survived: Sequence[int]) -> None:
+def _tell(what: str, killed: Sequence[int], survived: Sequence[Kin]) -> None:
     many, were = ("", "was") if len(killed) == 1 else ("es", "were")
     then = f"{len(killed)} process{many} that it had left {were} killed"
     if survived:
-        then += f", {', '.join(map(str, survived))} would not die"
+        then += f"; these could not be killed: {names_of(survivors(survived))}"
+    _say(f"{what}; {then}")
+
+
+def _say(what: str) -> None:
     with contextlib.suppress(OSError):
         # On a terminal the cursor may stand where a live display has ended.
         begin = "\n" if sys.stderr.isatty() else ""
-        sys.stderr.write(f"{begin}mporch: {what}; {then}\n")
+        sys.stderr.write(f"{begin}mporch: {escaped(what)}\n")
         sys.stderr.flush()
 
 

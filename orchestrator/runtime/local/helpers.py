@@ -62,6 +62,16 @@ class Creator:
                     self._refused = found.si_status if found.si_status in REFUSALS else 0
         return died
 
+    def is_reaped(self) -> bool:
+        """Return whether it is dead and reaped: its number may be another process's by now."""
+        if not self.has_died():
+            return False
+        try:
+            os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return True
+        return False
+
     def refused(self, *, wait_s: float = 0.0) -> int:
         """Return the errno it ended with as the system gave it no more processes (`tether`), or 0.
 
@@ -118,12 +128,13 @@ class ForkServer:
         pid = self.pid
         if pid is None:
             return None
-        if not self._creators or self._creators[-1].pid != pid:
-            try:
-                self._creators.append(Creator(pid))
-            except ProcessLookupError:
+        last = self._creators[-1] if self._creators else None
+        if last is None or last.pid != pid or last.is_reaped():
+            if not _is_child(pid):
                 return None
-        return self._creators[-1]
+            last = Creator(pid)
+            self._creators.append(last)
+        return last
 
     def has_ended(self, *, wait_s: float) -> bool:
         """Return whether the last one started is dead, after waiting for that for `wait_s`."""

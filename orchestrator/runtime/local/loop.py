@@ -9,6 +9,7 @@ from __future__ import annotations
 import selectors
 import signal
 import socket
+from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -16,10 +17,18 @@ import msgspec
 from orchestrator.core import commands as do
 from orchestrator.core import events
 from orchestrator.core.events import Blame
-from orchestrator.core.facts import Fact, Progress, WaitingFor
+from orchestrator.core.facts import (
+    Fact,
+    ProcessesSurvived,
+    Progress,
+    Survivor,
+    WaitingFor,
+    Warned,
+)
 from orchestrator.core.messages import Failure, Hello
 from orchestrator.core.restoring import Resumption
 from orchestrator.core.run import Run
+from orchestrator.core.wording import names_of
 from orchestrator.plan.model import Plan, StartMethod
 from orchestrator.runtime import wire
 from orchestrator.runtime.local.channel import READ_SIZE
@@ -30,6 +39,7 @@ from orchestrator.runtime.local.pulse import Pulse
 from orchestrator.runtime.local.signals import caught_signals
 from orchestrator.runtime.local.starter import Starter
 from orchestrator.runtime.local.starts import Starts
+from orchestrator.runtime.local.survivors import Told, survivors
 from orchestrator.runtime.local.workerio import WorkerIO
 from orchestrator.runtime.local.workerprocess import WorkerProcess
 from orchestrator.runtime.observer import Observer
@@ -41,12 +51,14 @@ __all__ = ["Loop"]
 _FLUSH_EVERY_S = 0.25
 _SWEEP_S = 2.0
 _FIRST, _LATER = 0, 1
+_SPARED = "a dead worker has left them, and they may still be at its item: end them yourself"
 
 
 class Loop:
     """Runs one plan to its end; a durable one goes on from a `resumption`, and into a `store`.
 
-    A `recorder` keeps the items of the queues it taps.
+    A `recorder` keeps the items of the queues it taps. At the end `survivors` could not be killed;
+    who looks for them as well learns by `told` that they are known.
     """
 
     def __init__(
@@ -58,6 +70,7 @@ class Loop:
         store: Store | None = None,
         resumption: Resumption | None = None,
         recorder: Recorder | None = None,
+        told: Told | None = None,
     ) -> None:
         self.run = Run(plan, resumption, tap=recorder.tap if recorder is not None else None)
         self._store = store
@@ -86,6 +99,9 @@ class Loop:
         self._told = False
         self._gone: set[int] = set()
         self._leaderless: set[int] = set()
+        self._unstoppable: deque[str] = deque()
+        self._known_survivors = told
+        self.survivors: tuple[Survivor, ...] = ()
         self._strangers_died = False
 
     # -- the cycle --------------------------------------------------------------------------------
@@ -127,8 +143,11 @@ class Loop:
         Here once for all deaths of this turn, before anything is sent, and before a new process can
         have a dead one's number.
         """
+        while self._unstoppable:
+            self._handle(events.Unstoppable(worker=self._unstoppable.popleft()))
         if self._leaderless:
-            kill_groups(self._leaderless)
+            if spared := survivors(kill_groups(self._leaderless)):
+                self._tell(Warned(message=f"could not be killed: {names_of(spared)}", hint=_SPARED))
             self._leaderless.clear()
         if self._strangers_died:
             self._strangers_died = False
@@ -140,6 +159,8 @@ class Loop:
             self._disk.write(lambda: store.keep(entry), store.retry)
 
     def _timeout(self, now: float) -> float | None:
+        if self._unstoppable:
+            return 0.0
         deadlines = [
             self.run.next_deadline(),
             self._starter.overdue.next_check(self._clock),
@@ -284,13 +305,9 @@ class Loop:
             case do.StartWorker():
                 method = self._plan.jobs[command.job].start_method
                 self._starts.add(command, served=method is StartMethod.FORKSERVER)
-            case do.SignalWorker():
+            case do.SignalWorker() | do.KillWorker():
                 if worker := self._workers.get(command.worker):
-                    worker.process.signal(command.signal)
-            case do.KillWorker():
-                worker = self._workers.get(command.worker)
-                if worker and not worker.process.kill_group():
-                    self._leaderless.add(worker.process.pid)
+                    self._signal(worker, command)
             case do.Disconnect():
                 if (worker := self._workers.get(command.worker)) and worker.connected:
                     self._unwatch(worker.process.sock)
@@ -298,6 +315,15 @@ class Loop:
                     worker.connected = False
             case do.Finish():
                 self._finished = True
+
+    def _signal(self, worker: WorkerIO, command: do.SignalWorker | do.KillWorker) -> None:
+        """Signal a worker; that it may not be, the core hears before the turn is over."""
+        if isinstance(command, do.SignalWorker):
+            worker.process.signal(command.signal)
+        elif not worker.process.kill_group():
+            self._leaderless.add(worker.process.pid)
+        if worker.process.unstoppable:
+            self._unstoppable.append(worker.name)
 
     def _with_places(self, fact: WaitingFor) -> WaitingFor:
         """Add what each worker is at, which only its progress cell knows."""
@@ -371,11 +397,19 @@ class Loop:
         self._sending.pop(worker.name, None)
 
     def _wind_up(self) -> None:
-        """Nothing of the run stays: given-up workers, their children, daemons of targets."""
+        """Nothing of the run stays: given-up workers, their children, daemons of targets.
+
+        Who cannot be killed is told.
+        """
         for worker in list(self._workers.values()):
             self._forget(worker)
         self._starts.close()
-        sweep(within_s=_SWEEP_S, spare=self._starter.helper_pids())
+        swept = sweep(within_s=_SWEEP_S, spare=self._starter.helper_pids())
+        if swept.survived:
+            self.survivors = survivors(swept.survived)
+            self._tell(ProcessesSurvived(processes=self.survivors))
+            if self._known_survivors is not None:
+                self._known_survivors.add(swept.survived)
         self._starter.close()
         for fd in self._watched:
             self._selector.unregister(fd)

@@ -137,4 +137,5 @@ def _info(plan: Plan, queue: QueuePlan) -> QueueInfo:
         max_bytes=queue.max_bytes,
         share_bytes=(queue.max_bytes or 0) // (2 * producers),
         patience_s=patience_s(queue, producers),
+        drops=queue.when_full.drops or not queue.readers,
     )

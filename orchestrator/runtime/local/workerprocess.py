@@ -42,6 +42,7 @@ class WorkerProcess:
 
     `pidfd` is None only if the process had ended and been reaped before it could be opened.
     `death_fd` becomes readable when the process has ended; `exit_code` then says how.
+    `unstoppable`: a signal was refused, since the process has become another user's.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class WorkerProcess:
         self.cell = ends.cell
         self._process = process
         self._creator = creator
+        self.unstoppable = False
         self._exit_code: int | None = None
         self.pidfd = _open_pidfd(self.pid, creator.pid if creator else os.getpid())
 
@@ -90,8 +92,12 @@ class WorkerProcess:
     def signal(self, signum: int) -> None:
         """Send `signum` to the process itself; nothing happens if it has ended."""
         if self.pidfd is not None:
-            with contextlib.suppress(ProcessLookupError):
+            try:
                 signal.pidfd_send_signal(self.pidfd, signum)
+            except ProcessLookupError:
+                return
+            except PermissionError:  # it has executed a setuid program
+                self.unstoppable = True
 
     def kill_group(self) -> bool:
         """Send SIGKILL to the process and to everybody in its process group.
@@ -102,7 +108,7 @@ class WorkerProcess:
         if self.has_ended():
             return False
         # Not there yet if the child has not come so far; then it is alone in any case.
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self.signal(signal.SIGKILL)
         return True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -19,12 +20,16 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.core.messages import Failure
+from orchestrator.runtime.local.keeper import END
+from orchestrator.runtime.polling import bounded
 from orchestrator.runtime.probing.looked import Probe, Report
 
 __all__ = ["Probed", "probe"]
 
 _GRACE_S = 2.0
 """So long after its time is up a child may take to say where it was; and to start."""
+_END_S = 6.0
+"""Longer than a keeper takes to kill what is left."""
 _MOST_OUTPUT = 64 * 1024
 _OWN = str(Path(__file__).parents[2]) + os.sep
 
@@ -40,7 +45,7 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def probe(order: Probe) -> Probed:
-    """Import the targets of `order` in a child; it and its group are gone afterwards."""
+    """Import the targets of `order` in a child; all that it has started is gone afterwards."""
     with ExitStack() as stack:
         files = [stack.enter_context(_memory(name)) for name in ("order", "answer", "trace")]
         asked, answer, trace = files
@@ -48,7 +53,7 @@ def probe(order: Probe) -> Probed:
         os.lseek(asked, 0, os.SEEK_SET)
         command = [sys.executable, "-P", "-u", "-m", "orchestrator.runtime.probing.probe_child"]
         child = subprocess.Popen(
-            [*command, *map(str, files)],
+            [*command, *map(str, (os.getpid(), *files))],
             pass_fds=files,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -95,7 +100,7 @@ def _wait(child: subprocess.Popen[bytes], timeout_s: float) -> tuple[bytes, bool
             selector.register(pidfd, selectors.EVENT_READ)
             selector.register(pipe, selectors.EVENT_READ)
             while (left := deadline - time.monotonic()) > 0:
-                ready = {key.fd for key, _ in selector.select(left)}
+                ready = {key.fd for key, _ in selector.select(bounded(left))}
                 if pipe in ready and not _take(pipe, output):
                     selector.unregister(pipe)
                 if pidfd in ready:
@@ -118,7 +123,13 @@ def _take(pipe: int, output: bytearray) -> bool:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Kill the child's process group, which it leads until it is reaped."""
+    """End the keeper, which kills all that descends from it; else its group, which it leads."""
+    os.kill(child.pid, END)  # not reaped yet, so the number is its own
+    pidfd = os.pidfd_open(child.pid)
+    try:
+        select.select([pidfd], [], [], _END_S)
+    finally:
+        os.close(pidfd)
     try:
         os.killpg(child.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):

@@ -1,6 +1,7 @@
 """The process in which targets are imported and looked at.
 
-Called in the child: set up as a worker is, but for its standard streams, and without queues.
+Called in the child of a keeper: set up as a worker is, but for its standard streams, and without
+queues.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ import inspect
 import os
 import pickle
 import resource
-import signal
 import sys
 from types import FunctionType
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
-from orchestrator.runtime.local.child import enter_surroundings
-from orchestrator.runtime.local.kernel import set_parent_death_signal
+from orchestrator.core.messages import Failure
+from orchestrator.runtime.local.child import SurroundingsError, enter_surroundings
+from orchestrator.runtime.local.keeper import keep
 from orchestrator.runtime.probing.looked import Looked, Parameter, Probe, Report
 from orchestrator.runtime.worker import target
 from orchestrator.runtime.worker.limits import apply_limits
@@ -26,19 +27,24 @@ from orchestrator.runtime.worker.limits import apply_limits
 __all__ = ["main"]
 
 
-def main(order: int, answer: int, trace: int) -> None:
+def main(order: int, answer: int, trace: int) -> NoReturn:
     """Read the probe from the file `order`, write the report to `answer`, and a crash to `trace`.
 
     Ends the process at once: threads and exit handlers of the module are not waited for.
     """
+    os.setsid()  # a group of its own, as a worker has: what it does to that is not the keeper's
     for fd in (order, answer, trace):
         os.set_inheritable(fd, False)
     with os.fdopen(order, "rb") as file:
         probe = msgspec.msgpack.decode(file.read(), type=Probe)
-    set_parent_death_signal(signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     module = probe.targets[0].module
-    enter_surroundings(module, probe.env, probe.cwd, probe.pythonpath)
+    try:
+        enter_surroundings(module, probe.env, probe.cwd, probe.pythonpath)
+    except SurroundingsError as error:
+        failure = Failure(kind="begin", message=f"cannot begin: {error}")
+        os.write(answer, msgspec.json.encode(Report(failure=failure)))
+        os._exit(0)
     apply_limits(probe.limits)
     faulthandler.enable(trace)
     faulthandler.dump_traceback_later(probe.timeout_s, exit=True, file=trace)
@@ -133,4 +139,5 @@ def _unpicklable(found: Any) -> str:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    parent, *files = map(int, sys.argv[1:])
+    keep(parent, lambda: main(*files))

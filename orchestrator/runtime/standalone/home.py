@@ -10,7 +10,6 @@ import sys
 import threading
 import weakref
 from multiprocessing import spawn
-from pathlib import Path
 from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined]
 
 from orchestrator.runtime.standalone.protocol import NEW_QUEUE
@@ -60,7 +59,7 @@ class Home:
 
 def _start(fd: int) -> None:
     """Start the broker as nobody's child, so that nobody has to reap it or trips over it."""
-    path = [str(Path(entry).resolve()) for entry in sys.path]
+    path = [os.path.realpath(entry) for entry in sys.path]
     python = os.fsdecode(spawn.get_executable())
     command = [python, *_args_from_interpreter_flags(), "-c", _BOOT, json.dumps(path), str(fd)]
     subprocess.run(

@@ -39,6 +39,7 @@ from orchestrator.core.ports import JobPorts
 from orchestrator.core.queues import QueueState
 from orchestrator.runtime import wire
 from orchestrator.runtime.local.channel import READ_SIZE, Channel
+from orchestrator.runtime.polling import bounded
 from orchestrator.runtime.standalone.page import SEALS, read_acks
 from orchestrator.runtime.standalone.protocol import JOIN, NEW_QUEUE, WATCH
 from orchestrator.runtime.standalone.sizes import SizePage
@@ -104,7 +105,7 @@ class Server:
         """Serve until nobody is left."""
         while self._acts:
             deadline = self._broker.next_deadline()
-            wait_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+            wait_s = bounded(None if deadline is None else deadline - time.monotonic())
             for fd, _ in self._poll.poll(wait_s):
                 if act := self._acts.get(fd):
                     act()

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 import msgspec
 
 from orchestrator.errors import TargetError
+from orchestrator.runtime.local.keeper import END
 from orchestrator.runtime.testing.asked import Difference, Request
 
 __all__ = ["compare"]
@@ -33,25 +34,34 @@ def compare(request: Request) -> tuple[Difference, ...]:
         _write(asked, pickle.dumps(request, 5))
         os.lseek(asked, 0, os.SEEK_SET)
         command = [sys.executable, "-P", "-m", "orchestrator.runtime.testing.compare_child"]
-        try:
-            done = subprocess.run(
-                [*command, str(asked), str(answer)],
-                pass_fds=(asked, answer),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                timeout=_LONGEST_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise TargetError(f"to look at the items took longer than {_LONGEST_S:g} s") from None
+        code, said = _ended([*command, *map(str, (os.getpid(), asked, answer))], (asked, answer))
         os.lseek(answer, 0, os.SEEK_SET)
         with os.fdopen(os.dup(answer), "rb") as file:
             told = file.read()
     try:
         return msgspec.json.decode(told, type=tuple[Difference, ...])
     except msgspec.DecodeError:
-        raise _failed(done) from None
+        raise _failed(code, said) from None
+
+
+def _ended(command: list[str], files: tuple[int, ...]) -> tuple[int, bytes]:
+    """Return how the child ended, and what it said on standard error."""
+    with subprocess.Popen(
+        command,
+        pass_fds=files,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as child:
+        try:
+            _, said = child.communicate(timeout=_LONGEST_S)
+        except subprocess.TimeoutExpired:
+            child.send_signal(END)
+            raise TargetError(f"to look at the items took longer than {_LONGEST_S:g} s") from None
+        except BaseException:
+            child.send_signal(END)
+            raise
+    return child.returncode, said
 
 
 @contextmanager
@@ -69,11 +79,11 @@ def _write(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view[:_PIECE_BYTES]) :]
 
 
-def _failed(done: subprocess.CompletedProcess[bytes]) -> TargetError:
-    lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    if done.returncode < 0:
-        how = f"was killed by {signal.Signals(-done.returncode).name}"
+def _failed(code: int, said: bytes) -> TargetError:
+    lines = said.decode("utf-8", "replace").strip().splitlines()
+    if code < 0:
+        how = f"was killed by {signal.Signals(-code).name}"
     else:
-        how = f"ended with exit code {done.returncode}"
+        how = f"ended with exit code {code}"
     last = f": {lines[-1]}" if lines else ""
     return TargetError(f"the process that looks at the items {how}{last}")

@@ -1,6 +1,6 @@
 """Looks at the items of a case, which only the user's own code can make sense of.
 
-Called in the child of `compare`: a process of its own, with the paths of a worker.
+Called in the child of `compare`'s keeper: a process of its own, with the paths of a worker.
 """
 
 from __future__ import annotations
@@ -8,17 +8,16 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import signal
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
 from orchestrator.files import open_regular
 from orchestrator.runtime.local.child import enter_surroundings
-from orchestrator.runtime.local.kernel import set_parent_death_signal
+from orchestrator.runtime.local.keeper import keep
 from orchestrator.runtime.testing.asked import Dead, Request
 from orchestrator.runtime.testing.differences import differences
 
@@ -35,12 +34,11 @@ class _Unreadable:
         return f"<cannot be unpickled: {self._why}>"
 
 
-def main(asked: int, answer: int) -> None:
+def main(asked: int, answer: int) -> NoReturn:
     """Read the request from the file `asked`, and write all differences to `answer`.
 
     Ends the process at once: what the items' modules have begun is not waited for.
     """
-    set_parent_death_signal(signal.SIGKILL)
     with os.fdopen(asked, "rb") as file:
         request = pickle.loads(file.read())
     assert isinstance(request, Request)
@@ -92,4 +90,5 @@ def _unpacked(pickled: bytes) -> Any:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    parent, *files = map(int, sys.argv[1:])
+    keep(parent, lambda: main(*files))

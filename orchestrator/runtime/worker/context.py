@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from orchestrator.core.messages import End, Failure, Worn
 from orchestrator.core.policy import resolve
+from orchestrator.core.wording import not_tried_again
 from orchestrator.errors import QueueFullError, UnpicklableItemError
 from orchestrator.plan.model import JobPlan
 from orchestrator.runtime.cell import INDEX, Cell
@@ -170,13 +171,15 @@ class Context:
     def fail(self, leases: Sequence[Lease], error: BaseException, *, final: bool = False) -> None:
         """The next item of each lease has failed: say how it ends (lock held).
 
-        `final`: whatever attempts it may have left.
+        `final`: whatever attempts it may have left, as a part of what its batch gives has left.
 
         Raises ItemFailedError if that fails the job.
         """
         failure = self.describe(error)
         if issubclass(type(error), MemoryError) and not failure.message:
             failure = _with_size(failure, leases[0])
+        if final:
+            failure = not_tried_again(failure, together=True)
         attempts = 1 if final else self.job.retry.attempts
         end = resolve(self.job.on_error, failure.bases, attempts)
         for lease in leases:

@@ -11,6 +11,7 @@ import socket
 from orchestrator.core.events import Blob
 from orchestrator.core.messages import FromWorker, ToWorker
 from orchestrator.runtime import wire
+from orchestrator.runtime.polling import bounded
 from orchestrator.runtime.worker.bell import Bell
 
 __all__ = ["Link", "LinkClosedError"]
@@ -88,15 +89,15 @@ class Link:
     def wait(self, timeout_s: float | None, *, yielding: bool = False) -> None:
         """Wait for something to read, if `yielding` for a `wake` too, or the timeout.
 
-        May be called without the lock. Whoever does not `hush` the bell must not listen to it: it
-        would spin.
+        It may end early: no wait is longer than a day. May be called without the lock. Whoever does
+        not `hush` the bell must not listen to it: it would spin.
         """
         poller = self._both if yielding else self._socket_only
-        poller.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000)
+        _poll(poller, timeout_s)
 
     def sleep(self, timeout_s: float | None) -> None:
         """Wait for a `wake` or the timeout; may be called without the lock."""
-        self._bell_only.poll(None if timeout_s is None else timeout_s * 1000)
+        _poll(self._bell_only, timeout_s)
 
     def wake(self) -> None:
         """End a yielding `wait` or a `sleep` of another thread, or the next one."""
@@ -120,6 +121,11 @@ class Link:
         """Close the socket and the bell; it may still be rung while this object lives."""
         self._sock.close()
         self._bell.close()
+
+
+def _poll(poller: select.poll, timeout_s: float | None) -> None:
+    wait_s = bounded(timeout_s)
+    poller.poll(None if wait_s is None else wait_s * 1000)
 
 
 def _rest(buffers: list[Blob], sent: int) -> list[Blob]:

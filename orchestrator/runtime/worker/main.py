@@ -14,11 +14,12 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
 from orchestrator.core.messages import GAVE_UP, Failure, Hello, Ready, Worn
+from orchestrator.encoding import HINT, unfit
 from orchestrator.errors import QueueFullError, ReplayError, ShutDown
 from orchestrator.plan.command import Command
 from orchestrator.plan.model import Shape
@@ -131,6 +132,7 @@ class Worker:
         roots = (*self._order.pythonpath, self._order.project_dir)
         apply_limits(self._job.limits)
         try:
+            _check_environment(self._job.env)
             _enter(self._job.cwd or self._order.project_dir)
             self._pacer.start(self._client)
             self._stopper.install()
@@ -309,12 +311,24 @@ def _give_up(worker: str, error: Exception) -> NoReturn:
     os._exit(GAVE_UP)
 
 
+def _check_environment(env: Iterable[tuple[str, str | None]]) -> None:
+    """Raise TargetFailedError if the system cannot be handed a variable of the job."""
+    for name, value in env:
+        for part, text in (("the name", name), ("the value", value or "")):
+            if what := unfit(text):
+                message = f"{part} of the variable {name!a} in env has {what} (hint: {HINT})"
+                raise target.TargetFailedError(Failure(kind="ValueError", message=message))
+
+
 def _enter(directory: str) -> None:
     try:
         os.chdir(directory)
     except OSError as error:
-        message = f"{error.strerror}: cwd {directory!r}"
-        failure = Failure(kind=type(error).__name__, message=message)
+        failure = Failure(kind=type(error).__name__, message=f"{error.strerror}: cwd {directory!r}")
+        raise target.TargetFailedError(failure) from None
+    except UnicodeEncodeError:
+        message = f"cwd has {unfit(directory)}: {directory!a} (hint: {HINT})"
+        failure = Failure(kind="ValueError", message=message)
         raise target.TargetFailedError(failure) from None
 
 

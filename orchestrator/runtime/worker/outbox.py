@@ -31,6 +31,10 @@ __all__ = ["Outbox"]
 
 _NO_LIMIT = 1 << 40
 _PROMPT = 8
+_GATHERED = 1 << 16
+_GATHERED_BYTES = 64 << 20
+"""What one item gives to a queue that drops leaves as a whole, which needs no room, unless it is
+more: it is held in memory until then."""
 
 
 class Outbox:
@@ -82,7 +86,7 @@ class Outbox:
         self.bulk = 0
         self.chunk_bytes = CHUNK_BYTES
         self.dump: Callable[[Any], bytes] = dump
-        self._part_bytes = 0
+        self._part_bytes = _NO_LIMIT
         self._weighed: dict[str, int] = {}
         self.patience_s: float | None = None
         self.digest: int | None = None
@@ -97,7 +101,11 @@ class Outbox:
     ) -> Outbox:
         """The outbox for these queues."""
         chunk = min(info.chunk_items for info in infos.values())
-        bounds = [info.maxsize for info in infos.values() if info.maxsize > 0 and not free]
+        bounds = [
+            max(info.maxsize, _GATHERED) if info.drops else info.maxsize
+            for info in infos.values()
+            if info.maxsize > 0 and not free
+        ]
         part = min(bounds, default=_NO_LIMIT)
         box = cls(
             tuple(infos),
@@ -108,12 +116,18 @@ class Outbox:
             overdraws=overdraws,
         )
         limits = [
-            (queue, info.share_bytes, info.max_bytes)
+            (
+                queue,
+                info.share_bytes,
+                max(info.max_bytes, _GATHERED_BYTES) if info.drops else info.max_bytes,
+            )
             for queue, info in infos.items()
             if info.max_bytes is not None
         ]
         if limits:
             box.weigh(limits)
+        if any(info.drops for info in infos.values()) and not free:
+            box._part_bytes = min(box._part_bytes, _GATHERED_BYTES)
         patience = [info.patience_s for info in infos.values() if info.patience_s is not None]
         box.patience_s = min(patience, default=None)
         return box
@@ -217,7 +231,7 @@ class Outbox:
     def is_part(self) -> bool:
         """Whether the open item has given so many bytes that they have to leave without it."""
         held = self.bulk + self._run.size
-        return self.weighs and held >= self._part_bytes and self.count > self.sealed
+        return held >= self._part_bytes and self.count > self.sealed
 
     def extend(self, part: Part) -> None:
         """Hold more outputs; only the last of them may be big."""

@@ -190,6 +190,16 @@ IDLE_DEFAULT = Rule(
     ),
 )
 
+LONG_PATH = Rule(
+    code="MP418",
+    title="A folder that there cannot be",
+    why="No system has a file or folder whose name is longer than 255 bytes, or whose whole path "
+    "is longer than 4,095.",
+    wrong="$ printf 'version: 1\\njobs:\\n  report: {target: \"mine:report\", cwd: a%0255d}\\n' 0"
+    " > jobs.yaml\n",
+    right='$ mkdir -p output\nversion: 1\njobs:\n  report: {target: "mine:report", cwd: output}\n',
+)
+
 OUTRUN_LIMIT = Rule(
     code="MP421",
     title="A time limit that is never reached",

@@ -36,8 +36,9 @@ EMPTY_VALUE = Rule(
     code="MP203",
     title="A key without a value",
     why="Nothing after the colon is `null`. Where null means something (no limit, the default "
-    "queue) it is fine; elsewhere a value was forgotten.",
-    wrong='version: 1\njobs:\n  report: {target: "mine:report", workers: }\n',
+    "queue) it is fine; elsewhere a value was forgotten. A job is rid of one of the `defaults` by "
+    "a `null` that is written.",
+    wrong='version: 1\njobs:\n  report: {target: "mine:report", after: }\n',
     right='version: 1\njobs:\n  report: {target: "mine:report", timeouts: {run: null}}\n',
 )
 

@@ -50,16 +50,25 @@ def _eat():
         hoard.append(bytes(16 << 20))
 
 
-def family(tag, stays):
+def family(tag, stays, flees):
     """Hold what can be held, start what can be started, say so, and stay or return."""
     _hold(tag)
     subprocess.Popen(["sleep", "1000"])
     _daemon(lambda: os.execve("/bin/sleep", ["sleep", "1000", tag], {}))
     _daemon(_be_deaf)
+    for _ in range(3 if flees else 0):
+        _daemon(_flee)
     Path("family").touch()
     while stays:
         print("a line", flush=True)
         time.sleep(0.002)
+
+
+def immune():
+    """Leave a program behind that nobody of the run may kill."""
+    subprocess.Popen(["./immune"])
+    while not Path("is-immune").exists():
+        time.sleep(0.01)
 
 
 def stubborn():
@@ -73,6 +82,16 @@ def _be_deaf():
         signal.signal(signum, signal.SIG_IGN)
     while True:
         signal.pause()
+
+
+def _flee():
+    """Fork, exit, and go on as the child in a session of its own; for a minute at most."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        time.sleep(0.001)
+        if os.fork():
+            os._exit(0)
+        os.setsid()
 
 
 def _hold(tag):

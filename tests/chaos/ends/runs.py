@@ -31,6 +31,23 @@ _EARLY_S = 0.7
 _MOST_TOLD = 8
 _READ_EVERY_S = 0.02
 _CTRL_C = b"\x03"
+_CAPABILITIES = "-all,+dac_read_search,+dac_override"
+_ANOTHER = (
+    *("setpriv", "--reuid=54323", "--regid=54323", "--clear-groups"),
+    *(f"--inh-caps={_CAPABILITIES}", f"--ambient-caps={_CAPABILITIES}", "--"),
+)
+"""Another user, who may read and write what root may, and signal no process of root's."""
+_IMMUNE = """
+#include <fcntl.h>
+#include <unistd.h>
+int main(void) {
+    if (setuid(0)) return 3;
+    setsid();
+    close(open("is-immune", O_CREAT | O_WRONLY, 0644));
+    alarm(300);
+    for (;;) pause();
+}
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +55,8 @@ class Plan:
     """What a seed makes of a run: the way it ends, and when.
 
     `early`: at any moment from its first on; else once everything is running. `stubborn`: with a
-    job that has to be killed.
+    job that has to be killed. `flees`: with processes that leave session, group and parent all the
+    time.
     """
 
     seed: int
@@ -48,6 +66,7 @@ class Plan:
     gaps_s: tuple[float, float]
     stubborn: bool
     method: str
+    flees: bool
 
     @classmethod
     def of(cls, seed: int) -> Plan:
@@ -62,6 +81,7 @@ class Plan:
             gaps_s=(chance.expovariate(1 / 0.05), chance.expovariate(1 / 0.05)),
             stubborn=chance.random() < 0.5,
             method=chance.choice(["fork", "forkserver", "forkserver", "spawn"]),
+            flees=chance.random() < 0.5,
         )
 
     @property
@@ -93,12 +113,14 @@ class Plan:
             "drop": {"target": here("drop"), "input": "b", "restart": {"max": 0}},
             "family": {
                 "target": here("family"),
-                "args": [tag, stays],
+                "args": [tag, stays, self.flees],
                 "start_method": self.method,
             },
         }
         if self.is_stubborn:
             jobs["stubborn"] = {"target": here("stubborn"), "terminate": {"grace": "300ms"}}
+        if way.immune:
+            jobs["immune"] = {"target": here("immune")}
         return {
             "version": 1,
             "pythonpath": [str(HERE)],
@@ -143,11 +165,13 @@ class Run:
         self._temporary.mkdir()
         self._seen = Seen(segments=segments())
         (folder / "jobs.yaml").write_text(yaml.safe_dump(plan.spec(self._tag)))
+        if self._way.immune:
+            _compile_immune(folder)
         with contextlib.ExitStack() as files:
             self._reader, where = self._place(files)
             terminal = self._way.place is Place.TERMINAL
             self._guard = subprocess.Popen(
-                [COMMAND, "run", "--run-dir", "run"],
+                [*(_ANOTHER if self._way.immune else ()), COMMAND, "run", "--run-dir", "run"],
                 cwd=folder,
                 env={**os.environ, "TMPDIR": str(self._temporary), "MPORCH_ENDS_TAG": self._tag},
                 stdin=where if terminal else subprocess.DEVNULL,
@@ -175,6 +199,8 @@ class Run:
         self._seen.look(self._tag)
         self._end()
         code = self._wait()
+        if self._way.immune and code is not None:
+            problems += self._kill_the_immune()
         gone_s, remains = gone_after_s(self._tag, self._seen, self._folder, LONGEST_S)
         if code is None:
             problems.append(f"hangs: still there after {LONGEST_S} s")
@@ -191,6 +217,17 @@ class Run:
             held=len(self._seen.sockets) + len(self._seen.others),
             problems=tuple(problems),
         )
+
+    def _kill_the_immune(self) -> list[str]:
+        """Kill who may have survived; say of whom the run has not told."""
+        immune = [pid for pid in tagged(self._tag) if _name_of(pid) == "immune"]
+        told = (self._folder / "out").read_text(errors="replace")
+        for pid in immune:
+            os.kill(pid, signal.SIGKILL)
+        untold = [
+            f"not told: {pid}" for pid in immune if f"immune (pid {pid}, of root)" not in told
+        ]
+        return untold if immune or self._plan.early else ["nobody has survived"]
 
     def _is_running(self) -> bool:
         """Wait until every job is at work, or the run has ended."""
@@ -275,3 +312,16 @@ def _hear_all() -> None:
     """Called in the child: what a shell has told us to ignore, it hears."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_DFL)
+
+
+def _compile_immune(folder: Path) -> None:
+    """A program of root's that any user may start with root's rights."""
+    (folder / "immune.c").write_text(_IMMUNE)
+    subprocess.run(["cc", "-o", "immune", "immune.c"], cwd=folder, check=True)
+    (folder / "immune").chmod(0o4755)
+
+
+def _name_of(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""

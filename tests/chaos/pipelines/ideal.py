@@ -66,7 +66,7 @@ class _Run:
 
     def status(self, job: Job) -> str:
         after = job.keys.get("after")
-        if "daemon" in job.keys:
+        if "daemon" in job.keys and not job.inputs:
             return "terminated"
         return "skipped" if isinstance(after, dict) and "failed" in after.values() else "succeeded"
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -193,6 +194,13 @@ def test_runs_are_listed_with_the_latest_first(mporch, finished, died, running):
 def test_runs_as_json(mporch, finished):
     (row,) = json.loads(mporch("runs", "--format", "json").out)
     assert (row["run"], row["status"], row["exit_code"]) == (finished.run_id, "succeeded", 0)
+
+
+def test_of_a_run_that_goes_on_json_has_its_start_and_its_process(mporch, died, running):
+    going, dead = json.loads(mporch("runs", "--format", "json").out)
+    assert (going["run"], going["status"], going["exit_code"]) == (running.run_id, "running", None)
+    assert (going["started"], going["pid"]) == ("1970-01-01T00:00:01.000000Z", os.getpid())
+    assert (dead["started"], dead["status"], dead["pid"]) == (going["started"], "died", None)
 
 
 def test_no_runs_are_no_error(mporch):

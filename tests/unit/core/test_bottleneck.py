@@ -18,10 +18,19 @@ def wired(*wires: str) -> Plan:
     return Plan(name="p", spec_path="/p", project_dir="/p", queues=queues, jobs={})
 
 
-def waits(waited: float = 0.0, blocked: float = 0.0, workers: int = 1) -> JobSummary:
-    """A job that waited so many seconds for input, and to get rid of its output."""
+def waits(
+    waited: float = 0.0, blocked: float = 0.0, workers: int = 1, at_end: float = 0.0
+) -> JobSummary:
+    """A job that waited so many seconds for input, and to get rid of its output.
+
+    `at_end`: so many of the first when all its writers had ended.
+    """
     return JobSummary(
-        status="succeeded", workers=workers, waiting_input_s=waited, waiting_output_s=blocked
+        status="succeeded",
+        workers=workers,
+        waiting_input_s=waited,
+        waiting_output_s=blocked,
+        waiting_end_s=at_end,
     )
 
 
@@ -46,6 +55,10 @@ CHAIN = ("a>b", "b>c")
         (("a>b",), {"a": waits(0, 4, workers=8), "b": waits()}, 10, None),
         (("a>b",), {"a": waits(0, 16, workers=8), "b": waits()}, 10, "b"),
         (("a>b",), {"a": waits(0, 9), "b": waits(), "alone": waits()}, 10, "b"),
+        (("a>b",), {"a": waits(), "b": waits(9, at_end=9)}, 10, None),
+        (("a>b",), {"a": waits(), "b": waits(9, at_end=7.5)}, 10, "a"),
+        (CHAIN, {"a": waits(), "b": waits(9, at_end=9), "c": waits(9)}, 10, "b"),
+        (CHAIN, {"a": waits(), "b": waits(1, at_end=1), "c": waits(9)}, 10, "b"),
     ],
     ids=[
         "nothing ran",
@@ -63,6 +76,10 @@ CHAIN = ("a>b", "b>c")
         "eight workers waited little each",
         "eight workers waited much each",
         "a job beside the pipeline",
+        "a reader waited for its own retries",
+        "a reader waited for its writer, and for its own retries",
+        "a reader waited for its own retries, and another one for it",
+        "a reader was slow, and waited for a retry of its own",
     ],
 )
 def test_the_bottleneck_is_who_the_neighbours_waited_for(

@@ -246,6 +246,25 @@ def test_a_job_is_billed_for_the_time_its_workers_waited_and_worked() -> None:
     assert (jobs["src"].waiting_output_s, jobs["src"].busy_s) == (4.0, 9.0)
 
 
+def test_what_a_job_waits_after_the_end_of_its_writers_is_told_apart() -> None:
+    """It waits for its own item, which is tried again later."""
+    run = pipe(attempts=2, retry_delay_s=4.0)
+    snk = run.broker.jobs["snk"]
+    run.pull("snk-1", "q")
+    run.now += 2.0
+    run.put("src-1", "q")
+    assert (snk.waiting_input_s, snk.waiting_end_s) == (2.0, 0.0)
+    lease = run.last("snk-1", Leased).lease
+    run.commit("snk-1", done=[(lease, 1)], ends={0: End.FAILED})
+    run.pull("snk-1", "q")
+    run.now += 1.0
+    run.finish("src")
+    run.leave("src-1")
+    run.tick(3.0)
+    assert run.items("snk-1")
+    assert (snk.waiting_input_s, snk.waiting_end_s) == (6.0, 3.0)
+
+
 @pytest.mark.parametrize("clean", [True, False])
 def test_who_returns_since_its_reader_has_failed_leaves_what_it_did_not_read(clean: bool) -> None:
     """A stream ends when nobody takes what it gives: a resumed run is to go on with the rest."""

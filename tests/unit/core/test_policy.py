@@ -82,10 +82,11 @@ def test_the_first_replacement_is_at_once_and_none_waits_longer_than_a_second():
     ],
 )
 def test_the_gravest_cause_gives_the_exit_code(causes, code, status):
-    result = outcome(causes, "why")
-    assert (int(result.exit_code), result.status, result.reason) == (code, status, "why")
+    result = outcome({cause: f"why {int(cause)}" for cause in causes})
+    why = f"why {code}" if causes else ""
+    assert (int(result.exit_code), result.status, result.reason) == (code, status, why)
 
 
 def test_the_levels_of_a_stop_rise_in_order():
     assert sorted(Level) == [Level.RUN, Level.DRAIN, Level.STOP, Level.TERMINATE, Level.KILL]
-    assert [level.how for level in sorted(Level)[1:]] == ["drain", "terminate", "terminate", "kill"]
+    assert [level.how for level in sorted(Level)[1:]] == ["drain", "stop", "terminate", "kill"]

@@ -351,7 +351,7 @@ def test_every_run_ends_in_order_and_in_bounded_time(plan, ways, events):
     assert all(life.left for life in lives)
     assert sorted(world.job_ends) == sorted(plan.jobs)
     assert all(life.dead or not life.way.dies_of_sigkill for life in lives)
-    order = ["drain", "terminate", "kill"]
+    order = ["drain", "stop", "terminate", "kill"]
     assert world.stops == sorted(world.stops, key=order.index)
     assert supervisor.outcome is not None
     bad = {"failed", "timed_out"} & {v.state.value for v in supervisor.job_states.values()}

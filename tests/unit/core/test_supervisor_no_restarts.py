@@ -181,9 +181,19 @@ def test_a_target_that_raises_while_it_is_constructed_is_not_tried_again():
     assert (run.exit_code, starts(run)) == (1, [0])
 
 
-def test_a_daemon_that_rests_is_dismissed_and_that_is_no_failure():
+def test_a_daemon_that_rests_when_the_others_are_done_has_another_process_read_on():
     run = FakeRun(stage("d", daemon=True, restart=Restart(max=9)), job("b")).up()
     again(run.die("d-1", -9).wait_until(0), "d-1").die("d-1", -9)
+    run.succeed("b-1").wait_until(1)
+    again(run, "d-1").end_input("d").succeed("d-1")
+    assert run.clean() == {"b": True, "d": True}
+    assert run.exit_code == 0
+
+
+def test_a_daemon_that_rests_before_its_call_is_dismissed_and_that_is_no_failure():
+    run = FakeRun(job("d", daemon=True, restart=Restart(before_call=9)), job("b")).begin().start()
+    run.ready("b-1").die("d-1", -9).wait_until(0)
+    run.start("d-1").die("d-1", -9)
     run.succeed("b-1").wait_until(0.01)
     assert run.clean() == {"b": True, "d": True}
     assert run.exit_code == 0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from fake_run import FakeRun, job
+from fake_run import ERROR, FakeRun, job
 
 from orchestrator.core import facts
 from orchestrator.core.events import (
+    Interrupted,
     JobFinished,
     Stalled,
     Terminated,
@@ -76,6 +77,28 @@ def test_the_gravest_end_of_a_worker_is_that_of_its_job():
     run.succeed("a-1").wait_until(5).die("a-2", -15).wait_until(15).die("a-3", -9)
     assert run.states("a-1", "a-2", "a-3", "a") == ["succeeded", "timed_out", "killed", "timed_out"]
     assert run.reason("a") == "a-2: ran longer than 5 s (timeouts.run)"
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "reason"),
+    [
+        (None, 124, "the run took longer than 9 s (timeout)"),
+        (Terminated(signal=15), 143, "SIGTERM"),
+        (Terminated(signal=1), 129, "SIGHUP"),
+        (Interrupted(), 130, "interrupted"),
+    ],
+)
+def test_the_reason_is_that_of_the_exit_code(event, code, reason):
+    """A job has failed before, which changes nothing for the others."""
+    failing = job("a", on_failure=FailurePolicy.CONTINUE)
+    run = FakeRun(failing, job("b"), timeout_s=9).up().close("a-1", ERROR).die("a-1", 1)
+    run.wait_until(2)
+    if event is not None:
+        run.tell(event)
+    run.wait_until(9).die("b-1", -15)
+    outcome = run.supervisor.outcome
+    assert (int(outcome.exit_code), outcome.reason) == (code, reason)
+    assert run.reason("a").startswith("ValueError: bad")
 
 
 def test_daemons_are_ended_with_the_others_and_that_is_no_failure():

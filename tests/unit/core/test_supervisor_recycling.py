@@ -129,8 +129,9 @@ def test_who_gives_its_place_up_and_does_not_exit_is_stopped_with_the_run_by_the
     assert run.supervisor.worker_states["a-1"].reason == f"stopped: {StopReason.TERMINATED.value}"
 
 
-def test_a_daemon_that_gives_its_place_up_when_it_is_dismissed_gets_no_other_process():
+def test_a_daemon_that_gives_its_place_up_when_the_others_are_done_has_another_process_read_on():
     run = FakeRun(stage(daemon=True), job("b")).up()
     run.tell(Received(worker="a-1", message=Closing(recycled=Worn.ITEMS)))
     run.succeed("b-1").die("a-1", 0).wait_until(9)
-    assert (run.states(), run.exit_code, starts(run)) == (["terminated", "succeeded"], 0, 2)
+    run.start("a-1").ready("a-1").end_input("a").succeed("a-1")
+    assert (run.states(), run.exit_code, starts(run)) == (["succeeded", "succeeded"], 0, 3)

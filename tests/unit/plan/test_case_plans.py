@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.errors import SpecError
 from orchestrator.plan.cases import plan_of_case
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.given import Links, Selector
@@ -115,6 +116,56 @@ def test_values_of_the_environment_are_not_kept(varied):
         plan = varied(case)[1]
         assert "hush" in str(plan) or "count" not in plan.jobs
         assert "hush" not in str(masked(plan)), case
+
+
+MATRIX = """\
+version: 1
+queues: {eu: 5, us: 5}
+jobs:
+  fetch:
+    target: functions:read
+    matrix: {region: [eu, us]}
+    output: ${matrix.region}
+  show: {target: "functions:store", input: [eu, us], call: stream}
+tests:
+  case:
+"""
+
+
+def of_a_matrix(case, tmp_path):
+    (tmp_path / "functions.py").write_text("def read(): yield 1\ndef store(items): ...\n")
+    return loads(f"{MATRIX}    {case}\n", project_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("case", "given"),
+    [
+        ("{replace: {fetch: [1, 2]}}", {"fetch_eu": [1, 2], "fetch_us": [1, 2]}),
+        ("{replace: {fetch: [1], fetch_us: [3]}}", {"fetch_eu": [1], "fetch_us": [3]}),
+        ("{replace: {fetch_us: [3], fetch: null}}", {"fetch_eu": [], "fetch_us": [3]}),
+    ],
+)
+def test_the_name_of_a_matrix_stands_for_all_that_it_makes(case, given, tmp_path):
+    spec = of_a_matrix(case, tmp_path)
+    plan = plan_of_case(spec, compile_spec(spec).plan, "case", {})
+    for name, items in given.items():
+        assert plan.jobs[name].description.startswith("stands in for functions:read")
+        assert plan.jobs[name].args == ({"out0": tuple(items)},)
+
+
+def test_what_is_wrong_with_such_a_stand_in_is_told_at_its_name(tmp_path):
+    spec = of_a_matrix("{replace: {fetch: {eu: [1]}}, kill: {job: fetch_eu}}", tmp_path)
+    with pytest.raises(SpecError) as caught:
+        compile_spec(spec)
+    found = [(problem.code, problem.message, problem.path) for problem in caught.value.problems]
+    assert found == [
+        (
+            "MP703",
+            "fetch_us does not write to the queue eu",
+            "tests.case.replace.fetch.eu",
+        ),
+        ("MP706", "fetch_eu is replaced, so there is nobody to kill", "tests.case.kill.0.job"),
+    ]
 
 
 def test_items_of_a_file_and_of_a_function(varied, tmp_path):

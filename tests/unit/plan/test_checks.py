@@ -169,6 +169,26 @@ class TestShapes:
             assert message.startswith(f"{'.'.join(keys)} does not fit")
             assert problems[0].hint
 
+    @pytest.mark.parametrize(
+        ("keys", "top", "hint"),
+        [
+            ("call: stream", "", "write call: batch in the place of call: stream, or remove batch"),
+            ("call: item", "", "write call: batch in the place of call: item, or remove batch"),
+            ("", "", "add call: batch"),
+            ("", "defaults: {call: stream}\n", "add call: batch"),
+        ],
+    )
+    def test_a_batch_without_its_call_is_told_in_the_words_that_were_written(
+        self, only, keys, top, hint
+    ):
+        keys = ", ".join(filter(None, ["input: q", keys, "batch: {size: 2}"]))
+        assert only({"w": "output: q", "j": keys}, f"{top}queues: {{q: }}").hint == hint
+
+    @pytest.mark.parametrize("more", ["", ", daemon: true"])
+    def test_what_neither_takes_nor_gives_items_has_nothing_to_restart(self, only, more):
+        problem = only({"j": f"restart: {{max: 3}}{more}"})
+        assert problem.message == "restart does not fit a job without input and output"
+
     @pytest.mark.parametrize("shape", Shape)
     def test_a_default_counts_only_where_it_fits(self, compiled, shape):
         defaults = "on_error: skip, join: 3s, timeouts: {item: 1s}, batch: {size: 2}"

@@ -116,7 +116,14 @@ def test_what_went_into_the_values_is_not_there_any_more(rows):
 def same(plan):
     """Return what must be equal of a plan and of that of its resolved spec."""
     return msgspec.structs.replace(
-        plan, spec_path="", environment={}, shown=(), name="", layers=(), families={}
+        plan,
+        spec_path="",
+        environment={},
+        instead={},
+        shown=(),
+        name="",
+        layers=(),
+        families={},
     )
 
 

@@ -144,3 +144,4 @@ def test_a_write_where_something_else_has_taken_the_directorys_place_names_the_f
 def test_mporch_home_replaces_the_projects_own(tmp_path):
     assert home_of(tmp_path, {}) == tmp_path / ".mporch"
     assert home_of(tmp_path, {"MPORCH_HOME": "/var/x"}).as_posix() == "/var/x"
+    assert home_of(tmp_path, {"MPORCH_HOME": "~nobody-of-that-name/x"}).parts[-1] == "x"

@@ -211,3 +211,12 @@ def test_durable_runs_need_a_place_for_a_write_ahead_log(tmp_path):
 @pytest.mark.parametrize("works", [True, False])
 def test_a_pid_namespace_is_not_needed(works):
     assert pid_namespace(works=works).verdict is Verdict.OK
+
+
+def test_a_home_that_others_can_write_is_one_in_which_no_run_is_kept(tmp_path):
+    (tmp_path / ".mporch").mkdir()
+    (tmp_path / ".mporch").chmod(0o777)
+    found = run_home(tmp_path / ".mporch")
+    assert found.verdict is Verdict.BROKEN
+    assert "can be written by everybody" in found.found
+    assert "MPORCH_TRUST=" in found.means

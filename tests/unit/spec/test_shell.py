@@ -138,6 +138,32 @@ def test_a_hint_on_a_bare_value_offers_only_what_is_valid(written, layers, sourc
         assert not compile_spec(loads(mended, environ=environ, layers=layers)).warnings
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo @${vars.f} and @${vars.f}",
+        '"echo $${vars.f} @${vars.f}"',
+        "'x @${vars.f}'",
+        "|-\n      echo one\n      echo @${vars.f}",
+        ">\n      echo @${vars.f}\n      more @${vars.f}",
+        "|\n      # ${vars.f}\n      echo @${vars.f}",
+        "@${vars.f}",
+        "echo '${vars.f}' @${vars.f}",
+    ],
+)
+def test_a_warning_marks_the_reference_and_not_the_whole_command(command):
+    """Each that is warned of has an @ before it here."""
+    lines = f"version: 1\nvars: {{f: a b}}\njobs:\n  a:\n    command: {command}\n".split("\n")
+    wanted = []
+    for number, line in enumerate(lines, 1):
+        parts = line.split("@")
+        wanted += [(number, len("".join(parts[:n])) + 1) for n in range(1, len(parts))]
+    text = "\n".join(lines).replace("@", "")
+    warnings = compile_spec(loads(text)).warnings
+    assert [(each.line, each.column) for each in warnings] == wanted
+    assert {(each.code, each.width) for each in warnings} == {("MP678", len("${vars.f}"))}
+
+
 def test_source_is_for_a_command_that_is_text():
     spec = 'version: 1\nvars: {f: -l}\njobs:\n  a: {command: [ls, "${vars.f:shell}"]}\n'
     problem = problem_of(spec)

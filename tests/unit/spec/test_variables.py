@@ -268,11 +268,17 @@ def test_levels_that_variables_add_count_as_written_ones():
 
 
 def test_an_unquoted_reference_in_brackets_is_told_to_be_quoted():
-    for line in ("    args: [a-${N}]\n", "    kwargs: {a: ${N}, b: 1}\n"):
+    for line, word in (
+        ("    args: [a-${N}]\n", "a-${N}"),
+        ("    kwargs: {a: ${N}, b: 1}\n", "${N}"),
+        ("    args: [one, ${vars.out}/x.csv, two]\n", "${vars.out}/x.csv"),
+        ("    args: ['${A}', ${B:-b c}, 3]\n", "${B:-b c}"),
+        ("    args: [x, ${A}-${B}]\n", "${A}-${B}"),
+    ):
         problem = only(JOB + line)
         assert (problem.message, problem.hint) == (
-            "a ${…} within { } or [ ] needs quotes",
-            'write "${NAME}"',
+            f"{word} within {{ }} or [ ] needs quotes",
+            f'write "{word}"',
         )
 
 

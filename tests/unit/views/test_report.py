@@ -3,7 +3,14 @@
 import msgspec
 import pytest
 
-from orchestrator.core.facts import ItemFailed, ItemSkipped, Ledger, Stalled, WorkerEnded
+from orchestrator.core.facts import (
+    ItemFailed,
+    ItemSkipped,
+    Ledger,
+    Stalled,
+    Survivor,
+    WorkerEnded,
+)
 from orchestrator.core.messages import Failure
 from orchestrator.core.summary import JobSummary, Summary
 from orchestrator.views.digest import Digest
@@ -87,6 +94,19 @@ def test_warnings_of_the_summary_are_lines_of_the_report():
     text = render(msgspec.structs.replace(CLEAN, warnings=warnings))
     assert "\nwarning: queue files: 12 items dropped: its reader parse returned early\n" in text
     assert "\nwarning: \\x1b[2J\n" in text
+
+
+def test_processes_that_could_not_be_killed_are_named_whatever_they_are_called():
+    survivors = tuple(
+        Survivor(pid=pid, command="su\x1b[2J" if pid == 10 else "sleep", user="root")
+        for pid in range(10, 22)
+    )
+    text = render(msgspec.structs.replace(CLEAN, survivors=survivors))
+    told = (
+        "\nwarning: could not be killed, and outlive the run: su\\x1b[2J (pid 10, of root), sleep"
+    )
+    assert told in text
+    assert "(pid 19, of root), and 2 more\n" in text
 
 
 @pytest.mark.parametrize(

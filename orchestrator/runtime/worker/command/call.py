@@ -16,6 +16,7 @@ from orchestrator.plan.script import SHELL, script_of
 from orchestrator.runtime.worker.command.feeding import feed
 from orchestrator.runtime.worker.command.process import Process
 from orchestrator.runtime.worker.command.text import (
+    check_written,
     from_json,
     line_of,
     lines_of,
@@ -116,6 +117,10 @@ class CommandCall:
 
 def _of_a_program(line: tuple[str, ...]) -> Callable[..., _Prepared]:
     words = [list(pieces_of(word)) for word in line]
+    for n, word in enumerate(words):
+        for piece in word:
+            if isinstance(piece, str):
+                check_written(piece, f"argument {n} of the command" if n else "the program")
 
     def prepare(item: Any = None) -> _Prepared:
         return tuple("".join(_told(piece, item) for piece in word) for word in words), None
@@ -126,6 +131,9 @@ def _of_a_program(line: tuple[str, ...]) -> Callable[..., _Prepared]:
 def _of_a_shell(line: str, values: Iterable[tuple[str, str]]) -> Callable[..., _Prepared]:
     script, given = script_of(line), dict(values)
     argv = (SHELL, "-c", script.text)
+    check_written(script.text, "the command")
+    for value in given.values():
+        check_written(value, "a value in the command")
 
     def prepare(item: Any = None) -> _Prepared:
         if not script.variables and not given:

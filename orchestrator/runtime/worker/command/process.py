@@ -22,6 +22,7 @@ from typing import IO
 from orchestrator.core.policy import STOP_FOLLOWS_S, STOP_SIGNALS
 from orchestrator.runtime.local.descendants import group_members, kill_kin
 from orchestrator.runtime.local.kernel import tie_to
+from orchestrator.runtime.polling import bounded
 from orchestrator.runtime.worker.command.failed import CommandError
 
 __all__ = ["Process"]
@@ -31,6 +32,8 @@ _TAIL_SIZE = 4 * 1024
 _TAIL_LINES = 5
 _NO_SUCH_PROGRAM, _NOT_EXECUTABLE = 127, 126
 _STDOUT, _STDERR = 1, 2
+_LEAVE_S = 0.5
+"""So long a program that may not be signalled has to end by itself: its pipes are closed."""
 
 
 class Process:
@@ -79,7 +82,7 @@ class Process:
         self._err = ours if self._popen.stderr is None else self._popen.stderr.fileno()
         self._tail = b""
         self._told: set[int] = set()
-        self._has_ended = False
+        self._has_ended = self._is_immune = False
         self._poll = select.poll()
         for fd in (self._out, self._err, self._pidfd):
             if fd >= 0:
@@ -112,14 +115,19 @@ class Process:
             raise CommandError(self._name, code, self._last_words())
 
     def close(self, signum: int, grace_s: float) -> None:
-        """End it, if it has not ended: by the signal, and after the grace by SIGKILL."""
+        """End it, if it has not ended: by the signal, and after the grace by SIGKILL.
+
+        One that may not be signalled, as it has another user's rights, is left where it is: the
+        orchestrator tells of it at the end of the run.
+        """
         if self._popen.stdout:
             with suppress(KeyError):  # it had closed it itself
                 self._poll.unregister(self._out)
             self._popen.stdout.close()
         if not self._has_ended:
             self._stop(signum, grace_s)
-        self._popen.wait()
+        if self._has_ended or not self._is_immune:
+            self._popen.wait()
         if self._popen.stderr is None:
             os.close(self._err)
         else:
@@ -129,7 +137,8 @@ class Process:
     def _read(self, timeout_s: float | None = None) -> bytes:
         """Wait for one thing to happen; return what was written if that was it."""
         found = b""
-        for fd, _ in self._poll.poll(None if timeout_s is None else timeout_s * 1000):
+        wait_s = bounded(timeout_s)
+        for fd, _ in self._poll.poll(None if wait_s is None else wait_s * 1000):
             if fd == self._pidfd:
                 self._poll.unregister(fd)
                 self._has_ended = True
@@ -168,19 +177,31 @@ class Process:
 
         What they say in their grace is passed on.
         """
-        self._told = set(_tell(self._popen, signum))
+        told = dict(_tell(signum))
+        self._told = set(told.values())
+        self._signal(0 if self._popen.pid in told else signum)
         for pidfd in self._told:
             self._poll.register(pidfd, select.POLLIN)
+        if self._is_immune and not self._told:
+            grace_s = min(grace_s, _LEAVE_S)
         end = time.monotonic() + grace_s
         while (self._told or not self._has_ended) and (left_s := end - time.monotonic()) > 0:
             self._read(left_s)
         self._write_error(self._rest(self._err))
         if not self._has_ended:
-            self._popen.kill()
+            self._signal(signal.SIGKILL)
         for pidfd in self._told:
             with suppress(ProcessLookupError, PermissionError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             os.close(pidfd)
+
+    def _signal(self, signum: int) -> None:
+        """Signal the program itself, or (0) only find out whether that is permitted."""
+        with suppress(ProcessLookupError):
+            try:
+                signal.pidfd_send_signal(self._pidfd, signum)
+            except PermissionError:
+                self._is_immune = True
 
 
 def _terminal() -> tuple[int, int]:
@@ -211,19 +232,18 @@ def _wait_for_stop(code: int) -> None:
         select.poll().poll(STOP_FOLLOWS_S * 1000)  # the signal's handler raises
 
 
-def _tell(process: subprocess.Popen[bytes], signum: int) -> Iterator[int]:
-    """Signal a worker's own group but for the worker; yield a pidfd of each.
+def _tell(signum: int) -> Iterator[tuple[int, int]]:
+    """Signal a worker's own group but for the worker; yield the pid of each, and a pidfd.
 
-    Where we lead no group, others are in it, too: only the process itself is signalled.
+    Where we lead no group, others are in it, too: nobody is signalled.
     """
     me = os.getpid()
     if os.getpgrp() != me:
-        process.send_signal(signum)
         return
     for kin in group_members({me}):
         with suppress(PermissionError):
             if kin.pid != me and (pidfd := kill_kin(kin, signum)) is not None:
-                yield pidfd
+                yield kin.pid, pidfd
 
 
 def _not_started(name: str, error: OSError) -> CommandError:

@@ -11,9 +11,10 @@ import reprlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from orchestrator.encoding import HINT, unfit
 from orchestrator.plan.command import CommandInput
 
-__all__ = ["argument", "from_json", "line_of", "lines_of", "text_of", "word_of"]
+__all__ = ["argument", "check_written", "from_json", "line_of", "lines_of", "text_of", "word_of"]
 
 _SHOWN = 80
 _NO_JSON = (TypeError, ValueError, RecursionError)
@@ -79,15 +80,16 @@ def line_of(item: Any, form: CommandInput) -> bytes:
 
 
 def _encoded(text: str, whose: str) -> bytes:
-    try:
-        return os.fsencode(text)
-    except UnicodeEncodeError as error:
-        code = ord(text[error.start])
-        kind = "a lone surrogate" if 0xD800 <= code <= 0xDFFF else "a character"
-        raise ValueError(
-            f"{whose} has {kind} in it, U+{code:04X}, which {error.encoding} cannot hold:"
-            f" {_shown(text)} (hint: hand the item over on standard input, as JSON: stdin: json)"
-        ) from None
+    if what := unfit(text):
+        hint = "hand the item over on standard input, as JSON: stdin: json"
+        raise ValueError(f"{whose} has {what}: {_shown(text)} (hint: {hint})")
+    return os.fsencode(text)
+
+
+def check_written(text: str, whose: str) -> None:
+    """Raise ValueError if what the spec has written for a program cannot be handed to it."""
+    if what := unfit(text):
+        raise ValueError(f"{whose} has {what}: {ascii(text)[:_SHOWN]} (hint: {HINT})")
 
 
 def _shown(value: Any) -> str:

@@ -1,0 +1,192 @@
+"""`mporch resume` after a change: what counts as one, and the question on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import pty
+import sqlite3
+import subprocess
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+SPEC = """\
+version: 1
+durable: true
+queues: {numbers: 10}
+jobs:
+  count: {target: "mine:count", output: numbers}
+  check: {target: "mine:check", input: numbers, kwargs: {name: "${NAME:-x}"}}
+"""
+
+CODE = '''\
+"""Counts."""
+
+def count():
+    yield from range(50)
+
+def check(number, name):
+    """Note a number."""
+    if number == 20:
+        raise ValueError("not yet")
+    with open("checked.txt", "a") as file:
+        print(number, file=file)
+'''
+
+OTHERWISE = '''\
+# a comment
+"""Counts, and says more of it."""
+
+
+def count():
+    yield from range(
+        50,  # so many
+    )
+
+
+def check(number, name):
+    if number == 20: raise ValueError('not yet')
+    with open(u"checked.txt", "a") as file:
+        print(number, file=file)
+'''
+
+MENDED = CODE.replace("number == 20", "number == 99")
+
+
+@pytest.fixture
+def failed(command: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """A run that has failed at an item; returns what calls the command in its folder."""
+
+    def mporch(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [command, *arguments, "--output", "none"],
+            cwd=tmp_path,
+            env={**os.environ, **environ},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    (tmp_path / "jobs.yaml").write_text(SPEC)
+    (tmp_path / "mine.py").write_text(CODE)
+    assert mporch("run").returncode == 1
+    return mporch
+
+
+def asked(command: Path, folder: Path, answer: bytes, **environ: str) -> tuple[int, str]:
+    """Resume on a terminal, and type an answer; returns the exit code and what it shows."""
+    ours, theirs = pty.openpty()
+    os.write(ours, answer)  # it waits until it is read
+    with subprocess.Popen(
+        [command, "resume", "--output", "none", "--no-live"],
+        cwd=folder,
+        env={**os.environ, **environ},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: nobody has it open any more
+            while piece := os.read(ours, 4096):
+                shown += piece
+    os.close(ours)
+    return process.returncode, shown.decode().replace("\r\n", "\n")
+
+
+def checked(folder: Path) -> list[int]:
+    return [int(line) for line in (folder / "checked.txt").read_text().split()]
+
+
+def test_comments_docstrings_and_layout_are_no_change(failed, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OTHERWISE)
+    again = failed("resume")
+    assert again.returncode == 1
+    assert "not yet" in again.stderr, "it goes on, and fails at the same item"
+
+
+def test_other_code_is_a_change_that_scripts_must_force(failed, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MENDED)
+    refused = failed("resume")
+    assert refused.returncode == 2
+    assert "the code of targets has changed since the run began: mine" in refused.stderr
+    assert failed("resume", "--force").returncode == 0
+    assert checked(tmp_path) == list(range(50))
+
+
+def test_a_terminal_is_told_all_changes_and_asked_once(
+    failed, command: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(MENDED)
+    (tmp_path / "jobs.yaml").write_text(SPEC + "# more\n")
+    code, shown = asked(command, tmp_path, b"y\n", NAME="other")
+    assert code == 0, shown
+    assert (
+        " began, this has changed:\n"
+        f"  the spec: {tmp_path}/jobs.yaml\n"
+        "  the environment: NAME\n"
+        "  the code of targets: mine\n"
+    ) in shown
+    assert shown.count("[y/N]") == 1
+    assert checked(tmp_path) == list(range(50))
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"\n", 2), (b"n\n", 2), (b"\x04", 130)])
+def test_who_does_not_agree_changes_nothing(
+    failed, command: Path, tmp_path: Path, answer: bytes, code: int
+) -> None:
+    (tmp_path / "mine.py").write_text(MENDED)
+    before = {path: path.read_bytes() for path in tmp_path.glob(".mporch/runs/*/*.json*")}
+    ended, shown = asked(command, tmp_path, answer)
+    assert ended == code, shown
+    assert before == {path: path.read_bytes() for path in before}
+    assert checked(tmp_path) == list(range(20))
+
+
+def test_nothing_is_asked_where_nothing_has_changed(failed, command: Path, tmp_path: Path) -> None:
+    code, shown = asked(command, tmp_path, b"")
+    assert code == 1
+    assert "[y/N]" not in shown
+
+
+@pytest.mark.parametrize(
+    ("environ", "code"), [({"NAME": "x"}, 1), ({"NAME": ""}, 1), ({"NAME": "y"}, 2)]
+)
+def test_what_the_spec_gets_of_the_environment_counts(failed, environ, code) -> None:
+    """A variable that is set to what was its default, or is empty, gives the spec the same."""
+    again = failed("resume", **environ)
+    assert again.returncode == code, again.stderr
+    assert ("the environment is not what it was" in again.stderr) is (code == 2)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_run_that_was_kept_by_its_files_bytes_is_still_read(
+    failed, tmp_path: Path, changed: bool
+) -> None:
+    """As versions before this one have kept it, with None for what is unset."""
+    (run,) = tmp_path.glob(".mporch/runs/*")
+    plan = json.loads((run / "plan.json").read_text())
+    del plan["code"], plan["python"], plan["instead"]
+    plan["environment"] = {"NAME": None}
+    (run / "plan.json").write_text(json.dumps(plan))
+    with contextlib.closing(sqlite3.connect(run / "state.db")) as database, database:
+        ((data,),) = database.execute("SELECT data FROM meta")
+        meta = msgspec.msgpack.decode(data, type=dict[str, bytes])
+        assert json.loads(meta["targets"])["mine"].startswith("code:")
+        targets = json.dumps({"mine": hashlib.sha256(CODE.encode()).hexdigest()}).encode()
+        data = msgspec.msgpack.encode(meta | {"targets": targets})
+        database.execute("UPDATE meta SET data = ?, crc = ?", (data, zlib.crc32(data, 1)))
+    if changed:
+        (tmp_path / "mine.py").write_text(MENDED)
+    again = failed("resume")
+    assert again.returncode == (2 if changed else 1), again.stderr
+    assert ("the code of targets has changed since the run began: mine" in again.stderr) is changed
