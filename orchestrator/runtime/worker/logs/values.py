@@ -8,14 +8,10 @@ KeyboardInterrupt pass.
 from __future__ import annotations
 
 import datetime
-import decimal
 import enum
-import ipaddress
 import json
 import math
-import pathlib
 import types
-import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from itertools import islice
@@ -35,14 +31,18 @@ PASSED = (StopRequested, KeyboardInterrupt)
 _DEEPEST = 20
 _LONGEST_KEY = 256
 _INT_LIMIT = 1 << 63
-_AS_TEXT = (
-    uuid.UUID,
-    decimal.Decimal,
-    pathlib.PurePath,
-    datetime.timedelta,
-    ipaddress._BaseAddress,
-    ipaddress._BaseNetwork,
+_AS_TEXT = frozenset(
+    {
+        ("uuid", "UUID"),
+        ("decimal", "Decimal"),
+        ("pathlib", "PurePath"),
+        ("pathlib._local", "PurePath"),
+        ("datetime", "timedelta"),
+        ("ipaddress", "_BaseAddress"),
+        ("ipaddress", "_BaseNetwork"),
+    }
 )
+"""By name: a worker whose target has none of them does not import them."""
 _AS_LIST = (list, tuple, set, frozenset, deque)
 
 _encode = msgspec.json.Encoder().encode
@@ -154,7 +154,7 @@ class _Walk:
             return self._text(str.__str__(value))
         if issubclass(kind, datetime.date | datetime.time):
             return value.isoformat()
-        if issubclass(kind, _AS_TEXT):
+        if any((base.__module__, base.__qualname__) in _AS_TEXT for base in kind.__mro__):
             return self._text(str(value))
         if issubclass(kind, bytes | bytearray):
             self.cut = self.cut or len(value) > LONG
