@@ -1,4 +1,4 @@
-"""What of a text the system can be handed: the encoding of the locale may not hold all of it.
+"""Limits of the locale's encoding: the parts of a text that the system cannot be handed.
 
 The standard library only.
 """

@@ -1,4 +1,4 @@
-"""What must be the same when a durable run is resumed: the environment, the code, Python."""
+"""Changes since a durable run began: the environment, the code, Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run keeps: its directory, log and dead letters, and the store of a durable one."""
+"""The run directory while a run goes on: its log, its dead letters, a durable run's store."""
 
 from __future__ import annotations
 

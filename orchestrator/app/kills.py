@@ -1,4 +1,4 @@
-"""Whether the workers that a case kills have died: a kill that never happens tests nothing."""
+"""Kills of a test case, and the check that each happened: else the case tests nothing."""
 
 from __future__ import annotations
 

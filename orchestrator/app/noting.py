@@ -1,4 +1,4 @@
-"""What is noted of a replay in the run that its letters are of. Called in the orchestrator."""
+"""Notes of a replay in the run that its letters are of. Called in the orchestrator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which letters a replay owes when it has ended: those that did not get through."""
+"""Letters that a replay still owes when it has ended: those that did not get through."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a signal to `mporch test` ends: the case that runs, and those after it."""
+"""Signals to `mporch test`: they end the case that runs, and those after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a shell offers for arguments and options: runs, jobs, workers, queues, letters, specs.
+"""Shell completion of arguments and options: runs, jobs, workers, queues, letters, specs.
 
 A completion never fails: where nothing can be found out, nothing is offered.
 """

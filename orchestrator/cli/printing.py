@@ -1,4 +1,4 @@
-"""What commands print: text that is harmless to a terminal, and JSON in ASCII."""
+"""Output of commands: text that is harmless to a terminal, and JSON in ASCII."""
 
 from __future__ import annotations
 

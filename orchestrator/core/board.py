@@ -1,4 +1,4 @@
-"""What the broker's two halves share: queues, ports, timers, and the orders of this step."""
+"""State that the broker's two halves share: queues, ports, timers, and the orders of this step."""
 
 from __future__ import annotations
 

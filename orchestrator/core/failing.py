@@ -1,4 +1,4 @@
-"""What fails, and what follows from it for the worker, its job and the run."""
+"""Failures, and what follows from each for the worker, its job and the run."""
 
 from __future__ import annotations
 

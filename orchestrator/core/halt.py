@@ -1,4 +1,4 @@
-"""How a whole run is stopped: drain, stop, terminate, kill; never back."""
+"""Stopping a whole run: drain, stop, terminate, kill; never back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker and the broker say to each other; on the wire each is one MessagePack array.
+"""Messages between a worker and the broker; on the wire each is one MessagePack array.
 
 Blobs (chunks of pickled items) do not travel inside a message but behind it, in the body of its
 frame, in the order in which the message speaks of them. The core never looks inside a blob. Source:

@@ -1,4 +1,4 @@
-"""What the broker knows of one worker: its leases, its credits and what it waits for."""
+"""The broker's record of one worker: its leases, its credits and its waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a worker that is called once has come with what it puts, so that it can be called again.
+"""Progress of a worker that is called once, counted in its outputs, for it to be called again.
 
 Called again, it must begin with the same items: those that were put are compared and not put twice
 (rule 11 of docs/semantics.md).

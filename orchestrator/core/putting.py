@@ -1,4 +1,4 @@
-"""Who may put now, and the putting itself: what commits of every kind have in common."""
+"""Admission of outputs to queues: the steps that commits of every kind have in common."""
 
 from __future__ import annotations
 

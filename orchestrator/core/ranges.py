@@ -1,4 +1,4 @@
-"""Which items of which chunks are somewhere, as plain data."""
+"""Sets of items by chunk, as plain data."""
 
 from __future__ import annotations
 

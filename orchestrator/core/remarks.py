@@ -1,4 +1,4 @@
-"""What of a run that has ended its user may not have meant, in words."""
+"""Warnings about a run that has ended: results that its user may not have meant, in words."""
 
 from __future__ import annotations
 

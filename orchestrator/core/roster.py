@@ -1,4 +1,4 @@
-"""Who takes part in a run: its jobs and their workers, and who waits for whom."""
+"""The jobs of a run, their workers, and the waits of each for the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a job starts, is skipped or has ended: the `after` conditions."""
+"""Starts, skips and ends of jobs: the `after` conditions."""
 
 from __future__ import annotations
 

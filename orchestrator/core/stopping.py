@@ -1,4 +1,4 @@
-"""How a worker is stopped: its signal, its grace, SIGKILL, and giving up on what cannot die.
+"""Stopping one worker: its signal, its grace, SIGKILL, and giving up on what cannot die.
 
 Nothing here goes back a step or starts a grace anew, however often and for whatever reason a
 worker is asked to stop.

@@ -1,4 +1,4 @@
-"""What is called for a target, with its signature, as far as the text of its module tells."""
+"""The callee of a target, with its signature, as far as the text of its module tells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a call fits a signature, and all of what does not."""
+"""Calls against signatures: everything that does not fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the control groups of this process allow: memory, processors, processes. Linux."""
+"""Limits of this process's control groups: memory, processors, processes. Linux."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the code of a spec's targets is: what must be watched to notice that it has changed."""
+"""Files that hold the code of a spec's targets, watched for changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which part of a pipeline runs when some of its queues are given their items."""
+"""The part of a pipeline that runs when some of its queues are given their items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must come before what: the graph of a plan's jobs and queues."""
+"""The graph of a plan's jobs and queues: the order among them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a value of a spec comes from: its place, its layer, and what it was named by. Pure."""
+"""Origins of a spec's values: the place, the layer and the name of each. Pure."""
 
 from __future__ import annotations
 

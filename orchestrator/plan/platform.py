@@ -1,4 +1,4 @@
-"""What this system offers: start methods, signals, processors."""
+"""Abilities of this system: start methods, signals, processors."""
 
 from __future__ import annotations
 

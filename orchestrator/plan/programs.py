@@ -1,4 +1,4 @@
-"""Whether a command can be run here: its program is there, and a shell can read it.
+"""Programs of commands on this machine: a program is there, and a shell can read its text.
 
 No program of the user's is run: a shell reads a script, with `sh -n`, and runs nothing of it.
 """

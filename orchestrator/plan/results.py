@@ -1,4 +1,4 @@
-"""What a function gives back, as far as its text shows."""
+"""Results of a function, as far as its text shows."""
 
 from __future__ import annotations
 

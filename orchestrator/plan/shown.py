@@ -1,4 +1,4 @@
-"""What of a job is not what it seems: values from the environment, and values not known yet."""
+"""Hidden and unknown values of a job: those from the environment, and those not known yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be told of a spec's jobs and queues, as a part of the text made no sense. Pure."""
+"""Facts about jobs and queues that cannot be told, as a part of the text made no sense. Pure."""
 
 from __future__ import annotations
 

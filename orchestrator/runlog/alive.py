@@ -1,4 +1,4 @@
-"""Whether a run lives: its log is locked for as long as its writer has it open.
+"""Liveness of a run: its log is locked for as long as its writer has it open.
 
 The kernel drops the lock however the writer ends, so a run that was killed never looks alive.
 """

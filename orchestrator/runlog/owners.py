@@ -1,4 +1,4 @@
-"""Decides whether what a folder holds may be run: it is the user's, and nobody else can write it.
+"""The verdict on a run's owner: what others own or can write is not run.
 
 `mporch resume`, `dead debug` and `dead replay` run what a run's directory holds: its spec names
 commands, its items are pickles. A folder of another user is refused, as git refuses another user's

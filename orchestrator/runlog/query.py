@@ -1,4 +1,4 @@
-"""Which records of a log to show: pure functions of records."""
+"""Filters over the records of a log: pure functions of records."""
 
 from __future__ import annotations
 

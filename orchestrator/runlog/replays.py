@@ -1,4 +1,4 @@
-"""Which dead letters were fed back, and into which run: `dead/replayed.jsonl` of the old run.
+"""Replays of dead letters, and the run of each: `dead/replayed.jsonl` of the old run.
 
 A line for each replay is written before its first item is emitted, so that no crash makes a letter
 look untouched; a line that takes it back follows when the new run has worked on none of them.

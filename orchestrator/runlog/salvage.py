@@ -1,4 +1,4 @@
-"""What the log tells of a run's plan, where `plan.json` is damaged or gone."""
+"""Salvage of a run's plan from its log, where `plan.json` is damaged or gone."""
 
 from __future__ import annotations
 

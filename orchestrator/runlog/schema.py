@@ -1,4 +1,4 @@
-"""What is in `log.jsonl`, as data: its events, and the fields that each has.
+"""The schema of `log.jsonl`, as data: its events, and the fields that each has.
 
 The tables of docs/log.md and the JSON Schema are made of this, and the catalogue is tested against
 it: `catalogue.py` says how a fact becomes an event, this what anybody may count on.

@@ -1,4 +1,4 @@
-"""What the loop tells of a run while it goes on; the log and the screen listen."""
+"""Observers of the loop while a run goes on: the log and the screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker is told at its start.
+"""Orders to a worker at its start.
 
 Made in the parent, read in the child.
 """

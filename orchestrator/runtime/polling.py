@@ -1,4 +1,4 @@
-"""How long the system is asked to wait at once: poll and epoll take 24.8 days at most."""
+"""Longest waits of the system's calls: poll and epoll take 24.8 days at most."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the user wrote: the YAML spec, read with the place of each piece, typed and frozen."""
+"""The spec as its user wrote it: YAML, read with the place of each piece, typed and frozen."""
 
 from orchestrator.spec.document import Spec
 from orchestrator.spec.layers import Layers

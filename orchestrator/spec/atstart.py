@@ -1,4 +1,4 @@
-"""What is known only when a worker starts: the names under `run.` and `worker.`."""
+"""Names under `run.` and `worker.`: their values are known only when a worker starts."""
 
 from __future__ import annotations
 

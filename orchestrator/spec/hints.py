@@ -1,4 +1,4 @@
-"""How to mend a value that has the wrong type, or is a word that is not known."""
+"""Hints for a value that has the wrong type, or is a word that is not known."""
 
 from __future__ import annotations
 

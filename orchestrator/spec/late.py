@@ -1,4 +1,4 @@
-"""Where what is known only at a start may stand, and where it stands all the same. Pure."""
+"""Places for values that are known only at a start, allowed and not allowed. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is laid over a spec from the command line: single values, by `--var` and `--set`."""
+"""Layers over a spec from the command line: single values, by `--var` and `--set`."""
 
 from __future__ import annotations
 

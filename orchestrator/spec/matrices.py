@@ -1,4 +1,4 @@
-"""What a matrix stands for: its combinations, and the names of the jobs made of them. Pure.
+"""Matrices: their combinations, and the names of the jobs made of them. Pure.
 
 `exclude` and `include` are those of GitHub Actions. What has not the form of a matrix is left to
 the validator.

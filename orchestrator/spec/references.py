@@ -1,4 +1,4 @@
-"""What stands for something else within a text: `${NAME}`, `${NAME:-default}`, `${NAME:?why}`."""
+"""References within a text: `${NAME}`, `${NAME:-default}`, `${NAME:?why}`."""
 
 from __future__ import annotations
 

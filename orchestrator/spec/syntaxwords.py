@@ -1,4 +1,4 @@
-"""What the parser of YAML says of broken text, in the words of someone who writes YAML."""
+"""Messages of the YAML parser about broken text, in the words of someone who writes YAML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How values and names are shown in messages, and what the user may have meant."""
+"""Wording of values and names in messages, and guesses at what the user may have meant."""
 
 from __future__ import annotations
 

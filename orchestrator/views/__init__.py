@@ -1,1 +1,1 @@
-"""What the user sees: plain data in, text out."""
+"""Views for the user: plain data in, text out."""

@@ -1,4 +1,4 @@
-"""How the cases of a spec's `tests` went: lines for people, and what `--format json` prints."""
+"""Results of a spec's `tests`: lines for people, and the form of `--format json`."""
 
 from __future__ import annotations
 

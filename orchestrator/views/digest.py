@@ -1,4 +1,4 @@
-"""What of a run's events its report tells: the items that were skipped, and the first failure.
+"""The digest of a run's events for its report: skipped items and the first failure.
 
 It takes facts while the run goes on, or records of its log later; both give the same report.
 """

@@ -1,4 +1,4 @@
-"""What an examination of the machine found, as text."""
+"""Findings about the machine, as text."""
 
 from __future__ import annotations
 

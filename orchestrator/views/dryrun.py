@@ -1,4 +1,4 @@
-"""What a run would start, in order: for people, and as data."""
+"""The jobs that a run would start, in order: for people, and as data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What targets print, on mporch's own standard output and error: `report-1 | line`."""
+"""Output of targets on mporch's own standard output and error: `report-1 | line`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: targets' output, news of mporch, the live display."""
+"""The screen while a run goes on: targets' output, news of mporch, the live display."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What standard output and error can show, and the settings that follow from it."""
+"""Abilities of standard output and error, and the settings that follow from them."""
 
 from __future__ import annotations
 

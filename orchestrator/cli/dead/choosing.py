@@ -1,4 +1,4 @@
-"""Which run and which of its letters are meant by `[RUN] [N]...`."""
+"""The run and the letters that `[RUN] [N]...` names."""
 
 from __future__ import annotations
 

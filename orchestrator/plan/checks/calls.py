@@ -1,4 +1,4 @@
-"""What a job calls its target with."""
+"""Checks of the arguments that a job calls its target with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What targets print: cut into lines, each with its mark; `drain` reads what a dead one left."""
+"""Output of targets: `LineSplitter` cuts it into lines, `drain` reads what a dead one left."""
 
 from __future__ import annotations
 

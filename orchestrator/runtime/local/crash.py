@@ -1,4 +1,4 @@
-"""What faulthandler wrote when a worker crashed becomes a failure like any other.
+"""Reports of faulthandler: a crashed worker's becomes a failure like any other.
 
 Called in the parent.
 """

@@ -1,4 +1,4 @@
-"""How many open files a run needs, and the limit that must allow them."""
+"""Open files that a run needs, and the limit that must allow them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long the guard waits for an orchestrator that was told to end. Pure: time is passed in."""
+"""Patience of the guard with an orchestrator that was told to end. Pure: time is passed in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of the child that imports targets, and what it says of them."""
+"""Questions to the child that imports targets, and its answers."""
 
 from __future__ import annotations
 

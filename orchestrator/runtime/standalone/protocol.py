@@ -1,4 +1,4 @@
-"""What is said beside the frames: on a home's control socket and on a queue's token."""
+"""Words beside the frames: on a home's control socket and on a queue's token."""
 
 from __future__ import annotations
 

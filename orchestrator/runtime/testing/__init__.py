@@ -1,1 +1,1 @@
-"""What a test of a spec needs of processes: stand-ins, kills, recordings, comparisons."""
+"""Tests of a spec, as far as they need processes: stand-ins, kills, recordings, comparisons."""

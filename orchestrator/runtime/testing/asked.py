@@ -1,4 +1,4 @@
-"""What is asked of the child that looks at a case's items, and what it says of them."""
+"""Questions to the child that looks at a case's items, and its answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which items a job has begun with that is to be killed: a file of the run's directory.
+"""Items that a job has begun before it is killed: a file of the run's directory.
 
 Its workers and their successors add a line with the item's id each time that they begin with one.
 An item that comes again, after a death or a failure, is the same item.

@@ -1,4 +1,4 @@
-"""What is different between the items there are and those a case wants.
+"""Differences between the items there are and those a case wants.
 
 Called in the child that has unpickled the items.
 """

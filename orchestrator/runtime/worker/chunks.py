@@ -1,4 +1,4 @@
-"""How items become chunks and chunks items again.
+"""Chunks of items: pickling, unpickling, and their sizes.
 
 Called in the child only. A chunk is one pickle of a list. Objects that cannot change (numbers,
 text, bytes) stand in it as they are; if any other item is in the chunk it is *packed*: each item is

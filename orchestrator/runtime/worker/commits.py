@@ -1,4 +1,4 @@
-"""What a worker has finished and put, on its way to the broker.
+"""Commits of a worker: finished items and outputs on their way to the broker.
 
 Called in the child, every method with the lock held. What is put and finished gathers here and is
 committed in chunks: when a chunk is full, before anything waits, and by the pacer (`pacer.py`) when

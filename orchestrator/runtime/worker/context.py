@@ -1,4 +1,4 @@
-"""What the call shapes work with: the target, the client, the outboxes.
+"""The context of a call: the target, the client, the outboxes.
 
 Called in the child.
 """

@@ -1,4 +1,4 @@
-"""What a target can ask about the worker it runs in. Called in the child."""
+"""Questions of a target about the worker it runs in. Called in the child."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a target gave back becomes items: the table in docs/spec.md.
+"""Results of a target become items: the table in docs/spec.md.
 
 Called in the child.
 """

@@ -1,4 +1,4 @@
-"""What a worker may use, and when it has been used long enough.
+"""Resource limits of a worker, and its recycling when it has used enough.
 
 Called in the child.
 """

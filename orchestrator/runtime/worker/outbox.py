@@ -1,4 +1,4 @@
-"""What a worker has put and not yet sent, for one queue (or several that get the same items).
+"""The outbox of one queue (or several that get the same items): outputs not yet sent.
 
 Called in the child, under the client's lock. `add` and `seal` run for each item: they are plain on
 purpose.

@@ -1,4 +1,4 @@
-"""Which leased items have ended since the last commit. Called in the child, lock held."""
+"""Leased items that have ended since the last commit. Called in the child, lock held."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker's handles finish together, and when a target wants to say so itself.
+"""Transactions over a worker's handles, by itself or as a target says.
 
 Called in the child.
 """

@@ -1,4 +1,4 @@
-"""What there is to draw of a plan: nodes with a few words each, and edges."""
+"""The drawing of a plan: nodes with a few words each, and edges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is called in the place of a target: it runs the job's command.
+"""The callable of a command job, in the place of a target: it runs the job's command.
 
 Called in the child.
 """

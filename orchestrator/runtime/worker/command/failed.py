@@ -1,4 +1,4 @@
-"""What a command that has not succeeded raises.
+"""The exception of a command that has not succeeded.
 
 Called in the child.
 """

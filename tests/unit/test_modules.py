@@ -1,0 +1,24 @@
+"""Conventions that hold for every module of the product."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted((ROOT / "orchestrator").rglob("*.py"))
+QUESTIONS = {"what", "who", "whose", "whether", "how", "which", "where", "when"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_first_line_of_a_module_says_what_the_file_is(path: Path) -> None:
+    """A noun comes first, so that a list of first lines is a table of contents."""
+    text = ast.get_docstring(ast.parse(path.read_text()))
+    if "templates" in path.parts:
+        return  # a user's own file by now
+    assert text
+    first = text.splitlines()[0]
+    assert first.split()[0].lower() not in QUESTIONS
+    assert first.endswith((".", ":")) and len(first) <= 97
