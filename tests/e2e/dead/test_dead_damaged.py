@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -151,10 +152,14 @@ def test_a_durable_run_whose_letters_have_lost_a_file_goes_on(
     lost.unlink()
     refused = mporch("resume", "./run")
     assert refused.returncode == 2
-    assert "dead letters are gone" in refused.stderr
+    told = re.search(r"([123]) of the run's dead letters are gone", refused.stderr)
+    assert told, refused.stderr
+    left = 6 - int(told[1])  # the items of several letters may have come in one chunk
     done = mporch("resume", "./run", "--salvage")
     assert done.returncode == 3, done.stderr
     listed = json.loads(mporch("dead", "list", "./run", "--format", "json").stdout)
-    assert len({letter["letter"] for letter in listed}) == len(listed) == 5
-    assert {letter["error"] for letter in listed} < {"3", "7", "11", "15", "19", "23"}
+    assert len({letter["letter"] for letter in listed}) == len(listed) == left
+    errors = {letter["error"] for letter in listed}
+    assert len(errors) == left
+    assert errors < {"3", "7", "11", "15", "19", "23"}
     assert not any(letter["damaged"] for letter in listed)
