@@ -9,7 +9,8 @@ import signal
 import pytest
 from keys_page import JOBS, Draft, ran_once, those
 
-SHAPES = ("task", "writer", "source", "item", "batch", "stream", "handles")
+READERS = ("item", "batch", "stream", "handles")
+SHAPES = ("task", "writer", "source", *READERS)
 
 CODE = '''
 import itertools, multiprocessing, os, resource, signal, sys, time
@@ -122,7 +123,8 @@ def made_of_jobs():
         draft.add(f"grace_{shape}", shape, f"{stop}, grace: 100ms}}", target("Deaf"))
         draft.add(f"failure_{shape}", shape, "on_failure: continue", target("fail"))
         if shape not in ("source", "writer"):
-            draft.add(f"daemon_{shape}", shape, "daemon: true", target("hang"))
+            join = ", join: 200ms" if shape in READERS else ""
+            draft.add(f"daemon_{shape}", shape, f"daemon: true{join}", target("hang"))
     for shape in ("writer", "source"):  # what a daemon writes is read by daemons
         draft.queues[f"o_daemon_{shape}"] = "maxsize: 10"
         out = f"{{out: o_daemon_{shape}}}" if shape == "writer" else f"o_daemon_{shape}"
@@ -181,6 +183,12 @@ def ended_as(status, prefix, said):
         assert said in reason_of(ended, name)
 
     return witness
+
+
+def ended_when_the_others_had(ended, shape):
+    """One that reads has its `join` to come to the end of its input."""
+    status, said = ("timed_out", "(join)") if shape in READERS else ("terminated", "stopped")
+    ended_as(status, "daemon", said)(ended, shape)
 
 
 def stopped_by_its_signal(ended, shape):
@@ -286,7 +294,7 @@ WITNESSES = {
     "recycle.max_rss": counted("max_rss", "recycled"),
     "rate": at_its_rate,
     "ordered": in_order,
-    "daemon": ended_as("terminated", "daemon", "stopped"),
+    "daemon": ended_when_the_others_had,
     "start_method": forked,
 }
 
