@@ -100,6 +100,18 @@ FIELDS: Mapping[str, _Field] = {
     "delay_s": _Field(_SECONDS, "until it is tried again"),
     "exit_code": _Field({"type": "integer"}, "negative: the signal"),
     "n": _Field(_COUNT, "the n-th of the job of late; 0: recycled"),
+    "processes": _Field(
+        {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"pid": _COUNT, "command": _ANY_TEXT, "user": _ANY_TEXT},
+                "required": ["pid", "command"],
+                "additionalProperties": False,
+            },
+        },
+        "each with its pid, command and user",
+    ),
     "state": _Field(
         {"enum": ["succeeded", "failed", "timed_out", "terminated", "killed", "skipped"]},
         "how it ended",
@@ -293,6 +305,13 @@ EVENTS: Mapping[str, _Event] = {
         (*_WORKER, "logger"),
         ("logger", "fields", "call", "thread", "stream", "cut"),
         ("item", "attempt", "error_type", "error", "traceback"),
+    ),
+    "run.survived": _Event(
+        ("error",),
+        "error",
+        "processes could not be killed, and outlive the run",
+        ("processes",),
+        ("processes",),
     ),
     "run.ended": _Event(
         ("error", "warning", "info"),

@@ -6,6 +6,7 @@ import json
 import logging.handlers
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import socket
@@ -237,12 +238,17 @@ def ask_a_stopped_forkserver():
     return told
 
 
+def unmarked(data):
+    """What was written, without the marks that tell whose it is."""
+    return re.sub(rb"\x00m[^\x00]*\x00", b"", data).decode()
+
+
 def print_last_words(method):
     worker = start(ProcessFactory(), "last_words", StartMethod(method))
     return {
         "exit_code": exit_code(worker),
-        "stdout": sorted(drain(worker.stdout_fd).decode().splitlines()),
-        "stderr": drain(worker.stderr_fd).decode().splitlines(),
+        "stdout": sorted(unmarked(drain(worker.stdout_fd)).splitlines()),
+        "stderr": unmarked(drain(worker.stderr_fd)).splitlines(),
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from os_deadlines import all_ended, pidfds, receive, wait_readable
-from os_orchestrators import command, environment, open_files, orchestrate
+from os_orchestrators import command, environment, open_files, orchestrate, unmarked
 
 from orchestrator.plan.model import StartMethod
 from orchestrator.runtime.local import descriptors
@@ -320,7 +320,7 @@ def test_modules_of_the_current_directory_do_not_stand_in_for_the_librarys(tmp_p
 def test_a_directory_that_is_not_there_is_one_line_and_exit_code_1(start, method):
     worker = start("leave", method, cwd="/not/there")
     assert exit_code(worker) == 1
-    assert drain(worker.stderr_fd).decode().splitlines() == [
+    assert unmarked(drain(worker.stderr_fd)).splitlines() == [
         "mporch: parse-1 cannot start: No such file or directory: cwd '/not/there'"
     ]
 

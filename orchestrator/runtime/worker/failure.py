@@ -20,7 +20,16 @@ from typing import Any
 from orchestrator.core.messages import Failure
 from orchestrator.errors import MporchError
 
-__all__ = ["describe", "is_ours", "name_of", "render", "stack_of", "text_of", "users_traceback"]
+__all__ = [
+    "describe",
+    "is_ours",
+    "name_of",
+    "render",
+    "stack_of",
+    "text_of",
+    "traceback_of",
+    "users_traceback",
+]
 
 _OWN = str(Path(__file__).parents[2]) + os.sep
 _STDLIB = Path(os.__file__).parent
@@ -40,7 +49,7 @@ def _read(owner: type, name: str) -> Callable[[Any], Any]:
     return read
 
 
-_traceback_of = _read(BaseException, "__traceback__")
+traceback_of = _read(BaseException, "__traceback__")
 _cause_of = _read(BaseException, "__cause__")
 _context_of = _read(BaseException, "__context__")
 _qualname_of = _read(type, "__qualname__")
@@ -73,7 +82,7 @@ def describe(error: BaseException, roots: Sequence[str] = (), target_place: str 
 
 def users_traceback(error: BaseException) -> TracebackType | None:
     """The exception's traceback without mporch's own outer frames."""
-    frame: TracebackType | None = _traceback_of(error)
+    frame: TracebackType | None = traceback_of(error)
     while frame is not None and is_ours(frame.tb_frame.f_code.co_filename):
         frame = frame.tb_next
     return frame
@@ -81,7 +90,7 @@ def users_traceback(error: BaseException) -> TracebackType | None:
 
 def stack_of(error: BaseException) -> str:
     """Where in the user's code the exception met it, outermost call first; empty if nowhere."""
-    frames = traceback.extract_tb(_traceback_of(error))
+    frames = traceback.extract_tb(traceback_of(error))
     users = [frame for frame in frames if not is_ours(frame.filename)]
     return _clip("".join(traceback.format_list(users)), _TEXT_LIMIT)
 
@@ -110,7 +119,7 @@ def render(error: BaseException) -> str:
     def formatted() -> str:
         make_whole = _shortened(error)
         try:
-            found = TracebackException(type(error), error, _traceback_of(error), compact=True)
+            found = TracebackException(type(error), error, traceback_of(error), compact=True)
         finally:
             make_whole()
         _clean(found)
@@ -224,7 +233,7 @@ def _where(error: BaseException, roots: Sequence[str]) -> str:
     """The innermost place in the user's code, else in anybody's; of a syntax error, where it is."""
     frames = [
         (frame.tb_frame.f_code.co_filename, frame.tb_lineno)
-        for frame in _frames(_traceback_of(error))
+        for frame in _frames(traceback_of(error))
         if not is_ours(frame.tb_frame.f_code.co_filename)
     ]
     theirs = [place for place in frames if _is_below(place[0], roots)]

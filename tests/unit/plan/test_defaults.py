@@ -39,6 +39,7 @@ DEFAULTS = {
     "enabled": "false",
     "tags": "[x]",
     "description": "told",
+    "capture": "text",
 }
 """For each key of `defaults` a value that is not the one that holds without."""
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from orchestrator.runtime.worker.failure import is_ours
+from orchestrator.runtime.worker.failure import is_ours, name_of, traceback_of
 from orchestrator.runtime.worker.logs.levels import level_of
 from orchestrator.runtime.worker.logs.pending import Pending, PendingRecords
 from orchestrator.runtime.worker.logs.rendered import Rendered, taken_apart, text_key_of
@@ -81,7 +81,7 @@ class StandardLogging:
         logger = logging.getLogger(ITEM_LOGGER)
         if not logger.isEnabledFor(level):
             return
-        info = (type(error), error, error.__traceback__)
+        info = (type(error), error, traceback_of(error))
         record = logger.makeRecord(ITEM_LOGGER, level, "", 0, msg, args, info, "item")
         pending = Pending(record, kept=True)
         pending.text = ""
@@ -93,7 +93,7 @@ class StandardLogging:
         except Exception as broken:  # noqa: BLE001 - a handler of the user's; the item is told of
             logging.getLogger("mporch").warning(
                 "a handler could not take the record of a failed item: %s: %s",
-                type(broken).__name__,
+                name_of(type(broken)),
                 shown(broken, str),
             )
         finally:
@@ -267,7 +267,7 @@ def _message(record: logging.LogRecord) -> str:
         raise
     except BaseException as error:  # noqa: BLE001 - the arguments are the user's
         said = f"{shown(record.msg, str)} % {shown(record.args)}"
-        return f"{said} ({type(error).__name__}: {shown(error, str)})"
+        return f"{said} ({name_of(type(error))}: {shown(error, str)})"
     return text if type(text) is str else shown(text, str)
 
 
