@@ -115,8 +115,11 @@ def _texts(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def check_names(wanted: Filter, plan: Plan) -> None:
-    """Raise UsageError if `plan` has not the jobs, workers or queues that are asked for."""
-    for name in sorted(wanted.queues - plan.queues.keys()):
+    """Raise UsageError if `plan` has not the jobs, workers or queues that are asked for.
+
+    Items are of a queue; whether it had so many is not known.
+    """
+    for name in sorted((wanted.queues | {queue for queue, _ in wanted.items}) - plan.queues.keys()):
         raise UsageError(f"the run has no queue {name!r}", hint=_suggest(name, plan.queues))
     workers = {
         name: [f"{name}-{n + 1}" for n in range(plan.jobs[name].workers)] for name in plan.jobs

@@ -35,6 +35,17 @@ def test_every_rule_of_semantics_is_kept_by_a_class_that_is_where_the_map_says()
         assert set(re.findall(r"`([^`]+)`", classes)) <= there
 
 
+def test_every_name_of_where_to_look_is_in_a_file_of_its_row() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    section = text.partition("## Where to look\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| [^|]* \| (`[^|]*) \| ([^|]*) \|$", section, re.MULTILINE)
+    assert len(rows) > 10
+    for names, files in rows:
+        paths = [ROOT / path for path in re.findall(r"`([^`]+)`", files)]
+        there = set().union(*map(names_in, paths))
+        assert set(re.findall(r"`([^`]+)`", names)) <= there
+
+
 def test_the_indexes_list_every_page_and_every_decision() -> None:
     pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
     assert pages <= set(re.findall(r"\(([\w-]+\.md)\)", (ROOT / "docs/README.md").read_text()))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import RunNotFoundError, UsageError
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import LAST, find_home, list_runs, resolve
 from orchestrator.runlog.letters import Chunks, Letter, damaged_letters, read_letters
@@ -18,6 +18,7 @@ from orchestrator.runlog.replays import damaged_notes, read_replayed
 __all__ = ["Choice", "choose"]
 
 _NUMBERS = re.compile(r"([0-9]{1,4000})(?:-([0-9]{1,4000}))?")  # int() takes some more
+_MEANT_NUMBERS = re.compile(r"[0-9,-]+")  # ids of runs have a T before the first dash
 _RUNS_SEARCHED = 20
 _RUNS_NAMED = 3
 
@@ -90,7 +91,7 @@ def choose(arguments: Sequence[str]) -> Choice:
     name = LAST
     if numbers and not _NUMBERS.fullmatch(numbers[0]):
         name = numbers.pop(0)
-    run = resolve(find_home(Path.cwd(), os.environ), name)
+    run = _resolve(name)
     letters = {letter.letter: letter for letter in read_letters(run.path)}
     choice = Choice(
         run=run,
@@ -113,6 +114,15 @@ def choose(arguments: Sequence[str]) -> Choice:
     return msgspec.structs.replace(choice, named=tuple(letters[n] for n in dict.fromkeys(wanted)))
 
 
+def _resolve(name: str) -> RunDirectory:
+    try:
+        return resolve(find_home(Path.cwd(), os.environ), name)
+    except RunNotFoundError:
+        if _MEANT_NUMBERS.fullmatch(name):
+            raise _no_number(name) from None
+        raise
+
+
 def _unreplayed(run: RunDirectory) -> int | None:
     """Return how many letters of the run were not replayed; None if it has none at all."""
     letters = [letter.letter for letter in read_letters(run.path)]
@@ -124,7 +134,11 @@ def _unreplayed(run: RunDirectory) -> int | None:
 def _parse(text: str, last: int) -> range:
     found = _NUMBERS.fullmatch(text)
     if found is None:
-        hint = "the run comes first, then numbers: mporch dead show last 3 5-8"
-        raise UsageError(f"{text!r} is not the number of a letter", hint=hint)
+        raise _no_number(text)
     first, until = int(found[1]), int(found[2] or found[1])
     return range(first, max(first, min(until, last)) + 1)
+
+
+def _no_number(text: str) -> UsageError:
+    hint = "the run comes first, then numbers: mporch dead show last 3 5-8"
+    return UsageError(f"{text!r} is not the number of a letter", hint=hint)

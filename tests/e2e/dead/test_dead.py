@@ -204,6 +204,8 @@ def test_exports_are_lines_of_json_or_the_pickles_themselves(
 MISTAKES = {
     "show 9": "no letter 9",
     "show last x": "'x' is not the number of a letter",
+    "show 1,2": "'1,2' is not the number of a letter",
+    "replay 5-": "'5-' is not the number of a letter",
     "show": "which letter?",
     "debug 1-2": "which letter?",
     "list nothing": "no run 'nothing'",

@@ -289,6 +289,7 @@ def test_wrong_options_of_logs_are_named(mporch, finished, options, told):
         (["--worker", "work-2"], "the run has no worker 'work-2'", "did you mean work-1?"),
         (["--worker", "work"], "the run has no worker 'work'", "work is a job: --job work"),
         (["--queue", "tood"], "the run has no queue 'tood'", "did you mean todo?"),
+        (["--item", "tood:3"], "the run has no queue 'tood'", "did you mean todo?"),
         (
             ["--job", "numbers", "--worker", "work-1"],
             "the run has no worker 'work-1' of numbers",
