@@ -82,7 +82,7 @@ def test_the_bars_of_a_long_progress_are_shown_whole(ran):
         """,
     )
     shown = [line for line in end.stderr.splitlines() if line.startswith("a-1 | ")]
-    assert len(shown) > 1
+    assert shown, "what was drawn over before may be dropped"
     for line in shown:
         done = int(line.removeprefix("a-1 | ").partition("/")[0])
         assert line == f"a-1 | {done:4}/3000 |{'#' * (done // 60):50}|"

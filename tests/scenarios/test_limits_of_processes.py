@@ -97,7 +97,7 @@ def test_a_worker_stopped_at_a_limit_says_where_its_target_was(ran):
     end = ran(spec, code)
     assert end.exit_code == 1
     (ended,) = end.log.having("worker.ended", worker="work-1")
-    assert "in stuck" in ended["traceback"]
+    assert "in stuck" in ended["stack"]
     assert "in stuck" in end.stderr
     doing = dict(
         zip(*(end.log.having("run.waiting")[0][k] for k in ("workers", "doing")), strict=True)
