@@ -339,7 +339,8 @@ class Client(Commits):
             raise self._refusal()
         if message.seq == self._overdrawn:
             for queue, n in message.credits:
-                self._box_of[queue].set_credits(queue, n)
+                if box := self._box_of.get(queue):  # a handle that was never used has none
+                    box.set_credits(queue, n)
             self._note_credit()
 
     def _on_grant(self, message: Grant) -> None:
