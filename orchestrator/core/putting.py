@@ -39,8 +39,17 @@ class Putting:
         if ticket.queues != tuple(line):
             for lost in ticket.line_up(tuple(line)):
                 self._board.dirty[lost] = None
+            for queue in line:
+                self._note_behind(ticket, queue)
         self._note_lack(ticket, line[-1])
         return False
+
+    def _note_behind(self, ticket: CommitTicket, queue: QueueState) -> None:
+        """Whoever this ticket has come in front of waits for his turn here, and no further down."""
+        if queue.tickets[0] is ticket and len(queue.tickets) > 1:
+            behind = queue.tickets[1]
+            if isinstance(behind, CommitTicket) and behind.queues[-1] is queue:
+                self._note_lack(behind, queue)
 
     def _fitting(self, ticket: CommitTicket) -> int:
         """How many of its next items fit together: those are put at once, not one by one."""

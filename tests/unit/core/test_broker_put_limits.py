@@ -11,7 +11,7 @@ from fake_durable import FakeDurable
 from orchestrator.core.broker import ProtocolError
 from orchestrator.core.events import ItemFailed, PutRefused
 from orchestrator.core.facts import ItemSkipped
-from orchestrator.core.messages import Commit, CommitStatus, Committed
+from orchestrator.core.messages import Commit, CommitStatus, Committed, Leased
 from orchestrator.plan.model import ErrorAction
 
 PATIENCE_S = 0.5
@@ -278,3 +278,58 @@ def test_a_malformed_commit_changes_nothing_of_a_wait() -> None:
         run.say("map-1", Commit(seq=seq + 1))
     run.tick(PATIENCE_S)
     assert refused(run) == ["map-1"]
+
+
+def overtaken(**patience_s: float) -> FakeBroker:
+    """`map-2` waits for b, and has room in a, where `map-1` comes in front of it.
+
+    It is older, and needs more room in a than there is.
+    """
+    run = FakeBroker(
+        {"in": 10, "a": 10, "b": 1, "c": 1},
+        job("src", writes="in"),
+        job("map", reads="in", writes="a b c"),
+        *(job(f"of_{queue}", reads=queue) for queue in "abc"),
+        workers={"map": 3},
+        patience_s=patience_s,
+    )
+    run.put("src-1", "in", 10)
+    full = output("a", 10, (10,)), output("b", 1), output("c", 1)
+    run.commit("map-3", *full, done=[(run.lease("map-3", "in"), 1)])
+    taken = {queue: run.lease(f"of_{queue}-1", queue, most=10) for queue in "ac"}
+    run.put("map-3", "c")
+    older, younger = run.lease("map-1", "in", most=2), run.lease("map-2", "in")
+    parts = output("c", 1, (1, 0)), output("a", 5, (0, 5))
+    run.commit("map-1", *parts, done=[(older, 2)])
+    run.commit("map-2", output("a", 1), output("b", 1), done=[(younger, 1)])
+    assert [ticket.port.worker for ticket in run.queue("b").tickets] == ["map-2"]
+    run.commit("of_c-1", done=[(taken["c"], 1)])
+    run.lease("of_c-1", "c")
+    assert [ticket.port.worker for ticket in run.queue("a").tickets] == ["map-1", "map-2"]
+    assert not run.queue("b").tickets
+    return run
+
+
+def test_who_was_overtaken_has_its_time_once_it_waits_further_down_again() -> None:
+    run = overtaken(b=PATIENCE_S)
+    run.tick(1e3)
+    assert refused(run) == [], "it waits for its turn in a, as long as that takes"
+    lease = run.last("of_a-1", Leased).lease
+    run.commit("of_a-1", done=[(lease, 10)])
+    assert [ticket.port.worker for ticket in run.queue("b").tickets] == ["map-2"]
+    run.tick(PATIENCE_S - 0.1)
+    assert refused(run) == []
+    run.tick(0.1)
+    assert refused(run) == ["map-2"]
+
+
+def test_who_was_overtaken_waits_for_its_turn_no_longer_than_that_queue_lets_it() -> None:
+    run = overtaken(a=PATIENCE_S)
+    run.tick(PATIENCE_S)
+    assert refused(run) == ["map-1", "map-2"]
+
+
+def test_who_was_overtaken_where_there_is_no_limit_may_be_part_of_a_stall() -> None:
+    run = overtaken(b=PATIENCE_S)
+    assert run.port("map-1").stuck
+    assert run.port("map-2").stuck
