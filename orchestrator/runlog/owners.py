@@ -49,8 +49,11 @@ _ACL_HEAD_BYTES = 4
 _ACL_USER, _ACL_OWN_GROUP, _ACL_GROUP, _ACL_MASK = 0x02, 0x04, 0x08, 0x10
 _WRITE = 0o2
 _UID = re.compile("[0-9]{1,10}")
-_RUN_FROM = re.compile(r"spec\.yaml|plan\.json|dead|state\..*")
-"""What a run goes on from. Other files in its directory are never run."""
+_RUN_FROM = re.compile(r"spec\.yaml|plan\.json|dead|state\..*|log\.jsonl")
+"""What a run goes on from. Other files in its directory are never run.
+
+The log tells `resume --salvage` where the spec was, and so whose code is run.
+"""
 
 
 class Role(enum.Enum):
@@ -187,11 +190,11 @@ def require(fd: int, path: Path, role: Role, user: User, *, trust: Path | None =
 
     `path` is its name for the message, `trust` the folder to be trusted (itself, if not given).
     """
-    wanted = path if trust is None else trust
-    if user.trusts(Path(os.path.realpath(wanted))):
+    if _is_trusted(fd, user):
         return
     entry = look_at(fd)
     if (flaw := verdict(entry, user.own, role)) is not None:
+        wanted = path if trust is None else trust
         raise _refusal(path, _in_words(flaw, entry), role, user, wanted)
 
 
@@ -200,7 +203,7 @@ def require_found(fd: int, path: Path, home: Path, user: User) -> None:
 
     That is so as well if somebody else could put another in its place.
     """
-    if user.trusts(Path(os.path.realpath(path))):
+    if _is_trusted(fd, user):
         return
     for folder in (home, path.parent):
         _require_own_link(folder, user, path)
@@ -213,8 +216,15 @@ def require_found(fd: int, path: Path, home: Path, user: User) -> None:
 
 def require_given(fd: int, path: Path, user: User) -> None:
     """Raise UsageError if others can write to the run's directory `fd`, whose path was given."""
-    if not user.trusts(Path(os.path.realpath(path))):
+    if not _is_trusted(fd, user):
         _require_content(fd, path, Role.GIVEN, user)
+
+
+def _is_trusted(fd: int, user: User) -> bool:
+    """Whether what is open is in a trusted folder: its path may lead to another one by now."""
+    if user.trusts_all or not user.trusted:
+        return user.trusts_all
+    return user.trusts(Path(f"/proc/self/fd/{fd}").readlink())
 
 
 def _require_content(fd: int, path: Path, role: Role, user: User) -> None:

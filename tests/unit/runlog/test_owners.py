@@ -1,13 +1,17 @@
 """Whose run is run: the user's own and root's, where nobody else can write."""
 
+import contextlib
 import os
 import stat
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import UsageError
+from orchestrator.files import open_directory
+from orchestrator.runlog import find
 from orchestrator.runlog.directory import RunDirectory, create
 from orchestrator.runlog.find import open_to_run, resolve
 from orchestrator.runlog.owners import Entry, Flaw, Role, User, current_user, look_at, verdict
@@ -188,7 +192,8 @@ def test_a_run_of_another_is_refused_by_the_owners_name(run: RunDirectory) -> No
 
 @as_root
 @pytest.mark.parametrize(
-    "part", [".", "..", "../..", "spec.yaml", "plan.json", "dead", "dead/chunk-000001.pickle"]
+    "part",
+    [".", "..", "../..", "spec.yaml", "plan.json", "log.jsonl", "dead", "dead/chunk-000001.pickle"],
 )
 def test_each_part_that_belongs_to_another_is_refused_by_the_owners_name(
     run: RunDirectory, part: str
@@ -207,7 +212,8 @@ def test_each_part_that_belongs_to_another_is_refused_by_the_owners_name(
 
 
 @pytest.mark.parametrize(
-    "part", [".", "..", "../..", "spec.yaml", "plan.json", "dead", "dead/chunk-000001.pickle"]
+    "part",
+    [".", "..", "../..", "spec.yaml", "plan.json", "log.jsonl", "dead", "dead/chunk-000001.pickle"],
 )
 def test_each_part_that_everybody_can_write_is_refused(run: RunDirectory, part: str) -> None:
     (run.path / part).chmod(0o777)
@@ -261,6 +267,25 @@ def test_what_was_opened_stays_that_whatever_takes_its_place(run: RunDirectory) 
         (run.path / "spec.yaml").write_text("version: 2\n")
         assert opened.read_spec() == b"version: 1\n"
         assert not opened.is_in_place
+
+
+@as_root
+def test_a_path_that_leads_to_a_trusted_run_by_now_makes_no_other_one_trusted(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusted = create(tmp_path / "trusted" / ".mporch", now=1.0)
+    user = User(euid=0, trusted=(tmp_path / "trusted",))
+    os.chown(run.path, OTHER, OTHER)
+
+    @contextlib.contextmanager
+    def replaced_once_it_is_open(path: Path, **keys: bool) -> Iterator[int]:
+        with open_directory(path, **keys) as fd:
+            path.rename(path.with_name("moved"))
+            path.symlink_to(trusted.path)
+            yield fd
+
+    monkeypatch.setattr(find, "open_directory", replaced_once_it_is_open)
+    assert str(refusal(run, user)).startswith(f"{run.path} belongs to uid 12345: ")
 
 
 def test_a_run_that_cannot_be_opened_is_not_found(run: RunDirectory) -> None:
