@@ -228,6 +228,16 @@ def test_a_record_of_which_everything_is_odd_arrives(logs, wire):
     assert record.level == "info"
 
 
+@pytest.mark.parametrize("created", [[], {}, "now", None, 10**400])
+def test_a_time_that_is_none_costs_no_record(logs, wire, created):
+    logger, console = logging.Logger("odd"), logging.StreamHandler(CONSOLE)
+    logger.addHandler(console)
+    record = logging.makeLogRecord({"msg": "still", "levelno": 40, "created": created})
+    logger.handle(record)
+    console.handle(logging.makeLogRecord({"msg": "by hand", "created": created}))
+    assert [found.msg for found in wire.received()] == ["still", "by hand"]
+
+
 def test_a_stream_that_is_not_the_console_is_written_to(logs, wire):
     other = _Console()
     log = logging.Logger("other")

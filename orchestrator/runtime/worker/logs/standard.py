@@ -210,8 +210,10 @@ class _Sent:
             -1, _MOST_PIDS
         )  # a byte a process; what is not used costs nothing
 
-    def add(self, created: float) -> None:
-        """A record of this time is sent."""
+    def add(self, created: Any) -> None:
+        """A record of this time is sent; a time that is none is not remembered."""
+        if type(created) is not float:
+            return
         self._new.add(created)
         if len(self._new) >= _REMEMBERED:
             self._old, self._new = self._new, set()
@@ -223,6 +225,8 @@ class _Sent:
         if pid is not None and pid != os.getpid():
             return 0 <= pid < _MOST_PIDS and self._processes[pid] == 1
         created = record.created
+        if type(created) is not float:
+            return False
         return created in self._new or created in self._old or created < self._since
 
     def note_process(self) -> None:
