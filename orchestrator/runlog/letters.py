@@ -30,6 +30,8 @@ _LETTERS_NAME = "letters.jsonl"
 _DRAFT_NAME = "letters.draft"
 _CHUNK_NAME = r"^chunk-([0-9]{6,})\.pickle$"
 _PIECE_BYTES = 1 << 20
+_END_OF_TIME = 253402300800
+"""The year 10000, which no date knows: in a letter without a checksum a digit may have changed."""
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +43,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     letter: int
-    ts: float
+    ts: Annotated[float, msgspec.Meta(ge=0, lt=_END_OF_TIME)]
     job: str
     worker: str
     item: str

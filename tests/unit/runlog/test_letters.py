@@ -1,5 +1,6 @@
 """Dead letters on the disk, and the notes of where they went."""
 
+import json
 import pickle
 import stat
 
@@ -8,7 +9,7 @@ import pytest
 from orchestrator.core.facts import ItemDead
 from orchestrator.core.messages import Failure
 from orchestrator.errors import RunDirectoryError
-from orchestrator.runlog.letters import DeadLetters, read_letters
+from orchestrator.runlog.letters import DeadLetters, damaged_letters, read_letters
 from orchestrator.runlog.replays import Replayed, note_replayed, read_replayed
 
 CHUNK = pickle.dumps([1, 2, 3])
@@ -72,6 +73,18 @@ def test_a_letter_cannot_point_out_of_its_directory(written):
     path = written / "dead" / "letters.jsonl"
     path.write_text(path.read_text().replace("chunk-000001.pickle", "../../../etc/passwd"))
     assert [each.letter for each in read_letters(written)] == [3]
+
+
+@pytest.mark.parametrize("ts", ["1e300", "-1.0", "NaN", "Infinity", "253402300800.0"])
+def test_a_letter_of_an_older_version_with_a_time_that_is_none_is_damaged(written, ts):
+    path = written / "dead" / "letters.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        del line["crc32"], line["chunk_crc32"]
+    old = "".join(json.dumps(line) + "\n" for line in lines)
+    path.write_text(old.replace('"ts": 5.5', f'"ts": {ts}', 1))
+    assert [each.letter for each in read_letters(written)] == [2, 3]
+    assert len(damaged_letters(written)) == 1
 
 
 def test_without_a_directory_there_are_no_letters(tmp_path):
