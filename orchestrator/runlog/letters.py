@@ -29,6 +29,7 @@ DEAD_NAME = "dead"
 _LETTERS_NAME = "letters.jsonl"
 _DRAFT_NAME = "letters.draft"
 _CHUNK_NAME = r"^chunk-([0-9]{6,})\.pickle$"
+_WORKER_NAME = "-[0-9]{1,9}$"
 _PIECE_BYTES = 1 << 20
 _END_OF_TIME = 253402300800
 """The year 10000, which no date knows: in a letter without a checksum a digit may have changed."""
@@ -45,7 +46,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     letter: int
     ts: Annotated[float, msgspec.Meta(ge=0, lt=_END_OF_TIME)]
     job: str
-    worker: str
+    worker: Annotated[str, msgspec.Meta(pattern=_WORKER_NAME)]
     item: str
     queue: str
     attempts: int

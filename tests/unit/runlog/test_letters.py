@@ -87,6 +87,18 @@ def test_a_letter_of_an_older_version_with_a_time_that_is_none_is_damaged(writte
     assert len(damaged_letters(written)) == 1
 
 
+@pytest.mark.parametrize("worker", ["", "work", "work-", "work-x", "work-1x"])
+def test_a_letter_of_an_older_version_whose_worker_is_none_is_damaged(written, worker):
+    path = written / "dead" / "letters.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        del line["crc32"], line["chunk_crc32"]
+    lines[0]["worker"] = worker
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert [each.letter for each in read_letters(written)] == [2, 3]
+    assert len(damaged_letters(written)) == 1
+
+
 def test_without_a_directory_there_are_no_letters(tmp_path):
     assert [*read_letters(tmp_path)] == []
 
