@@ -404,6 +404,8 @@ class Broker:
         His other items go back with those that found no room, as if he were dead.
         """
         queue.limit_at = None
+        if queue.reserved or queue.again:  # its reader makes no room before it has that behind it
+            self._admission.wait_anew(queue)
         for ticket in self._admission.overdue(queue):
             port, failure = ticket.port, full(ticket.port.job.name, queue.name)
             self._admission.refuse(ticket)

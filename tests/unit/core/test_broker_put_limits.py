@@ -333,3 +333,17 @@ def test_who_was_overtaken_where_there_is_no_limit_may_be_part_of_a_stall() -> N
     run = overtaken(b=PATIENCE_S)
     assert run.port("map-1").stuck
     assert run.port("map-2").stuck
+
+
+@pytest.mark.parametrize("patience_s", [0.0, PATIENCE_S])
+def test_nobody_runs_out_of_time_while_a_reader_gets_anew_what_it_had(patience_s: float) -> None:
+    """In a resumed run it makes no room before that: the run could never go on."""
+    run = pipeline(patience_s)
+    run.queue("out").again = 1
+    park(run)
+    for _ in range(9):
+        run.tick(PATIENCE_S)
+    assert not refused(run)
+    run.queue("out").again = 0
+    run.tick(PATIENCE_S)
+    assert refused(run) == ["map-1"]
