@@ -14,6 +14,9 @@ CALL = """\
 import os, signal, subprocess, sys
 from orchestrator.runtime.local.keeper import keep
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests were started with
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
 def daemon():
     left = subprocess.Popen(["sleep", "600"], start_new_session=True, stdout=subprocess.DEVNULL)
     print(left.pid, flush=True)
