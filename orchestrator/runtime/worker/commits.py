@@ -333,15 +333,19 @@ class Commits(Requests):
 
     @contextmanager
     def _waiting_for_room(self) -> Iterator[None]:
-        """Who waits for room is not idle: nobody waits for what he puts then, so it is gathered."""
+        """Who waits for room is not idle: nobody waits for what he puts then, so it is gathered.
+
+        Who asks after an idle spell, or for the first time, may only have waited for the answer.
+        """
         began = time.monotonic()
+        flows = began - self._sent_at < _IDLE_S
         self._for_room += 1
         try:
             yield
         finally:
             self._for_room -= 1
             now = time.monotonic()
-            if now - began >= _IDLE_S:
+            if flows and now - began >= _IDLE_S:
                 self._sent_at = now
                 for box in self._boxes:
                     box.be_patient()

@@ -35,7 +35,9 @@ RUNS += ["dead replay --all"]
 def test_a_run_that_cannot_be_is_not_there(finished, nothing_found, command, name):
     words = command.split()
     at = 1 + (words[0] == "dead")
-    nothing_found(*words[:at], name, *words[at:], said="there is no run")
+    is_number = name == ENDLESS and words[0] == "dead"
+    said = "is not the number of a letter" if is_number else "there is no run"
+    nothing_found(*words[:at], name, *words[at:], said=said)
 
 
 @pytest.mark.parametrize("name", [LONG, DEEP, "loop"])

@@ -93,7 +93,22 @@ def test_who_waits_for_room_is_not_idle_and_puts_chunks_then(monkeypatch):
     monkeypatch.setattr(putting.worker.broker, "wait", wait)
     putting.client.outbox(("b",)).set_credits("b", 0)
     putting.put(3 * CREDITS)
-    assert putting.sizes == [CREDITS] * 3
+    assert putting.sizes == [1] * CREDITS + [CREDITS] * 2
+
+
+def test_a_slow_answer_to_the_first_question_is_no_wait_for_room(monkeypatch):
+    """What is put then may be awaited, and would be lost if its process ended at once."""
+    putting = Putting()
+    waits = []
+    monkeypatch.setattr(commits.time, "monotonic", lambda: 100.0 + len(waits))
+    read = putting.worker.broker.wait
+    monkeypatch.setattr(
+        putting.worker.broker, "wait", lambda *args, **keys: waits.append(read(*args, **keys))
+    )
+    putting.client.outbox(("b",)).set_credits("b", 0)
+    putting.put(3)
+    assert waits
+    assert putting.sizes == [1] * 3
 
 
 def test_what_is_put_in_a_transaction_does_not_leave_before_its_end():
