@@ -110,7 +110,7 @@ def test_where_no_item_is_at_hand_it_is_told_as_the_jobs_failure(ran, target):
     jobs:
       bad: {{target: "t:{target}", args: ["${{matrix.n}}"], matrix: {{n: {SOME}}}{wires}}}
       feed: {{target: "t:numbers", output: p}}
-      rest: {{target: "t:end", input: p}}
+      rest: {{target: "t:end", input: p, after: {{bad: finished}}}}
       also: {{target: "t:numbers", output: q}}
       end: {{target: "t:end", input: q}}
     """
