@@ -21,7 +21,7 @@ from orchestrator.core.events import Blob
 from orchestrator.core.facts import ItemDead
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import is_file, is_folder, open_directory, open_new, open_regular
-from orchestrator.runlog.sealed import Line, read_sealed, sealed_line
+from orchestrator.runlog.sealed import SealedLine, read_sealed, sealed_line
 
 __all__ = ["DEAD_NAME", "Chunks", "DeadLetters", "Letter", "damaged_letters", "read_letters"]
 
@@ -245,7 +245,7 @@ def damaged_letters(directory: Path) -> list[str]:
     """
     path = directory / DEAD_NAME / _LETTERS_NAME
     found: list[str] = []
-    damaged: list[Line] = []
+    damaged: list[SealedLine] = []
     before = 0
     for line, letter in _lines(directory):
         if letter is None:
@@ -259,7 +259,7 @@ def damaged_letters(directory: Path) -> list[str]:
     return found
 
 
-def _told(path: Path, lines: list[Line], first: int, last: int) -> str:
+def _told(path: Path, lines: list[SealedLine], first: int, last: int) -> str:
     which = f"line {lines[0].number}"
     if len(lines) > 1:
         which = f"lines {lines[0].number} to {lines[-1].number}"
@@ -267,7 +267,7 @@ def _told(path: Path, lines: list[Line], first: int, last: int) -> str:
     return f"{path} is damaged: {which} ({whose})"
 
 
-def _lines(directory: Path) -> Iterator[tuple[Line, Letter | None]]:
+def _lines(directory: Path) -> Iterator[tuple[SealedLine, Letter | None]]:
     """Each line of the list with its letter, None if it is damaged. A torn end is no line."""
     path = directory / DEAD_NAME / _LETTERS_NAME
     try:

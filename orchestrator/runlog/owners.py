@@ -26,8 +26,8 @@ from orchestrator.files import open_directory, with_home
 
 __all__ = [
     "TRUST",
-    "Entry",
-    "Flaw",
+    "FileStatus",
+    "Objection",
     "Role",
     "User",
     "current_user",
@@ -75,7 +75,7 @@ _ANY_OWNER = frozenset({Role.GIVEN, Role.ABOVE})
 _STICKY_IS_SAFE = frozenset({Role.HOLDER, Role.ABOVE})
 
 
-class Flaw(enum.Enum):
+class Objection(enum.Enum):
     """Why what a folder or file holds is not run."""
 
     OWNER = enum.auto()
@@ -88,7 +88,7 @@ class Flaw(enum.Enum):
     """A user or a group can that its access control list names."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class FileStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What the system says of a folder or file.
 
     `private_group`: its group has its owner for its only member. `acl` is its POSIX access control
@@ -121,26 +121,26 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         return self.trusts_all or any(path.is_relative_to(each) for each in self.trusted)
 
 
-def verdict(entry: Entry, own: frozenset[int], role: Role) -> Flaw | None:
+def verdict(entry: FileStatus, own: frozenset[int], role: Role) -> Objection | None:
     """Return what speaks against a folder or file in such a role; None if nothing does. Pure.
 
     `own` are the users that may have made it, and write to it.
     """
     if role not in _ANY_OWNER and entry.uid not in own:
-        return Flaw.OWNER
+        return Objection.OWNER
     if role is Role.TAKEN or (role in _STICKY_IS_SAFE and entry.mode & stat.S_ISVTX):
         return None
     if entry.mode & stat.S_IWOTH:
-        return Flaw.EVERYBODY
+        return Objection.EVERYBODY
     group_writes, listed = _acl_writers(entry)
     if listed - own:
-        return Flaw.LISTED
+        return Objection.LISTED
     if group_writes and not entry.private_group:
-        return Flaw.GROUP
+        return Objection.GROUP
     return None
 
 
-def _acl_writers(entry: Entry) -> tuple[bool, set[int]]:
+def _acl_writers(entry: FileStatus) -> tuple[bool, set[int]]:
     """Return whether its own group may write, and the users that its access control list lets.
 
     A group that the list names counts as a user that nobody is.
@@ -172,7 +172,7 @@ def current_user(environ: Mapping[str, str]) -> User:
     )
 
 
-def look_at(fd: int) -> Entry:
+def look_at(fd: int) -> FileStatus:
     """Return what the system says of an open file or folder."""
     found = os.fstat(fd)
     acl = b""
@@ -180,7 +180,7 @@ def look_at(fd: int) -> Entry:
         with contextlib.suppress(OSError):  # it has none, or its file system knows of none
             acl = os.getxattr(f"/proc/self/fd/{fd}", _ACL)  # so of one that was opened by O_PATH
     private = bool(found.st_mode & stat.S_IWGRP) and _is_private(found.st_gid, found.st_uid)
-    return Entry(
+    return FileStatus(
         uid=found.st_uid, gid=found.st_gid, mode=found.st_mode, private_group=private, acl=acl
     )
 
@@ -273,16 +273,16 @@ def _require_own_link(path: Path, user: User, trust: Path) -> None:
         raise _refusal(path, flaw, Role.FOUND, user, trust)
 
 
-def _in_words(flaw: Flaw, entry: Entry) -> str:
+def _in_words(flaw: Objection, entry: FileStatus) -> str:
     """Return it as a predicate."""
     match flaw:
-        case Flaw.OWNER:
+        case Objection.OWNER:
             return f"belongs to {_user_name(entry.uid)}"
-        case Flaw.EVERYBODY:
+        case Objection.EVERYBODY:
             return "can be written by everybody"
-        case Flaw.GROUP:
+        case Objection.GROUP:
             return f"can be written by the group {_group_name(entry.gid)}"
-        case Flaw.LISTED:
+        case Objection.LISTED:
             return "can be written by others (see getfacl)"
 
 

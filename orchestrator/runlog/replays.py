@@ -17,7 +17,7 @@ import msgspec
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import open_directory, open_regular
 from orchestrator.runlog.letters import DEAD_NAME
-from orchestrator.runlog.sealed import Line, read_sealed, sealed_line
+from orchestrator.runlog.sealed import SealedLine, read_sealed, sealed_line
 
 __all__ = ["ReplayLock", "Replayed", "damaged_notes", "note_replayed", "read_replayed"]
 
@@ -102,7 +102,7 @@ def damaged_notes(directory: Path) -> list[str]:
     ]
 
 
-def _lines(path: Path) -> Iterator[tuple[Line, Replayed | None]]:
+def _lines(path: Path) -> Iterator[tuple[SealedLine, Replayed | None]]:
     """Each line with its note, None if it is damaged; one that was torn is none."""
     try:
         fd = open_regular(path, os.O_RDONLY)

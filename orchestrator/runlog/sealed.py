@@ -15,14 +15,14 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Line", "read_sealed", "sealed_line"]
+__all__ = ["SealedLine", "read_sealed", "sealed_line"]
 
 _MARK = b'"crc32": "'
 _SEAL = re.compile(rb', "crc32": "([0-9a-f]{8})"\}\Z')
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class SealedLine:
     """One line, counted from 1: its data, None if it is `damaged` or was never written whole.
 
     `ended`: a newline follows it.
@@ -40,7 +40,7 @@ def sealed_line(record: msgspec.Struct) -> bytes:
     return b'%s, "crc32": "%08x"}\n' % (head, zlib.crc32(head))
 
 
-def read_sealed(file: Iterable[bytes], known: Iterable[str]) -> Iterator[Line]:
+def read_sealed(file: Iterable[bytes], known: Iterable[str]) -> Iterator[SealedLine]:
     """Yield the lines of a file, which come with their newlines, but for the empty ones.
 
     A line without a checksum is one of an older version if it has no other fields than those that
@@ -50,7 +50,7 @@ def read_sealed(file: Iterable[bytes], known: Iterable[str]) -> Iterator[Line]:
     for number, line in enumerate(file, 1):
         if text := line.removesuffix(b"\n"):
             data, damaged = _read(text, names)
-            yield Line(number=number, data=data, damaged=damaged, ended=text is not line)
+            yield SealedLine(number=number, data=data, damaged=damaged, ended=text is not line)
 
 
 def _read(line: bytes, known: frozenset[str]) -> tuple[dict[str, Any] | None, bool]:

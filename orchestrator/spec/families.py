@@ -1,4 +1,4 @@
-"""Whoever waits `after` a job with a matrix waits for all the jobs made of it. Pure."""
+"""Families of jobs made by a matrix: `after` its name means all of them. Pure."""
 
 from __future__ import annotations
 

@@ -8,12 +8,14 @@ import multiprocessing
 import os
 import re
 import resource
+import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import weakref
 from multiprocessing import forkserver, util
 from pathlib import Path
@@ -33,7 +35,7 @@ from orchestrator.runtime.local.descendants import (
     reap_strangers,
     sweep,
 )
-from orchestrator.runtime.local.process import ProcessFactory
+from orchestrator.runtime.local.process import ProcessFactory, Starting
 
 HERE = str(Path(__file__).parent)
 if "MPORCH_TEST_MAINS" in os.environ:
@@ -41,8 +43,26 @@ if "MPORCH_TEST_MAINS" in os.environ:
         mains.write(f"{__name__}\n")
 
 
+def made(factory, **order):
+    """A worker; a forkserver is waited for, as the loop does turn by turn."""
+    begun = factory.begin(**order)
+    if not isinstance(begun, Starting):
+        return begun
+    deadline = time.monotonic() + begun.limit_s
+    while (worker := factory.go_on(begun)) is None:
+        if (left := deadline - time.monotonic()) <= 0:
+            raise factory.give_up(begun)
+        poll = select.poll()
+        poll.register(begun.answer_fd, select.POLLIN)
+        if begun.order_fd is not None:
+            poll.register(begun.order_fd, select.POLLOUT)
+        poll.poll(left * 1000)
+    return worker
+
+
 def start(factory, main, method=StartMethod.FORKSERVER, payload=b""):
-    return factory.start(
+    return made(
+        factory,
         name="a-1",
         method=method,
         main=f"os_workers:{main}",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from os_deadlines import all_ended, pidfds, receive, wait_readable
-from os_orchestrators import command, environment, open_files, orchestrate, unmarked
+from os_orchestrators import command, environment, made, open_files, orchestrate, unmarked
 
 from orchestrator.plan.model import StartMethod
 from orchestrator.runtime.local import descriptors
@@ -46,7 +46,8 @@ class Starter:
         self.workers = []
 
     def __call__(self, main, method, *, name="parse-1", payload=b"", **more):
-        worker = self.factory.start(
+        worker = made(
+            self.factory,
             name=name,
             method=method,
             main=f"os_workers:{main}",
@@ -97,7 +98,8 @@ def seen(factory, method, foreign, tmp_path_factory):
     held = signal.signal(signal.SIGTERM, lambda *_: None)
     directory = tmp_path_factory.mktemp("cwd")
     try:
-        worker = factory.start(
+        worker = made(
+            factory,
             name="parse-1",
             method=method,
             main="os_workers:report",

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "orchestrator").rglob("*.py"))
-QUESTIONS = {"what", "who", "whose", "whether", "how", "which", "where", "when"}
+QUESTIONS = {"what", "who", "whoever", "whose", "whether", "how", "which", "where", "when", "why"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

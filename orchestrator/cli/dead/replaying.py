@@ -78,18 +78,19 @@ def replay(
         live=live,
     )
     with open_to_run(choice.run) as run:
-        chosen = letters, choice.replayed
-        return _replay(run, chosen, spec, Layering(env_files=env_files), options)
+        layering = Layering(env_files=env_files)
+        return _replay(run, letters, spec, layering, options, replayed=choice.replayed)
 
 
 def _replay(
     run: RunDirectory,
-    chosen: tuple[tuple[Letter, ...], Mapping[int, tuple[str, ...]]],
+    letters: tuple[Letter, ...],
     spec: str | None,
     layering: Layering,
     options: Options,
+    *,
+    replayed: Mapping[int, tuple[str, ...]],
 ) -> int:
-    letters, replayed = chosen
     from orchestrator.app.replay import Replay  # noqa: PLC0415 -- the whole product
     from orchestrator.app.replay import replay as run_replay  # noqa: PLC0415
     from orchestrator.cli.problems import show_problems  # noqa: PLC0415

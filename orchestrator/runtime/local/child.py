@@ -34,8 +34,8 @@ from orchestrator.runtime.local.marked import Console, MarkedFile
 __all__ = [
     "FIRST_PRIVATE_FD",
     "Handed",
+    "HiddenBytes",
     "Launch",
-    "Sealed",
     "SurroundingsError",
     "bootstrap",
     "enter_surroundings",
@@ -73,7 +73,7 @@ def _arrived(sent: Any) -> Handed:
     return Handed(sent.detach())
 
 
-class Sealed(bytes):
+class HiddenBytes(bytes):
     """Bytes that no traceback shows: some loggers print the values of each frame's variables."""
 
     def __repr__(self) -> str:
@@ -90,7 +90,7 @@ class Launch:
     worker: str
     main: str
     key: str
-    payload: Sealed = field(repr=False)
+    payload: HiddenBytes = field(repr=False)
     env: tuple[tuple[str, str | None], ...] = field(repr=False)
     cwd: str | None
     pythonpath: tuple[str, ...]

@@ -30,8 +30,8 @@ from orchestrator.runtime.local.refusals import REFUSALS
 
 __all__ = [
     "Creator",
+    "ForkRequest",
     "ForkServer",
-    "Request",
     "ResourceTracker",
     "ask_for",
     "disown",
@@ -168,7 +168,7 @@ class ForkServer:
             self._creators.pop().close()
 
 
-class Request(popen_forkserver.Popen):
+class ForkRequest(popen_forkserver.Popen):
     """What the forkserver is asked for, which nobody waits for: a process and its order.
 
     `sentinel` becomes readable when it answers or ends, `order_fd` writable while not all of the
@@ -231,16 +231,16 @@ class Request(popen_forkserver.Popen):
         super().close()
 
 
-def ask_for(process: multiprocessing.process.BaseProcess) -> Request:
+def ask_for(process: multiprocessing.process.BaseProcess) -> ForkRequest:
     """Start a process of the forkserver's without waiting for it.
 
     With Python 3.14 and newer a forkserver that hangs may be waited for all the same: it is asked
     for its key first.
     """
     asked: Any = process
-    asked._Popen = Request
+    asked._Popen = ForkRequest
     process.start()
-    request: Request = asked._popen
+    request: ForkRequest = asked._popen
     return request
 
 

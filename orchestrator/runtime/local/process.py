@@ -9,22 +9,20 @@ import multiprocessing
 import multiprocessing.process
 import os
 import secrets
-import select
 import signal
 import socket
 import sys
-import time
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from orchestrator.plan.model import StartMethod
-from orchestrator.runtime.local.child import Handed, Launch, Sealed, bootstrap
+from orchestrator.runtime.local.child import Handed, HiddenBytes, Launch, bootstrap
 from orchestrator.runtime.local.helpers import (
     Creator,
+    ForkRequest,
     ForkServer,
-    Request,
     ResourceTracker,
     ask_for,
     disown,
@@ -75,7 +73,7 @@ class Starting:
         *,
         name: str,
         process: multiprocessing.process.BaseProcess,
-        request: Request,
+        request: ForkRequest,
         creator: Creator,
         ends: Ends,
         key: str,
@@ -152,41 +150,11 @@ class ProcessFactory:
         return frozenset(p for p in (self._forkserver.pid, self._tracker.pid) if p is not None)
 
     def refusal(self, error: OSError) -> str:
-        """Name the limit behind an error of `start`; empty if it was none of processes."""
+        """Name the limit behind an error of `begin`; empty if it was none of processes."""
         number = error.errno
         if isinstance(error, ConnectionError):
             number = self._forkserver.refused(wait_s=_MOMENT_S)
         return in_words(number) if number in REFUSALS else ""
-
-    def start(
-        self,
-        *,
-        name: str,
-        method: StartMethod,
-        main: str,
-        payload: bytes,
-        env: Mapping[str, str | None] | None = None,
-        cwd: str | None = None,
-        pythonpath: Sequence[str] = (),
-    ) -> WorkerProcess:
-        """Start a worker as `begin` does, and wait for it."""
-        begun = self.begin(
-            name=name,
-            method=method,
-            main=main,
-            payload=payload,
-            env=env,
-            cwd=cwd,
-            pythonpath=pythonpath,
-        )
-        if isinstance(begun, WorkerProcess):
-            return begun
-        deadline = time.monotonic() + begun.limit_s
-        while (worker := self.go_on(begun)) is None:
-            if (left := deadline - time.monotonic()) <= 0:
-                raise self.give_up(begun)
-            _wait_for(begun, left)
-        return worker
 
     def begin(
         self,
@@ -261,7 +229,7 @@ class ProcessFactory:
                     worker=order.name,
                     main=order.main,
                     key=key,
-                    payload=Sealed(order.payload),
+                    payload=HiddenBytes(order.payload),
                     env=(*restored, *order.env),
                     cwd=order.cwd,
                     pythonpath=order.pythonpath,
@@ -353,14 +321,6 @@ def _map_shared(fd: int) -> mmap.mmap:
     if sys.version_info >= (3, 13):
         return mmap.mmap(fd, mmap.PAGESIZE, trackfd=False)  # one descriptor a worker less
     return mmap.mmap(fd, mmap.PAGESIZE)
-
-
-def _wait_for(starting: Starting, within_s: float) -> None:
-    poll = select.poll()
-    poll.register(starting.answer_fd, select.POLLIN)
-    if starting.order_fd is not None:
-        poll.register(starting.order_fd, select.POLLOUT)
-    poll.poll(within_s * 1000)
 
 
 @contextlib.contextmanager

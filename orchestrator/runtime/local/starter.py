@@ -110,7 +110,7 @@ class Starter:
         return self._factory.give_up(starting)
 
     def refusal(self, error: OSError) -> str:
-        """Name the limit behind an error of `start`; empty if it was none of processes."""
+        """Name the limit behind an error of `begin`; empty if it was none of processes."""
         return self._factory.refusal(error)
 
     def close(self) -> None:

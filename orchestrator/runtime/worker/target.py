@@ -134,7 +134,7 @@ class HiddenByName(dict[str, Any]):
         return f"<{len(self)} arguments>"
 
 
-class Call:
+class TargetCall:
     """A function with its arguments, called with the item in front of them; it shows no values."""
 
     __slots__ = ("_args", "_function", "_kwargs")
@@ -164,7 +164,7 @@ def bind(found: Any, job: JobPlan, handles: dict[str, Any], entered: Entered) ->
         if not (args or kwargs or handles):
             function: Callable[..., Any] = found
             return function
-        return Call(found, args, HiddenByName(kwargs | handles))
+        return TargetCall(found, args, HiddenByName(kwargs | handles))
     if is_run(found):
         return _run_of(found(*args, **kwargs, **handles))
     made: Any = found(*args, **kwargs)
@@ -176,4 +176,4 @@ def bind(found: Any, job: JobPlan, handles: dict[str, Any], entered: Entered) ->
     called: Callable[..., Any] = made
     if not handles:
         return called
-    return Call(called, Hidden(), HiddenByName(handles))
+    return TargetCall(called, Hidden(), HiddenByName(handles))

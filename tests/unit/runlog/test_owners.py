@@ -14,15 +14,23 @@ from orchestrator.files import open_directory
 from orchestrator.runlog import find
 from orchestrator.runlog.directory import RunDirectory, create
 from orchestrator.runlog.find import open_to_run, resolve
-from orchestrator.runlog.owners import Entry, Flaw, Role, User, current_user, look_at, verdict
+from orchestrator.runlog.owners import (
+    FileStatus,
+    Objection,
+    Role,
+    User,
+    current_user,
+    look_at,
+    verdict,
+)
 
 ME, ROOT, OTHER, CALLER = 1000, 0, 12345, 777
 OWN = User(euid=ME).own
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 
 
-def entry(uid: int = ME, mode: int = 0o700, **others: object) -> Entry:
-    return Entry(uid=uid, gid=uid, mode=stat.S_IFDIR | mode, **others)  # type: ignore[arg-type]
+def entry(uid: int = ME, mode: int = 0o700, **others: object) -> FileStatus:
+    return FileStatus(uid=uid, gid=uid, mode=stat.S_IFDIR | mode, **others)  # type: ignore[arg-type]
 
 
 def acl(*entries: tuple[int, int, int]) -> bytes:
@@ -39,7 +47,7 @@ def test_what_is_the_users_or_roots_alone_is_fine_in_each_role(role: Role, uid: 
 
 @pytest.mark.parametrize("role", [Role.FOUND, Role.HOLDER, Role.TAKEN])
 def test_what_belongs_to_another_is_told_by_its_owner(role: Role) -> None:
-    assert verdict(entry(OTHER), OWN, role) is Flaw.OWNER
+    assert verdict(entry(OTHER), OWN, role) is Objection.OWNER
 
 
 @pytest.mark.parametrize("role", [Role.GIVEN, Role.ABOVE])
@@ -49,8 +57,8 @@ def test_a_given_path_and_a_folder_above_may_be_anybodys(role: Role) -> None:
 
 @pytest.mark.parametrize("role", [each for each in Role if each is not Role.TAKEN])
 def test_what_others_can_write_is_refused_in_each_role_that_is_kept(role: Role) -> None:
-    assert verdict(entry(mode=0o702), OWN, role) is Flaw.EVERYBODY
-    assert verdict(entry(mode=0o770), OWN, role) is Flaw.GROUP
+    assert verdict(entry(mode=0o702), OWN, role) is Objection.EVERYBODY
+    assert verdict(entry(mode=0o770), OWN, role) is Objection.GROUP
 
 
 @pytest.mark.parametrize(
@@ -74,16 +82,16 @@ OBJ = 0xFFFFFFFF
 @pytest.mark.parametrize(
     ("entries", "flaw"),
     [
-        ([(USER, WRITE, OTHER), (GROUP_OBJ, READ, OBJ), (MASK, WRITE, OBJ)], Flaw.LISTED),
-        ([(GROUP_OBJ, READ, OBJ), (GROUP, WRITE, 5), (MASK, WRITE, OBJ)], Flaw.LISTED),
+        ([(USER, WRITE, OTHER), (GROUP_OBJ, READ, OBJ), (MASK, WRITE, OBJ)], Objection.LISTED),
+        ([(GROUP_OBJ, READ, OBJ), (GROUP, WRITE, 5), (MASK, WRITE, OBJ)], Objection.LISTED),
         ([(USER, WRITE, ME), (GROUP_OBJ, READ, OBJ), (MASK, WRITE, OBJ)], None),
-        ([(USER, WRITE, ME), (GROUP_OBJ, WRITE, OBJ), (MASK, WRITE, OBJ)], Flaw.GROUP),
+        ([(USER, WRITE, ME), (GROUP_OBJ, WRITE, OBJ), (MASK, WRITE, OBJ)], Objection.GROUP),
         ([(USER, WRITE, OTHER), (GROUP_OBJ, WRITE, OBJ), (MASK, READ, OBJ)], None),
     ],
     ids=["a user", "a group", "oneself", "its own group", "the mask takes it back"],
 )
 def test_an_access_control_list_counts_as_its_mask_lets_it(
-    entries: list[tuple[int, int, int]], flaw: Flaw | None
+    entries: list[tuple[int, int, int]], flaw: Objection | None
 ) -> None:
     listed = acl((USER_OBJ, 7, OBJ), *entries, (OTHERS, 0, OBJ))
     assert verdict(entry(mode=0o770, acl=listed), OWN, Role.FOUND) is flaw
@@ -107,7 +115,7 @@ def test_the_list_of_a_directory_is_read(tmp_path: Path) -> None:
             found = look_at(fd)
         finally:
             os.close(fd)
-        assert verdict(found, User(euid=os.geteuid()).own, Role.FOUND) is Flaw.LISTED
+        assert verdict(found, User(euid=os.geteuid()).own, Role.FOUND) is Objection.LISTED
 
 
 def test_under_sudo_the_callers_files_are_roots_own_and_nobody_elses() -> None:

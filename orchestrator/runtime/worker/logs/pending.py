@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["Pending", "PendingRecords"]
+__all__ = ["PendingRecord", "PendingRecords"]
 
 
-class Pending:
+class PendingRecord:
     """One record on its way. `text` is what was drawn of it; None: nobody has drawn it.
 
     `kept`: the log does not get it, only the program's own handlers do.
@@ -44,7 +44,7 @@ class Pending:
 
 
 class _Local(threading.local):
-    pending: Pending | None = None
+    pending: PendingRecord | None = None
 
 
 class PendingRecords:
@@ -59,22 +59,22 @@ class PendingRecords:
         self._drawing = 0
 
     @property
-    def current(self) -> Pending | None:
+    def current(self) -> PendingRecord | None:
         """That of this thread."""
         return self._local.pending
 
-    def enter(self, pending: Pending) -> Pending | None:
+    def enter(self, pending: PendingRecord) -> PendingRecord | None:
         """From now on handlers are given this record; returns the one before, for `leave`."""
         local = self._local
         before, local.pending = local.pending, pending
         return before
 
-    def leave(self, before: Pending | None) -> None:
+    def leave(self, before: PendingRecord | None) -> None:
         """They have had it."""
         self._local.pending = before
 
     @contextlib.contextmanager
-    def drawing(self, pending: Pending) -> Iterator[None]:
+    def drawing(self, pending: PendingRecord) -> Iterator[None]:
         """Inside, what is written to the console is a drawing of this record."""
         before, pending.drawing = pending.drawing, True
         self._drawing += 1

@@ -17,7 +17,7 @@ from typing import Any
 
 from orchestrator.runtime.worker.failure import is_ours, name_of, traceback_of
 from orchestrator.runtime.worker.logs.levels import level_of
-from orchestrator.runtime.worker.logs.pending import Pending, PendingRecords
+from orchestrator.runtime.worker.logs.pending import PendingRecord, PendingRecords
 from orchestrator.runtime.worker.logs.rendered import Rendered, taken_apart, text_key_of
 from orchestrator.runtime.worker.logs.sender import Sender
 from orchestrator.runtime.worker.logs.values import PASSED, shown
@@ -83,7 +83,7 @@ class StandardLogging:
             return
         info = (type(error), error, traceback_of(error))
         record = logger.makeRecord(ITEM_LOGGER, level, "", 0, msg, args, info, "item")
-        pending = Pending(record, kept=True)
+        pending = PendingRecord(record, kept=True)
         pending.text = ""
         before = self._pending.enter(pending)
         try:
@@ -109,7 +109,7 @@ class StandardLogging:
         if not has_handlers:
             self._send(record, None)
             return
-        pending = Pending(record)
+        pending = PendingRecord(record)
         self._pending.enter(pending)
         try:
             if record.levelno >= logging.WARNING or self._is_wanted(logger):
@@ -206,9 +206,8 @@ class _Sent:
         self._new: set[float] = set()
         self._old: set[float] = set()
         self._since = self._turned = 0.0
-        self._processes = mmap.mmap(
-            -1, _MOST_PIDS
-        )  # a byte a process; what is not used costs nothing
+        # A byte a process, shared with those that are forked; what is not used costs nothing.
+        self._processes = mmap.mmap(-1, _MOST_PIDS)
 
     def add(self, created: Any) -> None:
         """A record of this time is sent; a time that is none is not remembered."""
