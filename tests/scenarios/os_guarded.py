@@ -186,4 +186,7 @@ def command(function, *args):
 
 
 if __name__ == "__main__":
+    # As from a terminal, whatever the tests were started with: a shell's `&` ignores both.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     globals()[sys.argv[1]](*sys.argv[2:])
