@@ -47,6 +47,8 @@ class Scheduler:
         for job in self._roster.jobs_in(State.PENDING):
             if not job.plan.after:
                 self._release(job, turn)
+                if job.state in ENDED:
+                    self._settle(job, turn)
 
     def ready(self, job: Job, turn: Turn) -> None:
         """All workers of the job are ready, or have ended well before they were."""
@@ -108,8 +110,8 @@ class Scheduler:
                     news.append(waiting)
 
     def _release(self, job: Job, turn: Turn) -> None:
-        """Start the job; a daemon for which nobody is left is skipped, unless it reads."""
-        if job.plan.daemon and not job.plan.reads and self._roster.others_done():
+        """Start the job, unless it is a daemon that nobody needs any more."""
+        if job.plan.daemon and self._roster.others_done() and not self._has_work(job):
             self._skip(job, _NOT_NEEDED, turn, clean=True)
             return
         job.advance(Step.START)
@@ -117,6 +119,19 @@ class Scheduler:
         for worker in job.workers:
             worker.advance(Step.START)
             self.start(worker, turn)
+
+    def _has_work(self, daemon: Job) -> bool:
+        """Whether it reads, or a daemon that is yet to start, and reads, waits for it."""
+        seen, ahead = {daemon.name}, [daemon]
+        while ahead:
+            job = ahead.pop()
+            if job.plan.reads:
+                return True
+            for waiting, _ in self._roster.dependents[job.name]:
+                if waiting.state is State.PENDING and waiting.name not in seen:
+                    seen.add(waiting.name)
+                    ahead.append(waiting)
+        return False
 
     def start(self, worker: Worker, turn: Turn) -> None:
         """Have a process made for the worker."""

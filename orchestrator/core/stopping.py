@@ -81,7 +81,8 @@ class Stopper:
         turn.report(
             Warned(
                 message=f"{worker.name} has finished, but did not exit within {exit_s:g} s",
-                hint="a thread that is no daemon, or an atexit function, keeps it alive",
+                hint="a thread that is no daemon, a child process that Python waits for, or an "
+                "atexit function keeps it alive",
                 job=worker.job.name,
                 worker=worker.name,
             )

@@ -43,9 +43,15 @@ CODE = """
                 pool.map(int, range(4))
     def executor():
         context = multiprocessing.get_context("fork")
-        while True:
-            with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
-                list(pool.map(int, range(4)))
+        try:
+            while True:
+                with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
+                    list(pool.map(int, range(4)))
+        finally:
+            # Stopped while it starts its processes, the executor forgets them: Python's exit
+            # would wait for them for ever, as it does after Ctrl-C.
+            for child in multiprocessing.active_children():
+                child.kill()
 
     class Dies:
         def __del__(self):

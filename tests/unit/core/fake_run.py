@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from orchestrator.core.commands import (
@@ -60,8 +61,10 @@ def plan(*jobs: JobPlan, timeout_s: float | None = None) -> Plan:
 class FakeRun:
     """Tells a supervisor what happens, and keeps all that it orders as (time, order)."""
 
-    def __init__(self, *jobs: JobPlan, timeout_s: float | None = None) -> None:
-        self.supervisor = Supervisor(plan(*jobs, timeout_s=timeout_s))
+    def __init__(
+        self, *jobs: JobPlan, timeout_s: float | None = None, done: Iterable[str] = ()
+    ) -> None:
+        self.supervisor = Supervisor(plan(*jobs, timeout_s=timeout_s), done=done)
         self.now = 0.0
         self.orders: list[tuple[float, Command | BrokerNews]] = []
         self._pids = 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
 
@@ -147,6 +148,14 @@ def plans(draw: st.DrawFn) -> Plan:
     return plan(*jobs, timeout_s=draw(st.sampled_from([None, None, 6.0])))
 
 
+@st.composite
+def resumed(draw: st.DrawFn) -> tuple[Plan, list[str]]:
+    """A plan, and which of its jobs had succeeded before the run was resumed."""
+    plan = draw(plans())
+    able = [name for name, job in plan.jobs.items() if not job.daemon]
+    return plan, [name for name in able if draw(st.integers(0, 3)) == 0]
+
+
 class Life:
     """One process of a worker, as its world knows it."""
 
@@ -161,9 +170,15 @@ class Life:
 class World:
     """Plays the processes of a run; checks each order as it comes."""
 
-    def __init__(self, plan: Plan, ways: list[Behaviour], events: list[tuple[float, str]]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        ways: list[Behaviour],
+        events: list[tuple[float, str]],
+        done: Iterable[str] = (),
+    ) -> None:
         self.plan = plan
-        self.supervisor = Supervisor(plan)
+        self.supervisor = Supervisor(plan, done=done)
         self.ways = ways
         self.now = 0.0
         self.lives: dict[str, list[Life]] = {}
@@ -309,8 +324,9 @@ class World:
         if life.dead:
             return
         life.dead = True
-        self.deaths.setdefault(worker.rpartition("-")[0], []).append(self.now)
         blame = Blame() if "Closing" in life.said else IN_ITEM
+        if blame.phase:
+            self.deaths.setdefault(worker.rpartition("-")[0], []).append(self.now)
         self.tell(
             WorkerDied(
                 worker=worker,
@@ -338,9 +354,10 @@ class World:
 
 
 @settings(max_examples=300)
-@given(plans(), st.lists(behaviours, min_size=1, max_size=8), st.lists(outside, max_size=4))
-def test_every_run_ends_in_order_and_in_bounded_time(plan, ways, events):
-    world = World(plan, ways, events)
+@given(resumed(), st.lists(behaviours, min_size=1, max_size=8), st.lists(outside, max_size=4))
+def test_every_run_ends_in_order_and_in_bounded_time(run, ways, events):
+    plan, done = run
+    world = World(plan, ways, events, done)
     world.run()
     supervisor = world.supervisor
     assert world.now <= LAST_RESORT_S + SLOWEST_END_S
@@ -349,7 +366,7 @@ def test_every_run_ends_in_order_and_in_bounded_time(plan, ways, events):
     assert {view.state for view in supervisor.worker_states.values()} <= ENDED
     lives = [life for lives in world.lives.values() for life in lives]
     assert all(life.left for life in lives)
-    assert sorted(world.job_ends) == sorted(plan.jobs)
+    assert sorted([*done, *world.job_ends]) == sorted(plan.jobs)
     assert all(life.dead or not life.way.dies_of_sigkill for life in lives)
     order = ["drain", "stop", "terminate", "kill"]
     assert world.stops == sorted(world.stops, key=order.index)
@@ -358,9 +375,10 @@ def test_every_run_ends_in_order_and_in_bounded_time(plan, ways, events):
     assert not bad or supervisor.outcome.exit_code
 
 
-@settings(max_examples=100)
-@given(plans(), st.lists(seconds, max_size=2))
-def test_a_run_of_good_workers_succeeds_and_kills_nobody(plan, times):
+@settings(max_examples=200)
+@given(resumed(), st.lists(seconds, max_size=2))
+def test_a_run_of_good_workers_succeeds_and_kills_nobody(run, times):
+    plan, done = run
     good = Behaviour(
         start_s=0.0,
         ready_s=0.0,
@@ -370,7 +388,7 @@ def test_a_run_of_good_workers_succeeds_and_kills_nobody(plan, times):
         on_signal="die",
         dies_of_sigkill=True,
     )
-    world = World(plan, [good], [(when, "input ended") for when in times])
+    world = World(plan, [good], [(when, "input ended") for when in times], done)
     world.run()
     assert world.supervisor.outcome.exit_code == 0
     assert not any(KillWorker in life.blows for lives in world.lives.values() for life in lives)

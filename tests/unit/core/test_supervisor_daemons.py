@@ -134,3 +134,27 @@ def test_several_workers_are_told_together():
     assert run.blows() == [(30, "d-2", 15)]
     assert (run.states("d"), run.clean()["d"], run.exit_code) == (["terminated"], True, 0)
     assert run.facts(facts.ItemFailed) == []
+
+
+def test_a_daemon_that_one_that_reads_waits_for_is_started_when_no_other_job_is_left():
+    """As in a resumed run whose other jobs had succeeded: what they put is still to be read."""
+    run = FakeRun(
+        job("a"),
+        job("first", daemon=True),
+        job("second", daemon=True, after=[("first", READY)]),
+        reader(after=[("second", READY)]),
+        done=["a"],
+    ).begin()
+    run.start().ready("first-1").start().ready("second-1").start().ready("d-1")
+    assert run.signalled() == ["first-1", "second-1"]
+    run.end_input("d").succeed("d-1").die("first-1", -15).die("second-1", -15)
+    assert run.states() == ["succeeded", "terminated", "terminated", "succeeded"]
+    assert run.exit_code == 0
+
+
+@pytest.mark.parametrize("condition", [READY, AfterCondition.FINISHED])
+def test_what_waits_for_a_daemon_that_is_skipped_at_the_beginning_is_skipped(condition):
+    daemons = (job("d", daemon=True), job("e", daemon=True, after=[("d", condition)]))
+    run = FakeRun(job("a"), *daemons, done=["a"]).begin()
+    assert run.states() == ["succeeded", "skipped", "skipped"]
+    assert run.finished()
