@@ -18,7 +18,16 @@ import msgspec
 
 from orchestrator.app.keeping import Keeping, Resume, begin, resume
 from orchestrator.core.bottleneck import bottleneck
-from orchestrator.core.facts import Fact, ItemDead, Progress, RunEnded, RunResumed, RunStarted
+from orchestrator.core.facts import (
+    Fact,
+    ItemDead,
+    Logged,
+    Output,
+    Progress,
+    RunEnded,
+    RunResumed,
+    RunStarted,
+)
 from orchestrator.core.messages import Failure
 from orchestrator.core.policy import Outcome
 from orchestrator.core.snapshot import Snapshot
@@ -209,6 +218,10 @@ class _Record:
         return self._screen.unwritten
 
     def fact(self, fact: Fact | Progress, now: float) -> None:
+        if isinstance(fact, Output | Logged):  # by far the most
+            self._log.fact(fact)
+            self._screen.output(fact, now)
+            return
         if isinstance(fact, Progress):
             self._screen.progress(fact, now)
             return

@@ -26,8 +26,8 @@ _LATEST_S = 253402300799.0  # the last second of year 9999
 
 def timestamp(ts: float) -> str:
     """Format Unix time in seconds as RFC 3339, UTC, with microseconds."""
-    second, micros = divmod(round(ts * 1_000_000), 1_000_000)
-    return f"{_second(second)}.{micros:06d}Z"
+    micros = round(ts * 1_000_000)
+    return f"{_second(micros // 1_000_000)}.{micros % 1_000_000:06d}Z"
 
 
 @functools.lru_cache(maxsize=8)
@@ -68,8 +68,11 @@ class Lines:
         head = self._head("output", "info", fact.job, fact.worker, fact.pid)
         tail = ', "more": true}\n' if fact.more else "}\n"
         stream = "stdout" if fact.stream is Stream.STDOUT else "stderr"
-        item = _item(fact.item, fact.attempt) if fact.item else ""
-        msg = encode_basestring_ascii(uncoloured(fact.text))
+        item, text = "", fact.text
+        if fact.item:
+            name = encode_basestring_ascii(fact.item)
+            item = f', "item": {name}, "attempt": {fact.attempt}'
+        msg = encode_basestring_ascii(uncoloured(text) if "\x1b" in text else text)
         when = fact.ts if 0 < fact.ts <= _LATEST_S else ts
         return (
             f'{{"ts": "{timestamp(when)}{head}"msg": {msg}, "stream": "{stream}"{item}{tail}'

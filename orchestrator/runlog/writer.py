@@ -83,18 +83,18 @@ class RunLog:
     def fact(self, fact: Fact, ts: float | None = None) -> None:
         """Log `fact`; `ts` is Unix time in seconds, now if not given. Raises as `flush` does."""
         now = time.time() if ts is None else ts
-        match fact:
-            case Output():
-                level = Level.INFO
-                self._buffer += self._lines.output(fact, now)
-            case Logged():
-                level = Level.parse(fact.level)
-                self._buffer += self._lines.logged(fact, now)
-            case _:
-                event, level, msg = describe(fact)
-                fields = self._with_pid(fact, context(fact))
-                self._events.log(level, event, ts=timestamp(now), **fields, msg=msg)
-        if level >= Level.WARNING or len(self._buffer) >= _BUFFER_BYTES:
+        urgent = False
+        if isinstance(fact, Output):
+            self._buffer += self._lines.output(fact, now)
+        elif isinstance(fact, Logged):
+            urgent = Level.parse(fact.level) >= Level.WARNING
+            self._buffer += self._lines.logged(fact, now)
+        else:
+            event, level, msg = describe(fact)
+            urgent = level >= Level.WARNING
+            fields = self._with_pid(fact, context(fact))
+            self._events.log(level, event, ts=timestamp(now), **fields, msg=msg)
+        if urgent or len(self._buffer) >= _BUFFER_BYTES:
             with contextlib.suppress(DiskFullError):  # the next flush tells
                 self.flush()
 

@@ -53,13 +53,17 @@ class Outlet:
 
     def write(self, text: str) -> None:
         """Write `text`, now as far as that needs no waiting, else later."""
+        self.put(text)
+        self.pump()
+
+    def put(self, text: str) -> None:
+        """Take `text`, to be written by the next `pump`."""
         if self._gone:
             return
         if len(self._pending) > _MOST_BYTES:
             self.lost += 1
         else:
             self._pending += _encode(text)
-        self.pump()
 
     def pump(self) -> None:
         """Write what is pending, as far as that needs no waiting."""

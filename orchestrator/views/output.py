@@ -45,6 +45,7 @@ class OutputView:
         self._mode = mode
         self._colour = colour
         self._styles: dict[str, Style] = {}
+        self._prefixes: dict[str, str] = {}
 
     def line(self, fact: Output | Logged | Progress, *, colours: bool = False) -> str | None:
         """Return the line to show, with its newline; None if there is nothing to show.
@@ -85,11 +86,17 @@ class OutputView:
 
     def _placed(self, fact: Output | Logged | Progress, text: str, colours: bool) -> str:
         prefix = self._prefix(fact)
+        if text.isprintable():  # as most are: one line, without colours
+            return f"{prefix} {text}\n"
         lines = text.split("\n") if isinstance(fact, Logged) else [text]
         return "".join(f"{prefix} {screen_line(line, colour=colours)}\n" for line in lines)
 
     def _prefix(self, fact: Output | Logged | Progress) -> str:
-        return paint(f"{fact.worker} |", self._style(fact.job), colour=self._colour)
+        prefix = self._prefixes.get(fact.worker)
+        if prefix is None:
+            prefix = paint(f"{fact.worker} |", self._style(fact.job), colour=self._colour)
+            self._prefixes[fact.worker] = prefix
+        return prefix
 
     def _style(self, job: str) -> Style:
         return self._styles.setdefault(job, _COLOURS[len(self._styles) % len(_COLOURS)])

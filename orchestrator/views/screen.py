@@ -116,18 +116,15 @@ class Screen:
 
     def fact(self, fact: Fact, now: float) -> None:
         """Show a fact, if it is one to show, at the monotonic time `now` (seconds)."""
-        match fact:
-            case Output() | Logged():
-                self._output(fact, now)
-            case _ if isinstance(fact, _IN_THE_REPORT):
-                return
-            case _:
-                self._news(fact)
+        if isinstance(fact, Output | Logged):
+            self.output(fact, now)
+        elif not isinstance(fact, _IN_THE_REPORT):
+            self._news(fact)
 
     def progress(self, fact: Progress, now: float) -> None:
         """Show what a line that is drawn anew shows now, once a second at most."""
         if self._progress.admit(fact, now):
-            self._output(fact, now)
+            self.output(fact, now)
 
     def update(self, snapshot: Snapshot, now: float) -> None:
         """Draw the live display, at most four times a second."""
@@ -164,13 +161,23 @@ class Screen:
         """Erase the live display, write what is queued, draw it again below."""
         if self._live is not None:
             self._err.write(self._live.erase(self._look().width))
-        for outlet, text in self._queued:
-            outlet.write(text)
-        self._queued.clear()
+        self._write_queued()
         if self._live is not None:
             self._err.write(self._live.draw())
 
-    def _output(self, fact: Output | Logged | Progress, now: float) -> None:
+    def _write_queued(self) -> None:
+        """Write what is queued, in its order: both outlets may be the same terminal."""
+        last = self._err
+        for outlet, text in self._queued:
+            if outlet is not last:
+                last.pump()
+                last = outlet
+            outlet.put(text)
+        last.pump()
+        self._queued.clear()
+
+    def output(self, fact: Output | Logged | Progress, now: float) -> None:
+        """Show what a target has written."""
         outlet = self._err if to_stderr(fact) else self._out
         wanted = self._settings.targets_colours
         line = self._view.line(fact, colours=outlet.is_terminal if wanted is None else wanted)
