@@ -1,4 +1,4 @@
-"""Why a worker has ended, in words for its user."""
+"""Reasons for the ends of workers, in words for their user."""
 
 from __future__ import annotations
 

@@ -46,8 +46,11 @@ if "MPORCH_TEST_MAINS" in os.environ:
 def made(factory, **order):
     """A worker; a forkserver is waited for, as the loop does turn by turn."""
     begun = factory.begin(**order)
-    if not isinstance(begun, Starting):
-        return begun
+    return answered(factory, begun) if isinstance(begun, Starting) else begun
+
+
+def answered(factory, begun):
+    """The worker that a forkserver was asked for."""
     deadline = time.monotonic() + begun.limit_s
     while (worker := factory.go_on(begun)) is None:
         if (left := deadline - time.monotonic()) <= 0:
@@ -252,9 +255,7 @@ def ask_a_stopped_forkserver():
         told["waited"].append(factory.go_on(asked) is None)
         told["unwritten"].append(asked.order_fd is not None)
         os.kill(forkserver, signal.SIGCONT)
-        while (worker := factory.go_on(asked)) is None:
-            process._wait_for(asked, 20)
-        told["codes"].append(exit_code(worker))
+        told["codes"].append(exit_code(answered(factory, asked)))
     return told
 
 

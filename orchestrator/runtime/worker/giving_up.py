@@ -1,4 +1,4 @@
-"""Why a worker gives up at once, without a closing message. Called in the child."""
+"""Reasons to give up at once, without a closing message. Called in the child."""
 
 from __future__ import annotations
 
