@@ -122,12 +122,49 @@ def test_a_worker_that_is_not_ready_yet_gets_the_same_signal():
     assert run.states() == ["terminated"], "no time limit counts for a worker that is stopped"
 
 
-def test_a_signal_waits_for_the_process_but_its_grace_does_not():
+@pytest.mark.parametrize("signals", [1, 2], ids=["stopped", "killed"])
+def test_a_worker_that_has_no_process_ends_at_once(signals):
+    """Nothing runs there; whoever hangs in the making is not waited for."""
+    run = FakeRun(job("a", workers=2)).begin().start("a-2")
+    for _ in range(signals):
+        run.tell(Terminated(signal=15))
+        run.now += 3 * (signals - 1)
+    assert run.signalled() == ["a-2"]
+    run.wait_until(run.now)
+    assert run.states("a-1") == ["terminated" if signals == 1 else "killed"]
+    assert run.states("a-2") == ["draining"]
+    assert not run.facts(facts.Warned)
+    run.die("a-2", -15)
+    assert run.finished()
+
+
+def test_a_process_that_appears_when_its_worker_was_stopped_is_killed():
+    run = FakeRun(job("a"), job("b")).begin().start("b-1")
+    run.tell(Terminated(signal=15))
+    run.wait_until(0.0)
+    assert run.cut_off() == ["a-1"]
+    run.wait_until(2.0).start("a-1")
+    assert run.blows() == [(0, "b-1", TERM), (2, "a-1", KILL)]
+    run.die("a-1", -9)
+    assert (run.states("a"), run.finished()) == (["terminated"], False)
+
+
+def test_a_process_that_appears_in_the_moment_of_the_stop_has_its_whole_grace():
     run = FakeRun(job("a", timeouts=Timeouts(start_s=5))).begin()
     run.tell(Terminated(signal=15))
-    assert run.blows() == []
-    run.wait_until(3).start("a-1").wait_until(10)
-    assert run.blows() == [(3, "a-1", TERM), (10, "a-1", KILL)]
+    run.start("a-1").wait_until(10)
+    assert run.blows() == [(0, "a-1", TERM), (10, "a-1", KILL)]
+    run.die("a-1", -9)
+    assert run.states() == ["killed"]
+
+
+def test_a_process_that_is_not_there_in_time_is_told_of():
+    run = FakeRun(job("a", timeouts=Timeouts(start_s=5)), job("b")).begin().start("b-1")
+    run.wait_until(5)
+    assert run.states("a") == ["failed"]
+    assert run.reason("a") == "was not ready within 5 s (timeouts.start)"
+    (warning,) = run.facts(facts.Warned)
+    assert warning.message == "a-1 is not to be, and its process is still being made"
 
 
 def test_a_process_that_appears_after_it_was_given_up_is_killed():
