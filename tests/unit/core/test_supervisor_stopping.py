@@ -84,6 +84,59 @@ def test_each_step_is_told_with_who_is_waited_for():
     ]
 
 
+def feeding(*conditions, **keys):
+    """A task; a source after it; who reads that, after it too; and whatever else there is."""
+    given, read = conditions
+    return FakeRun(
+        job("x", shape=Shape.TASK, **keys),
+        source("give", after=[("x", given)]),
+        stage("read", after=[("x", read)]),
+    )
+
+
+@pytest.mark.parametrize("how", ["drain", "failure"])
+def test_who_gives_what_only_a_skipped_job_was_to_read_is_skipped_with_it(how):
+    run = feeding(FINISHED, AfterCondition.SUCCEEDED, on_failure=FailurePolicy.DRAIN).up()
+    if how == "drain":
+        run.tell(Interrupted())
+    else:
+        run.close("x-1", ERROR)  # whose conditions are open until its process is gone
+    assert run.states("give", "read") == ["skipped", "skipped"]
+    why = "the run is stopping, and nobody will read what it gives: read was skipped"
+    assert run.reason("give") == why
+    run.die("x-1", -15)
+    assert run.ordered_starts() == ["x-1"]
+    assert run.finished()
+
+
+def test_who_reads_and_was_not_skipped_is_read_for():
+    run = feeding(FINISHED, FINISHED).up()
+    run.tell(Interrupted())
+    run.die("x-1", -15)
+    assert run.ordered_starts() == ["x-1", "give-1", "read-1"]
+
+
+def test_a_whole_pipeline_is_skipped_with_its_end_also_when_that_is_decided_late():
+    """Its middle and its end ask for a failure; only the end's does not come."""
+    failed, either = AfterCondition.FAILED, [("x", FINISHED), ("y", FINISHED)]
+    run = FakeRun(
+        job("x"),
+        job("y"),
+        job("give", shape=Shape.SOURCE, outputs=("q",), after=either),
+        job("pass", shape=Shape.ITEM, inputs=("q",), outputs=("r",), after=either),
+        job("read", shape=Shape.ITEM, inputs=("r",), after=[("x", failed)]),
+        job("last", after=[("give", FINISHED)]),
+    ).up()
+    run.tell(Interrupted())
+    assert run.states("give", "pass", "read") == ["pending"] * 3
+    run.die("x-1", -15)
+    assert run.states("give", "pass", "read") == ["skipped"] * 3
+    assert run.reason("read") == "waits for x: failed, but it was terminated"
+    assert run.reason("give").endswith("nobody will read what it gives: pass was skipped")
+    run.die("y-1", -15)
+    assert "give-1" not in run.ordered_starts()
+
+
 def test_a_repeated_stop_never_starts_a_grace_anew():
     run = FakeRun(job("a", timeouts=Timeouts(run_s=12))).up()
     run.wait_until(1).tell(Terminated(signal=15))
