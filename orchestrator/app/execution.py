@@ -28,6 +28,7 @@ from orchestrator.core.facts import (
     RunResumed,
     RunStarted,
 )
+from orchestrator.core.image import Image
 from orchestrator.core.messages import Failure
 from orchestrator.core.policy import Outcome
 from orchestrator.core.snapshot import Snapshot
@@ -39,6 +40,7 @@ from orchestrator.runlog.catalogue import describe
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import argument_for
 from orchestrator.runlog.letters import DeadLetters, read_letters
+from orchestrator.runlog.reader import LogReader
 from orchestrator.runlog.writer import RunLog
 from orchestrator.runtime.free_threading import refuse_free_threading
 from orchestrator.runtime.local.guard import Shelter, run_guarded
@@ -161,9 +163,8 @@ def _run(
             recorder=keeping.recorder,
             told=shelter.told,
         )
-        for letter in read_letters(directory.path) if keeping.resumption is not None else ():
-            failure = Failure(kind=letter.error_type, message=letter.error, where=letter.where)
-            record.digest.dead_before(letter.job, letter.item, failure)
+        if keeping.resumption is not None:
+            _recall(record.digest, directory, keeping.resumption.image)
         started = time.time()
         record.fact(_started(plan, shelter, keeping), time.monotonic())
         loop.run_to_end()
@@ -179,6 +180,16 @@ def _run(
     if watch is not None:
         watch.ended(summary, loop.run.left_items())
     return summary.exit_code
+
+
+def _recall(digest: Digest, directory: RunDirectory, image: Image) -> None:
+    """Take into the report what the run's lives before have kept, and what they have skipped."""
+    for letter in read_letters(directory.path):
+        failure = Failure(kind=letter.error_type, message=letter.error, where=letter.where)
+        digest.dead_before(letter.job, letter.item, failure)
+    with LogReader(directory.log_path) as log:
+        counts = {name: job.skipped for name, job in image.jobs.items()}
+        digest.skipped_before(counts, log.having("item.skipped"))
 
 
 def _screen(options: Options, *, title: str) -> Screen:

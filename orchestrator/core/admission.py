@@ -19,8 +19,6 @@ from orchestrator.core.tickets import CommitTicket, Part, Ticket, WantTicket
 
 __all__ = ["Admission"]
 
-_LOOK_AGAIN_S = 0.25
-"""Where a reader gets anew what it had, limits of time are looked at so often at most."""
 _MOST_WORK = 1 << 24
 """Outputs times items of one commit; what is parked is looked at item by item."""
 
@@ -143,23 +141,6 @@ class Admission(Putting):
         port.parked = None
         port.job.parked -= 1
         self._board.end_wait(port)
-
-    def overdue(self, queue: QueueState) -> list[CommitTicket]:
-        """What has waited for room in this queue for as long as it may."""
-        now = self._board.now
-        return [
-            ticket
-            for ticket in queue.tickets
-            if isinstance(ticket, CommitTicket)
-            and ticket.lacks is queue
-            and ticket.due is not None
-            and ticket.due <= now
-        ]
-
-    def wait_anew(self, queue: QueueState) -> None:
-        """Whoever has waited here for as long as he may begins to wait once more."""
-        for ticket in self.overdue(queue):
-            ticket.since = self._board.now + max(0.0, _LOOK_AGAIN_S - (ticket.limit_s or 0.0))
 
     def refuse(self, ticket: CommitTicket) -> None:
         """The rest of a parked commit is not applied any more: its items are not finished.

@@ -17,6 +17,7 @@ from orchestrator.core.ports import JobPorts, Port
 from orchestrator.core.position import Position
 from orchestrator.core.queues import QueueState, Segment
 from orchestrator.core.repetition import Repetition
+from orchestrator.core.tickets import Ticket
 
 __all__ = ["Alarm", "Board", "ProtocolError"]
 
@@ -38,6 +39,8 @@ class Alarm(enum.Enum):
     """A job may start its next item."""
 
 
+_NEXT_PULL_S = 0.25
+"""How long a limit of time is at least, once the reader has got anew all that it had."""
 _FOR_PULLS = (Alarm.PATIENCE, Alarm.RATE)
 
 
@@ -150,6 +153,32 @@ class Board:
         """Wake at `when`; an alarm that has become pointless by then is ignored."""
         heapq.heappush(self._timers, (when, self.number(), alarm, queue, segment))
 
+    def arm_limit(self, queue: QueueState) -> None:
+        """See to it that nobody waits for room here for longer than the queue lets him."""
+        due = min((due for _, due in _dues(queue)), default=None)
+        if due is not None and (queue.limit_at is None or due < queue.limit_at):
+            queue.limit_at = due
+            self.at(due, Alarm.PUT_LIMIT, queue)
+
+    def overdue(self, queue: QueueState) -> list[Ticket]:
+        """Who has waited for room in this queue for as long as he may."""
+        return [ticket for ticket, due in _dues(queue) if due <= self.now]
+
+    def mind_repetition(self, queue: QueueState) -> None:
+        """Let the queue's limit of time rest while a reader gets anew what it had.
+
+        Then whoever waits here begins to wait once more, and the reader has a moment for its next
+        pull.
+        """
+        if queue.rests is queue.repeats:
+            return
+        queue.rests = queue.repeats
+        for ticket in queue.tickets:
+            if ticket.lacks is queue:
+                self.touch(ticket.port)
+                ticket.since = self.now + max(0.0, _NEXT_PULL_S - (queue.patience_s or 0.0))
+        self.arm_limit(queue)
+
     @property
     def is_due(self) -> bool:
         """Whether an alarm's time has come."""
@@ -177,6 +206,13 @@ class Board:
             or (alarm is Alarm.ROOM and queue.tickets and queue.room > 0)
             for _, _, alarm, queue, _ in self._timers
         )
+
+
+def _dues(queue: QueueState) -> Iterator[tuple[Ticket, float]]:
+    """Those who wait for room in the queue, not for ever, each with when his time is over."""
+    for ticket in queue.tickets:
+        if ticket.lacks is queue and (due := ticket.due) is not None:
+            yield ticket, due
 
 
 def _rank(queues: Iterable[QueueState], jobs: Iterable[JobPorts]) -> None:

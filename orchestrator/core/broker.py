@@ -58,6 +58,7 @@ from orchestrator.core.restoring import Resumption, restore
 from orchestrator.core.stall import can_move, waits
 from orchestrator.core.steps import Entry
 from orchestrator.core.tap import Tap
+from orchestrator.core.tickets import CommitTicket, WantTicket
 from orchestrator.core.wording import at_item, full
 from orchestrator.plan.model import Plan
 
@@ -378,6 +379,8 @@ class Broker:
             queue, _ = dirty.popitem()
             if queue.row is not None:
                 self._admission.release(queue.row)
+            if queue.patience_s is not None:
+                self._board.mind_repetition(queue)
             if queue.tickets:
                 self._admission.admit(queue)
             if queue.pulls:
@@ -401,18 +404,21 @@ class Broker:
     def _end_waits(self, queue: QueueState) -> None:
         """Who has waited for room for longer than the queue lets him has failed (rule 2).
 
-        His other items go back with those that found no room, as if he were dead.
+        His other items go back with those that found no room, as if he were dead. Who has asked for
+        room is told that there is none.
         """
         queue.limit_at = None
-        if queue.reserved or queue.again:  # its reader makes no room before it has that behind it
-            self._admission.wait_anew(queue)
-        for ticket in self._admission.overdue(queue):
+        for ticket in self._board.overdue(queue):
+            if isinstance(ticket, WantTicket):
+                self._credits.end_wait(ticket)
+                continue
+            assert isinstance(ticket, CommitTicket)
             port, failure = ticket.port, full(ticket.port.job.name, queue.name)
             self._admission.refuse(ticket)
             self._leave(port, Blame(), failure=failure, again=False)
             port.fenced = True
             self._board.orders.append(PutRefused(worker=port.worker, failure=failure))
-        self._admission.arm_limit(queue)
+        self._board.arm_limit(queue)
 
     def _watch(self) -> None:
         board = self._board

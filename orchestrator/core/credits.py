@@ -40,11 +40,12 @@ class Credits:
             self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
         elif queue.room >= self._least(queue, request) and not queue.tickets:
             self._grant(port, queue, request)
-        elif request.wait is Wait.NO:
+        elif not _may_wait(queue, request):
             self._board.send(port, Grant(want=request.want, queue=queue.name, n=0))
         else:
-            ticket = WantTicket(self._board.number(), port, request, queue)
+            ticket = WantTicket(self._board.number(), port, request, queue, now=self._board.now)
             port.wants[request.want] = ticket
+            self._board.arm_limit(queue)
             self._board.begin_wait(port, for_output=True)
             self._board.dirty[queue] = None
 
@@ -54,9 +55,12 @@ class Credits:
         The first in line gets the room that was being collected for it.
         """
         ticket = port.wants.get(request.want)
-        if ticket is None:
-            return
-        (queue,) = ticket.queues
+        if ticket is not None:
+            self.end_wait(ticket)
+
+    def end_wait(self, ticket: WantTicket) -> None:
+        """A producer waits no longer, by its own will or as the queue lets it wait no longer."""
+        port, request, (queue,) = ticket.port, ticket.request, ticket.queues
         if ticket.first_everywhere and queue.room > 0 and not queue.closed:
             self._serve(ticket)
         else:
@@ -66,7 +70,7 @@ class Credits:
 
     def _least(self, queue: QueueState, request: Want) -> int:
         """How much room must be free before any of it is granted; no time is none to collect it."""
-        return min(request.least, queue.bound) if request.wait is not Wait.NO else 1
+        return min(request.least, queue.bound) if _may_wait(queue, request) else 1
 
     def _is_collected(self, queue: QueueState, request: Want) -> bool:
         """Whether there is room enough, or time has been given for more (rule 4)."""
@@ -144,3 +148,10 @@ class Credits:
                 self._board.dirty[queue] = None
             ticket.leave()
         port.wants.clear()
+
+
+def _may_wait(queue: QueueState, request: Want) -> bool:
+    """Whether there is any time in which room may come; who waits for ever has the queue's."""
+    if request.wait is Wait.FOREVER:
+        return queue.limit_s != 0.0
+    return request.wait is not Wait.NO

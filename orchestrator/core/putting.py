@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.core.board import Alarm, Board
+from orchestrator.core.board import Board
 from orchestrator.core.credits import Credits
 from orchestrator.core.endings import Endings
 from orchestrator.core.ports import Port
@@ -67,19 +67,7 @@ class Putting:
         if ticket.lacks is not queue:
             ticket.lacks, ticket.since = queue, self._board.now
             self._board.touch(ticket.port)
-            self.arm_limit(queue)
-
-    def arm_limit(self, queue: QueueState) -> None:
-        """See to it that nobody waits here for longer than the queue lets him."""
-        dues = [
-            ticket.due
-            for ticket in queue.tickets
-            if isinstance(ticket, CommitTicket) and ticket.lacks is queue and ticket.due is not None
-        ]
-        due = min(dues, default=None)
-        if due is not None and (queue.limit_at is None or due < queue.limit_at):
-            queue.limit_at = due
-            self._board.at(due, Alarm.PUT_LIMIT, queue)
+            self._board.arm_limit(queue)
 
     def _available(self, port: Port, queue: QueueState) -> int:
         if queue.closed or queue.is_kept:

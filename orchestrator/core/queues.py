@@ -49,7 +49,8 @@ class QueueState:
     there was no room. A queue that drops lets
     anybody put at any time: its `bound` and `bound_bytes`, as those of an unbounded one, are out of
     reach, and so is that of one that is `unread`: what is put there is dropped at once. A commit
-    may wait for room for `patience_s`, None for ever; `limit_at` is the set alarm for that.
+    may wait for room for `patience_s`, None for ever; `limit_at` is the set alarm for that. The
+    limit `rests` while a reader gets anew what it had: it makes no room before that is behind it.
     `size_bytes` are the bytes of the items that `size` counts; they are counted only where
     there is a `max_bytes` (the queue `weighs`). `reserved` are items that a worker had before the
     run was resumed, and gets again; they take no room, and those of them that are leased and
@@ -107,6 +108,7 @@ class QueueState:
         self.waited_for_since: float | None = None
         self.room_since: float | None = None
         self.limit_at: float | None = None
+        self.rests = False
         self.put = self.done = self.skipped = self.dropped = self.dead = self.left = 0
         self.left_items: list[range] = []
         self.shed = 0
@@ -133,6 +135,16 @@ class QueueState:
     def is_full(self) -> bool:
         """Whether it holds as many items, or bytes, as it may."""
         return 0 < self.maxsize <= self.size or self.size_bytes >= self.max_bytes
+
+    @property
+    def limit_s(self) -> float | None:
+        """How long who puts may wait for room now, None for ever."""
+        return None if self.rests else self.patience_s
+
+    @property
+    def repeats(self) -> bool:
+        """Whether something is here, or on its way to a reader, that this had before."""
+        return bool(self.reserved or self.again)
 
     @property
     def is_kept(self) -> bool:

@@ -352,7 +352,13 @@ class Roster:
         self.jobs = {name: Job(plan=job, tally=self.tally) for name, job in plan.jobs.items()}
         self.workers = {w.name: w for job in self.jobs.values() for w in job.workers}
         self.dependents: dict[str, list[tuple[Job, AfterCondition]]] = defaultdict(list)
+        self._readers: dict[str, list[Job]] = defaultdict(list)
+        self._writers: dict[str, list[Job]] = defaultdict(list)
         for job in self.jobs.values():
+            for queue in job.plan.reads:
+                self._readers[queue].append(job)
+            for queue in job.plan.writes:
+                self._writers[queue].append(job)
             for parent, condition in job.plan.after:
                 self.dependents[parent].append((job, condition))
 
@@ -373,6 +379,24 @@ class Roster:
     def jobs_in(self, *states: State) -> list[Job]:
         """Return the jobs that are in one of these states."""
         return [job for job in self.jobs.values() if job.state in states]
+
+    def feeders(self, job: Job) -> list[Job]:
+        """Return the jobs that give what the job reads."""
+        return [writer for queue in job.plan.reads for writer in self._writers[queue]]
+
+    def missed_by(self, job: Job) -> list[str]:
+        """Return who was skipped, so that nobody will read what the job gives.
+
+        Empty if somebody will read any of it, or if it gives nothing.
+        """
+        missed: dict[str, None] = {}
+        for queue in job.plan.writes:
+            readers = self._readers[queue]
+            skipped = [reader.name for reader in readers if reader.state is State.SKIPPED]
+            if not skipped or any(reader.state not in ENDED for reader in readers):
+                return []
+            missed |= dict.fromkeys(skipped)
+        return list(missed)
 
     def live_workers(self) -> list[Worker]:
         """Return the workers whose processes exist or are being made."""

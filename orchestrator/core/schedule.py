@@ -19,6 +19,7 @@ __all__ = ["Scheduler"]
 
 _CLEAN_UP = frozenset({AfterCondition.FAILED, AfterCondition.FINISHED})
 _NOT_NEEDED = "the other jobs are done"
+_STOPPING = "the run is stopping"
 
 
 class Scheduler:
@@ -65,7 +66,7 @@ class Scheduler:
         """Skip what has not started; with `clean_up` all but the clean-up jobs.
 
         A clean-up job is one whose conditions, as far as they are open, ask for another job's
-        failure or mere end.
+        failure or mere end. One that gives what only skipped jobs were to read is skipped, too.
         """
         forgone = [
             job
@@ -73,9 +74,28 @@ class Scheduler:
             if not (clean_up and {condition for _, condition in job.outstanding} <= _CLEAN_UP)
         ]
         for job in forgone:
-            self._skip(job, "the run is stopping", turn, clean=False)
+            self._skip(job, _STOPPING, turn, clean=False)
+        forgone += self._skip_feeders(self._roster.jobs_in(State.SKIPPED), turn)
         for job in forgone:
             self._settle(job, turn)
+
+    def _skip_feeders(self, skipped: Iterable[Job], turn: Turn) -> list[Job]:
+        """Skip what has not started and gives nothing but what these jobs were to read.
+
+        All that it gave would be left. Returns those jobs, and so on up the pipeline.
+        """
+        more: list[Job] = []
+        news = deque(skipped)
+        while news:
+            for job in self._roster.feeders(news.popleft()):
+                missed = self._roster.missed_by(job) if job.state is State.PENDING else []
+                if missed:
+                    were = f"{' and '.join(missed)} {'was' if len(missed) == 1 else 'were'} skipped"
+                    why = f"{_STOPPING}, and nobody will read what it gives: {were}"
+                    self._skip(job, why, turn, clean=False)
+                    more.append(job)
+                    news.append(job)
+        return more
 
     def dismiss(self, job: Job, turn: Turn) -> None:
         """Skip a daemon job that nobody needs any more."""
@@ -102,6 +122,8 @@ class Scheduler:
                 if parent.state in ENDED and not holds(condition, parent.state):
                     why = f"waits for {parent.name}: {condition.value}, but it {_became(parent)}"
                     self._skip(waiting, why, turn, clean=parent.clean)
+                    if self.stopping:
+                        news += self._skip_feeders([waiting], turn)
                 elif parent.state in ENDED or condition is AfterCondition.READY:
                     waiting.outstanding.discard(edge)
                     if not waiting.outstanding:

@@ -42,11 +42,7 @@ class Stopper:
             return
         worker.advance(Step.DRAIN)
         worker.stop = reason
-        grace_s = worker.job.plan.terminate.grace_s
-        self._deadlines.cancel(worker.name)
-        self._deadlines.set(worker.name, Timer.GRACE, turn.now + grace_s)
-        turn.await_end(worker, "grace", grace_s)
-        self._deliver(worker, turn)
+        self._order(worker, turn)
 
     def kill(self, worker: Worker, reason: StopReason, turn: Turn) -> None:
         """Send SIGKILL to its process group, unless that was done."""
@@ -58,9 +54,22 @@ class Stopper:
         if reason not in AT_WORK:
             worker.advance(Step.DRAIN)
         worker.killed = reason
+        self._order(worker, turn)
+
+    def _order(self, worker: Worker, turn: Turn) -> None:
+        """Send what the worker is to have, and limit the time until it is gone.
+
+        Without a process nothing runs there: it is given up once all that is known is handled.
+        """
         self._deadlines.cancel(worker.name)
-        self._deadlines.set(worker.name, Timer.GIVE_UP, turn.now + self._give_up_s)
-        turn.await_end(worker, "kill", self._give_up_s)
+        if worker.pid is None:
+            self._deadlines.set(worker.name, Timer.GIVE_UP, turn.now)
+            return
+        timer, limit_s, step = Timer.GRACE, worker.job.plan.terminate.grace_s, "grace"
+        if worker.killed:
+            timer, limit_s, step = Timer.GIVE_UP, self._give_up_s, "kill"
+        self._deadlines.set(worker.name, timer, turn.now + limit_s)
+        turn.await_end(worker, step, limit_s)
         self._deliver(worker, turn)
 
     def _wake(self, worker: Worker, reason: StopReason, turn: Turn) -> None:
@@ -72,8 +81,9 @@ class Stopper:
         self._deadlines.set(worker.name, Timer.REST if worker.resting else Timer.HOLD, turn.now)
 
     def started(self, worker: Worker, turn: Turn) -> None:
-        """Send what the worker was to have before its process existed."""
-        self._deliver(worker, turn)
+        """Send what the worker was to have in the moment before its process existed."""
+        if worker.killed or worker.stop:
+            self._order(worker, turn)
 
     def hurry(self, worker: Worker, turn: Turn) -> None:
         """Stop a worker whose process did not exit in time after its last message."""
@@ -96,12 +106,15 @@ class Stopper:
     def abandon(self, worker: Worker, turn: Turn, *, refused: bool = False) -> None:
         """Fence a process that SIGKILL did not end in time; from now on it counts as dead.
 
-        `refused`: it may not be signalled at all, so that no time is of any use.
+        One that is not there yet is killed if it ever is. `refused`: it may not be signalled at
+        all, so that no time is of any use.
         """
         worker.abandoned = True
         if refused and worker.stop:
             worker.killed = worker.killed or worker.stop
         turn.order(Disconnect(worker=worker.name))
+        if worker.pid is None and worker.killed is not StopReason.START_TIMEOUT:
+            return  # nobody has waited for it for longer than is usual
         message = f"{worker.name} still exists {self._give_up_s:g} s after SIGKILL"
         hint = (
             f"its process {worker.pid} hangs in the kernel (state D): look at its disk"

@@ -20,15 +20,26 @@ __all__ = ["CommitTicket", "Part", "Ticket", "WantTicket"]
 class Ticket:
     """A place in line: `queues` is what the holder waits for now, upstream first.
 
-    It stands in the line of a queue further down only while it is first in those before.
+    It stands in the line of a queue further down only while it is first in those before. It has
+    waited for room in the queue `lacks` since then.
     """
-
-    forever = True
 
     def __init__(self, number: int, port: Port) -> None:
         self.number = number
         self.port = port
         self.queues: tuple[QueueState, ...] = ()
+        self.lacks: QueueState | None = None
+        self.since = 0.0
+
+    @property
+    def limit_s(self) -> float | None:
+        """How long that may take, None for ever."""
+        return self.lacks.limit_s if self.lacks is not None else None
+
+    @property
+    def due(self) -> float | None:
+        """When it has waited for as long as it may."""
+        return None if (limit_s := self.limit_s) is None else self.since + limit_s
 
     def line_up(self, queues: tuple[QueueState, ...]) -> list[QueueState]:
         """Leave the lines it stands in and join these, at the place its number gives.
@@ -65,13 +76,25 @@ class Ticket:
 
 
 class WantTicket(Ticket):
-    """A producer that asked for credit."""
+    """A producer that asked for credit, and waits since `now`."""
 
-    def __init__(self, number: int, port: Port, request: Want, queue: QueueState) -> None:
+    def __init__(
+        self, number: int, port: Port, request: Want, queue: QueueState, *, now: float
+    ) -> None:
         super().__init__(number, port)
         self.request = request
-        self.forever = request.wait is Wait.FOREVER
+        self.lacks, self.since = queue, now
         self.line_up((queue,))
+
+    @property
+    def limit_s(self) -> float | None:
+        """How long that may take: who sets himself a time keeps it himself."""
+        return super().limit_s if self.request.wait is Wait.FOREVER else None
+
+    @property
+    def forever(self) -> bool:
+        """Whether nothing but room ends the wait."""
+        return self.request.wait is Wait.FOREVER and self.limit_s is None
 
 
 class Part:
@@ -145,10 +168,7 @@ class Part:
 
 
 class CommitTicket(Ticket):
-    """A commit on its way: `at` of its finished items are applied.
-
-    What comes next has waited for room in the queue `lacks` since then.
-    """
+    """A commit on its way: `at` of its finished items are applied."""
 
     def __init__(
         self,
@@ -165,22 +185,15 @@ class CommitTicket(Ticket):
         self.marks = {mark.at: mark for mark in request.marks}
         self.items = sum(n for _, n in leases)
         self.at = 0
-        self.lacks: QueueState | None = None
-        self.since = 0.0
 
     @property
     def limit_s(self) -> float | None:
-        """How long that may take, None for ever: who is called once keeps the time himself.
+        """How long that may take, None for ever: who is called once has asked for room before.
 
         What an ordered job holds back waits for its turn, which nobody can limit.
         """
-        job, lacks = self.port.job, self.lacks
-        return lacks.patience_s if lacks is not None and job.by_item and job.row is None else None
-
-    @property
-    def due(self) -> float | None:
-        """When it has waited for as long as it may."""
-        return None if (limit_s := self.limit_s) is None else self.since + limit_s
+        job = self.port.job
+        return super().limit_s if job.by_item and job.row is None else None
 
     def claim(self) -> None:
         """The commit is parked: what it has still to finish belongs to it, whatever comes."""

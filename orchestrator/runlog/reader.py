@@ -99,6 +99,15 @@ class LogReader:
             offset = offset + len(line) if line else self._file.tell()
             yield found
 
+    def having(self, event: str) -> Iterator[Record]:
+        """Yield the whole records of one event that are there; other lines are not decoded."""
+        word = event.encode()
+        while line := self._file.readline(_LINE_BYTES):
+            if word in line:
+                found = _parse(line, 0)
+                if isinstance(found, dict) and found.get("event") == event:
+                    yield found
+
     def wait(self) -> bool:
         """Block until there may be more to read; False once there will never be."""
         if self._watch is None or self._ended:

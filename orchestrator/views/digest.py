@@ -5,7 +5,7 @@ It takes facts while the run goes on, or records of its log later; both give the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,8 +37,21 @@ class Named:
     def add(self, job: str, item: str, what: str) -> None:
         """One more."""
         self.count += 1
+        self.name(job, item, what)
+
+    def name(self, job: str, item: str, what: str) -> bool:
+        """Name an item that is counted, once; whether it was new."""
+        who = f"{job} {item}: "
+        if any(text.startswith(who) for text in self.first):
+            return False
         if len(self.first) < _NAMED:
-            self.first.append(f"{job} {item}: {what}")
+            self.first.append(f"{who}{what}")
+        return True
+
+    @property
+    def are_enough(self) -> bool:
+        """Whether no more are named."""
+        return len(self.first) == _NAMED
 
 
 class Digest:
@@ -70,6 +83,27 @@ class Digest:
     def dead_before(self, job: str, item: str, failure: Failure) -> None:
         """Take a dead letter of the run's life before the one whose facts come."""
         self.dead.add(job, item, _error(failure))
+
+    def skipped_before(
+        self, counts: Mapping[str, int], records: Iterable[Mapping[str, Any]]
+    ) -> None:
+        """Take what was skipped in the run's lives before: so many items of each job.
+
+        `records` are those of a log, read no further than ten names need. What has a record and was
+        not counted was cut off as it ended: it is done again.
+        """
+        self.skipped.count += sum(counts.values())
+        left = {job: n for job, n in counts.items() if n}
+        if not left:
+            return
+        for record in records:
+            job = _text(record, "job")
+            if job in left and self.skipped.name(job, _text(record, "item"), _recorded(record)):
+                left[job] -= 1
+                if not left[job]:
+                    del left[job]
+            if not left or self.skipped.are_enough:
+                return
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Take a record of a log."""

@@ -333,6 +333,38 @@ def work(x):
         printed=["printed {x}"],
         files=["tee.log"],
     ),
+    "tee_with_descriptor": Setup(
+        """
+import logging, logging.handlers, queue, sys
+class Tee:
+    def __init__(self, stream): self.stream, self.file = stream, open("tee1.log", "a")
+    def write(self, text): self.stream.write(text); self.file.write(text)
+    def flush(self): self.file.flush()
+    def fileno(self): return self.stream.fileno()
+    def isatty(self): return False
+sys.stdout = Tee(sys.stdout)
+logging.basicConfig(stream=sys.stdout, level="INFO", format="%(message)s")
+import structlog
+from loguru import logger as loguru
+structlog.configure(processors=[structlog.processors.KeyValueRenderer()])
+loguru.remove(); loguru.add(sys.stdout, format="{message}")
+listener = logging.handlers.QueueListener(queue.SimpleQueue(), logging.StreamHandler(sys.stdout))
+queued = logging.getLogger("queued"); queued.propagate = False
+queued.addHandler(logging.handlers.QueueHandler(listener.queue))
+def work(x):
+    print("begun", x, end=" "); logging.info("logged %s", x); print("printed", x)
+    structlog.get_logger("sl").error("event", n=x); loguru.info("by loguru {}", x)
+    listener.start(); queued.error("later %s", x); listener.stop()
+""",
+        [
+            E("info", "root", "logged {x}"),
+            E("error", "sl", "event", {"n": "{x}"}),
+            E("info", "tee_with_descriptor", "by loguru {x}"),
+            E("error", "queued", "later {x}"),
+        ],
+        printed=["begun {x} printed {x}"],
+        files=["tee1.log"],
+    ),
     "own_handler_class": Setup(
         """
 import json, logging

@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from life_runs import GONE_WITHIN_S, until
 
@@ -199,12 +200,13 @@ queues: {numbers: 10, more: 10}
 jobs:
   count: {target: "t:count", output: numbers, start_method: fork}
   take: {target: "t:take", input: numbers, call: stream, start_method: fork}
-  once: {target: "t:once", input: more, restart: {max: 5}, retry: {attempts: 2}}
+  once: {target: "t:once", input: more, restart: {max: 5}, retry: {attempts: 2},
+         terminate: {grace: 60s}}
   give: {target: "t:give", output: more, start_method: fork}
 """
 
 HANGING_CODE = """
-import itertools, os, signal
+import itertools, os, signal, time
 
 def count():
     yield from itertools.count()
@@ -214,12 +216,21 @@ def take(numbers):
         if not n % 100 and os.path.exists("hangs"):
             print("after", n)
             os.remove("hangs")
+        if os.path.exists("lingers"):
+            try:
+                print("lingers")
+                signal.pause()
+            finally:
+                while os.path.exists("lingers"):
+                    time.sleep(0.01)
 
 def give():
     yield 1
 
 def once(n):
-    os.kill(os.getppid(), signal.SIGSTOP)      # its forkserver
+    with open("forkservers", "a") as file:
+        print(os.getppid(), file=file)
+    os.kill(os.getppid(), signal.SIGSTOP)
     open("hangs", "w").close()
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -238,3 +249,22 @@ def test_a_forkserver_that_hangs_holds_up_nobody_but_the_workers_it_is_to_make(b
     ended = run.end(within_s=25)
     assert ended.exit_code == (143 if stop == "SIGTERM" else 130)
     assert ended.statuses()["take"] in ("terminated", "succeeded")
+    assert ended.statuses()["once"] == "terminated", "it had no process, and was not waited for"
+
+
+def test_a_process_that_a_forkserver_makes_after_its_worker_was_stopped_is_killed(begin):
+    """It hangs, its worker has ended, it goes on: the target is not called, and nobody is left."""
+    run = begin(HANGING, HANGING_CODE)
+    run.log.wait("worker.replaced", worker="once-1")
+    (run.folder / "lingers").touch()
+    run.said("lingers")
+    run.guard.send_signal(signal.SIGTERM)
+    run.log.wait("worker.ended", worker="once-1", within_s=10)
+    (forkserver,) = (run.folder / "forkservers").read_text().split()
+    before = set(psutil.Process(int(forkserver)).children())
+    os.kill(int(forkserver), signal.SIGCONT)
+    until(lambda: not before & set(psutil.process_iter()), "the dead worker is not reaped")
+    (run.folder / "lingers").unlink()
+    ended = run.end(within_s=25)
+    assert ended.statuses()["once"] == "terminated"
+    assert (run.folder / "forkservers").read_text().split() == [forkserver]

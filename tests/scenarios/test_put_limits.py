@@ -148,6 +148,55 @@ def test_a_resumed_run_puts_what_found_no_room_once(begin, limit, target, keys, 
     assert sorted(stored) == sorted(list(range(40)) * times)
 
 
+CALLED_ONCE = """
+    timeout: 60s
+    durable: true
+    queues: {%s out: {maxsize: 10, put_timeout: 200ms}}
+    jobs:
+%s
+      store: {target: "t:slowly", input: out, call: stream, terminate: {grace: 20s}}
+"""
+COUNT = '      count: {target: "t:count", output: numbers}\n'
+GIVERS = """
+    def pass_on(numbers):
+        yield from numbers
+
+    def put_all(numbers, out):
+        for n in numbers:
+            out.put(n)
+
+    def slowly(numbers):
+        is_open = pathlib.Path("open").exists()
+        with open("stored", "w") as out:
+            for n in numbers:
+                print(n, file=out)
+                if n == 4:  # half of what it may have got; in a resumed run it gets that again
+                    print("closed")
+                    time.sleep(1.0) if is_open else signal.pause()
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "keys"),
+    [
+        pytest.param("", "count, output: out", id="a source"),
+        pytest.param(COUNT, "pass_on, call: stream, input: numbers, output: out", id="a stream"),
+        pytest.param(COUNT, "put_all, input: {numbers: numbers}, output: {out: out}", id="handles"),
+    ],
+)
+def test_who_is_called_once_waits_while_its_reader_gets_anew_what_it_had(begin, before, keys):
+    jobs = f"{before}      give: {{target: t:{keys}}}"
+    run = begin(CALLED_ONCE % ("numbers: 100," if before else "", jobs), CODE + GIVERS)
+    first = run.end()
+    assert (first.exit_code, first.statuses()["give"]) == (1, "failed")
+    assert "job 'give' found the queue out full" in first.reason or "queue.Full" in first.reason
+    (run.folder / "open").touch()
+    run.resume()
+    assert run.guard.wait(40.0) == 0
+    stored = [int(line) for line in (run.folder / "stored").read_text().splitlines()]
+    assert stored == list(range(40))
+
+
 def test_room_in_time_is_room(ran):
     """The reader takes less than the limit for each item, and much more for all."""
     code = CODE.replace('if not pathlib.Path("open").exists():', "if False:")

@@ -5,12 +5,9 @@ durable: true
 queues: {a: 10}
 jobs:
   src: {target: "t:src", output: a}
-  work: {target: "t:work", input: a, on_error: dead_letter}
+  work: {target: "t:work", input: a, on_error: %s}
 """
-
-
-def test_dead_letters_of_an_earlier_life_are_named_and_counted(begin):
-    code = """
+CODE = """
     import os, time
 
     def src():
@@ -23,15 +20,31 @@ def test_dead_letters_of_an_earlier_life_are_named_and_counted(begin):
             open("again", "w").close()
             print("here")
             time.sleep(1000)
-    """
-    run = begin(SPEC, code)
+"""
+
+
+def resumed(begin, on_error):
+    """The end of a run that was killed after its first item had failed."""
+    run = begin(SPEC % on_error, CODE)
     run.said("here")
     run.guard.kill()
     run.guard.wait()
     run.gone()
     run.resume()
-    ended = run.end()
+    return run.end()
+
+
+def test_dead_letters_of_an_earlier_life_are_named_and_counted(begin):
+    ended = resumed(begin, "dead_letter")
     assert ended.exit_code == 3
     assert "kept by on_error: 2 dead letters" in ended.stderr
     assert "work a:2: ValueError: no 1" in ended.stderr
     assert "work a:5: ValueError: no 4" in ended.stderr
+
+
+def test_items_that_an_earlier_life_has_skipped_are_named_and_counted(begin):
+    ended = resumed(begin, "skip")
+    assert ended.exit_code == 0
+    assert "skipped by on_error: 2 items" in ended.stderr
+    assert ended.stderr.count("work a:2: ValueError: no 1 (") == 1
+    assert ended.stderr.count("work a:5: ValueError: no 4 (") == 1

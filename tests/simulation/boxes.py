@@ -23,11 +23,12 @@ class Box:
     """What is put and not sent yet, for one queue or for several that get a copy each.
 
     `digest` is that of all it has ever sent, those that its `replay` has skipped included. One that
-    is `free` needs no credit, and gives what an item gives as a whole.
+    is `free` needs no credit, and gives what an item gives as a whole. Of one that is `limited`
+    some queue lets nobody wait for ever.
     """
 
     replay: Replay | None = None
-    free = False
+    free = limited = False
 
     def __init__(
         self, queues: tuple[str, ...], part: int, chunk: int, weighed: tuple[str, ...] = ()

@@ -319,7 +319,7 @@ class Client:
             reply = yield from self._reply(number, wait, Unwant(want=number))
             if reply.n > 0 or box.credits[queue] > len(box.items):
                 return True
-            if wait is not Wait.FOREVER or queue in box.closed:
+            if wait is not Wait.FOREVER or queue in box.closed or box.limited:
                 return False
         raise AssertionError("who was in line for ever got nothing")
 

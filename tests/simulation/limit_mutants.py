@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from orchestrator.core.admission import Admission
+from orchestrator.core.board import Board
 from orchestrator.core.broker import Broker
 from orchestrator.core.putting import Putting
 from orchestrator.core.queues import QueueState
-from orchestrator.core.tickets import CommitTicket
+from orchestrator.core.tickets import CommitTicket, WantTicket
 
 Patch = pytest.MonkeyPatch
 Mutant = Callable[[Patch], None]
@@ -21,13 +23,13 @@ def nobody_waits_too_long(patch: Patch) -> None:
 
 
 def only_the_first_in_line_waits_too_long(patch: Patch) -> None:
-    patch.setattr(Putting, "arm_limit", _once(Putting.arm_limit))
+    patch.setattr(Board, "arm_limit", _once(Board.arm_limit))
 
 
 def _once(
-    arm_limit: Callable[[Putting, QueueState], None],
-) -> Callable[[Putting, QueueState], None]:
-    def arm(self: Putting, queue: QueueState) -> None:
+    arm_limit: Callable[[Board, QueueState], None],
+) -> Callable[[Board, QueueState], None]:
+    def arm(self: Board, queue: QueueState) -> None:
         if len(queue.tickets) < 2:
             arm_limit(self, queue)
 
@@ -41,7 +43,7 @@ def the_time_counts_from_the_first_wait(patch: Patch) -> None:
         since = ticket.since
         note(self, ticket, queue)
         ticket.since = since or ticket.since
-        self.arm_limit(queue)
+        self._board.arm_limit(queue)
 
     patch.setattr(Putting, "_note_lack", impatient)
 
@@ -88,9 +90,51 @@ def an_item_of_which_a_part_is_out_goes_back(patch: Patch) -> None:
     patch.setattr(CommitTicket, "undo", forgetful)
 
 
+def who_asks_waits_for_ever(patch: Patch) -> None:
+    patch.setattr(WantTicket, "limit_s", None)
+
+
+def who_asks_is_refused_as_he_comes(patch: Patch) -> None:
+    init = WantTicket.__init__
+
+    def late(self: WantTicket, *args: Any, now: float) -> None:
+        init(self, *args, now=now - 1.0)
+
+    patch.setattr(WantTicket, "__init__", late)
+
+
+def of_repetitions() -> Iterator[tuple[str, Mutant]]:
+    """Those that only the histories of durable runs meet."""
+
+    def limits_run_on(patch: Patch) -> None:
+        patch.setattr(Board, "mind_repetition", lambda self, queue: None)
+
+    def limits_rest_for_ever(patch: Patch) -> None:
+        mind = Board.mind_repetition
+
+        def once(self: Board, queue: QueueState) -> None:
+            if queue.repeats:
+                mind(self, queue)
+
+        patch.setattr(Board, "mind_repetition", once)
+
+    def nobody_looks_when_it_is_over(patch: Patch) -> None:
+        mind = Board.mind_repetition
+
+        def idle(self: Board, queue: QueueState) -> None:
+            before, self.arm_limit = self.arm_limit, lambda _: None  # type: ignore[method-assign]
+            mind(self, queue)
+            self.arm_limit = before  # type: ignore[method-assign]
+
+        patch.setattr(Board, "mind_repetition", idle)
+
+    for mutant in (limits_run_on, limits_rest_for_ever, nobody_looks_when_it_is_over):
+        yield mutant.__name__, mutant
+
+
 def every() -> Iterator[tuple[str, Mutant]]:
     """Every mutant with its name."""
     for name, made in globals().items():
         of_ours = callable(made) and getattr(made, "__module__", "") == __name__
-        if of_ours and made is not every and not name.startswith("_"):
+        if of_ours and made not in (every, of_repetitions) and not name.startswith("_"):
             yield name, made

@@ -1,14 +1,19 @@
-"""Limits of time of puts: when a parked commit is refused, and what of it is undone then."""
+"""Limits of time of puts: when a parked commit is refused, and what of it is undone then.
+
+So is who asked for room; and no time counts while a reader gets anew what it had.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from orchestrator.core.events import Blame
+from orchestrator.core.messages import Wait
 from orchestrator.core.queues import QueueState
 from orchestrator.core.row import RowTicket
-from orchestrator.core.tickets import CommitTicket
+from orchestrator.core.tickets import CommitTicket, WantTicket
 
 from .ledger import check
 
@@ -22,21 +27,76 @@ Waits = dict[CommitTicket, tuple[Place, float]]
 """Where each parked commit of an item or batch job stands, and since when."""
 
 
+Asked = dict[WantTicket, float]
+"""Since when each producer that asked for room without a time of its own has waited."""
+
+_NEXT_PULL_S = 0.25
+"""A reader that has got anew all it had is given so long to make room."""
+
+
 def after_each_event(world: World, parked: Iterable[CommitTicket]) -> None:
     """Check that nobody waits for longer than the queue lets him, but for a tick that is due."""
-    waits, deadline = world.waits, world.broker.next_deadline()
+    waits = world.waits
     world.waits = {}
+    _note_repetitions(world)
+    _after_each_event_of_askers(world)
     for ticket in parked:
         if isinstance(ticket, RowTicket) or not ticket.port.job.by_item:
             continue
         since = _since(waits, ticket, world.now)
         world.waits[ticket] = _place(ticket), since
-        if (patience_s := world.topology.patience.get(ticket.queues[-1].name)) is None:
-            continue
-        due = since + patience_s
-        is_told = world.now == due and deadline is not None and deadline <= due
-        late = world.now >= due and not is_told
-        check(not late, f"{ticket.port.worker} waits for room in {ticket.queues[-1].name} too long")
+        _check_not_late(world, ticket.port.worker, ticket.queues[-1], since)
+
+
+def _after_each_event_of_askers(world: World) -> None:
+    asked, world.asked = world.asked, {}
+    for port in world.broker.ports.values():
+        for ticket in port.wants.values():
+            if ticket.request.wait is Wait.FOREVER:
+                world.asked[ticket] = since = asked.get(ticket, world.now)
+                _check_not_late(world, port.worker, ticket.queues[0], since)
+
+
+def _check_not_late(world: World, worker: str, queue: QueueState, since: float) -> None:
+    if (due := _due(world, queue, since, rested=True)) is None or _repeats(world, queue):
+        return
+    deadline = world.broker.next_deadline()
+    is_told = world.now == due and deadline is not None and deadline <= due
+    late = world.now >= due and not is_told
+    check(not late, f"{worker} waits for room in {queue.name} too long")
+
+
+def _due(world: World, queue: QueueState, since: float, *, rested: bool) -> float | None:
+    """When who has waited since then has waited for too long; None if he may for ever.
+
+    `rested`: who has begun at the moment when a repetition was over is taken to have begun before.
+    """
+    if (patience_s := world.topology.patience.get(queue.name)) is None:
+        return None
+    over = world.rested.get(queue.name, -1.0)
+    if over > since or (rested and over == since):
+        return over + max(patience_s, _NEXT_PULL_S)
+    return since + patience_s
+
+
+def _repeats(world: World, queue: QueueState) -> bool:
+    """Whether a worker is still to get, or to begin, what it had in a life before."""
+    leases = [lease for port in world.broker.ports.values() for lease in port.leases.values()]
+    return any(queue.reserved.values()) or any(
+        lease.again and lease.queue is queue and lease.remaining > lease.hand for lease in leases
+    )
+
+
+def _note_repetitions(world: World) -> None:
+    """Note when each queue was last such that a reader got anew what it had."""
+    for name in world.topology.patience:
+        queue = world.broker.queues[name]
+        if _repeats(world, queue):
+            world.rested[name] = math.inf
+            if queue.tickets:
+                world.met.add("waits for a repetition")
+        elif world.rested.get(name) == math.inf:
+            world.rested[name] = world.now
 
 
 def _place(ticket: CommitTicket) -> Place:
@@ -58,16 +118,28 @@ def watch(world: World) -> None:
         refuse(ticket)
 
     admission.refuse = told  # type: ignore[method-assign]
+    credits_ = world.broker._credits
+    end_wait = credits_.end_wait
+
+    def asked(ticket: WantTicket) -> None:
+        if ticket.request.wait is Wait.FOREVER:
+            _check_over(world, ticket.port.worker, ticket.queues[0], world.asked[ticket])
+            world.met.add("asked in vain")
+        end_wait(ticket)
+
+    credits_.end_wait = asked  # type: ignore[method-assign]
+
+
+def _check_over(world: World, worker: str, queue: QueueState, since: float) -> None:
+    check(not _repeats(world, queue), f"{worker} is refused while {queue.name} repeats")
+    due = _due(world, queue, since, rested=False)
+    check(due is not None and world.now >= due, f"{worker} is refused at {queue.name} too early")
 
 
 def _refused(world: World, ticket: CommitTicket) -> None:
     """The rest of the commit is undone in the books: its items are not finished, and go back."""
-    port, books, queue = ticket.port, world.books, ticket.queues[-1].name
-    patience_s = world.topology.patience.get(queue)
-    over = patience_s is not None and world.now >= patience_s + _since(
-        world.waits, ticket, world.now
-    )
-    check(over, f"{port.worker} is refused at {queue} before its time")
+    port, books = ticket.port, world.books
+    _check_over(world, port.worker, ticket.queues[-1], _since(world.waits, ticket, world.now))
     is_gone = world.broker.ports.get(port.worker) is not port or port.fenced
     holder = f"{port.worker} is gone" if is_gone else port.worker
     world.met.add("refused, gone" if is_gone else "refused")

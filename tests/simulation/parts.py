@@ -20,7 +20,9 @@ from .topology import Job, Topology
 def box_of(queues: tuple[str, ...], topology: Topology, rng: random.Random) -> Box:
     weighed = tuple(name for name in queues if name in topology.max_bytes)
     part, chunk = part_of(queues, topology.queues), rng.choice((1, 3, 50))
-    return Box(queues, part=part, chunk=chunk, weighed=weighed)
+    box = Box(queues, part=part, chunk=chunk, weighed=weighed)
+    box.limited = not topology.patience.keys().isdisjoint(queues)
+    return box
 
 
 def part_of(queues: tuple[str, ...], maxsizes: dict[str, int]) -> int:

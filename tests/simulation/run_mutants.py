@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from orchestrator.core.commands import StopReason
 from orchestrator.core.delivery import Delivery
-from orchestrator.core.events import Blame, StartFailed, WorkerDied
+from orchestrator.core.events import Blame, StartFailed, WorkerDied, WorkerStarted
 from orchestrator.core.failing import Failures
 from orchestrator.core.halt import Halt
 from orchestrator.core.lifecycle import State
@@ -54,6 +54,16 @@ def a_process_that_cannot_be_made_is_forgotten(patch: Patch) -> None:
         self._roster.worker(event.worker).unmade = event.failure
 
     patch.setattr(Lives, "start_failed", start_failed)
+
+
+def a_process_that_comes_too_late_lives(patch: Patch) -> None:
+    started = Lives.started
+
+    def welcome(self: Lives, event: WorkerStarted, turn: Turn) -> None:
+        if not self._roster.worker(event.worker).abandoned:
+            started(self, event, turn)
+
+    patch.setattr(Lives, "started", welcome)
 
 
 def that_a_worker_is_not_wanted_any_more_is_forgotten(patch: Patch) -> None:

@@ -96,6 +96,7 @@ class RunWorld:
         self.last: dict[str, Process] = {}
         self._refused: set[str] = set()
         self._to_make: deque[str] = deque()
+        self._too_late: set[str] = set()
         self._trace = hashlib.sha256()
         self._mischief = rng.choice((0.0, 0.002, 0.01))
         self._until = rng.choice((300, 1500))
@@ -159,11 +160,20 @@ class RunWorld:
                     self.processes[worker].stopped_by.add("mporch")
                 self.die(self.processes[worker], -SIGKILL)
             case do.Disconnect(worker=worker):
-                check(False, f"{worker} is honest and is cut off")
+                self._is_not_to_be(worker)
             case do.Report(fact=fact):
                 self._heed(fact)
             case do.Finish():
                 self.over = True
+
+    def _is_not_to_be(self, worker: str) -> None:
+        """It was stopped before it had a process: none is made, or one that comes too late."""
+        check(worker in self._to_make, f"{worker} is honest and is cut off")
+        self.met.add("stopped before it was made")
+        if self.rng.random() < 0.5:
+            self._to_make.remove(worker)
+        else:
+            self._too_late.add(worker)
 
     def _heed(self, fact: facts.Fact) -> None:
         self.facts.append((self.now, fact))
@@ -227,6 +237,9 @@ class RunWorld:
         process.deaf, process.lingers = rng.random() < 0.05, rng.random() < 0.2
         self.processes[worker] = self.last[worker] = process
         self.tell(events.WorkerStarted(worker=worker, pid=self.rng.randrange(2, 1 << 22)))
+        if worker in self._too_late:
+            self.met.add("killed as it came")
+            check(process.exit_code is not None, f"{worker} was not to be, and is")
         return True
 
     def _life(self, process: Process, target: shapes.Target) -> Moves:
@@ -444,8 +457,8 @@ class RunWorld:
 
     def _end(self) -> None:
         self._note_stops()
-        check(not self.processes, "no process outlives the run")
-        check(not self._to_make, "no process is made after the end")
+        check(self._too_late.issuperset(self.processes), "no process outlives the run")
+        check(self._too_late.issuperset(self._to_make), "no process is made after the end")
         summaries = self.run_.job_summaries()
         for name, summary in summaries.items():
             self.met.add(summary.status)

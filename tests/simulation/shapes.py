@@ -314,7 +314,7 @@ def _put_each(
             identity = target.item(queue, number, box, at)
             if box.repeats(identity):
                 continue
-            if box.allowance < 1 and not box.shut:
+            while box.allowance < 1 and not box.shut:  # it tries again what found no room in time
                 _finish_all(client, hands or {})
                 yield from client.wait_for_credit(box)
             if client.finds_none(box):

@@ -43,6 +43,8 @@ def test_the_runs_meet_what_they_are_to_prove() -> None:
         "charged",
         "not made",
         "killed",
+        "stopped before it was made",
+        "killed as it came",
         "told to stop by a stranger",
         "stopped with the run",
         "stopped: everything",

@@ -58,8 +58,8 @@ class Job:
 class Topology:
     """Queues with their bounds, in items and some in bytes too, and jobs.
 
-    Of those that drop, `when_full` says which items. `patience` is how long an item or batch job
-    may wait for room in a queue, where that has an end.
+    Of those that drop, `when_full` says which items. `patience` is how long a put may wait for room
+    in a queue, where that has an end.
     """
 
     queues: dict[str, int]
@@ -242,12 +242,17 @@ class _Maker:
 
 
 def _limit_waits(topology: Topology, rng: random.Random) -> None:
-    """Most queues that may be full get a limit, but those that an ordered job writes."""
+    """Most queues that may be full get a limit, but those that an ordered job writes.
+
+    Who is called once tries again what found no room, so there has to be a time for it.
+    """
+    called_once = {queue for job in topology.jobs if not job.by_item for queue in job.writes}
     ordered = {queue for job in topology.jobs if job.window is not None for queue in job.writes}
     for name, maxsize in topology.queues.items():
         bounded = (maxsize or name in topology.max_bytes) and name not in topology.when_full
         if bounded and name not in ordered and rng.random() < 0.8:
-            topology.patience[name] = rng.choice((0.0, 0.003, 0.02, 0.1, 0.5))
+            patience_s = rng.choice((0.0, 0.003, 0.02, 0.1, 0.5))
+            topology.patience[name] = patience_s or (0.003 if name in called_once else 0.0)
 
 
 def _enlarge_batches(topology: Topology, rng: random.Random) -> None:

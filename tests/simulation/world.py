@@ -92,6 +92,8 @@ class World:
         }
         self.lines: rules.Lines = {}
         self.waits: limits.Waits = {}
+        self.asked: limits.Asked = {}
+        self.rested: dict[str, float] = {}
         limits.watch(self)
         self.batch_since: dict[str, float] = {}
         self.before = early.before(self.broker)

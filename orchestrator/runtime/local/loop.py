@@ -309,6 +309,7 @@ class Loop:
                 if worker := self._workers.get(command.worker):
                     self._signal(worker, command)
             case do.Disconnect():
+                self._starts.drop(command.worker)
                 if (worker := self._workers.get(command.worker)) and worker.connected:
                     self._unwatch(worker.process.sock)
                     worker.process.sock.shutdown(socket.SHUT_RDWR)

@@ -51,6 +51,12 @@ class Starts:
         """One more is ordered; `served`: the forkserver is to make it."""
         (self._served if served else self._ordered).append(command)
 
+    def drop(self, worker: str) -> None:
+        """The worker is not to be: if nobody was asked for it yet, nobody will be."""
+        for waiting in (self._ordered, self._served):
+            for command in [each for each in waiting if each.worker == worker]:
+                waiting.remove(command)
+
     def next_deadline(self, now: float) -> float | None:
         """When `step` is to be called, as monotonic seconds; None if there is nothing to do."""
         if self._ordered or (self._served and self._asked is None):

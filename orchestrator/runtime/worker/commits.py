@@ -175,11 +175,8 @@ class Commits(Requests):
     ) -> bool:
         """Get credit for one more item on every queue of the box; False when refused or late.
 
-        Nobody waits longer than a queue of the box has patience.
+        The broker lets nobody wait longer than a queue has patience.
         """
-        if wait is Wait.FOREVER and box.patience_s is not None:
-            wait = Wait.TIMED if box.patience_s else Wait.NO
-            deadline = time.monotonic() + box.patience_s
         if box.count >= box.limit and not self.reading:
             self.take_in()  # it may have come in advance
         while box.count >= box.limit and not box.shut:
@@ -195,9 +192,13 @@ class Commits(Requests):
 
     def _want(self, box: Outbox, queue: str, n: int, wait: Wait, deadline: float | None) -> bool:
         """Ask for credit; if another thread has used what was on its way, get in line for more."""
+        began = time.monotonic()
         if self._ask_for_credit(queue, n, wait, deadline, unsent=box.count):
             return True
-        late = deadline is not None and time.monotonic() >= deadline
+        now, patience_s = time.monotonic(), self._queues[queue].patience_s
+        late = deadline is not None and now >= deadline
+        if wait is Wait.FOREVER and patience_s is not None:
+            late = now - began >= patience_s / 2  # what is on its way is told at once
         if wait is Wait.NO or late or queue not in box.lacking():
             return False
         return self._ask_for_credit(queue, n, wait, deadline, unsent=None)
@@ -211,7 +212,7 @@ class Commits(Requests):
             unsent=unsent,
             n=n,
             least=(n + 1) // 2,
-            wait=self._patience(wait),
+            wait=wait if self._queues[queue].patience_s is not None else self._patience(wait),
         )
         with nullcontext() if wait is Wait.NO else self._waiting_for_room():
             grant = self._request(want.want, want, _unwant, deadline)

@@ -9,9 +9,9 @@ from fake_broker import FakeBroker, job, output
 from fake_durable import FakeDurable
 
 from orchestrator.core.broker import ProtocolError
-from orchestrator.core.events import ItemFailed, PutRefused
+from orchestrator.core.events import ItemFailed, PutRefused, WorkerLeft
 from orchestrator.core.facts import ItemSkipped
-from orchestrator.core.messages import Commit, CommitStatus, Committed, Leased
+from orchestrator.core.messages import Commit, CommitStatus, Committed, Grant, Leased, Wait
 from orchestrator.plan.model import ErrorAction
 
 PATIENCE_S = 0.5
@@ -335,15 +335,127 @@ def test_who_was_overtaken_where_there_is_no_limit_may_be_part_of_a_stall() -> N
     assert run.port("map-2").stuck
 
 
-@pytest.mark.parametrize("patience_s", [0.0, PATIENCE_S])
-def test_nobody_runs_out_of_time_while_a_reader_gets_anew_what_it_had(patience_s: float) -> None:
-    """In a resumed run it makes no room before that: the run could never go on."""
-    run = pipeline(patience_s)
-    run.queue("out").again = 1
-    park(run)
-    for _ in range(9):
-        run.tick(PATIENCE_S)
-    assert not refused(run)
-    run.queue("out").again = 0
+# -- who asks for room before he puts ------------------------------------------------------------
+
+
+def asking(patience_s: float, **keys: Any) -> FakeBroker:
+    """The source has filled the queue and asks for more room."""
+    run = FakeBroker(
+        {"out": 2},
+        job("src", writes="out", by_item=False),
+        job("snk", reads="out"),
+        patience_s={"out": patience_s},
+    )
+    run.put("src-1", "out", 2)
+    run.want("src-1", "out", 2, wait=Wait.FOREVER, **keys)
+    return run
+
+
+def grants(run: FakeBroker, worker: str = "src-1") -> list[int]:
+    """What the worker was given of what it had asked for."""
+    return [grant.n for grant in run.got(worker, Grant) if grant.want]
+
+
+def test_who_asks_for_room_waits_for_as_long_as_the_queue_lets_him() -> None:
+    run = asking(PATIENCE_S)
+    assert run.broker.next_deadline() == PATIENCE_S
+    run.tick(PATIENCE_S - 0.1)
+    assert grants(run) == []
+    run.tick(0.1)
+    assert (grants(run), refused(run)) == ([0], [])
+    assert not run.queue("out").tickets
+    assert run.broker.next_deadline() is None
+
+
+def test_who_asks_for_room_gets_what_comes_in_time() -> None:
+    run = asking(PATIENCE_S)
+    run.tick(PATIENCE_S - 0.1)
+    run.lease("snk-1", "out", most=2)
     run.tick(PATIENCE_S)
-    assert refused(run) == ["map-1"]
+    assert grants(run) == [1]
+
+
+@pytest.mark.parametrize("least", [1, 2])
+def test_where_nobody_waits_who_asks_gets_what_there_is_at_once(least: int) -> None:
+    assert grants(asking(0.0, least=least)) == [0]
+    run = asking(0.0)
+    run.lease("snk-1", "out", most=2)
+    run.want("src-1", "out", 2, wait=Wait.FOREVER, least=least)
+    assert grants(run) == [0, 1]
+
+
+def test_who_sets_himself_a_time_keeps_it_himself() -> None:
+    run = asking(PATIENCE_S)
+    run.tick(PATIENCE_S)
+    run.want("src-1", "out", wait=Wait.TIMED)
+    run.tick(1e6)
+    assert grants(run) == [0]
+
+
+def test_who_waits_for_as_long_as_a_queue_lets_him_is_part_of_no_stall() -> None:
+    run = asking(PATIENCE_S)
+    assert not run.port("src-1").stuck
+
+
+# -- a resumed run -------------------------------------------------------------------------------
+
+
+def resumed(patience_s: float) -> FakeBroker:
+    """`out` is full, and its reader is to get anew three items that it had before."""
+    run = FakeDurable(
+        {"in": 10, "out": 3},
+        job("src", writes="in", by_item=False),
+        job("map", reads="in", writes="out"),
+        job("ask", writes="out", by_item=False),
+        job("snk", reads="out", by_item=False, counted=True),
+        patience_s={"out": patience_s},
+    )
+    run.put("src-1", "in", 4)
+    run.put("ask-1", "out", 3)
+    run.lease("snk-1", "out", most=3)
+    run.put("ask-1", "out", 1)
+    run.commit("snk-1", done=[(run.last("snk-1", Leased).lease, 2)])
+    run.put("ask-1", "out", 2)
+    return run.resume()
+
+
+@pytest.mark.parametrize("patience_s", [0.0, 0.1, PATIENCE_S])
+def test_nobody_runs_out_of_time_while_a_reader_gets_anew_what_it_had(patience_s: float) -> None:
+    """It makes no room before that: the run could never go on. Nobody looks again meanwhile."""
+    run = resumed(patience_s)
+    assert run.queue("out").queued == 3
+    lease = run.lease("map-1", "in")
+    run.commit("map-1", output("out", 1), done=[(lease, 1)])
+    run.want("ask-1", "out", wait=Wait.FOREVER)
+    assert run.port("map-1").stuck
+    assert run.port("ask-1").stuck
+    run.lease("snk-1", "out", most=2)
+    run.tick(1e3)
+    assert (refused(run), grants(run, "ask-1"), run.broker.next_deadline()) == ([], [], None)
+    run.commit("snk-1", done=[(run.last("snk-1", Leased).lease, 2)])
+    run.lease("snk-1", "out")
+    assert not run.port("map-1").stuck
+    moment = max(patience_s, 0.25)
+    run.tick(moment - 0.01)
+    assert (refused(run), grants(run, "ask-1")) == ([], []), "it has a moment for its next pull"
+    run.tick(0.01)
+    assert (refused(run), grants(run, "ask-1")) == (["map-1"], [0])
+
+
+def test_what_a_reader_had_and_nobody_gets_anew_lets_nobody_wait() -> None:
+    run = resumed(PATIENCE_S)
+    run.want("ask-1", "out", wait=Wait.FOREVER)
+    run.tell(WorkerLeft(worker="snk-1", returned=True))
+    run.tick(PATIENCE_S)
+    assert grants(run, "ask-1") == [0]
+
+
+def test_a_reader_that_dies_in_it_begins_it_once_more() -> None:
+    run = resumed(PATIENCE_S)
+    run.want("ask-1", "out", wait=Wait.FOREVER)
+    run.lease("snk-1", "out", most=2)
+    run.lease("snk-1", "out")
+    run.leave("snk-1")
+    run.tick(1e3)
+    assert grants(run, "ask-1") == []
+    assert run.port("ask-1").stuck

@@ -41,7 +41,7 @@ from orchestrator.core.events import (
     WorkerLeft,
     WorkerStarted,
 )
-from orchestrator.core.lifecycle import ENDED
+from orchestrator.core.lifecycle import ENDED, State
 from orchestrator.core.messages import Closing, Ready
 from orchestrator.core.supervisor import Supervisor
 from orchestrator.plan.model import (
@@ -223,6 +223,7 @@ class World:
                 self.join(worker)
             case StartWorker(worker=worker):
                 assert not self.closed_to_starts
+                assert not (self.stops and self.gives_in_vain(worker))
                 life = self.lives[worker][-1]
                 self.at(0.0, lambda: self.make(worker, life))
             case SignalWorker(worker=worker, reason=reason):
@@ -248,6 +249,13 @@ class World:
                 self.stops.append(how)
             case Finish():
                 self.finished = True
+
+    def gives_in_vain(self, worker):
+        """Whether the worker's job writes, and all that were to read it were skipped."""
+        states, jobs = self.supervisor.job_states, self.plan.jobs
+        writes = set(jobs[worker.rpartition("-")[0]].writes)
+        readers = [name for name, job in jobs.items() if writes.intersection(job.reads)]
+        return bool(readers) and all(states[name].state is State.SKIPPED for name in readers)
 
     def join(self, worker):
         """A process may follow one that is gone, by the job's `restart`."""

@@ -84,6 +84,59 @@ def test_each_step_is_told_with_who_is_waited_for():
     ]
 
 
+def feeding(*conditions, **keys):
+    """A task; a source after it; who reads that, after it too; and whatever else there is."""
+    given, read = conditions
+    return FakeRun(
+        job("x", shape=Shape.TASK, **keys),
+        source("give", after=[("x", given)]),
+        stage("read", after=[("x", read)]),
+    )
+
+
+@pytest.mark.parametrize("how", ["drain", "failure"])
+def test_who_gives_what_only_a_skipped_job_was_to_read_is_skipped_with_it(how):
+    run = feeding(FINISHED, AfterCondition.SUCCEEDED, on_failure=FailurePolicy.DRAIN).up()
+    if how == "drain":
+        run.tell(Interrupted())
+    else:
+        run.close("x-1", ERROR)  # whose conditions are open until its process is gone
+    assert run.states("give", "read") == ["skipped", "skipped"]
+    why = "the run is stopping, and nobody will read what it gives: read was skipped"
+    assert run.reason("give") == why
+    run.die("x-1", -15)
+    assert run.ordered_starts() == ["x-1"]
+    assert run.finished()
+
+
+def test_who_reads_and_was_not_skipped_is_read_for():
+    run = feeding(FINISHED, FINISHED).up()
+    run.tell(Interrupted())
+    run.die("x-1", -15)
+    assert run.ordered_starts() == ["x-1", "give-1", "read-1"]
+
+
+def test_a_whole_pipeline_is_skipped_with_its_end_also_when_that_is_decided_late():
+    """Its middle and its end ask for a failure; only the end's does not come."""
+    failed, either = AfterCondition.FAILED, [("x", FINISHED), ("y", FINISHED)]
+    run = FakeRun(
+        job("x"),
+        job("y"),
+        job("give", shape=Shape.SOURCE, outputs=("q",), after=either),
+        job("pass", shape=Shape.ITEM, inputs=("q",), outputs=("r",), after=either),
+        job("read", shape=Shape.ITEM, inputs=("r",), after=[("x", failed)]),
+        job("last", after=[("give", FINISHED)]),
+    ).up()
+    run.tell(Interrupted())
+    assert run.states("give", "pass", "read") == ["pending"] * 3
+    run.die("x-1", -15)
+    assert run.states("give", "pass", "read") == ["skipped"] * 3
+    assert run.reason("read") == "waits for x: failed, but it was terminated"
+    assert run.reason("give").endswith("nobody will read what it gives: pass was skipped")
+    run.die("y-1", -15)
+    assert "give-1" not in run.ordered_starts()
+
+
 def test_a_repeated_stop_never_starts_a_grace_anew():
     run = FakeRun(job("a", timeouts=Timeouts(run_s=12))).up()
     run.wait_until(1).tell(Terminated(signal=15))
@@ -122,12 +175,49 @@ def test_a_worker_that_is_not_ready_yet_gets_the_same_signal():
     assert run.states() == ["terminated"], "no time limit counts for a worker that is stopped"
 
 
-def test_a_signal_waits_for_the_process_but_its_grace_does_not():
+@pytest.mark.parametrize("signals", [1, 2], ids=["stopped", "killed"])
+def test_a_worker_that_has_no_process_ends_at_once(signals):
+    """Nothing runs there; whoever hangs in the making is not waited for."""
+    run = FakeRun(job("a", workers=2)).begin().start("a-2")
+    for _ in range(signals):
+        run.tell(Terminated(signal=15))
+        run.now += 3 * (signals - 1)
+    assert run.signalled() == ["a-2"]
+    run.wait_until(run.now)
+    assert run.states("a-1") == ["terminated" if signals == 1 else "killed"]
+    assert run.states("a-2") == ["draining"]
+    assert not run.facts(facts.Warned)
+    run.die("a-2", -15)
+    assert run.finished()
+
+
+def test_a_process_that_appears_when_its_worker_was_stopped_is_killed():
+    run = FakeRun(job("a"), job("b")).begin().start("b-1")
+    run.tell(Terminated(signal=15))
+    run.wait_until(0.0)
+    assert run.cut_off() == ["a-1"]
+    run.wait_until(2.0).start("a-1")
+    assert run.blows() == [(0, "b-1", TERM), (2, "a-1", KILL)]
+    run.die("a-1", -9)
+    assert (run.states("a"), run.finished()) == (["terminated"], False)
+
+
+def test_a_process_that_appears_in_the_moment_of_the_stop_has_its_whole_grace():
     run = FakeRun(job("a", timeouts=Timeouts(start_s=5))).begin()
     run.tell(Terminated(signal=15))
-    assert run.blows() == []
-    run.wait_until(3).start("a-1").wait_until(10)
-    assert run.blows() == [(3, "a-1", TERM), (10, "a-1", KILL)]
+    run.start("a-1").wait_until(10)
+    assert run.blows() == [(0, "a-1", TERM), (10, "a-1", KILL)]
+    run.die("a-1", -9)
+    assert run.states() == ["killed"]
+
+
+def test_a_process_that_is_not_there_in_time_is_told_of():
+    run = FakeRun(job("a", timeouts=Timeouts(start_s=5)), job("b")).begin().start("b-1")
+    run.wait_until(5)
+    assert run.states("a") == ["failed"]
+    assert run.reason("a") == "was not ready within 5 s (timeouts.start)"
+    (warning,) = run.facts(facts.Warned)
+    assert warning.message == "a-1 is not to be, and its process is still being made"
 
 
 def test_a_process_that_appears_after_it_was_given_up_is_killed():

@@ -34,6 +34,15 @@ def test_records_come_in_order(path):
     assert messages(read(path)) == ["line 0", "line 1", "line 2"]
 
 
+def test_the_records_of_one_event_are_found_among_others(path):
+    found = b'{"event": "item.skipped", "item": "q:1"}\n'
+    names = b'{"event": "output", "msg": "item.skipped"}\n'
+    torn = b'{"event": "item.skipped", "it\n'
+    path.write_bytes(LINES[0] + names + torn + found + b"\0\n" + found[:-1])
+    with LogReader(path) as log:
+        assert [record["item"] for record in log.having("item.skipped")] == ["q:1", "q:1"]
+
+
 def test_a_log_cut_at_any_byte_of_its_last_line_gives_all_before_it(path):
     whole = b"".join(LINES)
     start = len(whole) - len(LINES[-1])

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import json
 import logging
+import logging.handlers
 import os
 import socket
 import sys
@@ -63,9 +64,7 @@ def logs(wire, monkeypatch):
     level, handlers = root.level, root.handlers[:]
     root.setLevel(logging.WARNING)
     root.handlers[:] = []
-    seams = StandardLogging(
-        wire.sender, PendingRecords(), lambda stream: stream is CONSOLE, Rendered()
-    )
+    seams = StandardLogging(wire.sender, PENDING, ConsoleOnly(), Rendered())
     seams.install()
     yield seams
     root.setLevel(level)
@@ -84,6 +83,35 @@ class _Console:
 
 
 CONSOLE = _Console()
+
+
+class ConsoleOnly:
+    """Streams of which one is the console."""
+
+    def is_console(self, stream):
+        return stream is CONSOLE or isinstance(stream, Tee)
+
+    def is_plain(self, stream):
+        return stream is CONSOLE
+
+
+PENDING = PendingRecords()
+
+
+class Tee:
+    """Writes to the console, as a worker's own streams do, and to itself."""
+
+    def __init__(self):
+        self.written = ""
+        self.printed = ""
+
+    def write(self, text):
+        self.written += text
+        if not PENDING.take(text.encode()):
+            self.printed += text
+
+    def flush(self):
+        pass
 
 
 def test_a_record_is_one_datagram_with_its_item_process_and_place(logs, wire):
@@ -245,6 +273,54 @@ def test_a_stream_that_is_not_the_console_is_written_to(logs, wire):
     log.error("x")
     assert other.written == "x\n"
     assert [r.text for r in wire.received()] == [None]
+
+
+def test_a_tee_on_the_console_is_written_to_and_its_record_is_printed_once(logs, wire):
+    tee, log = Tee(), logging.Logger("tee")
+    log.addHandler(logging.StreamHandler(tee))
+    log.error("x")
+    tee.write("by hand\n")
+    assert (tee.written, tee.printed) == ("x\nby hand\n", "by hand\n")
+    assert [(r.msg, r.text) for r in wire.received()] == [("x", "x\n")]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_handlers_the_first_one_s_text_is_the_record_s(logs, wire, order):
+    tee, log = Tee(), logging.Logger("two")
+    named = logging.StreamHandler(CONSOLE)
+    named.setFormatter(logging.Formatter("%(name)s"))
+    for handler in (logging.StreamHandler(tee), named)[::order]:
+        log.addHandler(handler)
+    log.error("x")
+    assert (tee.written, tee.printed) == ("x\n", "")
+    assert [r.text for r in wire.received()] == ["x\n" if order == 1 else "two"]
+
+
+def test_a_tee_that_is_given_a_record_by_hand_sends_it_once(logs, wire):
+    tee, kept = Tee(), []
+
+    class Keeps(logging.Handler):
+        def emit(self, record):
+            kept.append(copy.copy(record))
+
+    log = logging.Logger("queue")
+    log.addHandler(Keeps())
+    log.error("known")
+    logging.StreamHandler(tee).handle(kept[0])
+    logging.StreamHandler(tee).handle(logging.makeLogRecord({"msg": "strange", "levelno": 40}))
+    logging.StreamHandler(_Console()).handle(logging.makeLogRecord({"msg": "for a file"}))
+    assert (tee.written, tee.printed) == ("known\nstrange\n", "")
+    assert [(r.msg, r.text) for r in wire.received()] == [("known", None), ("strange", "strange\n")]
+
+
+def test_what_a_handler_hands_on_later_is_no_text_of_the_record_at_hand(logs, wire):
+    tee, log = Tee(), logging.Logger("memory")
+    later = logging.handlers.MemoryHandler(9, logging.ERROR, logging.StreamHandler(tee))
+    log.addHandler(later)
+    log.warning("before")
+    log.error("now")
+    assert (tee.written, tee.printed) == ("before\nnow\n", "")
+    assert [(r.msg, r.text) for r in wire.received()] == [("before", None), ("now", "now\n")]
 
 
 def test_a_console_handler_that_keeps_a_record_off_keeps_it_off_the_screen(logs, wire):

@@ -136,6 +136,38 @@ def test_ten_skipped_items_are_named_and_the_rest_counted():
     assert "and 16 more: mporch logs last" in text
 
 
+def before(counts, *items):
+    """A digest that has taken what was skipped before, by a log with these items of `parse`."""
+    digest, log = Digest(), iter(items)
+    digest.skipped_before(
+        counts, ({"job": "parse", "item": item, "error_type": "E"} for item in log)
+    )
+    return digest.skipped, list(log)
+
+
+def test_what_was_skipped_before_is_named_and_counted_with_the_rest():
+    named, _ = before({"parse": 2, "other": 0}, "files:1", "files:2")
+    assert (named.count, named.first) == (2, ["parse files:1: E", "parse files:2: E"])
+    digest = Digest()
+    digest.skipped_before({"parse": 3}, [])
+    digest.fact(skipped(4))
+    assert (digest.skipped.count, digest.skipped.first) == (4, ["parse files:4: SyntaxError: no"])
+
+
+def test_what_was_cut_off_as_it_was_skipped_is_named_when_it_is_skipped():
+    named, rest = before({"parse": 1}, "files:1", "files:2")
+    assert (named.count, named.first, rest) == (1, ["parse files:1: E"], ["files:2"])
+    named, _ = before({"parse": 2}, "files:1", "files:1", "files:2")
+    assert (named.count, len(named.first)) == (2, 2)
+
+
+def test_of_many_that_were_skipped_before_the_log_is_read_no_further_than_ten():
+    named, rest = before({"parse": 99}, *(f"files:{n}" for n in range(99)))
+    assert (named.count, len(named.first), len(rest)) == (99, 10, 89)
+    named, rest = before({"parse": 0}, "files:1")
+    assert (named.count, named.first, rest) == (0, [], ["files:1"])
+
+
 def test_the_users_traceback_comes_last_and_harmless():
     text = render(failed(), item_failed())
     assert text.endswith(

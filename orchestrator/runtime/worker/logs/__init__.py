@@ -6,11 +6,13 @@ else.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
+from collections.abc import Callable, Iterable
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 from orchestrator.runtime.local.marked import Console
 from orchestrator.runtime.worker import current
@@ -20,6 +22,7 @@ from orchestrator.runtime.worker.logs.pending import PendingRecords
 from orchestrator.runtime.worker.logs.rendered import Rendered
 from orchestrator.runtime.worker.logs.sender import Sender
 from orchestrator.runtime.worker.logs.standard import StandardLogging
+from orchestrator.runtime.worker.logs.streams import ConsoleStreams, Streams
 from orchestrator.runtime.worker.logs.structured import Structlog
 
 __all__ = ["install"]
@@ -36,15 +39,15 @@ def install(sock: socket.socket, console: Console, *, draws: bool = True) -> Sta
     def watch(drawing: bool) -> None:
         console.take = pending.take if drawing else None
 
-    pending = PendingRecords(watch)
-    is_console = _Streams(console).is_console
+    pending = PendingRecords(watch, _flusher((sys.__stdout__, sys.__stderr__)))
+    streams = ConsoleStreams(console)
     console.at_hand = current.at_hand
-    standard = StandardLogging(sender, pending, is_console, rendered)
+    standard = StandardLogging(sender, pending, streams, rendered)
     standard.install()
     os.register_at_fork(after_in_child=current.freeze)
-    structlog = Structlog(sender, rendered, is_console)
-    loguru = Loguru(sender, pending, is_console)
-    rich = _Rich(pending, is_console)
+    structlog = Structlog(sender, pending, streams, rendered)
+    loguru = Loguru(sender, pending, streams)
+    rich = _Rich(pending, streams)
     ImportHook(
         {
             "structlog": structlog.take,
@@ -56,27 +59,25 @@ def install(sock: socket.socket, console: Console, *, draws: bool = True) -> Sta
     return standard
 
 
-class _Streams:
-    """Tells which streams write to the console: descriptors 1 and 2, if they are still ours."""
+def _flusher(streams: Iterable[TextIO | None]) -> Callable[[], None]:
+    """A function that flushes those streams; one that cannot be tells whoever writes to it."""
+    flushes = tuple(stream.flush for stream in streams if stream is not None)
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def flush() -> None:
+        for each in flushes:
+            # Closed by the target; full; in the midst of a print that a signal handler interrupts.
+            with contextlib.suppress(ValueError, OSError, RuntimeError):
+                each()
 
-    def is_console(self, stream: Any) -> bool:
-        """Whether the stream does; whatever its methods raise, it does not then."""
-        try:
-            fd = stream.fileno()
-            return type(fd) is int and fd in (1, 2) and self._console.is_ours(fd)
-        except Exception:  # noqa: BLE001 - a class of the user's; StringIO has no descriptor
-            return False
+    return flush
 
 
 class _Rich:
     """rich's handler draws records over many lines: they are the record's text."""
 
-    def __init__(self, pending: PendingRecords, is_console: Any) -> None:
+    def __init__(self, pending: PendingRecords, streams: Streams) -> None:
         self._pending = pending
-        self._is_console = is_console
+        self._streams = streams
 
     def take(self, module: ModuleType) -> None:
         """Wrap the handler's `emit`."""
@@ -85,7 +86,7 @@ class _Rich:
 
         def wrapped(handler: Any, record: Any) -> None:
             pending = self._pending.current
-            if pending is None or not self._is_console(handler.console.file):
+            if pending is None or not self._streams.is_console(handler.console.file):
                 emit(handler, record)
                 return
             with self._pending.drawing(pending):

@@ -14,6 +14,7 @@ from typing import Any
 from orchestrator.runtime.worker.logs.levels import level_of
 from orchestrator.runtime.worker.logs.pending import PendingRecords
 from orchestrator.runtime.worker.logs.sender import Sender
+from orchestrator.runtime.worker.logs.streams import Streams
 from orchestrator.runtime.worker.logs.values import shown
 
 __all__ = ["Loguru"]
@@ -22,12 +23,10 @@ __all__ = ["Loguru"]
 class Loguru:
     """What is done to loguru's `Logger`."""
 
-    def __init__(
-        self, sender: Sender, pending: PendingRecords, is_console: Callable[[Any], bool]
-    ) -> None:
+    def __init__(self, sender: Sender, pending: PendingRecords, streams: Streams) -> None:
         self._sender = sender
         self._pending = pending
-        self._is_console = is_console
+        self._streams = streams
         self._last: Any = None
         self._is_imported = False
 
@@ -37,11 +36,12 @@ class Loguru:
         add = logger.add
 
         def wrapped(this: Any, sink: Any, **options: Any) -> Any:
-            if hasattr(sink, "write") and self._is_console(sink):
+            if hasattr(sink, "write") and self._streams.is_console(sink):
                 draws = (
                     self._is_imported
                 )  # the sink that is there by itself shows no format of theirs
-                sink = _Sink(sink, lambda message: self._write(message, draws=draws))
+                tee = None if self._streams.is_plain(sink) else sink
+                sink = _Sink(sink, lambda message: self._write(message, draws=draws, tee=tee))
             return add(this, sink, **options)
 
         wrapped.__doc__, wrapped.__name__ = add.__doc__, add.__name__
@@ -51,7 +51,15 @@ class Loguru:
         """All of loguru is there: what is added from now on is the program's."""
         self._is_imported = True
 
-    def _write(self, message: Any, *, draws: bool) -> None:
+    def _write(self, message: Any, *, draws: bool, tee: Any) -> None:
+        try:
+            if tee is not None:  # it has a `write` of its own: what that prints is this record
+                with self._pending.apart():
+                    _write_to(tee, message)
+        finally:
+            self._send(message, draws=draws)
+
+    def _send(self, message: Any, *, draws: bool) -> None:
         record = message.record
         if record is self._last:
             return  # it has a second console sink
@@ -75,6 +83,13 @@ class Loguru:
             call=f"{record['file'].name}:{record['line']} {record['function']}",
             text=str.__str__(message) if draws else None,
         )
+
+
+def _write_to(stream: Any, message: Any) -> None:
+    """As loguru does."""
+    stream.write(message)
+    if callable(getattr(stream, "flush", None)):
+        stream.flush()
 
 
 def _message_of(record: Any) -> str:

@@ -50,12 +50,16 @@ class _Local(threading.local):
 class PendingRecords:
     """The pending record of each thread: the innermost, since a handler may log.
 
-    `watch` is told whether anybody draws, so that what is written is offered to `take`.
+    `watch` is told whether anybody draws, so that what is written is offered to `take`; `flush`
+    brings what was written to the console so far on its way.
     """
 
-    def __init__(self, watch: Callable[[bool], object] = bool) -> None:
+    def __init__(
+        self, watch: Callable[[bool], object] = bool, flush: Callable[[], object] = bool
+    ) -> None:
         self._local = _Local()
         self._watch: Callable[[bool], object] = watch
+        self._flush: Callable[[], object] = flush
         self._drawing = 0
 
     @property
@@ -75,17 +79,36 @@ class PendingRecords:
 
     @contextlib.contextmanager
     def drawing(self, pending: PendingRecord) -> Iterator[None]:
-        """Inside, what is written to the console is a drawing of this record."""
-        before, pending.drawing = pending.drawing, True
+        """Inside, what is written to the console is a drawing of this record.
+
+        What was printed before is none: it goes first. Of two drawings the first one counts.
+        """
+        self._flush()
+        earlier, before = pending.text, pending.drawing
+        pending.drawing = True
         self._drawing += 1
         self._watch(True)
         try:
             yield
+            self._flush()
         finally:
             pending.drawing = before
+            if earlier is not None and not before:
+                pending.text = earlier
             self._drawing -= 1
             if not self._drawing:
                 self._watch(False)
+
+    @contextlib.contextmanager
+    def apart(self, record: Any = None) -> Iterator[PendingRecord]:
+        """Inside, what this thread writes to the console is kept as the text of another record."""
+        pending = PendingRecord(record)
+        before = self.enter(pending)
+        try:
+            with self.drawing(pending):
+                yield pending
+        finally:
+            self.leave(before)
 
     def take(self, data: bytes) -> bool:
         """Keep bytes for the console if they are drawn of a record; whether they are."""

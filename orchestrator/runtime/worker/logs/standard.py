@@ -11,7 +11,6 @@ import contextlib
 import logging
 import mmap
 import os
-from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
@@ -20,6 +19,7 @@ from orchestrator.runtime.worker.logs.levels import level_of
 from orchestrator.runtime.worker.logs.pending import PendingRecord, PendingRecords
 from orchestrator.runtime.worker.logs.rendered import Rendered, taken_apart, text_key_of
 from orchestrator.runtime.worker.logs.sender import Sender
+from orchestrator.runtime.worker.logs.streams import Streams
 from orchestrator.runtime.worker.logs.values import PASSED, shown
 
 __all__ = ["ITEM_LOGGER", "StandardLogging"]
@@ -48,12 +48,12 @@ class StandardLogging:
         self,
         sender: Sender,
         pending: PendingRecords,
-        is_console: Callable[[Any], bool],
+        streams: Streams,
         rendered: Rendered,
     ) -> None:
         self._sender = sender
         self._pending = pending
-        self._is_console = is_console
+        self._streams = streams
         self._rendered = rendered
         self._level = _NotSet(logging.INFO)
         self._sent = _Sent()
@@ -130,7 +130,9 @@ class StandardLogging:
         at: logging.Logger | None = logger
         while at is not None:
             for handler in at.handlers:
-                if isinstance(handler, logging.StreamHandler) and self._is_console(handler.stream):
+                if not isinstance(handler, logging.StreamHandler):
+                    continue
+                if self._streams.is_console(handler.stream):
                     return True
             at = at.parent if at.propagate else None
         return False
@@ -138,14 +140,11 @@ class StandardLogging:
     def _draw(self, handler: logging.StreamHandler[Any], record: logging.LogRecord) -> None:
         """What a stream handler does: for the console it makes the record's text."""
         pending = self._pending.current
-        if not self._is_console(handler.stream):
-            if pending is None:
-                _emit(handler, record)
-                return
-            with self._pending.drawing(pending):  # what it writes to may write to the console
-                _emit(handler, record)
+        is_pending = pending is not None and pending.is_of(record)
+        if not self._streams.is_plain(handler.stream):
+            self._draw_elsewhere(handler, record, pending if is_pending else None)
             return
-        if pending is not None and pending.is_of(record):
+        if pending is not None and is_pending:
             if self._sender.draws and pending.text is None:
                 text = _formatted(handler, record)
                 if text is not None:
@@ -153,6 +152,25 @@ class StandardLogging:
             return
         if not self._sent.has(record):
             self._send(record, _formatted(handler, record))
+
+    def _draw_elsewhere(
+        self,
+        handler: logging.StreamHandler[Any],
+        record: logging.LogRecord,
+        pending: PendingRecord | None,
+    ) -> None:
+        """What a handler does whose stream is no plain one; that may write to the console, too.
+
+        A record that nobody's logger has handed on is sent if it comes to the console.
+        """
+        if pending is not None:
+            with self._pending.drawing(pending):
+                _emit(handler, record)
+            return
+        with self._pending.apart(record) as own:
+            _emit(handler, record)
+        if own.text is not None and not self._sent.has(record):
+            self._send(record, own.text)
 
     def _send(self, record: logging.LogRecord, text: str | None) -> None:
         known = vars(record)

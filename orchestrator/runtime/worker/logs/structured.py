@@ -18,8 +18,10 @@ from typing import Any
 
 from orchestrator.runtime.worker.failure import is_ours
 from orchestrator.runtime.worker.logs.levels import level_of
+from orchestrator.runtime.worker.logs.pending import PendingRecords
 from orchestrator.runtime.worker.logs.rendered import Parts, Rendered, parts_of_json, taken_apart
 from orchestrator.runtime.worker.logs.sender import Sender
+from orchestrator.runtime.worker.logs.streams import Streams
 from orchestrator.runtime.worker.logs.values import shown
 
 __all__ = ["Structlog"]
@@ -41,11 +43,12 @@ class Structlog:
     """What is done to structlog."""
 
     def __init__(
-        self, sender: Sender, rendered: Rendered, is_console: Callable[[Any], bool]
+        self, sender: Sender, pending: PendingRecords, streams: Streams, rendered: Rendered
     ) -> None:
         self._sender = sender
+        self._pending = pending
+        self._streams = streams
         self._rendered = rendered
-        self._is_console = is_console
         self._default: Any = None
         self._calling: Any = None
         self._drop: type[Exception] = Exception
@@ -76,7 +79,7 @@ class Structlog:
         def __call__(  # noqa: N807
             renderer: Any, logger: Any, name: str, event_dict: MutableMapping[str, Any]
         ) -> Any:
-            if renderer is self._default and self._prints_to_console(logger):
+            if renderer is self._default and self._streams.is_plain(_file_of(logger)):
                 self._send(logger, taken_apart(event_dict), name, None)
                 raise self._drop  # nobody has to draw it
             event = dict(event_dict)
@@ -94,10 +97,17 @@ class Structlog:
 
     def _wrapped(self, method: Callable[..., Any], name: str) -> Callable[..., Any]:
         def write(logger: Any, message: Any) -> Any:
-            if self._prints_to_console(logger):
+            file = _file_of(logger)
+            if self._streams.is_plain(file):
                 return self._write(logger, name, message)
-            self._rendered.take()
-            return method(logger, message)
+            if not self._streams.is_console(file):
+                self._rendered.take()
+                return method(logger, message)
+            try:
+                with self._pending.apart():  # a `write` of its own: what that prints is this event
+                    return method(logger, message)
+            finally:
+                self._write(logger, name, message)
 
         write.__name__ = name
         return write
@@ -121,10 +131,6 @@ class Structlog:
                 return frame
             frame = frame.f_back
         return None
-
-    def _prints_to_console(self, logger: Any) -> bool:
-        file = getattr(logger, "_file", None)
-        return file is not None and self._is_console(file)
 
     def _write(self, logger: Any, method: str, message: Any) -> None:
         event, by = self._rendered.take()
@@ -153,6 +159,11 @@ class Structlog:
             call=_call_of(frame),
             text=text,
         )
+
+
+def _file_of(logger: Any) -> Any:
+    """What a logger that prints writes to; None for any other."""
+    return getattr(logger, "_file", None)
 
 
 def _keep_names(factory: Any) -> None:
