@@ -110,8 +110,8 @@ def _require_unfinished(run: RunDirectory) -> None:
 
 def _require_no_replay(run: RunDirectory) -> None:
     """Say how to go on with a replay: none is durable, whatever the spec says that it is of."""
-    from orchestrator.app.replay import replayed_run  # noqa: PLC0415 -- the whole product
-    from orchestrator.runlog.find import argument_for  # noqa: PLC0415
+    from orchestrator.runlog.find import argument_for  # noqa: PLC0415 -- not for --help
+    from orchestrator.runlog.replays import replayed_run  # noqa: PLC0415
 
     plan = run.read_plan()
     origin = replayed_run(plan) if plan is not None else None
