@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -12,15 +11,13 @@ from orchestrator.app.noting import Notes
 from orchestrator.app.owed import Feed, ranges_of
 from orchestrator.errors import UsageError
 from orchestrator.plan.downstream import downstream
-from orchestrator.plan.model import JobPlan, Plan, Shape, Target
+from orchestrator.plan.model import JobPlan, Plan, Shape
 from orchestrator.plan.platform import default_start_method
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.letters import DEAD_NAME, Chunks, Letter
-from orchestrator.runlog.replays import ReplayLock, read_replayed
+from orchestrator.runlog.replays import SOURCE, ReplayLock, read_replayed
 
-__all__ = ["Replay", "replay", "replay_plan", "replayed_run"]
-
-_SOURCE = Target(module="orchestrator.runtime.letters.source", qualname="letters")
+__all__ = ["Replay", "replay", "replay_plan"]
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +48,7 @@ def replay_plan(wanted: Replay) -> Plan:
         chosen = [letter for letter in wanted.letters if letter.queue == queue]
         return JobPlan(
             name=name,
-            target=_SOURCE,
+            target=SOURCE,
             shape=Shape.SOURCE,
             args=(str(directory), _chunks(chosen)),
             outputs=(queue,),
@@ -61,15 +58,6 @@ def replay_plan(wanted: Replay) -> Plan:
         )
 
     return downstream(wanted.plan, {letter.queue for letter in wanted.letters}, source)
-
-
-def replayed_run(plan: Plan) -> RunDirectory | None:
-    """Return the run whose letters a plan feeds back; None if it is no replay's."""
-    for job in plan.jobs.values():
-        if job.target == _SOURCE and job.args:
-            path = Path(str(job.args[0])).parent
-            return RunDirectory(run_id=path.name, path=path)
-    return None
 
 
 def replay(wanted: Replay, options: Options, shield: Shield) -> int:
@@ -87,7 +75,7 @@ def replay(wanted: Replay, options: Options, shield: Shield) -> int:
             alone=plan.queues[job.outputs[0]].writers == (name,),
         )
         for name, job in plan.jobs.items()
-        if job.target == _SOURCE and job.args[1]
+        if job.target == SOURCE and job.args[1]
     ]
     with ReplayLock.held(wanted.run.path) as lock:
         _check_untaken(wanted)

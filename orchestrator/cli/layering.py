@@ -35,7 +35,8 @@ env_file_option = click.option(
     metavar="FILE",
     type=LineByLine(),
     shell_complete=completing.specs,
-    help="Read variables for ${NAME} from lines NAME=value; the environment goes first.",
+    help="Read variables for ${NAME} from lines NAME=value (repeatable); the environment goes"
+    " first.",
 )
 
 _OPTIONS = (

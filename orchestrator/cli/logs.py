@@ -50,12 +50,12 @@ Examples:
     metavar="REGEX",
     help="Whose message, fields, error or traceback have REGEX in them.",
 )
-@click.option("--item", metavar="QUEUE:N", multiple=True, help="Of this item, repeatable.")
+@click.option("--item", metavar="QUEUE:N", multiple=True, help="Of this item (repeatable).")
 @click.option(
     "--field",
     metavar="KEY=VALUE",
     multiple=True,
-    help="Whose field KEY is VALUE, repeatable; a.b is b in a.",
+    help="Whose field KEY is VALUE (repeatable); a.b is b in a.",
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), metavar="N", help="Only the last N.")

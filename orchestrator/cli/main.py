@@ -40,6 +40,17 @@ _ELSEWHERE = {
     **dict.fromkeys(("clean", "rm", "remove", "prune", "delete", "purge"), _REMOVED_BY_HAND),
 }
 """Words that other tools have for what mporch does, and what to say to them."""
+_SET_WORKERS = "How many workers a job has is a key of the spec: --set jobs.JOB.workers=N"
+_OPTIONS_ELSEWHERE = {
+    **dict.fromkeys(
+        ("--workers", "--concurrency", "--parallel", "--processes", "--procs", "-j", "-w", "-c"),
+        _SET_WORKERS,
+    ),
+    **dict.fromkeys(("--retries", "--attempts"), "That is --set jobs.JOB.retry.attempts=N"),
+    "--timeout": "That is --set timeout=1h, or of one job --set jobs.JOB.timeouts.run=1h",
+    "--durable": "That is --set durable=true",
+}
+"""Options that other tools have for what is a key of the spec, for commands that take --set."""
 _EMPTY_OPTION = re.compile(r"--[a-z-]+=")
 
 
@@ -171,8 +182,21 @@ def _invoke(args: list[str]) -> object:
     if asked := os.environ.get(VARIABLE):
         return complete(mporch, asked)
     _check_words(args)
-    with mporch.make_context("mporch", args) as ctx:
-        return mporch.invoke(ctx)
+    try:
+        with mporch.make_context("mporch", args) as ctx:
+            return mporch.invoke(ctx)
+    except click.NoSuchOption as error:
+        raise _naming_a_key(error) from None
+
+
+def _naming_a_key(error: click.NoSuchOption) -> click.NoSuchOption:
+    """Add which key of the spec was probably meant, if the command has an option to set one."""
+    params = error.ctx.command.params if error.ctx is not None else ()
+    hint = _OPTIONS_ELSEWHERE.get(error.option_name)
+    if not hint or not any("--set" in param.opts for param in params):
+        return error
+    message = f"{error.message.rstrip('.')}. {hint}"
+    return click.NoSuchOption(error.option_name, message, ctx=error.ctx)
 
 
 def _check_words(args: list[str]) -> None:

@@ -88,7 +88,7 @@ worker_option = click.option(
     "--worker",
     multiple=True,
     metavar="WORKER",
-    help="Only of this worker (parse-1).",
+    help="Only of this worker, as parse-1 (repeatable).",
     shell_complete=completing.workers,
 )
 

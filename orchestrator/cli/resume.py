@@ -110,8 +110,8 @@ def _require_unfinished(run: RunDirectory) -> None:
 
 def _require_no_replay(run: RunDirectory) -> None:
     """Say how to go on with a replay: none is durable, whatever the spec says that it is of."""
-    from orchestrator.app.replay import replayed_run  # noqa: PLC0415 -- the whole product
-    from orchestrator.runlog.find import argument_for  # noqa: PLC0415
+    from orchestrator.runlog.find import argument_for  # noqa: PLC0415 -- not for --help
+    from orchestrator.runlog.replays import replayed_run  # noqa: PLC0415
 
     plan = run.read_plan()
     origin = replayed_run(plan) if plan is not None else None
@@ -138,16 +138,27 @@ def _agreed(run: RunDirectory, changes: Sequence[str]) -> bool:
     for change in changes:
         click.echo(f"  {escaped(change)}", err=True)
     question = "What is done is not done again. Go on with it as it is now?"
-    if not click.confirm(question, err=True):
+    if not _says_yes(question):
         hint = "bring back what it was, or run the spec anew"
         raise ResumeError(f"run {run.run_id} was not resumed", hint=hint)
     return True
 
 
+def _says_yes(question: str) -> bool:
+    """Ask; the end of the input (Ctrl-D) is a no."""
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort as aborted:
+        if not isinstance(aborted.__context__, EOFError):  # Ctrl-C
+            raise
+        click.echo(err=True)  # the question's line is still open
+        return False
+
+
 def _checked(
     run: RunDirectory, layering: Layering, *, force: bool, salvage: bool
 ) -> tuple[Checked, tuple[str, ...]]:
-    """Check the run's spec: the one it was made with, which must not have changed since.
+    """Check the run's spec: the one it was made with, which must not say anything else now.
 
     With `force`, as it is now; returns also what of it has changed, in words. One that was put
     together of several layers is kept as a whole, and is gone on with as it was.

@@ -52,9 +52,12 @@ def runs(format: str) -> None:  # noqa: A002 -- the option's name
 
 
 def _row(run: RunDirectory) -> RunRow:
+    from orchestrator.runlog.replays import replayed_run  # noqa: PLC0415
     from orchestrator.views.runs import RunRow  # noqa: PLC0415
 
-    summary = run.read_summary()
+    summary, plan = run.read_summary(), run.read_plan()
+    origin = replayed_run(plan) if plan is not None else None
+    replay_of = origin.run_id if origin is not None else ""
     if summary is not None:
         return RunRow(
             run=run.run_id,
@@ -64,14 +67,15 @@ def _row(run: RunDirectory) -> RunRow:
             started=summary.first_started or summary.started,
             resumed=summary.started if summary.first_started else "",
             duration_s=summary.duration_s,
+            replay_of=replay_of,
         )
-    plan = run.read_plan()
     return RunRow(
         run=run.run_id,
         name=plan.name if plan else "",
         status="running" if run.is_alive else "died",
         started=_first_start(run),
         pid=run.pid,
+        replay_of=replay_of,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from orchestrator.core import facts
 from orchestrator.core.commands import KillWorker, StopReason
 from orchestrator.core.deadlines import Deadlines, Timer
@@ -22,6 +24,7 @@ from orchestrator.core.roster import Roster, Worker
 from orchestrator.core.schedule import Scheduler
 from orchestrator.core.stopping import Stopper
 from orchestrator.core.turn import Turn
+from orchestrator.core.wording import hung_in
 from orchestrator.plan.model import Recycle
 
 __all__ = ["Lives"]
@@ -170,6 +173,10 @@ class Lives:
             message=worker.death,
             traceback=worker.crash.traceback if worker.crash else "",
         )
+        hung = worker.crash if worker.killed is StopReason.ITEM_TIMEOUT else None
+        if hung is not None and hung.kind == STOPPED:
+            stack = hung_in(hung, worker.death)
+            failure = msgspec.structs.replace(failure, traceback=stack, where=hung.where)
         return WorkerLeft(
             worker=worker.name,
             returned=worker.has_returned,

@@ -16,6 +16,7 @@ __all__ = [
     "death",
     "failed",
     "full",
+    "hung_in",
     "names_of",
     "not_tried_again",
     "orphaned",
@@ -139,6 +140,11 @@ def not_tried_again(failure: Failure, *, together: bool = False) -> Failure:
     why = f"not tried again: a part of what {whose} gives is on its queues already"
     message = f"{failure.message} ({why})" if failure.message else why
     return msgspec.structs.replace(failure, message=message)
+
+
+def hung_in(stop: Failure, death: str) -> str:
+    """Say where the target was when its item had taken too long, as a traceback does."""
+    return f"Traceback (most recent call last):\n{stop.traceback}{death}\n"
 
 
 def stopped(reason: StopReason) -> str:

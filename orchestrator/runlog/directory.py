@@ -124,10 +124,15 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
             raise DamagedStoreError(message, hint="run the spec anew") from error
 
     def spec_is(self, file: Path) -> bool:
-        """Whether a file reads as the spec that was kept. Raises DamagedStoreError, as above."""
+        """Whether a file says what the spec that was kept says. Raises DamagedStoreError, as above.
+
+        Comments, layout and quotes may be others: see `means_same`.
+        """
+        from orchestrator.spec.meaning import means_same  # noqa: PLC0415 -- brings the YAML parser
+
         kept = self.read_spec()
         try:
-            return file.read_bytes() == kept
+            return means_same(kept, file.read_bytes())
         except OSError:
             return False
 

@@ -16,10 +16,23 @@ import msgspec
 
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import open_directory, open_regular
+from orchestrator.plan.model import Plan, Target
+from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.letters import DEAD_NAME
 from orchestrator.runlog.sealed import SealedLine, read_sealed, sealed_line
 
-__all__ = ["ReplayLock", "Replayed", "damaged_notes", "note_replayed", "read_replayed"]
+__all__ = [
+    "SOURCE",
+    "ReplayLock",
+    "Replayed",
+    "damaged_notes",
+    "note_replayed",
+    "read_replayed",
+    "replayed_run",
+]
+
+SOURCE = Target(module="orchestrator.runtime.letters.source", qualname="letters")
+"""What a replay's plan has in the place of all that is upstream of the letters' queues."""
 
 _NAME = "replayed.jsonl"
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -59,6 +72,15 @@ class ReplayLock:
     def release(self) -> None:
         """Let the next replay look."""
         fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+
+def replayed_run(plan: Plan) -> RunDirectory | None:
+    """Return the run whose letters a plan feeds back; None if it is no replay's."""
+    for job in plan.jobs.values():
+        if job.target == SOURCE and job.args:
+            path = Path(str(job.args[0])).parent
+            return RunDirectory(run_id=path.name, path=path)
+    return None
 
 
 def note_replayed(directory: Path, note: Replayed) -> None:

@@ -116,7 +116,7 @@ FIELDS: Mapping[str, _Field] = {
         {"enum": ["succeeded", "failed", "timed_out", "terminated", "killed", "skipped"]},
         "how it ended",
     ),
-    "stack": _Field(_TEXT, "where the stop signal met the target"),
+    "stack": _Field(_TEXT, "where the stop signal met the target, or where it hung"),
     "ledger": _Field({"type": "object"}, "what became of all that was put"),
     "dropped": _Field(_COUNT, "items that nobody wanted"),
     "left": _Field(_COUNT, "items that are left"),

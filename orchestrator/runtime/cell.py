@@ -1,9 +1,12 @@
-"""The progress cell: one page of memory shared with the orchestrator that says where a worker is.
+"""The progress cell: memory shared with the orchestrator that says where a worker is.
 
-Written in the child before each item, read in the parent for blame and item timeouts; it never
-decides who owns an item. Five 64-bit integers: lease, index in the lease, phase, since when, in
-monotonic nanoseconds, and, written in the parent, which descriptors have given output without a
-mark (`worker/begin_marks.py`).
+Its first page is written in the child before each item, and read in the parent for blame and item
+timeouts; it never decides who owns an item. Five 64-bit integers: lease, index in the lease, phase,
+since when, in monotonic nanoseconds, and, written in the parent, which descriptors have given
+output without a mark (`worker/begin_marks.py`).
+
+The pages after it have the stack that the child was asked for (`local/stacks.py`). They are memory
+only once something is written there.
 """
 
 from __future__ import annotations
@@ -14,15 +17,27 @@ from contextlib import AbstractContextManager
 
 from orchestrator.core.events import Blame, Phase
 
-__all__ = ["CELL_BYTES", "IDLE", "INDEX", "LEASE", "MARKS", "PHASE", "RUNNING", "SINCE", "Cell"]
+__all__ = [
+    "CELL_BYTES",
+    "IDLE",
+    "INDEX",
+    "LEASE",
+    "MARKS",
+    "PHASE",
+    "RUNNING",
+    "SHARED_BYTES",
+    "SINCE",
+    "Cell",
+]
 
 CELL_BYTES = mmap.PAGESIZE
+SHARED_BYTES = CELL_BYTES + (1 << 15)
 LEASE, INDEX, PHASE, SINCE, MARKS = range(5)
 IDLE, RUNNING = int(Phase.IDLE), int(Phase.RUNNING)
 
 
 class Cell:
-    """A view of the page; `words` may be written directly where speed matters."""
+    """A view of the pages; `words` may be written directly where speed matters."""
 
     def __init__(self, page: mmap.mmap) -> None:
         self._page = page
@@ -70,8 +85,16 @@ class Cell:
         """
         return self.words[SINCE] / 1e9
 
+    def stack(self) -> bytes:
+        """Called in the parent.
+
+        What the worker has written after the cell itself.
+        """
+        page = self._page
+        return page[CELL_BYTES:].rstrip(b"\0") if page[CELL_BYTES] else b""
+
     def close(self) -> None:
-        """Give the page back."""
+        """Give the pages back."""
         self.words.release()
         self._page.close()
 

@@ -22,6 +22,22 @@ __all__ = [
 
 _MOST_WRITTEN_OUT = 1e15
 _USUAL_KEYS = {"retry": "attempts", "restart": "max", "recycle": "max_items", "batch": "size"}
+_OFTEN = (
+    "workers that die are replaced, at most 5 within a minute; write restart: {max: 100} for more"
+)
+_DOUBLES = "the wait doubles each time as it is; write backoff: {initial: 100ms, max: 10s}"
+_SAME = "write the same twice, as in backoff: {initial: 1s, max: 1s}"
+_WORDS_FOR_MAPPINGS = {
+    "restart": {
+        **dict.fromkeys(("always", "unless-stopped", "on-failure", "yes", "on", "true"), _OFTEN),
+        **dict.fromkeys(("never", "no", "off", "none", "false"), "write restart: {max: 0}"),
+    },
+    "backoff": {
+        **dict.fromkeys(("exponential", "exp", "exponential_jitter", "jitter"), _DOUBLES),
+        **dict.fromkeys(("fixed", "constant", "linear"), _SAME),
+    },
+}
+"""What other tools have one word for, by the key that is a mapping here."""
 _TRUTHS = {
     **dict.fromkeys(("yes", "y", "on", "1", "true"), "true"),
     **dict.fromkeys(("no", "n", "off", "0", "false"), "false"),
@@ -52,7 +68,7 @@ def hint_for_mapping(path: Path, value: Any) -> str:
             return f"if {name} is a key of the job above, indent it further than the job's name"
     if key in _USUAL_KEYS and number:
         return f"write {key}: {{{_USUAL_KEYS[key]}: {value}}}"
-    return ""
+    return _WORDS_FOR_MAPPINGS.get(key, {}).get(str(value).casefold(), "")
 
 
 def _keyed(section: str, items: Sequence[Any]) -> str:

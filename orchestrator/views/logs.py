@@ -41,11 +41,11 @@ def render_record(record: Mapping[str, Any], *, colour: bool) -> str:
 
 def _message(record: Mapping[str, Any]) -> str:
     msg = str(record.get("msg", ""))
+    item = f"  [{record['item']}]" if record.get("item") else ""
     if record.get("event") == "log":
         logger = f"{record['logger']}: " if record.get("logger") else ""
         fields = record.get("fields")
         told = f"  {key_values(fields)}" if isinstance(fields, dict) and fields else ""
-        item = f"  [{record['item']}]" if record.get("item") else ""
         lines = f"{logger}{msg}{told}{item}".splitlines() or [""]
         return "\n    ".join(map(escaped, lines))
-    return screen_line(msg) if record.get("event") == "output" else escaped(msg)
+    return f"{screen_line(msg)}{escaped(item)}" if record.get("event") == "output" else escaped(msg)

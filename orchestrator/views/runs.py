@@ -18,6 +18,7 @@ _COLUMNS = (
     Column(title="started (UTC)", rank=4),
     Column(title="resumed (UTC)", rank=5),
     Column(title="took", right=True, rank=3),
+    Column(title="replay of", rank=6),
 )
 
 
@@ -26,7 +27,8 @@ class RunRow:
     """One run; what is not known of one that goes on, or died, is None or empty.
 
     `pid` is that of the process that writes the log of one that goes on. `resumed` is when its last
-    life began, if it had several; `duration_s` is that of the last.
+    life began, if it had several; `duration_s` is that of the last. `replay_of` is the run whose
+    dead letters it has fed back, if it is a replay.
     """
 
     run: str
@@ -37,6 +39,7 @@ class RunRow:
     resumed: str = ""
     duration_s: float | None = None
     pid: int | None = None
+    replay_of: str = ""
 
 
 def render_runs(rows: Sequence[RunRow], paper: Paper) -> str:
@@ -50,6 +53,7 @@ def render_runs(rows: Sequence[RunRow], paper: Paper) -> str:
             _short(row.started),
             _short(row.resumed),
             "" if row.duration_s is None else duration(row.duration_s),
+            row.replay_of,
         )
         for row in rows
     ]

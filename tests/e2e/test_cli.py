@@ -120,7 +120,7 @@ def test_a_full_disk_behind_standard_output_is_told(project):
 def test_closed_standard_descriptors_harm_nothing(project, closed):
     command = f"{' '.join(MPORCH)} run --run-dir d {closed}"
     assert subprocess.run(["sh", "-c", command], timeout=60, check=False).returncode == 0
-    assert mporch("logs", "d", "--grep", "^did 99$").stdout.endswith("did 99\n")
+    assert mporch("logs", "d", "--grep", "^did 99$").stdout.endswith("did 99  [todo:100]\n")
 
 
 def test_following_ends_when_interrupted(project):

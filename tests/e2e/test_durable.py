@@ -110,7 +110,7 @@ def test_a_run_that_goes_on_is_not_resumed_and_its_process_is_named(
 
 
 @pytest.mark.parametrize(
-    ("name", "more"), [("jobs.yaml", "# a word more\n"), ("crawl.py", "MORE = 1\n")]
+    ("name", "more"), [("jobs.yaml", "x-note: a word more\n"), ("crawl.py", "MORE = 1\n")]
 )
 def test_what_has_changed_is_refused_unless_forced(
     mporch: Mporch, running: psutil.Popen, tmp_path: Path, name: str, more: str

@@ -98,7 +98,10 @@ def test_exactly_the_poison_is_dead_with_its_attempts_and_how_it_ended(poison):
     assert told == {f"todo:{n + 1}": (DEAD[n], kinds[n]) for n in DEAD}
     by_item = {letter["item"]: letter for letter in letters}
     assert "SIGKILL" in by_item[f"todo:{SIGKILLED + 1}"]["error"]
-    assert "timeouts.item" in by_item[f"todo:{HANGS + 1}"]["error"]
+    hung = by_item[f"todo:{HANGS + 1}"]
+    assert "timeouts.item" in hung["error"]
+    assert hung["where"].startswith(f"{life.folder}/t.py:")
+    assert f'File "{life.folder}/t.py", line ' in hung["traceback"]
     assert "raise ValueError" in by_item[f"todo:{RAISES + 1}"]["traceback"]
 
 

@@ -11,9 +11,9 @@ import msgspec
 
 from orchestrator.errors import RunNotFoundError, UsageError
 from orchestrator.runlog.directory import RunDirectory
-from orchestrator.runlog.find import LAST, find_home, list_runs, resolve
+from orchestrator.runlog.find import LAST, argument_for, find_home, list_runs, resolve
 from orchestrator.runlog.letters import Chunks, Letter, damaged_letters, read_letters
-from orchestrator.runlog.replays import damaged_notes, read_replayed
+from orchestrator.runlog.replays import damaged_notes, read_replayed, replayed_run
 
 __all__ = ["Choice", "choose"]
 
@@ -56,23 +56,41 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         others = self._others()
         if not others:
             return text
-        latest = others[0][0]
+        latest = others[0][0].run_id
         return f"{text}; {self.elsewhere() or f'the latest that has is {latest}, all replayed'}"
 
     def elsewhere(self) -> str:
         """Say which other runs have letters that were not replayed, the latest first."""
-        waiting = [(run, n) for run, n in self._others() if n]
+        waiting = [(run.run_id, n) for run, n in self._others() if n]
         named = [f"{n} of {run}" for run, n in waiting[:_RUNS_NAMED]]
         if more := len(waiting) - len(named):
             named.append(f"and those of {more} more")
         return f"not replayed yet in other runs: {', '.join(named)}" if named else ""
 
-    def _others(self) -> list[tuple[str, int]]:
+    def command_elsewhere(self) -> str:
+        """Name the command that feeds back what is open in another run, if any has letters.
+
+        That is the run of which this one is a replay, or else the latest.
+        """
+        others = self._others()
+        if not others:
+            return ""
+        plan = self.run.read_plan()
+        origin = replayed_run(plan) if plan is not None else None
+        waiting = [run for run, n in others if n]
+        runs = waiting or [run for run, _ in others]
+        run = next((each for each in runs if origin and each.path == origin.path), runs[0])
+        name = argument_for(run, Path.cwd(), os.environ)
+        if waiting:
+            return f"`mporch dead replay {name} --all` feeds back those of {run.run_id}"
+        return f"`mporch dead replay {name} --all --again` feeds back those of {run.run_id} again"
+
+    def _others(self) -> list[tuple[RunDirectory, int]]:
         """Return the latest other runs with letters: how many of each were not replayed."""
-        found: list[tuple[str, int]] = []
+        found: list[tuple[RunDirectory, int]] = []
         for other in reversed(list_runs(self.run.path.parent.parent)):
             if other.path != self.run.path and (n := _unreplayed(other)) is not None:
-                found.append((other.run_id, n))
+                found.append((other, n))
             if len(found) == _RUNS_SEARCHED:
                 break
         return found
@@ -82,7 +100,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         if not self.letters and self.damaged:
             raise UsageError("; ".join(self.damaged))
         if not self.letters:
-            raise UsageError(self.missing(), hint="`mporch runs` lists the runs")
+            hint = self.command_elsewhere() or "`mporch runs` lists the runs"
+            raise UsageError(self.missing(), hint=hint)
 
 
 def choose(arguments: Sequence[str]) -> Choice:

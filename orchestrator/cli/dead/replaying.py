@@ -125,15 +125,22 @@ def _chosen(choice: Choice, *, all_letters: bool, again: bool) -> tuple[Letter, 
         raise UsageError("; ".join(choice.damaged), hint=hint)
     fresh = choice.letters if again else choice.unreplayed
     if not fresh:
-        others = choice.elsewhere()
-        runs = ", ".join(sorted({run for runs in choice.replayed.values() for run in runs}))
-        raise UsageError(
-            f"all letters of {choice.run.run_id} were replayed before, in {runs}",
-            hint="those that failed once more are letters of that run; if mporch itself was killed"
-            " in it (see `mporch runs`), some may not have got through: --again replays all"
-            f"{'; ' if others else ''}{others}",
-        )
+        raise _nothing_fresh(choice)
     return fresh
+
+
+def _nothing_fresh(choice: Choice) -> UsageError:
+    others = choice.elsewhere()
+    runs = ", ".join(sorted({run for runs in choice.replayed.values() for run in runs}))
+    said = [
+        "those that failed once more are letters of that run",
+        "if mporch itself was killed in it (see `mporch runs`), some may not have got through:"
+        f" `mporch dead replay {choice.run_name} --all --again` replays all",
+    ]
+    if others:
+        said = [choice.command_elsewhere(), *said, others]
+    message = f"all letters of {choice.run.run_id} were replayed before, in {runs}"
+    return UsageError(message, hint="; ".join(said))
 
 
 def _checked(run: RunDirectory, spec: str | None, layering: Layering) -> Checked:

@@ -30,6 +30,7 @@ from typing import Any, TextIO
 from orchestrator.encoding import HINT, unfit
 from orchestrator.runtime.local.kernel import line_buffer_c_stdio, set_parent_death_signal
 from orchestrator.runtime.local.marked import Console, MarkedFile
+from orchestrator.runtime.local.stacks import tell_stack_into
 
 __all__ = [
     "FIRST_PRIVATE_FD",
@@ -94,6 +95,7 @@ class Launch:
     env: tuple[tuple[str, str | None], ...] = field(repr=False)
     cwd: str | None
     pythonpath: tuple[str, ...]
+    tells_stack: bool
     creator_pid: int
     descriptors: int | None
     forked: bool
@@ -122,6 +124,10 @@ def bootstrap(launch: Launch) -> None:
     multiprocessing.set_start_method(None, force=True)
     _redirect(launch.stdout, launch.stderr, launch.key)
     channel, log, cell = _private(launch)
+    if launch.tells_stack:
+        tell_stack_into(_moved(launch.cell))
+    for handed in (launch.channel, launch.log, launch.cell):
+        os.close(handed.fd)
     _close_on_exec()
     if launch.descriptors is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -231,16 +237,15 @@ def _line_writer(fd: int, console: Console) -> TextIO:
 
 
 def _private(launch: Launch) -> tuple[socket.socket, socket.socket, mmap.mmap]:
-    """Move our descriptors out of the target's way."""
-    channel, log = (
-        socket.socket(fileno=fcntl.fcntl(handed.fd, fcntl.F_DUPFD_CLOEXEC, FIRST_PRIVATE_FD))
-        for handed in (launch.channel, launch.log)
-    )
+    """Have our descriptors out of the target's way, too; those that came stay open."""
+    channel, log = (socket.socket(fileno=_moved(handed)) for handed in (launch.channel, launch.log))
     with _low_numbers_taken():  # a mapping keeps a duplicate of its descriptor, wherever it fits
         cell = mmap.mmap(launch.cell.fd, mmap.PAGESIZE)
-    for handed in (launch.channel, launch.log, launch.cell):
-        os.close(handed.fd)
     return channel, log, cell
+
+
+def _moved(handed: Handed) -> int:
+    return fcntl.fcntl(handed.fd, fcntl.F_DUPFD_CLOEXEC, FIRST_PRIVATE_FD)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Reports of faulthandler: a crashed worker's becomes a failure like any other.
+"""Reports of faulthandler: a crashed or hanging worker's becomes a failure like any other.
 
 Called in the parent.
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 import sysconfig
+from collections.abc import Iterable
+from itertools import dropwhile, takewhile
 from pathlib import Path
+from typing import TypeAlias
 
-from orchestrator.core.messages import Failure
+from orchestrator.core.messages import STOPPED, Failure
 
-__all__ = ["CrashText"]
+__all__ = ["CrashText", "stopped_in"]
 
 _BEGIN = "Fatal Python error: "
 _THREAD = "Current thread "
@@ -21,13 +24,16 @@ _LONGEST_LINE = 1000
 _OWN = str(Path(__file__).parents[2])
 _STDLIB = sysconfig.get_path("stdlib")
 
+_Frame: TypeAlias = tuple[str, str, str]
+"""File, line and name."""
+
 
 class CrashText:
     """Listens to a worker's standard error; it keeps nothing until a crash is reported."""
 
     def __init__(self) -> None:
         self._what = ""
-        self._frames: list[tuple[str, str, str]] = []
+        self._frames: list[_Frame] = []
         self._lines = 0
         self._inside = False
 
@@ -48,20 +54,46 @@ class CrashText:
         """The crash, with the user's own frames; None if there was none."""
         if not self._what:
             return None
-        frames = []
-        for frame in self._frames:  # the innermost first; what has called the target is ours
-            if frame[0].startswith(_OWN):
-                break
-            frames.append(frame)
-        text = "".join(
-            f'  File "{file}", line {line}, in {name}\n' for file, line, name in reversed(frames)
-        )
+        frames = list(takewhile(_is_not_ours, self._frames))  # what has called the target is ours
+        text = _text(frames)
         return Failure(
             kind="Crash",
             message=self._what,
             traceback=f"Traceback (most recent call last):\n{text}{self._what}\n" if text else "",
-            where=next((f"{file}:{line}" for file, line, _ in frames if _is_users(file)), ""),
+            where=_where(frames),
         )
+
+
+def stopped_in(report: str) -> Failure | None:
+    """Where a worker was that was asked for its stack, told as by one that was stopped there.
+
+    None if it was in no code of the user's.
+    """
+    found = [frame for line in report.splitlines() if (frame := _FRAME.fullmatch(line))]
+    told = [(frame["file"], frame["line"], frame["name"]) for frame in found]
+    target = list(takewhile(_is_not_ours, dropwhile(_is_ours, told)))
+    if not target:
+        return None
+    where = _where(target)
+    return Failure(kind=STOPPED, message="stopped here", traceback=_text(target), where=where)
+
+
+def _text(frames: Iterable[_Frame]) -> str:
+    """The frames as a traceback has them; they come with the innermost first."""
+    lines = [f'  File "{file}", line {line}, in {name}\n' for file, line, name in frames]
+    return "".join(reversed(lines))
+
+
+def _where(frames: Iterable[_Frame]) -> str:
+    return next((f"{file}:{line}" for file, line, _ in frames if _is_users(file)), "")
+
+
+def _is_ours(frame: _Frame) -> bool:
+    return frame[0].startswith(_OWN)
+
+
+def _is_not_ours(frame: _Frame) -> bool:
+    return not _is_ours(frame)
 
 
 def _is_users(file: str) -> bool:

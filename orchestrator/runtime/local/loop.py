@@ -16,6 +16,7 @@ import msgspec
 
 from orchestrator.core import commands as do
 from orchestrator.core import events
+from orchestrator.core.commands import StopReason
 from orchestrator.core.events import Blame
 from orchestrator.core.facts import (
     Fact,
@@ -37,6 +38,8 @@ from orchestrator.runtime.local.disk import Disk
 from orchestrator.runtime.local.process import Starting
 from orchestrator.runtime.local.pulse import Pulse
 from orchestrator.runtime.local.signals import caught_signals
+from orchestrator.runtime.local.stack_request import Unanswered
+from orchestrator.runtime.local.stacks import STACK_SIGNAL
 from orchestrator.runtime.local.starter import Starter
 from orchestrator.runtime.local.starts import Starts
 from orchestrator.runtime.local.survivors import Told, survivors
@@ -100,6 +103,7 @@ class Loop:
         self._gone: set[int] = set()
         self._leaderless: set[int] = set()
         self._unstoppable: deque[str] = deque()
+        self._unanswered = Unanswered()
         self._known_survivors = told
         self.survivors: tuple[Survivor, ...] = ()
         self._strangers_died = False
@@ -165,6 +169,7 @@ class Loop:
             self.run.next_deadline(),
             self._starter.overdue.next_check(self._clock),
             self._starts.next_deadline(now),
+            self._unanswered.next_check(),
         ]
         if self._observer.pending or self._observer.wants_snapshots:
             deadlines.append(self._flushed_at + _FLUSH_EVERY_S)
@@ -180,6 +185,8 @@ class Loop:
             item = self.run.item_at(worker, blame)
             among = self.run.among(worker, blame)
             self._handle(events.ItemOverdue(worker=worker, item=item, among=among))
+        for worker in self._unanswered.due(now):
+            self._kill(self._workers[worker])
 
     def _observe(self) -> None:
         observer, now = self._observer, self._clock.now()
@@ -276,6 +283,8 @@ class Loop:
         for fact in worker.last_words():
             self._tell(fact)
         blame, exit_code = worker.blame(), worker.process.exit_code()
+        if exit_code == -STACK_SIGNAL:
+            exit_code = -signal.SIGKILL  # in whose place it was sent
         if exit_code != 0 or blame.phase:
             self._leaderless.add(worker.process.pid)
         orphaned = exit_code in (None, -signal.SIGKILL) and worker.process.creator_died()
@@ -321,10 +330,16 @@ class Loop:
         """Signal a worker; that it may not be, the core hears before the turn is over."""
         if isinstance(command, do.SignalWorker):
             worker.process.signal(command.signal)
-        elif not worker.process.kill_group():
-            self._leaderless.add(worker.process.pid)
+        elif command.reason is StopReason.ITEM_TIMEOUT and worker.stack.ask():
+            self._unanswered.add(worker.name, self._clock.now())
+        else:
+            self._kill(worker)
         if worker.process.unstoppable:
             self._unstoppable.append(worker.name)
+
+    def _kill(self, worker: WorkerIO) -> None:
+        if not worker.process.kill_group():
+            self._leaderless.add(worker.process.pid)
 
     def _with_places(self, fact: WaitingFor) -> WaitingFor:
         """Add what each worker is at, which only its progress cell knows."""
@@ -392,6 +407,7 @@ class Loop:
         for source in (*sources, process.death_fd, *worker.pipes):
             self._unwatch(source)
         self._starter.overdue.remove(worker)
+        self._unanswered.remove(worker.name)
         worker.cell.close()
         process.close()
         self._workers.pop(worker.name, None)

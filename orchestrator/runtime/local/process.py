@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from orchestrator.plan.model import StartMethod
+from orchestrator.runtime.cell import SHARED_BYTES
 from orchestrator.runtime.local.child import Handed, HiddenBytes, Launch, bootstrap
 from orchestrator.runtime.local.helpers import (
     Creator,
@@ -59,6 +60,7 @@ class _Order:
     env: tuple[tuple[str, str | None], ...]
     cwd: str | None
     pythonpath: tuple[str, ...]
+    tells_stack: bool
 
 
 class Starting:
@@ -166,11 +168,13 @@ class ProcessFactory:
         env: Mapping[str, str | None] | None = None,
         cwd: str | None = None,
         pythonpath: Sequence[str] = (),
+        tells_stack: bool = False,
     ) -> WorkerProcess | Starting:
         """Start a worker called `name` that runs `main`, a `module:function`.
 
         The function gets (payload, channel socket, log socket, progress cell). `env` is applied
         over the inherited environment, None unsets; `pythonpath` goes before all of `sys.path`.
+        `tells_stack`: it can be asked for its stack (`stacks.py`).
         A forkserver is asked only: see `go_on`. Raises OSError if the system refuses (descriptors,
         processes, memory), and ConnectionError if the process has died before it had read its
         order, or its forkserver has. The next start makes another one, so all of that may be tried
@@ -184,6 +188,7 @@ class ProcessFactory:
             env=tuple((env or {}).items()),
             cwd=cwd,
             pythonpath=tuple(pythonpath),
+            tells_stack=tells_stack,
         )
         try:
             return self._begin(order)
@@ -233,6 +238,7 @@ class ProcessFactory:
                     env=(*restored, *order.env),
                     cwd=order.cwd,
                     pythonpath=order.pythonpath,
+                    tells_stack=order.tells_stack,
                     creator_pid=creator.pid if creator else os.getpid(),
                     descriptors=self._descriptors,
                     forked=forked,
@@ -294,7 +300,7 @@ def _wire(
     stderr_fd, stderr = _pipe(ours, theirs)
     page = os.memfd_create("mporch-cell", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     theirs.callback(os.close, page)
-    os.truncate(page, mmap.PAGESIZE)
+    os.truncate(page, SHARED_BYTES)
     fcntl.fcntl(page, fcntl.F_ADD_SEALS, _SEALS)
     cell = ours.enter_context(_map_shared(page))
     for end in (sock, log_sock):
@@ -319,8 +325,8 @@ def _pipe(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int
 
 def _map_shared(fd: int) -> mmap.mmap:
     if sys.version_info >= (3, 13):
-        return mmap.mmap(fd, mmap.PAGESIZE, trackfd=False)  # one descriptor a worker less
-    return mmap.mmap(fd, mmap.PAGESIZE)
+        return mmap.mmap(fd, SHARED_BYTES, trackfd=False)  # one descriptor a worker less
+    return mmap.mmap(fd, SHARED_BYTES)
 
 
 @contextlib.contextmanager

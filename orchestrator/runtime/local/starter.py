@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from orchestrator.core.planned import patience_s
 from orchestrator.core.position import Position
 from orchestrator.core.queues import chunk_items
+from orchestrator.plan.command import Command
 from orchestrator.plan.late import at_start, settled
 from orchestrator.plan.model import JobPlan, Plan, QueuePlan
 from orchestrator.runtime.local import descriptors
@@ -99,6 +100,7 @@ class Starter:
             payload=order.encode(),
             env=dict(job.env),
             pythonpath=self._plan.pythonpath,
+            tells_stack=job.timeouts.item_s is not None and not isinstance(job.target, Command),
         )
 
     def go_on(self, starting: Starting) -> WorkerProcess | None:

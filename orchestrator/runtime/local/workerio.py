@@ -17,6 +17,7 @@ from orchestrator.runtime.local import jsonlines
 from orchestrator.runtime.local.capture import Line, MarkedLines, drain
 from orchestrator.runtime.local.channel import Channel
 from orchestrator.runtime.local.crash import CrashText
+from orchestrator.runtime.local.stack_request import StackRequest
 from orchestrator.runtime.local.workerprocess import WorkerProcess
 
 __all__ = ["WorkerIO"]
@@ -37,6 +38,7 @@ class WorkerIO:
         self.process = process
         self.channel = Channel(process.sock)
         self.cell = Cell(process.cell)
+        self.stack = StackRequest(process, self.cell)
         self.connected = True
         self._crash = CrashText()
         self._splitters = {
@@ -111,8 +113,8 @@ class WorkerIO:
         return self.cell.blame()
 
     def crash(self) -> Failure | None:
-        """What the dead worker's own last words say of its crash."""
-        return self._crash.failure()
+        """What the dead worker's own last words say of its crash, or of where it hung."""
+        return self._crash.failure() or self.stack.answer()
 
     def _ask_for_marks(self, stream: Stream) -> None:
         """Something came without a mark: the worker shall say where its items begin."""

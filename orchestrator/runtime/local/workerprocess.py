@@ -37,7 +37,7 @@ class WorkerProcess:
 
     `sock` is our end of its private stream socket, `log_sock` of a SEQPACKET pair that carries one
     log record a datagram, `stdout_fd` and `stderr_fd` the read ends of its capture pipes; none of
-    them blocks. `cell` is the progress cell: one page, shared with the worker. `key` is in the
+    them blocks. `cell` is the progress cell, shared with the worker. `key` is in the
     marks that it writes.
 
     `pidfd` is None only if the process had ended and been reaped before it could be opened.

@@ -133,6 +133,9 @@ def test_letters_of_an_older_run_that_were_not_replayed_stay_in_sight(
     none = mporch("dead", "list").stderr
     assert none.endswith(f"has no dead letters; {waiting}")
     again = json.loads(mporch("runs", "--format", "json").stdout)[1]["run"]
+    refused = mporch("dead", "replay", "--all")
+    assert refused.returncode == 2
+    assert f"\n  hint: `mporch dead replay {broken} --all` feeds back those of" in refused.stderr
     listed = mporch("dead", "list", again).stderr
     assert "or debug; all of the run were replayed\n" in listed
     assert waiting in listed
@@ -140,6 +143,10 @@ def test_letters_of_an_older_run_that_were_not_replayed_stay_in_sight(
 
     assert mporch("dead", "replay", broken, "--all").returncode == 0
     assert mporch("dead", "list").stderr.endswith(f"the latest that has is {again}, all replayed\n")
+    refused = mporch("dead", "replay", "--all").stderr
+    assert f"`mporch dead replay {broken} --all --again` feeds back those of" in refused
+    rows = json.loads(mporch("runs", "--format", "json").stdout)
+    assert [row["replay_of"] for row in rows] == [broken, again, broken, ""]
 
 
 def test_a_replay_that_could_not_begin_leaves_its_letters_as_they_were(

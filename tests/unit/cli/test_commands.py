@@ -352,6 +352,23 @@ def test_words_of_other_tools_lead_on_and_start_nothing(mporch, word, said):
     assert said in answer.err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "--workers", "4"), "--set jobs.JOB.workers=N"),
+        (("run", "-j", "4"), "--set jobs.JOB.workers=N"),
+        (("plan", "--retries=2"), "--set jobs.JOB.retry.attempts=N"),
+        (("run", "--timeout", "1h"), "--set timeout=1h"),
+        (("logs", "--workers", "work-1"), "--worker"),
+    ],
+)
+def test_options_of_other_tools_lead_on_to_the_key(mporch, words, said):
+    answer = mporch(*words)
+    assert (answer.code, answer.out) == (2, "")
+    assert "No such option" in answer.err
+    assert said in answer.err
+
+
 def options_below(command, *words):
     """Each option of a command, by its words on the command line."""
     if isinstance(command, click.Group):
@@ -361,6 +378,13 @@ def options_below(command, *words):
     for param in command.params:
         if words and isinstance(param, click.Option):
             yield (*words, max(param.opts, key=len)), param
+
+
+def test_the_help_of_each_option_that_may_be_repeated_says_so():
+    repeated = {words: param for words, param in options_below(group) if param.multiple}
+    assert len(repeated) > 10
+    for words, param in repeated.items():
+        assert "(repeatable" in param.help, words
 
 
 def test_each_option_has_the_variable_of_its_long_name():

@@ -20,7 +20,7 @@ from orchestrator.core.events import (
     WorkerDied,
     WorkerLeft,
 )
-from orchestrator.core.messages import Closing, Worn
+from orchestrator.core.messages import STOPPED, Closing, Failure, Worn
 from orchestrator.plan.model import (
     ErrorAction,
     ErrorPolicy,
@@ -28,6 +28,13 @@ from orchestrator.plan.model import (
     Retry,
     Terminate,
     Timeouts,
+)
+
+HUNG = Failure(
+    kind=STOPPED,
+    message="stopped here",
+    traceback='  File "stages.py", line 7, in stage\n',
+    where="stages.py:7",
 )
 
 # -- not ------------------------------------------------------------------------------------------
@@ -259,6 +266,19 @@ def test_an_item_timeout_that_the_job_outlives_kills_charges_and_replaces(keys):
     assert replaced.reason == "killed: item q:1 took longer than 2 s (timeouts.item)"
     again(run, "a-1").succeed("a-1", "b-1")
     assert run.exit_code == 0
+
+
+def test_where_an_item_hung_goes_with_its_failure_and_with_its_worker():
+    run = late(retry=Retry(), on_error=ErrorPolicy(otherwise=ErrorAction.SKIP))
+    died = WorkerDied(worker="a-1", exit_code=-9, blame=IN_ITEM, item="q:1", failure=HUNG)
+    run.tell(died)
+    (left,) = run.of(WorkerLeft)
+    assert left.failure.where == "stages.py:7"
+    assert left.failure.traceback == (
+        "Traceback (most recent call last):\n"
+        f"{HUNG.traceback}"
+        "killed: item q:1 took longer than 2 s (timeouts.item)\n"
+    )
 
 
 def test_an_item_timeout_under_fail_and_one_attempt_is_polite_and_fails_the_job():

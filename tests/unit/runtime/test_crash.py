@@ -4,7 +4,7 @@ import sysconfig
 from pathlib import Path
 
 import orchestrator
-from orchestrator.runtime.local.crash import CrashText
+from orchestrator.runtime.local.crash import CrashText, stopped_in
 
 OURS = Path(orchestrator.__file__).parent
 LIB = sysconfig.get_path("stdlib")
@@ -51,3 +51,28 @@ def test_what_is_no_crash_is_none():
 def test_only_the_last_crash_counts_and_endless_text_is_not_kept():
     last = fed(TEXT + "Fatal Python error: Aborted\n" + "x\n" * 1000 + TEXT.partition("\n")[2])
     assert (last.message, last.where, last.traceback) == ("Aborted", "", "")
+
+
+def test_a_stack_that_was_asked_for_is_what_lies_between_mporchs_own_frames():
+    told = stopped_in(
+        "Stack (most recent call first):\n"
+        f'  File "{OURS}/runtime/worker/current.py", line 4 in check\n'
+        f'  File "{LIB}/queue.py", line 5 in get\n'
+        '  File "/p/mine.py", line 7 in inner\n'
+        '  File "/p/mine.py", line 9 in f\n'
+        f'  File "{OURS}/runtime/worker/items.py", line 80 in run_items\n'
+    )
+    assert told.where == "/p/mine.py:7"
+    assert told.traceback == (
+        '  File "/p/mine.py", line 9, in f\n'
+        '  File "/p/mine.py", line 7, in inner\n'
+        f'  File "{LIB}/queue.py", line 5, in get\n'
+    )
+
+
+def test_a_worker_that_was_in_no_code_of_the_users_is_nowhere():
+    ours = (
+        f'Stack (most recent call first):\n  File "{OURS}/runtime/worker/items.py", line 1 in a\n'
+    )
+    assert stopped_in(ours) is None
+    assert stopped_in("") is None

@@ -192,6 +192,24 @@ def test_a_wrong_value_of_a_job_is_named_with_its_place(line, message, path):
     assert problem.line == 5
 
 
+@pytest.mark.parametrize(
+    ("line", "right"),
+    [
+        ("restart: always", "restart: {max: 100}"),
+        ("restart: On-Failure", "restart: {max: 100}"),
+        ("restart: true", "restart: {max: 100}"),
+        ("restart: no", "restart: {max: 0}"),
+        ("restart: 3", "restart: {max: 3}"),
+        ("retry: {backoff: exponential}", "backoff: {initial: 100ms, max: 10s}"),
+        ("retry: {backoff: fixed}", "backoff: {initial: 1s, max: 1s}"),
+    ],
+)
+def test_one_word_for_what_is_a_mapping_leads_on_to_its_keys(line, right):
+    assert right in only(f"{JOB}    {line}\n").hint
+    mended = f"retry: {{attempts: 2, {right}}}" if right.startswith("backoff") else right
+    assert problems(f"{JOB}    {mended}\n") == ()
+
+
 @pytest.mark.parametrize("key", sorted(JobSettings.model_fields))
 def test_every_key_but_start_method_needs_a_value(key):
     found = problems(f"{JOB}    {key}:\n")

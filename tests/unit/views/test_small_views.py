@@ -101,6 +101,11 @@ def test_a_record_is_one_line():
     assert text == "08:11:47.244Z info    a-1 | hello\n"
 
 
+def test_a_printed_line_has_its_item_beside_it():
+    text = render_record({**RECORD, "worker": "a-1", "item": "q:7\x1b"}, colour=False)
+    assert text == "08:11:47.244Z info    a-1 | hello  [q:7\\x1b]\n"
+
+
 def test_a_record_of_no_worker_is_mporchs_own():
     assert "mporch | hello" in render_record(RECORD, colour=False)
 
@@ -157,6 +162,14 @@ def test_a_run_that_was_resumed_has_both_starts():
     row = replace(ROWS[1], resumed="2026-11-23T09:30:00.000000Z")
     table = render_runs([row], Paper(width=100))
     assert "2026-11-23 08:01:00  2026-11-23 09:30:00  12.3 s" in table
+
+
+def test_a_replay_names_the_run_whose_letters_it_has_fed_back():
+    row = replace(ROWS[1], replay_of="20261123T080000-000z")
+    table = render_runs([row, ROWS[0]], Paper(width=120)).splitlines()
+    assert table[0].split()[-2:] == ["replay", "of"]
+    assert table[1].endswith("12.3 s  20261123T080000-000z")
+    assert table[2].endswith("running")
 
 
 def test_a_narrow_table_of_runs_keeps_ids_whole():
