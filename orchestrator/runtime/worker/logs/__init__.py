@@ -64,9 +64,9 @@ def _flusher(streams: Iterable[TextIO | None]) -> Callable[[], None]:
     flushes = tuple(stream.flush for stream in streams if stream is not None)
 
     def flush() -> None:
-        for each in flushes:
-            # Closed by the target; full; in the midst of a print that a signal handler interrupts.
-            with contextlib.suppress(ValueError, OSError, RuntimeError):
+        # Closed by the target; full; in the midst of a print that a signal handler interrupts.
+        with contextlib.suppress(ValueError, OSError, RuntimeError):
+            for each in flushes:
                 each()
 
     return flush
