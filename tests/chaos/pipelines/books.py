@@ -75,6 +75,9 @@ def _queues(evidence: Evidence, told: Told) -> Iterator[str]:
 
 
 def _leaves_nothing(evidence: Evidence, queue: str) -> bool:
+    readers = {job.name for job in evidence.pipeline.jobs.values() if queue in job.inputs}
+    if readers & evidence.forgone:
+        return False
     if evidence.end in (CLEAN, DRAINED):
         return True
     jobs = evidence.pipeline.jobs.values()

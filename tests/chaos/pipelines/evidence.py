@@ -73,6 +73,19 @@ class Evidence:
     kills: int = 0
     complaints: tuple[str, ...] = field(default=())
 
+    @property
+    def forgone(self) -> set[str]:
+        """The jobs that waited for another when the run was drained: what is queued for them stays.
+
+        Only those that the summary tells as skipped, and that had somebody to wait for.
+        """
+        told = self.summary["jobs"] if self.end == DRAINED and self.summary else {}
+        return {
+            name
+            for name, job in self.pipeline.jobs.items()
+            if "after" in job.keys and told.get(name, {}).get("status") == "skipped"
+        }
+
 
 def pages(folder: Path, killed: set[tuple[int, int]]) -> Iterator[Page]:
     """The notebooks in a folder; `killed` are lives and processes."""

@@ -95,6 +95,8 @@ class _Case:
 
     def _finishes(self, group: list[Job]) -> bool:
         """Whether all that comes to the group must have ended."""
+        if self._e.forgone >= {job.name for job in group}:
+            return False
         return self._e.end == CLEAN or (self._orderly(group) and not self._is_cut(group))
 
     def _is_cut(self, group: list[Job]) -> bool:

@@ -267,6 +267,30 @@ def test_wrong_books_statuses_and_codes_are_told(evidence):
     assert judge(evidence).problems
 
 
+def forgone(*, after):
+    """A drained round in which nobody has read q1: its reader waited, or should have read."""
+    summary = copy.deepcopy(dict(GOOD.summary))
+    queue = summary["queues"]["q1"]
+    summary["queues"]["q1"] = queue | {"done": 0, "left": queue["put"]}
+    summary["jobs"]["j2"] |= {"status": "skipped", "items_in": 0}
+    jobs = dict(PIPELINE.jobs)
+    jobs["j2"] = dataclasses.replace(jobs["j2"], keys={"after": "t5"} if after else {})
+    return dataclasses.replace(
+        GOOD,
+        pipeline=dataclasses.replace(PIPELINE, jobs=jobs),
+        pages=tuple(page for page in GOOD.pages if page.job != "j2"),
+        end=DRAINED,
+        exit_code=130,
+        summary=summary | {"exit_code": 130},
+    )
+
+
+def test_what_a_job_was_to_read_that_a_drain_has_skipped_is_left():
+    assert judge(forgone(after=True)).problems == ()
+    wrong = judge(forgone(after=False))
+    assert (wrong.lost, len(wrong.problems)) == (len(DONE), 2)
+
+
 def test_pages_are_told_apart():
     page = Page(worker="a-b-12", life=3, pid=4, notes=())
     assert page.job == "a-b"
