@@ -11,7 +11,7 @@ queues: {numbers: 10, words: 10}
 jobs:
   polite: {target: "t:forever", timeouts: {run: 300ms}, terminate: {grace: 20s}}
   stubborn: {target: "t:ignore_sigterm", timeouts: {run: 1s}}
-  late: {target: "late:never", timeouts: {start: 300ms}}
+  late: {target: "late:never", timeouts: {start: 2s}}
   count: {target: "t:count", output: numbers}
   slow_item: {target: "t:slow_at_three", input: numbers, timeouts: {item: 1s}}
   speak: {target: "t:speak", output: words}
