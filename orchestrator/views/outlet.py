@@ -6,6 +6,7 @@ stopped with Ctrl-S, must not stop it.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import stat
@@ -16,13 +17,15 @@ _PIECE_BYTES = 4096  # a pipe that polls writable takes this much without blocki
 _TERMINAL_PIECE_BYTES = 1024
 _BACKED_UP_BYTES = 256 * 1024
 _MOST_BYTES = 8 * 1024 * 1024
+_READER_GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF})
 
 
 class Outlet:
     """A file descriptor, and what is still to be written to it.
 
-    A reader that has gone closes it for good: what is written later is discarded. `lost` counts the
-    writes that were discarded because too much was pending.
+    A reader that has gone closes it for good, and so does a disk without room: what is written
+    later is discarded. `lost` counts the writes that were discarded because too much was pending;
+    `refusal` is what the system said to a write, if a reader's leaving was not the reason.
     """
 
     def __init__(self, fd: int) -> None:
@@ -31,6 +34,7 @@ class Outlet:
         self._pending = bytearray()
         self._gone = False
         self.lost = 0
+        self.refusal = ""
         try:
             mode = os.fstat(fd).st_mode
         except OSError:
@@ -84,9 +88,11 @@ class Outlet:
         except BlockingIOError:  # somebody else has made it non-blocking
             self._poll.poll(None)
             return True
-        except OSError:
+        except OSError as error:
             self._gone = True
             self._pending.clear()
+            if error.errno not in _READER_GONE:
+                self.refusal = error.strerror or "it cannot be written"
             return False
         del self._pending[:done]
         return True

@@ -155,6 +155,9 @@ class Screen:
         if lost := self._out.lost + self._err.lost:
             self._err.write(f"mporch: {lost:,} lines not shown: the reader was slow; see the log\n")
         self._out.close()
+        if self._out.refusal:
+            missing = f"the rest of standard output is missing: {self._out.refusal}; see the log"
+            self._err.write(f"mporch: warning: {missing}\n")
         self._err.close()
 
     def _redraw(self) -> None:
@@ -172,6 +175,8 @@ class Screen:
             if outlet is not last:
                 last.pump()
                 last = outlet
+            if outlet.backed_up:  # it keeps so much only for a reader that is slow
+                outlet.pump()
             outlet.put(text)
         last.pump()
         self._queued.clear()

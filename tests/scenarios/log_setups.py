@@ -404,6 +404,24 @@ def work(x):
         ],
         imported=[E("info", "named", "import", {"a": 1})],
     ),
+    "structlog_then_tee": Setup(
+        """
+import contextlib, io, sys
+import structlog
+class Tee(io.StringIO):
+    def write(self, text): return super().write(text) + sys.__stdout__.write(text)
+    def fileno(self): return sys.__stdout__.fileno()
+log = structlog.get_logger("sl")
+def work(x):
+    with contextlib.redirect_stdout(Tee()) as tee:
+        log.warning("to both", n=x)
+    with contextlib.redirect_stdout(io.StringIO()) as away:
+        log.warning("away", n=x)
+    print(*("to both" in tee.getvalue(), "away" in away.getvalue()))
+""",
+        [E("warning", "sl", "to both", {"n": "{x}"})],
+        printed=["True True"],
+    ),
     "structlog_json": Setup(
         """
 import structlog

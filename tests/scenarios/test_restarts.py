@@ -178,6 +178,72 @@ def test_a_crash_loop_ends_with_the_restarts_and_says_so(ran):
     assert ended.ledger("a").get("done") is None
 
 
+def test_an_item_of_a_target_that_takes_its_killing_signal_is_charged_and_no_later_one(ran):
+    """It has a handler for every signal, goes on with the next items, and is killed at those."""
+    ended = ran(
+        """
+        queues: {a: 10, b: 10}
+        jobs:
+          src: {target: "t:numbers", output: a}
+          work: {target: "t:work", input: a, output: b, timeouts: {item: 500ms}, on_error: skip}
+          sink: {target: "t:show", input: b, call: stream}
+        """,
+        """
+        import contextlib, signal, time
+
+        def numbers():
+            yield from range(8)
+
+        def work(n):
+            def raises(*_):
+                raise InterruptedError
+
+            signal.signal(signal.SIGRTMAX - 2, raises)
+            if n == 2:
+                with contextlib.suppress(InterruptedError):
+                    signal.pause()
+            time.sleep(0.15)
+            return n
+
+        def show(numbers):
+            print(sorted(numbers))
+        """,
+    )
+    assert ended.exit_code == 0
+    assert [record["item"] for record in ended.log.having("worker.replaced")] == ["a:3"]
+    assert ended.ledger("a") == {"put": 8, "done": 8}
+    assert ended.log.having("output", msg="[0, 1, 2, 3, 4, 5, 6, 7]")
+
+
+def test_a_signal_that_nobody_has_sent_to_a_worker_is_no_stack_of_it(ran):
+    """Its child is given it, and then it ends by itself; or it sends it to itself."""
+    ended = ran(
+        """
+        queues: {a: 10}
+        jobs:
+          src: {target: "t:numbers", output: a}
+          work: {target: "t:work", input: a, timeouts: {item: 20s}, on_error: skip}
+        """,
+        """
+        import os, signal
+
+        def numbers():
+            yield from range(2)
+
+        def work(n):
+            if n == 0:
+                if not (pid := os.fork()):
+                    os.kill(os.getpid(), signal.SIGRTMAX - 2)
+                os.waitpid(pid, 0)
+                os._exit(7)
+            os.kill(os.getpid(), signal.SIGRTMAX - 2)
+        """,
+    )
+    first, second = (record["msg"] for record in ended.log.having("worker.replaced"))
+    assert "exited with code 7 before its work was done in t:work at item a:1" in first
+    assert f"killed by signal {signal.SIGRTMAX - 2} in t:work at item a:2" in second
+
+
 def test_ctrl_c_while_a_worker_rests_ends_the_run_without_another_process(begin):
     """It has died so often in a row that the next process is a while off."""
     run = begin(

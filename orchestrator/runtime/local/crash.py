@@ -5,6 +5,7 @@ Called in the parent.
 
 from __future__ import annotations
 
+import os
 import re
 import sysconfig
 from collections.abc import Iterable
@@ -21,7 +22,7 @@ _THREAD = "Current thread "
 _FRAME = re.compile(r'  File "(?P<file>.*)", line (?P<line>\d+) in (?P<name>.*)')
 _MOST_LINES = 500
 _LONGEST_LINE = 1000
-_OWN = str(Path(__file__).parents[2])
+_OWN = str(Path(__file__).parents[2]) + os.sep
 _STDLIB = sysconfig.get_path("stdlib")
 
 _Frame: TypeAlias = tuple[str, str, str]

@@ -182,6 +182,7 @@ class Loop:
         if deadline is not None and deadline <= now:
             self._handle(events.Ticked())
         for worker, blame in self._starter.overdue.due(self._clock):
+            self._workers[worker].overdue = blame
             item = self.run.item_at(worker, blame)
             among = self.run.among(worker, blame)
             self._handle(events.ItemOverdue(worker=worker, item=item, among=among))
@@ -283,7 +284,7 @@ class Loop:
         for fact in worker.last_words():
             self._tell(fact)
         blame, exit_code = worker.blame(), worker.process.exit_code()
-        if exit_code == -STACK_SIGNAL:
+        if exit_code == -STACK_SIGNAL and worker.stack.asked:
             exit_code = -signal.SIGKILL  # in whose place it was sent
         if exit_code != 0 or blame.phase:
             self._leaderless.add(worker.process.pid)
@@ -330,12 +331,18 @@ class Loop:
         """Signal a worker; that it may not be, the core hears before the turn is over."""
         if isinstance(command, do.SignalWorker):
             worker.process.signal(command.signal)
-        elif command.reason is StopReason.ITEM_TIMEOUT and worker.stack.ask():
-            self._unanswered.add(worker.name, self._clock.now())
         else:
-            self._kill(worker)
+            self._kill_for(command.reason, worker)
         if worker.process.unstoppable:
             self._unstoppable.append(worker.name)
+
+    def _kill_for(self, reason: StopReason, worker: WorkerIO) -> None:
+        if reason is StopReason.ITEM_TIMEOUT:
+            worker.is_killed_for_item()
+            if worker.stack.ask():
+                self._unanswered.add(worker.name, self._clock.now())
+                return
+        self._kill(worker)
 
     def _kill(self, worker: WorkerIO) -> None:
         if not worker.process.kill_group():

@@ -26,16 +26,23 @@ class StackRequest:
     def __init__(self, process: WorkerProcess, cell: Cell) -> None:
         self._process = process
         self._cell = cell
+        self.asked = False
 
     def ask(self) -> bool:
         """Return whether the worker can be asked, and was; else it is to be killed without."""
         if not _hears(self._process.pid, STACK_SIGNAL):
             return False
         self._process.signal(STACK_SIGNAL)
-        return not self._process.unstoppable
+        self.asked = not self._process.unstoppable
+        return self.asked
 
     def answer(self) -> Failure | None:
-        """Where the target was, told as the stop signal is; None if that is not known."""
+        """Where the target was, told as the stop signal is; None if that is not known.
+
+        What is there though nobody has asked is a child's, or the target has sent the signal.
+        """
+        if not self.asked:
+            return None
         return stopped_in(self._cell.stack().decode("utf-8", "backslashreplace"))
 
 

@@ -40,6 +40,8 @@ class WorkerIO:
         self.cell = Cell(process.cell)
         self.stack = StackRequest(process, self.cell)
         self.connected = True
+        self.overdue: Blame | None = None
+        self._killed_at: Blame | None = None
         self._crash = CrashText()
         self._splitters = {
             process.stdout_fd: (Stream.STDOUT, MarkedLines(process.key)),
@@ -109,8 +111,12 @@ class WorkerIO:
         return [self._printed(stream, line) for line in splitter.flush(time.time())]
 
     def blame(self) -> Blame:
-        """What the worker was at."""
-        return self.cell.blame()
+        """What the worker was at, or what it is killed for."""
+        return self._killed_at or self.cell.blame()
+
+    def is_killed_for_item(self) -> None:
+        """Whatever it begins before it is dead, it dies of the item that is `overdue`."""
+        self._killed_at = self.overdue
 
     def crash(self) -> Failure | None:
         """What the dead worker's own last words say of its crash, or of where it hung."""

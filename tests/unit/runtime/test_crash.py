@@ -70,6 +70,11 @@ def test_a_stack_that_was_asked_for_is_what_lies_between_mporchs_own_frames():
     )
 
 
+def test_a_folder_whose_name_begins_as_mporchs_own_does_is_the_users():
+    told = stopped_in(f'  File "{OURS}_jobs/mine.py", line 7 in f\n')
+    assert told.where == f"{OURS}_jobs/mine.py:7"
+
+
 def test_a_worker_that_was_in_no_code_of_the_users_is_nowhere():
     ours = (
         f'Stack (most recent call first):\n  File "{OURS}/runtime/worker/items.py", line 1 in a\n'

@@ -296,6 +296,16 @@ def test_of_two_handlers_the_first_one_s_text_is_the_record_s(logs, wire, order)
     assert [r.text for r in wire.received()] == ["x\n" if order == 1 else "two"]
 
 
+def test_a_thread_that_has_drawn_does_not_end_the_watch_over_another_that_has_just_begun():
+    """Whose record's text would be output, beside the record."""
+    watched = []
+    pending = PendingRecords(lambda *more: watched.append(more))
+    with pending.apart() as first:
+        assert pending.take(b"drawn")
+    assert (first.text, watched) == ("drawn", [()])
+    assert not pending.take(b"printed")
+
+
 def test_a_tee_that_is_given_a_record_by_hand_sends_it_once(logs, wire):
     tee, kept = Tee(), []
 

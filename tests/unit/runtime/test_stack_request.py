@@ -74,8 +74,11 @@ def test_it_tells_where_it_hangs_and_does_nothing_more(hanging, tmp_path, line):
     assert f'  File "{tmp_path}/hanging.py", line 5, in hang\n' in answer.traceback
 
 
-def test_who_was_not_asked_is_nowhere(hanging):
-    _, request = hanging(FOR_A_SIGNAL)
+def test_who_was_not_asked_is_nowhere_whatever_it_has_sent_to_itself(hanging):
+    process, request = hanging(FOR_A_SIGNAL)
+    assert request.answer() is None
+    process.send_signal(STACK_SIGNAL)
+    assert process.wait() == -STACK_SIGNAL
     assert request.answer() is None
 
 

@@ -2,7 +2,10 @@
 
 import os
 import pty
+import subprocess
+import sys
 import termios
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +46,44 @@ def test_with_json_all_output_goes_to_standard_error(capfd):
     view.fact(output("one"), 0.0)
     view.close()
     assert capfd.readouterr() == ("", "a-1 | one\n")
+
+
+def test_a_file_is_given_all_of_a_turn_however_much_that_is(tmp_path):
+    """No reader is slow there: nothing may be dropped, as it is for one that is."""
+    script = (
+        "from test_screen import output, screen\n"
+        "view = screen()\n"
+        "for n in range(300): view.fact(output(f'{n} ' + 'x' * 50_000), 0.0)\n"
+        "view.close()\n"
+    )
+    with (tmp_path / "out").open("w") as out:
+        command = [sys.executable, "-c", script]
+        subprocess.run(command, cwd=Path(__file__).parent, stdout=out, check=True, timeout=60)
+    with (tmp_path / "out").open() as out:
+        assert [int(line.split()[2]) for line in out] == list(range(300))
+
+
+def test_that_standard_output_cannot_be_written_is_told_at_the_end():
+    script = (
+        "from test_screen import output, screen\n"
+        "view = screen()\n"
+        "view.fact(output('one'), 0.0)\n"
+        "view.close()\n"
+    )
+    with Path("/dev/full").open("w") as out:
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=Path(__file__).parent,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    assert done.stderr == (
+        "mporch: warning: the rest of standard output is missing: No space left on device;"
+        " see the log\n"
+    )
 
 
 def test_nothing_is_written_before_the_flush(capfd):

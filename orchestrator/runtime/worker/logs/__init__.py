@@ -36,8 +36,8 @@ def install(sock: socket.socket, console: Console, *, draws: bool = True) -> Sta
     sender = Sender(sock, current.at_hand, draws=draws)
     rendered = Rendered()
 
-    def watch(drawing: bool) -> None:
-        console.take = pending.take if drawing else None
+    def watch() -> None:
+        console.take = pending.take
 
     pending = PendingRecords(watch, _flusher((sys.__stdout__, sys.__stderr__)))
     streams = ConsoleStreams(console)

@@ -50,17 +50,17 @@ class _Local(threading.local):
 class PendingRecords:
     """The pending record of each thread: the innermost, since a handler may log.
 
-    `watch` is told whether anybody draws, so that what is written is offered to `take`; `flush`
+    `watch` is told before anybody draws for the first time: from then on what is written is offered
+    to `take`. That is not undone, since another thread may have begun to draw meanwhile. `flush`
     brings what was written to the console so far on its way.
     """
 
     def __init__(
-        self, watch: Callable[[bool], object] = bool, flush: Callable[[], object] = bool
+        self, watch: Callable[[], object] = bool, flush: Callable[[], object] = bool
     ) -> None:
         self._local = _Local()
-        self._watch: Callable[[bool], object] = watch
+        self._watch: Callable[[], object] = watch
         self._flush: Callable[[], object] = flush
-        self._drawing = 0
 
     @property
     def current(self) -> PendingRecord | None:
@@ -86,8 +86,7 @@ class PendingRecords:
         self._flush()
         earlier, before = pending.text, pending.drawing
         pending.drawing = True
-        self._drawing += 1
-        self._watch(True)
+        self._watch()
         try:
             yield
             self._flush()
@@ -95,9 +94,6 @@ class PendingRecords:
             pending.drawing = before
             if earlier is not None and not before:
                 pending.text = earlier
-            self._drawing -= 1
-            if not self._drawing:
-                self._watch(False)
 
     @contextlib.contextmanager
     def apart(self, record: Any = None) -> Iterator[PendingRecord]:

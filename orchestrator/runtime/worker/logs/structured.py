@@ -50,6 +50,7 @@ class Structlog:
         self._streams = streams
         self._rendered = rendered
         self._default: Any = None
+        self._stdout: Any = None
         self._calling: Any = None
         self._drop: type[Exception] = Exception
         self._main = threading.main_thread().ident
@@ -62,6 +63,7 @@ class Structlog:
         self._calling = getattr(contextvars, "_ASYNC_CALLING_STACK", None)
         processors = module.get_config().get("processors") or [None]
         self._default = processors[-1]
+        self._stdout = getattr(sys.modules.get("structlog._output"), "stdout", None)
         for where, name in _RENDERERS:
             renderer = getattr(sys.modules.get(where), name, None)
             if renderer is not None:
@@ -79,7 +81,7 @@ class Structlog:
         def __call__(  # noqa: N807
             renderer: Any, logger: Any, name: str, event_dict: MutableMapping[str, Any]
         ) -> Any:
-            if renderer is self._default and self._streams.is_plain(_file_of(logger)):
+            if renderer is self._default and self._streams.is_plain(self._file_of(logger)):
                 self._send(logger, taken_apart(event_dict), name, None)
                 raise self._drop  # nobody has to draw it
             event = dict(event_dict)
@@ -97,7 +99,7 @@ class Structlog:
 
     def _wrapped(self, method: Callable[..., Any], name: str) -> Callable[..., Any]:
         def write(logger: Any, message: Any) -> Any:
-            file = _file_of(logger)
+            file = self._file_of(logger)
             if self._streams.is_plain(file):
                 return self._write(logger, name, message)
             if not self._streams.is_console(file):
@@ -111,6 +113,16 @@ class Structlog:
 
         write.__name__ = name
         return write
+
+    def _file_of(self, logger: Any) -> Any:
+        """What a logger that prints writes to; None for any other.
+
+        By what was standard output when structlog was imported, a `PrintLogger` means what is now.
+        """
+        file = getattr(logger, "_file", None)
+        if file is not None and file is self._stdout and not hasattr(logger, "_write"):
+            return sys.stdout
+        return file
 
     def _caller(self) -> FrameType | None:
         """The innermost frame that is neither mporch's nor structlog's.
@@ -159,11 +171,6 @@ class Structlog:
             call=_call_of(frame),
             text=text,
         )
-
-
-def _file_of(logger: Any) -> Any:
-    """What a logger that prints writes to; None for any other."""
-    return getattr(logger, "_file", None)
 
 
 def _keep_names(factory: Any) -> None:
