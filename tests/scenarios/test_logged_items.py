@@ -369,7 +369,7 @@ def work(x):
 
     texts = logs("--item", "q:2")
     assert {line.partition(" | ")[2] for line in texts} == {  # of two streams: in either order
-        "printed 1",
+        "printed 1  [q:2]",
         "root: logged 1  user=u1  [q:2]",
     }
     assert len(logs("--field", "user=u2", "--level", "error")) == 1
