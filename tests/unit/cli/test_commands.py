@@ -236,6 +236,17 @@ def test_show_of_a_run_that_goes_on_says_how_to_follow_it(mporch, running):
     assert "mporch logs last -f" in mporch("show").out
 
 
+@pytest.mark.parametrize("state", ["running", "died"])
+def test_runs_tells_when_one_that_goes_on_or_died_was_resumed(mporch, request, state):
+    run = request.getfixturevalue(state)
+    record = {"ts": "2026-11-23T09:30:00.000000Z", "run": run.run_id, "event": "run.resumed"}
+    with run.log_path.open("a") as log:
+        log.write(f"{json.dumps(record)}\n")
+    (row,) = json.loads(mporch("runs", "--format", "json").out)
+    assert (row["status"], row["resumed"]) == (state, record["ts"])
+    assert "2026-11-23 09:30:00" in mporch("runs").out
+
+
 def test_logs_shows_every_record(mporch, finished):
     lines = mporch("logs").out.splitlines()
     assert [line.split(" | ")[1] for line in lines] == [
