@@ -1,15 +1,16 @@
-"""Changes since a durable run began: the environment, the code, Python."""
+"""Changes since the last start of a durable run: the environment, the code, Python."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from orchestrator.errors import ResumeError
 from orchestrator.plan.command import Command
 from orchestrator.plan.masking import masked
 from orchestrator.plan.model import Plan, Versions
@@ -21,6 +22,7 @@ from orchestrator.runlog.find import with_first_id
 __all__ = [
     "changed_code",
     "changed_environment",
+    "changed_error",
     "changes_since",
     "environment_of",
     "python_version",
@@ -75,21 +77,35 @@ def changed_environment(kept: Plan, plan: Plan, now: Mapping[str, str | None]) -
     return changed(kept.environment, now, unset)
 
 
-def changes_since(run: RunDirectory, plan: Plan) -> tuple[str, ...]:
-    """Return in words what is not as it was when the run began, as far as its plan tells."""
-    kept = run.read_plan()
-    if kept is None:
-        return ()
+def changes_since(
+    run: RunDirectory, plan: Plan, accepted: Versions | None = None
+) -> tuple[str, ...]:
+    """Return in words what is not as it was at the run's last start, as far as that is kept.
+
+    `accepted` are the versions of a run that keeps none beside its plan.
+    """
     found = []
+    kept = run.read_plan()
     now = environment_of(plan, with_first_id(run).run_id)
-    if names := changed_environment(kept, plan, now):
+    if kept is not None and (names := changed_environment(kept, plan, now)):
         found.append(f"the environment: {', '.join(names)}")
     before = run.read_versions()
+    if before == Versions() and accepted is not None:
+        before = accepted
     if before.code and (names := changed_code(before.code, plan)):
         found.append(f"the code of targets: {', '.join(names)}")
     if before.python and before.python != python_version():
         found.append(f"Python, which was {before.python} and is {python_version()}")
     return tuple(found)
+
+
+def changed_error(run: RunDirectory, changes: Sequence[str]) -> ResumeError:
+    """Return the error that lists what is not as it was at the run's last start."""
+    return ResumeError(
+        f"this has changed since the last start of run {run.run_id}: {'; '.join(changes)}",
+        hint="bring it back (variables of the environment with --env-file FILE), or go on with it"
+        " as it is now with --force; what is done is not done again",
+    )
 
 
 def _command(job: str) -> str:

@@ -313,7 +313,7 @@ def _summary(loop: Loop, plan: Plan, keeping: Keeping, started: float) -> Summar
         duration_s=duration_s,
         jobs=jobs,
         queues=queues,
-        bottleneck=None if outcome.exit_code else bottleneck(plan, jobs, duration_s),
+        bottleneck=bottleneck(plan, jobs, duration_s) if outcome.status == "succeeded" else None,
         warnings=(*_losses(keeping), *(remark.message for remark in run.remarks())),
         reason=outcome.reason,
         selection=plan.selection or None,

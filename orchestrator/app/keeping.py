@@ -8,13 +8,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.app.changes import (
-    changed_code,
-    changed_environment,
-    environment_of,
-    python_version,
-    versions_of,
-)
+from orchestrator.app.changes import changed_error, changes_since, environment_of, versions_of
 from orchestrator.core.restoring import Resumption
 from orchestrator.errors import DamagedStoreError, ResumeError
 from orchestrator.plan.model import Durability, Plan, Versions
@@ -36,10 +30,12 @@ _NAMED = 5
 class Resume:
     """The run that is to go on.
 
-    `force`: though its spec or code has changed; `salvage`: though what it kept is damaged.
+    `changed` tells in words what of its spec has changed; `force`: go on with that, and with what
+    else has changed; `salvage`: though what it kept is damaged.
     """
 
     directory: RunDirectory
+    changed: tuple[str, ...] = ()
     force: bool = False
     salvage: bool = False
 
@@ -106,8 +102,6 @@ def resume(plan: Plan, source: str, wanted: Resume) -> Keeping:
     """
     directory = with_first_id(wanted.directory)
     environment = environment_of(plan, directory.run_id)
-    if not wanted.force:
-        _check_environment(directory, plan, environment)
     first_started = first_start(directory)
     log = RunLog(directory.path, directory.run_id, resumed=True)
     opened: Opened | None = None
@@ -117,8 +111,9 @@ def resume(plan: Plan, source: str, wanted: Resume) -> Keeping:
         full = plan.durability is Durability.FULL
         begun = log.tells_of_a_start()
         opened = open_store(directory.path, meta, full=full, salvage=wanted.salvage, begun=begun)
-        if opened.meta is not None:
-            _check_versions(opened.meta, plan, force=wanted.force)
+        accepted = _accepted(opened.meta)
+        if not wanted.force:
+            _require_unchanged(wanted, plan, accepted)
         if opened.resumption is not None:
             _check_names(opened.resumption, plan)
         dead = _dead_items(opened.resumption)
@@ -127,6 +122,8 @@ def resume(plan: Plan, source: str, wanted: Resume) -> Keeping:
         _require_in_place(directory)
         unknown = _unknown(directory, environment)
         directory.drop_summary()
+        if opened.meta is not None and versions != accepted:
+            opened.store.remember({**opened.meta, **_meta_of(versions)})
         directory.write_spec(source)
         directory.write_plan(plan, environment, versions)
     except BaseException:
@@ -163,40 +160,30 @@ def _hash_seed() -> str:
 
 def _meta(versions: Versions, seed: str) -> dict[str, bytes]:
     """What must be the same when the run is resumed."""
+    return {"format": _FORMAT, "hash_seed": seed.encode(), **_meta_of(versions)}
+
+
+def _meta_of(versions: Versions) -> dict[str, bytes]:
     return {
-        "format": _FORMAT,
         "python": versions.python.encode(),
-        "hash_seed": seed.encode(),
         "targets": json.dumps(versions.code).encode(),
     }
 
 
-def _check_versions(before: Mapping[str, bytes], plan: Plan, *, force: bool) -> None:
+def _accepted(before: Mapping[str, bytes] | None) -> Versions | None:
+    """Return the versions that the store names, if it is there. Raises ResumeError."""
+    if before is None:
+        return None
     if before.get("format") != _FORMAT:
         raise ResumeError("the run was kept by another version of mporch, in another format")
-    if force:
-        return
-    old, new = before["python"].decode(), python_version()
-    if old != new:
-        raise ResumeError(
-            f"the run was made with Python {old}, and this is {new}",
-            hint="run mporch with the same Python, or go on all the same with --force",
-        )
-    if changed := changed_code(json.loads(before["targets"]), plan):
-        raise ResumeError(
-            f"the code of targets has changed since the run began: {', '.join(changed)}",
-            hint="--force goes on with the new code; what is done is not done again",
-        )
+    return Versions(code=json.loads(before["targets"]), python=before["python"].decode())
 
 
-def _check_environment(directory: RunDirectory, plan: Plan, now: Mapping[str, str | None]) -> None:
-    kept = directory.read_plan()
-    if kept is not None and (names := changed_environment(kept, plan, now)):
-        raise ResumeError(
-            f"the environment is not what it was when run {directory.run_id} began: "
-            f"{', '.join(names)}",
-            hint="set it as it was (--env-file FILE), or go on with it as it is now with --force",
-        )
+def _require_unchanged(wanted: Resume, plan: Plan, accepted: Versions | None) -> None:
+    """Raise ResumeError that lists what is not as it was at the last start."""
+    run = with_first_id(wanted.directory)
+    if changes := (*wanted.changed, *changes_since(run, plan, accepted)):
+        raise changed_error(run, changes)
 
 
 def _check_names(resumption: Resumption, plan: Plan) -> None:

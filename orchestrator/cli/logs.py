@@ -21,6 +21,7 @@ from orchestrator.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from orchestrator.runlog.directory import RunDirectory
     from orchestrator.runlog.query import Filter
     from orchestrator.runlog.reader import Damage, LogReader, Record
 
@@ -122,6 +123,8 @@ def logs(
         show.all(last(_matching(log, wanted), lines))
         while log.wait():
             show.all(_matching(log, wanted))
+        if follow and not log.ended:
+            _tell_death(run, run_name)
 
 
 def _compiled(grep: str | None) -> re.Pattern[str] | None:
@@ -144,6 +147,14 @@ def _matching(log: LogReader, wanted: Filter) -> Iterable[Record]:
 
 def _warn(damage: Damage) -> None:
     click.echo(f"mporch: warning: log.jsonl, byte {damage.offset}: {damage.reason}", err=True)
+
+
+def _tell_death(run: RunDirectory, run_name: str) -> None:
+    """Say on standard error why there is no more to follow, though the log has no end."""
+    plan = run.read_plan()
+    click.echo(f"mporch: run {run.run_id} died: it was killed, or its disk was full", err=True)
+    if plan is not None and plan.durability.keeps:
+        click.echo(f"  go on: mporch resume {run_name}", err=True)
 
 
 class _Printer:

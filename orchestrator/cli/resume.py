@@ -79,11 +79,13 @@ def _resume(
     run: RunDirectory, layering: Layering, options: Options, *, force: bool, salvage: bool
 ) -> int:
     from orchestrator.app import Resume, execute  # noqa: PLC0415 -- the whole product
-    from orchestrator.app.changes import changes_since  # noqa: PLC0415
+    from orchestrator.app.changes import changed_error, changes_since  # noqa: PLC0415
     from orchestrator.cli.problems import show_problems  # noqa: PLC0415
 
     asks = not force and _is_on_a_terminal() and not run.is_alive
-    checked, changes = _checked(run, layering, force=force or asks, salvage=salvage)
+    checked, changed = _checked(run, layering, salvage=salvage)
+    if changed and not (force or asks or _goes_on(checked)):
+        raise changed_error(run, changed)
     if checked.spec is None or checked.plan is None:
         show_problems(checked.problems, checked.texts)
         return ExitCode.USAGE
@@ -93,10 +95,15 @@ def _resume(
             hint="write `durable: true` at the top of the spec, and run it anew",
         )
     if asks:
-        changes += changes_since(run, checked.plan)
+        changes = (*changed, *changes_since(run, checked.plan))
         force = bool(changes) and _agreed(run, changes)
-    wanted = Resume(directory=run, force=force, salvage=salvage)
+    wanted = Resume(directory=run, changed=changed, force=force, salvage=salvage)
     return execute(checked.plan, checked.spec.source, options, exit_code_of, resumed=wanted)
+
+
+def _goes_on(checked: Checked) -> bool:
+    """Whether the spec is one of a run that can go on."""
+    return checked.plan is not None and checked.plan.durability.keeps
 
 
 def _require_unfinished(run: RunDirectory) -> None:
@@ -134,7 +141,7 @@ def _agreed(run: RunDirectory, changes: Sequence[str]) -> bool:
     """List what has changed and ask, once, whether to go on. Raises ResumeError if not."""
     from orchestrator.views.text import escaped  # noqa: PLC0415 -- hardly ever needed
 
-    click.echo(f"Since run {run.run_id} began, this has changed:", err=True)
+    click.echo(f"This has changed since the last start of run {run.run_id}:", err=True)
     for change in changes:
         click.echo(f"  {escaped(change)}", err=True)
     question = "What is done is not done again. Go on with it as it is now?"
@@ -156,12 +163,11 @@ def _says_yes(question: str) -> bool:
 
 
 def _checked(
-    run: RunDirectory, layering: Layering, *, force: bool, salvage: bool
+    run: RunDirectory, layering: Layering, *, salvage: bool
 ) -> tuple[Checked, tuple[str, ...]]:
-    """Check the run's spec: the one it was made with, which must not say anything else now.
+    """Check the run's spec as it is now; return also what of it has changed, in words.
 
-    With `force`, as it is now; returns also what of it has changed, in words. One that was put
-    together of several layers is kept as a whole, and is gone on with as it was.
+    One that was put together of several layers is kept as a whole, and is gone on with as it was.
     """
     from orchestrator.cli.checking import Kept, check_spec  # noqa: PLC0415 -- the spec's model
 
@@ -170,13 +176,8 @@ def _checked(
     file = Path(plan.spec_path)
     if plan.layers or not is_file(file) or run.spec_is(file):
         return check_spec(str(run.spec_path), layering=layering, kept=kept), ()
-    if force:
-        checked = check_spec(str(file), layering=layering, selection=plan.selection)
-        return checked, (f"the spec: {file}",)
-    raise ResumeError(
-        f"{file} has changed since run {run.run_id} began",
-        hint="--force goes on with it as it is now; what is done is not done again",
-    )
+    checked = check_spec(str(file), layering=layering, selection=plan.selection)
+    return checked, (f"the spec: {file}",)
 
 
 def _salvaged(run: RunDirectory, *, salvage: bool) -> Plan:

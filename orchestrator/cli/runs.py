@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,7 @@ def runs(format: str) -> None:  # noqa: A002 -- the option's name
 
 
 def _row(run: RunDirectory) -> RunRow:
+    from orchestrator.runlog.find import first_start, last_resumption  # noqa: PLC0415
     from orchestrator.runlog.replays import replayed_run  # noqa: PLC0415
     from orchestrator.views.runs import RunRow  # noqa: PLC0415
 
@@ -73,17 +75,18 @@ def _row(run: RunDirectory) -> RunRow:
         run=run.run_id,
         name=plan.name if plan else "",
         status="running" if run.is_alive else "died",
-        started=_first_start(run),
+        started=_told(first_start, run),
+        resumed=_told(last_resumption, run) if plan is None or plan.durability.keeps else "",
         pid=run.pid,
         replay_of=replay_of,
     )
 
 
-def _first_start(run: RunDirectory) -> str:
+def _told(by: Callable[[RunDirectory], str], run: RunDirectory) -> str:
+    """Return what the run's log tells, if it can be read."""
     from orchestrator.errors import RunNotFoundError  # noqa: PLC0415
-    from orchestrator.runlog.find import first_start  # noqa: PLC0415
 
     try:
-        return first_start(run)
-    except RunNotFoundError:  # its log cannot be read
+        return by(run)
+    except RunNotFoundError:
         return ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orchestrator.spec import Spec
 from orchestrator.spec.model import Document, Job, JobSettings
-from orchestrator.spec.nodes import Entry, Node, Path, scalars_of
+from orchestrator.spec.nodes import Entry, MappingNode, Node, Path, scalars_of
 
 __all__ = ["Unclear", "broken_jobs", "unclear_of"]
 
@@ -41,15 +41,22 @@ _LEAVE_JOBS_WHOLE = JobSettings.model_fields.keys() - {"args", "kwargs", "call",
 
 @dataclass(frozen=True, kw_only=True)
 class Unclear:
-    """Which ends of queues cannot be told to be missing.
+    """Which queues, and which ends of queues, cannot be told to be missing.
 
     `reads`: some job reads from a queue that nobody knows; `writes`: one writes to such a queue.
-    `queues` are named in what made no sense, so they may have been meant there.
+    `queues` are named in what made no sense, so they may have been meant there; `declared` are
+    those that may be declared there, and `declares` says that all may be.
     """
 
     reads: bool = False
     writes: bool = False
     queues: frozenset[str] = frozenset()
+    declares: bool = False
+    declared: frozenset[str] = frozenset()
+
+    def may_declare(self, queue: str) -> bool:
+        """Whether what made no sense may be the declaration of a queue."""
+        return self.declares or queue in self.declared
 
 
 def broken_jobs(spec: Spec) -> frozenset[str]:
@@ -73,6 +80,8 @@ def unclear_of(spec: Spec) -> Unclear:
         reads=any(each.reads for each in found),
         writes=any(each.writes for each in found),
         queues=frozenset().union(*(each.queues for each in found)),
+        declares=("queues",) in places,
+        declared=frozenset().union(*(_declared_at(spec, path) for path in places)),
     )
 
 
@@ -82,6 +91,8 @@ def _unclear_at(spec: Spec, path: Path, lost: Collection[str]) -> Unclear:
         key = rest[1]
         named = set() if key in Job.model_fields else _texts(spec, path)
         return Unclear(reads=key == "input", writes=key == "output", queues=frozenset(named))
+    if section == "jobs" and len(rest) == 1 and _is_no_job(spec, path):
+        return Unclear(reads=True, writes=True)
     if section == "jobs" and rest and rest[0] in lost and (named := _texts(spec, path)):
         return Unclear(queues=frozenset(named))
     if section in ("", "jobs") or str(section).startswith("x-"):
@@ -90,13 +101,32 @@ def _unclear_at(spec: Spec, path: Path, lost: Collection[str]) -> Unclear:
     return Unclear(queues=frozenset(named))
 
 
+def _declared_at(spec: Spec, path: Path) -> set[str]:
+    """Return the names that a section has which is not known: it may be meant for `queues`."""
+    if len(path) != 1 or path[0] in Document.model_fields:
+        return set()
+    node = _node_at(spec, path)
+    keys = node.entries if isinstance(node, MappingNode) else ()
+    return {*_texts(spec, path), *(key for key in keys if isinstance(key, str))}
+
+
+def _is_no_job(spec: Spec, path: Path) -> bool:
+    """Whether a text or a list stands where a job belongs; not: a key of the job above it."""
+    node = _node_at(spec, path)
+    return path[-1] not in Job.model_fields and not isinstance(node, MappingNode)
+
+
+def _node_at(spec: Spec, path: Path) -> Node | None:
+    steps = list(spec.tree.walk(path))
+    if not steps or len(steps) < len(path):
+        return None
+    return steps[-1].value if isinstance(steps[-1], Entry) else steps[-1]
+
+
 def _texts(spec: Spec, path: Path) -> set[str]:
     """Return the texts that stand at `path` and below."""
-    steps = list(spec.tree.walk(path))
-    if len(steps) < len(path):
-        return set()
-    node = steps[-1].value if isinstance(steps[-1], Entry) else steps[-1]
-    return set(_strings(node))
+    node = _node_at(spec, path)
+    return set() if node is None else set(_strings(node))
 
 
 def _strings(node: Node) -> Iterator[str]:

@@ -22,6 +22,7 @@ __all__ = [
     "argument_for",
     "find_home",
     "first_start",
+    "last_resumption",
     "list_runs",
     "open_to_run",
     "resolve",
@@ -107,6 +108,17 @@ def with_first_id(run: RunDirectory) -> RunDirectory:
 def first_start(run: RunDirectory) -> str:
     """Return when the run's log begins, as RFC 3339 UTC; empty if it tells nothing."""
     return str(_first_record(run).get("ts", ""))
+
+
+def last_resumption(run: RunDirectory) -> str:
+    """Return when the last life of a run that was resumed began, as RFC 3339 UTC; else empty."""
+    if not is_file(run.log_path):
+        return ""
+    found: Mapping[str, Any] = {}
+    with LogReader(run.log_path) as log:
+        for found in log.having("run.resumed"):  # noqa: B007 -- the last one
+            pass
+    return str(found.get("ts", ""))
 
 
 def _first_record(run: RunDirectory) -> Mapping[str, Any]:

@@ -74,7 +74,9 @@ FIELDS: Mapping[str, _Field] = {
     ),
     "error_type": _Field(_TEXT, "the exception of your code: its type", "failures, `log`"),
     "error": _Field(_TEXT, "what it says", "failures, `log`"),
-    "where": _Field(_TEXT, "its place in your code, `m.py:12`", "failures"),
+    "where": _Field(
+        _TEXT, "its place in your code, with its whole path, `/home/me/m.py:12`", "failures"
+    ),
     "traceback": _Field(_TEXT, "its traceback, without mporch's own lines", "failures, `log`"),
     "name": _Field(_ANY_TEXT, "the pipeline's name"),
     "format": _Field({"const": FORMAT}, "the version of this format"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -66,9 +67,20 @@ def hint_for_mapping(path: Path, value: Any) -> str:
             return hint_for_number(path, value) or usual
         case ("jobs", name) if name in Job.model_fields:
             return f"if {name} is a key of the job above, indent it further than the job's name"
+        case ("jobs", name):
+            return _job_written_out(name, value)
     if key in _USUAL_KEYS and number:
         return f"write {key}: {{{_USUAL_KEYS[key]}: {value}}}"
     return _WORDS_FOR_MAPPINGS.get(key, {}).get(str(value).casefold(), "")
+
+
+def _job_written_out(name: Any, value: Any) -> str:
+    """Return how a job is written whose target stands alone, or in a list."""
+    texts = list(value) if isinstance(value, list | tuple) else [value]
+    target = texts[0] if len(texts) == 1 and isinstance(texts[0], str) else ""
+    if re.fullmatch(r"[\w.]+:[\w.]+", target):
+        return f'write the target by its key: {name}: {{target: "{target}"}}'
+    return f"write keys and values: {name}: {{target: …}} or {name}: {{command: …}}"
 
 
 def _keyed(section: str, items: Sequence[Any]) -> str:

@@ -141,6 +141,8 @@ class Variables:
                 node, raw = expand(node, path), False
             if isinstance(node, ScalarNode) and not node.known:
                 return node
+            if path == ("vars",) and not isinstance(node, MappingNode):  # that is told there
+                return ScalarNode(None, _NOWHERE, known=False)
             if not isinstance(node, MappingNode):
                 raise Missing(f"{_dotted(path)} is no mapping: it holds no {name}", "")
             if name not in node.entries:

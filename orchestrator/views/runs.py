@@ -27,8 +27,8 @@ class RunRow:
     """One run; what is not known of one that goes on, or died, is None or empty.
 
     `pid` is that of the process that writes the log of one that goes on. `resumed` is when its last
-    life began, if it had several; `duration_s` is that of the last. `replay_of` is the run whose
-    dead letters it has fed back, if it is a replay.
+    life began, if it had several, as its log tells of one that goes on or died; `duration_s` is
+    that of the last. `replay_of` is the run whose dead letters it has fed back, if it is a replay.
     """
 
     run: str

@@ -153,14 +153,15 @@ def test_another_key_or_value_of_the_spec_is_a_change(
     (tmp_path / "jobs.yaml").write_text(SPEC.replace(before, after))
     refused = failed("resume")
     assert refused.returncode == 2
-    assert f"{tmp_path}/jobs.yaml has changed since run " in refused.stderr
+    assert "this has changed since the last start of run " in refused.stderr
+    assert refused.stderr.partition(": the spec: ")[2].startswith(f"{tmp_path}/jobs.yaml")
 
 
 def test_other_code_is_a_change_that_scripts_must_force(failed, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(MENDED)
     refused = failed("resume")
     assert refused.returncode == 2
-    assert "the code of targets has changed since the run began: mine" in refused.stderr
+    assert ": the code of targets: mine\n" in refused.stderr
     assert failed("resume", "--force").returncode == 0
     assert checked(tmp_path) == list(range(50))
 
@@ -173,8 +174,7 @@ def test_a_terminal_is_told_all_changes_and_asked_once(
     code, shown = asked(command, tmp_path, b"y\n", NAME="other")
     assert code == 0, shown
     assert (
-        " began, this has changed:\n"
-        f"  the spec: {tmp_path}/jobs.yaml\n"
+        f":\n  the spec: {tmp_path}/jobs.yaml\n"
         "  the environment: NAME\n"
         "  the code of targets: mine\n"
     ) in shown
@@ -209,7 +209,7 @@ def test_what_the_spec_gets_of_the_environment_counts(failed, environ, code) -> 
     """A variable that is set to what was its default, or is empty, gives the spec the same."""
     again = failed("resume", **environ)
     assert again.returncode == code, again.stderr
-    assert ("the environment is not what it was" in again.stderr) is (code == 2)
+    assert (": the environment: NAME\n" in again.stderr) is (code == 2)
 
 
 @pytest.mark.parametrize("changed", [False, True])
@@ -233,4 +233,98 @@ def test_a_run_that_was_kept_by_its_files_bytes_is_still_read(
         (tmp_path / "mine.py").write_text(MENDED)
     again = failed("resume")
     assert again.returncode == (2 if changed else 1), again.stderr
-    assert ("the code of targets has changed since the run began: mine" in again.stderr) is changed
+    assert (": the code of targets: mine\n" in again.stderr) is changed
+
+
+ELSEWHERE = CODE.replace("number == 20", "number == 1 + 29")
+BOTH = [True, False]
+
+
+def accept(failed, command: Path, folder: Path, *, at_the_terminal: bool, **environ: str) -> None:
+    """Go on with what has changed; the run fails again."""
+    if at_the_terminal:
+        code, shown = asked(command, folder, b"y\n", **environ)
+        assert code == 1, shown
+        assert shown.count("[y/N]") == 1
+    else:
+        assert failed("resume", "--force", **environ).returncode == 1
+
+
+@pytest.mark.parametrize("at_the_terminal", BOTH)
+def test_code_that_was_accepted_is_what_the_next_resume_compares_with(
+    failed, command: Path, tmp_path: Path, at_the_terminal: bool
+) -> None:
+    (tmp_path / "mine.py").write_text(ELSEWHERE)
+    accept(failed, command, tmp_path, at_the_terminal=at_the_terminal)
+    again = failed("resume")
+    assert again.returncode == 1, again.stderr
+    assert "not yet" in again.stderr, "nothing has changed since: it goes on"
+    code, shown = asked(command, tmp_path, b"")
+    assert code == 1
+    assert "[y/N]" not in shown
+    (tmp_path / "mine.py").write_text(CODE)
+    back = failed("resume")
+    assert back.returncode == 2, "what the run began with is a change by now"
+    assert ": the code of targets: mine\n" in back.stderr
+    code, shown = asked(command, tmp_path, b"n\n")
+    assert code == 2
+    assert "  the code of targets: mine\n" in shown
+
+
+def test_code_that_was_not_accepted_is_asked_for_again(
+    failed, command: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(MENDED)
+    assert failed("resume").returncode == 2
+    assert asked(command, tmp_path, b"n\n")[0] == 2
+    assert failed("resume").returncode == 2
+    (tmp_path / "mine.py").write_text(CODE)
+    assert failed("resume").returncode == 1
+
+
+def test_code_that_was_accepted_is_known_without_the_plan_too(failed, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(ELSEWHERE)
+    assert failed("resume", "--force").returncode == 1
+    (run,) = tmp_path.glob(".mporch/runs/*")
+    (run / "plan.json").unlink()
+    (tmp_path / "mine.py").write_text(CODE)
+    back = failed("resume", "--salvage")
+    assert back.returncode == 2
+    assert ": the code of targets: mine\n" in back.stderr
+    (tmp_path / "mine.py").write_text(ELSEWHERE)
+    assert failed("resume", "--salvage").returncode == 1
+
+
+def test_a_script_is_told_all_changes(failed, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MENDED)
+    (tmp_path / "jobs.yaml").write_text(SPEC.replace("numbers: 10", "numbers: 11"))
+    refused = failed("resume", NAME="other")
+    assert refused.returncode == 2
+    told = refused.stderr.partition("this has changed since the last start of run ")[2]
+    listed = f": the spec: {tmp_path}/jobs.yaml; the environment: NAME; the code of targets: mine\n"
+    assert listed in told
+    assert failed("resume", "--force", NAME="other").returncode == 0
+
+
+@pytest.mark.parametrize("at_the_terminal", BOTH)
+def test_all_that_was_accepted_is_what_the_next_resume_compares_with(
+    failed, command: Path, tmp_path: Path, at_the_terminal: bool
+) -> None:
+    (tmp_path / "mine.py").write_text(ELSEWHERE)
+    (tmp_path / "jobs.yaml").write_text(SPEC.replace("numbers: 10", "numbers: 11"))
+    accept(failed, command, tmp_path, at_the_terminal=at_the_terminal, NAME="other")
+    assert failed("resume", NAME="other").returncode == 1
+    (tmp_path / "mine.py").write_text(CODE)
+    (tmp_path / "jobs.yaml").write_text(SPEC)
+    back = failed("resume")
+    assert back.returncode == 2
+    for each in ("the spec: ", "the environment: NAME", "the code of targets: mine"):
+        assert each in back.stderr
+
+
+def test_a_spec_that_is_not_durable_any_more_is_a_change(failed, tmp_path: Path) -> None:
+    (tmp_path / "jobs.yaml").write_text(SPEC.replace("durable: true\n", ""))
+    refused = failed("resume")
+    assert refused.returncode == 2
+    assert ": the spec: " in refused.stderr
+    assert "not durable" not in refused.stderr

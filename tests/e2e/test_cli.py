@@ -153,6 +153,27 @@ def test_following_sees_the_run_to_its_end(project):
     assert json.loads(done.stdout.splitlines()[-1])["event"] == "run.ended"
 
 
+def test_following_tells_that_the_run_was_killed(project):
+    (project / "mine.py").write_text("import signal\ndef numbers():\n    signal.pause()\n")
+    (project / "jobs.yaml").write_text(
+        "version: 1\njobs:\n  numbers: {target: 'mine:numbers', timeouts: {run: 60s}}\n"
+    )
+    with subprocess.Popen([*MPORCH, "run", "--run-dir", "d"], stderr=subprocess.PIPE) as run:
+        try:
+            for line in run.stderr:
+                if b"numbers" in line:
+                    break
+            follow = [*MPORCH, "logs", "d", "-f"]
+            with subprocess.Popen(follow, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as logs:
+                assert b"run of" in logs.stdout.readline()
+                run.kill()
+                assert logs.wait(30) == 0
+                assert logs.stderr.read().startswith(b"mporch: run d died: it was killed, or ")
+        finally:
+            run.kill()
+            run.wait(30)
+
+
 def test_python_dash_m_and_the_environment_work_without_a_terminal(project):
     done = mporch("run", env={**os.environ, "MPORCH_RUN_OUTPUT": "none"})
     assert (done.returncode, done.stdout) == (0, "")

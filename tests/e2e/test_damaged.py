@@ -226,14 +226,23 @@ def test_a_dead_letter_that_is_gone_is_named(run: Path, resume: Resume) -> None:
     assert written(run) == GOOD
 
 
-def test_another_python_is_refused_unless_forced(run: Path, resume: Resume) -> None:
+@pytest.mark.parametrize("beside_the_plan", [True, False])
+def test_another_python_is_refused_unless_forced(
+    run: Path, resume: Resume, beside_the_plan: bool
+) -> None:
     with closing(sqlite3.connect(run / "state.db")) as connection, connection:
         ((data,),) = connection.execute("SELECT data FROM meta")
         meta = msgspec.msgpack.decode(data, type=dict[str, bytes])
         data = msgspec.msgpack.encode(meta | {"python": b"3.9"})
         connection.execute("UPDATE meta SET data = ?, crc = ?", (data, zlib.crc32(data, 1)))
+    plan = json.loads((run / "plan.json").read_text())
+    if beside_the_plan:
+        plan["python"] = "3.9"
+    else:  # as versions before this one have kept it
+        del plan["python"], plan["code"]
+    (run / "plan.json").write_text(json.dumps(plan))
     refused = resume()
     assert refused.returncode == 2
-    assert "made with Python 3.9" in refused.stderr
+    assert "Python, which was 3.9 and is " in refused.stderr
     assert resume("--force").returncode == 3
     assert written(run) == GOOD

@@ -120,7 +120,7 @@ def test_what_has_changed_is_refused_unless_forced(
     file.write_text(f"{file.read_text()}\n{more}")
     refused = mporch("resume")
     assert refused.returncode == 2
-    assert "has changed since" in refused.stderr
+    assert "this has changed since the last start of run " in refused.stderr
     assert "--force" in refused.stderr
     assert mporch("resume", "--force", "--output", "none").returncode == 0
     assert len((tmp_path / "pages.txt").read_text().splitlines()) == PAGES

@@ -95,8 +95,8 @@ def test_a_run_keeps_no_value_of_the_environment_whatever_becomes_of_it(
 
     other = mporch("resume", TOKEN="other")
     assert other.returncode == 2
-    assert "the environment is not what it was when run" in other.stderr
-    assert other.stderr.partition("began: ")[2].startswith("TOKEN\n")
+    assert "this has changed since the last start of run" in other.stderr
+    assert other.stderr.partition("the environment: ")[2].startswith("TOKEN\n")
     assert CANARY not in other.stderr
 
     (tmp_path / "mended").touch()

@@ -62,7 +62,12 @@ def test_the_bottleneck_is_named_when_the_run_succeeds_and_not_when_it_fails(ran
     ended = ran(SLOW, SLOW_CODE)
     assert ended.summary["bottleneck"] == "look"
     assert "bottleneck: look" in ended.stderr
-    failed = ran(SLOW, SLOW_CODE.replace("range(30)", '[*range(30), "bad"]'))
+    bad = SLOW_CODE.replace("range(30)", '[*range(30), "bad"]')
+    kept = ran(SLOW.replace("input: numbers", "input: numbers, on_error: dead_letter"), bad)
+    assert kept.exit_code == 3
+    assert kept.summary["bottleneck"] == "look"
+    assert "bottleneck: look" in kept.stderr
+    failed = ran(SLOW, bad)
     assert failed.exit_code == 1
     assert failed.summary["bottleneck"] is None
     assert "bottleneck:" not in failed.stderr

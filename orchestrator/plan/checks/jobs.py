@@ -45,6 +45,18 @@ def no_job(draft: Draft) -> Iterator[Problem]:
     yield draft.spec.problem(rules.NO_JOB, ("jobs",), message, hint)
 
 
+def only_daemons(draft: Draft) -> Iterator[Problem]:
+    """Some job is no daemon; pointed out where none is, since nothing is done then."""
+    if draft.broken or draft.spec.names("jobs") != (*draft.spec.document.jobs,):
+        return
+    if draft.jobs and all(job.settings.daemon for job in draft.jobs.values()):
+        off = [name for name, job in draft.disabled.items() if not job.settings.daemon]
+        every = "every job that is enabled" if draft.disabled else "every job"
+        message = f"{every} is a daemon, which is ended when all others are done: nothing is done"
+        hint = f"enable {off[0]}" if off else "remove daemon from a job that the run is for"
+        yield draft.spec.problem(rules.ONLY_DAEMONS, ("jobs",), message, hint, key=True)
+
+
 def unknown_signal(draft: Draft) -> Iterator[Problem]:
     """A stop signal is one this system has and a process can handle."""
     known = stop_signals()
@@ -190,6 +202,7 @@ def _settings(draft: Draft) -> Iterator[tuple[Path, JobSettings]]:
 
 RULES = (
     no_job,
+    only_daemons,
     unknown_signal,
     missing_start_method,
     durable_fork,

@@ -28,10 +28,23 @@ def impossible_after(draft: Draft) -> Iterator[Problem]:
     """Every `after` names another job, and a state that job can reach in time."""
     known = Guesses((*draft.spec.families, *draft.spec.names("jobs")))
     for job in draft.jobs.values():
-        for condition in job.after:
+        for condition in (*job.after, *_of_wrong_states(draft, job, known)):
             if flaw := _impossible(draft, job, condition, known):
                 rule, message, hint = flaw
-                yield draft.spec.problem(rule, condition.path, message, hint)
+                key = rule is rules.UNKNOWN_JOB and condition.path[-1] == condition.job
+                yield draft.spec.problem(rule, condition.path, message, hint, key=key)
+
+
+def _of_wrong_states(draft: Draft, job: DraftJob, known: Guesses) -> Iterator[Condition]:
+    """Yield the waits for another state than there is whose job is wrong too, whatever was meant.
+
+    The document has nothing of them.
+    """
+    for path in draft.spec.wrong:
+        if len(path) == 4 and path[:3] == job.path("after") and isinstance(name := path[3], str):
+            condition = Condition(job=name, state=AfterCondition.SUCCEEDED, path=path)
+            if name == job.name or name not in known:
+                yield condition
 
 
 def _impossible(

@@ -17,11 +17,11 @@ _LARGEST = 1 << 20
 
 
 def unknown_queue(draft: Draft) -> Iterator[Problem]:
-    """Every queue that a job names is declared."""
+    """Every queue that a job names is declared, as far as declarations made sense."""
     known = Guesses(draft.spec.names("queues"))
     for job in draft.jobs.values():
         for wire in (*job.reads, *job.writes):
-            if wire.queue not in known:
+            if wire.queue not in known and not draft.unclear.may_declare(wire.queue):
                 hint = known.hint(wire.queue) or f"add {wire.queue}: under queues:"
                 message = f"there is no queue {wire.queue}"
                 yield draft.spec.problem(rules.UNKNOWN_QUEUE, wire.path, message, hint)

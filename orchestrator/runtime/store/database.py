@@ -86,12 +86,17 @@ class Database:
         execute("BEGIN IMMEDIATE")
         for statement in _SCHEMA.split(";\n"):
             execute(statement)
-        data = msgspec.msgpack.encode(meta)
-        execute("INSERT INTO meta VALUES (1, ?, ?)", (_crc(1, data), data))
+        self.write_meta(meta)
         for chunk in chunks:
             execute(_NEW_CHUNK, _chunk_row(chunk))
         self._write_snapshot(seq, snapshot)
         execute("COMMIT")
+
+    def write_meta(self, meta: Mapping[str, bytes]) -> None:
+        """Write what the store was made with, in the place of what was there."""
+        data = msgspec.msgpack.encode(meta)
+        query = "INSERT OR REPLACE INTO meta VALUES (1, ?, ?)"
+        self._connection.execute(query, (_crc(1, data), data))
 
     def write(self, txn: Txn) -> None:
         """Write a transaction, as a whole or not at all."""
@@ -134,7 +139,7 @@ class Database:
         return bool(n)
 
     def meta(self) -> dict[str, bytes] | None:
-        """What was told when the store was made; None if it is damaged."""
+        """What was told last of the code and the Python; None if it is damaged."""
         row = self._connection.execute("SELECT id, crc, data FROM meta").fetchone()
         found = _checked(*row) if row is not None else None
         return _metas.decode(found.data) if found is not None else None

@@ -99,6 +99,13 @@ class Store:
         self._last = self._pending.seq
         self._pending = None
 
+    def remember(self, meta: Mapping[str, bytes]) -> None:
+        """Write what the store is said to be made with anew. Raises RunDirectoryError."""
+        try:
+            self._database.write_meta(meta)
+        except (sqlite3.Error, OSError) as error:
+            raise _unwritable(self._path, error) from error
+
     def load(self, number: int) -> Blob:
         """The blob of a chunk. Raises RunDirectoryError if it is not there as it was."""
         chunk = self._database.chunk(number)

@@ -233,3 +233,13 @@ MANY_WORKERS = Rule(
     wrong=_PIPE.replace("input: todo", "input: todo, workers: 20000"),
     right=_PIPE.replace("input: todo", "input: todo, workers: 2"),
 )
+
+ONLY_DAEMONS = Rule(
+    code="MP424",
+    title="A run of daemons only",
+    severity=Severity.WARNING,
+    why="A daemon is ended when all other jobs are done. Where there are no others, they are done "
+    "from the beginning: the run succeeds, and no daemon has done anything.",
+    wrong='version: 1\njobs:\n  report: {target: "mine:report", daemon: true}\n',
+    right=_RIGHT,
+)

@@ -12,7 +12,7 @@ import pytest
 from orchestrator.cli.main import mporch as group
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.schema import spec_schema
-from orchestrator.spec import load
+from orchestrator.spec import load, loads
 
 COMMANDS = group.list_commands(None)
 
@@ -236,6 +236,17 @@ def test_show_of_a_run_that_goes_on_says_how_to_follow_it(mporch, running):
     assert "mporch logs last -f" in mporch("show").out
 
 
+@pytest.mark.parametrize("state", ["running", "died"])
+def test_runs_tells_when_one_that_goes_on_or_died_was_resumed(mporch, request, state):
+    run = request.getfixturevalue(state)
+    record = {"ts": "2026-11-23T09:30:00.000000Z", "run": run.run_id, "event": "run.resumed"}
+    with run.log_path.open("a") as log:
+        log.write(f"{json.dumps(record)}\n")
+    (row,) = json.loads(mporch("runs", "--format", "json").out)
+    assert (row["status"], row["resumed"]) == (state, record["ts"])
+    assert "2026-11-23 09:30:00" in mporch("runs").out
+
+
 def test_logs_shows_every_record(mporch, finished):
     lines = mporch("logs").out.splitlines()
     assert [line.split(" | ")[1] for line in lines] == [
@@ -325,8 +336,20 @@ def test_damage_is_told_on_standard_error_and_the_rest_is_read(mporch, died):
 
 @pytest.mark.parametrize("fixture", ["finished", "died"])
 def test_following_a_run_that_is_over_ends(mporch, request, fixture):
-    request.getfixturevalue(fixture)
-    assert mporch("logs", "-f", "--grep", "hello").out.endswith("hello\n")
+    run = request.getfixturevalue(fixture)
+    answer = mporch("logs", "-f", "--grep", "hello")
+    assert answer.code == 0
+    assert answer.out.endswith("hello\n")
+    death = f"mporch: run {run.run_id} died: it was killed, or its disk was full\n"
+    assert answer.err == (death if fixture == "died" else "")
+    assert mporch("logs").err == "", "who does not follow is not told of an end"
+
+
+def test_following_a_durable_run_that_died_names_the_command_that_goes_on(mporch, project, died):
+    spec = (project / "jobs.yaml").read_text()
+    compiled = compile_spec(loads(f"durable: true\n{spec}"))
+    died.write_plan(compiled.plan)
+    assert mporch("logs", "-f").err.endswith("full\n  go on: mporch resume last\n")
 
 
 def test_a_run_that_is_none_is_an_error_with_a_hint(mporch, finished):

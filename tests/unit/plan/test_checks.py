@@ -186,7 +186,7 @@ class TestShapes:
 
     @pytest.mark.parametrize("more", ["", ", daemon: true"])
     def test_what_neither_takes_nor_gives_items_has_nothing_to_restart(self, only, more):
-        problem = only({"j": f"restart: {{max: 3}}{more}"})
+        problem = only({"j": f"restart: {{max: 3}}{more}", "other": ""})
         assert problem.message == "restart does not fit a job without input and output"
 
     @pytest.mark.parametrize("shape", Shape)
@@ -210,7 +210,13 @@ class TestShapes:
         assert "r would never end" in problem.message
 
     def test_daemons_may_feed_each_other(self, found):
-        assert found({"w": "output: q, daemon: true", "r": "input: q, daemon: true"}, QUEUE) == ()
+        jobs = {"w": "output: q, daemon: true", "r": "input: q, daemon: true", "j": ""}
+        assert found(jobs, QUEUE) == ()
+
+    def test_daemons_alone_do_nothing(self, only):
+        problem = only({"w": "output: q, daemon: true", "r": "input: q, daemon: true"}, QUEUE)
+        assert (problem.code, problem.path) == ("MP424", "jobs")
+        assert problem.severity is Severity.WARNING
 
 
 class TestJobs:

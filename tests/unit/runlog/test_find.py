@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.errors import RunNotFoundError
 from orchestrator.runlog.directory import create
-from orchestrator.runlog.find import argument_for, find_home, list_runs, resolve
+from orchestrator.runlog.find import argument_for, find_home, last_resumption, list_runs, resolve
 
 DAY_S = 86_400.0
 
@@ -83,3 +83,18 @@ def test_a_run_is_named_by_last_or_its_id_where_it_is_found_and_by_its_path_else
     other = create(home, tmp_path / "deep" / "d1")
     assert argument_for(other, tmp_path, {}) == "deep/d1"
     assert argument_for(other, tmp_path / "x", {}) == str(other.path)
+
+
+def resumed_record(ts):
+    return f'{{"ts": "{ts}", "run": "r", "event": "run.resumed"}}\n'
+
+
+def test_the_last_resumption_is_that_of_the_last_life(runs):
+    run = runs[0]
+    assert last_resumption(run) == "", "there is no log yet"
+    first = '{"ts": "1", "run": "r", "event": "run.started"}\n'
+    printed = '{"ts": "4", "run": "r", "event": "output", "msg": "run.resumed"}\n'
+    run.log_path.write_text(first)
+    assert last_resumption(run) == ""
+    run.log_path.write_text(first + resumed_record("2") + resumed_record("3") + printed)
+    assert last_resumption(run) == "3"

@@ -67,6 +67,17 @@ def test_a_store_that_was_opened_goes_on(kept):
     again.store.close()
 
 
+def test_what_a_store_is_said_to_be_made_with_can_change(kept):
+    found = opened(kept)
+    found.store.remember(META | {"python": b"3.99"})
+    found.store.close()
+    again = opened(kept)
+    assert again.meta == META | {"python": b"3.99"}
+    assert again.resumption.image == found.resumption.image
+    assert not again.lost
+    again.store.close()
+
+
 def test_a_long_journal_becomes_a_snapshot(tmp_path, monkeypatch):
     monkeypatch.setattr(store_module, "_LEAST_JOURNAL", 500)
     store = Store.create(tmp_path, META, full=False)
