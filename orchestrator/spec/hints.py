@@ -54,7 +54,7 @@ _MEANS = {
 }
 
 
-def hint_for_mapping(path: Path, value: Any) -> str:
+def hint_for_mapping(path: Path, value: Any, root: MappingNode) -> str:
     """Return what to write for `value`, which is no mapping, where one belongs."""
     key = str(path[-1]) if path else ""
     number = isinstance(value, int) and not isinstance(value, bool)
@@ -63,7 +63,7 @@ def hint_for_mapping(path: Path, value: Any) -> str:
             return _keyed(key, value)
         case ("queues", name):
             usual = f"write the most items it holds, a number: {name}: 10"
-            return hint_for_number(path, value) or usual
+            return hint_for_number(path, value, root) or usual
         case ("jobs", name) if name in Job.model_fields:
             return f"if {name} is a key of the job above, indent it further than the job's name"
     if key in _USUAL_KEYS and number:
@@ -92,7 +92,7 @@ def hint_for_list(path: Path, value: Any) -> str:
     return f"write [{show(value)}]"
 
 
-def hint_for_number(path: Path, value: Any) -> str:
+def hint_for_number(path: Path, value: Any, root: MappingNode) -> str:
     """Return what to write for `value`, which is no whole number, where one belongs."""
     if isinstance(value, float) and value.is_integer() and abs(value) < _MOST_WRITTEN_OUT:
         return f"write {int(value)}"
@@ -100,8 +100,27 @@ def hint_for_number(path: Path, value: Any) -> str:
         return ""
     digits = value.replace("_", "").replace(",", "")
     if digits.isascii() and digits.isdigit() and len(digits) <= 20:
-        return f"write {digits}, without quotes" if digits == value else f"write {digits}"
+        return _hint_for_digits(digits, value, _scalar_at(root, path))
     return did_you_mean(value, ["auto"]) if path[-1:] == ("workers",) else ""
+
+
+def _hint_for_digits(digits: str, value: str, node: ScalarNode | None) -> str:
+    """Return how to write digits that are text, where that was written."""
+    named = node.named if node is not None else ()
+    places = [each for each in named if each.position]
+    if places and places[-1].position is not None:
+        name, at = places[-1].name, places[-1].position
+        if at.file in (VAR, SET):
+            option = name.removeprefix("vars.") if at.file == VAR else name
+            return f"write {at.file} {option}={digits}"
+        section, _, key = name.rpartition(".")
+        place = f" of {at.file}" if at.file else ""
+        return f"write {key}: {digits} under {section}{place}, without quotes"
+    if named and named[-1].default:
+        reference = f"${{{named[-1].name}:-{digits}}}"
+        return f"write {reference} on a line of its own, without quotes"
+    line = " on a line of its own" if named else ""
+    return f"write {digits}{line}, without quotes" if digits == value else f"write {digits}"
 
 
 def hint_for_text(value: Any, root: MappingNode, path: Path) -> str:
