@@ -15,6 +15,7 @@ from orchestrator.spec.hints import (
     hint_for_list,
     hint_for_mapping,
     hint_for_number,
+    hint_for_state_of_job,
     hint_for_text,
     hint_for_truth,
     hint_for_word,
@@ -196,6 +197,7 @@ def _wrong_type(detail: ErrorDetails, path: Path, root: MappingNode) -> tuple[st
             expected += " or auto" if path[-1:] == ("workers",) else ""
         case "string_type":
             expected = "text"
+            hint = hint_for_state_of_job(path, root) if isinstance(value, Mapping) else ""
         case "tuple_type":
             expected, hint = "a list", hint_for_list(path, value)
         case "dict_type" | "model_type" | "model_attributes_type":

@@ -364,3 +364,16 @@ def test_what_a_queue_holds_is_mended_under_vars():
     text = f"vars: {{n: '5'}}\nqueues: {{q: '${{vars.n}}'}}\n{JOB}    output: q\n"
     found = [problem.hint for problem in problems(text) if problem.code == "MP204"]
     assert found == ["write n: 5 under vars, without quotes"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "env: ${S}", "env: ['${S}=3']", "kwargs: ['${S}']", "kwargs: ${S}", "timeouts: ${S}",
+        "terminate: ${S}", "after: [a, {a: '${S}'}]", "args: ['${S}', {a: 1}]\n    retry: ${S}",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("secret", ["topsecret", "A=topsecret", "SIGTOPSECRET", "17s"])
+def test_no_hint_has_a_value_of_the_environment(line, secret):
+    told = "\n".join(map(str, problems(f"{JOB}    {line}\n", S=secret)))
+    assert not any(part in told for part in (secret, "topsecret"))
