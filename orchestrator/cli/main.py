@@ -16,15 +16,18 @@ import click
 from orchestrator._version import __version__
 from orchestrator.cli.completion import VARIABLE, complete
 from orchestrator.cli.elsewhere import COMMANDS, hint_for_option
-from orchestrator.cli.environment import name_options
+from orchestrator.cli.environment import PREFIX, misspelt, name_options, named
 from orchestrator.cli.exits import exit_code_of
 from orchestrator.cli.groups import Group
+from orchestrator.cli.printing import tell
 from orchestrator.errors import UsageError
 from orchestrator.files import is_file
 
 __all__ = ["command_line", "mporch"]
 
 
+_NO_OPTIONS = frozenset({"MPORCH_HOME", "MPORCH_TRUST"})
+"""The variables that are those of no option."""
 _EMPTY_OPTION = re.compile(r"--[a-z-]+=")
 
 
@@ -146,11 +149,25 @@ def _invoke(args: list[str]) -> object:
     if asked := os.environ.get(VARIABLE):
         return complete(mporch, asked)
     _check_words(args)
+    _warn_of_variables()
     try:
         with mporch.make_context("mporch", args) as ctx:
             return mporch.invoke(ctx)
     except click.NoSuchOption as error:
         raise _naming_ours(error) from None
+
+
+def _warn_of_variables() -> None:
+    """Tell of variables of the environment that are nearly one of mporch's."""
+    names = [name for name in os.environ if name.startswith(f"{PREFIX}_")]
+    if set(names) <= _NO_OPTIONS:
+        return  # the commands need not be imported
+    known, ctx = set(_NO_OPTIONS), click.Context(mporch)
+    for each in mporch.list_commands(ctx):
+        command = mporch.get_command(ctx, each)
+        known |= set(named(command)) if command is not None else set()
+    for name, near in misspelt(names, known):
+        tell(f"mporch: warning: {name} means nothing to mporch; did you mean {near}?")
 
 
 def _naming_ours(error: click.NoSuchOption) -> click.NoSuchOption:

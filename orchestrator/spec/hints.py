@@ -116,9 +116,12 @@ def hint_for_mapping(path: Path, value: Any, root: MappingNode) -> str:
         return f"write {key}: {{{_USUAL_KEYS[key]}: {value}}}"
     if isinstance(value, list | tuple):
         return _named(key, _told(root, path))
-    return _WORDS_FOR_MAPPINGS.get(key, {}).get(str(value).casefold(), "") or _formed(
-        key, value, _told(root, path)
-    )
+    if usual := _WORDS_FOR_MAPPINGS.get(key, {}).get(str(value).casefold(), ""):
+        return usual
+    node = _scalar_at(root, path)
+    if node is not None and node.position.file in (VAR, SET):
+        return ""  # an option takes no mapping
+    return _formed(key, value, _told(root, path))
 
 
 def _told(root: MappingNode, path: Path) -> Any:

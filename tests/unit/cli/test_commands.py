@@ -469,3 +469,32 @@ def test_a_level_may_have_the_name_that_loggers_have_for_it(mporch, finished, na
 def test_the_field_event_chooses_records(mporch, finished):
     lines = mporch("logs", "--field", "event=run.ended", "--format", "json").out.splitlines()
     assert [json.loads(line)["event"] for line in lines] == ["run.ended"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("MPORCH_RUN_OUPUT", "MPORCH_RUN_OUTPUT"),
+        ("MPORCH_DEAD_LIST_FORMATS", "MPORCH_DEAD_LIST_FORMAT"),
+        ("MPORCH_HOM", "MPORCH_HOME"),
+    ],
+)
+def test_a_misspelt_variable_is_told(mporch, monkeypatch, name, meant):
+    monkeypatch.setenv(name, "raw")
+    answer = mporch("validate")
+    assert answer.code == 0
+    assert answer.err == (
+        f"mporch: warning: {name} means nothing to mporch; did you mean {meant}?\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["MPORCH_TRUST", "MPORCH_RUN_OUTPUT", "MPORCH_MY_OWN"])
+def test_another_variable_is_not_told(mporch, monkeypatch, name):
+    monkeypatch.setenv(name, "raw")
+    assert mporch("validate").err == ""
+
+
+def test_a_key_without_its_value_is_named_in_the_hint(mporch):
+    answer = mporch("validate", "jobs.yaml", "--set", "jobs.work.workers", "3")
+    assert answer.code == 2
+    assert "hint: write --set jobs.work.workers=value" in answer.err
