@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -35,6 +35,23 @@ Examples:
 """
 
 
+if TYPE_CHECKING:
+    _Choice = click.Choice[str]
+else:
+    _Choice = click.Choice  # older releases of click take no subscript
+
+
+class _LevelName(_Choice):
+    """The name of a level, or one that other programs have for it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        name = str(value)
+        return super().convert(_LEVELS.get(name.casefold(), name), param, ctx)
+
+
+_LEVELS = {"warn": "warning", "fatal": "critical", "err": "error"}
+
+
 @click.command(epilog=_EPILOG)
 @run_argument
 @job_option
@@ -42,7 +59,7 @@ Examples:
 @queue_option
 @click.option(
     "--level",
-    type=click.Choice(["debug", "info", "warning", "error", "critical"], case_sensitive=False),
+    type=_LevelName(["debug", "info", "warning", "error", "critical"], case_sensitive=False),
     default="debug",
     help="At least of this level.",
 )

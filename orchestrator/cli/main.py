@@ -7,7 +7,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -15,48 +15,26 @@ import click
 
 from orchestrator._version import __version__
 from orchestrator.cli.completion import VARIABLE, complete
-from orchestrator.cli.environment import name_options
+from orchestrator.cli.elsewhere import COMMANDS, hint_for_option
+from orchestrator.cli.environment import PREFIX, misspelt, name_options, named
 from orchestrator.cli.exits import exit_code_of
+from orchestrator.cli.groups import Group
+from orchestrator.cli.printing import tell
 from orchestrator.errors import UsageError
 from orchestrator.files import is_file
 
 __all__ = ["command_line", "mporch"]
 
 
-_REMOVED_BY_HAND = "Runs are removed as folders: rm -r .mporch/runs/ID. `mporch runs` lists them."
-_ELSEWHERE = {
-    **dict.fromkeys(("ps", "status", "list", "ls", "history", "top"), "Did you mean runs?"),
-    **dict.fromkeys(("lint", "check", "verify", "config"), "Did you mean validate?"),
-    **dict.fromkeys(("up", "start", "exec", "launch", "execute"), "Did you mean run?"),
-    **dict.fromkeys(("log", "tail"), "Did you mean logs?"),
-    **dict.fromkeys(("inspect", "describe", "report", "info", "events"), "Did you mean show?"),
-    **dict.fromkeys(("retry", "replay", "failed", "dlq"), "Did you mean dead?"),
-    **dict.fromkeys(("continue", "restart", "rerun"), "Did you mean resume?"),
-    **dict.fromkeys(("new", "create", "scaffold"), "Did you mean init?"),
-    **dict.fromkeys(
-        ("stop", "down", "kill", "cancel", "halt"),
-        "A run is ended by Ctrl-C, or by SIGTERM; `mporch runs` lists those that go on.",
-    ),
-    **dict.fromkeys(("clean", "rm", "remove", "prune", "delete", "purge"), _REMOVED_BY_HAND),
-}
-"""Words that other tools have for what mporch does, and what to say to them."""
-_SET_WORKERS = "How many workers a job has is a key of the spec: --set jobs.JOB.workers=N"
-_OPTIONS_ELSEWHERE = {
-    **dict.fromkeys(
-        ("--workers", "--concurrency", "--parallel", "--processes", "--procs", "-j", "-w", "-c"),
-        _SET_WORKERS,
-    ),
-    **dict.fromkeys(("--retries", "--attempts"), "That is --set jobs.JOB.retry.attempts=N"),
-    "--timeout": "That is --set timeout=1h, or of one job --set jobs.JOB.timeouts.run=1h",
-    "--durable": "That is --set durable=true",
-}
-"""Options that other tools have for what is a key of the spec, for commands that take --set."""
+_NO_OPTIONS = frozenset({"MPORCH_HOME", "MPORCH_TRUST", "MPORCH_TEST", "MPORCH_FAULT"})
+"""The variables that are those of no option."""
 _EMPTY_OPTION = re.compile(r"--[a-z-]+=")
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """A group whose commands lie in modules of their own, in the order of a first acquaintance."""
 
+    elsewhere = COMMANDS
     helps: ClassVar[Mapping[str, str]] = {
         "run": "Run a pipeline.",
         "resume": "Go on with a durable run.",
@@ -100,22 +78,11 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(self.helps.items()))
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say what was probably meant."""
-        name = args[0]
-        if name in self.helps or name.startswith("-"):
-            return super().resolve_command(ctx, args)
+    def hint_for(self, name: str, known: Collection[str]) -> str:
+        """Return what to say to someone who wrote `name`: it may be that of a spec."""
         if name.endswith((".yaml", ".yml")) or is_file(name):
-            hint = f"To run that spec: mporch run {name}"
-        elif (meant := _ELSEWHERE.get(name)) is not None:
-            hint = meant
-        elif close := difflib.get_close_matches(name, self.helps, n=1):
-            hint = f"Did you mean {close[0]}?"
-        else:
-            hint = f"The commands are {', '.join(self.helps)}."
-        raise click.UsageError(f"There is no command {name!r}. {hint}", ctx)
+            return f"To run that spec: mporch run {name}"
+        return super().hint_for(name, known)
 
 
 def _show_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
@@ -182,21 +149,55 @@ def _invoke(args: list[str]) -> object:
     if asked := os.environ.get(VARIABLE):
         return complete(mporch, asked)
     _check_words(args)
+    _warn_of_variables()
     try:
         with mporch.make_context("mporch", args) as ctx:
             return mporch.invoke(ctx)
     except click.NoSuchOption as error:
-        raise _naming_a_key(error) from None
+        raise _naming_ours(error) from None
 
 
-def _naming_a_key(error: click.NoSuchOption) -> click.NoSuchOption:
-    """Add which key of the spec was probably meant, if the command has an option to set one."""
-    params = error.ctx.command.params if error.ctx is not None else ()
-    hint = _OPTIONS_ELSEWHERE.get(error.option_name)
-    if not hint or not any("--set" in param.opts for param in params):
+def _warn_of_variables() -> None:
+    """Tell of variables of the environment that are nearly one of mporch's."""
+    names = [name for name in os.environ if name.startswith(f"{PREFIX}_")]
+    if set(names) <= _NO_OPTIONS:
+        return  # the commands need not be imported
+    known, ctx = set(_NO_OPTIONS), click.Context(mporch)
+    for each in mporch.list_commands(ctx):
+        command = mporch.get_command(ctx, each)
+        known |= set(named(command)) if command is not None else set()
+    for name, near in misspelt(names, known):
+        tell(f"mporch: warning: {name} means nothing to mporch; did you mean {near}?")
+
+
+def _naming_ours(error: click.NoSuchOption) -> click.NoSuchOption:
+    """Add what mporch has for an option of other tools."""
+    if error.ctx is None:
+        return error
+    hint = _hint_for_option(error.option_name, error.ctx)
+    if not hint:
         return error
     message = f"{error.message.rstrip('.')}. {hint}"
     return click.NoSuchOption(error.option_name, message, ctx=error.ctx)
+
+
+def _hint_before_a_command(option: str) -> str:
+    if option in ("-V", "-v"):
+        return "That is --version"
+    misspelt = difflib.get_close_matches(option, ("--version", "--help"), cutoff=0.8)
+    return "" if misspelt else "The command comes before its options"
+
+
+def _hint_for_option(option: str, ctx: click.Context) -> str:
+    command = ctx.command
+    if command is mporch:
+        return _hint_before_a_command(option)
+    found: list[str] = []
+    for param in command.params:
+        found += param.opts
+        if isinstance(param.type, click.Choice):
+            found.append("|".join(list(map(str, param.type.choices))[:2]))
+    return hint_for_option(option, command.name or "", found)
 
 
 def _check_words(args: list[str]) -> None:

@@ -151,10 +151,21 @@ def _agreed(run: RunDirectory, changes: Sequence[str]) -> bool:
     return True
 
 
+def _yes_or_no(answer: str) -> bool:
+    """Return whether the answer is a yes. Raises click.UsageError, and is asked again, for none."""
+    word = answer.strip().casefold()
+    if word in ("y", "yes", "n", "no"):
+        return word.startswith("y")
+    raise click.UsageError("answer y for yes or n for no; nothing is no")
+
+
 def _says_yes(question: str) -> bool:
     """Ask; the end of the input (Ctrl-D) is a no."""
     try:
-        return click.confirm(question, err=True)
+        text = f"{question} [y/N]"
+        return bool(
+            click.prompt(text, default="n", show_default=False, err=True, value_proc=_yes_or_no)
+        )
     except click.Abort as aborted:
         if not isinstance(aborted.__context__, EOFError):  # Ctrl-C
             raise

@@ -18,7 +18,7 @@ from orchestrator.files import is_folder, is_there
 if TYPE_CHECKING:
     from orchestrator.plan.model import Selection
 
-__all__ = ["DEFAULT_SPEC", "Words", "is_spec", "selection_options"]
+__all__ = ["DEFAULT_SPEC", "Words", "is_spec", "require_no_python", "selection_options"]
 
 DEFAULT_SPEC = "jobs.yaml"
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -74,6 +74,8 @@ def selection_options(command: Callable[..., int]) -> Callable[..., int]:
         *, words: tuple[str, ...], tags: tuple[str, ...], skip: tuple[str, ...], **others: Any
     ) -> int:
         spec = DEFAULT_SPEC
+        for word in words:
+            require_no_python(word)
         if words and is_spec(words[0]):
             spec, *words_left = words
             source = ParameterSource.COMMANDLINE
@@ -96,6 +98,20 @@ def selection_options(command: Callable[..., int]) -> Callable[..., int]:
 def is_spec(word: str) -> bool:
     """Whether a word is the spec, not a job: it looks like a path, or is a file."""
     return _is_path(word) or (is_there(word) and not is_folder(word))
+
+
+def require_no_python(word: str) -> None:
+    """Raise UsageError if `word` is a file of Python, or a target, where a spec or job belongs."""
+    module, colon, name = word.partition(":")
+    if word.endswith(".py"):
+        message = f"{word} is Python, not a spec"
+    elif colon and name.isidentifier() and not is_there(word) and os.sep not in name:
+        message = f"{word} is a target in Python, not a spec or a job"
+    else:
+        return
+    stem = os.path.basename(module).removesuffix(".py")  # noqa: PTH119 -- may be no path
+    hint = f'name a spec in which a job has target: "{stem}:{name or "FUNCTION"}"'
+    raise UsageError(message, hint=f"{hint}; `mporch init` writes one")
 
 
 def _is_path(word: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,9 @@ import click
 from orchestrator.cli import completing
 from orchestrator.cli.layering import Layering, layer_options
 from orchestrator.cli.options import format_option, spec_argument
+from orchestrator.cli.selecting import DEFAULT_SPEC, is_spec, require_no_python
 from orchestrator.errors import ExitCode, UsageError
+from orchestrator.files import is_there
 
 if TYPE_CHECKING:
     from orchestrator.views.cases import CaseReport
@@ -70,6 +73,7 @@ def test(
     from orchestrator.spec.envfile import environment_of  # noqa: PLC0415
     from orchestrator.views.cases import data_of, render_total  # noqa: PLC0415
 
+    _require_spec(spec)
     checked = check_spec(spec, layering=layering)
     show_problems(checked.problems, checked.texts)
     if checked.spec is None or checked.plan is None:
@@ -98,10 +102,24 @@ def test(
     return ExitCode.OK if all(report.passed for report in reports) else ExitCode.FAILED
 
 
+_EXAMPLE = (
+    "tests: {it works: {expect: {exit_code: 0}}} is a smallest one; `mporch init NAME` writes a "
+    "project with one"
+)
+
+
+def _require_spec(word: str) -> None:
+    """Raise UsageError if `word` is not a spec but the name of a case, or Python."""
+    require_no_python(word)
+    if not is_spec(word) and is_there(DEFAULT_SPEC):
+        hint = f"a case is chosen by -k: mporch test -k {shlex.quote(word)}"
+        raise UsageError(f"there is no file {word}", hint=hint)
+
+
 def _chosen(cases: Sequence[str], names: Iterable[str], spec: str) -> Sequence[str]:
     """Return the cases that are wanted; raises UsageError if there are none."""
     if not cases:
-        raise UsageError(f"{spec} has no tests:", hint="docs/testing.md tells how to write them")
+        raise UsageError(f"{spec} has no tests:", hint=_EXAMPLE)
     wanted = [name.casefold() for name in names]
     chosen = [
         case for case in cases if not wanted or any(name in case.casefold() for name in wanted)

@@ -10,6 +10,7 @@ from orchestrator.cli import completing
 from orchestrator.cli.layering import Layering, layer_options
 from orchestrator.cli.options import DURATION
 from orchestrator.cli.printing import say
+from orchestrator.cli.selecting import require_no_python
 
 __all__ = ["validate"]
 
@@ -64,6 +65,8 @@ def validate(
     # They bring the spec's model, which --help need not wait for.
     from orchestrator.cli.checking import check_imports, check_spec  # noqa: PLC0415
 
+    for spec in specs:
+        require_no_python(spec)
     gc.freeze()  # what was imported stays: a large spec would have it looked through many times
     checked = [check_spec(spec, layering=layering) for spec in specs or ("jobs.yaml",)]
     if imports:

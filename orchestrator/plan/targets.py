@@ -70,7 +70,9 @@ class Targets:
         A module whose names cannot be told without running it counts as having them all.
         """
         found = self._look_up(target.module)
-        return found if isinstance(found, TargetFlaw) else self._name_flaw(target, found)
+        if not isinstance(found, TargetFlaw):
+            return self._name_flaw(target, found)
+        return _file_flaw(target) if _names_a_file(target, found) else found
 
     def module(self, name: str) -> Module | None:
         """Return what is known of a module; None if it is not there, or not Python."""
@@ -175,6 +177,18 @@ class Targets:
             message=f"{what} for {sys.executable}; searched: {places}",
             hint=near or "install it for this interpreter, or add its folder to pythonpath",
         )
+
+
+def _names_a_file(target: Target, flaw: TargetFlaw) -> bool:
+    return flaw.rule is rules.NO_MODULE and target.module.endswith(".py")
+
+
+def _file_flaw(target: Target) -> TargetFlaw:
+    """Tell that a file was named where its module is wanted."""
+    text = f"{target.module}:{target.qualname}"
+    hint = f"write {target.module.removesuffix('.py')}:{target.qualname}"
+    message = f'"{text[:80]}" names a file, not the module in it'
+    return TargetFlaw(rule=rules.BAD_TARGET, message=message, hint=hint)
 
 
 def _kind_flaw(

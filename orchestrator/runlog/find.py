@@ -54,17 +54,18 @@ def list_runs(home: Path) -> list[RunDirectory]:
 def resolve(home: Path | None, name: str) -> RunDirectory:
     """Return the run that `name` means: `last`, an id or its unique beginning, a directory.
 
+    The log in the directory means it, too.
+
     What is in it may be read, whoever's it is; it is run after `open_to_run` only. Raises
     RunNotFoundError.
     """
-    if os.sep in name or is_file(Path(name) / LOG_NAME):
+    if os.sep in name or name == LOG_NAME or is_file(Path(name) / LOG_NAME):
         return _by_path(Path(name))
     runs = list_runs(home) if home else []
     if not runs:
-        raise RunNotFoundError(
-            "there are no runs here, nor in a folder above",
-            hint="`mporch run` makes one; for a run elsewhere give the path of its directory",
-        )
+        usual = "`mporch run` makes one; for a run elsewhere give the path of its directory"
+        hint = _hint_in_folder(Path(name)) or usual
+        raise RunNotFoundError("there are no runs here, nor in a folder above", hint=hint)
     if name == LAST:
         return runs[-1]
     found = [run for run in runs if run.run_id == name] or [
@@ -77,7 +78,8 @@ def resolve(home: Path | None, name: str) -> RunDirectory:
             f"{name!r} is the beginning of {len(found)} runs",
             hint=f"the latest of them is {found[-1].run_id}",
         )
-    raise RunNotFoundError(f"there is no run {name!r}", hint=_suggest(name, runs))
+    hint = _hint_in_folder(Path(name)) or _suggest(name, runs)
+    raise RunNotFoundError(f"there is no run {name!r}", hint=hint)
 
 
 @contextlib.contextmanager
@@ -137,12 +139,24 @@ def argument_for(run: RunDirectory, start: Path, environ: Mapping[str, str]) -> 
 
 
 def _by_path(path: Path) -> RunDirectory:
+    if path.name == LOG_NAME and is_file(path):
+        path = path.parent
     if not is_folder(path):
         raise RunNotFoundError(f"there is no run directory {path}")
     if not is_file(path / LOG_NAME):
-        raise RunNotFoundError(f"{path} is not a run directory: it has no {LOG_NAME}")
+        message = f"{path} is not a run directory: it has no {LOG_NAME}"
+        raise RunNotFoundError(message, hint=_hint_in_folder(path))
     found = Path(os.path.realpath(path))  # links on the way to it are the user's own
     return RunDirectory(run_id=found.name, path=found, given=True)
+
+
+def _hint_in_folder(path: Path) -> str:
+    """Name the latest run of the project in a folder, or of a folder that has runs."""
+    for home in (path / ".mporch", path, path.parent):
+        if is_folder(home / "runs") and (home != path.parent or path.name == "runs"):
+            runs = list_runs(home)
+            return f"its latest run is {runs[-1].path}" if runs else ""
+    return ""
 
 
 def _suggest(name: str, runs: list[RunDirectory]) -> str:

@@ -11,7 +11,7 @@ from orchestrator.errors import Rule
 from orchestrator.spec.compose import MAX_ALIASED_NODES, MAX_DEPTH, MAX_FLAWS
 from orchestrator.spec.events import Flaw, SyntaxFlaw
 from orchestrator.spec.families import Families
-from orchestrator.spec.late import misplaced
+from orchestrator.spec.late import hint_for_late, misplaced
 from orchestrator.spec.making import Maker
 from orchestrator.spec.nodes import (
     MappingNode,
@@ -160,7 +160,9 @@ class Expander:
             pieces = pieces_of(str(node.value))
         except ReferenceFlaw as error:
             span = error.start, error.width
-            self._flaw(variables.BAD_REFERENCE, str(error), error.hint, node, place, span=span)
+            inside = str(node.value)[error.start + 2 : error.start + error.width - 1]
+            hint = hint_for_late(inside, place.path) or error.hint
+            self._flaw(variables.BAD_REFERENCE, str(error), hint, node, place, span=span)
             return replace(node, known=False)
         if len(pieces) == 1 and isinstance(reference := pieces[0], Reference):
             return self._whole(node, reference, place)
@@ -269,7 +271,9 @@ class Expander:
             found = self._variables.find(reference, expanded, place.scope)
         except Missing as missing:
             span = reference.start, reference.width
-            self._flaw(missing.rule, str(missing), missing.hint, node, place, span=span)
+            late = "" if "${vars." in missing.hint else hint_for_late(reference.name, place.path)
+            hint = late or missing.hint
+            self._flaw(missing.rule, str(missing), hint, node, place, span=span)
             return None
         if isinstance(found, str):
             named = Named(reference.name, default=True)

@@ -1,7 +1,8 @@
-"""Places for values that are known only at a start, allowed and not allowed. Pure."""
+"""Places for values that are known only later, allowed and not allowed. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from orchestrator.spec.atstart import AtStart
@@ -10,8 +11,9 @@ from orchestrator.spec.nodes import Node, Path, scalars_of
 from orchestrator.spec.rules import variables
 from orchestrator.spec.wording import listed
 
-__all__ = ["misplaced"]
+__all__ = ["hint_for_late", "misplaced"]
 
+_ITEM = re.compile(r"items?([.\[][^${}]*)?")
 _KEYS = ("args", "kwargs", "env", "cwd")
 """What a worker is started with; all else shapes the plan."""
 
@@ -32,6 +34,26 @@ def misplaced(root: Node) -> Iterator[Flaw]:
             width=scalar.width,
             path=path,
         )
+
+
+def hint_for_late(name: str, path: Path) -> str:
+    """Return how to write what `${name}` at `path` was meant to be: the item, or of a start.
+
+    It is empty where nothing of the kind was meant.
+    """
+    in_command = path[:1] == ("jobs",) and path[2:3] == ("command",)
+    if found := _ITEM.fullmatch(name):
+        if in_command:
+            return f"write {{item{found[1] or ''}}}, without the dollar"
+        return (
+            "the target is called with the item: it needs no reference" if path[0] == "jobs" else ""
+        )
+    names = [f"${{{each.value}}}" for each in AtStart if each.value.partition(".")[0] == name]
+    if not names:
+        return ""
+    if in_command:
+        return f'name it under env, as in env: {{IT: "{names[0]}"}}, and write $IT here'
+    return f"write {listed(names)}"
 
 
 def _may_be_late(path: Path) -> bool:

@@ -90,7 +90,9 @@ class Layers:
             steps = ("vars", name) if option == VAR else tuple(name.split("."))
             start = Position(number, 1, option)
             if not equals or not all(steps):
-                hint = f"write {option} {'name' if option == VAR else 'jobs.parse.workers'}=value"
+                usual = "name" if option == VAR else "jobs.parse.workers"
+                is_key = not equals and all(steps)
+                hint = f"write {option} {name if is_key else usual}=value"
                 message = f"{show(text)} gives no value to anything"
                 flaws.append(_flaw(start, len(text), message, hint))
                 continue

@@ -15,6 +15,7 @@ from orchestrator.spec.hints import (
     hint_for_list,
     hint_for_mapping,
     hint_for_number,
+    hint_for_state_of_job,
     hint_for_text,
     hint_for_truth,
     hint_for_word,
@@ -155,7 +156,7 @@ def _finding(detail: ErrorDetails, root: MappingNode) -> Finding:
     if detail["type"] == "bool_type":
         message = f"expected true or false, got {kind_as_written(value, root, path)}"
         return Finding(values.WRONG_TYPE, path, message, hint_for_truth(value, root, path))
-    return Finding(*_wrong_value(detail, path, value), key=is_key)
+    return Finding(*_wrong_value(detail, path, root), key=is_key)
 
 
 _MISSING_HINTS = {
@@ -164,7 +165,10 @@ _MISSING_HINTS = {
 }
 
 
-def _wrong_value(detail: ErrorDetails, path: Path, value: Any) -> tuple[Rule, Path, str, str]:
+def _wrong_value(
+    detail: ErrorDetails, path: Path, root: MappingNode
+) -> tuple[Rule, Path, str, str]:
+    value = detail["input"]
     context: dict[str, Any] = detail.get("ctx", {})
     match detail["type"]:
         case "mporch":
@@ -180,23 +184,24 @@ def _wrong_value(detail: ErrorDetails, path: Path, value: Any) -> tuple[Rule, Pa
             message = f"{show(value)} is too large: the most is {context['le']}"
             return values.OUT_OF_RANGE, path, message, f"write {context['le']} or less"
         case _:
-            return values.WRONG_TYPE, path, *_wrong_type(detail, path, value)
+            return values.WRONG_TYPE, path, *_wrong_type(detail, path, root)
 
 
-def _wrong_type(detail: ErrorDetails, path: Path, value: Any) -> tuple[str, str]:
-    expected, hint = detail["msg"], ""
+def _wrong_type(detail: ErrorDetails, path: Path, root: MappingNode) -> tuple[str, str]:
+    expected, hint, value = detail["msg"], "", detail["input"]
     match detail["type"]:
         case "form":
             expected = detail["ctx"]["expected"]
         case "int_type" | "int_from_float" | "int_parsing_size":
-            expected, hint = "a whole number", hint_for_number(path, value)
+            expected, hint = "a whole number", hint_for_number(path, value, root)
             expected += " or auto" if path[-1:] == ("workers",) else ""
         case "string_type":
             expected = "text"
+            hint = hint_for_state_of_job(path, root) if isinstance(value, Mapping) else ""
         case "tuple_type":
             expected, hint = "a list", hint_for_list(path, value)
         case "dict_type" | "model_type" | "model_attributes_type":
-            expected, hint = "a mapping of keys to values", hint_for_mapping(path, value)
+            expected, hint = "a mapping of keys to values", hint_for_mapping(path, value, root)
             expected = f"a number or {expected}" if _is_queue(path) else expected
     return f"expected {expected}, got {kind(value)}", hint
 

@@ -21,7 +21,7 @@ from orchestrator.spec.parts import (
     Terminate,
     Timeouts,
 )
-from orchestrator.spec.wording import did_you_mean
+from orchestrator.spec.wording import Guesses, did_you_mean
 
 __all__ = ["hint_for_key"]
 
@@ -37,6 +37,11 @@ class _Words:
     foreign: dict[str, str]
     advice: dict[str, str] = field(default_factory=dict)
     later: frozenset[str] = field(default_factory=frozenset)
+
+    def has(self, folded: str) -> bool:
+        """Whether `folded` is a key, or a word that something is known of."""
+        tables = (self.model.model_fields, self.foreign, self.advice, self.later)
+        return any(folded in table for table in tables)
 
     def hint(self, key: str) -> str:
         if key in self.later:
@@ -97,7 +102,7 @@ _SETTINGS = _Words(
         env="environment environ envs vars",
         cwd="working_dir workdir working_directory directory dir chdir",
         on_error="onerror error_policy errors ignore_errors",
-        retry="retries retry_policy max_retries attempts",
+        retry="retry_policy",
         restart="restarts restart_policy max_restarts",
         rate="rate_limit ratelimit throttle max_rate qps rps per_second",
         ordered="order keep_order preserve_order in_order sorted",
@@ -124,7 +129,8 @@ _SETTINGS = _Words(
         "stop_grace_period": "terminate: {grace: …}",
         "start_timeout": "timeouts: {start: …}",
         "dead_letter": "on_error: dead_letter",
-        "backoff": "retry: {backoff: …}",
+        "backoff": "retry: {backoff: {initial: …}}",
+        **dict.fromkeys(("retries", "max_retries", "attempts"), "retry: {attempts: …}"),
         "memory": "limits: {memory: …}",
         "max_items": "recycle: {max_items: …}",
         "max_rss": "recycle: {max_rss: …}",
@@ -279,13 +285,11 @@ def hint_for_key(path: tuple[str | int, ...]) -> str:
     key = str(path[-1])
     match path[:-1]:
         case ():
-            return _TOP.hint(key)
+            return _hint_at_the_top(key)
         case ("jobs", _):
             return _JOB.hint(key)
         case ("defaults",):
-            if key in Job.model_fields.keys() - JobSettings.model_fields.keys():
-                return f"{key} belongs to a job; it has no default"
-            return _SETTINGS.hint(key)
+            return _hint_in_defaults(key)
         case ("queues", _):
             return _QUEUE.hint(key)
         case ("tests", _, *inner):
@@ -294,6 +298,39 @@ def hint_for_key(path: tuple[str | int, ...]) -> str:
             return _PARTS[str(part)].hint(key)
         case _:
             return ""
+
+
+_ONLY_OF_A_JOB = Job.model_fields.keys() - JobSettings.model_fields.keys()
+
+
+def _hint_at_the_top(key: str) -> str:
+    """Tell of a job's key that it belongs to a job, unless it is a word for a key of the top."""
+    folded = key.casefold().replace("-", "_")
+    if _TOP.has(folded):
+        return _TOP.hint(key)
+    ours = _JOB.foreign.get(folded, folded)
+    if ours.partition(":")[0] not in Job.model_fields:
+        return _TOP.hint(key)
+    if ours in _ONLY_OF_A_JOB:
+        return f"{ours} belongs to a job: jobs: {{NAME: {{{ours}: …}}}}"
+    return (
+        f"that belongs to a job; for all jobs: defaults: {{{ours}{'' if ':' in ours else ': …'}}}"
+    )
+
+
+def _hint_in_defaults(key: str) -> str:
+    """Tell of a key that only a job has, however it is called or misspelt, that it is one."""
+    folded = key.casefold().replace("-", "_")
+    if _SETTINGS.has(folded):
+        return _SETTINGS.hint(key)
+    meant = _JOB.foreign.get(folded, folded)
+    if meant not in _ONLY_OF_A_JOB:
+        near = Guesses(Job.model_fields).near(key)
+        meant = near[0] if near and near[0] in _ONLY_OF_A_JOB else ""
+    if meant == key:
+        return f"{key} belongs to a job; it has no default"
+    belongs = f"did you mean {meant}? It belongs to a job, and has no default"
+    return belongs if meant else _SETTINGS.hint(key)
 
 
 def _hint_in_case(path: list[str | int], key: str) -> str:

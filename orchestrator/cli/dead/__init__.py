@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import click
 
 from orchestrator.cli.dead.debugging import debug
@@ -9,6 +11,8 @@ from orchestrator.cli.dead.exporting import export
 from orchestrator.cli.dead.listing import list_letters
 from orchestrator.cli.dead.replaying import replay
 from orchestrator.cli.dead.showing import show
+from orchestrator.cli.elsewhere import OF_DEAD
+from orchestrator.cli.groups import Group
 
 __all__ = ["dead"]
 
@@ -21,7 +25,19 @@ Examples:
 """
 
 
-@click.group(epilog=_EPILOG)
+class _OfLetters(Group):
+    """The commands of `dead`."""
+
+    elsewhere = OF_DEAD
+
+    def hint_for(self, name: str, known: Collection[str]) -> str:
+        """Return what to say to someone who wrote `name`: it may be the number of a letter."""
+        if name[:1].isdecimal() and "T" not in name:
+            return f"To show a letter: mporch dead show {name}"
+        return super().hint_for(name, known)
+
+
+@click.group(cls=_OfLetters, epilog=_EPILOG)
 def dead() -> None:
     """Items that used up their attempts, and that `on_error: dead_letter` took out of a run.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from orchestrator.cli.printing import tell
 from orchestrator.errors import RunNotFoundError, UsageError
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import LAST, argument_for, find_home, list_runs, resolve
@@ -125,6 +126,9 @@ def choose(arguments: Sequence[str]) -> Choice:
         return choice
     choice.require()
     wanted = [n for text in numbers for n in _parse(text, max(letters))]
+    for beyond in (_beyond(text, max(letters)) for text in numbers):
+        if beyond:
+            tell(f"mporch: warning: run {run.run_id} has no letter {beyond}")
     for number in wanted:
         if number not in letters:
             hint = f"`mporch dead list {name}` lists its {len(letters)}"
@@ -139,6 +143,9 @@ def _resolve(name: str) -> RunDirectory:
     except RunNotFoundError:
         if _MEANT_NUMBERS.fullmatch(name):
             raise _no_number(name) from None
+        if name.casefold() == "all":
+            hint = "`mporch dead replay --all` feeds all back, `mporch dead list` lists all"
+            raise UsageError(f"there is no run {name!r}", hint=hint) from None
         raise
 
 
@@ -156,6 +163,14 @@ def _parse(text: str, last: int) -> range:
         raise _no_number(text)
     first, until = int(found[1]), int(found[2] or found[1])
     return range(first, max(first, min(until, last)) + 1)
+
+
+def _beyond(text: str, last: int) -> str:
+    """Return the numbers of a range that are above those of all letters, if it begins below."""
+    found = _NUMBERS.fullmatch(text)
+    if found is None or not found[2] or not int(found[1]) <= last < int(found[2]):
+        return ""
+    return f"{last + 1}-{found[2]}" if int(found[2]) > last + 1 else found[2]
 
 
 def _no_number(text: str) -> UsageError:

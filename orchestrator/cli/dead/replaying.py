@@ -130,17 +130,11 @@ def _chosen(choice: Choice, *, all_letters: bool, again: bool) -> tuple[Letter, 
 
 
 def _nothing_fresh(choice: Choice) -> UsageError:
-    others = choice.elsewhere()
     runs = ", ".join(sorted({run for runs in choice.replayed.values() for run in runs}))
-    said = [
-        "those that failed once more are letters of that run",
-        "if mporch itself was killed in it (see `mporch runs`), some may not have got through:"
-        f" `mporch dead replay {choice.run_name} --all --again` replays all",
-    ]
-    if others:
-        said = [choice.command_elsewhere(), *said, others]
+    again = f"`mporch dead replay {choice.run_name} --all --again` feeds these back once more"
+    hint = "; ".join(filter(None, (choice.command_elsewhere(), again)))
     message = f"all letters of {choice.run.run_id} were replayed before, in {runs}"
-    return UsageError(message, hint="; ".join(said))
+    return UsageError(message, hint=hint)
 
 
 def _checked(run: RunDirectory, spec: str | None, layering: Layering) -> Checked:

@@ -19,6 +19,7 @@ from orchestrator.plan.checks import (
     order,
     ordered,
     shapes,
+    unexpanded,
     wiring,
 )
 from orchestrator.plan.checks.targets import check_targets
@@ -33,6 +34,7 @@ _RULES = (
     *effects.RULES,
     *jobs.RULES,
     *commands.RULES,
+    *unexpanded.RULES,
     *ordered.RULES,
     *arguments.RULES,
     *defaults.RULES,

@@ -9,6 +9,7 @@ from pathlib import Path as FilePath
 from orchestrator.encoding import HINT, unfit
 from orchestrator.errors import Problem
 from orchestrator.files import is_there
+from orchestrator.plan.checks.unexpanded import HOME
 from orchestrator.plan.draft import Draft
 from orchestrator.plan.model import StartMethod
 from orchestrator.plan.platform import default_start_method, start_methods, stop_signals
@@ -184,6 +185,8 @@ def missing_folder(draft: Draft) -> Iterator[Problem]:
             message = f"{folder} names no folder: it has {what}"
             yield spec.problem(rules.NO_FOLDER, path, message, HINT)
         elif not is_there(place):
+            if HOME.fullmatch(folder):
+                hint = "~ is not expanded: write ${HOME}"
             yield spec.problem(rules.NO_FOLDER, path, f"there is no folder {place}", hint)
 
 

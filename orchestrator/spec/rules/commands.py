@@ -75,8 +75,8 @@ DOUBTFUL_COMMAND = Rule(
     code="MP677",
     title="A word of the shell in a list",
     severity=Severity.WARNING,
-    why="A list is a program and its arguments, with no shell in between: `|`, `>` and `&&` are "
-    "handed to the program like any other word. Text is for the shell.",
+    why="A list is a program and its arguments, with no shell in between: `|`, `>` and `&&`, `~`, "
+    "`*.txt` and `$HOME` are handed to the program like any other word. Text is for the shell.",
     wrong='version: 1\njobs:\n  count: {command: [ls, "|", wc, -l]}\n',
     right="version: 1\njobs:\n  count: {command: ls | wc -l}\n",
 )

@@ -139,7 +139,11 @@ def test_letters_of_an_older_run_that_were_not_replayed_stay_in_sight(
     listed = mporch("dead", "list", again).stderr
     assert "or debug; all of the run were replayed\n" in listed
     assert waiting in listed
-    assert waiting in mporch("dead", "replay", again, "--all").stderr
+    refused = mporch("dead", "replay", again, "--all")
+    assert f"\n  hint: `mporch dead replay {broken} --all` feeds back those of" in refused.stderr
+    assert (
+        f"`mporch dead replay {again} --all --again` feeds these back once more" in refused.stderr
+    )
 
     assert mporch("dead", "replay", broken, "--all").returncode == 0
     assert mporch("dead", "list").stderr.endswith(f"the latest that has is {again}, all replayed\n")
@@ -218,6 +222,7 @@ MISTAKES = {
     "list nothing": "no run 'nothing'",
     "list --job wrok": "did you mean work?",
     "replay": "give their numbers, or --all",
+    "replay all": "`mporch dead replay --all` feeds all back",
     "replay 1 --all": "not both",
     "replay 1 --spec other.yaml": "no job work that reads a",
     "replay 1 --spec none.yaml": "there is no such file",
@@ -231,6 +236,24 @@ def test_mistakes_of_use_are_explained(mporch: Mporch, broken: str, tmp_path: Pa
         assert (done.returncode, done.stdout) == (2, ""), arguments
         assert words in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_of_a_range_what_is_not_there_is_told(mporch: Mporch, broken: str) -> None:
+    done = mporch("dead", "show", "2-99", "--format", "json")
+    assert [letter["letter"] for letter in json.loads(done.stdout)] == [2, 3]
+    assert f"mporch: warning: run {broken} has no letter 4-99\n" in done.stderr
+    assert "has no letter" not in mporch("dead", "show", "1-3").stderr
+
+
+def test_a_second_replay_of_all_has_a_short_hint_with_the_command_first(
+    mporch: Mporch, broken: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(MENDED)
+    assert mporch("dead", "replay", "--all").returncode == 0
+    refused = mporch("dead", "replay", broken, "--all")
+    assert refused.returncode == 2
+    hint = refused.stderr.partition("  hint: ")[2]
+    assert hint == (f"`mporch dead replay {broken} --all --again` feeds these back once more\n")
 
 
 def test_a_project_folder_that_is_gone_is_named(

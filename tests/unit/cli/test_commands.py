@@ -67,12 +67,57 @@ def test_help_loads_nothing_heavy():
         ("rum", "Did you mean run?"),
         ("jobs.yaml", "mporch run jobs.yaml"),
         ("xyzzy", "The commands are run, resume, validate"),
+        ("version", "There is no command 'version'. That is mporch --version"),
+        ("help", "That is mporch --help"),
+        ("-V", "That is --version"),
+        ("--versoin", "--version"),
+        ("--dry-run", "The command comes before its options"),
+        ("dead retry 1", "There is no command 'dead retry'. Did you mean replay?"),
+        ("dead shwo 1", "There is no command 'dead shwo'. Did you mean show?"),
+        ("dead 3", "To show a letter: mporch dead show 3"),
     ],
 )
 def test_a_command_that_is_none_gets_a_hint(mporch, typed, hint):
-    answer = mporch(typed)
+    answer = mporch(*typed.split())
     assert answer.code == 2
     assert hint in answer.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("logs --tail 3", "That is -n N"),
+        ("logs --since 1h", "There is no filter by time"),
+        ("logs --event run.ended", "That is --field event=X"),
+        ("run -c x.yaml", "The spec comes first, or by -f FILE"),
+        ("validate --config x.yaml", "The spec comes first, or by -f FILE"),
+        ("run --workers 3", "--set jobs.JOB.workers=N"),
+        ("run -j 3", "--set jobs.JOB.workers=N"),
+        ("runs --json", "That is --format json"),
+        ("logs --json", "That is --format json"),
+        ("run -q", "--output none"),
+        ("validate --quiet", "The exit code"),
+        ("run --verbose", "mporch logs last --level debug"),
+        ("run --debug", "mporch logs last --level debug"),
+        ("run --detach", "nohup mporch run &"),
+        ("run --profile x", "--tags TAG"),
+        ("run --only work", "Name the jobs"),
+        ("run -o out", "--run-dir DIR"),
+        ("run -e A=b", "--set jobs.JOB.env.NAME=VALUE"),
+        ("resume -e A=b", "That is --env-file FILE"),
+        ("runs --limit 3", "mporch runs | head -n N"),
+        ("init --list", "`mporch init --help` has the templates"),
+    ],
+)
+def test_an_option_of_another_tool_gets_a_hint(mporch, typed, hint):
+    answer = mporch(*typed.split())
+    assert answer.code == 2
+    assert f"No such option '{typed.split()[1]}'. " in answer.err
+    assert hint in answer.err
+
+
+def test_an_option_that_nobody_has_is_left_to_click(mporch):
+    assert "No such option '--foramt'. Did you mean '--format'?" in mporch("runs", "--foramt").err
 
 
 def test_an_option_can_be_set_in_the_environment(mporch, monkeypatch):
@@ -436,3 +481,43 @@ def test_an_option_of_the_environment_counts(mporch, project, monkeypatch, varia
     monkeypatch.setenv(variable, value)
     answer = mporch("plan")
     assert told in answer.out + answer.err
+
+
+@pytest.mark.parametrize(("name", "level"), [("warn", "warning"), ("FATAL", "critical")])
+def test_a_level_may_have_the_name_that_loggers_have_for_it(mporch, finished, name, level):
+    answer = mporch("logs", "--level", name)
+    assert (answer.code, answer.out) == (0, mporch("logs", "--level", level).out)
+
+
+def test_the_field_event_chooses_records(mporch, finished):
+    lines = mporch("logs", "--field", "event=run.ended", "--format", "json").out.splitlines()
+    assert [json.loads(line)["event"] for line in lines] == ["run.ended"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("MPORCH_RUN_OUPUT", "MPORCH_RUN_OUTPUT"),
+        ("MPORCH_DEAD_LIST_FORMATS", "MPORCH_DEAD_LIST_FORMAT"),
+        ("MPORCH_HOM", "MPORCH_HOME"),
+    ],
+)
+def test_a_misspelt_variable_is_told(mporch, monkeypatch, name, meant):
+    monkeypatch.setenv(name, "raw")
+    answer = mporch("validate")
+    assert answer.code == 0
+    assert answer.err == (
+        f"mporch: warning: {name} means nothing to mporch; did you mean {meant}?\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["MPORCH_TRUST", "MPORCH_RUN_OUTPUT", "MPORCH_MY_OWN"])
+def test_another_variable_is_not_told(mporch, monkeypatch, name):
+    monkeypatch.setenv(name, "raw")
+    assert mporch("validate").err == ""
+
+
+def test_a_key_without_its_value_is_named_in_the_hint(mporch):
+    answer = mporch("validate", "jobs.yaml", "--set", "jobs.work.workers", "3")
+    assert answer.code == 2
+    assert "hint: write --set jobs.work.workers=value" in answer.err

@@ -25,3 +25,15 @@ def test_ctrl_c_is_no_answer(monkeypatch):
     ended_by(KeyboardInterrupt, monkeypatch)
     with pytest.raises(click.Abort):
         _says_yes("Go on?")
+
+
+@pytest.mark.parametrize(
+    ("answers", "agreed"),
+    [(["x", "y"], True), (["x", "No"], False), (["YES"], True), ([""], False)],
+)
+def test_what_is_neither_yes_nor_no_is_asked_again(monkeypatch, capsys, answers, agreed):
+    left = iter(answers)
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda _prompt: next(left))
+    assert _says_yes("Go on?") is agreed
+    told = capsys.readouterr().err
+    assert told.count("answer y for yes or n for no") == answers.count("x")

@@ -216,3 +216,41 @@ def test_a_variable_on_the_command_line_that_nothing_names_is_told(project, mpor
     assert "--var:1:1: warning: nothing in the spec names vars.evn [MP153]" in answer.err
     assert "did you mean env?" in answer.err
     assert "MP153" not in mporch("validate", "--var", "env=prod").err
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "graph", "validate", "test"])
+def test_a_file_of_python_is_no_spec(mporch, command):
+    answer = mporch(command, "mine.py")
+    assert (answer.code, answer.out) == (2, "")
+    assert "mine.py is Python, not a spec" in answer.err
+    assert 'name a spec in which a job has target: "mine:FUNCTION"' in answer.err
+
+
+def test_a_target_is_neither_a_spec_nor_a_job(mporch):
+    answer = mporch("plan", "mine:numbers")
+    assert answer.code == 2
+    assert "mine:numbers is a target in Python" in answer.err
+    assert 'target: "mine:numbers"' in answer.err
+
+
+def test_a_file_whose_name_has_a_colon_may_be_a_spec(project, chosen):
+    (project / "a:b").write_text((project / "jobs.yaml").read_text())
+    assert chosen("a:b") == ["numbers", "work"]
+
+
+def test_a_case_is_chosen_by_an_option(mporch):
+    answer = mporch("test", "it works")
+    assert answer.code == 2
+    assert (
+        "there is no file it works\n  hint: a case is chosen by -k: mporch test -k 'it works'"
+        in (answer.err)
+    )
+
+
+def test_without_cases_the_hint_has_a_smallest_one(mporch, project):
+    answer = mporch("test")
+    assert answer.code == 2
+    example = answer.err.partition("  hint: ")[2].partition(" is a smallest one")[0]
+    with (project / "jobs.yaml").open("a") as file:
+        file.write(f"{example}\n")
+    assert mporch("validate").code == 0

@@ -1,6 +1,7 @@
 """Commands in a spec: what is refused, what is doubtful, and what becomes of the rest."""
 
 import os
+import shlex
 
 import pytest
 
@@ -65,6 +66,12 @@ def test_defaults_for_targets_are_passed_over(compiled):
         ("command: 'echo ('", "MP676", "command"),
         ("command: 'if true; then'", "MP676", "command"),
         ("command: [echo, '>', out]", "MP677", "command.1"),
+        ("command: [ls, '~']", "MP677", "command.1"),
+        ("command: [ls, -l, ~/data]", "MP677", "command.2"),
+        ("command: [cat, '*.txt']", "MP677", "command.1"),
+        ("command: [cat, 'data/*']", "MP677", "command.1"),
+        ("command: [ls, $HOME]", "MP677", "command.1"),
+        ("command: [ls, $HOME/data]", "MP677", "command.1"),
         ("command: ['true'], exit_codes: []", "MP203", "exit_codes"),
         ("command: ['true'], exit_codes: [256]", "MP206", "exit_codes.0"),
         ("command: ''", "MP203", "command"),
@@ -97,6 +104,36 @@ def test_what_cannot_be_given_its_items_is_told_at_its_place(only, keys, code, p
 def test_other_words_in_braces_are_not_doubted(found, text):
     jobs = {"give": GIVE, "a": f"command: [cat, '{text}'], input: q"}
     assert found(jobs, QUEUES) == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "find . -name '*.py'",
+        "find . *.py",
+        "python3 -m unittest discover -p '*.py'",
+        "sh -c 'ls $HOME'",
+        "sh $HOME",
+        "grep 'a*b' x",
+        "expr 3 '*x' 4",
+        "echo 5$ $5 $x x~ 'a ~'",
+    ],
+)
+def test_words_that_mean_something_to_the_program_are_not_doubted(found, line, monkeypatch):
+    words = ", ".join(f"'{word}'" for word in shlex.split(line))
+    assert found({"a": f"command: [{words}]"}) == ()
+
+
+def test_of_a_word_that_is_not_expanded_no_value_of_the_environment_is_told(only, monkeypatch):
+    monkeypatch.setenv("MINE", "~/hush")
+    problem = only({"a": "command: [ls, '${MINE}']"})
+    assert (problem.code, "hush" in str(problem)) == ("MP677", False)
+
+
+@pytest.mark.parametrize("folder", ["~", "~/data", "~ann/data"])
+def test_a_folder_in_ones_home_is_written_as_that_of_a_variable(only, folder):
+    problem = only({"a": f"target: 'os:getcwd', cwd: '{folder}'"})
+    assert problem.hint == "~ is not expanded: write ${HOME}"
 
 
 def test_a_log_is_no_queue(only):

@@ -70,12 +70,19 @@ def test_targets_of_installed_modules_are_found(text):
         ("space:f", "space has no f", ""),
         ("broken:f", "broken is not Python for", "mend the module"),
         ("__main__:f", "workers cannot import __main__", "put the function"),
+        ("top.py:f", '"top.py:f" names a file', "write top:f"),
+        ("nowhere.py:f", '"nowhere.py:f" names a file', "write nowhere:f"),
     ],
 )
 def test_what_is_not_there_is_told_with_what_is(project, text, message, hint):
     found = flaw(text, project)
     assert found.message.startswith(message)
     assert found.hint.startswith(hint)
+
+
+def test_a_module_called_py_is_found(project):
+    (project / "pkg" / "py.py").write_text("def f(): pass\n")
+    assert flaw("pkg.py:f", project) is None
 
 
 def test_a_missing_module_names_the_interpreter_and_the_places(project):
@@ -106,6 +113,7 @@ def test_the_project_comes_before_what_is_installed(tmp_path):
         ("os.path.join", "write os.path:join"),
         ("os:getcwd()", "write os:getcwd"),
         ("src/app.py:f", "write src.app:f"),
+        ("./app.py:f", "write app:f"),
         ("os", "write package.module:function"),
         ("os:", "write package.module:function"),
         (":f", "write package.module:function"),

@@ -51,6 +51,25 @@ def test_a_directory_with_a_log_is_a_run(tmp_path):
     assert resolve(None, f"{tmp_path}/out").path == tmp_path / "out"
 
 
+@pytest.mark.parametrize("here", [True, False])
+def test_the_log_of_a_run_means_the_run(tmp_path, monkeypatch, here):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "log.jsonl").touch()
+    monkeypatch.chdir(tmp_path / "out")
+    name = "log.jsonl" if here else f"{tmp_path}/out/log.jsonl"
+    assert resolve(None, name).path == tmp_path / "out"
+
+
+@pytest.mark.parametrize("folder", ["/", "/.mporch", "/.mporch/runs", "/.mporch/runs/"])
+@pytest.mark.parametrize("is_path", [True, False])
+def test_of_a_project_the_latest_run_is_named(tmp_path, monkeypatch, runs, folder, is_path):
+    monkeypatch.chdir(tmp_path.parent)
+    with pytest.raises(RunNotFoundError) as caught:
+        resolve(None, f"{tmp_path if is_path else tmp_path.name}{folder.rstrip('/')}")
+    assert caught.value.hint.startswith("its latest run is ")
+    assert caught.value.hint.endswith(f".mporch/runs/{runs[0].run_id}")
+
+
 @pytest.mark.parametrize("path", ["nowhere", "."])
 def test_a_path_that_is_no_run_directory_is_refused(tmp_path, path):
     with pytest.raises(RunNotFoundError, match="run directory"):

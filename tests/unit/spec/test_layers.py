@@ -69,7 +69,11 @@ def test_what_is_set_later_wins_and_mappings_on_the_way_are_made():
     [
         ("jobs.b.workers=2", "there is no job b", "--set changes what is there"),
         ("queues.qq.maxsize=2", "there is no queue qq", "did you mean q?"),
-        ("jobs.a.workers", '"jobs.a.workers" gives no value to anything', "write --set jobs."),
+        (
+            "jobs.a.workers",
+            '"jobs.a.workers" gives no value to anything',
+            "write --set jobs.a.workers=value",
+        ),
         ("jobs..workers=3", '"jobs..workers=3" gives no value to anything', "write --set jobs."),
         ("=3", '"=3" gives no value to anything', "write --set jobs."),
         ("queues.q.maxsize=2", "queues.q is 3, no mapping", "set queues.q itself"),
@@ -104,7 +108,7 @@ def test_a_value_that_does_not_fit_is_told_with_its_place_in_the_option(
 
 def test_a_var_of_no_name_and_one_that_is_missing_are_told():
     assert only(variables=("a.b=1",)).code == "MP145"
-    assert only(variables=("n",)).hint == "write --var name=value"
+    assert only(variables=("n",)).hint == "write --var n=value"
 
 
 def test_what_is_kept_has_the_options_in_it_and_says_the_same_without_them():

@@ -202,12 +202,41 @@ def test_a_wrong_value_of_a_job_is_named_with_its_place(line, message, path):
         ("restart: 3", "restart: {max: 3}"),
         ("retry: {backoff: exponential}", "backoff: {initial: 100ms, max: 10s}"),
         ("retry: {backoff: fixed}", "backoff: {initial: 1s, max: 1s}"),
+        ("retry: {backoff: 2}", "backoff: {initial: 2s}"),
+        ("timeouts: 10s", "timeouts: {item: 10s}"),
+        ("timeouts: 10", "timeouts: {item: 10s}"),
+        ("terminate: 5s", "terminate: {grace: 5s}"),
+        ("terminate: SIGINT", "terminate: {signal: SIGINT}"),
+        ("batch: 2s", "batch: {within: 2s}"),
+        ("limits: 1GiB", "limits: {memory: 1GiB}"),
+        ("recycle: 1GiB", "recycle: {max_rss: 1GiB}"),
+        ("retry: true", "retry: {attempts: 3}"),
     ],
 )
 def test_one_word_for_what_is_a_mapping_leads_on_to_its_keys(line, right):
     assert right in only(f"{JOB}    {line}\n").hint
     mended = f"retry: {{attempts: 2, {right}}}" if right.startswith("backoff") else right
     assert problems(f"{JOB}    {mended}\n") == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("on_error: retry", "how often an item is tried is retry: {attempts: N}; "),
+        ("on_error: ignore", "did you mean skip?"),
+        ("on_error: dlq", "did you mean dead_letter?"),
+        ("on_error: {ValueError: abort}", "did you mean fail?"),
+        ("kwargs: [path]", "as in kwargs: {path: …}; without names: args: [path]"),
+        ("kwargs: path", 'write args: ["path"], or its name: kwargs: {NAME: "path"}'),
+        ("args: {path: x}", "what has a name belongs under kwargs: {path: …}"),
+        ("env: [A=b]", "env: {A: …}"),
+        ("after: [a, {c: failed}]", "write one mapping: after: {a: succeeded, c: failed}"),
+        ("backoff: 2", "did you mean retry: {backoff: {initial: …}}?"),
+        ("retries: 2", "did you mean retry: {attempts: …}?"),
+    ],
+)
+def test_the_right_form_is_told_for_what_other_tools_have(line, hint):
+    assert hint in only(f"{JOB}    {line}\n").hint
 
 
 @pytest.mark.parametrize("key", sorted(JobSettings.model_fields))
@@ -250,6 +279,17 @@ def test_a_key_of_a_later_version_is_said_to_be_one(key):
         ("queues: {q: {durable: on}}", "durable is not in this version of mporch; remove it"),
         ("defaults: {target: x}", "target belongs to a job; it has no default"),
         ("defaults: {replicas: 3}", "did you mean workers?"),
+        (
+            "defaults: {targt: x}",
+            "did you mean target? It belongs to a job, and has no default",
+        ),
+        ("defaults: {needs: x}", "did you mean after? It belongs to a job, and has no default"),
+        (
+            "retries: 3",
+            "that belongs to a job; for all jobs: defaults: {retry: {attempts: …}}",
+        ),
+        ("workers: 3", "that belongs to a job; for all jobs: defaults: {workers: …}"),
+        ("target: 'a:b'", "target belongs to a job: jobs: {NAME: {target: …}}"),
         ("defaults: {terminate: {timeout: 3s}}", "did you mean grace?"),
     ],
 )

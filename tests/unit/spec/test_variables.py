@@ -322,3 +322,58 @@ def test_values_of_the_environment_are_not_in_a_plan_that_is_shown_or_kept():
     shared = {"token": "${PW}", "n": "${N}"}
     assert shown.kwargs == {"all": shared, "key": MASK, "pass": "${PW}", "own": 1, "d": "${PW}"}
     assert dict(shown.env) == {"A": "${PW}", "B": "plain", "C": "own", "TOKEN": "${PW}"}
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("command: 'echo ${item}'", "write {item}, without the dollar"),
+        ("command: [echo, '${item.name}']", "write {item.name}, without the dollar"),
+        ("command: [echo, '${item[0]}']", "write {item[0]}, without the dollar"),
+        ("command: 'echo ${items}'", "write {item}, without the dollar"),
+        ("target: 'os:stat', args: ['${item}']", "the target is called with the item"),
+        ("target: 'os:stat', args: ['${worker}']", "write ${worker.name}, ${worker.job}, "),
+        ("command: 'echo ${worker}'", 'as in env: {IT: "${worker.name}"}, and write $IT here'),
+        ("command: 'echo ${itemised}'", "set itemised, or give a default"),
+    ],
+)
+def test_what_is_known_only_later_has_its_own_form(line, hint):
+    assert hint in only(f"version: 1\njobs: {{a: {{{line}}}}}\n").hint
+
+
+def test_a_variable_of_the_spec_comes_before_what_is_known_later():
+    text = "version: 1\nvars: {item: 3}\njobs: {a: {command: 'echo ${item}'}}\n"
+    assert only(text).hint == "did you mean ${vars.item}?"
+
+
+@pytest.mark.parametrize(
+    ("top", "workers", "hint"),
+    [
+        ("vars: {n: '5'}", '"${vars.n}"', "write n: 5 under vars, without quotes"),
+        ("vars: {a: {n: '5'}}", '"${vars.a.n}"', "write n: 5 under vars.a, without quotes"),
+        ("", '"${N}"', "write ${N} on a line of its own, without quotes"),
+        ("", '"${M:-3}"', "write ${M:-3} on a line of its own, without quotes"),
+        ("", '"4"', "write 4, without quotes"),
+    ],
+)
+def test_a_number_that_is_text_is_mended_where_it_was_written(top, workers, hint):
+    assert only(f"{top}\n{JOB}    workers: {workers}\n", N="7").hint == hint
+
+
+def test_what_a_queue_holds_is_mended_under_vars():
+    text = f"vars: {{n: '5'}}\nqueues: {{q: '${{vars.n}}'}}\n{JOB}    output: q\n"
+    found = [problem.hint for problem in problems(text) if problem.code == "MP204"]
+    assert found == ["write n: 5 under vars, without quotes"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "env: ${S}", "env: ['${S}=3']", "kwargs: ['${S}']", "kwargs: ${S}", "timeouts: ${S}",
+        "terminate: ${S}", "after: [a, {a: '${S}'}]", "args: ['${S}', {a: 1}]\n    retry: ${S}",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("secret", ["topsecret", "A=topsecret", "SIGTOPSECRET", "17s"])
+def test_no_hint_has_a_value_of_the_environment(line, secret):
+    told = "\n".join(map(str, problems(f"{JOB}    {line}\n", S=secret)))
+    assert not any(part in told for part in (secret, "topsecret"))
