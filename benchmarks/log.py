@@ -24,7 +24,7 @@ from typing import Any
 
 import structlog
 
-from orchestrator.core.facts import Output, RunEnded, Stream, WorkerReady
+from orchestrator.core.protocol.notifications import OutputLine, RunEnded, Stream, WorkerReady
 from orchestrator.runlog.writer import RunLog
 from orchestrator.runtime.local.child import _line_writer
 from orchestrator.runtime.local.marked import Console
@@ -36,16 +36,16 @@ TEXT = "2026-11-23 08:00:00 parsed /usr/lib/python3.11/asyncio/base_events.py: 1
 def short_way(directory: Path, events: int) -> None:
     log = RunLog(directory, "short")
     for _ in range(events):
-        fact = Output(job="parse", worker="parse-1", pid=4242, stream=Stream.STDOUT, text=TEXT)
-        log.fact(fact)
-    log.fact(RunEnded(status="succeeded", exit_code=0, duration_s=0.0))
+        fact = OutputLine(job="parse", worker="parse-1", pid=4242, stream=Stream.STDOUT, text=TEXT)
+        log.notify(fact)
+    log.notify(RunEnded(status="succeeded", exit_code=0, duration_s=0.0))
     log.close()
 
 
 def own_events(directory: Path, events: int) -> None:
     log = RunLog(directory, "own")
     for _ in range(events):
-        log.fact(WorkerReady(job="parse", worker="parse-1", pid=4242, start_s=0.1))
+        log.notify(WorkerReady(job="parse", worker="parse-1", pid=4242, start_s=0.1))
     log.close()
 
 

@@ -163,7 +163,7 @@ class Problem:
 
     @property
     def severity(self) -> Severity:
-        """Whether this keeps the spec from running."""
+        """True if this keeps the spec from running."""
         return self.rule.severity
 
     def __str__(self) -> str:

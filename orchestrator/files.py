@@ -42,17 +42,17 @@ def with_home(text: str) -> Path:
 
 
 def is_file(path: Path | str) -> bool:
-    """Whether a regular file can be found at `path`, behind links, too."""
+    """True if a regular file can be found at `path`, behind links, too."""
     return os.path.isfile(path)  # noqa: PTH113
 
 
 def is_folder(path: Path | str) -> bool:
-    """Whether a folder can be found at `path`, behind links, too."""
+    """True if a folder can be found at `path`, behind links, too."""
     return os.path.isdir(path)  # noqa: PTH112
 
 
 def is_there(path: Path | str) -> bool:
-    """Whether anything can be found at `path`, behind links, too."""
+    """True if anything can be found at `path`, behind links, too."""
     return os.path.exists(path)  # noqa: PTH110
 
 

@@ -14,11 +14,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from orchestrator import spec as spec_floor
+from orchestrator.app.child_run.child import RunRequest
+from orchestrator.app.child_run.parent import host
 from orchestrator.app.execution import Options
-from orchestrator.app.hosted import Request
-from orchestrator.app.hosting import host
-from orchestrator.core.facts import Ledger
-from orchestrator.core.summary import JobSummary, Summary
+from orchestrator.core.protocol.notifications import Ledger
+from orchestrator.core.reporting.summary import JobSummary, Summary
 from orchestrator.errors import Problem, UsageError
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.model import Plan, Selection
@@ -64,7 +64,7 @@ class RunResult:
 
     @property
     def reason(self) -> str:
-        """Why it was no success, in one line; empty if it was one."""
+        """Return why it was no success, in one line; empty if it was one."""
         return self.summary.reason
 
     @property
@@ -87,7 +87,7 @@ class RunResult:
 class Spec:
     """A spec that was loaded; nothing of the user's code has run."""
 
-    _document: spec_floor.Spec
+    _document: spec_floor.LoadedSpec
     _selection: Selection = _EVERYTHING
 
     def __repr__(self) -> str:
@@ -125,7 +125,7 @@ class Spec:
         return select(compiled.plan, self._selection, disabled=compiled.disabled).plan
 
     def warnings(self) -> tuple[Problem, ...]:
-        """What does not keep the spec from running, but may not be meant; raises as `plan`."""
+        """Problems that do not keep the spec from running; raises as `plan`."""
         return compile_spec(self._document).warnings
 
     def run(
@@ -162,7 +162,7 @@ class Spec:
             quiet=True,
             live=False,
         )
-        request = Request(
+        request = RunRequest(
             plan=plan, source=self._document.source, options=options, parent_pid=os.getpid()
         )
         summary = host(request)

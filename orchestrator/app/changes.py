@@ -12,8 +12,8 @@ import msgspec
 
 from orchestrator.errors import ResumeError
 from orchestrator.plan.command import Command
-from orchestrator.plan.masking import masked
 from orchestrator.plan.model import Plan, Versions
+from orchestrator.plan.redaction import masked
 from orchestrator.plan.targets import Targets
 from orchestrator.runlog.directory import RunDirectory, home_of
 from orchestrator.runlog.environment import changed, fingerprints

@@ -16,7 +16,7 @@ from orchestrator.errors import MporchError, UsageError
 from orchestrator.files import is_there, open_directory
 from orchestrator.runlog.directory import home_of
 from orchestrator.runlog.find import find_home
-from orchestrator.runlog.inotify import Watch
+from orchestrator.runlog.inotify import FileWatch
 from orchestrator.runlog.owners import Role, current_user, require
 from orchestrator.runtime.doctor.finding import Finding, Verdict
 from orchestrator.runtime.doctor.interpreter import look_at_interpreter
@@ -45,7 +45,7 @@ def examine(folder: Path, environ: Mapping[str, str]) -> Iterator[Finding]:
 def _file_watch() -> Finding:
     try:
         with tempfile.NamedTemporaryFile(prefix="mporch-doctor-") as file:
-            Watch(Path(file.name)).close()
+            FileWatch(Path(file.name)).close()
     except (MporchError, OSError) as error:
         means = "`mporch logs -f` does not follow a run"
         return Finding(name="inotify", verdict=Verdict.LIMITED, found=str(error), means=means)

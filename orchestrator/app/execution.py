@@ -16,23 +16,23 @@ from typing import Any, Protocol
 
 import msgspec
 
-from orchestrator.app.keeping import Keeping, Resume, begin, resume
-from orchestrator.core.bottleneck import bottleneck
-from orchestrator.core.facts import (
-    Fact,
+from orchestrator.app.run_files import Resume, RunFiles, begin, resume
+from orchestrator.core.durable.snapshot import StoredRun
+from orchestrator.core.protocol.messages import Failure
+from orchestrator.core.protocol.notifications import (
     ItemDead,
     Logged,
-    Output,
+    Notification,
+    OutputLine,
     Progress,
     RunEnded,
     RunResumed,
     RunStarted,
 )
-from orchestrator.core.image import Image
-from orchestrator.core.messages import Failure
-from orchestrator.core.policy import Outcome
-from orchestrator.core.snapshot import Snapshot
-from orchestrator.core.summary import Summary
+from orchestrator.core.reporting.bottleneck import bottleneck
+from orchestrator.core.reporting.snapshot import Snapshot
+from orchestrator.core.reporting.summary import Summary
+from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.errors import ExitCode, RunDirectoryError
 from orchestrator.files import here
 from orchestrator.plan.model import Plan
@@ -86,7 +86,7 @@ class Watch(Protocol):
         """No worker has been started yet."""
 
     def ended(self, summary: Summary, left: Mapping[str, Sequence[range]], /) -> None:
-        """How it went; `left` are the numbers of the items that are left, by queue."""
+        """Take in how it went; `left` are the numbers of the items left, by queue."""
 
 
 def execute(
@@ -111,13 +111,13 @@ def execute(
     def run(shelter: Shelter) -> int:
         refuse_free_threading()
         if resumed is not None:
-            keeping = resume(plan, source, resumed)
+            run_files = resume(plan, source, resumed)
         else:
-            keeping = begin(plan, source, options.run_dir, tapped=options.tapped)
+            run_files = begin(plan, source, options.run_dir, tapped=options.tapped)
         if watch is not None:
-            watch.begun(keeping.directory)
-        with _resumable(keeping.directory, durable=plan.durability.keeps):
-            return _run(plan, options, shelter, keeping, watch)
+            watch.begun(run_files.directory)
+        with _resumable(run_files.directory, durable=plan.durability.keeps):
+            return _run(plan, options, shelter, run_files, watch)
 
     return run_guarded(lambda shelter: shield(lambda: run(shelter)), host=host)
 
@@ -136,59 +136,59 @@ def _resumable(directory: RunDirectory, *, durable: bool) -> Iterator[None]:
 
 
 def _run(
-    plan: Plan, options: Options, shelter: Shelter, keeping: Keeping, watch: Watch | None
+    plan: Plan, options: Options, shelter: Shelter, run_files: RunFiles, watch: Watch | None
 ) -> int:
     """Called in the orchestrator.
 
     One run, from its first worker to its report.
     """
-    directory = keeping.directory
+    directory = run_files.directory
     screen = _screen(options, title=f"{plan.name} {directory.run_id}")
-    record = _Record(keeping.log, keeping.letters, screen)
+    record = _Record(run_files.log, run_files.letters, screen)
     try:
         starter = Starter(
             plan,
             run_id=directory.run_id,
             run_dir=str(directory.path),
             socket_dir=shelter.directory,
-            hash_seed=keeping.hash_seed,
+            hash_seed=run_files.hash_seed,
             draws=options.output is not OutputMode.NONE,
         )
         loop = Loop(
             plan,
             starter,
             record,
-            store=keeping.store,
-            resumption=keeping.resumption,
-            recorder=keeping.recorder,
+            store=run_files.store,
+            resumption=run_files.resumption,
+            recorder=run_files.recorder,
             told=shelter.told,
         )
-        if keeping.resumption is not None:
-            _recall(record.digest, directory, keeping.resumption.image)
+        if run_files.resumption is not None:
+            _recall(record.digest, directory, run_files.resumption.stored)
         started = time.time()
-        record.fact(_started(plan, shelter, keeping), time.monotonic())
+        record.notify(_started(plan, shelter, run_files), time.monotonic())
         loop.run_to_end()
-        summary = _summary(loop, plan, keeping, started)
-        for remark in loop.run.remarks():
-            keeping.log.fact(remark)  # the report has them for the screen
-        record.fact(_ended(summary), time.monotonic())
+        summary = _summary(loop, plan, run_files, started)
+        for remark in loop.run.warnings():
+            run_files.log.notify(remark)  # the report has them for the screen
+        record.notify(_ended(summary), time.monotonic())
         directory.write_summary(summary)
     finally:
         screen.close()
-        keeping.close()
+        run_files.close()
     _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
     if watch is not None:
         watch.ended(summary, loop.run.left_items())
     return summary.exit_code
 
 
-def _recall(digest: Digest, directory: RunDirectory, image: Image) -> None:
+def _recall(digest: Digest, directory: RunDirectory, stored: StoredRun) -> None:
     """Take into the report what the run's lives before have kept, and what they have skipped."""
     for letter in read_letters(directory.path):
         failure = Failure(kind=letter.error_type, message=letter.error, where=letter.where)
         digest.dead_before(letter.job, letter.item, failure)
     with LogReader(directory.log_path) as log:
-        counts = {name: job.skipped for name, job in image.jobs.items()}
+        counts = {name: job.skipped for name, job in stored.jobs.items()}
         digest.skipped_before(counts, log.having("item.skipped"))
 
 
@@ -228,9 +228,9 @@ class _Record:
     def unwritten(self) -> Collection[int]:
         return self._screen.unwritten
 
-    def fact(self, fact: Fact | Progress, now: float) -> None:
-        if isinstance(fact, Output | Logged):  # by far the most
-            self._log.fact(fact)
+    def notify(self, fact: Notification | Progress, now: float) -> None:
+        if isinstance(fact, OutputLine | Logged):  # by far the most
+            self._log.notify(fact)
             self._screen.output(fact, now)
             return
         if isinstance(fact, Progress):
@@ -238,9 +238,9 @@ class _Record:
             return
         if isinstance(fact, ItemDead):
             self._letters.add(fact, time.time())
-        self._log.fact(fact)
-        self._screen.fact(fact, now)
-        self.digest.fact(fact)
+        self._log.notify(fact)
+        self._screen.notify(fact, now)
+        self.digest.notify(fact)
 
     def snapshot(self, snapshot: Snapshot, now: float) -> None:
         self._screen.update(snapshot, now)
@@ -250,7 +250,7 @@ class _Record:
         self._log.flush()
 
 
-def _started(plan: Plan, shelter: Shelter, keeping: Keeping) -> Fact:
+def _started(plan: Plan, shelter: Shelter, run_files: RunFiles) -> Notification:
     about: dict[str, Any] = {
         "name": plan.name,
         "spec": plan.spec_path,
@@ -260,20 +260,20 @@ def _started(plan: Plan, shelter: Shelter, keeping: Keeping) -> Fact:
         "left_out": plan.selection.left_out or None,
         "unread": tuple(name for name, q in plan.queues.items() if not q.readers) or None,
     }
-    if keeping.resumption is None:
+    if run_files.resumption is None:
         return RunStarted(**about)
-    image = keeping.resumption.image
+    stored = run_files.resumption.stored
     return RunResumed(
         **about,
-        queued=sum(len(part) for queue in image.queues.values() for part in queue.held),
+        queued=sum(len(part) for queue in stored.queues.values() for part in queue.held),
         again=sum(
             len(part)
-            for worker in image.workers.values()
-            for parts in worker.again.values()
+            for worker in stored.workers.values()
+            for parts in worker.redelivered.values()
             for part in parts
         ),
-        jobs_done=tuple(image.jobs_done),
-        lost=keeping.lost,
+        jobs_done=tuple(stored.jobs_done),
+        lost=run_files.lost,
     )
 
 
@@ -283,28 +283,28 @@ def _ended(summary: Summary) -> RunEnded:
     )
 
 
-def _summary(loop: Loop, plan: Plan, keeping: Keeping, started: float) -> Summary:
+def _summary(loop: Loop, plan: Plan, run_files: RunFiles, started: float) -> Summary:
     run, ended = loop.run, time.time()
     duration_s = round(ended - started, 6)
     jobs, queues = run.job_summaries(), run.ledgers()
-    outcome = run.outcome or Outcome(status="failed", exit_code=ExitCode.BUG)
+    outcome = run.outcome or RunOutcome(status="failed", exit_code=ExitCode.BUG)
     if loop.survivors and outcome.exit_code is ExitCode.OK:
         reason = f"{len(loop.survivors)} of its processes could not be killed"
-        outcome = Outcome(status="failed", exit_code=ExitCode.FAILED, reason=reason)
+        outcome = RunOutcome(status="failed", exit_code=ExitCode.FAILED, reason=reason)
     left = {name: ledger.left for name, ledger in queues.items() if ledger.left}
     if left and outcome.exit_code is ExitCode.OK:
         named = ", ".join(f"{n} of {name}" for name, n in left.items())
-        outcome = Outcome(
+        outcome = RunOutcome(
             status="failed", exit_code=ExitCode.FAILED, reason=f"items were left: {named}"
         )
     dead = {name: ledger.dead for name, ledger in queues.items() if ledger.dead}
     if dead and outcome.exit_code is ExitCode.OK:
         named = ", ".join(f"{n} of {name}" for name, n in dead.items())
-        outcome = Outcome(
+        outcome = RunOutcome(
             status="succeeded", exit_code=ExitCode.DEAD_LETTERS, reason=f"dead letters: {named}"
         )
     return Summary(
-        run=keeping.directory.run_id,
+        run=run_files.directory.run_id,
         name=plan.name,
         status=outcome.status,
         exit_code=int(outcome.exit_code),
@@ -314,17 +314,17 @@ def _summary(loop: Loop, plan: Plan, keeping: Keeping, started: float) -> Summar
         jobs=jobs,
         queues=queues,
         bottleneck=bottleneck(plan, jobs, duration_s) if outcome.status == "succeeded" else None,
-        warnings=(*_losses(keeping), *(remark.message for remark in run.remarks())),
+        warnings=(*_losses(run_files), *(remark.message for remark in run.warnings())),
         reason=outcome.reason,
         selection=plan.selection or None,
-        first_started=keeping.first_started,
+        first_started=run_files.first_started,
         survivors=loop.survivors,
     )
 
 
-def _losses(keeping: Keeping) -> Iterator[str]:
-    if keeping.lost:
-        yield f"what the run had kept was damaged: {'; '.join(keeping.lost)}"
+def _losses(run_files: RunFiles) -> Iterator[str]:
+    if run_files.lost:
+        yield f"what the run had kept was damaged: {'; '.join(run_files.lost)}"
 
 
 def _rfc3339(unix_s: float) -> str:

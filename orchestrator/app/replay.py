@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from orchestrator.app.execution import Options, Shield, execute
-from orchestrator.app.noting import Notes
-from orchestrator.app.owed import Feed, ranges_of
+from orchestrator.app.replay_outcome import Feed, Notes, ranges_of
 from orchestrator.errors import UsageError
 from orchestrator.plan.downstream import downstream
 from orchestrator.plan.model import JobPlan, Plan, Shape

@@ -9,11 +9,11 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 
-from orchestrator.app.hosted import Request
-from orchestrator.app.hosting import attend, begin, result_of
-from orchestrator.core.summary import Summary
+from orchestrator.app.child_run.child import RunRequest
+from orchestrator.app.child_run.parent import attend, begin, result_of
+from orchestrator.core.reporting.summary import Summary
 
-__all__ = ["Stop", "StoppedError"]
+__all__ = ["CaseStopper", "StoppedError"]
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -26,7 +26,7 @@ class StoppedError(Exception):
         self.signum = signum
 
 
-class Stop:
+class CaseStopper:
     """Called in the parent. Hears signals; `tell` is called in their handler with the first one.
 
     A run is in a process group of its own: what a terminal sends comes here alone, and once. The
@@ -57,7 +57,7 @@ class Stop:
                 ended = self.signum is not None and signum in _ENDING
                 signal.signal(signum, signal.SIG_IGN if ended else handler)
 
-    def host(self, request: Request) -> Summary:
+    def host(self, request: RunRequest) -> Summary:
         """Run the request in a child, to its end, and return how it went.
 
         Raises StoppedError after the end of the run if a signal was heard, else as `hosting.host`.

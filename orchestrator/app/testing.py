@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.app.child_run.child import RunRequest as HostRequest
 from orchestrator.app.execution import Options
-from orchestrator.app.hosted import Request as HostRequest
 from orchestrator.app.kills import in_words, kills_of, missed
-from orchestrator.app.stopping import Stop, StoppedError
-from orchestrator.core.summary import Summary
+from orchestrator.app.stopping import CaseStopper, StoppedError
+from orchestrator.core.reporting.summary import Summary
 from orchestrator.errors import SpecError, TargetError
 from orchestrator.files import here
 from orchestrator.plan.cases import plan_of_case
@@ -27,10 +27,16 @@ from orchestrator.runlog.catalogue import CATALOGUE
 from orchestrator.runlog.directory import LOG_NAME
 from orchestrator.runlog.letters import DEAD_NAME, read_letters
 from orchestrator.runlog.reader import Damage, LogReader
-from orchestrator.runtime.testing.asked import Ask, Dead, Difference, Request, Wanted
+from orchestrator.runtime.testing.asked import (
+    CaseQuestion,
+    Dead,
+    Difference,
+    ExpectedItems,
+    Request,
+)
 from orchestrator.runtime.testing.compare import compare
 from orchestrator.runtime.testing.recording import RECORDED_NAME
-from orchestrator.spec import Spec, for_case
+from orchestrator.spec import LoadedSpec, for_case
 from orchestrator.spec.cases import AnyExpected, Case, Expected, Given
 from orchestrator.spec.itemsfile import read_items
 from orchestrator.spec.wording import did_you_mean, show
@@ -43,13 +49,13 @@ _MOST_EVENTS = 5
 
 
 def specs_of_cases(
-    spec: Spec, plan: Plan, names: Iterable[str], environ: Mapping[str, str]
-) -> dict[str, tuple[Spec, Plan]]:
+    spec: LoadedSpec, plan: Plan, names: Iterable[str], environ: Mapping[str, str]
+) -> dict[str, tuple[LoadedSpec, Plan]]:
     """Return for each case the spec with the case's own variables, and its plan.
 
     Raises SpecError if these make one wrong.
     """
-    found: dict[str, tuple[Spec, Plan]] = {}
+    found: dict[str, tuple[LoadedSpec, Plan]] = {}
     for name in names:
         found[name] = spec, plan
         if spec.document.tests[name].vars:
@@ -67,7 +73,7 @@ def _with_case(error: SpecError, name: str) -> SpecError:
     return SpecError(replace(each, message=f"{each.message}, {where}") for each in error.problems)
 
 
-def run_case(spec: Spec, plan: Plan, name: str, stop: Stop) -> CaseReport:
+def run_case(spec: LoadedSpec, plan: Plan, name: str, stop: CaseStopper) -> CaseReport:
     """Called in the parent. Run one case of the spec that `plan` is of, and return how it went.
 
     A case that was stopped has failed. What it left is kept, outside of the project, only if it
@@ -96,7 +102,7 @@ def run_case(spec: Spec, plan: Plan, name: str, stop: Stop) -> CaseReport:
     return CaseReport(name=name, duration_s=duration_s, failed=failed, run=run if kept else "")
 
 
-def _request(spec: Spec, plan: Plan, name: str, directory: Path) -> HostRequest:
+def _request(spec: LoadedSpec, plan: Plan, name: str, directory: Path) -> HostRequest:
     case = spec.document.tests[name]
     files = {
         queue: read_items(spec.project_dir / given.file)
@@ -141,8 +147,10 @@ def _failures(case: Case, plan: Plan, summary: Summary, directory: Path) -> Iter
 
 def _differences(case: Case, plan: Plan, directory: Path) -> Iterator[Failed]:
     queues, dead = case.expect.queues.items(), case.expect.dead.items()
-    asks = [Ask(name=name, wanted=_wanted(expected)) for name, expected in queues]
-    asks += [Ask(name=name, wanted=_wanted(expected), dead=True) for name, expected in dead]
+    asks = [CaseQuestion(name=name, wanted=_wanted(expected)) for name, expected in queues]
+    asks += [
+        CaseQuestion(name=name, wanted=_wanted(expected), dead=True) for name, expected in dead
+    ]
     if not asks:
         return
     recorded = directory / RECORDED_NAME
@@ -167,10 +175,14 @@ def _differences(case: Case, plan: Plan, directory: Path) -> Iterator[Failed]:
         yield Failed(about="items", message=str(error), hint=error.hint)
 
 
-def _wanted(expected: AnyExpected) -> Wanted:
+def _wanted(expected: AnyExpected) -> ExpectedItems:
     if isinstance(expected, Expected):
-        return Wanted(**{key: getattr(expected, key) for key in Expected.model_fields})
-    return Wanted(count=expected) if isinstance(expected, int) else Wanted(equals=expected)
+        return ExpectedItems(**{key: getattr(expected, key) for key in Expected.model_fields})
+    return (
+        ExpectedItems(count=expected)
+        if isinstance(expected, int)
+        else ExpectedItems(equals=expected)
+    )
 
 
 def _failed(found: Difference) -> Failed:

@@ -17,7 +17,7 @@ from typing import TypeAlias
 from orchestrator.plan.code import Code
 from orchestrator.runtime.changes import Changes
 
-__all__ = ["Look", "Watch"]
+__all__ = ["WatchedState", "Watcher"]
 
 _ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 _HEARD = (*_ENDING, signal.SIGTSTP, signal.SIGWINCH)
@@ -30,8 +30,8 @@ _OWN_CHANGES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
-    """What was seen: the files that count, and the pickled `hosted.Request` of a run.
+class WatchedState:
+    """What was seen: the files that count, and the pickled `child.RunRequest` of a run.
 
     There is no request if there is nothing that could be run.
     """
@@ -58,14 +58,14 @@ class _Heard:
 _Event: TypeAlias = _Changed | _Ended | _Heard
 
 
-class Watch:
+class Watcher:
     """One watch. `look` is called before each run; `command` reads the request and is the run.
 
     A run is a process group of its own: what a terminal sends comes here alone, and is passed on.
     """
 
     def __init__(
-        self, look: Callable[[], Look], command: Sequence[str], tell: Callable[[str], None]
+        self, look: Callable[[], WatchedState], command: Sequence[str], tell: Callable[[str], None]
     ) -> None:
         """Raise UsageError if watchfiles is not installed."""
         self._look = look

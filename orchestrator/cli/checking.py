@@ -13,7 +13,7 @@ from orchestrator.errors import Problem, Severity, SpecError
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.model import Plan, Selection
 from orchestrator.plan.selection import select
-from orchestrator.spec import Layers, Spec, load, loads
+from orchestrator.spec import Layers, LoadedSpec, load, loads
 from orchestrator.spec.envfile import environment_of
 from orchestrator.spec.wording import listed
 
@@ -33,7 +33,7 @@ class Checked:
     """
 
     name: str
-    spec: Spec | None = None
+    spec: LoadedSpec | None = None
     plan: Plan | None = None
     problems: tuple[Problem, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -41,11 +41,11 @@ class Checked:
 
     @property
     def errors(self) -> int:
-        """How many problems keep it from running."""
+        """Return how many problems keep it from running."""
         return sum(problem.severity is Severity.ERROR for problem in self.problems)
 
     def ok(self, *, strict: bool = False) -> bool:
-        """Whether it would run; if `strict`, without a warning too."""
+        """True if it would run; if `strict`, without a warning too."""
         return self.plan is not None and not (strict and self.problems)
 
     def verdict(self, *, strict: bool = False) -> str:
@@ -90,7 +90,7 @@ def check_imports(checked: Checked, *, timeout_s: float) -> Checked:
     """
     if checked.spec is None or checked.plan is None:
         return checked
-    from orchestrator.app.imports import import_problems  # noqa: PLC0415 -- brings the runtime
+    from orchestrator.app.import_check import import_problems  # noqa: PLC0415 -- brings the runtime
 
     found = import_problems(checked.spec, checked.plan, timeout_s=timeout_s)
     told = dict.fromkeys([*checked.problems, *found])
@@ -115,7 +115,7 @@ def check_spec(
     """
     layers = Layers(files=layering.files, variables=layering.variables, settings=layering.settings)
     texts: Mapping[str, str] = layers.texts
-    spec: Spec | None = None
+    spec: LoadedSpec | None = None
     try:
         environ = environment_of(layering.env_files, os.environ)
         if kept is None:

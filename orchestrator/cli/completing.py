@@ -19,7 +19,7 @@ from orchestrator.errors import MporchError
 if TYPE_CHECKING:
     from orchestrator.plan.model import Plan
     from orchestrator.runlog.directory import RunDirectory
-    from orchestrator.spec import Spec
+    from orchestrator.spec import LoadedSpec
 
 __all__ = [
     "cases",
@@ -89,7 +89,7 @@ def tags(ctx: click.Context, word: str) -> Iterator[CompletionItem]:
         yield CompletionItem(before + tag, help=", ".join(names))
 
 
-def _spec(ctx: click.Context) -> Spec:
+def _spec(ctx: click.Context) -> LoadedSpec:
     """Return the spec that the command line names so far; raises SpecError."""
     from orchestrator.cli.selecting import DEFAULT_SPEC, is_spec  # noqa: PLC0415 -- it needs these
     from orchestrator.spec import Layers, load  # noqa: PLC0415

@@ -66,7 +66,7 @@ def exit_code_of(command: Callable[[], object]) -> int:
 
 @contextlib.contextmanager
 def _saying() -> Iterator[None]:
-    """What is said in it is said if it can be: the exit code is what it is all the same."""
+    """Ignore in it that nothing can be said: the exit code is what it is all the same."""
     try:
         yield
     except OSError:  # a terminal that was closed, a file that may have no byte more
@@ -135,7 +135,7 @@ def _system(error: MemoryError | OSError) -> int:
 
 
 def _is_nowhere() -> bool:
-    """Whether the working directory has been removed."""
+    """True if the working directory has been removed."""
     try:
         os.getcwd()  # noqa: PTH109 -- nothing but the question
     except FileNotFoundError:

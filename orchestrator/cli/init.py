@@ -41,7 +41,7 @@ def init(folder: str, template: str) -> None:
     It runs and its test passes as it is, without a network and with nothing but mporch installed.
     No file is overwritten.
     """
-    from orchestrator.app.starting import write_project  # noqa: PLC0415 -- brings the spec's model
+    from orchestrator.app.scaffold import write_project  # noqa: PLC0415 -- brings the spec's model
 
     place = Path(folder)
     for name in write_project(template, place):

@@ -13,7 +13,7 @@ from orchestrator.cli.selecting import Words, selection_options
 
 if TYPE_CHECKING:
     from orchestrator.plan.model import Plan
-    from orchestrator.spec import Spec
+    from orchestrator.spec import LoadedSpec
 
 __all__ = ["plan"]
 
@@ -75,7 +75,7 @@ def plan(
 def _show_plan(plan: Plan, format: str) -> None:  # noqa: A002 -- as the option
     if format == "json":
         from orchestrator.cli.printing import print_json  # noqa: PLC0415
-        from orchestrator.plan.masking import masked  # noqa: PLC0415
+        from orchestrator.plan.redaction import masked  # noqa: PLC0415
 
         print_json(masked(plan))
         return
@@ -88,7 +88,7 @@ def _show_plan(plan: Plan, format: str) -> None:  # noqa: A002 -- as the option
 
 
 def _show_resolved(
-    spec: Spec,
+    spec: LoadedSpec,
     plan: Plan,
     format: str,  # noqa: A002 -- as the option
     *,

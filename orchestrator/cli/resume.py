@@ -102,7 +102,7 @@ def _resume(
 
 
 def _goes_on(checked: Checked) -> bool:
-    """Whether the spec is one of a run that can go on."""
+    """True if the spec is one of a run that can go on."""
     return checked.plan is not None and checked.plan.durability.keeps
 
 
@@ -133,7 +133,7 @@ def _require_no_replay(run: RunDirectory) -> None:
 
 
 def _is_on_a_terminal() -> bool:
-    """Whether there is somebody to ask."""
+    """True if there is somebody to ask."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 

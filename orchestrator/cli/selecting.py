@@ -96,7 +96,7 @@ def selection_options(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def is_spec(word: str) -> bool:
-    """Whether a word is the spec, not a job: it looks like a path, or is a file."""
+    """True if a word is the spec, not a job: it looks like a path, or is a file."""
     return _is_path(word) or (is_there(word) and not is_folder(word))
 
 

@@ -14,7 +14,7 @@ from orchestrator.cli.printing import say
 from orchestrator.errors import RunNotFoundError
 
 if TYPE_CHECKING:
-    from orchestrator.core.summary import Summary
+    from orchestrator.core.reporting.summary import Summary
     from orchestrator.runlog.directory import RunDirectory
     from orchestrator.views.digest import Digest
 

@@ -65,7 +65,7 @@ def test(
     Each runs the real processes and queues of the pipeline, or of a part of it, with the items
     and stand-ins it names, and tells what is not as it expects.
     """
-    from orchestrator.app.stopping import Stop  # noqa: PLC0415 -- the product
+    from orchestrator.app.stopping import CaseStopper  # noqa: PLC0415 -- the product
     from orchestrator.app.testing import run_case, specs_of_cases  # noqa: PLC0415 -- the product
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415
     from orchestrator.cli.printing import print_json  # noqa: PLC0415
@@ -82,7 +82,7 @@ def test(
     environ = environment_of(layering.env_files, os.environ)
     cases = specs_of_cases(checked.spec, checked.plan, chosen, environ)
     reports: list[CaseReport] = []
-    stop = Stop(_tell_stopping)
+    stop = CaseStopper(_tell_stopping)
     with stop.hearing():
         for name, (own, plan) in cases.items():
             reports.append(run_case(own, plan, name, stop))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
-from orchestrator.app.hosted import main
+from orchestrator.app.child_run.child import main
 from orchestrator.cli.exits import exit_code_of
 
 __all__ = ["run"]

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from orchestrator.app import Options
-from orchestrator.app.hosted import Request
-from orchestrator.app.watching import Look, Watch
+from orchestrator.app.child_run.child import RunRequest
+from orchestrator.app.watching import WatchedState, Watcher
 from orchestrator.cli.checking import Checked, check_spec
 from orchestrator.cli.exits import exit_code_of
 from orchestrator.cli.layering import Layering
@@ -34,22 +34,22 @@ def watch_spec(spec: str, *, layering: Layering, chosen: Words, options: Options
     written = Code(files=frozenset(_files((spec, *layering.files, *layering.env_files))))
     code = Code()
 
-    def look() -> Look:
+    def look() -> WatchedState:
         nonlocal code
         checked = _checked(spec, layering, chosen)
         if checked is not None and checked.spec is not None:
             code = code_of(checked.spec)
         if checked is None or checked.spec is None or checked.plan is None:
-            return Look(code=code, request=None)
-        request = Request(
+            return WatchedState(code=code, request=None)
+        request = RunRequest(
             plan=checked.plan,
             source=checked.spec.source,
             options=options,
             parent_pid=os.getpid(),
         )
-        return Look(code=code, request=pickle.dumps(request))
+        return WatchedState(code=code, request=pickle.dumps(request))
 
-    watch = Watch(look, _RUN, lambda line: tell(f"mporch: {line}"))
+    watch = Watcher(look, _RUN, lambda line: tell(f"mporch: {line}"))
     return watch.until_interrupted(written)
 
 

@@ -11,9 +11,14 @@ from typing import get_args
 
 import msgspec
 
-from orchestrator.core.broker import Broker, ProtocolError
-from orchestrator.core.commands import Command
-from orchestrator.core.events import (
+from orchestrator.core.broker.broker import Broker, ProtocolError
+from orchestrator.core.broker.clients import JobState, WorkerState
+from orchestrator.core.broker.restore import Resumption
+from orchestrator.core.broker.tap import Tap
+from orchestrator.core.durable.progress import OutputProgress
+from orchestrator.core.durable.records import JournalEntry
+from orchestrator.core.protocol.commands import Command
+from orchestrator.core.protocol.events import (
     Blame,
     BrokerNews,
     Event,
@@ -23,19 +28,14 @@ from orchestrator.core.events import (
     Ticked,
     WorkerDied,
 )
-from orchestrator.core.facts import Ledger, Warned
-from orchestrator.core.lifecycle import State
-from orchestrator.core.messages import Closing, Ready
-from orchestrator.core.policy import Outcome
-from orchestrator.core.ports import JobPorts, Port
-from orchestrator.core.position import Position
-from orchestrator.core.remarks import remarks
-from orchestrator.core.restoring import Resumption
-from orchestrator.core.snapshot import JobSnapshot, QueueSnapshot, Snapshot
-from orchestrator.core.steps import Entry
-from orchestrator.core.summary import JobSummary
-from orchestrator.core.supervisor import Supervisor
-from orchestrator.core.tap import Tap
+from orchestrator.core.protocol.messages import Closing, Ready
+from orchestrator.core.protocol.notifications import Ledger, Warned
+from orchestrator.core.reporting.snapshot import JobSnapshot, QueueSnapshot, Snapshot
+from orchestrator.core.reporting.summary import JobSummary
+from orchestrator.core.reporting.warnings import warnings_of
+from orchestrator.core.supervisor.policy import RunOutcome
+from orchestrator.core.supervisor.supervisor import Supervisor
+from orchestrator.core.supervisor.transitions import State
 from orchestrator.plan.model import Plan
 
 __all__ = ["Run"]
@@ -56,16 +56,16 @@ class Run:
     ) -> None:
         self._plan = plan
         self._broker = Broker.of_plan(plan, resumption, tap)
-        done = resumption.image.jobs_done if resumption is not None else ()
+        done = resumption.stored.jobs_done if resumption is not None else ()
         self._supervisor = Supervisor(plan, done=done)
 
     @property
-    def outcome(self) -> Outcome | None:
-        """How the run has ended; None while it has not."""
+    def outcome(self) -> RunOutcome | None:
+        """Return how the run has ended; None while it has not."""
         return self._supervisor.outcome
 
     def next_deadline(self) -> float | None:
-        """When `Ticked` is due, as monotonic seconds."""
+        """Return when `Ticked` is due, as monotonic seconds."""
         deadlines = (self._broker.next_deadline(), self._supervisor.next_deadline())
         return min((when for when in deadlines if when is not None), default=None)
 
@@ -85,12 +85,12 @@ class Run:
             self._exchange(deque(self._supervisor.handle(stall, now)), now, commands)
         return commands
 
-    def take_entry(self) -> Entry | None:
-        """What a store must keep before the commands of the events since then are carried out."""
+    def take_entry(self) -> JournalEntry | None:
+        """The entry a store must keep before the commands of these events are carried out."""
         return self._broker.take_entry()
 
-    def positions_of(self, worker: str) -> Mapping[str, Position]:
-        """How far a worker has come with what it puts, by the queue that names its box."""
+    def positions_of(self, worker: str) -> Mapping[str, OutputProgress]:
+        """Return how far a worker has come with what it puts, by the queue that names its box."""
         return self._broker.positions_of(worker)
 
     def item_at(self, worker: str, blame: Blame) -> str:
@@ -98,11 +98,11 @@ class Run:
         return self._broker.item_at(worker, blame)
 
     def among(self, worker: str, blame: Blame) -> int:
-        """How many items may be the one of `item_at`: more than one of a batch."""
+        """Return how many items may be the one of `item_at`: more than one of a batch."""
         return self._broker.among(worker, blame)
 
     def doing(self, worker: str, blame: Blame) -> str:
-        """What a worker is at, in words; `blame` is what its progress cell says."""
+        """Return what a worker is at, in words; `blame` is what its progress cell says."""
         return self._broker.doing(worker, blame)
 
     def _ask_broker(self, event: Received, now: float, commands: list[Command]) -> None:
@@ -131,7 +131,7 @@ class Run:
         if isinstance(event, WorkerDied):
             event = msgspec.structs.replace(
                 event,
-                fruitful=self._broker.is_fruitful(event.worker),
+                made_progress=self._broker.has_made_progress(event.worker),
                 committed=self._broker.has_committed(event.worker),
             )
         news += self._supervisor.handle(event, now)
@@ -158,7 +158,7 @@ class Run:
     def snapshot(self) -> Snapshot:
         """The run at this moment, for the display."""
         views, jobs = self._supervisor.job_states, self._broker.jobs
-        at_work = _at_work(self._broker.ports.values())
+        at_work = _at_work(self._broker.clients.values())
         return Snapshot(
             jobs=tuple(
                 JobSnapshot(
@@ -184,15 +184,15 @@ class Run:
         )
 
     def ledgers(self) -> dict[str, Ledger]:
-        """What became of all items, at the end."""
+        """Return what became of all items, at the end."""
         return {name: queue.ledger(final=True) for name, queue in self._broker.queues.items()}
 
     def left_items(self) -> dict[str, list[range]]:
-        """Which items the ledgers say are left, at the end: their numbers, by queue."""
+        """Return which items the ledgers say are left, at the end: their numbers, by queue."""
         return self._broker.left_items()
 
     def job_summaries(self) -> dict[str, JobSummary]:
-        """What each job did, at the end."""
+        """Return what each job did, at the end."""
         views, jobs = self._supervisor.job_states, self._broker.jobs
         return {
             name: JobSummary(
@@ -219,25 +219,25 @@ class Run:
             for name, view in views.items()
         }
 
-    def remarks(self) -> tuple[Warned, ...]:
-        """What of the run may not have been meant, at the end."""
-        return remarks(self._plan, self.job_summaries(), self._broker.queues)
+    def warnings(self) -> tuple[Warned, ...]:
+        """Return what of the run may not have been meant, at the end."""
+        return warnings_of(self._plan, self.job_summaries(), self._broker.queues)
 
 
-def _busy_s(job: JobPorts) -> float:
+def _busy_s(job: JobState) -> float:
     waited_s = job.waiting_input_s + job.waiting_output_s + job.waiting_rate_s
     return max(0.0, job.busy_s - waited_s)
 
 
-def _at_work(ports: Iterable[Port]) -> dict[str, dict[str, int]]:
+def _at_work(clients: Iterable[WorkerState]) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
-    for port in ports:
-        if port.alive and port.ready_at is not None:
+    for client in clients:
+        if client.alive and client.ready_at is not None:
             of_job = counts.setdefault(
-                port.job.name, {"running": 0, "waiting_input": 0, "waiting_output": 0}
+                client.job.name, {"running": 0, "waiting_input": 0, "waiting_output": 0}
             )
-            if port.waits_since is None:
+            if client.waits_since is None:
                 of_job["running"] += 1
             else:
-                of_job["waiting_output" if port.waits_for_output else "waiting_input"] += 1
+                of_job["waiting_output" if client.waits_for_output else "waiting_input"] += 1
     return counts

@@ -100,7 +100,7 @@ def elements_of(annotation: object, bindings: Bindings) -> Types:
 
 
 def contradict(given: Types, wanted: Types) -> bool:
-    """Whether nothing of what is given can be what is wanted."""
+    """True if nothing of what is given can be what is wanted."""
     if given is None or wanted is None:
         return False
     return not any(one == other or (one, other) in _FITS for one in given for other in wanted)

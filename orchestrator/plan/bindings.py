@@ -7,7 +7,7 @@ import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-__all__ = ["Bindings", "Definition", "Kind", "Origin", "bindings_in"]
+__all__ = ["BindingOrigin", "Bindings", "Definition", "Kind", "bindings_in"]
 
 _REACHES_NAMESPACE = frozenset({"globals", "exec", "eval", "vars", "locals", "setattr"})
 _REBINDS = frozenset({"globals", "locals"})
@@ -26,7 +26,7 @@ class Kind(enum.Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
+class BindingOrigin:
     """Where an imported name comes from: a module, or the `name` in it; `level` counts the dots."""
 
     module: str
@@ -40,7 +40,7 @@ class Origin:
         return f"{'.' * self.level}{self.module}{tail}"
 
 
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.expr | Origin
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.expr | BindingOrigin
 """What a name is bound by: a statement that defines it, the value assigned to it, an import."""
 
 
@@ -66,7 +66,7 @@ class Bindings:
         self.names[name] = kind
 
     def is_patched(self, name: str, attribute: str) -> bool:
-        """Whether something else may have been put in the place of an attribute of `name`."""
+        """True if something else may have been put in the place of an attribute of `name`."""
         return (name, attribute) in self.patched or (name, "*") in self.patched
 
 
@@ -145,9 +145,9 @@ def _bind(statement: ast.stmt, found: Bindings) -> None:
         case ast.Import(names=aliases):
             for alias in aliases:
                 first = alias.name.partition(".")[0]
-                name, origin = alias.asname or first, Origin(module=alias.name)
+                name, origin = alias.asname or first, BindingOrigin(module=alias.name)
                 if not alias.asname:
-                    origin = Origin(module=first)
+                    origin = BindingOrigin(module=first)
                 if found.definitions.get(name) != origin:  # `import a.b, a.c` binds a, and a
                     found.bind(name, Kind.UNKNOWN, origin)
         case ast.ImportFrom():
@@ -162,7 +162,9 @@ def _bind_imported(statement: ast.ImportFrom, found: Bindings) -> None:
             found.is_open = True
             found.definitions = dict.fromkeys(found.definitions)
             continue
-        origin = Origin(module=statement.module or "", name=alias.name, level=statement.level)
+        origin = BindingOrigin(
+            module=statement.module or "", name=alias.name, level=statement.level
+        )
         found.bind(alias.asname or alias.name, Kind.UNKNOWN, origin)
 
 

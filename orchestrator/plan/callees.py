@@ -15,7 +15,7 @@ from orchestrator.plan.results import Results, results_of
 from orchestrator.plan.signatures import FunctionNode, bound, partially, signature_of
 from orchestrator.plan.targets import Targets
 
-__all__ = ["Callee", "Callees", "Part"]
+__all__ = ["Callee", "CalleePart", "Callees"]
 
 _CHANGES_NOTHING = frozenset(
     {
@@ -35,7 +35,7 @@ _BINDS = {"builtins.staticmethod": False, "builtins.classmethod": True}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class CalleePart:
     """Something that is called. `results` are what it gives back, if that is known."""
 
     place: str
@@ -53,9 +53,9 @@ class Callee:
     """
 
     name: str
-    call: Part | None = None
+    call: CalleePart | None = None
     is_class: bool = False
-    make: Part | None = None
+    make: CalleePart | None = None
     is_never_called: bool = False
     is_run: bool = False
     place: str = ""
@@ -86,7 +86,7 @@ class Callees:
         part = self._part(found, is_method=False)
         return Callee(name=name, call=part, place=found.place) if part is not None else None
 
-    def _part(self, found: Defined, *, is_method: bool) -> Part | None:
+    def _part(self, found: Defined, *, is_method: bool) -> CalleePart | None:
         """Return a function, or a partial one. `is_method`: it is called through an instance."""
         if isinstance(found.node, ast.Call):
             return None if is_method else self._partial(found, found.node)
@@ -104,14 +104,14 @@ class Callees:
         if signature is None:
             return None
         changed = not _CHANGES_RESULT.isdisjoint(decorators)
-        return Part(
+        return CalleePart(
             place=found.place,
             signature=signature,
             module=found.module,
             results=None if changed else results_of(found.node),
         )
 
-    def _partial(self, found: Defined, call: ast.Call) -> Part | None:
+    def _partial(self, found: Defined, call: ast.Call) -> CalleePart | None:
         """Return what is left of a function after `functools.partial`."""
         if dotted_name(call.func, found.module.bindings) != "functools.partial" or not call.args:
             return None
@@ -125,7 +125,9 @@ class Callees:
         left = partially(part.signature, len(given), names) if part is not None else None
         if part is None or left is None:
             return None
-        return Part(place=part.place, signature=left, module=part.module, results=part.results)
+        return CalleePart(
+            place=part.place, signature=left, module=part.module, results=part.results
+        )
 
     def _class(self, name: str, found: Defined) -> Callee | None:
         lineage = self._definitions.lineage(found)
@@ -157,7 +159,7 @@ class Callees:
             name=name, is_class=True, is_run=True, make=make, call=call, place=found.place
         )
 
-    def _making(self, found: Defined, lineage: list[Defined]) -> Part | None:
+    def _making(self, found: Defined, lineage: list[Defined]) -> CalleePart | None:
         """Return the `__init__` that counts, written or made by `dataclass`."""
         for index, each in enumerate(lineage):
             if "__init__" in each.scope.names:
@@ -167,11 +169,11 @@ class Callees:
             if made is not None:
                 if made.signature is None:
                     return None
-                return Part(place=each.place, signature=made.signature, module=each.module)
-        return Part(place=found.place, signature=Signature(), module=found.module)
+                return CalleePart(place=each.place, signature=made.signature, module=each.module)
+        return CalleePart(place=found.place, signature=Signature(), module=found.module)
 
     def _is_entered_as_itself(self, lineage: list[Defined]) -> bool:
-        """Whether what `__enter__` gives, which is called then, is the object itself."""
+        """True if what `__enter__` gives, which is called then, is the object itself."""
         if not any("__enter__" in each.scope.names for each in lineage):
             return True
         method = self._definitions.member(lineage, "__enter__")

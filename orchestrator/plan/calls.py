@@ -12,14 +12,14 @@ from orchestrator.spec.nodes import Path
 from orchestrator.spec.rules import targets as rules
 from orchestrator.spec.wording import did_you_mean, listed
 
-__all__ = ["Call", "Given", "Slip", "slips"]
+__all__ = ["Call", "GivenArguments", "Slip", "slips"]
 
 _POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Given:
+class GivenArguments:
     """An argument: what it is, in words, and where it is written."""
 
     what: str
@@ -31,8 +31,8 @@ class Call:
     """What something is called with. `advice` says how a parameter `{name}` can be given."""
 
     path: Path
-    positional: Sequence[Given]
-    named: Mapping[str, Given]
+    positional: Sequence[GivenArguments]
+    named: Mapping[str, GivenArguments]
     advice: str
 
 
@@ -106,7 +106,7 @@ def _too_many(
     )
 
 
-def _twice(told: str, key: str, first: Given, again: Given) -> Slip:
+def _twice(told: str, key: str, first: GivenArguments, again: GivenArguments) -> Slip:
     return Slip(
         rule=rules.GIVEN_TWICE,
         path=again.path,
@@ -117,7 +117,7 @@ def _twice(told: str, key: str, first: Given, again: Given) -> Slip:
 
 
 def _unknown(
-    told: str, key: str, given: Given, parameters: Mapping[str, Parameter], used: set[str]
+    told: str, key: str, given: GivenArguments, parameters: Mapping[str, Parameter], used: set[str]
 ) -> tuple[Slip, set[str]]:
     """Return what is wrong with a name, and the parameters that it may have been meant for."""
     if key in parameters and parameters[key].kind is Parameter.POSITIONAL_ONLY:

@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.plan.given import Replaced, Selector, links_of_plan, replaced_by
+from orchestrator.plan.hidden_values import shown_within
 from orchestrator.plan.model import JobPlan, Plan, QueuePlan, Shape, Target
+from orchestrator.plan.partial import Replaced, Selector, links_of_plan, replaced_by
 from orchestrator.plan.platform import default_start_method
-from orchestrator.plan.shown import shown_within
 from orchestrator.plan.targets import parse_target
-from orchestrator.spec import Spec
+from orchestrator.spec import LoadedSpec
 from orchestrator.spec.cases import Given
 from orchestrator.spec.nodes import Path
 
@@ -29,7 +29,7 @@ _MORTAL = Target(module="orchestrator.runtime.testing.mortal", qualname="Mortal"
 Values = Sequence[Any]
 
 
-def plan_of_case(spec: Spec, plan: Plan, name: str, files: Mapping[str, Values]) -> Plan:
+def plan_of_case(spec: LoadedSpec, plan: Plan, name: str, files: Mapping[str, Values]) -> Plan:
     """Return what `mporch test` runs for the case `name` of the spec that `plan` is of.
 
     `files` has the items of queues that are given by a file.
@@ -40,7 +40,9 @@ def plan_of_case(spec: Spec, plan: Plan, name: str, files: Mapping[str, Values])
 class _Variant:
     """One case, on its way to a plan."""
 
-    def __init__(self, spec: Spec, plan: Plan, name: str, files: Mapping[str, Values]) -> None:
+    def __init__(
+        self, spec: LoadedSpec, plan: Plan, name: str, files: Mapping[str, Values]
+    ) -> None:
         self._spec = spec
         self._plan = plan
         self._files = files

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.plan.targets import TargetFormError, Targets, parse_target
-from orchestrator.spec import Spec
+from orchestrator.spec import LoadedSpec
 
 __all__ = ["Code", "code_of"]
 
@@ -30,7 +30,7 @@ class Code:
         return path in self.files or (path.suffix == ".py" and path.parent in self.folders)
 
 
-def code_of(spec: Spec) -> Code:
+def code_of(spec: LoadedSpec) -> Code:
     """Return the files of the targets, and the folders they and the Python path are.
 
     Runs nothing; a target that cannot be found, or read, may come to be in one of the folders.

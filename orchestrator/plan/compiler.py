@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from orchestrator.errors import Problem, Severity, SpecError
 from orchestrator.plan import model
 from orchestrator.plan.checks import check
-from orchestrator.plan.commanding import command_of
-from orchestrator.plan.draft import Draft, DraftJob, draft_of
+from orchestrator.plan.command_compile import command_of
+from orchestrator.plan.deduplicate import told_once
 from orchestrator.plan.graph import readers_of, writers_of
-from orchestrator.plan.once import told_once
+from orchestrator.plan.hidden_values import late_of, shown_at, shown_of
 from orchestrator.plan.platform import default_start_method
-from orchestrator.plan.shown import late_of, shown_at, shown_of
+from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, draft_of
 from orchestrator.plan.targets import parse_target
-from orchestrator.spec import Spec
+from orchestrator.spec import LoadedSpec
 from orchestrator.spec.nodes import Path
 from orchestrator.spec.parts import Limits, Queue, Recycle, Retry
 from orchestrator.spec.rates import parse_interval_s
@@ -36,7 +36,7 @@ class Compiled:
     disabled: tuple[str, ...] = ()
 
 
-def compile_spec(spec: Spec) -> Compiled:
+def compile_spec(spec: LoadedSpec) -> Compiled:
     """Check `spec` and return its plan with the warnings. Runs nothing of the user's.
 
     Raises:
@@ -52,7 +52,7 @@ def compile_spec(spec: Spec) -> Compiled:
     return Compiled(plan=_plan(draft), warnings=tuple(found), disabled=tuple(draft.disabled))
 
 
-def _plan(draft: Draft) -> model.Plan:
+def _plan(draft: ResolvedSpec) -> model.Plan:
     spec, document = draft.spec, draft.spec.document
     readers, writers = readers_of(draft.jobs), writers_of(draft.jobs)
     return model.Plan(
@@ -84,12 +84,12 @@ def _plan(draft: Draft) -> model.Plan:
     )
 
 
-def _shown_folders(spec: Spec) -> tuple[tuple[Path, str], ...]:
+def _shown_folders(spec: LoadedSpec) -> tuple[tuple[Path, str], ...]:
     paths: list[Path] = [("pythonpath", n) for n in range(len(spec.document.pythonpath))]
     return tuple((path, shown) for path in paths if (shown := shown_at(spec, path)) is not None)
 
 
-def _job(job: DraftJob, spec: Spec, disabled: Collection[str]) -> model.JobPlan:
+def _job(job: ResolvedJob, spec: LoadedSpec, disabled: Collection[str]) -> model.JobPlan:
     settings = job.settings
     method = settings.start_method
     shown, late = shown_of(job, spec), late_of(job, spec)
@@ -110,22 +110,22 @@ def _job(job: DraftJob, spec: Spec, disabled: Collection[str]) -> model.JobPlan:
         workers=settings.workers,
         batch=_batch(job, spec.document.queues),
         after=tuple((each.job, each.state) for each in job.after if each.job not in disabled),
-        timeouts=model.Timeouts(
+        timeouts=model.TimeoutsPlan(
             start_s=settings.timeouts.start,
             item_s=None if job.shape.called_once else settings.timeouts.item,
             run_s=settings.timeouts.run,
         ),
         join_s=settings.join if job.reads else None,
-        terminate=model.Terminate(
+        terminate=model.TerminatePlan(
             signal=signal.Signals[settings.terminate.signal].value,
             grace_s=settings.terminate.grace,
         ),
         on_failure=model.FailurePolicy(settings.on_failure),
         on_error=model.ErrorPolicy() if job.shape.called_once else _error_policy(job),
-        retry=model.Retry() if job.shape.called_once else _retry(settings.retry),
+        retry=model.RetryPlan() if job.shape.called_once else _retry(settings.retry),
         restart=_restart(job, durable=bool(spec.document.durable)),
         limits=_limits(settings.limits),
-        recycle=model.Recycle() if job.shape.called_once else _recycle(settings.recycle),
+        recycle=model.RecyclePlan() if job.shape.called_once else _recycle(settings.recycle),
         rate=_rate(job),
         ordered=_ordered(job, spec.document.queues),
         daemon=settings.daemon,
@@ -140,7 +140,7 @@ def _job(job: DraftJob, spec: Spec, disabled: Collection[str]) -> model.JobPlan:
     )
 
 
-def _batch(job: DraftJob, queues: Mapping[str, Queue]) -> model.Batch | None:
+def _batch(job: ResolvedJob, queues: Mapping[str, Queue]) -> model.BatchPlan | None:
     """Return a batch job's batch; a size that was not written is no more than its queue holds."""
     if job.shape is not model.Shape.BATCH:
         return None
@@ -148,24 +148,24 @@ def _batch(job: DraftJob, queues: Mapping[str, Queue]) -> model.Batch | None:
     if "size" not in batch.model_fields_set:
         bounds = (queues[wire.queue].maxsize for wire in job.reads)
         size = min([size, *filter(None, bounds)])
-    return model.Batch(size=size, within_s=batch.within)
+    return model.BatchPlan(size=size, within_s=batch.within)
 
 
-def _retry(written: Retry) -> model.Retry:
+def _retry(written: Retry) -> model.RetryPlan:
     backoff = written.backoff
-    return model.Retry(
+    return model.RetryPlan(
         attempts=written.attempts,
         initial_s=min(backoff.initial, backoff.max),
         max_s=backoff.max,
     )
 
 
-def _restart(job: DraftJob, *, durable: bool) -> model.Restart:
+def _restart(job: ResolvedJob, *, durable: bool) -> model.RestartPlan:
     """Of jobs that are called once, only those that put items again and again alike restart."""
     written = job.settings.restart
     if not job.shape.called_once:
-        return model.Restart(max=written.max, within_s=written.within)
-    most, replay = 0, model.Replay.NEVER
+        return model.RestartPlan(max=written.max, within_s=written.within)
+    most, replay = 0, model.ReplayMode.NEVER
     if job.reads:
         skips = durable
     elif written.replay == "skip" and job.writes:
@@ -173,8 +173,10 @@ def _restart(job: DraftJob, *, durable: bool) -> model.Restart:
     else:
         skips = durable and written.replay is None
     if skips:
-        replay = model.Replay.SKIP
-    return model.Restart(max=most, before_call=written.max, within_s=written.within, replay=replay)
+        replay = model.ReplayMode.SKIP
+    return model.RestartPlan(
+        max=most, before_call=written.max, within_s=written.within, replay=replay
+    )
 
 
 def _durability(written: bool | str) -> model.Durability:
@@ -187,25 +189,25 @@ def _tags(written: str | tuple[str, ...]) -> tuple[str, ...]:
     return (written,) if isinstance(written, str) else tuple(dict.fromkeys(written))
 
 
-def _limits(written: Limits) -> model.Limits:
-    return model.Limits(
+def _limits(written: Limits) -> model.LimitsPlan:
+    return model.LimitsPlan(
         memory_bytes=written.memory, cpu_s=written.cpu, open_files=written.open_files
     )
 
 
-def _recycle(written: Recycle) -> model.Recycle:
-    return model.Recycle(max_items=written.max_items, max_rss_bytes=written.max_rss)
+def _recycle(written: Recycle) -> model.RecyclePlan:
+    return model.RecyclePlan(max_items=written.max_items, max_rss_bytes=written.max_rss)
 
 
-def _rate(job: DraftJob) -> model.Rate | None:
+def _rate(job: ResolvedJob) -> model.RatePlan | None:
     written = job.settings.rate
     if written is None or job.shape is not model.Shape.ITEM:
         return None
     interval_s = parse_interval_s(written.limit)
-    return model.Rate(interval_s=interval_s, burst=written.burst, written=written.limit)
+    return model.RatePlan(interval_s=interval_s, burst=written.burst, written=written.limit)
 
 
-def _ordered(job: DraftJob, queues: Mapping[str, Queue]) -> model.Ordered | None:
+def _ordered(job: ResolvedJob, queues: Mapping[str, Queue]) -> model.OrderedPlan | None:
     """Return how an ordered job is; a window that was not written is as long as makes sense.
 
     What is finished ahead counts into the bound of the input: more than that never is.
@@ -217,10 +219,10 @@ def _ordered(job: DraftJob, queues: Mapping[str, Queue]) -> model.Ordered | None
     window = workers * _WINDOW_A_WORKER
     if bound := queues[job.reads[0].queue].maxsize:
         window = min(window, bound + workers)
-    return model.Ordered(window=written.window or window)
+    return model.OrderedPlan(window=written.window or window)
 
 
-def _error_policy(job: DraftJob) -> model.ErrorPolicy:
+def _error_policy(job: ResolvedJob) -> model.ErrorPolicy:
     written = job.settings.on_error
     actions = {"else": written} if isinstance(written, str) else written
     return model.ErrorPolicy(

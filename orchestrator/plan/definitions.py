@@ -7,7 +7,7 @@ import builtins
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.plan.bindings import Bindings, Definition, Origin
+from orchestrator.plan.bindings import BindingOrigin, Bindings, Definition
 from orchestrator.plan.locating import Module
 
 __all__ = ["Defined", "Definitions", "dotted_name"]
@@ -49,7 +49,7 @@ class Defined:
 
     @property
     def place(self) -> str:
-        """Where it is written: `file:line`."""
+        """Return where it is written: `file:line`."""
         return f"{self.module.file}:{self.node.lineno}"
 
 
@@ -65,7 +65,7 @@ class Definitions:
         if bindings.is_rebound or not hops:
             return None
         definition = bindings.definitions.get(name)
-        if isinstance(definition, Origin):
+        if isinstance(definition, BindingOrigin):
             return self._imported(module, definition, rest, hops - 1)
         if definition is None or (rest and bindings.is_patched(name, rest[0])):
             return None
@@ -110,7 +110,7 @@ class Definitions:
             if name not in each.scope.names:
                 continue
             definition = each.scope.definitions[name]
-            if definition is None or isinstance(definition, Origin):
+            if definition is None or isinstance(definition, BindingOrigin):
                 return None
             is_class = isinstance(definition, ast.ClassDef)
             scope = each.scope.classes[name] if is_class else each.scope
@@ -118,7 +118,7 @@ class Definitions:
         return None
 
     def is_run(self, lineage: Sequence[Defined]) -> bool:
-        """Whether a class is a process's or a thread's."""
+        """True if a class is a process's or a thread's."""
         return any(
             dotted_name(base, each.module.bindings) in _RUN_BASES
             for each in lineage
@@ -131,7 +131,7 @@ class Definitions:
         return self.member(lineage, names[0]) if lineage else None
 
     def _imported(
-        self, module: Module, origin: Origin, rest: Sequence[str], hops: int
+        self, module: Module, origin: BindingOrigin, rest: Sequence[str], hops: int
     ) -> Defined | None:
         """Look for it in the module that it is imported from; a name may be a module itself."""
         base = _absolute(module, origin)
@@ -149,7 +149,7 @@ class Definitions:
 
 
 def _is_plain(found: Defined, node: ast.ClassDef) -> bool:
-    """Whether nothing but its text and its bases says how a class is made."""
+    """True if nothing but its text and its bases says how a class is made."""
     bindings = found.module.bindings
     decorators = [each.func if isinstance(each, ast.Call) else each for each in node.decorator_list]
     metaclasses = [each.value for each in node.keywords if each.arg in ("metaclass", None)]
@@ -161,7 +161,7 @@ def _is_plain(found: Defined, node: ast.ClassDef) -> bool:
     )
 
 
-def _absolute(module: Module, origin: Origin) -> str:
+def _absolute(module: Module, origin: BindingOrigin) -> str:
     if not origin.level:
         return origin.module
     parts = module.package.split(".") if module.package else []
@@ -184,7 +184,7 @@ def dotted_name(node: ast.expr, bindings: Bindings) -> str:
     """Return the full name of what an expression names, such as `functools.wraps`, or nothing."""
     first, *rest = dotted_parts(node) or [""]
     origin: Definition | None = bindings.definitions.get(first)
-    if isinstance(origin, Origin):
+    if isinstance(origin, BindingOrigin):
         return ".".join([origin.dotted, *rest])
     if first not in bindings.names and hasattr(builtins, first):
         return ".".join(["builtins", first, *rest])

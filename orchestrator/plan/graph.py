@@ -7,12 +7,12 @@ import graphlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from orchestrator.plan.draft import Draft, DraftJob
 from orchestrator.plan.model import AfterCondition
+from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
 
 __all__ = [
+    "GraphNode",
     "Moment",
-    "Node",
     "Order",
     "cycles",
     "order_of_events",
@@ -30,23 +30,23 @@ class Moment(enum.IntEnum):  # an integer is hashed at once, and nodes are hashe
     QUEUE_END = 2
 
 
-class Node(NamedTuple):
+class GraphNode(NamedTuple):
     """A moment in the life of the job or queue `name`."""
 
     name: str
     moment: Moment
 
 
-Order = Mapping[Node, Sequence[Node]]
+Order = Mapping[GraphNode, Sequence[GraphNode]]
 """For each node, those that must come before it."""
 
 
-def readers_of(jobs: Mapping[str, DraftJob]) -> dict[str, list[str]]:
+def readers_of(jobs: Mapping[str, ResolvedJob]) -> dict[str, list[str]]:
     """Return for each queue the jobs that take from it, in spec order."""
     return _ends((wire.queue, job.name) for job in jobs.values() for wire in job.reads)
 
 
-def writers_of(jobs: Mapping[str, DraftJob]) -> dict[str, list[str]]:
+def writers_of(jobs: Mapping[str, ResolvedJob]) -> dict[str, list[str]]:
     """Return for each queue the jobs that put on it, in spec order."""
     return _ends((wire.queue, job.name) for job in jobs.values() for wire in job.writes)
 
@@ -60,36 +60,36 @@ def _ends(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return found
 
 
-def order_of_events(draft: Draft) -> Order:
+def order_of_events(draft: ResolvedSpec) -> Order:
     """Return what must come before what in a run.
 
     A job starts before it ends; a queue ends after its writers, a reader after its queues; a job
     starts after what it is `after`.
     """
-    before: dict[Node, list[Node]] = {}
+    before: dict[GraphNode, list[GraphNode]] = {}
     for job in draft.jobs.values():
-        start, end = Node(job.name, Moment.START), Node(job.name, Moment.END)
+        start, end = GraphNode(job.name, Moment.START), GraphNode(job.name, Moment.END)
         before[start] = [
-            Node(c.job, Moment.START if c.state is AfterCondition.READY else Moment.END)
+            GraphNode(c.job, Moment.START if c.state is AfterCondition.READY else Moment.END)
             for c in job.after
             if c.job in draft.jobs and c.job != job.name
         ]
-        before[end] = [start, *(Node(wire.queue, Moment.QUEUE_END) for wire in job.reads)]
+        before[end] = [start, *(GraphNode(wire.queue, Moment.QUEUE_END) for wire in job.reads)]
         for wire in job.writes:
-            before.setdefault(Node(wire.queue, Moment.QUEUE_END), []).append(end)
+            before.setdefault(GraphNode(wire.queue, Moment.QUEUE_END), []).append(end)
     return before
 
 
-def cycles(before: Order) -> Iterator[list[Node]]:
+def cycles(before: Order) -> Iterator[list[GraphNode]]:
     """Yield cycles until none is left, each as its nodes in order, the first one again last.
 
     A cycle is cut once found, so two that share a node may be reported as one. Each node is
     visited once, depth first: tens of thousands of nodes, or of cycles, take no second.
     """
-    seen: set[Node] = set()
+    seen: set[GraphNode] = set()
     for root in before:
-        path: dict[Node, Iterator[Node]] = {}
-        following: Node | None = root
+        path: dict[GraphNode, Iterator[GraphNode]] = {}
+        following: GraphNode | None = root
         while following is not None:
             if following in path:
                 nodes = list(path)
@@ -103,7 +103,7 @@ def cycles(before: Order) -> Iterator[list[Node]]:
             following = _next(path)
 
 
-def _next(path: dict[Node, Iterator[Node]]) -> Node | None:
+def _next(path: dict[GraphNode, Iterator[GraphNode]]) -> GraphNode | None:
     """Return the next node to go to, going back along the path where there is none."""
     while path:
         last = next(reversed(path))
@@ -113,7 +113,7 @@ def _next(path: dict[Node, Iterator[Node]]) -> Node | None:
     return None
 
 
-def writers_before(draft: Draft) -> Callable[[str, str], bool]:
+def writers_before(draft: ResolvedSpec) -> Callable[[str, str], bool]:
     """Return a function that tells whether one job, a writer, has ended before another starts.
 
     Who comes before a node is a set of writers in an integer, a bit for each: a set of names for
@@ -121,10 +121,10 @@ def writers_before(draft: Draft) -> Callable[[str, str], bool]:
     """
     before = order_of_events(draft)
     bits = {
-        Node(name, Moment.END): 1 << place
+        GraphNode(name, Moment.END): 1 << place
         for place, name in enumerate(job.name for job in draft.jobs.values() if job.writes)
     }
-    earlier: dict[Node, int] = {}
+    earlier: dict[GraphNode, int] = {}
     try:
         for node in graphlib.TopologicalSorter(before).static_order():
             found = 0
@@ -134,5 +134,5 @@ def writers_before(draft: Draft) -> Callable[[str, str], bool]:
     except graphlib.CycleError:
         return lambda _writer, _job: False
     return lambda writer, job: bool(
-        earlier[Node(job, Moment.START)] & bits[Node(writer, Moment.END)]
+        earlier[GraphNode(job, Moment.START)] & bits[GraphNode(writer, Moment.END)]
     )

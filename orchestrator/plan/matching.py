@@ -21,14 +21,14 @@ _ABSOLUTE = 1e-12
 
 
 def is_matcher(value: object) -> bool:
-    """Whether it is a map of `$` words, instead of a value that is to be equal."""
+    """True if it is a map of `$` words, instead of a value that is to be equal."""
     return isinstance(value, Mapping) and any(
         isinstance(key, str) and key.startswith("$") for key in value
     )
 
 
 def matches(expected: Any, item: Any) -> bool:
-    """Whether the item is as expected. What the item's own code raises counts as no."""
+    """True if the item is as expected. What the item's own code raises counts as no."""
     try:
         return _matches(expected, item)
     except Exception:  # noqa: BLE001 -- __eq__, __repr__ and properties are anybody's code
@@ -128,7 +128,7 @@ def _same_list(expected: Sequence[Any], item: Sequence[Any]) -> bool:
 
 
 def _is_of_type(name: str, item: Any) -> bool:
-    """Whether the item is of that class or one derived from it: by its name, or with its module."""
+    """True if the item is of that class or one derived from it: by its name, or with its module."""
     return any(
         name in (kind.__name__, kind.__qualname__, f"{kind.__module__}.{kind.__qualname__}")
         for kind in type(item).__mro__
@@ -136,7 +136,7 @@ def _is_of_type(name: str, item: Any) -> bool:
 
 
 def _has(wanted: Mapping[str, Any], item: Any) -> bool:
-    """Whether these keys of a mapping, or attributes of an object, are as expected."""
+    """True if these keys of a mapping, or attributes of an object, are as expected."""
     for name, expected in wanted.items():
         value = item[name] if isinstance(item, Mapping) else getattr(item, name)
         if not _matches(expected, value):

@@ -16,7 +16,7 @@ from orchestrator.plan.command import Command
 
 __all__ = [
     "AfterCondition",
-    "Batch",
+    "BatchPlan",
     "Capture",
     "Durability",
     "ErrorAction",
@@ -25,21 +25,21 @@ __all__ = [
     "JobPlan",
     "LateName",
     "LateValue",
-    "Limits",
-    "Ordered",
+    "LimitsPlan",
+    "OrderedPlan",
     "Plan",
     "QueuePlan",
-    "Rate",
-    "Recycle",
-    "Replay",
-    "Restart",
-    "Retry",
+    "RatePlan",
+    "RecyclePlan",
+    "ReplayMode",
+    "RestartPlan",
+    "RetryPlan",
     "Selection",
     "Shape",
     "StartMethod",
     "Target",
-    "Terminate",
-    "Timeouts",
+    "TerminatePlan",
+    "TimeoutsPlan",
     "WhenFull",
 ]
 
@@ -63,7 +63,7 @@ class Shape(enum.Enum):
 
     @property
     def called_once(self) -> bool:
-        """Whether the target is called once a worker instead of once an item or batch."""
+        """True if the target is called once a worker instead of once an item or batch."""
         return self not in (Shape.ITEM, Shape.BATCH)
 
 
@@ -85,7 +85,7 @@ class WhenFull(enum.Enum):
 
     @property
     def drops(self) -> bool:
-        """Whether nobody ever waits for room: an item goes instead."""
+        """True if nobody ever waits for room: an item goes instead."""
         return self in (WhenFull.DROP_NEWEST, WhenFull.DROP_OLDEST)
 
 
@@ -100,11 +100,11 @@ class Durability(enum.Enum):
 
     @property
     def keeps(self) -> bool:
-        """Whether anything is kept."""
+        """True if anything is kept."""
         return self is not Durability.OFF
 
 
-class Replay(enum.Enum):
+class ReplayMode(enum.Enum):
     """Whether a job that is called once may be called again after it has put items."""
 
     NEVER = "never"
@@ -156,14 +156,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="t
         return f"{self.module}:{self.qualname}"
 
 
-class Batch(msgspec.Struct, frozen=True, kw_only=True):
+class BatchPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Size and patience of a batch: at most `size` items, at most `within_s` after the first."""
 
     size: int
     within_s: float = 0.2
 
 
-class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+class TimeoutsPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Time limits in seconds; None is no limit. `start_s` ends at the worker's READY."""
 
     start_s: float | None = 60.0
@@ -171,7 +171,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     run_s: float | None = None
 
 
-class Terminate(msgspec.Struct, frozen=True, kw_only=True):
+class TerminatePlan(msgspec.Struct, frozen=True, kw_only=True):
     """How a worker is stopped: its stop signal's number, then `grace_s` until SIGKILL."""
 
     signal: int
@@ -190,7 +190,7 @@ class ErrorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     otherwise: ErrorAction = ErrorAction.FAIL
 
 
-class Retry(msgspec.Struct, frozen=True, kw_only=True):
+class RetryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """How often an item is tried in all, and the wait before it is tried again.
 
     The wait doubles from `initial_s` to at most `max_s`. A raise, a timeout of the item and a death
@@ -202,7 +202,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     max_s: float = 10.0
 
 
-class Restart(msgspec.Struct, frozen=True, kw_only=True):
+class RestartPlan(msgspec.Struct, frozen=True, kw_only=True):
     """How many dead workers of a job are replaced: `max` within any `within_s` seconds.
 
     `replay` is for jobs that are called once; `before_call` is their `max` for processes that die
@@ -212,10 +212,10 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True):
     max: int = 0
     before_call: int = 0
     within_s: float = 60.0
-    replay: Replay = Replay.NEVER
+    replay: ReplayMode = ReplayMode.NEVER
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class LimitsPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What the kernel lets a worker's process use; None is no limit.
 
     `memory_bytes` is address space, `cpu_s` processor time in seconds.
@@ -226,7 +226,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     open_files: int | None = None
 
 
-class Recycle(msgspec.Struct, frozen=True, kw_only=True):
+class RecyclePlan(msgspec.Struct, frozen=True, kw_only=True):
     """When a worker that is well gives its place to a new process; None is never."""
 
     max_items: int | None = None
@@ -246,11 +246,11 @@ class LateValue(msgspec.Struct, frozen=True, kw_only=True):
     pieces: tuple[str | LateName, ...]
 
     def names(self, name: str) -> bool:
-        """Whether it has something of that name in it."""
+        """True if it has something of that name in it."""
         return LateName(name=name) in self.pieces
 
 
-class Rate(msgspec.Struct, frozen=True, kw_only=True):
+class RatePlan(msgspec.Struct, frozen=True, kw_only=True):
     """How often a job may start an item, over all its workers: every `interval_s` seconds.
 
     After a pause it may start `burst` of them at once. `written` is the rate as the user wrote it.
@@ -261,7 +261,7 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     written: str = ""
 
 
-class Ordered(msgspec.Struct, frozen=True, kw_only=True):
+class OrderedPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A job's outputs leave in the order of its input.
 
     Its workers may be at, or have finished, the `window` items from the first unfinished one on.
@@ -307,19 +307,19 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
     read_handles: tuple[tuple[str, str], ...] = ()
     write_handles: tuple[tuple[str, str], ...] = ()
     workers: int = 1
-    batch: Batch | None = None
+    batch: BatchPlan | None = None
     after: tuple[tuple[str, AfterCondition], ...] = ()
-    timeouts: Timeouts = Timeouts()
+    timeouts: TimeoutsPlan = TimeoutsPlan()
     join_s: float | None = None
-    terminate: Terminate = Terminate(signal=15)
+    terminate: TerminatePlan = TerminatePlan(signal=15)
     on_failure: FailurePolicy = FailurePolicy.STOP
     on_error: ErrorPolicy = ErrorPolicy()
-    retry: Retry = Retry()
-    restart: Restart = Restart()
-    limits: Limits = Limits()
-    recycle: Recycle = Recycle()
-    rate: Rate | None = None
-    ordered: Ordered | None = None
+    retry: RetryPlan = RetryPlan()
+    restart: RestartPlan = RestartPlan()
+    limits: LimitsPlan = LimitsPlan()
+    recycle: RecyclePlan = RecyclePlan()
+    rate: RatePlan | None = None
+    ordered: OrderedPlan | None = None
     daemon: bool = False
     env: tuple[tuple[str, str | None], ...] = ()
     cwd: str | None = None
@@ -345,12 +345,12 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
         return self.outputs + tuple(queue for _, queue in self.write_handles)
 
     def is_counted(self, durability: Durability) -> bool:
-        """Whether it must be known how much it has put: it may be called again after that."""
+        """True if it must be known how much it has put: it may be called again after that."""
         once = self.shape.called_once and bool(self.writes)
-        return once and (durability.keeps or self.restart.replay is Replay.SKIP)
+        return once and (durability.keeps or self.restart.replay is ReplayMode.SKIP)
 
     def repeats_gets(self, durability: Durability) -> bool:
-        """Whether it must be known in which order its target gets items of several queues."""
+        """True if it must be known in which order its target gets items of several queues."""
         return durability.keeps and self.shape.called_once and len(set(self.reads)) > 1
 
 

@@ -6,11 +6,11 @@ import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from orchestrator.spec import Spec
+from orchestrator.spec import LoadedSpec
 from orchestrator.spec.layers import SET, VAR
 from orchestrator.spec.nodes import MappingNode, Named, Node, Path, Position, SequenceNode
 
-__all__ = ["DEFAULT", "Layer", "Origin", "Origins", "Place", "Source"]
+__all__ = ["DEFAULT", "Layer", "NamedSource", "Origin", "Origins", "Place"]
 
 
 class Layer(enum.Enum):
@@ -47,7 +47,7 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class NamedSource:
     """What a `${…}` in a value has named; `default`: it had none, and its default was taken."""
 
     name: str
@@ -68,7 +68,7 @@ class Origin:
     layer: Layer
     place: Place | None = None
     within: str = ""
-    sources: tuple[Source, ...] = ()
+    sources: tuple[NamedSource, ...] = ()
 
     def __str__(self) -> str:
         if self.place is None:
@@ -82,7 +82,7 @@ DEFAULT = Origin(layer=Layer.DEFAULT)
 class Origins:
     """Tells the origin of each piece of a spec."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: LoadedSpec) -> None:
         self._spec = spec
         self._homes: dict[Position, Path] = {}
         for position, path in _positions(spec.raw, ()):
@@ -111,7 +111,7 @@ class Origins:
         return Origin(layer=Layer.MATRIX, place=self._place(at), within=f"matrix of {family}")
 
     def _is_at(self, home: Path, path: Path) -> bool:
-        """Whether `home` is `path`, or what holds it; a made job is where its matrix is."""
+        """True if `home` is `path`, or what holds it; a made job is where its matrix is."""
         match path:
             case ("jobs", str(name), *rest) if name in self._families:
                 path = ("jobs", self._families[name], *rest)
@@ -131,9 +131,11 @@ class Origins:
             return Layer.OVERLAY
         return Layer.SPEC if self._is_at(home, path) else Layer.ANCHOR
 
-    def _source(self, named: Named) -> Source:
+    def _source(self, named: Named) -> NamedSource:
         place = self._place(named.position) if named.position else None
-        return Source(name=named.name, layer=_layer_of(named), place=place, default=named.default)
+        return NamedSource(
+            name=named.name, layer=_layer_of(named), place=place, default=named.default
+        )
 
     def _place(self, position: Position) -> Place:
         line, column, file = position

@@ -15,11 +15,11 @@ from pydantic import BaseModel
 
 from orchestrator.plan.checks.commands import ONLY_TARGETS
 from orchestrator.plan.checks.shapes import FITS
-from orchestrator.plan.draft import MERGED_MAPS, DraftJob, draft_of
-from orchestrator.plan.masking import is_secret, masked_value
 from orchestrator.plan.model import Plan
 from orchestrator.plan.origins import DEFAULT, Origin, Origins, Place
-from orchestrator.spec import Spec
+from orchestrator.plan.redaction import is_secret, masked_value
+from orchestrator.plan.resolved_spec import MERGED_MAPS, ResolvedJob, draft_of
+from orchestrator.spec import LoadedSpec
 from orchestrator.spec.model import Document, Job, JobSettings
 from orchestrator.spec.nodes import (
     Entry,
@@ -67,7 +67,7 @@ class Branch:
 Resolved: TypeAlias = Leaf | Branch
 
 
-def resolved(spec: Spec, plan: Plan) -> Branch:
+def resolved(spec: LoadedSpec, plan: Plan) -> Branch:
     """Return all that counts of `spec`, which `plan` was compiled of."""
     return _Resolver(spec, plan).document()
 
@@ -112,7 +112,7 @@ def _leaves(node: Resolved, path: Path) -> Iterator[tuple[Path, Leaf]]:
 
 
 class _Resolver:
-    def __init__(self, spec: Spec, plan: Plan) -> None:
+    def __init__(self, spec: LoadedSpec, plan: Plan) -> None:
         self._spec = spec
         self._tree = without_nulls(spec.tree)[0]
         self._queues = tuple(plan.queues)
@@ -149,7 +149,7 @@ class _Resolver:
             node = None if node.value is None else mapping_of(empty, short)
         return self._part(Queue(), [node], path)
 
-    def _job(self, job: DraftJob) -> Branch:
+    def _job(self, job: ResolvedJob) -> Branch:
         path = job.path()
         own = _inside(_inside(self._tree, "jobs"), job.name)
         found: dict[str | int, Resolved] = {
@@ -238,7 +238,7 @@ def _default(value: Any) -> Resolved:
     return Leaf(value=[] if value == () else value, origin=DEFAULT)
 
 
-def _fitting(found: dict[str | int, Resolved], job: DraftJob) -> dict[str | int, Resolved]:
+def _fitting(found: dict[str | int, Resolved], job: ResolvedJob) -> dict[str | int, Resolved]:
     """Return what fits the shape of the job; what is only a default is not repeated to it."""
     fitting = dict(found)
     for (key, *inner), shapes in FITS.items():

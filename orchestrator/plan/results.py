@@ -38,12 +38,12 @@ class Results:
 
     @property
     def is_coroutine(self) -> bool:
-        """Whether calling it runs nothing of it, but makes what has to be awaited."""
+        """True if calling it runs nothing of it, but makes what has to be awaited."""
         return isinstance(self.function, ast.AsyncFunctionDef)
 
     @property
     def is_nothing(self) -> bool:
-        """Whether it gives nothing but None, whichever way it takes; not so if it never returns.
+        """True if it gives nothing but None, whichever way it takes; not so if it never returns.
 
         A body of `...` alone declares a function, and says nothing of it.
         """
@@ -62,7 +62,7 @@ class Results:
 
     @property
     def is_self(self) -> bool:
-        """Whether all that a method returns is its own object."""
+        """True if all that a method returns is its own object."""
         arguments = [*self.function.args.posonlyargs, *self.function.args.args]
         return bool(arguments and self.returned) and all(
             isinstance(value, ast.Name) and value.id == arguments[0].arg for value in self.returned
@@ -117,7 +117,7 @@ def _is_declaration(function: FunctionNode) -> bool:
 
 
 def _never_ends(function: FunctionNode) -> bool:
-    """Whether its last statement raises, exits or repeats itself."""
+    """True if its last statement raises, exits or repeats itself."""
     match function.body[-1]:
         case ast.Raise() | ast.While():
             return True

@@ -43,7 +43,7 @@ _ADVICE = (
 
 
 def advice_for(parameter: str) -> str:
-    """What to do about a parameter of that name that nothing gives; empty if nothing is known.
+    """Advise on a parameter of that name that nothing gives; empty if nothing is known.
 
     A text to be formatted with `name`.
     """

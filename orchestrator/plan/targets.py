@@ -84,7 +84,7 @@ class Targets:
         return version_of(self._text(module))
 
     def is_version(self, module: str, before: str) -> bool:
-        """Whether the module's code is still that of which this is the version."""
+        """True if the module's code is still that of which this is the version."""
         return is_version(self._text(module), before)
 
     def _text(self, module: str) -> bytes:

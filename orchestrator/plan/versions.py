@@ -27,7 +27,7 @@ def version_of(text: bytes) -> str:
 
 
 def is_version(text: bytes, before: str) -> bool:
-    """Whether `before` is the version of this text; older runs have kept one of its bytes."""
+    """True if `before` is the version of this text; older runs have kept one of its bytes."""
     if before and not before.startswith(_OF_CODE):
         return before == _digest(text)
     return before == version_of(text)

@@ -15,11 +15,11 @@ from typing import TypeVar
 
 import msgspec
 
-from orchestrator.core.summary import Summary
+from orchestrator.core.reporting.summary import Summary
 from orchestrator.errors import DamagedStoreError, RunDirectoryError
 from orchestrator.files import open_directory, open_new, open_regular, with_home
-from orchestrator.plan.masking import masked
 from orchestrator.plan.model import Plan, Versions
+from orchestrator.plan.redaction import masked
 from orchestrator.runlog.alive import holder, is_locked
 from orchestrator.runlog.owners import Role, User, current_user, require
 
@@ -50,17 +50,17 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def log_path(self) -> Path:
-        """Where the run's log is."""
+        """Return where the run's log is."""
         return self.path / LOG_NAME
 
     @property
     def spec_path(self) -> Path:
-        """Where the spec is kept as it was read."""
+        """Return where the spec is kept as it was read."""
         return self.path / _SPEC_NAME
 
     @property
     def is_alive(self) -> bool:
-        """Whether the run is still going on: its log is locked by its writer."""
+        """True if the run is still going on: its log is locked by its writer."""
         return is_locked(self.log_path)
 
     @property
@@ -77,7 +77,7 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_in_place(self) -> bool:
-        """Whether the directory that is open is still the one at its path."""
+        """True if the directory that is open is still the one at its path."""
         try:
             return self.fd is None or os.path.samestat(self.path.stat(), os.fstat(self.fd))
         except OSError:
@@ -124,7 +124,7 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
             raise DamagedStoreError(message, hint="run the spec anew") from error
 
     def spec_is(self, file: Path) -> bool:
-        """Whether a file says what the spec that was kept says. Raises DamagedStoreError, as above.
+        """True if a file says what the spec that was kept says. Raises DamagedStoreError, as above.
 
         Comments, layout and quotes may be others: see `means_same`.
         """

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from orchestrator.errors import UsageError
 
-__all__ = ["Watch"]
+__all__ = ["FileWatch"]
 
 _IN_MODIFY = 0x2
 _IN_CLOSE_WRITE = 0x8
 _HEAD = struct.Struct("iIII")  # watch, mask, cookie, length of the name behind it
 
 
-class Watch:
+class FileWatch:
     """Watches one file from its creation on."""
 
     def __init__(self, path: Path) -> None:

@@ -17,8 +17,8 @@ from typing import Annotated
 
 import msgspec
 
-from orchestrator.core.events import Blob
-from orchestrator.core.facts import ItemDead
+from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.notifications import ItemDead
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import is_file, is_folder, open_directory, open_new, open_regular
 from orchestrator.runlog.sealed import SealedLine, read_sealed, sealed_line

@@ -15,7 +15,7 @@ import time
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from orchestrator.core.facts import Logged, Output, Stream
+from orchestrator.core.protocol.notifications import Logged, OutputLine, Stream
 from orchestrator.escaping import uncoloured
 from orchestrator.runlog.levels import Level
 
@@ -57,48 +57,54 @@ def _plain(value: Any, *, depth: int) -> Any:
 
 
 class Lines:
-    """Makes the log lines of one run's `Output` and `Logged` facts."""
+    """Makes the log lines of one run's `OutputLine` and `Logged` facts."""
 
     def __init__(self, run_id: str) -> None:
         self._run = encode_basestring_ascii(run_id)
         self._head = functools.lru_cache(maxsize=4096)(self._make_head)
 
-    def output(self, fact: Output, ts: float) -> bytes:
+    def output(self, notification: OutputLine, ts: float) -> bytes:
         """Return the line for what a worker wrote; `ts` is Unix time in seconds, if it has none."""
-        head = self._head("output", "info", fact.job, fact.worker, fact.pid)
-        tail = ', "more": true}\n' if fact.more else "}\n"
-        stream = "stdout" if fact.stream is Stream.STDOUT else "stderr"
-        item, text = "", fact.text
-        if fact.item:
-            name = encode_basestring_ascii(fact.item)
-            item = f', "item": {name}, "attempt": {fact.attempt}'
+        head = self._head("output", "info", notification.job, notification.worker, notification.pid)
+        tail = ', "more": true}\n' if notification.more else "}\n"
+        stream = "stdout" if notification.stream is Stream.STDOUT else "stderr"
+        item, text = "", notification.text
+        if notification.item:
+            name = encode_basestring_ascii(notification.item)
+            item = f', "item": {name}, "attempt": {notification.attempt}'
         msg = encode_basestring_ascii(uncoloured(text) if "\x1b" in text else text)
-        when = fact.ts if 0 < fact.ts <= _LATEST_S else ts
+        when = notification.ts if 0 < notification.ts <= _LATEST_S else ts
         return (
             f'{{"ts": "{timestamp(when)}{head}"msg": {msg}, "stream": "{stream}"{item}{tail}'
         ).encode("ascii")
 
-    def logged(self, fact: Logged, ts: float) -> bytes:
+    def logged(self, notification: Logged, ts: float) -> bytes:
         """Return the line for a worker's log record, at the worker's own time if that is sane."""
-        when = fact.ts if 0 <= fact.ts <= _LATEST_S else ts
-        head = self._head("log", fact.level, fact.job, fact.worker, fact.pid)
-        more = f', "fields": {fact.fields}' if fact.fields else ""
-        msg = encode_basestring_ascii(uncoloured(fact.msg))
-        if fact.item:
-            more += _item(fact.item, fact.attempt)
-        if fact.error_type or fact.traceback or fact.error:
-            more += _texts(error_type=fact.error_type, error=fact.error, traceback=fact.traceback)
-        if fact.call:
-            more += f', "call": {encode_basestring_ascii(fact.call)}'
-        if fact.thread:
-            more += f', "thread": {encode_basestring_ascii(fact.thread)}'
-        if fact.stream is not None:
-            more += f', "stream": "{fact.stream.value}"'
-        if fact.cut:
-            more += f', "cut": {json.dumps(fact.cut)}'
+        when = notification.ts if 0 <= notification.ts <= _LATEST_S else ts
+        head = self._head(
+            "log", notification.level, notification.job, notification.worker, notification.pid
+        )
+        more = f', "fields": {notification.fields}' if notification.fields else ""
+        msg = encode_basestring_ascii(uncoloured(notification.msg))
+        if notification.item:
+            more += _item(notification.item, notification.attempt)
+        if notification.error_type or notification.traceback or notification.error:
+            more += _texts(
+                error_type=notification.error_type,
+                error=notification.error,
+                traceback=notification.traceback,
+            )
+        if notification.call:
+            more += f', "call": {encode_basestring_ascii(notification.call)}'
+        if notification.thread:
+            more += f', "thread": {encode_basestring_ascii(notification.thread)}'
+        if notification.stream is not None:
+            more += f', "stream": "{notification.stream.value}"'
+        if notification.cut:
+            more += f', "cut": {json.dumps(notification.cut)}'
         return (
             f'{{"ts": "{timestamp(when)}{head}"msg": {msg}, '
-            f'"logger": {encode_basestring_ascii(fact.logger)}{more}}}\n'
+            f'"logger": {encode_basestring_ascii(notification.logger)}{more}}}\n'
         ).encode("ascii")
 
     def _make_head(self, event: str, level: str, job: str, worker: str, pid: int) -> str:

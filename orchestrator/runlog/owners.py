@@ -117,7 +117,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset({self.euid, 0} | caller)
 
     def trusts(self, path: Path) -> bool:
-        """Whether the folder at `path`, which has no links in it, is trusted whoever wrote it."""
+        """True if the folder at `path`, which has no links in it, is trusted whoever wrote it."""
         return self.trusts_all or any(path.is_relative_to(each) for each in self.trusted)
 
 
@@ -221,7 +221,7 @@ def require_given(fd: int, path: Path, user: User) -> None:
 
 
 def _is_trusted(fd: int, user: User) -> bool:
-    """Whether what is open is in a trusted folder: its path may lead to another one by now."""
+    """True if what is open is in a trusted folder: its path may lead to another one by now."""
     if user.trusts_all or not user.trusted:
         return user.trusts_all
     return user.trusts(Path(f"/proc/self/fd/{fd}").readlink())
@@ -301,7 +301,7 @@ def _refusal(path: Path, flaw: str, role: Role, user: User, trust: Path) -> Usag
 
 
 def _is_private(gid: int, uid: int) -> bool:
-    """Whether a group has one member, its owner, as most systems make one for each user."""
+    """True if a group has one member, its owner, as most systems make one for each user."""
     try:
         owner, group = pwd.getpwuid(uid), grp.getgrgid(gid)
     except KeyError:

@@ -74,7 +74,7 @@ def field_of(text: str) -> tuple[str, str]:
 
 
 def _has_item(record: Mapping[str, Any], queue: str, number: int) -> bool:
-    """Whether the record is of that item: by itself, or in a batch (`files:1-4,9`)."""
+    """True if the record is of that item: by itself, or in a batch (`files:1-4,9`)."""
     of, _, numbers = str(record.get("item", "")).rpartition(":")
     if of != queue:
         return False
@@ -90,7 +90,7 @@ def _ranges(numbers: str) -> Iterator[tuple[int, int]]:
 
 
 def _has_field(record: Mapping[str, Any], key: str, wanted: str) -> bool:
-    """Whether a field of the program's own, or else of the record, has that value."""
+    """True if a field of the program's own, or else of the record, has that value."""
     fields = record.get("fields")
     for found in (fields if isinstance(fields, dict) else {}, record):
         value: Any = found

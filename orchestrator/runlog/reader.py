@@ -15,7 +15,7 @@ import msgspec
 from orchestrator.errors import RunNotFoundError
 from orchestrator.files import open_regular
 from orchestrator.runlog.alive import is_locked, wait_until_free
-from orchestrator.runlog.inotify import Watch
+from orchestrator.runlog.inotify import FileWatch
 
 __all__ = ["Damage", "LogReader", "Record"]
 
@@ -43,7 +43,7 @@ class LogReader:
 
     def __init__(self, path: Path, *, follow: bool = False) -> None:
         """Open the log; raises RunNotFoundError if there is none that can be read."""
-        self._watch: Watch | None = None
+        self._watch: FileWatch | None = None
         self._ended = False
         self._gone = False
         try:
@@ -52,7 +52,7 @@ class LogReader:
             raise RunNotFoundError(f"cannot read {path}: {error.strerror}") from error
         try:
             if follow:
-                self._watch = Watch(path)
+                self._watch = FileWatch(path)
         except BaseException:
             self.close()
             raise
@@ -76,7 +76,7 @@ class LogReader:
 
     @property
     def ended(self) -> bool:
-        """Whether the run's last record has been read."""
+        """True if the run's last record has been read."""
         return self._ended
 
     def available(self) -> Iterator[Record | Damage]:

@@ -31,7 +31,7 @@ __all__ = [
     "replayed_run",
 ]
 
-SOURCE = Target(module="orchestrator.runtime.letters.source", qualname="letters")
+SOURCE = Target(module="orchestrator.runtime.deadletters.replay_source", qualname="letters")
 """What a replay's plan has in the place of all that is upstream of the letters' queues."""
 
 _NAME = "replayed.jsonl"
@@ -74,10 +74,17 @@ class ReplayLock:
         fcntl.flock(self._fd, fcntl.LOCK_UN)
 
 
+_KNOWN_SOURCES = (
+    SOURCE,
+    Target(module="orchestrator.runtime.letters.source", qualname="letters"),
+)
+"""That of plans, too, which an older mporch has kept."""
+
+
 def replayed_run(plan: Plan) -> RunDirectory | None:
     """Return the run whose letters a plan feeds back; None if it is no replay's."""
     for job in plan.jobs.values():
-        if job.target == SOURCE and job.args:
+        if job.target in _KNOWN_SOURCES and job.args:
             path = Path(str(job.args[0])).parent
             return RunDirectory(run_id=path.name, path=path)
     return None

@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from orchestrator.core.facts import Fact, Logged, Output, WorkerStarted
+from orchestrator.core.protocol.notifications import Logged, Notification, OutputLine, WorkerStarted
 from orchestrator.errors import DiskFullError, ResumeError, RunDirectoryError
 from orchestrator.files import open_regular
 from orchestrator.runlog.alive import holder, lock_while_open
@@ -80,41 +80,41 @@ class RunLog:
             context_class=dict,
         ).bind(run=run_id)
 
-    def fact(self, fact: Fact, ts: float | None = None) -> None:
-        """Log `fact`; `ts` is Unix time in seconds, now if not given. Raises as `flush` does."""
+    def notify(self, notification: Notification, ts: float | None = None) -> None:
+        """Log it; `ts` is Unix time in seconds, now if not given. Raises as `flush` does."""
         now = time.time() if ts is None else ts
         urgent = False
-        if isinstance(fact, Output):
-            self._buffer += self._lines.output(fact, now)
-        elif isinstance(fact, Logged):
-            urgent = Level.parse(fact.level) >= Level.WARNING
-            self._buffer += self._lines.logged(fact, now)
+        if isinstance(notification, OutputLine):
+            self._buffer += self._lines.output(notification, now)
+        elif isinstance(notification, Logged):
+            urgent = Level.parse(notification.level) >= Level.WARNING
+            self._buffer += self._lines.logged(notification, now)
         else:
-            event, level, msg = describe(fact)
+            event, level, msg = describe(notification)
             urgent = level >= Level.WARNING
-            fields = self._with_pid(fact, context(fact))
+            fields = self._with_pid(notification, context(notification))
             self._events.log(level, event, ts=timestamp(now), **fields, msg=msg)
         if urgent or len(self._buffer) >= _BUFFER_BYTES:
             with contextlib.suppress(DiskFullError):  # the next flush tells
                 self.flush()
 
-    def _with_pid(self, fact: Fact, fields: dict[str, Any]) -> dict[str, Any]:
+    def _with_pid(self, notification: Notification, fields: dict[str, Any]) -> dict[str, Any]:
         """Add the worker's pid where a fact has none: those of items come from the broker."""
-        if isinstance(fact, WorkerStarted):
-            self._pids[fact.worker] = fact.pid
+        if isinstance(notification, WorkerStarted):
+            self._pids[notification.worker] = notification.pid
         elif "pid" not in fields and (pid := self._pids.get(fields.get("worker", ""))):
             fields["pid"] = pid
         return fields
 
     def tells_of_a_start(self) -> bool:
-        """Whether the run was started before."""
+        """True if the run was started before."""
         with LogReader(self.path) as log:
             found = (record for record in log.available() if isinstance(record, dict))
             return any(record.get("event") in _BEGUN for record in found)
 
     @property
     def pending(self) -> bool:
-        """Whether there is anything to flush."""
+        """True if there is anything to flush."""
         return bool(self._buffer)
 
     def flush(self) -> None:
@@ -172,6 +172,6 @@ def _open(path: Path, *, resumed: bool) -> int:
 
 
 def _is_torn(fd: int) -> bool:
-    """Whether the last line of the file is unfinished."""
+    """True if the last line of the file is unfinished."""
     size = os.fstat(fd).st_size
     return size > 0 and os.pread(fd, 1, size - 1) != b"\n"

@@ -15,7 +15,7 @@ import mmap
 import time
 from contextlib import AbstractContextManager
 
-from orchestrator.core.events import Blame, Phase
+from orchestrator.core.protocol.events import Blame, Phase
 
 __all__ = [
     "CELL_BYTES",

@@ -21,7 +21,7 @@ LONGEST = 512
 
 
 def prefix(key: str) -> bytes:
-    """What every mark of a worker begins with."""
+    """Return what every mark of a worker begins with."""
     return b"\0m" + key.encode("ascii")
 
 

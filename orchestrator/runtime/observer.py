@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from orchestrator.core.facts import Fact, Progress
-from orchestrator.core.snapshot import Snapshot
+from orchestrator.core.protocol.notifications import Notification, Progress
+from orchestrator.core.reporting.snapshot import Snapshot
 
 __all__ = ["Observer"]
 
@@ -19,25 +19,25 @@ class Observer(Protocol):
 
     @property
     def wants_snapshots(self) -> bool:
-        """Whether `snapshot` is of any use."""
+        """True if `snapshot` is of any use."""
 
     @property
     def backed_up(self) -> bool:
-        """Whether a reader is so slow that targets' output should not be read for now."""
+        """True if a reader is so slow that targets' output should not be read for now."""
 
     @property
     def pending(self) -> bool:
-        """Whether there is something to flush."""
+        """True if there is something to flush."""
 
     @property
     def unwritten(self) -> Collection[int]:
         """Descriptors that would take no more; `flush` is called when one of them does."""
 
-    def fact(self, fact: Fact | Progress, now: float) -> None:
+    def notify(self, notification: Notification | Progress, now: float) -> None:
         """Something has happened, or a line that is drawn anew shows something else."""
 
     def snapshot(self, snapshot: Snapshot, now: float) -> None:
-        """How the run stands."""
+        """Show how the run stands."""
 
     def flush(self) -> None:
         """The loop has a moment: write what is buffered."""

@@ -19,8 +19,16 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from orchestrator.core.events import Blob
-from orchestrator.core.messages import Commit, FromWorker, Leased, Output, Pull, Range, ToWorker
+from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.messages import (
+    Commit,
+    FromWorker,
+    Leased,
+    Output,
+    Pull,
+    Range,
+    ToWorker,
+)
 
 __all__ = ["FrameError", "FrameReader", "encode", "from_worker", "to_worker"]
 
@@ -164,7 +172,7 @@ class _Body(Generic[M]):
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of it has come."""
+        """True if all of it has come."""
         return not self._left and len(self._chunks) == len(self._sizes)
 
     def take(self, data: memoryview) -> int:

@@ -15,14 +15,14 @@ from orchestrator.spec.fields import (
     VarName,
     by_form,
 )
-from orchestrator.spec.parts import Part
+from orchestrator.spec.parts import SpecPart
 
 __all__ = ["AnyExpected", "Case", "Expect", "Expected", "Given", "Items", "Kill", "StandIn"]
 
 JobState = Literal["succeeded", "failed", "timed_out", "terminated", "killed", "skipped"]
 
 
-class Given(Part):
+class Given(SpecPart):
     """Where a case has a queue's items from: one of the three."""
 
     items: Values | None = Field(
@@ -61,7 +61,7 @@ StandIn = Annotated[
 ]
 
 
-class Expected(Part):
+class Expected(SpecPart):
     """What is asked of the items of a queue, or of a job's dead letters; all that is written."""
 
     equals: Values | None = Field(
@@ -101,7 +101,7 @@ AnyExpected = Annotated[
 ]
 
 
-class Expect(Part):
+class Expect(SpecPart):
     """What must be true once the case has run."""
 
     queues: dict[Text, AnyExpected] = Field(
@@ -134,7 +134,7 @@ class Expect(Part):
     )
 
 
-class Kill(Part):
+class Kill(SpecPart):
     """A worker that dies by SIGKILL, once."""
 
     job: Text = Field(title="Job", description="Whose worker it is.", examples=["parse"])
@@ -160,7 +160,7 @@ Kills = Annotated[
 ]
 
 
-class Case(Part):
+class Case(SpecPart):
     """One test of the pipeline: a run of it, or of a part, and what must come of it."""
 
     description: Text = Field(

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from orchestrator.errors import Rule
-from orchestrator.spec.entries import entries_of
 from orchestrator.spec.events import MAX_DEPTH, Flaw, SyntaxFlaw, events_of, too_deep
+from orchestrator.spec.mapping_keys import entries_of
 from orchestrator.spec.nodes import (
     MappingNode,
     Node,

@@ -11,14 +11,14 @@ from orchestrator.errors import Problem, Rule
 from orchestrator.spec.model import Document
 from orchestrator.spec.nodes import Entry, MappingNode, Path, Position, ScalarNode
 
-__all__ = ["Spec"]
+__all__ = ["LoadedSpec"]
 
 _LEAST = 4
 """A text with fewer characters may be a part of any word: it is masked only as a whole one."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spec:
+class LoadedSpec:
     """What the user wrote. `document` holds what made sense of it, `problems` the rest.
 
     `path` is the file as the user named it (`<stdin>` for `-`), `file` its absolute path or None;

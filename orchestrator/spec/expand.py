@@ -10,9 +10,7 @@ from typing import TypeAlias
 from orchestrator.errors import Rule
 from orchestrator.spec.compose import MAX_ALIASED_NODES, MAX_DEPTH, MAX_FLAWS
 from orchestrator.spec.events import Flaw, SyntaxFlaw
-from orchestrator.spec.families import Families
-from orchestrator.spec.late import hint_for_late, misplaced
-from orchestrator.spec.making import Maker
+from orchestrator.spec.matrix_expand import Families, MatrixExpander
 from orchestrator.spec.nodes import (
     MappingNode,
     Named,
@@ -30,6 +28,7 @@ from orchestrator.spec.rules import syntax, variables
 from orchestrator.spec.scalars import ScalarError, resolve
 from orchestrator.spec.scripts import ScriptFlaw, Value, script_of
 from orchestrator.spec.source import MAX_BYTES
+from orchestrator.spec.start_var_places import hint_for_late, misplaced
 from orchestrator.spec.texts import Wanted, wanted_at
 from orchestrator.spec.variables import Missing, Scope, Variables
 
@@ -63,7 +62,7 @@ class Expander:
         self._flaws: list[Flaw] = []
         self._root = root
         self._variables = Variables(root, environ)
-        self._maker = Maker(
+        self._maker = MatrixExpander(
             lambda node, path, scope: self._node(node, _Place(path, len(path) - 1, scope))
         )
         self._done: dict[_Key, Node] = {}
@@ -192,7 +191,7 @@ class Expander:
         return found if self._is_clear(found, place) else replace(node, known=False)
 
     def _is_clear(self, found: Node, place: _Place) -> bool:
-        """Whether all in `found` that the environment gave has one meaning; told if it has not."""
+        """True if all in `found` that the environment gave has one meaning; told if it has not."""
         if place.path[0] == "vars":  # text may be wanted where it is named
             return True
         doubtful = next((each for _, each in scalars_of(found) if each.doubt), None)

@@ -143,7 +143,7 @@ def _text(value: Any) -> Any:
 
 
 def is_name(value: object) -> bool:
-    """Whether a job or queue can be named so."""
+    """True if a job or queue can be named so."""
     return (
         isinstance(value, str)
         and _NAME.fullmatch(value) is not None

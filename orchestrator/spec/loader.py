@@ -1,4 +1,4 @@
-"""Load a spec: from a path or a text to a `Spec`."""
+"""Load a spec: from a path or a text to a `LoadedSpec`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import BinaryIO
 from orchestrator.errors import Problem, SpecError
 from orchestrator.spec import source
 from orchestrator.spec.compose import Composer
-from orchestrator.spec.document import Spec
+from orchestrator.spec.document import LoadedSpec
 from orchestrator.spec.events import Flaw, SyntaxFlaw
 from orchestrator.spec.expand import Expander
 from orchestrator.spec.layers import SET, VAR, Layers, hint_for_set, hint_for_var
@@ -20,7 +20,7 @@ from orchestrator.spec.nulls import without_nulls
 from orchestrator.spec.overlay import in_file, merged
 from orchestrator.spec.rules import syntax
 from orchestrator.spec.texts import with_texts
-from orchestrator.spec.validate import MOST_FINDINGS, Finding, understand
+from orchestrator.spec.validate import MOST_FINDINGS, ValidationFinding, understand
 from orchestrator.spec.wording import kind
 from orchestrator.spec.writing import written
 
@@ -33,13 +33,12 @@ def load(
     stdin: BinaryIO | None = None,
     environ: Mapping[str, str] | None = None,
     layers: Layers | None = None,
-) -> Spec:
+) -> LoadedSpec:
     """Read the spec at `path`; `-` is standard input (or `stdin`) with the working directory.
 
     `environ` has the variables of the environment for `${NAME}`; None is this process's own.
-    `layers` are laid over what the file says.
-    Keys and values that are wrong do not stop it: they are `Spec.problems`, which the compiler
-    reports together with its own.
+    `layers` are laid over what the file says. Keys and values that are wrong do not stop it: they
+    are `LoadedSpec.problems`, which the compiler reports together with its own.
 
     Raises:
         SpecError: the file cannot be read, is not YAML, or is not a mapping.
@@ -55,13 +54,13 @@ def loads(
     project_dir: str | FilePath = ".",
     environ: Mapping[str, str] | None = None,
     layers: Layers | None = None,
-) -> Spec:
+) -> LoadedSpec:
     """Read a spec from `text`; `name` stands for it in messages. Otherwise as `load`."""
     origin = source.decode(text, name, FilePath(project_dir).absolute())
     return _load(origin, environ, layers or Layers())
 
 
-def for_case(spec: Spec, case: str, environ: Mapping[str, str]) -> Spec:
+def for_case(spec: LoadedSpec, case: str, environ: Mapping[str, str]) -> LoadedSpec:
     """Return `spec` as it is with the `vars` of a case under its `tests`. Otherwise as `load`."""
     origin = source.Source(
         text=spec.source, name=spec.path, project_dir=spec.project_dir, file=spec.file
@@ -69,7 +68,7 @@ def for_case(spec: Spec, case: str, environ: Mapping[str, str]) -> Spec:
     return _load(origin, environ, Layers(case=case))
 
 
-def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Layers) -> Spec:
+def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Layers) -> LoadedSpec:
     composer = Composer()
     flaws, doubts = composer.flaws, list[Flaw]()
     try:
@@ -95,7 +94,7 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
     told = {flaw.position for flaw in flaws}
     written_keys, nulls = without_nulls(root)
     document, findings = understand(written_keys)
-    spec = Spec(
+    spec = LoadedSpec(
         document=document,
         source=text,
         path=origin.name,
@@ -123,7 +122,7 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
     return replace(spec, problems=tuple(problems), wrong=frozenset(_wrong(flaws, findings)))
 
 
-def _wrong(flaws: Iterable[Flaw], findings: Sequence[Finding]) -> Iterator[Path]:
+def _wrong(flaws: Iterable[Flaw], findings: Sequence[ValidationFinding]) -> Iterator[Path]:
     """Yield the places of which the document lacks something; () for one that is not known."""
     for flaw in flaws:
         if flaw.rule is not syntax.DOUBTFUL_NUMBER:  # that stays there, as text
@@ -134,7 +133,7 @@ def _wrong(flaws: Iterable[Flaw], findings: Sequence[Finding]) -> Iterator[Path]
         yield ()
 
 
-def _hint(spec: Spec, found: Finding) -> str:
+def _hint(spec: LoadedSpec, found: ValidationFinding) -> str:
     """Return how to mend what was found; where an option gave the value, by that option."""
     steps = list(spec.tree.walk(found.path))
     value = steps[-1].value if steps and isinstance(steps[-1], Entry) else None

@@ -94,7 +94,7 @@ def made_of(job: str, matrix: Entry, taken: Collection[object]) -> dict[str, Map
 
 
 def _has_form(matrix: MappingNode) -> bool:
-    """Whether each name has a list, what refines it are lists of mappings, and all is known."""
+    """True if each name has a list, what refines it are lists of mappings, and all is known."""
     for key, entry in matrix.entries.items():
         items = entry.value.items if isinstance(entry.value, SequenceNode) else (None,)
         kinds = MappingNode if key in _REFINED else Node

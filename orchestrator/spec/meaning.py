@@ -17,7 +17,7 @@ _NOWHERE = FilePath("/")
 
 
 def means_same(one: bytes, other: bytes) -> bool:
-    """Whether two specs have the same keys and values, as they are written.
+    """True if two specs have the same keys and values, as they are written.
 
     The order of keys counts where it has a meaning: not that of a job's keys, but that of the jobs.
     What can be read only in part is the same as nothing but its own bytes.
@@ -52,12 +52,12 @@ def _meaning(node: Node, path: Path) -> Hashable:
 
 
 def _has_keys_of_ours(path: Path) -> bool:
-    """Whether the keys there are those of the reference, whose order means nothing."""
+    """True if the keys there are those of the reference, whose order means nothing."""
     return path in ((), ("defaults",)) or (len(path) == 2 and path[0] in ("jobs", "queues"))
 
 
 def _value(node: ScalarNode) -> Hashable:
-    """What a single value says: a number as it is written, which is how a program may get it.
+    """Return a single value as written: a program may get a number letter by letter.
 
     Quotes keep what a variable gives from being more than text.
     """

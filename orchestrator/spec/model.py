@@ -40,10 +40,10 @@ from orchestrator.spec.parts import (
     Batch,
     Limits,
     Matrix,
-    Part,
     Recycle,
     Restart,
     Retry,
+    SpecPart,
     Terminate,
     Timeouts,
 )
@@ -75,7 +75,7 @@ OnError = Annotated[
 ]
 
 
-class JobSettings(Part):
+class JobSettings(SpecPart):
     """The keys of a job that `defaults` may hold too."""
 
     args: Values = Field(
@@ -289,7 +289,7 @@ class Job(JobSettings):
     )
 
 
-class Document(Part):
+class Document(SpecPart):
     """A pipeline of processes and queues, run by `mporch run`."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(

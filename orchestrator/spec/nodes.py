@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
-from orchestrator.spec.atstart import AtStart
 from orchestrator.spec.scalars import ScalarError
+from orchestrator.spec.start_vars import StartVar
 
 __all__ = [
     "Entry",
@@ -87,7 +87,7 @@ class ScalarNode:
     known: bool = True
     shown: str | None = None
     from_environment: bool = False
-    late: tuple[str | AtStart, ...] = ()
+    late: tuple[str | StartVar, ...] = ()
     named: tuple[Named, ...] = ()
     doubt: ScalarError | None = None
     words: tuple[Word, ...] = ()

@@ -27,18 +27,18 @@ __all__ = [
     "Limits",
     "Matrix",
     "Ordered",
-    "Part",
     "Queue",
     "Rate",
     "Recycle",
     "Restart",
     "Retry",
+    "SpecPart",
     "Terminate",
     "Timeouts",
 ]
 
 
-class Part(BaseModel):
+class SpecPart(BaseModel):
     """What all parts share: strict, frozen, no unknown key."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -46,7 +46,7 @@ class Part(BaseModel):
     )
 
 
-class Queue(Part):
+class Queue(SpecPart):
     """A bounded queue between jobs."""
 
     maxsize: int = Field(
@@ -89,7 +89,7 @@ AnyQueue = Annotated[
 ]
 
 
-class Timeouts(Part):
+class Timeouts(SpecPart):
     """Time limits; null is no limit."""
 
     start: PositiveDuration = Field(
@@ -103,7 +103,7 @@ class Timeouts(Part):
     )
 
 
-class Terminate(Part):
+class Terminate(SpecPart):
     """How a worker is stopped."""
 
     signal: SignalName = Field(
@@ -117,7 +117,7 @@ class Terminate(Part):
     )
 
 
-class Batch(Part):
+class Batch(SpecPart):
     """How items are gathered into one call."""
 
     size: int = Field(
@@ -132,7 +132,7 @@ class Batch(Part):
     )
 
 
-class Backoff(Part):
+class Backoff(SpecPart):
     """The wait before an item is tried again; it doubles each time, give or take a little."""
 
     initial: Duration = Field(
@@ -141,7 +141,7 @@ class Backoff(Part):
     max: Duration = Field(default=10.0, title="Most", description="Before any attempt.")
 
 
-class Retry(Part):
+class Retry(SpecPart):
     """How often an item is tried."""
 
     attempts: int = Field(
@@ -157,7 +157,7 @@ class Retry(Part):
     )
 
 
-class Restart(Part):
+class Restart(SpecPart):
     """How many workers that died are replaced."""
 
     max: int = Field(
@@ -178,7 +178,7 @@ class Restart(Part):
     )
 
 
-class Matrix(Part):
+class Matrix(SpecPart):
     """Names with lists of values; a job is made for each combination of them."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -201,7 +201,7 @@ class Matrix(Part):
     )
 
 
-class Limits(Part):
+class Limits(SpecPart):
     """What a worker's process may use; null is no limit."""
 
     memory: Memory = Field(default=None, title="Memory", description="Address space.")
@@ -215,7 +215,7 @@ class Limits(Part):
     )
 
 
-class Recycle(Part):
+class Recycle(SpecPart):
     """When a worker that is well gives its place to a new process."""
 
     max_items: int | None = Field(
@@ -230,7 +230,7 @@ class Recycle(Part):
     )
 
 
-class Rate(Part):
+class Rate(SpecPart):
     """How many items a job may start in a time, over all its workers."""
 
     limit: RateLimit = Field(title="Limit", description="A number and a unit: s, min, h or d.")
@@ -254,7 +254,7 @@ AnyRate = Annotated[
 ]
 
 
-class Ordered(Part):
+class Ordered(SpecPart):
     """That a job's outputs leave in the order of its input."""
 
     window: int | None = Field(

@@ -16,7 +16,7 @@ from orchestrator.spec.nodes import ScalarNode, Word
 from orchestrator.spec.references import Reference
 from orchestrator.spec.shell import Quotes
 
-__all__ = ["Script", "ScriptFlaw", "Value", "script_of"]
+__all__ = ["ScriptFlaw", "ShellScript", "Value", "script_of"]
 
 _VARIABLE = "MPORCH_VALUE"
 _READ_BARE = frozenset(" \t\n'\"\\$`;&|<>()*?[]#~{}!")
@@ -43,7 +43,7 @@ Part: TypeAlias = str | Value
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class ShellScript:
     """What the shell reads, how that is told and kept, and the variables that it is given."""
 
     text: str
@@ -51,7 +51,7 @@ class Script:
     words: tuple[Word, ...]
 
 
-def script_of(parts: Iterable[Part]) -> Script:
+def script_of(parts: Iterable[Part]) -> ShellScript:
     """Return the script made of pieces of text, and of values.
 
     Raises:
@@ -83,7 +83,7 @@ def script_of(parts: Iterable[Part]) -> Script:
             text.append(quotes.variable(word.variable))
             told.append(part.found.shown or quotes.word(word.value))
             quotes.pass_word()
-    return Script("".join(text), "".join(told), tuple(words))
+    return ShellScript("".join(text), "".join(told), tuple(words))
 
 
 def _source(part: Value) -> str:

@@ -33,7 +33,7 @@ class Quotes:
 
     @property
     def inside(self) -> str:
-        """What closes the innermost quote or bracket that is open; empty if none is."""
+        """Return what closes the innermost quote or bracket that is open; empty if none is."""
         return self.open[-1] if self.open else ""
 
     def read(self, text: str) -> None:

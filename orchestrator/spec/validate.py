@@ -27,11 +27,11 @@ from orchestrator.spec.rules import values
 from orchestrator.spec.vocabulary import hint_for_key
 from orchestrator.spec.wording import kind, show
 
-__all__ = ["MOST_FINDINGS", "Finding", "understand"]
+__all__ = ["MOST_FINDINGS", "ValidationFinding", "understand"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class ValidationFinding:
     """A rule that was broken: where, how, and how to mend it; `key`: the key is meant."""
 
     rule: Rule
@@ -47,7 +47,7 @@ _VALIDATOR_WORDS = frozenset({"<text>", "<list>", "<map>", "<number>", "<nothing
 _NOTHING = object()
 
 
-def understand(root: MappingNode) -> tuple[Document, list[Finding]]:
+def understand(root: MappingNode) -> tuple[Document, list[ValidationFinding]]:
     """Return what of the tree makes sense as a document, and what does not; see `without_nulls`.
 
     The document leaves out every value that is wrong, so that checks which look at several places
@@ -133,30 +133,36 @@ def _drop(data: dict[str, Any], paths: Collection[Path]) -> bool:
     return changed
 
 
-def _finding(detail: ErrorDetails, root: MappingNode) -> Finding:
+def _finding(detail: ErrorDetails, root: MappingNode) -> ValidationFinding:
     path, value = _place(detail), detail["input"]
     if detail["type"] == "extra_forbidden":
         message = f"unknown key {show(path[-1])}"
-        return Finding(values.UNKNOWN_KEY, path, message, hint_for_key(path), key=True)
+        return ValidationFinding(values.UNKNOWN_KEY, path, message, hint_for_key(path), key=True)
     if detail["type"] == "missing":
         key = str(detail["loc"][-1])
         hint = _MISSING_HINTS.get(key, "")
-        return Finding(values.MISSING_KEY, path, f"the key {key} is missing", hint, key=True)
+        return ValidationFinding(
+            values.MISSING_KEY, path, f"the key {key} is missing", hint, key=True
+        )
     if detail["type"] == "invalid_key":
         message = f"{show(path[-1])} is a key that is not text"
-        return Finding(values.WRONG_TYPE, path, message, "put it in quotes", key=True)
+        return ValidationFinding(values.WRONG_TYPE, path, message, "put it in quotes", key=True)
     if value is None and isinstance(path[-1], str):
         hint = "give it a value or remove the key"
-        return Finding(values.EMPTY_VALUE, path, f"{path[-1]} is empty", hint, key=True)
+        return ValidationFinding(values.EMPTY_VALUE, path, f"{path[-1]} is empty", hint, key=True)
     is_key = "[key]" in detail["loc"]
     if detail["type"] == "string_type" and isinstance(value, int | float):
         at = () if is_key else path
         message = f"expected text, got {kind_as_written(value, root, at)}"
-        return Finding(values.WRONG_TYPE, path, message, hint_for_text(value, root, at), key=is_key)
+        return ValidationFinding(
+            values.WRONG_TYPE, path, message, hint_for_text(value, root, at), key=is_key
+        )
     if detail["type"] == "bool_type":
         message = f"expected true or false, got {kind_as_written(value, root, path)}"
-        return Finding(values.WRONG_TYPE, path, message, hint_for_truth(value, root, path))
-    return Finding(*_wrong_value(detail, path, root), key=is_key)
+        return ValidationFinding(
+            values.WRONG_TYPE, path, message, hint_for_truth(value, root, path)
+        )
+    return ValidationFinding(*_wrong_value(detail, path, root), key=is_key)
 
 
 _MISSING_HINTS = {

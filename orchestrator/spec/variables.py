@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import Rule
-from orchestrator.spec.atstart import LATE_NAMESPACES, AtStart
 from orchestrator.spec.nodes import MappingNode, Node, Path, Position, ScalarNode
 from orchestrator.spec.references import Reference
 from orchestrator.spec.rules import variables
+from orchestrator.spec.start_vars import LATE_NAMESPACES, StartVar
 from orchestrator.spec.wording import Guesses, listed
 
 __all__ = ["Missing", "Scope", "Variables"]
@@ -124,9 +124,9 @@ class Variables:
 
     def _at_start(self, name: str) -> ScalarNode:
         try:
-            found = AtStart(name)
+            found = StartVar(name)
         except ValueError:
-            known = [each.value for each in AtStart]
+            known = [each.value for each in StartVar]
             hint = Guesses(known).hint(name) or f"there are {listed(known, last='and')}"
             raise Missing(f"nothing is named {name}", hint, variables.BAD_REFERENCE) from None
         self.late = True

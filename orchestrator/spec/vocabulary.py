@@ -39,7 +39,7 @@ class _Words:
     later: frozenset[str] = field(default_factory=frozenset)
 
     def has(self, folded: str) -> bool:
-        """Whether `folded` is a key, or a word that something is known of."""
+        """True if `folded` is a key, or a word that something is known of."""
         tables = (self.model.model_fields, self.foreign, self.advice, self.later)
         return any(folded in table for table in tables)
 

@@ -53,7 +53,7 @@ class CaseReport:
 
     @property
     def passed(self) -> bool:
-        """Whether everything was as expected."""
+        """True if everything was as expected."""
         return not self.failed
 
 

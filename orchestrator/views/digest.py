@@ -9,17 +9,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.core.facts import Fact, ItemDead, ItemFailed, ItemSkipped, Stalled, WorkerEnded
-from orchestrator.core.messages import Failure
+from orchestrator.core.protocol.messages import Failure
+from orchestrator.core.protocol.notifications import (
+    ItemDead,
+    ItemFailed,
+    ItemSkipped,
+    Notification,
+    Stalled,
+    WorkerEnded,
+)
 
-__all__ = ["Digest", "Fault", "Named"]
+__all__ = ["Digest", "ItemGroup", "JobFailure"]
 
 _NAMED = 10
 _BAD = frozenset({"failed", "timed_out", "killed"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fault:
+class JobFailure:
     """A failure: who, what in one line, and the user's own traceback."""
 
     who: str
@@ -27,7 +34,7 @@ class Fault:
     traceback: str = ""
 
 
-class Named:
+class ItemGroup:
     """Items that ended alike: how many, and the first ten by name."""
 
     def __init__(self) -> None:
@@ -50,7 +57,7 @@ class Named:
 
     @property
     def are_enough(self) -> bool:
-        """Whether no more are named."""
+        """True if no more are named."""
         return len(self.first) == _NAMED
 
 
@@ -58,26 +65,28 @@ class Digest:
     """Collects; holds ten skipped items, ten dead letters and one failure, however long the run."""
 
     def __init__(self) -> None:
-        self.skipped = Named()
-        self.dead = Named()
-        self.fault: Fault | None = None
+        self.skipped = ItemGroup()
+        self.dead = ItemGroup()
+        self.fault: JobFailure | None = None
 
-    def fact(self, fact: Fact) -> None:
+    def notify(self, notification: Notification) -> None:
         """Take a fact."""
-        match fact:
+        match notification:
             case ItemSkipped():
-                self.skipped.add(fact.job, fact.item, _error(fact.failure))
+                self.skipped.add(notification.job, notification.item, _error(notification.failure))
             case ItemDead():
-                self.dead.add(fact.job, fact.item, _error(fact.failure))
+                self.dead.add(notification.job, notification.item, _error(notification.failure))
             case ItemFailed():
-                what = f"{_error(fact.failure)} at item {fact.item}"
-                self._fail(fact.worker, what, fact.failure.traceback)
-            case WorkerEnded() if fact.state in _BAD:
-                traceback = fact.failure.traceback if fact.failure else ""
-                what = fact.reason or (_error(fact.failure) if fact.failure else fact.state)
-                self._fail(fact.worker, what, traceback)
+                what = f"{_error(notification.failure)} at item {notification.item}"
+                self._fail(notification.worker, what, notification.failure.traceback)
+            case WorkerEnded() if notification.state in _BAD:
+                traceback = notification.failure.traceback if notification.failure else ""
+                what = notification.reason or (
+                    _error(notification.failure) if notification.failure else notification.state
+                )
+                self._fail(notification.worker, what, traceback)
             case Stalled():
-                waits = "; ".join(f"{who} waits for {what}" for who, what in fact.waits)
+                waits = "; ".join(f"{who} waits for {what}" for who, what in notification.waits)
                 self._fail("the run", f"nothing can go on: {waits}", "")
 
     def dead_before(self, job: str, item: str, failure: Failure) -> None:
@@ -124,7 +133,7 @@ class Digest:
     def _fail(self, who: str, what: str, traceback: str) -> None:
         """Keep the first failure; a later one only if it has the traceback the first one lacks."""
         if self.fault is None or (traceback and not self.fault.traceback and who == self.fault.who):
-            self.fault = Fault(who=who, what=what, traceback=traceback)
+            self.fault = JobFailure(who=who, what=what, traceback=traceback)
 
 
 def _error(failure: Failure) -> str:

@@ -61,7 +61,7 @@ def render_letters(letters: Sequence[LetterView], paper: Paper) -> str:
 
 
 def _room_for_errors(rows: Sequence[Sequence[str]], paper: Paper) -> int:
-    """What the other columns leave, once those are left out that leave too little."""
+    """Return what the other columns leave, once those are left out that leave too little."""
     widths = {
         place: max(len(column.title), *(len(row[place]) for row in rows)) + _GAP
         for place, column in enumerate(_COLUMNS)

@@ -47,12 +47,12 @@ class Outlet:
 
     @property
     def backed_up(self) -> bool:
-        """Whether so much is pending that whoever produces it should pause."""
+        """True if so much is pending that whoever produces it should pause."""
         return len(self._pending) > _BACKED_UP_BYTES
 
     @property
     def pending(self) -> int:
-        """How many bytes are still to be written."""
+        """Return how many bytes are still to be written."""
         return len(self._pending)
 
     def write(self, text: str) -> None:

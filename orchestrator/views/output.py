@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from orchestrator.core.facts import Logged, Output, Progress, Stream
+from orchestrator.core.protocol.notifications import Logged, OutputLine, Progress, Stream
 from orchestrator.views.text import Style, paint, screen_line
 
 __all__ = ["OutputMode", "OutputView", "ProgressView", "Throttle", "key_values", "to_stderr"]
@@ -34,7 +34,7 @@ class OutputMode(enum.Enum):
 
 
 class OutputView:
-    """Makes lines for the screen of `Output`, `Logged` and `Progress` facts.
+    """Makes lines for the screen of `OutputLine`, `Logged` and `Progress` facts.
 
     A record is shown as the program's own handler made it for its console, if it has one. Any other
     record below INFO is only in the log. What is shown with a prefix is escaped, into a pipe as
@@ -47,63 +47,73 @@ class OutputView:
         self._styles: dict[str, Style] = {}
         self._prefixes: dict[str, str] = {}
 
-    def line(self, fact: Output | Logged | Progress, *, colours: bool = False) -> str | None:
+    def line(
+        self, notification: OutputLine | Logged | Progress, *, colours: bool = False
+    ) -> str | None:
         """Return the line to show, with its newline; None if there is nothing to show.
 
         With `colours` the target's own are let through.
         """
         if self._mode is OutputMode.NONE:
             return None
-        if isinstance(fact, Logged):
-            return self._logged(fact, colours=colours)
-        if isinstance(fact, Progress):
-            return None if self._mode is OutputMode.RAW else self._placed(fact, fact.text, colours)
+        if isinstance(notification, Logged):
+            return self._logged(notification, colours=colours)
+        if isinstance(notification, Progress):
+            return (
+                None
+                if self._mode is OutputMode.RAW
+                else self._placed(notification, notification.text, colours)
+            )
         if self._mode is OutputMode.RAW:
-            return fact.text if fact.more else f"{fact.text}\n"
-        return self._placed(fact, fact.text, colours)
+            return notification.text if notification.more else f"{notification.text}\n"
+        return self._placed(notification, notification.text, colours)
 
-    def _logged(self, fact: Logged, *, colours: bool) -> str | None:
-        text = fact.text
+    def _logged(self, notification: Logged, *, colours: bool) -> str | None:
+        text = notification.text
         if text is not None:
             if text == "":
                 return None
             if self._mode is OutputMode.RAW:
                 return f"{text}\n"
-            return self._placed(fact, text.removesuffix("\n"), colours)
-        if fact.level.lower() in _QUIET:
+            return self._placed(notification, text.removesuffix("\n"), colours)
+        if notification.level.lower() in _QUIET:
             return None
         paints = self._colour and self._mode is not OutputMode.RAW
-        level = paint(fact.level.upper(), _LEVELS.get(fact.level), colour=paints)
-        logger = f"{fact.logger}: " if fact.logger else ""
+        level = paint(notification.level.upper(), _LEVELS.get(notification.level), colour=paints)
+        logger = f"{notification.logger}: " if notification.logger else ""
         if self._mode is OutputMode.RAW:
-            rest = "".join(f"\n{_INDENT}{line}" for line in fact.traceback.splitlines())
-            return f"{level} {logger}{fact.msg}{_told_fields(fact)}{rest}\n"
-        prefix = self._prefix(fact)
-        told = f"{logger}{fact.msg}{_told_fields(fact)}".split("\n")
+            rest = "".join(f"\n{_INDENT}{line}" for line in notification.traceback.splitlines())
+            return f"{level} {logger}{notification.msg}{_told_fields(notification)}{rest}\n"
+        prefix = self._prefix(notification)
+        told = f"{logger}{notification.msg}{_told_fields(notification)}".split("\n")
         first = f"{prefix} {level} {screen_line(told[0], colour=colours)}\n"
-        below = [*told[1:], *(_INDENT + line for line in fact.traceback.splitlines())]
+        below = [*told[1:], *(_INDENT + line for line in notification.traceback.splitlines())]
         return first + "".join(f"{prefix} {screen_line(line, colour=colours)}\n" for line in below)
 
-    def _placed(self, fact: Output | Logged | Progress, text: str, colours: bool) -> str:
-        prefix = self._prefix(fact)
+    def _placed(
+        self, notification: OutputLine | Logged | Progress, text: str, colours: bool
+    ) -> str:
+        prefix = self._prefix(notification)
         if text.isprintable():  # as most are: one line, without colours
             return f"{prefix} {text}\n"
-        lines = text.split("\n") if isinstance(fact, Logged) else [text]
+        lines = text.split("\n") if isinstance(notification, Logged) else [text]
         return "".join(f"{prefix} {screen_line(line, colour=colours)}\n" for line in lines)
 
-    def _prefix(self, fact: Output | Logged | Progress) -> str:
-        prefix = self._prefixes.get(fact.worker)
+    def _prefix(self, notification: OutputLine | Logged | Progress) -> str:
+        prefix = self._prefixes.get(notification.worker)
         if prefix is None:
-            prefix = paint(f"{fact.worker} |", self._style(fact.job), colour=self._colour)
-            self._prefixes[fact.worker] = prefix
+            prefix = paint(
+                f"{notification.worker} |", self._style(notification.job), colour=self._colour
+            )
+            self._prefixes[notification.worker] = prefix
         return prefix
 
     def _style(self, job: str) -> Style:
         return self._styles.setdefault(job, _COLOURS[len(self._styles) % len(_COLOURS)])
 
 
-def _told_fields(fact: Logged) -> str:
-    return f"  {key_values(json.loads(fact.fields))}" if fact.fields else ""
+def _told_fields(notification: Logged) -> str:
+    return f"  {key_values(json.loads(notification.fields))}" if notification.fields else ""
 
 
 def key_values(fields: dict[str, Any]) -> str:
@@ -117,9 +127,9 @@ def _value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def to_stderr(fact: Output | Logged | Progress) -> bool:
+def to_stderr(notification: OutputLine | Logged | Progress) -> bool:
     """Return whether a target wrote this to its standard error; log records count as that."""
-    return fact.stream is not Stream.STDOUT
+    return notification.stream is not Stream.STDOUT
 
 
 class ProgressView:
@@ -132,10 +142,10 @@ class ProgressView:
         self._every_s = every_s
         self._shown: dict[tuple[str, Stream], float] = {}
 
-    def admit(self, fact: Progress, now: float) -> bool:
+    def admit(self, notification: Progress, now: float) -> bool:
         """Return whether this state is to be shown at `now`; an empty one is the line's end."""
-        where = (fact.worker, fact.stream)
-        if not fact.text:
+        where = (notification.worker, notification.stream)
+        if not notification.text:
             self._shown.pop(where, None)
             return False
         if now - self._shown.setdefault(where, now) < self._every_s:

@@ -14,7 +14,7 @@ from orchestrator.plan.model import (
     JobPlan,
     Plan,
     QueuePlan,
-    Replay,
+    ReplayMode,
     WhenFull,
 )
 from orchestrator.views.tables import Column, Paper, table
@@ -137,7 +137,7 @@ def _errors(job: JobPlan) -> list[str]:
         told.append(f"{job.retry.attempts} attempts")
     if job.restart.max:
         within = duration(job.restart.within_s)
-        replay = ", its items compared" if job.restart.replay is Replay.SKIP else ""
+        replay = ", its items compared" if job.restart.replay is ReplayMode.SKIP else ""
         told.append(f"{job.restart.max} restarts within {within}{replay}")
     return told
 

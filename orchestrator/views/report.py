@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from rich.filesize import decimal
 
-from orchestrator.core.summary import JobSummary, Summary
-from orchestrator.core.wording import names_of
-from orchestrator.views.digest import Digest, Fault, Named
+from orchestrator.core.reporting.summary import JobSummary, Summary
+from orchestrator.core.supervisor.reasons import names_of
+from orchestrator.views.digest import Digest, ItemGroup, JobFailure
 from orchestrator.views.tables import Column, Paper, table
 from orchestrator.views.text import Style, duration, escaped, number, paint, shortened
 
@@ -158,7 +158,7 @@ def _short_batches(name: str, job: JobSummary) -> str:
     return f"{escaped(name)}: {batches} {waited}, and went out short"
 
 
-def _named(what: str, kind: str, items: Named, more: str) -> list[str]:
+def _named(what: str, kind: str, items: ItemGroup, more: str) -> list[str]:
     """Return how many items ended so, and the first of them."""
     n = items.count
     if not n:
@@ -191,7 +191,7 @@ def _worded(status: str) -> str:
     return status.replace("_", " ")
 
 
-def _fault(fault: Fault, paper: Paper) -> str:
+def _fault(fault: JobFailure, paper: Paper) -> str:
     what = paint(escaped(shortened(f"{fault.who}: {fault.what}")), Style.RED, colour=paper.colour)
     traceback = "".join(f"  {escaped(shortened(line))}\n" for line in fault.traceback.splitlines())
     return f"\n{what}\n{traceback}"

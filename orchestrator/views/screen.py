@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 import msgspec
 
-from orchestrator.core.facts import (
+from orchestrator.core.protocol.notifications import (
     DiskHasRoom,
-    Fact,
     HeldByRate,
     ItemFailed,
     ItemSkipped,
     JobEnded,
     JobStarted,
     Logged,
-    Output,
+    Notification,
+    OutputLine,
     ProcessesSurvived,
     Progress,
     QueueClosed,
@@ -25,12 +25,12 @@ from orchestrator.core.facts import (
     RunEnded,
     RunResumed,
     RunStarted,
-    StopRequested,
+    RunStopping,
     WaitingFor,
     Warned,
     WorkerEnded,
 )
-from orchestrator.core.snapshot import Snapshot
+from orchestrator.core.reporting.snapshot import Snapshot
 from orchestrator.views.frame import Look
 from orchestrator.views.live import DRAW_EVERY_S, Live
 from orchestrator.views.outlet import Outlet
@@ -45,7 +45,7 @@ from orchestrator.views.text import Style, escaped, paint, shortened
 
 __all__ = ["Describe", "Screen", "Settings"]
 
-Describe = Callable[[Fact], tuple[str, int, str]]
+Describe = Callable[[Notification], tuple[str, int, str]]
 """From a fact to its event's name, its level as a number of `logging`, and its message."""
 
 _WARNING, _ERROR = 30, 40
@@ -96,17 +96,17 @@ class Screen:
 
     @property
     def wants_snapshots(self) -> bool:
-        """Whether there is a live display to `update`."""
+        """True if there is a live display to `update`."""
         return self._live is not None
 
     @property
     def backed_up(self) -> bool:
-        """Whether a reader is so slow that targets' output should not be read for now."""
+        """True if a reader is so slow that targets' output should not be read for now."""
         return self._out.backed_up or self._err.backed_up
 
     @property
     def pending(self) -> bool:
-        """Whether there is something to `flush`."""
+        """True if there is something to `flush`."""
         return bool(self._queued or self._out.pending or self._err.pending)
 
     @property
@@ -114,17 +114,17 @@ class Screen:
         """The descriptors whose readers would have to make room first."""
         return frozenset(outlet.fd for outlet in (self._out, self._err) if outlet.pending)
 
-    def fact(self, fact: Fact, now: float) -> None:
+    def notify(self, notification: Notification, now: float) -> None:
         """Show a fact, if it is one to show, at the monotonic time `now` (seconds)."""
-        if isinstance(fact, Output | Logged):
-            self.output(fact, now)
-        elif not isinstance(fact, _IN_THE_REPORT):
-            self._news(fact)
+        if isinstance(notification, OutputLine | Logged):
+            self.output(notification, now)
+        elif not isinstance(notification, _IN_THE_REPORT):
+            self._news(notification)
 
-    def progress(self, fact: Progress, now: float) -> None:
+    def progress(self, notification: Progress, now: float) -> None:
         """Show what a line that is drawn anew shows now, once a second at most."""
-        if self._progress.admit(fact, now):
-            self.output(fact, now)
+        if self._progress.admit(notification, now):
+            self.output(notification, now)
 
     def update(self, snapshot: Snapshot, now: float) -> None:
         """Draw the live display, at most four times a second."""
@@ -181,41 +181,48 @@ class Screen:
         last.pump()
         self._queued.clear()
 
-    def output(self, fact: Output | Logged | Progress, now: float) -> None:
+    def output(self, notification: OutputLine | Logged | Progress, now: float) -> None:
         """Show what a target has written."""
-        outlet = self._err if to_stderr(fact) else self._out
+        outlet = self._err if to_stderr(notification) else self._out
         wanted = self._settings.targets_colours
-        line = self._view.line(fact, colours=outlet.is_terminal if wanted is None else wanted)
+        line = self._view.line(
+            notification, colours=outlet.is_terminal if wanted is None else wanted
+        )
         if line is None:
             return
         if outlet.is_terminal:
             self._note_held_back(now)
-            if not self._throttle.admit(fact.worker, now):
+            if not self._throttle.admit(notification.worker, now):
                 return
         self._queued.append((outlet, line))
 
-    def _news(self, fact: Fact) -> None:
+    def _news(self, notification: Notification) -> None:
         """Queue what mporch itself has to say, where there is no live display that shows it."""
-        if isinstance(fact, ItemFailed):
-            self._failed |= {fact.worker, fact.job}
-        if isinstance(fact, WorkerEnded) and fact.worker in self._failed:
+        if isinstance(notification, ItemFailed):
+            self._failed |= {notification.worker, notification.job}
+        if isinstance(notification, WorkerEnded) and notification.worker in self._failed:
             return  # its item has been told of
-        if isinstance(fact, JobEnded) and fact.job in self._failed:
-            fact = msgspec.structs.replace(fact, reason="")  # it was told with the worker
-        _, level, msg = self._describe(fact)
-        if isinstance(fact, WorkerEnded) and level >= _ERROR:
-            self._failed.add(fact.job)
+        if isinstance(notification, JobEnded) and notification.job in self._failed:
+            notification = msgspec.structs.replace(
+                notification, reason=""
+            )  # it was told with the worker
+        _, level, msg = self._describe(notification)
+        if isinstance(notification, WorkerEnded) and level >= _ERROR:
+            self._failed.add(notification.job)
         if not self._settings.news:
             return
-        if isinstance(fact, _PLAIN_NEWS):
+        if isinstance(notification, _PLAIN_NEWS):
             if self._live is not None:
                 return
-        elif level < _WARNING and not isinstance(fact, _ALWAYS_NEWS):
+        elif level < _WARNING and not isinstance(notification, _ALWAYS_NEWS):
             return
         self._say(shortened(msg), level)
-        if isinstance(fact, Warned) and fact.hint:
-            self._say(f"  hint: {fact.hint}", 0)
-        if isinstance(fact, StopRequested) and (fact.how, fact.reason) == ("drain", "interrupted"):
+        if isinstance(notification, Warned) and notification.hint:
+            self._say(f"  hint: {notification.hint}", 0)
+        if isinstance(notification, RunStopping) and (notification.how, notification.reason) == (
+            "drain",
+            "interrupted",
+        ):
             self._say("  hint: Ctrl-C again terminates the workers, a third time kills them", 0)
 
     def _say(self, msg: str, level: int) -> None:

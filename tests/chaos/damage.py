@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from orchestrator.core.image import Tracking
+from orchestrator.core.durable.snapshot import SnapshotTracker
 from orchestrator.errors import DamagedStoreError
 from orchestrator.runtime.store.opening import open_store
 from orchestrator.runtime.store.store import WITNESS_NAME
@@ -141,9 +141,9 @@ def _opened(folder: Path, *, salvage: bool) -> tuple[Kept, tuple[str, ...]]:
         assert resumption is not None
         chunks = {
             number: (bytes(resumption.load(number)), number in resumption.packed)
-            for number in sorted(Tracking(resumption.image).chunks)
+            for number in sorted(SnapshotTracker(resumption.stored).chunks)
         }
-        image = msgspec.to_builtins(resumption.image)
+        image = msgspec.to_builtins(resumption.stored)
         last = read_witness(folder / WITNESS_NAME) or 0
         return Kept(opened.meta, image, chunks, last), opened.lost
     finally:

@@ -5,20 +5,27 @@ from __future__ import annotations
 import random
 from collections import Counter, deque
 
-from orchestrator.core.commands import Command, Finish, KillWorker, Send, SignalWorker, StartWorker
-from orchestrator.core.events import (
+from orchestrator.core.protocol.commands import (
+    Command,
+    Finish,
+    KillWorker,
+    Send,
+    SignalWorker,
+    StartWorker,
+)
+from orchestrator.core.protocol.events import (
     Began,
     Blame,
     Blob,
     Event,
     Malformed,
     Phase,
+    ProcessStarted,
     Received,
     Ticked,
     WorkerDied,
-    WorkerStarted,
 )
-from orchestrator.core.messages import (
+from orchestrator.core.protocol.messages import (
     Closing,
     Commit,
     CommitStatus,
@@ -196,7 +203,7 @@ class Door:
     def _start(self, command: StartWorker) -> None:
         self._pids += 1
         name = command.worker
-        self._tell_later(WorkerStarted(worker=name, pid=self._pids))
+        self._tell_later(ProcessStarted(worker=name, pid=self._pids))
         if hostile := self._hostile.get(name):
             hostile.begin_anew()
             if self._rng.random() < 0.9:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.core.messages import (
+from orchestrator.core.protocol.messages import (
     Ask,
     Closing,
     Commit,

@@ -6,8 +6,8 @@ import struct
 from collections import Counter, deque
 from collections.abc import Callable
 
-from orchestrator.core.events import Blob
-from orchestrator.core.messages import (
+from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.messages import (
     Closing,
     Commit,
     CommitStatus,

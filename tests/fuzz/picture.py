@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.core.broker import Broker
-from orchestrator.core.ports import Lease, Port
-from orchestrator.core.queues import QueueState, Segment
-from orchestrator.core.tickets import CommitTicket, Ticket
+from orchestrator.core.broker.broker import Broker
+from orchestrator.core.broker.clients import LeaseState, WorkerState
+from orchestrator.core.broker.queue import QueueState, Segment
+from orchestrator.core.broker.waiting import CommitWaiter, Waiter
 
-_OF_OTHERS = frozenset({"writer_ports", "reader_ports", "pulls", "joiners", "tickets", "segments"})
+_OF_OTHERS = frozenset(
+    {"writer_clients", "reader_clients", "pulls", "joiners", "waiters", "segments"}
+)
 
 
 def picture(broker: Broker) -> tuple[Any, ...]:
     """The state of every queue, worker, job and timer."""
-    board = broker._board
+    state = broker._state
     return (
-        board._numbers,
-        len(board._timers),
+        state._numbers,
+        len(state._timers),
         tuple(_queue(queue) for queue in broker.queues.values()),
-        tuple(_port(port) for port in broker.ports.values()),
+        tuple(_port(client) for client in broker.clients.values()),
         tuple(
             (job.name, job.parked, job.finished, job.items_in, job.items_out, job.failed, job.dead)
             for job in broker.jobs.values()
@@ -32,11 +34,11 @@ def _queue(queue: QueueState) -> tuple[Any, ...]:
     return (
         repr(own),
         tuple(map(_segment, queue.segments)),
-        tuple((pull.port.worker, pull.request.pull) for pull in queue.pulls),
-        tuple(_ticket(ticket) for ticket in queue.tickets),
-        tuple(port.worker for port in queue.joiners),
-        tuple(queue.writer_ports),
-        tuple(queue.reader_ports),
+        tuple((pull.client.worker, pull.request.pull) for pull in queue.pulls),
+        tuple(_ticket(waiter) for waiter in queue.waiters),
+        tuple(client.worker for client in queue.joiners),
+        tuple(queue.writer_clients),
+        tuple(queue.reader_clients),
     )
 
 
@@ -44,28 +46,35 @@ def _segment(segment: Segment) -> tuple[int, int, int, int]:
     return (id(segment.chunk), segment.start, segment.stop, segment.first)
 
 
-def _ticket(ticket: Ticket) -> tuple[Any, ...]:
-    at = ticket.at if isinstance(ticket, CommitTicket) else -1
-    return (ticket.number, at, tuple(queue.name for queue in ticket.queues))
+def _ticket(waiter: Waiter) -> tuple[Any, ...]:
+    at = waiter.at if isinstance(waiter, CommitWaiter) else -1
+    return (waiter.number, at, tuple(queue.name for queue in waiter.queues))
 
 
-def _lease(lease: Lease) -> tuple[Any, ...]:
-    counts = (lease.number, lease.total, lease.finished, lease.claimed, lease.hand, lease.taken)
-    marks = (lease.recalled, lease.firm, lease.emitted)
+def _lease(lease: LeaseState) -> tuple[Any, ...]:
+    counts = (
+        lease.number,
+        lease.total,
+        lease.finished,
+        lease.claimed,
+        lease.in_progress,
+        lease.taken,
+    )
+    marks = (lease.recalled, lease.firm, lease.partially_emitted)
     return (*counts, *marks, tuple(map(_segment, lease.segments)))
 
 
-def _port(port: Port) -> tuple[Any, ...]:
+def _port(client: WorkerState) -> tuple[Any, ...]:
     return (
-        port.worker,
-        port.fenced,
-        port.last_seq,
-        id(port.last_answer),
-        id(port.parked),
-        tuple(port.credits.items()),
-        tuple(map(_lease, port.leases.values())),
-        tuple(port.pulls),
-        tuple(port.wants),
-        tuple(port.joins),
-        port.waits_since,
+        client.worker,
+        client.fenced,
+        client.last_seq,
+        id(client.last_answer),
+        id(client.parked),
+        tuple(client.credits.items()),
+        tuple(map(_lease, client.leases.values())),
+        tuple(client.pulls),
+        tuple(client.wants),
+        tuple(client.joins),
+        client.waits_since,
     )

@@ -6,17 +6,17 @@ import random
 from collections import Counter
 
 from orchestrator.plan.model import (
-    Batch,
+    BatchPlan,
     ErrorAction,
     ErrorPolicy,
     FailurePolicy,
     JobPlan,
     Plan,
     QueuePlan,
-    Restart,
+    RestartPlan,
     Shape,
     Target,
-    Timeouts,
+    TimeoutsPlan,
 )
 
 from .door import Door, Refuted
@@ -50,7 +50,7 @@ def quarter(rng: random.Random, items: int) -> Door:
     return Door(plan, HOSTILE, rng, items)
 
 
-_OFTEN = Restart(max=1 << 30, within_s=1e-9)
+_OFTEN = RestartPlan(max=1 << 30, within_s=1e-9)
 
 
 def _job(name: str, *, reads: str = "", writes: str = "", **keys: object) -> JobPlan:
@@ -63,7 +63,7 @@ def _job(name: str, *, reads: str = "", writes: str = "", **keys: object) -> Job
         name=name,
         target=Target(module="door", qualname=name),
         shape=shape,
-        timeouts=Timeouts(start_s=None),
+        timeouts=TimeoutsPlan(start_s=None),
         on_failure=FailurePolicy.CONTINUE,
         on_error=ErrorPolicy(otherwise=ErrorAction.DEAD_LETTER),
         **keys,
@@ -72,7 +72,7 @@ def _job(name: str, *, reads: str = "", writes: str = "", **keys: object) -> Job
 
 def _stage(name: str) -> JobPlan:
     shape = {"lot": Shape.BATCH, "hand": Shape.HANDLES}.get(name, Shape.ITEM)
-    batch = Batch(size=5, within_s=0.1) if shape is Shape.BATCH else None
+    batch = BatchPlan(size=5, within_s=0.1) if shape is Shape.BATCH else None
     return _job(
         name,
         reads=f"{name}_in",

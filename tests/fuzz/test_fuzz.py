@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestrator.core.admission import Admission
-from orchestrator.core.board import ProtocolError
-from orchestrator.core.delivery import Delivery
-from orchestrator.core.messages import Commit, Pull
-from orchestrator.core.ports import Lease, PendingPull, Port
+from orchestrator.core.broker.clients import LeaseState, PendingPull, WorkerState
+from orchestrator.core.broker.commits import Admission
+from orchestrator.core.broker.leasing import Leasing
+from orchestrator.core.broker.state import ProtocolError
+from orchestrator.core.protocol.messages import Commit, Pull
 from orchestrator.runtime import wire
 
 from .__main__ import fuzz
@@ -38,8 +38,8 @@ def test_a_reader_that_expects_only_one_kind_of_error_is_noticed(
 def test_a_broker_that_lets_a_worker_finish_what_others_hold_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def held(self: Admission, port: Port, request: Commit) -> list[tuple[Lease, int]]:
-        leases = {n: each for p in self._board.ports.values() for n, each in p.leases.items()}
+    def held(self: Admission, client: WorkerState, request: Commit) -> list[tuple[LeaseState, int]]:
+        leases = {n: each for p in self._state.clients.values() for n, each in p.leases.items()}
         found = [(leases[n], count) for n, count in request.finished if n in leases]
         return [(lease, n) for lease, n in dict(found).items() if 0 <= n <= lease.remaining]
 
@@ -51,18 +51,18 @@ def test_a_broker_that_lets_a_worker_finish_what_others_hold_is_noticed(
 def test_a_broker_that_acts_before_it_has_looked_at_all_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    checked = Delivery.checked
+    checked = Leasing.checked
 
-    def hasty(self: Delivery, port: Port, request: Pull) -> PendingPull:
-        queue: Any = self._board.queue(request.queues[0]) if request.queues else None
-        if queue is not None and queue in port.job.reads:
-            queue.reader_ports.pop(port.worker, None)
+    def hasty(self: Leasing, client: WorkerState, request: Pull) -> PendingPull:
+        queue: Any = self._state.queue(request.queues[0]) if request.queues else None
+        if queue is not None and queue in client.job.reads:
+            queue.reader_clients.pop(client.worker, None)
         try:
-            return checked(self, port, request)
+            return checked(self, client, request)
         except ProtocolError:
-            self._board.number()
+            self._state.number()
             raise
 
-    monkeypatch.setattr(Delivery, "checked", hasty)
+    monkeypatch.setattr(Leasing, "checked", hasty)
     with pytest.raises(Refuted, match="has changed something"):
         fuzz(FRAMES, seed=0)

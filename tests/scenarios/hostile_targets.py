@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.core.messages import Ask, Commit, Hello, Unpull
+from orchestrator.core.protocol.messages import Ask, Commit, Hello, Unpull
 from orchestrator.runtime import wire
 from orchestrator.runtime.cell import Cell
 

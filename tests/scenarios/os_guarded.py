@@ -13,7 +13,7 @@ from os_deadlines import receive
 from os_orchestrators import start
 
 from orchestrator.plan.model import StartMethod
-from orchestrator.runtime.local import guard, patience
+from orchestrator.runtime.local import escalation, guard
 from orchestrator.runtime.local.descendants import Swept, descendants, look_up, sweep
 from orchestrator.runtime.local.guard import on_guard_death, run_guarded, take_shelter
 from orchestrator.runtime.local.process import ProcessFactory
@@ -70,7 +70,7 @@ def guarded_signals(signum):
 def guarded_hang(*kill_within_s):
     """Be deaf to every request to end, with a worker, its child and a daemon."""
     if kill_within_s:
-        patience.KILL_WITHIN_S = float(*kill_within_s)
+        escalation.KILL_WITHIN_S = float(*kill_within_s)
 
     def inner(shelter):
         factory = ProcessFactory(directory=shelter.directory)

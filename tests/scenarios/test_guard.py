@@ -16,7 +16,7 @@ from os_guarded import command
 from os_orchestrators import environment
 
 from orchestrator.runtime.local.descendants import children, look_up
-from orchestrator.runtime.local.patience import KILL_WITHIN_S
+from orchestrator.runtime.local.escalation import KILL_WITHIN_S
 
 GONE_WITHIN_S = 2.0
 BETWEEN_PRESSES_S = 0.3

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.imports import import_problems
+from orchestrator.app.import_check import import_problems
 from orchestrator.errors import TargetError
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.runtime.testing import compare as comparing
-from orchestrator.runtime.testing.asked import Ask, Dead, Request, Wanted
+from orchestrator.runtime.testing.asked import CaseQuestion, Dead, ExpectedItems, Request
 from orchestrator.runtime.testing.compare import compare
 from orchestrator.spec import load
 
@@ -93,7 +93,7 @@ def request(folder, text):
         pythonpath=(),
         recorded="",
         dead=(Dead(job="a", path=str(chunk), index=0, packed=True),),
-        asks=(Ask(name="a", dead=True, wanted=Wanted(equals=(1,))),),
+        asks=(CaseQuestion(name="a", dead=True, wanted=ExpectedItems(equals=(1,))),),
     )
 
 

@@ -68,7 +68,7 @@ def descriptors():
 
 
 def pacers():
-    return [thread for thread in threading.enumerate() if thread.name == "mporch-pacer"]
+    return [thread for thread in threading.enumerate() if thread.name == "mporch-flusher"]
 
 
 def take(queue, n):

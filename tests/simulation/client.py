@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, NamedTuple
 
-from orchestrator.core.events import Blame, Phase
-from orchestrator.core.messages import (
+from orchestrator.core.protocol.events import Blame, Phase
+from orchestrator.core.protocol.messages import (
     Commit,
     CommitStatus,
     Committed,

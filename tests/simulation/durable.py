@@ -10,21 +10,21 @@ import random
 from collections import Counter
 from enum import Enum
 
-from orchestrator.core.broker import Broker
-from orchestrator.core.commands import Command, Send
-from orchestrator.core.events import (
+from orchestrator.core.broker.broker import Broker
+from orchestrator.core.broker.restore import Resumption
+from orchestrator.core.protocol.commands import Command, Send
+from orchestrator.core.protocol.events import (
     Blame,
     BrokerNews,
     Event,
-    ItemFailed,
+    ItemFatal,
     JobFinished,
     PutRefused,
     SourcesClosed,
     SupervisorNews,
     WorkerLeft,
 )
-from orchestrator.core.messages import Leased, Range, Released
-from orchestrator.core.restoring import Resumption
+from orchestrator.core.protocol.messages import Leased, Range, Released
 from orchestrator.plan.model import ErrorAction, FailurePolicy
 
 from . import kept, replay, rules, shapes
@@ -62,7 +62,7 @@ class DurableWorld(World):
         self.enough: set[str] = set()
         self.policies = {job.name: rng.choice(tuple(FailurePolicy)) for job in topology.jobs}
         self.halting = Halting.NOT
-        self._failed: list[ItemFailed | PutRefused] = []
+        self._failed: list[ItemFatal | PutRefused] = []
         self._incomplete: set[str] = set()
         self._resumption: Resumption | None = None
         self._restored: dict[str, list[int]] = {}
@@ -134,17 +134,17 @@ class DurableWorld(World):
         self._again.clear()
         self.record.crash()
         self._resumption = self.disk.reopen()
-        image = self._resumption.image
-        self._final = set(image.jobs_done)
-        if any(at.tail for worker in image.workers.values() for at in worker.emitted.values()):
+        stored = self._resumption.stored
+        self._final = set(stored.jobs_done)
+        if any(at.tail for worker in stored.workers.values() for at in worker.progress.values()):
             self.met.add("resumed within a chunk")
-        if any(worker.again for worker in image.workers.values()):
+        if any(worker.redelivered for worker in stored.workers.values()):
             self.met.add("items again")
-        if image.jobs_done:
+        if stored.jobs_done:
             self.met.add("resumed after a job was done")
-        books = self.books.resumed(image, self.record.identity)
-        self._restored = {name: sorted(books.waiting(name), reverse=True) for name in image.queues}
-        self.begin(self._broker(Broker), books, tuple(image.jobs_done))
+        books = self.books.resumed(stored, self.record.identity)
+        self._restored = {name: sorted(books.waiting(name), reverse=True) for name in stored.queues}
+        self.begin(self._broker(Broker), books, tuple(stored.jobs_done))
 
     def _forgive(self) -> None:
         """The user has had enough of jobs that fail."""
@@ -292,8 +292,8 @@ class DurableWorld(World):
         if entry := self.broker.take_entry():
             for queue, number, held in self.disk.note(entry):
                 self._dropped(queue, number, held)
-            kept.check_same(self.broker, self.disk.now.image)
-        self._failed += [o for o in orders if isinstance(o, ItemFailed | PutRefused)]
+            kept.check_same(self.broker, self.disk.now.stored)
+        self._failed += [o for o in orders if isinstance(o, ItemFatal | PutRefused)]
         return orders
 
     def _dropped(self, name: str, number: int, held: int) -> None:

@@ -10,21 +10,21 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.core import restoring
-from orchestrator.core.admission import Admission
-from orchestrator.core.board import Board
-from orchestrator.core.broker import Broker
-from orchestrator.core.delivery import Delivery
-from orchestrator.core.events import JobFinished
-from orchestrator.core.image import Change, Image, QueueImage, Tracking
-from orchestrator.core.journal import Journal
-from orchestrator.core.ports import Lease, PendingPull, Port
-from orchestrator.core.position import Position
-from orchestrator.core.queues import QueueState, Segment
-from orchestrator.core.ranges import Range
-from orchestrator.core.repetition import Repetition
-from orchestrator.core.restoring import Resumption, _Chunks
-from orchestrator.core.steps import Entry, Fate, Step
+from orchestrator.core.broker import restore as restoring
+from orchestrator.core.broker.broker import Broker
+from orchestrator.core.broker.clients import LeaseState, PendingPull, WorkerState
+from orchestrator.core.broker.commits import Admission
+from orchestrator.core.broker.leasing import Leasing
+from orchestrator.core.broker.queue import QueueState, Segment
+from orchestrator.core.broker.redelivery import Redelivery
+from orchestrator.core.broker.restore import Resumption, _Chunks
+from orchestrator.core.broker.state import BrokerState
+from orchestrator.core.durable.journal import Journal
+from orchestrator.core.durable.progress import OutputProgress
+from orchestrator.core.durable.ranges import ItemRange
+from orchestrator.core.durable.records import Fate, JournalEntry, Record
+from orchestrator.core.durable.snapshot import ChunkChange, SnapshotTracker, StoredQueue, StoredRun
+from orchestrator.core.protocol.events import JobFinished
 
 from .mutants import Mutant, Patch
 
@@ -33,14 +33,14 @@ _NOTES = (
     "spilt",
     "gave",
     "got",
-    "emitted",
+    "progressed",
     "dealt",
     "returned",
     "finished",
     "ended",
     "tried",
     "job_done",
-    "parted",
+    "partially_emitted",
     "pending",
 )
 
@@ -71,33 +71,33 @@ def what_a_failure_leaves_is_dropped(patch: Patch) -> None:
 
 
 def delayed_items_dropped_unnoted(patch: Patch) -> None:
-    patch.setattr(Board, "delayed", lambda self, queue: iter(()))
+    patch.setattr(BrokerState, "delayed", lambda self, queue: iter(()))
 
 
 # -- what is kept ---------------------------------------------------------------------------------
 
 
 def _rewound(patch: Patch, also: Any) -> None:
-    rewind = Tracking.rewind
+    rewind = SnapshotTracker.rewind
 
-    def wrong(self: Tracking) -> None:
-        also(self.image)
+    def wrong(self: SnapshotTracker) -> None:
+        also(self.stored)
         rewind(self)
 
-    patch.setattr(Tracking, "rewind", wrong)
+    patch.setattr(SnapshotTracker, "rewind", wrong)
 
 
 def a_rewind_keeps_what_was_done(patch: Patch) -> None:
-    def forget(image: Image) -> None:
-        for worker in image.workers.values():
+    def forget(stored: StoredRun) -> None:
+        for worker in stored.workers.values():
             worker.read = {}
 
     _rewound(patch, forget)
 
 
 def a_rewind_loses_the_order(patch: Patch) -> None:
-    def shuffle(image: Image) -> None:
-        for worker in image.workers.values():
+    def shuffle(stored: StoredRun) -> None:
+        for worker in stored.workers.values():
             for parts in worker.dealt.values():
                 parts.reverse()
 
@@ -105,127 +105,131 @@ def a_rewind_loses_the_order(patch: Patch) -> None:
 
 
 def a_rewind_forgets_what_was_still_to_come_again(patch: Patch) -> None:
-    def forget(image: Image) -> None:
-        for worker in image.workers.values():
-            worker.again = {}
+    def forget(stored: StoredRun) -> None:
+        for worker in stored.workers.values():
+            worker.redelivered = {}
 
     _rewound(patch, forget)
 
 
 def a_rewind_gives_up_what_was_dealt(patch: Patch) -> None:
-    def give_up(image: Image) -> None:
-        for worker in image.workers.values():
+    def give_up(stored: StoredRun) -> None:
+        for worker in stored.workers.values():
             for name, parts in worker.dealt.items():
                 for part in parts:
-                    image.queues[name].held.add(part)
+                    stored.queues[name].held.add(part)
             worker.dealt = {}
 
     _rewound(patch, give_up)
 
 
 def what_comes_again_has_lost_its_turns(patch: Patch) -> None:
-    patch.setattr(restoring, "_turns", lambda board, worker: iter(()))
+    patch.setattr(restoring, "_turns", lambda state, worker: iter(()))
 
 
 def a_poll_is_answered_out_of_turn(patch: Patch) -> None:
-    turn = Repetition.turn
-    patch.setattr(Repetition, "turn", lambda self, queues, polls: turn(self, queues, polls=False))
+    turn = Redelivery.turn
+    patch.setattr(Redelivery, "turn", lambda self, queues, polls: turn(self, queues, polls=False))
 
 
 def several_items_of_a_turn_lie_in_the_worker(patch: Patch) -> None:
     structs = SimpleNamespace(replace=lambda request, **_: request)
-    patch.setattr("orchestrator.core.delivery.msgspec", SimpleNamespace(structs=structs))
+    patch.setattr("orchestrator.core.broker.leasing.msgspec", SimpleNamespace(structs=structs))
 
 
 def what_is_given_back_has_lost_its_turn(patch: Patch) -> None:
-    patch.setattr(Repetition, "give_back", lambda self, queue, n: None)
+    patch.setattr(Redelivery, "give_back", lambda self, queue, n: None)
 
 
 def what_is_given_back_of_the_own_items_is_anybodys(patch: Patch) -> None:
-    give_back = Delivery._give_back
+    give_back = Leasing._give_back
 
-    def loose(self: Delivery, port: Port, lease: Lease, segments: list[Segment]) -> None:
-        lease.again = False
-        give_back(self, port, lease, segments)
+    def loose(
+        self: Leasing, client: WorkerState, lease: LeaseState, segments: list[Segment]
+    ) -> None:
+        lease.redelivered = False
+        give_back(self, client, lease, segments)
 
-    patch.setattr(Delivery, "_give_back", loose)
+    patch.setattr(Leasing, "_give_back", loose)
 
 
 def ends_are_not_told_where_they_were(patch: Patch) -> None:
     got = Journal.got
 
-    def forgetful(self: Journal, port: Port, queue: str, n: int) -> None:
+    def forgetful(self: Journal, client: WorkerState, queue: str, n: int) -> None:
         if n:
-            got(self, port, queue, n)
+            got(self, client, queue, n)
 
     patch.setattr(Journal, "got", forgetful)
 
 
 def an_end_is_told_though_its_turn_has_not_come(patch: Patch) -> None:
-    repeat = Delivery._repeat
+    repeat = Leasing._repeat
 
-    def hasty(self: Delivery, pending: PendingPull, repetition: Repetition) -> bool:
+    def hasty(self: Leasing, pending: PendingPull, redelivery: Redelivery) -> bool:
         if all(queue.ended for queue in pending.queues):
             self._tell_end(pending)
             return True
-        return repeat(self, pending, repetition)
+        return repeat(self, pending, redelivery)
 
-    patch.setattr(Delivery, "_repeat", hasty)
+    patch.setattr(Leasing, "_repeat", hasty)
 
 
 def a_chunk_dropped_too_early(patch: Patch) -> None:
-    def use(self: Tracking, chunk: int, n: int) -> None:
+    def use(self: SnapshotTracker, chunk: int, n: int) -> None:
         if chunk and n < 0 and self._uses[chunk] + n <= 1:
             self._emptied[chunk] = None
             del self._uses[chunk]
         elif chunk:
             self._uses[chunk] += n
 
-    patch.setattr(Tracking, "_use", use)
+    patch.setattr(SnapshotTracker, "_use", use)
 
 
 def a_chunk_never_dropped(patch: Patch) -> None:
-    apply = Tracking.apply
-    patch.setattr(Tracking, "apply", lambda self, entry: replace(apply(self, entry), dropped=()))
+    apply = SnapshotTracker.apply
+    patch.setattr(
+        SnapshotTracker, "apply", lambda self, entry: replace(apply(self, entry), dropped=())
+    )
 
 
 def a_chunk_without_uses_within_an_entry_is_dropped(patch: Patch) -> None:
-    apply, use = Tracking.apply, Tracking._use
+    apply, use = SnapshotTracker.apply, SnapshotTracker._use
     gone: set[int] = set()
 
-    def note(self: Tracking, chunk: int, n: int) -> None:
+    def note(self: SnapshotTracker, chunk: int, n: int) -> None:
         use(self, chunk, n)
         if chunk not in self._uses:
             gone.add(chunk)
 
-    def wrong(self: Tracking, entry: Entry) -> Change:
+    def wrong(self: SnapshotTracker, entry: JournalEntry) -> ChunkChange:
         gone.clear()
         change = apply(self, entry)
         return replace(change, new=tuple(new for new in change.new if new.number not in gone))
 
-    patch.setattr(Tracking, "_use", note)
-    patch.setattr(Tracking, "apply", wrong)
+    patch.setattr(SnapshotTracker, "_use", note)
+    patch.setattr(SnapshotTracker, "apply", wrong)
 
 
 def a_tail_is_no_use_of_a_chunk(patch: Patch) -> None:
-    use = Tracking._use
+    use = SnapshotTracker._use
 
-    def forgetful(self: Tracking, chunk: int, n: int) -> None:
+    def forgetful(self: SnapshotTracker, chunk: int, n: int) -> None:
         if n != 1 or chunk in self._uses:
             use(self, chunk, n)
 
-    patch.setattr(Tracking, "_use", forgetful)
+    patch.setattr(SnapshotTracker, "_use", forgetful)
 
 
 def ranges_put_together_across_ids(patch: Patch) -> None:
-    patch.setattr("orchestrator.core.ranges._follows", lambda before, part: True)
+    patch.setattr("orchestrator.core.durable.ranges._follows", lambda before, part: True)
 
 
 def a_cut_range_keeps_its_first_id(patch: Patch) -> None:
-    def cut(self: Range, start: int, stop: int) -> Range:
-        return Range(self.chunk, start, stop, self.first)
+    def cut(self: ItemRange, start: int, stop: int) -> ItemRange:
+        return ItemRange(self.chunk, start, stop, self.first)
 
-    patch.setattr(Range, "cut", cut)
+    patch.setattr(ItemRange, "cut", cut)
 
 
 # -- how a job ends -------------------------------------------------------------------------------
@@ -270,9 +274,9 @@ def the_own_items_of_a_failed_job_are_anybodys(patch: Patch) -> None:
 def what_a_dead_source_will_put_again_is_put(patch: Patch) -> None:
     leave = Admission.leave
 
-    def by_item_only(self: Admission, port: Port) -> None:
-        if port.job.by_item:
-            leave(self, port)
+    def by_item_only(self: Admission, client: WorkerState) -> None:
+        if client.job.by_item:
+            leave(self, client)
 
     patch.setattr(Admission, "leave", by_item_only)
 
@@ -288,7 +292,7 @@ def chunks_numbered_from_the_start_again(patch: Patch) -> None:
 def ids_given_anew(patch: Patch) -> None:
     segments = _Chunks.segments
 
-    def renumbered(self: _Chunks, parts: Iterable[Range]) -> list[Segment]:
+    def renumbered(self: _Chunks, parts: Iterable[ItemRange]) -> list[Segment]:
         found = segments(self, parts)
         for at, part in enumerate(found):
             part.first = 1 + sum(map(len, found[:at]))
@@ -300,7 +304,7 @@ def ids_given_anew(patch: Patch) -> None:
 def restored_in_the_order_of_chunks(patch: Patch) -> None:
     fill = restoring._fill
 
-    def unsorted(queue: QueueState, held: QueueImage, chunks: _Chunks) -> None:
+    def unsorted(queue: QueueState, held: StoredQueue, chunks: _Chunks) -> None:
         fill(queue, held, chunks)
         queue.segments = deque(sorted(queue.segments, key=lambda part: -part.chunk.number))
 
@@ -310,37 +314,37 @@ def restored_in_the_order_of_chunks(patch: Patch) -> None:
 def _restored(patch: Patch, also: Any) -> None:
     restore = restoring.restore
 
-    def wrong(board: Board, resumption: Resumption) -> None:
-        restore(board, resumption)
-        also(board)
+    def wrong(state: BrokerState, resumption: Resumption) -> None:
+        restore(state, resumption)
+        also(state)
 
-    patch.setattr("orchestrator.core.broker.restore", wrong)
+    patch.setattr("orchestrator.core.broker.broker.restore", wrong)
 
 
 def positions_forgotten(patch: Patch) -> None:
-    _restored(patch, lambda board: board.positions.clear())
+    _restored(patch, lambda state: state.positions.clear())
 
 
 def the_tail_forgotten(patch: Patch) -> None:
-    def forget(board: Board) -> None:
-        for positions in board.positions.values():
+    def forget(state: BrokerState) -> None:
+        for positions in state.positions.values():
             for box, at in positions.items():
-                positions[box] = Position(at.n, at.digest)
+                positions[box] = OutputProgress(at.n, at.digest)
 
     _restored(patch, forget)
 
 
 def attempts_forgotten(patch: Patch) -> None:
-    def forget(board: Board) -> None:
-        for queue in board.queues.values():
+    def forget(state: BrokerState) -> None:
+        for queue in state.queues.values():
             queue.attempts = {}
 
     _restored(patch, forget)
 
 
 def own_items_forgotten(patch: Patch) -> None:
-    def forget(board: Board) -> None:
-        for queue in board.queues.values():
+    def forget(state: BrokerState) -> None:
+        for queue in state.queues.values():
             for line in queue.reserved.values():
                 queue.done += sum(map(len, line))
             queue.reserved = {}
@@ -353,23 +357,23 @@ def an_item_that_is_out_in_part_is_tried_again(patch: Patch) -> None:
 
 
 def what_comes_again_is_recalled(patch: Patch) -> None:
-    lease = Delivery._lease
+    lease = Leasing._lease
 
-    def loose(self: Delivery, *args: Any, **_: bool) -> None:
+    def loose(self: Leasing, *args: Any, **_: bool) -> None:
         lease(self, *args)
 
-    patch.setattr(Delivery, "_lease", loose)
+    patch.setattr(Leasing, "_lease", loose)
 
 
 def a_done_job_still_writes(patch: Patch) -> None:
-    patch.setattr(restoring, "_finish", lambda board, name: None)
+    patch.setattr(restoring, "_finish", lambda state, name: None)
 
 
 def what_is_packed_forgotten(patch: Patch) -> None:
     init = _Chunks.__init__
 
     def forgetful(self: _Chunks, resumption: Resumption) -> None:
-        init(self, Resumption(image=resumption.image, load=resumption.load))
+        init(self, Resumption(stored=resumption.stored, load=resumption.load))
 
     patch.setattr(_Chunks, "__init__", forgetful)
 
@@ -384,7 +388,7 @@ def steps_out_of_order(patch: Patch) -> None:
     patch.setattr(Journal, "take", reversed_steps)
 
 
-def _kind(step: Step) -> str:
+def _kind(step: Record) -> str:
     return type(step).__name__
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchestrator.core.board import Alarm
-from orchestrator.core.broker import Broker
-from orchestrator.core.commands import Send
-from orchestrator.core.events import BrokerNews, Event, Fenced, PutRefused, WorkerLeft
-from orchestrator.core.messages import Leased, Range
-from orchestrator.core.ports import Lease, PendingPull, Port
-from orchestrator.core.queues import QueueState, Segment
+from orchestrator.core.broker.broker import Broker
+from orchestrator.core.broker.clients import LeaseState, PendingPull, WorkerState
+from orchestrator.core.broker.queue import QueueState, Segment
+from orchestrator.core.broker.state import Alarm
+from orchestrator.core.protocol.commands import Send
+from orchestrator.core.protocol.events import BrokerNews, Event, Fenced, PutRefused, WorkerLeft
+from orchestrator.core.protocol.messages import Leased, Range
 
 from . import shapes
 from .ledger import check
@@ -29,9 +29,9 @@ def nothing_waits_in_vain(world: World) -> None:
     broker = world.broker
     if any(agent.fenced or agent.client.has_to_pace for agent in world.agents.values()):
         return
-    if any(port.fenced for port in broker.ports.values()):
+    if any(client.fenced for client in broker.clients.values()):
         return
-    if any(alarm is not Alarm.PATIENCE for _, _, alarm, _, _ in broker._board._timers):
+    if any(alarm is not Alarm.PATIENCE for _, _, alarm, _, _ in broker._state._timers):
         return
     for queue in broker.queues.values():
         waits = queue.queued and any(pull.request.least > 1 for pull in queue.pulls)
@@ -53,22 +53,26 @@ def watch(world: World) -> None:
 
     Within one event a batch may make room for what brings the next, so the event's end is too late.
     """
-    lease = world.broker._delivery._lease
+    lease = world.broker._leasing._lease
 
     def noted(
-        pending: PendingPull, queue: QueueState, segments: list[Segment], *, again: bool = False
-    ) -> Lease:
+        pending: PendingPull,
+        queue: QueueState,
+        segments: list[Segment],
+        *,
+        redelivered: bool = False,
+    ) -> LeaseState:
         held = sum(map(len, segments)) + queue.queued + queue.hidden + queue.delayed
         moment = Moment(
             is_fed=_Feeders().of(queue),
             was_full=0 < queue.maxsize <= held,
             next_is_alone=bool(queue.queued and not queue.before_alone(1)),
         )
-        made = lease(pending, queue, segments, again=again)
+        made = lease(pending, queue, segments, redelivered=redelivered)
         world.moments[made.number] = moment
         return made
 
-    world.broker._delivery._lease = noted  # type: ignore[method-assign]
+    world.broker._leasing._lease = noted  # type: ignore[method-assign]
 
 
 def check_early(world: World, event: Event | BrokerNews, orders: Sequence[object]) -> None:
@@ -150,30 +154,33 @@ class _Feeders:
     def of(self, queue: QueueState) -> bool:
         """Whether somebody in work may put on the queue, or feeds who does."""
         self._seen.add(queue.name)
-        writers = queue.writer_ports.values()
-        if queue.tickets:
+        writers = queue.writer_clients.values()
+        if queue.waiters:
             return bool(queue.delayed) or any(
-                self._is_in_work(port) and (port.credits.get(queue.name) or _hides(port, queue))
-                for port in (*writers, *queue.reader_ports.values())
+                self._is_in_work(client)
+                and (client.credits.get(queue.name) or _hides(client, queue))
+                for client in (*writers, *queue.reader_clients.values())
             )
         return bool(queue.delayed) or any(
-            self._is_in_work(port) or self._is_fed(port) for port in writers
+            self._is_in_work(client) or self._is_fed(client) for client in writers
         )
 
-    def _is_in_work(self, port: Port) -> bool:
-        row = port.job.row
-        in_line = row is not None and row.ticket is not None  # whatever it ends waits behind that
-        waits = port.parked or port.pulls or port.wants or port.joins or in_line
-        return port.alive and not (port.fenced or waits)
+    def _is_in_work(self, client: WorkerState) -> bool:
+        reorder = client.job.reorder
+        in_line = (
+            reorder is not None and reorder.waiter is not None
+        )  # whatever it ends waits behind that
+        waits = client.parked or client.pulls or client.wants or client.joins or in_line
+        return client.alive and not (client.fenced or waits)
 
-    def _is_fed(self, port: Port) -> bool:
-        return port.parked is None and any(
-            queue.name not in self._seen and queue.row is None and self.of(queue)
-            for pull in port.pulls.values()
+    def _is_fed(self, client: WorkerState) -> bool:
+        return client.parked is None and any(
+            queue.name not in self._seen and queue.reorder is None and self.of(queue)
+            for pull in client.pulls.values()
             for queue in pull.queues
         )
 
 
-def _hides(port: Port, queue: QueueState) -> bool:
+def _hides(client: WorkerState, queue: QueueState) -> bool:
     """Whether the worker has items of the queue that count into its bound."""
-    return any(lease.queue is queue and lease.hidden for lease in port.leases.values())
+    return any(lease.queue is queue and lease.hidden for lease in client.leases.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from orchestrator.core.broker import Broker
+from orchestrator.core.broker.broker import Broker
 
 from .cast import Faults
 from .durable import DurableWorld

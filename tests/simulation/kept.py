@@ -7,13 +7,19 @@ from itertools import chain
 
 import msgspec
 
-from orchestrator.core.broker import Broker
-from orchestrator.core.image import Image, Placed, QueueImage, Tracking, WorkerImage
-from orchestrator.core.queues import QueueState, Segment
-from orchestrator.core.ranges import Range
-from orchestrator.core.restoring import Resumption
-from orchestrator.core.steps import Ended, Entry, Fate, Step
-from orchestrator.core.tickets import CommitTicket
+from orchestrator.core.broker.broker import Broker
+from orchestrator.core.broker.queue import QueueState, Segment
+from orchestrator.core.broker.restore import Resumption
+from orchestrator.core.broker.waiting import CommitWaiter
+from orchestrator.core.durable.ranges import ItemRange
+from orchestrator.core.durable.records import Fate, ItemsEnded, JournalEntry, Record
+from orchestrator.core.durable.snapshot import (
+    SnapshotTracker,
+    StoredProgress,
+    StoredQueue,
+    StoredRun,
+    StoredWorker,
+)
 
 from .ledger import check
 from .order import held
@@ -22,8 +28,8 @@ Items = set[tuple[int, int, int]]
 """Items by their ids, each with its chunk's number and where in that it is."""
 
 _encoder = msgspec.msgpack.Encoder()
-_images = msgspec.msgpack.Decoder(Image)
-_steps = msgspec.msgpack.Decoder(tuple[Step, ...])
+_images = msgspec.msgpack.Decoder(StoredRun)
+_steps = msgspec.msgpack.Decoder(tuple[Record, ...])
 
 
 class Disk:
@@ -33,42 +39,42 @@ class Disk:
     """
 
     def __init__(self) -> None:
-        self.now = Tracking(Image())
-        self.written = Tracking(Image())
+        self.now = SnapshotTracker(StoredRun())
+        self.written = SnapshotTracker(StoredRun())
         self.chunks: dict[int, bytes] = {}
         self._packed: set[int] = set()
-        self._waiting: list[Entry] = []
+        self._waiting: list[JournalEntry] = []
 
     @property
     def waits(self) -> bool:
         """Whether something has happened that is not written."""
         return bool(self._waiting)
 
-    def note(self, entry: Entry) -> Iterator[tuple[str, int, int]]:
+    def note(self, entry: JournalEntry) -> Iterator[tuple[str, int, int]]:
         """Something has happened, step by step.
 
         Yields each item for which there was no room, by queue and number, and of how many it was
         one.
         """
         self._waiting.append(entry)
-        self.now.apply(Entry(steps=(), chunks=entry.chunks))
-        for step in entry.steps:
-            if isinstance(step, Ended) and step.fate is Fate.SHED:
-                image = self.now.image
-                held = image.queues[step.queue].held
-                n = sum(map(len, chain(held, _own(step.queue, image.workers.values()))))
+        self.now.apply(JournalEntry(records=(), chunks=entry.chunks))
+        for step in entry.records:
+            if isinstance(step, ItemsEnded) and step.fate is Fate.DROPPED_FULL:
+                stored = self.now.stored
+                held = stored.queues[step.queue].held
+                n = sum(map(len, chain(held, _own(step.queue, stored.workers.values()))))
                 for number, chunk, at in _ranges(held):
                     if chunk == step.chunk and step.start <= at < step.stop:
                         yield step.queue, number, n
-            self.now.apply(Entry(steps=(step,)))
+            self.now.apply(JournalEntry(records=(step,)))
 
-    def write(self) -> Entry | None:
+    def write(self) -> JournalEntry | None:
         """All of it is written as one entry."""
         if not self._waiting:
             return None
-        steps = tuple(step for part in self._waiting for step in part.steps)
-        entry = Entry(
-            steps=_steps.decode(_encoder.encode(steps)),
+        steps = tuple(step for part in self._waiting for step in part.records)
+        entry = JournalEntry(
+            records=_steps.decode(_encoder.encode(steps)),
             chunks=tuple(chunk for part in self._waiting for chunk in part.chunks),
         )
         self._waiting.clear()
@@ -81,38 +87,38 @@ class Disk:
         for number in change.dropped:
             del self.chunks[number]
         check(self.chunks.keys() == self.written.chunks, "the chunks kept are those in use")
-        check(set(_named(self.written.image)) == self.chunks.keys(), "those in use are named")
+        check(set(_named(self.written.stored)) == self.chunks.keys(), "those in use are named")
         return entry
 
     def reopen(self) -> Resumption:
         """All processes are gone: what is written is what there is."""
         self._waiting.clear()
-        image = _images.decode(_encoder.encode(self.written.image))
-        check(image == self.written.image, "an image is the same once it was read again")
-        self.written = Tracking(image)
+        stored = _images.decode(_encoder.encode(self.written.stored))
+        check(stored == self.written.stored, "an image is the same once it was read again")
+        self.written = SnapshotTracker(stored)
         for number in self.written.rewind():
             del self.chunks[number]
         check(self.chunks.keys() == self.written.chunks, "no chunk is forgotten by a resume")
-        self.now = Tracking(_images.decode(_encoder.encode(image)))
+        self.now = SnapshotTracker(_images.decode(_encoder.encode(stored)))
         return Resumption(
-            image=_images.decode(_encoder.encode(image)),
+            stored=_images.decode(_encoder.encode(stored)),
             load=self.chunks.__getitem__,
             packed=frozenset(self._packed),
         )
 
 
-def check_same(broker: Broker, image: Image) -> None:
+def check_same(broker: Broker, stored: StoredRun) -> None:
     """The image says of every item, counter and position what the broker says."""
     leased = _leased(broker)
     for name, queue in broker.queues.items():
-        kept = image.queues.get(name, QueueImage())
+        kept = stored.queues.get(name, StoredQueue())
         _same_counters(queue, kept)
         here = [*queue.segments, *leased.get(queue, ())]
         if not queue.closed:
-            here += broker._board.delayed(queue)
-        for line in (*queue.reserved.values(), *queue.parted.values()):
+            here += broker._state.delayed(queue)
+        for line in (*queue.reserved.values(), *queue.partially_emitted.values()):
             here += line
-        in_image = [*kept.held, *_own(name, image.workers.values())]
+        in_image = [*kept.held, *_own(name, stored.workers.values())]
         there, held = _items(here), _ranges(in_image)
         check(there <= held, f"{name}: the image has lost {sorted(there - held)[:3]}")
         left = len(held) - len(there)
@@ -120,17 +126,17 @@ def check_same(broker: Broker, image: Image) -> None:
         named = sorted(number for part in queue.left_items for number in part)
         check(named == sorted(n for n, *_ in held - there), f"{name}: {named} are said to be left")
         _same_attempts(queue, kept, {number for number, _, _ in there})
-    _same_jobs(broker, image)
-    _same_positions(broker, image)
+    _same_jobs(broker, stored)
+    _same_positions(broker, stored)
 
 
-def _same_counters(queue: QueueState, kept: QueueImage) -> None:
-    for name in ("put", "done", "skipped", "dropped", "shed", "dead", "tasks_done"):
+def _same_counters(queue: QueueState, kept: StoredQueue) -> None:
+    for name in ("put", "done", "skipped", "dropped", "dropped_full", "dead", "tasks_done"):
         ours, theirs = getattr(queue, name), getattr(kept, name)
         check(ours == theirs, f"{queue.name}: {name} is {ours}, and {theirs} in the image")
 
 
-def _same_attempts(queue: QueueState, kept: QueueImage, here: set[int]) -> None:
+def _same_attempts(queue: QueueState, kept: StoredQueue, here: set[int]) -> None:
     ours, theirs = (
         {number: n for number, n in attempts.items() if number in here}
         for attempts in (queue.attempts, kept.attempts)
@@ -138,9 +144,9 @@ def _same_attempts(queue: QueueState, kept: QueueImage, here: set[int]) -> None:
     check(ours == theirs, f"{queue.name}: {ours}, and {theirs} attempts in the image")
 
 
-def _same_jobs(broker: Broker, image: Image) -> None:
+def _same_jobs(broker: Broker, stored: StoredRun) -> None:
     for name, job in broker.jobs.items():
-        kept = image.jobs.get(name)
+        kept = stored.jobs.get(name)
         ours = job.items_in - job.failed, job.items_out, job.skipped, job.retried, job.dead
         theirs = (
             (kept.items_in, kept.items_out, kept.skipped, kept.retried, kept.dead)
@@ -150,13 +156,13 @@ def _same_jobs(broker: Broker, image: Image) -> None:
         check(ours == theirs, f"{name}: {ours}, and {theirs} in the image")
 
 
-def _same_positions(broker: Broker, image: Image) -> None:
-    for worker, positions in broker._board.positions.items():
-        if worker.rpartition("-")[0] in image.jobs_done:
+def _same_positions(broker: Broker, stored: StoredRun) -> None:
+    for worker, positions in broker._state.positions.items():
+        if worker.rpartition("-")[0] in stored.jobs_done:
             continue
-        kept = image.workers[worker].emitted if worker in image.workers else {}
+        kept = stored.workers[worker].progress if worker in stored.workers else {}
         ours = {
-            box: Placed(at.n, at.digest, at.tail.number if at.tail else 0, at.used)
+            box: StoredProgress(at.n, at.digest, at.tail.number if at.tail else 0, at.used)
             for box, at in positions.items()
         }
         check(ours == kept, f"{worker}: {ours}, and {kept} in the image")
@@ -176,7 +182,7 @@ def _items(segments: Iterable[Segment]) -> Items:
     return found
 
 
-def _ranges(ranges: Iterable[Range]) -> Items:
+def _ranges(ranges: Iterable[ItemRange]) -> Items:
     found: Items = set()
     n = 0
     for part in ranges:
@@ -187,7 +193,7 @@ def _ranges(ranges: Iterable[Range]) -> Items:
     return found
 
 
-def _own(queue: str, workers: Iterable[WorkerImage]) -> Iterator[Range]:
+def _own(queue: str, workers: Iterable[StoredWorker]) -> Iterator[ItemRange]:
     """What workers of jobs that are called once have and have not read."""
     for worker in workers:
         read = worker.read.get(queue, 0)
@@ -196,29 +202,29 @@ def _own(queue: str, workers: Iterable[WorkerImage]) -> Iterator[Range]:
             read -= skipped
             if skipped < len(part):
                 yield part.cut(part.start + skipped, part.stop)
-        yield from worker.again.get(queue, ())
+        yield from worker.redelivered.get(queue, ())
 
 
 def _leased(broker: Broker) -> dict[QueueState, list[Segment]]:
-    ports = broker.ports.values()
-    leases = {lease.number: lease for port in ports for lease in port.leases.values()}
+    clients = broker.clients.values()
+    leases = {lease.number: lease for client in clients for lease in client.leases.values()}
     for queue in broker.queues.values():
-        for ticket in queue.tickets:
-            if isinstance(ticket, CommitTicket):
-                leases.update({lease.number: lease for lease, _ in ticket.leases})
-    leases.update({ticket.lease.number: ticket.lease for ticket in held(broker)})
+        for waiter in queue.waiters:
+            if isinstance(waiter, CommitWaiter):
+                leases.update({lease.number: lease for lease, _ in waiter.leases})
+    leases.update({waiter.lease.number: waiter.lease for waiter in held(broker)})
     found: dict[QueueState, list[Segment]] = {}
     for lease in leases.values():
         found.setdefault(lease.queue, []).extend(lease.next_segments(lease.remaining))
     return found
 
 
-def _named(image: Image) -> Iterator[int]:
+def _named(stored: StoredRun) -> Iterator[int]:
     """The chunks that the image speaks of."""
-    yield from image.pending
-    for queue in image.queues.values():
+    yield from stored.pending
+    for queue in stored.queues.values():
         yield from (part.chunk for part in queue.held)
-    for worker in image.workers.values():
-        for own in (worker.dealt, worker.again):
+    for worker in stored.workers.values():
+        for own in (worker.dealt, worker.redelivered):
             yield from (part.chunk for parts in own.values() for part in parts)
-        yield from (placed.tail for placed in worker.emitted.values() if placed.tail)
+        yield from (placed.tail for placed in worker.progress.values() if placed.tail)

@@ -6,12 +6,12 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from orchestrator.core.events import Blame, Phase
-from orchestrator.core.messages import Commit, End, Leased, Released
+from orchestrator.core.protocol.events import Blame, Phase
+from orchestrator.core.protocol.messages import Commit, End, Leased, Released
 from orchestrator.plan.model import ErrorAction
 
 if TYPE_CHECKING:
-    from orchestrator.core.image import Image
+    from orchestrator.core.durable.snapshot import StoredRun
 
     from .order import Orders
     from .topology import Job
@@ -58,7 +58,7 @@ class Books:
         self._identities = 0
         self._processes: Counter[str] = Counter()
 
-    def resumed(self, image: Image, known: Mapping[tuple[str, int], int]) -> Books:
+    def resumed(self, stored: StoredRun, known: Mapping[tuple[str, int], int]) -> Books:
         """The books of the run's next life; `known` are the identities of all that was put.
 
         What the image holds comes before all that is put from now on; what is somebody's own comes
@@ -67,14 +67,14 @@ class Books:
         books = Books(self._jobs, self.orders)
         books.chunks, books._identities = self.chunks, self._identities
         books._identity = dict(known)
-        for name, queue in image.queues.items():
+        for name, queue in stored.queues.items():
             books.put[name] = books._fresh[name] = queue.put
             held = {number for part in queue.held for number in part.numbers}
-            books._returned[name] = held - queue.parted.keys()
+            books._returned[name] = held - queue.partially_emitted.keys()
             for number, attempts in queue.attempts.items():
                 books.charges[name, number] = attempts
-        for worker in image.workers.values():
-            for name, parts in worker.again.items():
+        for worker in stored.workers.values():
+            for name, parts in worker.redelivered.items():
                 own = books._retrying.setdefault(name, set())
                 own.update(number for part in parts for number in part.numbers)
         return books
@@ -302,17 +302,17 @@ class Books:
         self._processes[worker] += 1
         self.open_at.discard(worker)
         for number, lease in self._held.pop(worker, {}).items():
-            hand, emitted = held.get(number, (1, False))
+            in_progress, emitted = held.get(number, (1, False))
             index = blame.index if number == blame.lease and blame.phase is Phase.RUNNING else -1
             rest, first = lease.rest, lease.done
             if emitted:
-                parted = rest[:] if hand > 1 else rest[:1]
+                parted = rest[:] if in_progress > 1 else rest[:1]
                 first += len(parted)
                 for item in parted:
                     self._spent(lease.queue, item, job, emitted=True)
                     rest.remove(item)
             if job.by_item and first <= index < len(lease.numbers):
-                together = hand > 1 and len(lease.numbers) - index > 1
+                together = in_progress > 1 and len(lease.numbers) - index > 1
                 if not together and self._spent(lease.queue, lease.numbers[index], job):
                     rest.remove(lease.numbers[index])
             hands[lease.queue] += len(rest)

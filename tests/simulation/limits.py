@@ -9,11 +9,11 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from orchestrator.core.events import Blame
-from orchestrator.core.messages import Wait
-from orchestrator.core.queues import QueueState
-from orchestrator.core.row import RowTicket
-from orchestrator.core.tickets import CommitTicket, WantTicket
+from orchestrator.core.broker.queue import QueueState
+from orchestrator.core.broker.reorder import OrderedWaiter
+from orchestrator.core.broker.waiting import CommitWaiter, CreditWaiter
+from orchestrator.core.protocol.events import Blame
+from orchestrator.core.protocol.messages import Wait
 
 from .ledger import check
 
@@ -23,38 +23,38 @@ if TYPE_CHECKING:
 Place = tuple[QueueState, int, int]
 """What a ticket waits for: a queue, for its next item, or its next output."""
 
-Waits = dict[CommitTicket, tuple[Place, float]]
+Waits = dict[CommitWaiter, tuple[Place, float]]
 """Where each parked commit of an item or batch job stands, and since when."""
 
 
-Asked = dict[WantTicket, float]
+Asked = dict[CreditWaiter, float]
 """Since when each producer that asked for room without a time of its own has waited."""
 
 _NEXT_PULL_S = 0.25
 """A reader that has got anew all it had is given so long to make room."""
 
 
-def after_each_event(world: World, parked: Iterable[CommitTicket]) -> None:
+def after_each_event(world: World, parked: Iterable[CommitWaiter]) -> None:
     """Check that nobody waits for longer than the queue lets him, but for a tick that is due."""
     waits = world.waits
     world.waits = {}
     _note_repetitions(world)
     _after_each_event_of_askers(world)
-    for ticket in parked:
-        if isinstance(ticket, RowTicket) or not ticket.port.job.by_item:
+    for waiter in parked:
+        if isinstance(waiter, OrderedWaiter) or not waiter.client.job.by_item:
             continue
-        since = _since(waits, ticket, world.now)
-        world.waits[ticket] = _place(ticket), since
-        _check_not_late(world, ticket.port.worker, ticket.queues[-1], since)
+        since = _since(waits, waiter, world.now)
+        world.waits[waiter] = _place(waiter), since
+        _check_not_late(world, waiter.client.worker, waiter.queues[-1], since)
 
 
 def _after_each_event_of_askers(world: World) -> None:
     asked, world.asked = world.asked, {}
-    for port in world.broker.ports.values():
-        for ticket in port.wants.values():
-            if ticket.request.wait is Wait.FOREVER:
-                world.asked[ticket] = since = asked.get(ticket, world.now)
-                _check_not_late(world, port.worker, ticket.queues[0], since)
+    for client in world.broker.clients.values():
+        for waiter in client.wants.values():
+            if waiter.request.wait is Wait.FOREVER:
+                world.asked[waiter] = since = asked.get(waiter, world.now)
+                _check_not_late(world, client.worker, waiter.queues[0], since)
 
 
 def _check_not_late(world: World, worker: str, queue: QueueState, since: float) -> None:
@@ -81,9 +81,10 @@ def _due(world: World, queue: QueueState, since: float, *, rested: bool) -> floa
 
 def _repeats(world: World, queue: QueueState) -> bool:
     """Whether a worker is still to get, or to begin, what it had in a life before."""
-    leases = [lease for port in world.broker.ports.values() for lease in port.leases.values()]
+    leases = [lease for client in world.broker.clients.values() for lease in client.leases.values()]
     return any(queue.reserved.values()) or any(
-        lease.again and lease.queue is queue and lease.remaining > lease.hand for lease in leases
+        lease.redelivered and lease.queue is queue and lease.remaining > lease.in_progress
+        for lease in leases
     )
 
 
@@ -93,19 +94,19 @@ def _note_repetitions(world: World) -> None:
         queue = world.broker.queues[name]
         if _repeats(world, queue):
             world.rested[name] = math.inf
-            if queue.tickets:
+            if queue.waiters:
                 world.met.add("waits for a repetition")
         elif world.rested.get(name) == math.inf:
             world.rested[name] = world.now
 
 
-def _place(ticket: CommitTicket) -> Place:
-    return ticket.queues[-1], ticket.at, sum(part.used for part in ticket.parts)
+def _place(waiter: CommitWaiter) -> Place:
+    return waiter.queues[-1], waiter.at, sum(part.used for part in waiter.parts)
 
 
-def _since(waits: Waits, ticket: CommitTicket, now: float) -> float:
-    place, since = waits.get(ticket, (None, now))
-    return since if place == _place(ticket) else now
+def _since(waits: Waits, waiter: CommitWaiter, now: float) -> float:
+    place, since = waits.get(waiter, (None, now))
+    return since if place == _place(waiter) else now
 
 
 def watch(world: World) -> None:
@@ -113,19 +114,19 @@ def watch(world: World) -> None:
     admission = world.broker._admission
     refuse = admission.refuse
 
-    def told(ticket: CommitTicket) -> None:
-        _refused(world, ticket)
-        refuse(ticket)
+    def told(waiter: CommitWaiter) -> None:
+        _refused(world, waiter)
+        refuse(waiter)
 
     admission.refuse = told  # type: ignore[method-assign]
     credits_ = world.broker._credits
     end_wait = credits_.end_wait
 
-    def asked(ticket: WantTicket) -> None:
-        if ticket.request.wait is Wait.FOREVER:
-            _check_over(world, ticket.port.worker, ticket.queues[0], world.asked[ticket])
+    def asked(waiter: CreditWaiter) -> None:
+        if waiter.request.wait is Wait.FOREVER:
+            _check_over(world, waiter.client.worker, waiter.queues[0], world.asked[waiter])
             world.met.add("asked in vain")
-        end_wait(ticket)
+        end_wait(waiter)
 
     credits_.end_wait = asked  # type: ignore[method-assign]
 
@@ -136,32 +137,35 @@ def _check_over(world: World, worker: str, queue: QueueState, since: float) -> N
     check(due is not None and world.now >= due, f"{worker} is refused at {queue.name} too early")
 
 
-def _refused(world: World, ticket: CommitTicket) -> None:
+def _refused(world: World, waiter: CommitWaiter) -> None:
     """The rest of the commit is undone in the books: its items are not finished, and go back."""
-    port, books = ticket.port, world.books
-    _check_over(world, port.worker, ticket.queues[-1], _since(world.waits, ticket, world.now))
-    is_gone = world.broker.ports.get(port.worker) is not port or port.fenced
-    holder = f"{port.worker} is gone" if is_gone else port.worker
+    client, books = waiter.client, world.books
+    _check_over(world, client.worker, waiter.queues[-1], _since(world.waits, waiter, world.now))
+    is_gone = world.broker.clients.get(client.worker) is not client or client.fenced
+    holder = f"{client.worker} is gone" if is_gone else client.worker
     world.met.add("refused, gone" if is_gone else "refused")
-    for part in reversed(ticket.parts):  # the last that was sent comes first
+    for part in reversed(waiter.parts):  # the last that was sent comes first
         identities = books.chunk_of(bytes(part.chunk.blob))[part.used : part.n]
         for put in part.queues:
-            books.take_back(put.name, port.worker, identities)
-    job = world.employers[port.job.name].job
+            books.take_back(put.name, client.worker, identities)
+    job = world.employers[client.job.name].job
     at = 0
-    for lease, n in ticket.leases:
-        places = range(max(at, ticket.at), at + n)
+    for lease, n in waiter.leases:
+        places = range(max(at, waiter.at), at + n)
         if places:
-            ends = [ticket.marks[place].end if place in ticket.marks else None for place in places]
+            ends = [waiter.marks[place].end if place in waiter.marks else None for place in places]
             first = lease.finished
             numbers = list(lease.numbers(first, first + len(places)))
             books.undo(holder, (lease.number, lease.queue.name), numbers, ends, job, gone=is_gone)
         at += n
-    held = {number: (lease.hand, lease.emitted) for number, lease in port.leases.items()}
+    held = {
+        number: (lease.in_progress, lease.partially_emitted)
+        for number, lease in client.leases.items()
+    }
     if any(emitted for _, emitted in held.values()):
         world.met.add("refused with a part out")
-    if ticket.at:
+    if waiter.at:
         world.met.add("refused in part")
     world._came_back += books.left(holder, job, Blame(), held)
     if not is_gone:
-        world.agents[port.worker].refused = True
+        world.agents[client.worker].refused = True

@@ -12,7 +12,7 @@ def strike(world: World) -> bool:
     """Let a fault happen, or none; whether one did."""
     rng, faults = world.rng, world.faults
     agents = list(world.agents.values())
-    parked = [a for a in agents if world.broker.ports[a.name].parked and not a.dead]
+    parked = [a for a in agents if world.broker.clients[a.name].parked and not a.dead]
     agent = rng.choice(parked if parked and rng.random() < 0.5 else agents)
     if parked and rng.random() < faults.massacre:
         for victim in parked:

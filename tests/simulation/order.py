@@ -6,9 +6,9 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from orchestrator.core.broker import Broker
-from orchestrator.core.messages import Commit
-from orchestrator.core.row import RowTicket
+from orchestrator.core.broker.broker import Broker
+from orchestrator.core.broker.reorder import OrderedWaiter
+from orchestrator.core.protocol.messages import Commit
 
 from .ledger import check
 
@@ -95,53 +95,58 @@ class Orders:
                 parade.place(queue, number, identity)
 
 
-def held(broker: Broker) -> Iterator[RowTicket]:
+def held(broker: Broker) -> Iterator[OrderedWaiter]:
     """What has no turn yet, or waits for room."""
     for job in broker.jobs.values():
-        if job.row is not None:
-            yield from job.row.held()
-            if job.row.ticket is not None:
-                yield job.row.ticket
+        if job.reorder is not None:
+            yield from job.reorder.held()
+            if job.reorder.waiter is not None:
+                yield job.reorder.waiter
 
 
-def forget(world: World, before: Iterable[RowTicket]) -> None:
+def forget(world: World, before: Iterable[OrderedWaiter]) -> None:
     """Of a job that is over, what had no turn is forgotten: only then, and only what waited."""
     now = set(held(world.broker))
-    for ticket in before:
-        if ticket in now or ticket.at == ticket.items:
+    for waiter in before:
+        if waiter in now or waiter.at == waiter.items:
             continue
-        job = ticket.port.job
-        check(job.finished is not None, f"{job.name} is not over, and {ticket.first} is forgotten")
+        job = waiter.client.job
+        check(job.finished is not None, f"{job.name} is not over, and {waiter.first} is forgotten")
         parade = world.orders.of_job[job.name]
         open_ = [number for number in parade.dealt if number not in parade.finished]
-        check(open_ and open_[0] < ticket.first, f"{job.name}: {ticket.first} had its turn")
-        for part in ticket.parts:
+        check(open_ and open_[0] < waiter.first, f"{job.name}: {waiter.first} had its turn")
+        for part in waiter.parts:
             for queue in part.queues:
                 n = part.n - part.used
                 world.books.put[queue.name] -= n
-                world.books.put_by[ticket.port.worker, queue.name] -= n
+                world.books.put_by[waiter.client.worker, queue.name] -= n
         (source,) = job.reads
-        world.books.reopen(source.name, range(ticket.first, ticket.first + ticket.items))
+        world.books.reopen(source.name, range(waiter.first, waiter.first + waiter.items))
         world.met.add("forgotten")
 
 
 def check_rows(broker: Broker) -> None:
     """Rule 17: no row is longer than its window, no turn is overlooked, the sums add up."""
     for job in broker.jobs.values():
-        row = job.row
-        if row is None:
+        reorder = job.reorder
+        if reorder is None:
             continue
-        check(row.out <= row.window, f"{job.name}: {row.out} items out, its window is {row.window}")
-        waiting = row.held()
-        if row.ticket is not None:
-            check(row.ticket.queues, f"{job.name}: what has its turn waits for nothing")
-            waiting.append(row.ticket)
-        outputs = sum(part.n - part.used for ticket in waiting for part in ticket.parts)
-        check(row.outputs == outputs, f"{job.name}: {row.outputs} outputs held, not {outputs}")
+        check(
+            reorder.out <= reorder.window,
+            f"{job.name}: {reorder.out} items out, its window is {reorder.window}",
+        )
+        waiting = reorder.held()
+        if reorder.waiter is not None:
+            check(reorder.waiter.queues, f"{job.name}: what has its turn waits for nothing")
+            waiting.append(reorder.waiter)
+        outputs = sum(part.n - part.used for waiter in waiting for part in waiter.parts)
+        check(
+            reorder.outputs == outputs, f"{job.name}: {reorder.outputs} outputs held, not {outputs}"
+        )
         check(job.parked == len(waiting), f"{job.name}: {job.parked} of {len(waiting)} are held")
-        if row.ticket is None and row.out:
-            is_held = row.first in {ticket.first for ticket in waiting}
-            check(not is_held, f"{job.name}: {row.first} has its turn and is held")
+        if reorder.waiter is None and reorder.out:
+            is_held = reorder.first in {waiter.first for waiter in waiting}
+            check(not is_held, f"{job.name}: {reorder.first} has its turn and is held")
 
 
 class Lives:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.core.messages import Leased
+from orchestrator.core.protocol.messages import Leased
 
 from .ledger import check
 

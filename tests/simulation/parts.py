@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 
-from orchestrator.core.ports import JobPorts
-from orchestrator.core.queues import QueueState
-from orchestrator.core.row import Row
-from orchestrator.core.throttle import Throttle
-from orchestrator.core.tickets import CommitTicket, Part
-from orchestrator.plan.model import Batch, Retry
+from orchestrator.core.broker.clients import JobState
+from orchestrator.core.broker.queue import QueueState
+from orchestrator.core.broker.ratelimit import RateLimiter
+from orchestrator.core.broker.reorder import ReorderBuffer
+from orchestrator.core.broker.waiting import CommitWaiter, PendingOutput
+from orchestrator.plan.model import BatchPlan, RetryPlan
 
 from . import rules
 from .boxes import NO_LIMIT, Box
@@ -30,11 +30,11 @@ def part_of(queues: tuple[str, ...], maxsizes: dict[str, int]) -> int:
     return min((maxsizes[name] for name in queues if maxsizes[name] > 0), default=NO_LIMIT)
 
 
-def retry_of(job: Job) -> Retry:
-    return Retry(attempts=job.attempts, initial_s=job.retry_delay_s, max_s=job.retry_delay_s)
+def retry_of(job: Job) -> RetryPlan:
+    return RetryPlan(attempts=job.attempts, initial_s=job.retry_delay_s, max_s=job.retry_delay_s)
 
 
-def states(topology: Topology) -> tuple[list[QueueState], list[JobPorts]]:
+def states(topology: Topology) -> tuple[list[QueueState], list[JobState]]:
     queues = {
         name: rules.Scale(
             name,
@@ -48,32 +48,34 @@ def states(topology: Topology) -> tuple[list[QueueState], list[JobPorts]]:
         for name, maxsize in topology.queues.items()
     }
     jobs = [
-        JobPorts(
+        JobState(
             job.name,
             [queues[name] for name in job.reads],
             [queues[name] for name in job.writes],
             retry=retry_of(job),
             otherwise=job.otherwise,
             by_item=job.by_item,
-            batch=Batch(size=job.batch, within_s=job.within_s),
-            row=Row(job.window) if job.window is not None else None,
-            throttle=Throttle(job.interval_s, job.burst) if job.interval_s is not None else None,
+            batch=BatchPlan(size=job.batch, within_s=job.within_s),
+            reorder=ReorderBuffer(job.window) if job.window is not None else None,
+            rate_limit=RateLimiter(job.interval_s, job.burst)
+            if job.interval_s is not None
+            else None,
         )
         for job in topology.jobs
     ]
     return list(queues.values()), jobs
 
 
-def unput_lost(books: Books, parked: CommitTicket) -> None:
+def unput_lost(books: Books, parked: CommitWaiter) -> None:
     """What the parked commit of a dead worker puts no more is put by nobody."""
     for part in parked.parts:
         for queue in part.queues:
-            books.unput(queue.name, parked.port.worker, _lost_with(parked, part))
+            books.unput(queue.name, parked.client.worker, _lost_with(parked, part))
 
 
-def _lost_with(parked: CommitTicket, part: Part) -> int:
+def _lost_with(parked: CommitWaiter, part: PendingOutput) -> int:
     """How many items of a part are put no more, now that its worker is dead."""
-    job = parked.port.job
+    job = parked.client.job
     if not job.by_item:
         return part.n - part.used if job.counted and not parked.items else 0
     before = part.counts and part.counts[: parked.items]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from orchestrator.plan.model import (
-    Batch,
+    BatchPlan,
     Durability,
     ErrorPolicy,
     JobPlan,
-    Ordered,
+    OrderedPlan,
     Plan,
     QueuePlan,
-    Rate,
+    RatePlan,
     Shape,
     Target,
     WhenFull,
@@ -63,11 +63,13 @@ def _job(job: Job) -> JobPlan:
         outputs=job.writes,
         read_handles=tuple((name, name) for name in job.reads) if by_handle else (),
         workers=job.workers,
-        batch=Batch(size=job.batch, within_s=job.within_s),
+        batch=BatchPlan(size=job.batch, within_s=job.within_s),
         retry=retry_of(job),
         on_error=ErrorPolicy(otherwise=job.otherwise),
         rate=(
-            Rate(interval_s=job.interval_s, burst=job.burst) if job.interval_s is not None else None
+            RatePlan(interval_s=job.interval_s, burst=job.burst)
+            if job.interval_s is not None
+            else None
         ),
-        ordered=Ordered(window=job.window) if job.window is not None else None,
+        ordered=OrderedPlan(window=job.window) if job.window is not None else None,
     )

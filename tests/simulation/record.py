@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from orchestrator.core.steps import Ended, Entry, Fate, JobDone, Put, Spilt
+from orchestrator.core.durable.records import Fate, ItemsEnded, JobDone, JournalEntry, Put, Spilt
 
 from .ledger import check
 
@@ -77,18 +77,18 @@ class Record:
     def line(self, worker: str) -> Line:
         return self.lines.setdefault(worker, Line())
 
-    def read(self, entry: Entry) -> None:
+    def read(self, entry: JournalEntry) -> None:
         """An entry was written."""
         for chunk in entry.chunks:
             self._chunks[chunk.number] = self._identities_of(bytes(chunk.blob))
-        for step in entry.steps:
+        for step in entry.records:
             match step:
                 case Put():
                     self._put(step)
                 case Spilt():
                     self.put[step.queue] += step.n
                     self.spilt[step.queue] += step.n
-                case Ended():
+                case ItemsEnded():
                     for at in range(step.start, step.stop):
                         number = self._number[step.queue, step.chunk, at]
                         self._end((step.queue, number), step.fate)

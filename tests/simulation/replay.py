@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchestrator.core.messages import End
+from orchestrator.core.protocol.messages import End
 
 from . import shapes
 from .boxes import Box, digest_of

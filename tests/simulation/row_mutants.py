@@ -7,107 +7,106 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.delivery import Delivery
-from orchestrator.core.endings import Endings
-from orchestrator.core.ordering import Ordering
-from orchestrator.core.ports import Lease, PendingPull, Port
-from orchestrator.core.queues import QueueState, Segment, cut
-from orchestrator.core.row import Row, RowTicket
-from orchestrator.core.throttle import Throttle
+from orchestrator.core.broker.clients import LeaseState, PendingPull, WorkerState
+from orchestrator.core.broker.leasing import Leasing
+from orchestrator.core.broker.outcomes import Outcomes
+from orchestrator.core.broker.queue import QueueState, Segment, cut
+from orchestrator.core.broker.ratelimit import RateLimiter
+from orchestrator.core.broker.reorder import OrderedCommits, OrderedWaiter, ReorderBuffer
 
 Patch = pytest.MonkeyPatch
 Mutant = Callable[[Patch], None]
 
 
 def what_is_finished_leaves_at_once(patch: Patch) -> None:
-    def following(self: Row) -> RowTicket | None:
+    def following(self: ReorderBuffer) -> OrderedWaiter | None:
         if self._held:
-            self.ticket = self._held.pop(next(iter(self._held)))
-            return self.ticket
+            self.waiter = self._held.pop(next(iter(self._held)))
+            return self.waiter
         return None
 
-    patch.setattr(Row, "next", following)
-    patch.setattr(Row, "pass_by", lambda self, n: setattr(self, "out", self.out - n))
+    patch.setattr(ReorderBuffer, "next", following)
+    patch.setattr(ReorderBuffer, "pass_by", lambda self, n: setattr(self, "out", self.out - n))
 
 
 def a_dead_letter_keeps_its_turn(patch: Patch) -> None:
-    patch.setattr(Row, "end", lambda self, number: None)
+    patch.setattr(ReorderBuffer, "end", lambda self, number: None)
 
 
 def a_retried_item_loses_its_turn(patch: Patch) -> None:
-    try_again = Endings._try_again
+    try_again = Outcomes._try_again
 
-    def hurried(self: Endings, port: Port, item: Any, failure: Any) -> None:
-        if item.queue.row is not None:
-            item.queue.row.end(item.segment.first)
-        try_again(self, port, item, failure)
+    def hurried(self: Outcomes, client: WorkerState, item: Any, failure: Any) -> None:
+        if item.queue.reorder is not None:
+            item.queue.reorder.end(item.segment.first)
+        try_again(self, client, item, failure)
 
-    patch.setattr(Endings, "_try_again", hurried)
+    patch.setattr(Outcomes, "_try_again", hurried)
 
 
 def the_window_is_no_limit(patch: Patch) -> None:
-    patch.setattr(Row, "leasable", lambda self, queue: queue.queued)
+    patch.setattr(ReorderBuffer, "leasable", lambda self, queue: queue.queued)
 
 
 def the_window_keeps_back_what_came_back(patch: Patch) -> None:
-    def leasable(self: Row, queue: QueueState) -> int:
+    def leasable(self: ReorderBuffer, queue: QueueState) -> int:
         return max(0, min(queue.queued, self.window - max(self.out, self.outputs)))
 
-    patch.setattr(Row, "leasable", leasable)
+    patch.setattr(ReorderBuffer, "leasable", leasable)
 
 
 def what_is_held_back_takes_no_room(patch: Patch) -> None:
-    def claim(self: Lease, n: int) -> list[Segment]:
+    def claim(self: LeaseState, n: int) -> list[Segment]:
         begin = self.finished + self.claimed
         self.claimed += n
         return cut(cut(self.segments, begin)[1], n)[0]
 
-    patch.setattr(Lease, "claim", claim)
+    patch.setattr(LeaseState, "claim", claim)
 
 
 def what_is_behind_a_failed_item_has_its_turn(patch: Patch) -> None:
-    end = Endings._end
+    end = Outcomes._end
 
-    def generous(self: Endings, port: Port, item: Any, how: Any, failure: Any) -> None:
-        if item.queue.row is not None:
-            item.queue.row.end(item.segment.first)
-        end(self, port, item, how, failure)
+    def generous(self: Outcomes, client: WorkerState, item: Any, how: Any, failure: Any) -> None:
+        if item.queue.reorder is not None:
+            item.queue.reorder.end(item.segment.first)
+        end(self, client, item, how, failure)
 
-    patch.setattr(Endings, "_end", generous)
+    patch.setattr(Outcomes, "_end", generous)
 
 
 def what_is_held_back_is_never_forgotten(patch: Patch) -> None:
-    patch.setattr(Ordering, "_forget", lambda self, row: None)
+    patch.setattr(OrderedCommits, "_forget", lambda self, reorder: None)
 
 
 def a_late_start_is_made_up_for(patch: Patch) -> None:
-    def start(self: Throttle, now: float) -> None:
+    def start(self: RateLimiter, now: float) -> None:
         before = now - 1.0 if self._arrival < 0.0 else self._arrival
         self._arrival = before + self._interval_s
         self.held.stop(now)
 
-    patch.setattr(Throttle, "start", start)
+    patch.setattr(RateLimiter, "start", start)
 
 
 def each_worker_has_the_rate(patch: Patch) -> None:
-    serve = Delivery._serve_one
-    own: dict[str, Throttle] = {}
+    serve = Leasing._serve_one
+    own: dict[str, RateLimiter] = {}
 
-    def serve_one(self: Delivery, pending: PendingPull, throttle: Throttle) -> bool:
-        mine = own.setdefault(pending.port.worker, Throttle(throttle._interval_s))
+    def serve_one(self: Leasing, pending: PendingPull, rate_limit: RateLimiter) -> bool:
+        mine = own.setdefault(pending.client.worker, RateLimiter(rate_limit._interval_s))
         return serve(self, pending, mine)
 
-    patch.setattr(Delivery, "_serve_one", serve_one)
+    patch.setattr(Leasing, "_serve_one", serve_one)
 
 
 def the_next_start_is_forgotten(patch: Patch) -> None:
-    hold = Throttle.hold
-    patch.setattr(Throttle, "hold", lambda self, now, queue: hold(self, now, queue) and False)
+    hold = RateLimiter.hold
+    patch.setattr(RateLimiter, "hold", lambda self, now, queue: hold(self, now, queue) and False)
 
 
 def a_burst_too_many(patch: Patch) -> None:
     due_at = property(lambda self: self._arrival - self._tolerance_s - self._interval_s)
-    patch.setattr(Throttle, "due_at", due_at)
+    patch.setattr(RateLimiter, "due_at", due_at)
 
 
 def every() -> Iterator[tuple[str, Mutant]]:

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from orchestrator.core.board import Alarm
-from orchestrator.core.broker import Broker
-from orchestrator.core.credits import COLLECT_S
-from orchestrator.core.messages import End, Grant, NoLease, Recall, Shut, ToWorker
-from orchestrator.core.ports import Lease
-from orchestrator.core.queues import Chunk, QueueState
-from orchestrator.core.row import RowTicket
-from orchestrator.core.tickets import CommitTicket, Ticket, WantTicket
+from orchestrator.core.broker.broker import Broker
+from orchestrator.core.broker.clients import LeaseState
+from orchestrator.core.broker.credits import COLLECT_S
+from orchestrator.core.broker.queue import Chunk, QueueState
+from orchestrator.core.broker.reorder import OrderedWaiter
+from orchestrator.core.broker.state import Alarm
+from orchestrator.core.broker.waiting import CommitWaiter, CreditWaiter, Waiter
+from orchestrator.core.protocol.messages import End, Grant, NoLease, Recall, Shut, ToWorker
 
 from . import limits
 from .ledger import check
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Rooms = Counter[tuple[str, str]]
 """What each worker was ever given of each queue: credits it holds, and what it has put."""
 
-Lines = dict[Ticket, tuple[QueueState, ...]]
+Lines = dict[Waiter, tuple[QueueState, ...]]
 """The tickets and where they waited."""
 
 
@@ -73,11 +73,11 @@ def after_each_event(world: World, came_back: Counter[str]) -> None:
     _credits_add_up(broker)
     _waits_add_up(broker)
     _same_view(world)
-    for ticket in parked:
-        _atomic(ticket)
+    for waiter in parked:
+        _atomic(waiter)
     world.rooms = rooms
     world.sums = sums(broker)
-    world.lines = {t: t.queues for queue in broker.queues.values() for t in queue.tickets}
+    world.lines = {t: t.queues for queue in broker.queues.values() for t in queue.waiters}
 
 
 def _newly_held(world: World) -> Counter[str]:
@@ -96,7 +96,7 @@ def _in_order(world: World, queue: QueueState) -> None:
 
 def reserved(queue: QueueState) -> int:
     """Items that workers of a life before are to get again, or had given a part of theirs."""
-    own = [*queue.reserved.values(), *queue.parted.values()]
+    own = [*queue.reserved.values(), *queue.partially_emitted.values()]
     return sum(len(part) for line in own for part in line)
 
 
@@ -157,7 +157,7 @@ def _bound_in_bytes(world: World, queue: Scale, now: Rooms, came_back: int) -> N
 def _weight(broker: Broker, queue: QueueState) -> int:
     """The bytes of what is queued, delayed, or leased and not in hand, counted item by item."""
     segments = list(queue.segments)
-    for *_, alarm, where, segment in broker._board._timers:
+    for *_, alarm, where, segment in broker._state._timers:
         if alarm is Alarm.RETRY and where is queue and segment is not None:
             segments.append(segment)
     for lease in {lease for lease in _leases(broker, _parked(broker)) if lease.queue is queue}:
@@ -167,10 +167,10 @@ def _weight(broker: Broker, queue: QueueState) -> int:
 
 
 def _tickets_in_order(queue: QueueState) -> None:
-    numbers = [ticket.number for ticket in queue.tickets]
+    numbers = [waiter.number for waiter in queue.waiters]
     check(numbers == sorted(set(numbers)), f"{queue.name}: tickets in order")
-    check(all(queue in ticket.queues for ticket in queue.tickets), f"{queue.name}: own tickets")
-    behind = all(ticket.queues[-1] is queue for ticket in queue.tickets[1:])
+    check(all(queue in waiter.queues for waiter in queue.waiters), f"{queue.name}: own tickets")
+    behind = all(waiter.queues[-1] is queue for waiter in queue.waiters[1:])
     check(behind, f"{queue.name}: who is not first here holds no place further down")
 
 
@@ -179,25 +179,25 @@ def _nobody_overtakes(queue: QueueState, before: Lines, then: Rooms, now: Rooms)
 
     That is so in the first queue of its line; a place further down is lost with the one upstream.
     """
-    if not queue.tickets or queue.closed:
+    if not queue.waiters or queue.closed:
         return
-    head = queue.tickets[0]
+    head = queue.waiters[0]
     if before.get(head, ())[:1] != (queue,) or head.queues[0] is not queue:
         return
-    older = {ticket.port.worker for ticket in before if ticket.number <= head.number}
+    older = {waiter.client.worker for waiter in before if waiter.number <= head.number}
     for (worker, name), given in now.items():
         if name == queue.name and worker not in older:
-            check(given <= then[worker, name], f"{worker} overtakes {head.port.worker} at {name}")
+            check(given <= then[worker, name], f"{worker} overtakes {head.client.worker} at {name}")
 
 
 def _nothing_is_overlooked(world: World, queue: QueueState) -> None:
     """What could move has moved: no wake-up is lost."""
-    if queue.tickets and queue.tickets[0].first_everywhere:
-        check(not _could_move(queue.tickets[0]), f"{queue.name}: its first ticket could move")
-    ready = queue.queued if queue.row is None else queue.row.leasable(queue)
+    if queue.waiters and queue.waiters[0].first_everywhere:
+        check(not _could_move(queue.waiters[0]), f"{queue.name}: its first ticket could move")
+    ready = queue.queued if queue.reorder is None else queue.reorder.leasable(queue)
     if ready and not queue.closed:
         for pull in queue.pulls:
-            starts = world.starts.get(pull.port.job.name)
+            starts = world.starts.get(pull.client.job.name)
             early = starts is not None and not starts.is_due(world.now)
             short = early or queue.queued < pull.request.least
             if early:
@@ -212,8 +212,10 @@ def _nothing_is_overlooked(world: World, queue: QueueState) -> None:
 
 def _patience(world: World, queue: QueueState) -> None:
     """Rule 9: a batch does with what is there once that has been waited for long enough."""
-    pulls = [pull for pull in queue.pulls if pull.port.job.batch and not pull.port.job.throttle]
-    if not pulls or not queue.queued or queue.row is not None:
+    pulls = [
+        pull for pull in queue.pulls if pull.client.job.batch and not pull.client.job.rate_limit
+    ]
+    if not pulls or not queue.queued or queue.reorder is not None:
         world.batch_since.pop(queue.name, None)
         return
     since = world.batch_since.setdefault(queue.name, world.now)
@@ -223,43 +225,43 @@ def _patience(world: World, queue: QueueState) -> None:
 
 def _collecting(world: World, queue: QueueState) -> None:
     """Rule 4: room is collected for a producer for a moment only."""
-    head = queue.tickets[0] if queue.tickets else None
-    if not isinstance(head, WantTicket) or queue.room < 1:
+    head = queue.waiters[0] if queue.waiters else None
+    if not isinstance(head, CreditWaiter) or queue.room < 1:
         world.room_since.pop(queue.name, None)
         return
-    ticket, since = world.room_since.get(queue.name, (None, 0.0))
-    if ticket is not head:
+    waiter, since = world.room_since.get(queue.name, (None, 0.0))
+    if waiter is not head:
         since = world.now
         world.room_since[queue.name] = (head, since)
     check(world.now < since + COLLECT_S, f"{queue.name}: room is collected for too long")
 
 
-def _could_move(ticket: Ticket) -> bool:
-    if isinstance(ticket, WantTicket):
-        (queue,) = ticket.queues
-        return queue.closed or queue.room >= min(ticket.request.least, queue.bound)
-    assert isinstance(ticket, CommitTicket)
-    needs = ticket.needs()
-    if ticket.at >= ticket.items:
-        part = next(ticket.open_parts())
+def _could_move(waiter: Waiter) -> bool:
+    if isinstance(waiter, CreditWaiter):
+        (queue,) = waiter.queues
+        return queue.closed or queue.room >= min(waiter.request.least, queue.bound)
+    assert isinstance(waiter, CommitWaiter)
+    needs = waiter.needs()
+    if waiter.at >= waiter.items:
+        part = next(waiter.open_parts())
         needs = dict.fromkeys(part.queues, 1)
     return all(
-        queue.closed or (_is_first(ticket, queue) and queue.room >= n) for queue, n in needs.items()
+        queue.closed or (_is_first(waiter, queue) and queue.room >= n) for queue, n in needs.items()
     )
 
 
-def _is_first(ticket: Ticket, queue: QueueState) -> bool:
-    return not queue.tickets or ticket.number <= queue.tickets[0].number
+def _is_first(waiter: Waiter, queue: QueueState) -> bool:
+    return not queue.waiters or waiter.number <= queue.waiters[0].number
 
 
-def _parked(broker: Broker) -> Iterator[CommitTicket]:
+def _parked(broker: Broker) -> Iterator[CommitWaiter]:
     """Commits that wait for room, or for their turn."""
-    tickets = dict.fromkeys(t for q in broker.queues.values() for t in q.tickets)
-    tickets |= dict.fromkeys(held(broker))
-    return (ticket for ticket in tickets if isinstance(ticket, CommitTicket))
+    waiters = dict.fromkeys(t for q in broker.queues.values() for t in q.waiters)
+    waiters |= dict.fromkeys(held(broker))
+    return (waiter for waiter in waiters if isinstance(waiter, CommitWaiter))
 
 
-def _leases_add_up(broker: Broker, parked: Iterable[CommitTicket]) -> None:
+def _leases_add_up(broker: Broker, parked: Iterable[CommitWaiter]) -> None:
     """Rules 1 and 6: hidden and outstanding are the sums over all leases, and none is empty."""
     hidden: Counter[str] = Counter()
     outstanding: Counter[str] = Counter()
@@ -273,23 +275,25 @@ def _leases_add_up(broker: Broker, parked: Iterable[CommitTicket]) -> None:
         check(queue.outstanding == outstanding[queue.name], f"{queue.name}: outstanding adds up")
 
 
-def _leases(broker: Broker, parked: Iterable[CommitTicket]) -> Iterable[Lease]:
+def _leases(broker: Broker, parked: Iterable[CommitWaiter]) -> Iterable[LeaseState]:
     """Those of workers, and those that only a parked commit still holds."""
-    leases: dict[int, Lease] = {}
-    for port in broker.ports.values():
-        leases.update(port.leases)
-    for ticket in parked:
-        leases.update({lease.number: lease for lease, _ in ticket.leases if lease.remaining})
+    leases: dict[int, LeaseState] = {}
+    for client in broker.clients.values():
+        leases.update(client.leases)
+    for waiter in parked:
+        leases.update({lease.number: lease for lease, _ in waiter.leases if lease.remaining})
     return leases.values()
 
 
 def _credits_add_up(broker: Broker) -> None:
     """Rule 4: what is granted is what the workers hold."""
     granted: Counter[str] = Counter()
-    for port in broker.ports.values():
-        for name, n in port.credits.items():
-            check(n >= 0, f"{port.worker} holds {n} credits of {name}")
-            check(not (n and port.parked), f"{port.worker} is parked and holds credits of {name}")
+    for client in broker.clients.values():
+        for name, n in client.credits.items():
+            check(n >= 0, f"{client.worker} holds {n} credits of {name}")
+            check(
+                not (n and client.parked), f"{client.worker} is parked and holds credits of {name}"
+            )
             granted[name] += n
     for queue in broker.queues.values():
         check(queue.granted == granted[queue.name], f"{queue.name}: granted adds up")
@@ -300,43 +304,43 @@ def _waits_add_up(broker: Broker) -> None:
     """Each wait stands in its lines and in no other."""
     for queue in broker.queues.values():
         for pull in queue.pulls:
-            here = pull.port.alive and pull.port.pulls.get(pull.request.pull) is pull
-            check(here, f"{pull.port.worker} waits no more and is in line at {queue.name}")
-    for port in broker.ports.values():
-        for pull in port.pulls.values():
+            here = pull.client.alive and pull.client.pulls.get(pull.request.pull) is pull
+            check(here, f"{pull.client.worker} waits no more and is in line at {queue.name}")
+    for client in broker.clients.values():
+        for pull in client.pulls.values():
             in_line = [pull in queue.pulls for queue in pull.queues]
-            check(all(in_line) or pull.held, f"{port.worker} is in line")
-        for want in port.wants.values():
-            check(want in want.queues[0].tickets, f"{port.worker} is in line for room")
-        if port.parked is not None:
-            check(port.parked.queues, f"{port.worker} is parked for nothing")
+            check(all(in_line) or pull.held, f"{client.worker} is in line")
+        for want in client.wants.values():
+            check(want in want.queues[0].waiters, f"{client.worker} is in line for room")
+        if client.parked is not None:
+            check(client.parked.queues, f"{client.worker} is parked for nothing")
 
 
-def _atomic(ticket: CommitTicket) -> None:
+def _atomic(waiter: CommitWaiter) -> None:
     """Rules 2 and 12: a parked commit has put the outputs of the items it has finished, no others.
 
     The queues it has still to put on have not ended.
     """
-    for part in ticket.parts:
-        own = part.start + sum(part.of_item(at) for at in range(ticket.at))
-        exact = part.used == own if ticket.at < ticket.items else own <= part.used <= part.n
-        if isinstance(ticket, RowTicket) and ticket.lease.emitted:
-            exact = own <= part.used <= own + part.of_item(ticket.at)
+    for part in waiter.parts:
+        own = part.start + sum(part.of_item(at) for at in range(waiter.at))
+        exact = part.used == own if waiter.at < waiter.items else own <= part.used <= part.n
+        if isinstance(waiter, OrderedWaiter) and waiter.lease.partially_emitted:
+            exact = own <= part.used <= own + part.of_item(waiter.at)
         for queue in part.queues:
             early = queue.ended and part.used < part.n
-            check(not early, f"{queue.name} has ended while {ticket.port.worker} is parked")
-        check(exact, f"{ticket.port.worker}: {part.used} outputs put, {own} are finished items'")
+            check(not early, f"{queue.name} has ended while {waiter.client.worker} is parked")
+        check(exact, f"{waiter.client.worker}: {part.used} outputs put, {own} are finished items'")
 
 
-def _rooms(world: World, parked: Iterable[CommitTicket]) -> Rooms:
+def _rooms(world: World, parked: Iterable[CommitWaiter]) -> Rooms:
     rooms: Rooms = Counter(world.books.put_by)
-    for ticket in parked:
-        for part in ticket.parts:
+    for waiter in parked:
+        for part in waiter.parts:
             for queue in part.queues:
-                rooms[ticket.port.worker, queue.name] -= part.n - part.used
-    for port in world.broker.ports.values():
-        for name, n in port.credits.items():
-            rooms[port.worker, name] += n
+                rooms[waiter.client.worker, queue.name] -= part.n - part.used
+    for client in world.broker.clients.values():
+        for name, n in client.credits.items():
+            rooms[client.worker, name] += n
     return rooms
 
 
@@ -346,7 +350,7 @@ def _same_view(world: World) -> None:
         client = agent.client
         if client.out or client.inbox or client.overdrawn or agent.fenced or agent.dead:
             continue
-        port = world.broker.ports[agent.name]
+        port = world.broker.clients[agent.name]
         for box in client.boxes:
             for queue, n in box.credits.items():
                 same = queue in box.closed or port.credits.get(queue, 0) == n
@@ -355,23 +359,23 @@ def _same_view(world: World) -> None:
 
 def sights(broker: Broker) -> Iterator[str]:
     """What is worth having met, of the broker's state."""
-    if any(pull.held for port in broker.ports.values() for pull in port.pulls.values()):
+    if any(pull.held for client in broker.clients.values() for pull in client.pulls.values()):
         yield "waits for its turn"
     for queue in broker.queues.values():
         if queue.size_bytes >= queue.bound_bytes:
             yield "full in bytes" if queue.size < queue.bound else "full"
-            yield "in line for bytes" if queue.tickets else "full"
+            yield "in line for bytes" if queue.waiters else "full"
         if queue.delayed:
             yield "retry"
-        if len(queue.tickets) > 1:
+        if len(queue.waiters) > 1:
             yield "several tickets"
-        if queue.row is not None and queue.row.held():
+        if queue.reorder is not None and queue.reorder.held():
             yield "held back"
-            if queue.row.out == queue.row.window:
+            if queue.reorder.out == queue.reorder.window:
                 yield "window full"
-        for ticket in queue.tickets:
-            if isinstance(ticket, CommitTicket):
-                yield "parked" if ticket.at < ticket.items else "open part"
+        for waiter in queue.waiters:
+            if isinstance(waiter, CommitWaiter):
+                yield "parked" if waiter.at < waiter.items else "open part"
 
 
 def sent(message: ToWorker) -> Iterator[str]:
@@ -400,7 +404,7 @@ def at_the_end(world: World) -> None:
         named = [number for part in world.broker.left_items()[name] for number in part]
         check(len(named) == len({*named}) == queue.left, f"{name}: {named} are {queue.left} left")
         check(queue.closed or not lost, f"{name}: {lost} items are lost")
-        check(not queue.tickets and not queue.pulls and not queue.granted, f"{name} is not empty")
+        check(not queue.waiters and not queue.pulls and not queue.granted, f"{name} is not empty")
         for (where, number), charged in books.charges.items():
             if where == name and not books.has_ended(name, number):
                 check(queue.attempts[number] == charged, f"{name}:{number} is charged {charged}")

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.core.commands import StopReason
-from orchestrator.core.delivery import Delivery
-from orchestrator.core.events import Blame, StartFailed, WorkerDied, WorkerStarted
-from orchestrator.core.failing import Failures
-from orchestrator.core.halt import Halt
-from orchestrator.core.lifecycle import State
-from orchestrator.core.lives import Lives
-from orchestrator.core.messages import Closing
-from orchestrator.core.queues import QueueState
-from orchestrator.core.roster import Worker
-from orchestrator.core.stopping import Stopper
-from orchestrator.core.turn import Turn
+from orchestrator.core.broker.leasing import Leasing
+from orchestrator.core.broker.queue import QueueState
+from orchestrator.core.protocol.commands import StopReason
+from orchestrator.core.protocol.events import Blame, ProcessStarted, StartFailed, WorkerDied
+from orchestrator.core.protocol.messages import Closing
+from orchestrator.core.supervisor.effects import Effects
+from orchestrator.core.supervisor.failures import Failures
+from orchestrator.core.supervisor.model import Worker
+from orchestrator.core.supervisor.shutdown import Shutdown, Stopper
+from orchestrator.core.supervisor.transitions import State
+from orchestrator.core.supervisor.workers import WorkerLifecycle
 
 from .mutants import Mutant, Patch
 
@@ -42,63 +41,63 @@ def a_strangers_signal_is_counted_at_once(patch: Patch) -> None:
 def what_is_held_is_not_woken_by_a_stop(patch: Patch) -> None:
     stop = Stopper.stop
 
-    def deaf(self: Stopper, worker: Worker, reason: StopReason, turn: Turn) -> None:
+    def deaf(self: Stopper, worker: Worker, reason: StopReason, effects: Effects) -> None:
         if worker.held is None:
-            stop(self, worker, reason, turn)
+            stop(self, worker, reason, effects)
 
     patch.setattr(Stopper, "stop", deaf)
 
 
 def a_process_that_cannot_be_made_is_forgotten(patch: Patch) -> None:
-    def start_failed(self: Lives, event: StartFailed, turn: Turn) -> None:
-        self._roster.worker(event.worker).unmade = event.failure
+    def start_failed(self: WorkerLifecycle, event: StartFailed, effects: Effects) -> None:
+        self._model.worker(event.worker).unmade = event.failure
 
-    patch.setattr(Lives, "start_failed", start_failed)
+    patch.setattr(WorkerLifecycle, "start_failed", start_failed)
 
 
 def a_process_that_comes_too_late_lives(patch: Patch) -> None:
-    started = Lives.started
+    started = WorkerLifecycle.started
 
-    def welcome(self: Lives, event: WorkerStarted, turn: Turn) -> None:
-        if not self._roster.worker(event.worker).abandoned:
-            started(self, event, turn)
+    def welcome(self: WorkerLifecycle, event: ProcessStarted, effects: Effects) -> None:
+        if not self._model.worker(event.worker).abandoned:
+            started(self, event, effects)
 
-    patch.setattr(Lives, "started", welcome)
+    patch.setattr(WorkerLifecycle, "started", welcome)
 
 
 def that_a_worker_is_not_wanted_any_more_is_forgotten(patch: Patch) -> None:
     stop = Stopper.stop
 
-    def lenient(self: Stopper, worker: Worker, reason: StopReason, turn: Turn) -> None:
-        stop(self, worker, reason, turn)
+    def lenient(self: Stopper, worker: Worker, reason: StopReason, effects: Effects) -> None:
+        stop(self, worker, reason, effects)
         worker.unwanted = None
 
     patch.setattr(Stopper, "stop", lenient)
 
 
 def a_daemon_that_reads_is_stopped_with_the_others(patch: Patch) -> None:
-    dismiss = Halt.dismiss_daemons
+    dismiss = Shutdown.dismiss_daemons
 
-    def hasty(self: Halt, turn: Turn) -> None:
-        dismiss(self, turn)
-        for worker in self._roster.live_workers():
-            self._stopper.stop(worker, StopReason.NOT_NEEDED, turn)
+    def hasty(self: Shutdown, effects: Effects) -> None:
+        dismiss(self, effects)
+        for worker in self._model.live_workers():
+            self._stopper.stop(worker, StopReason.NOT_NEEDED, effects)
 
-    patch.setattr(Halt, "dismiss_daemons", hasty)
+    patch.setattr(Shutdown, "dismiss_daemons", hasty)
 
 
 def the_last_reader_alone_decides(patch: Patch) -> None:
-    finished = Delivery.reader_finished
+    finished = Leasing.reader_finished
 
-    def forgetful(self: Delivery, queue: QueueState, job: str, *, clean: bool) -> None:
+    def forgetful(self: Leasing, queue: QueueState, job: str, *, clean: bool) -> None:
         queue.still_wanted = False
         finished(self, queue, job, clean=clean)
 
-    patch.setattr(Delivery, "reader_finished", forgetful)
+    patch.setattr(Leasing, "reader_finished", forgetful)
 
 
 def the_blame_of_the_stopped_is_told(patch: Patch) -> None:
-    farewell = Lives._farewell
+    farewell = WorkerLifecycle._left_event
 
     def tell(worker: Worker, blame: Blame, *, replaced: bool) -> object:
         stop, worker.stop = worker.stop, None
@@ -107,34 +106,34 @@ def the_blame_of_the_stopped_is_told(patch: Patch) -> None:
         finally:
             worker.stop = stop
 
-    patch.setattr(Lives, "_farewell", staticmethod(tell))
+    patch.setattr(WorkerLifecycle, "_left_event", staticmethod(tell))
 
 
 def a_death_is_a_success(patch: Patch) -> None:
-    died = Lives.died
+    died = WorkerLifecycle.died
 
-    def kind(self: Lives, event: WorkerDied, turn: Turn) -> None:
-        worker = self._roster.worker(event.worker)
+    def kind(self: WorkerLifecycle, event: WorkerDied, effects: Effects) -> None:
+        worker = self._model.worker(event.worker)
         if worker.live and worker.verdict is None and event.exit_code == -11:
             worker.verdict = State.SUCCEEDED
-        died(self, event, turn)
+        died(self, event, effects)
 
-    patch.setattr(Lives, "died", kind)
+    patch.setattr(WorkerLifecycle, "died", kind)
 
 
 def a_stopped_run_goes_on_replacing(patch: Patch) -> None:
-    def is_recycled(self: Lives, worker: Worker) -> bool:
+    def is_recycled(self: WorkerLifecycle, worker: Worker) -> bool:
         return worker.recycled and not worker.job.failing
 
-    patch.setattr(Lives, "_is_recycled", is_recycled)
+    patch.setattr(WorkerLifecycle, "_is_recycled", is_recycled)
 
 
 def who_is_cut_off_has_succeeded(patch: Patch) -> None:
-    def raised(self: Failures, worker: Worker, closing: Closing, turn: Turn) -> None:
+    def raised(self: Failures, worker: Worker, closing: Closing, effects: Effects) -> None:
         if closing.readers_failed:
             worker.verdict = worker.verdict or State.SUCCEEDED
         elif closing.failure is not None:
-            self.fail(worker, closing.failure.kind, turn, failure=closing.failure)
+            self.fail(worker, closing.failure.kind, effects, failure=closing.failure)
 
     patch.setattr(Failures, "raised", raised)
 

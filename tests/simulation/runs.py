@@ -14,19 +14,19 @@ from collections.abc import Iterator
 
 import msgspec
 
-from orchestrator.core import commands as do
-from orchestrator.core import events, facts
-from orchestrator.core.lifecycle import State
-from orchestrator.core.messages import Closing, Commit, Committed, Failure, Ready, Worn
+from orchestrator.core.protocol import commands as do
+from orchestrator.core.protocol import events, notifications
+from orchestrator.core.protocol.messages import Closing, Commit, Committed, Failure, Ready, Worn
 from orchestrator.core.run import Run
+from orchestrator.core.supervisor.transitions import State
 from orchestrator.plan.model import (
     Durability,
     FailurePolicy,
     JobPlan,
     Plan,
-    Recycle,
-    Restart,
-    Terminate,
+    RecyclePlan,
+    RestartPlan,
+    TerminatePlan,
 )
 
 from . import shapes
@@ -90,7 +90,7 @@ class RunWorld:
         self.now = 0.0
         self.steps = 0
         self.met: set[str] = set()
-        self.facts: list[tuple[float, facts.Fact]] = []
+        self.facts: list[tuple[float, notifications.Notification]] = []
         self.over = False
         self.processes: dict[str, Process] = {}
         self.last: dict[str, Process] = {}
@@ -119,10 +119,10 @@ class RunWorld:
         most = rng.choice((0, 2, 10_000))
         return msgspec.structs.replace(
             job,
-            restart=Restart(max=0 if once else most, before_call=most if once else 0),
+            restart=RestartPlan(max=0 if once else most, before_call=most if once else 0),
             on_failure=rng.choice(tuple(FailurePolicy)),
-            terminate=Terminate(signal=SIGTERM, grace_s=rng.choice((0.1, 10.0))),
-            recycle=Recycle(max_items=self.jobs[job.name].recycle),
+            terminate=TerminatePlan(signal=SIGTERM, grace_s=rng.choice((0.1, 10.0))),
+            recycle=RecyclePlan(max_items=self.jobs[job.name].recycle),
             daemon=not job.writes and rng.random() < 0.4,
         )
 
@@ -161,7 +161,7 @@ class RunWorld:
                 self.die(self.processes[worker], -SIGKILL)
             case do.Disconnect(worker=worker):
                 self._is_not_to_be(worker)
-            case do.Report(fact=fact):
+            case do.Notify(notification=fact):
                 self._heed(fact)
             case do.Finish():
                 self.over = True
@@ -175,17 +175,22 @@ class RunWorld:
         else:
             self._too_late.add(worker)
 
-    def _heed(self, fact: facts.Fact) -> None:
+    def _heed(self, fact: notifications.Notification) -> None:
         self.facts.append((self.now, fact))
-        check(not isinstance(fact, facts.Stalled), "a stall is told though nobody waits for ever")
-        if isinstance(fact, facts.WorkerReplaced):
+        check(
+            not isinstance(fact, notifications.Stalled),
+            "a stall is told though nobody waits for ever",
+        )
+        if isinstance(fact, notifications.WorkerReplaced):
             self.met.add("replaced" if fact.n else "recycled")
             self._is_told(fact.worker)
-        elif isinstance(fact, facts.WorkerEnded):
+        elif isinstance(fact, notifications.WorkerEnded):
             gave_way = (last := self.last.get(fact.worker)) and last.end == "recycled"
             check(not (gave_way and fact.reason.startswith("exited")), f"{fact.worker} was well")
         elif (
-            isinstance(fact, facts.ItemRetried | facts.ItemDead | facts.ItemSkipped)
+            isinstance(
+                fact, notifications.ItemRetried | notifications.ItemDead | notifications.ItemSkipped
+            )
             and fact.failure.kind == "WorkerDied"
         ):
             self.met.add("charged")
@@ -236,7 +241,7 @@ class RunWorld:
         process.moves = self._life(process, target)
         process.deaf, process.lingers = rng.random() < 0.05, rng.random() < 0.2
         self.processes[worker] = self.last[worker] = process
-        self.tell(events.WorkerStarted(worker=worker, pid=self.rng.randrange(2, 1 << 22)))
+        self.tell(events.ProcessStarted(worker=worker, pid=self.rng.randrange(2, 1 << 22)))
         if worker in self._too_late:
             self.met.add("killed as it came")
             check(process.exit_code is not None, f"{worker} was not to be, and is")

@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from orchestrator.core.events import Blame
-from orchestrator.core.messages import End, Ended, Wait
+from orchestrator.core.protocol.events import Blame
+from orchestrator.core.protocol.messages import End, Ended, Wait
 
 from .boxes import Box
 from .client import Client, Held, Moves

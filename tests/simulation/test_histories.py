@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.messages import End
+from orchestrator.core.protocol.messages import End
 
 from .histories import history
 from .world import World

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.core.messages import Wait
+from orchestrator.core.protocol.messages import Wait
 from orchestrator.plan.model import ErrorAction, WhenFull
 
 from . import shapes

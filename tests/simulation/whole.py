@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from orchestrator.core.steps import Fate
+from orchestrator.core.durable.records import Fate
 
 from . import replay, shapes
 from .boxes import NO_LIMIT, Box
@@ -35,12 +35,12 @@ def _queue_is_whole(world: DurableWorld, name: str) -> None:
     fates = Counter(fate for (where, _), fate in record.ends.items() if where == name)
     fates[Fate.DROPPED] += record.spilt[name]
     check(queue.put == fates.total(), f"{name}: {queue.put} put, and ends {fates}")
-    fates[Fate.DROPPED] += fates[Fate.SHED]
-    booked = queue.done, queue.skipped, queue.dropped, queue.dead, queue.shed
+    fates[Fate.DROPPED] += fates[Fate.DROPPED_FULL]
+    booked = queue.done, queue.skipped, queue.dropped, queue.dead, queue.dropped_full
     for fate, n in zip(Fate, booked, strict=True):
         check(n == fates[fate], f"{name}: {n} {fate.name}, not {fates[fate]}")
     check(not queue.left, f"{name}: {queue.left} left")
-    unwanted = queue.dropped - queue.shed
+    unwanted = queue.dropped - queue.dropped_full
     check(not unwanted or name in world.enough, f"{name}: dropped, though all is wanted")
 
 

@@ -11,14 +11,17 @@ import random
 from collections import Counter
 from collections.abc import Callable, Collection
 
-from orchestrator.core.broker import Broker
-from orchestrator.core.commands import Command, Send
-from orchestrator.core.events import (
+from orchestrator.core.broker.broker import Broker
+from orchestrator.core.broker.clients import JobState, LeaseState
+from orchestrator.core.broker.queue import QueueState
+from orchestrator.core.broker.waiting import Waiter
+from orchestrator.core.protocol.commands import Command, Send
+from orchestrator.core.protocol.events import (
     Blame,
     BrokerNews,
     Event,
     Fenced,
-    ItemFailed,
+    ItemFatal,
     JobFinished,
     PutRefused,
     Received,
@@ -27,7 +30,7 @@ from orchestrator.core.events import (
     WorkerJoined,
     WorkerLeft,
 )
-from orchestrator.core.messages import (
+from orchestrator.core.protocol.messages import (
     Commit,
     CommitStatus,
     Committed,
@@ -36,9 +39,6 @@ from orchestrator.core.messages import (
     Ready,
     Released,
 )
-from orchestrator.core.ports import JobPorts, Lease
-from orchestrator.core.queues import QueueState
-from orchestrator.core.tickets import Ticket
 
 from . import early, limits, rules, shapes
 from .boxes import Box
@@ -51,7 +51,7 @@ from .pace import Starts
 from .parts import box_of, states, unput_lost
 from .topology import Job, Topology
 
-BrokerMaker = Callable[[list[QueueState], list[JobPorts]], Broker]
+BrokerMaker = Callable[[list[QueueState], list[JobState]], Broker]
 
 
 class World:
@@ -86,7 +86,7 @@ class World:
         self.sums = rules.sums(broker)
         self.came_back: Counter[str] = Counter()
         self.largest_commit = 0
-        self.held_back: set[Lease] = set()
+        self.held_back: set[LeaseState] = set()
         self.starts = {
             job.name: Starts(job) for job in self.topology.jobs if job.interval_s is not None
         }
@@ -99,7 +99,7 @@ class World:
         self.before = early.before(self.broker)
         self.moments: dict[int, early.Moment] = {}
         early.watch(self)
-        self.room_since: dict[str, tuple[Ticket, float]] = {}
+        self.room_since: dict[str, tuple[Waiter, float]] = {}
         self.agents: dict[str, Agent] = {}
         self._came_back: Counter[str] = Counter()
         self.employers = {job.name: Employer(job) for job in self.topology.jobs}
@@ -164,7 +164,7 @@ class World:
         agent.moves = None
         agent.dead = True
         self.met.add("killed")
-        if self.broker.ports[agent.name].parked:
+        if self.broker.clients[agent.name].parked:
             self.met.add("parked and dead")
         for _ in range(self.rng.randint(0, len(agent.client.out))):
             agent.client.out.pop()
@@ -209,16 +209,16 @@ class World:
 
     def _lose(self, agent: Agent, blame: Blame) -> None:
         """What it holds comes back, but for an item that was at its last attempt."""
-        port = self.broker.ports[agent.name]
+        client = self.broker.clients[agent.name]
         job = agent.employer.job
-        if port.parked:
-            unput_lost(self.books, port.parked)
-        leases = port.leases if job.by_item else {}
+        if client.parked:
+            unput_lost(self.books, client.parked)
+        leases = client.leases if job.by_item else {}
         held = {
-            number: (lease.hand, lease.emitted and not lease.claimed)
+            number: (lease.in_progress, lease.partially_emitted and not lease.claimed)
             for number, lease in leases.items()
         }
-        if not port.parked:
+        if not client.parked:
             emitted = any(emitted for _, emitted in held.values())
             is_open = job.by_item and agent.name in self.books.open_at
             check(emitted is is_open, f"{agent.name}: the broker knows what has left of its item")
@@ -370,7 +370,7 @@ class World:
         """Whether a failed job's worker is at its end: a run asks for no stall then."""
         return any(agent.dead and not agent.employer.clean for agent in self.agents.values())
 
-    def _tell(self, event: Event | BrokerNews) -> list[ItemFailed | PutRefused]:
+    def _tell(self, event: Event | BrokerNews) -> list[ItemFatal | PutRefused]:
         before = list(held(self.broker))
         orders = self._handle(event)
         forget(self, before)
@@ -386,7 +386,7 @@ class World:
         rules.after_each_event(self, came_back)
         self.before = early.before(self.broker)
         self.met.update(rules.sights(self.broker))
-        return [order for order in orders if isinstance(order, ItemFailed | PutRefused)]
+        return [order for order in orders if isinstance(order, ItemFatal | PutRefused)]
 
     def _handle(self, event: Event | BrokerNews) -> list[Command | SupervisorNews]:
         return self.broker.handle(event, self.now)

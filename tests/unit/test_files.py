@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.facts import ItemDead
-from orchestrator.core.messages import Failure
+from orchestrator.core.protocol.messages import Failure
+from orchestrator.core.protocol.notifications import ItemDead
 from orchestrator.errors import RunDirectoryError, RunNotFoundError
 from orchestrator.files import open_directory, open_new, open_regular
 from orchestrator.plan.model import Plan

@@ -22,3 +22,16 @@ def test_the_first_line_of_a_module_says_what_the_file_is(path: Path) -> None:
     first = text.splitlines()[0]
     assert first.split()[0].lower() not in QUESTIONS
     assert first.endswith((".", ":")) and len(first) <= 97
+
+
+def test_the_first_line_of_a_function_is_no_question() -> None:
+    """It says what the function does, or gives."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {text.splitlines()[0]}"
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (text := ast.get_docstring(node))
+        and text.split()[0].strip(",.:").lower() in QUESTIONS
+    ]
+    assert not found, "\n".join(found)

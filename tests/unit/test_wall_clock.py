@@ -12,7 +12,7 @@ CLOCKS = {
 }
 STAMPS = {
     "app/execution.py": "when a run began and ended, a letter was written",
-    "app/noting.py": "when letters were fed back",
+    "app/replay_outcome.py": "when letters were fed back",
     "runtime/local/marked.py": "when a line was printed",
     "runtime/local/workerio.py": "when a line that has no time of its own was read",
     "runtime/worker/logs/structured.py": "the time of a record",

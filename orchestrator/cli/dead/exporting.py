@@ -78,11 +78,11 @@ def _write_lines(choice: Choice, letters: tuple[Letter, ...], out: BinaryIO) -> 
     import json  # noqa: PLC0415 -- not for --help
 
     from orchestrator.cli.dead.telling import data_of, open_item  # noqa: PLC0415
-    from orchestrator.runtime.letters.opening import Opener, Want  # noqa: PLC0415
+    from orchestrator.runtime.deadletters.opening import Opener, OpenRequest  # noqa: PLC0415
 
     with Opener() as opener:
         for letter in letters:
-            opened = open_item(choice, letter, opener, Want.JSON, limit=_LONGEST_REPR)
+            opened = open_item(choice, letter, opener, OpenRequest.JSON, limit=_LONGEST_REPR)
             data = data_of(choice, letter, opened)
             out.write(json.dumps(data).encode("ascii") + b"\n")
 
@@ -90,12 +90,12 @@ def _write_lines(choice: Choice, letters: tuple[Letter, ...], out: BinaryIO) -> 
 def _write_pickle(choice: Choice, letters: tuple[Letter, ...], out: BinaryIO) -> None:
     """Write the items' pickles byte for byte; one that cannot be read is an error."""
     from orchestrator.cli.dead.telling import open_item  # noqa: PLC0415
-    from orchestrator.runtime.letters.opening import OpenedAs, Opener, Want  # noqa: PLC0415
+    from orchestrator.runtime.deadletters.opening import OpenedAs, Opener, OpenRequest  # noqa: PLC0415
 
     pickles = []
     with Opener() as opener:
         for letter in letters:
-            opened = open_item(choice, letter, opener, Want.PICKLE)
+            opened = open_item(choice, letter, opener, OpenRequest.PICKLE)
             if opened.kind is not OpenedAs.PICKLE:
                 raise UsageError(
                     f"letter {letter.letter} cannot be read: {opened.text}",

@@ -40,7 +40,7 @@ def show(run_and_numbers: tuple[str, ...], format: str) -> int:  # noqa: A002 --
         tell_damages,
         view_of,
     )
-    from orchestrator.runtime.letters.opening import Opener, Want  # noqa: PLC0415
+    from orchestrator.runtime.deadletters.opening import Opener, OpenRequest  # noqa: PLC0415
 
     choice = choose(run_and_numbers)
     letters = _chosen(choice)
@@ -50,14 +50,14 @@ def show(run_and_numbers: tuple[str, ...], format: str) -> int:  # noqa: A002 --
 
             data = []
             for letter in letters:
-                opened = open_item(choice, letter, opener, Want.JSON)
+                opened = open_item(choice, letter, opener, OpenRequest.JSON)
                 data.append(data_of(choice, letter, opened))
             print(json.dumps(data, indent=2))
             return tell_damages(choice, letters)
         from orchestrator.views.letters import render_letter  # noqa: PLC0415
 
         for letter in letters:
-            opened = open_item(choice, letter, opener, Want.TEXT)
+            opened = open_item(choice, letter, opener, OpenRequest.TEXT)
             view = view_of(letter, choice.replayed[letter.letter], opened)
             print(render_letter(view, paper()), end="")
     return tell_damages(choice, letters)

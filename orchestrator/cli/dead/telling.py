@@ -13,7 +13,13 @@ from orchestrator.cli.dead.choosing import Choice
 from orchestrator.cli.printing import tell
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.letters import DEAD_NAME, Letter
-from orchestrator.runtime.letters.opening import Opened, OpenedAs, Opener, Place, Want
+from orchestrator.runtime.deadletters.opening import (
+    ItemPlace,
+    OpenedAs,
+    OpenedItem,
+    Opener,
+    OpenRequest,
+)
 from orchestrator.views.letters import LetterView
 from orchestrator.views.tables import Paper
 from orchestrator.views.terminal import colours, width_of
@@ -23,7 +29,9 @@ __all__ = ["data_of", "open_item", "paper", "place_of", "tell_damages", "view_of
 _MOST_TOLD = 20
 
 
-def view_of(letter: Letter, replayed: Sequence[str], opened: Opened | None = None) -> LetterView:
+def view_of(
+    letter: Letter, replayed: Sequence[str], opened: OpenedItem | None = None
+) -> LetterView:
     """Return the letter as views take it, with its item if that was opened."""
     return LetterView(
         letter=letter.letter,
@@ -40,12 +48,12 @@ def view_of(letter: Letter, replayed: Sequence[str], opened: Opened | None = Non
     )
 
 
-def _content(opened: Opened) -> str:
+def _content(opened: OpenedItem) -> str:
     unreadable = opened.kind is OpenedAs.UNREADABLE
     return f"cannot be shown: {opened.text}" if unreadable else opened.text
 
 
-def data_of(choice: Choice, letter: Letter, opened: Opened | None = None) -> dict[str, Any]:
+def data_of(choice: Choice, letter: Letter, opened: OpenedItem | None = None) -> dict[str, Any]:
     """Return a letter as JSON has it.
 
     `item` is its id; `value`, if it was opened, the item itself.
@@ -75,11 +83,11 @@ def data_of(choice: Choice, letter: Letter, opened: Opened | None = None) -> dic
 
 
 def open_item(
-    choice: Choice, letter: Letter, opener: Opener, want: Want, *, limit: int = 2000
-) -> Opened:
+    choice: Choice, letter: Letter, opener: Opener, want: OpenRequest, *, limit: int = 2000
+) -> OpenedItem:
     """Return what is wanted of a letter's item, or why it cannot be had: see `Opener.open`."""
     if damage := choice.chunks.damage(letter):
-        return Opened(kind=OpenedAs.UNREADABLE, text=damage)
+        return OpenedItem(kind=OpenedAs.UNREADABLE, text=damage)
     return opener.open(place_of(choice.run, letter), want, limit=limit)
 
 
@@ -93,10 +101,10 @@ def tell_damages(choice: Choice, letters: Sequence[Letter]) -> int:
     return 1 if found else 0
 
 
-def place_of(run: RunDirectory, letter: Letter) -> Place:
+def place_of(run: RunDirectory, letter: Letter) -> ItemPlace:
     """Return where the letter's item is."""
     path = run.path / DEAD_NAME / letter.chunk
-    return Place(path=path, index=letter.index, packed=letter.packed)
+    return ItemPlace(path=path, index=letter.index, packed=letter.packed)
 
 
 def paper() -> Paper:

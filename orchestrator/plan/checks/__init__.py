@@ -23,7 +23,7 @@ from orchestrator.plan.checks import (
     wiring,
 )
 from orchestrator.plan.checks.targets import check_targets
-from orchestrator.plan.draft import Draft
+from orchestrator.plan.resolved_spec import ResolvedSpec
 
 __all__ = ["check"]
 
@@ -46,7 +46,7 @@ _RULES = (
 )
 
 
-def check(draft: Draft) -> Iterator[Problem]:
+def check(draft: ResolvedSpec) -> Iterator[Problem]:
     """Yield the problems of every rule; of one rule no more than anybody would read."""
     for rule in _RULES:
         found = list(islice(rule(draft), _MOST_OF_A_KIND + 1))

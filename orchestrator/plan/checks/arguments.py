@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from orchestrator.errors import Problem
-from orchestrator.plan.draft import Draft
+from orchestrator.plan.resolved_spec import ResolvedSpec
 from orchestrator.spec.nodes import Entry, MappingNode, Node, Path, ScalarNode
 from orchestrator.spec.rules import values as rules
 
@@ -31,7 +31,7 @@ _OTHERWISE = {
 """Unquoted text: what YAML 1.1 makes of it, and how to write that."""
 
 
-def doubtful_word(draft: Draft) -> Iterator[Problem]:
+def doubtful_word(draft: ResolvedSpec) -> Iterator[Problem]:
     """A word in an argument that is something else in YAML 1.1 is pointed out."""
     for path in (("defaults",), *(("jobs", name) for name in draft.jobs)):
         for key in ("args", "kwargs"):
@@ -40,7 +40,7 @@ def doubtful_word(draft: Draft) -> Iterator[Problem]:
                 yield from _doubts(draft, (*path, key), last.value)
 
 
-def _doubts(draft: Draft, path: Path, node: Node) -> Iterator[Problem]:
+def _doubts(draft: ResolvedSpec, path: Path, node: Node) -> Iterator[Problem]:
     if isinstance(node, MappingNode):
         for key, entry in node.entries.items():
             yield from _doubts(draft, (*path, key), entry.value)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator.errors import Problem
 from orchestrator.plan.callees import Callee
-from orchestrator.plan.draft import Draft, DraftJob, Wire
 from orchestrator.plan.graph import readers_of, writers_of
 from orchestrator.plan.model import AfterCondition, Shape
-from orchestrator.plan.readings import drained_first
+from orchestrator.plan.read_order import drained_first
+from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, Wire
 from orchestrator.spec.parts import Queue
 from orchestrator.spec.rules import wiring as rules
 
@@ -20,7 +20,7 @@ _SMALL = Queue().maxsize
 """Items. Who has asked for a queue that holds more has thought of what it must hold."""
 
 
-def joined_branches(draft: Draft, callees: Mapping[str, Callee]) -> Iterator[Problem]:
+def joined_branches(draft: ResolvedSpec, callees: Mapping[str, Callee]) -> Iterator[Problem]:
     """Tell of jobs that read one handle to its end while another's queue holds up its writer.
 
     Only a job with handles can: any other takes from whichever of its inputs has an item.
@@ -45,7 +45,7 @@ def joined_branches(draft: Draft, callees: Mapping[str, Callee]) -> Iterator[Pro
                 yield _joined(draft, full, f"{callee.name} ({callee.place})", end, who)
 
 
-def _joined(draft: Draft, full: Wire, reader: str, end: str, writer: str) -> Problem:
+def _joined(draft: ResolvedSpec, full: Wire, reader: str, end: str, writer: str) -> Problem:
     message = (
         f"{reader} reads {end} to its end before it takes from {full.queue}: once that is full,"
         f" {writer} comes to wait for room, and {end} never ends"
@@ -60,7 +60,7 @@ class _Flow:
     A spec with thousands of such readers has the first of them followed only, within a second.
     """
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: ResolvedSpec) -> None:
         self._left = _MOST_STEPS
         self._jobs = draft.jobs
         self._queues = draft.spec.document.queues
@@ -97,7 +97,7 @@ class _Flow:
             todo += self._before(self._jobs[name])
         return found
 
-    def _before(self, job: DraftJob) -> Iterator[str]:
+    def _before(self, job: ResolvedJob) -> Iterator[str]:
         for wire in job.reads:
             yield from self._writers.get(wire.queue, ())
         for condition in job.after:
@@ -105,7 +105,7 @@ class _Flow:
                 yield condition.job
 
     def _makes_wait(self, name: str) -> bool:
-        """Whether a queue that is not read makes its writers wait, and soon."""
+        """True if a queue that is not read makes its writers wait, and soon."""
         queue = self._queues.get(name)
         if queue is None or queue.when_full != "block" or queue.put_timeout is not None:
             return False

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.plan.calls import Call, Given
-from orchestrator.plan.draft import DraftJob
+from orchestrator.plan.calls import Call, GivenArguments
 from orchestrator.plan.model import Shape
+from orchestrator.plan.resolved_spec import ResolvedJob
 from orchestrator.spec.nodes import Path
 
 __all__ = ["CalledAs"]
@@ -18,7 +18,7 @@ _HANDED = {Shape.ITEM: "the item", Shape.BATCH: "the batch", Shape.STREAM: "the 
 class CalledAs:
     """How a job calls its target: a function once, a class to make it and then what it makes."""
 
-    def __init__(self, job: DraftJob) -> None:
+    def __init__(self, job: ResolvedJob) -> None:
         self._job = job
 
     def function(self) -> Call:
@@ -48,24 +48,29 @@ class CalledAs:
         advice = "args and kwargs go to __init__: take {name} there"
         return self._call(self._handed(), self._handles(), advice)
 
-    def _call(self, positional: tuple[Given, ...], named: Mapping[str, Given], advice: str) -> Call:
+    def _call(
+        self,
+        positional: tuple[GivenArguments, ...],
+        named: Mapping[str, GivenArguments],
+        advice: str,
+    ) -> Call:
         path = self._job.path("target")
         return Call(path=path, positional=positional, named=named, advice=advice)
 
-    def _handed(self) -> tuple[Given, ...]:
+    def _handed(self) -> tuple[GivenArguments, ...]:
         what = _HANDED.get(self._job.shape)
-        return (Given(what=what, path=self._job.path("input")),) if what else ()
+        return (GivenArguments(what=what, path=self._job.path("input")),) if what else ()
 
-    def _args(self) -> tuple[Given, ...]:
+    def _args(self) -> tuple[GivenArguments, ...]:
         return tuple(
-            Given(what=f"args[{index}]", path=(*self._home("args"), index))
+            GivenArguments(what=f"args[{index}]", path=(*self._home("args"), index))
             for index in range(len(self._job.settings.args))
         )
 
-    def _kwargs(self) -> dict[str, Given]:
+    def _kwargs(self) -> dict[str, GivenArguments]:
         handles = self._handles()
         return {
-            name: Given(what="in kwargs", path=(*self._home("kwargs", name), name))
+            name: GivenArguments(what="in kwargs", path=(*self._home("kwargs", name), name))
             for name in self._job.settings.kwargs
             if name not in handles  # which is told by a rule of its own
         }
@@ -76,9 +81,9 @@ class CalledAs:
         here = key in own.model_fields_set if name is None else name in getattr(own, key)
         return self._job.path(key) if here else ("defaults", key)
 
-    def _handles(self) -> dict[str, Given]:
+    def _handles(self) -> dict[str, GivenArguments]:
         return {
-            wire.parameter: Given(what=f"a handle to {wire.queue}", path=wire.path)
+            wire.parameter: GivenArguments(what=f"a handle to {wire.queue}", path=wire.path)
             for wire in (*self._job.reads, *self._job.writes)
             if wire.parameter is not None
         }

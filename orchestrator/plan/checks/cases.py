@@ -9,10 +9,10 @@ from pathlib import Path as FilePath
 
 from orchestrator.errors import Problem
 from orchestrator.plan.checks.matchers import flaws_of
-from orchestrator.plan.draft import Draft
-from orchestrator.plan.given import Links, Selector, links_of_draft, replaced_by
+from orchestrator.plan.partial import Links, Selector, links_of_draft, replaced_by
+from orchestrator.plan.resolved_spec import ResolvedSpec
 from orchestrator.plan.targets import TargetFormError, Targets, parse_target
-from orchestrator.plan.unclear import Unclear
+from orchestrator.plan.unknowns import Unknowns
 from orchestrator.spec.cases import Case, Expected, Given
 from orchestrator.spec.itemsfile import ItemsFileError, read_items
 from orchestrator.spec.nodes import Path
@@ -37,7 +37,7 @@ class _Named:
     is_key: bool = True
 
 
-def _cases(draft: Draft) -> Iterator[tuple[Case, Path]]:
+def _cases(draft: ResolvedSpec) -> Iterator[tuple[Case, Path]]:
     for name, case in draft.spec.document.tests.items():
         yield case, ("tests", name)
 
@@ -60,7 +60,7 @@ def _named(case: Case, path: Path) -> Iterator[_Named]:
         yield _Named(what="job", name=kill.job, path=at, is_key=False)
 
 
-def unknown_name(draft: Draft) -> Iterator[Problem]:
+def unknown_name(draft: ResolvedSpec) -> Iterator[Problem]:
     """Each queue, job and variable that a case names is there, and enabled."""
     known = {
         what: Guesses(draft.spec.names(section))
@@ -86,9 +86,9 @@ def unknown_name(draft: Draft) -> Iterator[Problem]:
                 yield draft.spec.problem(rule, named.path, message, hint, key=key)
 
 
-def not_in_case(draft: Draft) -> Iterator[Problem]:
-    """What is expected, or killed, is run."""
-    if draft.unclear != Unclear():
+def not_in_case(draft: ResolvedSpec) -> Iterator[Problem]:
+    """Check that what is expected, or killed, is run."""
+    if draft.unclear != Unknowns():
         return
     links, left = links_of_draft(draft.jobs), _MOST_JOBS
     selector = Selector(links)
@@ -128,7 +128,7 @@ def _what_runs(part: frozenset[str], case: Case) -> str:
     return f"it runs {ran}: what comes after {listed(case.give, last='and')}, with what that needs"
 
 
-def bad_stand_in(draft: Draft) -> Iterator[Problem]:
+def bad_stand_in(draft: ResolvedSpec) -> Iterator[Problem]:
     """A stand-in gives to queues that its job writes to, and it is clear what to which."""
     for case, path in _cases(draft):
         for name, (key, values) in replaced_by(case, draft.spec.families).items():
@@ -154,7 +154,7 @@ def bad_stand_in(draft: Draft) -> Iterator[Problem]:
                 yield draft.spec.problem(rules.BAD_STAND_IN, at, message, hint)
 
 
-def bad_matcher(draft: Draft) -> Iterator[Problem]:
+def bad_matcher(draft: ResolvedSpec) -> Iterator[Problem]:
     """The words with a $ in what is expected are known, and have what they take."""
     for case, path in _cases(draft):
         for at, value in _expected(case, (*path, "expect")):
@@ -178,7 +178,7 @@ def _expected(case: Case, path: Path) -> Iterator[tuple[Path, object]]:
                 yield at, expected
 
 
-def bad_items(draft: Draft) -> Iterator[Problem]:
+def bad_items(draft: ResolvedSpec) -> Iterator[Problem]:
     """A queue is given its items in one way, and they can be had."""
     spec = draft.spec
     targets = Targets([str(spec.project_dir / entry) for entry in spec.document.pythonpath])
@@ -208,7 +208,9 @@ def _flaw_of_file(path: FilePath) -> ItemsFileError | None:
     return None
 
 
-def _target_problems(draft: Draft, targets: Targets, name: str, path: Path) -> Iterator[Problem]:
+def _target_problems(
+    draft: ResolvedSpec, targets: Targets, name: str, path: Path
+) -> Iterator[Problem]:
     try:
         flaw = targets.flaw(parse_target(name))
     except TargetFormError as error:
@@ -218,7 +220,7 @@ def _target_problems(draft: Draft, targets: Targets, name: str, path: Path) -> I
             yield draft.spec.problem(flaw.rule, path, flaw.message, flaw.hint)
 
 
-def pointless_kill(draft: Draft) -> Iterator[Problem]:
+def pointless_kill(draft: ResolvedSpec) -> Iterator[Problem]:
     """A worker that is killed is the user's code, and comes to items."""
     for case, path in _cases(draft):
         for index, kill in enumerate(case.kill):

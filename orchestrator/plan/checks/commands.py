@@ -12,14 +12,14 @@ from pathlib import PurePath
 from orchestrator.encoding import HINT, unfit
 from orchestrator.errors import Problem
 from orchestrator.plan.command import CommandInput, CommandOutput
-from orchestrator.plan.commanding import has_field, stdin_of, stdout_of
-from orchestrator.plan.draft import Draft, DraftJob
+from orchestrator.plan.command_compile import has_field, stdin_of, stdout_of
+from orchestrator.plan.hidden_values import node_at, shown_beneath
 from orchestrator.plan.model import Shape
 from orchestrator.plan.placeholders import PLACEHOLDER, fields_of
 from orchestrator.plan.programs import Programs, script_flaw
+from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
 from orchestrator.plan.script import ScriptError, script_of
-from orchestrator.plan.shown import node_at, shown_beneath
-from orchestrator.spec import Spec
+from orchestrator.spec import LoadedSpec
 from orchestrator.spec.nodes import Path, ScalarNode, Word
 from orchestrator.spec.rules import commands as rules
 from orchestrator.spec.rules import values
@@ -36,7 +36,7 @@ _NEAR = 0.7
 _OF_A_SHELL = frozenset({"|", "||", "&", "&&", ";", "<", ">", ">>", "2>", "2>&1", "<<<"})
 
 
-def nothing_to_run(draft: Draft) -> Iterator[Problem]:
+def nothing_to_run(draft: ResolvedSpec) -> Iterator[Problem]:
     """Each job has a target or a command, and not both."""
     for name, job in {**draft.jobs, **draft.disabled}.items():
         has_target = "target" in job.own.model_fields_set
@@ -51,7 +51,7 @@ def nothing_to_run(draft: Draft) -> Iterator[Problem]:
             yield draft.spec.problem(values.MISSING_KEY, job.path(), message, hint, key=True)
 
 
-def misfit_with_command(draft: Draft) -> Iterator[Problem]:
+def misfit_with_command(draft: ResolvedSpec) -> Iterator[Problem]:
     """A job has only keys that go with what it runs."""
     for job in draft.jobs.values():
         if job.name in draft.broken or {"target", "command"} <= job.own.model_fields_set:
@@ -68,7 +68,7 @@ def misfit_with_command(draft: Draft) -> Iterator[Problem]:
             yield from _wires(draft, job)
 
 
-def _wires(draft: Draft, job: DraftJob) -> Iterator[Problem]:
+def _wires(draft: ResolvedSpec, job: ResolvedJob) -> Iterator[Problem]:
     """Tell of queues that a command cannot use, and of what it reads or writes without one."""
     problem, misfit = draft.spec.problem, rules.COMMAND_MISFIT
     for wire in (*job.reads, *job.writes):
@@ -90,7 +90,7 @@ def _wires(draft: Draft, job: DraftJob) -> Iterator[Problem]:
         yield problem(misfit, job.path("stdout"), message, hint, key=True)
 
 
-def misplaced_item(draft: Draft) -> Iterator[Problem]:
+def misplaced_item(draft: ResolvedSpec) -> Iterator[Problem]:
     """A placeholder is in a command that is run once an item."""
     for job, path, text in _texts(draft):
         if job.shape is Shape.ITEM or not (fields := fields_of(text)):
@@ -105,7 +105,7 @@ def misplaced_item(draft: Draft) -> Iterator[Problem]:
         yield draft.spec.problem(rules.BAD_PLACEHOLDER, path, message, hint)
 
 
-def unread_items(draft: Draft) -> Iterator[Problem]:
+def unread_items(draft: ResolvedSpec) -> Iterator[Problem]:
     """A command that is called with batches or a stream reads them."""
     for job in draft.jobs.values():
         many = job.runs_command and job.shape in (Shape.BATCH, Shape.STREAM)
@@ -119,7 +119,7 @@ def unread_items(draft: Draft) -> Iterator[Problem]:
             yield draft.spec.problem(rules.COMMAND_MISFIT, job.path("stdin"), message, hint)
 
 
-def doubtful_braces(draft: Draft) -> Iterator[Problem]:
+def doubtful_braces(draft: ResolvedSpec) -> Iterator[Problem]:
     """A word in braces that is nearly `item` is pointed out."""
     near = Guesses(["item"], cutoff=_NEAR)
     for job, path, text in _texts(draft):
@@ -132,7 +132,7 @@ def doubtful_braces(draft: Draft) -> Iterator[Problem]:
             yield draft.spec.problem(rules.DOUBTFUL_PLACEHOLDER, path, message, hint)
 
 
-def no_program(draft: Draft) -> Iterator[Problem]:
+def no_program(draft: ResolvedSpec) -> Iterator[Problem]:
     """The program of a list is there and can be started."""
     known: dict[tuple[str | None, str], Programs] = {}
     for job in _jobs(draft):
@@ -150,7 +150,7 @@ def no_program(draft: Draft) -> Iterator[Problem]:
             yield draft.spec.problem(rules.NO_PROGRAM, path, message, hint)
 
 
-def unreadable_script(draft: Draft) -> Iterator[Problem]:
+def unreadable_script(draft: ResolvedSpec) -> Iterator[Problem]:
     """A shell can read the command, and be given the item in it."""
     flaws: dict[str, str | None] = {}
     for job in _jobs(draft):
@@ -174,7 +174,7 @@ def unreadable_script(draft: Draft) -> Iterator[Problem]:
             yield draft.spec.problem(rules.BAD_SCRIPT, path, message, hint)
 
 
-def one_word(draft: Draft) -> Iterator[Problem]:
+def one_word(draft: ResolvedSpec) -> Iterator[Problem]:
     """A value outside of quotes that the shell would read as more than a word is pointed out."""
     for job in _jobs(draft):
         path = job.path("command")
@@ -191,7 +191,7 @@ def one_word(draft: Draft) -> Iterator[Problem]:
             yield _marking(problem, word, draft.spec)
 
 
-def _marking(problem: Problem, word: Word, spec: Spec) -> Problem:
+def _marking(problem: Problem, word: Word, spec: LoadedSpec) -> Problem:
     """Return the problem of a command at the reference in it, wherever that is in its lines."""
     text = spec.texts.get(problem.file, "")
     lines = text.split("\n")
@@ -206,7 +206,7 @@ def _marking(problem: Problem, word: Word, spec: Spec) -> Problem:
     return replace(problem, line=line, column=column, width=len(word.written))
 
 
-def words_of_a_shell(draft: Draft) -> Iterator[Problem]:
+def words_of_a_shell(draft: ResolvedSpec) -> Iterator[Problem]:
     """A list that has words of a shell in it is pointed out."""
     for job, path, text in _texts(draft):
         if text in _OF_A_SHELL and not isinstance(job.own.command, str):
@@ -215,11 +215,11 @@ def words_of_a_shell(draft: Draft) -> Iterator[Problem]:
             yield draft.spec.problem(rules.DOUBTFUL_COMMAND, path, message, hint)
 
 
-def _jobs(draft: Draft) -> Iterator[DraftJob]:
+def _jobs(draft: ResolvedSpec) -> Iterator[ResolvedJob]:
     return (job for job in draft.jobs.values() if job.runs_command)
 
 
-def _texts(draft: Draft) -> Iterator[tuple[DraftJob, Path, str]]:
+def _texts(draft: ResolvedSpec) -> Iterator[tuple[ResolvedJob, Path, str]]:
     """Yield each text of each command, with its place."""
     for job in _jobs(draft):
         line, path = job.own.command, job.path("command")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from orchestrator.errors import Problem
-from orchestrator.plan.draft import Condition, Draft, DraftJob
-from orchestrator.plan.graph import Moment, Node, order_of_events
+from orchestrator.plan.graph import GraphNode, Moment, order_of_events
 from orchestrator.plan.model import AfterCondition, Shape
+from orchestrator.plan.resolved_spec import Condition, ResolvedJob, ResolvedSpec
 from orchestrator.spec.rules import order as rules
 
 __all__ = ["RULES"]
@@ -18,7 +18,7 @@ _FAILED = AfterCondition.FAILED
 _MAY_RETURN_EARLY = (Shape.STREAM, Shape.HANDLES)
 
 
-def never_true(draft: Draft) -> Iterator[Problem]:
+def never_true(draft: ResolvedSpec) -> Iterator[Problem]:
     """No job waits for a failure, and for what that failure makes impossible."""
     failures: _Failures | None = None
     for job in draft.jobs.values():
@@ -43,12 +43,12 @@ class _Failures:
     nothing is known.
     """
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: ResolvedSpec) -> None:
         self._jobs = draft.jobs
         names = {c.job for job in draft.jobs.values() for c in job.after if c.state is _FAILED}
         self._bits = {name: 1 << place for place, name in enumerate(names)}
         self._before = order_of_events(draft)
-        self._ended: dict[Node, int] = {}
+        self._ended: dict[GraphNode, int] = {}
         self._succeeded: dict[str, int] = {}
         try:
             for node in graphlib.TopologicalSorter(self._before).static_order():
@@ -70,11 +70,11 @@ class _Failures:
         if self._succeeded.get(second.name, 0) & bit:
             return f"{second.name} is skipped when {first.name} has failed"
         moment = Moment.START if other.state is AfterCondition.READY else Moment.END
-        if stops and self._ended.get(Node(second.name, moment), 0) & bit:
+        if stops and self._ended.get(GraphNode(second.name, moment), 0) & bit:
             return f"the run stops when {first.name} fails, before {second.name} has {_come(other)}"
         return ""
 
-    def _ended_before(self, node: Node) -> int:
+    def _ended_before(self, node: GraphNode) -> int:
         """Return the jobs that have ended before; one may return before its input has."""
         job = self._jobs.get(node.name) if node.moment is Moment.END else None
         early = job is not None and job.shape in _MAY_RETURN_EARLY
@@ -87,7 +87,7 @@ class _Failures:
                 found |= self._bits.get(earlier.name, 0)
         return found
 
-    def _succeeded_before(self, job: DraftJob) -> int:
+    def _succeeded_before(self, job: ResolvedJob) -> int:
         """Return the jobs that must have succeeded for this one to start."""
         found = 0
         for condition in job.after:

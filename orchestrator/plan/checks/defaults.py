@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from orchestrator.errors import Problem
-from orchestrator.plan.draft import Draft
+from orchestrator.plan.resolved_spec import ResolvedSpec
 from orchestrator.spec.nodes import Entry, Path, ScalarNode, scalars_of
 from orchestrator.spec.rules import variables as rules
 from orchestrator.spec.scalars import ScalarError, resolve
@@ -14,7 +14,7 @@ from orchestrator.spec.wording import kind
 __all__ = ["RULES"]
 
 
-def text_default(draft: Draft) -> Iterator[Problem]:
+def text_default(draft: ResolvedSpec) -> Iterator[Problem]:
     """A default in quotes, which is text, is no number that other jobs of the matrix have."""
     for made in draft.spec.families.values():
         for path, defaults, others in _places(draft, made):
@@ -33,7 +33,7 @@ def text_default(draft: Draft) -> Iterator[Problem]:
 _Scalar = tuple[str, ScalarNode]
 
 
-def _places(draft: Draft, made: Collection[str]) -> Iterator[tuple[Path, _Scalar, _Scalar]]:
+def _places(draft: ResolvedSpec, made: Collection[str]) -> Iterator[tuple[Path, _Scalar, _Scalar]]:
     """Yield where jobs of a matrix have a default that is text, and others another type."""
     defaults: dict[Path, _Scalar] = {}
     others: dict[Path, _Scalar] = {}
@@ -51,7 +51,7 @@ def _places(draft: Draft, made: Collection[str]) -> Iterator[tuple[Path, _Scalar
 
 
 def _is_text_default(scalar: ScalarNode) -> bool:
-    """Whether it is nothing but a default, in quotes, and would be no text without them."""
+    """True if it is nothing but a default, in quotes, and would be no text without them."""
     is_default = len(scalar.named) == 1 and scalar.named[0].default and scalar.quoted
     if not is_default or not isinstance(scalar.value, str):
         return False

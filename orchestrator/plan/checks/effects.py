@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from orchestrator.errors import Problem
 from orchestrator.plan.checks.shapes import FITS
-from orchestrator.plan.draft import Draft, DraftJob
 from orchestrator.plan.model import Shape
+from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
 from orchestrator.spec.model import JobSettings
 from orchestrator.spec.nodes import Path
 from orchestrator.spec.rules import jobs as rules
@@ -22,25 +22,25 @@ class _Void(NamedTuple):
     """A key that has no effect on jobs of which `why` gives a reason, and what to do then."""
 
     keys: tuple[str, ...]
-    why: Callable[[DraftJob], str]
+    why: Callable[[ResolvedJob], str]
     hint: str
 
 
-def _tried_once(job: DraftJob) -> str:
+def _tried_once(job: ResolvedJob) -> str:
     once = job.settings.retry.attempts == 1
     return f"{job.name} tries each item once" if once else ""
 
 
-def _not_replaced(job: DraftJob) -> str:
+def _not_replaced(job: ResolvedJob) -> str:
     return f"{job.name} replaces no worker: max is 0" if not job.settings.restart.max else ""
 
 
-def _alone(job: DraftJob) -> str:
+def _alone(job: ResolvedJob) -> str:
     alone = job.settings.batch.size == 1
     return f"a batch of {job.name} has one item and waits for no other" if alone else ""
 
 
-def _runs_programs(job: DraftJob) -> str:
+def _runs_programs(job: ResolvedJob) -> str:
     program = f"it is the worker that is measured, not the program that {job.name} starts each time"
     return program if job.runs_command else ""
 
@@ -54,7 +54,7 @@ _VOID = (
 )
 
 
-def void_key(draft: Draft) -> Iterator[Problem]:
+def void_key(draft: ResolvedSpec) -> Iterator[Problem]:
     """A key has an effect beside the others of its job; pointed out where not."""
     for void in _VOID:
         fitting = [job for job in draft.jobs.values() if _fits(job, void.keys)]
@@ -69,12 +69,12 @@ def void_key(draft: Draft) -> Iterator[Problem]:
             yield _without_effect(draft, ("defaults", *void.keys), void, whys[0])
 
 
-def _without_effect(draft: Draft, path: Path, void: _Void, why: str) -> Problem:
+def _without_effect(draft: ResolvedSpec, path: Path, void: _Void, why: str) -> Problem:
     message = f"{'.'.join(void.keys)} has no effect: {why}"
     return draft.spec.problem(rules.VOID_KEY, path, message, void.hint, key=True)
 
 
-def idle_default(draft: Draft) -> Iterator[Problem]:
+def idle_default(draft: ResolvedSpec) -> Iterator[Problem]:
     """A default fits the shape of a job; pointed out where it fits none."""
     jobs = [*draft.jobs.values(), *draft.disabled.values()]
     if draft.broken or not jobs:
@@ -89,8 +89,8 @@ def idle_default(draft: Draft) -> Iterator[Problem]:
             yield draft.spec.problem(rules.IDLE_DEFAULT, path, message, hint, key=True)
 
 
-def _fits(job: DraftJob, keys: tuple[str, ...]) -> bool:
-    """Whether a key fits the shape of the job, and those that it is a part of."""
+def _fits(job: ResolvedJob, keys: tuple[str, ...]) -> bool:
+    """True if a key fits the shape of the job, and those that it is a part of."""
     return all(job.shape in FITS.get(keys[: n + 1], _EVERY) for n in range(len(keys)))
 
 

@@ -10,10 +10,10 @@ from orchestrator.encoding import HINT, unfit
 from orchestrator.errors import Problem
 from orchestrator.files import is_there
 from orchestrator.plan.checks.unexpanded import HOME
-from orchestrator.plan.draft import Draft
+from orchestrator.plan.hidden_values import is_late_at
 from orchestrator.plan.model import StartMethod
 from orchestrator.plan.platform import default_start_method, start_methods, stop_signals
-from orchestrator.plan.shown import is_late_at
+from orchestrator.plan.resolved_spec import ResolvedSpec
 from orchestrator.spec.model import JobSettings
 from orchestrator.spec.nodes import MappingNode, Path
 from orchestrator.spec.rules import jobs as rules
@@ -32,7 +32,7 @@ _NEAR = 0.87
 """How like a builtin's a name must be: SyntaxEror is, ParseError and NotFoundError are not."""
 
 
-def no_job(draft: Draft) -> Iterator[Problem]:
+def no_job(draft: ResolvedSpec) -> Iterator[Problem]:
     """There is a job to run."""
     jobs = draft.spec.tree.entries.get("jobs")
     if jobs is None or not isinstance(jobs.value, MappingNode):
@@ -46,7 +46,7 @@ def no_job(draft: Draft) -> Iterator[Problem]:
     yield draft.spec.problem(rules.NO_JOB, ("jobs",), message, hint)
 
 
-def only_daemons(draft: Draft) -> Iterator[Problem]:
+def only_daemons(draft: ResolvedSpec) -> Iterator[Problem]:
     """Some job is no daemon; pointed out where none is, since nothing is done then."""
     if draft.broken or draft.spec.names("jobs") != (*draft.spec.document.jobs,):
         return
@@ -58,7 +58,7 @@ def only_daemons(draft: Draft) -> Iterator[Problem]:
         yield draft.spec.problem(rules.ONLY_DAEMONS, ("jobs",), message, hint, key=True)
 
 
-def unknown_signal(draft: Draft) -> Iterator[Problem]:
+def unknown_signal(draft: ResolvedSpec) -> Iterator[Problem]:
     """A stop signal is one this system has and a process can handle."""
     known = stop_signals()
     for path, settings in _settings(draft):
@@ -74,7 +74,7 @@ def unknown_signal(draft: Draft) -> Iterator[Problem]:
         yield draft.spec.problem(rules.BAD_SIGNAL, place, message, hint)
 
 
-def durable_fork(draft: Draft) -> Iterator[Problem]:
+def durable_fork(draft: ResolvedSpec) -> Iterator[Problem]:
     """A durable run's workers are not forked: they would inherit the open store."""
     if not draft.spec.document.durable:
         return
@@ -86,7 +86,7 @@ def durable_fork(draft: Draft) -> Iterator[Problem]:
             yield draft.spec.problem(rules.FORKED_DURABLE, place, message, hint)
 
 
-def missing_start_method(draft: Draft) -> Iterator[Problem]:
+def missing_start_method(draft: ResolvedSpec) -> Iterator[Problem]:
     """A start method is one this system has."""
     available = [method.value for method in start_methods()]
     for path, settings in _settings(draft):
@@ -97,7 +97,7 @@ def missing_start_method(draft: Draft) -> Iterator[Problem]:
             yield draft.spec.problem(rules.NO_START_METHOD, place, message, hint)
 
 
-def pythonpath_in_env(draft: Draft) -> Iterator[Problem]:
+def pythonpath_in_env(draft: ResolvedSpec) -> Iterator[Problem]:
     """PYTHONPATH is not set where it would have no effect; the program of a command reads it."""
     for job in draft.jobs.values():
         if job.runs_command:
@@ -115,7 +115,7 @@ def pythonpath_in_env(draft: Draft) -> Iterator[Problem]:
             )
 
 
-def bad_env(draft: Draft) -> Iterator[Problem]:
+def bad_env(draft: ResolvedSpec) -> Iterator[Problem]:
     """A variable's name is one the system can hold."""
     for path, settings in _settings(draft):
         for name in settings.env:
@@ -125,8 +125,8 @@ def bad_env(draft: Draft) -> Iterator[Problem]:
                 yield draft.spec.problem(rules.BAD_VARIABLE, place, message, hint, key=True)
 
 
-def bad_exception(draft: Draft) -> Iterator[Problem]:
-    """What on_error names could be exceptions."""
+def bad_exception(draft: ResolvedSpec) -> Iterator[Problem]:
+    """Check that what on_error names could be exceptions."""
     for path, settings in _settings(draft):
         policies = settings.on_error if isinstance(settings.on_error, dict) else {}
         for name in policies:
@@ -137,7 +137,7 @@ def bad_exception(draft: Draft) -> Iterator[Problem]:
                 yield draft.spec.problem(rules.BAD_EXCEPTION, place, message, hint, key=True)
 
 
-def doubtful_exception(draft: Draft) -> Iterator[Problem]:
+def doubtful_exception(draft: ResolvedSpec) -> Iterator[Problem]:
     """A name under on_error that is nearly a builtin exception's, or an alias, is pointed out."""
     known = Guesses(_EXCEPTIONS, cutoff=_NEAR)
     for path, settings in _settings(draft):
@@ -162,7 +162,7 @@ def _doubt(name: str, known: Guesses) -> tuple[str, str] | None:
     return None
 
 
-def missing_folder(draft: Draft) -> Iterator[Problem]:
+def missing_folder(draft: ResolvedSpec) -> Iterator[Problem]:
     """Folders that the spec names and that are not there are pointed out."""
     spec = draft.spec
     places: list[tuple[Path, str]] = [
@@ -196,7 +196,7 @@ def _is_too_long(path: FilePath) -> bool:
     return longest > _LONGEST_NAME or len(encoded) > _LONGEST_PATH
 
 
-def _settings(draft: Draft) -> Iterator[tuple[Path, JobSettings]]:
+def _settings(draft: ResolvedSpec) -> Iterator[tuple[Path, JobSettings]]:
     """Yield where settings are written: the defaults, and each job's own."""
     yield ("defaults",), draft.spec.document.defaults
     for job in draft.jobs.values():

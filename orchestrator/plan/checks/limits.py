@@ -9,8 +9,8 @@ from typing import NamedTuple
 from pydantic import ByteSize
 
 from orchestrator.errors import Problem
-from orchestrator.plan.draft import Draft
 from orchestrator.plan.platform import processors
+from orchestrator.plan.resolved_spec import ResolvedSpec
 from orchestrator.spec.model import JobSettings
 from orchestrator.spec.nodes import Path
 from orchestrator.spec.rules import jobs as rules
@@ -39,7 +39,7 @@ class _Written(NamedTuple):
     all: JobSettings
 
 
-def _written(draft: Draft) -> Iterator[_Written]:
+def _written(draft: ResolvedSpec) -> Iterator[_Written]:
     defaults = draft.spec.document.defaults
     yield _Written(("defaults",), defaults, defaults)
     for job in draft.jobs.values():
@@ -47,7 +47,7 @@ def _written(draft: Draft) -> Iterator[_Written]:
             yield _Written(job.path(), job.own, job.settings)
 
 
-def outrun_limit(draft: Draft) -> Iterator[Problem]:
+def outrun_limit(draft: ResolvedSpec) -> Iterator[Problem]:
     """A limit of time can be reached before another one that ends the worker anyway."""
     whole = draft.spec.document.timeout
     for written in _written(draft):
@@ -75,7 +75,7 @@ def _limits(own: JobSettings) -> Iterator[tuple[tuple[str, ...], float]]:
         yield ("join",), own.join
 
 
-def long_grace(draft: Draft) -> Iterator[Problem]:
+def long_grace(draft: ResolvedSpec) -> Iterator[Problem]:
     """A stop takes no longer than the whole run may."""
     whole = draft.spec.document.timeout
     for written in _written(draft):
@@ -89,7 +89,7 @@ def long_grace(draft: Draft) -> Iterator[Problem]:
         yield draft.spec.problem(rules.LONG_GRACE, place, message, hint)
 
 
-def many_workers(draft: Draft) -> Iterator[Problem]:
+def many_workers(draft: ResolvedSpec) -> Iterator[Problem]:
     """A job has not many times more workers than there are processors."""
     here = processors()
     for written in _written(draft):
@@ -102,8 +102,8 @@ def many_workers(draft: Draft) -> Iterator[Problem]:
             yield draft.spec.problem(rules.MANY_WORKERS, place, message, hint)
 
 
-def more_than_memory(draft: Draft) -> Iterator[Problem]:
-    """What the queues may hold fits into the memory of this machine."""
+def more_than_memory(draft: ResolvedSpec) -> Iterator[Problem]:
+    """Check that what the queues may hold fits into this machine's memory."""
     queues = draft.spec.document.queues
     bounds = {name: each.max_bytes for name, each in queues.items() if each.max_bytes is not None}
     total, memory = sum(bounds.values()), memory_bytes()

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 
 from orchestrator.errors import Problem, Rule
-from orchestrator.plan.draft import Condition, Draft, DraftJob
 from orchestrator.plan.graph import (
+    GraphNode,
     Moment,
-    Node,
     cycles,
     order_of_events,
     readers_of,
     writers_before,
 )
 from orchestrator.plan.model import AfterCondition
+from orchestrator.plan.resolved_spec import Condition, ResolvedJob, ResolvedSpec
 from orchestrator.spec.rules import order as rules
 from orchestrator.spec.wording import Guesses
 
@@ -24,7 +24,7 @@ __all__ = ["RULES"]
 _MOST_NAMED = 12
 
 
-def impossible_after(draft: Draft) -> Iterator[Problem]:
+def impossible_after(draft: ResolvedSpec) -> Iterator[Problem]:
     """Every `after` names another job, and a state that job can reach in time."""
     known = Guesses((*draft.spec.families, *draft.spec.names("jobs")))
     for job in draft.jobs.values():
@@ -35,7 +35,7 @@ def impossible_after(draft: Draft) -> Iterator[Problem]:
                 yield draft.spec.problem(rule, condition.path, message, hint, key=key)
 
 
-def _of_wrong_states(draft: Draft, job: DraftJob, known: Guesses) -> Iterator[Condition]:
+def _of_wrong_states(draft: ResolvedSpec, job: ResolvedJob, known: Guesses) -> Iterator[Condition]:
     """Yield the waits for another state than there is whose job is wrong too, whatever was meant.
 
     The document has nothing of them.
@@ -48,7 +48,7 @@ def _of_wrong_states(draft: Draft, job: DraftJob, known: Guesses) -> Iterator[Co
 
 
 def _impossible(
-    draft: Draft, job: DraftJob, condition: Condition, known: Guesses
+    draft: ResolvedSpec, job: ResolvedJob, condition: Condition, known: Guesses
 ) -> tuple[Rule, str, str] | None:
     name = condition.job
     if name == job.name:
@@ -68,7 +68,7 @@ def _impossible(
     return None
 
 
-def repeated_after(draft: Draft) -> Iterator[Problem]:
+def repeated_after(draft: ResolvedSpec) -> Iterator[Problem]:
     """A job is waited for once."""
     for job in draft.jobs.values():
         seen: set[str] = set()
@@ -79,7 +79,7 @@ def repeated_after(draft: Draft) -> Iterator[Problem]:
             seen.add(condition.job)
 
 
-def cycle(draft: Draft) -> Iterator[Problem]:
+def cycle(draft: ResolvedSpec) -> Iterator[Problem]:
     """Nothing waits, over queues and `after`, for its own end."""
     rank = {name: place for place, name in enumerate(draft.jobs)}
     for nodes in cycles(order_of_events(draft)):
@@ -91,7 +91,7 @@ def cycle(draft: Draft) -> Iterator[Problem]:
             yield draft.spec.problem(rules.CYCLE, place, message, hint, key=True)
 
 
-def _as_path(nodes: list[Node], rank: Mapping[str, int]) -> list[str]:
+def _as_path(nodes: list[GraphNode], rank: Mapping[str, int]) -> list[str]:
     """Return the names along a cycle from its first job in the spec; that one comes again last."""
     groups = groupby(nodes[1:], key=lambda node: (node.moment is Moment.QUEUE_END, node.name))
     places = [place for place, _ in groups]
@@ -109,7 +109,7 @@ def _told(path: list[str]) -> str:
     return " → ".join(path)
 
 
-def full_queue_before_reader(draft: Draft) -> Iterator[Problem]:
+def full_queue_before_reader(draft: ResolvedSpec) -> Iterator[Problem]:
     """A queue whose readers all start after its writer has ended holds all that is written."""
     if not any(job.reads and job.after for job in draft.jobs.values()):
         return

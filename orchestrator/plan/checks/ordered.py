@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.errors import Problem
-from orchestrator.plan.draft import Draft, DraftJob
 from orchestrator.plan.graph import readers_of
 from orchestrator.plan.model import Shape
+from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
 from orchestrator.spec.parts import Queue
 from orchestrator.spec.rules import jobs as rules
 from orchestrator.spec.wording import listed
@@ -15,7 +15,7 @@ from orchestrator.spec.wording import listed
 __all__ = ["RULES"]
 
 
-def impossible_order(draft: Draft) -> Iterator[Problem]:
+def impossible_order(draft: ResolvedSpec) -> Iterator[Problem]:
     """An ordered job has one input of its own, and outputs that wait for room."""
     readers = readers_of(draft.jobs)
     for job in _ordered(draft):
@@ -25,7 +25,7 @@ def impossible_order(draft: Draft) -> Iterator[Problem]:
 
 
 def _obstacles(
-    draft: Draft, job: DraftJob, readers: dict[str, list[str]]
+    draft: ResolvedSpec, job: ResolvedJob, readers: dict[str, list[str]]
 ) -> Iterator[tuple[str, str]]:
     if not job.writes and "ordered" in job.own.model_fields_set:
         yield f"{job.name} has no output that could be in order", "remove ordered"
@@ -51,7 +51,7 @@ def _impatience(queue: Queue) -> str:
     return "when_full: fail" if queue.when_full == "fail" else ""
 
 
-def narrow_window(draft: Draft) -> Iterator[Problem]:
+def narrow_window(draft: ResolvedSpec) -> Iterator[Problem]:
     """A window has a place for each worker: pointed out."""
     for job in _ordered(draft):
         ordered, workers = job.settings.ordered, job.settings.workers
@@ -62,7 +62,7 @@ def narrow_window(draft: Draft) -> Iterator[Problem]:
         yield draft.spec.problem(rules.NARROW_WINDOW, path, message, f"write {workers} or more")
 
 
-def _ordered(draft: Draft) -> Iterator[DraftJob]:
+def _ordered(draft: ResolvedSpec) -> Iterator[ResolvedJob]:
     for job in draft.jobs.values():
         if job.name not in draft.broken and job.shape is Shape.ITEM and job.settings.ordered:
             yield job

@@ -7,9 +7,9 @@ from inspect import Parameter
 
 from orchestrator.errors import Problem
 from orchestrator.plan.annotations import Types, contradict, elements_of, types_of
-from orchestrator.plan.callees import Callee, Part
-from orchestrator.plan.draft import Draft, DraftJob
+from orchestrator.plan.callees import Callee, CalleePart
 from orchestrator.plan.model import Shape
+from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
 from orchestrator.plan.results import Results
 from orchestrator.spec.rules import targets as rules
 from orchestrator.spec.wording import listed
@@ -37,7 +37,9 @@ _POSITIONAL = (
 )
 
 
-def result_problems(draft: Draft, job: DraftJob, told: str, results: Results) -> Iterator[Problem]:
+def result_problems(
+    draft: ResolvedSpec, job: ResolvedJob, told: str, results: Results
+) -> Iterator[Problem]:
     """Tell of a result that the job cannot emit, or of none at all; `told` is what gives it."""
     emits = any(wire.parameter is None for wire in job.writes)
     if not emits or results.is_generator:
@@ -63,9 +65,9 @@ def result_problems(draft: Draft, job: DraftJob, told: str, results: Results) ->
         yield draft.spec.problem(rules.BAD_RESULT, path, message, "return a list of items")
 
 
-def disagreements(draft: Draft, callees: Mapping[str, Callee]) -> Iterator[Problem]:
+def disagreements(draft: ResolvedSpec, callees: Mapping[str, Callee]) -> Iterator[Problem]:
     """Tell of readers that take other types than the writers of their queue give."""
-    gives: dict[str, list[tuple[str, Part, Types]]] = {}
+    gives: dict[str, list[tuple[str, CalleePart, Types]]] = {}
     for name, callee in callees.items():
         types = _given(draft.jobs[name], callee.call)
         if callee.call is None or types is None:
@@ -88,7 +90,7 @@ def disagreements(draft: Draft, callees: Mapping[str, Callee]) -> Iterator[Probl
                     yield draft.spec.problem(rules.TYPES_DISAGREE, wire.path, message, hint)
 
 
-def _given(job: DraftJob, part: Part | None) -> Types:
+def _given(job: ResolvedJob, part: CalleePart | None) -> Types:
     """Return the types of the items that a job puts on its outputs, as annotated."""
     if part is None or part.results is None or any(wire.parameter for wire in job.writes):
         return None
@@ -99,7 +101,7 @@ def _given(job: DraftJob, part: Part | None) -> Types:
     return (types - {"None"}) or None if types is not None else None
 
 
-def _taken(job: DraftJob, part: Part | None) -> Types:
+def _taken(job: ResolvedJob, part: CalleePart | None) -> Types:
     """Return the types that a job takes items as."""
     if part is None:
         return None
@@ -113,7 +115,7 @@ def _taken(job: DraftJob, part: Part | None) -> Types:
     return None
 
 
-def _outputs(job: DraftJob) -> str:
+def _outputs(job: ResolvedJob) -> str:
     return listed((wire.queue for wire in job.writes), last="and")
 
 

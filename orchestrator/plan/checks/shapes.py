@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.errors import Problem
-from orchestrator.plan.draft import Draft, DraftJob
 from orchestrator.plan.graph import readers_of
+from orchestrator.plan.hidden_values import late_of
 from orchestrator.plan.model import Shape
-from orchestrator.plan.shown import late_of
-from orchestrator.spec.atstart import AtStart
+from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
 from orchestrator.spec.rules import jobs as rules
+from orchestrator.spec.start_vars import StartVar
 
 __all__ = ["FITS", "RULES"]
 
@@ -44,7 +44,7 @@ _WHAT = {
 }
 
 
-def misfit_key(draft: Draft) -> Iterator[Problem]:
+def misfit_key(draft: ResolvedSpec) -> Iterator[Problem]:
     """A key written for a job fits its shape; one in `defaults` counts only where it fits."""
     for job in draft.jobs.values():
         if job.name in draft.broken:
@@ -56,14 +56,14 @@ def misfit_key(draft: Draft) -> Iterator[Problem]:
                 yield draft.spec.problem(rules.MISFIT_KEY, path, message, hint, key=True)
 
 
-def _is_written(job: DraftJob, keys: tuple[str, ...]) -> bool:
+def _is_written(job: ResolvedJob, keys: tuple[str, ...]) -> bool:
     part = job.own
     for key in keys[:-1]:
         part = getattr(part, key)
     return keys[-1] in part.model_fields_set
 
 
-def _remedy(key: str, job: DraftJob) -> str:
+def _remedy(key: str, job: ResolvedJob) -> str:
     if key == "batch" and job.shape in _NAMED_INPUT:
         if "call" in job.own.model_fields_set:
             return f"write call: batch in the place of call: {job.own.call}, or remove batch"
@@ -81,7 +81,7 @@ def _remedy(key: str, job: DraftJob) -> str:
     return f"remove {key}, or name the queue (input: queue) to be called once an item"
 
 
-def restarted_source(draft: Draft) -> Iterator[Problem]:
+def restarted_source(draft: ResolvedSpec) -> Iterator[Problem]:
     """A job without input is restarted only if it puts items, and what it has put is skipped."""
     for job in draft.jobs.values():
         if job.name in draft.broken or job.shape not in _NO_INPUT or not _is_written(job, _RESTART):
@@ -97,7 +97,7 @@ def restarted_source(draft: Draft) -> Iterator[Problem]:
             yield draft.spec.problem(rules.SOURCE_REPEATS, path, message, hint, key=True)
 
 
-def several_sources(draft: Draft) -> Iterator[Problem]:
+def several_sources(draft: ResolvedSpec) -> Iterator[Problem]:
     """A job without input that has several workers runs once in each: pointed out.
 
     One whose workers are told which they are is meant so.
@@ -108,7 +108,7 @@ def several_sources(draft: Draft) -> Iterator[Problem]:
             continue
         own = "workers" in job.own.model_fields_set
         where = "env" if job.runs_command else "args or kwargs"
-        if not any(late.names(AtStart.WORKER_INDEX.value) for late in late_of(job, draft.spec)):
+        if not any(late.names(StartVar.WORKER_INDEX.value) for late in late_of(job, draft.spec)):
             yield draft.spec.problem(
                 rules.WORKERS_REPEAT,
                 job.path("workers") if own else ("defaults", "workers"),
@@ -117,7 +117,7 @@ def several_sources(draft: Draft) -> Iterator[Problem]:
             )
 
 
-def daemon_writer(draft: Draft) -> Iterator[Problem]:
+def daemon_writer(draft: ResolvedSpec) -> Iterator[Problem]:
     """A queue that a daemon writes to is read by daemons only: it never ends."""
     readers = readers_of(draft.jobs)
     for job in draft.jobs.values():

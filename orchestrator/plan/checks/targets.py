@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.errors import Problem
-from orchestrator.plan.callees import Callee, Callees, Part
+from orchestrator.plan.callees import Callee, CalleePart, Callees
 from orchestrator.plan.calls import Call, slips
 from orchestrator.plan.checks.branches import joined_branches
 from orchestrator.plan.checks.calls import CalledAs
 from orchestrator.plan.checks.results import disagreements, result_problems
-from orchestrator.plan.draft import Draft, DraftJob
+from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
 from orchestrator.plan.targets import TargetFormError, Targets, parse_target
 from orchestrator.spec.rules import targets as rules
 
 __all__ = ["check_targets"]
 
 
-def check_targets(draft: Draft) -> Iterator[Problem]:
+def check_targets(draft: ResolvedSpec) -> Iterator[Problem]:
     """Every target is there, can be called, and is called with what it takes."""
     spec = draft.spec
     targets = Targets([str(spec.project_dir / entry) for entry in spec.document.pythonpath])
@@ -43,7 +43,7 @@ def check_targets(draft: Draft) -> Iterator[Problem]:
     yield from joined_branches(draft, found)
 
 
-def _call_problems(draft: Draft, job: DraftJob, callee: Callee) -> Iterator[Problem]:
+def _call_problems(draft: ResolvedSpec, job: ResolvedJob, callee: Callee) -> Iterator[Problem]:
     """Tell why a target cannot be called by its job, and what is wrong with its results."""
     as_called = CalledAs(job)
     name = callee.name
@@ -77,7 +77,9 @@ def _call_problems(draft: Draft, job: DraftJob, callee: Callee) -> Iterator[Prob
         yield from result_problems(draft, job, f"{name} ({callee.call.place})", results)
 
 
-def _misfits(draft: Draft, name: str, part: Part | None, call: Call) -> Iterator[Problem]:
+def _misfits(
+    draft: ResolvedSpec, name: str, part: CalleePart | None, call: Call
+) -> Iterator[Problem]:
     if part is None:
         return
     for slip in slips(name, part.place, part.signature, call):

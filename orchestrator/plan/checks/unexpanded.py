@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from orchestrator.errors import Problem
-from orchestrator.plan.draft import Draft
-from orchestrator.plan.shown import node_at
+from orchestrator.plan.hidden_values import node_at
+from orchestrator.plan.resolved_spec import ResolvedSpec
 from orchestrator.spec.nodes import ScalarNode
 from orchestrator.spec.rules import commands as rules
 
@@ -27,7 +27,7 @@ _READ_THEM_THEMSELVES = frozenset({
 """Programs to which such words mean something, or that hand them to a shell."""
 
 
-def unexpanded(draft: Draft) -> Iterator[Problem]:
+def unexpanded(draft: ResolvedSpec) -> Iterator[Problem]:
     """A word of a list that a shell would have expanded is pointed out."""
     for job in draft.jobs.values():
         line = job.own.command

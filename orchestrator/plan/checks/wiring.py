@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from orchestrator.errors import Problem
-from orchestrator.plan.draft import Draft, DraftJob, Wire
 from orchestrator.plan.graph import readers_of, writers_of
+from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, Wire
 from orchestrator.spec.rules import wiring as rules
 from orchestrator.spec.wording import Guesses, listed
 
@@ -16,7 +16,7 @@ _LARGEST = 1 << 20
 """Items; what is put on a larger queue is taken to fill a batch."""
 
 
-def unknown_queue(draft: Draft) -> Iterator[Problem]:
+def unknown_queue(draft: ResolvedSpec) -> Iterator[Problem]:
     """Every queue that a job names is declared, as far as declarations made sense."""
     known = Guesses(draft.spec.names("queues"))
     for job in draft.jobs.values():
@@ -27,7 +27,7 @@ def unknown_queue(draft: Draft) -> Iterator[Problem]:
                 yield draft.spec.problem(rules.UNKNOWN_QUEUE, wire.path, message, hint)
 
 
-def one_sided_queue(draft: Draft) -> Iterator[Problem]:
+def one_sided_queue(draft: ResolvedSpec) -> Iterator[Problem]:
     """Every queue has a job that writes to it and one that reads from it."""
     known = Guesses(draft.spec.names("queues"))
     ends = [
@@ -57,7 +57,7 @@ def _meant(names: Iterable[str], known: Guesses) -> set[str]:
     return {queue for name in names for queue in ([name] if name in known else known.near(name))}
 
 
-def repeated_queue(draft: Draft) -> Iterator[Problem]:
+def repeated_queue(draft: ResolvedSpec) -> Iterator[Problem]:
     """A job names a queue once on each side."""
     for job in draft.jobs.values():
         for wires in (job.reads, job.writes):
@@ -69,7 +69,7 @@ def repeated_queue(draft: Draft) -> Iterator[Problem]:
                 seen.add(wire.queue)
 
 
-def empty_wiring(draft: Draft) -> Iterator[Problem]:
+def empty_wiring(draft: ResolvedSpec) -> Iterator[Problem]:
     """An input or output that is written names a queue."""
     for job in draft.jobs.values():
         for key, wires in (("input", job.reads), ("output", job.writes)):
@@ -82,7 +82,7 @@ def empty_wiring(draft: Draft) -> Iterator[Problem]:
                 )
 
 
-def parameter_clash(draft: Draft) -> Iterator[Problem]:
+def parameter_clash(draft: ResolvedSpec) -> Iterator[Problem]:
     """A parameter gets one value: from one handle or from kwargs."""
     for job in draft.jobs.values():
         taken = dict.fromkeys(job.own.kwargs, "kwargs")
@@ -99,7 +99,7 @@ def parameter_clash(draft: Draft) -> Iterator[Problem]:
                 taken.setdefault(wire.parameter, key)
 
 
-def large_batch(draft: Draft) -> Iterator[Problem]:
+def large_batch(draft: ResolvedSpec) -> Iterator[Problem]:
     """A batch fits into each queue it is taken from."""
     queues = draft.spec.document.queues
     for job, wire in _batch_inputs(draft):
@@ -112,8 +112,8 @@ def large_batch(draft: Draft) -> Iterator[Problem]:
             yield draft.spec.problem(rules.LARGE_BATCH, path, message, hint)
 
 
-def unfilled_batch(draft: Draft) -> Iterator[Problem]:
-    """What the batches of the writers put adds up to a batch of the reader: pointed out."""
+def unfilled_batch(draft: ResolvedSpec) -> Iterator[Problem]:
+    """Point out where no batches of the writers add up to one of the reader."""
     queues, writers = draft.spec.document.queues, writers_of(draft.jobs)
     for job, wire in _batch_inputs(draft):
         names, queue = writers.get(wire.queue, []), queues.get(wire.queue)
@@ -148,14 +148,14 @@ def _most_held(maxsize: int, sizes: Iterable[int]) -> int:
     return sums.bit_length() - 1
 
 
-def _batch_inputs(draft: Draft) -> Iterator[tuple[DraftJob, Wire]]:
+def _batch_inputs(draft: ResolvedSpec) -> Iterator[tuple[ResolvedJob, Wire]]:
     for job in draft.jobs.values():
         if job.shape.value == "batch" and job.name not in draft.broken:
             for wire in job.reads:
                 yield job, wire
 
 
-def unbounded_queue(draft: Draft) -> Iterator[Problem]:
+def unbounded_queue(draft: ResolvedSpec) -> Iterator[Problem]:
     """A queue without bound is allowed, and pointed out."""
     for name, queue in draft.spec.document.queues.items():
         if queue.maxsize == 0 and queue.max_bytes is None:
@@ -167,7 +167,7 @@ def unbounded_queue(draft: Draft) -> Iterator[Problem]:
             )
 
 
-def pointless_when_full(draft: Draft) -> Iterator[Problem]:
+def pointless_when_full(draft: ResolvedSpec) -> Iterator[Problem]:
     """A queue that is never full, or makes nobody wait, has no use for a policy or a limit."""
     for name, queue in draft.spec.document.queues.items():
         path, rule = ("queues", name), rules.POINTLESS_POLICY

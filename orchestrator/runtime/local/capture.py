@@ -12,7 +12,7 @@ import msgspec
 
 from orchestrator.runtime import marks
 
-__all__ = ["Line", "LineSplitter", "MarkedLines", "drain"]
+__all__ = ["CapturedLine", "LineSplitter", "MarkedLines", "drain"]
 
 _LONGEST_CHARACTER = 4
 
@@ -28,7 +28,7 @@ class Stamp(msgspec.Struct, frozen=True):
 _NEVER = Stamp(0.0)
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class CapturedLine(msgspec.Struct, frozen=True, kw_only=True):
     """A line without its end; with `more`, a piece of a long one that the next goes on from.
 
     `stamp` is that of the bytes that ended it.
@@ -54,16 +54,16 @@ class LineSplitter:
 
     @property
     def state(self) -> str:
-        """What a terminal shows of a line that is drawn anew and has not ended; else empty."""
+        """The text a terminal shows of a line that is drawn anew and has not ended; else empty."""
         if b"\r" not in self._tail:
             return ""
         shown = bytes(self._tail).rstrip(b"\r").rpartition(b"\r")[2]
         return shown.decode("utf-8", "backslashreplace")
 
-    def feed(self, data: bytes, stamp: Stamp = _NEVER) -> list[Line]:
+    def feed(self, data: bytes, stamp: Stamp = _NEVER) -> list[CapturedLine]:
         """Take the next bytes; return the lines, and the pieces of long ones, that are complete."""
         self._stamp = stamp
-        lines: list[Line] = []
+        lines: list[CapturedLine] = []
         *ended, rest = data.split(b"\n")
         for piece in ended:
             if self._tail or len(piece) > self._limit:
@@ -78,18 +78,18 @@ class LineSplitter:
         return lines
 
     def is_one_line(self, data: bytes) -> bool:
-        """Whether the bytes are a line by themselves, and nothing waits for its end."""
+        """True if the bytes are a line by themselves, and nothing waits for its end."""
         if self._tail or len(data) > self._limit:
             return False
         return data.find(b"\n") == len(data) - 1 and bool(data)
 
-    def flush(self) -> list[Line]:
+    def flush(self) -> list[CapturedLine]:
         """Return the last line if no end of line came after it; the stream is over."""
         last = [_line(bytes(self._tail), self._stamp)] if self._tail else []
         self._tail.clear()
         return last
 
-    def _cut(self, lines: list[Line]) -> None:
+    def _cut(self, lines: list[CapturedLine]) -> None:
         """Move pieces from the tail to `lines` while it is too long, a last CR not counted."""
         while len(self._tail) - self._tail.endswith(b"\r") > self._limit:
             if (end := self._tail.rfind(b"\r", 0, self._limit)) > 0:
@@ -126,27 +126,27 @@ class MarkedLines:
         """See `LineSplitter.state`."""
         return self._splitter.state
 
-    def feed(self, data: bytes, now: float) -> list[Line]:
+    def feed(self, data: bytes, now: float) -> list[CapturedLine]:
         """Take the next bytes, read at Unix time `now`; return the lines that are complete."""
         if self._held:
             data, self._held = self._held + data, b""
         if b"\0" not in data:
-            lines: list[Line] = []
+            lines: list[CapturedLine] = []
             self._bytes(data, now, lines)
             return lines
         if held := self._unfinished(data):
             data, self._held = data[:-held], data[-held:]
         return self._take_apart(data, now)
 
-    def flush(self, now: float) -> list[Line]:
+    def flush(self, now: float) -> list[CapturedLine]:
         """Return the last line if no end of line came after it; the stream is over."""
         held, self._held = self._held, b""
-        lines: list[Line] = []
+        lines: list[CapturedLine] = []
         self._bytes(held, now, lines)
         return lines + self._splitter.flush()
 
-    def _take_apart(self, data: bytes, now: float) -> list[Line]:
-        lines: list[Line] = []
+    def _take_apart(self, data: bytes, now: float) -> list[CapturedLine]:
+        lines: list[CapturedLine] = []
         text, *marked = data.split(self._start)
         if text:
             self._bytes(text, self._time_of(marked, 0, now), lines)
@@ -177,7 +177,7 @@ class MarkedLines:
         return head[:1] == b"b"
 
     def _time_of(self, marked: list[bytes], n: int, now: float) -> float:
-        """When the n-th mark was made, which all before it was written before; now, without one."""
+        """Return the n-th mark's time, before which all before it was written; else now."""
         if n < len(marked):
             with contextlib.suppress(ValueError):
                 return int(marked[n][1:].partition(b":")[0], 16) / 1e6
@@ -191,7 +191,7 @@ class MarkedLines:
         self._last = (attempt, item, hand)
         return hand
 
-    def _bytes(self, data: bytes, latest: float, lines: list[Line]) -> None:
+    def _bytes(self, data: bytes, latest: float, lines: list[CapturedLine]) -> None:
         """Take bytes between two marks, written at `latest` at the latest."""
         own = data
         if len(data) > self._left:
@@ -206,7 +206,7 @@ class MarkedLines:
             self._left -= len(own)
 
     def _unfinished(self, data: bytes) -> int:
-        """How many bytes at the end may be the beginning of a mark that is still to come."""
+        """Return how many bytes at the end may be the beginning of a mark that is still to come."""
         at = data.rfind(b"\0", -marks.LONGEST)
         if at < 0:
             return 0
@@ -235,5 +235,5 @@ def drain(fd: int) -> bytes:
     return b"".join(pieces)
 
 
-def _line(data: bytes, stamp: Stamp, *, more: bool = False) -> Line:
-    return Line(text=data.decode("utf-8", "backslashreplace"), more=more, stamp=stamp)
+def _line(data: bytes, stamp: Stamp, *, more: bool = False) -> CapturedLine:
+    return CapturedLine(text=data.decode("utf-8", "backslashreplace"), more=more, stamp=stamp)

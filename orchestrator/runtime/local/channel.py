@@ -6,8 +6,8 @@ import socket
 from collections import deque
 from itertools import islice
 
-from orchestrator.core.events import Blob
-from orchestrator.core.messages import FromWorker, ToWorker
+from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.messages import FromWorker, ToWorker
 from orchestrator.runtime import wire
 
 __all__ = ["READ_SIZE", "Channel"]
@@ -58,7 +58,7 @@ class Channel:
 
     @property
     def is_overfull(self) -> bool:
-        """Whether so much waits to be sent as only for somebody who asks and never reads."""
+        """True if so much waits to be sent as only for somebody who asks and never reads."""
         return len(self._out) > _MOST_UNSENT
 
     def send(self, message: ToWorker, blobs: tuple[Blob, ...]) -> None:

@@ -13,7 +13,7 @@ from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import TypeAlias
 
-from orchestrator.core.messages import STOPPED, Failure
+from orchestrator.core.protocol.messages import STOPPED, Failure
 
 __all__ = ["CrashText", "stopped_in"]
 
@@ -66,7 +66,7 @@ class CrashText:
 
 
 def stopped_in(report: str) -> Failure | None:
-    """Where a worker was that was asked for its stack, told as by one that was stopped there.
+    """Return where a worker was that was asked for its stack, as if it were stopped there.
 
     None if it was in no code of the user's.
     """

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import NoReturn
 
-from orchestrator.core.wording import names_of
+from orchestrator.core.supervisor.reasons import names_of
 from orchestrator.errors import (
     FILE_SIZE_HINT,
     ExitCode,
@@ -33,8 +33,8 @@ from orchestrator.errors import (
 )
 from orchestrator.escaping import escaped
 from orchestrator.runtime.local.descendants import Kin, become_subreaper, sweep
+from orchestrator.runtime.local.escalation import Escalation
 from orchestrator.runtime.local.kernel import set_parent_death_signal
-from orchestrator.runtime.local.patience import Patience
 from orchestrator.runtime.local.refusals import REFUSALS, in_words
 from orchestrator.runtime.local.survivors import Told, survivors
 
@@ -92,15 +92,14 @@ def run_guarded(inner: Callable[[Shelter], int], *, host: int | None = None) -> 
     one that comes from elsewhere, a terminal that tells both of them, are one request.
 
     A signal that asks the run to end also continues a child that was stopped. A child that has not
-    ended some time after the order to kill (`Patience`) is killed like all the others, which gives
-    128 + the number of the signal that had asked. A child that a signal ended gives 128 + its
+    ended some time after the order to kill (`Escalation`) is killed like all the others, which
+    gives 128 + the number of the signal that had asked. A child that a signal ended gives 128 + its
     number. One line on stderr tells of either end, unless that signal was forwarded. Returns with
     every descendant gone and the directory removed, but for processes that may not be killed: those
     of which the orchestrator has not told are told, and then the code is not 0. What would be
     forwarded stays blocked, for there is nothing left to end but the interpreter, and how the run
-    went stays the same.
-    Raises RunDirectoryError if no directory for temporary files can be made, SystemRefusedError
-    if the child cannot.
+    went stays the same. Raises RunDirectoryError if no directory for temporary files can be made,
+    SystemRefusedError if the child cannot.
     """
     _occupy_standard_descriptors()
     directory = _make_directory()
@@ -236,7 +235,7 @@ def _attend(
 
     The status is None if it has not ended when it should have.
     """
-    patience, sent = Patience(), set[int]()
+    patience, sent = Escalation(), set[int]()
     while (came := _wait({*forwarded, signal.SIGCHLD}, patience)) is not None:
         signum = came.si_signo
         if signum != signal.SIGCHLD:
@@ -256,7 +255,7 @@ def _attend(
     return None, sent
 
 
-def _wait(signals: Collection[int], patience: Patience) -> signal.struct_siginfo | None:
+def _wait(signals: Collection[int], patience: Escalation) -> signal.struct_siginfo | None:
     """Return the next of these signals; None if there is none before the patience is over."""
     left_s = patience.left_s(time.monotonic())
     return signal.sigwaitinfo(signals) if left_s is None else signal.sigtimedwait(signals, left_s)

@@ -73,7 +73,7 @@ class Creator:
         return False
 
     def refused(self, *, wait_s: float = 0.0) -> int:
-        """Return the errno it ended with as the system gave it no more processes (`tether`), or 0.
+        """Return the errno of `forkserver_preload` if the system gave no more processes, or 0.
 
         Waits for its death for at most `wait_s` seconds.
         """

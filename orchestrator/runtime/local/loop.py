@@ -14,29 +14,29 @@ from collections.abc import Callable
 
 import msgspec
 
-from orchestrator.core import commands as do
-from orchestrator.core import events
-from orchestrator.core.commands import StopReason
-from orchestrator.core.events import Blame
-from orchestrator.core.facts import (
-    Fact,
+from orchestrator.core.broker.restore import Resumption
+from orchestrator.core.protocol import commands as do
+from orchestrator.core.protocol import events
+from orchestrator.core.protocol.commands import StopReason
+from orchestrator.core.protocol.events import Blame
+from orchestrator.core.protocol.messages import Failure, Hello
+from orchestrator.core.protocol.notifications import (
+    Notification,
     ProcessesSurvived,
     Progress,
     Survivor,
     WaitingFor,
     Warned,
 )
-from orchestrator.core.messages import Failure, Hello
-from orchestrator.core.restoring import Resumption
 from orchestrator.core.run import Run
-from orchestrator.core.wording import names_of
+from orchestrator.core.supervisor.reasons import names_of
 from orchestrator.plan.model import Plan, StartMethod
 from orchestrator.runtime import wire
 from orchestrator.runtime.local.channel import READ_SIZE
+from orchestrator.runtime.local.clock import LoopClock
 from orchestrator.runtime.local.descendants import kill_groups, reap_strangers, sweep
-from orchestrator.runtime.local.disk import Disk
+from orchestrator.runtime.local.disk_full import Disk
 from orchestrator.runtime.local.process import Starting
-from orchestrator.runtime.local.pulse import Pulse
 from orchestrator.runtime.local.signals import caught_signals
 from orchestrator.runtime.local.stack_request import Unanswered
 from orchestrator.runtime.local.stacks import STACK_SIGNAL
@@ -94,7 +94,7 @@ class Loop:
         )
         self._sending: dict[str, WorkerIO] = {}
         self._buffer = memoryview(bytearray(READ_SIZE))
-        self._clock = Pulse()
+        self._clock = LoopClock()
         self._flushed_at = 0.0
         self._pipes_paused = False
         self._watched: set[int] = set()
@@ -221,10 +221,10 @@ class Loop:
         for command in self.run.handle(event, self._clock.now()):
             self._carry_out(command)
 
-    def _tell(self, fact: Fact | Progress) -> None:
+    def _tell(self, notification: Notification | Progress) -> None:
         self._told = True
         now = self._clock.now()
-        self._disk.write(lambda: self._observer.fact(fact, now))
+        self._disk.write(lambda: self._observer.notify(notification, now))
 
     def _signals(self, bell: socket.socket) -> None:
         for signum in bell.recv(1024):
@@ -261,16 +261,16 @@ class Loop:
         if facts is None:
             self._unwatch(fd)
             facts = worker.close_pipe(fd)
-        for fact in facts:
-            self._tell(fact)
+        for notification in facts:
+            self._tell(notification)
 
     def _read_log(self, worker: WorkerIO) -> None:
         facts = worker.read_log()
         if facts is None:
             self._unwatch(worker.process.log_sock)
             return
-        for fact in facts:
-            self._tell(fact)
+        for notification in facts:
+            self._tell(notification)
 
     def _died(self, worker: WorkerIO) -> None:
         """A pidfd says so: hear what the worker has said before, then tell the core.
@@ -281,8 +281,8 @@ class Loop:
         worker.channel.end_with_what_is_there()
         while worker.connected and self._read_channel(worker):
             pass
-        for fact in worker.last_words():
-            self._tell(fact)
+        for notification in worker.last_words():
+            self._tell(notification)
         blame, exit_code = worker.blame(), worker.process.exit_code()
         if exit_code == -STACK_SIGNAL and worker.stack.asked:
             exit_code = -signal.SIGKILL  # in whose place it was sent
@@ -309,9 +309,13 @@ class Loop:
                 if worker := self._workers.get(command.worker):
                     worker.channel.send(command.message, command.blobs)
                     self._sending[command.worker] = worker
-            case do.Report():
-                fact = command.fact
-                self._tell(self._with_places(fact) if isinstance(fact, WaitingFor) else fact)
+            case do.Notify():
+                notification = command.notification
+                self._tell(
+                    self._with_places(notification)
+                    if isinstance(notification, WaitingFor)
+                    else notification
+                )
             case do.StartWorker():
                 method = self._plan.jobs[command.job].start_method
                 self._starts.add(command, served=method is StartMethod.FORKSERVER)
@@ -348,13 +352,13 @@ class Loop:
         if not worker.process.kill_group():
             self._leaderless.add(worker.process.pid)
 
-    def _with_places(self, fact: WaitingFor) -> WaitingFor:
+    def _with_places(self, notification: WaitingFor) -> WaitingFor:
         """Add what each worker is at, which only its progress cell knows."""
-        cells = [(name, self._workers.get(name)) for name in fact.workers]
+        cells = [(name, self._workers.get(name)) for name in notification.workers]
         doing = (
             self.run.doing(name, worker.blame() if worker else Blame()) for name, worker in cells
         )
-        return msgspec.structs.replace(fact, doing=tuple(doing))
+        return msgspec.structs.replace(notification, doing=tuple(doing))
 
     def _begin(self, command: do.StartWorker) -> WorkerProcess | Starting:
         job, positions = self._plan.jobs[command.job], self.run.positions_of(command.worker)
@@ -373,7 +377,7 @@ class Loop:
         self._watch(process.log_sock, lambda: self._read_log(worker), _LATER)
         self._watch(process.death_fd, lambda: self._died(worker), _LATER)
         self._watch_pipes(worker)
-        self._handle(events.WorkerStarted(worker=command.worker, pid=process.pid))
+        self._handle(events.ProcessStarted(worker=command.worker, pid=process.pid))
 
     def _send(self) -> None:
         sending, self._sending = self._sending, {}

@@ -45,7 +45,7 @@ class Console:
             self.asked, self.answer = fcntl.F_GETFD, 0
 
     def is_ours(self, fd: int) -> bool:
-        """Whether the descriptor is 1 or 2, and still the pipe it was."""
+        """True if the descriptor is 1 or 2, and still the pipe it was."""
         try:
             return fd in self._fds and fcntl.fcntl(fd, self.asked) == self.answer
         except OSError:

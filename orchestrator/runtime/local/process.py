@@ -36,7 +36,7 @@ from orchestrator.runtime.local.workerprocess import Ends, WorkerProcess
 __all__ = ["ProcessFactory", "Starting", "WorkerProcess"]
 
 _PRELOAD_FIRST = "orchestrator.runtime.local.child"
-_PRELOAD_LAST = "orchestrator.runtime.local.tether"
+_PRELOAD_LAST = "orchestrator.runtime.local.forkserver_preload"
 
 _ANSWER_S = 30.0
 """A forkserver answers in milliseconds, the first time in a second; else it is stopped or hangs.
@@ -92,12 +92,12 @@ class Starting:
 
     @property
     def answer_fd(self) -> int:
-        """What the forkserver answers on."""
+        """Return what the forkserver answers on."""
         return self._request.sentinel
 
     @property
     def order_fd(self) -> int | None:
-        """What the rest of its order is written to; None when that is written."""
+        """Return what the rest of its order is written to; None when that is written."""
         return self._request.order_fd
 
     def go_on(self) -> WorkerProcess | None:

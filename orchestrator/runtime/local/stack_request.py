@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.core.messages import Failure
+from orchestrator.core.protocol.messages import Failure
 from orchestrator.runtime.cell import Cell
 from orchestrator.runtime.local.crash import stopped_in
 from orchestrator.runtime.local.stacks import STACK_SIGNAL
@@ -37,7 +37,7 @@ class StackRequest:
         return self.asked
 
     def answer(self) -> Failure | None:
-        """Where the target was, told as the stop signal is; None if that is not known.
+        """Return where the target was, told as the stop signal is; None if that is not known.
 
         What is there though nobody has asked is a child's, or the target has sent the signal.
         """
@@ -61,7 +61,7 @@ class Unanswered:
         self._until.pop(worker, None)
 
     def next_check(self) -> float | None:
-        """When the first of them has had its time."""
+        """Return when the first of them has had its time."""
         return min(self._until.values(), default=None)
 
     def due(self, now: float) -> Iterator[str]:
@@ -72,7 +72,7 @@ class Unanswered:
 
 
 def _hears(pid: int, signum: int) -> bool:
-    """Whether the process has a handler and its main thread does not hold the signal back.
+    """True if the process has a handler and its main thread does not hold the signal back.
 
     A program that the target has executed has none.
     """

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.core.planned import patience_s
-from orchestrator.core.position import Position
-from orchestrator.core.queues import chunk_items
+from orchestrator.core.broker.queue import chunk_items
+from orchestrator.core.broker.setup import patience_s
+from orchestrator.core.durable.progress import OutputProgress
 from orchestrator.plan.command import Command
-from orchestrator.plan.late import at_start, settled
 from orchestrator.plan.model import JobPlan, Plan, QueuePlan
+from orchestrator.plan.start_vars import at_start, settled
 from orchestrator.runtime.local import descriptors
-from orchestrator.runtime.local.overdue import Overdue
+from orchestrator.runtime.local.item_watchdog import ItemWatchdog
 from orchestrator.runtime.local.process import ProcessFactory, Starting
 from orchestrator.runtime.local.workerprocess import WorkerProcess
 from orchestrator.runtime.order import Emitted, Order, QueueInfo
@@ -44,7 +44,7 @@ class Starter:
         hash_seed: str,
         draws: bool = True,
     ) -> None:
-        self.overdue = Overdue()
+        self.overdue = ItemWatchdog()
         self._plan = plan
         self._run_id = run_id
         self._run_dir = run_dir
@@ -67,7 +67,7 @@ class Starter:
         job: JobPlan,
         worker: str,
         index: int,
-        positions: Mapping[str, Position] | None = None,
+        positions: Mapping[str, OutputProgress] | None = None,
     ) -> WorkerProcess | Starting:
         """Make a worker's process, or ask the forkserver for it: see `go_on`.
 
@@ -120,7 +120,7 @@ class Starter:
         self._factory.close()
 
 
-def _emitted(position: Position) -> Emitted:
+def _emitted(position: OutputProgress) -> Emitted:
     tail = position.tail
     return Emitted(
         n=position.n,

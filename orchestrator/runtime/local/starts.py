@@ -10,7 +10,7 @@ import selectors
 from collections import deque
 from collections.abc import Callable
 
-from orchestrator.core.commands import StartWorker
+from orchestrator.core.protocol.commands import StartWorker
 from orchestrator.runtime.local.process import Starting
 from orchestrator.runtime.local.starter import Starter
 from orchestrator.runtime.local.workerprocess import WorkerProcess
@@ -58,7 +58,7 @@ class Starts:
                 waiting.remove(command)
 
     def next_deadline(self, now: float) -> float | None:
-        """When `step` is to be called, as monotonic seconds; None if there is nothing to do."""
+        """The time of the next `step`, as monotonic seconds; None if there is nothing to do."""
         if self._ordered or (self._served and self._asked is None):
             return now
         return self._deadline if self._asked is not None else None

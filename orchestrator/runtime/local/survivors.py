@@ -7,7 +7,7 @@ import pwd
 from collections.abc import Iterable
 from pathlib import Path
 
-from orchestrator.core.facts import Survivor
+from orchestrator.core.protocol.notifications import Survivor
 from orchestrator.runtime.local.descendants import Kin, look_up
 
 __all__ = ["Told", "survivors"]

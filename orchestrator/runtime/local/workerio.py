@@ -7,14 +7,20 @@ import time
 
 import msgspec
 
-from orchestrator.core.events import Blame, Blob
-from orchestrator.core.facts import Fact, Logged, Output, Progress, Stream
-from orchestrator.core.messages import Failure, FromWorker
+from orchestrator.core.protocol.events import Blame, Blob
+from orchestrator.core.protocol.messages import Failure, FromWorker
+from orchestrator.core.protocol.notifications import (
+    Logged,
+    Notification,
+    OutputLine,
+    Progress,
+    Stream,
+)
 from orchestrator.plan.model import Capture, JobPlan
 from orchestrator.runtime import records
 from orchestrator.runtime.cell import MARKS, Cell
 from orchestrator.runtime.local import jsonlines
-from orchestrator.runtime.local.capture import Line, MarkedLines, drain
+from orchestrator.runtime.local.capture import CapturedLine, MarkedLines, drain
 from orchestrator.runtime.local.channel import Channel
 from orchestrator.runtime.local.crash import CrashText
 from orchestrator.runtime.local.stack_request import StackRequest
@@ -59,8 +65,8 @@ class WorkerIO:
         """The messages that one read brings, None if nothing is there; raises wire.FrameError."""
         return self.channel.read(buffer)
 
-    def read_pipe(self, fd: int) -> list[Fact | Progress] | None:
-        """What one read of a capture pipe brings; None at its end."""
+    def read_pipe(self, fd: int) -> list[Notification | Progress] | None:
+        """Return what one read of a capture pipe brings; None at its end."""
         try:
             data = os.read(fd, _PIPE_READ)
         except BlockingIOError:
@@ -68,7 +74,7 @@ class WorkerIO:
         if not data:
             return None
         stream, splitter = self._splitters[fd]
-        facts: list[Fact | Progress] = [
+        facts: list[Notification | Progress] = [
             self._printed(stream, line) for line in splitter.feed(data, time.time())
         ]
         if splitter.unmarked:
@@ -79,9 +85,9 @@ class WorkerIO:
             self._note_state(fd, state, facts)
         return facts
 
-    def read_log(self) -> list[Fact | Progress] | None:
+    def read_log(self) -> list[Notification | Progress] | None:
         """The next log records that are there; None when nobody can send any more."""
-        facts: list[Fact | Progress] = []
+        facts: list[Notification | Progress] = []
         left = _RECORDS_BYTES
         while len(facts) < _RECORDS_READ and left > 0:
             try:
@@ -96,7 +102,7 @@ class WorkerIO:
             facts.append(self._record(data))
         return facts
 
-    def last_words(self) -> list[Fact | Progress]:
+    def last_words(self) -> list[Notification | Progress]:
         """Everything a dead worker has left in its pipes; its children may still hold them open."""
         facts = self.read_log() or []
         for fd, (stream, splitter) in self._splitters.items():
@@ -105,13 +111,13 @@ class WorkerIO:
             facts += [self._printed(stream, line) for line in lines]
         return facts
 
-    def close_pipe(self, fd: int) -> list[Fact | Progress]:
+    def close_pipe(self, fd: int) -> list[Notification | Progress]:
         """A pipe has come to its end: its last line. The descriptor is closed with the others."""
         stream, splitter = self._splitters[fd]
         return [self._printed(stream, line) for line in splitter.flush(time.time())]
 
     def blame(self) -> Blame:
-        """What the worker was at, or what it is killed for."""
+        """Return what the worker was at, or what it is killed for."""
         return self._killed_at or self.cell.blame()
 
     def is_killed_for_item(self) -> None:
@@ -119,7 +125,7 @@ class WorkerIO:
         self._killed_at = self.overdue
 
     def crash(self) -> Failure | None:
-        """What the dead worker's own last words say of its crash, or of where it hung."""
+        """Return what the dead worker's own last words say of its crash, or of where it hung."""
         return self._crash.failure() or self.stack.answer()
 
     def _ask_for_marks(self, stream: Stream) -> None:
@@ -129,7 +135,7 @@ class WorkerIO:
         if not words[MARKS] & bit:
             words[MARKS] |= bit
 
-    def _note_state(self, fd: int, state: str, facts: list[Fact | Progress]) -> None:
+    def _note_state(self, fd: int, state: str, facts: list[Notification | Progress]) -> None:
         """Tell what a line that is drawn anew shows now, if that has changed."""
         if state != self._shown.get(fd):
             stream, _ = self._splitters[fd]
@@ -139,7 +145,7 @@ class WorkerIO:
         else:
             self._shown.pop(fd, None)
 
-    def _printed(self, stream: Stream, line: Line) -> Fact:
+    def _printed(self, stream: Stream, line: CapturedLine) -> Notification:
         """A line as the fact it is: a log record, if it is one in JSON."""
         text = line.text
         if self._takes_json and text[:1] == "{" and not line.more:
@@ -148,11 +154,11 @@ class WorkerIO:
                 return self._json_record(stream, line, found)
         return self._output(stream, line)
 
-    def _output(self, stream: Stream, line: Line) -> Output:
+    def _output(self, stream: Stream, line: CapturedLine) -> OutputLine:
         if stream is Stream.STDERR:
             self._crash.line(line.text)
         stamp = line.stamp
-        return Output(
+        return OutputLine(
             job=self.job.name,
             worker=self.name,
             pid=self.process.pid,
@@ -164,7 +170,9 @@ class WorkerIO:
             attempt=stamp.attempt,
         )
 
-    def _json_record(self, stream: Stream, line: Line, found: jsonlines.JsonRecord) -> Logged:
+    def _json_record(
+        self, stream: Stream, line: CapturedLine, found: jsonlines.JsonRecord
+    ) -> Logged:
         stamp = line.stamp
         return Logged(
             job=self.job.name,
@@ -178,14 +186,14 @@ class WorkerIO:
             **found._asdict(),
         )
 
-    def _record(self, data: bytes) -> Fact:
+    def _record(self, data: bytes) -> Notification:
         try:
             record = records.decode(data)
             if record.fields:
                 _check(record.fields)
         except (ValueError, RecursionError):
             text = data.decode("utf-8", "backslashreplace")
-            return self._output(Stream.STDERR, Line(text=text))
+            return self._output(Stream.STDERR, CapturedLine(text=text))
         logged = Logged(
             job=self.job.name,
             worker=self.name,

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 
-from orchestrator.core.messages import Failure
+from orchestrator.core.protocol.messages import Failure
 from orchestrator.plan.model import StartMethod
 from orchestrator.runtime.local.descendants import look_up
 from orchestrator.runtime.local.helpers import Creator, has_ended, release
@@ -85,7 +85,7 @@ class WorkerProcess:
         return self._creator is not None and self._creator.has_died()
 
     def creator_refused(self) -> Failure | None:
-        """Why that forkserver has ended, if the system gave it no more processes."""
+        """Return why that forkserver has ended, if the system gave it no more processes."""
         number = self._creator.refused() if self._creator is not None else 0
         return Failure(kind="OSError", message=in_words(number)) if number else None
 

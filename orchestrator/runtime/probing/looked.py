@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from orchestrator.core.messages import Failure
-from orchestrator.plan.model import Limits, Target
+from orchestrator.core.protocol.messages import Failure
+from orchestrator.plan.model import LimitsPlan, Target
 
-__all__ = ["Looked", "Parameter", "Probe", "Report"]
+__all__ = ["Looked", "Parameter", "Probe", "ProbeReport"]
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +23,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     pythonpath: tuple[str, ...]
     env: tuple[tuple[str, str | None], ...] = ()
     cwd: str | None = None
-    limits: Limits = Limits()
+    limits: LimitsPlan = LimitsPlan()
     timeout_s: float = 30.0
 
 
@@ -55,7 +55,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     unpicklable: str = ""
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class ProbeReport(msgspec.Struct, frozen=True, kw_only=True):
     """What the child says: `failure` where the import itself failed, else of each target."""
 
     failure: Failure | None = None

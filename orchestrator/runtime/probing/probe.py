@@ -19,10 +19,10 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.core.messages import Failure
+from orchestrator.core.protocol.messages import Failure
 from orchestrator.runtime.local.keeper import END
 from orchestrator.runtime.polling import bounded
-from orchestrator.runtime.probing.looked import Probe, Report
+from orchestrator.runtime.probing.looked import Probe, ProbeReport
 
 __all__ = ["Probed", "probe"]
 
@@ -40,7 +40,7 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True):
     `output` is what was printed meanwhile, its first 64 KiB.
     """
 
-    report: Report
+    report: ProbeReport
     output: str = ""
 
 
@@ -66,9 +66,9 @@ def probe(order: Probe) -> Probed:
             _end(child)
         told, crash = _content(answer), _content(trace)
     try:
-        report = msgspec.json.decode(told, type=Report)
+        report = msgspec.json.decode(told, type=ProbeReport)
     except msgspec.DecodeError:
-        report = Report(failure=_death(order, child.returncode, crash, in_time=in_time))
+        report = ProbeReport(failure=_death(order, child.returncode, crash, in_time=in_time))
     return Probed(report=report, output=output.decode("utf-8", "replace"))
 
 
@@ -140,7 +140,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _death(order: Probe, code: int, crash: bytes, *, in_time: bool) -> Failure:
-    """What the end of a process says that has not reported."""
+    """Return what the end of a process says that has not reported."""
     lines = crash.decode("utf-8", "replace").splitlines(keepends=True)
     hung = not in_time or (lines and lines[0].startswith("Timeout"))
     if hung:

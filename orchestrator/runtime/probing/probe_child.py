@@ -17,10 +17,10 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from orchestrator.core.messages import Failure
+from orchestrator.core.protocol.messages import Failure
 from orchestrator.runtime.local.child import SurroundingsError, enter_surroundings
 from orchestrator.runtime.local.keeper import keep
-from orchestrator.runtime.probing.looked import Looked, Parameter, Probe, Report
+from orchestrator.runtime.probing.looked import Looked, Parameter, Probe, ProbeReport
 from orchestrator.runtime.worker import target
 from orchestrator.runtime.worker.limits import apply_limits
 
@@ -43,7 +43,7 @@ def main(order: int, answer: int, trace: int) -> NoReturn:
         enter_surroundings(module, probe.env, probe.cwd, probe.pythonpath)
     except SurroundingsError as error:
         failure = Failure(kind="begin", message=f"cannot begin: {error}")
-        os.write(answer, msgspec.json.encode(Report(failure=failure)))
+        os.write(answer, msgspec.json.encode(ProbeReport(failure=failure)))
         os._exit(0)
     apply_limits(probe.limits)
     faulthandler.enable(trace)
@@ -59,7 +59,7 @@ def main(order: int, answer: int, trace: int) -> NoReturn:
     os._exit(0)
 
 
-def _report(probe: Probe) -> Report:
+def _report(probe: Probe) -> ProbeReport:
     roots = (*probe.pythonpath, probe.project_dir)
     looked: dict[str, Looked] = {}
     for each in probe.targets:
@@ -67,12 +67,12 @@ def _report(probe: Probe) -> Report:
             found = target.load(each, roots)
         except target.TargetFailedError as error:
             if each.module not in sys.modules:
-                return Report(failure=error.failure)
+                return ProbeReport(failure=error.failure)
             is_missing = isinstance(error.__cause__, AttributeError)
             looked[each.qualname] = Looked(failure=error.failure, is_missing=is_missing)
         else:
             looked[each.qualname] = _look_at(found)
-    return Report(looked=looked)
+    return ProbeReport(looked=looked)
 
 
 def _look_at(found: Any) -> Looked:
@@ -109,7 +109,7 @@ def _is_coroutine(found: object) -> bool:
 def _parameters(
     found: Any, *, follow: bool = False, bound: bool = False
 ) -> tuple[Parameter, ...] | None:
-    """What `inspect` says it is called with, without `self` if `bound`; None if it cannot tell."""
+    """Return the signature by `inspect`, without `self` if `bound`; None if it cannot tell."""
     try:
         known = inspect.signature(found, follow_wrapped=follow or inspect.isclass(found))
     except Exception:  # noqa: BLE001 -- a signature may be made by the user's code
@@ -125,7 +125,7 @@ def _parameters(
 
 
 def _unpicklable(found: Any) -> str:
-    """Why another process could not be sent the target by its name; nothing if it could.
+    """Return why another process could not be sent the target by its name; nothing if it could.
 
     Only functions and classes are pickled by their names.
     """

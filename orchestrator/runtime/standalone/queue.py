@@ -115,14 +115,14 @@ class Queue(Generic[T]):
         return self._mine().qsize()
 
     def empty(self) -> bool:
-        """Whether nothing is on the queue right now.
+        """True if nothing is on the queue right now.
 
         Raises OSError after `close`, if this process has put something.
         """
         return self._mine().empty()
 
     def full(self) -> bool:
-        """Whether the queue holds `maxsize` items right now."""
+        """True if the queue holds `maxsize` items right now."""
         return self._mine().full()
 
     def fileno(self) -> int:
@@ -138,7 +138,7 @@ class Queue(Generic[T]):
 
     @property
     def _reader(self) -> Queue[T]:
-        """What real programs wait for (`multiprocessing.connection.wait`): it has a `fileno`."""
+        """The reader that programs hand to `multiprocessing.connection.wait`: it has a `fileno`."""
         return self
 
     def close(self) -> None:
@@ -188,7 +188,7 @@ class SimpleQueue(Generic[T]):
         return self._queue.get()
 
     def empty(self) -> bool:
-        """Whether nothing is on the queue right now."""
+        """True if nothing is on the queue right now."""
         return self._queue.empty()
 
     def fileno(self) -> int:

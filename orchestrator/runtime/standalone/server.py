@@ -21,11 +21,20 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from orchestrator.core.board import ProtocolError
-from orchestrator.core.broker import Broker
-from orchestrator.core.commands import Send
-from orchestrator.core.events import BrokerNews, Event, Received, Ticked, WorkerJoined, WorkerLeft
-from orchestrator.core.messages import (
+from orchestrator.core.broker.broker import Broker
+from orchestrator.core.broker.clients import JobState
+from orchestrator.core.broker.queue import QueueState
+from orchestrator.core.broker.state import ProtocolError
+from orchestrator.core.protocol.commands import Send
+from orchestrator.core.protocol.events import (
+    BrokerNews,
+    Event,
+    Received,
+    Ticked,
+    WorkerJoined,
+    WorkerLeft,
+)
+from orchestrator.core.protocol.messages import (
     Ask,
     Commit,
     CommitStatus,
@@ -35,8 +44,6 @@ from orchestrator.core.messages import (
     Wait,
     Want,
 )
-from orchestrator.core.ports import JobPorts
-from orchestrator.core.queues import QueueState
 from orchestrator.runtime import wire
 from orchestrator.runtime.local.channel import READ_SIZE, Channel
 from orchestrator.runtime.polling import bounded
@@ -83,7 +90,7 @@ class Server:
     """The loop: descriptors in, events to the broker, its orders out."""
 
     def __init__(self, control: socket.socket) -> None:
-        self._job = JobPorts(
+        self._job = JobState(
             _ANYBODY, (), (), by_item=False, can_unblock=False, most_open=_MOST_OPEN
         )
         self._broker = Broker((), (self._job,), ack_on_get=True)
@@ -267,7 +274,7 @@ class Server:
         """Acks on their way count already: `qsize`, `full` and `put_nowait` are exact."""
         queue = self._broker.queues.get(name)
         if queue is not None and queue.hidden:
-            for worker in queue.reader_ports:
+            for worker in queue.reader_clients:
                 self._broker.note_taken(worker, read_acks(self._members[worker].page))
 
     def _hear_out(self, member: _Member) -> None:
@@ -318,7 +325,7 @@ class Server:
 
 
 def _is_sealed(page: int) -> bool:
-    """Whether what is to be a page can be mapped, and nobody can cut it off."""
+    """True if what is to be a page can be mapped, and nobody can cut it off."""
     try:
         return fcntl.fcntl(page, fcntl.F_GET_SEALS) & SEALS == SEALS
     except OSError:

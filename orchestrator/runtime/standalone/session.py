@@ -1,4 +1,4 @@
-"""One process's connection to one broker: a client and its pacer, made at the first use.
+"""One process's connection to one broker: a client and its flusher, made at the first use.
 
 Called in the processes that use the queues.
 """
@@ -15,9 +15,9 @@ from collections.abc import Callable
 from multiprocessing import util
 from queue import Empty
 
-from orchestrator.core.events import Blob
-from orchestrator.core.messages import Commit, Grant, Wait
-from orchestrator.core.queues import chunk_items
+from orchestrator.core.broker.queue import chunk_items
+from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.messages import Commit, Grant, Wait
 from orchestrator.errors import QueueError
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.standalone.page import AckPage
@@ -25,10 +25,10 @@ from orchestrator.runtime.standalone.protocol import JOIN, WATCH
 from orchestrator.runtime.standalone.sizes import Size, SizePage
 from orchestrator.runtime.worker.chunks import dump_once
 from orchestrator.runtime.worker.client import Client
+from orchestrator.runtime.worker.flusher import Flusher
 from orchestrator.runtime.worker.handle import QueueHandle
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link, LinkClosedError
-from orchestrator.runtime.worker.pacer import Pacer
 from orchestrator.runtime.worker.transaction import Transaction
 
 __all__ = ["BrokerGoneError", "Handle", "Session", "Use"]
@@ -49,7 +49,7 @@ class BrokerGoneError(LinkClosedError, QueueError, ConnectionError):
 class _SharedClient(Client):
     """A client whose queues come and go, and whose items are never delivered again."""
 
-    def __init__(self, link: Link, pacer: _Pacer) -> None:
+    def __init__(self, link: Link, flusher: _Flusher) -> None:
         self.infos: dict[str, QueueInfo] = {}
         self.released: deque[Use] = deque()
         self.id = int.from_bytes(os.urandom(8)) >> 1
@@ -58,7 +58,7 @@ class _SharedClient(Client):
         self.watched: set[int] = set()
         self.holds = 0
         self.closed = self.gone = False
-        super().__init__(link, self.infos, by_item=False, arm=pacer.arm, hurry=pacer.hurry)
+        super().__init__(link, self.infos, by_item=False, arm=flusher.arm, hurry=flusher.hurry)
         self.dump = dump_once
 
     def _take(
@@ -80,11 +80,11 @@ class _SharedClient(Client):
 
     @property
     def acks_unsent(self) -> bool:
-        """Whether items that `get` has returned are not committed yet."""
-        return self.tally.done > 0
+        """True if items that `get` has returned are not committed yet."""
+        return self.acks.done > 0
 
     def tick(self, now: float, patience_s: float) -> bool:
-        """See `Client.tick`; queues that were let go are left, after the last the pacer ends."""
+        """See `Client.tick`; queues that were let go are left, after the last the flusher ends."""
         while self.released:
             use = self.released.popleft()
             try:
@@ -103,7 +103,7 @@ class _SharedClient(Client):
         return wait
 
     def outlive_broker(self) -> None:
-        """Called by the pacer when the broker is gone: close what is let go from now on.
+        """Called by the flusher when the broker is gone: close what is let go from now on.
 
         Whoever waits for an event wakes up, and is told by what he does next.
         """
@@ -140,10 +140,10 @@ class _SharedClient(Client):
         self.sizes.pop(name, None)
         self._slots.pop(name, None)
         self._shared.pop(name, None)
-        box = self._box_of.pop(name, None)
-        if box is not None:
-            self._boxes.remove(box)
-            self._return_credit(box.idle_credits())
+        outbox = self._outbox_of.pop(name, None)
+        if outbox is not None:
+            self._outboxes.remove(outbox)
+            self._return_credit(outbox.idle_credits())
 
     def _return_credit(self, returned: list[tuple[str, int]]) -> None:
         if returned and self._queue_commit(returned=tuple(returned)):
@@ -151,7 +151,7 @@ class _SharedClient(Client):
 
     def _on_grant(self, message: Grant) -> None:
         super()._on_grant(message)
-        if message.n and message.queue not in self._box_of:
+        if message.n and message.queue not in self._outbox_of:
             self._return_credit([(message.queue, message.n)])
 
 
@@ -171,9 +171,9 @@ class Handle(QueueHandle):
         self._in_vain = False
 
     def _look(self) -> Size | None:
-        """What is on the queue, as far as nothing here is on its way (lock held)."""
-        box = self._box
-        if self._closed or self._owner.gone or (box is not None and box.count):
+        """Return what is on the queue, as far as nothing here is on its way (lock held)."""
+        outbox = self._outbox
+        if self._closed or self._owner.gone or (outbox is not None and outbox.count):
             return None
         return self._sizes.look()
 
@@ -213,16 +213,16 @@ class Handle(QueueHandle):
         super().qsize()
 
     def is_surely_empty(self) -> bool:
-        """Whether `get_nowait` would find nothing."""
+        """True if `get_nowait` would find nothing."""
         with self._client.lock:
             found = None if self._leases else self._look()
         return found is not None and not (found.coming or found.size)
 
     def is_surely_full(self) -> bool:
-        """Whether `put_nowait` would find no room."""
+        """True if `put_nowait` would find no room."""
         with self._client.lock:
-            box = self._box
-            if self._maxsize <= 0 or (box is not None and box.count < box.limit):
+            outbox = self._outbox
+            if self._maxsize <= 0 or (outbox is not None and outbox.count < outbox.limit):
                 return False
             found = self._look()
         return found is not None and found.queued >= self._maxsize
@@ -236,7 +236,7 @@ class Handle(QueueHandle):
         return found.size + found.coming
 
     def full(self) -> bool:
-        """Whether the queue holds as many items as it may right now."""
+        """True if the queue holds as many items as it may right now."""
         if self._maxsize <= 0:
             return False
         with self._client.lock:
@@ -248,7 +248,7 @@ class Handle(QueueHandle):
         return found.size + found.coming >= self._maxsize
 
     def empty(self) -> bool:
-        """Whether nothing is on the queue right now; raises as QueueHandle's."""
+        """True if nothing is on the queue right now; raises as QueueHandle's."""
         with self._client.lock:
             if not self._closed and self._has_pulled():
                 return False
@@ -288,8 +288,8 @@ class Acks(Transaction):
         self._page.free(self._slot)
 
 
-class _Pacer(Pacer):
-    """A pacer that also sees to the descriptors, to the last one."""
+class _Flusher(Flusher):
+    """A flusher that also sees to the descriptors, to the last one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -322,15 +322,15 @@ class Use:
 class Session:
     """The connection; `token` is the socket of any queue of the broker.
 
-    `at_end` is called, in the pacer's thread, when the last queue was let go.
+    `at_end` is called, in the flusher's thread, when the last queue was let go.
     """
 
     def __init__(self, token: socket.socket, at_end: Callable[[Session], None]) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._page = AckPage()
         self._link = Link(ours, gone=BrokerGoneError)
-        pacer = _Pacer()
-        self._client = _SharedClient(self._link, pacer)
+        flusher = _Flusher()
+        self._client = _SharedClient(self._link, flusher)
         pidfd = os.pidfd_open(os.getpid())
         try:
             hello = JOIN.pack(b"join", self._client.id)
@@ -344,8 +344,8 @@ class Session:
             os.close(pidfd)
         self._at_exit = util.Finalize(None, self._flush, exitpriority=_FLUSH_AT_EXIT)
         self._at_end = at_end
-        pacer.at_end = self._ended
-        pacer.start(self._client)
+        flusher.at_end = self._ended
+        flusher.start(self._client)
 
     def attach(self, name: str, maxsize: int, token: socket.socket, sizes: SizePage) -> Use | None:
         """A handle on one queue, whose own token this is; None if the session has just ended."""
@@ -387,7 +387,7 @@ class Session:
             return use.watched
 
     def detach(self, use: Use) -> None:
-        """A queue was let go, maybe by the garbage collector: only note it, the pacer does it."""
+        """A queue was let go, maybe by the garbage collector: only note it, the flusher does it."""
         self._client.released.append(use)
         self._link.wake()
 

@@ -79,7 +79,7 @@ class SizePage:
         self._words[slot + 1] += n
 
     def look(self) -> Size | None:
-        """What is there; None if only the broker can tell."""
+        """Return what is there; None if only the broker can tell."""
         words = self._words
         used = words[_USED]
         if used > _LAST + 2:

@@ -1,8 +1,9 @@
 """The store's tables in SQLite. Called in the parent; everything raises sqlite3.Error.
 
-One row of `journal` an entry, in sequence; `snapshot` is the image up to an entry, after which the
-journal begins anew; `chunk` holds what the image names. Each row has a checksum of its own, since
-SQLite checks none. Source: https://sqlite.org/wal.html and https://sqlite.org/howtocorrupt.html.
+One row of `journal` an entry, in sequence; `snapshot` is the stored run up to an entry, after which
+the journal begins anew; `chunk` holds what the stored run names. Each row has a checksum of its
+own, since SQLite checks none. Source: https://sqlite.org/wal.html and
+https://sqlite.org/howtocorrupt.html.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.core.steps import NewChunk
+from orchestrator.core.durable.records import NewChunk
 
 __all__ = ["BESIDE", "Database", "Stored", "Txn"]
 
@@ -80,7 +81,7 @@ class Database:
     ) -> None:
         """Make the tables of a new store, as a whole or not at all.
 
-        `snapshot` is the image after the entry `seq`, which names these chunks.
+        `snapshot` is the stored run after the entry `seq`, which names these chunks.
         """
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
@@ -128,24 +129,24 @@ class Database:
     # -- reading ----------------------------------------------------------------------------------
 
     def quick_check(self) -> str:
-        """What SQLite itself finds wrong with the file; empty if nothing."""
+        """Return what SQLite itself finds wrong with the file; empty if nothing."""
         (found,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
         return "" if found == "ok" else str(found)
 
     def is_made(self) -> bool:
-        """Whether the tables are there."""
+        """True if the tables are there."""
         query = "SELECT count(*) FROM sqlite_master WHERE name = 'snapshot'"
         (n,) = self._connection.execute(query).fetchone()
         return bool(n)
 
     def meta(self) -> dict[str, bytes] | None:
-        """What was told last of the code and the Python; None if it is damaged."""
+        """Return what was told last of the code and the Python; None if it is damaged."""
         row = self._connection.execute("SELECT id, crc, data FROM meta").fetchone()
         found = _checked(*row) if row is not None else None
         return _metas.decode(found.data) if found is not None else None
 
     def snapshot(self) -> Stored | None:
-        """The image, with the number of the last entry in it; None if it is damaged."""
+        """The stored run, with the number of the last entry in it; None if it is damaged."""
         row = self._connection.execute("SELECT seq, crc, data FROM snapshot").fetchone()
         return _checked(*row) if row is not None else None
 
@@ -178,7 +179,7 @@ def _checked_chunk(number: object, packed: object, crc: object, data: object) ->
 
 
 def _key(number: int, packed: int) -> int:
-    """What the checksum of a chunk begins with: all of its row is under it."""
+    """Return what the checksum of a chunk begins with: all of its row is under it."""
     return number << 1 | packed
 
 

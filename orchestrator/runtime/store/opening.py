@@ -15,9 +15,9 @@ from typing import TypeVar
 
 import msgspec
 
-from orchestrator.core.image import Image, Tracking
-from orchestrator.core.restoring import Resumption
-from orchestrator.core.steps import Entry, Step
+from orchestrator.core.broker.restore import Resumption
+from orchestrator.core.durable.records import JournalEntry, Record
+from orchestrator.core.durable.snapshot import SnapshotTracker, StoredRun
 from orchestrator.errors import DamagedStoreError, RunDirectoryError
 from orchestrator.files import open_regular
 from orchestrator.runtime.store.database import BESIDE, Database
@@ -25,17 +25,17 @@ from orchestrator.runtime.store.rescue import finish_rescue, rescue, rescued_of
 from orchestrator.runtime.store.store import STATE_NAME, WITNESS_NAME, Store
 from orchestrator.runtime.store.witness import Witness, read_witness
 
-__all__ = ["Opened", "open_store"]
+__all__ = ["OpenedStore", "open_store"]
 
 T = TypeVar("T")
 
 _PAST_SALVAGING = "it cannot be salvaged; run the spec anew, in another directory"
 _AGAIN = "what was done after that is done again"
-_images = msgspec.msgpack.Decoder(Image)
-_entries = msgspec.msgpack.Decoder(tuple[Step, ...])
+_images = msgspec.msgpack.Decoder(StoredRun)
+_entries = msgspec.msgpack.Decoder(tuple[Record, ...])
 
 
-class Opened(msgspec.Struct, frozen=True, kw_only=True):
+class OpenedStore(msgspec.Struct, frozen=True, kw_only=True):
     """A store that was opened: what it was made with, what the run goes on from, what is lost.
 
     `meta` is None where the run had not come so far as to make it, or where it is lost.
@@ -49,7 +49,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
 
 def open_store(
     directory: Path, meta: Mapping[str, bytes], *, full: bool, salvage: bool, begun: bool = False
-) -> Opened:
+) -> OpenedStore:
     """Open the store in `directory`, or make the one that was never made, with `meta`.
 
     `begun` says that the run is known to have had one. Raises DamagedStoreError if it is not whole
@@ -65,7 +65,7 @@ def open_store(
             for left in directory.glob(f"{STATE_NAME}*"):
                 left.unlink()
             made = Store.create(directory, meta, full=full)
-            return Opened(store=made, meta=None, resumption=None)
+            return OpenedStore(store=made, meta=None, resumption=None)
         if not path.exists():
             raise DamagedStoreError(f"{path} is gone", hint=_PAST_SALVAGING)
         return _Opening(directory, meta, full=full, salvage=salvage).opened()
@@ -111,7 +111,7 @@ class _Opening:
         self._full = full
         self._salvage = salvage
 
-    def opened(self) -> Opened:
+    def opened(self) -> OpenedStore:
         witness = read_witness(self._path.with_name(WITNESS_NAME))
         database = Database(self._path, full=self._full)
         try:
@@ -138,23 +138,23 @@ class _Opening:
         rescue(
             self._path,
             reading.meta or self._meta,
-            reading.tracking.image,
+            reading.tracking.stored,
             seq=seq,
             chunks=(chunk for chunk in whole if chunk.number in wanted),
         )
         reading.last = seq
         reading.orphans.clear()
 
-    def _going_on(self, reading: _Reading, database: Database) -> Opened:
+    def _going_on(self, reading: _Reading, database: Database) -> OpenedStore:
         tracking = reading.tracking
         unneeded = reading.orphans + tracking.rewind()
         witness = Witness(self._path.with_name(WITNESS_NAME))
         store = Store(self._path, database, witness, tracking, reading.last)
         store.rewrite(tuple(unneeded))
         packed = frozenset(reading.packed)
-        resumption = Resumption(image=tracking.image, load=store.load, packed=packed)
+        resumption = Resumption(stored=tracking.stored, load=store.load, packed=packed)
         lost = (*reading.flaws, *((_AGAIN,) if reading.goes_back else ()))
-        return Opened(store=store, meta=reading.meta, resumption=resumption, lost=lost)
+        return OpenedStore(store=store, meta=reading.meta, resumption=resumption, lost=lost)
 
 
 class _Reading:
@@ -176,7 +176,7 @@ class _Reading:
         snapshot = database.snapshot()
         if snapshot is None:
             raise sqlite3.DatabaseError("its snapshot is damaged")
-        self.tracking = Tracking(_images.decode(snapshot.data))
+        self.tracking = SnapshotTracker(_images.decode(snapshot.data))
         self.last = snapshot.number
         damaged = self._replay(database)
         if witness is None:
@@ -188,7 +188,7 @@ class _Reading:
         self._look_at_chunks(database)
 
     def rows(self, rows: Iterator[T]) -> Iterator[T]:
-        """What can be read of a table; that there is more is a flaw."""
+        """Yield what can be read of a table; that there is more is a flaw."""
         try:
             yield from rows
         except sqlite3.Error as error:
@@ -200,15 +200,15 @@ class _Reading:
             if row is None or row.number != self.last + 1:
                 self.flaws.append(f"entry {self.last + 1} and all after it are damaged")
                 return True
-            self.tracking.apply(Entry(steps=_entries.decode(row.data)))
+            self.tracking.apply(JournalEntry(records=_entries.decode(row.data)))
             self.last = row.number
         return False
 
     def _look_at_chunks(self, database: Database) -> None:
-        """What needs one that is gone is lost."""
+        """Count as lost what needs one that is gone."""
         tracking = self.tracking
         missing = set(tracking.chunks)
-        last = tracking.image.last_chunk
+        last = tracking.stored.last_chunk
         for number, chunk in self.rows(database.chunks()):
             last = max(last, number)
             if number not in tracking.chunks:
@@ -217,7 +217,7 @@ class _Reading:
                 missing.discard(number)
                 if chunk.packed:
                     self.packed.append(number)
-        tracking.image.last_chunk = last
+        tracking.stored.last_chunk = last
         if missing:
             lost = tracking.lose(missing)
             items = ", ".join(f"{n} of {name}" for name, n in lost.items())

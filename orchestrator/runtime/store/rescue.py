@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.core.image import Image
-from orchestrator.core.steps import NewChunk
+from orchestrator.core.durable.records import NewChunk
+from orchestrator.core.durable.snapshot import StoredRun
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import open_new
 from orchestrator.runtime.store.database import BESIDE, Database
@@ -23,7 +23,12 @@ __all__ = ["finish_rescue", "rescue", "rescued_of"]
 
 
 def rescue(
-    path: Path, meta: Mapping[str, bytes], image: Image, *, seq: int, chunks: Iterable[NewChunk]
+    path: Path,
+    meta: Mapping[str, bytes],
+    stored: StoredRun,
+    *,
+    seq: int,
+    chunks: Iterable[NewChunk],
 ) -> None:
     """Replace the database at `path` by one that holds these; its last entry was `seq`.
 
@@ -34,7 +39,7 @@ def rescue(
         _remove(draft)
         os.close(open_new(draft))
         with contextlib.closing(Database(draft, full=True)) as made:
-            made.make(meta, msgspec.msgpack.encode(image), seq=seq, chunks=chunks)
+            made.make(meta, msgspec.msgpack.encode(stored), seq=seq, chunks=chunks)
         draft.replace(rescued_of(path))
     except OSError as error:
         raise RunDirectoryError.of(draft, error) from error

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.core.events import Blob
-from orchestrator.core.image import Image, Tracking
-from orchestrator.core.steps import Entry
+from orchestrator.core.durable.records import JournalEntry
+from orchestrator.core.durable.snapshot import SnapshotTracker, StoredRun
+from orchestrator.core.protocol.events import Blob
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import open_new
 from orchestrator.runtime.store.database import Database, Txn
@@ -38,7 +38,7 @@ class Store:
     """The store of a run that goes on; `last` is the number of the entry written last."""
 
     def __init__(
-        self, path: Path, database: Database, witness: Witness, tracking: Tracking, last: int
+        self, path: Path, database: Database, witness: Witness, tracking: SnapshotTracker, last: int
     ) -> None:
         self._path = path
         self._database = database
@@ -58,18 +58,18 @@ class Store:
             witness.note(0)  # from here on a store without it has lost it
             os.close(open_new(path))
             database = Database(path, full=full)
-            database.make(meta, _encoder.encode(Image()))
-            return cls(path, database, witness, Tracking(Image()), 0)
+            database.make(meta, _encoder.encode(StoredRun()))
+            return cls(path, database, witness, SnapshotTracker(StoredRun()), 0)
         except (sqlite3.Error, OSError) as error:
             raise _unwritable(path, error) from error
 
-    def keep(self, entry: Entry) -> None:
+    def keep(self, entry: JournalEntry) -> None:
         """Write the next entry. After DiskFullError it is to be tried again with `retry`.
 
         Raises RunDirectoryError.
         """
         change = self._tracking.apply(entry)
-        data = _encoder.encode(entry.steps)
+        data = _encoder.encode(entry.records)
         self._journal_size += len(data)
         self._pending = Txn(
             seq=self._last + 1,
@@ -82,7 +82,7 @@ class Store:
         self.retry()
 
     def rewrite(self, dropped: tuple[int, ...] = ()) -> None:
-        """Write the image as it is, and drop these chunks. Raises as `keep`."""
+        """Write the stored run as it is, and drop these chunks. Raises as `keep`."""
         snapshot = self._snapshot()
         self._pending = Txn(seq=self._last + 1, entry=b"", dropped=dropped, snapshot=snapshot)
         self.retry()
@@ -119,7 +119,7 @@ class Store:
         self._witness.close()
 
     def _snapshot(self) -> bytes:
-        data = _encoder.encode(self._tracking.image)
+        data = _encoder.encode(self._tracking.stored)
         self._journal_size, self._snapshot_size = 0, len(data)
         return data
 

@@ -8,10 +8,18 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Ask", "Dead", "Difference", "Line", "Request", "Sign", "Wanted"]
+__all__ = [
+    "CaseQuestion",
+    "Dead",
+    "Difference",
+    "DifferenceLine",
+    "ExpectedItems",
+    "Request",
+    "Sign",
+]
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class ExpectedItems(msgspec.Struct, frozen=True, kw_only=True):
     """What items are held against; None is not asked for. The words are those of the spec."""
 
     equals: Sequence[Any] | None = None
@@ -23,11 +31,11 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     at_most: int | None = None
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
+class CaseQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """A queue, or (`dead`) a job's dead letters, and what is wanted of the items."""
 
     name: str
-    wanted: Wanted
+    wanted: ExpectedItems
     dead: bool = False
 
 
@@ -46,7 +54,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     `recorded` is what a `Recorder` has written, empty if there is nothing of it.
     """
 
-    asks: tuple[Ask, ...]
+    asks: tuple[CaseQuestion, ...]
     recorded: str
     dead: tuple[Dead, ...]
     project_dir: str
@@ -61,7 +69,7 @@ class Sign(enum.Enum):
     SURPLUS = "+"
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class DifferenceLine(msgspec.Struct, frozen=True, kw_only=True):
     """One item, or one expected value, as text of one or more lines."""
 
     sign: Sign
@@ -75,4 +83,4 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     dead: bool
     message: str
     hint: str = ""
-    lines: tuple[Line, ...] = ()
+    lines: tuple[DifferenceLine, ...] = ()

@@ -24,7 +24,7 @@ class Begun:
         self._numbers: dict[str, int] = {}
 
     def __len__(self) -> int:
-        """How many different items there are."""
+        """Return how many different items there are."""
         return len(self._numbers)
 
     def add(self, item_id: str) -> tuple[int, int]:
@@ -34,7 +34,7 @@ class Begun:
         return number, times
 
     def times(self, number: int) -> int:
-        """How often the job has begun with its n-th item."""
+        """Return how often the job has begun with its n-th item."""
         return next((self._times[i] for i, n in self._numbers.items() if n == number), 0)
 
 

@@ -11,7 +11,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from orchestrator.plan.matching import matches, unmatched
-from orchestrator.runtime.testing.asked import Ask, Difference, Line, Sign, Wanted
+from orchestrator.runtime.testing.asked import (
+    CaseQuestion,
+    Difference,
+    DifferenceLine,
+    ExpectedItems,
+    Sign,
+)
 
 __all__ = ["differences"]
 
@@ -22,7 +28,7 @@ _WIDTH = 70
 _LONGEST = 4_000
 
 
-def differences(ask: Ask, items: Sequence[Any]) -> Iterator[Difference]:
+def differences(ask: CaseQuestion, items: Sequence[Any]) -> Iterator[Difference]:
     """Yield what is not as wanted."""
     wanted = ask.wanted
     for found in (
@@ -40,10 +46,10 @@ def differences(ask: Ask, items: Sequence[Any]) -> Iterator[Difference]:
             )
 
 
-_Found = tuple[str, str, list[Line]] | None
+_Found = tuple[str, str, list[DifferenceLine]] | None
 
 
-def _not_equal(wanted: Wanted, items: Sequence[Any]) -> _Found:
+def _not_equal(wanted: ExpectedItems, items: Sequence[Any]) -> _Found:
     if wanted.equals is None or matches(wanted.equals, list(items)):
         return None
     missing, surplus = unmatched(wanted.equals, items)
@@ -54,7 +60,7 @@ def _not_equal(wanted: Wanted, items: Sequence[Any]) -> _Found:
     return message, hint, _aligned(wanted.equals, items)
 
 
-def _not_these(wanted: Wanted, items: Sequence[Any]) -> _Found:
+def _not_these(wanted: ExpectedItems, items: Sequence[Any]) -> _Found:
     if wanted.in_any_order is None:
         return None
     missing, surplus = unmatched(wanted.in_any_order, items)
@@ -66,7 +72,7 @@ def _not_these(wanted: Wanted, items: Sequence[Any]) -> _Found:
     return message, "", lines
 
 
-def _not_in_it(wanted: Wanted, items: Sequence[Any]) -> _Found:
+def _not_in_it(wanted: ExpectedItems, items: Sequence[Any]) -> _Found:
     if wanted.contains is None:
         return None
     missing, others = unmatched(wanted.contains, items)
@@ -77,7 +83,7 @@ def _not_in_it(wanted: Wanted, items: Sequence[Any]) -> _Found:
     return f"{_counted(items)}, of which {len(missing)} missing", "", lines
 
 
-def _not_alike(wanted: Wanted, items: Sequence[Any]) -> _Found:
+def _not_alike(wanted: ExpectedItems, items: Sequence[Any]) -> _Found:
     others = [item for item in items if wanted.each is not None and not matches(wanted.each, item)]
     if not others:
         return None
@@ -86,7 +92,7 @@ def _not_alike(wanted: Wanted, items: Sequence[Any]) -> _Found:
     return f"{len(others)} of {_counted(items)} unlike what each is to be", "", lines
 
 
-def _not_so_many(wanted: Wanted, items: Sequence[Any]) -> _Found:
+def _not_so_many(wanted: ExpectedItems, items: Sequence[Any]) -> _Found:
     n = len(items)
     if wanted.count is not None and n != wanted.count:
         bound = f"expected {wanted.count}"
@@ -103,14 +109,14 @@ def _counted(items: Sequence[Any]) -> str:
     return f"{len(items)} item{'' if len(items) == 1 else 's'}"
 
 
-def _some(items: Sequence[Any]) -> list[Line]:
+def _some(items: Sequence[Any]) -> list[DifferenceLine]:
     lines = [_line(Sign.SAME, item) for item in items[:_SHOWN]]
     if len(items) > _SHOWN:
-        lines.append(Line(sign=Sign.SAME, text=f"… {len(items) - _SHOWN} more"))
+        lines.append(DifferenceLine(sign=Sign.SAME, text=f"… {len(items) - _SHOWN} more"))
     return lines
 
 
-def _aligned(expected: Sequence[Any], items: Sequence[Any]) -> list[Line]:
+def _aligned(expected: Sequence[Any], items: Sequence[Any]) -> list[DifferenceLine]:
     """Return both lists as one: what is in both, what is missing, what is not expected."""
     first = {repr(value): at for at, value in reversed(list(enumerate(expected)))}
     left = [first[repr(value)] for value in expected]
@@ -118,11 +124,11 @@ def _aligned(expected: Sequence[Any], items: Sequence[Any]) -> list[Line]:
         next((at for at in first.values() if matches(expected[at], item)), -1 - number)
         for number, item in enumerate(items)
     ]
-    lines: list[Line] = []
+    lines: list[DifferenceLine] = []
     matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
     for group in matcher.get_grouped_opcodes(_CONTEXT):
         if group[0][3]:
-            lines.append(Line(sign=Sign.SAME, text="…"))
+            lines.append(DifferenceLine(sign=Sign.SAME, text="…"))
         for kind, low, high, start, stop in group:
             if kind == "equal":
                 lines += [_line(Sign.SAME, item) for item in items[start:stop]]
@@ -132,9 +138,9 @@ def _aligned(expected: Sequence[Any], items: Sequence[Any]) -> list[Line]:
     return lines
 
 
-def _line(sign: Sign, value: Any) -> Line:
+def _line(sign: Sign, value: Any) -> DifferenceLine:
     try:
         text = pprint.pformat(value, width=_WIDTH, sort_dicts=False)
     except Exception as error:  # noqa: BLE001 -- __repr__ is anybody's code
         text = f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
-    return Line(sign=sign, text=text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
+    return DifferenceLine(sign=sign, text=text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")

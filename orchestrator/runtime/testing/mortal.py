@@ -66,7 +66,7 @@ class Mortal:
     def _made(
         self, found: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Callable[..., Any]:
-        """What is called with the item and handles: as the worker itself would make it."""
+        """Return what is called with the item and handles: as the worker itself would make it."""
         if not inspect.isclass(found):
             return lambda *item, **handles: found(*item, *args, **kwargs, **handles)
         made: Any = found(*args, **kwargs)
@@ -92,7 +92,7 @@ class Mortal:
             yield item
 
     def _given(self, result: Any) -> Any:
-        """What a source gives, if it gives items at all: other results are refused as they are."""
+        """Iterate over what a source gives, if it gives items: other results are refused."""
         is_one = isinstance(result, str | bytes | bytearray | Mapping)
         return result if is_one or not isinstance(result, Iterable) else self._counted(result)
 

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple, NoReturn
 
-from orchestrator.core.events import Blob
+from orchestrator.core.protocol.events import Blob
 
 __all__ = [
     "BIG_ITEM",
@@ -28,8 +28,8 @@ __all__ = [
     "PLAIN",
     "PROTOCOL",
     "SIZED",
+    "ItemRun",
     "Part",
-    "Run",
     "dump",
     "dump_once",
     "load",
@@ -109,7 +109,7 @@ def dump_once(item: Any) -> bytes:
 
 @functools.lru_cache(maxsize=1)
 def _has_foreign(n: int) -> bool:  # noqa: ARG001 - it is looked again when there are more
-    """Whether a type was registered with ForkingPickler that its reducer makes something else of.
+    """True if a type was registered with ForkingPickler that its reducer makes something else of.
 
     To ask the table for each object of each item costs several times as much as plain pickle.
     """
@@ -124,7 +124,7 @@ _LIKE_PLAIN_N = -1 if _has_foreign(len(_REDUCERS)) else len(_REDUCERS)
 
 
 def _dumped_after(plain: Exception, item: Any, *, once: bool) -> bytes:
-    """What `multiprocessing` can send and plain pickle cannot; raises what that has raised."""
+    """Pickle what `multiprocessing` can and plain pickle cannot; raises what that raised."""
     try:
         return _reduced(item, once=once)
     except _HandedOverError:
@@ -197,7 +197,7 @@ def _refuse(size: int) -> NoReturn:
 
 
 def size_of(item: Any) -> str:
-    """How large text or bytes are, in words; nothing of other items."""
+    """Return how large text or bytes are, in words; nothing of other items."""
     if type(item) not in SIZED:
         return ""
     return f" of {len(item):,} {'characters' if type(item) is str else 'bytes'}"
@@ -232,7 +232,7 @@ class Part(NamedTuple):
     blob: bytes | None = None
 
 
-class Run:
+class ItemRun:
     """Items that will be one chunk: as they are, or (`packed`) each pickled. `size` is in bytes.
 
     `blob` is that chunk, where it is made already.
@@ -262,9 +262,9 @@ class Run:
         self.items = [pickle.dumps(item, PROTOCOL) for item in self.items]
         self.packed = True
 
-    def split(self, n: int) -> Run:
+    def split(self, n: int) -> ItemRun:
         """Remove the first n items as a run of their own."""
-        head = Run()
+        head = ItemRun()
         head.packed = self.packed
         head.items, self.items = self.items[:n], self.items[n:]
         return head

@@ -8,8 +8,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from orchestrator.core.events import Blob
-from orchestrator.core.messages import (
+from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.messages import (
     Answer,
     Closing,
     CommitStatus,
@@ -32,11 +32,11 @@ from orchestrator.core.messages import (
 )
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.commits import Commits
+from orchestrator.runtime.worker.errors import NoRoomError
 from orchestrator.runtime.worker.gets import Gets
-from orchestrator.runtime.worker.giving_up import NoRoomError
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link
-from orchestrator.runtime.worker.replay import Replays
+from orchestrator.runtime.worker.replay import ReplayChecks
 
 __all__ = ["Client"]
 
@@ -56,7 +56,7 @@ class Client(Commits):
         by_item: bool,
         arm: Callable[[], None],
         hurry: Callable[[], None] = lambda: None,
-        replays: Replays | None = None,
+        replays: ReplayChecks | None = None,
         ordered: bool = False,
         gets: Gets | None = None,
     ) -> None:
@@ -142,22 +142,22 @@ class Client(Commits):
 
         It forgets what was put since, and gives back what was started.
         """
-        self.close_stripe()  # from now on a stream takes its items with the lock held
-        while self.tally.done or any(box.count for box in self._boxes):
+        self.close_window()  # from now on a stream takes its items with the lock held
+        while self.acks.done or any(outbox.count for outbox in self._outboxes):
             self.commit()  # which may wait, while other threads put
         before = {n: (lease.started, lease.finished) for n, lease in self._leases.items()}
-        others, lease = self.replays.mark(), self.tally.lease
+        others, lease = self.replays.mark(), self.acks.lease
         if self.gets is not None:
             others.append(self.gets.mark())
 
         def undo() -> None:
-            for box in self._boxes:
-                box.drop_open()
+            for outbox in self._outboxes:
+                outbox.drop_open()
             for rewind in others:
                 rewind()
-            self.tally.clear()
+            self.acks.clear()
             self._give_back_since(before)
-            self.tally.switch(lease)
+            self.acks.switch(lease)
             self.unsent_since = 0.0
 
         return undo
@@ -205,7 +205,7 @@ class Client(Commits):
     def retire(self) -> None:
         """The target and its threads have ended: commit what there is, nothing is put any more."""
         self.closing = True
-        self.close_stripe()
+        self.close_window()
         self.commit()
 
     def close(
@@ -223,7 +223,7 @@ class Client(Commits):
         Returns the failure that is told: this one, or that something was put too late.
         """
         self.closing = True
-        self.close_stripe()
+        self.close_window()
         with contextlib.suppress(NoRoomError):  # that has failed the job already
             self._settle()
             if failure is None and not stopped:
@@ -245,25 +245,26 @@ class Client(Commits):
     def _commit_last(self) -> None:
         """Commit everything, and see it applied."""
         if self._queue_commit(awaited=True):
-            last = self._seq  # the pacer may send more, and nobody waits for the answer to that
+            last = self._seq  # the flusher may send more, and nobody waits for the answer to that
             self.link.flush()
             self._wait(lambda: self._answered_seq >= last)
             self._overdrawn = 0
 
     def _late(self) -> Failure | None:
-        """What is wrong if something was put after the last item had ended: it belongs to none."""
-        for box in self._boxes:
-            if n := box.count - box.sealed:
+        """Return the error for what was put after the last item had ended: it belongs to none."""
+        for outbox in self._outboxes:
+            if n := outbox.count - outbox.sealed:
                 return Failure(
                     kind="QueueError",
-                    message=f"{n} of the items put on {' and '.join(box.queues)} belong to no item:"
+                    message=f"{n} of the items put on {' and '.join(outbox.queues)} belong to no"
+                    " item:"
                     " a thread of the target put them when its last call had returned; wait for"
                     " your threads before you return",
                 )
         return None
 
     def _unended(self) -> Failure | None:
-        """What is wrong if a transaction has not ended: nothing of it is committed."""
+        """Return what is wrong if a transaction has not ended: nothing of it is committed."""
         if (thread := self._block) is None:
             return None
         text = "a transaction had not ended when the target returned, so nothing of it is committed"
@@ -279,7 +280,8 @@ class Client(Commits):
             )
         return Failure(kind="QueueError", message=text)
 
-    # -- pacing: called by the pacer ---------------------------------------------------------------
+    # -- pacing: called by the flusher
+    # ---------------------------------------------------------------
 
     def tick(self, now: float, patience_s: float) -> bool:
         """Send what has waited for `patience_s`; whether there is more to watch over."""
@@ -297,11 +299,11 @@ class Client(Commits):
         if self._is_overdrawn or self._fenced or self.held:
             return
         returned: list[tuple[str, int]] = []
-        for box in self._boxes:
-            if not (box.in_use or box.count):
-                returned += box.idle_credits()
-                self.attention = True  # a stripe was begun on them
-            box.in_use = box.count > 0
+        for outbox in self._outboxes:
+            if not (outbox.in_use or outbox.count):
+                returned += outbox.idle_credits()
+                self.attention = True  # a window was begun on them
+            outbox.in_use = outbox.count > 0
         if returned and self._queue_commit(returned=tuple(returned)):
             self.link.flush()
 
@@ -323,8 +325,8 @@ class Client(Commits):
             case Committed():
                 self._on_committed(message)
             case Shut():
-                if box := self._box_of.get(message.queue):
-                    box.shut_queue(message.queue, message.reader, returned=message.returned)
+                if outbox := self._outbox_of.get(message.queue):
+                    outbox.shut_queue(message.queue, message.reader, returned=message.returned)
                     self.attention = True
             case Recall():
                 self._on_recall(message)
@@ -339,13 +341,13 @@ class Client(Commits):
             raise self._refusal()
         if message.seq == self._overdrawn:
             for queue, n in message.credits:
-                if box := self._box_of.get(queue):  # a handle that was never used has none
-                    box.set_credits(queue, n)
+                if outbox := self._outbox_of.get(queue):  # a handle that was never used has none
+                    outbox.set_credits(queue, n)
             self._note_credit()
 
     def _on_grant(self, message: Grant) -> None:
-        if box := self._box_of.get(message.queue):
-            box.grant(message.queue, message.n)
+        if outbox := self._outbox_of.get(message.queue):
+            outbox.grant(message.queue, message.n)
             self._note_credit()
         if message.want:
             self._answer(message.want, message)

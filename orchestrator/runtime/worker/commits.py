@@ -1,8 +1,8 @@
 """Commits of a worker: finished items and outputs on their way to the broker.
 
 Called in the child, every method with the lock held. What is put and finished gathers here and is
-committed in chunks: when a chunk is full, before anything waits, and by the pacer (`pacer.py`) when
-the target keeps the main thread for long.
+committed in chunks: when a chunk is full, before anything waits, and by the flusher (`flusher.py`)
+when the target keeps the main thread for long.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from orchestrator.core.events import Blob
-from orchestrator.core.messages import (
+from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.messages import (
     Commit,
     End,
     Failure,
@@ -24,23 +24,23 @@ from orchestrator.core.messages import (
     Want,
 )
 from orchestrator.runtime.order import QueueInfo
+from orchestrator.runtime.worker.acks import AckCounter
 from orchestrator.runtime.worker.chunks import MOST_BYTES, dump
+from orchestrator.runtime.worker.errors import FencedError, InconsistentError, NoRoomError
 from orchestrator.runtime.worker.gets import Gets
-from orchestrator.runtime.worker.giving_up import FencedError, NoRoomError, TornError
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.link import Link
 from orchestrator.runtime.worker.outbox import Outbox
-from orchestrator.runtime.worker.replay import Replays
+from orchestrator.runtime.worker.replay import ReplayChecks
 from orchestrator.runtime.worker.requests import Requests
-from orchestrator.runtime.worker.stripe import StreamRun, Stripe
-from orchestrator.runtime.worker.tally import Tally
+from orchestrator.runtime.worker.window import ItemWindow, StreamWindow
 
 __all__ = ["Commits"]
 
 _IDLE_S = 0.002
 """Whoever has sent nothing for so long is not in a burst."""
 _SPARSE = 4
-"""What was put since the pacer's last glance, at most, is no burst."""
+"""What was put since the flusher's last glance, at most, is no burst."""
 _MUCH_TOLD = 1 << 20
 """Characters of failures that make a commit of their own: a message has a longest length."""
 
@@ -50,14 +50,15 @@ class Commits(Requests):
 
     `by_item`: outputs belong to the item being worked on and are sent only once it is finished
     (rule 2); else what is put may be sent at any time. `waiting` surrounds a wait for room in the
-    midst of an item. `attention` asks whoever works through a stripe to look up before the next
+    midst of an item. `attention` asks whoever works through a window to look up before the next
     item. `unsent_since` is the monotonic time since when something is held that is not sent, else
-    0; `arm` tells the pacer so, `hurry` that others may wait for it. `parted`: a part of what the
-    item at hand gives has left. `ordered`: what is finished waits for its turn at the broker, so no
-    credit is needed, and an item gives all it gives in one commit. While it is `held`, nothing is
-    committed and no credit returned. `gets` are told with the commits of a worker that must get in
-    the same order again, else None. The books are `torn` while they change; who finds them so
-    knows that an exception came in between. `dump` makes an item's pickle.
+    0; `arm` tells the flusher so, `hurry` that others may wait for it. `partially_emitted`: a part
+    of what the item at hand gives has left. `ordered`: what is finished waits for its turn at the
+    broker, so no credit is needed, and an item gives all it gives in one commit. While it is
+    `held`, nothing is committed and no credit returned. `gets` are told with the commits of a
+    worker that must get in the same order again, else None. The books are `inconsistent` while they
+    change; who finds them so knows that an exception came in between. `dump` makes an item's
+    pickle.
     """
 
     def __init__(
@@ -68,27 +69,27 @@ class Commits(Requests):
         by_item: bool,
         arm: Callable[[], None],
         hurry: Callable[[], None] = lambda: None,
-        replays: Replays | None = None,
+        replays: ReplayChecks | None = None,
         ordered: bool = False,
         gets: Gets | None = None,
     ) -> None:
         super().__init__(link)
         self.gets = gets
-        self.attention = self.held = self.parted = self.torn = False
+        self.attention = self.held = self.partially_emitted = self.inconsistent = False
         self.waiting: Callable[[], AbstractContextManager[None]] = nullcontext
         self.dump: Callable[[Any], bytes] = dump
-        self.tally = Tally()
+        self.acks = AckCounter()
         self.unsent_since = 0.0
         self._queues = queues
         self._by_item = by_item
         self._ordered = ordered
         self._arm = arm
         self._hurry = hurry
-        self.replays = replays or Replays()
+        self.replays = replays or ReplayChecks()
         self._leases: dict[int, Lease] = {}
-        self._boxes: list[Outbox] = []
-        self._box_of: dict[str, Outbox] = {}
-        self._stripe: Stripe | StreamRun | None = None
+        self._outboxes: list[Outbox] = []
+        self._outbox_of: dict[str, Outbox] = {}
+        self._window: ItemWindow | StreamWindow | None = None
         self._seq = self._answered_seq = self._overdrawn = 0
         self._sent_at = 0.0
         self._for_room = 0
@@ -102,41 +103,41 @@ class Commits(Requests):
 
         `overdraws`: nobody will wait for credit before a put.
         """
-        box = self._box_of.get(queues[0])
-        if box is None:
+        outbox = self._outbox_of.get(queues[0])
+        if outbox is None:
             infos = {queue: self._queues[queue] for queue in queues}
-            done = self.tally.done if self._by_item else 0
-            box = Outbox.of(infos, done=done, free=self._ordered, overdraws=overdraws)
-            box.dump = self.dump
-            self.replays.equip(box)
-            self._boxes.append(box)
-            self._box_of.update(dict.fromkeys(queues, box))
-        return box
+            done = self.acks.done if self._by_item else 0
+            outbox = Outbox.of(infos, done=done, free=self._ordered, overdraws=overdraws)
+            outbox.dump = self.dump
+            self.replays.equip(outbox)
+            self._outboxes.append(outbox)
+            self._outbox_of.update(dict.fromkeys(queues, outbox))
+        return outbox
 
-    def put(self, box: Outbox, item: Any) -> None:
+    def put(self, outbox: Outbox, item: Any) -> None:
         """Put what there is credit for, or what the item at hand emits: in parts, if it is much."""
         if not self.unsent_since:
             self.note_unsent()
-        if self._stripe is not None and self._by_item:
+        if self._window is not None and self._by_item:
             self.book()  # items that ended before this one began come first
         if self._by_item and (
-            box.count - box.sealed >= box.part_items or self._is_bulky or box.is_part
+            outbox.count - outbox.sealed >= outbox.part_items or self._is_bulky or outbox.is_part
         ):
             self._send_part()
-        box.add(item)
-        if box.is_due:
+        outbox.add(item)
+        if outbox.is_due:
             self.attention = True
             if not self._by_item:
                 self.commit()
-        elif box.count == 1 and not self._by_item:
+        elif outbox.count == 1 and not self._by_item:
             self.note_put()
 
     def _send_part(self) -> None:
-        """What is held is too much for one commit; raises ValueError if it has to be one."""
+        """Send a part of what is too much for one commit; ValueError if it has to be one."""
         if not self._ordered:
             with self.waiting():
                 self.commit(with_open=True)
-            self.parted = True
+            self.partially_emitted = True
             return
         self.commit()
         if self._is_bulky:
@@ -146,24 +147,24 @@ class Commits(Requests):
 
     @property
     def _is_bulky(self) -> bool:
-        """Whether what is held, with one item more, might be too much for one commit."""
+        """True if what is held, with one item more, might be too much for one commit."""
         bulk = 0
-        for box in self._boxes:
-            bulk += box.bulk
+        for outbox in self._outboxes:
+            bulk += outbox.bulk
         return bulk >= MOST_BYTES
 
     def note_unsent(self) -> None:
-        """Something is held that the pacer must send if nobody else does."""
+        """Something is held that the flusher must send if nobody else does."""
         self.unsent_since = time.monotonic()
         self._arm()
 
     def note_put(self) -> None:
         """The first of a chunk is put, not by an item: send it if this ends an idle spell.
 
-        Others may wait for it, so if it is not sent the pacer hurries.
+        Others may wait for it, so if it is not sent the flusher hurries.
         """
         now = time.monotonic()
-        if now - self._sent_at >= _IDLE_S:  # the pacer has not had the time to see that
+        if now - self._sent_at >= _IDLE_S:  # the flusher has not had the time to see that
             self.commit()
             self.be_prompt()
             return
@@ -171,35 +172,42 @@ class Commits(Requests):
         self._hurry()
 
     def wait_for_credit(
-        self, box: Outbox, *, wait: Wait = Wait.FOREVER, deadline: float | None = None, n: int = 1
+        self,
+        outbox: Outbox,
+        *,
+        wait: Wait = Wait.FOREVER,
+        deadline: float | None = None,
+        n: int = 1,
     ) -> bool:
-        """Get credit for one more item on every queue of the box; False when refused or late.
+        """Get credit for one more item on every queue of the outbox; False when refused or late.
 
         The broker lets nobody wait longer than a queue has patience.
         """
-        if box.count >= box.limit and not self.reading:
+        if outbox.count >= outbox.limit and not self.reading:
             self.take_in()  # it may have come in advance
-        while box.count >= box.limit and not box.shut:
+        while outbox.count >= outbox.limit and not outbox.shut:
             self.commit(at_once=False)
-            if box.count < box.limit:
+            if outbox.count < outbox.limit:
                 break
-            for queue in box.lacking():
-                refused = not self._want(box, queue, n, wait, deadline) and queue not in box.closed
-                if refused and queue in box.lacking():  # else credit in advance has come first
+            for queue in outbox.lacking():
+                refused = (
+                    not self._want(outbox, queue, n, wait, deadline) and queue not in outbox.closed
+                )
+                if refused and queue in outbox.lacking():  # else credit in advance has come first
                     return False
         self.link.flush()
         return True
 
-    def _want(self, box: Outbox, queue: str, n: int, wait: Wait, deadline: float | None) -> bool:
+    def _want(self, outbox: Outbox, queue: str, n: int, wait: Wait, deadline: float | None) -> bool:
         """Ask for credit; if another thread has used what was on its way, get in line for more."""
         began = time.monotonic()
-        if self._ask_for_credit(queue, n, wait, deadline, unsent=box.count):
+        if self._ask_for_credit(queue, n, wait, deadline, unsent=outbox.count):
             return True
         now, patience_s = time.monotonic(), self._queues[queue].patience_s
         late = deadline is not None and now >= deadline
         if wait is Wait.FOREVER and patience_s is not None:
             late = now - began >= patience_s / 2  # what is on its way is told at once
-        if wait is Wait.NO or late or queue not in box.lacking():
+        if wait is Wait.NO or late or queue not in outbox.lacking():
             return False
         return self._ask_for_credit(queue, n, wait, deadline, unsent=None)
 
@@ -225,116 +233,116 @@ class Commits(Requests):
         """The next item of the lease is done; what was put since the last one is its output."""
         if not self.unsent_since:
             self.note_unsent()
-        if self._stripe is not None:
+        if self._window is not None:
             self.book()
         self.begin_change()
         self._finish(lease, 1)
 
     @property
-    def is_torn(self) -> bool:
-        """Whether the books are, or those of a box."""
-        return self.torn or any(box.torn for box in self._boxes)
+    def is_inconsistent(self) -> bool:
+        """True if the books are, or those of a outbox."""
+        return self.inconsistent or any(outbox.inconsistent for outbox in self._outboxes)
 
     def begin_change(self) -> None:
-        """From now on the books are torn, until who calls this says that they are whole again."""
-        if self.torn:
-            raise TornError
-        self.torn = True
+        """From now on the books are inconsistent, until who calls this says otherwise."""
+        if self.inconsistent:
+            raise InconsistentError
+        self.inconsistent = True
 
     def _finish(self, lease: Lease, n: int, *, but: Outbox | None = None) -> None:
         """Count n items as ended, which is the last change of several."""
         if self._by_item:
-            for box in self._boxes:
-                if box is not but:
-                    box.seal(n)
-        if lease is not self.tally.lease:
-            self.tally.switch(lease)
+            for outbox in self._outboxes:
+                if outbox is not but:
+                    outbox.seal(n)
+        if lease is not self.acks.lease:
+            self.acks.switch(lease)
         lease.finished += n
-        self.parted = self.torn = False
+        self.partially_emitted = self.inconsistent = False
 
     def fail(self, lease: Lease, end: End, failure: Failure) -> None:
         """The next item of the lease has failed; what it has put is forgotten."""
         if not self.unsent_since:
             self.note_unsent()
         self.begin_change()
-        for box in self._boxes:
-            box.drop_open()
-        self.tally.mark(end, failure)
+        for outbox in self._outboxes:
+            outbox.drop_open()
+        self.acks.mark(end, failure)
         self._finish(lease, 1)
-        if self.tally.told > _MUCH_TOLD:
+        if self.acks.told > _MUCH_TOLD:
             self.commit()
 
-    def open_stripe(self, stripe: Stripe | StreamRun) -> None:
+    def open_window(self, window: ItemWindow | StreamWindow) -> None:
         """From now on items end without the lock."""
-        self._stripe = stripe
+        self._window = window
         self.attention = self.signalled
-        if stripe.n > 1:
-            self._watch(stripe)
+        if window.n > 1:
+            self._watch(window)
 
-    def _watch(self, stripe: Stripe | StreamRun) -> None:
-        """Let the pacer see what ends in a stripe; soon, where that puts something."""
-        if stripe.puts:
+    def _watch(self, window: ItemWindow | StreamWindow) -> None:
+        """Let the flusher see what ends in a window; soon, where that puts something."""
+        if window.puts:
             self._hurry()
         else:
             self._arm()
 
-    def close_stripe(self) -> None:
+    def close_window(self) -> None:
         """From now on items end with the lock held again."""
-        if (stripe := self._stripe) is not None:
+        if (window := self._window) is not None:
             self.book()
-            stripe.close()
-            self._stripe = None
+            window.close()
+            self._window = None
 
     def book(self) -> None:
-        """Take in what has ended of the open stripe."""
-        stripe = self._stripe
-        if stripe is None:
+        """Take in what has ended of the open window."""
+        window = self._window
+        if window is None:
             return
         self.begin_change()
-        lease = stripe.lease
+        lease = window.lease
         if lease is not None:
-            lease.started = stripe.started
-        n, box = stripe.take_in()
+            lease.started = window.started
+        n, outbox = window.take_in()
         if n and not self.unsent_since:
             self.note_unsent()
         if lease is not None and n:
-            self._finish(lease, n, but=box)
-        self.torn = False
+            self._finish(lease, n, but=outbox)
+        self.inconsistent = False
 
     def may_start(self, lease: Lease, index: int) -> bool:
-        """Whether the item at `index` may begin in the open stripe: it is still the worker's."""
-        assert self._stripe is not None
-        self._watch(self._stripe)
+        """True if the item at `index` may begin in the open window: it is still the worker's."""
+        assert self._window is not None
+        self._watch(self._window)
         self.book()
         self.attention = self.signalled or lease.limit < lease.total
         return index < lease.limit and not self.is_due
 
     @property
     def is_due(self) -> bool:
-        """Whether a chunk is full, or the credits for one are used up."""
-        for box in self._boxes:  # noqa: SIM110 - asked for each item: no generator
-            if box.count >= box.due and box.count:
+        """True if a chunk is full, or the credits for one are used up."""
+        for outbox in self._outboxes:  # noqa: SIM110 - asked for each item: no generator
+            if outbox.count >= outbox.due and outbox.count:
                 return True
         return False
 
     def commit_due(self) -> None:
-        """Commit if a chunk is full; if not, and something is put, the pacer does it soon."""
+        """Commit if a chunk is full; if not, and something is put, the flusher does it soon."""
         if self.is_due:
             self.commit()
-        elif any(box.count for box in self._boxes):
+        elif any(outbox.count for outbox in self._outboxes):
             self._hurry()
 
     def be_prompt(self) -> None:
         """Nothing has moved for a while: what is put next is sent at once."""
         if self._for_room:
             return
-        for box in self._boxes:
-            box.be_prompt()
-        self.attention = self.attention or self._stripe is not None
+        for outbox in self._outboxes:
+            outbox.be_prompt()
+        self.attention = self.attention or self._window is not None
 
     @contextmanager
     def _waiting_for_room(self) -> Iterator[None]:
-        """Who waits for room is not idle: nobody waits for what he puts then, so it is gathered.
+        """Gather what is put meanwhile: who waits for room is not idle, and nobody waits for it.
 
         Who asks after an idle spell, or for the first time, may only have waited for the answer.
         """
@@ -348,13 +356,13 @@ class Commits(Requests):
             now = time.monotonic()
             if flows and now - began >= _IDLE_S:
                 self._sent_at = now
-                for box in self._boxes:
-                    box.be_patient()
+                for outbox in self._outboxes:
+                    outbox.be_patient()
 
     def drop_open(self) -> None:
         """Forget what the item at hand has put: it will be tried again."""
-        for box in self._boxes:
-            box.drop_open()
+        for outbox in self._outboxes:
+            outbox.drop_open()
 
     # -- commits -----------------------------------------------------------------------------------
 
@@ -375,25 +383,25 @@ class Commits(Requests):
 
     @property
     def commits(self) -> int:
-        """How many commits were made."""
+        """Return how many commits were made."""
         return self._seq
 
     @property
     def is_sparse(self) -> bool:
-        """Whether so little is held that each of it might have been sent as it was put.
+        """True if so little is held that each of it might have been sent as it was put.
 
         Items are not held up for that: what they give is gathered while they end.
         """
-        return not self._by_item and sum(box.count for box in self._boxes) <= _SPARSE
+        return not self._by_item and sum(outbox.count for outbox in self._outboxes) <= _SPARSE
 
     @property
     def put_so_far(self) -> tuple[int, int]:
         """A pair of numbers that is another whenever something was put."""
-        return self._seq, sum(box.count for box in self._boxes)
+        return self._seq, sum(outbox.count for outbox in self._outboxes)
 
     @property
     def _is_overdrawn(self) -> bool:
-        """Whether a commit that needs its answer has not got it yet."""
+        """True if a commit that needs its answer has not got it yet."""
         return self._answered_seq < self._overdrawn
 
     def _settle(self) -> None:
@@ -424,7 +432,7 @@ class Commits(Requests):
         returned: tuple[tuple[str, int], ...] = (),
         awaited: bool = False,
     ) -> tuple[Commit, tuple[Blob, ...]] | None:
-        """What is finished and put, as a commit with its chunks; None if there is nothing."""
+        """Make a commit, with its chunks, of what is finished and put; None for nothing."""
         if self._fenced:
             raise self._refusal()
         if self.held:
@@ -435,24 +443,24 @@ class Commits(Requests):
         self.unsent_since = 0.0
         outputs: list[Output] = []
         blobs: list[Blob] = []
-        done = self.tally.done
+        done = self.acks.done
         overdrawn = False
-        for box in self._boxes:
-            if box.torn:
-                raise TornError
+        for outbox in self._outboxes:
+            if outbox.inconsistent:
+                raise InconsistentError
             sent = len(outputs)
-            if box.count or box.sealed or box.seals is not None:
-                box.take(done, outputs, blobs, with_open=with_open)
-            weighed = box.weighs and not box.free and len(outputs) > sent
-            overdrawn = overdrawn or box.limit < 0 or weighed
+            if outbox.count or outbox.sealed or outbox.seals is not None:
+                outbox.take(done, outputs, blobs, with_open=with_open)
+            weighed = outbox.weighs and not outbox.free and len(outputs) > sent
+            overdrawn = overdrawn or outbox.limit < 0 or weighed
         if not (outputs or done or returned):
-            self.torn = False
+            self.inconsistent = False
             return None
         self._seq += 1
         self._sent_at = time.monotonic()
         if overdrawn:
             self._overdrawn = self._seq
-        finished, marks = self.tally.take()
+        finished, marks = self.acks.take()
         message = Commit(
             seq=self._seq,
             finished=finished,
@@ -463,11 +471,11 @@ class Commits(Requests):
             got=self.gets.take() if self.gets is not None else (),
         )
         self._drop_leases(number for number, _ in finished)
-        self.torn = False
+        self.inconsistent = False
         return message, tuple(blobs)
 
     def _refusal(self) -> FencedError:
-        """Why nothing is taken from this worker any more."""
+        """Return why nothing is taken from this worker any more."""
         if self._full:
             return NoRoomError(self._full)
         return FencedError("its items were given to others")

@@ -9,8 +9,8 @@ from pathlib import Path
 from orchestrator.runtime.cell import INDEX, LEASE, PHASE, RUNNING
 from orchestrator.runtime.order import Order
 from orchestrator.runtime.worker.lease import Lease
-from orchestrator.runtime.worker.stripe import StreamRun
 from orchestrator.runtime.worker.transaction import Transaction
+from orchestrator.runtime.worker.window import StreamWindow
 
 __all__ = ["Current", "at_hand", "current", "transaction"]
 
@@ -42,7 +42,7 @@ class _Place:
     order: Order | None = None
     lease: Lease | None = None
     words: memoryview | None = None
-    run: StreamRun | None = None
+    run: StreamWindow | None = None
     transaction: Transaction | None = None
     cell: memoryview | None = None
     frozen: tuple[int, int] | None = None
@@ -117,14 +117,14 @@ def at_hand() -> tuple[str, int]:
 
 
 def _is_frozen_at(lease: Lease) -> bool:
-    """Whether the parent of this forked process is still at the batch it was forked in."""
+    """True if the parent of this forked process is still at the batch it was forked in."""
     cell = _Place.cell
     if cell is None or cell[PHASE] != RUNNING or _Place.run is not None:
         return False
     return _Place.frozen == (cell[LEASE], cell[INDEX]) and lease.number == cell[LEASE]
 
 
-def at(lease: Lease, words: memoryview | None = None, run: StreamRun | None = None) -> None:
+def at(lease: Lease, words: memoryview | None = None, run: StreamWindow | None = None) -> None:
     """The worker has begun on this lease.
 
     The progress cell or the run of a stream, if given, says which item it is at.
@@ -185,7 +185,7 @@ def begun(n: int) -> list[str]:
 
 
 def _index() -> int:
-    """Which item of the lease is at hand; -1 outside an item."""
+    """Return which item of the lease is at hand; -1 outside an item."""
     lease, words = _Place.lease, _Place.words
     if lease is None:
         return -1

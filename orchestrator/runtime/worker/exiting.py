@@ -22,7 +22,7 @@ from typing import Any
 
 from orchestrator.runtime.worker.failure import is_ours, text_of
 
-__all__ = ["Exit", "Watch"]
+__all__ = ["Exit", "ExitWatch"]
 
 _LOG = logging.getLogger("mporch")
 _NOT_THEIRS = sys.stdlib_module_names | {"orchestrator"}
@@ -114,7 +114,7 @@ def _clear(names: dict[str, Any]) -> None:
                 names[name] = None
 
 
-class Watch(contextlib.AbstractContextManager[None]):
+class ExitWatch(contextlib.AbstractContextManager[None]):
     """Calls `late`, in a thread, if the body takes longer than it may; then the body never ends.
 
     `late` is given where the main thread is, and must end the process. Where the system allows no

@@ -17,7 +17,7 @@ from traceback import FrameSummary, TracebackException
 from types import TracebackType
 from typing import Any
 
-from orchestrator.core.messages import Failure
+from orchestrator.core.protocol.messages import Failure
 from orchestrator.errors import MporchError
 
 __all__ = [
@@ -89,7 +89,7 @@ def users_traceback(error: BaseException) -> TracebackType | None:
 
 
 def stack_of(error: BaseException) -> str:
-    """Where in the user's code the exception met it, outermost call first; empty if nowhere."""
+    """Return where the exception met the user's code, outermost call first; or empty."""
     frames = traceback.extract_tb(traceback_of(error))
     users = [frame for frame in frames if not is_ours(frame.filename)]
     return _clip("".join(traceback.format_list(users)), _TEXT_LIMIT)
@@ -106,7 +106,7 @@ def name_of(kind: type) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """What `str(error)` gives, or what it raised: never raises, and gives no subclass of str."""
+    """Return `str(error)`, or what it raised: never raises, and gives no subclass of str."""
     return _told(lambda: str(error), lambda broken: f"(its str() raised {name_of(type(broken))})")
 
 
@@ -198,7 +198,7 @@ def _all_ours(stack: Sequence[FrameSummary]) -> bool:
 
 
 def is_ours(filename: str) -> bool:
-    """Whether it is a file of mporch itself."""
+    """True if it is a file of mporch itself."""
     return filename.startswith(_OWN)
 
 
@@ -252,6 +252,6 @@ def _frames(frame: TracebackType | None) -> Iterator[TracebackType]:
 
 
 def _is_below(filename: str, roots: Sequence[str]) -> bool:
-    """Whether a file is of the project, and not of a package installed inside of it."""
+    """True if a file is of the project, and not of a package installed inside of it."""
     below = any(filename.startswith(root.rstrip(os.sep) + os.sep) for root in roots)
     return below and f"{os.sep}site-packages{os.sep}" not in filename

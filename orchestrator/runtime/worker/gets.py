@@ -38,7 +38,7 @@ class Gets:
             self._line.append((queue, 0))
 
     def take(self) -> tuple[tuple[str, int], ...]:
-        """What a commit tells; from now on the next one's is noted."""
+        """Return what a commit tells; from now on the next one's is noted."""
         self._close()
         taken = tuple(self._line)
         self._line.clear()

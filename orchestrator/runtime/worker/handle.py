@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from orchestrator.core.messages import Answer, Ask, Ended, JoinQueue, TaskDone, Wait
+from orchestrator.core.protocol.messages import Answer, Ask, Ended, JoinQueue, TaskDone, Wait
 from orchestrator.errors import (
     EndOfStream,
     QueueError,
@@ -72,7 +72,7 @@ class QueueHandle:
         self._reads = reads
         self._writes = writes
         self._owned = owned
-        self._box: Outbox | None = None
+        self._outbox: Outbox | None = None
         self._lease: Lease | None = None
         self._leases = client.shared_leases(name)
         self._pulled_at = 0.0
@@ -98,19 +98,19 @@ class QueueHandle:
         """
         client = self._client
         with client.lock:
-            box = self._box
-            if box is None or client.closing:
-                box = self._writable()
+            outbox = self._outbox
+            if outbox is None or client.closing:
+                outbox = self._writable()
             try:
-                if box.replay is None or not box.repeats(obj):
-                    if box.count >= box.limit:
-                        self._make_room(box, block, timeout)
+                if outbox.replay is None or not outbox.repeats(obj):
+                    if outbox.count >= outbox.limit:
+                        self._make_room(outbox, block, timeout)
                     if self._owned:
-                        client.put(box, obj)
+                        client.put(outbox, obj)
                     else:
-                        box.add(obj)
+                        outbox.add(obj)
             except BaseException as error:
-                if client.is_torn:
+                if client.is_inconsistent:
                     client.attention = True  # before another item begins
                     raise
                 kind = type(error)  # what isinstance asks besides is the user's
@@ -118,12 +118,12 @@ class QueueHandle:
                     raise
                 raise self._unpicklable(obj, error) from error
             if not self._owned:
-                if box.count >= box.due:
+                if outbox.count >= outbox.due:
                     client.commit()
-                elif box.count == 1:
+                elif outbox.count == 1:
                     client.note_put()
         if client.signalled:
-            client.heed()
+            client.check_signals()
 
     def put_nowait(self, obj: Any) -> None:
         """`put(obj, block=False)`."""
@@ -140,8 +140,8 @@ class QueueHandle:
                 " that is put back for the next reader: a queue ends when all its writers have"
                 " finished, for every reader",
             )
-        self._box = self._client.outbox((self._name,), overdraws=self._owned)
-        return self._box
+        self._outbox = self._client.outbox((self._name,), overdraws=self._owned)
+        return self._outbox
 
     def _too_late(self, does: str) -> ShutDown:
         return ShutDown(
@@ -149,18 +149,18 @@ class QueueHandle:
             f" late (queue {self._name!r})"
         )
 
-    def _make_room(self, box: Outbox, block: bool, timeout: float | None) -> None:
-        if not self._owned and not box.shut:
+    def _make_room(self, outbox: Outbox, block: bool, timeout: float | None) -> None:
+        if not self._owned and not outbox.shut:
             held = self._client.held
             if not held:
                 self._transaction.finish()
             wait, deadline = _patience(block and not held, timeout)
-            n = box.chunk_items if wait is not Wait.NO else 1
-            if not self._client.wait_for_credit(box, wait=wait, deadline=deadline, n=n):
-                waits = held and block and box.patience_s != 0.0
+            n = outbox.chunk_items if wait is not Wait.NO else 1
+            if not self._client.wait_for_credit(outbox, wait=wait, deadline=deadline, n=n):
+                waits = held and block and outbox.patience_s != 0.0
                 raise self._would_wait("put on") if waits else queue.Full
-        if box.shut:
-            raise box.shut_down()
+        if outbox.shut:
+            raise outbox.shut_down()
 
     def _would_wait(self, what: str) -> WouldWaitError:
         return WouldWaitError(
@@ -199,7 +199,7 @@ class QueueHandle:
             if (
                 lease is not None
                 and lease is transaction.sole
-                and lease is client.tally.lease
+                and lease is client.acks.lease
                 and lease.started < lease.limit
             ):
                 if not client.unsent_since:
@@ -207,11 +207,11 @@ class QueueHandle:
                 client.begin_change()
                 lease.finished += 1  # the item in hand, and nothing else was
                 item, packed = lease.take()
-                client.torn = False
+                client.inconsistent = False
             else:
                 item, packed = self._get(block, timeout)
         if client.signalled:
-            client.heed()
+            client.check_signals()
         return pickle.loads(item) if packed else item
 
     def _get(self, block: bool, timeout: float | None) -> tuple[Any, bool]:
@@ -316,7 +316,7 @@ class QueueHandle:
         return self._ask().qsize
 
     def empty(self) -> bool:
-        """Whether nothing is on the queue right now.
+        """True if nothing is on the queue right now.
 
         Raises OSError on a handle that was put on and closed.
         """
@@ -333,7 +333,7 @@ class QueueHandle:
         return f"{self._holder} goes on asking queue {self._name!r}"
 
     def full(self) -> bool:
-        """Whether the queue holds as many items, or bytes, as it may right now."""
+        """True if the queue holds as many items, or bytes, as it may right now."""
         answer = self._ask()
         return answer.full or 0 < answer.maxsize <= answer.qsize
 
@@ -381,7 +381,7 @@ class QueueHandle:
         with self._client.lock:
             if not self._closed:
                 self._closed = True
-                self._was_put_on, self._box, self._lease = self._box is not None, None, None
+                self._was_put_on, self._outbox, self._lease = self._outbox is not None, None, None
                 self._client.commit()
                 self.give_back()
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from orchestrator.core.events import Blob
-from orchestrator.core.messages import Leased, Range
+from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.messages import Leased, Range
 from orchestrator.runtime.worker import chunks
 
 __all__ = ["Lease"]
@@ -75,7 +75,7 @@ class Lease:
 
     @property
     def has_more_at_hand(self) -> bool:
-        """Whether the chunk of the item taken last has more for the target."""
+        """True if the chunk of the item taken last has more for the target."""
         return self.started < self.limit and self._at < len(self._raw)
 
     def at_hand(self) -> tuple[list[Any], bool]:
@@ -114,7 +114,7 @@ class Lease:
         return f"{self.queue}:{told}"
 
     def attempt(self, index: int) -> int:
-        """Which attempt at the item at `index` this is, from 1."""
+        """Return which attempt at the item at `index` this is, from 1."""
         return 1 + dict(self._tried).get(self._number(index), 0)
 
     def attempt_of_range(self, first: int, last: int) -> int:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
-from orchestrator.core.messages import Worn
-from orchestrator.plan.model import Limits, Recycle
+from orchestrator.core.protocol.messages import Worn
+from orchestrator.plan.model import LimitsPlan, RecyclePlan
 
 __all__ = ["Wear", "apply_limits"]
 
@@ -18,7 +18,7 @@ _CPU_GRACE_S = 5
 """Seconds of processor time from SIGXCPU to the kernel's SIGKILL."""
 
 
-def apply_limits(limits: Limits) -> None:
+def apply_limits(limits: LimitsPlan) -> None:
     """Have the kernel keep this process, and each that it starts, within the limits.
 
     What is lower already stays. Source: setrlimit(2).
@@ -44,18 +44,18 @@ def _lower(which: int, soft: int, hard: int) -> None:
 class Wear:
     """Counts a worker's items, and looks at its memory between leases."""
 
-    def __init__(self, recycle: Recycle) -> None:
+    def __init__(self, recycle: RecyclePlan) -> None:
         self._recycle = recycle
         self._items = 0
 
     @property
     def items_left(self) -> int | None:
-        """How many items it may still do; None if they are not counted."""
+        """Return how many items it may still do; None if they are not counted."""
         most = self._recycle.max_items
         return None if most is None else max(0, most - self._items)
 
     def worn_by(self, items: int) -> Worn | None:
-        """Why, after so many more items, a new process shall take this one's place, if it shall."""
+        """Return why a new process shall take this one's place after these items, if it shall."""
         self._items += items
         if self.items_left == 0:
             return Worn.ITEMS

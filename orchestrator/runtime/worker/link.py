@@ -8,11 +8,11 @@ from __future__ import annotations
 import select
 import socket
 
-from orchestrator.core.events import Blob
-from orchestrator.core.messages import FromWorker, ToWorker
+from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.messages import FromWorker, ToWorker
 from orchestrator.runtime import wire
 from orchestrator.runtime.polling import bounded
-from orchestrator.runtime.worker.bell import Bell
+from orchestrator.runtime.worker.wakeup import Wakeup
 
 __all__ = ["Link", "LinkClosedError"]
 
@@ -40,7 +40,7 @@ class Link:
         self._reader = wire.to_worker()
         self._buffer = memoryview(bytearray(_READ_SIZE))
         self._queue: list[Blob] = []
-        self._bell = Bell()
+        self._bell = Wakeup()
         self._socket_only, self._bell_only, self._both = (select.poll() for _ in range(3))
         for poller in (self._socket_only, self._both):
             poller.register(sock, select.POLLIN)
@@ -90,7 +90,7 @@ class Link:
         """Wait for something to read, if `yielding` for a `wake` too, or the timeout.
 
         It may end early: no wait is longer than a day. May be called without the lock. Whoever does
-        not `hush` the bell must not listen to it: it would spin.
+        not `hush` the wakeup must not listen to it: it would spin.
         """
         poller = self._both if yielding else self._socket_only
         _poll(poller, timeout_s)
@@ -118,7 +118,7 @@ class Link:
         return self._sock.fileno()
 
     def close(self) -> None:
-        """Close the socket and the bell; it may still be rung while this object lives."""
+        """Close the socket and the wakeup; it may still be rung while this object lives."""
         self._sock.close()
         self._bell.close()
 

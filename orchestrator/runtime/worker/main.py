@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from orchestrator.core.messages import GAVE_UP, Failure, Hello, Ready, Worn
+from orchestrator.core.protocol.messages import GAVE_UP, Failure, Hello, Ready, Worn
 from orchestrator.encoding import HINT, unfit
 from orchestrator.errors import QueueFullError, ReplayError, ShutDown
 from orchestrator.plan.command import Command
@@ -28,21 +28,26 @@ from orchestrator.runtime.local.marked import console_of
 from orchestrator.runtime.order import Order
 from orchestrator.runtime.worker import current, logs, target
 from orchestrator.runtime.worker.begin_marks import BeginMarks
+from orchestrator.runtime.worker.call_context import CallContext, ItemFailedError, TellItem
 from orchestrator.runtime.worker.client import Client
-from orchestrator.runtime.worker.context import Context, ItemFailedError, TellItem
-from orchestrator.runtime.worker.exiting import Exit, Watch
+from orchestrator.runtime.worker.errors import FencedError, NoRoomError
+from orchestrator.runtime.worker.exiting import Exit, ExitWatch
 from orchestrator.runtime.worker.failure import describe, stack_of
-from orchestrator.runtime.worker.faults import Fault, FaultError, FaultyLink, ordered
+from orchestrator.runtime.worker.fault_injection import (
+    FaultError,
+    FaultyLink,
+    InjectedFault,
+    ordered,
+)
+from orchestrator.runtime.worker.flusher import Flusher
 from orchestrator.runtime.worker.forked import disown_forks
 from orchestrator.runtime.worker.gets import Gets
-from orchestrator.runtime.worker.giving_up import FencedError, NoRoomError
 from orchestrator.runtime.worker.handle import QueueHandle
-from orchestrator.runtime.worker.items import run_batches, run_items
+from orchestrator.runtime.worker.item_calls import run_batches, run_items
 from orchestrator.runtime.worker.limits import apply_limits
 from orchestrator.runtime.worker.link import Link, LinkClosedError
-from orchestrator.runtime.worker.once import conclude, run_once
-from orchestrator.runtime.worker.pacer import Pacer
-from orchestrator.runtime.worker.replay import Replays
+from orchestrator.runtime.worker.replay import ReplayChecks
+from orchestrator.runtime.worker.single_call import conclude, run_once
 from orchestrator.runtime.worker.stopping import StopRequested, StopSignal
 from orchestrator.runtime.worker.transaction import Transaction
 
@@ -75,7 +80,7 @@ def main(payload: bytes, channel: socket.socket, log: socket.socket, cell: mmap.
             console, progress.words, current.at_hand, always=isinstance(order.job.target, Command)
         )
         tell = logs.install(log, console, draws=order.draws).tell_item
-        worker = Worker(order, link, progress, end, marks=marks, tell=tell, fault=fault)
+        worker = WorkerMain(order, link, progress, end, marks=marks, tell=tell, fault=fault)
         del payload, order  # a traceback with the values of variables has no use for them
         code = worker.live()
     except (LinkClosedError, FencedError) as error:
@@ -84,7 +89,7 @@ def main(payload: bytes, channel: socket.socket, log: socket.socket, cell: mmap.
     _leave(code)
 
 
-class Worker:
+class WorkerMain:
     """One worker; `live` returns the exit code, negative for the signal it was stopped by."""
 
     def __init__(
@@ -96,7 +101,7 @@ class Worker:
         *,
         marks: BeginMarks,
         tell: TellItem,
-        fault: Fault | None = None,
+        fault: InjectedFault | None = None,
     ) -> None:
         self._order = order
         self._end = end
@@ -109,7 +114,7 @@ class Worker:
         self._recycled: Worn | None = None
         self._readers_failed = False
         self._stack = ""
-        self._pacer = Pacer()
+        self._pacer = Flusher()
         by_item = not self._job.shape.called_once
         holder = f"job {self._job.name!r}"
         self._client = Client(
@@ -118,7 +123,7 @@ class Worker:
             by_item=by_item,
             arm=self._pacer.arm,
             hurry=self._pacer.hurry,
-            replays=Replays(holder, order.emitted, counted=order.counted),
+            replays=ReplayChecks(holder, order.emitted, counted=order.counted),
             ordered=self._job.ordered is not None,
             gets=Gets() if order.repeats_gets else None,
         )
@@ -171,7 +176,7 @@ class Worker:
         return code if told is failure else 1
 
     def _no_room(self, error: NoRoomError, roots: Sequence[str] = ()) -> Failure:
-        """What has failed the job: its worker tells it as if it had waited for room itself."""
+        """Return the job's failure, told as if the worker had waited for room itself."""
         found = QueueFullError.found_by(self._job.name, error.queue)
         return describe(found, roots, self._place)
 
@@ -179,7 +184,7 @@ class Worker:
         """Do what Python does at its end, as long as the grace lasts; what is put is refused."""
         with self._client.lock:
             self._client.retire()
-        with Watch(self._job.terminate.grace_s, self._cut_off):
+        with ExitWatch(self._job.terminate.grace_s, self._cut_off):
             self._end.run_functions(with_threads=with_threads)
 
     def _cut_off(self, place: str) -> None:
@@ -207,7 +212,7 @@ class Worker:
         call = target.bind(found, self._job, handles, entered)
         if self._fault is not None:
             call = self._fault.around(call)
-        context = Context(
+        context = CallContext(
             job=self._job,
             client=self._client,
             stopper=self._stopper,
@@ -230,7 +235,7 @@ class Worker:
             transaction.ends.at_end = lambda: None  # else the target's module would be kept
         self._recycled = context.recycled
 
-    def _end_here(self, context: Context) -> None:
+    def _end_here(self, context: CallContext) -> None:
         """End the process without another line of the target, which has succeeded (lock held).
 
         Whatever is raised ends here: the target would swallow that, too.
@@ -349,7 +354,7 @@ def _wait_for_threads(grace_s: float) -> bool:
 
 
 def _exit_code(error: BaseException) -> int:
-    """What the process would exit with: the standard library's rules for `sys.exit`."""
+    """Return what the process would exit with: the standard library's rules for `sys.exit`."""
     code = vars(SystemExit)["code"].__get__(error)
     if code is None:
         return 0

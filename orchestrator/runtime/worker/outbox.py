@@ -10,8 +10,8 @@ import pickle
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from orchestrator.core.events import Blob
-from orchestrator.core.messages import Output
+from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.messages import Output
 from orchestrator.errors import ShutDown
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.chunks import (
@@ -20,12 +20,12 @@ from orchestrator.runtime.worker.chunks import (
     PLAIN,
     PROTOCOL,
     SIZED,
+    ItemRun,
     Part,
-    Run,
     dump,
     sole,
 )
-from orchestrator.runtime.worker.replay import Replay, digest_of
+from orchestrator.runtime.worker.replay import ReplayCheck, digest_of
 
 __all__ = ["Outbox"]
 
@@ -44,20 +44,20 @@ class Outbox:
     still open (or to a source). Credits cover `limit` of them; at `due` they make a chunk or the
     credits are used up. `part_items` is the most that one item may put in one commit. `seals` are
     the counts after each finished item; None as long as each has put exactly one, or where no item
-    owns what is put. `done` items of
-    the commit were finished before there was this outbox. `bulk` is the size of its full chunks, in
-    bytes. `in_use` is set by what is sent; `packs` says that the last items had to be pickled one
-    by one. One that is `free` needs no credit. One that `overdraws` never waits for credit: what
-    exceeds it waits as a commit, so a chunk is filled before that. `patience_s`: see QueueInfo.
-    `digest` is that of all that was sent, None where nobody asks for it; `replay` compares what is
-    put with what was put before, until that is over. `torn`: see `Commits`. `dump` makes an item's
-    pickle.
+    owns what is put. `done` items of the commit were finished before there was this outbox. `bulk`
+    is the size of its full chunks, in bytes. `in_use` is set by what is sent; `packs` says that the
+    last items had to be pickled one by one. One that is `free` needs no credit. One that
+    `overdraws` never waits for credit: what exceeds it waits as a commit, so a chunk is filled
+    before that. `patience_s`: see QueueInfo. `digest` is that of all that was sent, None where
+    nobody asks for it; `replay` compares what is put with what was put before, until that is over.
+    `inconsistent`: see `Commits`. `dump` makes an item's pickle.
 
     After an idle spell what is put first is due at once, item by item, for others may wait for it
     or be told of it: `prompt` times more. What follows closely is gathered in chunks.
 
-    Where a queue has a `max_bytes` the box `weighs`: every item is pickled by itself, for its bytes
-    to be known, a chunk is closed at `chunk_bytes`, and credits are good for one commit (rule 4).
+    Where a queue has a `max_bytes` the outbox `weighs`: every item is pickled by itself, for its
+    bytes to be known, a chunk is closed at `chunk_bytes`, and credits are good for one commit (rule
+    4).
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Outbox:
         self.limit = _NO_LIMIT if free else 0
         self.prompt = _PROMPT
         self.due = 1
-        self.in_use = self.packs = self.weighs = self.torn = False
+        self.in_use = self.packs = self.weighs = self.inconsistent = False
         self.bulk = 0
         self.chunk_bytes = CHUNK_BYTES
         self.dump: Callable[[Any], bytes] = dump
@@ -90,9 +90,9 @@ class Outbox:
         self._weighed: dict[str, int] = {}
         self.patience_s: float | None = None
         self.digest: int | None = None
-        self.replay: Replay | None = None
-        self._runs: list[Run] = []
-        self._run = Run()
+        self.replay: ReplayCheck | None = None
+        self._runs: list[ItemRun] = []
+        self._run = ItemRun()
         self.seals: list[int] | None = [0] * done if done else None
 
     @classmethod
@@ -107,7 +107,7 @@ class Outbox:
             if info.maxsize > 0 and not free
         ]
         part = min(bounds, default=_NO_LIMIT)
-        box = cls(
+        outbox = cls(
             tuple(infos),
             chunk_items=chunk,
             part_items=part,
@@ -125,12 +125,12 @@ class Outbox:
             if info.max_bytes is not None
         ]
         if limits:
-            box.weigh(limits)
+            outbox.weigh(limits)
         if any(info.drops for info in infos.values()) and not free:
-            box._part_bytes = min(box._part_bytes, _GATHERED_BYTES)
+            outbox._part_bytes = min(outbox._part_bytes, _GATHERED_BYTES)
         patience = [info.patience_s for info in infos.values() if info.patience_s is not None]
-        box.patience_s = min(patience, default=None)
-        return box
+        outbox.patience_s = min(patience, default=None)
+        return outbox
 
     def weigh(self, limits: Sequence[tuple[str, int, int]]) -> None:
         """These queues bound bytes: each with what a producer may gather, and with its bound.
@@ -145,16 +145,16 @@ class Outbox:
 
     @property
     def shut(self) -> bool:
-        """Whether nobody reads any of the queues any more."""
+        """True if nobody reads any of the queues any more."""
         return len(self.closed) == len(self.queues)
 
     @property
     def is_due(self) -> bool:
-        """Whether what is held should be sent now."""
+        """True if what is held should be sent now."""
         return self.count >= self.due
 
     def repeats(self, item: Any) -> bool:
-        """Whether an item was put before, so that it is not to be put again; asked for each.
+        """True if an item was put before, so that it is not to be put again; asked for each.
 
         Raises ReplayError if it is another than before, and what its pickling raises.
         """
@@ -170,12 +170,12 @@ class Outbox:
         if kind in PLAIN and not run.packed:
             size = len(item) if kind in SIZED else 0
             if size < BIG_ITEM:
-                self.torn = True
+                self.inconsistent = True
                 run.items.append(item)
                 self.count += 1
                 if size:
                     self._grow(run, size)
-                self.torn = False
+                self.inconsistent = False
                 return
             if self.digest is None:
                 self._hold_big(item, sole(item), packed=False)
@@ -185,26 +185,26 @@ class Outbox:
             self._hold_big(pickled, sole(pickled), packed=True)
             return
         run = self._run  # the item's own pickling may have put something
-        self.torn = True
+        self.inconsistent = True
         if not run.packed:
             run.pack()
         run.items.append(pickled)
         self.count += 1
         self._grow(run, len(pickled))
-        self.torn = False
+        self.inconsistent = False
 
     def _hold_big(self, item: Any, blob: bytes, *, packed: bool) -> None:
         """Hold a big item, as it is or pickled: it is a chunk by itself, which is made already."""
-        self.torn = True
+        self.inconsistent = True
         self._close_filled()
-        run = Run(packed=packed)
+        run = ItemRun(packed=packed)
         run.items.append(item)
         run.size, run.blob = len(item), blob
         self._runs.append(run)
         self.bulk += run.size
         self.count += 1
         self.due = 0
-        self.torn = False
+        self.inconsistent = False
 
     def _close_filled(self) -> None:
         if self._run.items:
@@ -212,15 +212,15 @@ class Outbox:
             self.bulk += self._run.size
             self._run = self._new_run()
 
-    def _grow(self, run: Run, size: int) -> None:
+    def _grow(self, run: ItemRun, size: int) -> None:
         """Count an item's bytes: a full chunk is due."""
         run.size += size
         if run.size >= self.chunk_bytes:
             self._close_filled()
             self.due = 0
 
-    def _new_run(self) -> Run:
-        return Run(packed=self.weighs)
+    def _new_run(self) -> ItemRun:
+        return ItemRun(packed=self.weighs)
 
     @property
     def size(self) -> int:
@@ -229,7 +229,7 @@ class Outbox:
 
     @property
     def is_part(self) -> bool:
-        """Whether the open item has given so many bytes that they have to leave without it."""
+        """True if the open item has given so many bytes that they have to leave without it."""
         held = self.bulk + self._run.size
         return held >= self._part_bytes and self.count > self.sealed
 
@@ -309,7 +309,7 @@ class Outbox:
             self._reckon()
 
     def be_patient(self) -> None:
-        """What is put next can wait until there is a chunk of it."""
+        """Let what is put next wait until there is a chunk of it."""
         if self.prompt:
             self.prompt = 0
             self._reckon()
@@ -342,7 +342,7 @@ class Outbox:
         self._reckon()
 
     def shut_down(self) -> ShutDown:
-        """What whoever puts is told once nobody reads any of the queues any more."""
+        """Return what whoever puts is told once nobody reads any of the queues any more."""
         text, hint, reader = "no consumer is left", "", self.last_reader
         if reader and self.reader_returned:
             text += f": job {reader!r} has returned, though not all was put yet"
@@ -418,13 +418,13 @@ class Outbox:
                 blobs.append(blob)
         self._forget(n)
 
-    def _cut(self, n: int) -> list[tuple[int, Run]]:
+    def _cut(self, n: int) -> list[tuple[int, ItemRun]]:
         """The runs of the first n items, each with its place; the others stay."""
         if n == self.count and not self._runs:
             run, self._run = self._run, self._new_run()
             return [(0, run)]
         runs, self._runs = [*self._runs, self._run], []
-        pieces: list[tuple[int, Run]] = []
+        pieces: list[tuple[int, ItemRun]] = []
         start = 0
         for run in runs:
             here = min(len(run.items), n - start)

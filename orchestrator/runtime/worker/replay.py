@@ -18,7 +18,7 @@ from orchestrator.runtime.worker.chunks import PROTOCOL, dump, load
 if TYPE_CHECKING:
     from orchestrator.runtime.worker.outbox import Outbox
 
-__all__ = ["Replay", "Replays", "digest_of"]
+__all__ = ["ReplayCheck", "ReplayChecks", "digest_of"]
 
 
 def digest_of(items: Sequence[Any], *, packed: bool, before: int) -> int:
@@ -30,7 +30,7 @@ def _plain(item: Any) -> bytes:
     return pickle.dumps(item, PROTOCOL)
 
 
-class Replay:
+class ReplayCheck:
     """Compares what is put with what was put before, until all of that has come again.
 
     `holder` is whose it is, in words.
@@ -46,7 +46,7 @@ class Replay:
 
     @property
     def is_over(self) -> bool:
-        """Whether everything has come again: from now on items are to be put."""
+        """True if everything has come again: from now on items are to be put."""
         return self._state[0] == self._total
 
     @property
@@ -98,7 +98,7 @@ class Replay:
         )
 
 
-class Replays:
+class ReplayChecks:
     """The replays of all boxes of one worker; `counted`: what it puts gets a digest."""
 
     def __init__(
@@ -110,16 +110,16 @@ class Replays:
     ) -> None:
         self._counted = counted
         self._waiting = {
-            queue: Replay(holder, queue, before)
+            queue: ReplayCheck(holder, queue, before)
             for queue, before in (emitted or {}).items()
             if before.n or before.used
         }
 
-    def equip(self, box: Outbox) -> None:
-        """Give a new box its digest, and what it must begin with."""
+    def equip(self, outbox: Outbox) -> None:
+        """Give a new outbox its digest, and what it must begin with."""
         if self._counted:
-            box.digest = 0
-            box.replay = self._waiting.get(box.queues[0])
+            outbox.digest = 0
+            outbox.replay = self._waiting.get(outbox.queues[0])
 
     def finish(self) -> None:
         """The target has returned. Raises ReplayError if it has put less than before."""

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from orchestrator.core.events import Blob
-from orchestrator.core.messages import FromWorker, ToWorker, Wait
+from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.messages import FromWorker, ToWorker, Wait
 from orchestrator.runtime.worker.link import Link, LinkClosedError
 
 __all__ = ["Requests"]
@@ -25,8 +25,8 @@ class Requests(abc.ABC):
 
     What a message does (`_act`), and what becomes of an answer that nobody waits for any more
     (`_return`), is the subclass's. `signalled`: the stop signal has come, maybe while the lock was
-    held; who gives it up without having waited for anything then calls `heed`. `taking`: the main
-    thread is about to hand out an item of a stream, without the lock.
+    held; who gives it up without having waited for anything then calls `check_signals`. `taking`:
+    the main thread is about to hand out an item of a stream, without the lock.
     """
 
     def __init__(self, link: Link) -> None:
@@ -45,17 +45,17 @@ class Requests(abc.ABC):
         self._threads = threading.active_count()
 
     def busy_here(self) -> bool:
-        """Whether the calling thread is in the middle of something that must not be torn apart."""
+        """True if the calling thread is in the middle of something that must not be torn apart."""
         return self.taking or self._turn._is_owned()  # type: ignore[attr-defined]
 
-    def heed(self) -> None:
+    def check_signals(self) -> None:
         """Do what a signal has asked for while the lock was held; raises what that raises."""
         if not self.busy_here():
             self.on_release()
 
     @property
     def reading(self) -> bool:
-        """Whether a thread is waiting at the socket."""
+        """True if a thread is waiting at the socket."""
         return self._reading
 
     def send(self, message: FromWorker) -> None:

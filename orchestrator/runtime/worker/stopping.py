@@ -54,7 +54,7 @@ class StopSignal:
         self._retired = True
 
     def mute(self) -> None:
-        """What comes from now on is only noted: Python drops what is raised in a hook."""
+        """Only note what comes from now on: Python drops what is raised in a hook."""
         self._muted = True
 
     def unmute(self) -> bool:
@@ -130,7 +130,7 @@ class StopSignal:
             self.check()
 
     def _hears(self, frame: FrameType | None) -> bool:
-        """Whether the main thread is in the hook for what Python drops."""
+        """True if the main thread is in the hook for what Python drops."""
         while frame is not None and frame.f_code is not self._hook:
             frame = frame.f_back
         return frame is not None

@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any
 
-from orchestrator.core.messages import Failure
+from orchestrator.core.protocol.messages import Failure
 from orchestrator.plan.command import Command
 from orchestrator.plan.model import JobPlan, Target
 from orchestrator.runtime.worker.failure import describe
@@ -89,7 +89,7 @@ def load(target: Target | Command, roots: Sequence[str]) -> Any:
 
 
 def place_of(found: Any) -> str:
-    """Where a function, or what a class is called by, is written: `file:line`; empty if nowhere.
+    """Return `file:line` of a function, or of a class's constructor; empty if unknown.
 
     That of a command is nowhere: what is called for it is mporch's own.
     """
@@ -104,7 +104,7 @@ def place_of(found: Any) -> str:
 
 
 def is_run(found: Any) -> bool:
-    """Whether it is the class of a process or a thread, of which `run` is called."""
+    """True if it is the class of a process or a thread, of which `run` is called."""
     if not (inspect.isclass(found) and issubclass(found, BaseProcess | threading.Thread)):
         return False
     return not any({"__call__", "__enter__"} & vars(each).keys() for each in found.__mro__)
@@ -150,7 +150,7 @@ class TargetCall:
 
 
 def bind(found: Any, job: JobPlan, handles: dict[str, Any], entered: Entered) -> Callable[..., Any]:
-    """What is called with the item, the batch or the iterator (or nothing, if it is called once).
+    """Return what to call with the item, the batch or the iterator, or with nothing, once.
 
     A function gets args and kwargs with each call. A class is constructed with them once, entered
     as a context manager if it is one, and called. The class of a process or a thread is constructed

@@ -56,13 +56,13 @@ class Transaction:
 
     # -- orchestrator.transaction() ---------------------------------------------------------------
 
-    def scope(self) -> Scope:
+    def scope(self) -> TransactionScope:
         """Commit nothing until the block has ended, and then all of it in one step.
 
         If it raises, what was put in it is forgotten, and what was got in it goes back to the head
         of its queue. Its beginning raises QueueError inside another one.
         """
-        return Scope(self)
+        return TransactionScope(self)
 
     def begin(self) -> Sequence[Undo]:
         """From now on nothing is committed; returns what `roll_back` takes."""
@@ -101,7 +101,7 @@ class Transaction:
         return undo
 
 
-class Scope:
+class TransactionScope:
     """The `with` of a transaction.
 
     A generator of contextlib's would set attributes of what the block raises, which a frozen

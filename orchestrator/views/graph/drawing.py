@@ -30,7 +30,7 @@ class Node:
 
     @property
     def key(self) -> str:
-        """What an edge calls it: a job and a queue may have the same name."""
+        """Return what an edge calls it: a job and a queue may have the same name."""
         return _queue_key(self.name) if self.kind is NodeKind.QUEUE else _job_key(self.name)
 
 

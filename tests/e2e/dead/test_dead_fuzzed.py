@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.main import command_line
-from orchestrator.core.facts import ItemDead
-from orchestrator.core.messages import Failure
+from orchestrator.core.protocol.messages import Failure
+from orchestrator.core.protocol.notifications import ItemDead
 from orchestrator.runlog.letters import DeadLetters
 from orchestrator.runtime.worker.chunks import PROTOCOL
 

@@ -3,9 +3,16 @@
 import pytest
 
 from orchestrator.cli.main import command_line
-from orchestrator.core.facts import ItemSkipped, Ledger, Output, RunEnded, Stream, Warned
-from orchestrator.core.messages import Failure
-from orchestrator.core.summary import JobSummary, Summary
+from orchestrator.core.protocol.messages import Failure
+from orchestrator.core.protocol.notifications import (
+    ItemSkipped,
+    Ledger,
+    OutputLine,
+    RunEnded,
+    Stream,
+    Warned,
+)
+from orchestrator.core.reporting.summary import JobSummary, Summary
 from orchestrator.runlog.directory import create
 from orchestrator.runlog.writer import RunLog
 
@@ -46,15 +53,17 @@ def mporch(project, capfd):
 
 def log_of_two_lines(run, end=True):
     log = RunLog(run.path, run.run_id)
-    log.fact(Output(job="work", worker="work-1", pid=5, stream=Stream.STDOUT, text="hello"), ts=1.0)
-    log.fact(Warned(message="careful", job="numbers"), ts=2.0)
+    log.notify(
+        OutputLine(job="work", worker="work-1", pid=5, stream=Stream.STDOUT, text="hello"), ts=1.0
+    )
+    log.notify(Warned(message="careful", job="numbers"), ts=2.0)
     failure = Failure(kind="KeyError", message="7")
-    log.fact(
+    log.notify(
         ItemSkipped(job="work", worker="work-1", item="todo:8", queue="todo", failure=failure),
         ts=3.0,
     )
     if end:
-        log.fact(RunEnded(status="succeeded", exit_code=0, duration_s=1.0), ts=4.0)
+        log.notify(RunEnded(status="succeeded", exit_code=0, duration_s=1.0), ts=4.0)
         log.close()
     return log
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from orchestrator.core.facts import ItemDead
-from orchestrator.core.messages import Failure
+from orchestrator.core.protocol.messages import Failure
+from orchestrator.core.protocol.notifications import ItemDead
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.runlog.letters import DeadLetters
 from orchestrator.spec import load

@@ -2,8 +2,8 @@
 
 import pytest
 
-from orchestrator.core.facts import ItemDead
-from orchestrator.core.messages import Failure
+from orchestrator.core.protocol.messages import Failure
+from orchestrator.core.protocol.notifications import ItemDead
 from orchestrator.runlog.letters import DeadLetters
 
 LONG = "a" * 300

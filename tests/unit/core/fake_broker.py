@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from orchestrator.core.broker import Broker
-from orchestrator.core.commands import Command, Report, Send
-from orchestrator.core.events import (
+from orchestrator.core.broker.broker import Broker
+from orchestrator.core.broker.clients import JobState, WorkerState
+from orchestrator.core.broker.queue import QueueState
+from orchestrator.core.broker.restore import Resumption, restore
+from orchestrator.core.durable.journal import Journal
+from orchestrator.core.protocol.commands import Command, Notify, Send
+from orchestrator.core.protocol.events import (
     Blame,
     BrokerNews,
     Event,
@@ -20,9 +24,7 @@ from orchestrator.core.events import (
     WorkerJoined,
     WorkerLeft,
 )
-from orchestrator.core.facts import Fact
-from orchestrator.core.journal import Journal
-from orchestrator.core.messages import (
+from orchestrator.core.protocol.messages import (
     Commit,
     CommitStatus,
     Committed,
@@ -40,13 +42,11 @@ from orchestrator.core.messages import (
     Unwant,
     Want,
 )
-from orchestrator.core.ports import JobPorts, Port
-from orchestrator.core.queues import QueueState
-from orchestrator.core.restoring import Resumption, restore
-from orchestrator.plan.model import Batch, Retry, WhenFull
+from orchestrator.core.protocol.notifications import Notification
+from orchestrator.plan.model import BatchPlan, RetryPlan, WhenFull
 
 M = TypeVar("M", bound=ToWorker)
-F = TypeVar("F", bound=Fact)
+F = TypeVar("F", bound=Notification)
 N = TypeVar("N", bound=SupervisorNews)
 V = TypeVar("V")
 
@@ -117,7 +117,7 @@ class FakeBroker:
             journal=journal,
         )
         if resumption is not None:
-            restore(self.broker._board, resumption)
+            restore(self.broker._state, resumption)
         self.now = 0.0
         self.sent: dict[str, list[Send]] = {}
         self.others: list[Command | SupervisorNews] = []
@@ -223,8 +223,8 @@ class FakeBroker:
     def queue(self, name: str) -> QueueState:
         return self.broker.queues[name]
 
-    def port(self, worker: str) -> Port:
-        return self.broker.ports[worker]
+    def port(self, worker: str) -> WorkerState:
+        return self.broker.clients[worker]
 
     def got(self, worker: str, kind: type[M]) -> list[M]:
         """Every message of that kind the worker was sent."""
@@ -249,9 +249,9 @@ class FakeBroker:
 
     def facts(self, kind: type[F]) -> list[F]:
         return [
-            order.fact
+            order.notification
             for order in self.others
-            if isinstance(order, Report) and isinstance(order.fact, kind)
+            if isinstance(order, Notify) and isinstance(order.notification, kind)
         ]
 
     def news(self, kind: type[N]) -> list[N]:
@@ -274,10 +274,10 @@ def _blame(lease: int, index: int, running: bool) -> Blame:
     return Blame(lease=lease, index=index, phase=Phase.RUNNING if running else Phase.IDLE)
 
 
-def _ports(made: dict[str, Any], states: Mapping[str, QueueState]) -> JobPorts:
+def _ports(made: dict[str, Any], states: Mapping[str, QueueState]) -> JobState:
     reads, writes = ([states[name] for name in made[key]] for key in ("reads", "writes"))
     keys = {key: made[key] for key in made.keys() - {"name", "reads", "writes"}}
     delay_s = keys.pop("retry_delay_s", 0.0)
-    retry = Retry(attempts=keys.pop("attempts", 1), initial_s=delay_s, max_s=delay_s)
-    keys.setdefault("batch", Batch(size=9, within_s=3600.0))
-    return JobPorts(made["name"], reads, writes, retry=retry, **keys)
+    retry = RetryPlan(attempts=keys.pop("attempts", 1), initial_s=delay_s, max_s=delay_s)
+    keys.setdefault("batch", BatchPlan(size=9, within_s=3600.0))
+    return JobState(made["name"], reads, writes, retry=retry, **keys)

@@ -7,9 +7,9 @@ from typing import Any
 
 from fake_broker import FakeBroker
 
-from orchestrator.core.image import Image, QueueImage, Tracking, WorkerImage
-from orchestrator.core.journal import Journal
-from orchestrator.core.restoring import Resumption
+from orchestrator.core.broker.restore import Resumption
+from orchestrator.core.durable.journal import Journal
+from orchestrator.core.durable.snapshot import SnapshotTracker, StoredQueue, StoredRun, StoredWorker
 
 
 class FakeDurable(FakeBroker):
@@ -28,10 +28,10 @@ class FakeDurable(FakeBroker):
     ) -> None:
         self._made = queues, jobs, workers, settings
         self.chunks: dict[int, bytes] = before.chunks if before else {}
-        self.tracking = before.tracking if before else Tracking(Image())
-        image = self.tracking.image
-        resumption = Resumption(image=image, load=self.chunks.__getitem__) if before else None
-        journal = Journal(image.last_chunk + 1)
+        self.tracking = before.tracking if before else SnapshotTracker(StoredRun())
+        stored = self.tracking.stored
+        resumption = Resumption(stored=stored, load=self.chunks.__getitem__) if before else None
+        journal = Journal(stored.last_chunk + 1)
         super().__init__(
             queues, *jobs, workers=workers, journal=journal, resumption=resumption, **settings
         )
@@ -55,10 +55,10 @@ class FakeDurable(FakeBroker):
         queues, jobs, workers, settings = self._made
         return FakeDurable(queues, *jobs, workers=workers, before=self, **settings)
 
-    def kept(self, queue: str) -> QueueImage:
+    def kept(self, queue: str) -> StoredQueue:
         self.keep()
-        return self.tracking.image.queues[queue]
+        return self.tracking.stored.queues[queue]
 
-    def worker(self, name: str) -> WorkerImage:
+    def worker(self, name: str) -> StoredWorker:
         self.keep()
-        return self.tracking.image.workers[name]
+        return self.tracking.stored.workers[name]

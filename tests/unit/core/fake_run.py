@@ -5,35 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from orchestrator.core.commands import (
+from orchestrator.core.protocol.commands import (
     Command,
     Disconnect,
     Finish,
     KillWorker,
-    Report,
+    Notify,
     SignalWorker,
     StartWorker,
 )
-from orchestrator.core.events import (
+from orchestrator.core.protocol.events import (
     Began,
     BrokerNews,
     Event,
     InputEnded,
-    ItemFailed,
+    ItemFatal,
     JobFinished,
+    ProcessStarted,
     PutRefused,
     Received,
     SupervisorNews,
     Ticked,
     WorkerDied,
-    WorkerStarted,
 )
-from orchestrator.core.facts import Fact
-from orchestrator.core.messages import Closing, Failure, Ready
-from orchestrator.core.supervisor import Supervisor
+from orchestrator.core.protocol.messages import Closing, Failure, Ready
+from orchestrator.core.protocol.notifications import Notification
+from orchestrator.core.supervisor.supervisor import Supervisor
 from orchestrator.plan.model import AfterCondition, JobPlan, Plan, Shape, Target
 
-F = TypeVar("F", bound=Fact)
+F = TypeVar("F", bound=Notification)
 
 ERROR = Failure(kind="ValueError", message="bad", where="stages.py:12", bases=("ValueError",))
 
@@ -88,7 +88,7 @@ class FakeRun:
         ]
         for worker in names:
             self._pids += 1
-            self.tell(WorkerStarted(worker=worker, pid=self._pids))
+            self.tell(ProcessStarted(worker=worker, pid=self._pids))
         return self
 
     def ready(self, *workers: str) -> FakeRun:
@@ -110,7 +110,7 @@ class FakeRun:
     def die(
         self, worker: str, exit_code: int | None = 0, item: str = "", *, fruitful: bool = False
     ) -> FakeRun:
-        self.tell(WorkerDied(worker=worker, exit_code=exit_code, item=item, fruitful=fruitful))
+        self.tell(WorkerDied(worker=worker, exit_code=exit_code, item=item, made_progress=fruitful))
         return self
 
     def succeed(self, *workers: str) -> FakeRun:
@@ -120,9 +120,7 @@ class FakeRun:
 
     def fail_item(self, worker: str, item: str = "files:17") -> FakeRun:
         self.tell(
-            ItemFailed(
-                worker=worker, queue=item.split(":", maxsplit=1)[0], item=item, failure=ERROR
-            )
+            ItemFatal(worker=worker, queue=item.split(":", maxsplit=1)[0], item=item, failure=ERROR)
         )
         return self
 
@@ -147,7 +145,7 @@ class FakeRun:
         return [order for _, order in self.orders if isinstance(order, kind)]
 
     def facts(self, kind: type[F]) -> list[F]:
-        return [r.fact for r in self.of(Report) if isinstance(r.fact, kind)]
+        return [r.notification for r in self.of(Notify) if isinstance(r.notification, kind)]
 
     def ordered_starts(self) -> list[str]:
         return [order.worker for order in self.of(StartWorker)]

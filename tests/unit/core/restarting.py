@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from fake_run import job
 
-from orchestrator.core.commands import StartWorker
-from orchestrator.core.events import Blame, Phase, WorkerLeft
-from orchestrator.plan.model import Restart, Retry, Shape
+from orchestrator.core.protocol.commands import StartWorker
+from orchestrator.core.protocol.events import Blame, Phase, WorkerLeft
+from orchestrator.plan.model import RestartPlan, RetryPlan, Shape
 
 IN_ITEM = Blame(lease=1, index=0, phase=Phase.RUNNING)
-AGAIN = Retry(attempts=3)
+AGAIN = RetryPlan(attempts=3)
 
 
-USUAL = Restart(max=5)
+USUAL = RestartPlan(max=5)
 
 
 def stage(name="a", *, restart=USUAL, **keys):

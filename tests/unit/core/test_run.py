@@ -7,30 +7,30 @@ from typing import Any
 import pytest
 from fake_run import ERROR
 
-from orchestrator.core import facts
-from orchestrator.core.commands import (
+from orchestrator.core.protocol import notifications
+from orchestrator.core.protocol.commands import (
     Command,
     Disconnect,
     Finish,
     KillWorker,
-    Report,
+    Notify,
     Send,
     SignalWorker,
     StartWorker,
     StopReason,
 )
-from orchestrator.core.events import (
+from orchestrator.core.protocol.events import (
     Began,
     Blame,
     Event,
     Interrupted,
     Phase,
+    ProcessStarted,
     Received,
     Ticked,
     WorkerDied,
-    WorkerStarted,
 )
-from orchestrator.core.messages import (
+from orchestrator.core.protocol.messages import (
     Closing,
     Commit,
     End,
@@ -58,11 +58,11 @@ from orchestrator.plan.model import (
     JobPlan,
     Plan,
     QueuePlan,
-    Restart,
-    Retry,
+    RestartPlan,
+    RetryPlan,
     Shape,
     Target,
-    Timeouts,
+    TimeoutsPlan,
 )
 
 
@@ -117,7 +117,7 @@ class Story:
 
     def ready(self, *workers: str) -> None:
         for worker in workers:
-            self.tell(WorkerStarted(worker=worker, pid=100))
+            self.tell(ProcessStarted(worker=worker, pid=100))
             self.say(worker, Ready())
 
     def put(self, worker: str, queue: str, n: int = 1) -> None:
@@ -157,8 +157,12 @@ class Story:
     def of(self, kind: type[Command]) -> list[Any]:
         return [command for command in self.commands if isinstance(command, kind)]
 
-    def facts(self, kind: type[facts.Fact]) -> list[Any]:
-        return [report.fact for report in self.of(Report) if isinstance(report.fact, kind)]
+    def facts(self, kind: type[notifications.Notification]) -> list[Any]:
+        return [
+            report.notification
+            for report in self.of(Notify)
+            if isinstance(report.notification, kind)
+        ]
 
 
 @pytest.fixture
@@ -194,20 +198,20 @@ def test_a_pipeline_runs_from_its_first_item_to_its_finish(pipe: Story) -> None:
 def test_the_broker_knows_a_worker_before_its_process_exists() -> None:
     story = Story(stage("src", writes="a"), stage("snk", "a"))
     assert [command.worker for command in story.of(StartWorker)] == ["src-1", "snk-1"]
-    story.tell(WorkerStarted(worker="src-1", pid=1))
+    story.tell(ProcessStarted(worker="src-1", pid=1))
     story.say("src-1", Ready())
     story.say("src-1", Want(want=1, queue="a", n=99))
     assert story.sent("src-1", Grant)
     story.put("src-1", "a", 9)
     story.say("src-1", Want(want=2, queue="a"))
-    assert not story.facts(facts.Stalled)
+    assert not story.facts(notifications.Stalled)
 
 
 def test_the_end_of_a_source_reaches_who_waits_for_its_items(pipe: Story) -> None:
     pipe.pull("map-1", "a")
     pipe.close("src-1")
     assert pipe.sent("map-1", Ended)
-    assert [fact.queue for fact in pipe.facts(facts.QueueEnded)] == ["a"]
+    assert [fact.queue for fact in pipe.facts(notifications.QueueEnded)] == ["a"]
 
 
 def test_an_item_that_fails_fails_its_job_and_stops_the_run(pipe: Story) -> None:
@@ -215,7 +219,7 @@ def test_an_item_that_fails_fails_its_job_and_stops_the_run(pipe: Story) -> None
     lease = pipe.pull("map-1", "a")
     mark = Mark(at=0, end=End.FAILED, failure=ERROR)
     pipe.commit("map-1", finished=((lease, 1),), marks=(mark,))
-    (failed,) = pipe.facts(facts.ItemFailed)
+    (failed,) = pipe.facts(notifications.ItemFailed)
     assert (failed.job, failed.item) == ("map", "a:1")
     assert {command.worker for command in pipe.of(SignalWorker)} >= {"src-1", "map-1"}
     assert pipe.run.ledgers()["a"].left == 1
@@ -228,7 +232,7 @@ def test_a_death_names_its_item_and_brings_the_items_back(pipe: Story) -> None:
     item = pipe.run.item_at("map-1", blame)
     assert item == "a:2"
     pipe.die("map-1", blame=blame, item=item)
-    (ended,) = [fact for fact in pipe.facts(facts.WorkerEnded) if fact.worker == "map-1"]
+    (ended,) = [fact for fact in pipe.facts(notifications.WorkerEnded) if fact.worker == "map-1"]
     assert ended.item == "a:2"
     assert pipe.run.ledgers()["a"].left == 2
 
@@ -236,7 +240,7 @@ def test_a_death_names_its_item_and_brings_the_items_back(pipe: Story) -> None:
 def test_with_its_last_reader_failed_a_queue_is_shut_for_its_writers(pipe: Story) -> None:
     pipe.die("snk-1")
     assert pipe.sent("map-1", Shut)
-    (closed,) = pipe.facts(facts.QueueClosed)
+    (closed,) = pipe.facts(notifications.QueueClosed)
     assert closed.queue == "b"
 
 
@@ -265,9 +269,9 @@ def test_a_stall_ends_the_run_at_once_and_is_told_once() -> None:
     story.ready("src-1", "join-1")
     story.put("src-1", "a")
     story.say("src-1", Want(want=1, queue="a"))
-    assert not story.facts(facts.Stalled)
+    assert not story.facts(notifications.Stalled)
     story.pull("join-1", "b")
-    (stalled,) = story.facts(facts.Stalled)
+    (stalled,) = story.facts(notifications.Stalled)
     assert stalled.waits == (("src-1", "room in a"), ("join-1", "items of b"))
     assert {command.worker for command in story.of(SignalWorker)} == {"src-1", "join-1"}
 
@@ -276,12 +280,12 @@ def test_a_job_that_has_yet_to_start_or_to_be_ready_is_no_stall() -> None:
     story = Story(stage("src", writes="a"), stage("snk", "a"))
     story.ready("snk-1")
     story.pull("snk-1", "a")
-    assert not story.facts(facts.Stalled)
+    assert not story.facts(notifications.Stalled)
 
 
 def test_the_next_deadline_is_the_earlier_of_the_two_machines() -> None:
     story = Story(
-        stage("src", writes="a"), stage("snk", "a", workers=2, timeouts=Timeouts(run_s=5.0))
+        stage("src", writes="a"), stage("snk", "a", workers=2, timeouts=TimeoutsPlan(run_s=5.0))
     )
     story.ready("src-1", "snk-1", "snk-2")
     assert story.run.next_deadline() == 5.0
@@ -337,9 +341,9 @@ def test_an_item_that_failed_in_a_commit_that_outlived_its_worker_is_told_and_no
     mark = Mark(at=1, end=End.FAILED, failure=ERROR)
     story.commit("map-1", finished=((first, 1), (second, 1)), marks=(mark,), outputs=(done,))
     story.die("map-1")
-    assert not story.facts(facts.ItemFailed)
+    assert not story.facts(notifications.ItemFailed)
     story.pull("snk-1", "b")
-    (failed,) = story.facts(facts.ItemFailed)
+    (failed,) = story.facts(notifications.ItemFailed)
     assert (failed.worker, failed.item) == ("map-1", "a:2")
     assert (story.run.ledgers()["a"].done, story.run.ledgers()["a"].left) == (1, 1)
 
@@ -359,9 +363,9 @@ def test_a_death_in_an_item_is_told_as_a_retry_until_the_item_is_a_dead_letter()
         stage(
             "snk",
             "a",
-            retry=Retry(attempts=3),
+            retry=RetryPlan(attempts=3),
             on_error=ErrorPolicy(otherwise=ErrorAction.DEAD_LETTER),
-            restart=Restart(max=9),
+            restart=RestartPlan(max=9),
         ),
     )
     story.ready("src-1", "snk-1")
@@ -370,9 +374,11 @@ def test_a_death_in_an_item_is_told_as_a_retry_until_the_item_is_a_dead_letter()
         lease = story.pull("snk-1", "a")
         story.die("snk-1", blame=Blame(lease=lease, phase=Phase.RUNNING), item="a:1")
         again(story, "snk-1")
-    retried = [(fact.item, fact.attempts, fact.delay_s) for fact in story.facts(facts.ItemRetried)]
+    retried = [
+        (fact.item, fact.attempts, fact.delay_s) for fact in story.facts(notifications.ItemRetried)
+    ]
     assert retried == [("a:1", 1, 0.0), ("a:1", 2, 0.0)]
-    (dead,) = story.facts(facts.ItemDead)
+    (dead,) = story.facts(notifications.ItemDead)
     assert (dead.item, dead.attempts) == ("a:1", 3)
     assert "killed by SIGKILL" in dead.failure.message
     assert (story.run.job_summaries()["snk"].retried, story.run.ledgers()["a"].dead) == (2, 1)
@@ -382,7 +388,7 @@ def test_a_death_in_an_item_is_told_as_a_retry_until_the_item_is_a_dead_letter()
 
 
 def test_a_process_that_has_finished_an_item_is_followed_by_the_next_at_once() -> None:
-    story = Story(stage("src", writes="a"), stage("snk", "a", restart=Restart(max=9)))
+    story = Story(stage("src", writes="a"), stage("snk", "a", restart=RestartPlan(max=9)))
     story.ready("src-1", "snk-1")
     waits = []
     for works in (False, False, True, False):

@@ -5,7 +5,7 @@ import inspect
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.plan.calls import Call, Given, slips
+from orchestrator.plan.calls import Call, GivenArguments, slips
 
 NAMES = ["a", "b", "c", "d"]
 KINDS = [*inspect._ParameterKind]
@@ -35,8 +35,10 @@ def signatures(draw):
 def test_a_call_slips_exactly_if_python_could_not_bind_it(signature, n, names):
     call = Call(
         path=("target",),
-        positional=[Given(what=f"args[{i}]", path=("args", i)) for i in range(n)],
-        named={name: Given(what="in kwargs", path=("kwargs", name)) for name in sorted(names)},
+        positional=[GivenArguments(what=f"args[{i}]", path=("args", i)) for i in range(n)],
+        named={
+            name: GivenArguments(what="in kwargs", path=("kwargs", name)) for name in sorted(names)
+        },
         advice="give {name}",
     )
     scope = {}

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from orchestrator.errors import SpecError
 from orchestrator.plan.cases import plan_of_case
 from orchestrator.plan.compiler import compile_spec
-from orchestrator.plan.given import Links, Selector
-from orchestrator.plan.masking import masked
 from orchestrator.plan.model import Shape
+from orchestrator.plan.partial import Links, Selector
+from orchestrator.plan.redaction import masked
 from orchestrator.spec import loads
 
 SPEC = """\

@@ -7,9 +7,9 @@ import pytest
 
 from orchestrator.plan import platform
 from orchestrator.plan.command import Command, CommandInput, CommandOutput
-from orchestrator.plan.masking import MASK, masked
 from orchestrator.plan.platform import within_quota
 from orchestrator.plan.programs import Programs, script_flaw
+from orchestrator.plan.redaction import MASK, masked
 
 QUEUES = "queues: {q: 10}"
 GIVE = "command: [seq, 3], output: q"
@@ -197,7 +197,7 @@ def test_a_quota_lets_whole_processors_be_busy_and_at_least_one(usable, quota, w
 
 
 def test_auto_is_the_number_of_processors(compiled, monkeypatch):
-    monkeypatch.setattr("orchestrator.plan.draft.usable_processors", lambda: 7)
+    monkeypatch.setattr("orchestrator.plan.resolved_spec.usable_processors", lambda: 7)
     jobs = {"give": GIVE, "a": "command: [cat], input: q, workers: auto"}
     assert compiled(jobs, QUEUES).plan.jobs["a"].workers == 7
     jobs["a"] = "command: [cat], input: q"

@@ -7,14 +7,14 @@ from orchestrator.errors import SpecError
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.model import (
     AfterCondition,
-    Batch,
+    BatchPlan,
     ErrorAction,
     FailurePolicy,
     Plan,
     Shape,
     StartMethod,
-    Terminate,
-    Timeouts,
+    TerminatePlan,
+    TimeoutsPlan,
 )
 from orchestrator.spec import load, loads
 
@@ -98,12 +98,12 @@ def test_inputs_keep_their_order_and_handles_their_parameters(plan):
 
 def test_a_jobs_own_keys_lie_over_the_defaults_map_by_map(plan):
     parse, find = plan.jobs["parse"], plan.jobs["find"]
-    assert parse.timeouts == Timeouts(start_s=30, item_s=10, run_s=1800)
-    assert parse.terminate == Terminate(signal=2, grace_s=5)
+    assert parse.timeouts == TimeoutsPlan(start_s=30, item_s=10, run_s=1800)
+    assert parse.terminate == TerminatePlan(signal=2, grace_s=5)
     assert dict(parse.env) == {"A": "x", "B": "y", "C": "3", "D": None}
     assert parse.kwargs == {"a": 1, "b": 2}
     assert parse.on_failure is FailurePolicy.CONTINUE
-    assert find.terminate == Terminate(signal=15, grace_s=5)
+    assert find.terminate == TerminatePlan(signal=15, grace_s=5)
     assert find.on_failure is FailurePolicy.DRAIN
 
 
@@ -116,7 +116,7 @@ def test_policies_are_enums(plan):
 
 
 def test_a_batch_whose_size_was_not_written_fits_its_queues(plan):
-    assert plan.jobs["store"].batch == Batch(size=64, within_s=0.2)
+    assert plan.jobs["store"].batch == BatchPlan(size=64, within_s=0.2)
 
 
 def test_arguments_reach_the_plan_as_they_were_written(plan):

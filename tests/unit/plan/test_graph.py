@@ -2,11 +2,11 @@
 
 import itertools
 
-from orchestrator.plan.graph import Moment, Node, cycles
+from orchestrator.plan.graph import GraphNode, Moment, cycles
 
 
 def node(name):
-    return Node(str(name), Moment.START)
+    return GraphNode(str(name), Moment.START)
 
 
 def graph(**before):

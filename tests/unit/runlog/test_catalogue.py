@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from orchestrator.core import facts
-from orchestrator.core.messages import Failure
+from orchestrator.core.protocol import notifications
+from orchestrator.core.protocol.messages import Failure
 from orchestrator.runlog.catalogue import _ENTRIES, CATALOGUE, context, describe
 from orchestrator.runlog.levels import Level
 from orchestrator.runlog.schema import EVENTS, fields_of, flaw_of, log_schema, tables
@@ -16,8 +16,8 @@ DOCS = Path(__file__).parents[3] / "docs" / "log.md"
 
 
 def test_every_fact_is_in_the_catalogue_exactly_once():
-    assert sorted(e.fact.__name__ for e in _ENTRIES) == sorted(
-        f.__name__ for f in typing.get_args(facts.Fact)
+    assert sorted(e.notification.__name__ for e in _ENTRIES) == sorted(
+        f.__name__ for f in typing.get_args(notifications.Notification)
     )
 
 
@@ -37,7 +37,7 @@ def test_the_schema_has_exactly_the_catalogues_events():
 
 def names_of(entry):
     """The fields that a fact may be logged with."""
-    names = set(entry.fact.__struct_fields__) - entry.spoken - entry.unlogged
+    names = set(entry.notification.__struct_fields__) - entry.spoken - entry.unlogged
     if "failure" in names:
         names = (names - {"failure"}) | {"error_type", "error", "where", "traceback"}
         names |= {"stack"} if entry.event == "worker.ended" else set()
@@ -100,20 +100,20 @@ def test_a_stop_is_told_by_where_it_met_the_target_and_is_no_error():
 
 
 def test_lists_without_elements_say_nothing():
-    told = context(facts.RunResumed(name="n", spec="s", python="p", pid=1))
+    told = context(notifications.RunResumed(name="n", spec="s", python="p", pid=1))
     assert {"jobs_done", "lost", "protection"}.isdisjoint(told)
     assert told["queued"] == 0
 
 
 @pytest.mark.parametrize("code, level", [(0, Level.INFO), (3, Level.WARNING), (1, Level.ERROR)])
 def test_a_run_that_succeeded_but_for_dead_letters_is_a_warning(code, level):
-    fact = facts.RunEnded(status="succeeded", exit_code=code, duration_s=1.0)
+    fact = notifications.RunEnded(status="succeeded", exit_code=code, duration_s=1.0)
     assert describe(fact)[1] is level
 
 
 def ended(**changes):
     base = {"job": "a", "worker": "a-1", "pid": 5, "state": "succeeded", "exit_code": 0}
-    return facts.WorkerEnded(**base | changes)
+    return notifications.WorkerEnded(**base | changes)
 
 
 @pytest.mark.parametrize(
@@ -143,29 +143,32 @@ def test_the_message_of_a_failure_gives_the_exception_and_the_place():
 
 
 def test_items_left_make_the_end_of_a_queue_an_error():
-    ledger = facts.Ledger(maxsize=3, put=3, done=1, left=2)
-    _, level, msg = describe(facts.QueueEnded(queue="q", ledger=ledger))
+    ledger = notifications.Ledger(maxsize=3, put=3, done=1, left=2)
+    _, level, msg = describe(notifications.QueueEnded(queue="q", ledger=ledger))
     assert level is Level.ERROR
     assert msg == "queue q ended: 3 put, 1 done, 2 left"
 
 
 @pytest.mark.parametrize("dropped, left, level", [(0, 0, 20), (4, 0, 30), (4, 1, 40)])
 def test_a_closed_queue_is_as_grave_as_what_it_lost(dropped, left, level):
-    assert describe(facts.QueueClosed(queue="q", dropped=dropped, left=left))[1] == level
+    assert describe(notifications.QueueClosed(queue="q", dropped=dropped, left=left))[1] == level
 
 
 def test_sigkill_is_a_warning_and_other_signals_are_not():
     def sent(name):
-        return facts.SignalSent(job="a", worker="a-1", pid=5, signal=name, reason="timeout")
+        return notifications.SignalSent(job="a", worker="a-1", pid=5, signal=name, reason="timeout")
 
     assert describe(sent("SIGKILL"))[1] is Level.WARNING
     assert describe(sent("SIGTERM"))[1] is Level.INFO
 
 
 def test_a_run_that_failed_ends_as_an_error():
-    assert describe(facts.RunEnded(status="failed", exit_code=1, duration_s=1.0))[1] is Level.ERROR
+    assert (
+        describe(notifications.RunEnded(status="failed", exit_code=1, duration_s=1.0))[1]
+        is Level.ERROR
+    )
 
 
 def test_a_job_that_holds_up_a_drain_is_told_with_its_queued_items_and_the_wait() -> None:
-    told = describe(facts.HeldByRate(job="fetch", queued=5, next_s=3599.25))[2]
+    told = describe(notifications.HeldByRate(job="fetch", queued=5, next_s=3599.25))[2]
     assert told == "waiting for fetch, held by its rate: 5 queued, the next may start in 3599.2 s"

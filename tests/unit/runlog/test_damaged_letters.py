@@ -7,8 +7,8 @@ import random
 import msgspec
 import pytest
 
-from orchestrator.core.facts import ItemDead
-from orchestrator.core.messages import Failure
+from orchestrator.core.protocol.messages import Failure
+from orchestrator.core.protocol.notifications import ItemDead
 from orchestrator.runlog.letters import (
     Chunks,
     DeadLetters,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.facts import Ledger
-from orchestrator.core.summary import JobSummary, Summary
+from orchestrator.core.protocol.notifications import Ledger
+from orchestrator.core.reporting.summary import JobSummary, Summary
 from orchestrator.errors import RunDirectoryError
 from orchestrator.plan.model import JobPlan, Plan, QueuePlan, Shape, Target
 from orchestrator.runlog.directory import _run_id, create, home_of

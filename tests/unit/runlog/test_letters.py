@@ -6,8 +6,8 @@ import stat
 
 import pytest
 
-from orchestrator.core.facts import ItemDead
-from orchestrator.core.messages import Failure
+from orchestrator.core.protocol.messages import Failure
+from orchestrator.core.protocol.notifications import ItemDead
 from orchestrator.errors import RunDirectoryError
 from orchestrator.runlog.letters import DeadLetters, damaged_letters, read_letters
 from orchestrator.runlog.replays import Replayed, note_replayed, read_replayed

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from orchestrator.core.facts import RunEnded, Warned
+from orchestrator.core.protocol.notifications import RunEnded, Warned
 from orchestrator.errors import RunNotFoundError
 from orchestrator.runlog.reader import Damage, LogReader
 from orchestrator.runlog.writer import RunLog
@@ -115,10 +115,10 @@ def test_following_ends_with_the_runs_last_record(tmp_path):
     log = RunLog(tmp_path, "r1")
     with LogReader(log.path, follow=True) as follower:
         assert list(follower.available()) == []
-        log.fact(Warned(message="one"))
+        log.notify(Warned(message="one"))
         assert follower.wait()
         assert messages(follower.available()) == ["one"]
-        log.fact(ENDED)
+        log.notify(ENDED)
         log.flush()
         assert follower.wait()
         assert len(list(follower.available())) == 1
@@ -131,7 +131,7 @@ def test_following_ends_when_the_writer_is_gone_without_a_last_record(tmp_path):
     log = RunLog(tmp_path, "r1")
     with LogReader(log.path, follow=True) as follower:
         list(follower.available())
-        log.fact(Warned(message="one"))
+        log.notify(Warned(message="one"))
         log.close()
         found = []
         while follower.wait():
@@ -157,10 +157,10 @@ def test_a_log_that_is_renamed_meanwhile_is_followed_to_its_end(tmp_path):
     with LogReader(log.path, follow=True) as follower:
         list(follower.available())
         log.path.rename(tmp_path / "log.jsonl.1")
-        log.fact(Warned(message="after"))
+        log.notify(Warned(message="after"))
         assert follower.wait()
         assert messages(follower.available()) == ["after"]
-        log.fact(ENDED)
+        log.notify(ENDED)
         log.flush()
         assert follower.wait()
         list(follower.available())

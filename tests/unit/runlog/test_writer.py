@@ -11,8 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.facts import ItemFailed, Logged, Output, RunStarted, Stream, Warned
-from orchestrator.core.messages import Failure
+from orchestrator.core.protocol.messages import Failure
+from orchestrator.core.protocol.notifications import (
+    ItemFailed,
+    Logged,
+    OutputLine,
+    RunStarted,
+    Stream,
+    Warned,
+)
 from orchestrator.errors import DiskFullError, ResumeError, RunDirectoryError
 from orchestrator.escaping import uncoloured
 from orchestrator.runlog import writer
@@ -23,7 +30,7 @@ STARTED = RunStarted(name="census", spec="/p/jobs.yaml", python="3.11.7", pid=7)
 
 
 def output(text, more=False):
-    return Output(job="a", worker="a-1", pid=5, stream=Stream.STDOUT, text=text, more=more)
+    return OutputLine(job="a", worker="a-1", pid=5, stream=Stream.STDOUT, text=text, more=more)
 
 
 def logged(**changes):
@@ -45,7 +52,7 @@ def records(log):
 
 def test_every_record_has_ts_run_event_level_and_msg_in_front(log):
     for fact in (STARTED, output("x"), logged()):
-        log.fact(fact, ts=1.5)
+        log.notify(fact, ts=1.5)
     for record in records(log):
         assert list(record)[:4] == ["ts", "run", "event", "level"]
         assert record["run"] == "r1"
@@ -55,7 +62,7 @@ def test_every_record_has_ts_run_event_level_and_msg_in_front(log):
 
 def test_a_failure_is_unfolded_into_error_type_error_and_traceback(log):
     failure = Failure(kind="ValueError", message="no", traceback="Traceback...", where="a.py:3")
-    log.fact(ItemFailed(job="a", worker="a-1", item="q:7", queue="q", failure=failure))
+    log.notify(ItemFailed(job="a", worker="a-1", item="q:7", queue="q", failure=failure))
     (record,) = records(log)
     assert record["level"] == "error"
     assert (record["error_type"], record["error"]) == ("ValueError", "no")
@@ -64,7 +71,7 @@ def test_a_failure_is_unfolded_into_error_type_error_and_traceback(log):
 
 
 def test_what_says_nothing_is_left_out(log):
-    log.fact(Warned(message="careful"))
+    log.notify(Warned(message="careful"))
     assert set(records(log)[0]) == {"ts", "run", "event", "level", "msg"}
 
 
@@ -79,17 +86,17 @@ def test_any_text_stays_one_ascii_line_and_comes_back_unchanged(text):
 
 
 def test_a_fake_record_in_the_output_is_only_text(log):
-    log.fact(output('{"event": "run.ended", "level": "error"}'))
+    log.notify(output('{"event": "run.ended", "level": "error"}'))
     assert records(log)[0]["event"] == "output"
 
 
 def test_a_line_cut_at_the_limit_says_so(log):
-    log.fact(output("half", more=True))
+    log.notify(output("half", more=True))
     assert records(log)[0]["more"] is True
 
 
 def test_a_log_record_keeps_its_own_time_and_fields(log):
-    log.fact(logged(ts=2.0, level="WARN", fields='{"user": "ann"}'), ts=9.0)
+    log.notify(logged(ts=2.0, level="WARN", fields='{"user": "ann"}'), ts=9.0)
     (record,) = records(log)
     assert record["ts"].startswith("1970-01-01T00:00:02")
     assert (record["level"], record["fields"]) == ("warning", {"user": "ann"})
@@ -97,7 +104,7 @@ def test_a_log_record_keeps_its_own_time_and_fields(log):
 
 @pytest.mark.parametrize("ts", [float("nan"), float("inf"), -1.0, 1e300])
 def test_an_absurd_time_of_a_log_record_is_replaced(log, ts):
-    log.fact(logged(ts=ts), ts=9.0)
+    log.notify(logged(ts=ts), ts=9.0)
     assert records(log)[0]["ts"].startswith("1970-01-01T00:00:09")
 
 
@@ -112,28 +119,28 @@ def test_what_is_known_of_a_record_is_written_and_nothing_else(log):
         "thread": "mine",
         "cut": ("msg", "fields.blob"),
     }
-    log.fact(logged(**known))
-    log.fact(logged())
+    log.notify(logged(**known))
+    log.notify(logged())
     whole, bare = records(log)
     assert {key: whole[key] for key in known} == known | {"cut": ["msg", "fields.blob"]}
     assert set(bare) == {"ts", "run", "event", "level", "job", "worker", "pid", "msg", "logger"}
 
 
 def test_a_line_has_its_item_and_the_time_when_it_was_written(log):
-    log.fact(msgspec.structs.replace(output("x"), ts=2.0, item="q:1-3", attempt=1), ts=9.0)
+    log.notify(msgspec.structs.replace(output("x"), ts=2.0, item="q:1-3", attempt=1), ts=9.0)
     (record,) = records(log)
     assert record["ts"] == "1970-01-01T00:00:02.000000Z"
     assert (record["item"], record["attempt"]) == ("q:1-3", 1)
 
 
 def test_colours_are_not_logged_and_all_else_is(log):
-    log.fact(output("\x1b[31mred\x1b[0m \x1b[2J"))
-    log.fact(logged(msg="\x1b[1;31mbold\x1b[m"))
+    log.notify(output("\x1b[31mred\x1b[0m \x1b[2J"))
+    log.notify(logged(msg="\x1b[1;31mbold\x1b[m"))
     assert [record["msg"] for record in records(log)] == ["red \x1b[2J", "bold"]
 
 
 def test_output_is_buffered_until_flush(log):
-    log.fact(output("x"))
+    log.notify(output("x"))
     assert log.pending
     assert log.path.read_bytes() == b""
     log.flush()
@@ -142,13 +149,13 @@ def test_output_is_buffered_until_flush(log):
 
 
 def test_a_warning_is_written_at_once_with_all_before_it(log):
-    log.fact(output("x"))
-    log.fact(Warned(message="careful"))
+    log.notify(output("x"))
+    log.notify(Warned(message="careful"))
     assert len(log.path.read_bytes().splitlines()) == 2
 
 
 def test_a_full_buffer_is_written_without_waiting(log):
-    log.fact(output("x" * 70_000))
+    log.notify(output("x" * 70_000))
     assert log.path.stat().st_size > 70_000
 
 
@@ -184,8 +191,8 @@ def failing(real, number):
 def test_without_room_nothing_is_lost_and_the_next_flush_tells(log, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(writer.os, "write", failing(os.write, errno.ENOSPC))
-        log.fact(Warned(message="one"))
-        log.fact(Warned(message="two"))
+        log.notify(Warned(message="one"))
+        log.notify(Warned(message="two"))
         with pytest.raises(DiskFullError, match=r"log\.jsonl: No space left") as caught:
             log.flush()
     assert "space" in caught.value.hint
@@ -197,9 +204,9 @@ def test_any_other_failed_write_names_the_path_once_and_the_log_goes_on_later(lo
     with monkeypatch.context() as patched:
         patched.setattr(writer.os, "write", failing(os.write, errno.EIO))
         with pytest.raises(RunDirectoryError, match=r"log\.jsonl: Input/output error"):
-            log.fact(Warned(message="one"))
-        log.fact(Warned(message="two"))
-    log.fact(Warned(message="three"))
+            log.notify(Warned(message="one"))
+        log.notify(Warned(message="two"))
+    log.notify(Warned(message="three"))
     log.flush()
     torn, last = log.path.read_bytes().splitlines()
     assert len(torn) == 10
@@ -209,7 +216,7 @@ def test_any_other_failed_write_names_the_path_once_and_the_log_goes_on_later(lo
 def test_short_writes_are_continued(log, monkeypatch):
     real = os.write
     monkeypatch.setattr(writer.os, "write", lambda fd, data: real(fd, bytes(data[:7])))
-    log.fact(STARTED)
+    log.notify(STARTED)
     assert records(log)[0]["event"] == "run.started"
 
 
@@ -223,7 +230,7 @@ def test_the_log_is_locked_while_it_is_open(tmp_path):
 
 
 def test_closing_twice_does_nothing(log):
-    log.fact(STARTED)
+    log.notify(STARTED)
     log.close()
     log.close()
     assert log.path.read_bytes()
@@ -238,7 +245,7 @@ def test_a_new_log_that_a_resume_has_locked_first_is_left_to_it(tmp_path, monkey
 
 def test_who_has_locked_a_log_is_named_though_the_log_names_others(tmp_path):
     log = RunLog(tmp_path, "r1")
-    log.fact(STARTED)
+    log.notify(STARTED)
     log.flush()
     with pytest.raises(ResumeError, match=f"in process {os.getpid()}$"):
         RunLog(tmp_path, "r1", resumed=True)

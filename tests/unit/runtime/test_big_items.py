@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.core.messages import Leased, Range
+from orchestrator.core.protocol.messages import Leased, Range
 from orchestrator.runtime import wire
 from orchestrator.runtime.worker.chunks import BIG_ITEM, Part, sole
 from orchestrator.runtime.worker.lease import Lease
@@ -27,17 +27,17 @@ THINGS = {
 
 
 def outbox(*, counted, weighs=False):
-    box = Outbox(("q",), chunk_items=50, part_items=1 << 30)
-    box.digest = 0 if counted else None
+    outbox = Outbox(("q",), chunk_items=50, part_items=1 << 30)
+    outbox.digest = 0 if counted else None
     if weighs:
-        box.weigh([("q", 8192, 16384)])
-    return box
+        outbox.weigh([("q", 8192, 16384)])
+    return outbox
 
 
-def taken(box, *, with_open=True, finished=0):
+def taken(outbox, *, with_open=True, finished=0):
     """What leaves the box: the items, each with the size of the chunk it is in."""
     outputs, blobs = [], []
-    box.take(finished, outputs, blobs, with_open=with_open)
+    outbox.take(finished, outputs, blobs, with_open=with_open)
     items, digest = [], 0
     for output, blob in zip(outputs, blobs, strict=True):
         raw = pickle.loads(blob)

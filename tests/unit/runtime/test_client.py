@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from orchestrator.core.messages import (
+from orchestrator.core.protocol.messages import (
     Closing,
     Commit,
     CommitStatus,
@@ -22,7 +22,7 @@ from orchestrator.core.messages import (
 )
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker.client import Client
-from orchestrator.runtime.worker.giving_up import NoRoomError
+from orchestrator.runtime.worker.errors import NoRoomError
 from orchestrator.runtime.worker.lease import Lease
 
 CHUNK = pickle.dumps(["item"])
@@ -98,9 +98,9 @@ def test_more_outputs_of_one_item_than_a_queue_holds_leave_in_parts_whoever_puts
     one = Client(link, {"b": QueueInfo(maxsize=3, chunk_items=1)}, by_item=True, arm=lambda: None)
     one.waiting = waiting
     with one.lock:
-        box = one.outbox(("b",))
+        outbox = one.outbox(("b",))
         for n in range(7):
-            one.put(box, n)
+            one.put(outbox, n)
     assert [output.n for commit in link.sent for output in commit.outputs] == [3, 3]
     assert waits == ["begun", "over"] * 2
 
@@ -111,9 +111,9 @@ def test_who_never_waits_for_credit_fills_a_chunk_before_a_commit_has_to_wait():
     ranges = (Range(start=0, stop=25, first=1, size=len(CHUNK), packed=False),)
     held = Lease(Leased(pull=1, lease=1, queue="a", ranges=ranges), (pickle.dumps([0] * 25),))
     with one.lock:
-        box = one.outbox(("b",), overdraws=True)
+        outbox = one.outbox(("b",), overdraws=True)
         for n in range(25):
-            one.put(box, n)
+            one.put(outbox, n)
             one.finish(held)
             if one.is_due:
                 one.commit()
@@ -128,10 +128,10 @@ def test_a_chunk_that_its_credits_cover_by_half_leaves_without_waiting(credit, s
         Answering(), {"b": QueueInfo(maxsize=40, chunk_items=10)}, by_item=True, arm=lambda: None
     )
     with one.lock:
-        box = one.outbox(("b",), overdraws=True)
-        box.prompt = 0
-        box.grant("b", credit)
-    assert box.due == sent
+        outbox = one.outbox(("b",), overdraws=True)
+        outbox.prompt = 0
+        outbox.grant("b", credit)
+    assert outbox.due == sent
 
 
 class Full(Script):
@@ -149,10 +149,10 @@ def test_who_is_told_that_there_was_no_room_commits_nothing_more_and_ends():
     one = Client(link, {"b": QueueInfo(maxsize=3, chunk_items=1)}, by_item=True, arm=lambda: None)
     failure = Failure(kind="orchestrator.QueueFullError", message="full")
     with one.lock:
-        box = one.outbox(("b",))
+        outbox = one.outbox(("b",))
         with pytest.raises(NoRoomError) as told:
             for n in range(7):
-                one.put(box, n)
+                one.put(outbox, n)
         assert told.value.queue == "b"
         for again in (one.commit, one.retire, lambda: one.pull(("a",), most=1)):
             with pytest.raises(NoRoomError):
@@ -197,9 +197,9 @@ def test_a_commit_of_the_pacer_after_the_last_one_does_not_keep_a_worker_from_cl
         link, {"b": QueueInfo(maxsize=9, chunk_items=4)}, by_item=False, arm=lambda: None
     )
     with one.lock:
-        box = one.outbox(("b",))
-        box.grant("b", 5)
-        one.put(box, "item")
+        outbox = one.outbox(("b",))
+        outbox.grant("b", 5)
+        one.put(outbox, "item")
         one.close(None, stopped=False)
     assert isinstance(link.sent[-1], Closing)
 
@@ -219,9 +219,9 @@ def test_who_cannot_wait_may_use_credit_that_has_come_in_advance():
         Advancing(), {"b": QueueInfo(maxsize=9, chunk_items=5)}, by_item=False, arm=lambda: None
     )
     with one.lock:
-        box = one.outbox(("b",))
-        assert one.wait_for_credit(box, wait=Wait.NO)
-        assert box.limit == 5
+        outbox = one.outbox(("b",))
+        assert one.wait_for_credit(outbox, wait=Wait.NO)
+        assert outbox.limit == 5
 
 
 @pytest.mark.parametrize(
@@ -241,11 +241,11 @@ def test_credit_that_comes_while_the_pacer_sleeps_wakes_it(message):
         by_item=True,
         arm=lambda: armed.append(True),
     )
-    box = one.outbox(("b",))
+    outbox = one.outbox(("b",))
     before = one.progress
     with one.lock:
         one._act(message, ())
-    assert box.credits == {"b": 1}
+    assert outbox.credits == {"b": 1}
     assert armed
     assert one.progress != before, "a pacer about to sleep stays awake"
     with one.lock:

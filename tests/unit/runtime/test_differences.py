@@ -2,13 +2,13 @@
 
 import pytest
 
-from orchestrator.runtime.testing.asked import Ask, Wanted
+from orchestrator.runtime.testing.asked import CaseQuestion, ExpectedItems
 from orchestrator.runtime.testing.differences import differences
 from orchestrator.runtime.testing.standin import stand_in
 
 
 def told(items, **wanted):
-    ask = Ask(name="q", wanted=Wanted(**wanted))
+    ask = CaseQuestion(name="q", wanted=ExpectedItems(**wanted))
     return [
         (found.message, [f"{line.sign.value}{line.text}" for line in found.lines])
         for found in differences(ask, items)

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.core.messages import Failure
+from orchestrator.core.protocol.messages import Failure
 from orchestrator.errors import ReplayError
 from orchestrator.runtime.worker import main
-from orchestrator.runtime.worker.giving_up import FencedError
+from orchestrator.runtime.worker.errors import FencedError
 
 FAILURE = Failure(kind="ReplayError", message="put less than before")
 
@@ -20,7 +20,7 @@ class Left(BaseException):
 @pytest.fixture
 def worker(monkeypatch):
     """A worker that is about to be ended; `conclude` raises what `worker.raises` says."""
-    found = main.Worker.__new__(main.Worker)
+    found = main.WorkerMain.__new__(main.WorkerMain)
     found._client = SimpleNamespace(lock=threading.RLock(), await_block=lambda _within_s: None)
     found._client.lock.acquire()
     found._job = SimpleNamespace(terminate=SimpleNamespace(grace_s=1.0))

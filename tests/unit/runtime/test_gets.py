@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.core.messages import Commit
+from orchestrator.core.protocol.messages import Commit
 from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.gets import Gets
 from orchestrator.runtime.worker.handle import QueueHandle

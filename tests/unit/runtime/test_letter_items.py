@@ -21,10 +21,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.runtime.letters.opening import OpenedAs, Opener, Place, Want
-from orchestrator.runtime.letters.restricted import names_in, safe_loads
-from orchestrator.runtime.letters.source import letters
-from orchestrator.runtime.letters.telling import json_of, text_of
+from orchestrator.runtime.deadletters.opening import ItemPlace, OpenedAs, Opener, OpenRequest
+from orchestrator.runtime.deadletters.render import json_of, text_of
+from orchestrator.runtime.deadletters.replay_source import letters
+from orchestrator.runtime.deadletters.restricted import names_in, safe_loads
 
 
 @dataclasses.dataclass
@@ -174,7 +174,7 @@ def test_the_names_in_a_pickle_are_found():
 def write(tmp_path, *pickles):
     path = tmp_path / "chunk-000001.pickle"
     path.write_bytes(pickle.dumps(list(pickles), 5))
-    return [Place(path=path, index=index, packed=True) for index in range(len(pickles))]
+    return [ItemPlace(path=path, index=index, packed=True) for index in range(len(pickles))]
 
 
 def test_an_item_that_needs_too_much_memory_costs_no_other(tmp_path):
@@ -182,7 +182,7 @@ def test_an_item_that_needs_too_much_memory_costs_no_other(tmp_path):
     bomb = b"cbuiltins\nlist\n" + ranged + b"tR."
     places = write(tmp_path, b"I1\n.", bomb, b"no pickle", b"I3\n.")
     with Opener() as opener:
-        found = [opener.open(place, Want.JSON) for place in places]
+        found = [opener.open(place, OpenRequest.JSON) for place in places]
     assert [each.kind for each in found] == [
         OpenedAs.JSON,
         OpenedAs.UNREADABLE,
@@ -195,18 +195,18 @@ def test_an_item_that_needs_too_much_memory_costs_no_other(tmp_path):
 def test_the_child_that_opens_items_can_be_killed_and_another_goes_on(tmp_path):
     (place,) = write(tmp_path, b"I1\n.")
     with Opener() as opener:
-        assert opener.open(place, Want.TEXT).text == "1"
+        assert opener.open(place, OpenRequest.TEXT).text == "1"
         assert opener._child is not None
         opener._child.kill()
         opener._child.wait()
-        assert opener.open(place, Want.TEXT).kind is OpenedAs.UNREADABLE
-        assert opener.open(place, Want.TEXT).text == "1"
+        assert opener.open(place, OpenRequest.TEXT).kind is OpenedAs.UNREADABLE
+        assert opener.open(place, OpenRequest.TEXT).text == "1"
 
 
 def test_a_pickle_is_handed_out_byte_for_byte(tmp_path):
     pickles = [pickle.dumps(Order(1, "x"), protocol) for protocol in range(6)]
     with Opener() as opener:
-        found = [opener.open(place, Want.PICKLE) for place in write(tmp_path, *pickles)]
+        found = [opener.open(place, OpenRequest.PICKLE) for place in write(tmp_path, *pickles)]
     assert [each.pickled for each in found] == pickles
 
 
@@ -216,7 +216,7 @@ def test_a_file_that_is_missing_or_a_link_is_unreadable(tmp_path):
     link.symlink_to(place.path)
     with Opener() as opener:
         for path in (link, tmp_path / "none"):
-            opened = opener.open(Place(path=path, index=0, packed=True), Want.TEXT)
+            opened = opener.open(ItemPlace(path=path, index=0, packed=True), OpenRequest.TEXT)
             assert opened.kind is OpenedAs.UNREADABLE
 
 

@@ -5,15 +5,15 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.runtime.local.capture import Line, LineSplitter, drain
+from orchestrator.runtime.local.capture import CapturedLine, LineSplitter, drain
 
 
 def whole(text):
-    return Line(text=text)
+    return CapturedLine(text=text)
 
 
 def piece(text):
-    return Line(text=text, more=True)
+    return CapturedLine(text=text, more=True)
 
 
 def test_lines_end_with_a_newline_and_the_rest_waits_for_its_own():
@@ -110,5 +110,5 @@ def test_of_a_long_line_that_is_drawn_anew_only_what_was_not_drawn_over_stays():
     splitter = LineSplitter(limit=10)
     assert splitter.feed(b"\r10%#\r20%##\r30%###") == []
     assert splitter.state == "30%###"
-    assert splitter.feed(b"\n") == [Line(text="\r30%###")]
+    assert splitter.feed(b"\n") == [CapturedLine(text="\r30%###")]
     assert splitter.state == ""

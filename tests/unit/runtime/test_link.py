@@ -3,7 +3,7 @@
 import socket
 import sys
 
-from orchestrator.core.messages import Leased, Range
+from orchestrator.core.protocol.messages import Leased, Range
 from orchestrator.runtime import wire
 from orchestrator.runtime.worker import link as links
 

@@ -3,14 +3,14 @@
 import threading
 
 import pytest
-from test_stripe import CREDITS, Shape, Worker, once
+from test_window import CREDITS, Shape, Worker, single_call
 
 from orchestrator.runtime.order import QueueInfo
 from orchestrator.runtime.worker import commits
 from orchestrator.runtime.worker.client import Client
+from orchestrator.runtime.worker.flusher import Flusher
 from orchestrator.runtime.worker.handle import QueueHandle
 from orchestrator.runtime.worker.link import LinkClosedError
-from orchestrator.runtime.worker.pacer import Pacer
 from orchestrator.runtime.worker.transaction import Transaction
 
 FIRST = 8
@@ -33,8 +33,8 @@ class Putting:
         self.handle = QueueHandle(
             "b", self.client, Transaction(self.client), holder="job", reads=False, writes=True
         )
-        box = self.client.outbox(("b",))
-        box.grant("b", 1000)
+        outbox = self.client.outbox(("b",))
+        outbox.grant("b", 1000)
 
     def _note(self):
         self.hurried += 1
@@ -140,8 +140,8 @@ def test_an_item_job_that_hardly_ever_gives_anything_is_not_slowed_down_by_waiti
     """Eight items pass one by one; then the lock is taken once for many."""
     opened = []
     worker = Worker(lambda item: item if item == 50 else None, prompt=FIRST)
-    begin = worker.client.open_stripe
-    worker.client.open_stripe = lambda stripe: (opened.append(stripe.n), begin(stripe))
+    begin = worker.client.open_window
+    worker.client.open_window = lambda window: (opened.append(window.n), begin(window))
     worker.work(range(100))
     assert opened[: FIRST + 1] == [1] * FIRST + [5]
     assert worker.broker.outputs == [[50] if item == 50 else [] for item in range(100)]
@@ -171,7 +171,7 @@ def test_what_a_source_yields_after_an_idle_spell_leaves_before_it_is_asked_for_
 
     left = []
     worker = Worker(emit, shape=Shape.SOURCE)
-    once.run_once(worker.context)
+    single_call.run_once(worker.context)
     assert [output.n for output in left] == [2, 1]
 
 
@@ -206,12 +206,12 @@ class Alarm:
 
 
 def test_a_pacer_that_is_asleep_sends_the_tail_of_a_burst():
-    putting, pacer = Putting(), Pacer()
+    putting, flusher = Putting(), Flusher()
     link = Alarm(putting.worker.broker)
     putting.client.link = link
-    putting.client._hurry, putting.client._arm = pacer.hurry, pacer.arm
+    putting.client._hurry, putting.client._arm = flusher.hurry, flusher.arm
     with putting.client.lock:
-        pacer.start(putting.client)
+        flusher.start(putting.client)
     putting.put(FIRST + 3)
     link.flushed.clear()
     done = 0

@@ -6,8 +6,8 @@ import pickle
 
 import pytest
 
-from orchestrator.core.queues import QueueState
-from orchestrator.core.segments import Chunk
+from orchestrator.core.broker.chunks import Chunk
+from orchestrator.core.broker.queue import QueueState
 from orchestrator.errors import DiskFullError, RunDirectoryError
 from orchestrator.runtime.testing import compare_child
 from orchestrator.runtime.testing.recording import RECORDED_NAME, Recorder

@@ -7,7 +7,7 @@ import pytest
 from orchestrator.errors import ReplayError
 from orchestrator.runtime.order import Emitted
 from orchestrator.runtime.worker.outbox import Outbox
-from orchestrator.runtime.worker.replay import Replay, Replays, digest_of
+from orchestrator.runtime.worker.replay import ReplayCheck, ReplayChecks, digest_of
 
 ITEMS = [1, "two", {"three": 3}, None, 5.0, b"six"]
 
@@ -20,9 +20,9 @@ def before(items, tail=()):
 
 
 def box_of(emitted):
-    box = Outbox(("q",), chunk_items=10, part_items=10)
-    Replays("job 'a'", {"q": emitted}, counted=True).equip(box)
-    return box
+    outbox = Outbox(("q",), chunk_items=10, part_items=10)
+    ReplayChecks("job 'a'", {"q": emitted}, counted=True).equip(outbox)
+    return outbox
 
 
 def test_the_digest_does_not_depend_on_how_items_were_cut_into_chunks_or_packed():
@@ -34,27 +34,27 @@ def test_the_digest_does_not_depend_on_how_items_were_cut_into_chunks_or_packed(
 
 
 def test_items_that_come_again_are_not_put_and_the_next_one_is():
-    box = box_of(before(ITEMS))
-    assert [box.repeats(item) for item in [*ITEMS, "new"]] == [True] * len(ITEMS) + [False]
-    box.add("new")
-    box.take(0, [], [], with_open=True)
-    assert box.replay is None
-    assert box.digest == digest_of([*ITEMS, "new"], packed=False, before=0)
+    outbox = box_of(before(ITEMS))
+    assert [outbox.repeats(item) for item in [*ITEMS, "new"]] == [True] * len(ITEMS) + [False]
+    outbox.add("new")
+    outbox.take(0, [], [], with_open=True)
+    assert outbox.replay is None
+    assert outbox.digest == digest_of([*ITEMS, "new"], packed=False, before=0)
 
 
 def test_the_digest_goes_on_over_what_comes_after_the_replay():
-    box = box_of(before(ITEMS[:2], tail=ITEMS[2:3]))
+    outbox = box_of(before(ITEMS[:2], tail=ITEMS[2:3]))
     for item in ITEMS:
-        if not box.repeats(item):
-            box.add(item)
+        if not outbox.repeats(item):
+            outbox.add(item)
     outputs, blobs = [], []
-    box.take(0, outputs, blobs, with_open=True)
+    outbox.take(0, outputs, blobs, with_open=True)
     first = digest_of(ITEMS[:3], packed=False, before=0)
     assert outputs[0].digests == (first, digest_of(ITEMS, packed=False, before=0))
 
 
 def test_another_item_is_found_at_the_end_of_those_that_have_a_digest():
-    replay = Replay("job 'a'", "q", before(ITEMS))
+    replay = ReplayCheck("job 'a'", "q", before(ITEMS))
     with pytest.raises(ReplayError, match=r"job 'a' .* one of items 1 to 6 on 'q'") as caught:
         for item in ["one", *ITEMS[1:]]:
             replay.compare(item)
@@ -62,7 +62,7 @@ def test_another_item_is_found_at_the_end_of_those_that_have_a_digest():
 
 
 def test_another_item_of_the_tail_is_found_at_once():
-    replay = Replay("job 'a'", "q", before(ITEMS[:3], tail=ITEMS[3:]))
+    replay = ReplayCheck("job 'a'", "q", before(ITEMS[:3], tail=ITEMS[3:]))
     for item in ITEMS[:3]:
         replay.compare(item)
     with pytest.raises(ReplayError, match="item 4 on 'q'"):
@@ -71,32 +71,32 @@ def test_another_item_of_the_tail_is_found_at_once():
 
 def test_a_tail_that_a_damaged_store_has_lost_is_skipped_without_being_compared():
     lost = Emitted(n=2, digest=digest_of(ITEMS[:2], packed=False, before=0), tail=b"", used=2)
-    replay = Replay("job 'a'", "q", lost)
+    replay = ReplayCheck("job 'a'", "q", lost)
     for item in (*ITEMS[:2], "other", "others"):
         replay.compare(item)
     assert replay.is_over
 
 
 def test_fewer_items_than_before_are_an_error_at_the_end():
-    replays = Replays("job 'a'", {"q": before(ITEMS)}, counted=True)
-    box = Outbox(("q",), chunk_items=10, part_items=10)
-    replays.equip(box)
-    box.repeats(ITEMS[0])
+    replays = ReplayChecks("job 'a'", {"q": before(ITEMS)}, counted=True)
+    outbox = Outbox(("q",), chunk_items=10, part_items=10)
+    replays.equip(outbox)
+    outbox.repeats(ITEMS[0])
     with pytest.raises(ReplayError, match="put 1 items on 'q' when it was called again, and 6"):
         replays.finish()
 
 
 def test_a_transaction_that_is_rolled_back_counts_for_nothing_in_the_replay_either():
-    replays = Replays("job 'a'", {"q": before(ITEMS)}, counted=True)
-    box = Outbox(("q",), chunk_items=10, part_items=10)
-    replays.equip(box)
-    assert box.repeats(ITEMS[0])
+    replays = ReplayChecks("job 'a'", {"q": before(ITEMS)}, counted=True)
+    outbox = Outbox(("q",), chunk_items=10, part_items=10)
+    replays.equip(outbox)
+    assert outbox.repeats(ITEMS[0])
     for n in (1, len(ITEMS) - 1, len(ITEMS)):  # within what comes again, to its end, and beyond
         undo = replays.mark()
-        again = [box.repeats(item) for item in [*ITEMS[1:], "new"][:n]]
+        again = [outbox.repeats(item) for item in [*ITEMS[1:], "new"][:n]]
         assert again == [True] * min(n, len(ITEMS) - 1) + [False] * (n == len(ITEMS))
         for rewind in undo:
             rewind()
-    assert all(box.repeats(item) for item in ITEMS[1:])
-    assert not box.repeats("new")
+    assert all(outbox.repeats(item) for item in ITEMS[1:])
+    assert not outbox.repeats("new")
     replays.finish()

@@ -6,7 +6,15 @@ import sqlite3
 
 import pytest
 
-from orchestrator.core.steps import Emitted, Ended, Entry, Fate, Gave, NewChunk, Put
+from orchestrator.core.durable.records import (
+    Fate,
+    Gave,
+    ItemsEnded,
+    JournalEntry,
+    NewChunk,
+    Progressed,
+    Put,
+)
 from orchestrator.errors import DamagedStoreError, DiskFullError, RunDirectoryError
 from orchestrator.runtime.store import store as store_module
 from orchestrator.runtime.store.opening import open_store
@@ -18,7 +26,7 @@ META = {"format": b"1"}
 def entry(number, *steps, blob=b"three items"):
     put = Put("q", number, 0, 3)
     chunk = NewChunk(number=number, packed=False, blob=blob)
-    return Entry(steps=(put, Gave("a", 3), *steps), chunks=(chunk,))
+    return JournalEntry(records=(put, Gave("a", 3), *steps), chunks=(chunk,))
 
 
 def opened(path, *, salvage=False):
@@ -31,7 +39,7 @@ def kept(tmp_path):
     store = Store.create(tmp_path, META, full=False)
     store.keep(entry(1))
     store.keep(entry(2))
-    store.keep(entry(3, Ended("q", 2, 0, 3, Fate.DONE, "b")))
+    store.keep(entry(3, ItemsEnded("q", 2, 0, 3, Fate.DONE, "b")))
     store.close()
     return tmp_path
 
@@ -44,7 +52,7 @@ def rows(path):
 
 def test_an_opened_store_gives_the_image_and_its_chunks(kept):
     found = opened(kept)
-    image = found.resumption.image
+    image = found.resumption.stored
     assert (image.queues["q"].put, image.queues["q"].done) == (9, 3)
     assert [part.chunk for part in image.queues["q"].held] == [1, 3]
     assert found.resumption.load(1) == b"three items"
@@ -63,7 +71,7 @@ def test_a_store_that_was_opened_goes_on(kept):
     found.store.keep(entry(4))
     found.store.close()
     again = opened(kept)
-    assert again.resumption.image.queues["q"].put == 12
+    assert again.resumption.stored.queues["q"].put == 12
     again.store.close()
 
 
@@ -73,7 +81,7 @@ def test_what_a_store_is_said_to_be_made_with_can_change(kept):
     found.store.close()
     again = opened(kept)
     assert again.meta == META | {"python": b"3.99"}
-    assert again.resumption.image == found.resumption.image
+    assert again.resumption.stored == found.resumption.stored
     assert not again.lost
     again.store.close()
 
@@ -82,24 +90,24 @@ def test_a_long_journal_becomes_a_snapshot(tmp_path, monkeypatch):
     monkeypatch.setattr(store_module, "_LEAST_JOURNAL", 500)
     store = Store.create(tmp_path, META, full=False)
     for number in range(1, 200):
-        store.keep(entry(number, Ended("q", number, 0, 3, Fate.DONE, "b")))
+        store.keep(entry(number, ItemsEnded("q", number, 0, 3, Fate.DONE, "b")))
     store.close()
     with rows(tmp_path) as connection:
         (n,) = connection.execute("SELECT count(*) FROM journal").fetchone()
     assert n < 50
     found = opened(tmp_path)
-    assert found.resumption.image.queues["q"].done == 3 * 199
+    assert found.resumption.stored.queues["q"].done == 3 * 199
     found.store.close()
 
 
 def test_a_tail_is_kept_for_as_long_as_a_position_names_it(tmp_path):
     store = Store.create(tmp_path, META, full=False)
-    done = Ended("q", 1, 0, 3, Fate.DONE, "b")
-    store.keep(entry(1, Emitted("a", "a-1", "q", 0, 0, 1, 3), done))
+    done = ItemsEnded("q", 1, 0, 3, Fate.DONE, "b")
+    store.keep(entry(1, Progressed("a", "a-1", "q", 0, 0, 1, 3), done))
     store.close()
     found = opened(tmp_path)
     assert found.resumption.load(1) == b"three items"
-    found.store.keep(entry(2, Emitted("a", "a-1", "q", 6, 7, 0, 0)))
+    found.store.keep(entry(2, Progressed("a", "a-1", "q", 6, 7, 0, 0)))
     with pytest.raises(RunDirectoryError):
         found.store.load(1)
     found.store.close()
@@ -150,7 +158,7 @@ def test_damage_is_found_and_refused_and_salvaging_tells_what_is_lost(kept, dama
     assert "--salvage" in caught.value.hint
     found = opened(kept, salvage=True)
     assert found.lost
-    queue = found.resumption.image.queues["q"]
+    queue = found.resumption.stored.queues["q"]
     here = sum(map(len, queue.held))
     assert queue.put == queue.done + queue.lost + here
     for part in queue.held:
@@ -194,7 +202,7 @@ def test_without_room_the_same_entry_can_be_written_later(tmp_path, monkeypatch)
     store.retry()
     store.close()
     found = opened(tmp_path)
-    assert found.resumption.image.queues["q"].put == 3
+    assert found.resumption.stored.queues["q"].put == 3
     found.store.close()
 
 

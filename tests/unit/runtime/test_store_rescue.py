@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from orchestrator.core.steps import Entry, Gave, NewChunk, Put
+from orchestrator.core.durable.records import Gave, JournalEntry, NewChunk, Put
 from orchestrator.errors import DamagedStoreError, MporchError
 from orchestrator.runtime.store import opening, rescue
 from orchestrator.runtime.store.opening import open_store
@@ -28,7 +28,7 @@ def kept(tmp_path):
     store = Store.create(alive, META, full=False)
     for number in (1, 2, 3):
         chunk = NewChunk(number=number, packed=False, blob=b"three items")
-        store.keep(Entry(steps=(Put("q", number, 0, 3), Gave("a", 3)), chunks=(chunk,)))
+        store.keep(JournalEntry(records=(Put("q", number, 0, 3), Gave("a", 3)), chunks=(chunk,)))
     killed = tmp_path / "killed"
     shutil.copytree(alive, killed)
     store.close()
@@ -79,7 +79,7 @@ def test_a_salvaged_store_is_a_new_one_that_holds_what_is_whole(kept):
     found = opened(kept, salvage=True)
     assert "entries are gone" in found.lost[0]
     assert found.lost[1] == "what was done after that is done again"
-    queue = found.resumption.image.queues["q"]
+    queue = found.resumption.stored.queues["q"]
     assert 0 < queue.put < 9
     for part in queue.held:
         assert found.resumption.load(part.chunk) == b"three items"
@@ -99,7 +99,7 @@ def test_a_salvage_that_was_killed_before_its_last_step_is_completed(kept, monke
     monkeypatch.undo()
     found = opened(kept)
     assert found.meta == META
-    assert found.resumption.image.queues["q"].put == 9
+    assert found.resumption.stored.queues["q"].put == 9
     found.store.close()
 
 
@@ -141,5 +141,5 @@ def test_what_a_target_has_planted_does_not_take_the_place_of_the_store(kept, pl
     assert (kept / STATE_NAME).read_bytes() == before
     rescued.unlink()
     found = opened(kept)
-    assert found.resumption.image.queues["q"].put == 9
+    assert found.resumption.stored.queues["q"].put == 9
     found.store.close()

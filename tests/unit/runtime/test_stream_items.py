@@ -5,12 +5,12 @@ import threading
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_stripe import Worker
+from test_window import Worker
 
-from orchestrator.core.messages import Released
+from orchestrator.core.protocol.messages import Released
 from orchestrator.plan.model import Shape
-from orchestrator.runtime.worker.giving_up import TornError
-from orchestrator.runtime.worker.once import Items
+from orchestrator.runtime.worker.errors import InconsistentError
+from orchestrator.runtime.worker.single_call import Items
 from orchestrator.runtime.worker.stopping import StopRequested
 
 N = 8
@@ -128,9 +128,9 @@ def test_an_exception_while_an_item_is_taken_ends_the_worker_rather_than_losing_
     taken._happen = interrupted
     with pytest.raises(KeyboardInterrupt):
         next(stream.items)
-    with pytest.raises(TornError):
+    with pytest.raises(InconsistentError):
         next(stream.items)
-    with pytest.raises(TornError):
+    with pytest.raises(InconsistentError):
         stream.commit()
 
 

@@ -7,7 +7,7 @@ from collections import deque
 
 import pytest
 
-from orchestrator.core.messages import (
+from orchestrator.core.protocol.messages import (
     Commit,
     Committed,
     Ended,
@@ -23,17 +23,28 @@ from orchestrator.core.messages import (
 )
 from orchestrator.errors import EndOfStream, WouldWaitError
 from orchestrator.runtime.order import Emitted, QueueInfo
-from orchestrator.runtime.worker.chunks import Run
+from orchestrator.runtime.worker.acks import AckCounter
+from orchestrator.runtime.worker.chunks import ItemRun
 from orchestrator.runtime.worker.client import Client
 from orchestrator.runtime.worker.gets import Gets
 from orchestrator.runtime.worker.handle import QueueHandle
 from orchestrator.runtime.worker.lease import Lease
 from orchestrator.runtime.worker.outbox import Outbox
-from orchestrator.runtime.worker.replay import Replay, Replays, digest_of
-from orchestrator.runtime.worker.tally import Tally
+from orchestrator.runtime.worker.replay import ReplayCheck, ReplayChecks, digest_of
 from orchestrator.runtime.worker.transaction import Transaction
 
-OURS = (Client, Transaction, QueueHandle, Outbox, Run, Lease, Tally, Replays, Replay, Gets)
+OURS = (
+    Client,
+    Transaction,
+    QueueHandle,
+    Outbox,
+    ItemRun,
+    Lease,
+    AckCounter,
+    ReplayChecks,
+    ReplayCheck,
+    Gets,
+)
 
 HARMLESS = {
     ("Client", "_numbers"): "requests are numbered once",
@@ -45,8 +56,8 @@ HARMLESS = {
     ("Outbox", "limit"): "of the credits",
     ("Outbox", "due"): "of the credits",
     ("Outbox", "closed"): "nobody reads that queue any more",
-    ("QueueHandle", "_box"): "found when it is first used; an empty one does nothing",
-    ("QueueHandle", "_lease"): "asked only together with the transaction and the tally",
+    ("QueueHandle", "_outbox"): "found when it is first used; an empty one does nothing",
+    ("QueueHandle", "_lease"): "asked only together with the transaction and the acks",
     ("QueueHandle", "_got"): "counts leases that are used up; with the others it is as before",
     ("QueueHandle", "_most"): "a guess",
     ("QueueHandle", "_pulled"): "a guess",
@@ -124,7 +135,7 @@ class Worker:
             {"b": info, "c": info, "wide": info, "full": info},
             by_item=False,
             arm=lambda: None,
-            replays=Replays("job 'a'", emitted, counted=True),
+            replays=ReplayChecks("job 'a'", emitted, counted=True),
             gets=Gets(),
         )
         self.transaction = Transaction(self.client)
@@ -261,7 +272,7 @@ def test_what_a_block_has_changed_is_as_before_once_it_is_rolled_back(beginning,
     noted = after.pop("worker['client'].gets._line[0][0]", None)  # an end that was told stays told
     assert noted in {None, "ended"}
     assert not after.pop("worker['client'].gets._line[0][1]", 0)
-    new = {path for path in after.keys() - before.keys() if "._box" not in path}
+    new = {path for path in after.keys() - before.keys() if "._outbox" not in path}
     changed = {path for path in before if before[path] != after.get(path, "gone")}
     ours = {path for path in new | changed if "_leases[" not in path and "._shared[" not in path}
     assert not ours

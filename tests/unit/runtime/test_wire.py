@@ -15,7 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.messages import Commit, FromWorker, Leased, Output, Pull, Range, Ready
+from orchestrator.core.protocol.messages import (
+    Commit,
+    FromWorker,
+    Leased,
+    Output,
+    Pull,
+    Range,
+    Ready,
+)
 from orchestrator.runtime import records, wire
 
 HEADER = struct.Struct("<4sIQI")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.app.imports import import_problems
+from orchestrator.app.import_check import import_problems
 from orchestrator.cli.validate import validate
 from orchestrator.errors import Problem, Rule, SpecError
 from orchestrator.plan.compiler import compile_spec

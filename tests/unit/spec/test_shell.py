@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.errors import SpecError
 from orchestrator.plan.compiler import compile_spec
-from orchestrator.plan.masking import masked
+from orchestrator.plan.redaction import masked
 from orchestrator.spec import loads
 from orchestrator.spec.layers import Layers
 

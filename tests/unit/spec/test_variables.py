@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import SpecError
 from orchestrator.plan.compiler import compile_spec
-from orchestrator.plan.masking import MASK, masked
+from orchestrator.plan.redaction import MASK, masked
 from orchestrator.spec import loads
 from orchestrator.spec.references import pieces_of
 

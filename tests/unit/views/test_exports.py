@@ -9,7 +9,7 @@ from google.protobuf import json_format
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 import orchestrator.views
-from orchestrator.core import facts
+from orchestrator.core.protocol import notifications
 from orchestrator.runlog.catalogue import CATALOGUE
 from orchestrator.views.exports import FORMATS
 
@@ -94,4 +94,4 @@ def test_lnav_s_format_knows_the_fields_of_log_events():
     assert RECORD.keys() - known["value"].keys() == {"ts"}
     shown = {part["field"] for part in known["line-format"] if isinstance(part, dict)}
     assert shown - {"__timestamp__"} <= known["value"].keys()
-    assert CATALOGUE[facts.Logged].event == "log"
+    assert CATALOGUE[notifications.Logged].event == "log"

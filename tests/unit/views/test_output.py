@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from orchestrator.core.facts import Logged, Output, Progress, Stream
+from orchestrator.core.protocol.notifications import Logged, OutputLine, Progress, Stream
 from orchestrator.views.output import (
     OutputMode,
     OutputView,
@@ -15,7 +15,7 @@ from orchestrator.views.terminal import targets_colours
 
 
 def output(text, job="a", stream=Stream.STDOUT, more=False):
-    return Output(job=job, worker=f"{job}-1", pid=5, stream=stream, text=text, more=more)
+    return OutputLine(job=job, worker=f"{job}-1", pid=5, stream=stream, text=text, more=more)
 
 
 def logged(level="INFO", msg="hello"):

@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from orchestrator.core.facts import (
+from orchestrator.core.protocol.messages import Failure
+from orchestrator.core.protocol.notifications import (
     ItemFailed,
     ItemSkipped,
     Ledger,
@@ -11,8 +12,7 @@ from orchestrator.core.facts import (
     Survivor,
     WorkerEnded,
 )
-from orchestrator.core.messages import Failure
-from orchestrator.core.summary import JobSummary, Summary
+from orchestrator.core.reporting.summary import JobSummary, Summary
 from orchestrator.views.digest import Digest
 from orchestrator.views.report import Report, render_report
 from orchestrator.views.tables import Paper
@@ -66,7 +66,7 @@ def died(worker="parse-1"):
 def render(summary, *facts, width=80, durable=False):
     digest = Digest()
     for fact in facts:
-        digest.fact(fact)
+        digest.notify(fact)
     report = Report(
         summary=summary, digest=digest, log="x/log.jsonl", argument="last", durable=durable
     )
@@ -150,7 +150,7 @@ def test_what_was_skipped_before_is_named_and_counted_with_the_rest():
     assert (named.count, named.first) == (2, ["parse files:1: E", "parse files:2: E"])
     digest = Digest()
     digest.skipped_before({"parse": 3}, [])
-    digest.fact(skipped(4))
+    digest.notify(skipped(4))
     assert (digest.skipped.count, digest.skipped.first) == (4, ["parse files:4: SyntaxError: no"])
 
 
@@ -223,7 +223,7 @@ RECORDS = [
 def test_a_log_gives_the_same_digest_as_the_run_itself():
     lived, read = Digest(), Digest()
     for fact in (skipped(0), item_failed()):
-        lived.fact(fact)
+        lived.notify(fact)
     for record in RECORDS:
         read.record(record)
     assert vars(read.skipped) == vars(lived.skipped)

@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.plan.origins import DEFAULT, Layer, Origin, Place, Source
+from orchestrator.plan.origins import DEFAULT, Layer, NamedSource, Origin, Place
 from orchestrator.plan.resolved import Branch, Leaf
 from orchestrator.spec import loads
 from orchestrator.views.resolved import render_tree, render_yaml
 from orchestrator.views.tables import Paper
 
 PLACE = Place(file="jobs.yaml", line=3, column=7)
-SOURCE = Source(name="TOKEN", layer=Layer.ENVIRONMENT)
+SOURCE = NamedSource(name="TOKEN", layer=Layer.ENVIRONMENT)
 WRITTEN = Origin(layer=Layer.DEFAULTS, place=PLACE, within="defaults.env.A", sources=(SOURCE,))
 TREE = Branch(
     inner={

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core import facts
-from orchestrator.core.messages import Failure
-from orchestrator.core.snapshot import JobSnapshot, Snapshot
+from orchestrator.core.protocol import notifications
+from orchestrator.core.protocol.messages import Failure
+from orchestrator.core.reporting.snapshot import JobSnapshot, Snapshot
 from orchestrator.views.output import OutputMode
 from orchestrator.views.screen import Screen, Settings
 from orchestrator.views.terminal import colours, settings_for
@@ -20,13 +20,15 @@ SNAPSHOT = Snapshot(jobs=(JobSnapshot(name="a", state="running", workers=1, runn
 
 
 def describe(fact):
-    level = 40 if isinstance(fact, facts.Stalled) else 30
-    quiet = isinstance(fact, facts.JobStarted | facts.DiskHasRoom | facts.RunResumed)
+    level = 40 if isinstance(fact, notifications.Stalled) else 30
+    quiet = isinstance(
+        fact, notifications.JobStarted | notifications.DiskHasRoom | notifications.RunResumed
+    )
     return "event", 20 if quiet else level, type(fact).__name__
 
 
-def output(text, stream=facts.Stream.STDOUT):
-    return facts.Output(job="a", worker="a-1", pid=5, stream=stream, text=text)
+def output(text, stream=notifications.Stream.STDOUT):
+    return notifications.OutputLine(job="a", worker="a-1", pid=5, stream=stream, text=text)
 
 
 def screen(**settings):
@@ -35,15 +37,15 @@ def screen(**settings):
 
 def test_output_goes_where_the_target_wrote_it(capfd):
     view = screen()
-    view.fact(output("one"), 0.0)
-    view.fact(output("two", facts.Stream.STDERR), 0.0)
+    view.notify(output("one"), 0.0)
+    view.notify(output("two", notifications.Stream.STDERR), 0.0)
     view.flush()
     assert capfd.readouterr() == ("a-1 | one\n", "a-1 | two\n")
 
 
 def test_with_json_all_output_goes_to_standard_error(capfd):
     view = screen(all_to_stderr=True)
-    view.fact(output("one"), 0.0)
+    view.notify(output("one"), 0.0)
     view.close()
     assert capfd.readouterr() == ("", "a-1 | one\n")
 
@@ -88,7 +90,7 @@ def test_that_standard_output_cannot_be_written_is_told_at_the_end():
 
 def test_nothing_is_written_before_the_flush(capfd):
     view = screen()
-    view.fact(output("one"), 0.0)
+    view.notify(output("one"), 0.0)
     assert view.pending
     assert capfd.readouterr() == ("", "")
     view.flush()
@@ -97,8 +99,8 @@ def test_nothing_is_written_before_the_flush(capfd):
 
 def test_warnings_are_told_with_their_hint(capfd):
     view = screen()
-    view.fact(facts.Warned(message="m", hint="do this"), 0.0)
-    view.fact(facts.Stalled(waits=()), 0.0)
+    view.notify(notifications.Warned(message="m", hint="do this"), 0.0)
+    view.notify(notifications.Stalled(waits=()), 0.0)
     view.close()
     assert capfd.readouterr().err == (
         "mporch: warning: Warned\nmporch:   hint: do this\nmporch: error: Stalled\n"
@@ -107,8 +109,8 @@ def test_warnings_are_told_with_their_hint(capfd):
 
 def test_who_was_told_that_the_disk_is_full_is_told_when_there_is_room_again(capfd):
     view = screen()
-    view.fact(facts.DiskFull(reason="full", timeout_s=60.0), 0.0)
-    view.fact(facts.DiskHasRoom(waited_s=2.0), 2.0)
+    view.notify(notifications.DiskFull(reason="full", timeout_s=60.0), 0.0)
+    view.notify(notifications.DiskHasRoom(waited_s=2.0), 2.0)
     view.close()
     assert capfd.readouterr().err == "mporch: warning: DiskFull\nmporch: DiskHasRoom\n"
 
@@ -116,14 +118,14 @@ def test_who_was_told_that_the_disk_is_full_is_told_when_there_is_room_again(cap
 @pytest.mark.parametrize("live", [False, True])
 def test_what_a_run_is_resumed_with_is_told(capfd, live):
     view = screen(live=live)
-    view.fact(facts.RunResumed(name="n", spec="s", python="p", pid=1, queued=112), 0.0)
+    view.notify(notifications.RunResumed(name="n", spec="s", python="p", pid=1, queued=112), 0.0)
     view.close()
     assert "mporch: RunResumed\n" in capfd.readouterr().err
 
 
 def test_long_news_are_cut(capfd):
     view = Screen(Settings(), lambda _: ("event", 40, "x" * 4000))
-    view.fact(facts.Stalled(waits=()), 0.0)
+    view.notify(notifications.Stalled(waits=()), 0.0)
     view.close()
     assert len(capfd.readouterr().err) < 600
 
@@ -131,8 +133,11 @@ def test_long_news_are_cut(capfd):
 def test_what_the_report_tells_is_not_told_twice(capfd):
     view = screen()
     failure = Failure(kind="ValueError", message="")
-    view.fact(facts.ItemSkipped(job="a", worker="a-1", item="q:1", queue="q", failure=failure), 0.0)
-    view.fact(facts.RunEnded(status="failed", exit_code=1, duration_s=1.0), 0.0)
+    view.notify(
+        notifications.ItemSkipped(job="a", worker="a-1", item="q:1", queue="q", failure=failure),
+        0.0,
+    )
+    view.notify(notifications.RunEnded(status="failed", exit_code=1, duration_s=1.0), 0.0)
     view.close()
     assert capfd.readouterr() == ("", "")
 
@@ -141,8 +146,8 @@ def test_a_failed_item_is_told_once_and_not_again_with_its_worker(capfd):
     view = screen()
     failure = Failure(kind="ValueError", message="")
     of = {"job": "a", "worker": "a-1", "failure": failure}
-    view.fact(facts.ItemFailed(item="q:1", queue="q", **of), 0.0)
-    view.fact(facts.WorkerEnded(pid=5, state="failed", exit_code=1, **of), 0.0)
+    view.notify(notifications.ItemFailed(item="q:1", queue="q", **of), 0.0)
+    view.notify(notifications.WorkerEnded(pid=5, state="failed", exit_code=1, **of), 0.0)
     view.close()
     assert capfd.readouterr().err == "mporch: warning: ItemFailed\n"
 
@@ -150,7 +155,7 @@ def test_a_failed_item_is_told_once_and_not_again_with_its_worker(capfd):
 @pytest.mark.parametrize("live, said", [(False, "mporch: JobStarted\n"), (True, "")])
 def test_starts_are_told_only_where_no_display_shows_them(capfd, live, said):
     view = screen(live=live)
-    view.fact(facts.JobStarted(job="a", workers=1, target="m:f"), 0.0)
+    view.notify(notifications.JobStarted(job="a", workers=1, target="m:f"), 0.0)
     view.close()
     assert capfd.readouterr().err == said
 
@@ -166,7 +171,7 @@ def test_the_display_is_drawn_four_times_a_second_at_most(capfd):
 def test_output_stands_above_the_display_which_is_drawn_again_below(capfd):
     view = screen(live=True)
     view.update(SNAPSHOT, 0.0)
-    view.fact(output("x", facts.Stream.STDERR), 0.1)
+    view.notify(output("x", notifications.Stream.STDERR), 0.1)
     view.flush()
     drawn = capfd.readouterr().err
     before, after = drawn.split("a-1 | x\n")

@@ -196,16 +196,16 @@ PLAN = model.Plan(
             inputs=("files",),
             write_handles=(("good", "free"),),
             workers=2,
-            batch=model.Batch(size=10),
+            batch=model.BatchPlan(size=10),
             after=(("find", model.AfterCondition.READY),),
             on_error=model.ErrorPolicy(
                 by_exception=(("KeyError", model.ErrorAction.SKIP),),
                 otherwise=model.ErrorAction.DEAD_LETTER,
             ),
-            retry=model.Retry(attempts=3),
-            restart=model.Restart(max=5),
-            limits=model.Limits(memory_bytes=2_000_000_000),
-            recycle=model.Recycle(max_items=1000),
+            retry=model.RetryPlan(attempts=3),
+            restart=model.RestartPlan(max=5),
+            limits=model.LimitsPlan(memory_bytes=2_000_000_000),
+            recycle=model.RecyclePlan(max_items=1000),
             on_failure=model.FailurePolicy.DRAIN,
             daemon=True,
             description="Parses.",
@@ -238,7 +238,7 @@ def test_a_plan_tells_of_each_job_how_it_is_wired_and_limited():
     [(1 << 30, "1GiB"), (500_000_000, "500MB"), (3 << 20, "3MiB"), (1500, "1.5 kB")],
 )
 def test_a_plan_tells_sizes_as_a_spec_does(n_bytes, told):
-    plan = plan_with(limits=model.Limits(memory_bytes=n_bytes))
+    plan = plan_with(limits=model.LimitsPlan(memory_bytes=n_bytes))
     assert f"memory up to {told};" in " ".join(render_plan(plan, Paper(width=200)).split())
 
 

@@ -21,7 +21,7 @@ class TestWeb(unittest.TestCase):
         self.assertIsNone(web.title(("u", "nothing")))
 
     def test_all_pages_but_the_missing_one_are_read(self) -> None:
-        """What is missing is skipped and counted, and is no failure."""
+        """A missing page is skipped and counted, and is no failure."""
         result = orchestrator.load(HERE / "jobs.yaml").run(output="none")
         self.assertTrue(result, result.reason)
         self.assertEqual((result.queues["urls"].done, result.queues["urls"].skipped), (19, 1))

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
-from orchestrator.core.policy import STOP_FOLLOWS_S, STOP_SIGNALS
+from orchestrator.core.supervisor.policy import STOP_FOLLOWS_S, STOP_SIGNALS
 from orchestrator.runtime.local.descendants import group_members, kill_kin
 from orchestrator.runtime.local.kernel import tie_to
 from orchestrator.runtime.polling import bounded
@@ -90,12 +90,12 @@ class Process:
 
     @property
     def stdin(self) -> IO[bytes]:
-        """Where it reads; whoever writes closes it."""
+        """Return where it reads; whoever writes closes it."""
         assert self._popen.stdin is not None
         return self._popen.stdin
 
     def output(self) -> Iterator[bytes]:
-        """What it writes, as it comes, until it has ended.
+        """Yield what it writes, as it comes, until it has ended.
 
         What others that it has started write after its end is not waited for. What it writes to
         standard error goes to ours.
@@ -155,7 +155,7 @@ class Process:
         return found
 
     def _rest(self, fd: int) -> bytes:
-        """What is left in a pipe. Its end may never come: others may hold the other side of it."""
+        """Read what is left in a pipe, not to its end: others may hold the other side of it."""
         if fd < 0:
             return b""
         (n,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))

@@ -38,7 +38,7 @@ def argument(value: Any) -> str:
 
 
 def word_of(value: Any, placeholder: str) -> str:
-    """What stands in a command in the place of a placeholder.
+    """Return what stands in a command in the place of a placeholder.
 
     Raises ValueError if no argument, and no variable of the environment, can hold it.
     """
@@ -53,7 +53,7 @@ def word_of(value: Any, placeholder: str) -> str:
 
 
 def text_of(item: Any, form: CommandInput) -> bytes:
-    """What a program reads of an item: it, and a newline; bytes are handed over as they are.
+    """Return what a program reads of an item: it, and a newline; bytes are handed over as they are.
 
     Raises ValueError if it is to be JSON, or text, which cannot hold it.
     """

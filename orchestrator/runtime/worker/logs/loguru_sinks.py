@@ -106,5 +106,5 @@ class _Sink:
         self._stream = stream
 
     def isatty(self) -> bool:
-        """Whether colours are wanted, as loguru asks."""
+        """True if colours are wanted, as loguru asks."""
         return bool(self._stream.isatty())

@@ -35,7 +35,7 @@ class PendingRecord:
             self.text = text
 
     def is_of(self, record: Any) -> bool:
-        """Whether it is this record, or a copy that a filter has put in its place."""
+        """True if it is this record, or a copy that a filter has put in its place."""
         ours = self.record
         return record is ours or (
             getattr(record, "created", None) == getattr(ours, "created", 0)

@@ -84,7 +84,7 @@ class Rendered:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a renderer was given something that nobody has asked for."""
+        """True if a renderer was given something that nobody has asked for."""
         return self._local.event is not None
 
     def note(self, event: Mapping[Any, Any], method: str, text: object) -> None:
@@ -93,7 +93,7 @@ class Rendered:
         local.event, local.method, local.text = event, method, text
 
     def take(self) -> tuple[Mapping[Any, Any] | None, str]:
-        """What it was given, and by which method of the logger."""
+        """Return what it was given, and by which method of the logger."""
         local = self._local
         event, local.event, local.text = local.event, None, None
         return event, local.method
@@ -120,5 +120,5 @@ def parts_of_json(text: str) -> Parts | None:
 
 
 def text_key_of(event: Mapping[Any, Any]) -> str:
-    """Where an event dict has its text; empty if nowhere."""
+    """Return where an event dict has its text; empty if nowhere."""
     return next((key for key in _TEXTS if type(event.get(key)) is str), "")

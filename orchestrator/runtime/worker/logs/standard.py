@@ -123,7 +123,7 @@ class StandardLogging:
             self._send(record, text)
 
     def _is_wanted(self, logger: logging.Logger) -> bool:
-        """Whether the program would see such a record without mporch: below WARNING it asks."""
+        """True if the program would see such a record without mporch: below WARNING it asks."""
         return logger.getEffectiveLevel() is not self._level
 
     def _has_console(self, logger: logging.Logger) -> bool:
@@ -138,7 +138,7 @@ class StandardLogging:
         return False
 
     def _draw(self, handler: logging.StreamHandler[Any], record: logging.LogRecord) -> None:
-        """What a stream handler does: for the console it makes the record's text."""
+        """Do as a stream handler does: for the console it makes the record's text."""
         pending = self._pending.current
         is_pending = pending is not None and pending.is_of(record)
         if not self._streams.is_plain(handler.stream):
@@ -159,7 +159,7 @@ class StandardLogging:
         record: logging.LogRecord,
         pending: PendingRecord | None,
     ) -> None:
-        """What a handler does whose stream is no plain one; that may write to the console, too.
+        """Do as a handler does whose stream is no plain one; it may write to the console, too.
 
         A record that nobody's logger has handed on is sent if it comes to the console.
         """
@@ -237,7 +237,7 @@ class _Sent:
             self._since, self._turned = self._turned, created
 
     def has(self, record: logging.LogRecord) -> bool:
-        """Whether the record is one that was sent, here or in a forked process."""
+        """True if the record is one that was sent, here or in a forked process."""
         pid = record.process
         if pid is not None and pid != os.getpid():
             return 0 <= pid < _MOST_PIDS and self._processes[pid] == 1
@@ -253,7 +253,7 @@ class _Sent:
 
 
 def _extras(known: dict[str, Any]) -> dict[Any, Any]:
-    """What a record has beyond what all have: it comes after that, if nothing was taken out."""
+    """Return a record's own fields: they come after those of all, if none was taken out."""
     least = _N_STANDARD if next(islice(known, _N_STANDARD - 1, None), "") == _LAST else 0
     return {
         name: value for name, value in islice(known.items(), least, None) if name not in _STANDARD
@@ -261,7 +261,7 @@ def _extras(known: dict[str, Any]) -> dict[Any, Any]:
 
 
 def _exception_of(record: logging.LogRecord) -> tuple[BaseException | None, str]:
-    """What the record was made about, and its traceback where only that is left."""
+    """Return what the record was made about, and its traceback where only that is left."""
     info = record.exc_info
     error = info[1] if type(info) is tuple and len(info) == 3 else None
     if error is not None and issubclass(type(error), BaseException):
@@ -270,7 +270,7 @@ def _exception_of(record: logging.LogRecord) -> tuple[BaseException | None, str]
 
 
 def _formatted(handler: logging.StreamHandler[Any], record: logging.LogRecord) -> str | None:
-    """What the handler's formatter makes of the record; what that raises is told as Python does."""
+    """Format the record by the handler's formatter; its errors are told as by Python."""
     try:
         return handler.format(record)
     except RecursionError:

@@ -19,10 +19,10 @@ class Streams(Protocol):
     """What the seams ask of a stream that a program writes its records to."""
 
     def is_console(self, stream: Any) -> bool:
-        """Whether it says that it is the console: descriptor 1 or 2, if that is still ours."""
+        """True if it says that it is the console: descriptor 1 or 2, if that is still ours."""
 
     def is_plain(self, stream: Any) -> bool:
-        """Whether it is the console and nothing else: a file of Python's own on it.
+        """True if it is the console and nothing else: a file of Python's own on it.
 
         What has a `write` of its own may write elsewhere, too, as a tee does: that has to be
         called.

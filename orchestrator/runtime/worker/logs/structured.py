@@ -115,7 +115,7 @@ class Structlog:
         return write
 
     def _file_of(self, logger: Any) -> Any:
-        """What a logger that prints writes to; None for any other.
+        """Return what a logger that prints writes to; None for any other.
 
         By what was standard output when structlog was imported, a `PrintLogger` means what is now.
         """

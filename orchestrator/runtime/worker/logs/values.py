@@ -69,7 +69,7 @@ def to_json(fields: Mapping[Any, Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def shown(value: Any, make: Callable[[Any], Any] = repr) -> str:
-    """What `repr`, or another function, says of a value, else why it cannot say it."""
+    """Return what `repr`, or another function, says of a value, else why it cannot say it."""
     try:
         text = make(value)
         return encodable(str.__str__(text))
@@ -88,7 +88,7 @@ def encodable(text: str) -> str:
 
 
 def _is_plain(fields: Mapping[Any, Any]) -> bool:
-    """Whether all values are of JSON's own scalar types, and of a sane size."""
+    """True if all values are of JSON's own scalar types, and of a sane size."""
     for value in fields.values():
         kind = type(value)
         if kind is str:

@@ -1,0 +1,1 @@
+"""The broker: a pure state machine that owns every queue."""

@@ -1,0 +1,156 @@
+"""Liveness: whether an item can still come to a queue whose batch waits for more (rule 9).
+
+What waits for what is a graph: an item of a queue comes from its writers, or, while somebody is in
+line for room there, from whoever makes room; a worker that waits goes on with an item or with room.
+An item can come if a search along these edges meets something that moves by itself: a worker in
+work, one that will be started, a retry, a rate, a wait with a time limit.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+
+from orchestrator.core.broker.clients import PendingPull, WorkerState
+from orchestrator.core.broker.queue import QueueState
+from orchestrator.core.broker.waiting import CreditWaiter, Waiter
+from orchestrator.core.protocol.messages import Wait
+
+__all__ = ["can_come"]
+
+
+class _Need(enum.Enum):
+    ITEM = enum.auto()
+    ROOM = enum.auto()
+    WORKER = enum.auto()
+
+
+_MOVES = None
+"""Something that moves by itself."""
+
+_Node = tuple[_Need, QueueState | WorkerState]
+_Edges = Iterator[_Node | None]
+
+
+def can_come(held: QueueState) -> bool:
+    """True if another item can come to the queue though nobody takes what is there.
+
+    All batches are taken to wait: who asks, asks for the queues upstream first, and lets a batch go
+    out before it asks for the next.
+    """
+    search = _Search(held)
+    todo: list[_Node] = [(_Need.ITEM, held)]
+    seen = set(todo)
+    while todo:
+        for node in search.edges(todo.pop()):
+            if node is _MOVES:
+                return True
+            if node not in seen:
+                seen.add(node)
+                todo.append(node)
+    return False
+
+
+class _Search:
+    """What each need is met by, while the batches of `held` do not go out."""
+
+    def __init__(self, held: QueueState) -> None:
+        self._held = held
+        self._jobs = {pull.client.job.name for pull in held.pulls if pull.is_of_batch}
+
+    def edges(self, node: _Node) -> _Edges:
+        """Return what would meet a need."""
+        need, what = node
+        if isinstance(what, WorkerState):
+            return self._of_worker(what)
+        return self._of_item(what) if need is _Need.ITEM else self._of_room(what)
+
+    def _of_item(self, queue: QueueState) -> _Edges:
+        """Retries, what a recall brings back, and the writers; those in line need room first."""
+        if queue.delayed:
+            yield _MOVES
+        if queue is not self._held and len(queue.reader_clients) > 1:
+            for client in queue.reader_clients.values():
+                if any(
+                    lease.queue is queue and lease.untouched for lease in client.leases.values()
+                ):
+                    yield _MOVES
+        if queue.waiters:
+            yield _Need.ROOM, queue
+        else:
+            yield from self._of_jobs(queue.open_writers, queue.writer_clients)
+
+    def _of_room(self, queue: QueueState) -> _Edges:
+        """Room comes from the readers, and an item from who has credit.
+
+        No other batch of the same job makes room: it would wait as well.
+        """
+        if queue.closed:
+            yield _MOVES
+        if queue.waiters:
+            head = queue.waiters[0]
+            if isinstance(head, CreditWaiter) and queue.room > 0:
+                yield _MOVES  # it is being collected
+            if head.queues[-1] is not queue:
+                yield _Need.ROOM, head.queues[-1]  # there is room here
+        for client in queue.writer_clients.values():
+            if client.credits.get(queue.name, 0):
+                yield _Need.WORKER, client
+        for client in queue.reader_clients.values():
+            if any(lease.queue is queue and lease.hidden for lease in client.leases.values()):
+                yield _Need.WORKER, client
+        readers = queue.open_readers - self._jobs if queue is self._held else queue.open_readers
+        yield from self._of_jobs(readers, queue.reader_clients)
+
+    @staticmethod
+    def _of_jobs(names: set[str], clients: dict[str, WorkerState]) -> _Edges:
+        """The workers of these jobs; of one that has none, somebody will be started."""
+        workers = [client for client in clients.values() if client.job.name in names]
+        if len({client.job.name for client in workers}) < len(names):
+            yield _MOVES
+        for client in workers:
+            yield _Need.WORKER, client
+
+    def _of_worker(self, client: WorkerState) -> _Edges:
+        """Yield what would let a worker go on; one that does not wait is in work."""
+        waits = client.pulls or client.wants or client.joins
+        if client.parked is not None:
+            yield from self._of_waiter(client.parked)
+        elif client.fenced or not waits or self._is_timed(client):
+            yield _MOVES
+        for want in client.wants.values():
+            yield from self._of_waiter(want)
+        for pull in client.pulls.values():
+            for queue in pull.queues:
+                yield from self._of_pull(pull, queue)
+        for join in client.joins.values():
+            for queue in client.job.reads + client.job.writes:
+                if queue.name == join.queue:
+                    yield from self._of_jobs(queue.open_readers, queue.reader_clients)
+
+    def _is_timed(self, client: WorkerState) -> bool:
+        """True if the worker gives up waiting by itself; for room here that brings nothing."""
+        return (
+            any(
+                want.queues[0] is not self._held
+                for want in client.wants.values()
+                if not want.forever
+            )
+            or any(pull.request.wait is not Wait.FOREVER for pull in client.pulls.values())
+            or any(join.wait is not Wait.FOREVER for join in client.joins.values())
+        )
+
+    @staticmethod
+    def _of_waiter(waiter: Waiter) -> _Edges:
+        if waiter.queues:
+            yield _Need.ROOM, waiter.queues[-1]
+
+    def _of_pull(self, pull: PendingPull, queue: QueueState) -> _Edges:
+        """An item; if ordered, also the end of what is before, or room for what has its turn."""
+        if queue.queued and pull.client.job.rate_limit is not None:
+            yield _MOVES
+        yield _Need.ITEM, queue
+        if (reorder := queue.reorder) is not None:
+            if reorder.waiter is not None:
+                yield from self._of_waiter(reorder.waiter)
+            yield from self._of_jobs(queue.open_readers, queue.reader_clients)

@@ -1,0 +1,1 @@
+"""Records, journal and snapshot of a durable run, as plain data."""

@@ -1,0 +1,143 @@
+"""The journal: the broker notes what changes, for a store to keep. Runs that forget have none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from orchestrator.core.durable.records import (
+    Dealt,
+    Fate,
+    Gave,
+    Got,
+    ItemsEnded,
+    JobDone,
+    JournalEntry,
+    NewChunk,
+    PartiallyEmitted,
+    Pending,
+    Progressed,
+    Put,
+    Read,
+    Record,
+    Returned,
+    Spilt,
+    TasksDone,
+    Tried,
+)
+
+if TYPE_CHECKING:
+    from orchestrator.core.broker.clients import LeaseState, WorkerState
+    from orchestrator.core.broker.queue import Chunk, Segment
+    from orchestrator.core.broker.waiting import PendingOutput
+    from orchestrator.core.durable.progress import OutputProgress
+
+__all__ = ["Journal"]
+
+
+class Journal:
+    """Records since the last `take`; `first_chunk` is the number of the next chunk that is new."""
+
+    def __init__(self, first_chunk: int = 1) -> None:
+        self._steps: list[Record] = []
+        self._chunks: list[NewChunk] = []
+        self._next_chunk = first_chunk
+
+    def take(self) -> JournalEntry | None:
+        """Return what was noted since this was last called; None if nothing was."""
+        if not self._steps:
+            return None
+        entry = JournalEntry(records=tuple(self._steps), chunks=tuple(self._chunks))
+        self._steps.clear()
+        self._chunks.clear()
+        return entry
+
+    def _number(self, chunk: Chunk) -> int:
+        if not chunk.number:
+            chunk.number = self._next_chunk
+            self._next_chunk += 1
+            new = NewChunk(number=chunk.number, packed=chunk.packed, blob=chunk.blob)
+            self._chunks.append(new)
+        return chunk.number
+
+    # -- producers --------------------------------------------------------------------------------
+
+    def put(self, queue: str, chunk: Chunk, start: int, stop: int) -> None:
+        """Items are on a queue."""
+        self._steps.append(Put(queue, self._number(chunk), start, stop))
+
+    def spilt(self, queue: str, n: int) -> None:
+        """Items were put where nobody reads any more."""
+        self._steps.append(Spilt(queue, n))
+
+    def gave(self, job: str, n: int) -> None:
+        """A job has put items."""
+        self._steps.append(Gave(job, n))
+
+    def pending(self, part: PendingOutput) -> None:
+        """Note when a chunk comes to wait for room with its rest, and when that is over."""
+        waits = part.start < part.used < part.n and bool(part.chunk.number)
+        if waits is not part.waits:
+            part.waits = waits
+            self._steps.append(Pending(part.chunk.number, waits))
+
+    def progressed(self, client: WorkerState, outbox: str, position: OutputProgress) -> None:
+        """Note how far a worker that is called once has come with what it puts."""
+        tail = self._number(position.tail) if position.tail is not None else 0
+        record = Progressed(
+            client.job.name, client.worker, outbox, position.n, position.digest, tail, position.used
+        )
+        self._steps.append(record)
+
+    # -- consumers --------------------------------------------------------------------------------
+
+    def dealt(self, client: WorkerState, queue: str, segments: Iterable[Segment]) -> None:
+        """Items are leased to a worker that is called once."""
+        job, worker = client.job.name, client.worker
+        self._steps += [
+            Dealt(job, worker, queue, part.chunk.number, part.start, part.stop) for part in segments
+        ]
+
+    def returned(self, worker: str, queue: str, segments: Iterable[Segment]) -> None:
+        """Such a worker has given items back."""
+        self._steps += [
+            Returned(worker, queue, part.chunk.number, part.start, part.stop) for part in segments
+        ]
+
+    def got(self, client: WorkerState, queue: str, n: int) -> None:
+        """The target of such a worker has got items, or (0) been told the end of the queue."""
+        self._steps.append(Got(client.job.name, client.worker, queue, n))
+
+    def finished(self, client: WorkerState, lease: LeaseState, n: int) -> None:
+        """The next n items of a lease are done."""
+        job, queue = client.job, lease.queue.name
+        if job.by_item:
+            for part in lease.next_segments(n):
+                self.ended(queue, part, Fate.DONE, job.name)
+        else:
+            self._steps.append(Read(client.worker, queue, n))
+
+    def ended(self, queue: str, part: Segment, fate: Fate, job: str = "") -> None:
+        """Items have left their queue for good."""
+        record = ItemsEnded(queue, part.chunk.number, part.start, part.stop, fate, job)
+        self._steps.append(record)
+
+    def tried(self, queue: str, item: int, attempts: int, job: str) -> None:
+        """An item is to be tried again."""
+        self._steps.append(Tried(queue, item, attempts, job))
+
+    def partially_emitted(self, lease: LeaseState, job: str) -> None:
+        """A part of what the next item of a lease gives is out; of a batch, of all its items."""
+        at = lease.finished
+        for number in lease.numbers(at, lease.total if lease.in_progress > 1 else at + 1):
+            self._steps.append(PartiallyEmitted(lease.queue.name, number, job))
+
+    # -- ends -------------------------------------------------------------------------------------
+
+    def tasks_done(self, worker: str, queue: str, n: int) -> None:
+        """A worker has called `task_done` n times."""
+        self._steps.append(TasksDone(worker, queue, n))
+
+    def job_done(self, job: str) -> None:
+        """A job has succeeded."""
+        self._steps.append(JobDone(job))

@@ -1,0 +1,1 @@
+"""Summary, snapshot and warnings of a run, as plain data."""

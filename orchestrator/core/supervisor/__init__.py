@@ -1,0 +1,1 @@
+"""The supervisor: a pure state machine that owns every worker's life."""

@@ -1,0 +1,223 @@
+"""The resolved spec: its short forms spelt out, before it is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from orchestrator.plan.model import AfterCondition, Shape
+from orchestrator.plan.platform import usable_processors
+from orchestrator.plan.unknowns import Unknowns, broken_jobs, unclear_of
+from orchestrator.spec import LoadedSpec
+from orchestrator.spec.model import Job, JobSettings
+from orchestrator.spec.nodes import Path
+from orchestrator.spec.parts import SpecPart
+from orchestrator.spec.processes import AUTO_WORKERS
+from orchestrator.spec.wording import did_you_mean
+
+__all__ = ["MERGED_MAPS", "Condition", "ResolvedJob", "ResolvedSpec", "Wire", "draft_of"]
+
+MERGED_MAPS = ("kwargs", "env")
+"""Keys of a job whose maps are merged with those of `defaults`, to any depth."""
+_MERGED_PARTS = ("timeouts", "terminate", "batch", "retry", "restart", "limits", "recycle")
+_MOST_NAMES = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wire:
+    """One end of a queue at a job; `parameter` is set where it is a handle."""
+
+    queue: str
+    path: Path
+    parameter: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """A job that another waits for, and the state it must reach."""
+
+    job: str
+    state: AfterCondition
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedJob:
+    """One job. `own` is what was written for it, `settings` with the defaults below."""
+
+    name: str
+    own: Job
+    settings: JobSettings
+    shape: Shape
+    reads: tuple[Wire, ...]
+    writes: tuple[Wire, ...]
+    after: tuple[Condition, ...]
+
+    @property
+    def runs_command(self) -> bool:
+        """True if it is a command that the job runs, and not a target."""
+        return "command" in self.own.model_fields_set
+
+    @property
+    def runs_anything(self) -> bool:
+        """True if it says what to run."""
+        return not self.own.model_fields_set.isdisjoint(("target", "command"))
+
+    def path(self, *keys: str) -> Path:
+        """Return the path of a key of this job."""
+        return ("jobs", self.name, *keys)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedSpec:
+    """The whole spec. `jobs` are those that will run, `disabled` the others.
+
+    `broken` names jobs of which something could not be understood: what is missing of them proves
+    nothing. `unclear` says the same of what reads from queues and writes to them.
+    """
+
+    spec: LoadedSpec
+    jobs: Mapping[str, ResolvedJob]
+    disabled: Mapping[str, ResolvedJob]
+    broken: frozenset[str]
+    unclear: Unknowns
+
+    def is_unclear(self, queue: str) -> bool:
+        """True if a job may read from the queue without being known to."""
+        return self.unclear.reads or queue in self.unclear.queues
+
+    def meant_below(self, section: str, name: str) -> str:
+        """Return which name a file that is laid over the spec may have meant by a new one."""
+        own = self.spec.position((section, name), key=True).file
+        if not own:
+            return ""
+        known = islice(self.spec.names(section), _MOST_NAMES)
+        places = ((each, self.spec.position((section, each), key=True)) for each in known)
+        return did_you_mean(name, [each for each, place in places if place.file != own])
+
+    def used_by_disabled(self) -> dict[str, list[str]]:
+        """Return for each queue the disabled jobs that name it."""
+        found: dict[str, list[str]] = {}
+        for name, job in self.disabled.items():
+            for wire in (*job.reads, *job.writes):
+                found.setdefault(wire.queue, []).append(name)
+        return found
+
+
+def draft_of(spec: LoadedSpec) -> ResolvedSpec:
+    """Return the draft of `spec`."""
+    written = spec.document.jobs
+    jobs = {name: _job(name, job, spec) for name, job in written.items()}
+    return ResolvedSpec(
+        spec=spec,
+        jobs={name: job for name, job in jobs.items() if job.settings.enabled},
+        disabled={name: job for name, job in jobs.items() if not job.settings.enabled},
+        broken=broken_jobs(spec),
+        unclear=unclear_of(spec),
+    )
+
+
+def _job(name: str, own: Job, spec: LoadedSpec) -> ResolvedJob:
+    nulls = {path[2:] for path in spec.nulls if path[:2] == ("jobs", name)}
+    settings = _counted(_merged(own, spec.document.defaults, nulls))
+    reads = _wires(("jobs", name, "input"), own.input)
+    writes = _wires(("jobs", name, "output"), own.output)
+    return ResolvedJob(
+        name=name,
+        own=own,
+        settings=settings,
+        shape=_shape(settings, reads, writes),
+        reads=reads,
+        writes=writes,
+        after=_conditions(("jobs", name, "after"), own.after),
+    )
+
+
+def _merged(own: Job, defaults: JobSettings, nulls: Set[Path]) -> JobSettings:
+    """Lay a job's own keys over the defaults: of those in `nulls` there is none, whoever wrote it.
+
+    Mappings are merged key by key, to any depth; all else replaces what is there.
+    """
+    if not defaults.model_fields_set:
+        return own
+    written = defaults.model_fields_set - {path[0] for path in nulls if len(path) == 1}
+    values = {key: getattr(defaults, key) for key in written}
+    for key in own.model_fields_set & JobSettings.model_fields.keys():
+        value = getattr(own, key)
+        if key in values and key in MERGED_MAPS:
+            value = _laid_over(values[key], value)
+        elif key in values and key in _MERGED_PARTS:
+            value = _part_over(values[key], value, (key,), nulls)
+        values[key] = value
+    return JobSettings.model_construct(_fields_set=set(values), **values)
+
+
+def _part_over(below: SpecPart, above: SpecPart, path: Path, nulls: Set[Path]) -> SpecPart:
+    """Lay a part of a job over that of the defaults."""
+    keys = [key for key in below.model_fields_set if (*path, key) not in nulls]
+    values = {key: getattr(below, key) for key in keys}
+    for key in above.model_fields_set:
+        value = getattr(above, key)
+        if key in values and isinstance(value, SpecPart):
+            value = _part_over(values[key], value, (*path, key), nulls)
+        values[key] = value
+    return type(above).model_construct(_fields_set=set(values), **values)
+
+
+def _laid_over(below: Any, above: Any) -> Any:
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    found = dict(below)
+    for key, value in above.items():
+        found[key] = _laid_over(found[key], value) if key in found else value
+    return found
+
+
+def _counted(settings: JobSettings) -> JobSettings:
+    """Say how many workers `auto` is here and now."""
+    if settings.workers != AUTO_WORKERS:
+        return settings
+    return settings.model_copy(update={"workers": usable_processors()})
+
+
+def _wires(path: Path, wiring: str | tuple[str, ...] | dict[str, str]) -> tuple[Wire, ...]:
+    match wiring:
+        case str():
+            return (Wire(queue=wiring, path=path),)
+        case dict():
+            return tuple(
+                Wire(queue=queue, parameter=parameter, path=(*path, parameter))
+                for parameter, queue in wiring.items()
+            )
+        case _:
+            return tuple(Wire(queue=q, path=(*path, index)) for index, q in enumerate(wiring))
+
+
+def _conditions(
+    path: Path, after: str | tuple[str, ...] | Mapping[str, str]
+) -> tuple[Condition, ...]:
+    match after:
+        case str():
+            return (Condition(job=after, state=AfterCondition.SUCCEEDED, path=path),)
+        case tuple():
+            return tuple(
+                Condition(job=job, state=AfterCondition.SUCCEEDED, path=(*path, index))
+                for index, job in enumerate(after)
+            )
+        case _:
+            return tuple(
+                Condition(job=job, state=AfterCondition(state), path=(*path, job))
+                for job, state in after.items()
+            )
+
+
+def _shape(settings: JobSettings, reads: tuple[Wire, ...], writes: tuple[Wire, ...]) -> Shape:
+    if any(wire.parameter is not None for wire in reads):
+        return Shape.HANDLES
+    if reads:
+        return Shape(settings.call)
+    if any(wire.parameter is None for wire in writes):
+        return Shape.SOURCE
+    return Shape.TASK
