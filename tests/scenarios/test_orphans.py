@@ -99,7 +99,7 @@ def test_a_forkserver_that_is_killed_is_to_blame_for_its_workers_deaths(family):
     assert "with the forkserver" in ended.reason
     assert ended.reason.startswith("job stubborn"), "the others of its workers can be replaced"
     told = [r for event in ("ended", "replaced") for r in ended.log.having(f"worker.{event}")]
-    assert {r["worker"] for r in told if r["exit_code"] == -signal.SIGKILL} >= {
+    assert {r["worker"] for r in told if r.get("exit_code") == -signal.SIGKILL} >= {
         "take-1",
         "take-2",
         "stubborn-1",

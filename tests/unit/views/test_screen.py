@@ -55,7 +55,7 @@ def test_a_file_is_given_all_of_a_turn_however_much_that_is(tmp_path):
     script = (
         "from test_screen import output, screen\n"
         "view = screen()\n"
-        "for n in range(300): view.fact(output(f'{n} ' + 'x' * 50_000), 0.0)\n"
+        "for n in range(300): view.notify(output(f'{n} ' + 'x' * 50_000), 0.0)\n"
         "view.close()\n"
     )
     with (tmp_path / "out").open("w") as out:
@@ -69,7 +69,7 @@ def test_that_standard_output_cannot_be_written_is_told_at_the_end():
     script = (
         "from test_screen import output, screen\n"
         "view = screen()\n"
-        "view.fact(output('one'), 0.0)\n"
+        "view.notify(output('one'), 0.0)\n"
         "view.close()\n"
     )
     with Path("/dev/full").open("w") as out:
