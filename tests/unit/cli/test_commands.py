@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -112,12 +113,13 @@ def test_a_command_that_is_none_gets_a_hint(mporch, typed, hint):
 def test_an_option_of_another_tool_gets_a_hint(mporch, typed, hint):
     answer = mporch(*typed.split())
     assert answer.code == 2
-    assert f"No such option '{typed.split()[1]}'. " in answer.err
+    assert re.search(rf"No such option:? '?{typed.split()[1]}'?\. ", answer.err)  # by click's age
     assert hint in answer.err
 
 
 def test_an_option_that_nobody_has_is_left_to_click(mporch):
-    assert "No such option '--foramt'. Did you mean '--format'?" in mporch("runs", "--foramt").err
+    asked = r"No such option:? '?--foramt'?\.? Did you mean '?--format'?\?"
+    assert re.search(asked, mporch("runs", "--foramt").err)
 
 
 def test_an_option_can_be_set_in_the_environment(mporch, monkeypatch):
