@@ -179,10 +179,12 @@ def hint_for_state_of_job(path: Path, root: MappingNode) -> str:
     told = _told(root, path[:3])
     states: dict[str, str] = {}
     for each in told if isinstance(told, list) else ():
-        found = each if isinstance(each, Mapping) else {each: "succeeded"}
+        found = {each: "succeeded"} if isinstance(each, str) else each
+        if not isinstance(found, Mapping):
+            return ""
         states |= {show(name).strip('"'): show(state).strip('"') for name, state in found.items()}
     inner = ", ".join(f"{name}: {state}" for name, state in states.items())
-    return f"write one mapping: after: {{{inner}}}"
+    return f"write one mapping: after: {{{inner}}}" if states else ""
 
 
 def _job_written_out(name: Any, value: Any) -> str:

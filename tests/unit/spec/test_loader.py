@@ -239,6 +239,11 @@ def test_the_right_form_is_told_for_what_other_tools_have(line, hint):
     assert hint in only(f"{JOB}    {line}\n").hint
 
 
+@pytest.mark.parametrize("line", ["after: [[], {c: failed}]", "after: [{}]", "after: [1, {}]"])
+def test_a_list_that_is_no_list_of_jobs_gets_no_form(line):
+    assert not any("one mapping" in problem.hint for problem in problems(f"{JOB}    {line}\n"))
+
+
 @pytest.mark.parametrize("key", sorted(JobSettings.model_fields))
 def test_every_key_but_start_method_needs_a_value(key):
     found = problems(f"{JOB}    {key}:\n")
