@@ -16,9 +16,8 @@ from orchestrator.runtime.worker.logs.values import shown
 __all__ = ["Parts", "Rendered", "parts_of_json", "taken_apart", "text_key_of"]
 
 _TEXTS = ("event", "msg", "message")
-_NOT_FIELDS = frozenset(
-    {"level", "logger", "timestamp", "exc_info", "stack_info", "_record", "_from_structlog"}
-)
+_RARE = frozenset({"exc_info", "stack_info", "exception", "stack", "_record", "_from_structlog"})
+"""What few events have, beyond their text, level, logger and time; none of them is a field."""
 
 
 class Parts(NamedTuple):
@@ -37,26 +36,33 @@ def taken_apart(event: Mapping[Any, Any], text_key: str = "event") -> Parts:
 
     Processors may have drawn its exception already; while that is being handled it is still known.
     """
-    fields = {key: value for key, value in event.items() if key not in _NOT_FIELDS}
+    fields = dict(event)
     text = fields.pop(text_key, "")
+    level, logger = fields.pop("level", None), fields.pop("logger", None)
+    fields.pop("timestamp", None)
+    parts = Parts(
+        text if type(text) is str else shown(text, str),
+        fields,
+        str(level or ""),
+        str(logger or ""),
+    )
+    return parts if _RARE.isdisjoint(fields) else _with_error(parts, event)
+
+
+def _with_error(parts: Parts, event: Mapping[Any, Any]) -> Parts:
+    """The same, with the exception and the stack of the event, which are no fields."""
+    fields = {key: value for key, value in parts.fields.items() if key not in _RARE}
     error = _error_of(event) if "exc_info" in event else None
-    drawn = fields.pop("exception", "")
+    drawn = event.get("exception", "")
     if drawn and error is None:
         error = sys.exc_info()[1]
     if drawn and error is None and type(drawn) is not str:
         fields["exception"] = drawn  # a list of dicts, and nothing better is known
-    stack = fields.pop("stack", "")
+    stack = event.get("stack", "")
     trace = drawn if type(drawn) is str and error is None else ""
     if type(stack) is str and stack:
         trace = f"{trace}\n{stack}" if trace else stack
-    return Parts(
-        msg=text if type(text) is str else shown(text, str),
-        fields=fields,
-        level=str(event.get("level") or ""),
-        logger=str(event.get("logger") or ""),
-        traceback=trace,
-        error=error,
-    )
+    return parts._replace(fields=fields, traceback=trace, error=error)
 
 
 def _error_of(event: Mapping[Any, Any]) -> BaseException | None:

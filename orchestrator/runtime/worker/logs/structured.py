@@ -55,6 +55,7 @@ class Structlog:
         self._drop: type[Exception] = Exception
         self._main = threading.main_thread().ident
         self._inner: dict[int, bool] = {}  # by the globals of a frame: whether they are no user's
+        self._names: dict[str, str] = {}  # of files, by their paths; empty for mporch's own
 
     def take(self, module: ModuleType) -> None:
         """Wrap what is in the module."""
@@ -144,6 +145,15 @@ class Structlog:
             frame = frame.f_back
         return None
 
+    def _call_of(self, frame: FrameType) -> str:
+        """Return where the call was: file, line and function; empty for mporch's own code."""
+        code = frame.f_code
+        path = code.co_filename
+        name = self._names.get(path)
+        if name is None:
+            name = self._names[path] = "" if is_ours(path) else path.rpartition("/")[2]
+        return f"{name}:{frame.f_lineno} {code.co_name}" if name else ""
+
     def _write(self, logger: Any, method: str, message: Any) -> None:
         event, by = self._rendered.take()
         if type(message) is bytes:
@@ -168,7 +178,7 @@ class Structlog:
             traceback=parts.traceback,
             pid=os.getpid(),
             thread="" if in_main else threading.current_thread().name,
-            call=_call_of(frame),
+            call="" if frame is None else self._call_of(frame),
             text=text,
         )
 
@@ -192,10 +202,3 @@ def _name_of(logger: Any, frame: FrameType | None) -> str:
     if not name and frame is not None:
         name = frame.f_globals.get("__name__", "")
     return name if type(name) is str else ""
-
-
-def _call_of(frame: FrameType | None) -> str:
-    if frame is None or is_ours(frame.f_code.co_filename):
-        return ""
-    code = frame.f_code
-    return f"{code.co_filename.rpartition('/')[2]}:{frame.f_lineno} {code.co_name}"
