@@ -275,7 +275,8 @@ def test_an_optional_input_that_has_ended_does_not_end_who_goes_on_putting(ran):
         def write(q):
             q.put("A")
         def read(q, out):
-            for n in range(200):
+            out.put((-1, q.get()))  # whoever writes it has put it before nobody reads any more
+            for n in range(199):
                 try:
                     extra = q.get_nowait()
                 except queue.Empty:
