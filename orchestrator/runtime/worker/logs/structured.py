@@ -1,7 +1,7 @@
 """structlog in a worker: its events are sent as they are, whatever renders them.
 
-Called in the child, when the target has imported structlog; only its public names are used. Two
-things are wrapped: the renderers, whose event dict is kept, and the loggers that print, which send
+Called in the child, when the target has imported structlog. Few of its private names are looked
+at, and what they would tell is done without where they are missing. Two things are wrapped: the renderers, whose event dict is kept, and the loggers that print, which send
 it instead where they would write to the console. Of the renderer that structlog has by default
 nothing is drawn.
 """
