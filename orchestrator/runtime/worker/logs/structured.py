@@ -1,9 +1,9 @@
 """structlog in a worker: its events are sent as they are, whatever renders them.
 
-Called in the child, when the target has imported structlog. Few of its private names are looked
-at, and what they would tell is done without where they are missing. Two things are wrapped: the renderers, whose event dict is kept, and the loggers that print, which send
-it instead where they would write to the console. Of the renderer that structlog has by default
-nothing is drawn.
+Called in the child, when the target has imported structlog. A few of its private names are looked
+at; where they are missing, what they would tell is done without. Two things are wrapped: the
+renderers, whose event dict is kept, and the loggers that print, which send it instead where they
+would write to the console. Of the renderer that structlog has by default nothing is drawn.
 """
 
 from __future__ import annotations
