@@ -1,1 +1,1 @@
-"""What passes between worker and orchestrator: frames, orders, marks, records, progress cells."""
+"""Traffic between worker and orchestrator: frames, orders, marks, records, progress cells."""
