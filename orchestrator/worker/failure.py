@@ -19,6 +19,7 @@ from typing import Any
 
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.errors import MporchError
+from orchestrator.files import PACKAGE
 
 __all__ = [
     "describe",
@@ -31,7 +32,6 @@ __all__ = [
     "users_traceback",
 ]
 
-_OWN = str(Path(__file__).parents[2]) + os.sep
 _STDLIB = Path(os.__file__).parent
 _WAYS_IN = ("<frozen importlib.", str(_STDLIB / "importlib") + os.sep, str(_STDLIB / "contextlib"))
 """What mporch imports and enters the user's code by: of no interest in front of its frames."""
@@ -199,7 +199,7 @@ def _all_ours(stack: Sequence[FrameSummary]) -> bool:
 
 def is_ours(filename: str) -> bool:
     """True if it is a file of mporch itself."""
-    return filename.startswith(_OWN)
+    return filename.startswith(PACKAGE)
 
 
 def _names(kind: type) -> tuple[str, ...]:

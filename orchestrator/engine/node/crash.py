@@ -5,15 +5,14 @@ Called in the parent.
 
 from __future__ import annotations
 
-import os
 import re
 import sysconfig
 from collections.abc import Iterable
 from itertools import dropwhile, takewhile
-from pathlib import Path
 from typing import TypeAlias
 
 from orchestrator.core.protocol.messages import STOPPED, Failure
+from orchestrator.files import PACKAGE
 
 __all__ = ["CrashText", "stopped_in"]
 
@@ -22,7 +21,6 @@ _THREAD = "Current thread "
 _FRAME = re.compile(r'  File "(?P<file>.*)", line (?P<line>\d+) in (?P<name>.*)')
 _MOST_LINES = 500
 _LONGEST_LINE = 1000
-_OWN = str(Path(__file__).parents[2]) + os.sep
 _STDLIB = sysconfig.get_path("stdlib")
 
 _Frame: TypeAlias = tuple[str, str, str]
@@ -90,7 +88,7 @@ def _where(frames: Iterable[_Frame]) -> str:
 
 
 def _is_ours(frame: _Frame) -> bool:
-    return frame[0].startswith(_OWN)
+    return frame[0].startswith(PACKAGE)
 
 
 def _is_not_ours(frame: _Frame) -> bool:

@@ -15,12 +15,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import msgspec
 
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.engine.node.keeper import END
+from orchestrator.files import PACKAGE
 from orchestrator.ipc.polling import bounded
 from orchestrator.targets.probing.looked import Probe, ProbeReport
 
@@ -31,7 +31,6 @@ _GRACE_S = 2.0
 _END_S = 6.0
 """Longer than a keeper takes to kill what is left."""
 _MOST_OUTPUT = 64 * 1024
-_OWN = str(Path(__file__).parents[2]) + os.sep
 
 
 class Probed(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,7 +153,7 @@ def _death(order: Probe, code: int, crash: bytes, *, in_time: bool) -> Failure:
 
 def _users(lines: list[str]) -> str:
     """The user's part of what faulthandler writes: its frames, innermost first."""
-    ours = (f'"{_OWN}', '"<frozen ', f'"{importlib.__file__}"')
+    ours = (f'"{PACKAGE}', '"<frozen ', f'"{importlib.__file__}"')
     kept = [
         line
         for line in lines
