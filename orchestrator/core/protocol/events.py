@@ -24,6 +24,7 @@ __all__ = [
     "ItemOverdue",
     "JobFinished",
     "Malformed",
+    "Orphaned",
     "Phase",
     "ProcessStarted",
     "PutRefused",
@@ -56,6 +57,14 @@ class Blame(msgspec.Struct, frozen=True, kw_only=True):
     lease: int = 0
     index: int = 0
     phase: Phase = Phase.IDLE
+
+
+class Orphaned(enum.Enum):
+    """What a worker depends on, and dies with though it has done nothing wrong."""
+
+    FORKSERVER = "the forkserver that had made it"
+    AGENT = "its agent"
+    MACHINE = "its machine"
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True):
