@@ -63,7 +63,10 @@ def drive(listener, dialing, within_s=10.0):
             (writes if dialing.events & 2 else reads).append(dialing.sock)
         select.select(reads, writes, [], 0.2)
         let_in += listener.step(time.monotonic())
-        done = done or dialing.go_on(time.monotonic())
+        now = time.monotonic()
+        if not done and now >= dialing.until:
+            dialing.retry(now)
+        done = done or dialing.go_on(now)
     return let_in
 
 
