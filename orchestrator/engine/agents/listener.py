@@ -22,8 +22,7 @@ _MOST_UNPROVED = 64
 _ACCEPTED_AT_ONCE = 16
 """An honest one is read several times before so many others have come that it would be dropped."""
 _BACKLOG = 4096
-"""The system lets it have as many as somaxconn. One that finds no place is told nothing: it dials anew
-after its time."""
+"""Of these the system keeps somaxconn. Who finds no place is told nothing, and dials anew later."""
 _PAUSE_S = 1.0
 _NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
