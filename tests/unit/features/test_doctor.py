@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator.app.doctor import durable_runs, run_home
-from orchestrator.engine.node.descriptors import needed
+from orchestrator.engine.node.limits import needed
 from orchestrator.features.doctor import interpreter, system
 from orchestrator.features.doctor.finding import Verdict
 from orchestrator.features.doctor.protection import pid_namespace
