@@ -70,7 +70,7 @@ def test(
     from orchestrator.cli.checking import check_spec  # noqa: PLC0415
     from orchestrator.cli.printing import print_json  # noqa: PLC0415
     from orchestrator.cli.problems import show_problems  # noqa: PLC0415
-    from orchestrator.spec.envfile import environment_of  # noqa: PLC0415
+    from orchestrator.spec.compose.variables import environment_of  # noqa: PLC0415
     from orchestrator.views.cases import data_of, render_total  # noqa: PLC0415
 
     _require_spec(spec)

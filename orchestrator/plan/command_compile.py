@@ -10,7 +10,7 @@ from orchestrator.plan.placeholders import fields_of
 from orchestrator.plan.redaction import without_password
 from orchestrator.plan.resolved_spec import ResolvedJob
 from orchestrator.spec import LoadedSpec
-from orchestrator.spec.nodes import Path, ScalarNode
+from orchestrator.spec.yaml.nodes import Path, ScalarNode
 
 __all__ = ["command_of", "has_field", "stdin_of", "stdout_of"]
 

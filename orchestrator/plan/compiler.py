@@ -17,9 +17,9 @@ from orchestrator.plan.platform import default_start_method
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, draft_of
 from orchestrator.plan.targets import parse_target
 from orchestrator.spec import LoadedSpec
-from orchestrator.spec.nodes import Path
 from orchestrator.spec.parts import Limits, Queue, Recycle, Retry
-from orchestrator.spec.rates import parse_interval_s
+from orchestrator.spec.units import parse_interval_s
+from orchestrator.spec.yaml.nodes import Path
 
 __all__ = ["Compiled", "compile_spec"]
 

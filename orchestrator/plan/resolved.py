@@ -20,8 +20,12 @@ from orchestrator.plan.origins import DEFAULT, Origin, Origins, Place
 from orchestrator.plan.redaction import is_secret, masked_value
 from orchestrator.plan.resolved_spec import MERGED_MAPS, ResolvedJob, draft_of
 from orchestrator.spec import LoadedSpec
+from orchestrator.spec.compose.layers import laid_over
 from orchestrator.spec.model import Document, Job, JobSettings
-from orchestrator.spec.nodes import (
+from orchestrator.spec.parts import Queue
+from orchestrator.spec.units import written_duration
+from orchestrator.spec.validate import without_nulls
+from orchestrator.spec.yaml.nodes import (
     Entry,
     MappingNode,
     Node,
@@ -30,10 +34,6 @@ from orchestrator.spec.nodes import (
     SequenceNode,
     mapping_of,
 )
-from orchestrator.spec.nulls import without_nulls
-from orchestrator.spec.overlay import laid_over
-from orchestrator.spec.parts import Queue
-from orchestrator.spec.units import written_duration
 
 __all__ = ["Branch", "Leaf", "Resolved", "resolved", "rows_of"]
 

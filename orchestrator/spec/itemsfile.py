@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import SpecError
-from orchestrator.spec import source
-from orchestrator.spec.compose import Composer
-from orchestrator.spec.events import SyntaxFlaw
 from orchestrator.spec.rules import files
 from orchestrator.spec.wording import did_you_mean, kind
+from orchestrator.spec.yaml import source
+from orchestrator.spec.yaml.composer import Composer
+from orchestrator.spec.yaml.parser import SyntaxFlaw
 
 __all__ = ["ItemsFileError", "read_items"]
 

@@ -9,20 +9,33 @@ from pathlib import Path as FilePath
 from typing import BinaryIO
 
 from orchestrator.errors import Problem, SpecError
-from orchestrator.spec import source
-from orchestrator.spec.compose import Composer
+from orchestrator.spec.compose.expand import Expander
+from orchestrator.spec.compose.layers import (
+    Layers,
+    hint_for_set,
+    hint_for_var,
+    in_file,
+    merged,
+    written,
+)
+from orchestrator.spec.compose.places import with_texts
 from orchestrator.spec.document import LoadedSpec
-from orchestrator.spec.events import Flaw, SyntaxFlaw
-from orchestrator.spec.expand import Expander
-from orchestrator.spec.layers import SET, VAR, Layers, hint_for_set, hint_for_var
-from orchestrator.spec.nodes import Entry, MappingNode, Node, Path, Position, ScalarNode
-from orchestrator.spec.nulls import without_nulls
-from orchestrator.spec.overlay import in_file, merged
 from orchestrator.spec.rules import syntax
-from orchestrator.spec.texts import with_texts
-from orchestrator.spec.validate import MOST_FINDINGS, ValidationFinding, understand
+from orchestrator.spec.validate import MOST_FINDINGS, ValidationFinding, understand, without_nulls
 from orchestrator.spec.wording import kind
-from orchestrator.spec.writing import written
+from orchestrator.spec.yaml import source
+from orchestrator.spec.yaml.composer import Composer
+from orchestrator.spec.yaml.nodes import (
+    SET,
+    VAR,
+    Entry,
+    MappingNode,
+    Node,
+    Path,
+    Position,
+    ScalarNode,
+)
+from orchestrator.spec.yaml.parser import Flaw, SyntaxFlaw
 
 __all__ = ["for_case", "load", "loads"]
 

@@ -13,26 +13,6 @@ from pydantic import ConfigDict, Field, Tag
 from pydantic.config import JsonDict
 
 from orchestrator.spec.cases import Case
-from orchestrator.spec.fields import (
-    Durable,
-    EnvValue,
-    ExceptionName,
-    FormatVersion,
-    Handles,
-    JobNames,
-    Name,
-    PositiveDuration,
-    QueueNames,
-    TagName,
-    TagNames,
-    TargetName,
-    Text,
-    Texts,
-    Values,
-    VariableName,
-    VarName,
-    by_form,
-)
 from orchestrator.spec.parts import (
     AnyOrdered,
     AnyQueue,
@@ -47,7 +27,29 @@ from orchestrator.spec.parts import (
     Terminate,
     Timeouts,
 )
-from orchestrator.spec.processes import CommandLine, ExitCodes, Workers
+from orchestrator.spec.types import (
+    CommandLine,
+    Durable,
+    EnvValue,
+    ExceptionName,
+    ExitCodes,
+    FormatVersion,
+    Handles,
+    JobNames,
+    Name,
+    PositiveDuration,
+    QueueNames,
+    TagName,
+    TagNames,
+    TargetName,
+    Text,
+    Texts,
+    Values,
+    VariableName,
+    VarName,
+    Workers,
+    by_form,
+)
 
 __all__ = ["Document", "Job", "JobSettings"]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from orchestrator.spec.fields import (
+from orchestrator.spec.types import (
     Combinations,
     Duration,
     Memory,

@@ -1,4 +1,8 @@
-"""From plain values to the typed document; what does not fit becomes problems, all at once."""
+"""Validation: from plain values to the typed document; what does not fit becomes problems.
+
+`null` in a job: the key counts as not written, and no default of the spec holds for it. Only where
+it is written so: a key with nothing after it was forgotten, and is told.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from orchestrator.errors import Rule
-from orchestrator.spec.hints import (
+from orchestrator.spec.model import Document, JobSettings
+from orchestrator.spec.rules import values
+from orchestrator.spec.wording import kind, show
+from orchestrator.spec.words.keys import hint_for_key
+from orchestrator.spec.words.values import (
     hint_for_list,
     hint_for_mapping,
     hint_for_number,
@@ -21,13 +29,9 @@ from orchestrator.spec.hints import (
     hint_for_word,
     kind_as_written,
 )
-from orchestrator.spec.model import Document
-from orchestrator.spec.nodes import MappingNode, Path
-from orchestrator.spec.rules import values
-from orchestrator.spec.vocabulary import hint_for_key
-from orchestrator.spec.wording import kind, show
+from orchestrator.spec.yaml.nodes import Entry, MappingNode, Node, Path, ScalarNode, mapping_of
 
-__all__ = ["MOST_FINDINGS", "ValidationFinding", "understand"]
+__all__ = ["MOST_FINDINGS", "VALUES", "ValidationFinding", "understand", "without_nulls"]
 
 
 @dataclass(frozen=True)
@@ -214,3 +218,59 @@ def _wrong_type(detail: ErrorDetails, path: Path, root: MappingNode) -> tuple[st
 
 def _is_queue(path: Path) -> bool:
     return len(path) == 2 and path[0] == "queues"
+
+
+VALUES = frozenset({("timeouts", "start")})
+"""Where null is a value, and not the one that holds if nobody writes any."""
+
+
+def without_nulls(root: MappingNode) -> tuple[MappingNode, frozenset[Path]]:
+    """Return the tree without the keys of jobs that are null, and the paths of these."""
+    found: set[Path] = set()
+    entries = dict(root.entries)
+    if (entry := entries.get("defaults")) is not None:
+        entries["defaults"] = _rid(entry, ("defaults",), found)
+    jobs = entries.get("jobs")
+    if jobs is not None and isinstance(jobs.value, MappingNode):
+        inner = {
+            name: _rid(entry, ("jobs", name), found) for name, entry in jobs.value.entries.items()
+        }
+        entries["jobs"] = replace(jobs, value=mapping_of(jobs.value, inner))
+    return (mapping_of(root, entries) if found else root), frozenset(found)
+
+
+def _rid(entry: Entry, path: Path, found: set[Path]) -> Entry:
+    value = _without(entry.value, JobSettings(), path, (), found)
+    return entry if value is entry.value else replace(entry, value=value)
+
+
+def _without(
+    node: Node, part: BaseModel, path: Path, keys: tuple[str, ...], found: set[Path]
+) -> Node:
+    """Return a part of a job without its nulls; `keys` lead from the job to the part."""
+    if not isinstance(node, MappingNode):
+        return node
+    entries: dict[str | int, Entry] = {}
+    for key, entry in node.entries.items():
+        if not isinstance(key, str) or key not in type(part).model_fields:
+            entries[key] = entry
+            continue
+        here = (*keys, key)
+        if here not in VALUES and _is_null(entry.value):
+            found.add((*path, key))
+            continue
+        inner = getattr(part, key)
+        if isinstance(inner, BaseModel):
+            value = _without(entry.value, inner, (*path, key), here, found)
+            if value is not entry.value:
+                entries[key] = replace(entry, value=value)
+                continue
+        entries[key] = entry
+    same = len(entries) == len(node.entries) and all(
+        entries[key] is node.entries[key] for key in entries
+    )
+    return node if same else mapping_of(node, entries)
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, ScalarNode) and node.value is None and bool(node.text)

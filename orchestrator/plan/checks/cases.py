@@ -15,10 +15,10 @@ from orchestrator.plan.targets import TargetFormError, Targets, parse_target
 from orchestrator.plan.unknowns import Unknowns
 from orchestrator.spec.cases import Case, Expected, Given
 from orchestrator.spec.itemsfile import ItemsFileError, read_items
-from orchestrator.spec.nodes import Path
 from orchestrator.spec.rules import cases as rules
 from orchestrator.spec.rules import targets as target_rules
 from orchestrator.spec.wording import Guesses, listed
+from orchestrator.spec.yaml.nodes import Path
 
 __all__ = ["RULES"]
 

@@ -20,10 +20,10 @@ from orchestrator.plan.programs import Programs, script_flaw
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
 from orchestrator.plan.script import ScriptError, script_of
 from orchestrator.spec import LoadedSpec
-from orchestrator.spec.nodes import Path, ScalarNode, Word
 from orchestrator.spec.rules import commands as rules
 from orchestrator.spec.rules import values
 from orchestrator.spec.wording import Guesses, listed, show
+from orchestrator.spec.yaml.nodes import Path, ScalarNode, Word
 
 __all__ = ["ONLY_TARGETS", "RULES"]
 

@@ -15,9 +15,9 @@ from orchestrator.plan.model import StartMethod
 from orchestrator.plan.platform import default_start_method, start_methods, stop_signals
 from orchestrator.plan.resolved_spec import ResolvedSpec
 from orchestrator.spec.model import JobSettings
-from orchestrator.spec.nodes import MappingNode, Path
 from orchestrator.spec.rules import jobs as rules
 from orchestrator.spec.wording import Guesses, did_you_mean, listed, shortened
+from orchestrator.spec.yaml.nodes import MappingNode, Path
 
 __all__ = ["RULES"]
 

@@ -12,10 +12,10 @@ from orchestrator.errors import Problem
 from orchestrator.plan.platform import processors
 from orchestrator.plan.resolved_spec import ResolvedSpec
 from orchestrator.spec.model import JobSettings
-from orchestrator.spec.nodes import Path
 from orchestrator.spec.rules import jobs as rules
 from orchestrator.spec.rules import wiring
 from orchestrator.spec.units import written_duration
+from orchestrator.spec.yaml.nodes import Path
 
 __all__ = ["RULES", "memory_bytes"]
 
