@@ -13,15 +13,15 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from orchestrator.errors import MporchError, UsageError
+from orchestrator.features.doctor.finding import Finding, Verdict
+from orchestrator.features.doctor.interpreter import look_at_interpreter
+from orchestrator.features.doctor.protection import look_at_protection
+from orchestrator.features.doctor.system import look_at_system
 from orchestrator.files import is_there, open_directory
 from orchestrator.runlog.directory import home_of
 from orchestrator.runlog.find import find_home
 from orchestrator.runlog.inotify import FileWatch
 from orchestrator.runlog.owners import Role, current_user, require
-from orchestrator.runtime.doctor.finding import Finding, Verdict
-from orchestrator.runtime.doctor.interpreter import look_at_interpreter
-from orchestrator.runtime.doctor.protection import look_at_protection
-from orchestrator.runtime.doctor.system import look_at_system
 
 __all__ = ["Finding", "Verdict", "examine"]
 

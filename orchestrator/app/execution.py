@@ -33,8 +33,12 @@ from orchestrator.core.reporting.bottleneck import bottleneck
 from orchestrator.core.reporting.snapshot import Snapshot
 from orchestrator.core.reporting.summary import Summary
 from orchestrator.core.supervisor.policy import RunOutcome
+from orchestrator.engine.conductor import Loop
+from orchestrator.engine.node.guard import Shelter, run_guarded
+from orchestrator.engine.node.starter import Starter
 from orchestrator.errors import ExitCode, RunDirectoryError
 from orchestrator.files import here
+from orchestrator.free_threading import refuse_free_threading
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.catalogue import describe
 from orchestrator.runlog.directory import RunDirectory
@@ -42,10 +46,6 @@ from orchestrator.runlog.find import argument_for
 from orchestrator.runlog.letters import DeadLetters, read_letters
 from orchestrator.runlog.reader import LogReader
 from orchestrator.runlog.writer import RunLog
-from orchestrator.runtime.free_threading import refuse_free_threading
-from orchestrator.runtime.local.guard import Shelter, run_guarded
-from orchestrator.runtime.local.loop import Loop
-from orchestrator.runtime.local.starter import Starter
 from orchestrator.views.digest import Digest
 from orchestrator.views.output import OutputMode
 from orchestrator.views.report import Report, render_report

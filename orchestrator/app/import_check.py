@@ -15,12 +15,12 @@ from orchestrator.plan.command import Command
 from orchestrator.plan.model import JobPlan, Plan, Target
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, draft_of
 from orchestrator.plan.start_vars import without_late
-from orchestrator.runtime.probing.looked import Looked, Parameter, Probe
-from orchestrator.runtime.probing.probe import probe
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.rules import imports
 from orchestrator.spec.rules import targets as rules
 from orchestrator.spec.wording import show
+from orchestrator.targets.probing.looked import Looked, Parameter, Probe
+from orchestrator.targets.probing.probe import probe
 
 __all__ = ["import_problems"]
 

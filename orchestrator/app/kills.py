@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.features.testcases.begun import read_begun
 from orchestrator.plan.model import Plan
-from orchestrator.runtime.testing.begun import read_begun
 from orchestrator.spec.cases import Kill
 from orchestrator.views.cases import Failed
 

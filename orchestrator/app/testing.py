@@ -18,6 +18,14 @@ from orchestrator.app.kills import in_words, kills_of, missed
 from orchestrator.app.stopping import CaseStopper, StoppedError
 from orchestrator.core.reporting.summary import Summary
 from orchestrator.errors import SpecError, TargetError
+from orchestrator.features.testcases.asked import (
+    CaseQuestion,
+    Dead,
+    Difference,
+    ExpectedItems,
+    Request,
+)
+from orchestrator.features.testcases.compare import compare
 from orchestrator.files import here
 from orchestrator.plan.cases import plan_of_case
 from orchestrator.plan.compiler import compile_spec
@@ -27,15 +35,7 @@ from orchestrator.runlog.catalogue import CATALOGUE
 from orchestrator.runlog.directory import LOG_NAME
 from orchestrator.runlog.letters import DEAD_NAME, read_letters
 from orchestrator.runlog.reader import Damage, LogReader
-from orchestrator.runtime.testing.asked import (
-    CaseQuestion,
-    Dead,
-    Difference,
-    ExpectedItems,
-    Request,
-)
-from orchestrator.runtime.testing.compare import compare
-from orchestrator.runtime.testing.recording import RECORDED_NAME
+from orchestrator.runlog.recording import RECORDED_NAME
 from orchestrator.spec import LoadedSpec, for_case
 from orchestrator.spec.cases import AnyExpected, Case, Expected, Given
 from orchestrator.spec.itemsfile import read_items

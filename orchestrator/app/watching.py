@@ -14,8 +14,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
+from orchestrator.features.watch.changes import Changes
 from orchestrator.plan.code import Code
-from orchestrator.runtime.changes import Changes
 
 __all__ = ["WatchedState", "Watcher"]
 

@@ -31,7 +31,7 @@ __all__ = [
     "replayed_run",
 ]
 
-SOURCE = Target(module="orchestrator.runtime.deadletters.replay_source", qualname="letters")
+SOURCE = Target(module="orchestrator.features.deadletters.replay_source", qualname="letters")
 """What a replay's plan has in the place of all that is upstream of the letters' queues."""
 
 _NAME = "replayed.jsonl"
@@ -76,7 +76,7 @@ class ReplayLock:
 
 _KNOWN_SOURCES = (
     SOURCE,
-    Target(module="orchestrator.runtime.letters.source", qualname="letters"),
+    Target(module="orchestrator.ipc.letters.source", qualname="letters"),
 )
 """That of plans, too, which an older mporch has kept."""
 

@@ -12,7 +12,7 @@ from orchestrator.core.broker.commits import Admission
 from orchestrator.core.broker.leasing import Leasing
 from orchestrator.core.broker.state import ProtocolError
 from orchestrator.core.protocol.messages import Commit, Pull
-from orchestrator.runtime import wire
+from orchestrator.ipc import wire
 
 from .__main__ import fuzz
 from .door import Refuted

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import orchestrator
-from orchestrator.runtime.worker import chunks
+from orchestrator.worker import chunks
 
 CODE = """
     import array, functools, multiprocessing as mp, os, socket

@@ -13,10 +13,10 @@ from orchestrator.cli.printing import tell
 from orchestrator.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.features.deadletters.debug import Trial, TrialEnd
     from orchestrator.plan.model import Plan
     from orchestrator.runlog.directory import RunDirectory
     from orchestrator.runlog.letters import Letter
-    from orchestrator.runtime.deadletters.debug import Trial, TrialEnd
 
 __all__ = ["debug"]
 
@@ -39,8 +39,8 @@ def debug(run_and_numbers: tuple[str, ...], env_files: tuple[str, ...], *, pdb: 
     is printed and goes nowhere else. The exit code is 0 if it went well, 1 if it raised.
     """
     from orchestrator.cli.dead.choosing import choose  # noqa: PLC0415 -- not for --help
+    from orchestrator.features.deadletters.debug import Outcome, run_trial  # noqa: PLC0415
     from orchestrator.runlog.find import open_to_run  # noqa: PLC0415
-    from orchestrator.runtime.deadletters.debug import Outcome, run_trial  # noqa: PLC0415
 
     choice = choose(run_and_numbers)
     choice.require()
@@ -60,10 +60,10 @@ def debug(run_and_numbers: tuple[str, ...], env_files: tuple[str, ...], *, pdb: 
 
 def _trial(run: RunDirectory, letter: Letter, layering: Layering, *, debug: bool) -> Trial:
     from orchestrator.cli.dead.telling import place_of  # noqa: PLC0415
+    from orchestrator.features.deadletters.debug import Trial  # noqa: PLC0415
+    from orchestrator.ipc.order import Order  # noqa: PLC0415
     from orchestrator.plan.start_vars import at_start, settled  # noqa: PLC0415
     from orchestrator.runlog.letters import Chunks  # noqa: PLC0415
-    from orchestrator.runtime.deadletters.debug import Trial  # noqa: PLC0415
-    from orchestrator.runtime.order import Order  # noqa: PLC0415
 
     plan = _plan_of(run, layering)
     job = plan.jobs.get(letter.job)
@@ -105,7 +105,7 @@ def _plan_of(run: RunDirectory, layering: Layering) -> Plan:
 
 def _verdict(end: TrialEnd) -> str:
     """Say how it ended where the target's traceback does not."""
-    from orchestrator.runtime.deadletters.debug import Outcome  # noqa: PLC0415
+    from orchestrator.features.deadletters.debug import Outcome  # noqa: PLC0415
 
     if end.outcome is Outcome.RETURNED:
         return "it went well"

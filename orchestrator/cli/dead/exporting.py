@@ -78,7 +78,7 @@ def _write_lines(choice: Choice, letters: tuple[Letter, ...], out: BinaryIO) -> 
     import json  # noqa: PLC0415 -- not for --help
 
     from orchestrator.cli.dead.telling import data_of, open_item  # noqa: PLC0415
-    from orchestrator.runtime.deadletters.opening import Opener, OpenRequest  # noqa: PLC0415
+    from orchestrator.features.deadletters.opening import Opener, OpenRequest  # noqa: PLC0415
 
     with Opener() as opener:
         for letter in letters:
@@ -90,7 +90,7 @@ def _write_lines(choice: Choice, letters: tuple[Letter, ...], out: BinaryIO) -> 
 def _write_pickle(choice: Choice, letters: tuple[Letter, ...], out: BinaryIO) -> None:
     """Write the items' pickles byte for byte; one that cannot be read is an error."""
     from orchestrator.cli.dead.telling import open_item  # noqa: PLC0415
-    from orchestrator.runtime.deadletters.opening import OpenedAs, Opener, OpenRequest  # noqa: PLC0415
+    from orchestrator.features.deadletters.opening import OpenedAs, Opener, OpenRequest  # noqa: PLC0415
 
     pickles = []
     with Opener() as opener:

@@ -40,7 +40,7 @@ def show(run_and_numbers: tuple[str, ...], format: str) -> int:  # noqa: A002 --
         tell_damages,
         view_of,
     )
-    from orchestrator.runtime.deadletters.opening import Opener, OpenRequest  # noqa: PLC0415
+    from orchestrator.features.deadletters.opening import Opener, OpenRequest  # noqa: PLC0415
 
     choice = choose(run_and_numbers)
     letters = _chosen(choice)

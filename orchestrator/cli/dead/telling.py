@@ -11,15 +11,15 @@ from typing import Any
 
 from orchestrator.cli.dead.choosing import Choice
 from orchestrator.cli.printing import tell
-from orchestrator.runlog.directory import RunDirectory
-from orchestrator.runlog.letters import DEAD_NAME, Letter
-from orchestrator.runtime.deadletters.opening import (
+from orchestrator.features.deadletters.opening import (
     ItemPlace,
     OpenedAs,
     OpenedItem,
     Opener,
     OpenRequest,
 )
+from orchestrator.runlog.directory import RunDirectory
+from orchestrator.runlog.letters import DEAD_NAME, Letter
 from orchestrator.views.letters import LetterView
 from orchestrator.views.tables import Paper
 from orchestrator.views.terminal import colours, width_of

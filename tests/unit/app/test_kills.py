@@ -3,8 +3,8 @@
 import pytest
 
 from orchestrator.app.kills import in_words, kills_of, missed
+from orchestrator.features.testcases.begun import BegunFile, read_begun
 from orchestrator.plan.model import JobPlan, Plan, Shape, Target
-from orchestrator.runtime.testing.begun import BegunFile, read_begun
 from orchestrator.spec.cases import Kill
 
 JOBS = {
