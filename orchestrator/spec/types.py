@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from orchestrator.errors import Rule
-from orchestrator.spec.rules import values, variables
+from orchestrator.spec import rules
 from orchestrator.spec.units import (
     RATE_PATTERN,
     UNITS,
@@ -117,20 +117,20 @@ def _size(value: Any) -> Any:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str) or value.strip().isdigit():
-        raise broken(values.BAD_SIZE, "a size is text with a unit, such as 2GiB", hint)
+        raise broken(rules.BAD_SIZE, "a size is text with a unit, such as 2GiB", hint)
     try:
         if not _SIZE.fullmatch(value):
             raise broken(
-                values.BAD_SIZE, f'"{value[:40]}" is not a size', _hint_for_size(value, hint)
+                rules.BAD_SIZE, f'"{value[:40]}" is not a size', _hint_for_size(value, hint)
             )
         size = _BYTES.validate_python(value, strict=False)
     except ValidationError:
-        raise broken(values.BAD_SIZE, f'"{value[:40]}" is not a size', hint) from None
+        raise broken(rules.BAD_SIZE, f'"{value[:40]}" is not a size', hint) from None
     if size < 1:
-        raise broken(values.BAD_SIZE, f"{value[:40]} is nothing", hint)
+        raise broken(rules.BAD_SIZE, f"{value[:40]} is nothing", hint)
     if size > _MOST_BYTES:
         message = f"{value[:40]} is more than any machine has"
-        raise broken(values.BAD_SIZE, message, "write null for no limit")
+        raise broken(rules.BAD_SIZE, message, "write null for no limit")
     return int(size)
 
 
@@ -145,13 +145,13 @@ def _memory(value: Any) -> Any:
     size = _size(value)
     if size is not None and size < _LEAST_BYTES:
         message = f"{value[:40]} is too small: no worker starts with less than 64MiB"
-        raise broken(values.BAD_SIZE, message, "write 64MiB or more")
+        raise broken(rules.BAD_SIZE, message, "write 64MiB or more")
     return size
 
 
 def _text(value: Any) -> Any:
     if isinstance(value, str) and "\0" in value:
-        raise broken(values.NUL_IN_TEXT, "the text holds a NUL character", "remove it")
+        raise broken(rules.NUL_IN_TEXT, "the text holds a NUL character", "remove it")
     return value
 
 
@@ -169,20 +169,20 @@ def _name(value: Any) -> Any:
         return value
     if not _NAME.fullmatch(value):
         raise broken(
-            values.BAD_NAME,
+            rules.BAD_NAME,
             f'"{value[:70]}" is not a name',
             "a name has up to 64 ASCII letters, digits, _ and -, and does not start with -",
         )
     if re.search(r"-[0-9]+$", value):
         hint = f"workers are named so: write {value.replace('-', '_')}"
-        raise broken(values.BAD_NAME, f'the name "{value}" ends in - and digits', hint)
+        raise broken(rules.BAD_NAME, f'the name "{value}" ends in - and digits', hint)
     return value
 
 
 def _tag(value: Any) -> Any:
     if isinstance(value, str) and not _NAME.fullmatch(value):
         hint = "a tag has up to 64 ASCII letters, digits, _ and -, and does not start with -"
-        raise broken(values.BAD_NAME, f'"{value[:70]}" cannot be a tag', hint)
+        raise broken(rules.BAD_NAME, f'"{value[:70]}" cannot be a tag', hint)
     return value
 
 
@@ -190,7 +190,7 @@ def _var_name(value: Any) -> Any:
     if isinstance(value, str) and not re.fullmatch(_VAR_NAME, value, re.ASCII):
         hint = "a name has up to 64 ASCII letters, digits, _ and -, a letter or _ first"
         message = f'"{value[:70]}" cannot be the name of a variable'
-        raise broken(variables.BAD_VARIABLE_NAME, message, hint)
+        raise broken(rules.BAD_VARIABLE_NAME, message, hint)
     return value
 
 
@@ -198,7 +198,7 @@ def _parameter(value: Any) -> Any:
     if isinstance(value, str) and not value.isidentifier():
         hint = "a map gives {parameter: queue}; the target is called with parameter=handle"
         message = f'"{value[:70]}" cannot be the name of a parameter'
-        raise broken(values.BAD_PARAMETER, message, hint)
+        raise broken(rules.BAD_PARAMETER, message, hint)
     return value
 
 
@@ -206,7 +206,7 @@ def _duration_s(value: Any) -> float:
     try:
         return parse_duration_s(value)
     except DurationError as error:
-        raise broken(values.BAD_DURATION, str(error), error.hint) from None
+        raise broken(rules.BAD_DURATION, str(error), error.hint) from None
 
 
 def _positive_duration_s(value: Any) -> float | None:
@@ -214,10 +214,10 @@ def _positive_duration_s(value: Any) -> float | None:
         return None
     if value == 0 and type(value) in (int, float):
         message = "a limit of time must be longer than nothing"
-        raise broken(values.BAD_DURATION, message, "write null for no limit")
+        raise broken(rules.BAD_DURATION, message, "write null for no limit")
     if (seconds := _duration_s(value)) <= 0:
         message = "a limit of time must be longer than nothing"
-        raise broken(values.BAD_DURATION, message, "write null for no limit")
+        raise broken(rules.BAD_DURATION, message, "write null for no limit")
     return seconds
 
 
@@ -225,7 +225,7 @@ def _rate(value: Any) -> Any:
     try:
         parse_interval_s(value)
     except RateError as error:
-        raise broken(values.BAD_RATE, str(error), error.hint) from None
+        raise broken(rules.BAD_RATE, str(error), error.hint) from None
     return value
 
 
@@ -237,7 +237,7 @@ def switched(value: Any) -> Any:
         return None
     if not isinstance(value, Mapping):
         message = f"expected true, false or a mapping, got {kind(value)}"
-        raise broken(values.WRONG_TYPE, message, "write true or false, unquoted")
+        raise broken(rules.WRONG_TYPE, message, "write true or false, unquoted")
     return value
 
 
@@ -251,10 +251,10 @@ def env_value(value: Any) -> Any:
 def _version(value: Any) -> Any:
     if type(value) is not int:
         message = "the version is a whole number"
-        raise broken(values.BAD_VERSION, message, "write version: 1")
+        raise broken(rules.BAD_VERSION, message, "write version: 1")
     if value != 1:
         message = f"this mporch reads version 1, not {value}"
-        raise broken(values.BAD_VERSION, message, "write version: 1")
+        raise broken(rules.BAD_VERSION, message, "write version: 1")
     return value
 
 
@@ -262,7 +262,7 @@ def _durable(value: Any) -> Any:
     if isinstance(value, bool) or value == "full":
         return value
     message = f"expected true, false or full, got {kind(value)}"
-    raise broken(values.UNKNOWN_WORD, message, "write true, false or full")
+    raise broken(rules.UNKNOWN_WORD, message, "write true, false or full")
 
 
 Durable: TypeAlias = Annotated[bool | Literal["full"], BeforeValidator(_durable)]
@@ -393,13 +393,13 @@ def _not_blank(value: Any) -> Any:
     first = value if isinstance(value, str) else next(iter(value), "")
     if not first.strip():
         hint = "write text for /bin/sh, or a list of a program and its arguments"
-        raise broken(values.EMPTY_VALUE, "the command is empty", hint)
+        raise broken(rules.EMPTY_VALUE, "the command is empty", hint)
     return value
 
 
 def _some(value: tuple[int, ...]) -> tuple[int, ...]:
     if not value:
-        raise broken(values.EMPTY_VALUE, "exit_codes is empty", "write [0], or remove the key")
+        raise broken(rules.EMPTY_VALUE, "exit_codes is empty", "write [0], or remove the key")
     return value
 
 
@@ -412,7 +412,7 @@ def _workers(value: Any) -> Any:
         return AUTO_WORKERS
     if type(value) is int and value < 1:
         message = f"{value} is too small: the least is 1"
-        raise broken(values.OUT_OF_RANGE, message, "write 1 or more, or auto")
+        raise broken(rules.OUT_OF_RANGE, message, "write 1 or more, or auto")
     return value
 
 

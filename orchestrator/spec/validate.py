@@ -15,8 +15,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from orchestrator.errors import Rule
+from orchestrator.spec import rules
 from orchestrator.spec.model import Document, JobSettings
-from orchestrator.spec.rules import values
 from orchestrator.spec.wording import kind, show
 from orchestrator.spec.words.keys import hint_for_key
 from orchestrator.spec.words.values import (
@@ -141,31 +141,29 @@ def _finding(detail: ErrorDetails, root: MappingNode) -> ValidationFinding:
     path, value = _place(detail), detail["input"]
     if detail["type"] == "extra_forbidden":
         message = f"unknown key {show(path[-1])}"
-        return ValidationFinding(values.UNKNOWN_KEY, path, message, hint_for_key(path), key=True)
+        return ValidationFinding(rules.UNKNOWN_KEY, path, message, hint_for_key(path), key=True)
     if detail["type"] == "missing":
         key = str(detail["loc"][-1])
         hint = _MISSING_HINTS.get(key, "")
         return ValidationFinding(
-            values.MISSING_KEY, path, f"the key {key} is missing", hint, key=True
+            rules.MISSING_KEY, path, f"the key {key} is missing", hint, key=True
         )
     if detail["type"] == "invalid_key":
         message = f"{show(path[-1])} is a key that is not text"
-        return ValidationFinding(values.WRONG_TYPE, path, message, "put it in quotes", key=True)
+        return ValidationFinding(rules.WRONG_TYPE, path, message, "put it in quotes", key=True)
     if value is None and isinstance(path[-1], str):
         hint = "give it a value or remove the key"
-        return ValidationFinding(values.EMPTY_VALUE, path, f"{path[-1]} is empty", hint, key=True)
+        return ValidationFinding(rules.EMPTY_VALUE, path, f"{path[-1]} is empty", hint, key=True)
     is_key = "[key]" in detail["loc"]
     if detail["type"] == "string_type" and isinstance(value, int | float):
         at = () if is_key else path
         message = f"expected text, got {kind_as_written(value, root, at)}"
         return ValidationFinding(
-            values.WRONG_TYPE, path, message, hint_for_text(value, root, at), key=is_key
+            rules.WRONG_TYPE, path, message, hint_for_text(value, root, at), key=is_key
         )
     if detail["type"] == "bool_type":
         message = f"expected true or false, got {kind_as_written(value, root, path)}"
-        return ValidationFinding(
-            values.WRONG_TYPE, path, message, hint_for_truth(value, root, path)
-        )
+        return ValidationFinding(rules.WRONG_TYPE, path, message, hint_for_truth(value, root, path))
     return ValidationFinding(*_wrong_value(detail, path, root), key=is_key)
 
 
@@ -186,15 +184,15 @@ def _wrong_value(
         case "literal_error":
             expected = context["expected"].replace("'", "")
             message = f"expected {expected}, got {kind(value)}"
-            return values.UNKNOWN_WORD, path, message, hint_for_word(value, expected)
+            return rules.UNKNOWN_WORD, path, message, hint_for_word(value, expected)
         case "greater_than_equal":
             message = f"{show(value)} is too small: the least is {context['ge']}"
-            return values.OUT_OF_RANGE, path, message, f"write {context['ge']} or more"
+            return rules.OUT_OF_RANGE, path, message, f"write {context['ge']} or more"
         case "less_than_equal":
             message = f"{show(value)} is too large: the most is {context['le']}"
-            return values.OUT_OF_RANGE, path, message, f"write {context['le']} or less"
+            return rules.OUT_OF_RANGE, path, message, f"write {context['le']} or less"
         case _:
-            return values.WRONG_TYPE, path, *_wrong_type(detail, path, root)
+            return rules.WRONG_TYPE, path, *_wrong_type(detail, path, root)
 
 
 def _wrong_type(detail: ErrorDetails, path: Path, root: MappingNode) -> tuple[str, str]:

@@ -10,8 +10,8 @@ from orchestrator.plan.graph import readers_of, writers_of
 from orchestrator.plan.model import AfterCondition, Shape
 from orchestrator.plan.read_order import drained_first
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, Wire
+from orchestrator.spec import rules
 from orchestrator.spec.parts import Queue
-from orchestrator.spec.rules import wiring as rules
 
 __all__ = ["joined_branches"]
 

@@ -10,7 +10,7 @@ from orchestrator.errors import Problem
 from orchestrator.plan.graph import GraphNode, Moment, order_of_events
 from orchestrator.plan.model import AfterCondition, Shape
 from orchestrator.plan.resolved_spec import Condition, ResolvedJob, ResolvedSpec
-from orchestrator.spec.rules import order as rules
+from orchestrator.spec import rules
 
 __all__ = ["RULES"]
 

@@ -14,8 +14,8 @@ from orchestrator.plan.hidden_values import is_late_at
 from orchestrator.plan.model import StartMethod
 from orchestrator.plan.platform import default_start_method, start_methods, stop_signals
 from orchestrator.plan.resolved_spec import ResolvedSpec
+from orchestrator.spec import rules
 from orchestrator.spec.model import JobSettings
-from orchestrator.spec.rules import jobs as rules
 from orchestrator.spec.wording import Guesses, did_you_mean, listed, shortened
 from orchestrator.spec.yaml.nodes import MappingNode, Path
 

@@ -8,8 +8,8 @@ from orchestrator.errors import Problem
 from orchestrator.plan.graph import readers_of
 from orchestrator.plan.model import Shape
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
+from orchestrator.spec import rules
 from orchestrator.spec.parts import Queue
-from orchestrator.spec.rules import jobs as rules
 from orchestrator.spec.wording import listed
 
 __all__ = ["RULES"]

@@ -9,7 +9,7 @@ from orchestrator.plan.graph import readers_of
 from orchestrator.plan.hidden_values import late_of
 from orchestrator.plan.model import Shape
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
-from orchestrator.spec.rules import jobs as rules
+from orchestrator.spec import rules
 from orchestrator.spec.yaml.nodes import StartVar
 
 __all__ = ["FITS", "RULES"]

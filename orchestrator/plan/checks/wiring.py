@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from orchestrator.errors import Problem
 from orchestrator.plan.graph import readers_of, writers_of
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, Wire
-from orchestrator.spec.rules import wiring as rules
+from orchestrator.spec import rules
 from orchestrator.spec.wording import Guesses, listed
 
 __all__ = ["RULES"]

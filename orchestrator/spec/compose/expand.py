@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TypeAlias
 
 from orchestrator.errors import Rule
+from orchestrator.spec import rules
 from orchestrator.spec.compose.matrix import Families, MatrixExpander
 from orchestrator.spec.compose.places import Wanted, hint_for_late, misplaced, wanted_at
 from orchestrator.spec.compose.shell import ScriptFlaw, Value, script_of
@@ -19,7 +20,6 @@ from orchestrator.spec.compose.variables import (
     Variables,
     pieces_of,
 )
-from orchestrator.spec.rules import syntax, variables
 from orchestrator.spec.yaml.composer import MAX_ALIASED_NODES, MAX_DEPTH, MAX_FLAWS
 from orchestrator.spec.yaml.nodes import (
     MappingNode,
@@ -118,7 +118,7 @@ class Expander:
 
     def lost(self, root: MappingNode) -> frozenset[Path]:
         """Return the paths in the expanded tree of the scalars that have no value, or none yet."""
-        told = {flaw.path for flaw in self._flaws if flaw.rule is variables.NOT_YET_KNOWN}
+        told = {flaw.path for flaw in self._flaws if flaw.rule is rules.NOT_YET_KNOWN}
         if not (self._flaws or self._maker.wrong):
             return frozenset()
         return frozenset(path for path, each in scalars_of(root) if not each.known) | told
@@ -151,7 +151,7 @@ class Expander:
             paths = [*self._running.values(), place.path]
             names = [".".join(map(str, path)) for path in paths[list(self._running).index(key) :]]
             msg = f"{names[0]} stands for itself: {' -> '.join(names)}"
-            self._flaw(variables.VARIABLE_CYCLE, msg, "give one of them a value", node, place)
+            self._flaw(rules.VARIABLE_CYCLE, msg, "give one of them a value", node, place)
             return replace(node, known=False)
         if key not in self._done:
             self._running[key] = place.path
@@ -166,7 +166,7 @@ class Expander:
             span = error.start, error.width
             inside = str(node.value)[error.start + 2 : error.start + error.width - 1]
             hint = hint_for_late(inside, place.path) or error.hint
-            self._flaw(variables.BAD_REFERENCE, str(error), hint, node, place, span=span)
+            self._flaw(rules.BAD_REFERENCE, str(error), hint, node, place, span=span)
             return replace(node, known=False)
         if len(pieces) == 1 and isinstance(reference := pieces[0], Reference):
             return self._whole(node, reference, place)
@@ -202,7 +202,7 @@ class Expander:
         doubtful = next((each for _, each in scalars_of(found) if each.doubt), None)
         if doubtful is not None and doubtful.doubt is not None:
             error, at = doubtful.doubt, replace(doubtful, position=found.position)
-            self._flaw(syntax.DOUBTFUL_NUMBER, str(error), error.hint, at, place)
+            self._flaw(rules.DOUBTFUL_NUMBER, str(error), error.hint, at, place)
         return doubtful is None
 
     def _script(
@@ -226,7 +226,7 @@ class Expander:
             script = script_of(parts)
         except ScriptFlaw as error:
             span = error.reference.start, error.reference.width
-            rule = variables.NO_PLACE_FOR_A_VALUE
+            rule = rules.NO_PLACE_FOR_A_VALUE
             self._flaw(rule, str(error), error.hint, node, place, span=span)
             return replace(node, known=False)
         found = [part.found for part in parts if isinstance(part, Value)]
@@ -254,7 +254,7 @@ class Expander:
             kind = "a mapping" if isinstance(found, MappingNode) else "a list"
             msg = f"{piece.name} is {kind}, which cannot stand within a text"
             span = piece.start, piece.width
-            self._flaw(variables.NOT_TEXT, msg, "name one value of it", node, place, span=span)
+            self._flaw(rules.NOT_TEXT, msg, "name one value of it", node, place, span=span)
         return None
 
     def _value(self, node: ScalarNode, reference: Reference, place: _Place) -> Node | None:
@@ -269,7 +269,7 @@ class Expander:
         if reference.shell and place.wanted is not Wanted.SCRIPT:
             message = f"${{{reference.name}:shell}} is for a command that is text"
             hint, span = f"write ${{{reference.name}}}", (reference.start, reference.width)
-            self._flaw(variables.BAD_REFERENCE, message, hint, node, place, span=span)
+            self._flaw(rules.BAD_REFERENCE, message, hint, node, place, span=span)
             return None
         try:
             found = self._variables.find(reference, expanded, place.scope)
@@ -307,7 +307,7 @@ class Expander:
         except ScalarError as error:
             if place.path[0] == "vars" and done.shown is not None:
                 return replace(done, doubt=error)
-            self._flaw(syntax.DOUBTFUL_NUMBER, str(error), error.hint, node, place)
+            self._flaw(rules.DOUBTFUL_NUMBER, str(error), error.hint, node, place)
             return replace(node, known=False)
 
     def _charge(self, found: Node, at: ScalarNode) -> None:
@@ -318,7 +318,7 @@ class Expander:
         if self._nodes > MAX_ALIASED_NODES or self._characters > MAX_BYTES:
             msg = "variables stand for too much: for over 10,000 keys and values, or 1 MiB of text"
             hint = "write fewer of them, or smaller ones"
-            raise SyntaxFlaw(variables.BOMB, msg, at.position, hint, width=at.width)
+            raise SyntaxFlaw(rules.BOMB, msg, at.position, hint, width=at.width)
 
     def _flaw(
         self,
@@ -364,4 +364,4 @@ def _joined(parts: Sequence[ScalarNode]) -> ScalarNode:
 
 def _too_deep(node: Node) -> SyntaxFlaw:
     msg = f"nested deeper than {MAX_DEPTH} levels, with what variables stand for"
-    return SyntaxFlaw(syntax.TOO_DEEP, msg, node.position, "write fewer levels", width=node.width)
+    return SyntaxFlaw(rules.TOO_DEEP, msg, node.position, "write fewer levels", width=node.width)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import yaml
 
-from orchestrator.spec.rules import syntax, variables
+from orchestrator.spec import rules
 from orchestrator.spec.wording import did_you_mean, show
 from orchestrator.spec.yaml.nodes import (
     SET,
@@ -93,7 +93,7 @@ class Layers:
                     or f"write ${{vars.{name}}} where it counts"
                 )
                 at = Position(number, 1, VAR)
-                yield replace(_flaw(at, len(name), message, hint), rule=variables.UNUSED_OPTION)
+                yield replace(_flaw(at, len(name), message, hint), rule=rules.UNUSED_OPTION)
 
     def _puts(self, flaws: list[Flaw]) -> Iterator[_Put]:
         options = [(VAR, *each) for each in enumerate(self.variables, 1)]
@@ -114,7 +114,7 @@ class Layers:
                 value = _scalar(written, at)
             except ScalarError as error:
                 told = _flaw(at, len(written), str(error), error.hint)
-                flaws.append(replace(told, rule=syntax.DOUBTFUL_NUMBER))
+                flaws.append(replace(told, rule=rules.DOUBTFUL_NUMBER))
                 continue
             yield _Put(path=steps, start=start, width=len(name), value=value)
 
@@ -204,7 +204,7 @@ def hint_for_var(name: str, text: str) -> str:
 
 
 def _flaw(at: Position, width: int, message: str, hint: str) -> Flaw:
-    rule = variables.BAD_OPTION
+    rule = rules.BAD_OPTION
     return Flaw(rule=rule, message=message, hint=hint, position=at, width=max(1, width))
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.errors import Rule
+from orchestrator.spec import rules
 from orchestrator.spec.compose.variables import Scope
-from orchestrator.spec.rules import variables
 from orchestrator.spec.types import is_name
 from orchestrator.spec.wording import did_you_mean, show
 from orchestrator.spec.yaml.composer import MAX_NODES
@@ -49,7 +49,7 @@ class MatrixFlaw(Exception):  # noqa: N818 -- it becomes a flaw, as SyntaxFlaw d
     """A matrix that makes no jobs, or none that can be. `position` and `width` say where."""
 
     def __init__(
-        self, at: Entry | Node, message: str, hint: str, rule: Rule = variables.BAD_MATRIX
+        self, at: Entry | Node, message: str, hint: str, rule: Rule = rules.BAD_MATRIX
     ) -> None:
         super().__init__(message)
         self.hint = hint
@@ -233,7 +233,7 @@ def _check_name(
         message, hint = f"this matrix makes two jobs {name}", "change one of the values"
     else:
         return
-    raise MatrixFlaw(matrix, message, hint, variables.MADE_NAME)
+    raise MatrixFlaw(matrix, message, hint, rules.MADE_NAME)
 
 
 _Jobs = Mapping[str | int, Entry]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from orchestrator.spec.rules import variables
+from orchestrator.spec import rules
 from orchestrator.spec.wording import listed
 from orchestrator.spec.yaml.nodes import (
     MappingNode,
@@ -121,7 +121,7 @@ def misplaced(root: Node) -> Iterator[Flaw]:
         names = [f"${{{name}}}" for name in dict.fromkeys(piece.value for piece in pieces)]
         verb = "is" if len(names) == 1 else "are"
         yield Flaw(
-            rule=variables.NOT_YET_KNOWN,
+            rule=rules.NOT_YET_KNOWN,
             message=f"{listed(names, last='and')} {verb} not known yet where this is needed",
             hint=f"it may stand in {listed(_KEYS, last='and')} of a job, and in what is under vars",
             position=scalar.position,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import Problem, Rule, SpecError
-from orchestrator.spec.rules import variables
+from orchestrator.spec import rules
 from orchestrator.spec.wording import Guesses, listed, show
 from orchestrator.spec.yaml import source
 from orchestrator.spec.yaml.nodes import (
@@ -141,7 +141,7 @@ Expand = Callable[[Node, Path], Node]
 class Missing(Exception):  # noqa: N818 -- a finding, told at the place that names the variable
     """A reference names nothing, or nothing that counts."""
 
-    def __init__(self, message: str, hint: str, rule: Rule = variables.UNSET_VARIABLE) -> None:
+    def __init__(self, message: str, hint: str, rule: Rule = rules.UNSET_VARIABLE) -> None:
         super().__init__(message)
         self.hint = hint
         self.rule = rule
@@ -186,7 +186,7 @@ class Variables:
         try:
             found = self._found(reference.name, expand, scope)
         except Missing as error:
-            if error.rule is variables.BAD_REFERENCE:
+            if error.rule is rules.BAD_REFERENCE:
                 raise
             return self._instead(reference, error)
         empty = isinstance(found, ScalarNode) and found.known and found.value in (None, "")
@@ -234,7 +234,7 @@ class Variables:
         if scope is None:
             message = "matrix. names what differs between the jobs of a matrix, and here is none"
             hint = "it may stand within a job that has a matrix"
-            raise Missing(message, hint, variables.BAD_REFERENCE)
+            raise Missing(message, hint, rules.BAD_REFERENCE)
         if scope.values is None:
             return ScalarNode(None, _NOWHERE, known=False)
         return self._inside(scope.values, ("matrix",), names, None)
@@ -245,7 +245,7 @@ class Variables:
         except ValueError:
             known = [each.value for each in StartVar]
             hint = Guesses(known).hint(name) or f"there are {listed(known, last='and')}"
-            raise Missing(f"nothing is named {name}", hint, variables.BAD_REFERENCE) from None
+            raise Missing(f"nothing is named {name}", hint, rules.BAD_REFERENCE) from None
         self.late = True
         text = f"${{{name}}}"
         return ScalarNode(text, _NOWHERE, text=text, late=(found,))
@@ -291,7 +291,7 @@ def _no_namespace(name: str, namespace: str) -> Missing:
     else:
         known = ("vars", "matrix", *sorted(LATE_NAMESPACES))
         hint = Guesses(known).hint(namespace) or "write vars. before what stands under vars:"
-    return Missing(f"${{{name}}} names no namespace: {namespace}", hint, variables.BAD_REFERENCE)
+    return Missing(f"${{{name}}} names no namespace: {namespace}", hint, rules.BAD_REFERENCE)
 
 
 def environment_of(files: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
@@ -321,7 +321,7 @@ def _read(name: str, before: Mapping[str, str], environ: Mapping[str, str]) -> d
     if wrong:
         raise SpecError(
             Problem(
-                rule=variables.BAD_ENV_FILE,
+                rule=rules.BAD_ENV_FILE,
                 file=name,
                 line=each.line + len(each.string) - len(each.string.lstrip("\n")),
                 column=1,

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from orchestrator.errors import Rule
-from orchestrator.spec.rules import syntax
+from orchestrator.spec import rules
 from orchestrator.spec.wording import show
 from orchestrator.spec.yaml.nodes import (
     Entry,
@@ -89,7 +89,7 @@ class Composer:
                 if documents > 1:
                     msg = "a second document starts here; a spec is one document"
                     hint = "remove the line with ---"
-                    raise SyntaxFlaw(syntax.SECOND_DOCUMENT, msg, _position(event), hint, width=3)
+                    raise SyntaxFlaw(rules.SECOND_DOCUMENT, msg, _position(event), hint, width=3)
         return root
 
     def _begin(self, event: Any) -> Node | None:
@@ -98,7 +98,7 @@ class Composer:
         if self._nodes > MAX_NODES:
             msg = f"more than {MAX_NODES:,} keys and values"
             hint = "a spec names data, it holds none"
-            raise SyntaxFlaw(syntax.TOO_MANY_NODES, msg, position, hint)
+            raise SyntaxFlaw(rules.TOO_MANY_NODES, msg, position, hint)
         if isinstance(event, yaml.AliasEvent):
             return self._add(self._alias(event, position), None)
         if event.anchor is not None:
@@ -135,16 +135,16 @@ class Composer:
         if anchor in self._anchors or any(o.anchor == anchor for o in self._open):
             msg, width = f"the anchor &{anchor} is defined twice", len(anchor) + 1
             hint = "give each anchor a name of its own"
-            raise SyntaxFlaw(syntax.ANCHOR_TWICE, msg, position, hint, width=width)
+            raise SyntaxFlaw(rules.ANCHOR_TWICE, msg, position, hint, width=width)
 
     def _alias(self, event: Any, position: Position) -> Node:
         anchor, width = event.anchor, len(event.anchor) + 1
         if any(o.anchor == anchor for o in self._open):
             msg, hint = f"the anchor &{anchor} contains itself", f"remove *{anchor} from it"
-            raise SyntaxFlaw(syntax.RECURSION, msg, position, hint, width=width)
+            raise SyntaxFlaw(rules.RECURSION, msg, position, hint, width=width)
         if anchor not in self._anchors:
             msg, hint = f"*{anchor} has no anchor", f"define &{anchor} above, or quote the text"
-            raise SyntaxFlaw(syntax.NO_ANCHOR, msg, position, hint, width=width)
+            raise SyntaxFlaw(rules.NO_ANCHOR, msg, position, hint, width=width)
         node = self._anchors[anchor]
         self._charge(node, position, width)
         if len(self._open) + node.depth > MAX_DEPTH:
@@ -161,7 +161,7 @@ class Composer:
         over = f"{MAX_ALIASED_NODES} nodes" if self._characters <= MAX_BYTES else "1 MiB of text"
         msg = f"too many aliases: together they stand for over {over}"
         hint = "write fewer of them, or smaller ones"
-        raise SyntaxFlaw(syntax.ALIAS_BOMB, msg, position, hint, width=width)
+        raise SyntaxFlaw(rules.ALIAS_BOMB, msg, position, hint, width=width)
 
     def _scalar(self, event: Any, position: Position) -> ScalarNode:
         start, end = event.start_mark, event.end_mark
@@ -176,7 +176,7 @@ class Composer:
             node = ScalarNode("", position, width, quoted=True)
             hint = "write the character itself"
             msg = "half of a surrogate pair is no character"
-            self._flaw(syntax.HALF_CHARACTER, msg, hint, node)
+            self._flaw(rules.HALF_CHARACTER, msg, hint, node)
             return node
         if quoted:
             return ScalarNode(text, position, width, quoted=True, text=text)
@@ -184,7 +184,7 @@ class Composer:
             return ScalarNode(resolve(text), position, width, text=text)
         except ScalarError as error:
             node = ScalarNode(text, position, width)
-            self._flaw(syntax.DOUBTFUL_NUMBER, str(error), error.hint, node)
+            self._flaw(rules.DOUBTFUL_NUMBER, str(error), error.hint, node)
             return node
 
     def _past_properties(self, at: Position, width: int) -> tuple[Position, int]:
@@ -197,13 +197,13 @@ class Composer:
 
     def _tag_flaw(self, tag: str, node: Node) -> None:
         short = tag.replace("tag:yaml.org,2002:", "!!")
-        self._flaw(syntax.TAG, f"the tag {show(short)} has no meaning here", "remove it", node)
+        self._flaw(rules.TAG, f"the tag {show(short)} has no meaning here", "remove it", node)
 
     def _flaw(self, rule: Rule, message: str, hint: str, node: Node) -> None:
         if len(self.flaws) >= MAX_FLAWS:
             raise SyntaxFlaw(rule, "too many problems to go on", node.position)
         path = self._path()
-        if rule is syntax.KEY_TWICE and path and isinstance(node, ScalarNode):
+        if rule is rules.KEY_TWICE and path and isinstance(node, ScalarNode):
             path = (*path, str(node.value))
         self.flaws.append(
             Flaw(
@@ -255,7 +255,7 @@ def entries_of(children: Sequence[Node], report: FlawReporter) -> dict[str | int
             if merge is not None:
                 at = merge.position
                 message = f"the key << is given twice, first at {at.line}:{at.column}"
-                report(syntax.KEY_TWICE, message, "write one list: <<: [*one, *other]", key)
+                report(rules.KEY_TWICE, message, "write one list: <<: [*one, *other]", key)
                 continue
             merge = key
             for entry in _merged(value, report):
@@ -267,7 +267,7 @@ def entries_of(children: Sequence[Node], report: FlawReporter) -> dict[str | int
         if name in own:
             first = own[name].key_position
             message = f"the key {show(name)} is given twice, first at {first.line}:{first.column}"
-            report(syntax.KEY_TWICE, message, "keep one of the two", key)
+            report(rules.KEY_TWICE, message, "keep one of the two", key)
             continue
         own[name] = Entry(name, key.position, key.width, value)
     return {**merged, **own}
@@ -275,12 +275,12 @@ def entries_of(children: Sequence[Node], report: FlawReporter) -> dict[str | int
 
 def _checked(key: Node, report: FlawReporter) -> str | int | None:
     if not isinstance(key, ScalarNode):
-        report(syntax.BAD_KEY, "a key must be a single word, not a list or a mapping", _QUOTE, key)
+        report(rules.BAD_KEY, "a key must be a single word, not a list or a mapping", _QUOTE, key)
         return None
     if isinstance(key.value, str) or type(key.value) is int:
         return key.value
     message = f"{show(key.value)} is a key that is not text"
-    report(syntax.BAD_KEY, message, _QUOTE, key)
+    report(rules.BAD_KEY, message, _QUOTE, key)
     return None
 
 
@@ -291,4 +291,4 @@ def _merged(value: Node, report: FlawReporter) -> Iterator[Entry]:
             yield from part.entries.values()
         else:
             hint = "write <<: *name, of an anchor that holds a mapping"
-            report(syntax.BAD_MERGE, "<< merges a mapping or a list of mappings", hint, part)
+            report(rules.BAD_MERGE, "<< merges a mapping or a list of mappings", hint, part)

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from orchestrator.errors import Rule
-from orchestrator.spec.rules import syntax
+from orchestrator.spec import rules
 from orchestrator.spec.wording import show
 from orchestrator.spec.yaml.nodes import Path, Position
 from orchestrator.spec.yaml.syntaxwords import syntax_words
@@ -73,7 +73,7 @@ def events_of(text: str) -> Iterator[Any]:
         raise _reworded(error, text, _position(mark)) from None
     except yaml.YAMLError as error:
         message = " ".join(str(error).split())
-        raise SyntaxFlaw(syntax.NOT_YAML, message, Position(1, 1)) from None
+        raise SyntaxFlaw(rules.NOT_YAML, message, Position(1, 1)) from None
 
 
 def _parse(text: str) -> Iterator[Any]:
@@ -91,7 +91,7 @@ def _parse(text: str) -> Iterator[Any]:
 def too_deep(position: Position) -> SyntaxFlaw:
     """Return the flaw of a list or mapping at `position` that has too many around it."""
     msg, hint = f"nested deeper than {MAX_DEPTH} levels", "is a bracket never closed?"
-    return SyntaxFlaw(syntax.TOO_DEEP, msg, position, hint)
+    return SyntaxFlaw(rules.TOO_DEEP, msg, position, hint)
 
 
 def _deep_level(text: str) -> Position | None:
@@ -114,37 +114,37 @@ def _reworded(error: yaml.MarkedYAMLError, text: str, at: Position) -> SyntaxFla
     opened = at if began is None else _position(began)
     if "incompatible YAML document" in problem:
         message = "this is for another version of YAML"
-        return SyntaxFlaw(syntax.OLD_YAML, message, at, "remove the %YAML line", width=0)
+        return SyntaxFlaw(rules.OLD_YAML, message, at, "remove the %YAML line", width=0)
     if "invalid Unicode character escape" in problem:
         message = "an escape that stands for no character"
-        return SyntaxFlaw(syntax.HALF_CHARACTER, message, at, "write the character itself")
+        return SyntaxFlaw(rules.HALF_CHARACTER, message, at, "write the character itself")
     line = _line(text, at.line)
     if "cannot start any token" in problem:
         character = line[at.column - 1 : at.column]
         if character == "\t":
-            return SyntaxFlaw(syntax.TAB, "a tab cannot indent or separate", at, "use spaces")
+            return SyntaxFlaw(rules.TAB, "a tab cannot indent or separate", at, "use spaces")
         message = f"{show(character)} cannot start a value"
-        return SyntaxFlaw(syntax.NOT_YAML, message, at, "put the value in quotes")
+        return SyntaxFlaw(rules.NOT_YAML, message, at, "put the value in quotes")
     if "${" in line and "flow" in context:
         written = _with_reference(line, at.column)
         message, hint = f"{written} within {{ }} or [ ] needs quotes", f'write "{written}"'
-        return SyntaxFlaw(syntax.NOT_YAML, message, at, hint)
+        return SyntaxFlaw(rules.NOT_YAML, message, at, hint)
     if "quoted scalar" in context and "end of stream" in problem:
         message, hint = "this quote is never closed", "close it, or double a quote inside it"
-        return SyntaxFlaw(syntax.NOT_YAML, message, opened, hint)
+        return SyntaxFlaw(rules.NOT_YAML, message, opened, hint)
     for number in (at.line, at.line - 1):
         if _CONFLICT.match(_line(text, number)):
             message, hint = "a merge conflict was left in the file", "keep one of its two sides"
-            return SyntaxFlaw(syntax.NOT_YAML, message, Position(number, 1), hint, width=7)
+            return SyntaxFlaw(rules.NOT_YAML, message, Position(number, 1), hint, width=7)
     if (end := _end(text)) < at:
         if "flow" in context:
             known = opened <= end
             message = "this bracket is never closed" if known else "the text ends within a bracket"
             hint = "close it with ] or }, as it was opened"
-            return SyntaxFlaw(syntax.NOT_YAML, message, opened if known else end, hint)
+            return SyntaxFlaw(rules.NOT_YAML, message, opened if known else end, hint)
         at = end
     message, hint = syntax_words(f"{context}: {problem}" if context else problem, opened)
-    return SyntaxFlaw(syntax.NOT_YAML, message, at, hint)
+    return SyntaxFlaw(rules.NOT_YAML, message, at, hint)
 
 
 def _with_reference(line: str, column: int) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from orchestrator.errors import Problem, Rule, SpecError
-from orchestrator.spec.rules import files
+from orchestrator.spec import rules
 from orchestrator.spec.wording import did_you_mean
 from orchestrator.spec.yaml.nodes import Position
 
@@ -60,16 +60,16 @@ def read(
         mode = file.stat().st_mode
         if not stat.S_ISREG(mode):
             hint = "mporch run - reads a spec from standard input" if stat.S_ISFIFO(mode) else ""
-            raise _refusal(files.NOT_A_FILE, name, f"{_kind(mode)}, not a file", hint)
+            raise _refusal(rules.NOT_A_FILE, name, f"{_kind(mode)}, not a file", hint)
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         hint = _sibling(file, suffixes) or missing
-        raise _refusal(files.NO_FILE, name, "there is no such file", hint) from None
+        raise _refusal(rules.NO_FILE, name, "there is no such file", hint) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         message = f"the file cannot be read: {reason}"
-        raise _refusal(files.UNREADABLE, name, message, "") from None
+        raise _refusal(rules.UNREADABLE, name, message, "") from None
     file = file.absolute()
     if os.pardir in file.parts:  # the folder gives the pipeline its name
         file = file.parent.resolve() / file.name
@@ -86,23 +86,23 @@ def decode(data: bytes | str, name: str, project_dir: Path) -> Source:
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if len(raw) > MAX_BYTES:
         hint = "a spec names data, it holds none"
-        raise _refusal(files.TOO_LARGE, name, "the file is larger than 1 MiB", hint)
+        raise _refusal(rules.TOO_LARGE, name, "the file is larger than 1 MiB", hint)
     if raw.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        raise _refusal(files.NOT_UTF8, name, "the file is UTF-32", "save it as UTF-8")
+        raise _refusal(rules.NOT_UTF8, name, "the file is UTF-32", "save it as UTF-8")
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise _refusal(files.NOT_UTF8, name, "the file is UTF-16", "save it as UTF-8")
+        raise _refusal(rules.NOT_UTF8, name, "the file is UTF-16", "save it as UTF-8")
     try:
         text = raw.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode("utf-8")
         message = "the file is not UTF-8"
-        raise _refusal(files.NOT_UTF8, name, message, "save it as UTF-8", _end(before)) from None
+        raise _refusal(rules.NOT_UTF8, name, message, "save it as UTF-8", _end(before)) from None
     if found := _UNPRINTABLE.search(text):
         code = f"U+{ord(found[0]):04X}"
         at = _end(text[: found.start()])
         hint = "save it as UTF-8" if found[0] == "\0" else "remove it, or escape it in quotes"
         message = f"the character {code} may not stand in YAML"
-        raise _refusal(files.CONTROL_CHARACTER, name, message, hint, at)
+        raise _refusal(rules.CONTROL_CHARACTER, name, message, hint, at)
     return Source(text=text, name=name, project_dir=project_dir)
 
 
