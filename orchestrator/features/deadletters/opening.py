@@ -18,9 +18,11 @@ from types import TracebackType
 
 import msgspec
 
+from orchestrator.files import PACKAGE
+
 __all__ = ["ItemPlace", "OpenRequest", "OpenedAs", "OpenedItem", "Opener"]
 
-_ROOT = str(Path(__file__).parents[3])
+_ROOT = str(Path(PACKAGE).parent)
 _PROGRAM = (
     "import sys; sys.path.append(sys.argv[1]); "
     "from orchestrator.features.deadletters.opening_child import main; main()"
