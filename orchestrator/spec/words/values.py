@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from orchestrator.spec.model import Job
 from orchestrator.spec.wording import did_you_mean, kind, shortened, show
+from orchestrator.spec.words import reversed_words, words_of
 from orchestrator.spec.yaml.nodes import (
     SET,
     VAR,
@@ -31,81 +32,6 @@ __all__ = [
 ]
 
 _MOST_WRITTEN_OUT = 1e15
-_USUAL_KEYS = {"retry": "attempts", "restart": "max", "recycle": "max_items", "batch": "size"}
-_OFTEN = (
-    "workers that die are replaced, at most 5 within a minute; write restart: {max: 100} for more"
-)
-_DOUBLES = "the wait doubles each time as it is; write backoff: {initial: 100ms, max: 10s}"
-_SAME = "write the same twice, as in backoff: {initial: 1s, max: 1s}"
-_WORDS_FOR_MAPPINGS = {
-    "restart": {
-        **dict.fromkeys(("always", "unless-stopped", "on-failure", "yes", "on", "true"), _OFTEN),
-        **dict.fromkeys(("never", "no", "off", "none", "false"), "write restart: {max: 0}"),
-    },
-    "backoff": {
-        **dict.fromkeys(("exponential", "exp", "exponential_jitter", "jitter"), _DOUBLES),
-        **dict.fromkeys(("fixed", "constant", "linear"), _SAME),
-    },
-}
-"""What other tools have one word for, by the key that is a mapping here."""
-_SWITCHED_ON = {
-    "retry": "write how often, as in retry: {attempts: 3}",
-    "batch": "write how many, as in batch: {size: 100}",
-    "recycle": "write when, as in recycle: {max_items: 10000}",
-}
-
-
-class _Form(NamedTuple):
-    """A single value `like` one that other tools have for a mapping, and that mapping.
-
-    `unit` is put behind a bare number.
-    """
-
-    like: re.Pattern[str]
-    right: str
-    unit: str = ""
-
-
-_TIME = re.compile(r"[0-9.]+ ?(?:ms|s|m|h|d)?|(?:[0-9.]+(?:ms|s|m|h|d))+", re.ASCII)
-_BYTES = re.compile(r"[0-9.]+ ?[kKmMgGtT]i?[bB]", re.ASCII)
-_FORMS = {
-    "timeouts": (
-        _Form(_TIME, "timeouts: {{item: {0}}} for an item, or {{run: {0}}} for a worker", "s"),
-    ),
-    "terminate": (
-        _Form(_TIME, "terminate: {{grace: {0}}}", "s"),
-        _Form(re.compile(r"SIG[A-Z0-9]+"), "terminate: {{signal: {0}}}"),
-    ),
-    "backoff": (_Form(_TIME, "backoff: {{initial: {0}}}", "s"),),
-    "batch": (_Form(_TIME, "batch: {{within: {0}}}"),),
-    "limits": (_Form(_BYTES, "limits: {{memory: {0}}}"),),
-    "recycle": (_Form(_BYTES, "recycle: {{max_rss: {0}}}"),),
-}
-"""The first form that fits is told, by the key."""
-_ATTEMPTS = "how often an item is tried is retry: {attempts: N}; on_error says what is done then"
-_FOR_ITEMS = {
-    **dict.fromkeys(("retry", "restart", "requeue", "retries"), _ATTEMPTS),
-    **dict.fromkeys(("ignore", "continue", "drop", "pass", "log", "warn"), "did you mean skip?"),
-    **dict.fromkeys(("abort", "stop", "raise", "crash", "exit", "error"), "did you mean fail?"),
-    **dict.fromkeys(
-        ("dlq", "quarantine", "keep", "dead", "deadletter"), "did you mean dead_letter?"
-    ),
-}
-"""Words that other tools have for what becomes of an item that raised."""
-_TRUTHS = {
-    **dict.fromkeys(("yes", "y", "on", "1", "true"), "true"),
-    **dict.fromkeys(("no", "n", "off", "0", "false"), "false"),
-}
-_STATES = {
-    **dict.fromkeys(("done", "complete", "completed", "ended", "finish", "end"), "finished"),
-    **dict.fromkeys(("success", "successful", "ok", "passed"), "succeeded"),
-    **dict.fromkeys(("failure", "error", "errored"), "failed"),
-    **dict.fromkeys(("started", "start", "running", "healthy", "up"), "ready"),
-}
-_MEANS = {
-    "finished": "write succeeded, or finished if it may have failed",
-    "ready": "write ready: its workers have started",
-}
 
 
 def hint_for_mapping(path: Path, value: Any, root: MappingNode) -> str:
@@ -122,12 +48,13 @@ def hint_for_mapping(path: Path, value: Any, root: MappingNode) -> str:
             return f"if {name} is a key of the job above, indent it further than the job's name"
         case ("jobs", name):
             return _job_written_out(name, value)
-    if key in _USUAL_KEYS and number:
-        return f"write {key}: {{{_USUAL_KEYS[key]}: {value}}}"
+    words = words_of("values")
+    if number and (usual := words["number"].get(key)):
+        return f"write {key}: {{{usual}: {value}}}"
     if isinstance(value, list | tuple):
         return _named(key, _told(root, path))
-    if usual := _WORDS_FOR_MAPPINGS.get(key, {}).get(str(value).casefold(), ""):
-        return usual
+    if told := reversed_words(words["word"].get(key, {})).get(str(value).casefold()):
+        return told
     node = _scalar_at(root, path)
     if node is not None and node.position.file in (VAR, SET):
         return ""  # an option takes no mapping
@@ -157,11 +84,12 @@ def _formed(key: str, value: Any, told: Any) -> str:
     if key == "kwargs":
         return f"write args: [{show(value)}], or its name: kwargs: {{NAME: {show(value)}}}"
     if isinstance(value, bool):
-        return _SWITCHED_ON.get(key, "") if value else ""
-    for form in _FORMS.get(key, ()):
-        if form.like.fullmatch(str(value)):
-            unit = form.unit if isinstance(value, int | float) else ""
-            return f"write {form.right.format(f'{value}{unit}')}"
+        return str(words_of("values")["switched_on"].get(key, "")) if value else ""
+    words = words_of("values")
+    for form in words["form"].get(key, ()):
+        if re.fullmatch(words["pattern"][form["like"]], str(value), re.ASCII):
+            unit = form.get("unit", "") if isinstance(value, int | float) else ""
+            return f"write {form['right'].replace('{}', f'{value}{unit}')}"
     return ""
 
 
@@ -296,7 +224,7 @@ def _scalar_at(root: MappingNode, path: Path) -> ScalarNode | None:
 
 def hint_for_truth(value: Any, root: MappingNode, path: Path) -> str:
     """Return what to write for the value at `path`, which is neither true nor false."""
-    meant = _TRUTHS.get(str(value).lower(), "true or false")
+    meant = reversed_words(words_of("values")["truth"]).get(str(value).lower(), "true or false")
     node = _scalar_at(root, path)
     if node is not None and node.shown is not None and node.named:
         return f"set {node.named[-1].name} to {meant}"
@@ -308,9 +236,12 @@ def hint_for_word(value: Any, expected: str) -> str:
     if not isinstance(value, str):
         return ""
     words = expected.replace(" or ", ", ").split(", ")
-    if "dead_letter" in words and (meant := _FOR_ITEMS.get(value.casefold().replace("-", "_"))):
-        return meant
-    state = _STATES.get(value.casefold(), "")
+    data = words_of("values")
+    if "dead_letter" in words:
+        meant = reversed_words(data["item"]).get(value.casefold().replace("-", "_"))
+        if meant:
+            return meant
+    state = reversed_words(data["state"]).get(value.casefold(), "")
     if state in words:
-        return _MEANS.get(state, f"did you mean {state}?")
+        return str(data["state_means"].get(state, f"did you mean {state}?"))
     return did_you_mean(value, words)

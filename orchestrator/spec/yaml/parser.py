@@ -13,8 +13,8 @@ import yaml
 from orchestrator.errors import Rule
 from orchestrator.spec import rules
 from orchestrator.spec.wording import show
+from orchestrator.spec.words import words_of
 from orchestrator.spec.yaml.nodes import Path, Position
-from orchestrator.spec.yaml.syntaxwords import syntax_words
 
 __all__ = ["MAX_DEPTH", "Flaw", "SyntaxFlaw", "events_of", "too_deep"]
 
@@ -143,7 +143,7 @@ def _reworded(error: yaml.MarkedYAMLError, text: str, at: Position) -> SyntaxFla
             hint = "close it with ] or }, as it was opened"
             return SyntaxFlaw(rules.NOT_YAML, message, opened if known else end, hint)
         at = end
-    message, hint = syntax_words(f"{context}: {problem}" if context else problem, opened)
+    message, hint = _in_words_of_yaml(f"{context}: {problem}" if context else problem, opened)
     return SyntaxFlaw(rules.NOT_YAML, message, at, hint)
 
 
@@ -167,3 +167,11 @@ def _end(text: str) -> Position:
 def _line(text: str, number: int) -> str:
     lines = _LINE_BREAK.split(text)
     return lines[number - 1] if 1 <= number <= len(lines) else ""
+
+
+def _in_words_of_yaml(problem: str, opened: Position) -> tuple[str, str]:
+    """Return a message and a hint for `problem`; `opened` is where what is broken began."""
+    for each in words_of("parser")["message"]:
+        if any(part in problem for part in each["parts"]):
+            return each["say"], each["hint"].replace("{}", f"{opened.line}:{opened.column}")
+    return problem, ""
