@@ -6,6 +6,7 @@ gone into the values. The `tests` are of what was written, and not in it.
 
 from __future__ import annotations
 
+import enum
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -233,6 +234,8 @@ def _default(value: Any) -> Resolved:
     """Return a default as a spec has it: of numbers, only times are no whole ones."""
     if isinstance(value, tuple) and value:
         return Branch(inner=dict(enumerate(map(_default, value))), is_list=True)
+    if isinstance(value, enum.Enum):
+        value = value.value
     if isinstance(value, float):
         value = written_duration(value)
     return Leaf(value=[] if value == () else value, origin=DEFAULT)

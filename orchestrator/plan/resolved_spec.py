@@ -196,7 +196,7 @@ def _wires(path: Path, wiring: str | tuple[str, ...] | dict[str, str]) -> tuple[
 
 
 def _conditions(
-    path: Path, after: str | tuple[str, ...] | Mapping[str, str]
+    path: Path, after: str | tuple[str, ...] | Mapping[str, AfterCondition]
 ) -> tuple[Condition, ...]:
     match after:
         case str():
@@ -208,8 +208,7 @@ def _conditions(
             )
         case _:
             return tuple(
-                Condition(job=job, state=AfterCondition(state), path=(*path, job))
-                for job, state in after.items()
+                Condition(job=job, state=state, path=(*path, job)) for job, state in after.items()
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
@@ -12,13 +13,16 @@ from pydantic import (
     ByteSize,
     Discriminator,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     Strict,
     Tag,
     TypeAdapter,
     ValidationError,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import PydanticCustomError, core_schema
 
 from orchestrator.errors import Rule
 from orchestrator.spec import rules
@@ -34,6 +38,7 @@ from orchestrator.spec.wording import kind
 
 __all__ = [
     "AUTO_WORKERS",
+    "BY_VALUE",
     "TEXT_PATTERN",
     "Combinations",
     "CommandLine",
@@ -353,6 +358,24 @@ Handles: TypeAlias = Annotated[
 ]
 
 
+class _ByValue:
+    """Lets a member of an enum be written by its value, in a strict model and in its schema."""
+
+    def __get_pydantic_core_schema__(
+        self, choices: type[enum.Enum], _: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.enum_schema(choices, list(choices), strict=False)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.EnumSchema, _: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"enum": [each.value for each in schema["members"]], "type": "string"}
+
+
+BY_VALUE = _ByValue()
+"""Stands in the `Annotated` of an enum."""
+
+
 def by_form(expected: str) -> Discriminator:
     """Return a discriminator by what a value is: text, list, mapping, whole number or nothing.
 
@@ -361,7 +384,7 @@ def by_form(expected: str) -> Discriminator:
 
     def form(value: Any) -> str | None:
         match value:
-            case str():
+            case str() | enum.Enum():
                 return "<text>"
             case list() | tuple():
                 return "<list>"

@@ -181,7 +181,7 @@ def _wrong_value(
     match detail["type"]:
         case "mporch":
             return context["rule"], path, context["message"], context["hint"]
-        case "literal_error":
+        case "literal_error" | "enum":
             expected = context["expected"].replace("'", "")
             message = f"expected {expected}, got {kind(value)}"
             return rules.UNKNOWN_WORD, path, message, hint_for_word(value, expected)
