@@ -8,6 +8,7 @@ process, `agents` in programs of their own; a happening reads the same from both
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -143,13 +144,13 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker uses and is at, as its own machine sees it.
 
     `cpu_s` is its process' user and system time, `rss` its resident memory in bytes. `blame` is its
-    progress cell, `in_phase_s` how long it has been in that phase by the machine's own clock.
+    progress cell, `at_item_s` how long it has been at that item by the machine's own clock.
     """
 
     cpu_s: float
     rss: int
     blame: Blame
-    in_phase_s: float
+    at_item_s: float
 
 
 class Engine(Protocol):
@@ -160,8 +161,8 @@ class Engine(Protocol):
     it returns nothing; keep what the core wants kept; `flush`.
     """
 
-    def open(self) -> None:
-        """Begin; from here on signals of this process are happenings. Called once, and first."""
+    def open(self) -> AbstractContextManager[None]:
+        """Begin: while entered, signals of this process are happenings. Called once, and first."""
 
     def now(self) -> float:
         """Return monotonic seconds, without stretches in which this process was stopped."""
@@ -215,7 +216,8 @@ class Engine(Protocol):
     def adopt(self, connection: int, worker: str) -> None:
         """Take a connected stream socket, by its descriptor, as the channel of a worker.
 
-        The worker was started and has no channel yet. The engine owns the descriptor from here on.
+        The worker was started and has no channel yet; of another the connection is closed. The
+        engine owns the descriptor from here on.
         """
 
     def wait(self, timeout_s: float | None) -> Sequence[Happening]:

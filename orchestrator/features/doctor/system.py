@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from orchestrator.engine.node.descriptors import PER_WORKER, RESERVE
+from orchestrator.engine.node.limits import PER_WORKER, RESERVE
 from orchestrator.features.doctor.finding import Finding, Verdict
 from orchestrator.plan import platform
 from orchestrator.plan.cgroups import Allowance, read_allowance
