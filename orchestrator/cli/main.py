@@ -26,7 +26,7 @@ from orchestrator.files import is_file
 __all__ = ["command_line", "mporch"]
 
 
-_NO_OPTIONS = frozenset({"MPORCH_HOME", "MPORCH_TRUST", "MPORCH_TEST", "MPORCH_FAULT"})
+_NO_OPTIONS = frozenset({"MPORCH_HOME", "MPORCH_ON", "MPORCH_TRUST", "MPORCH_TEST", "MPORCH_FAULT"})
 """The variables that are those of no option."""
 _OF_FEATURES = {
     "dead": "features.deadletters.command",

@@ -46,7 +46,7 @@ class Dialing:
 
     @property
     def events(self) -> int:
-        """What it waits for."""
+        """The events that it waits for."""
         return selectors.EVENT_READ if self._is_connected else selectors.EVENT_WRITE
 
     def go_on(self, now: float) -> bool:

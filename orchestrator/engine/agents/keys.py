@@ -99,7 +99,7 @@ class Authenticator:
 
     @property
     def wanted(self) -> int:
-        """How many bytes are still to come, as far as that is known; 0 when all is proved."""
+        """The bytes that are still to come, as far as that is known; 0 when all is proved."""
         return 0 if self.introduction is not None else self._needed - len(self._held)
 
     def feed(self, data: bytes) -> bytes:

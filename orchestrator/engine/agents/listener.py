@@ -62,7 +62,7 @@ class Listener:
 
     @property
     def unproved(self) -> int:
-        """How many connections have not proved the key."""
+        """The number of connections that have not proved the key."""
         return len(self._unproved)
 
     def fileno(self) -> int:

@@ -42,7 +42,7 @@ FROM_AGENT = [
         life=1, progress=Progress(job="j", worker="j-1", stream=Stream.STDOUT, text="50 %")
     ),
     control.LifeMeasured(
-        life=1, figures=Figures(cpu_s=1.5, rss=1 << 20, blame=BLAME, in_phase_s=0.5)
+        life=1, figures=Figures(cpu_s=1.5, rss=1 << 20, blame=BLAME, at_item_s=0.5)
     ),
     control.Cells(cells={1: BLAME, 2: Blame()}),
     control.AgentWarned(warning=Warned(message="m", hint="h")),
