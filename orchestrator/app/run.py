@@ -202,6 +202,7 @@ def _engine(plan: Plan, on: On, shelter: Shelter, run_files: RunFiles) -> Engine
             run=run_files.directory.run_id,
             hash_seed=run_files.hash_seed,
             workers=workers,
+            directory=shelter.directory,
             told=shelter.told,
         )
     return LocalEngine(

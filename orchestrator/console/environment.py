@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 import click
 
-__all__ = ["PREFIX", "LineByLine", "misspelt", "name_options", "named"]
+__all__ = ["PREFIX", "LineByLine", "misspelt", "name_options", "named", "variables_of"]
 
 PREFIX = "MPORCH"
 _NEAR = 0.85
@@ -23,23 +23,31 @@ class LineByLine(click.types.StringParamType):
 def name_options(command: click.Command, *words: str) -> None:
     """Give each option of a command, and of those below it, the variable of its long name.
 
-    `words` lead to the command: `dead`, `list`.
+    `words` lead to the command: `dead`, `list`. An option that has a variable for all commands
+    keeps it; its own comes first.
     """
     for param in command.params:
         if isinstance(param, click.Option):
             longest = max(param.opts, key=len)
             words_of_option = longest.lstrip("-").split("-")
-            param.envvar = "_".join([PREFIX, *words, *words_of_option]).replace("-", "_").upper()
+            own = "_".join([PREFIX, *words, *words_of_option]).replace("-", "_").upper()
+            shared = [name for name in variables_of(param) if name != own]
+            param.envvar = [own, *shared] if shared else own
     if isinstance(command, click.Group):
         for name, below in command.commands.items():
             name_options(below, *words, name)
 
 
+def variables_of(param: click.Parameter) -> list[str]:
+    """Return the variables that a parameter is read from, the first that is set."""
+    found = param.envvar or []
+    return [found] if isinstance(found, str) else list(found)
+
+
 def named(command: click.Command) -> Iterator[str]:
     """Yield the variables of the options of a command, and of those below it."""
     for param in command.params:
-        if isinstance(param.envvar, str):
-            yield param.envvar
+        yield from variables_of(param)
     if isinstance(command, click.Group):
         for below in command.commands.values():
             yield from named(below)

@@ -38,7 +38,8 @@ class AgentsEngine:
     """See `Engine` for what its methods do.
 
     `hash_seed` is the PYTHONHASHSEED of all workers, `workers` how many there may be at a time:
-    raises UsageError if they need more descriptors than the system allows. `patience_s`: who says
+    raises UsageError if they need more descriptors than the system allows. `directory` is where
+    agents make those of their own for sockets. `patience_s`: who says
     nothing for so long is lost. `begin` starts an agent. Survivors are added to `told` when they
     are known.
     """
@@ -49,6 +50,7 @@ class AgentsEngine:
         run: str,
         hash_seed: str,
         workers: int,
+        directory: str | None = None,
         told: Told | None = None,
         agents: int = AGENTS,
         patience_s: float = PATIENCE_S,
@@ -66,6 +68,7 @@ class AgentsEngine:
             workers=workers,
             agents=agents,
             patience_s=patience_s,
+            directory=directory,
             begin=begin,
         )
         self._bell: socket.socket | None = None

@@ -51,6 +51,7 @@ class Fleet:
         workers: int,
         agents: int,
         patience_s: float,
+        directory: str | None,
         begin: Begin,
     ) -> None:
         self.happened: list[Happening] = []
@@ -61,6 +62,7 @@ class Fleet:
         self._hash_seed = hash_seed
         self._workers = workers
         self._patience_s = patience_s
+        self._directory = directory
         self._begin = begin
         self._descriptors = limits.ensure(workers)
         self._key = secrets.token_bytes(KEY_BYTES)
@@ -225,6 +227,7 @@ class Fleet:
             workers=self._workers,
             descriptors=self._descriptors,
             host_pid=os.getpid(),
+            directory=self._directory,
         )
         process = self._begin(launch)
         agent = RemoteAgent(name, process, self._join, until=time.monotonic() + _CONNECT_S)

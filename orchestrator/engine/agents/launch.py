@@ -15,7 +15,7 @@ class AgentLaunch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     `patience_s` is the orchestrator's: the agent has half of it. `descriptors` is the soft limit of
     open files that the workers are to have. `host_pid` is the process that has started it, if it is
-    to end with that, else 0.
+    to end with that, else 0. `directory` is that one's own for temporary files, which it removes.
     """
 
     host: str
@@ -28,6 +28,7 @@ class AgentLaunch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     workers: int
     descriptors: int
     host_pid: int = 0
+    directory: str | None = None
 
     def __repr__(self) -> str:
         return f"<AgentLaunch of {self.agent}>"

@@ -31,7 +31,9 @@ def main() -> int:
         set_parent_death_signal(signal.SIGTERM)
         if os.getppid() != launch.host_pid:
             return ExitCode.FAILED
-    return run_guarded(lambda shelter: _run(launch, shelter), who=launch.agent)
+    return run_guarded(
+        lambda shelter: _run(launch, shelter), who=launch.agent, below=launch.directory
+    )
 
 
 def _run(launch: AgentLaunch, shelter: Shelter) -> int:

@@ -104,7 +104,11 @@ class Shelter:
 
 
 def run_guarded(
-    inner: Callable[[Shelter], int], *, host: int | None = None, who: str = "the orchestrator"
+    inner: Callable[[Shelter], int],
+    *,
+    host: int | None = None,
+    who: str = "the orchestrator",
+    below: str | None = None,
 ) -> int:
     """Called in the guard: run `inner` in a child of its own and return its exit code.
 
@@ -115,7 +119,7 @@ def run_guarded(
 
     `host` is the pid of a program that hands on each SIGINT it gets. One that comes from there and
     one that comes from elsewhere, a terminal that tells both of them, are one request. `who` is the
-    child, in what is told.
+    child, in what is told. The directory is made `below` another, if that is given.
 
     A signal that asks the run to end also continues a child that was stopped. A child that has not
     ended some time after the order to kill (`Escalation`) is killed like all the others, which
@@ -128,7 +132,7 @@ def run_guarded(
     SystemRefusedError if the child cannot.
     """
     _occupy_standard_descriptors()
-    directory = _make_directory()
+    directory = _make_directory(below)
     become_subreaper()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would hide how a child ended
     # What is ignored, by nohup for one, stays so.
@@ -365,8 +369,8 @@ def _occupy_standard_descriptors() -> None:
     os.close(fd)
 
 
-def _make_directory() -> str:
-    for parent in (None, "/tmp"):  # noqa: S108 -- mkdtemp makes it ours alone
+def _make_directory(below: str | None) -> str:
+    for parent in (below, "/tmp"):  # noqa: S108 -- mkdtemp makes it ours alone
         try:
             directory = tempfile.mkdtemp(prefix="mporch-", dir=parent)
         except OSError as error:
