@@ -178,8 +178,7 @@ class Conductor:
                 self._handle(events.Received(worker=worker, message=message, blobs=blobs))
 
     def _malformed(self, happening: happenings.Malformed) -> None:
-        if happening.worker not in self._fenced:
-            self._handle(events.Malformed(worker=happening.worker, detail=happening.detail))
+        self._handle(events.Malformed(worker=happening.worker, detail=happening.detail))
 
     def _on_told(self, happening: happenings.Told) -> None:
         for notification in happening.notifications:

@@ -26,7 +26,7 @@ from orchestrator.worker.logs.values import shown
 
 __all__ = ["Structlog"]
 
-_INNER = ("structlog.", "orchestrator.ipc.")
+_INNER = ("structlog.", "orchestrator.")
 _METHODS = (
     "msg", "log", "debug", "info", "warn", "warning", "err", "error", "exception", "failure",
     "critical", "fatal",
