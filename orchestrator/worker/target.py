@@ -93,7 +93,7 @@ def place_of(found: Any) -> str:
 
     That of a command is nowhere: what is called for it is mporch's own.
     """
-    if str(getattr(found, "__module__", "")).startswith("orchestrator.ipc."):
+    if str(getattr(found, "__module__", "")).startswith("orchestrator."):
         return ""
     for name in ("__wrapped__", "__code__", "__call__", "__init__"):
         called = getattr(found, name, None)
