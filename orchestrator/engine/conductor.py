@@ -200,7 +200,7 @@ class Conductor:
                 item=self.run.item_at(worker, blame) if blame.phase else "",
                 among=self.run.among(worker, blame),
                 failure=happening.failure,
-                orphaned=happening.orphaned is not None,
+                orphaned=happening.orphaned,
             )
         )
 
