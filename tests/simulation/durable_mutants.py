@@ -21,9 +21,14 @@ from orchestrator.core.broker.restore import Resumption, _Chunks
 from orchestrator.core.broker.state import BrokerState
 from orchestrator.core.durable.journal import Journal
 from orchestrator.core.durable.progress import OutputProgress
-from orchestrator.core.durable.ranges import ItemRange
 from orchestrator.core.durable.records import Fate, JournalEntry, Record
-from orchestrator.core.durable.snapshot import ChunkChange, SnapshotTracker, StoredQueue, StoredRun
+from orchestrator.core.durable.snapshot import (
+    ChunkChange,
+    ItemRange,
+    SnapshotTracker,
+    StoredQueue,
+    StoredRun,
+)
 from orchestrator.core.protocol.events import JobFinished
 
 from .mutants import Mutant, Patch
@@ -222,7 +227,7 @@ def a_tail_is_no_use_of_a_chunk(patch: Patch) -> None:
 
 
 def ranges_put_together_across_ids(patch: Patch) -> None:
-    patch.setattr("orchestrator.core.durable.ranges._follows", lambda before, part: True)
+    patch.setattr("orchestrator.core.durable.snapshot._follows", lambda before, part: True)
 
 
 def a_cut_range_keeps_its_first_id(patch: Patch) -> None:

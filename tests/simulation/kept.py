@@ -11,9 +11,9 @@ from orchestrator.core.broker.broker import Broker
 from orchestrator.core.broker.queue import QueueState, Segment
 from orchestrator.core.broker.restore import Resumption
 from orchestrator.core.broker.waiting import CommitWaiter
-from orchestrator.core.durable.ranges import ItemRange
 from orchestrator.core.durable.records import Fate, ItemsEnded, JournalEntry, Record
 from orchestrator.core.durable.snapshot import (
+    ItemRange,
     SnapshotTracker,
     StoredProgress,
     StoredQueue,

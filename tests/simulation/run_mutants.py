@@ -9,9 +9,8 @@ from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.protocol.commands import StopReason
 from orchestrator.core.protocol.events import Blame, ProcessStarted, StartFailed, WorkerDied
 from orchestrator.core.protocol.messages import Closing
-from orchestrator.core.supervisor.effects import Effects
 from orchestrator.core.supervisor.failures import Failures
-from orchestrator.core.supervisor.model import Worker
+from orchestrator.core.supervisor.model import Effects, Worker
 from orchestrator.core.supervisor.shutdown import Shutdown, Stopper
 from orchestrator.core.supervisor.transitions import State
 from orchestrator.core.supervisor.workers import WorkerLifecycle

@@ -59,7 +59,7 @@ from orchestrator.core.protocol.messages import (
     Unwant,
     Want,
 )
-from orchestrator.core.supervisor.reasons import at_item, full
+from orchestrator.core.reasons import at_item, full
 from orchestrator.plan.model import Plan
 
 __all__ = ["Broker", "ProtocolError"]

@@ -16,8 +16,8 @@ from orchestrator.core.durable.records import Fate
 from orchestrator.core.protocol.events import ItemFatal
 from orchestrator.core.protocol.messages import End, Failure, Mark
 from orchestrator.core.protocol.notifications import ItemDead, ItemRetried, ItemSkipped
-from orchestrator.core.supervisor.policy import backoff_s, end_of
-from orchestrator.core.supervisor.reasons import not_tried_again
+from orchestrator.core.reasons import not_tried_again
+from orchestrator.core.retry import backoff_s, end_of
 
 __all__ = ["Outcomes"]
 

@@ -11,8 +11,7 @@ from orchestrator.core.broker.queue import Chunk, QueueState, Segment, without
 from orchestrator.core.broker.redelivery import Redelivery
 from orchestrator.core.broker.state import BrokerState
 from orchestrator.core.durable.progress import OutputProgress
-from orchestrator.core.durable.ranges import ItemRange
-from orchestrator.core.durable.snapshot import StoredQueue, StoredRun, StoredWorker
+from orchestrator.core.durable.snapshot import ItemRange, StoredQueue, StoredRun, StoredWorker
 from orchestrator.core.protocol.events import Blob
 
 __all__ = ["Resumption", "restore"]

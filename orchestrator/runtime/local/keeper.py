@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
-from orchestrator.core.supervisor.reasons import names_of
+from orchestrator.core.reasons import names_of
 from orchestrator.escaping import escaped
 from orchestrator.runtime.local.descendants import become_subreaper, sweep
 from orchestrator.runtime.local.kernel import set_parent_death_signal

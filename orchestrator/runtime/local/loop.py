@@ -28,8 +28,8 @@ from orchestrator.core.protocol.notifications import (
     WaitingFor,
     Warned,
 )
+from orchestrator.core.reasons import names_of
 from orchestrator.core.run import Run
-from orchestrator.core.supervisor.reasons import names_of
 from orchestrator.plan.model import Plan, StartMethod
 from orchestrator.runtime import wire
 from orchestrator.runtime.local.channel import READ_SIZE

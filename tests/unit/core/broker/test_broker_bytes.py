@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.restore import Resumption, restore
 from orchestrator.core.broker.state import BrokerState
-from orchestrator.core.durable.ranges import ItemRange, ItemRanges
-from orchestrator.core.durable.snapshot import StoredQueue, StoredRun
+from orchestrator.core.durable.snapshot import ItemRange, ItemRanges, StoredQueue, StoredRun
 from orchestrator.core.protocol.messages import Answer, Ask, Committed, End, Grant, Leased, Wait
 from orchestrator.plan.model import WhenFull
 
