@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from orchestrator.core.broker.restore import Resumption
+from orchestrator.core.broker.setup import Resumption
 from orchestrator.core.protocol import commands as do
 from orchestrator.core.protocol import events
 from orchestrator.core.protocol.commands import StopReason
