@@ -61,6 +61,7 @@ def what_is_held_back_takes_no_room(patch: Patch) -> None:
     def claim(self: LeaseState, n: int) -> list[Segment]:
         begin = self.finished + self.claimed
         self.claimed += n
+        self._known = self.hidden
         return cut(cut(self.segments, begin)[1], n)[0]
 
     patch.setattr(LeaseState, "claim", claim)

@@ -33,6 +33,9 @@ class Full(Protocol):
     def take_last(self, n: int) -> list[Segment]:
         """Remove items from the tail."""
 
+    def give_back(self, segments: list[Segment]) -> None:
+        """Return items to the head, in their order."""
+
 
 class FullPolicy:
     """The policy `block`: who puts waits for room, and no item goes. Base of the others."""
