@@ -14,8 +14,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator.core.protocol.messages import End, Failure, Worn
-from orchestrator.core.supervisor.policy import resolve
-from orchestrator.core.supervisor.reasons import not_tried_again
+from orchestrator.core.reasons import not_tried_again
+from orchestrator.core.retry import resolve
 from orchestrator.errors import QueueFullError, UnpicklableItemError
 from orchestrator.ipc.cell import INDEX, Cell
 from orchestrator.plan.model import JobPlan

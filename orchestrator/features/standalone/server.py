@@ -274,7 +274,7 @@ class Server:
         """Acks on their way count already: `qsize`, `full` and `put_nowait` are exact."""
         queue = self._broker.queues.get(name)
         if queue is not None and queue.hidden:
-            for worker in queue.reader_clients:
+            for worker in self._broker.readers_of(name):
                 self._broker.note_taken(worker, read_acks(self._members[worker].page))
 
     def _hear_out(self, member: _Member) -> None:
