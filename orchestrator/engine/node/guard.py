@@ -24,12 +24,12 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import NoReturn
 
+from orchestrator.core.reasons import names_of
 from orchestrator.engine.node.descendants import Kin, become_subreaper, sweep
 from orchestrator.engine.node.escalation import Escalation
 from orchestrator.engine.node.kernel import set_parent_death_signal
 from orchestrator.engine.node.refusals import REFUSALS, in_words
 from orchestrator.engine.node.survivors import Told, survivors
-from orchestrator.core.reasons import names_of
 from orchestrator.errors import (
     FILE_SIZE_HINT,
     ExitCode,
