@@ -21,7 +21,6 @@ __all__ = ["MERGED_MAPS", "Condition", "ResolvedJob", "ResolvedSpec", "Wire", "d
 
 MERGED_MAPS = ("kwargs", "env")
 """Keys of a job whose maps are merged with those of `defaults`, to any depth."""
-_MERGED_PARTS = ("timeouts", "terminate", "batch", "retry", "restart", "limits", "recycle")
 _MOST_NAMES = 1_000
 
 
@@ -148,7 +147,7 @@ def _merged(own: Job, defaults: JobSettings, nulls: Set[Path]) -> JobSettings:
         value = getattr(own, key)
         if key in values and key in MERGED_MAPS:
             value = _laid_over(values[key], value)
-        elif key in values and key in _MERGED_PARTS:
+        elif key in values and isinstance(JobSettings.model_fields[key].default, SpecPart):
             value = _part_over(values[key], value, (key,), nulls)
         values[key] = value
     return JobSettings.model_construct(_fields_set=set(values), **values)

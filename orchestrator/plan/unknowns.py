@@ -11,29 +11,26 @@ from orchestrator.spec.yaml.nodes import Entry, MappingNode, Node, Path, scalars
 
 __all__ = ["Unknowns", "broken_jobs", "unclear_of"]
 
-_PROVE_NOTHING = frozenset(
+_ASKED_FOR = frozenset(
     {
-        "after",
-        "batch",
-        "cwd",
-        "description",
-        "capture",
-        "exit_codes",
-        "join",
-        "limits",
-        "on_error",
-        "ordered",
-        "rate",
-        "recycle",
-        "retry",
-        "start_method",
-        "tags",
-        "terminate",
-        "timeouts",
-        "tty",
-        "workers",
+        "args",
+        "call",
+        "command",
+        "daemon",
+        "enabled",
+        "env",
+        "input",
+        "kwargs",
+        "matrix",
+        "on_failure",
+        "output",
+        "restart",
+        "stdin",
+        "stdout",
+        "target",
     }
 )
+_PROVE_NOTHING = Job.model_fields.keys() - _ASKED_FOR
 """Keys of a job that no rule takes for absent where they are only wrong."""
 _LEAVE_JOBS_WHOLE = JobSettings.model_fields.keys() - {"args", "kwargs", "call", "daemon"}
 """Keys of `defaults` that may be wrong without any job being called otherwise."""

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestrator.plan.checks.shapes import FITS
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.model import Shape
 from orchestrator.spec import loads
-from orchestrator.spec.model import Document, Job
+from orchestrator.spec.model import FITS, Document, Job
 from orchestrator.spec.parts import Queue
 
 PAGE = (Path(__file__).parents[3] / "docs" / "spec.md").read_text(encoding="utf-8")
