@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import click
 
-from orchestrator.cli import completing
+from orchestrator.console import completing
 from orchestrator.errors import Rule
 
 __all__ = ["explain"]

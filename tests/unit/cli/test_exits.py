@@ -9,7 +9,7 @@ import click
 import pytest
 
 from orchestrator import errors
-from orchestrator.cli.exits import exit_code_of
+from orchestrator.console.exits import exit_code_of
 
 
 def raising(error):
