@@ -22,7 +22,7 @@ from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, draft_of
 from orchestrator.plan.targets import parse_target
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.model import KEYS, JobSettings
-from orchestrator.spec.parts import Queue, Retry, SpecPart
+from orchestrator.spec.parts import QueueSpec, Retry, SpecPart
 from orchestrator.spec.units import parse_interval_s
 from orchestrator.spec.yaml.nodes import Path
 
@@ -152,7 +152,7 @@ def _timeouts(job: ResolvedJob) -> model.TimeoutsPlan:
     return msgspec.structs.replace(limits, item_s=None) if job.shape.called_once else limits
 
 
-def _batch(job: ResolvedJob, queues: Mapping[str, Queue]) -> model.BatchPlan | None:
+def _batch(job: ResolvedJob, queues: Mapping[str, QueueSpec]) -> model.BatchPlan | None:
     """Return a batch job's batch; a size that was not written is no more than its queue holds."""
     if job.shape is not model.Shape.BATCH:
         return None
@@ -211,7 +211,7 @@ def _rate(job: ResolvedJob) -> model.RatePlan | None:
     return model.RatePlan(interval_s=interval_s, burst=written.burst, written=written.limit)
 
 
-def _ordered(job: ResolvedJob, queues: Mapping[str, Queue]) -> model.OrderedPlan | None:
+def _ordered(job: ResolvedJob, queues: Mapping[str, QueueSpec]) -> model.OrderedPlan | None:
     """Return how an ordered job is; a window that was not written is as long as makes sense.
 
     What is finished ahead counts into the bound of the input: more than that never is.

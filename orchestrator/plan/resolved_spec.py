@@ -11,7 +11,7 @@ from orchestrator.plan.model import AfterCondition, Shape
 from orchestrator.plan.platform import usable_processors
 from orchestrator.plan.unknowns import Unknowns, broken_jobs, unclear_of
 from orchestrator.spec import LoadedSpec
-from orchestrator.spec.model import Job, JobSettings
+from orchestrator.spec.model import JobSettings, JobSpec
 from orchestrator.spec.parts import SpecPart
 from orchestrator.spec.types import AUTO_WORKERS
 from orchestrator.spec.wording import did_you_mean
@@ -47,7 +47,7 @@ class ResolvedJob:
     """One job. `own` is what was written for it, `settings` with the defaults below."""
 
     name: str
-    own: Job
+    own: JobSpec
     settings: JobSettings
     shape: Shape
     reads: tuple[Wire, ...]
@@ -118,7 +118,7 @@ def draft_of(spec: LoadedSpec) -> ResolvedSpec:
     )
 
 
-def _job(name: str, own: Job, spec: LoadedSpec) -> ResolvedJob:
+def _job(name: str, own: JobSpec, spec: LoadedSpec) -> ResolvedJob:
     nulls = {path[2:] for path in spec.nulls if path[:2] == ("jobs", name)}
     settings = _counted(_merged(own, spec.document.defaults, nulls))
     reads = _wires(("jobs", name, "input"), own.input)
@@ -134,7 +134,7 @@ def _job(name: str, own: Job, spec: LoadedSpec) -> ResolvedJob:
     )
 
 
-def _merged(own: Job, defaults: JobSettings, nulls: Set[Path]) -> JobSettings:
+def _merged(own: JobSpec, defaults: JobSettings, nulls: Set[Path]) -> JobSettings:
     """Lay a job's own keys over the defaults: of those in `nulls` there is none, whoever wrote it.
 
     Mappings are merged key by key, to any depth; all else replaces what is there.

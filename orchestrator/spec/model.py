@@ -76,8 +76,8 @@ __all__ = [
     "ONLY_TARGETS",
     "TEXTS",
     "Document",
-    "Job",
     "JobSettings",
+    "JobSpec",
 ]
 
 Wiring = Annotated[
@@ -266,17 +266,18 @@ _NO_COMMAND: JsonDict = dict.fromkeys(("command", *ONLY_COMMANDS), False)
 _NO_TARGET: JsonDict = {key: {"type": "null"} for key in ONLY_TARGETS}
 
 
-class Job(JobSettings):
+class JobSpec(JobSettings):
     """One job: a target or a command, how it is called, and the queues it is wired to."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
+        title="Job",
         json_schema_extra={
             "anyOf": [{"required": ["target"]}, {"required": ["command"]}],
             "dependentSchemas": {
                 "target": {"properties": _NO_COMMAND},
                 "command": {"properties": _NO_TARGET},
             },
-        }
+        },
     )
 
     target: TargetName = Field(
@@ -395,7 +396,7 @@ class Document(SpecPart):
         description="The queues, by name; a number is short for maxsize, nothing for 1000.",
         examples=[{"files": 256, "facts": {"maxsize": 64}, "odd": None}],
     )
-    jobs: dict[Name, Job] = Field(
+    jobs: dict[Name, JobSpec] = Field(
         title="Jobs",
         description="The jobs, by name.",
         examples=[

@@ -36,7 +36,7 @@ __all__ = [
     "Limits",
     "Matrix",
     "Ordered",
-    "Queue",
+    "QueueSpec",
     "Rate",
     "Recycle",
     "Restart",
@@ -79,8 +79,10 @@ class SpecPart(BaseModel):
     )
 
 
-class Queue(SpecPart):
+class QueueSpec(SpecPart):
     """A bounded queue between jobs."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(title="Queue")
 
     maxsize: int = Field(
         default=1000,
@@ -117,8 +119,8 @@ def _queue(value: Any) -> Any:
 
 
 AnyQueue = Annotated[
-    Queue,
-    BeforeValidator(_queue, json_schema_input_type=Annotated[int, Field(ge=0)] | Queue | None),
+    QueueSpec,
+    BeforeValidator(_queue, json_schema_input_type=Annotated[int, Field(ge=0)] | QueueSpec | None),
 ]
 
 

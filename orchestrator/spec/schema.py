@@ -120,6 +120,10 @@ class _Generator(GenerateJsonSchema):
             found["additionalProperties"] = False
         return found
 
+    def normalize_name(self, name: str) -> str:
+        """Name a definition by what it is in a spec: Job, and not JobSpec."""
+        return super().normalize_name(name).removesuffix("Spec")
+
     def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:  # noqa: ARG002 -- pydantic's signature
         """Keep the order of the model, in which editors offer the keys."""
         return value

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.spec.model import Document, Job
+from orchestrator.spec.model import Document, JobSpec
 from orchestrator.spec.parts import Matrix
 from orchestrator.spec.schema import spec_schema
 from orchestrator.spec.words.keys import MAPPINGS
@@ -56,7 +56,9 @@ def words_within(schema: Any) -> Iterator[str]:
 
 def properties_of(mapping: str) -> dict[str, Any]:
     model = MODELS[mapping]
-    return (SCHEMA if model is Document else SCHEMA["$defs"][model.__name__])["properties"]
+    return (SCHEMA if model is Document else SCHEMA["$defs"][model.__name__.removesuffix("Spec")])[
+        "properties"
+    ]
 
 
 WORDS = [
@@ -79,7 +81,7 @@ def test_the_pages_are_read():
 
 @pytest.mark.parametrize(("mapping", "key"), KEYS)
 def test_a_key_is_described_with_the_mapping_it_stands_in(mapping, key):
-    alone = MODELS[mapping] is Document or issubclass(MODELS[mapping], Job.__base__)
+    alone = MODELS[mapping] is Document or issubclass(MODELS[mapping], JobSpec.__base__)
     within = () if alone or mapping in OF_A_CASE else (mapping,)
     assert is_described(key, *within)
 
