@@ -21,7 +21,7 @@ from orchestrator.ipc.cell import INDEX, Cell
 from orchestrator.plan.model import JobPlan
 from orchestrator.worker import current
 from orchestrator.worker.begin_marks import BeginMarks
-from orchestrator.worker.chunks import dump, size_of, sole
+from orchestrator.worker.chunks import size_of, sole
 from orchestrator.worker.client import Client
 from orchestrator.worker.errors import FencedError, InconsistentError
 from orchestrator.worker.failure import describe, name_of, text_of
@@ -75,6 +75,7 @@ class CallContext:
         self.call = call
         self.transaction = transaction
         self._marks = marks
+        self._dump = client.pickler.dump
         self._tell = tell
         self.recycled: Worn | None = None
         self.outbox: Outbox | None = client.outbox(job.outputs) if job.outputs else None
@@ -83,22 +84,22 @@ class CallContext:
 
     @property
     def lock(self) -> AbstractContextManager[bool]:
-        """The client's lock."""
-        return self.client.lock
+        """The lock of the worker's connection."""
+        return self.client.connection.lock
 
     def put(self, outbox: Outbox, item: Any) -> None:
         """Put one result (lock held); what cannot be pickled is named."""
         try:
-            self.client.put(outbox, item)
+            self.client.commits.put(outbox, item)
         except OURS:
             raise
         except Exception as error:
             raise self.unpicklable(item, error) from error
 
     def dump(self, item: Any) -> bytes:
-        """See `chunks.dump`; what cannot be pickled is named."""
+        """See `ItemPickler.dump`; what cannot be pickled is named."""
         try:
-            return dump(item)
+            return self._dump(item)
         except OURS:
             raise
         except Exception as error:
@@ -114,11 +115,11 @@ class CallContext:
     def may_start(self, lease: Lease, index: int) -> bool:
         """Asked when the client wants attention: whether the next item of a window may begin."""
         with self.lock:
-            if self.client.is_inconsistent:
+            if self.client.acks.is_inconsistent:
                 self.cell.words[INDEX] = index - 1  # that item's target has let it come so far
                 raise InconsistentError
             self.stopper.check()
-            return self.client.may_start(lease, index)
+            return self.client.acks.may_start(lease, index)
 
     def unpicklable(self, item: Any, error: Exception) -> Exception:
         """Make the error for a result that cannot be pickled, or has no memory for that."""
@@ -183,9 +184,9 @@ class CallContext:
         attempts = 1 if final else self.job.retry.attempts
         end = resolve(self.job.on_error, failure.bases, attempts)
         for lease in leases:
-            self.client.fail(lease, end, failure)
+            self.client.commits.fail(lease, end, failure)
         if end is End.FATAL:
-            self.client.commit()
+            self.client.commits.commit()
             raise ItemFailedError
 
 
@@ -202,17 +203,17 @@ class Pace:
 
     def __init__(self, client: Client) -> None:
         self.most = 1
-        self._client = client
+        self._connection = client.connection
         self._started = self._waited = 0.0
 
     def begin(self) -> None:
         """A lease is about to be worked on."""
         self._started = time.monotonic()
-        self._waited = self._client.waited_s
+        self._waited = self._connection.waited_s
 
     def end(self, items: int) -> None:
         """So many items of it were done."""
-        waited = self._client.waited_s - self._waited
+        waited = self._connection.waited_s - self._waited
         each_s = (time.monotonic() - self._started - waited) / max(1, items)
         fitting = int(_LEASE_S / each_s) if each_s > 0 else _LARGEST_LEASE
         self.most = max(1, min(_LARGEST_LEASE, self.most * 8, fitting))

@@ -16,8 +16,8 @@ import types
 from typing import Any, NoReturn
 
 from orchestrator.errors import QueueError
-from orchestrator.worker.client import Client
-from orchestrator.worker.link import Link, LinkClosedError
+from orchestrator.worker.connection import Connection
+from orchestrator.worker.link import LinkClosedError
 from orchestrator.worker.stopping import StopSignal
 
 __all__ = ["ForkedError", "disown_forks"]
@@ -28,7 +28,7 @@ class ForkedError(LinkClosedError, QueueError):
 
 
 class _NoLock:
-    """Stands in for the client's lock: whoever wants it is in the wrong process."""
+    """Stands in for the connection's lock: whoever wants it is in the wrong process."""
 
     def __init__(self, worker: str) -> None:
         self._worker = worker
@@ -48,7 +48,7 @@ class _NoLock:
     def __exit__(self, *exc: object) -> None: ...
 
 
-def disown_forks(worker: str, client: Client, link: Link, stopper: StopSignal) -> None:
+def disown_forks(worker: str, connection: Connection, stopper: StopSignal) -> None:
     """From now on, keep processes that the target forks off the worker's connection.
 
     The stop signal is held back over a fork: Python forgets what comes to the new process before
@@ -74,12 +74,12 @@ def disown_forks(worker: str, client: Client, link: Link, stopper: StopSignal) -
             then.run = bool
 
     def disown() -> None:
-        inherited: Any = client.lock
+        inherited: Any = connection.lock
         if not isinstance(inherited, _NoLock):  # a fork of a fork has nothing left to lose
             inherited._at_fork_reinit()
             nobodys: Any = _NoLock(worker)
-            client.lock = nobodys
-            link.close()
+            connection.lock = nobodys
+            connection.link.close()
             stopper.disown(nobodys.acquire)
         restore()
 
