@@ -17,9 +17,9 @@ from orchestrator.plan.command import Command
 from orchestrator.worker import current
 from orchestrator.worker.call_context import OURS, CallContext, Pace
 from orchestrator.worker.lease import Lease
-from orchestrator.worker.limits import Wear
 from orchestrator.worker.outbox import Outbox
-from orchestrator.worker.results import SPECIAL, items_of
+from orchestrator.worker.process import Wear
+from orchestrator.worker.target import SPECIAL, items_of
 from orchestrator.worker.window import ItemWindow
 
 __all__ = ["run_batches", "run_items"]

@@ -27,11 +27,9 @@ from orchestrator.ipc.order import Order
 from orchestrator.plan.command import Command
 from orchestrator.plan.model import Shape
 from orchestrator.worker import current, logs, target
-from orchestrator.worker.begin_marks import BeginMarks
-from orchestrator.worker.call_context import CallContext, ItemFailedError, TellItem
+from orchestrator.worker.call_context import BeginMarks, CallContext, ItemFailedError, TellItem
 from orchestrator.worker.client import Client
 from orchestrator.worker.errors import FencedError, NoRoomError
-from orchestrator.worker.exiting import Exit, ExitWatch
 from orchestrator.worker.failure import describe, stack_of
 from orchestrator.worker.fault_injection import (
     FaultError,
@@ -40,11 +38,10 @@ from orchestrator.worker.fault_injection import (
     ordered,
 )
 from orchestrator.worker.flusher import Flusher
-from orchestrator.worker.forked import disown_forks
 from orchestrator.worker.handle import QueueHandle
 from orchestrator.worker.item_calls import run_batches, run_items
-from orchestrator.worker.limits import apply_limits
 from orchestrator.worker.link import Link, LinkClosedError
+from orchestrator.worker.process import Exit, ExitWatch, apply_limits, disown_forks
 from orchestrator.worker.replay import Gets, ReplayChecks
 from orchestrator.worker.single_call import conclude, run_once
 from orchestrator.worker.stopping import StopRequested, StopSignal

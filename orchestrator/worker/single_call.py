@@ -23,7 +23,7 @@ from orchestrator.worker.ended import EndIgnored
 from orchestrator.worker.errors import InconsistentError
 from orchestrator.worker.lease import Lease
 from orchestrator.worker.outbox import Outbox
-from orchestrator.worker.results import items_of
+from orchestrator.worker.target import items_of
 from orchestrator.worker.window import ItemWindow, StreamWindow
 
 __all__ = ["conclude", "run_once"]

@@ -26,8 +26,8 @@ from orchestrator.worker import current, target
 from orchestrator.worker.chunks import ItemPickler
 from orchestrator.worker.failure import describe, name_of, text_of, users_traceback
 from orchestrator.worker.lease import Lease
-from orchestrator.worker.limits import apply_limits
-from orchestrator.worker.results import items_of
+from orchestrator.worker.process import apply_limits
+from orchestrator.worker.target import items_of
 
 __all__ = ["PrintedQueue", "main"]
 

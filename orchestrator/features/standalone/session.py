@@ -17,9 +17,8 @@ from multiprocessing import util
 from orchestrator.core.broker.queue import chunk_items
 from orchestrator.core.protocol.messages import Ended, Output, Wait
 from orchestrator.errors import QueueError
-from orchestrator.features.standalone.page import AckPage
+from orchestrator.features.standalone.pages import AckPage, Size, SizePage
 from orchestrator.features.standalone.protocol import JOIN, WATCH
-from orchestrator.features.standalone.sizes import Size, SizePage
 from orchestrator.ipc.order import QueueInfo
 from orchestrator.worker.chunks import ItemPickler
 from orchestrator.worker.client import Client
@@ -185,7 +184,7 @@ class Handle:
 
     event: Callable[[], int]
 
-    def __init__(self, name: str, shared: _SharedClient, acks: Acks, sizes: SizePage) -> None:
+    def __init__(self, name: str, shared: _SharedClient, acks: PageAcks, sizes: SizePage) -> None:
         self._name = name
         self._shared = shared
         self._lock = shared.connection.lock
@@ -291,7 +290,7 @@ class Handle:
         return self._handle.empty()
 
 
-class Acks(Transaction):
+class PageAcks(Transaction):
     """One handle's half of the page: to return an item from `get` is its ack."""
 
     def __init__(self, client: Client, page: AckPage) -> None:
@@ -328,7 +327,7 @@ class Use:
     name: str
     session: Session
     handle: Handle
-    acks: Acks
+    acks: PageAcks
     sizes: SizePage
     token: socket.socket | None = None
     watched: int | None = None
@@ -371,7 +370,7 @@ class Session:
             info = QueueInfo(maxsize=maxsize, chunk_items=chunk_items(maxsize, producers=1))
             shared.infos[name] = info
             shared.sizes.pages[name] = sizes
-            acks = Acks(shared.client, self._page)
+            acks = PageAcks(shared.client, self._page)
             handle = Handle(name, shared, acks, sizes)
             use = Use(name=name, session=self, handle=handle, acks=acks, sizes=sizes)
             use.handle.event = lambda: self.event(use, token)
