@@ -295,7 +295,7 @@ class Client:
         with contextlib.suppress(NoRoomError):  # that has failed the job already
             commits.settle()
             if failure is None and not stopped:
-                failure = self._late() if self._by_item else self._unended()
+                failure = self._late() if self._by_item else _unended(self._block)
             commits.send_last()
         # should a block end yet, that comes too late
         commits.fenced = commits.fenced or commits.held
@@ -323,23 +323,6 @@ class Client:
                     " your threads before you return",
                 )
         return None
-
-    def _unended(self) -> Failure | None:
-        """Return what is wrong if a transaction has not ended: nothing of it is committed."""
-        if (thread := self._block) is None:
-            return None
-        text = "a transaction had not ended when the target returned, so nothing of it is committed"
-        if thread is threading.main_thread():
-            text += (
-                ": its main thread has not left the block; an exception between the beginning of"
-                " a transaction and its block (of a signal handler?) does that: let it through"
-            )
-        else:
-            text += (
-                f": thread {thread.name!r} was inside it; wait for your threads (daemon threads,"
-                " too, if they put or get) before you return"
-            )
-        return Failure(kind="QueueError", message=text)
 
     # -- what arrives -----------------------------------------------------------------------------
 
@@ -401,6 +384,24 @@ class Client:
             lease = self.leases.by_number.get(reply.lease)
             if lease is not None:
                 self.give_back(lease)
+
+
+def _unended(thread: threading.Thread | None) -> Failure | None:
+    """Return what is wrong if a transaction has not ended: nothing of it is committed."""
+    if thread is None:
+        return None
+    text = "a transaction had not ended when the target returned, so nothing of it is committed"
+    if thread is threading.main_thread():
+        text += (
+            ": its main thread has not left the block; an exception between the beginning of"
+            " a transaction and its block (of a signal handler?) does that: let it through"
+        )
+    else:
+        text += (
+            f": thread {thread.name!r} was inside it; wait for your threads (daemon threads,"
+            " too, if they put or get) before you return"
+        )
+    return Failure(kind="QueueError", message=text)
 
 
 def _unpull(number: int) -> Unpull:

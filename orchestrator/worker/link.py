@@ -62,6 +62,10 @@ class Link:
         Raises LinkClosedError when nobody listens any more.
         """
         buffers, self._queue = self._queue, []
+        self.send(buffers)
+
+    def send(self, buffers: list[Blob]) -> None:
+        """Send bytes before anything that is queued; raises as `flush`."""
         try:
             if len(buffers) == 1:
                 self._sock.sendall(buffers[0])

@@ -25,6 +25,7 @@ __all__ = [
     "Entered",
     "TargetFailedError",
     "bind",
+    "construct",
     "is_run",
     "items_of",
     "load",
@@ -158,6 +159,14 @@ class TargetCall:
         return self._function(*item, *self._args, **self._kwargs)
 
 
+def construct(kind: Any, args: Sequence[Any], kwargs: Mapping[str, Any], entered: Entered) -> Any:
+    """Make an object of a class; one that is a context manager is entered, and what that gives."""
+    made: Any = kind(*args, **kwargs)
+    if hasattr(type(made), "__enter__") and hasattr(type(made), "__exit__"):
+        return entered.enter(made)
+    return made
+
+
 def bind(found: Any, job: JobPlan, handles: dict[str, Any], entered: Entered) -> Callable[..., Any]:
     """Return what to call with the item, the batch or the iterator, or with nothing, once.
 
@@ -176,9 +185,7 @@ def bind(found: Any, job: JobPlan, handles: dict[str, Any], entered: Entered) ->
         return TargetCall(found, args, HiddenByName(kwargs | handles))
     if is_run(found):
         return _run_of(found(*args, **kwargs, **handles))
-    made: Any = found(*args, **kwargs)
-    if hasattr(type(made), "__enter__") and hasattr(type(made), "__exit__"):
-        made = entered.enter(made)
+    made = construct(found, args, kwargs, entered)
     if not callable(made):
         message = f"{job.target} makes a {type(made).__name__}, which has no __call__"
         raise TargetFailedError(Failure(kind="TypeError", message=message, where=place_of(found)))
