@@ -211,6 +211,8 @@ class Commits:
         """Send what has waited for `patience_s`; whether there is more to watch over."""
         acks = self._acks
         acks.book()
+        # The flusher only sends: were it to wait for an answer, nobody would keep the promises that
+        # it is there for. The main thread settles before it commits again.
         if self.is_overdrawn or self.fenced:
             return True
         if not acks.unsent_since:
@@ -317,6 +319,8 @@ class Commits:
             return None
         if with_open is None:
             with_open = not self._by_item
+        # From here to the end nothing may come in between: what has left the outboxes and the acks
+        # is in this message only, and a part of it told twice, or never, would be a wrong ledger.
         acks = self._acks
         acks.begin_change()
         acks.unsent_since = 0.0

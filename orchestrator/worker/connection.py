@@ -209,7 +209,7 @@ class Connection:
         try:
             self.lock.release()
             try:
-                self.on_release()
+                self.on_release()  # a signal that came while the lock was held must not wait, too
                 self.link.wait(timeout_s, yielding=yielding)
             finally:
                 self.lock.acquire()

@@ -285,6 +285,8 @@ class QueueHandle:
         connection, acks = self._connection, self._acks
         with connection.lock:
             lease = self._lease
+            # Most gets: the item in hand is this handle's, and nothing else is in hand. Then it
+            # ends and the next one begins in a few steps, without the calls that `_get` takes.
             if (
                 lease is not None
                 and lease is self._transaction.sole

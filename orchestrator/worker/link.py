@@ -23,6 +23,7 @@ __all__ = ["Link", "LinkClosedError", "Wakeup"]
 
 _READ_SIZE = 256 * 1024
 _IOV_MAX = 1000
+"""Buffers of one `sendmsg`: Linux takes 1024."""
 
 
 class LinkClosedError(Exception):
@@ -32,8 +33,9 @@ class LinkClosedError(Exception):
 class Link:
     """A framed socket with a way to wake whoever waits on it.
 
-    Not thread safe: the client's lock guards everything but `wait`. `gone` is raised when nobody is
-    at the other end any more.
+    Any connected stream socket will do, of AF_UNIX or TCP: nothing is asked of its family, and no
+    descriptor or credential travels on it. Not thread safe: the lock of the worker's connection
+    guards everything but `wait`. `gone` is raised when nobody is at the other end any more.
     """
 
     def __init__(
