@@ -45,9 +45,8 @@ from orchestrator.core.protocol.messages import (
     Want,
 )
 from orchestrator.engine.node.channel import READ_SIZE, Channel
-from orchestrator.features.standalone.page import SEALS, read_acks
+from orchestrator.features.standalone.pages import SEALS, SizePage, read_acks
 from orchestrator.features.standalone.protocol import JOIN, NEW_QUEUE, WATCH
-from orchestrator.features.standalone.sizes import SizePage
 from orchestrator.ipc import wire
 from orchestrator.ipc.polling import bounded
 
