@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.core.broker.restore import Resumption
+from orchestrator.core.broker.setup import Resumption
 from orchestrator.core.protocol import commands as do
 from orchestrator.core.protocol import events
 from orchestrator.core.protocol.commands import StopReason

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Sequence
 from orchestrator.core.protocol.events import Blame, Orphaned, Phase
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import Notification, Progress, Warned
-from orchestrator.core.supervisor.reasons import names_of
+from orchestrator.core.reasons import names_of
 from orchestrator.engine.engine import (
     Died,
     Figures,
