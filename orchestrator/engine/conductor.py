@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.core.broker.restore import Resumption
+from orchestrator.core.broker.setup import Resumption
 from orchestrator.core.protocol import commands as do
 from orchestrator.core.protocol import events
 from orchestrator.core.protocol.commands import StopReason
@@ -178,8 +178,7 @@ class Conductor:
                 self._handle(events.Received(worker=worker, message=message, blobs=blobs))
 
     def _malformed(self, happening: happenings.Malformed) -> None:
-        if happening.worker not in self._fenced:
-            self._handle(events.Malformed(worker=happening.worker, detail=happening.detail))
+        self._handle(events.Malformed(worker=happening.worker, detail=happening.detail))
 
     def _on_told(self, happening: happenings.Told) -> None:
         for notification in happening.notifications:
@@ -201,7 +200,7 @@ class Conductor:
                 item=self.run.item_at(worker, blame) if blame.phase else "",
                 among=self.run.among(worker, blame),
                 failure=happening.failure,
-                orphaned=happening.orphaned is not None,
+                orphaned=happening.orphaned,
             )
         )
 

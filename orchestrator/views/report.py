@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from rich.filesize import decimal
 
+from orchestrator.core.reasons import names_of
 from orchestrator.core.reporting.summary import JobSummary, Summary
-from orchestrator.core.supervisor.reasons import names_of
 from orchestrator.views.digest import Digest, ItemGroup, JobFailure
 from orchestrator.views.tables import Column, Paper, table
 from orchestrator.views.text import Style, duration, escaped, number, paint, shortened
@@ -25,6 +25,7 @@ _JOB_COLUMNS = (
     Column(title="retried", right=True, rank=4),
     Column(title="restarts", right=True, rank=5),
     Column(title="recycled", right=True, rank=5),
+    Column(title="orphaned", right=True, rank=5),
     Column(title="busy", right=True, rank=7),
     Column(title="waited", right=True, rank=8),
 )
@@ -99,6 +100,7 @@ def _job_row(name: str, job: JobSummary) -> tuple[str, ...]:
         _count(job.retried),
         _count(job.restarts),
         _count(job.recycled),
+        _count(job.orphaned),
         _time(job.busy_s),
         _time(waited_s),
     )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.core.broker.leasing import Leasing
+import msgspec
+
+from orchestrator.core.broker.leasing import QueueEnds
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.protocol.commands import StopReason
 from orchestrator.core.protocol.events import Blame, ProcessStarted, StartFailed, WorkerDied
 from orchestrator.core.protocol.messages import Closing
-from orchestrator.core.supervisor.effects import Effects
 from orchestrator.core.supervisor.failures import Failures
-from orchestrator.core.supervisor.model import Worker
+from orchestrator.core.supervisor.model import Effects, Worker
 from orchestrator.core.supervisor.shutdown import Shutdown, Stopper
 from orchestrator.core.supervisor.transitions import State
 from orchestrator.core.supervisor.workers import WorkerLifecycle
@@ -87,13 +88,13 @@ def a_daemon_that_reads_is_stopped_with_the_others(patch: Patch) -> None:
 
 
 def the_last_reader_alone_decides(patch: Patch) -> None:
-    finished = Leasing.reader_finished
+    finished = QueueEnds.reader_finished
 
-    def forgetful(self: Leasing, queue: QueueState, job: str, *, clean: bool) -> None:
-        queue.still_wanted = False
+    def forgetful(self: QueueEnds, queue: QueueState, job: str, *, clean: bool) -> None:
+        self._still_wanted.discard(queue)
         finished(self, queue, job, clean=clean)
 
-    patch.setattr(Leasing, "reader_finished", forgetful)
+    patch.setattr(QueueEnds, "reader_finished", forgetful)
 
 
 def the_blame_of_the_stopped_is_told(patch: Patch) -> None:
@@ -107,6 +108,33 @@ def the_blame_of_the_stopped_is_told(patch: Patch) -> None:
             worker.stop = stop
 
     patch.setattr(WorkerLifecycle, "_left_event", staticmethod(tell))
+
+
+def a_loss_is_charged_to_the_item_at_hand(patch: Patch) -> None:
+    died = WorkerLifecycle.died
+
+    def blaming(self: WorkerLifecycle, event: WorkerDied, effects: Effects) -> None:
+        died(self, msgspec.structs.replace(event, orphaned=None), effects)
+
+    patch.setattr(WorkerLifecycle, "died", blaming)
+
+
+def a_loss_spends_the_restarts_of_the_job(patch: Patch) -> None:
+    restart, possible = WorkerLifecycle._restart, WorkerLifecycle.may_be_replaced
+
+    def spend(self: WorkerLifecycle, worker: Worker, blame: Blame, effects: Effects) -> None:
+        worker.job.replaced += [effects.now] * (worker.orphaned is not None)
+        restart(self, worker, blame, effects)
+
+    def as_any_other(self: WorkerLifecycle, worker: Worker, now: float) -> bool:
+        lost, worker.orphaned = worker.orphaned, None
+        try:
+            return possible(self, worker, now)
+        finally:
+            worker.orphaned = lost
+
+    patch.setattr(WorkerLifecycle, "_restart", spend)
+    patch.setattr(WorkerLifecycle, "may_be_replaced", as_any_other)
 
 
 def a_death_is_a_success(patch: Patch) -> None:

@@ -1,4 +1,4 @@
-"""The jobs of a run, their workers, and the waits of each for the others."""
+"""The model of a run: its jobs and workers, their waits for each other, and effects of a call."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from orchestrator.core.protocol.commands import AT_WORK, StopReason
-from orchestrator.core.protocol.events import Blame
+from orchestrator.core.protocol.commands import AT_WORK, Command, Notify, StopReason
+from orchestrator.core.protocol.events import Blame, BrokerNews, Orphaned
 from orchestrator.core.protocol.messages import Closing, Failure, Worn
-from orchestrator.core.supervisor.policy import is_stop_signal
-from orchestrator.core.supervisor.reasons import (
+from orchestrator.core.protocol.notifications import Notification, WaitingFor
+from orchestrator.core.reasons import (
     at_item,
     death,
     failed,
@@ -20,6 +20,7 @@ from orchestrator.core.supervisor.reasons import (
     stopped,
     stopped_by_stranger,
 )
+from orchestrator.core.supervisor.policy import is_stop_signal
 from orchestrator.core.supervisor.transitions import (
     ACTIVE,
     ENDED,
@@ -34,7 +35,7 @@ from orchestrator.core.supervisor.transitions import (
 )
 from orchestrator.plan.model import AfterCondition, JobPlan, Plan
 
-__all__ = ["Job", "JobView", "RunModel", "Worker", "WorkerView"]
+__all__ = ["Effects", "Job", "JobView", "RunModel", "Worker", "WorkerView"]
 
 
 class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +52,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """One job, for display and summary. `pids` are those of its live workers.
 
     `restarts` counts the processes that took a dead one's place, `recycled` those that took a worn
-    one's.
+    one's, `orphaned` those that took the place of one lost with what it depends on.
     """
 
     state: State
@@ -60,6 +61,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     restarts: int
     recycled: int
+    orphaned: int
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -96,7 +98,7 @@ class Worker:
     failure: Failure | None = None
     crash: Failure | None = None
     breach: str = ""
-    orphaned: bool = False
+    orphaned: Orphaned | None = None
     restarting: bool = False
     held: Blame | None = None
     hurried: bool = False
@@ -210,7 +212,7 @@ class Worker:
         if self.unmade is not None:
             return f"its process could not be made: {failed(self.unmade)}"
         if self.orphaned:
-            return orphaned(self.crash)
+            return orphaned(self.orphaned, self.crash)
         if self.killed is StopReason.ITEM_TIMEOUT:
             late = overdue(self.item, self.among, self.job.plan.timeouts.item_s)
             return f"killed: {late}"
@@ -232,7 +234,8 @@ class Worker:
     def renew(self) -> None:
         """Forget the old process: a new one is about to be started."""
         self.pid = self.killed = self.exit_code = self.crash = self.closing = self.unmade = None
-        self.restarting = self.orphaned = self.hurried = self.called = False
+        self.restarting = self.hurried = self.called = False
+        self.orphaned = None
         self.item, self.among, self.breach = "", 1, ""
 
     def view(self) -> WorkerView:
@@ -270,8 +273,11 @@ class Job:
     cut: bool = False
     dismissed: bool = False
     replaced: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    """When its workers were orphaned of late; those of the same loss once."""
     restarts: int = 0
     recycled: int = 0
+    orphaned: int = 0
     clean: bool = False
     reason: str = ""
 
@@ -317,6 +323,7 @@ class Job:
             reason=self.reason,
             restarts=self.restarts,
             recycled=self.recycled,
+            orphaned=self.orphaned,
         )
 
     def leaves_work(self, worker: Worker) -> None:
@@ -427,3 +434,32 @@ class RunModel:
             return True
         waiting = self.jobs_in(State.PENDING)
         return all(job.plan.daemon and not job.plan.reads for job in waiting)
+
+
+@dataclass(slots=True, eq=False)
+class Effects:
+    """Commands and news of one call of the supervisor, in order; `now` is monotonic, in seconds."""
+
+    now: float
+    orders: list[Command | BrokerNews] = field(default_factory=list)
+    _awaited: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def order(self, *orders: Command | BrokerNews) -> None:
+        """Add commands or news."""
+        self.orders.extend(orders)
+
+    def report(self, notification: Notification) -> None:
+        """Add a fact for the observer."""
+        self.orders.append(Notify(notification=notification))
+
+    def await_end(self, worker: Worker, step: str, timeout_s: float) -> None:
+        """Note that the run waits for a worker; told once a step, by `close`."""
+        self._awaited.setdefault(step, {})[worker.name] = timeout_s
+
+    def close(self) -> list[Command | BrokerNews]:
+        """Tell who is being waited for, and return everything."""
+        for step, workers in self._awaited.items():
+            self.report(
+                WaitingFor(workers=tuple(workers), timeout_s=max(workers.values()), step=step)
+            )
+        return self.orders

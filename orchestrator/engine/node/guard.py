@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import NoReturn
 
-from orchestrator.core.supervisor.reasons import names_of
+from orchestrator.core.reasons import names_of
 from orchestrator.engine.node.descendants import (
     Kin,
     Told,

@@ -17,8 +17,13 @@ from orchestrator.core.protocol.notifications import (
     Stream,
 )
 from orchestrator.engine.engine import Figures
-from orchestrator.engine.node import jsonlines
-from orchestrator.engine.node.capture import CapturedLine, MarkedLines, drain
+from orchestrator.engine.node.capture import (
+    CapturedLine,
+    JsonRecord,
+    MarkedLines,
+    drain,
+    parse,
+)
 from orchestrator.engine.node.crash import CrashText, StackRequest
 from orchestrator.engine.node.workerprocess import WorkerProcess
 from orchestrator.ipc import records
@@ -152,7 +157,7 @@ class WorkerIO:
         """A line as the fact it is: a log record, if it is one in JSON."""
         text = line.text
         if self._takes_json and text[:1] == "{" and not line.more:
-            found = jsonlines.parse(text)
+            found = parse(text)
             if found is not None:
                 return self._json_record(stream, line, found)
         return self._output(stream, line)
@@ -173,9 +178,7 @@ class WorkerIO:
             attempt=stamp.attempt,
         )
 
-    def _json_record(
-        self, stream: Stream, line: CapturedLine, found: jsonlines.JsonRecord
-    ) -> Logged:
+    def _json_record(self, stream: Stream, line: CapturedLine, found: JsonRecord) -> Logged:
         stamp = line.stamp
         return Logged(
             job=self.job.name,
