@@ -152,15 +152,17 @@ class Agent:
                 self._node.child_died()
 
     def close(self) -> None:
-        """Nobody is left; the orchestrator, if it listens, learns of those that would not die."""
+        """Nobody is left; the orchestrator, if it listens, learns of those that would not die.
+
+        Workers lose their channels first: what they fail of from now on is not their doing.
+        """
         for life in self._lives.values():
             if life.dialing is not None:
                 life.dialing.close()
+            if life.channel is not None:
+                _shut(life.channel, socket.SHUT_RDWR)
         left = self._node.close(_CLOSE_S)
         self._told.add(left)
-        for life in self._lives.values():
-            if life.channel is not None:
-                _shut(life.channel)
         if not self._control.at_end:
             self._control.send(control.AgentEnded(survivors=survivors(left)))
             self._control.sock.settimeout(_FAREWELL_S)  # nobody is left to be killed
@@ -332,7 +334,7 @@ class Agent:
     def _died(self, life: _Life, died: Died) -> None:
         """Nothing more comes from it: what is on its way is, and then the end."""
         if life.channel is not None:
-            _shut(life.channel)
+            _shut(life.channel, socket.SHUT_WR)
         self._control.send(
             control.LifeDied(
                 life=life.number,
@@ -379,6 +381,6 @@ class Agent:
         self._selector.register(source, selectors.EVENT_READ, act)
 
 
-def _shut(sock: socket.socket) -> None:
+def _shut(sock: socket.socket, how: int) -> None:
     with suppress(OSError):  # the orchestrator has closed it already
-        sock.shutdown(socket.SHUT_WR)
+        sock.shutdown(how)

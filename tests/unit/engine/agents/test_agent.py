@@ -360,3 +360,14 @@ def test_at_its_end_everybody_is_ended_and_it_says_so(play):
     assert [record for record, _ in play.reader.feed(data)][-1] == control.AgentEnded()
     end.close()
     play.agent.close = lambda: None
+
+
+def test_workers_lose_their_channels_before_anything_else(play):
+    """What they fail of then, a pipe that nobody reads any more, reaches nobody."""
+    _, ours = play.has_worker()
+    said = []
+    play.node.close = lambda _within_s: said.append(ours.recv(1)) or ()
+    ours.setblocking(False)
+    play.agent.close()
+    assert said == [b""]
+    play.agent.close = lambda: None
