@@ -348,7 +348,7 @@ class Broker:
     def _move(self) -> None:
         """Let go on who can, at the queues that have changed."""
         state = self._state
-        dirty, lines, clients = state.dirty, state.lines.at, state.at
+        dirty = state.dirty
         while dirty:
             queue, _ = dirty.popitem()
             # What makes room comes before who waits for it, and both before who waits for items;
@@ -357,9 +357,9 @@ class Broker:
                 self._admission.release(queue.reorder)
             if queue.policy.patience_s is not None:
                 self._limits.mind_repetition(queue)
-            if queue in lines:
+            if queue in state.lines.at:
                 self._admission.admit(queue)
-            if clients[queue].pulls:
+            if state.at[queue].pulls:
                 self._leasing.serve(queue)
             if not queue.open_writers:
                 self._ends.check_end(queue)
