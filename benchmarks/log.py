@@ -25,10 +25,10 @@ from typing import Any
 import structlog
 
 from orchestrator.core.protocol.notifications import OutputLine, RunEnded, Stream, WorkerReady
+from orchestrator.engine.node.child import _line_writer
+from orchestrator.engine.node.marked import Console
 from orchestrator.runlog.writer import RunLog
-from orchestrator.runtime.local.child import _line_writer
-from orchestrator.runtime.local.marked import Console
-from orchestrator.runtime.worker import logs
+from orchestrator.worker import logs
 
 TEXT = "2026-11-23 08:00:00 parsed /usr/lib/python3.11/asyncio/base_events.py: 1,967 lines"
 

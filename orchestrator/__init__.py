@@ -32,9 +32,9 @@ if TYPE_CHECKING:
         WouldWaitError,
         WrongDirectionError,
     )
-    from orchestrator.runtime.standalone.queue import JoinableQueue, Queue, SimpleQueue
-    from orchestrator.runtime.worker.command.failed import CommandError
-    from orchestrator.runtime.worker.current import Current, current, transaction
+    from orchestrator.features.standalone.queue import JoinableQueue, Queue, SimpleQueue
+    from orchestrator.worker.command.process import CommandError
+    from orchestrator.worker.current import Current, current, transaction
 
 __all__ = [
     "CommandError",
@@ -74,9 +74,9 @@ _HOMES = {
         "WouldWaitError",
         "WrongDirectionError",
     ),
-    "orchestrator.runtime.standalone.queue": ("JoinableQueue", "Queue", "SimpleQueue"),
-    "orchestrator.runtime.worker.command.failed": ("CommandError",),
-    "orchestrator.runtime.worker.current": ("Current", "current", "transaction"),
+    "orchestrator.features.standalone.queue": ("JoinableQueue", "Queue", "SimpleQueue"),
+    "orchestrator.worker.command.process": ("CommandError",),
+    "orchestrator.worker.current": ("Current", "current", "transaction"),
 }
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = [
+    "PACKAGE",
     "here",
     "is_file",
     "is_folder",
@@ -22,6 +23,9 @@ __all__ = [
     "open_regular",
     "with_home",
 ]
+
+PACKAGE = str(Path(__file__).parent) + os.sep
+"""The folder of this package, with a slash at its end: frames of files below it are ours."""
 
 
 def here() -> Path:

@@ -16,15 +16,15 @@ from pathlib import Path
 from orchestrator import spec as spec_floor
 from orchestrator.app.child_run.child import RunRequest
 from orchestrator.app.child_run.parent import host
-from orchestrator.app.execution import Options
+from orchestrator.app.run import Options
 from orchestrator.core.protocol.notifications import Ledger
 from orchestrator.core.reporting.summary import JobSummary, Summary
 from orchestrator.errors import Problem, UsageError
+from orchestrator.free_threading import refuse_free_threading
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.model import Plan, Selection
 from orchestrator.plan.selection import select
 from orchestrator.runlog.directory import home_of
-from orchestrator.runtime.free_threading import refuse_free_threading
 from orchestrator.views.output import OutputMode
 
 __all__ = ["RunResult", "Spec", "load"]

@@ -15,10 +15,10 @@ from orchestrator.plan.model import Durability, Plan, Versions
 from orchestrator.runlog.directory import PLAN_NAME, RunDirectory, create, home_of
 from orchestrator.runlog.find import first_start, with_first_id
 from orchestrator.runlog.letters import DEAD_NAME, DeadLetters
+from orchestrator.runlog.recording import Recorder
 from orchestrator.runlog.writer import RunLog
-from orchestrator.runtime.store.opening import OpenedStore, open_store
-from orchestrator.runtime.store.store import Store
-from orchestrator.runtime.testing.recording import Recorder
+from orchestrator.store.opening import OpenedStore, open_store
+from orchestrator.store.store import Store
 
 __all__ = ["Resume", "RunFiles", "begin", "resume"]
 

@@ -25,13 +25,13 @@ def schema(*, log: bool) -> None:
     It knows each key and value, and which keys fit together; `mporch validate` knows more: queues,
     targets, cycles.
     """
-    from orchestrator.cli.printing import print_json  # noqa: PLC0415 -- only where it is needed
+    from orchestrator.console.printing import print_json  # noqa: PLC0415 -- only where it is needed
 
     if log:
         from orchestrator.runlog.schema import log_schema  # noqa: PLC0415
 
         print_json(log_schema())
         return
-    from orchestrator.plan.schema import spec_schema  # noqa: PLC0415 -- brings the spec's model
+    from orchestrator.spec.schema import spec_schema  # noqa: PLC0415 -- brings the spec's model
 
     print_json(spec_schema())

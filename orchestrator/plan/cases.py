@@ -17,14 +17,17 @@ from orchestrator.plan.platform import default_start_method
 from orchestrator.plan.targets import parse_target
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.cases import Given
-from orchestrator.spec.nodes import Path
+from orchestrator.spec.yaml.nodes import Path
 
 __all__ = ["plan_of_case"]
 
-_GIVE = Target(module="orchestrator.runtime.testing.standin", qualname="give")
-_STAND_IN = Target(module="orchestrator.runtime.testing.standin", qualname="stand_in")
-_STAND_IN_SOURCE = Target(module="orchestrator.runtime.testing.standin", qualname="stand_in_source")
-_MORTAL = Target(module="orchestrator.runtime.testing.mortal", qualname="Mortal")
+_STAND_INS = "orchestrator.features.testcases.standin"
+_GIVE = Target(module=_STAND_INS, qualname="give")
+_STAND_IN = Target(module=_STAND_INS, qualname="stand_in")
+_STAND_IN_SOURCE = Target(
+    module="orchestrator.features.testcases.standin", qualname="stand_in_source"
+)
+_MORTAL = Target(module="orchestrator.features.testcases.mortal", qualname="Mortal")
 
 Values = Sequence[Any]
 

@@ -7,9 +7,17 @@ from collections.abc import Iterator
 from orchestrator.plan.model import LateName, LateValue
 from orchestrator.plan.resolved_spec import ResolvedJob
 from orchestrator.spec import LoadedSpec
-from orchestrator.spec.nodes import Entry, MappingNode, Node, Path, ScalarNode, scalars_of
-from orchestrator.spec.overlay import laid_over
-from orchestrator.spec.start_vars import StartVar
+from orchestrator.spec.compose.layers import laid_over
+from orchestrator.spec.model import TEXTS
+from orchestrator.spec.yaml.nodes import (
+    Entry,
+    MappingNode,
+    Node,
+    Path,
+    ScalarNode,
+    StartVar,
+    scalars_of,
+)
 
 __all__ = [
     "is_late_at",
@@ -21,7 +29,7 @@ __all__ = [
     "shown_within",
 ]
 
-_KEYS = ("command", "args", "kwargs", "env", "cwd", "description")
+_KEYS = ("command", "args", "kwargs", "env", *TEXTS)
 _BY_NAME = ("kwargs", "env")
 
 

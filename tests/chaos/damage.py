@@ -25,9 +25,9 @@ import msgspec
 
 from orchestrator.core.durable.snapshot import SnapshotTracker
 from orchestrator.errors import DamagedStoreError
-from orchestrator.runtime.store.opening import open_store
-from orchestrator.runtime.store.store import WITNESS_NAME
-from orchestrator.runtime.store.witness import read_witness
+from orchestrator.store.opening import open_store
+from orchestrator.store.store import WITNESS_NAME
+from orchestrator.store.witness import read_witness
 
 _NAMES = ("state.db", "state.db-wal", WITNESS_NAME)
 _SECTOR, _PAGE = 512, 4096

@@ -37,8 +37,8 @@ from orchestrator.core.protocol.messages import (
     Ready,
 )
 from orchestrator.core.run import Run
+from orchestrator.ipc import wire
 from orchestrator.plan.model import Plan
-from orchestrator.runtime import wire
 
 from .forger import Forger
 from .honest import Honest, Ledger, unpacked

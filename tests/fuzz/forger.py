@@ -32,8 +32,8 @@ from orchestrator.core.protocol.messages import (
     Want,
     Worn,
 )
+from orchestrator.ipc import wire
 from orchestrator.plan.model import JobPlan
-from orchestrator.runtime import wire
 
 HEADER = struct.Struct("<4sIQI")
 _NUMBERS = (

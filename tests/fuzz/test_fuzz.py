@@ -13,7 +13,7 @@ from orchestrator.core.broker.lease import LeaseState
 from orchestrator.core.broker.leasing import Leasing
 from orchestrator.core.broker.state import ProtocolError
 from orchestrator.core.protocol.messages import Commit, Pull
-from orchestrator.runtime import wire
+from orchestrator.ipc import wire
 
 from .__main__ import fuzz
 from .door import Refuted

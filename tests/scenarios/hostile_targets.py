@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.core.protocol.messages import Ask, Commit, Hello, Unpull
-from orchestrator.runtime import wire
-from orchestrator.runtime.cell import Cell
+from orchestrator.ipc import wire
+from orchestrator.ipc.cell import Cell
 
 
 def own_sockets(kind):

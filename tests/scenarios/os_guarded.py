@@ -12,11 +12,11 @@ from pathlib import Path
 from os_deadlines import receive
 from os_orchestrators import start
 
+from orchestrator.engine.node import escalation, guard
+from orchestrator.engine.node.descendants import Swept, descendants, look_up, sweep
+from orchestrator.engine.node.guard import on_guard_death, run_guarded, take_shelter
+from orchestrator.engine.node.process import ProcessFactory
 from orchestrator.plan.model import StartMethod
-from orchestrator.runtime.local import escalation, guard
-from orchestrator.runtime.local.descendants import Swept, descendants, look_up, sweep
-from orchestrator.runtime.local.guard import on_guard_death, run_guarded, take_shelter
-from orchestrator.runtime.local.process import ProcessFactory
 
 
 def say(told):

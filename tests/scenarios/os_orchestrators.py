@@ -22,11 +22,10 @@ from pathlib import Path
 
 from os_deadlines import all_ended, pidfds, receive, wait_readable
 
-from orchestrator.plan.model import StartMethod
-from orchestrator.runtime.local import descendants as descendants_module
-from orchestrator.runtime.local import process
-from orchestrator.runtime.local.capture import drain
-from orchestrator.runtime.local.descendants import (
+from orchestrator.engine.node import descendants as descendants_module
+from orchestrator.engine.node import process
+from orchestrator.engine.node.capture import drain
+from orchestrator.engine.node.descendants import (
     become_subreaper,
     children,
     descendants,
@@ -35,7 +34,8 @@ from orchestrator.runtime.local.descendants import (
     reap_strangers,
     sweep,
 )
-from orchestrator.runtime.local.process import ProcessFactory, Starting
+from orchestrator.engine.node.process import ProcessFactory, Starting
+from orchestrator.plan.model import StartMethod
 
 HERE = str(Path(__file__).parent)
 if "MPORCH_TEST_MAINS" in os.environ:

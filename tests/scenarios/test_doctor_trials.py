@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from orchestrator.features.doctor import interpreter, trials
+from orchestrator.features.doctor.finding import Verdict
+from orchestrator.features.doctor.protection import look_at_protection
 from orchestrator.plan.model import StartMethod
-from orchestrator.runtime.doctor import interpreter, trials
-from orchestrator.runtime.doctor.finding import Verdict
-from orchestrator.runtime.doctor.protection import look_at_protection
 
 DOCTOR = [sys.executable, "-m", "orchestrator", "doctor", "--format", "json"]
 

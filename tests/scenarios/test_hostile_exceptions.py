@@ -144,5 +144,5 @@ def _all_failed_well(ended, jobs):
     assert {ended.statuses()[name] for name in jobs} == {"failed"}, ended.stdout
     for record in ended.log.having("worker.ended"):
         assert "before its work was done" not in record["msg"]
-        assert "orchestrator/runtime" not in str(record), record
-    assert "orchestrator/runtime" not in ended.stdout + ended.stderr
+        assert "orchestrator/ipc" not in str(record), record
+    assert "orchestrator/ipc" not in ended.stdout + ended.stderr

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from orchestrator.app.import_check import import_problems
-from orchestrator.cli.checking import check_imports, check_spec
+from orchestrator.console.checking import check_imports, check_spec
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.spec import load
 

@@ -11,10 +11,10 @@ import pytest
 
 from orchestrator.app.import_check import import_problems
 from orchestrator.errors import TargetError
+from orchestrator.features.testcases import compare as comparing
+from orchestrator.features.testcases.asked import CaseQuestion, Dead, ExpectedItems, Request
+from orchestrator.features.testcases.compare import compare
 from orchestrator.plan.compiler import compile_spec
-from orchestrator.runtime.testing import compare as comparing
-from orchestrator.runtime.testing.asked import CaseQuestion, Dead, ExpectedItems, Request
-from orchestrator.runtime.testing.compare import compare
 from orchestrator.spec import load
 
 DAEMON = """\
@@ -157,7 +157,7 @@ def test_a_call_by_hand_whose_command_is_ended_leaves_no_daemon(tmp_path, left):
 
 PARENT = """\
 import os, subprocess, sys
-from orchestrator.runtime.local.keeper import keep
+from orchestrator.engine.node.keeper import keep
 
 me = os.getpid()
 if os.fork() == 0:

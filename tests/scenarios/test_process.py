@@ -11,12 +11,12 @@ import pytest
 from os_deadlines import all_ended, pidfds, receive, wait_readable
 from os_orchestrators import command, environment, made, open_files, orchestrate, unmarked
 
+from orchestrator.engine.node import descriptors
+from orchestrator.engine.node.capture import drain
+from orchestrator.engine.node.descendants import children
+from orchestrator.engine.node.helpers import ForkServer
+from orchestrator.engine.node.process import ProcessFactory
 from orchestrator.plan.model import StartMethod
-from orchestrator.runtime.local import descriptors
-from orchestrator.runtime.local.capture import drain
-from orchestrator.runtime.local.descendants import children
-from orchestrator.runtime.local.helpers import ForkServer
-from orchestrator.runtime.local.process import ProcessFactory
 
 HERE = str(Path(__file__).parent)
 

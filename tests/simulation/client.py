@@ -1,6 +1,6 @@
 """The model of a worker's side of the protocol: outboxes, leases, requests, and nothing real.
 
-It speaks as `orchestrator.runtime.worker` speaks, but shares no line with it: the broker is tested
+It speaks as `orchestrator.worker` speaks, but shares no line with it: the broker is tested
 against the rules, not against its own partner.
 """
 

@@ -15,7 +15,7 @@ from orchestrator.runlog.letters import DeadLetters, read_letters
 from orchestrator.runlog.reader import LogReader
 from orchestrator.runlog.replays import Replayed, note_replayed, read_replayed
 from orchestrator.runlog.writer import RunLog
-from orchestrator.runtime.store.witness import read_witness
+from orchestrator.store.witness import read_witness
 
 PLAN = Plan(name="p", spec_path="/s", project_dir="/", queues={}, jobs={})
 DEAD = ItemDead(

@@ -11,11 +11,11 @@ CLOCKS = {
     *("datetime.now", "datetime.utcnow", "datetime.today", "date.today"),
 }
 STAMPS = {
-    "app/execution.py": "when a run began and ended, a letter was written",
-    "app/replay_outcome.py": "when letters were fed back",
-    "runtime/local/marked.py": "when a line was printed",
-    "runtime/local/workerio.py": "when a line that has no time of its own was read",
-    "runtime/worker/logs/structured.py": "the time of a record",
+    "app/run.py": "when a run began and ended, a letter was written",
+    "features/deadletters/replay_outcome.py": "when letters were fed back",
+    "engine/node/marked.py": "when a line was printed",
+    "engine/node/workerio.py": "when a line that has no time of its own was read",
+    "worker/logs/structured.py": "the time of a record",
     "runlog/directory.py": "the name of a run",
     "runlog/writer.py": "the time of a record",
 }

@@ -48,7 +48,7 @@ class JobState:
 
     `by_item`: it is called for each item or batch, so that an item can be called for again;
     `otherwise` becomes of one whose attempts are used up. `counted`: it is called once, maybe once
-    more, and how far it has come with what it puts is known (`core.durable.progress`). Only who is
+    more, and how far it has come with what it puts is known (`core.broker.outputs`). Only who is
     called with a `batch` may ask for several items or none. A worker may have `most_open` pulls,
     wants, joins and leases at a time, each. What it gives leaves in the order of its `reorder`, and
     its items start when its `rate_limit` lets them, if it has those. `final`: it has succeeded, and

@@ -19,17 +19,12 @@ from orchestrator.plan.placeholders import PLACEHOLDER, fields_of
 from orchestrator.plan.programs import Programs, script_flaw
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
 from orchestrator.plan.script import ScriptError, script_of
-from orchestrator.spec import LoadedSpec
-from orchestrator.spec.nodes import Path, ScalarNode, Word
-from orchestrator.spec.rules import commands as rules
-from orchestrator.spec.rules import values
+from orchestrator.spec import LoadedSpec, rules
+from orchestrator.spec.model import ONLY_COMMANDS, ONLY_TARGETS
 from orchestrator.spec.wording import Guesses, listed, show
+from orchestrator.spec.yaml.nodes import Path, ScalarNode, Word
 
-__all__ = ["ONLY_TARGETS", "RULES"]
-
-_ONLY_COMMANDS = ("stdin", "stdout", "exit_codes", "tty")
-ONLY_TARGETS = ("args", "kwargs")
-"""The keys that a command takes from nowhere, `defaults` neither."""
+__all__ = ["RULES"]
 
 _BRACES = re.compile(r"\{\s*([A-Za-z]+)[^{}]*\}")
 _NEAR = 0.7
@@ -48,7 +43,7 @@ def nothing_to_run(draft: ResolvedSpec) -> Iterator[Problem]:
             message = "the key target is missing"
             hint = draft.meant_below("jobs", name)
             hint = hint or "add target: package.module:function, or command: [program, argument]"
-            yield draft.spec.problem(values.MISSING_KEY, job.path(), message, hint, key=True)
+            yield draft.spec.problem(rules.MISSING_KEY, job.path(), message, hint, key=True)
 
 
 def misfit_with_command(draft: ResolvedSpec) -> Iterator[Problem]:
@@ -56,7 +51,7 @@ def misfit_with_command(draft: ResolvedSpec) -> Iterator[Problem]:
     for job in draft.jobs.values():
         if job.name in draft.broken or {"target", "command"} <= job.own.model_fields_set:
             continue
-        for key in ONLY_TARGETS if job.runs_command else _ONLY_COMMANDS:
+        for key in ONLY_TARGETS if job.runs_command else ONLY_COMMANDS:
             if key not in job.own.model_fields_set:
                 continue
             message = (

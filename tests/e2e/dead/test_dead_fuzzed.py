@@ -11,7 +11,7 @@ from orchestrator.cli.main import command_line
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import ItemDead
 from orchestrator.runlog.letters import DeadLetters
-from orchestrator.runtime.worker.chunks import PROTOCOL
+from orchestrator.worker.chunks import PROTOCOL
 
 SEED = 28
 FLIPS = 30

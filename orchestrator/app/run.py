@@ -1,0 +1,351 @@
+"""One run, from its plan to its report."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from orchestrator.app.run_files import Resume, RunFiles, begin, resume
+from orchestrator.core.durable.snapshot import StoredRun
+from orchestrator.core.protocol.messages import Failure
+from orchestrator.core.protocol.notifications import (
+    ItemDead,
+    Logged,
+    Notification,
+    OutputLine,
+    Progress,
+    RunEnded,
+    RunResumed,
+    RunStarted,
+)
+from orchestrator.core.reporting.bottleneck import bottleneck
+from orchestrator.core.reporting.snapshot import Snapshot
+from orchestrator.core.reporting.summary import Summary
+from orchestrator.core.supervisor.policy import RunOutcome
+from orchestrator.engine.conductor import Loop
+from orchestrator.engine.node.guard import Shelter, run_guarded
+from orchestrator.engine.node.starter import Starter
+from orchestrator.errors import ExitCode, RunDirectoryError
+from orchestrator.files import here
+from orchestrator.free_threading import refuse_free_threading
+from orchestrator.plan.model import Plan
+from orchestrator.runlog.catalogue import describe
+from orchestrator.runlog.directory import RunDirectory
+from orchestrator.runlog.find import argument_for
+from orchestrator.runlog.letters import DeadLetters, read_letters
+from orchestrator.runlog.reader import LogReader
+from orchestrator.runlog.writer import RunLog
+from orchestrator.views.digest import Digest
+from orchestrator.views.output import OutputMode
+from orchestrator.views.report import Report, render_report
+from orchestrator.views.screen import Screen
+from orchestrator.views.tables import Paper
+from orchestrator.views.terminal import colours, settings_for, width_of
+
+__all__ = ["Options", "Watch", "execute"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a run is kept and shown.
+
+    `run_dir`: its own directory, new or empty; None puts it among the project's runs. `live`: draw
+    the live display; None draws it where standard error is a terminal. `json_output`: print the
+    summary as JSON on standard output, everything else on standard error. `quiet`: mporch itself
+    says nothing, targets still do. What comes onto the queues in `tapped` is kept in the run's
+    directory.
+    """
+
+    run_dir: Path | None = None
+    output: OutputMode = OutputMode.PREFIXED
+    json_output: bool = False
+    quiet: bool = False
+    live: bool | None = None
+    tapped: frozenset[str] = frozenset()
+
+
+Shield = Callable[[Callable[[], int]], int]
+"""Calls a function and turns what it raises into a message and an exit code."""
+
+
+class Watch(Protocol):
+    """Somebody who wants to know of a run. Called in the orchestrator."""
+
+    def begun(self, directory: RunDirectory, /) -> None:
+        """No worker has been started yet."""
+
+    def ended(self, summary: Summary, left: Mapping[str, Sequence[range]], /) -> None:
+        """Take in how it went; `left` are the numbers of the items left, by queue."""
+
+
+def execute(
+    plan: Plan,
+    source: str,
+    options: Options,
+    shield: Shield,
+    *,
+    watch: Watch | None = None,
+    resumed: Resume | None = None,
+    host: int | None = None,
+) -> int:
+    """Called in the guard.
+
+    Run a plan whose spec reads `source`, or go on with the run that is to be resumed; returns the
+    exit code. What goes wrong in the orchestrator is handled there by `shield`, and who wants
+    to `watch` is told there. `host` is the pid of the program for which a hosted run is made
+    (`run_guarded`). Raises RunDirectoryError if not even a temporary
+    directory can be made.
+    """
+
+    def run(shelter: Shelter) -> int:
+        refuse_free_threading()
+        if resumed is not None:
+            run_files = resume(plan, source, resumed)
+        else:
+            run_files = begin(plan, source, options.run_dir, tapped=options.tapped)
+        if watch is not None:
+            watch.begun(run_files.directory)
+        with _resumable(run_files.directory, durable=plan.durability.keeps):
+            return _run(plan, options, shelter, run_files, watch)
+
+    return run_guarded(lambda shelter: shield(lambda: run(shelter)), host=host)
+
+
+@contextlib.contextmanager
+def _resumable(directory: RunDirectory, *, durable: bool) -> Iterator[None]:
+    """Say of a durable run that could not be written any more how to go on with it."""
+    try:
+        yield
+    except RunDirectoryError as error:
+        if not durable:
+            raise
+        command = f"mporch resume {argument_for(directory, here(), os.environ)}"
+        hint = f"{error.hint}; then {command} goes on" if error.hint else f"to go on: {command}"
+        raise type(error)(str(error), hint=hint) from error
+
+
+def _run(
+    plan: Plan, options: Options, shelter: Shelter, run_files: RunFiles, watch: Watch | None
+) -> int:
+    """Called in the orchestrator.
+
+    One run, from its first worker to its report.
+    """
+    directory = run_files.directory
+    screen = _screen(options, title=f"{plan.name} {directory.run_id}")
+    record = _Record(run_files.log, run_files.letters, screen)
+    try:
+        starter = Starter(
+            plan,
+            run_id=directory.run_id,
+            run_dir=str(directory.path),
+            socket_dir=shelter.directory,
+            hash_seed=run_files.hash_seed,
+            draws=options.output is not OutputMode.NONE,
+        )
+        loop = Loop(
+            plan,
+            starter,
+            record,
+            store=run_files.store,
+            resumption=run_files.resumption,
+            recorder=run_files.recorder,
+            told=shelter.told,
+        )
+        if run_files.resumption is not None:
+            _recall(record.digest, directory, run_files.resumption.stored)
+        started = time.time()
+        record.notify(_started(plan, shelter, run_files), time.monotonic())
+        loop.run_to_end()
+        summary = _summary(loop, plan, run_files, started)
+        for remark in loop.run.warnings():
+            run_files.log.notify(remark)  # the report has them for the screen
+        record.notify(_ended(summary), time.monotonic())
+        directory.write_summary(summary)
+    finally:
+        screen.close()
+        run_files.close()
+    _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
+    if watch is not None:
+        watch.ended(summary, loop.run.left_items())
+    return summary.exit_code
+
+
+def _recall(digest: Digest, directory: RunDirectory, stored: StoredRun) -> None:
+    """Take into the report what the run's lives before have kept, and what they have skipped."""
+    for letter in read_letters(directory.path):
+        failure = Failure(kind=letter.error_type, message=letter.error, where=letter.where)
+        digest.dead_before(letter.job, letter.item, failure)
+    with LogReader(directory.log_path) as log:
+        counts = {name: job.skipped for name, job in stored.jobs.items()}
+        digest.skipped_before(counts, log.having("item.skipped"))
+
+
+def _screen(options: Options, *, title: str) -> Screen:
+    settings = settings_for(
+        output=options.output,
+        json_output=options.json_output,
+        live=options.live,
+        stderr=sys.stderr,
+        environ=os.environ,
+    )
+    return Screen(dataclasses.replace(settings, news=not options.quiet), describe, title=title)
+
+
+class _Record:
+    """The observer of a run: its log, its screen, and what its report will tell."""
+
+    def __init__(self, log: RunLog, letters: DeadLetters, screen: Screen) -> None:
+        self.digest = Digest()
+        self._log = log
+        self._letters = letters
+        self._screen = screen
+
+    @property
+    def wants_snapshots(self) -> bool:
+        return self._screen.wants_snapshots
+
+    @property
+    def backed_up(self) -> bool:
+        return self._screen.backed_up
+
+    @property
+    def pending(self) -> bool:
+        return self._log.pending or self._screen.pending
+
+    @property
+    def unwritten(self) -> Collection[int]:
+        return self._screen.unwritten
+
+    def notify(self, fact: Notification | Progress, now: float) -> None:
+        if isinstance(fact, OutputLine | Logged):  # by far the most
+            self._log.notify(fact)
+            self._screen.output(fact, now)
+            return
+        if isinstance(fact, Progress):
+            self._screen.progress(fact, now)
+            return
+        if isinstance(fact, ItemDead):
+            self._letters.add(fact, time.time())
+        self._log.notify(fact)
+        self._screen.notify(fact, now)
+        self.digest.notify(fact)
+
+    def snapshot(self, snapshot: Snapshot, now: float) -> None:
+        self._screen.update(snapshot, now)
+
+    def flush(self) -> None:
+        self._screen.flush()
+        self._log.flush()
+
+
+def _started(plan: Plan, shelter: Shelter, run_files: RunFiles) -> Notification:
+    about: dict[str, Any] = {
+        "name": plan.name,
+        "spec": plan.spec_path,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "pid": os.getpid(),
+        "protection": shelter.layers,
+        "left_out": plan.selection.left_out or None,
+        "unread": tuple(name for name, q in plan.queues.items() if not q.readers) or None,
+    }
+    if run_files.resumption is None:
+        return RunStarted(**about)
+    stored = run_files.resumption.stored
+    return RunResumed(
+        **about,
+        queued=sum(len(part) for queue in stored.queues.values() for part in queue.held),
+        again=sum(
+            len(part)
+            for worker in stored.workers.values()
+            for parts in worker.redelivered.values()
+            for part in parts
+        ),
+        jobs_done=tuple(stored.jobs_done),
+        lost=run_files.lost,
+    )
+
+
+def _ended(summary: Summary) -> RunEnded:
+    return RunEnded(
+        status=summary.status, exit_code=summary.exit_code, duration_s=summary.duration_s
+    )
+
+
+def _summary(loop: Loop, plan: Plan, run_files: RunFiles, started: float) -> Summary:
+    run, ended = loop.run, time.time()
+    duration_s = round(ended - started, 6)
+    jobs, queues = run.job_summaries(), run.ledgers()
+    outcome = run.outcome or RunOutcome(status="failed", exit_code=ExitCode.BUG)
+    if loop.survivors and outcome.exit_code is ExitCode.OK:
+        reason = f"{len(loop.survivors)} of its processes could not be killed"
+        outcome = RunOutcome(status="failed", exit_code=ExitCode.FAILED, reason=reason)
+    left = {name: ledger.left for name, ledger in queues.items() if ledger.left}
+    if left and outcome.exit_code is ExitCode.OK:
+        named = ", ".join(f"{n} of {name}" for name, n in left.items())
+        outcome = RunOutcome(
+            status="failed", exit_code=ExitCode.FAILED, reason=f"items were left: {named}"
+        )
+    dead = {name: ledger.dead for name, ledger in queues.items() if ledger.dead}
+    if dead and outcome.exit_code is ExitCode.OK:
+        named = ", ".join(f"{n} of {name}" for name, n in dead.items())
+        outcome = RunOutcome(
+            status="succeeded", exit_code=ExitCode.DEAD_LETTERS, reason=f"dead letters: {named}"
+        )
+    return Summary(
+        run=run_files.directory.run_id,
+        name=plan.name,
+        status=outcome.status,
+        exit_code=int(outcome.exit_code),
+        started=_rfc3339(started),
+        ended=_rfc3339(ended),
+        duration_s=duration_s,
+        jobs=jobs,
+        queues=queues,
+        bottleneck=bottleneck(plan, jobs, duration_s) if outcome.status == "succeeded" else None,
+        warnings=(*_losses(run_files), *(remark.message for remark in run.warnings())),
+        reason=outcome.reason,
+        selection=plan.selection or None,
+        first_started=run_files.first_started,
+        survivors=loop.survivors,
+    )
+
+
+def _losses(run_files: RunFiles) -> Iterator[str]:
+    if run_files.lost:
+        yield f"what the run had kept was damaged: {'; '.join(run_files.lost)}"
+
+
+def _rfc3339(unix_s: float) -> str:
+    moment = datetime.fromtimestamp(unix_s, UTC)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _report(
+    summary: Summary, digest: Digest, directory: RunDirectory, options: Options, *, durable: bool
+) -> None:
+    folder = here()
+    report = Report(
+        summary=summary,
+        digest=digest,
+        log=os.path.relpath(directory.log_path, folder),
+        argument=argument_for(directory, folder, os.environ),
+        durable=durable,
+    )
+    paper = Paper(width=width_of(sys.stderr), colour=colours(sys.stderr, os.environ))
+    if not options.quiet:
+        with contextlib.suppress(OSError):  # its reader is gone; how the run went stays the same
+            sys.stderr.write(render_report(report, paper))
+    if options.json_output:
+        sys.stdout.write(json.dumps(msgspec.to_builtins(summary)) + "\n")

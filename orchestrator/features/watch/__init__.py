@@ -1,0 +1,1 @@
+"""Runs that begin again when a file changes."""

@@ -1,0 +1,1 @@
+"""Traffic between worker and orchestrator: frames, orders, marks, records, progress cells."""

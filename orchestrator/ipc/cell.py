@@ -1,0 +1,116 @@
+"""The progress cell: memory shared with the orchestrator that says where a worker is.
+
+Its first page is written in the child before each item, and read in the parent for blame and item
+timeouts; it never decides who owns an item. Five 64-bit integers: lease, index in the lease, phase,
+since when, in monotonic nanoseconds, and, written in the parent, which descriptors have given
+output without a mark (`worker/call_context.py`).
+
+The pages after it have the stack that the child was asked for (`local/stacks.py`). They are memory
+only once something is written there.
+"""
+
+from __future__ import annotations
+
+import mmap
+import time
+from contextlib import AbstractContextManager
+
+from orchestrator.core.protocol.events import Blame, Phase
+
+__all__ = [
+    "CELL_BYTES",
+    "IDLE",
+    "INDEX",
+    "LEASE",
+    "MARKS",
+    "PHASE",
+    "RUNNING",
+    "SHARED_BYTES",
+    "SINCE",
+    "Cell",
+]
+
+CELL_BYTES = mmap.PAGESIZE
+SHARED_BYTES = CELL_BYTES + (1 << 15)
+LEASE, INDEX, PHASE, SINCE, MARKS = range(5)
+IDLE, RUNNING = int(Phase.IDLE), int(Phase.RUNNING)
+
+
+class Cell:
+    """A view of the pages; `words` may be written directly where speed matters."""
+
+    def __init__(self, page: mmap.mmap) -> None:
+        self._page = page
+        self.words = memoryview(page)[: 8 * 8].cast("q")
+
+    def begin(self, lease: int, index: int, now_ns: int) -> None:
+        """Called in the child.
+
+        The target is about to be called with this item.
+        """
+        words = self.words
+        words[PHASE] = IDLE
+        words[LEASE] = lease
+        words[INDEX] = index
+        words[SINCE] = now_ns
+        words[PHASE] = RUNNING
+
+    def idle(self) -> None:
+        """Called in the child.
+
+        Between items.
+        """
+        self.words[PHASE] = IDLE
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Called in the child.
+
+        What passes meanwhile is not the item's time: its outputs wait for room.
+        """
+        return _Waiting(self.words)
+
+    def blame(self) -> Blame:
+        """Called in the parent.
+
+        Where the worker is.
+        """
+        words = self.words
+        phase = Phase.RUNNING if words[PHASE] == Phase.RUNNING else Phase.IDLE
+        return Blame(lease=words[LEASE], index=words[INDEX], phase=phase)
+
+    def since_s(self) -> float:
+        """Called in the parent.
+
+        When the item was begun, as monotonic seconds.
+        """
+        return self.words[SINCE] / 1e9
+
+    def stack(self) -> bytes:
+        """Called in the parent.
+
+        What the worker has written after the cell itself.
+        """
+        page = self._page
+        return page[CELL_BYTES:].rstrip(b"\0") if page[CELL_BYTES] else b""
+
+    def close(self) -> None:
+        """Give the pages back."""
+        self.words.release()
+        self._page.close()
+
+
+class _Waiting:
+    """The item's time stands still; not a generator, see `transaction.Scope`."""
+
+    def __init__(self, words: memoryview) -> None:
+        self._words = words
+        self._began_ns = 0
+
+    def __enter__(self) -> None:
+        self._began_ns = time.monotonic_ns()
+        self._words[PHASE] = IDLE
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._words[SINCE] += time.monotonic_ns() - self._began_ns
+            self._words[PHASE] = RUNNING

@@ -1,1 +1,0 @@
-"""The only floor that touches processes, sockets and signals."""

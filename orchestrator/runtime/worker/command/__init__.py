@@ -1,9 +1,0 @@
-"""Programs in the place of targets: started, fed, read and waited for by a worker.
-
-Called in the child. Imported by workers of such jobs only.
-"""
-
-from orchestrator.runtime.worker.command.call import CommandCall
-from orchestrator.runtime.worker.command.failed import CommandError
-
-__all__ = ["CommandCall", "CommandError"]

@@ -1,0 +1,1 @@
+"""Targets: what can be known of the code that a spec names."""

@@ -1,0 +1,183 @@
+"""Kill-points: where in its protocol a worker can be made to die. For tests; nothing unless asked.
+
+Called in the child. With `MPORCH_TEST=1`, `MPORCH_FAULT=point[:nth][:action][:bytes]` makes each
+worker that has it in its environment signal itself when it comes to the point for the nth time
+(first). The action is a signal's name (`kill`, `stop`, `segv`, …). A `torn` frame ends after so
+many bytes, at most all but the last (half). `MPORCH_FAULT=@PATH` asks whoever listens at a socket
+for the order of this one process, and says when the point is reached.
+
+The points: `w.<message>_before`, `_torn` and `_sent` for each message to the broker, and
+`w.<message>_received` for each from it. A pull that carries a commit is at both's points;
+`w.commit_acked` is the answer to either. `w.item_begun` and `w.item_ended` are around the target.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from types import GeneratorType
+from typing import Annotated, Any, get_args
+
+import msgspec
+
+from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.messages import Commit, Committed, FromWorker, Pull, ToWorker
+from orchestrator.ipc import wire
+from orchestrator.worker.link import Link
+
+__all__ = ["POINTS", "FaultError", "FaultyLink", "InjectedFault", "ordered"]
+
+_ORDER_BYTES = 256
+
+
+def _name(kind: type) -> str:
+    return kind.__name__.lower()
+
+
+POINTS = frozenset(
+    {"w.item_begun", "w.item_ended", "w.commit_acked"}
+    | {
+        f"w.{_name(kind)}_{at}"
+        for kind in get_args(FromWorker)
+        for at in ("before", "torn", "sent")
+    }
+    | {f"w.{_name(kind)}_received" for kind in get_args(ToWorker)}
+)
+
+
+class FaultError(Exception):
+    """What was asked for is no fault."""
+
+
+def ordered(worker: str, environ: Mapping[str, str]) -> InjectedFault | None:
+    """The fault that is asked for; None almost always.
+
+    Raises FaultError when the order makes no sense, OSError when nobody listens at the socket.
+    """
+    order = environ.get("MPORCH_FAULT", "")
+    if environ.get("MPORCH_TEST") != "1" or not order.startswith(("w.", "@")):
+        return None
+    if not order.startswith("@"):
+        return InjectedFault(order)
+    teller = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    teller.connect(order[1:])
+    teller.send(worker.encode())
+    order = teller.recv(_ORDER_BYTES).decode()
+    return InjectedFault(order, tell=teller.send) if order else None
+
+
+class _Order(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of an order, in the order in which they are written."""
+
+    point: str
+    nth: Annotated[int, msgspec.Meta(ge=1)] = 1
+    action: str = "kill"
+    bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+class InjectedFault:
+    """What happens to this process, and where.
+
+    `tell` gets the point's name before. Raises FaultError for an order that makes no sense.
+    """
+
+    def __init__(self, text: str, *, tell: Callable[[bytes], object] = lambda _: None) -> None:
+        fields = zip(_Order.__struct_fields__, text.split(":"), strict=False)
+        try:
+            order = msgspec.convert(dict(fields), _Order, strict=False)
+            self._signal = signal.Signals[f"SIG{order.action.upper()}"]
+        except (msgspec.ValidationError, KeyError) as error:
+            raise FaultError(f"{text!r} is not point[:nth][:action][:bytes]: {error}") from error
+        if order.point not in POINTS:
+            raise FaultError(f"{order.point!r} is none of {', '.join(sorted(POINTS))}")
+        self.point, self._left, self._bytes = order.point, order.nth, order.bytes
+        self._tell = tell
+
+    def meets(self, *points: str) -> bool:
+        """True if this is the place and the time."""
+        if self.point not in points:
+            return False
+        self._left -= 1
+        return self._left == 0
+
+    def strike(self) -> None:
+        """Do it, in this thread: a signal to the process may reach it a while later."""
+        self._tell(self.point.encode())
+        signal.pthread_kill(threading.get_ident(), self._signal)
+
+    def reached(self, *points: str) -> None:
+        """The process is at these points."""
+        if self.meets(*points):
+            self.strike()
+
+    def cut(self, frame: bytes) -> bytes:
+        """The torn frame: not nothing, and not all of it."""
+        size = len(frame) // 2 if self._bytes is None else self._bytes
+        return frame[: max(1, min(size, len(frame) - 1))]
+
+    def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """The target with a point before and after it."""
+
+        def called(*args: Any) -> Any:
+            self.reached("w.item_begun")
+            result = call(*args)
+            if isinstance(result, GeneratorType):
+                return self._to_the_end(result)
+            self.reached("w.item_ended")
+            return result
+
+        return called
+
+    def _to_the_end(self, items: Iterator[Any]) -> Iterator[Any]:
+        yield from items
+        self.reached("w.item_ended")
+
+
+class FaultyLink(Link):
+    """A link that sends frame by frame and knows where it is."""
+
+    def __init__(self, sock: socket.socket, fault: InjectedFault) -> None:
+        super().__init__(sock)
+        self._fault = fault
+        self._frames: list[tuple[list[str], bytes]] = []
+        self._unanswered: set[int] = set()
+
+    def queue(self, message: FromWorker, blobs: tuple[Blob, ...] = ()) -> None:
+        """See Link."""
+        names = [_name(type(message))]
+        if isinstance(message, Pull) and message.commit is not None:
+            names.append(_name(Commit))
+            self._unanswered.add(message.pull)
+        self._frames.append((names, b"".join(wire.encode(message, blobs))))
+
+    def flush(self) -> None:
+        """See Link."""
+        frames, self._frames = self._frames, []
+        for names, frame in frames:
+            self._fault.reached(*(f"w.{name}_before" for name in names))
+            if self._fault.meets(*(f"w.{name}_torn" for name in names)):
+                torn = self._fault.cut(frame)
+                self.send([torn])
+                self._fault.strike()
+                self.send([frame[len(torn) :]])
+            else:
+                self.send([frame])
+            self._fault.reached(*(f"w.{name}_sent" for name in names))
+
+    def receive(self) -> list[tuple[ToWorker, tuple[Blob, ...]]]:
+        """See Link."""
+        frames = super().receive()
+        for message, _ in frames:
+            self._fault.reached(f"w.{_name(type(message))}_received")
+            if self._acknowledges(message):
+                self._fault.reached("w.commit_acked")
+        return frames
+
+    def _acknowledges(self, message: ToWorker) -> bool:
+        pull = getattr(message, "pull", None)
+        if pull in self._unanswered:
+            self._unanswered.discard(pull)
+            return True
+        return isinstance(message, Committed)

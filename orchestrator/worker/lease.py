@@ -1,0 +1,186 @@
+"""Leases as their worker sees them: items to hand out one by one.
+
+Called in the child.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.messages import Leased, Range
+from orchestrator.worker import chunks
+
+__all__ = ["Lease", "Leases"]
+
+
+class Lease:
+    """Items of one queue.
+
+    `started` of them have been handed to the target, `finished` have ended. `limit` is how many
+    there are: the `total`, or those that were started before a recall.
+    """
+
+    __slots__ = (
+        "_at",
+        "_blobs",
+        "_packed",
+        "_piece",
+        "_ranges",
+        "_raw",
+        "_tried",
+        "finished",
+        "limit",
+        "number",
+        "queue",
+        "started",
+        "total",
+    )
+
+    def __init__(self, message: Leased, blobs: tuple[Blob, ...]) -> None:
+        self.number = message.lease
+        self.queue = message.queue
+        self.started = 0
+        self.finished = 0
+        self.limit = 0
+        for part in message.ranges:
+            self.limit += part.stop - part.start
+        self.total = self.limit
+        self._ranges = message.ranges
+        self._tried = message.tried
+        self._blobs = blobs
+        self._piece = 0
+        self._raw: Sequence[Any] = ()
+        self._at = 0
+        self._packed = False
+
+    def pieces(self) -> Iterator[tuple[Sequence[Any], bool]]:
+        """The items chunk by chunk, and whether they are packed (see `chunks.load`)."""
+        for part, blob in zip(self._ranges, self._blobs, strict=True):
+            yield _load(part, blob)
+
+    def take(self) -> tuple[Any, bool]:
+        """Start the next item; returns it, and whether it still has to be unpickled."""
+        self.started += 1
+        while self._at == len(self._raw):
+            part, blob = self._ranges[self._piece], self._blobs[self._piece]
+            self._raw, self._packed = _load(part, blob)
+            self._piece += 1
+            self._at = 0
+        item = self._raw[self._at]
+        self._at += 1
+        return item, self._packed
+
+    @property
+    def has_more_at_hand(self) -> bool:
+        """True if the chunk of the item taken last has more for the target."""
+        return self.started < self.limit and self._at < len(self._raw)
+
+    def at_hand(self) -> tuple[list[Any], bool]:
+        """The next items that are in that chunk; `skip` says how many of them were started."""
+        return list(self._raw[self._at : self._at + self.limit - self.started]), self._packed
+
+    def skip(self, n: int) -> None:
+        """The next n of those at hand were started."""
+        self._at += n
+
+    def put_back(self) -> None:
+        """The item taken last was not started after all."""
+        self.started -= 1
+        self._at -= 1
+
+    def __iter__(self) -> Iterator[Any]:
+        """The items themselves; raises what an item's own loading raises."""
+        return chain.from_iterable(
+            chunks.unpack(raw, packed=packed) for raw, packed in self.pieces()
+        )
+
+    def item_id(self, index: int) -> str:
+        """The id of the item at `index`: `queue:n`."""
+        return f"{self.queue}:{self._number(index)}"
+
+    def range_id(self, first: int, last: int) -> str:
+        """The ids of neighbouring items: `queue:1-4`, or `queue:1-4,9` where some are missing."""
+        runs: list[list[int]] = []
+        for index in range(first, last + 1):
+            number = self._number(index)
+            if runs and runs[-1][1] == number - 1:
+                runs[-1][1] = number
+            else:
+                runs.append([number, number])
+        told = ",".join(f"{a}-{b}" if a != b else f"{a}" for a, b in runs)
+        return f"{self.queue}:{told}"
+
+    def attempt(self, index: int) -> int:
+        """Return which attempt at the item at `index` this is, from 1."""
+        return 1 + dict(self._tried).get(self._number(index), 0)
+
+    def attempt_of_range(self, first: int, last: int) -> int:
+        """The highest attempt among neighbouring items."""
+        if not self._tried:
+            return 1
+        return max(self.attempt(index) for index in range(first, last + 1))
+
+    def bytes_of(self, index: int) -> int | None:
+        """The bytes of the item at `index`, if it is known: where it is a chunk by itself."""
+        for part in self._ranges:
+            if index < part.stop - part.start:
+                return part.size if part.size >= chunks.BIG_ITEM else None
+            index -= part.stop - part.start
+        raise IndexError(index)
+
+    def _number(self, index: int) -> int:
+        for part in self._ranges:
+            if index < part.stop - part.start:
+                return part.first + index
+            index -= part.stop - part.start
+        raise IndexError(index)
+
+
+class Leases:
+    """The leases that a worker has, by their numbers (lock held)."""
+
+    def __init__(self) -> None:
+        self.by_number: dict[int, Lease] = {}
+        self._shared: dict[str, deque[Lease]] = {}
+
+    @property
+    def started(self) -> int:
+        """Return how many items of them were started."""
+        return sum(lease.started for lease in self.by_number.values())
+
+    def add(self, lease: Lease) -> None:
+        """A lease has come."""
+        self.by_number[lease.number] = lease
+        if (shared := self._shared.get(lease.queue)) is not None:
+            shared.append(lease)
+
+    def shared(self, queue: str) -> deque[Lease]:
+        """The leases of a queue whose readers are threads: each takes from whichever has come."""
+        return self._shared.setdefault(queue, deque())
+
+    def drop_finished(self, numbers: Iterable[int]) -> None:
+        """The ends of items of these leases are on their way: forget those that are used up."""
+        for number in numbers:
+            lease = self.by_number.get(number)
+            if lease is not None and lease.finished == lease.limit:
+                del self.by_number[number]
+
+    def forget_queue(self, queue: str) -> None:
+        """Nobody reads the queue here any more."""
+        self._shared.pop(queue, None)
+
+
+def _load(part: Range, blob: Blob) -> tuple[Sequence[Any], bool]:
+    """The items of a chunk, and whether they are packed; those that no memory is left for raise."""
+    try:
+        if blob:
+            raw = chunks.load(blob, packed=part.packed, start=part.start, stop=part.stop)
+            return raw, part.packed
+    except MemoryError:
+        pass
+    lost = chunks.no_memory(f"no memory is left for the {part.size:,} bytes of the item")
+    return [lost] * (part.stop - part.start), True

@@ -1,0 +1,192 @@
+"""The link of a worker to the broker: frames over a stream socket, and a wakeup beside it.
+
+Called in the child. A target may close descriptors that are not its own, and what it opens next
+gets their numbers: so before the wakeup's pipe is used it is looked at whether it is still there,
+lest something be written into the user's own file, read from it, or that file be closed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import weakref
+
+from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.messages import FromWorker, ToWorker
+from orchestrator.ipc import wire
+from orchestrator.ipc.polling import bounded
+
+__all__ = ["Link", "LinkClosedError", "Wakeup"]
+
+_READ_SIZE = 256 * 1024
+_IOV_MAX = 1000
+"""Buffers of one `sendmsg`: Linux takes 1024."""
+
+
+class LinkClosedError(Exception):
+    """The broker's end of the socket is gone: the run is over for this worker."""
+
+
+class Link:
+    """A framed socket with a way to wake whoever waits on it.
+
+    Any connected stream socket will do, of AF_UNIX or TCP: nothing is asked of its family, and no
+    descriptor or credential travels on it. Not thread safe: the lock of the worker's connection
+    guards everything but `wait`. `gone` is raised when nobody is at the other end any more.
+    """
+
+    def __init__(
+        self, sock: socket.socket, *, gone: type[LinkClosedError] = LinkClosedError
+    ) -> None:
+        self._sock = sock
+        self._gone = gone
+        sock.setblocking(True)
+        self._reader = wire.to_worker()
+        self._buffer = memoryview(bytearray(_READ_SIZE))
+        self._queue: list[Blob] = []
+        self._bell = Wakeup()
+        self._socket_only, self._bell_only, self._both = (select.poll() for _ in range(3))
+        for poller in (self._socket_only, self._both):
+            poller.register(sock, select.POLLIN)
+        for poller in (self._bell_only, self._both):
+            poller.register(self._bell.fd, select.POLLIN)
+
+    def queue(self, message: FromWorker, blobs: tuple[Blob, ...] = ()) -> None:
+        """Add a frame to what the next `flush` sends."""
+        self._queue += wire.encode(message, blobs)
+
+    def flush(self) -> None:
+        """Send every queued frame.
+
+        Raises LinkClosedError when nobody listens any more.
+        """
+        buffers, self._queue = self._queue, []
+        self.send(buffers)
+
+    def send(self, buffers: list[Blob]) -> None:
+        """Send bytes before anything that is queued; raises as `flush`."""
+        try:
+            if len(buffers) == 1:
+                self._sock.sendall(buffers[0])
+                return
+            while buffers:
+                sent = self._sock.sendmsg(buffers[:_IOV_MAX])
+                buffers = _rest(buffers, sent)
+        except OSError as error:
+            raise self._gone(str(error)) from error
+
+    def receive(self) -> list[tuple[ToWorker, tuple[Blob, ...]]]:
+        """The frames that are there, without waiting.
+
+        Raises LinkClosedError at the end.
+        """
+        frames: list[tuple[ToWorker, tuple[Blob, ...]]] = []
+        n = _READ_SIZE
+        while n == _READ_SIZE:  # a full buffer: there may be more
+            try:
+                n = self._sock.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                raise self._gone(str(error)) from error
+            if n == 0:
+                raise self._gone("the orchestrator has closed the connection")
+            frames += self._reader.feed(self._buffer[:n])
+        return frames
+
+    def wait(self, timeout_s: float | None, *, yielding: bool = False) -> None:
+        """Wait for something to read, if `yielding` for a `wake` too, or the timeout.
+
+        It may end early: no wait is longer than a day. May be called without the lock. Whoever does
+        not `hush` the wakeup must not listen to it: it would spin.
+        """
+        poller = self._both if yielding else self._socket_only
+        _poll(poller, timeout_s)
+
+    def sleep(self, timeout_s: float | None) -> None:
+        """Wait for a `wake` or the timeout; may be called without the lock."""
+        _poll(self._bell_only, timeout_s)
+
+    def wake(self) -> None:
+        """End a yielding `wait` or a `sleep` of another thread, or the next one."""
+        try:
+            self._bell.ring()
+        except OSError as error:  # a target may close what is not its own
+            raise self._gone(str(error)) from error
+
+    def hush(self) -> None:
+        """Forget earlier wakes."""
+        try:
+            self._bell.hush()
+        except OSError as error:
+            raise self._gone(str(error)) from error
+
+    def fileno(self) -> int:
+        """The socket's descriptor."""
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        """Close the socket and the wakeup; it may still be rung while this object lives."""
+        self._sock.close()
+        self._bell.close()
+
+
+def _poll(poller: select.poll, timeout_s: float | None) -> None:
+    wait_s = bounded(timeout_s)
+    poller.poll(None if wait_s is None else wait_s * 1000)
+
+
+def _rest(buffers: list[Blob], sent: int) -> list[Blob]:
+    for index, buffer in enumerate(buffers):
+        if sent < len(buffer):
+            return [memoryview(buffer)[sent:], *buffers[index + 1 :]]
+        sent -= len(buffer)
+    return []
+
+
+class Wakeup:
+    """`fd` is readable from a `ring` on until somebody calls `hush`.
+
+    Every method raises OSError when the descriptor is not the wakeup's any more.
+    """
+
+    def __init__(self) -> None:
+        self.fd, self._rope = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._inode = _inode(self.fd)
+        weakref.finalize(self, _close, self._rope, self._inode).atexit = False
+
+    def ring(self) -> None:
+        """Wake who polls now, or next."""
+        _check(self._rope, self._inode)
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+            os.write(self._rope, b"!")  # else it is full of rings, or nobody will poll any more
+
+    def hush(self) -> None:
+        """Forget earlier rings."""
+        _check(self.fd, self._inode)
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.fd, 4096)
+
+    def close(self) -> None:
+        """Nobody polls any more; it may still be rung while this object lives."""
+        _close(self.fd, self._inode)
+
+
+def _inode(fd: int) -> tuple[int, int]:
+    """Identify an open file, whatever its number; both ends of a pipe are the same."""
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
+
+
+def _check(fd: int, inode: tuple[int, int]) -> None:
+    if _inode(fd) != inode:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
+def _close(fd: int, inode: tuple[int, int]) -> None:
+    with contextlib.suppress(OSError):
+        _check(fd, inode)
+        os.close(fd)
