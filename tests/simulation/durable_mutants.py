@@ -88,9 +88,9 @@ def delayed_items_dropped_unnoted(patch: Patch) -> None:
 def _rewound(patch: Patch, also: Any) -> None:
     rewind = SnapshotTracker.rewind
 
-    def wrong(self: SnapshotTracker) -> None:
+    def wrong(self: SnapshotTracker) -> list[int]:
         also(self.stored)
-        rewind(self)
+        return rewind(self)
 
     patch.setattr(SnapshotTracker, "rewind", wrong)
 

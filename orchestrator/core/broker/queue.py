@@ -216,7 +216,7 @@ class QueueState:
         if self.policy.drops:
             self._drop_full()
         size = self.queued + self.hidden + self.delayed - self.own.redelivered
-        if size > self.peak:
+        if size > self.peak:  # noqa: PLR1730 - asked for each put: no call
             self.peak = size
         if weight is not None and weight.size > weight.peak:
             weight.note_peak()
