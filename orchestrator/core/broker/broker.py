@@ -1,7 +1,7 @@
 """The broker: owns every queue.
 
 Events in, commands out; no I/O, no clock, no pickle. The rules it keeps are numbered in
-docs/semantics.md. `leasing.py` and `returns.py` are the consumers' half of it, `commits.py` and
+docs/semantics.md. `leasing.py` is the consumers' half of it, `commits.py` and
 `credits.py` the producers'; all work on one `BrokerState`.
 """
 
@@ -15,14 +15,13 @@ from orchestrator.core.broker.alarms import Alarm
 from orchestrator.core.broker.clients import CommitWaiter, CreditWaiter, JobState, WorkerState
 from orchestrator.core.broker.commits import Admission
 from orchestrator.core.broker.credits import Credits
-from orchestrator.core.broker.leasing import Leasing, QueueEnds
+from orchestrator.core.broker.leasing import Leasing, QueueEnds, Returns
 from orchestrator.core.broker.liveness import StallWatch
 from orchestrator.core.broker.observers import Journal, Tap
 from orchestrator.core.broker.outcomes import Outcomes
 from orchestrator.core.broker.outputs import OutputProgress
 from orchestrator.core.broker.queries import Queries
 from orchestrator.core.broker.queue import QueueState
-from orchestrator.core.broker.returns import Returns
 from orchestrator.core.broker.room import PutLimits, RoomForOutputs
 from orchestrator.core.broker.setup import Resumption, journal_of, restore, states_of
 from orchestrator.core.broker.state import BrokerState, ProtocolError
