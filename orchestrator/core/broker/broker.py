@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from typing import Any
 
-from orchestrator.core.broker.alarms import Alarm
 from orchestrator.core.broker.clients import CommitWaiter, CreditWaiter, JobState, WorkerState
 from orchestrator.core.broker.commits import Admission
 from orchestrator.core.broker.credits import Credits
@@ -24,7 +23,7 @@ from orchestrator.core.broker.queries import Queries
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.room import PutLimits, RoomForOutputs
 from orchestrator.core.broker.setup import Resumption, journal_of, restore, states_of
-from orchestrator.core.broker.state import BrokerState, ProtocolError
+from orchestrator.core.broker.state import Alarm, BrokerState, ProtocolError
 from orchestrator.core.durable.records import JournalEntry
 from orchestrator.core.protocol.commands import Command
 from orchestrator.core.protocol.events import (

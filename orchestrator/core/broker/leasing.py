@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-from orchestrator.core.broker.alarms import Alarm
 from orchestrator.core.broker.chunks import Segment, without
 from orchestrator.core.broker.clients import JobState, PendingPull, WorkerState
 from orchestrator.core.broker.lease import FailedAttempt, LeaseState, failed_attempts
@@ -14,7 +13,7 @@ from orchestrator.core.broker.liveness import can_come
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.ratelimit import RateLimiter
 from orchestrator.core.broker.redelivery import Redelivery
-from orchestrator.core.broker.state import BrokerState, ProtocolError
+from orchestrator.core.broker.state import Alarm, BrokerState, ProtocolError
 from orchestrator.core.protocol.events import Blame, InputEnded
 from orchestrator.core.protocol.messages import (
     Ended,
