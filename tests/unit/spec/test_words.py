@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -34,6 +36,17 @@ def is_written(form: str, mapping: str) -> bool:
                 return False
             key = step
     return True
+
+
+def test_the_data_is_read_only_for_a_hint():
+    """A spec that is right costs no time for it."""
+    found = 'import sys; from orchestrator.spec import loads; loads("version: 1\\njobs: {%s}"); '
+    for job, read in (("a: {target: 'm:f'}", False), ("a: {taget: 'm:f'}", True)):
+        script = found % job + "print('tomllib' in sys.modules)"
+        ran = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+        )
+        assert ran.stdout.strip() == str(read)
 
 
 def test_each_mapping_of_a_spec_has_its_words():
