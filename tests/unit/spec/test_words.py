@@ -10,6 +10,7 @@ from collections import Counter
 import pytest
 
 from orchestrator.spec.model import Document, JobSpec
+from orchestrator.spec.units import parse_duration_s, parse_interval_s
 from orchestrator.spec.words import reversed_words, words_of
 from orchestrator.spec.words.keys import MAPPINGS, hint_for_key
 
@@ -122,3 +123,13 @@ def test_each_message_of_the_parser_is_told_with_a_hint():
         assert each["parts"] and all(each["parts"])
         assert re.findall(r"\{[^}]*\}", each["hint"]) in ([], ["{}"])
         assert "{" not in each["say"]
+
+
+def test_words_for_units_are_those_of_durations_and_rates():
+    units = VALUES["unit"]
+    assert units.keys() == {"duration", "rate"}
+    assert [parse_duration_s(f"1{unit}") for unit in units["duration"]]
+    assert [parse_interval_s(f"1/{unit}") for unit in units["rate"]]
+    for words in units.values():
+        found = [word for many in words.values() for word in many.split()]
+        assert len(found) == len(set(found)) and not set(found) & words.keys()
