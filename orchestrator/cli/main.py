@@ -15,10 +15,9 @@ import click
 
 from orchestrator._version import __version__
 from orchestrator.cli.completion import VARIABLE, complete
-from orchestrator.console.elsewhere import COMMANDS, hint_for_option
 from orchestrator.console.environment import PREFIX, misspelt, name_options, named
 from orchestrator.console.exits import exit_code_of
-from orchestrator.console.groups import Group
+from orchestrator.console.groups import COMMANDS, Group, hint_for_option
 from orchestrator.console.printing import tell
 from orchestrator.errors import UsageError
 from orchestrator.files import is_file

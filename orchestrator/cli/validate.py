@@ -81,7 +81,7 @@ def validate(
         for each in checked:
             print(render_annotations(each.problems), end="")
     else:
-        from orchestrator.console.problems import show_problems  # noqa: PLC0415
+        from orchestrator.console.checking import show_problems  # noqa: PLC0415
 
         for each in checked:
             show_problems(each.problems, each.texts)

@@ -91,7 +91,7 @@ def _replay(
     *,
     replayed: Mapping[int, tuple[str, ...]],
 ) -> int:
-    from orchestrator.console.problems import show_problems  # noqa: PLC0415
+    from orchestrator.console.checking import show_problems  # noqa: PLC0415
     from orchestrator.features.deadletters.replay import Replay  # noqa: PLC0415 -- the whole product
     from orchestrator.features.deadletters.replay import replay as run_replay  # noqa: PLC0415
 

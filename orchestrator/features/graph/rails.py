@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.features.graph.drawing import Drawing, Edge, Node, NodeKind
-from orchestrator.features.graph.order import in_reading_order
 from orchestrator.views.tables import Paper
 from orchestrator.views.text import Style, paint
 
-__all__ = ["render_rails"]
+__all__ = ["in_reading_order", "render_rails"]
+
 
 _STYLES = {NodeKind.JOB: Style.CYAN, NodeKind.DAEMON: Style.MAGENTA, NodeKind.QUEUE: Style.YELLOW}
 _UNICODE = {NodeKind.JOB: "●", NodeKind.DAEMON: "◌", NodeKind.QUEUE: "□"}
@@ -88,3 +88,46 @@ def _told(line: _Line, columns: tuple[int, int], paper: Paper, more: str) -> str
         + paint(shown, _STYLES[line.node.kind], colour=paper.colour)
         + text[rails + len(name) :]
     )
+
+
+def in_reading_order(drawing: Drawing) -> Iterator[tuple[str, list[Edge]]]:
+    """Yield each node's key, after all nodes that lead to it, with the edges that lead on.
+
+    A branch is followed to its end, or to where it meets another, before the next begins. A job
+    that waits for another to be ready may feed that one: such an edge, which would close a circle,
+    is left out.
+    """
+    onward = _without_circles(drawing)
+    waiting = dict.fromkeys(onward, 0)
+    for edges in onward.values():
+        for edge in edges:
+            waiting[edge.target] += 1
+    ready = [key for key in reversed(onward) if not waiting[key]]
+    while ready:
+        key = ready.pop()
+        yield key, onward[key]
+        for edge in reversed(onward[key]):
+            waiting[edge.target] -= 1
+            if not waiting[edge.target]:
+                ready.append(edge.target)
+
+
+def _without_circles(drawing: Drawing) -> dict[str, list[Edge]]:
+    """Return for each node its edges onward: all ways of items, then what closes no circle."""
+    onward: dict[str, list[Edge]] = {node.key: [] for node in drawing.nodes}
+    for edge in sorted(drawing.edges, key=lambda edge: edge.waits):
+        if not edge.waits or not _leads(onward, edge.target, edge.source):
+            onward[edge.source].append(edge)
+    return onward
+
+
+def _leads(onward: dict[str, list[Edge]], start: str, end: str) -> bool:
+    seen, todo = {start}, [start]
+    while todo:
+        here = todo.pop()
+        if here == end:
+            return True
+        following = {edge.target for edge in onward[here]} - seen
+        seen |= following
+        todo += following
+    return False

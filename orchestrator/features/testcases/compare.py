@@ -1,25 +1,104 @@
-"""Has a child hold the items of a case against what is expected of them.
+"""Comparison of a case's items with what is expected of them, by a child.
 
-Called in the parent, which never unpickles; `compare_child` is the child.
+Called in the parent, which never unpickles; `compare_child` is the child. Questions and answers are
+the structs of this module.
 """
 
 from __future__ import annotations
 
+import enum
 import os
 import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 
 from orchestrator.engine.node.keeper import END
 from orchestrator.errors import TargetError
-from orchestrator.features.testcases.asked import Difference, Request
 
-__all__ = ["compare"]
+__all__ = [
+    "CaseQuestion",
+    "Dead",
+    "Difference",
+    "DifferenceLine",
+    "ExpectedItems",
+    "Request",
+    "Sign",
+    "compare",
+]
+
+
+class ExpectedItems(msgspec.Struct, frozen=True, kw_only=True):
+    """What items are held against; None is not asked for. The words are those of the spec."""
+
+    equals: Sequence[Any] | None = None
+    in_any_order: Sequence[Any] | None = None
+    contains: Sequence[Any] | None = None
+    each: Any = None
+    count: int | None = None
+    at_least: int | None = None
+    at_most: int | None = None
+
+
+class CaseQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue, or (`dead`) a job's dead letters, and what is wanted of the items."""
+
+    name: str
+    wanted: ExpectedItems
+    dead: bool = False
+
+
+class Dead(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter's item: at `index` of a chunk's file, itself or, if `packed`, its pickle."""
+
+    job: str
+    path: str
+    index: int
+    packed: bool
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is to be looked at; paths are absolute.
+
+    `recorded` is what a `Recorder` has written, empty if there is nothing of it.
+    """
+
+    asks: tuple[CaseQuestion, ...]
+    recorded: str
+    dead: tuple[Dead, ...]
+    project_dir: str
+    pythonpath: tuple[str, ...]
+
+
+class Sign(enum.Enum):
+    """What a line of a difference is of."""
+
+    SAME = " "
+    MISSING = "-"
+    SURPLUS = "+"
+
+
+class DifferenceLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One item, or one expected value, as text of one or more lines."""
+
+    sign: Sign
+    text: str
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is not as expected: of which queue or job, how, and item by item."""
+
+    name: str
+    dead: bool
+    message: str
+    hint: str = ""
+    lines: tuple[DifferenceLine, ...] = ()
+
 
 _LONGEST_S = 60.0
 _PIECE_BYTES = 1 << 20

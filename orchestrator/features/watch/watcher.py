@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,10 +16,19 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
-from orchestrator.features.watch.changes import Changes
-from orchestrator.plan.code import Code
+from orchestrator.app import Options
+from orchestrator.app.child_run.child import RunRequest
+from orchestrator.console.checking import Checked, check_spec, show_checked
+from orchestrator.console.exits import exit_code_of
+from orchestrator.console.layering import Layering
+from orchestrator.console.printing import tell
+from orchestrator.console.selecting import Words
+from orchestrator.errors import UsageError
+from orchestrator.files import is_file, is_folder
+from orchestrator.plan.code import Code, code_of
 
-__all__ = ["WatchedState", "Watcher"]
+__all__ = ["Changes", "WatchedState", "Watcher", "watch_spec"]
+
 
 _ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 _HEARD = (*_ENDING, signal.SIGTSTP, signal.SIGWINCH)
@@ -211,3 +222,103 @@ def _named(paths: Sequence[Path]) -> str:
     names = list(dict.fromkeys(path.name for path in paths))
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return f"{', '.join(names[:_MOST_NAMED])}{more}"
+
+
+_GATHER_MS = 1600
+_QUIET_MS = 50
+"""What changes together is told together: until nothing has for so long."""
+
+
+class Changes:
+    """Calls `told`, in threads of its own, with the files that have changed in some folders.
+
+    A folder is watched rather than its files: editors replace a file to change it.
+    """
+
+    def __init__(self, told: Callable[[frozenset[Path]], None]) -> None:
+        """Raise UsageError if watchfiles is not installed."""
+        try:
+            import watchfiles._rust_notify as backend  # noqa: PLC0415 -- an extra; documented
+        except ImportError:
+            hint = "pip install 'mporch[watch]'"
+            raise UsageError("--watch needs the extra watch", hint=hint) from None
+        self._backend = backend
+        self._told = told
+        self._folders: set[Path] = set()
+        self._over = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def add(self, folders: Iterable[Path]) -> None:
+        """Watch more folders; changes from now on are told. One that is not there is left out."""
+        new = {folder for folder in folders if is_folder(folder)} - self._folders
+        if not new:
+            return
+        self._folders |= new
+        paths = [str(folder) for folder in new]
+        watcher = self._backend.RustNotify(paths, False, False, 0, False, True)
+        thread = threading.Thread(target=self._follow, args=(watcher,), daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def close(self) -> None:
+        """Tell of nothing any more."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _follow(self, watcher: object) -> None:
+        with watcher as notify:  # type: ignore[attr-defined]
+            while True:
+                found = notify.watch(_GATHER_MS, _QUIET_MS, 0, self._over)
+                if not isinstance(found, set):
+                    return
+                self._told(frozenset(Path(path) for _, path in found))
+
+
+_RUN = (sys.executable, "-P", "-m", "orchestrator.features.watch.child")
+
+
+def watch_spec(spec: str, *, layering: Layering, chosen: Words, options: Options) -> int:
+    """Run the spec, and again after each change, until it is interrupted; returns the exit code.
+
+    Raises UsageError if watchfiles is not installed, or a file to watch is not there at first.
+    """
+    written = Code(files=frozenset(_files((spec, *layering.files, *layering.env_files))))
+    code = Code()
+
+    def look() -> WatchedState:
+        nonlocal code
+        checked = _checked(spec, layering, chosen)
+        if checked is not None and checked.spec is not None:
+            code = code_of(checked.spec)
+        if checked is None or checked.spec is None or checked.plan is None:
+            return WatchedState(code=code, request=None)
+        request = RunRequest(
+            plan=checked.plan,
+            source=checked.spec.source,
+            options=options,
+            parent_pid=os.getpid(),
+        )
+        return WatchedState(code=code, request=pickle.dumps(request))
+
+    watch = Watcher(look, _RUN, lambda line: tell(f"mporch: {line}"))
+    return watch.until_interrupted(written)
+
+
+def _files(names: Iterable[str]) -> Iterable[Path]:
+    for name in names:
+        if not is_file(name):
+            raise UsageError(f"there is no file {name} to watch", hint="name the path of a spec")
+        yield Path(name).absolute()
+
+
+def _checked(spec: str, layering: Layering, chosen: Words) -> Checked | None:
+    """Check the spec and show its problems; None if there are no such jobs in it, which is told."""
+    found: list[Checked] = []
+
+    def check() -> None:
+        found.append(check_spec(spec, layering=layering, selection=chosen.selection()))
+        show_checked(found[0])
+
+    exit_code_of(check)
+    return found[0] if found else None

@@ -11,10 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import UsageError
-from orchestrator.features.graph.drawing import Drawing, Edge, Node, NodeKind, drawing_of
-from orchestrator.features.graph.markup import render_dot, render_mermaid
-from orchestrator.features.graph.order import in_reading_order
-from orchestrator.features.graph.rails import render_rails
+from orchestrator.features.graph.drawing import (
+    Drawing,
+    Edge,
+    Node,
+    NodeKind,
+    drawing_of,
+    render_dot,
+    render_mermaid,
+)
+from orchestrator.features.graph.rails import in_reading_order, render_rails
 from orchestrator.features.graph.svg import render_svg
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.spec import load, loads
