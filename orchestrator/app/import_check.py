@@ -15,9 +15,7 @@ from orchestrator.plan.command import Command
 from orchestrator.plan.model import JobPlan, Plan, Target
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, draft_of
 from orchestrator.plan.start_vars import without_late
-from orchestrator.spec import LoadedSpec
-from orchestrator.spec.rules import imports
-from orchestrator.spec.rules import targets as rules
+from orchestrator.spec import LoadedSpec, rules
 from orchestrator.spec.wording import show
 from orchestrator.targets.probing.looked import Looked, Parameter, Probe
 from orchestrator.targets.probing.probe import probe
@@ -41,7 +39,7 @@ def import_problems(spec: LoadedSpec, plan: Plan, *, timeout_s: float) -> Iterat
         if printed := probed.output.strip():
             message = f"importing {module} prints {show(printed.splitlines()[0])}"
             hint = 'keep it for `if __name__ == "__main__":`, or log it'
-            yield spec.problem(imports.IMPORT_PRINTS, first.path("target"), message, hint)
+            yield spec.problem(rules.IMPORT_PRINTS, first.path("target"), message, hint)
         if probed.report.failure is not None:
             yield _failure(draft, first, module, probed.report.failure)
             continue
@@ -90,7 +88,7 @@ def _failure(draft: ResolvedSpec, job: ResolvedJob, module: str, failure: Failur
         text = f": {failure.message}" if failure.message else ""
         message = f"importing {module} raises {failure.kind}{text}{where}"
     return draft.spec.problem(
-        imports.IMPORT_FAILS,
+        rules.IMPORT_FAILS,
         job.path("target"),
         message,
         hint,
@@ -122,7 +120,7 @@ def _target_problems(
     if looked.unpicklable:
         message = f"{told} cannot be named by pickle: {looked.unpicklable}"
         hint = "if it is decorated, add functools.wraps to the decorator"
-        yield problem(imports.NOT_BY_NAME, path, message, hint)
+        yield problem(rules.NOT_BY_NAME, path, message, hint)
     yield from _misfits(draft, job, name, looked)
 
 
@@ -138,9 +136,7 @@ def _misfits(draft: ResolvedSpec, job: ResolvedJob, name: str, looked: Looked) -
         return
     call = as_called.function()
     own = list(_slips(draft, (name, place), looked.call, call))
-    yield from own or _slips(
-        draft, (name, place), looked.stated, call, instead=imports.WRAPPED_CALL
-    )
+    yield from own or _slips(draft, (name, place), looked.stated, call, instead=rules.WRAPPED_CALL)
 
 
 def _slips(

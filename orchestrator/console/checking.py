@@ -17,7 +17,7 @@ from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.model import Plan, Selection
 from orchestrator.plan.selection import select
 from orchestrator.spec import Layers, LoadedSpec, load, loads
-from orchestrator.spec.envfile import environment_of
+from orchestrator.spec.compose.variables import environment_of
 from orchestrator.spec.wording import listed
 from orchestrator.views.problems import render_pointer, render_problems
 from orchestrator.views.tables import Paper

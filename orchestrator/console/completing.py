@@ -156,10 +156,10 @@ def cases(ctx: click.Context, _: str) -> Iterator[CompletionItem]:
 @_completer
 def codes(_: click.Context, __: str) -> Iterator[CompletionItem]:
     """Offer the codes of all rules."""
-    from orchestrator.spec.rules import CATALOGUE  # noqa: PLC0415 -- brings the text of all rules
+    from orchestrator.spec.rules import CATALOGUE, text_of  # noqa: PLC0415 -- brings the text of all rules
 
     for code, rule in CATALOGUE.items():
-        yield CompletionItem(code, help=rule.title)
+        yield CompletionItem(code, help=text_of(rule).title)
 
 
 @_completer

@@ -8,9 +8,9 @@ from inspect import Parameter, Signature
 
 from orchestrator.errors import Rule
 from orchestrator.plan.shared_state import advice_for
-from orchestrator.spec.nodes import Path
-from orchestrator.spec.rules import targets as rules
+from orchestrator.spec import rules
 from orchestrator.spec.wording import did_you_mean, listed
+from orchestrator.spec.yaml.nodes import Path
 
 __all__ = ["Call", "GivenArguments", "Slip", "slips"]
 

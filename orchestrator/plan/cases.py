@@ -17,7 +17,7 @@ from orchestrator.plan.platform import default_start_method
 from orchestrator.plan.targets import parse_target
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.cases import Given
-from orchestrator.spec.nodes import Path
+from orchestrator.spec.yaml.nodes import Path
 
 __all__ = ["plan_of_case"]
 

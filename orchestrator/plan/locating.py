@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec
 from orchestrator.encoding import unfit
 from orchestrator.errors import Rule
 from orchestrator.plan.bindings import Bindings, Kind, bindings_in
-from orchestrator.spec.rules import targets as rules
+from orchestrator.spec import rules
 
 __all__ = ["Module", "TargetFlaw", "find", "read", "standard"]
 

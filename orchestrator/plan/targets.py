@@ -15,7 +15,7 @@ from orchestrator.plan.bindings import Bindings, Definition, Kind
 from orchestrator.plan.locating import Module, TargetFlaw, find, read, standard
 from orchestrator.plan.model import Target
 from orchestrator.plan.versions import is_version, version_of
-from orchestrator.spec.rules import targets as rules
+from orchestrator.spec import rules
 from orchestrator.spec.wording import Guesses
 
 __all__ = ["TargetFormError", "Targets", "parse_target"]

@@ -24,7 +24,7 @@ from orchestrator.plan.model import (
 from orchestrator.plan.origins import Origin
 from orchestrator.plan.resolved import Branch, Leaf
 from orchestrator.plan.starting import in_starting_order
-from orchestrator.spec.scalars import ScalarError, resolve
+from orchestrator.spec.yaml.scalars import ScalarError, resolve
 from orchestrator.views.tables import Column, Paper, table
 from orchestrator.views.text import Style, duration, escaped, number, paint
 

@@ -70,7 +70,7 @@ def test(
     from orchestrator.features.testcases.cases import run_case, specs_of_cases  # noqa: PLC0415 -- the product
     from orchestrator.features.testcases.reports import data_of, render_total  # noqa: PLC0415
     from orchestrator.features.testcases.stopping import CaseStopper  # noqa: PLC0415 -- the product
-    from orchestrator.spec.envfile import environment_of  # noqa: PLC0415
+    from orchestrator.spec.compose.variables import environment_of  # noqa: PLC0415
 
     _require_spec(spec)
     checked = check_spec(spec, layering=layering)

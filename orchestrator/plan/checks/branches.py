@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from orchestrator.errors import Problem
 from orchestrator.plan.callees import Callee
 from orchestrator.plan.graph import readers_of, writers_of
-from orchestrator.plan.model import AfterCondition, Shape
+from orchestrator.plan.model import AfterCondition, Shape, WhenFull
 from orchestrator.plan.read_order import drained_first
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, Wire
+from orchestrator.spec import rules
 from orchestrator.spec.parts import Queue
-from orchestrator.spec.rules import wiring as rules
 
 __all__ = ["joined_branches"]
 
@@ -107,6 +107,6 @@ class _Flow:
     def _makes_wait(self, name: str) -> bool:
         """True if a queue that is not read makes its writers wait, and soon."""
         queue = self._queues.get(name)
-        if queue is None or queue.when_full != "block" or queue.put_timeout is not None:
+        if queue is None or queue.when_full is not WhenFull.BLOCK or queue.put_timeout is not None:
             return False
         return 0 < queue.maxsize <= _SMALL

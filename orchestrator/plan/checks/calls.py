@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from orchestrator.plan.calls import Call, GivenArguments
 from orchestrator.plan.model import Shape
 from orchestrator.plan.resolved_spec import ResolvedJob
-from orchestrator.spec.nodes import Path
+from orchestrator.spec.yaml.nodes import Path
 
 __all__ = ["CalledAs"]
 

@@ -13,12 +13,11 @@ from orchestrator.plan.partial import Links, Selector, links_of_draft, replaced_
 from orchestrator.plan.resolved_spec import ResolvedSpec
 from orchestrator.plan.targets import TargetFormError, Targets, parse_target
 from orchestrator.plan.unknowns import Unknowns
+from orchestrator.spec import rules
 from orchestrator.spec.cases import Case, Expected, Given
 from orchestrator.spec.itemsfile import ItemsFileError, read_items
-from orchestrator.spec.nodes import Path
-from orchestrator.spec.rules import cases as rules
-from orchestrator.spec.rules import targets as target_rules
 from orchestrator.spec.wording import Guesses, listed
+from orchestrator.spec.yaml.nodes import Path
 
 __all__ = ["RULES"]
 
@@ -214,7 +213,7 @@ def _target_problems(
     try:
         flaw = targets.flaw(parse_target(name))
     except TargetFormError as error:
-        yield draft.spec.problem(target_rules.BAD_TARGET, path, str(error), error.hint)
+        yield draft.spec.problem(rules.BAD_TARGET, path, str(error), error.hint)
     else:
         if flaw is not None:
             yield draft.spec.problem(flaw.rule, path, flaw.message, flaw.hint)

@@ -14,10 +14,10 @@ from orchestrator.plan.hidden_values import is_late_at
 from orchestrator.plan.model import StartMethod
 from orchestrator.plan.platform import default_start_method, start_methods, stop_signals
 from orchestrator.plan.resolved_spec import ResolvedSpec
+from orchestrator.spec import rules
 from orchestrator.spec.model import JobSettings
-from orchestrator.spec.nodes import MappingNode, Path
-from orchestrator.spec.rules import jobs as rules
 from orchestrator.spec.wording import Guesses, did_you_mean, listed, shortened
+from orchestrator.spec.yaml.nodes import MappingNode, Path
 
 __all__ = ["RULES"]
 
@@ -79,7 +79,7 @@ def durable_fork(draft: ResolvedSpec) -> Iterator[Problem]:
     if not draft.spec.document.durable:
         return
     for job in draft.jobs.values():
-        if (job.settings.start_method or default_start_method().value) == "fork":
+        if (job.settings.start_method or default_start_method()) is StartMethod.FORK:
             message = "a worker of a durable run cannot be forked: it would inherit the open store"
             hint = "write forkserver or spawn"
             place = job.path("start_method")
@@ -88,12 +88,13 @@ def durable_fork(draft: ResolvedSpec) -> Iterator[Problem]:
 
 def missing_start_method(draft: ResolvedSpec) -> Iterator[Problem]:
     """A start method is one this system has."""
-    available = [method.value for method in start_methods()]
+    available = start_methods()
     for path, settings in _settings(draft):
         method = settings.start_method
         if method is not None and method not in available:
-            message = f"this system cannot start processes by {method}"
-            place, hint = (*path, "start_method"), f"write {listed(available)}"
+            message = f"this system cannot start processes by {method.value}"
+            hint = f"write {listed(each.value for each in available)}"
+            place = (*path, "start_method")
             yield draft.spec.problem(rules.NO_START_METHOD, place, message, hint)
 
 
@@ -102,10 +103,10 @@ def pythonpath_in_env(draft: ResolvedSpec) -> Iterator[Problem]:
     for job in draft.jobs.values():
         if job.runs_command:
             continue
-        method = job.settings.start_method or default_start_method().value
-        if "PYTHONPATH" in job.settings.env and method != StartMethod.SPAWN.value:
+        method = job.settings.start_method or default_start_method()
+        if "PYTHONPATH" in job.settings.env and method is not StartMethod.SPAWN:
             own = "PYTHONPATH" in job.own.env
-            message = f"PYTHONPATH has no effect on Python started by {method}"
+            message = f"PYTHONPATH has no effect on Python started by {method.value}"
             yield draft.spec.problem(
                 rules.PYTHONPATH_IN_ENV,
                 job.path("env", "PYTHONPATH") if own else ("defaults", "env", "PYTHONPATH"),

@@ -11,7 +11,7 @@ from orchestrator.plan.callees import Callee, CalleePart
 from orchestrator.plan.model import Shape
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
 from orchestrator.plan.results import Results
-from orchestrator.spec.rules import targets as rules
+from orchestrator.spec import rules
 from orchestrator.spec.wording import listed
 
 __all__ = ["disagreements", "result_problems"]

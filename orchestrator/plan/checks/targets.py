@@ -12,7 +12,7 @@ from orchestrator.plan.checks.calls import CalledAs
 from orchestrator.plan.checks.results import disagreements, result_problems
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
 from orchestrator.plan.targets import TargetFormError, Targets, parse_target
-from orchestrator.spec.rules import targets as rules
+from orchestrator.spec import rules
 
 __all__ = ["check_targets"]
 
