@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.console.layering import Layering, layer_options
-from orchestrator.console.selecting import Words, selection_options
+from orchestrator.console.options import Layering, layer_options, selection_options
+from orchestrator.console.words import Words
 
 if TYPE_CHECKING:
     from orchestrator.plan.model import Plan

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.console.exits import exit_code_of
-from orchestrator.console.layering import Layering, env_file_option
-from orchestrator.console.options import run_argument, run_options
+from orchestrator.console.options import Layering, env_file_option, run_argument, run_options
 from orchestrator.errors import DamagedStoreError, ExitCode, ResumeError
 from orchestrator.files import is_file
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.console.exits import exit_code_of
-from orchestrator.console.layering import Layering, layer_options
-from orchestrator.console.options import run_options
-from orchestrator.console.selecting import Words, selection_options
+from orchestrator.console.options import Layering, layer_options, run_options, selection_options
+from orchestrator.console.words import Words
 from orchestrator.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.console.layering import NOTHING_LAID_OVER, Layering
+from orchestrator.console.options import NOTHING_LAID_OVER, Layering
 from orchestrator.console.printing import tell
 from orchestrator.errors import Problem, Severity, SpecError
 from orchestrator.files import is_file

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.console.layering import Layering, env_file_option
-from orchestrator.console.options import letter_argument
+from orchestrator.console.options import Layering, env_file_option, letter_argument
 from orchestrator.console.printing import tell
 from orchestrator.errors import SpecError, UsageError
 

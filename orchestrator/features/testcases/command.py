@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.console import completing
-from orchestrator.console.layering import Layering, layer_options
-from orchestrator.console.options import format_option, spec_argument
-from orchestrator.console.selecting import DEFAULT_SPEC, is_spec, require_no_python
+from orchestrator.console.options import Layering, format_option, layer_options, spec_argument
+from orchestrator.console.words import DEFAULT_SPEC, is_spec, require_no_python
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.files import is_there
 

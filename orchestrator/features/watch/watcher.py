@@ -20,9 +20,9 @@ from orchestrator.app import Options
 from orchestrator.app.child_run.child import RunRequest
 from orchestrator.console.checking import Checked, check_spec, show_checked
 from orchestrator.console.exits import exit_code_of
-from orchestrator.console.layering import Layering
+from orchestrator.console.options import Layering
 from orchestrator.console.printing import tell
-from orchestrator.console.selecting import Words
+from orchestrator.console.words import Words
 from orchestrator.errors import UsageError
 from orchestrator.files import is_file, is_folder
 from orchestrator.plan.code import Code, code_of
