@@ -1,22 +1,27 @@
 """Runs the cases of a spec's `tests`, each in a run of its own; tells what is not as expected.
 
-A kill that a case asks for must have happened: else the case tests nothing.
+A kill that a case asks for must have happened: else the case tests nothing. Signals to
+`mporch test` end the case that runs, and those after it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.app.child_run.child import RunRequest as HostRequest
+from orchestrator.app.child_run.child import RunRequest
+from orchestrator.app.child_run.parent import attend, begin, hearing, pause_with, result_of
 from orchestrator.app.run import Options
 from orchestrator.core.reporting.summary import Summary
 from orchestrator.errors import SpecError, TargetError
@@ -30,7 +35,6 @@ from orchestrator.features.testcases.compare import (
     compare,
 )
 from orchestrator.features.testcases.reports import CaseReport, Failed, Line
-from orchestrator.features.testcases.stopping import CaseStopper, StoppedError
 from orchestrator.files import here
 from orchestrator.plan.cases import plan_of_case
 from orchestrator.plan.compiler import compile_spec
@@ -48,7 +52,16 @@ from orchestrator.spec.itemsfile import read_items
 from orchestrator.spec.wording import did_you_mean, show
 from orchestrator.views.output import OutputMode
 
-__all__ = ["Kills", "in_words", "kills_of", "missed", "run_case", "specs_of_cases"]
+__all__ = [
+    "CaseStopper",
+    "Kills",
+    "StoppedError",
+    "in_words",
+    "kills_of",
+    "missed",
+    "run_case",
+    "specs_of_cases",
+]
 
 
 _MOST_EVENTS = 5
@@ -108,7 +121,7 @@ def run_case(spec: LoadedSpec, plan: Plan, name: str, stop: CaseStopper) -> Case
     return CaseReport(name=name, duration_s=duration_s, failed=failed, run=run if kept else "")
 
 
-def _request(spec: LoadedSpec, plan: Plan, name: str, directory: Path) -> HostRequest:
+def _request(spec: LoadedSpec, plan: Plan, name: str, directory: Path) -> RunRequest:
     case = spec.document.tests[name]
     files = {
         queue: read_items(spec.project_dir / given.file)
@@ -124,7 +137,7 @@ def _request(spec: LoadedSpec, plan: Plan, name: str, directory: Path) -> HostRe
         live=False,
         tapped=frozenset(case.expect.queues) & varied.queues.keys(),
     )
-    return HostRequest(
+    return RunRequest(
         plan=varied,
         source=spec.source,
         options=options,
@@ -300,3 +313,82 @@ def _ordinal(n: int) -> str:
     teens = range(11, 14)
     ending = "th" if n % 100 in teens else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
     return f"{n}{ending}"
+
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StoppedError(Exception):
+    """The signal `signum` has asked for an end."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+class CaseStopper:
+    """Called in the parent. Hears signals; `tell` is called in their handler with the first one.
+
+    A run is in a process group of its own: what a terminal sends comes here alone, and once. The
+    first signal terminates it, another one kills it (the guard takes two within 2 s for one),
+    whichever they are: a test has nothing to finish. `signum` is the first, None without one.
+    """
+
+    def __init__(self, tell: Callable[[int], None]) -> None:
+        self.signum: int | None = None
+        self._tell = tell
+        self._run: subprocess.Popen[bytes] | None = None
+        self._raises = False
+
+    def hearing(self) -> contextlib.AbstractContextManager[None]:
+        """Hear signals in the context; what is ignored stays so.
+
+        After one that ends, those that end are ignored: there is nothing left to end but the
+        interpreter, and the exit code stays the same.
+        """
+        hear = {**dict.fromkeys(_ENDING, self._end), signal.SIGTSTP: self._pause}
+        return hearing(hear, ignored_after=lambda s: self.signum is not None and s in _ENDING)
+
+    def host(self, request: RunRequest) -> Summary:
+        """Run the request in a child, to its end, and return how it went.
+
+        Raises StoppedError after the end of the run if a signal was heard, else as `host` of
+        `child_run.parent`.
+        """
+        asked = pickle.dumps(request)
+        run = self._run = begin(process_group=0)
+        try:
+            if self.signum is not None:  # it was heard while the child was made
+                run.terminate()
+            written = attend(run, asked)
+        finally:
+            self._run = None
+        self._check()
+        return result_of(written)
+
+    @contextlib.contextmanager
+    def raising(self) -> Iterator[None]:
+        """Have the first signal raise StoppedError, wherever the code in here is."""
+        self._raises = True
+        try:
+            self._check()
+            yield
+        finally:
+            self._raises = False
+        self._check()
+
+    def _check(self) -> None:
+        if self.signum is not None:
+            raise StoppedError(self.signum)
+
+    def _end(self, signum: int, _frame: object) -> None:
+        first, self.signum = self.signum is None, self.signum or signum
+        if self._run is not None:
+            self._run.terminate()
+        if first:
+            self._tell(signum)
+            if self._raises:
+                raise StoppedError(signum)
+
+    def _pause(self, _signum: int, _frame: object) -> None:
+        pause_with(self._run)

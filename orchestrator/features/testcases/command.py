@@ -66,9 +66,12 @@ def test(
     """
     from orchestrator.console.checking import check_spec, show_problems  # noqa: PLC0415
     from orchestrator.console.printing import print_json  # noqa: PLC0415
-    from orchestrator.features.testcases.cases import run_case, specs_of_cases  # noqa: PLC0415 -- the product
+    from orchestrator.features.testcases.cases import (  # noqa: PLC0415 -- the product
+        CaseStopper,
+        run_case,
+        specs_of_cases,
+    )
     from orchestrator.features.testcases.reports import data_of, render_total  # noqa: PLC0415
-    from orchestrator.features.testcases.stopping import CaseStopper  # noqa: PLC0415 -- the product
     from orchestrator.spec.compose.variables import environment_of  # noqa: PLC0415
 
     _require_spec(spec)

@@ -7,18 +7,14 @@ the structs of this module.
 from __future__ import annotations
 
 import enum
-import os
 import pickle
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from orchestrator.engine.node.keeper import END
+from orchestrator.engine.node.child_program import ask_once
 from orchestrator.errors import TargetError
 
 __all__ = [
@@ -101,7 +97,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _LONGEST_S = 60.0
-_PIECE_BYTES = 1 << 20
+_CHILD = "orchestrator.features.testcases.compare_child"
 
 
 def compare(request: Request) -> tuple[Difference, ...]:
@@ -109,53 +105,14 @@ def compare(request: Request) -> tuple[Difference, ...]:
 
     Raises TargetError if the child dies of the items, or takes longer than a minute.
     """
-    with _memory("request") as asked, _memory("answer") as answer:
-        _write(asked, pickle.dumps(request, 5))
-        os.lseek(asked, 0, os.SEEK_SET)
-        command = [sys.executable, "-P", "-m", "orchestrator.features.testcases.compare_child"]
-        code, said = _ended([*command, *map(str, (os.getpid(), asked, answer))], (asked, answer))
-        os.lseek(answer, 0, os.SEEK_SET)
-        with os.fdopen(os.dup(answer), "rb") as file:
-            told = file.read()
+    asked = pickle.dumps(request, 5)
+    answer = ask_once(_CHILD, asked, timeout_s=_LONGEST_S, errors_only=True)
+    if not answer.in_time:
+        raise TargetError(f"to look at the items took longer than {_LONGEST_S:g} s")
     try:
-        return msgspec.json.decode(told, type=tuple[Difference, ...])
+        return msgspec.json.decode(answer.files[0], type=tuple[Difference, ...])
     except msgspec.DecodeError:
-        raise _failed(code, said) from None
-
-
-def _ended(command: list[str], files: tuple[int, ...]) -> tuple[int, bytes]:
-    """Return how the child ended, and what it said on standard error."""
-    with subprocess.Popen(
-        command,
-        pass_fds=files,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as child:
-        try:
-            _, said = child.communicate(timeout=_LONGEST_S)
-        except subprocess.TimeoutExpired:
-            child.send_signal(END)
-            raise TargetError(f"to look at the items took longer than {_LONGEST_S:g} s") from None
-        except BaseException:
-            child.send_signal(END)
-            raise
-    return child.returncode, said
-
-
-@contextmanager
-def _memory(name: str) -> Iterator[int]:
-    fd = os.memfd_create(f"mporch-{name}")
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view[:_PIECE_BYTES]) :]
+        raise _failed(answer.exit_code, answer.output) from None
 
 
 def _failed(code: int, said: bytes) -> TargetError:

@@ -10,7 +10,6 @@ import json
 import os
 import pickle
 import pprint
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
@@ -18,7 +17,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from orchestrator.engine.node.child import enter_surroundings
-from orchestrator.engine.node.keeper import keep
+from orchestrator.engine.node.keeper import answer_once
 from orchestrator.features.testcases.compare import (
     CaseQuestion,
     Dead,
@@ -44,13 +43,12 @@ class _Unreadable:
         return f"<cannot be unpickled: {self._why}>"
 
 
-def main(asked: int, answer: int) -> NoReturn:
-    """Read the request from the file `asked`, and write all differences to `answer`.
+def main(asked: bytes, answer: int) -> NoReturn:
+    """Write all differences to the file `answer`.
 
     Ends the process at once: what the items' modules have begun is not waited for.
     """
-    with os.fdopen(asked, "rb") as file:
-        request = pickle.loads(file.read())
+    request = pickle.loads(asked)
     assert isinstance(request, Request)
     roots = (*request.pythonpath, request.project_dir)
     enter_surroundings("compare", (), request.project_dir, roots)
@@ -97,11 +95,6 @@ def _unpacked(pickled: bytes) -> Any:
         return pickle.loads(pickled)
     except Exception as error:  # noqa: BLE001 -- __setstate__ is anybody's code
         return _Unreadable(error)
-
-
-if __name__ == "__main__":
-    parent, *files = map(int, sys.argv[1:])
-    keep(parent, lambda: main(*files))
 
 
 _MOST_LINES = 60
@@ -227,3 +220,7 @@ def _line(sign: Sign, value: Any) -> DifferenceLine:
     except Exception as error:  # noqa: BLE001 -- __setstate__ is anybody's code
         text = f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
     return DifferenceLine(sign=sign, text=text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
+
+
+if __name__ == "__main__":
+    answer_once(main)

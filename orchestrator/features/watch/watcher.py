@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 from orchestrator.app import Options
 from orchestrator.app.child_run.child import RunRequest
+from orchestrator.app.child_run.parent import begin, hearing, pause_with, send
 from orchestrator.console.checking import Checked, check_spec, show_checked
 from orchestrator.console.exits import exit_code_of
 from orchestrator.console.options import Layering
@@ -96,7 +97,7 @@ class Watcher:
         `begin_with` counts before the first look, whatever that finds.
         """
         self._code = begin_with
-        with contextlib.closing(self._changes), self._hearing():
+        with contextlib.closing(self._changes), hearing(dict.fromkeys(_HEARD, self._hear)):
             self._changes.add(begin_with.places)
             while True:
                 found = self._look()
@@ -109,31 +110,12 @@ class Watcher:
                 if not self._until_changed() or not self._until_calm():
                     return 128 + (self._ended_by or signal.SIGINT)
 
-    @contextlib.contextmanager
-    def _hearing(self) -> Iterator[None]:
-        """Take signals as events; what is ignored, by nohup for one, stays so."""
-
-        def hear(signum: int, _frame: object) -> None:
-            self._events.put(_Heard(signum))
-
-        heard = [each for each in _HEARD if signal.getsignal(each) != signal.SIG_IGN]
-        before = {each: signal.signal(each, hear) for each in heard}
-        try:
-            yield
-        finally:
-            for each, handler in before.items():
-                signal.signal(each, handler)
+    def _hear(self, signum: int, _frame: object) -> None:
+        self._events.put(_Heard(signum))
 
     def _start(self, request: bytes) -> None:
-        # An interrupt while it imports would end it with a traceback: it unblocks it when ready.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            run = subprocess.Popen(self._command, stdin=subprocess.PIPE, process_group=0)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        assert run.stdin is not None
-        with contextlib.suppress(BrokenPipeError), run.stdin as stdin:
-            stdin.write(request)
+        run = begin(self._command, process_group=0, answers=False)
+        send(run, request)
 
         def attend() -> None:
             run.wait()
@@ -203,12 +185,10 @@ class Watcher:
     def _pass_on(self, signum: int) -> None:
         if signum in _ENDING and self._ended_by is None:
             self._ended_by = signum
-        if self._run is not None:
-            self._run.send_signal(signum)
         if signum == signal.SIGTSTP:
-            os.kill(os.getpid(), signal.SIGSTOP)
-            if self._run is not None:
-                self._run.send_signal(signal.SIGCONT)
+            pause_with(self._run)
+        elif self._run is not None:
+            self._run.send_signal(signum)
 
     def _tell_changed(self, paths: Sequence[Path]) -> None:
         self._tell(f"{_named(paths)} changed: running anew")
