@@ -11,7 +11,7 @@ from orchestrator.plan.model import AfterCondition, Shape
 from orchestrator.plan.platform import usable_processors
 from orchestrator.plan.unknowns import Unknowns, broken_jobs, unclear_of
 from orchestrator.spec import LoadedSpec
-from orchestrator.spec.model import Job, JobSettings
+from orchestrator.spec.model import JobSettings, JobSpec
 from orchestrator.spec.parts import SpecPart
 from orchestrator.spec.types import AUTO_WORKERS
 from orchestrator.spec.wording import did_you_mean
@@ -21,7 +21,6 @@ __all__ = ["MERGED_MAPS", "Condition", "ResolvedJob", "ResolvedSpec", "Wire", "d
 
 MERGED_MAPS = ("kwargs", "env")
 """Keys of a job whose maps are merged with those of `defaults`, to any depth."""
-_MERGED_PARTS = ("timeouts", "terminate", "batch", "retry", "restart", "limits", "recycle")
 _MOST_NAMES = 1_000
 
 
@@ -48,7 +47,7 @@ class ResolvedJob:
     """One job. `own` is what was written for it, `settings` with the defaults below."""
 
     name: str
-    own: Job
+    own: JobSpec
     settings: JobSettings
     shape: Shape
     reads: tuple[Wire, ...]
@@ -119,7 +118,7 @@ def draft_of(spec: LoadedSpec) -> ResolvedSpec:
     )
 
 
-def _job(name: str, own: Job, spec: LoadedSpec) -> ResolvedJob:
+def _job(name: str, own: JobSpec, spec: LoadedSpec) -> ResolvedJob:
     nulls = {path[2:] for path in spec.nulls if path[:2] == ("jobs", name)}
     settings = _counted(_merged(own, spec.document.defaults, nulls))
     reads = _wires(("jobs", name, "input"), own.input)
@@ -135,7 +134,7 @@ def _job(name: str, own: Job, spec: LoadedSpec) -> ResolvedJob:
     )
 
 
-def _merged(own: Job, defaults: JobSettings, nulls: Set[Path]) -> JobSettings:
+def _merged(own: JobSpec, defaults: JobSettings, nulls: Set[Path]) -> JobSettings:
     """Lay a job's own keys over the defaults: of those in `nulls` there is none, whoever wrote it.
 
     Mappings are merged key by key, to any depth; all else replaces what is there.
@@ -148,7 +147,7 @@ def _merged(own: Job, defaults: JobSettings, nulls: Set[Path]) -> JobSettings:
         value = getattr(own, key)
         if key in values and key in MERGED_MAPS:
             value = _laid_over(values[key], value)
-        elif key in values and key in _MERGED_PARTS:
+        elif key in values and isinstance(JobSettings.model_fields[key].default, SpecPart):
             value = _part_over(values[key], value, (key,), nulls)
         values[key] = value
     return JobSettings.model_construct(_fields_set=set(values), **values)

@@ -6,34 +6,31 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from orchestrator.spec import LoadedSpec
-from orchestrator.spec.model import Document, Job, JobSettings
+from orchestrator.spec.model import Document, JobSettings, JobSpec
 from orchestrator.spec.yaml.nodes import Entry, MappingNode, Node, Path, scalars_of
 
 __all__ = ["Unknowns", "broken_jobs", "unclear_of"]
 
-_PROVE_NOTHING = frozenset(
+_ASKED_FOR = frozenset(
     {
-        "after",
-        "batch",
-        "cwd",
-        "description",
-        "capture",
-        "exit_codes",
-        "join",
-        "limits",
-        "on_error",
-        "ordered",
-        "rate",
-        "recycle",
-        "retry",
-        "start_method",
-        "tags",
-        "terminate",
-        "timeouts",
-        "tty",
-        "workers",
+        "args",
+        "call",
+        "command",
+        "daemon",
+        "enabled",
+        "env",
+        "input",
+        "kwargs",
+        "matrix",
+        "on_failure",
+        "output",
+        "restart",
+        "stdin",
+        "stdout",
+        "target",
     }
 )
+_PROVE_NOTHING = JobSpec.model_fields.keys() - _ASKED_FOR
 """Keys of a job that no rule takes for absent where they are only wrong."""
 _LEAVE_JOBS_WHOLE = JobSettings.model_fields.keys() - {"args", "kwargs", "call", "daemon"}
 """Keys of `defaults` that may be wrong without any job being called otherwise."""
@@ -89,7 +86,7 @@ def _unclear_at(spec: LoadedSpec, path: Path, lost: Collection[str]) -> Unknowns
     section, *rest = path or ("",)
     if section == "jobs" and len(rest) > 1:
         key = rest[1]
-        named = set() if key in Job.model_fields else _texts(spec, path)
+        named = set() if key in JobSpec.model_fields else _texts(spec, path)
         return Unknowns(reads=key == "input", writes=key == "output", queues=frozenset(named))
     if section == "jobs" and len(rest) == 1 and _is_no_job(spec, path):
         return Unknowns(reads=True, writes=True)
@@ -113,7 +110,7 @@ def _declared_at(spec: LoadedSpec, path: Path) -> set[str]:
 def _is_no_job(spec: LoadedSpec, path: Path) -> bool:
     """True if a text or a list stands where a job belongs; not: a key of the job above it."""
     node = _node_at(spec, path)
-    return path[-1] not in Job.model_fields and not isinstance(node, MappingNode)
+    return path[-1] not in JobSpec.model_fields and not isinstance(node, MappingNode)
 
 
 def _node_at(spec: LoadedSpec, path: Path) -> Node | None:

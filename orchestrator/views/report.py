@@ -17,8 +17,8 @@ from orchestrator.core.protocol.notifications import (
     Stalled,
     WorkerEnded,
 )
+from orchestrator.core.reasons import names_of
 from orchestrator.core.reporting.summary import JobSummary, Summary
-from orchestrator.core.supervisor.reasons import names_of
 from orchestrator.views.tables import Column, Paper, table
 from orchestrator.views.text import Style, duration, escaped, number, paint, shortened
 

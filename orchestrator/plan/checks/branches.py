@@ -11,12 +11,12 @@ from orchestrator.plan.model import AfterCondition, Shape, WhenFull
 from orchestrator.plan.read_order import drained_first
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, Wire
 from orchestrator.spec import rules
-from orchestrator.spec.parts import Queue
+from orchestrator.spec.parts import QueueSpec
 
 __all__ = ["joined_branches"]
 
 _MOST_STEPS = 100_000
-_SMALL = Queue().maxsize
+_SMALL = QueueSpec().maxsize
 """Items. Who has asked for a queue that holds more has thought of what it must hold."""
 
 

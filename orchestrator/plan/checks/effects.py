@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from orchestrator.errors import Problem
-from orchestrator.plan.checks.shapes import FITS
 from orchestrator.plan.model import Shape
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
 from orchestrator.spec import rules
-from orchestrator.spec.model import JobSettings
+from orchestrator.spec.model import FITS, JobSettings
 from orchestrator.spec.yaml.nodes import Path
 
 __all__ = ["RULES"]

@@ -9,7 +9,7 @@ from orchestrator.plan.graph import readers_of
 from orchestrator.plan.model import Shape, WhenFull
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
 from orchestrator.spec import rules
-from orchestrator.spec.parts import Queue
+from orchestrator.spec.parts import QueueSpec
 from orchestrator.spec.wording import listed
 
 __all__ = ["RULES"]
@@ -45,7 +45,7 @@ def _obstacles(
             yield message, f"remove {impatient} there, or ordered here"
 
 
-def _impatience(queue: Queue) -> str:
+def _impatience(queue: QueueSpec) -> str:
     if queue.put_timeout is not None:
         return "put_timeout"
     return "when_full: fail" if queue.when_full is WhenFull.FAIL else ""

@@ -9,8 +9,8 @@ from orchestrator.app.scaffold import SCHEMA_NAME, TEMPLATES, write_project
 from orchestrator.cli.init import init
 from orchestrator.errors import UsageError
 from orchestrator.plan.compiler import compile_spec
-from orchestrator.plan.schema import spec_schema
 from orchestrator.spec import load
+from orchestrator.spec.schema import spec_schema
 
 FOLDER = Path(__file__).parents[3] / "orchestrator" / "app" / "templates"
 

@@ -12,8 +12,8 @@ import pytest
 
 from orchestrator.cli.main import mporch as group
 from orchestrator.plan.compiler import compile_spec
-from orchestrator.plan.schema import spec_schema
 from orchestrator.spec import load, loads
+from orchestrator.spec.schema import spec_schema
 
 COMMANDS = group.list_commands(None)
 

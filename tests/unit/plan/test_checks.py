@@ -6,8 +6,8 @@ import multiprocessing
 import pytest
 
 from orchestrator.errors import Severity
-from orchestrator.plan.checks.shapes import FITS
 from orchestrator.plan.model import Shape
+from orchestrator.spec.model import FITS
 
 WIRED = {"w": "output: q", "r": "input: q"}
 
