@@ -127,6 +127,7 @@ def _nearest(home: Path) -> Path:
 
 
 EXTRAS: Mapping[str, tuple[str, str]] = {
+    "graph": ("renderdag", "`mporch graph` is a list with arrows, without rails"),
     "svg": ("graphlay", "`mporch graph --format svg` draws no picture; dot and mermaid do"),
     "watch": ("watchfiles", "`mporch run --watch` does not run"),
 }

@@ -69,8 +69,8 @@ def _rendered(plan: Plan, kind: str) -> str:
         from orchestrator.features.graph.drawing import render_dot, render_mermaid  # noqa: PLC0415
 
         return (render_dot if kind == "dot" else render_mermaid)(drawing)
-    from orchestrator.features.graph.rails import render_rails  # noqa: PLC0415
+    from orchestrator.features.graph.text import render_text  # noqa: PLC0415
     from orchestrator.views.tables import Paper  # noqa: PLC0415
 
     paper = Paper.of(sys.stdout)
-    return render_rails(drawing, paper, unicode="utf" in (sys.stdout.encoding or "").lower())
+    return render_text(drawing, paper, unicode="utf" in (sys.stdout.encoding or "").lower())

@@ -1,4 +1,7 @@
-"""The graph as lines of text, a node a line, as `git log --graph` draws history."""
+"""The graph as lines of text, a node a line: with rails, as `git log --graph` draws history.
+
+renderdag (the extra `graph`) draws the rails. Without it the graph is a list with arrows.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from orchestrator.features.graph.drawing import Drawing, Edge, Node, NodeKind
 from orchestrator.views.tables import Paper
 from orchestrator.views.text import Style, paint
 
-__all__ = ["in_reading_order", "render_rails"]
+__all__ = ["in_reading_order", "render_text"]
 
 
 _STYLES = {NodeKind.JOB: Style.CYAN, NodeKind.DAEMON: Style.MAGENTA, NodeKind.QUEUE: Style.YELLOW}
@@ -20,31 +23,34 @@ _WIDEST_NAME = 32
 
 @dataclass(frozen=True, kw_only=True)
 class _Line:
-    """The rails of a line, and what is told beside them: a name and facts, or nothing."""
+    """The marks of a line, and what is told beside them: a name and facts, or nothing."""
 
-    rails: str
+    marks: str
     node: Node | None = None
     facts: str = ""
 
 
-def render_rails(drawing: Drawing, paper: Paper, *, unicode: bool) -> str:
-    """Return the graph from sources to sinks, no line wider than the paper.
+def render_text(drawing: Drawing, paper: Paper, *, unicode: bool) -> str:
+    """Return the graph from sources to sinks, no line of a node wider than the paper.
 
-    Rails of lines are the ways of items, those of dots what a job waits for. With `unicode` false
-    all is ASCII.
+    Rails of lines, or arrows, are the ways of items, those of dots what a job waits for. With
+    `unicode` false all is ASCII.
     """
-    lines = list(_lines(drawing, unicode=unicode))
-    while lines and not lines[-1].rails:
+    try:
+        lines = list(_with_rails(drawing, unicode=unicode))
+    except ImportError:
+        lines = list(_with_arrows(drawing, unicode=unicode))
+    while lines and not lines[-1].marks and not lines[-1].facts:
         lines.pop()
-    rails = max((len(line.rails) for line in lines), default=0)
+    marks = max((len(line.marks) for line in lines), default=0)
     names = max((len(node.name) for node in drawing.nodes), default=0)
-    columns = rails + 2, min(names, _WIDEST_NAME)
+    columns = marks + 2, min(names, _WIDEST_NAME)
     more = "…" if unicode else "~"
     return "".join(f"{_told(line, columns, paper, more)}\n" for line in lines)
 
 
-def _lines(drawing: Drawing, *, unicode: bool) -> Iterator[_Line]:
-    from renderdag import Ancestor, GraphRowRenderer  # noqa: PLC0415 -- only where it is drawn
+def _with_rails(drawing: Drawing, *, unicode: bool) -> Iterator[_Line]:
+    from renderdag import Ancestor, GraphRowRenderer  # noqa: PLC0415 -- an extra
 
     output = GraphRowRenderer().output()
     renderer = output.build_box_drawing() if unicode else output.build_ascii()
@@ -59,9 +65,21 @@ def _lines(drawing: Drawing, *, unicode: bool) -> Iterator[_Line]:
             for edge in reversed(onward)
         ]
         first, *others = renderer.next_row(key, ways, glyphs[node.kind], "").splitlines()
-        yield _Line(rails=first, node=node, facts=_facts(node, drawing.edges))
+        yield _Line(marks=first, node=node, facts=_facts(node, drawing.edges))
         for rails in others:
-            yield _Line(rails=rails)
+            yield _Line(marks=rails)
+
+
+def _with_arrows(drawing: Drawing, *, unicode: bool) -> Iterator[_Line]:
+    """Yield each node, and below it where its items go."""
+    glyphs, arrow = (_UNICODE, "→") if unicode else (_ASCII, "->")
+    nodes = {node.key: node for node in drawing.nodes}
+    for key, _ in in_reading_order(drawing):
+        node = nodes[key]
+        yield _Line(marks=glyphs[node.kind], node=node, facts=_facts(node, drawing.edges))
+        ways = (edge for edge in drawing.edges if edge.source == key and not edge.waits)
+        if onward := ", ".join(nodes[edge.target].name for edge in ways):
+            yield _Line(marks="", facts=f"{arrow} {onward}")
 
 
 def _facts(node: Node, edges: Sequence[Edge]) -> str:
@@ -75,19 +93,19 @@ def _facts(node: Node, edges: Sequence[Edge]) -> str:
 
 def _told(line: _Line, columns: tuple[int, int], paper: Paper, more: str) -> str:
     """Return the whole line; what the paper has no room for is cut off."""
-    if line.node is None:
-        return line.rails
-    rails, names = columns
-    name = line.node.name
-    text = f"{line.rails:<{rails}}{name:<{names}}  {line.facts}".rstrip()
+    marks, names = columns
+    if line.node is None and not line.facts:
+        return line.marks
+    name = line.node.name if line.node is not None else ""
+    beside = f"{name:<{names}}  {line.facts}" if name else f"  {line.facts}"
+    text = f"{line.marks:<{marks}}{beside}".rstrip()
     if len(text) > paper.width:
         text = text[: paper.width - 1] + more
-    shown = text[rails : rails + len(name)]
-    return (
-        text[:rails]
-        + paint(shown, _STYLES[line.node.kind], colour=paper.colour)
-        + text[rails + len(name) :]
-    )
+    if line.node is None:
+        return text
+    shown = text[marks : marks + len(name)]
+    painted = paint(shown, _STYLES[line.node.kind], colour=paper.colour)
+    return text[:marks] + painted + text[marks + len(name) :]
 
 
 def in_reading_order(drawing: Drawing) -> Iterator[tuple[str, list[Edge]]]:
