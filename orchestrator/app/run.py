@@ -30,9 +30,11 @@ from orchestrator.core.protocol.notifications import (
 )
 from orchestrator.core.reporting.summary import Snapshot, Summary, bottleneck
 from orchestrator.core.supervisor.policy import RunOutcome
-from orchestrator.engine.conductor import Loop
+from orchestrator.engine.conductor import Conductor
+from orchestrator.engine.engine import Engine
+from orchestrator.engine.local.engine import LocalEngine
 from orchestrator.engine.node.guard import Shelter, run_guarded
-from orchestrator.engine.node.starter import Starter
+from orchestrator.engine.orders import Orders
 from orchestrator.errors import ExitCode, RunDirectoryError
 from orchestrator.files import here
 from orchestrator.free_threading import refuse_free_threading
@@ -142,30 +144,28 @@ def _run(
     screen = _screen(options, title=f"{plan.name} {directory.run_id}")
     record = _Record(run_files.log, run_files.letters, screen)
     try:
-        starter = Starter(
+        orders = Orders(
             plan,
             run_id=directory.run_id,
             run_dir=str(directory.path),
-            socket_dir=shelter.directory,
-            hash_seed=run_files.hash_seed,
             draws=options.output is not OutputMode.NONE,
         )
-        loop = Loop(
+        conductor = Conductor(
             plan,
-            starter,
+            _engine(plan, shelter, run_files),
+            orders,
             record,
             store=run_files.store,
             resumption=run_files.resumption,
             recorder=run_files.recorder,
-            told=shelter.told,
         )
         if run_files.resumption is not None:
             _recall(record.digest, directory, run_files.resumption.stored)
         started = time.time()
         record.notify(_started(plan, shelter, run_files), time.monotonic())
-        loop.run_to_end()
-        summary = _summary(loop, plan, run_files, started)
-        for remark in loop.run.warnings():
+        conductor.run_to_end()
+        summary = _summary(conductor, plan, run_files, started)
+        for remark in conductor.run.warnings():
             run_files.log.notify(remark)  # the report has them for the screen
         record.notify(_ended(summary), time.monotonic())
         directory.write_summary(summary)
@@ -174,8 +174,18 @@ def _run(
         run_files.close()
     _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
     if watch is not None:
-        watch.ended(summary, loop.run.left_items())
+        watch.ended(summary, conductor.run.left_items())
     return summary.exit_code
+
+
+def _engine(plan: Plan, shelter: Shelter, run_files: RunFiles) -> Engine:
+    """Return where the run's workers live."""
+    return LocalEngine(
+        directory=shelter.directory,
+        hash_seed=run_files.hash_seed,
+        workers=sum(job.workers for job in plan.jobs.values()),
+        told=shelter.told,
+    )
 
 
 def _recall(digest: Digest, directory: RunDirectory, stored: StoredRun) -> None:
@@ -279,13 +289,13 @@ def _ended(summary: Summary) -> RunEnded:
     )
 
 
-def _summary(loop: Loop, plan: Plan, run_files: RunFiles, started: float) -> Summary:
-    run, ended = loop.run, time.time()
+def _summary(conductor: Conductor, plan: Plan, run_files: RunFiles, started: float) -> Summary:
+    run, ended = conductor.run, time.time()
     duration_s = round(ended - started, 6)
     jobs, queues = run.job_summaries(), run.ledgers()
     outcome = run.outcome or RunOutcome(status="failed", exit_code=ExitCode.BUG)
-    if loop.survivors and outcome.exit_code is ExitCode.OK:
-        reason = f"{len(loop.survivors)} of its processes could not be killed"
+    if conductor.survivors and outcome.exit_code is ExitCode.OK:
+        reason = f"{len(conductor.survivors)} of its processes could not be killed"
         outcome = RunOutcome(status="failed", exit_code=ExitCode.FAILED, reason=reason)
     left = {name: ledger.left for name, ledger in queues.items() if ledger.left}
     if left and outcome.exit_code is ExitCode.OK:
@@ -314,7 +324,7 @@ def _summary(loop: Loop, plan: Plan, run_files: RunFiles, started: float) -> Sum
         reason=outcome.reason,
         selection=plan.selection or None,
         first_started=run_files.first_started,
-        survivors=loop.survivors,
+        survivors=conductor.survivors,
     )
 
 
