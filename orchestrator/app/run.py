@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import enum
 import json
 import os
 import platform
@@ -30,6 +31,7 @@ from orchestrator.core.protocol.notifications import (
 )
 from orchestrator.core.reporting.summary import Snapshot, Summary, bottleneck
 from orchestrator.core.supervisor.policy import RunOutcome
+from orchestrator.engine.agents.engine import AgentsEngine
 from orchestrator.engine.conductor import Conductor
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.local.engine import LocalEngine
@@ -51,7 +53,16 @@ from orchestrator.views.report import Digest, Report, render_report
 from orchestrator.views.screen import Screen, settings_for
 from orchestrator.views.tables import Paper
 
-__all__ = ["Options", "Watch", "execute"]
+__all__ = ["On", "Options", "Watch", "execute"]
+
+
+class On(enum.Enum):
+    """Where the workers of a run live."""
+
+    LOCAL = "local"
+    """With the orchestrator itself."""
+    AGENT = "agent"
+    """With agents: programs of their own, that speak to it over TCP."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,7 +73,7 @@ class Options:
     the live display; None draws it where standard error is a terminal. `json_output`: print the
     summary as JSON on standard output, everything else on standard error. `quiet`: mporch itself
     says nothing, targets still do. What comes onto the queues in `tapped` is kept in the run's
-    directory.
+    directory. `on`: where the workers live.
     """
 
     run_dir: Path | None = None
@@ -71,6 +82,7 @@ class Options:
     quiet: bool = False
     live: bool | None = None
     tapped: frozenset[str] = frozenset()
+    on: On = On.LOCAL
 
 
 Shield = Callable[[Callable[[], int]], int]
@@ -152,7 +164,7 @@ def _run(
         )
         conductor = Conductor(
             plan,
-            _engine(plan, shelter, run_files),
+            _engine(plan, options.on, shelter, run_files),
             orders,
             record,
             store=run_files.store,
@@ -178,12 +190,21 @@ def _run(
     return summary.exit_code
 
 
-def _engine(plan: Plan, shelter: Shelter, run_files: RunFiles) -> Engine:
+def _engine(plan: Plan, on: On, shelter: Shelter, run_files: RunFiles) -> Engine:
     """Return where the run's workers live."""
+    workers = sum(job.workers for job in plan.jobs.values())
+    if on is On.AGENT:
+        return AgentsEngine(
+            run=run_files.directory.run_id,
+            hash_seed=run_files.hash_seed,
+            workers=workers,
+            directory=shelter.directory,
+            told=shelter.told,
+        )
     return LocalEngine(
         directory=shelter.directory,
         hash_seed=run_files.hash_seed,
-        workers=sum(job.workers for job in plan.jobs.values()),
+        workers=workers,
         told=shelter.told,
     )
 

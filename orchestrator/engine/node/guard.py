@@ -103,7 +103,13 @@ class Shelter:
     told: Told = field(default_factory=Told)
 
 
-def run_guarded(inner: Callable[[Shelter], int], *, host: int | None = None) -> int:
+def run_guarded(
+    inner: Callable[[Shelter], int],
+    *,
+    host: int | None = None,
+    who: str = "the orchestrator",
+    below: str | None = None,
+) -> int:
     """Called in the guard: run `inner` in a child of its own and return its exit code.
 
     The child is in a process group of its own, so that a terminal's Ctrl-C reaches the guard
@@ -112,7 +118,8 @@ def run_guarded(inner: Callable[[Shelter], int], *, host: int | None = None) -> 
     what a user is to type must be read before.
 
     `host` is the pid of a program that hands on each SIGINT it gets. One that comes from there and
-    one that comes from elsewhere, a terminal that tells both of them, are one request.
+    one that comes from elsewhere, a terminal that tells both of them, are one request. `who` is the
+    child, in what is told. The directory is made `below` another, if that is given.
 
     A signal that asks the run to end also continues a child that was stopped. A child that has not
     ended some time after the order to kill (`Escalation`) is killed like all the others, which
@@ -125,7 +132,7 @@ def run_guarded(inner: Callable[[Shelter], int], *, host: int | None = None) -> 
     SystemRefusedError if the child cannot.
     """
     _occupy_standard_descriptors()
-    directory = _make_directory()
+    directory = _make_directory(below)
     become_subreaper()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would hide how a child ended
     # What is ignored, by nohup for one, stays so.
@@ -142,7 +149,7 @@ def run_guarded(inner: Callable[[Shelter], int], *, host: int | None = None) -> 
         swept = sweep(within_s=_SWEEP_S, spare=told.pids())
         shutil.rmtree(directory, ignore_errors=True)
     if status is None:
-        what = "the orchestrator did not carry out the order to kill, and was killed itself"
+        what = f"{who} did not carry out the order to kill, and was killed itself"
         _tell(what, [pid for pid in swept.killed if pid != child], swept.survived)
         return 128 + next(signum for signum in _ENDING if signum in sent)
     if os.WIFEXITED(status):
@@ -154,7 +161,7 @@ def run_guarded(inner: Callable[[Shelter], int], *, host: int | None = None) -> 
     ended_by = os.WTERMSIG(status)
     if ended_by not in sent:
         why = " (out of memory?)" if ended_by == signal.SIGKILL else ""
-        what = f"the orchestrator was ended by {signal.Signals(ended_by).name}{why}"
+        what = f"{who} was ended by {signal.Signals(ended_by).name}{why}"
         _tell(what, swept.killed, swept.survived)
     return 128 + ended_by
 
@@ -362,8 +369,8 @@ def _occupy_standard_descriptors() -> None:
     os.close(fd)
 
 
-def _make_directory() -> str:
-    for parent in (None, "/tmp"):  # noqa: S108 -- mkdtemp makes it ours alone
+def _make_directory(below: str | None) -> str:
+    for parent in (below, "/tmp"):  # noqa: S108 -- mkdtemp makes it ours alone
         try:
             directory = tempfile.mkdtemp(prefix="mporch-", dir=parent)
         except OSError as error:
