@@ -38,6 +38,18 @@ def raise_autogroup(
     return f"a session of its own, autogroup {NICE}"
 
 
+def raise_beside(proc: Path = Path("/proc"), parent: int | None = None) -> None:
+    """Give the sessions of the parent's other children this one's priority, where allowed.
+
+    An orphan that leads a session, as a daemon does, has been adopted by the parent.
+    """
+    parent = parent or os.getppid()
+    with contextlib.suppress(OSError):
+        nice = (proc / "self/autogroup").read_text().split()[-1]
+        for pid in (proc / f"{parent}/task/{parent}/children").read_text().split():
+            (proc / pid / "autogroup").write_text(f"{nice}\n")
+
+
 def in_own_session(work: Callable[[str], int]) -> int:
     """Call `work` with what became of the priority, in a child that leads a session.
 

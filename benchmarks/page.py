@@ -40,8 +40,8 @@ missing.
 * **malloc thresholds** are `MALLOC_MMAP_THRESHOLD_` and `MALLOC_TRIM_THRESHOLD_` of 256 MB, which
   mporch gives its workers: without them glibc maps and unmaps each large item.
 * **Priority.** `nice` does nothing between sessions where autogroup is on, so the run is a session
-  of its own, at autogroup -10 where that is allowed. The process behind an `orchestrator.Queue`
-  that stands alone is outside.
+  of its own, at autogroup -10 where that is allowed; so is the broker of an `orchestrator.Queue`
+  that stands alone, which has one, too.
 """
 
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks import machine
+
 WARM_UP = 50
 PAUSE_S = 0.02
 """Between two puts whose age is measured: everything runs cold."""
@@ -53,7 +55,9 @@ class ZmqQueue:
 def _product() -> Any:
     import orchestrator  # noqa: PLC0415 - the peers run without it
 
-    return orchestrator.Queue()
+    queue = orchestrator.Queue()
+    machine.raise_beside()  # the queue's broker is nobody's child, in a session of its own
+    return queue
 
 
 def _faster_fifo() -> Any:

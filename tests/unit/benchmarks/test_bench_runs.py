@@ -204,6 +204,16 @@ def test_what_became_of_the_priority_is_told(
     assert words in machine.raise_autogroup(path, tmp_path / "switch")
 
 
+def test_daemons_beside_have_the_same_priority(tmp_path: Path) -> None:
+    for name in ("self", "7/task/7", "8", "9"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "self/autogroup").write_text("/autogroup-12 nice -10\n")
+    (tmp_path / "7/task/7/children").write_text("8 9")
+    machine.raise_beside(tmp_path, 7)
+    assert [(tmp_path / pid / "autogroup").read_text() for pid in "89"] == ["-10\n", "-10\n"]
+    machine.raise_beside(tmp_path, 6)
+
+
 def test_the_work_is_done_in_a_session_of_its_own() -> None:
     code = (
         "import os, sys; from benchmarks import machine; mine = os.getsid(0);"
