@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, figures, report
+from benchmarks import chart, figures, report, works
 from benchmarks.figures import Figure
 
 PAGE, CHART, README = "docs/performance.md", "docs/performance.svg", "README.md"
 BEGIN = "<!-- made by `python -m benchmarks --readme` -->"
 END = "<!-- end of what is made -->"
+COLUMNS = (works.PIPE, works.POOL, works.QUEUE)
+"""The peers that have a column in the README; the page has all."""
 
 HOW = """\
 ## How it is measured
@@ -53,11 +55,11 @@ def as_json(record: dict[str, Any]) -> str:
         marked[name := f"@{len(marked)}@"] = json.dumps(value, ensure_ascii=False)
         return name
 
-    works = {
+    kept = {
         key: {**work, "ways": {name: mark(way) for name, way in work["ways"].items()}}
         for key, work in record["works"].items()
     }
-    text = json.dumps({**record, "works": works}, indent=1, ensure_ascii=False)
+    text = json.dumps({**record, "works": kept}, indent=1, ensure_ascii=False)
     for name, value in marked.items():
         text = text.replace(f'"{name}"', value)
     return text + "\n"
@@ -154,11 +156,11 @@ def block(record: dict[str, Any]) -> str:
         )
     else:
         names = list(made["mporch"])
-        heads = ["what", *(report.label("mporch", name) for name in names), "beside its peers"]
+        heads = ["what", *(report.label("mporch", name) for name in names), *COLUMNS, "others"]
         rows = [_line(work, names) for work in record["works"].values()]
         table = (
-            f"Of {made['date']}, {made['cores']} cores, Python {made['python']}; *n ×*: mporch's"
-            " rate is n times that of the peer, or it takes n times as long.\n\n"
+            f"Of {made['date']}, {made['cores']} cores, Python {made['python']}. *n ×*: mporch's"
+            " rate is n times that of the peer; of a time, it takes n times as long.\n\n"
             f"{figures.table(heads, rows, markdown=True)}"
         )
     return f"{BEGIN}\n{table}\n{END}"
@@ -168,13 +170,18 @@ def _line(work: dict[str, Any], builds: list[str]) -> list[str]:
     unit = work["metrics"][0][1]
     labels = (report.label(work["subject"], name) for name in builds)
     cells = [_told(work["ways"].get(label), unit) for label in labels]
-    beside = [
-        f"{name} {_short(ratio)}"
+    beside = {
+        name: _short(ratio)
         for name, way in work["ways"].items()
         if not way["build"] and (ratio := report.ratio_of(work, name)) is not None
-    ]
-    more = work["metrics"][0][2]
-    return [work["title"], *cells, f"{'rate' if more else 'time'}: {'; '.join(beside)}"]
+    }
+    columns = [beside.pop(name, "") for name in COLUMNS]
+    others = (
+        beside if not any(columns) else {n: r for n, r in beside.items() if n in work["wanted"]}
+    )
+    texts = "; ".join(f"{name} {ratio}" for name, ratio in others.items())
+    how = "" if work["metrics"][0][2] else ", time"
+    return [f"{work['title']}{how}", *cells, *columns, texts]
 
 
 def _told(way: dict[str, Any] | None, unit: str) -> str:

@@ -125,11 +125,11 @@ def _large(size: int, n: int, *, usual: bool = False) -> Work:
 def _durable(kind: str, title: str) -> Work:
     ours = {
         "mporch, durable: true": Pipeline(kind, spec_keys={"durable": True}),
-        MPORCH: Pipeline(kind),
+        "mporch, not durable": Pipeline(kind),
         "mporch, durable: full": Pipeline(kind, spec_keys={"durable": "full"}),
     }
     subject = next(iter(ours))
-    wanted = {MPORCH: 0.7}
+    wanted = {"mporch, not durable": 0.7}
     return _flow(f"durable-{kind}", title, kind, ours, (), subject=subject, wanted=wanted)
 
 
@@ -137,7 +137,7 @@ def _ordered(key: str, title: str, function: str, first_n: int) -> Work:
     keys = {"workers": 2, "target": ways.target(function)}
     ours = {
         "mporch, ordered: true": Pipeline("ints", 1000, map_keys={**keys, "ordered": True}),
-        MPORCH: Pipeline("ints", 1000, map_keys=keys),
+        "mporch, not ordered": Pipeline("ints", 1000, map_keys=keys),
     }
     return _flow(key, title, "ints", ours, (), subject=next(iter(ours)), first_n=first_n)
 
