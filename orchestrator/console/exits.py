@@ -13,7 +13,7 @@ from typing import TextIO
 import click
 from click.core import ParameterSource
 
-from orchestrator.console.environment import variables_of
+from orchestrator.console.words import variables_of
 from orchestrator.errors import (
     REFUSED,
     ExitCode,
@@ -107,7 +107,7 @@ def _name_variable(error: click.ClickException) -> None:
 
 def _explain(error: MporchError) -> None:
     if isinstance(error, SpecError):
-        from orchestrator.console.problems import show_problems  # noqa: PLC0415 -- rarely needed
+        from orchestrator.console.checking import show_problems  # noqa: PLC0415
 
         with _saying():
             show_problems(error.problems)
