@@ -9,6 +9,8 @@ import signal
 import sys
 import time
 
+import msgspec
+
 from orchestrator.engine.agents import control
 from orchestrator.engine.agents.agent import Agent
 from orchestrator.engine.agents.connection import Connection
@@ -24,7 +26,11 @@ __all__ = ["main"]
 
 def main() -> int:
     """Return the exit code: 0 if the orchestrator has let it go."""
-    launch = AgentLaunch.decode(sys.stdin.buffer.read())
+    try:
+        launch = AgentLaunch.decode(sys.stdin.buffer.read())
+    except msgspec.MsgspecError:
+        print("mporch: an agent is started by `mporch run --on agent`", file=sys.stderr)
+        return ExitCode.USAGE
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (launch.descriptors, hard))
     if launch.host_pid:
