@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from orchestrator.engine.agents.launch import AgentLaunch
+from orchestrator.engine.node import limits
+from orchestrator.errors import ExitCode
 
 __all__ = ["AgentProcess", "Begin", "Host"]
 
@@ -76,6 +79,8 @@ class AgentProcess:
         os.close(self._pidfd)
         if code < 0:
             return f"was ended by signal {-code}"
+        if code == ExitCode.REFUSED:
+            return f"could not be: {limits.in_words(errno.EAGAIN)}"
         return f"ended with exit code {code}"
 
     def _signal(self, signum: int) -> None:

@@ -19,7 +19,7 @@ from orchestrator.engine.agents.keys import Introduction, Purpose, UnprovedError
 from orchestrator.engine.agents.launch import AgentLaunch
 from orchestrator.engine.node.guard import Shelter, run_guarded
 from orchestrator.engine.node.kernel import set_parent_death_signal
-from orchestrator.errors import ExitCode
+from orchestrator.errors import ExitCode, MporchError
 
 __all__ = ["main"]
 
@@ -37,9 +37,13 @@ def main() -> int:
         set_parent_death_signal(signal.SIGTERM)
         if os.getppid() != launch.host_pid:
             return ExitCode.FAILED
-    return run_guarded(
-        lambda shelter: _run(launch, shelter), who=launch.agent, below=launch.directory
-    )
+    try:
+        return run_guarded(
+            lambda shelter: _run(launch, shelter), who=launch.agent, below=launch.directory
+        )
+    except MporchError as error:  # no process or no directory for it
+        print(f"mporch: {launch.agent}: {error}", file=sys.stderr)
+        return error.exit_code
 
 
 def _run(launch: AgentLaunch, shelter: Shelter) -> int:

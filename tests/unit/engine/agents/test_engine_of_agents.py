@@ -426,7 +426,7 @@ def test_an_agent_that_is_never_there_fails_its_starts(stage):
     stage.start("a-1")
     stage.actors[0].host.die()
     stage.until(lambda: stage.told(StartFailed))
-    assert stage.told(StartFailed)[0].failure.message == "it ended before it was there"
+    assert stage.told(StartFailed)[0].failure.message == "its process ended"
     stage.start("a-1")
     stage.until(lambda: len(stage.actors) == 2)
 
