@@ -29,9 +29,7 @@ from orchestrator.core.protocol.notifications import (
     RunResumed,
     RunStarted,
 )
-from orchestrator.core.reporting.bottleneck import bottleneck
-from orchestrator.core.reporting.snapshot import Snapshot
-from orchestrator.core.reporting.summary import Summary
+from orchestrator.core.reporting.summary import Snapshot, Summary, bottleneck
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.engine.conductor import Loop
 from orchestrator.engine.node.guard import Shelter, run_guarded

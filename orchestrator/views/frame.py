@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from orchestrator.core.reporting.snapshot import JobSnapshot, QueueSnapshot, Snapshot
+from orchestrator.core.reporting.summary import JobSnapshot, QueueSnapshot, Snapshot
 from orchestrator.views.text import Style, duration, escaped, number, paint
 
 __all__ = ["Look", "frame"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from orchestrator.core.reporting.snapshot import Snapshot
+from orchestrator.core.reporting.summary import Snapshot
 from orchestrator.views.frame import Look, frame
 
 __all__ = ["DRAW_EVERY_S", "Live", "Rates"]

@@ -30,7 +30,7 @@ from orchestrator.core.protocol.notifications import (
     Warned,
     WorkerEnded,
 )
-from orchestrator.core.reporting.snapshot import Snapshot
+from orchestrator.core.reporting.summary import Snapshot
 from orchestrator.views.frame import Look
 from orchestrator.views.live import DRAW_EVERY_S, Live
 from orchestrator.views.outlet import Outlet
