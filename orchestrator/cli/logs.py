@@ -22,8 +22,9 @@ from orchestrator.console.options import (
 
 if TYPE_CHECKING:
     from orchestrator.runlog.directory import RunDirectory
+    from orchestrator.runlog.jsonl import Damage, Record
     from orchestrator.runlog.query import Filter
-    from orchestrator.runlog.reader import Damage, LogReader, Record
+    from orchestrator.runlog.reader import LogReader
 
 __all__ = ["logs"]
 
@@ -113,7 +114,6 @@ def logs(
         click.echo((Path(views.__file__).parent / "lnav-format.json").read_text("utf-8"), nl=False)
         return
     from orchestrator.runlog.find import find_home, resolve  # noqa: PLC0415
-    from orchestrator.runlog.levels import Level  # noqa: PLC0415
     from orchestrator.runlog.query import (  # noqa: PLC0415
         Filter,
         check_names,
@@ -122,6 +122,7 @@ def logs(
         last,
     )
     from orchestrator.runlog.reader import LogReader  # noqa: PLC0415
+    from orchestrator.runlog.schema import Level  # noqa: PLC0415
 
     wanted = Filter(
         jobs=frozenset(job),
@@ -178,9 +179,8 @@ class _Printer:
     """Prints records on standard output, as text or in another form."""
 
     def __init__(self, form: str) -> None:
-        from orchestrator.views.exports import FORMATS  # noqa: PLC0415
-        from orchestrator.views.logs import render_record  # noqa: PLC0415
-        from orchestrator.views.terminal import colours  # noqa: PLC0415
+        from orchestrator.views.logs import FORMATS, render_record  # noqa: PLC0415
+        from orchestrator.views.tables import colours  # noqa: PLC0415
 
         self._export = json.dumps if form == "json" else FORMATS.get(form)
         self._render = render_record

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.console.exits import exit_code_of
-from orchestrator.console.layering import Layering, env_file_option
-from orchestrator.console.options import run_argument, run_options
+from orchestrator.console.options import Layering, env_file_option, run_argument, run_options
 from orchestrator.errors import DamagedStoreError, ExitCode, ResumeError
 from orchestrator.files import is_file
 
@@ -57,6 +56,7 @@ def resume(
     output: str,
     format: str,  # noqa: A002 -- the option's name
     live: bool | None,
+    on: str,
 ) -> int:
     """Go on with RUN (last), whose spec says `durable: true`.
 
@@ -64,11 +64,11 @@ def resume(
     there. Jobs that are called once are called again, with all the items they had; sources must
     repeat themselves.
     """
-    from orchestrator.app import Options  # noqa: PLC0415 -- the whole product
+    from orchestrator.app import On, Options  # noqa: PLC0415 -- the whole product
     from orchestrator.runlog.find import find_home, open_to_run, resolve  # noqa: PLC0415
     from orchestrator.views.output import OutputMode  # noqa: PLC0415
 
-    options = Options(output=OutputMode(output), json_output=format == "json", live=live)
+    options = Options(output=OutputMode(output), json_output=format == "json", live=live, on=On(on))
     with open_to_run(resolve(find_home(Path.cwd(), os.environ), run_name)) as run:
         _require_unfinished(run)
         _require_no_replay(run)
@@ -80,7 +80,7 @@ def _resume(
 ) -> int:
     from orchestrator.app import Resume, execute  # noqa: PLC0415 -- the whole product
     from orchestrator.app.changes import changed_error, changes_since  # noqa: PLC0415
-    from orchestrator.console.problems import show_problems  # noqa: PLC0415
+    from orchestrator.console.checking import show_problems  # noqa: PLC0415
 
     asks = not force and _is_on_a_terminal() and not run.is_alive
     checked, changed = _checked(run, layering, salvage=salvage)
@@ -118,7 +118,7 @@ def _require_unfinished(run: RunDirectory) -> None:
 def _require_no_replay(run: RunDirectory) -> None:
     """Say how to go on with a replay: none is durable, whatever the spec says that it is of."""
     from orchestrator.runlog.find import argument_for  # noqa: PLC0415 -- not for --help
-    from orchestrator.runlog.replays import replayed_run  # noqa: PLC0415
+    from orchestrator.runlog.letters import replayed_run  # noqa: PLC0415
 
     plan = run.read_plan()
     origin = replayed_run(plan) if plan is not None else None
@@ -197,7 +197,7 @@ def _salvaged(run: RunDirectory, *, salvage: bool) -> Plan:
     Raises ResumeError if that is nothing, or the run is not to be salvaged.
     """
     from orchestrator.runlog.directory import PLAN_NAME  # noqa: PLC0415
-    from orchestrator.runlog.salvage import plan_of_log  # noqa: PLC0415
+    from orchestrator.runlog.find import plan_of_log  # noqa: PLC0415
 
     if not is_file(run.log_path):  # which is made after the plan
         raise ResumeError(f"run {run.run_id} was killed before it had begun", hint="run it anew")

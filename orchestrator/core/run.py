@@ -206,6 +206,7 @@ class Run:
                 dead=jobs[name].dead,
                 restarts=view.restarts,
                 recycled=view.recycled,
+                orphaned=view.orphaned,
                 busy_s=round(_busy_s(jobs[name]), 6),
                 waiting_input_s=round(jobs[name].waiting_input_s, 6),
                 waiting_output_s=round(jobs[name].waiting_output_s, 6),

@@ -12,8 +12,13 @@ import pytest
 from orchestrator.app.import_check import import_problems
 from orchestrator.errors import TargetError
 from orchestrator.features.testcases import compare as comparing
-from orchestrator.features.testcases.asked import CaseQuestion, Dead, ExpectedItems, Request
-from orchestrator.features.testcases.compare import compare
+from orchestrator.features.testcases.compare import (
+    CaseQuestion,
+    Dead,
+    ExpectedItems,
+    Request,
+    compare,
+)
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.spec import load
 

@@ -25,8 +25,9 @@ _LEAST_SHARE = 0.1
 class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One job: its final status, its workers' exit codes, its items and where its time went.
 
-    `failed`, `skipped`, `retried` and `dead` count input items, `restarts` and `recycled` processes
-    that took the place of a dead and of a worn one. `busy_s`, `waiting_input_s`,
+    `failed`, `skipped`, `retried` and `dead` count input items, `restarts`, `recycled` and
+    `orphaned` processes that took the place of a dead one, of a worn one, and of one that was lost
+    with what it depends on: a forkserver, an agent, a machine. `busy_s`, `waiting_input_s`,
     `waiting_output_s` and `waiting_rate_s` (there were items, and its rate held them) add up over
     the job's workers. Of `waiting_input_s`, `waiting_end_s` is what it waited when all who write
     its input had ended: for its own retries, or its other workers. `short_batches` went out because
@@ -44,6 +45,7 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     dead: int = 0
     restarts: int = 0
     recycled: int = 0
+    orphaned: int = 0
     busy_s: float = 0.0
     waiting_input_s: float = 0.0
     waiting_output_s: float = 0.0

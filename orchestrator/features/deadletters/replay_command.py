@@ -11,8 +11,7 @@ import click
 
 from orchestrator.console import completing
 from orchestrator.console.exits import exit_code_of
-from orchestrator.console.layering import Layering, env_file_option
-from orchestrator.console.options import letters_argument, run_options
+from orchestrator.console.options import Layering, env_file_option, letters_argument, run_options
 from orchestrator.console.printing import tell
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.files import is_folder
@@ -57,6 +56,7 @@ def replay(
     output: str,
     format: str,  # noqa: A002 -- the option's name
     live: bool | None,
+    on: str,
 ) -> int:
     """Feed letters of RUN back through its pipeline, in a new run.
 
@@ -64,7 +64,7 @@ def replay(
     them; a job that was only `after` others is left out. The exit code is that of the new run; an
     item that fails again is a dead letter of that one.
     """
-    from orchestrator.app import Options  # noqa: PLC0415 -- the whole product
+    from orchestrator.app import On, Options  # noqa: PLC0415 -- the whole product
     from orchestrator.features.deadletters.choice import choose  # noqa: PLC0415
     from orchestrator.runlog.find import open_to_run  # noqa: PLC0415
     from orchestrator.views.output import OutputMode  # noqa: PLC0415
@@ -76,6 +76,7 @@ def replay(
         output=OutputMode(output),
         json_output=format == "json",
         live=live,
+        on=On(on),
     )
     with open_to_run(choice.run) as run:
         layering = Layering(env_files=env_files)
@@ -91,7 +92,7 @@ def _replay(
     *,
     replayed: Mapping[int, tuple[str, ...]],
 ) -> int:
-    from orchestrator.console.problems import show_problems  # noqa: PLC0415
+    from orchestrator.console.checking import show_problems  # noqa: PLC0415
     from orchestrator.features.deadletters.replay import Replay  # noqa: PLC0415 -- the whole product
     from orchestrator.features.deadletters.replay import replay as run_replay  # noqa: PLC0415
 

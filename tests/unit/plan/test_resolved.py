@@ -9,7 +9,7 @@ import pytest
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.resolved import resolved, rows_of
 from orchestrator.spec import Layers, load, loads
-from orchestrator.views.resolved import render_yaml
+from orchestrator.views.plan import render_yaml
 from orchestrator.views.tables import Paper
 
 ROOT = Path(__file__).parents[3]

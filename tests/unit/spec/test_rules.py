@@ -16,7 +16,7 @@ from orchestrator.errors import Problem, Rule, SpecError
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.spec import load, rules
 from orchestrator.spec.rules import CATALOGUE, RuleText, examples_module, text_of, themes
-from orchestrator.views.rules import render_page
+from orchestrator.views.problems import render_page
 
 ROOT = Path(__file__).parents[3]
 RULES = CATALOGUE.values()
