@@ -9,9 +9,9 @@ import msgspec
 from orchestrator.app.execution import Options, Shield, execute
 from orchestrator.app.replay_outcome import Feed, Notes, ranges_of
 from orchestrator.errors import UsageError
+from orchestrator.machine.machine import this_machine
 from orchestrator.plan.downstream import downstream
-from orchestrator.plan.model import JobPlan, Plan, Shape
-from orchestrator.plan.platform import default_start_method
+from orchestrator.plan.model import JobPlan, Plan, Shape, StartMethod
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.letters import DEAD_NAME, Chunks, Letter
 from orchestrator.runlog.replays import SOURCE, ReplayLock, read_replayed
@@ -52,7 +52,7 @@ def replay_plan(wanted: Replay) -> Plan:
             args=(str(directory), _chunks(chosen)),
             outputs=(queue,),
             cwd=wanted.plan.project_dir,
-            start_method=default_start_method(),
+            start_method=StartMethod(this_machine().start_method),
             description=f"dead letters of {wanted.run.run_id}",
         )
 

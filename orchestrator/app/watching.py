@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from orchestrator.features.watch.changes import Changes
-from orchestrator.plan.code import Code
+from orchestrator.targets.code import Code
 
 __all__ = ["WatchedState", "Watcher"]
 

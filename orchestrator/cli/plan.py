@@ -94,12 +94,13 @@ def _show_resolved(
     *,
     origins: bool,
 ) -> None:
+    from orchestrator.machine.machine import this_machine  # noqa: PLC0415
     from orchestrator.plan.resolved import resolved, rows_of  # noqa: PLC0415
     from orchestrator.views.resolved import render_tree, render_yaml  # noqa: PLC0415
     from orchestrator.views.tables import Paper  # noqa: PLC0415
     from orchestrator.views.terminal import colours  # noqa: PLC0415
 
-    root = resolved(spec, plan)
+    root = resolved(spec, plan, this_machine())
     paper = Paper(colour=colours(sys.stdout, os.environ))
     if format == "json":
         from orchestrator.cli.printing import print_json  # noqa: PLC0415

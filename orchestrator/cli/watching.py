@@ -19,7 +19,7 @@ from orchestrator.cli.problems import show_checked
 from orchestrator.cli.selecting import Words
 from orchestrator.errors import UsageError
 from orchestrator.files import is_file
-from orchestrator.plan.code import Code, code_of
+from orchestrator.targets.code import Code, code_of
 
 __all__ = ["watch_spec"]
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.machine.machine import Machine
 from orchestrator.plan.hidden_values import shown_within
-from orchestrator.plan.model import JobPlan, Plan, QueuePlan, Shape, Target
+from orchestrator.plan.model import JobPlan, Plan, QueuePlan, Shape, StartMethod, Target
 from orchestrator.plan.partial import Replaced, Selector, links_of_plan, replaced_by
-from orchestrator.plan.platform import default_start_method
-from orchestrator.plan.targets import parse_target
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.cases import Given
 from orchestrator.spec.nodes import Path
+from orchestrator.targets.target import parse_target
 
 __all__ = ["plan_of_case"]
 
@@ -32,23 +32,26 @@ _MORTAL = Target(module="orchestrator.features.testcases.mortal", qualname="Mort
 Values = Sequence[Any]
 
 
-def plan_of_case(spec: LoadedSpec, plan: Plan, name: str, files: Mapping[str, Values]) -> Plan:
+def plan_of_case(
+    spec: LoadedSpec, plan: Plan, name: str, files: Mapping[str, Values], machine: Machine
+) -> Plan:
     """Return what `mporch test` runs for the case `name` of the spec that `plan` is of.
 
     `files` has the items of queues that are given by a file.
     """
-    return _Variant(spec, plan, name, files).plan()
+    return _Variant(spec, plan, name, files, machine).plan()
 
 
 class _Variant:
     """One case, on its way to a plan."""
 
     def __init__(
-        self, spec: LoadedSpec, plan: Plan, name: str, files: Mapping[str, Values]
+        self, spec: LoadedSpec, plan: Plan, name: str, files: Mapping[str, Values], machine: Machine
     ) -> None:
         self._spec = spec
         self._plan = plan
         self._files = files
+        self._machine = machine
         self._path: Path = ("tests", name)
         self._case = spec.document.tests[name]
 
@@ -96,7 +99,7 @@ class _Variant:
             shape=Shape.SOURCE,
             outputs=(queue,),
             cwd=self._plan.project_dir,
-            start_method=default_start_method(),
+            start_method=StartMethod(self._machine.start_method),
             description=f"what the case gives to {queue}",
         )
         if isinstance(given, Given) and given.target is not None:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.errors import Problem, Severity, SpecError
+from orchestrator.machine.machine import Machine
 from orchestrator.plan import model
 from orchestrator.plan.checks import check
 from orchestrator.plan.command_compile import command_of
 from orchestrator.plan.deduplicate import told_once
 from orchestrator.plan.graph import readers_of, writers_of
 from orchestrator.plan.hidden_values import late_of, shown_at, shown_of
-from orchestrator.plan.platform import default_start_method
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, draft_of
-from orchestrator.plan.targets import parse_target
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.nodes import Path
 from orchestrator.spec.parts import Limits, Queue, Recycle, Retry
 from orchestrator.spec.rates import parse_interval_s
+from orchestrator.targets.target import parse_target
 
 __all__ = ["Compiled", "compile_spec"]
 
@@ -36,14 +35,16 @@ class Compiled:
     disabled: tuple[str, ...] = ()
 
 
-def compile_spec(spec: LoadedSpec) -> Compiled:
-    """Check `spec` and return its plan with the warnings. Runs nothing of the user's.
+def compile_spec(spec: LoadedSpec, machine: Machine) -> Compiled:
+    """Check `spec` and return its plan on that machine, with the warnings.
+
+    Runs nothing of the user's.
 
     Raises:
         SpecError: with every problem of the spec, warnings too, in file order.
 
     """
-    draft = draft_of(spec)
+    draft = draft_of(spec, machine)
     lost = frozenset(".".join(map(str, path)) for path in spec.unresolved)
     checked = (problem for problem in check(draft) if problem.path not in lost)
     found = told_once([*spec.problems, *checked], spec.families)
@@ -80,7 +81,7 @@ def _plan(draft: ResolvedSpec) -> model.Plan:
             for name, queue in document.queues.items()
             if name in readers
         },
-        jobs={name: _job(job, spec, draft.disabled) for name, job in draft.jobs.items()},
+        jobs={name: _job(job, draft) for name, job in draft.jobs.items()},
     )
 
 
@@ -89,9 +90,8 @@ def _shown_folders(spec: LoadedSpec) -> tuple[tuple[Path, str], ...]:
     return tuple((path, shown) for path in paths if (shown := shown_at(spec, path)) is not None)
 
 
-def _job(job: ResolvedJob, spec: LoadedSpec, disabled: Collection[str]) -> model.JobPlan:
-    settings = job.settings
-    method = settings.start_method
+def _job(job: ResolvedJob, draft: ResolvedSpec) -> model.JobPlan:
+    settings, spec = job.settings, draft.spec
     shown, late = shown_of(job, spec), late_of(job, spec)
     folder = settings.cwd
     if all(value.path != ("cwd",) for value in late):
@@ -109,7 +109,7 @@ def _job(job: ResolvedJob, spec: LoadedSpec, disabled: Collection[str]) -> model
         write_handles=tuple((w.parameter, w.queue) for w in job.writes if w.parameter is not None),
         workers=settings.workers,
         batch=_batch(job, spec.document.queues),
-        after=tuple((each.job, each.state) for each in job.after if each.job not in disabled),
+        after=tuple((each.job, each.state) for each in job.after if each.job not in draft.disabled),
         timeouts=model.TimeoutsPlan(
             start_s=settings.timeouts.start,
             item_s=None if job.shape.called_once else settings.timeouts.item,
@@ -117,7 +117,7 @@ def _job(job: ResolvedJob, spec: LoadedSpec, disabled: Collection[str]) -> model
         ),
         join_s=settings.join if job.reads else None,
         terminate=model.TerminatePlan(
-            signal=signal.Signals[settings.terminate.signal].value,
+            signal=draft.machine.stop_signals[settings.terminate.signal],
             grace_s=settings.terminate.grace,
         ),
         on_failure=model.FailurePolicy(settings.on_failure),
@@ -131,7 +131,7 @@ def _job(job: ResolvedJob, spec: LoadedSpec, disabled: Collection[str]) -> model
         daemon=settings.daemon,
         env=tuple(settings.env.items()),
         cwd=folder,
-        start_method=model.StartMethod(method) if method else default_start_method(),
+        start_method=model.StartMethod(settings.start_method or draft.machine.start_method),
         capture=model.Capture(settings.capture),
         tags=_tags(settings.tags),
         description=dict(shown).get(("description",), settings.description),

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.plan.command import Command
+from orchestrator.targets.target import Target
 
 __all__ = [
     "AfterCondition",
@@ -144,16 +145,6 @@ class StartMethod(enum.Enum):
     FORKSERVER = "forkserver"
     SPAWN = "spawn"
     FORK = "fork"
-
-
-class Target(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="target"):
-    """A function or class by name: `module` as imported, `qualname` the dotted path within it."""
-
-    module: str
-    qualname: str
-
-    def __str__(self) -> str:
-        return f"{self.module}:{self.qualname}"
 
 
 class BatchPlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
+from orchestrator.machine.machine import Machine
 from orchestrator.plan.checks.commands import ONLY_TARGETS
 from orchestrator.plan.checks.shapes import FITS
 from orchestrator.plan.model import Plan
@@ -67,9 +68,9 @@ class Branch:
 Resolved: TypeAlias = Leaf | Branch
 
 
-def resolved(spec: LoadedSpec, plan: Plan) -> Branch:
-    """Return all that counts of `spec`, which `plan` was compiled of."""
-    return _Resolver(spec, plan).document()
+def resolved(spec: LoadedSpec, plan: Plan, machine: Machine) -> Branch:
+    """Return all that counts of `spec`, which `plan` was compiled of, on that machine."""
+    return _Resolver(spec, plan, machine).document()
 
 
 def rows_of(root: Branch) -> list[dict[str, Any]]:
@@ -112,8 +113,9 @@ def _leaves(node: Resolved, path: Path) -> Iterator[tuple[Path, Leaf]]:
 
 
 class _Resolver:
-    def __init__(self, spec: LoadedSpec, plan: Plan) -> None:
+    def __init__(self, spec: LoadedSpec, plan: Plan, machine: Machine) -> None:
         self._spec = spec
+        self._machine = machine
         self._tree = without_nulls(spec.tree)[0]
         self._queues = tuple(plan.queues)
         self._origins = Origins(spec)
@@ -130,7 +132,7 @@ class _Resolver:
         found = dict(self._part(defaults, [self._spec.tree], ()).inner)
         for key in ("vars", "defaults", "tests"):
             del found[key]
-        draft = draft_of(self._spec)
+        draft = draft_of(self._spec, self._machine)
         jobs = {**draft.jobs, **draft.disabled}
         found["queues"] = self._branch({name: self._queue(name) for name in self._queues})
         found["jobs"] = self._branch(

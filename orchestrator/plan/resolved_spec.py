@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from orchestrator.machine.machine import Machine
 from orchestrator.plan.model import AfterCondition, Shape
-from orchestrator.plan.platform import usable_processors
 from orchestrator.plan.unknowns import Unknowns, broken_jobs, unclear_of
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.model import Job, JobSettings
@@ -16,6 +16,7 @@ from orchestrator.spec.nodes import Path
 from orchestrator.spec.parts import SpecPart
 from orchestrator.spec.processes import AUTO_WORKERS
 from orchestrator.spec.wording import did_you_mean
+from orchestrator.targets.lookup import Targets
 
 __all__ = ["MERGED_MAPS", "Condition", "ResolvedJob", "ResolvedSpec", "Wire", "draft_of"]
 
@@ -75,10 +76,13 @@ class ResolvedSpec:
     """The whole spec. `jobs` are those that will run, `disabled` the others.
 
     `broken` names jobs of which something could not be understood: what is missing of them proves
-    nothing. `unclear` says the same of what reads from queues and writes to them.
+    nothing. `unclear` says the same of what reads from queues and writes to them. `machine` and
+    `targets` answer all that is asked of the system and of the user's code.
     """
 
     spec: LoadedSpec
+    machine: Machine
+    targets: Targets
     jobs: Mapping[str, ResolvedJob]
     disabled: Mapping[str, ResolvedJob]
     broken: frozenset[str]
@@ -106,12 +110,14 @@ class ResolvedSpec:
         return found
 
 
-def draft_of(spec: LoadedSpec) -> ResolvedSpec:
-    """Return the draft of `spec`."""
+def draft_of(spec: LoadedSpec, machine: Machine) -> ResolvedSpec:
+    """Return the draft of `spec`, as it is to be on that machine."""
     written = spec.document.jobs
-    jobs = {name: _job(name, job, spec) for name, job in written.items()}
+    jobs = {name: _job(name, job, spec, machine) for name, job in written.items()}
     return ResolvedSpec(
         spec=spec,
+        machine=machine,
+        targets=Targets([str(spec.project_dir / each) for each in spec.document.pythonpath]),
         jobs={name: job for name, job in jobs.items() if job.settings.enabled},
         disabled={name: job for name, job in jobs.items() if not job.settings.enabled},
         broken=broken_jobs(spec),
@@ -119,9 +125,9 @@ def draft_of(spec: LoadedSpec) -> ResolvedSpec:
     )
 
 
-def _job(name: str, own: Job, spec: LoadedSpec) -> ResolvedJob:
+def _job(name: str, own: Job, spec: LoadedSpec, machine: Machine) -> ResolvedJob:
     nulls = {path[2:] for path in spec.nulls if path[:2] == ("jobs", name)}
-    settings = _counted(_merged(own, spec.document.defaults, nulls))
+    settings = _counted(_merged(own, spec.document.defaults, nulls), machine)
     reads = _wires(("jobs", name, "input"), own.input)
     writes = _wires(("jobs", name, "output"), own.output)
     return ResolvedJob(
@@ -175,11 +181,11 @@ def _laid_over(below: Any, above: Any) -> Any:
     return found
 
 
-def _counted(settings: JobSettings) -> JobSettings:
-    """Say how many workers `auto` is here and now."""
+def _counted(settings: JobSettings, machine: Machine) -> JobSettings:
+    """Say how many workers `auto` is on the machine."""
     if settings.workers != AUTO_WORKERS:
         return settings
-    return settings.model_copy(update={"workers": usable_processors()})
+    return settings.model_copy(update={"workers": machine.usable_processors})
 
 
 def _wires(path: Path, wiring: str | tuple[str, ...] | dict[str, str]) -> tuple[Wire, ...]:

@@ -13,8 +13,8 @@ from rich.filesize import decimal
 
 from orchestrator.engine.node.descriptors import PER_WORKER, RESERVE
 from orchestrator.features.doctor.finding import Finding, Verdict
-from orchestrator.plan import platform
-from orchestrator.plan.cgroups import Allowance, read_allowance
+from orchestrator.machine import machine
+from orchestrator.machine.cgroups import Allowance, read_allowance
 
 __all__ = ["look_at_system"]
 
@@ -28,7 +28,7 @@ def look_at_system() -> Iterator[Finding]:
     allowance = read_allowance()
     yield open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     yield processes(resource.getrlimit(resource.RLIMIT_NPROC)[0], allowance)
-    yield processors(platform.processors(), allowance)
+    yield processors(machine.processors(), allowance)
     yield memory(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), allowance)
     yield control_groups(allowance)
     yield shared_memory(Path(_SHM))
@@ -74,7 +74,7 @@ def processors(usable: int, allowance: Allowance) -> Finding:
     found = f"{usable}"
     if quota is not None:
         found += f", of which a quota allows {quota:g}"
-    found += f"; `workers: auto` is {platform.within_quota(usable, quota)}"
+    found += f"; `workers: auto` is {machine.within_quota(usable, quota)}"
     alone = usable < 2 or (quota is not None and quota < 2)
     return Finding(
         name="processors",

@@ -11,13 +11,11 @@ from orchestrator.errors import Problem
 from orchestrator.plan.checks.matchers import flaws_of
 from orchestrator.plan.partial import Links, Selector, links_of_draft, replaced_by
 from orchestrator.plan.resolved_spec import ResolvedSpec
-from orchestrator.plan.targets import TargetFormError, Targets, parse_target
 from orchestrator.plan.unknowns import Unknowns
 from orchestrator.spec.cases import Case, Expected, Given
 from orchestrator.spec.itemsfile import ItemsFileError, read_items
 from orchestrator.spec.nodes import Path
 from orchestrator.spec.rules import cases as rules
-from orchestrator.spec.rules import targets as target_rules
 from orchestrator.spec.wording import Guesses, listed
 
 __all__ = ["RULES"]
@@ -181,7 +179,6 @@ def _expected(case: Case, path: Path) -> Iterator[tuple[Path, object]]:
 def bad_items(draft: ResolvedSpec) -> Iterator[Problem]:
     """A queue is given its items in one way, and they can be had."""
     spec = draft.spec
-    targets = Targets([str(spec.project_dir / entry) for entry in spec.document.pythonpath])
     flaw_of = functools.cache(_flaw_of_file)
     for case, path in _cases(draft):
         for queue, given in case.give.items():
@@ -196,8 +193,9 @@ def bad_items(draft: ResolvedSpec) -> Iterator[Problem]:
             elif given.file is not None:
                 if error := flaw_of(spec.project_dir / given.file):
                     yield spec.problem(rules.BAD_ITEMS, (*at, "file"), str(error), error.hint)
-            elif given.target is not None:
-                yield from _target_problems(draft, targets, given.target, (*at, "target"))
+            elif given.target is not None and (flaw := draft.targets.look_up(given.target).flaw):
+                place = (*at, "target")
+                yield spec.problem(flaw.rule, place, flaw.message, flaw.hint)
 
 
 def _flaw_of_file(path: FilePath) -> ItemsFileError | None:
@@ -206,18 +204,6 @@ def _flaw_of_file(path: FilePath) -> ItemsFileError | None:
     except ItemsFileError as error:
         return error
     return None
-
-
-def _target_problems(
-    draft: ResolvedSpec, targets: Targets, name: str, path: Path
-) -> Iterator[Problem]:
-    try:
-        flaw = targets.flaw(parse_target(name))
-    except TargetFormError as error:
-        yield draft.spec.problem(target_rules.BAD_TARGET, path, str(error), error.hint)
-    else:
-        if flaw is not None:
-            yield draft.spec.problem(flaw.rule, path, flaw.message, flaw.hint)
 
 
 def pointless_kill(draft: ResolvedSpec) -> Iterator[Problem]:

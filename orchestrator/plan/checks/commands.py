@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,14 +10,14 @@ from pathlib import PurePath
 
 from orchestrator.encoding import HINT, unfit
 from orchestrator.errors import Problem
+from orchestrator.machine.programs import Programs
 from orchestrator.plan.command import CommandInput, CommandOutput
 from orchestrator.plan.command_compile import has_field, stdin_of, stdout_of
 from orchestrator.plan.hidden_values import node_at, shown_beneath
 from orchestrator.plan.model import Shape
 from orchestrator.plan.placeholders import PLACEHOLDER, fields_of
-from orchestrator.plan.programs import Programs, script_flaw
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
-from orchestrator.plan.script import ScriptError, script_of
+from orchestrator.plan.script import SHELL, ScriptError, script_of
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.nodes import Path, ScalarNode, Word
 from orchestrator.spec.rules import commands as rules
@@ -139,9 +138,9 @@ def no_program(draft: ResolvedSpec) -> Iterator[Problem]:
         line, settings = job.own.command, job.settings
         if isinstance(line, str) or fields_of(line[0]):
             continue
-        search = settings.env.get("PATH", os.environ.get("PATH"))
+        search = settings.env.get("PATH", draft.machine.path)
         folder = draft.spec.project_dir / settings.cwd
-        programs = known.setdefault((search, settings.cwd), Programs(search, folder))
+        programs = known.setdefault((search, settings.cwd), draft.machine.programs(search, folder))
         if flaw := programs.flaw(line[0]):
             path: Path = (*job.path("command"), 0)
             message, hint = flaw
@@ -167,7 +166,7 @@ def unreadable_script(draft: ResolvedSpec) -> Iterator[Problem]:
             yield draft.spec.problem(rules.BAD_SCRIPT, path, f"the command has {what}", HINT)
             continue
         if script not in flaws:
-            flaws[script] = script_flaw(script)
+            flaws[script] = draft.machine.script_flaw(SHELL, script)
         if flaw := flaws[script]:
             message = f"the shell cannot read this: {flaw}"
             hint = "look at its quotes and brackets; a list is run without a shell"

@@ -8,11 +8,9 @@ from pathlib import Path as FilePath
 
 from orchestrator.encoding import HINT, unfit
 from orchestrator.errors import Problem
-from orchestrator.files import is_there
 from orchestrator.plan.checks.unexpanded import HOME
 from orchestrator.plan.hidden_values import is_late_at
 from orchestrator.plan.model import StartMethod
-from orchestrator.plan.platform import default_start_method, start_methods, stop_signals
 from orchestrator.plan.resolved_spec import ResolvedSpec
 from orchestrator.spec.model import JobSettings
 from orchestrator.spec.nodes import MappingNode, Path
@@ -60,7 +58,7 @@ def only_daemons(draft: ResolvedSpec) -> Iterator[Problem]:
 
 def unknown_signal(draft: ResolvedSpec) -> Iterator[Problem]:
     """A stop signal is one this system has and a process can handle."""
-    known = stop_signals()
+    known = draft.machine.stop_signals
     for path, settings in _settings(draft):
         name = settings.terminate.signal
         if "signal" not in settings.terminate.model_fields_set or name in known:
@@ -79,7 +77,7 @@ def durable_fork(draft: ResolvedSpec) -> Iterator[Problem]:
     if not draft.spec.document.durable:
         return
     for job in draft.jobs.values():
-        if (job.settings.start_method or default_start_method().value) == "fork":
+        if (job.settings.start_method or draft.machine.start_method) == "fork":
             message = "a worker of a durable run cannot be forked: it would inherit the open store"
             hint = "write forkserver or spawn"
             place = job.path("start_method")
@@ -88,7 +86,7 @@ def durable_fork(draft: ResolvedSpec) -> Iterator[Problem]:
 
 def missing_start_method(draft: ResolvedSpec) -> Iterator[Problem]:
     """A start method is one this system has."""
-    available = [method.value for method in start_methods()]
+    available = draft.machine.start_methods
     for path, settings in _settings(draft):
         method = settings.start_method
         if method is not None and method not in available:
@@ -102,7 +100,7 @@ def pythonpath_in_env(draft: ResolvedSpec) -> Iterator[Problem]:
     for job in draft.jobs.values():
         if job.runs_command:
             continue
-        method = job.settings.start_method or default_start_method().value
+        method = job.settings.start_method or draft.machine.start_method
         if "PYTHONPATH" in job.settings.env and method != StartMethod.SPAWN.value:
             own = "PYTHONPATH" in job.own.env
             message = f"PYTHONPATH has no effect on Python started by {method}"
@@ -184,7 +182,7 @@ def missing_folder(draft: ResolvedSpec) -> Iterator[Problem]:
         elif what := unfit(folder):
             message = f"{folder} names no folder: it has {what}"
             yield spec.problem(rules.NO_FOLDER, path, message, HINT)
-        elif not is_there(place):
+        elif not draft.machine.has(place):
             if HOME.fullmatch(folder):
                 hint = "~ is not expanded: write ${HOME}"
             yield spec.problem(rules.NO_FOLDER, path, f"there is no folder {place}", hint)

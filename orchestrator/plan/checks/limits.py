@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from pydantic import ByteSize
 
 from orchestrator.errors import Problem
-from orchestrator.plan.platform import processors
 from orchestrator.plan.resolved_spec import ResolvedSpec
 from orchestrator.spec.model import JobSettings
 from orchestrator.spec.nodes import Path
@@ -17,18 +15,10 @@ from orchestrator.spec.rules import jobs as rules
 from orchestrator.spec.rules import wiring
 from orchestrator.spec.units import written_duration
 
-__all__ = ["RULES", "memory_bytes"]
+__all__ = ["RULES"]
 
 _ALWAYS_FINE = 32
 _TIMES_THE_PROCESSORS = 4
-
-
-def memory_bytes() -> int | None:
-    """Return how much memory the machine has; None if the system does not tell."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        return None
 
 
 class _Written(NamedTuple):
@@ -91,7 +81,7 @@ def long_grace(draft: ResolvedSpec) -> Iterator[Problem]:
 
 def many_workers(draft: ResolvedSpec) -> Iterator[Problem]:
     """A job has not many times more workers than there are processors."""
-    here = processors()
+    here = draft.machine.processors
     for written in _written(draft):
         workers = written.own.workers
         if isinstance(workers, int) and workers > max(_ALWAYS_FINE, _TIMES_THE_PROCESSORS * here):
@@ -106,7 +96,7 @@ def more_than_memory(draft: ResolvedSpec) -> Iterator[Problem]:
     """Check that what the queues may hold fits into this machine's memory."""
     queues = draft.spec.document.queues
     bounds = {name: each.max_bytes for name, each in queues.items() if each.max_bytes is not None}
-    total, memory = sum(bounds.values()), memory_bytes()
+    total, memory = sum(bounds.values()), draft.machine.memory_bytes
     if memory is None or total <= memory:
         return
     largest = max(bounds, key=bounds.__getitem__)

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from orchestrator.errors import SpecError
+from orchestrator.machine.machine import this_machine
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.model import (
     AfterCondition,
@@ -55,7 +56,7 @@ jobs:
 def plan(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "jobs.yaml").write_text(FULL)
-    return compile_spec(load(tmp_path / "jobs.yaml")).plan
+    return compile_spec(load(tmp_path / "jobs.yaml"), this_machine()).plan
 
 
 def test_the_plan_holds_absolute_paths_and_seconds(plan, tmp_path):
@@ -139,14 +140,14 @@ def test_the_plan_is_the_same_after_a_trip_through_json(plan):
 
 
 def test_warnings_come_with_the_plan(plan, tmp_path):
-    warnings = compile_spec(load(tmp_path / "jobs.yaml")).warnings
+    warnings = compile_spec(load(tmp_path / "jobs.yaml"), this_machine()).warnings
     assert [warning.path for warning in warnings] == ["pythonpath.1", "queues.mailbox.maxsize"]
 
 
 def test_errors_are_in_the_order_of_the_file_with_the_warnings_among_them():
     text = "version: 1\nqueues:\n  q: 0\njobs:\n  a: {target: os, input: q}\n  b: {target: os}\n"
     with pytest.raises(SpecError) as caught:
-        compile_spec(loads(text))
+        compile_spec(loads(text), this_machine())
     lines = [(p.line, p.severity.value) for p in caught.value.problems]
     assert lines == [(3, "error"), (3, "warning"), (5, "error"), (6, "error")]
 

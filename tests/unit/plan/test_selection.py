@@ -3,6 +3,7 @@
 import pytest
 
 from orchestrator.errors import UsageError
+from orchestrator.machine.machine import this_machine
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.model import AfterCondition, Selection
 from orchestrator.plan.selection import select
@@ -36,7 +37,7 @@ jobs:
 def chosen(tmp_path):
     """Choose of SPEC; returns the plan and what is said of it."""
     (tmp_path / "m.py").write_text("def f(*args, **kwargs): ...\n")
-    compiled = compile_spec(loads(SPEC, project_dir=tmp_path))
+    compiled = compile_spec(loads(SPEC, project_dir=tmp_path), this_machine())
 
     def choose(*jobs, tags=(), skip=()):
         wanted = Selection(jobs=jobs, tags=tags, skip=skip)
@@ -187,7 +188,7 @@ def test_the_name_of_a_matrix_stands_for_all_jobs_made_of_it(tmp_path):
         "version: 1\njobs:\n  get: {target: 'm:f', matrix: {from: [eu, us]}, "
         "args: ['${matrix.from}']}\n  other: {target: 'm:f'}\n"
     )
-    plan = compile_spec(loads(text, project_dir=tmp_path)).plan
+    plan = compile_spec(loads(text, project_dir=tmp_path), this_machine()).plan
     assert list(select(plan, Selection(jobs=("get",))).plan.jobs) == ["get_eu", "get_us"]
     assert list(select(plan, Selection(skip=("get",))).plan.jobs) == ["other"]
     assert list(select(plan, Selection(jobs=("get_us",))).plan.jobs) == ["get_us"]

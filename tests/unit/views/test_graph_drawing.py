@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import UsageError
+from orchestrator.machine.machine import this_machine
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.spec import load, loads
 from orchestrator.views.graph.drawing import Drawing, Edge, Node, NodeKind, drawing_of
@@ -39,7 +40,7 @@ jobs:
 
 @pytest.fixture
 def drawing(tmp_path):
-    return drawing_of(compile_spec(loads(SPEC, project_dir=tmp_path)).plan)
+    return drawing_of(compile_spec(loads(SPEC, project_dir=tmp_path), this_machine()).plan)
 
 
 @st.composite
@@ -123,7 +124,7 @@ def test_colours_change_nothing_but_the_colour(drawing):
 @pytest.mark.parametrize("spec", SPECS, ids=lambda path: str(path.relative_to(ROOT)))
 @pytest.mark.parametrize("unicode", [True, False])
 def test_each_example_is_drawn_whole_in_80_columns(spec, unicode):
-    drawing = drawing_of(compile_spec(load(spec)).plan)
+    drawing = drawing_of(compile_spec(load(spec), this_machine()).plan)
     text = render_rails(drawing, Paper(width=80), unicode=unicode)
     assert max(map(len, text.splitlines())) <= 80
     assert not re.search("[…~]", text)
