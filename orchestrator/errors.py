@@ -121,19 +121,16 @@ class Severity(enum.Enum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Rule:
     """What a spec must keep (an error), or had better keep (a warning). Made in `spec.rules` only.
 
-    `code` is stable: `MP` and three digits. `why` is prose for whoever broke the rule, `wrong` and
-    `right` are examples of it. Two rules of one code are the same.
+    Its title, prose for whoever broke it and examples are in `spec/rules.toml`. Two rules of one
+    code are the same.
     """
 
     code: str
-    title: str = field(compare=False)
-    why: str = field(compare=False)
-    wrong: str = field(compare=False)
-    right: str = field(compare=False)
+    """It is stable: `MP` and three digits."""
     severity: Severity = field(default=Severity.ERROR, compare=False)
 
 

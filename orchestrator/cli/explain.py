@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import click
 
-from orchestrator.cli import completing
+from orchestrator.console import completing
 from orchestrator.errors import Rule
 
 __all__ = ["explain"]
@@ -60,11 +60,14 @@ def _known(code: str, codes: Iterable[str]) -> str:
 
 
 def _data(rule: Rule) -> dict[str, str]:
+    from orchestrator.spec.rules import text_of  # noqa: PLC0415
+
+    text = text_of(rule)
     return {
         "code": rule.code,
-        "title": rule.title,
+        "title": text.title,
         "severity": rule.severity.value,
-        "why": rule.why,
-        "wrong": rule.wrong,
-        "right": rule.right,
+        "why": text.why,
+        "wrong": text.wrong,
+        "right": text.right,
     }

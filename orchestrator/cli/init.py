@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.printing import say, tell
+from orchestrator.console.printing import say, tell
 
 __all__ = ["init"]
 

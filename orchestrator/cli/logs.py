@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator import views
-from orchestrator.cli.options import (
+from orchestrator.console.options import (
     job_option,
     queue_option,
     run_argument,

@@ -15,11 +15,11 @@ import click
 
 from orchestrator._version import __version__
 from orchestrator.cli.completion import VARIABLE, complete
-from orchestrator.cli.elsewhere import COMMANDS, hint_for_option
-from orchestrator.cli.environment import PREFIX, misspelt, name_options, named
-from orchestrator.cli.exits import exit_code_of
-from orchestrator.cli.groups import Group
-from orchestrator.cli.printing import tell
+from orchestrator.console.elsewhere import COMMANDS, hint_for_option
+from orchestrator.console.environment import PREFIX, misspelt, name_options, named
+from orchestrator.console.exits import exit_code_of
+from orchestrator.console.groups import Group
+from orchestrator.console.printing import tell
 from orchestrator.errors import UsageError
 from orchestrator.files import is_file
 
@@ -28,6 +28,13 @@ __all__ = ["command_line", "mporch"]
 
 _NO_OPTIONS = frozenset({"MPORCH_HOME", "MPORCH_TRUST", "MPORCH_TEST", "MPORCH_FAULT"})
 """The variables that are those of no option."""
+_OF_FEATURES = {
+    "dead": "features.deadletters.command",
+    "doctor": "features.doctor.command",
+    "graph": "features.graph.command",
+    "test": "features.testcases.command",
+}
+"""The commands that are features of their own, each in the feature's folder."""
 _EMPTY_OPTION = re.compile(r"--[a-z-]+=")
 
 
@@ -64,7 +71,8 @@ class _Commands(Group):
     ) -> click.Command | None:
         if cmd_name not in self.helps:
             return None
-        module = importlib.import_module(f"orchestrator.cli.{cmd_name}")
+        place = _OF_FEATURES.get(cmd_name, f"cli.{cmd_name}")
+        module = importlib.import_module(f"orchestrator.{place}")
         command: click.Command = getattr(module, cmd_name)
         command.short_help = self.helps[cmd_name]
         name_options(command, cmd_name)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.layering import Layering, layer_options
-from orchestrator.cli.selecting import Words, selection_options
+from orchestrator.console.layering import Layering, layer_options
+from orchestrator.console.selecting import Words, selection_options
 
 if TYPE_CHECKING:
     from orchestrator.plan.model import Plan
@@ -58,8 +58,8 @@ def plan(
     None of your code is run. Values that are named like secrets are shown as ***, those of the
     environment as ${NAME}.
     """
-    from orchestrator.cli.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
-    from orchestrator.cli.problems import show_checked  # noqa: PLC0415
+    from orchestrator.console.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
+    from orchestrator.console.problems import show_checked  # noqa: PLC0415
 
     checked = check_spec(spec, layering=layering, selection=chosen.selection())
     show_checked(checked)
@@ -74,7 +74,7 @@ def plan(
 
 def _show_plan(plan: Plan, format: str) -> None:  # noqa: A002 -- as the option
     if format == "json":
-        from orchestrator.cli.printing import print_json  # noqa: PLC0415
+        from orchestrator.console.printing import print_json  # noqa: PLC0415
         from orchestrator.plan.redaction import masked  # noqa: PLC0415
 
         print_json(masked(plan))
@@ -103,7 +103,7 @@ def _show_resolved(
     root = resolved(spec, plan, this_machine())
     paper = Paper(colour=colours(sys.stdout, os.environ))
     if format == "json":
-        from orchestrator.cli.printing import print_json  # noqa: PLC0415
+        from orchestrator.console.printing import print_json  # noqa: PLC0415
 
         print_json(rows_of(root))
     elif format == "tree":

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.exits import exit_code_of
-from orchestrator.cli.layering import Layering, env_file_option
-from orchestrator.cli.options import run_argument, run_options
+from orchestrator.console.exits import exit_code_of
+from orchestrator.console.layering import Layering, env_file_option
+from orchestrator.console.options import run_argument, run_options
 from orchestrator.errors import DamagedStoreError, ExitCode, ResumeError
 from orchestrator.files import is_file
 
 if TYPE_CHECKING:
     from orchestrator.app import Options
-    from orchestrator.cli.checking import Checked
+    from orchestrator.console.checking import Checked
     from orchestrator.plan.model import Plan
     from orchestrator.runlog.directory import RunDirectory
 
@@ -80,7 +80,7 @@ def _resume(
 ) -> int:
     from orchestrator.app import Resume, execute  # noqa: PLC0415 -- the whole product
     from orchestrator.app.changes import changed_error, changes_since  # noqa: PLC0415
-    from orchestrator.cli.problems import show_problems  # noqa: PLC0415
+    from orchestrator.console.problems import show_problems  # noqa: PLC0415
 
     asks = not force and _is_on_a_terminal() and not run.is_alive
     checked, changed = _checked(run, layering, salvage=salvage)
@@ -180,7 +180,7 @@ def _checked(
 
     One that was put together of several layers is kept as a whole, and is gone on with as it was.
     """
-    from orchestrator.cli.checking import Kept, check_spec  # noqa: PLC0415 -- the spec's model
+    from orchestrator.console.checking import Kept, check_spec  # noqa: PLC0415 -- the spec's model
 
     plan = run.read_plan() or _salvaged(run, salvage=salvage)
     kept = Kept(text=run.read_spec(), plan=plan)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.exits import exit_code_of
-from orchestrator.cli.layering import Layering, layer_options
-from orchestrator.cli.options import run_options
-from orchestrator.cli.selecting import Words, selection_options
+from orchestrator.console.exits import exit_code_of
+from orchestrator.console.layering import Layering, layer_options
+from orchestrator.console.options import run_options
+from orchestrator.console.selecting import Words, selection_options
 from orchestrator.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def run(
     Ctrl-C once lets the run finish what is queued, twice terminates it, three times kills it.
     """
     from orchestrator.app import Options, execute  # noqa: PLC0415 -- the whole product
-    from orchestrator.cli.checking import check_spec  # noqa: PLC0415
-    from orchestrator.cli.problems import show_checked  # noqa: PLC0415
+    from orchestrator.console.checking import check_spec  # noqa: PLC0415
+    from orchestrator.console.problems import show_checked  # noqa: PLC0415
     from orchestrator.views.output import OutputMode  # noqa: PLC0415
 
     options = Options(
@@ -93,7 +93,7 @@ def _show_dry_run(plan: Plan, *, as_json: bool) -> None:
     from orchestrator.views.dryrun import dry_run_data, render_dry_run  # noqa: PLC0415
 
     if as_json:
-        from orchestrator.cli.printing import print_json  # noqa: PLC0415
+        from orchestrator.console.printing import print_json  # noqa: PLC0415
 
         print_json(dry_run_data(plan))
         return
@@ -112,6 +112,6 @@ def _watch(spec: str, layering: Layering, chosen: Words, options: Options, *, dr
         raise UsageError("--watch makes many runs, --run-dir is the directory of one", hint=hint)
     if spec == "-":
         raise UsageError("standard input cannot be watched", hint="name a file")
-    from orchestrator.cli.watching import watch_spec  # noqa: PLC0415 -- rarely needed
+    from orchestrator.features.watch.watching import watch_spec  # noqa: PLC0415 -- rarely needed
 
     return watch_spec(spec, layering=layering, chosen=chosen, options=options)

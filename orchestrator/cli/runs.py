@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import format_option
+from orchestrator.console.options import format_option
 
 if TYPE_CHECKING:
     from orchestrator.runlog.directory import RunDirectory

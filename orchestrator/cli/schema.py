@@ -25,7 +25,7 @@ def schema(*, log: bool) -> None:
     It knows each key and value, and which keys fit together; `mporch validate` knows more: queues,
     targets, cycles.
     """
-    from orchestrator.cli.printing import print_json  # noqa: PLC0415 -- only where it is needed
+    from orchestrator.console.printing import print_json  # noqa: PLC0415 -- only where it is needed
 
     if log:
         from orchestrator.runlog.schema import log_schema  # noqa: PLC0415

@@ -6,11 +6,11 @@ import gc
 
 import click
 
-from orchestrator.cli import completing
-from orchestrator.cli.layering import Layering, layer_options
-from orchestrator.cli.options import DURATION
-from orchestrator.cli.printing import say
-from orchestrator.cli.selecting import require_no_python
+from orchestrator.console import completing
+from orchestrator.console.layering import Layering, layer_options
+from orchestrator.console.options import DURATION
+from orchestrator.console.printing import say
+from orchestrator.console.selecting import require_no_python
 
 __all__ = ["validate"]
 
@@ -63,7 +63,7 @@ def validate(
     explain` tells more.
     """
     # They bring the spec's model, which --help need not wait for.
-    from orchestrator.cli.checking import check_imports, check_spec  # noqa: PLC0415
+    from orchestrator.console.checking import check_imports, check_spec  # noqa: PLC0415
 
     for spec in specs:
         require_no_python(spec)
@@ -81,7 +81,7 @@ def validate(
         for each in checked:
             print(render_annotations(each.problems), end="")
     else:
-        from orchestrator.cli.problems import show_problems  # noqa: PLC0415
+        from orchestrator.console.problems import show_problems  # noqa: PLC0415
 
         for each in checked:
             show_problems(each.problems, each.texts)

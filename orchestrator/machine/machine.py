@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.choices import StartMethod
 from orchestrator.files import is_there
 from orchestrator.machine.cgroups import read_allowance
 from orchestrator.machine.programs import Programs, script_flaw
 
 __all__ = ["Machine", "processors", "this_machine", "within_quota"]
 
-_START_METHODS = ("forkserver", "spawn", "fork")
-"""The best first."""
 _NEVER_HANDLED = ("SIGKILL", "SIGSTOP")
 
 
@@ -33,7 +32,7 @@ class Machine:
     """How many the workers of a run can keep busy: what `workers: auto` is."""
     memory_bytes: int | None
     """None if the system does not tell."""
-    start_methods: tuple[str, ...]
+    start_methods: tuple[StartMethod, ...]
     """Ways to start a process that the system has, the default first: there is one at least."""
     stop_signals: Mapping[str, int]
     """Names and numbers of the signals that a worker can be asked to stop with."""
@@ -41,7 +40,7 @@ class Machine:
     """Folders of programs, as in the variable PATH."""
 
     @property
-    def start_method(self) -> str:
+    def start_method(self) -> StartMethod:
         """The default: forkserver where the system has it, else spawn."""
         return self.start_methods[0]
 
@@ -66,7 +65,7 @@ def this_machine() -> Machine:
         processors=usable,
         usable_processors=within_quota(usable, read_allowance().cpus),
         memory_bytes=_memory_bytes(),
-        start_methods=tuple(each for each in _START_METHODS if each in available),
+        start_methods=tuple(each for each in StartMethod if each.value in available),
         stop_signals={s.name: s.value for s in signal.Signals if s.name not in _NEVER_HANDLED},
         path=os.environ.get("PATH"),
     )

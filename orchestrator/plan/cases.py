@@ -12,11 +12,11 @@ import msgspec
 
 from orchestrator.machine.machine import Machine
 from orchestrator.plan.hidden_values import shown_within
-from orchestrator.plan.model import JobPlan, Plan, QueuePlan, Shape, StartMethod, Target
+from orchestrator.plan.model import JobPlan, Plan, QueuePlan, Shape, Target
 from orchestrator.plan.partial import Replaced, Selector, links_of_plan, replaced_by
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.cases import Given
-from orchestrator.spec.nodes import Path
+from orchestrator.spec.yaml.nodes import Path
 from orchestrator.targets.target import parse_target
 
 __all__ = ["plan_of_case"]
@@ -99,7 +99,7 @@ class _Variant:
             shape=Shape.SOURCE,
             outputs=(queue,),
             cwd=self._plan.project_dir,
-            start_method=StartMethod(self._machine.start_method),
+            start_method=self._machine.start_method,
             description=f"what the case gives to {queue}",
         )
         if isinstance(given, Given) and given.target is not None:

@@ -2,34 +2,11 @@
 
 from __future__ import annotations
 
-import enum
-
 import msgspec
 
+from orchestrator.choices import CommandInput, CommandOutput
+
 __all__ = ["Command", "CommandInput", "CommandOutput"]
-
-
-class CommandInput(enum.Enum):
-    """What a command reads on its standard input."""
-
-    NONE = "none"
-    TEXT = "text"
-    """Each item as text, and a newline."""
-    JSON = "json"
-    """Each item as a line of JSON."""
-
-
-class CommandOutput(enum.Enum):
-    """What becomes of a command's standard output."""
-
-    LINES = "lines"
-    """Each line is an item."""
-    JSON = "json"
-    """Each line is an item, in JSON."""
-    TEXT = "text"
-    """All of it is one item."""
-    LOG = "log"
-    """It is logged as that of any target."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="command"):

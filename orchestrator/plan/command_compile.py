@@ -10,7 +10,7 @@ from orchestrator.plan.placeholders import fields_of
 from orchestrator.plan.redaction import without_password
 from orchestrator.plan.resolved_spec import ResolvedJob
 from orchestrator.spec import LoadedSpec
-from orchestrator.spec.nodes import Path, ScalarNode
+from orchestrator.spec.yaml.nodes import Path, ScalarNode
 
 __all__ = ["command_of", "has_field", "stdin_of", "stdout_of"]
 
@@ -41,14 +41,14 @@ def command_of(job: ResolvedJob, spec: LoadedSpec) -> Command:
 def stdin_of(job: ResolvedJob) -> CommandInput:
     """Return what the command of a job reads: its items, unless it is given them as arguments."""
     if job.own.stdin is not None:
-        return CommandInput(job.own.stdin)
+        return job.own.stdin
     return CommandInput.TEXT if job.reads and not has_field(job) else CommandInput.NONE
 
 
 def stdout_of(job: ResolvedJob) -> CommandOutput:
     """Return what becomes of the output of a job's command."""
     if job.own.stdout is not None:
-        return CommandOutput(job.own.stdout)
+        return job.own.stdout
     return CommandOutput.LINES if job.writes else CommandOutput.LOG
 
 

@@ -15,13 +15,14 @@ from orchestrator.plan.graph import readers_of, writers_of
 from orchestrator.plan.hidden_values import late_of, shown_at, shown_of
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, draft_of
 from orchestrator.spec import LoadedSpec
-from orchestrator.spec.nodes import Path
 from orchestrator.spec.parts import Limits, Queue, Recycle, Retry
-from orchestrator.spec.rates import parse_interval_s
+from orchestrator.spec.units import parse_interval_s
+from orchestrator.spec.yaml.nodes import Path
 from orchestrator.targets.target import parse_target
 
 __all__ = ["Compiled", "compile_spec"]
 
+_ELSE = "else"
 _WINDOW_A_WORKER = 4096
 """Items; the most that one lease has."""
 
@@ -73,7 +74,7 @@ def _plan(draft: ResolvedSpec) -> model.Plan:
                 name=name,
                 maxsize=queue.maxsize,
                 max_bytes=queue.max_bytes,
-                when_full=model.WhenFull(queue.when_full),
+                when_full=queue.when_full,
                 put_timeout_s=queue.put_timeout,
                 writers=tuple(writers[name]),
                 readers=tuple(readers[name]),
@@ -120,7 +121,7 @@ def _job(job: ResolvedJob, draft: ResolvedSpec) -> model.JobPlan:
             signal=draft.machine.stop_signals[settings.terminate.signal],
             grace_s=settings.terminate.grace,
         ),
-        on_failure=model.FailurePolicy(settings.on_failure),
+        on_failure=settings.on_failure,
         on_error=model.ErrorPolicy() if job.shape.called_once else _error_policy(job),
         retry=model.RetryPlan() if job.shape.called_once else _retry(settings.retry),
         restart=_restart(job, durable=bool(spec.document.durable)),
@@ -131,8 +132,8 @@ def _job(job: ResolvedJob, draft: ResolvedSpec) -> model.JobPlan:
         daemon=settings.daemon,
         env=tuple(settings.env.items()),
         cwd=folder,
-        start_method=model.StartMethod(settings.start_method or draft.machine.start_method),
-        capture=model.Capture(settings.capture),
+        start_method=settings.start_method or draft.machine.start_method,
+        capture=settings.capture,
         tags=_tags(settings.tags),
         description=dict(shown).get(("description",), settings.description),
         shown=shown,
@@ -168,7 +169,7 @@ def _restart(job: ResolvedJob, *, durable: bool) -> model.RestartPlan:
     most, replay = 0, model.ReplayMode.NEVER
     if job.reads:
         skips = durable
-    elif written.replay == "skip" and job.writes:
+    elif written.replay is model.ReplayMode.SKIP and job.writes:
         most, skips = written.max, True
     else:
         skips = durable and written.replay is None
@@ -224,10 +225,8 @@ def _ordered(job: ResolvedJob, queues: Mapping[str, Queue]) -> model.OrderedPlan
 
 def _error_policy(job: ResolvedJob) -> model.ErrorPolicy:
     written = job.settings.on_error
-    actions = {"else": written} if isinstance(written, str) else written
+    actions = written if isinstance(written, dict) else {_ELSE: written}
     return model.ErrorPolicy(
-        by_exception=tuple(
-            (name, model.ErrorAction(action)) for name, action in actions.items() if name != "else"
-        ),
-        otherwise=model.ErrorAction(actions.get("else", "fail")),
+        by_exception=tuple(each for each in actions.items() if each[0] != _ELSE),
+        otherwise=actions.get(_ELSE, model.ErrorAction.FAIL),
     )

@@ -7,9 +7,16 @@ from collections.abc import Iterator
 from orchestrator.plan.model import LateName, LateValue
 from orchestrator.plan.resolved_spec import ResolvedJob
 from orchestrator.spec import LoadedSpec
-from orchestrator.spec.nodes import Entry, MappingNode, Node, Path, ScalarNode, scalars_of
-from orchestrator.spec.overlay import laid_over
-from orchestrator.spec.start_vars import StartVar
+from orchestrator.spec.compose.layers import laid_over
+from orchestrator.spec.yaml.nodes import (
+    Entry,
+    MappingNode,
+    Node,
+    Path,
+    ScalarNode,
+    StartVar,
+    scalars_of,
+)
 
 __all__ = [
     "is_late_at",

@@ -7,8 +7,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from orchestrator.spec import LoadedSpec
-from orchestrator.spec.layers import SET, VAR
-from orchestrator.spec.nodes import MappingNode, Named, Node, Path, Position, SequenceNode
+from orchestrator.spec.yaml.nodes import (
+    SET,
+    VAR,
+    MappingNode,
+    Named,
+    Node,
+    Path,
+    Position,
+    SequenceNode,
+)
 
 __all__ = ["DEFAULT", "Layer", "NamedSource", "Origin", "Origins", "Place"]
 

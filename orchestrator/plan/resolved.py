@@ -6,6 +6,7 @@ gone into the values. The `tests` are of what was written, and not in it.
 
 from __future__ import annotations
 
+import enum
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +22,12 @@ from orchestrator.plan.origins import DEFAULT, Origin, Origins, Place
 from orchestrator.plan.redaction import is_secret, masked_value
 from orchestrator.plan.resolved_spec import MERGED_MAPS, ResolvedJob, draft_of
 from orchestrator.spec import LoadedSpec
+from orchestrator.spec.compose.layers import laid_over
 from orchestrator.spec.model import Document, Job, JobSettings
-from orchestrator.spec.nodes import (
+from orchestrator.spec.parts import Queue
+from orchestrator.spec.units import written_duration
+from orchestrator.spec.validate import without_nulls
+from orchestrator.spec.yaml.nodes import (
     Entry,
     MappingNode,
     Node,
@@ -31,10 +36,6 @@ from orchestrator.spec.nodes import (
     SequenceNode,
     mapping_of,
 )
-from orchestrator.spec.nulls import without_nulls
-from orchestrator.spec.overlay import laid_over
-from orchestrator.spec.parts import Queue
-from orchestrator.spec.units import written_duration
 
 __all__ = ["Branch", "Leaf", "Resolved", "resolved", "rows_of"]
 
@@ -235,6 +236,8 @@ def _default(value: Any) -> Resolved:
     """Return a default as a spec has it: of numbers, only times are no whole ones."""
     if isinstance(value, tuple) and value:
         return Branch(inner=dict(enumerate(map(_default, value))), is_list=True)
+    if isinstance(value, enum.Enum):
+        value = value.value
     if isinstance(value, float):
         value = written_duration(value)
     return Leaf(value=[] if value == () else value, origin=DEFAULT)

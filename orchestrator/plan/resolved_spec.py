@@ -12,10 +12,10 @@ from orchestrator.plan.model import AfterCondition, Shape
 from orchestrator.plan.unknowns import Unknowns, broken_jobs, unclear_of
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.model import Job, JobSettings
-from orchestrator.spec.nodes import Path
 from orchestrator.spec.parts import SpecPart
-from orchestrator.spec.processes import AUTO_WORKERS
+from orchestrator.spec.types import AUTO_WORKERS
 from orchestrator.spec.wording import did_you_mean
+from orchestrator.spec.yaml.nodes import Path
 from orchestrator.targets.lookup import Targets
 
 __all__ = ["MERGED_MAPS", "Condition", "ResolvedJob", "ResolvedSpec", "Wire", "draft_of"]
@@ -202,7 +202,7 @@ def _wires(path: Path, wiring: str | tuple[str, ...] | dict[str, str]) -> tuple[
 
 
 def _conditions(
-    path: Path, after: str | tuple[str, ...] | Mapping[str, str]
+    path: Path, after: str | tuple[str, ...] | Mapping[str, AfterCondition]
 ) -> tuple[Condition, ...]:
     match after:
         case str():
@@ -214,8 +214,7 @@ def _conditions(
             )
         case _:
             return tuple(
-                Condition(job=job, state=AfterCondition(state), path=(*path, job))
-                for job, state in after.items()
+                Condition(job=job, state=state, path=(*path, job)) for job, state in after.items()
             )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from orchestrator.plan.placeholders import PLACEHOLDER, Field, field_of
-from orchestrator.spec.shell import Quotes
+from orchestrator.spec.compose.shell import Quotes
 
 __all__ = ["SHELL", "Script", "ScriptError", "script_of"]
 

@@ -10,7 +10,7 @@ import msgspec
 
 from orchestrator.plan.model import JobPlan, LateName, LateValue, Plan
 from orchestrator.plan.replacing import replaced
-from orchestrator.spec.start_vars import StartVar
+from orchestrator.spec.yaml.nodes import StartVar
 
 __all__ = ["at_start", "settled", "without_late"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.model import Document, Job, JobSettings
-from orchestrator.spec.nodes import Entry, MappingNode, Node, Path, scalars_of
+from orchestrator.spec.yaml.nodes import Entry, MappingNode, Node, Path, scalars_of
 
 __all__ = ["Unknowns", "broken_jobs", "unclear_of"]
 

@@ -128,7 +128,7 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
 
         Comments, layout and quotes may be others: see `means_same`.
         """
-        from orchestrator.spec.meaning import means_same  # noqa: PLC0415 -- brings the YAML parser
+        from orchestrator.spec.yaml.meaning import means_same  # noqa: PLC0415 -- brings the YAML parser
 
         kept = self.read_spec()
         try:

@@ -74,11 +74,12 @@ class ReplayLock:
         fcntl.flock(self._fd, fcntl.LOCK_UN)
 
 
+_OLD_MODULES = ("letters.source", "deadletters.replay_source")
 _KNOWN_SOURCES = (
     SOURCE,
-    Target(module="orchestrator.ipc.letters.source", qualname="letters"),
+    *(Target(module=f"orchestrator.runtime.{old}", qualname="letters") for old in _OLD_MODULES),
 )
-"""That of plans, too, which an older mporch has kept."""
+"""That of plans, too, which an older mporch has kept: the module had other names then."""
 
 
 def replayed_run(plan: Plan) -> RunDirectory | None:

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, Strict, Tag
 
-from orchestrator.spec.fields import (
+from orchestrator.spec.parts import SpecPart
+from orchestrator.spec.types import (
     PositiveDuration,
     TargetName,
     Text,
@@ -15,7 +16,6 @@ from orchestrator.spec.fields import (
     VarName,
     by_form,
 )
-from orchestrator.spec.parts import SpecPart
 
 __all__ = ["AnyExpected", "Case", "Expect", "Expected", "Given", "Items", "Kill", "StandIn"]
 

@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 
 from orchestrator.errors import Problem, Rule
 from orchestrator.spec.model import Document
-from orchestrator.spec.nodes import Entry, MappingNode, Path, Position, ScalarNode
+from orchestrator.spec.yaml.nodes import Entry, MappingNode, Path, Position, ScalarNode
 
 __all__ = ["LoadedSpec"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import SpecError
-from orchestrator.spec import source
-from orchestrator.spec.compose import Composer
-from orchestrator.spec.events import SyntaxFlaw
-from orchestrator.spec.rules import files
+from orchestrator.spec import rules
 from orchestrator.spec.wording import did_you_mean, kind
+from orchestrator.spec.yaml import source
+from orchestrator.spec.yaml.composer import Composer
+from orchestrator.spec.yaml.parser import SyntaxFlaw
 
 __all__ = ["ItemsFileError", "read_items"]
 
@@ -41,7 +41,7 @@ def read_items(path: Path) -> tuple[Any, ...]:
         text = source.read(path).text
     except SpecError as error:
         problem = error.problems[0]
-        hints = {files.NO_FILE: _neighbour(path), files.TOO_LARGE: "let a target give so much"}
+        hints = {rules.NO_FILE: _neighbour(path), rules.TOO_LARGE: "let a target give so much"}
         hint = hints.get(problem.rule, problem.hint)
         raise ItemsFileError(f"{path.name}: {problem.message}", hint) from None
     return tuple(read(text, path.name))

@@ -9,20 +9,33 @@ from pathlib import Path as FilePath
 from typing import BinaryIO
 
 from orchestrator.errors import Problem, SpecError
-from orchestrator.spec import source
-from orchestrator.spec.compose import Composer
+from orchestrator.spec import rules
+from orchestrator.spec.compose.expand import Expander
+from orchestrator.spec.compose.layers import (
+    Layers,
+    hint_for_set,
+    hint_for_var,
+    in_file,
+    merged,
+    written,
+)
+from orchestrator.spec.compose.places import with_texts
 from orchestrator.spec.document import LoadedSpec
-from orchestrator.spec.events import Flaw, SyntaxFlaw
-from orchestrator.spec.expand import Expander
-from orchestrator.spec.layers import SET, VAR, Layers, hint_for_set, hint_for_var
-from orchestrator.spec.nodes import Entry, MappingNode, Node, Path, Position, ScalarNode
-from orchestrator.spec.nulls import without_nulls
-from orchestrator.spec.overlay import in_file, merged
-from orchestrator.spec.rules import syntax
-from orchestrator.spec.texts import with_texts
-from orchestrator.spec.validate import MOST_FINDINGS, ValidationFinding, understand
+from orchestrator.spec.validate import MOST_FINDINGS, ValidationFinding, understand, without_nulls
 from orchestrator.spec.wording import kind
-from orchestrator.spec.writing import written
+from orchestrator.spec.yaml import source
+from orchestrator.spec.yaml.composer import Composer
+from orchestrator.spec.yaml.nodes import (
+    SET,
+    VAR,
+    Entry,
+    MappingNode,
+    Node,
+    Path,
+    Position,
+    ScalarNode,
+)
+from orchestrator.spec.yaml.parser import Flaw, SyntaxFlaw
 
 __all__ = ["for_case", "load", "loads"]
 
@@ -125,7 +138,7 @@ def _load(origin: source.Source, environ: Mapping[str, str] | None, layers: Laye
 def _wrong(flaws: Iterable[Flaw], findings: Sequence[ValidationFinding]) -> Iterator[Path]:
     """Yield the places of which the document lacks something; () for one that is not known."""
     for flaw in flaws:
-        if flaw.rule is not syntax.DOUBTFUL_NUMBER:  # that stays there, as text
+        if flaw.rule is not rules.DOUBTFUL_NUMBER:  # that stays there, as text
             yield flaw.path
     for found in findings[:MOST_FINDINGS]:
         yield found.path
@@ -151,7 +164,7 @@ def _nothing_in(name: str) -> Flaw:
     message = f"{name} lays nothing over: it is empty, or all of it is comments"
     hint = "leave it out, or write the keys that it changes"
     at = Position(1, 1, name)
-    return Flaw(rule=syntax.EMPTY_LAYER, message=message, hint=hint, position=at, width=1, path=())
+    return Flaw(rule=rules.EMPTY_LAYER, message=message, hint=hint, position=at, width=1, path=())
 
 
 def _overlay(above: source.Source, flaws: list[Flaw]) -> MappingNode | None:
@@ -189,7 +202,7 @@ def _mapping(root: Node | None) -> MappingNode:
     what = "the spec is empty" if value is None else f"the spec is {kind(value)}"
     at = root.position if root else Position(1, 1)
     hint = "expected a mapping with version: 1 and jobs:"
-    raise SyntaxFlaw(syntax.NOT_A_MAPPING, what, at, hint)
+    raise SyntaxFlaw(rules.NOT_A_MAPPING, what, at, hint)
 
 
 def _problem(name: str, flaw: Flaw) -> Problem:

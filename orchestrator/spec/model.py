@@ -12,27 +12,16 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, Tag
 from pydantic.config import JsonDict
 
-from orchestrator.spec.cases import Case
-from orchestrator.spec.fields import (
-    Durable,
-    EnvValue,
-    ExceptionName,
-    FormatVersion,
-    Handles,
-    JobNames,
-    Name,
-    PositiveDuration,
-    QueueNames,
-    TagName,
-    TagNames,
-    TargetName,
-    Text,
-    Texts,
-    Values,
-    VariableName,
-    VarName,
-    by_form,
+from orchestrator.choices import (
+    AfterCondition,
+    Capture,
+    CommandInput,
+    CommandOutput,
+    ErrorAction,
+    FailurePolicy,
+    StartMethod,
 )
+from orchestrator.spec.cases import Case
 from orchestrator.spec.parts import (
     AnyOrdered,
     AnyQueue,
@@ -47,7 +36,30 @@ from orchestrator.spec.parts import (
     Terminate,
     Timeouts,
 )
-from orchestrator.spec.processes import CommandLine, ExitCodes, Workers
+from orchestrator.spec.types import (
+    BY_VALUE,
+    CommandLine,
+    Durable,
+    EnvValue,
+    ExceptionName,
+    ExitCodes,
+    FormatVersion,
+    Handles,
+    JobNames,
+    Name,
+    PositiveDuration,
+    QueueNames,
+    TagName,
+    TagNames,
+    TargetName,
+    Text,
+    Texts,
+    Values,
+    VariableName,
+    VarName,
+    Workers,
+    by_form,
+)
 
 __all__ = ["Document", "Job", "JobSettings"]
 
@@ -57,7 +69,7 @@ Wiring = Annotated[
     | Annotated[Handles, Tag("<map>")],
     by_form("a queue, a list of queues, or a map of parameter to queue"),
 ]
-Condition = Literal["ready", "succeeded", "failed", "finished"]
+Condition = Annotated[AfterCondition, BY_VALUE]
 After = Annotated[
     Annotated[Text, Tag("<text>")]
     | Annotated[JobNames, Tag("<list>")]
@@ -68,7 +80,7 @@ Tags = Annotated[
     Annotated[TagName, Tag("<text>")] | Annotated[TagNames, Tag("<list>")],
     by_form("a tag or a list of tags"),
 ]
-ItemAction = Literal["fail", "skip", "dead_letter"]
+ItemAction = Annotated[ErrorAction, BY_VALUE]
 OnError = Annotated[
     Annotated[ItemAction, Tag("<text>")] | Annotated[dict[ExceptionName, ItemAction], Tag("<map>")],
     by_form("fail, skip, dead_letter, or a map of exception to one of them"),
@@ -113,13 +125,13 @@ class JobSettings(SpecPart):
     terminate: Terminate = Field(
         default=Terminate(), title="Terminate", description="How a worker is stopped."
     )
-    on_failure: Literal["stop", "drain", "continue"] = Field(
-        default="stop",
+    on_failure: Annotated[FailurePolicy, BY_VALUE] = Field(
+        default=FailurePolicy.STOP,
         title="On failure",
         description="What a failed job does to the run: stop it, let it drain, or go on.",
     )
     on_error: OnError = Field(
-        default="fail",
+        default=ErrorAction.FAIL,
         title="On error",
         description="What becomes of an item that raised: fail the job, skip it, or keep it as a "
         "dead letter; or by exception.",
@@ -176,13 +188,13 @@ class JobSettings(SpecPart):
         description="Relative to the folder of the spec.",
         examples=["work"],
     )
-    start_method: Literal["forkserver", "spawn", "fork"] | None = Field(
+    start_method: Annotated[StartMethod, BY_VALUE] | None = Field(
         default=None,
         title="Start method",
         description="forkserver where the system has it, else spawn; fork on request.",
     )
-    capture: Literal["auto", "text"] = Field(
-        default="auto",
+    capture: Annotated[Capture, BY_VALUE] = Field(
+        default=Capture.AUTO,
         title="Capture",
         description="What printed lines are. auto: those of JSON that have a text and a level are "
         "log records. text: all are output.",
@@ -234,13 +246,13 @@ class Job(JobSettings):
         "stands for the item.",
         examples=[["tar", "czf", "out.tgz", "data"], ["sha256sum", "{item}"], "sort | uniq -c"],
     )
-    stdin: Literal["none", "text", "json"] | None = Field(
+    stdin: Annotated[CommandInput, BY_VALUE] | None = Field(
         default=None,
         title="Standard input",
         description="What a command reads. text: each item, and a newline. json: each item as a "
         "line of JSON. none: nothing. null is text for a command without {item} that has an input.",
     )
-    stdout: Literal["lines", "json", "text", "log"] | None = Field(
+    stdout: Annotated[CommandOutput, BY_VALUE] | None = Field(
         default=None,
         title="Standard output",
         description="What a command writes. lines: each line is an item. json: each line is one in "

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from orchestrator.spec.fields import (
+from orchestrator.choices import ReplayMode, WhenFull
+from orchestrator.spec.types import (
+    BY_VALUE,
     Combinations,
     Duration,
     Memory,
@@ -61,8 +63,8 @@ class Queue(SpecPart):
         title="Capacity in bytes",
         description="It is full as well while the pickles of its items have that many bytes.",
     )
-    when_full: Literal["block", "drop_newest", "drop_oldest", "fail"] = Field(
-        default="block",
+    when_full: Annotated[WhenFull, BY_VALUE] = Field(
+        default=WhenFull.BLOCK,
         title="When full",
         description="block: whoever puts waits. drop_newest: what is put goes. drop_oldest: the "
         "item that has waited longest goes. fail: whoever puts fails.",
@@ -169,7 +171,7 @@ class Restart(SpecPart):
         examples=[10],
     )
     within: Duration = Field(default=60.0, title="Within", description="The time.")
-    replay: Literal["never", "skip"] | None = Field(
+    replay: Annotated[ReplayMode, BY_VALUE] | None = Field(
         default=None,
         title="Replay",
         description="A job without input is called again from its beginning. skip: what it has put "

@@ -9,9 +9,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from orchestrator.spec.fields import TEXT_PATTERN
 from orchestrator.spec.model import Document, JobSettings
-from orchestrator.spec.nulls import VALUES
+from orchestrator.spec.types import TEXT_PATTERN
+from orchestrator.spec.validate import VALUES
 
 __all__ = ["DIALECT", "REFERENCE", "document_schema"]
 

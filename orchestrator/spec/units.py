@@ -1,10 +1,19 @@
-"""Durations with units: `10s`, `1m30s`, `250ms`."""
+"""Durations and rates, with their units: `1m30s`, `250ms`; `10/s`, `100/min`."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["MAX_DURATION_S", "UNITS", "DurationError", "parse_duration_s", "written_duration"]
+__all__ = [
+    "MAX_DURATION_S",
+    "RATE_PATTERN",
+    "UNITS",
+    "DurationError",
+    "RateError",
+    "parse_duration_s",
+    "parse_interval_s",
+    "written_duration",
+]
 
 MAX_DURATION_S = 36_500 * 86_400.0
 _SECONDS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -79,3 +88,61 @@ def _hint(text: str) -> str:
 
 def _write(number: object) -> str:
     return f"write {number}s" if _NUMBER.fullmatch(str(number)[:20]) else "write 10s"
+
+
+_RATE_SECONDS = {"s": 1.0, "min": 60.0, "h": 3_600.0, "d": 86_400.0}
+_RATE_NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
+RATE_PATTERN = rf"^(?=[^/]*[1-9]){_RATE_NUMBER}/({'|'.join(_RATE_SECONDS)})$"
+"""What a rate looks like, as a JSON Schema has it."""
+
+_RATE = re.compile(RATE_PATTERN, re.ASCII)
+_SPELT_RATE = re.compile(
+    rf"({_RATE_NUMBER})\s*(?:/|per|a|an|p)?\s*([a-z]+)", re.ASCII | re.IGNORECASE
+)
+_RATE_WORDS = {
+    "s": ("sec", "secs", "second", "seconds", "ps", "hz"),
+    "min": ("m", "mins", "minute", "minutes", "pm"),
+    "h": ("hr", "hrs", "hour", "hours", "ph"),
+    "d": ("day", "days"),
+}
+
+
+class RateError(ValueError):
+    """Not a rate. `hint` says how to write it."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def parse_interval_s(value: object) -> float:
+    """Return the seconds from one item to the next at a rate such as `10/s` or `5/h`.
+
+    Units are s, min, h and d.
+
+    Raises:
+        RateError: it is no text, has no unit, or is nothing.
+
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        hint = f"write {value}/s" if re.fullmatch(_RATE_NUMBER, str(value)) else "write 10/s"
+        raise RateError(f"a rate needs a unit, not the bare number {value}", hint)
+    if not isinstance(value, str):
+        raise RateError("a rate is text such as 10/s or 100/min", "write 10/s, 100/min or 5/h")
+    match = _RATE.match(value)
+    if match is None or value.endswith("\n"):
+        raise RateError(f'"{value[:40]}" is not a rate', _hint_for_rate(value))
+    number, _, unit = value.partition("/")
+    return _RATE_SECONDS[unit] / float(number)
+
+
+def _hint_for_rate(text: str) -> str:
+    if re.fullmatch(r"[0.]+/(s|min|h|d)", text):
+        return "an item has to start some time: write 1/h, or remove it for no limit"
+    if re.fullmatch(_RATE_NUMBER, text):
+        return f"write {text}/s"
+    if spelt := _SPELT_RATE.fullmatch(text.strip()):
+        for unit, words in _RATE_WORDS.items():
+            if spelt[2].lower() in (unit, *words):
+                return f"write {spelt[1]}/{unit}"
+    return "write a number and a unit (s, min, h, d): 10/s, 100/min, 5/h"

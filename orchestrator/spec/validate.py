@@ -1,4 +1,8 @@
-"""From plain values to the typed document; what does not fit becomes problems, all at once."""
+"""Validation: from plain values to the typed document; what does not fit becomes problems.
+
+`null` in a job: the key counts as not written, and no default of the spec holds for it. Only where
+it is written so: a key with nothing after it was forgotten, and is told.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from orchestrator.errors import Rule
-from orchestrator.spec.hints import (
+from orchestrator.spec import rules
+from orchestrator.spec.model import Document, JobSettings
+from orchestrator.spec.wording import kind, show
+from orchestrator.spec.words.keys import hint_for_key
+from orchestrator.spec.words.values import (
     hint_for_list,
     hint_for_mapping,
     hint_for_number,
@@ -21,13 +29,9 @@ from orchestrator.spec.hints import (
     hint_for_word,
     kind_as_written,
 )
-from orchestrator.spec.model import Document
-from orchestrator.spec.nodes import MappingNode, Path
-from orchestrator.spec.rules import values
-from orchestrator.spec.vocabulary import hint_for_key
-from orchestrator.spec.wording import kind, show
+from orchestrator.spec.yaml.nodes import Entry, MappingNode, Node, Path, ScalarNode, mapping_of
 
-__all__ = ["MOST_FINDINGS", "ValidationFinding", "understand"]
+__all__ = ["MOST_FINDINGS", "VALUES", "ValidationFinding", "understand", "without_nulls"]
 
 
 @dataclass(frozen=True)
@@ -137,31 +141,29 @@ def _finding(detail: ErrorDetails, root: MappingNode) -> ValidationFinding:
     path, value = _place(detail), detail["input"]
     if detail["type"] == "extra_forbidden":
         message = f"unknown key {show(path[-1])}"
-        return ValidationFinding(values.UNKNOWN_KEY, path, message, hint_for_key(path), key=True)
+        return ValidationFinding(rules.UNKNOWN_KEY, path, message, hint_for_key(path), key=True)
     if detail["type"] == "missing":
         key = str(detail["loc"][-1])
         hint = _MISSING_HINTS.get(key, "")
         return ValidationFinding(
-            values.MISSING_KEY, path, f"the key {key} is missing", hint, key=True
+            rules.MISSING_KEY, path, f"the key {key} is missing", hint, key=True
         )
     if detail["type"] == "invalid_key":
         message = f"{show(path[-1])} is a key that is not text"
-        return ValidationFinding(values.WRONG_TYPE, path, message, "put it in quotes", key=True)
+        return ValidationFinding(rules.WRONG_TYPE, path, message, "put it in quotes", key=True)
     if value is None and isinstance(path[-1], str):
         hint = "give it a value or remove the key"
-        return ValidationFinding(values.EMPTY_VALUE, path, f"{path[-1]} is empty", hint, key=True)
+        return ValidationFinding(rules.EMPTY_VALUE, path, f"{path[-1]} is empty", hint, key=True)
     is_key = "[key]" in detail["loc"]
     if detail["type"] == "string_type" and isinstance(value, int | float):
         at = () if is_key else path
         message = f"expected text, got {kind_as_written(value, root, at)}"
         return ValidationFinding(
-            values.WRONG_TYPE, path, message, hint_for_text(value, root, at), key=is_key
+            rules.WRONG_TYPE, path, message, hint_for_text(value, root, at), key=is_key
         )
     if detail["type"] == "bool_type":
         message = f"expected true or false, got {kind_as_written(value, root, path)}"
-        return ValidationFinding(
-            values.WRONG_TYPE, path, message, hint_for_truth(value, root, path)
-        )
+        return ValidationFinding(rules.WRONG_TYPE, path, message, hint_for_truth(value, root, path))
     return ValidationFinding(*_wrong_value(detail, path, root), key=is_key)
 
 
@@ -179,18 +181,18 @@ def _wrong_value(
     match detail["type"]:
         case "mporch":
             return context["rule"], path, context["message"], context["hint"]
-        case "literal_error":
+        case "literal_error" | "enum":
             expected = context["expected"].replace("'", "")
             message = f"expected {expected}, got {kind(value)}"
-            return values.UNKNOWN_WORD, path, message, hint_for_word(value, expected)
+            return rules.UNKNOWN_WORD, path, message, hint_for_word(value, expected)
         case "greater_than_equal":
             message = f"{show(value)} is too small: the least is {context['ge']}"
-            return values.OUT_OF_RANGE, path, message, f"write {context['ge']} or more"
+            return rules.OUT_OF_RANGE, path, message, f"write {context['ge']} or more"
         case "less_than_equal":
             message = f"{show(value)} is too large: the most is {context['le']}"
-            return values.OUT_OF_RANGE, path, message, f"write {context['le']} or less"
+            return rules.OUT_OF_RANGE, path, message, f"write {context['le']} or less"
         case _:
-            return values.WRONG_TYPE, path, *_wrong_type(detail, path, root)
+            return rules.WRONG_TYPE, path, *_wrong_type(detail, path, root)
 
 
 def _wrong_type(detail: ErrorDetails, path: Path, root: MappingNode) -> tuple[str, str]:
@@ -214,3 +216,59 @@ def _wrong_type(detail: ErrorDetails, path: Path, root: MappingNode) -> tuple[st
 
 def _is_queue(path: Path) -> bool:
     return len(path) == 2 and path[0] == "queues"
+
+
+VALUES = frozenset({("timeouts", "start")})
+"""Where null is a value, and not the one that holds if nobody writes any."""
+
+
+def without_nulls(root: MappingNode) -> tuple[MappingNode, frozenset[Path]]:
+    """Return the tree without the keys of jobs that are null, and the paths of these."""
+    found: set[Path] = set()
+    entries = dict(root.entries)
+    if (entry := entries.get("defaults")) is not None:
+        entries["defaults"] = _rid(entry, ("defaults",), found)
+    jobs = entries.get("jobs")
+    if jobs is not None and isinstance(jobs.value, MappingNode):
+        inner = {
+            name: _rid(entry, ("jobs", name), found) for name, entry in jobs.value.entries.items()
+        }
+        entries["jobs"] = replace(jobs, value=mapping_of(jobs.value, inner))
+    return (mapping_of(root, entries) if found else root), frozenset(found)
+
+
+def _rid(entry: Entry, path: Path, found: set[Path]) -> Entry:
+    value = _without(entry.value, JobSettings(), path, (), found)
+    return entry if value is entry.value else replace(entry, value=value)
+
+
+def _without(
+    node: Node, part: BaseModel, path: Path, keys: tuple[str, ...], found: set[Path]
+) -> Node:
+    """Return a part of a job without its nulls; `keys` lead from the job to the part."""
+    if not isinstance(node, MappingNode):
+        return node
+    entries: dict[str | int, Entry] = {}
+    for key, entry in node.entries.items():
+        if not isinstance(key, str) or key not in type(part).model_fields:
+            entries[key] = entry
+            continue
+        here = (*keys, key)
+        if here not in VALUES and _is_null(entry.value):
+            found.add((*path, key))
+            continue
+        inner = getattr(part, key)
+        if isinstance(inner, BaseModel):
+            value = _without(entry.value, inner, (*path, key), here, found)
+            if value is not entry.value:
+                entries[key] = replace(entry, value=value)
+                continue
+        entries[key] = entry
+    same = len(entries) == len(node.entries) and all(
+        entries[key] is node.entries[key] for key in entries
+    )
+    return node if same else mapping_of(node, entries)
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, ScalarNode) and node.value is None and bool(node.text)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from inspect import Parameter, Signature
 
 from orchestrator.errors import Rule
-from orchestrator.spec.nodes import Path
-from orchestrator.spec.rules import targets as rules
+from orchestrator.spec import rules
 from orchestrator.spec.wording import did_you_mean, listed
+from orchestrator.spec.yaml.nodes import Path
 from orchestrator.targets.callees import Callee, CalleePart
 
 __all__ = ["Call", "Calls", "GivenArguments", "Slip", "advice_for", "misfits", "slips"]

@@ -8,11 +8,9 @@ from inspect import Signature
 
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.errors import Problem, Rule
-from orchestrator.spec import LoadedSpec
-from orchestrator.spec.nodes import Path
-from orchestrator.spec.rules import imports
-from orchestrator.spec.rules import targets as rules
+from orchestrator.spec import LoadedSpec, rules
 from orchestrator.spec.wording import show
+from orchestrator.spec.yaml.nodes import Path
 from orchestrator.targets.callees import Callee, CalleePart
 from orchestrator.targets.calls import misfits, slips
 from orchestrator.targets.imported import ImportedTarget, Looked, Parameter, Probe
@@ -38,7 +36,7 @@ def import_problems(
         if printed := probed.output.strip():
             message = f"importing {module} prints {show(printed.splitlines()[0])}"
             hint = 'keep it for `if __name__ == "__main__":`, or log it'
-            yield spec.problem(imports.IMPORT_PRINTS, first, message, hint)
+            yield spec.problem(rules.IMPORT_PRINTS, first, message, hint)
         if probed.report.failure is not None:
             yield _failure(spec, first, module, probed.report.failure)
             continue
@@ -80,7 +78,7 @@ def _failure(spec: LoadedSpec, path: Path, module: str, failure: Failure) -> Pro
         where = f" ({failure.where})" if failure.where else ""
         text = f": {failure.message}" if failure.message else ""
         message = f"importing {module} raises {failure.kind}{text}{where}"
-    return spec.problem(imports.IMPORT_FAILS, path, message, hint, traceback=failure.traceback)
+    return spec.problem(rules.IMPORT_FAILS, path, message, hint, traceback=failure.traceback)
 
 
 def _target_problems(
@@ -107,7 +105,7 @@ def _target_problems(
     if looked.unpicklable:
         message = f"{told} cannot be named by pickle: {looked.unpicklable}"
         hint = "if it is decorated, add functools.wraps to the decorator"
-        yield problem(imports.NOT_BY_NAME, path, message, hint)
+        yield problem(rules.NOT_BY_NAME, path, message, hint)
     yield from _misfits(spec, imported, name, looked)
 
 
@@ -125,7 +123,7 @@ def _misfits(
     instead: Rule | None = None
     found = list(misfits(callee, imported.calls))
     if not found and looked.stated is not None:
-        stated, instead = _signature(looked.stated), imports.WRAPPED_CALL
+        stated, instead = _signature(looked.stated), rules.WRAPPED_CALL
         found = list(slips(name, looked.place, stated, imported.calls.function))
     for slip in found:
         rule = instead or slip.rule

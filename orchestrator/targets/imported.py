@@ -13,7 +13,7 @@ from orchestrator.plan.model import LimitsPlan
 from orchestrator.targets.target import Target
 
 if TYPE_CHECKING:  # the child, which imports this too, is to be as small as a worker
-    from orchestrator.spec.nodes import Path
+    from orchestrator.spec.yaml.nodes import Path
     from orchestrator.targets.calls import Calls
 
 __all__ = ["ImportedTarget", "Looked", "Parameter", "Probe", "ProbeReport"]

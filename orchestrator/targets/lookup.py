@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import FunctionType
 
-from orchestrator.spec.rules import targets as rules
+from orchestrator.spec import rules
 from orchestrator.spec.wording import Guesses
 from orchestrator.targets.bindings import Bindings, Definition, Kind
 from orchestrator.targets.callees import Callee, Callees

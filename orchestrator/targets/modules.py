@@ -12,7 +12,7 @@ from importlib.machinery import ModuleSpec
 
 from orchestrator.encoding import unfit
 from orchestrator.errors import Rule
-from orchestrator.spec.rules import targets as rules
+from orchestrator.spec import rules
 from orchestrator.targets.bindings import Bindings, Kind, bindings_in
 
 __all__ = ["Module", "TargetFlaw", "find", "read", "standard"]

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 
 from orchestrator.errors import Problem, Severity
+from orchestrator.spec.rules import text_of
 from orchestrator.views.tables import Paper
 from orchestrator.views.text import Style, escaped, paint
 
@@ -49,7 +50,7 @@ def _annotation(problem: Problem) -> str:
         "file": problem.file,
         "line": problem.line,
         "col": problem.column,
-        "title": f"{problem.code} {problem.rule.title}",
+        "title": f"{problem.code} {text_of(problem.rule).title}",
     }
     if problem.width > 1:
         fields["endColumn"] = problem.column + problem.width

@@ -10,7 +10,7 @@ import yaml
 
 from orchestrator.plan.origins import Origin
 from orchestrator.plan.resolved import Branch, Leaf
-from orchestrator.spec.scalars import ScalarError, resolve
+from orchestrator.spec.yaml.scalars import ScalarError, resolve
 from orchestrator.views.tables import Paper
 from orchestrator.views.text import Style, escaped, paint
 

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable
 
 from orchestrator.errors import Rule, Severity
-from orchestrator.spec.rules import MINE, THEMES
+from orchestrator.spec.rules import examples_module, text_of, themes
 from orchestrator.views.tables import Column, Paper, table
 from orchestrator.views.text import Style, paint
 
@@ -33,7 +33,7 @@ The examples are checked beside this `mine.py`. Lines with a `$` are run first, 
 def render_rules(paper: Paper) -> str:
     """Return a table of all rules."""
     columns = (Column(title="CODE"), Column(title="", rank=1), Column(title="RULE"))
-    rows = [(r.code, r.severity.value, r.title) for theme in THEMES for r in theme.rules]
+    rows = [(r.code, r.severity.value, text_of(r).title) for theme in themes() for r in theme.rules]
     if paper.width < _longest(rows):
         return "".join(_folded(f"{code}  {title}", paper, hang=7) for code, _, title in rows)
     return table(columns, rows, paper)
@@ -45,10 +45,11 @@ def _longest(rows: Iterable[tuple[str, str, str]]) -> int:
 
 def render_rule(rule: Rule, paper: Paper) -> str:
     """Return all that the catalogue says of one rule."""
+    text = text_of(rule)
     severity = paint(rule.severity.value, _STYLES[rule.severity], colour=paper.colour)
-    head = paint(f"{rule.code}: {rule.title}", Style.BOLD, colour=paper.colour)
-    parts = [f"{head} ({severity})\n", _folded(rule.why, paper)]
-    for title, example in (("Wrong", rule.wrong), ("Right", rule.right)):
+    head = paint(f"{rule.code}: {text.title}", Style.BOLD, colour=paper.colour)
+    parts = [f"{head} ({severity})\n", _folded(text.why, paper)]
+    for title, example in (("Wrong", text.wrong), ("Right", text.right)):
         name = paint(title, Style.BOLD, colour=paper.colour)
         parts.append(f"{name}:\n\n{textwrap.indent(example, '    ')}")
     return "\n".join(parts)
@@ -64,18 +65,19 @@ def _folded(text: str, paper: Paper, *, hang: int = 0, most: int = _WIDEST) -> s
 
 def render_page() -> str:
     """Return docs/rules.md."""
-    parts = [_PAGE.format(mine=MINE)]
-    for theme in THEMES:
+    parts = [_PAGE.format(mine=examples_module())]
+    for theme in themes():
         parts.append(f"## {theme.title}\n")
         parts += map(_section, theme.rules)
     return "\n".join(parts)
 
 
 def _section(rule: Rule) -> str:
+    text = text_of(rule)
     kind = "" if rule.severity is Severity.ERROR else "A warning. "
-    why = _folded(kind + rule.why, Paper(width=_PAGE_WIDTH), most=_PAGE_WIDTH)
-    head = f"### {rule.code}: {rule.title}\n\n{why}"
-    return f"{head}\nWrong:\n\n{_blocks(rule.wrong)}\nRight:\n\n{_blocks(rule.right)}"
+    why = _folded(kind + text.why, Paper(width=_PAGE_WIDTH), most=_PAGE_WIDTH)
+    head = f"### {rule.code}: {text.title}\n\n{why}"
+    return f"{head}\nWrong:\n\n{_blocks(text.wrong)}\nRight:\n\n{_blocks(text.right)}"
 
 
 def _blocks(example: str) -> str:

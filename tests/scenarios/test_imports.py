@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from orchestrator.cli.checking import check_imports, check_spec
+from orchestrator.console.checking import check_imports, check_spec
 from orchestrator.machine.machine import this_machine
 from orchestrator.plan.checks.targets import imported_targets
 from orchestrator.plan.compiler import compile_spec

@@ -25,7 +25,7 @@ from orchestrator.errors import SpecError
 from orchestrator.plan.cases import plan_of_case
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.spec import loads
-from orchestrator.spec.rules import CATALOGUE, MINE
+from orchestrator.spec.rules import CATALOGUE, examples_module
 
 sys.path.insert(0, str(Path(__file__).parent))
 from grammar import MUTATED, WRITTEN
@@ -124,7 +124,7 @@ def run(answer: Callable[[bytes, Path, Tally], None], n: int, first_seed: int) -
     tally = Tally()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "mine.py").write_text(MINE)
+        (folder / "mine.py").write_text(examples_module())
         batch = 0
         while (left := n - tally.accepted - tally.rejected) > 0:
             specs = (WRITTEN, MUTATED)[batch % 2]

@@ -5,7 +5,7 @@ from fuzzing import Tally, answer_in_process
 from grammar import MUTATED, WRITTEN
 from hypothesis import HealthCheck, given, settings
 
-from orchestrator.spec.rules import MINE
+from orchestrator.spec.rules import examples_module
 
 SHORT = settings(
     max_examples=300,
@@ -15,7 +15,7 @@ SHORT = settings(
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "mine.py").write_text(examples_module())
     return tmp_path
 
 

@@ -11,7 +11,7 @@ import pytest
 from orchestrator import errors
 from orchestrator.errors import ExitCode, Fault, Problem, Rule, Severity, SpecError
 
-RULE = Rule(code="MP201", title="t", why="y", wrong="w", right="r")
+RULE = Rule("MP201")
 DOUBT = replace(RULE, code="MP202", severity=Severity.WARNING)
 
 

@@ -11,8 +11,8 @@ CLOCKS = {
     *("datetime.now", "datetime.utcnow", "datetime.today", "date.today"),
 }
 STAMPS = {
-    "app/execution.py": "when a run began and ended, a letter was written",
-    "app/replay_outcome.py": "when letters were fed back",
+    "app/run.py": "when a run began and ended, a letter was written",
+    "features/deadletters/replay_outcome.py": "when letters were fed back",
     "engine/node/marked.py": "when a line was printed",
     "engine/node/workerio.py": "when a line that has no time of its own was read",
     "worker/logs/structured.py": "the time of a record",

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from orchestrator.errors import Problem
 from orchestrator.plan.resolved_spec import ResolvedSpec
-from orchestrator.spec.nodes import Entry, MappingNode, Node, Path, ScalarNode
-from orchestrator.spec.rules import values as rules
+from orchestrator.spec import rules
+from orchestrator.spec.yaml.nodes import Entry, MappingNode, Node, Path, ScalarNode
 
 __all__ = ["RULES"]
 

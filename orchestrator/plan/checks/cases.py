@@ -12,11 +12,11 @@ from orchestrator.plan.checks.matchers import flaws_of
 from orchestrator.plan.partial import Links, Selector, links_of_draft, replaced_by
 from orchestrator.plan.resolved_spec import ResolvedSpec
 from orchestrator.plan.unknowns import Unknowns
+from orchestrator.spec import rules
 from orchestrator.spec.cases import Case, Expected, Given
 from orchestrator.spec.itemsfile import ItemsFileError, read_items
-from orchestrator.spec.nodes import Path
-from orchestrator.spec.rules import cases as rules
 from orchestrator.spec.wording import Guesses, listed
+from orchestrator.spec.yaml.nodes import Path
 
 __all__ = ["RULES"]
 

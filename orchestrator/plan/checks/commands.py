@@ -18,11 +18,9 @@ from orchestrator.plan.model import Shape
 from orchestrator.plan.placeholders import PLACEHOLDER, fields_of
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
 from orchestrator.plan.script import SHELL, ScriptError, script_of
-from orchestrator.spec import LoadedSpec
-from orchestrator.spec.nodes import Path, ScalarNode, Word
-from orchestrator.spec.rules import commands as rules
-from orchestrator.spec.rules import values
+from orchestrator.spec import LoadedSpec, rules
 from orchestrator.spec.wording import Guesses, listed, show
+from orchestrator.spec.yaml.nodes import Path, ScalarNode, Word
 
 __all__ = ["ONLY_TARGETS", "RULES"]
 
@@ -47,7 +45,7 @@ def nothing_to_run(draft: ResolvedSpec) -> Iterator[Problem]:
             message = "the key target is missing"
             hint = draft.meant_below("jobs", name)
             hint = hint or "add target: package.module:function, or command: [program, argument]"
-            yield draft.spec.problem(values.MISSING_KEY, job.path(), message, hint, key=True)
+            yield draft.spec.problem(rules.MISSING_KEY, job.path(), message, hint, key=True)
 
 
 def misfit_with_command(draft: ResolvedSpec) -> Iterator[Problem]:

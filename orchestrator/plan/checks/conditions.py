@@ -8,9 +8,9 @@ from itertools import combinations
 
 from orchestrator.errors import Problem
 from orchestrator.plan.graph import GraphNode, Moment, order_of_events
-from orchestrator.plan.model import AfterCondition, Shape
+from orchestrator.plan.model import AfterCondition, FailurePolicy, Shape
 from orchestrator.plan.resolved_spec import Condition, ResolvedJob, ResolvedSpec
-from orchestrator.spec.rules import order as rules
+from orchestrator.spec import rules
 
 __all__ = ["RULES"]
 
@@ -61,9 +61,9 @@ class _Failures:
     def contradiction(self, failed: Condition, other: Condition) -> str:
         """Return why `other` cannot hold where `failed` does; empty if it can."""
         first, second = self._jobs[failed.job], self._jobs[other.job]
-        stops = first.settings.on_failure == "stop"
+        stops = first.settings.on_failure is FailurePolicy.STOP
         if other.state is _FAILED:
-            if stops and second.settings.on_failure == "stop":
+            if stops and second.settings.on_failure is FailurePolicy.STOP:
                 return f"{first.name} and {second.name}: the failure of one stops the other"
             return ""
         bit = self._bits[first.name]

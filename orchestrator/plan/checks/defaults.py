@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator
 
 from orchestrator.errors import Problem
 from orchestrator.plan.resolved_spec import ResolvedSpec
-from orchestrator.spec.nodes import Entry, Path, ScalarNode, scalars_of
-from orchestrator.spec.rules import variables as rules
-from orchestrator.spec.scalars import ScalarError, resolve
+from orchestrator.spec import rules
 from orchestrator.spec.wording import kind
+from orchestrator.spec.yaml.nodes import Entry, Path, ScalarNode, scalars_of
+from orchestrator.spec.yaml.scalars import ScalarError, resolve
 
 __all__ = ["RULES"]
 

@@ -9,9 +9,9 @@ from orchestrator.errors import Problem
 from orchestrator.plan.checks.shapes import FITS
 from orchestrator.plan.model import Shape
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
+from orchestrator.spec import rules
 from orchestrator.spec.model import JobSettings
-from orchestrator.spec.nodes import Path
-from orchestrator.spec.rules import jobs as rules
+from orchestrator.spec.yaml.nodes import Path
 
 __all__ = ["RULES"]
 

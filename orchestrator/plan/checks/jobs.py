@@ -12,10 +12,10 @@ from orchestrator.plan.checks.unexpanded import HOME
 from orchestrator.plan.hidden_values import is_late_at
 from orchestrator.plan.model import StartMethod
 from orchestrator.plan.resolved_spec import ResolvedSpec
+from orchestrator.spec import rules
 from orchestrator.spec.model import JobSettings
-from orchestrator.spec.nodes import MappingNode, Path
-from orchestrator.spec.rules import jobs as rules
 from orchestrator.spec.wording import Guesses, did_you_mean, listed, shortened
+from orchestrator.spec.yaml.nodes import MappingNode, Path
 
 __all__ = ["RULES"]
 
@@ -77,7 +77,7 @@ def durable_fork(draft: ResolvedSpec) -> Iterator[Problem]:
     if not draft.spec.document.durable:
         return
     for job in draft.jobs.values():
-        if (job.settings.start_method or draft.machine.start_method) == "fork":
+        if (job.settings.start_method or draft.machine.start_method) is StartMethod.FORK:
             message = "a worker of a durable run cannot be forked: it would inherit the open store"
             hint = "write forkserver or spawn"
             place = job.path("start_method")
@@ -90,8 +90,9 @@ def missing_start_method(draft: ResolvedSpec) -> Iterator[Problem]:
     for path, settings in _settings(draft):
         method = settings.start_method
         if method is not None and method not in available:
-            message = f"this system cannot start processes by {method}"
-            place, hint = (*path, "start_method"), f"write {listed(available)}"
+            message = f"this system cannot start processes by {method.value}"
+            hint = f"write {listed(each.value for each in available)}"
+            place = (*path, "start_method")
             yield draft.spec.problem(rules.NO_START_METHOD, place, message, hint)
 
 
@@ -101,9 +102,9 @@ def pythonpath_in_env(draft: ResolvedSpec) -> Iterator[Problem]:
         if job.runs_command:
             continue
         method = job.settings.start_method or draft.machine.start_method
-        if "PYTHONPATH" in job.settings.env and method != StartMethod.SPAWN.value:
+        if "PYTHONPATH" in job.settings.env and method is not StartMethod.SPAWN:
             own = "PYTHONPATH" in job.own.env
-            message = f"PYTHONPATH has no effect on Python started by {method}"
+            message = f"PYTHONPATH has no effect on Python started by {method.value}"
             yield draft.spec.problem(
                 rules.PYTHONPATH_IN_ENV,
                 job.path("env", "PYTHONPATH") if own else ("defaults", "env", "PYTHONPATH"),

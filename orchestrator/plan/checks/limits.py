@@ -9,11 +9,10 @@ from pydantic import ByteSize
 
 from orchestrator.errors import Problem
 from orchestrator.plan.resolved_spec import ResolvedSpec
+from orchestrator.spec import rules
 from orchestrator.spec.model import JobSettings
-from orchestrator.spec.nodes import Path
-from orchestrator.spec.rules import jobs as rules
-from orchestrator.spec.rules import wiring
 from orchestrator.spec.units import written_duration
+from orchestrator.spec.yaml.nodes import Path
 
 __all__ = ["RULES"]
 
@@ -107,7 +106,7 @@ def more_than_memory(draft: ResolvedSpec) -> Iterator[Problem]:
     message = f"{what}, and this machine has {_size(memory)} of memory"
     hint = "write a smaller max_bytes: a full queue makes its writers wait, no more"
     place = ("queues", largest, "max_bytes")
-    yield draft.spec.problem(wiring.MORE_THAN_MEMORY, place, message, hint)
+    yield draft.spec.problem(rules.MORE_THAN_MEMORY, place, message, hint)
 
 
 def _size(n: int) -> str:

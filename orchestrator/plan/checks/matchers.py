@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from orchestrator.plan.matching import is_matcher
-from orchestrator.spec.nodes import Path
 from orchestrator.spec.wording import did_you_mean, kind, listed, show
+from orchestrator.spec.yaml.nodes import Path
 
 __all__ = ["MatcherFlaw", "flaws_of"]
 

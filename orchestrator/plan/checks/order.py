@@ -16,7 +16,7 @@ from orchestrator.plan.graph import (
 )
 from orchestrator.plan.model import AfterCondition
 from orchestrator.plan.resolved_spec import Condition, ResolvedJob, ResolvedSpec
-from orchestrator.spec.rules import order as rules
+from orchestrator.spec import rules
 from orchestrator.spec.wording import Guesses
 
 __all__ = ["RULES"]

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from orchestrator.errors import Problem
 from orchestrator.plan.graph import readers_of
-from orchestrator.plan.model import Shape
+from orchestrator.plan.model import Shape, WhenFull
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
+from orchestrator.spec import rules
 from orchestrator.spec.parts import Queue
-from orchestrator.spec.rules import jobs as rules
 from orchestrator.spec.wording import listed
 
 __all__ = ["RULES"]
@@ -48,7 +48,7 @@ def _obstacles(
 def _impatience(queue: Queue) -> str:
     if queue.put_timeout is not None:
         return "put_timeout"
-    return "when_full: fail" if queue.when_full == "fail" else ""
+    return "when_full: fail" if queue.when_full is WhenFull.FAIL else ""
 
 
 def narrow_window(draft: ResolvedSpec) -> Iterator[Problem]:

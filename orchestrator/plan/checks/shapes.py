@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from orchestrator.errors import Problem
 from orchestrator.plan.graph import readers_of
 from orchestrator.plan.hidden_values import late_of
-from orchestrator.plan.model import Shape
+from orchestrator.plan.model import ReplayMode, Shape
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
-from orchestrator.spec.rules import jobs as rules
-from orchestrator.spec.start_vars import StartVar
+from orchestrator.spec import rules
+from orchestrator.spec.yaml.nodes import StartVar
 
 __all__ = ["FITS", "RULES"]
 
@@ -91,7 +91,7 @@ def restarted_source(draft: ResolvedSpec) -> Iterator[Problem]:
             message = "restart does not fit a job without input and output"
             hint = "remove restart"
             yield draft.spec.problem(rules.MISFIT_KEY, path, message, hint, key=True)
-        elif job.settings.restart.replay != "skip" and job.settings.restart.max:
+        elif job.settings.restart.replay is not ReplayMode.SKIP and job.settings.restart.max:
             message = f"{job.name} would put again what it has put before it died"
             hint = "add replay: skip, which compares and skips that, or remove restart"
             yield draft.spec.problem(rules.SOURCE_REPEATS, path, message, hint, key=True)

@@ -8,15 +8,13 @@ from orchestrator.errors import Problem
 from orchestrator.machine.machine import Machine
 from orchestrator.plan.command import Command
 from orchestrator.plan.graph import readers_of, writers_of
-from orchestrator.plan.model import AfterCondition, Plan, Shape
+from orchestrator.plan.model import AfterCondition, Plan, Shape, WhenFull
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, Wire, draft_of
 from orchestrator.plan.start_vars import without_late
-from orchestrator.spec import LoadedSpec
-from orchestrator.spec.nodes import Path
+from orchestrator.spec import LoadedSpec, rules
 from orchestrator.spec.parts import Queue
-from orchestrator.spec.rules import targets as rules
-from orchestrator.spec.rules import wiring
 from orchestrator.spec.wording import listed
+from orchestrator.spec.yaml.nodes import Path
 from orchestrator.targets.annotations import Types, contradict
 from orchestrator.targets.bodies import Results
 from orchestrator.targets.callees import Callee, CalleePart
@@ -282,7 +280,7 @@ def _joined(draft: ResolvedSpec, full: Wire, reader: str, end: str, writer: str)
         f" {writer} comes to wait for room, and {end} never ends"
     )
     hint = f"take from both in turn, or let {full.queue} hold all that is ever put on it"
-    return draft.spec.problem(wiring.JOINED_BRANCHES, full.path, message, hint)
+    return draft.spec.problem(rules.JOINED_BRANCHES, full.path, message, hint)
 
 
 class _Flow:
@@ -338,6 +336,6 @@ class _Flow:
     def _makes_wait(self, name: str) -> bool:
         """True if a queue that is not read makes its writers wait, and soon."""
         queue = self._queues.get(name)
-        if queue is None or queue.when_full != "block" or queue.put_timeout is not None:
+        if queue is None or queue.when_full is not WhenFull.BLOCK or queue.put_timeout is not None:
             return False
         return 0 < queue.maxsize <= _SMALL

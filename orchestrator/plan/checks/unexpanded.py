@@ -9,8 +9,8 @@ from pathlib import PurePath
 from orchestrator.errors import Problem
 from orchestrator.plan.hidden_values import node_at
 from orchestrator.plan.resolved_spec import ResolvedSpec
-from orchestrator.spec.nodes import ScalarNode
-from orchestrator.spec.rules import commands as rules
+from orchestrator.spec import rules
+from orchestrator.spec.yaml.nodes import ScalarNode
 
 __all__ = ["HOME", "RULES"]
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from orchestrator.errors import Problem
 from orchestrator.plan.graph import readers_of, writers_of
+from orchestrator.plan.model import WhenFull
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, Wire
-from orchestrator.spec.rules import wiring as rules
+from orchestrator.spec import rules
 from orchestrator.spec.wording import Guesses, listed
 
 __all__ = ["RULES"]
@@ -120,7 +121,7 @@ def unfilled_batch(draft: ResolvedSpec) -> Iterator[Problem]:
         jobs = [draft.jobs[name] for name in names]
         if not jobs or queue is None or not 0 < queue.maxsize <= _LARGEST:
             continue
-        if queue.when_full != "block" or draft.is_unclear(wire.queue):
+        if queue.when_full is not WhenFull.BLOCK or draft.is_unclear(wire.queue):
             continue
         if any(writer.shape.value != "batch" or writer.name in draft.broken for writer in jobs):
             continue
@@ -172,16 +173,18 @@ def pointless_when_full(draft: ResolvedSpec) -> Iterator[Problem]:
     for name, queue in draft.spec.document.queues.items():
         path, rule = ("queues", name), rules.POINTLESS_POLICY
         unbounded = queue.maxsize == 0 and queue.max_bytes is None
-        if unbounded and queue.when_full != "block":
+        if unbounded and queue.when_full is not WhenFull.BLOCK:
             message = f"the queue {name} is unbounded, so it is never full"
             hint = "give it a maxsize or max_bytes, or remove when_full"
             yield draft.spec.problem(rule, (*path, "when_full"), message, hint, key=True)
-        if unbounded and queue.put_timeout is not None and queue.when_full == "block":
+        if unbounded and queue.put_timeout is not None and queue.when_full is WhenFull.BLOCK:
             message = f"the queue {name} is unbounded, so nobody waits for room in it"
             hint = "give it a maxsize or max_bytes, or remove put_timeout"
             yield draft.spec.problem(rule, (*path, "put_timeout"), message, hint, key=True)
-        if queue.put_timeout is not None and queue.when_full != "block":
-            message = f"nobody waits for room in the queue {name} (when_full: {queue.when_full})"
+        if queue.put_timeout is not None and queue.when_full is not WhenFull.BLOCK:
+            message = (
+                f"nobody waits for room in the queue {name} (when_full: {queue.when_full.value})"
+            )
             hint = "remove put_timeout, or write when_full: block"
             yield draft.spec.problem(rule, (*path, "put_timeout"), message, hint, key=True)
 

@@ -56,7 +56,7 @@ def test_help_loads_nothing_heavy():
     code = (
         "import sys; from orchestrator.cli.main import command_line; command_line(['--help']);"
         "print([m for m in ('rich', 'yaml', 'pydantic', 'structlog', 'msgspec', 'psutil',"
-        " 'renderdag', 'orchestrator.cli.run', 'orchestrator.cli.options')"
+        " 'renderdag', 'orchestrator.cli.run', 'orchestrator.console.options')"
         " if m in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from orchestrator import errors
-from orchestrator.cli.exits import exit_code_of
+from orchestrator.console.exits import exit_code_of
 
 
 def raising(error):
@@ -71,7 +71,7 @@ def test_a_bug_without_a_place_for_its_traceback_still_shows_it(capsys, monkeypa
 def test_problems_of_a_spec_are_shown_with_the_line(capsys, tmp_path):
     spec = tmp_path / "jobs.yaml"
     spec.write_text("jobs: 3\n")
-    rule = errors.Rule(code="MP204", title="t", why="y", wrong="w", right="r")
+    rule = errors.Rule("MP204")
     problem = errors.Problem(rule=rule, file=str(spec), line=1, column=7, message="not a mapping")
     assert exit_code_of(raising(errors.SpecError([problem]))) == 2
     assert capsys.readouterr().err == (

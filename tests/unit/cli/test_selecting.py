@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from orchestrator.cli.selecting import is_spec
+from orchestrator.console.selecting import is_spec
 
 
 @pytest.fixture

@@ -40,8 +40,9 @@ def test_this_machine_has_memory_processors_and_a_signal_to_stop_with():
 )
 def test_the_best_start_method_that_is_there_is_the_default(monkeypatch, there, known):
     monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: there)
-    assert this_machine().start_methods == known
-    assert this_machine().start_method == known[0]
+    machine = this_machine()
+    assert tuple(each.value for each in machine.start_methods) == known
+    assert machine.start_method.value == known[0]
 
 
 def test_the_system_may_not_tell_its_memory(monkeypatch):

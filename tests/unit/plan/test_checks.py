@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from orchestrator.choices import StartMethod
 from orchestrator.errors import Severity
 from orchestrator.plan.checks.shapes import FITS
 from orchestrator.plan.model import Shape
@@ -237,7 +238,7 @@ class TestJobs:
         assert problem.path == "defaults.terminate.signal"
 
     def test_a_start_method_is_one_the_system_has(self, only):
-        problem = only({"a": "start_method: fork"}, start_methods=("spawn",))
+        problem = only({"a": "start_method: fork"}, start_methods=(StartMethod.SPAWN,))
         assert problem.hint == "write spawn"
 
     @pytest.mark.parametrize("method", ["fork", "forkserver"])

@@ -2,7 +2,7 @@
 
 from orchestrator.errors import Problem
 from orchestrator.plan.deduplicate import told_once
-from orchestrator.spec.rules import values
+from orchestrator.spec import rules
 
 FAMILIES = {"f": [f"f_{n}" for n in range(6)]}
 
@@ -10,7 +10,7 @@ FAMILIES = {"f": [f"f_{n}" for n in range(6)]}
 def problem(job, *, line=1, message="wrong"):
     path = f"jobs.{job}.workers"
     return Problem(
-        rule=values.OUT_OF_RANGE, file="j", line=line, column=1, message=message, path=path
+        rule=rules.OUT_OF_RANGE, file="j", line=line, column=1, message=message, path=path
     )
 
 

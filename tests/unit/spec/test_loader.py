@@ -2,6 +2,7 @@
 
 import pytest
 
+from orchestrator.choices import AfterCondition, ErrorAction, FailurePolicy
 from orchestrator.errors import SpecError
 from orchestrator.spec import load, loads
 from orchestrator.spec.model import JobSettings
@@ -48,7 +49,8 @@ def test_the_smallest_spec_has_every_default():
     assert (job.timeouts.start, job.timeouts.item, job.timeouts.run) == (60, None, None)
     assert (job.terminate.signal, job.terminate.grace, job.join) == ("SIGTERM", 10, None)
     assert (job.batch.size, job.batch.within) == (100, 0.2)
-    assert (job.on_error, job.on_failure, job.start_method) == ("fail", "stop", None)
+    assert (job.on_error, job.on_failure) == (ErrorAction.FAIL, FailurePolicy.STOP)
+    assert job.start_method is None
 
 
 def test_the_document_is_frozen():
@@ -65,7 +67,7 @@ def test_a_queue_is_a_mapping_a_number_or_nothing():
 def test_a_wiring_is_a_name_a_list_or_a_map():
     text = "version: 1\njobs:\n  a: {target: 'm:f', input: q, output: [r, s], after: {b: ready}}\n"
     job = loads(text).document.jobs["a"]
-    assert (job.input, job.output, job.after) == ("q", ("r", "s"), {"b": "ready"})
+    assert (job.input, job.output, job.after) == ("q", ("r", "s"), {"b": AfterCondition.READY})
 
 
 def test_arguments_keep_their_types():
@@ -311,7 +313,7 @@ def test_all_problems_are_found_at_once_and_the_rest_is_kept():
     assert sorted((p.line, p.path) for p in spec.problems) == [
         (2, "nmae"), (3, "timeout"), (4, "queues.q.maxsize"), (6, "jobs.a.workers"),
     ]  # fmt: skip
-    assert spec.document.jobs["a"].on_failure == "drain"
+    assert spec.document.jobs["a"].on_failure is FailurePolicy.DRAIN
     assert spec.document.jobs["b"].workers == 2
     assert spec.names("jobs") == ("a", "b")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.spec.rates import RateError, parse_interval_s
+from orchestrator.spec.units import RateError, parse_interval_s
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,19 @@ from orchestrator.machine.machine import this_machine
 from orchestrator.plan.checks.targets import imported_targets
 from orchestrator.plan.compiler import compile_spec
 from orchestrator.spec import load, rules
-from orchestrator.spec.rules import CATALOGUE, MINE, THEMES
+from orchestrator.spec.rules import (
+    CATALOGUE,
+    RuleText,
+    examples_module,
+    text_of,
+    themes,
+)
 from orchestrator.targets.import_check import import_problems
 from orchestrator.views.rules import render_page
 
 ROOT = Path(__file__).parents[3]
 RULES = CATALOGUE.values()
-IMPORTED = next(theme.rules for theme in THEMES if theme.title == "Targets, imported")
+IMPORTED = next(theme.rules for theme in themes() if theme.title == "Targets, imported")
 VALIDATE = "mporch validate"
 
 
@@ -30,7 +37,7 @@ def codes_of(example, folder, monkeypatch, *, imports=False):
 
     Only the rules of `--import` need its targets imported.
     """
-    (folder / "mine.py").write_text(MINE)
+    (folder / "mine.py").write_text(examples_module())
     lines = example.splitlines(keepends=True)
     commands = [line[2:] for line in lines if line.startswith("$ ")]
     script = "".join(line for line in commands if not line.startswith(VALIDATE))
@@ -62,44 +69,51 @@ def codes_of(example, folder, monkeypatch, *, imports=False):
 def test_the_wrong_example_breaks_its_own_rule_and_no_other(rule, tmp_path, monkeypatch):
     if rule.code == "MP406":  # this system has every start method
         monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: ["spawn"])
-    assert codes_of(rule.wrong, tmp_path, monkeypatch, imports=rule in IMPORTED) == {rule.code}
+    assert codes_of(text_of(rule).wrong, tmp_path, monkeypatch, imports=rule in IMPORTED) == {
+        rule.code
+    }
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 def test_the_right_example_keeps_every_rule(rule, tmp_path, monkeypatch):
-    assert codes_of(rule.right, tmp_path, monkeypatch, imports=rule in IMPORTED) == set()
+    assert codes_of(text_of(rule).right, tmp_path, monkeypatch, imports=rule in IMPORTED) == set()
 
 
 def test_a_code_is_mp_and_three_digits_and_stands_for_one_rule():
-    codes = [rule.code for theme in THEMES for rule in theme.rules]
+    codes = [rule.code for theme in themes() for rule in theme.rules]
     assert len(codes) == len(set(codes)) == len(CATALOGUE)
     assert codes == sorted(codes)
     assert all(re.fullmatch(r"MP[1-9][0-9]{2}", code) for code in codes)
+
+
+def test_every_rule_has_its_text_and_no_text_lacks_its_rule():
+    data = tomllib.loads((ROOT / "orchestrator" / "spec" / "rules.toml").read_text("utf-8"))
+    del data["mine"]
+    texts = {code: text for theme in data.values() for code, text in theme.items()}
+    assert sorted(texts) == sorted(CATALOGUE)
+    for code, text in texts.items():
+        assert set(text) == set(RuleText._fields), code
+        assert all(isinstance(each, str) and each.strip() for each in text.values()), code
 
 
 def test_rules_are_made_in_the_catalogue_only():
     made = [
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "orchestrator").rglob("*.py")
-        if re.search(r"\bRule\(\n? *code=", path.read_text(encoding="utf-8"))
+        if re.search(r"\bRule\(\n? *[\"'c]", path.read_text(encoding="utf-8"))
     ]
-    assert {Path(path).parent.as_posix() for path in made} == {"orchestrator/spec/rules"}
-    assert len(made) == len(THEMES)
+    assert made == ["orchestrator/spec/rules.py"]
 
 
 def test_every_rule_is_raised_somewhere():
+    catalogue = Path(rules.__file__)
     sources = [
         path.read_text(encoding="utf-8")
         for path in (ROOT / "orchestrator").rglob("*.py")
-        if path.parent.name != "rules"
+        if path != catalogue
     ]
     names = {name for text in sources for name in re.findall(r"\.([A-Z][A-Z0-9_]+)\b", text)}
-    declared = {
-        name
-        for module in vars(rules).values()
-        for name, value in getattr(module, "__dict__", {}).items()
-        if isinstance(value, Rule)
-    }
+    declared = {name for name, value in vars(rules).items() if isinstance(value, Rule)}
     assert len(declared) == len(CATALOGUE)
     assert declared <= names
 

@@ -18,7 +18,7 @@ from orchestrator.plan.compiler import compile_spec
 from orchestrator.plan.model import Shape
 from orchestrator.plan.schema import spec_schema
 from orchestrator.spec import load, loads
-from orchestrator.spec.rules import CATALOGUE
+from orchestrator.spec.rules import CATALOGUE, text_of
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = spec_schema()
@@ -27,7 +27,9 @@ SPECS = [ROOT / "jobs.yaml", *sorted(ROOT.glob("examples/*/*.yaml"))]
 SPECS += sorted(ROOT.glob("orchestrator/app/templates/*/jobs.yaml"))
 PAGES = ["README.md", *(f"docs/{page.name}" for page in sorted(ROOT.glob("docs/*.md")))]
 PAGES.remove("docs/rules.md")  # half of its specs are wrong; they are taken from the catalogue
-RULES = [rule for rule in CATALOGUE.values() if "$ " not in rule.wrong + rule.right]
+RULES = [
+    rule for rule in CATALOGUE.values() if "$ " not in text_of(rule).wrong + text_of(rule).right
+]
 VALUES = [rule for rule in RULES if rule.code.startswith("MP2") and rule.code != "MP212"]
 SNIPPETS = [
     (page, text)
@@ -280,9 +282,9 @@ def test_a_size_that_mporch_takes_the_schema_takes_too(text):
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 def test_the_right_example_of_a_rule_fits(rule):
-    assert VALIDATOR.is_valid(plain(rule.right))
+    assert VALIDATOR.is_valid(plain(text_of(rule).right))
 
 
 @pytest.mark.parametrize("rule", VALUES, ids=lambda rule: rule.code)
 def test_the_wrong_example_of_a_rule_on_keys_and_values_does_not_fit(rule):
-    assert VALIDATOR.is_valid(plain(rule.wrong)) is (rule.severity is Severity.WARNING)
+    assert VALIDATOR.is_valid(plain(text_of(rule).wrong)) is (rule.severity is Severity.WARNING)

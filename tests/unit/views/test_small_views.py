@@ -15,7 +15,7 @@ from orchestrator.views.runs import RunRow, render_runs
 from orchestrator.views.tables import Paper
 from orchestrator.views.text import in_one_line, last_line
 
-RULE = Rule(code="MP201", title="t", why="y", wrong="w", right="r")
+RULE = Rule("MP201")
 DOUBT = replace(RULE, code="MP202", severity=Severity.WARNING)
 SOURCE = "jobs:\n  a: {need: b}\n\tx\n" + "y" * 500
 

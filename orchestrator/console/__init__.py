@@ -1,0 +1,1 @@
+"""Parts that commands share: options, words, completion, checks of specs, messages, exit codes."""

@@ -1,0 +1,167 @@
+"""Loads and compiles specs for the commands that run nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from orchestrator.console.layering import NOTHING_LAID_OVER, Layering
+from orchestrator.errors import Problem, Severity, SpecError
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.model import Plan, Selection
+from orchestrator.plan.selection import select
+from orchestrator.spec import Layers, LoadedSpec, load, loads
+from orchestrator.spec.compose.variables import environment_of
+from orchestrator.spec.wording import listed
+
+__all__ = ["Checked", "Kept", "check_imports", "check_spec"]
+
+_EVERYTHING = Selection()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A spec that was checked: its plan unless it has errors, and all its problems.
+
+    `spec` is there if it could be read at all.
+
+    `texts` holds the spec's text by the name its problems know it by; `remarks` say what follows
+    from a choice of jobs.
+    """
+
+    name: str
+    spec: LoadedSpec | None = None
+    plan: Plan | None = None
+    problems: tuple[Problem, ...] = ()
+    remarks: tuple[str, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def errors(self) -> int:
+        """Return how many problems keep it from running."""
+        return sum(problem.severity is Severity.ERROR for problem in self.problems)
+
+    def ok(self, *, strict: bool = False) -> bool:
+        """True if it would run; if `strict`, without a warning too."""
+        return self.plan is not None and not (strict and self.problems)
+
+    def verdict(self, *, strict: bool = False) -> str:
+        """Return one line that sums up."""
+        warnings = len(self.problems) - self.errors
+        kinds = ((self.errors, "error"), (warnings, "warning"))
+        told = [_counted(n, word) for n, word in kinds if n]
+        if self.plan is None or not self.ok(strict=strict):
+            return f"{self._where()}: {', '.join(told)}"
+        size = f"{_counted(len(self.plan.jobs), 'job')}, {_counted(len(self.plan.queues), 'queue')}"
+        return f"{self.name}: ok, {', '.join([size, *told])}"
+
+    def _where(self) -> str:
+        """Return the spec's name, with what else of the command line the problems are in."""
+        files = dict.fromkeys(problem.file for problem in self.problems)
+        others = [file for file in files if file not in (self.name, "<stdin>")]
+        return f"{self.name} with {listed(others, last='and')}" if others else self.name
+
+    def as_data(self, *, strict: bool = False) -> dict[str, Any]:
+        """Return what `validate --format json` prints of it."""
+        return {
+            "spec": self.name,
+            "ok": self.ok(strict=strict),
+            "errors": self.errors,
+            "warnings": len(self.problems) - self.errors,
+            "problems": [_data(p) for p in self.problems],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """The spec that a run has kept, and its plan."""
+
+    text: bytes
+    plan: Plan
+
+
+def check_imports(checked: Checked, *, timeout_s: float) -> Checked:
+    """Import the targets of a spec in which nothing else is wrong; return all problems there are.
+
+    Each module has `timeout_s`.
+    """
+    if checked.spec is None or checked.plan is None:
+        return checked
+    from orchestrator.plan.checks.targets import imported_targets  # noqa: PLC0415
+    from orchestrator.targets.import_check import import_problems  # noqa: PLC0415 -- brings the runtime
+
+    wanted = imported_targets(checked.spec, checked.plan, this_machine())
+    found = import_problems(checked.spec, wanted, timeout_s=timeout_s)
+    told = dict.fromkeys([*checked.problems, *found])
+    problems = sorted(told, key=lambda problem: (problem.file, problem.line, problem.column))
+    broken = any(problem.severity is Severity.ERROR for problem in problems)
+    return replace(checked, plan=None if broken else checked.plan, problems=tuple(problems))
+
+
+def check_spec(
+    name: str,
+    *,
+    layering: Layering = NOTHING_LAID_OVER,
+    selection: Selection = _EVERYTHING,
+    kept: Kept | None = None,
+) -> Checked:
+    """Check the spec at `name`, or standard input for `-`; never raises SpecError.
+
+    `layering` has the values and variables that the user gave on the command line, `selection` the
+    jobs: the whole spec is checked, the plan is that of these. Raises UsageError if there are none.
+    Of one that a run has `kept` the text is there, and its plan tells the spec's own place, and
+    what was chosen of it.
+    """
+    layers = Layers(files=layering.files, variables=layering.variables, settings=layering.settings)
+    texts: Mapping[str, str] = layers.texts
+    spec: LoadedSpec | None = None
+    try:
+        environ = environment_of(layering.env_files, os.environ)
+        if kept is None:
+            spec = load(name, environ=environ, layers=layers)
+        else:
+            spec = loads(
+                kept.text,
+                name=name,
+                project_dir=kept.plan.project_dir,
+                environ=environ,
+                layers=layers,
+            )
+            spec = replace(spec, file=Path(kept.plan.spec_path), layers=kept.plan.layers)
+        texts = spec.texts
+        compiled = compile_spec(spec, this_machine())
+    except SpecError as error:
+        return Checked(name=name, spec=spec, problems=error.problems, texts=texts)
+    wanted = selection if kept is None else kept.plan.selection
+    selected = select(compiled.plan, wanted, disabled=compiled.disabled)
+    return Checked(
+        name=name,
+        spec=spec,
+        plan=selected.plan,
+        problems=compiled.warnings,
+        remarks=selected.remarks,
+        texts=texts,
+    )
+
+
+def _data(problem: Problem) -> dict[str, Any]:
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "width": problem.width,
+        "code": problem.code,
+        "severity": problem.severity.value,
+        "message": problem.message,
+        "hint": problem.hint,
+        "path": problem.path,
+        "traceback": problem.traceback,
+    }
+
+
+def _counted(n: int, word: str) -> str:
+    return f"{n} {word}{'' if n == 1 else 's'}"

@@ -1,0 +1,159 @@
+"""`mporch dead replay`: feed dead letters back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.console import completing
+from orchestrator.console.exits import exit_code_of
+from orchestrator.console.layering import Layering, env_file_option
+from orchestrator.console.options import letters_argument, run_options
+from orchestrator.console.printing import tell
+from orchestrator.errors import ExitCode, UsageError
+from orchestrator.files import is_folder
+
+if TYPE_CHECKING:
+    from orchestrator.app import Options
+    from orchestrator.console.checking import Checked
+    from orchestrator.features.deadletters.choice import Choice
+    from orchestrator.runlog.directory import RunDirectory
+    from orchestrator.runlog.letters import Letter
+
+__all__ = ["replay"]
+
+_EPILOG = """\b
+Examples:
+  mporch dead replay --all
+  mporch dead replay 20261123T08 3 5-8
+  mporch dead replay --all --spec mended.yaml
+"""
+
+
+@click.command(short_help="Feed letters back, in a new run.", epilog=_EPILOG)
+@letters_argument
+@click.option("--all", "all_letters", is_flag=True, help="All that were not replayed before.")
+@click.option("--again", is_flag=True, help="With --all: those too that were replayed before.")
+@click.option(
+    "--spec",
+    metavar="SPEC",
+    help="Use this spec instead of the run's own.",
+    shell_complete=completing.specs,
+)
+@env_file_option
+@run_options()
+def replay(
+    *,
+    run_and_numbers: tuple[str, ...],
+    all_letters: bool,
+    again: bool,
+    spec: str | None,
+    env_files: tuple[str, ...],
+    run_dir: str | None,
+    output: str,
+    format: str,  # noqa: A002 -- the option's name
+    live: bool | None,
+) -> int:
+    """Feed letters of RUN back through its pipeline, in a new run.
+
+    It has the jobs that read the letters' queues, and all that these feed, as the spec of RUN has
+    them; a job that was only `after` others is left out. The exit code is that of the new run; an
+    item that fails again is a dead letter of that one.
+    """
+    from orchestrator.app import Options  # noqa: PLC0415 -- the whole product
+    from orchestrator.features.deadletters.choice import choose  # noqa: PLC0415
+    from orchestrator.runlog.find import open_to_run  # noqa: PLC0415
+    from orchestrator.views.output import OutputMode  # noqa: PLC0415
+
+    choice = choose(run_and_numbers)
+    letters = _chosen(choice, all_letters=all_letters, again=again)
+    options = Options(
+        run_dir=Path(run_dir) if run_dir else None,
+        output=OutputMode(output),
+        json_output=format == "json",
+        live=live,
+    )
+    with open_to_run(choice.run) as run:
+        layering = Layering(env_files=env_files)
+        return _replay(run, letters, spec, layering, options, replayed=choice.replayed)
+
+
+def _replay(
+    run: RunDirectory,
+    letters: tuple[Letter, ...],
+    spec: str | None,
+    layering: Layering,
+    options: Options,
+    *,
+    replayed: Mapping[int, tuple[str, ...]],
+) -> int:
+    from orchestrator.console.problems import show_problems  # noqa: PLC0415
+    from orchestrator.features.deadletters.replay import Replay  # noqa: PLC0415 -- the whole product
+    from orchestrator.features.deadletters.replay import replay as run_replay  # noqa: PLC0415
+
+    checked = _checked(run, spec, layering)
+    if checked.spec is None or checked.plan is None:
+        show_problems(checked.problems, checked.texts)
+        return ExitCode.USAGE
+    told = ", ".join(f"{n} to {queue}" for queue, n in Counter(x.queue for x in letters).items())
+    tell(f"mporch: replaying letters of {run.run_id}: {told}")
+    wanted = Replay(
+        run=run,
+        letters=letters,
+        plan=checked.plan,
+        source=checked.spec.source,
+        replayed=replayed,
+    )
+    return run_replay(wanted, options, exit_code_of)
+
+
+def _chosen(choice: Choice, *, all_letters: bool, again: bool) -> tuple[Letter, ...]:
+    choice.require()
+    if choice.named:
+        if all_letters:
+            raise UsageError("either numbers of letters or --all, not both")
+        return choice.named
+    if not all_letters:
+        hint = f"`mporch dead list {choice.run_name}` lists them"
+        raise UsageError("which letters? give their numbers, or --all", hint=hint)
+    if choice.damaged:
+        hint = f"name those that are to be replayed: mporch dead replay {choice.run_name} N..."
+        raise UsageError("; ".join(choice.damaged), hint=hint)
+    fresh = choice.letters if again else choice.unreplayed
+    if not fresh:
+        raise _nothing_fresh(choice)
+    return fresh
+
+
+def _nothing_fresh(choice: Choice) -> UsageError:
+    runs = ", ".join(sorted({run for runs in choice.replayed.values() for run in runs}))
+    again = f"`mporch dead replay {choice.run_name} --all --again` feeds these back once more"
+    hint = "; ".join(filter(None, (choice.command_elsewhere(), again)))
+    message = f"all letters of {choice.run.run_id} were replayed before, in {runs}"
+    return UsageError(message, hint=hint)
+
+
+def _checked(run: RunDirectory, spec: str | None, layering: Layering) -> Checked:
+    """Check the spec that was given, or the one that the run was made with, in its folder.
+
+    Of either it is the part that the run was of.
+    """
+    from orchestrator.console.checking import Kept, check_spec  # noqa: PLC0415 -- the spec's model
+    from orchestrator.plan.model import Selection  # noqa: PLC0415
+
+    plan = run.read_plan()
+    if spec is not None:
+        selection = plan.selection if plan is not None else Selection()
+        return check_spec(spec, layering=layering, selection=selection)
+    if plan is None:
+        raise UsageError(f"run {run.run_id} has no plan", hint="name a spec: --spec jobs.yaml")
+    folder = Path(plan.project_dir)
+    if not is_folder(folder):
+        hint = "name a spec that lies where the code is now: --spec new/jobs.yaml"
+        raise UsageError(f"the project folder of the run is gone: {folder}", hint=hint)
+    kept = Kept(text=run.read_spec(), plan=plan)
+    return check_spec(str(run.spec_path), layering=layering, kept=kept)

@@ -1,0 +1,1 @@
+"""Composition of a spec: layers laid over it, its matrices expanded, its variables put in."""
