@@ -22,9 +22,9 @@ from orchestrator.core.reporting.summary import JobSummary, Summary
 from orchestrator.errors import Problem, UsageError
 from orchestrator.free_threading import refuse_free_threading
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.model import Plan, Selection
-from orchestrator.plan.selection import select
+from orchestrator.plan.select import select
 from orchestrator.runlog.directory import home_of
 from orchestrator.views.output import OutputMode
 

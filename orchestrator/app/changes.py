@@ -11,9 +11,8 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.errors import ResumeError
-from orchestrator.plan.command import Command
-from orchestrator.plan.model import Plan, Versions
-from orchestrator.plan.redaction import masked
+from orchestrator.plan.model import Command, Plan, Versions
+from orchestrator.plan.redact import masked
 from orchestrator.runlog.directory import RunDirectory, home_of
 from orchestrator.runlog.environment import changed, fingerprints
 from orchestrator.runlog.find import with_first_id

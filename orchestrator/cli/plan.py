@@ -75,7 +75,7 @@ def plan(
 def _show_plan(plan: Plan, format: str) -> None:  # noqa: A002 -- as the option
     if format == "json":
         from orchestrator.console.printing import print_json  # noqa: PLC0415
-        from orchestrator.plan.redaction import masked  # noqa: PLC0415
+        from orchestrator.plan.redact import masked  # noqa: PLC0415
 
         print_json(masked(plan))
         return

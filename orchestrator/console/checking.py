@@ -11,9 +11,9 @@ from typing import Any
 from orchestrator.console.layering import NOTHING_LAID_OVER, Layering
 from orchestrator.errors import Problem, Severity, SpecError
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.model import Plan, Selection
-from orchestrator.plan.selection import select
+from orchestrator.plan.select import select
 from orchestrator.spec import Layers, LoadedSpec, load, loads
 from orchestrator.spec.compose.variables import environment_of
 from orchestrator.spec.wording import listed

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.plan.checks.shapes import FITS
+from orchestrator.plan.checks.keys import FITS
 from orchestrator.plan.model import Shape, WhenFull
 from orchestrator.spec.schema import DIALECT, REFERENCE, document_schema
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from orchestrator.targets.bindings import Bindings
 from orchestrator.targets.definitions import dotted_name
+from orchestrator.targets.modules import Bindings
 
 __all__ = ["Types", "contradict", "elements_of", "types_of"]
 

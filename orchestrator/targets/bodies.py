@@ -27,6 +27,12 @@ _TYPES: dict[type[ast.expr], str] = {
 _ENDS = frozenset({"exit", "_exit", "quit", "abort"})
 _INNER = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda})
 _LEAVES = frozenset({ast.Name, ast.Constant, ast.Pass, ast.Break, ast.Continue})
+_TO_THE_END = frozenset(
+    {"dict", "frozenset", "list", "max", "min", "set", "sorted", "sum", "tuple"}
+)
+"""Builtins that return when what they are given has ended."""
+_PASS_ON = frozenset({"enumerate", "iter"})
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,12 +133,7 @@ def _never_ends(function: FunctionNode) -> bool:
     return False
 
 
-_TO_THE_END = frozenset(
-    {"dict", "frozenset", "list", "max", "min", "set", "sorted", "sum", "tuple"}
-)
-"""Builtins that return when what they are given has ended."""
-_PASS_ON = frozenset({"enumerate", "iter"})
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp)
+# The order in which a function reads its queue handles, as far as its text shows.
 
 
 def drained_first(function: FunctionNode, handles: Collection[str]) -> str | None:

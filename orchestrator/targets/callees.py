@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from inspect import Parameter, Signature
 
 from orchestrator.targets.annotations import Types, elements_of, types_of
-from orchestrator.targets.bindings import Bindings
 from orchestrator.targets.bodies import Results, drained_first, results_of
 from orchestrator.targets.definitions import Defined, Definitions, dotted_name
-from orchestrator.targets.modules import Module
+from orchestrator.targets.modules import Bindings, Module
 from orchestrator.targets.signatures import FunctionNode, bound, init_of, partially, signature_of
 from orchestrator.targets.target import Target
 

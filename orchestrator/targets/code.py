@@ -14,6 +14,10 @@ from orchestrator.targets.target import TargetFormError, parse_target
 
 __all__ = ["Code", "code_of", "is_version", "version_of"]
 
+_OF_CODE = "code:"
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Code:
@@ -52,9 +56,7 @@ def code_of(spec: LoadedSpec) -> Code:
     return Code(files=frozenset(files), folders=frozenset(folders))
 
 
-_OF_CODE = "code:"
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-_UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+# Versions of code are told apart by what it does: not by comments, docstrings and layout.
 
 
 def version_of(text: bytes) -> str:

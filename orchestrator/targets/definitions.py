@@ -7,8 +7,7 @@ import builtins
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.targets.bindings import BindingOrigin, Bindings, Definition
-from orchestrator.targets.modules import Module
+from orchestrator.targets.modules import BindingOrigin, Bindings, Definition, Module
 
 __all__ = ["Defined", "Definitions", "dotted_name"]
 

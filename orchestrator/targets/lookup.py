@@ -17,9 +17,17 @@ from types import FunctionType
 
 from orchestrator.spec import rules
 from orchestrator.spec.wording import Guesses
-from orchestrator.targets.bindings import Bindings, Definition, Kind
 from orchestrator.targets.callees import Callee, Callees
-from orchestrator.targets.modules import Module, TargetFlaw, find, read, standard
+from orchestrator.targets.modules import (
+    Bindings,
+    Definition,
+    Kind,
+    Module,
+    TargetFlaw,
+    find,
+    read,
+    standard,
+)
 from orchestrator.targets.target import Target, TargetFormError, parse_target
 
 __all__ = ["Found", "Targets"]

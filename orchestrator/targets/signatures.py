@@ -9,14 +9,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from inspect import Parameter, Signature
 
-from orchestrator.targets.bindings import Bindings
 from orchestrator.targets.definitions import Defined, dotted_name
+from orchestrator.targets.modules import Bindings
 
 __all__ = ["FunctionNode", "Made", "bound", "init_of", "partially", "signature_of", "with_fields"]
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _GIVEN = "a default of the text"
 """Stands for a default: that there is one is all that matters."""
+_PLAIN_STATEMENTS = (
+    ast.AnnAssign,
+    ast.Assign,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Expr,
+    ast.FunctionDef,
+    ast.Pass,
+)
 
 
 def signature_of(arguments: ast.arguments, returns: ast.expr | None = None) -> Signature:
@@ -84,15 +93,7 @@ def with_fields(fields: Sequence[Parameter]) -> Signature | None:
         return None
 
 
-_PLAIN_STATEMENTS = (
-    ast.AnnAssign,
-    ast.Assign,
-    ast.AsyncFunctionDef,
-    ast.ClassDef,
-    ast.Expr,
-    ast.FunctionDef,
-    ast.Pass,
-)
+# The `__init__` that `dataclasses.dataclass` writes, told from the fields in the text.
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.plan.model import AfterCondition, JobPlan, Plan, QueuePlan
-from orchestrator.plan.starting import in_starting_order
+from orchestrator.plan.select import in_starting_order
 from orchestrator.views.tables import Column, Paper, table
 from orchestrator.views.text import Style, escaped, number, paint
 

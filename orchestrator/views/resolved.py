@@ -8,8 +8,7 @@ from typing import Any
 
 import yaml
 
-from orchestrator.plan.origins import Origin
-from orchestrator.plan.resolved import Branch, Leaf
+from orchestrator.plan.resolved import Branch, Leaf, Origin
 from orchestrator.spec.yaml.scalars import ScalarError, resolve
 from orchestrator.views.tables import Paper
 from orchestrator.views.text import Style, escaped, paint

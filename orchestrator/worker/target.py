@@ -15,8 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from orchestrator.core.protocol.messages import Failure
-from orchestrator.plan.command import Command
-from orchestrator.plan.model import JobPlan, Target
+from orchestrator.plan.model import Command, JobPlan, Target
 from orchestrator.worker.failure import describe
 from orchestrator.worker.stopping import StopRequested
 

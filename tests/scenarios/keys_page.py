@@ -8,7 +8,7 @@ from life_runs import Life
 
 from orchestrator.errors import Severity, SpecError
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import loads
 
 PAGE = (Path(__file__).parents[2] / "docs" / "keys.md").read_text(encoding="utf-8")

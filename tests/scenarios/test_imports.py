@@ -10,7 +10,7 @@ import pytest
 from orchestrator.console.checking import check_imports, check_spec
 from orchestrator.machine.machine import this_machine
 from orchestrator.plan.checks.targets import imported_targets
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import load
 from orchestrator.targets.import_check import import_problems
 

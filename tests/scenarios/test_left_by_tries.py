@@ -15,7 +15,7 @@ from orchestrator.features.testcases.asked import CaseQuestion, Dead, ExpectedIt
 from orchestrator.features.testcases.compare import compare
 from orchestrator.machine.machine import this_machine
 from orchestrator.plan.checks.targets import imported_targets
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import load
 from orchestrator.targets.import_check import import_problems
 

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from orchestrator.errors import SpecError
 from orchestrator.plan.cases import plan_of_case
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import loads
 from orchestrator.spec.rules import CATALOGUE, examples_module
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from orchestrator.errors import SpecError
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import loads
 
 __all__ = ["EXPECTED", "TRAPS", "expectations", "told"]

@@ -12,8 +12,7 @@ from orchestrator.engine.node.item_watchdog import ItemWatchdog
 from orchestrator.engine.node.process import ProcessFactory, Starting
 from orchestrator.engine.node.workerprocess import WorkerProcess
 from orchestrator.ipc.order import Emitted, Order, QueueInfo
-from orchestrator.plan.command import Command
-from orchestrator.plan.model import JobPlan, Plan, QueuePlan
+from orchestrator.plan.model import Command, JobPlan, Plan, QueuePlan
 from orchestrator.plan.start_vars import at_start, settled
 
 __all__ = ["Starter"]

@@ -10,8 +10,8 @@ from orchestrator.app.run import Options, Shield, execute
 from orchestrator.errors import UsageError
 from orchestrator.features.deadletters.replay_outcome import Feed, Notes, ranges_of
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.downstream import downstream
 from orchestrator.plan.model import JobPlan, Plan, Shape
+from orchestrator.plan.select import downstream
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.letters import DEAD_NAME, Chunks, Letter
 from orchestrator.runlog.replays import SOURCE, ReplayLock, read_replayed

@@ -30,7 +30,7 @@ from orchestrator.features.testcases.stopping import CaseStopper, StoppedError
 from orchestrator.files import here
 from orchestrator.machine.machine import this_machine
 from orchestrator.plan.cases import plan_of_case
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.matching import matches
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.catalogue import CATALOGUE

@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 
 from orchestrator.errors import Problem
 from orchestrator.machine.machine import Machine
-from orchestrator.plan.command import Command
 from orchestrator.plan.graph import readers_of, writers_of
-from orchestrator.plan.model import AfterCondition, Plan, Shape, WhenFull
+from orchestrator.plan.model import AfterCondition, Command, Plan, Shape, WhenFull
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, Wire, draft_of
 from orchestrator.plan.start_vars import without_late
 from orchestrator.spec import LoadedSpec, rules
@@ -168,6 +167,9 @@ def _call_problems(draft: ResolvedSpec, job: ResolvedJob, callee: Callee) -> Ite
         yield from _result_problems(draft, job, f"{name} ({callee.call.place})", results)
 
 
+# What targets give back, and its types along a queue.
+
+
 def _result_problems(
     draft: ResolvedSpec, job: ResolvedJob, told: str, results: Results
 ) -> Iterator[Problem]:
@@ -248,6 +250,9 @@ def _one_of(types: frozenset[str]) -> str:
 
 def _annotated(types: Types) -> str:
     return " | ".join(sorted(types or ()))
+
+
+# Branches that join again: a queue that fills while its reader waits at another.
 
 
 def _joined_branches(draft: ResolvedSpec, callees: Mapping[str, Callee]) -> Iterator[Problem]:

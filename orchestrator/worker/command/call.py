@@ -9,10 +9,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from orchestrator.plan.command import Command, CommandInput, CommandOutput
-from orchestrator.plan.model import JobPlan, Shape
-from orchestrator.plan.placeholders import Piece, pieces_of
-from orchestrator.plan.script import SHELL, script_of
+from orchestrator.plan.model import Command, CommandInput, CommandOutput, JobPlan, Shape
+from orchestrator.plan.script import SHELL, Piece, pieces_of, script_of
 from orchestrator.worker.command.feeding import feed
 from orchestrator.worker.command.process import Process
 from orchestrator.worker.command.text import (

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from orchestrator.encoding import HINT, unfit
-from orchestrator.plan.command import CommandInput
+from orchestrator.plan.model import CommandInput
 
 __all__ = ["argument", "check_written", "from_json", "line_of", "lines_of", "text_of", "word_of"]
 

@@ -9,7 +9,7 @@ from orchestrator.app.scaffold import SCHEMA_NAME, TEMPLATES, write_project
 from orchestrator.cli.init import init
 from orchestrator.errors import UsageError
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.schema import spec_schema
 from orchestrator.spec import load
 

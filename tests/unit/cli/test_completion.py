@@ -10,7 +10,7 @@ import pytest
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import ItemDead
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.runlog.letters import DeadLetters
 from orchestrator.spec import load
 

@@ -7,11 +7,10 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import SpecError
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.cases import plan_of_case
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.cases import Links, Selector, plan_of_case
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.model import Shape
-from orchestrator.plan.partial import Links, Selector
-from orchestrator.plan.redaction import masked
+from orchestrator.plan.redact import masked
 from orchestrator.spec import loads
 
 SPEC = """\

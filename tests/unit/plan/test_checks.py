@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.choices import StartMethod
 from orchestrator.errors import Severity
-from orchestrator.plan.checks.shapes import FITS
+from orchestrator.plan.checks.keys import FITS
 from orchestrator.plan.model import Shape
 
 WIRED = {"w": "output: q", "r": "input: q"}

@@ -5,8 +5,8 @@ import shlex
 import pytest
 
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.command import Command, CommandInput, CommandOutput
-from orchestrator.plan.redaction import MASK, masked
+from orchestrator.plan.model import Command, CommandInput, CommandOutput
+from orchestrator.plan.redact import MASK, masked
 
 QUEUES = "queues: {q: 10}"
 GIVE = "command: [seq, 3], output: q"
@@ -140,7 +140,7 @@ def test_a_log_is_no_queue(only):
 
 
 def test_what_came_from_the_environment_is_not_told(tmp_path, monkeypatch):
-    from orchestrator.plan.compiler import compile_spec  # noqa: PLC0415 -- only here
+    from orchestrator.plan.compile import compile_spec  # noqa: PLC0415 -- only here
     from orchestrator.spec import loads  # noqa: PLC0415
 
     monkeypatch.setenv("MY_TOKEN", "hush")

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.resolved import resolved, rows_of
 from orchestrator.plan.schema import spec_schema
 from orchestrator.spec import loads

@@ -1,9 +1,9 @@
 """The part of a plan below some queues."""
 
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.compiler import compile_spec
-from orchestrator.plan.downstream import downstream
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.model import JobPlan, Shape, Target
+from orchestrator.plan.select import downstream
 from orchestrator.spec import loads
 
 SPEC = """\

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.resolved import resolved, rows_of
 from orchestrator.spec import Layers, load, loads
 from orchestrator.views.resolved import render_yaml

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.checks.shapes import FITS
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.checks.keys import FITS
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.model import Shape
 from orchestrator.spec import loads
 from orchestrator.spec.model import Document, Job

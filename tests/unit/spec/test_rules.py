@@ -14,7 +14,7 @@ from orchestrator.cli.validate import validate
 from orchestrator.errors import Problem, Rule, SpecError
 from orchestrator.machine.machine import this_machine
 from orchestrator.plan.checks.targets import imported_targets
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import load, rules
 from orchestrator.spec.rules import (
     CATALOGUE,

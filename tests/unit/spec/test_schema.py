@@ -13,8 +13,8 @@ from test_loader import JOB, JOB_VALUES, WRONG_VALUES
 
 from orchestrator.errors import Severity, SpecError
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.checks.shapes import FITS
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.checks.keys import FITS
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.model import Shape
 from orchestrator.plan.schema import spec_schema
 from orchestrator.spec import load, loads

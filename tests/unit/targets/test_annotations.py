@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from orchestrator.targets.annotations import contradict, elements_of, types_of
-from orchestrator.targets.bindings import bindings_in
+from orchestrator.targets.modules import bindings_in
 
 HEAD = """
 import typing, collections.abc

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.targets.bindings import Kind, bindings_in
+from orchestrator.targets.modules import Kind, bindings_in
 
 
 def names(source):

@@ -17,7 +17,7 @@ from orchestrator.features.graph.order import in_reading_order
 from orchestrator.features.graph.rails import render_rails
 from orchestrator.features.graph.svg import render_svg
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import load, loads
 from orchestrator.views.tables import Paper
 

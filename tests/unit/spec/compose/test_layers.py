@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import SpecError
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import Layers, load, loads
 from orchestrator.spec.compose.layers import merged, written
 from orchestrator.spec.compose.variables import environment_of

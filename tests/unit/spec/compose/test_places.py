@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.errors import SpecError
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import loads
 from orchestrator.spec.compose.layers import Layers
 from orchestrator.spec.compose.variables import environment_of

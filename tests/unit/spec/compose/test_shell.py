@@ -6,8 +6,8 @@ import pytest
 
 from orchestrator.errors import SpecError
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.compiler import compile_spec
-from orchestrator.plan.redaction import masked
+from orchestrator.plan.compile import compile_spec
+from orchestrator.plan.redact import masked
 from orchestrator.spec import loads
 from orchestrator.spec.compose.layers import Layers
 

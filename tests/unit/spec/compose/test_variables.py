@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import SpecError
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.compiler import compile_spec
-from orchestrator.plan.redaction import MASK, masked
+from orchestrator.plan.compile import compile_spec
+from orchestrator.plan.redact import MASK, masked
 from orchestrator.spec import loads
 from orchestrator.spec.compose.variables import pieces_of
 

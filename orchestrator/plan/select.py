@@ -1,17 +1,18 @@
-"""The part of a plan that was chosen: jobs with what they need, without what is skipped."""
+"""Parts of a plan: the jobs that were chosen, those downstream of a queue, those of each step."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+import graphlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 import msgspec
 
 from orchestrator.errors import UsageError
-from orchestrator.plan.model import AfterCondition, JobPlan, Plan, QueuePlan, Selection
+from orchestrator.plan.model import AfterCondition, Durability, JobPlan, Plan, QueuePlan, Selection
 from orchestrator.spec.wording import did_you_mean, listed
 
-__all__ = ["Selected", "select"]
+__all__ = ["Selected", "downstream", "free_name", "in_starting_order", "select"]
 
 _MOST_NAMED = 20
 
@@ -184,3 +185,73 @@ def _remarks(plan: Plan, part: Plan) -> Iterator[str]:
             yield f"{name} does not wait for {listed(gone, last='and')}"
         if dry := [queue for queue in before.inputs if queue not in job.inputs]:
             yield f"{name} gets nothing from {listed(dry, last='and')}"
+
+
+# The part of a plan that lies downstream of some queues, fed by other sources than its own.
+
+
+def downstream(plan: Plan, queues: Collection[str], source: Callable[[str, str], JobPlan]) -> Plan:
+    """Return `plan` without all that does not lie downstream of `queues`.
+
+    What stays are the jobs that read these queues, and all that they feed. `source(name, queue)`
+    makes the job, under a name that is free, that writes to each of `queues`, and to any other
+    queue whose writers are left out. `after` holds only for jobs that stay; a job that was only
+    `after` others does not.
+    """
+    kept = _readers(plan, queues)
+    jobs = {
+        name: msgspec.structs.replace(
+            job, after=tuple(each for each in job.after if each[0] in kept)
+        )
+        for name, job in plan.jobs.items()
+        if name in kept
+    }
+    used = {queue for job in jobs.values() for queue in (*job.reads, *job.writes)}
+    wired: dict[str, QueuePlan] = {}
+    sources: dict[str, JobPlan] = {}
+    for name, queue in plan.queues.items():
+        if name not in used:
+            continue
+        writers = tuple(writer for writer in queue.writers if writer in kept)
+        if name in queues or not writers:
+            feeder = free_name(f"replay-{name}", (*plan.jobs, *sources))
+            sources[feeder] = source(feeder, name)
+            writers = (feeder, *writers)
+        wired[name] = msgspec.structs.replace(queue, writers=writers)
+    return msgspec.structs.replace(
+        plan, queues=wired, jobs={**sources, **jobs}, durability=Durability.OFF
+    )
+
+
+def _readers(plan: Plan, queues: Iterable[str]) -> set[str]:
+    """Return the jobs that read `queues`, and those that read what these write, and so on."""
+    found: set[str] = set()
+    todo = list(queues)
+    while todo:
+        for reader in plan.queues[todo.pop()].readers:
+            if reader not in found:
+                found.add(reader)
+                todo += plan.jobs[reader].writes
+    return found
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """Return `name`, made longer if it is another job's, or could be a worker's (`replay-5`)."""
+    while name in taken or name.rpartition("-")[2].isdigit():
+        name += "_"
+    return name
+
+
+# The order in which the jobs of a plan start.
+
+
+def in_starting_order(plan: Plan) -> list[tuple[int, JobPlan]]:
+    """Return each job with its step: those of step 1 start at once, in spec order.
+
+    A job of a later step is `after` one of the step before; when it starts depends on that one.
+    """
+    before = {name: [other for other, _ in job.after] for name, job in plan.jobs.items()}
+    steps: dict[str, int] = {}
+    for name in graphlib.TopologicalSorter(before).static_order():
+        steps[name] = 1 + max((steps[other] for other in before[name]), default=0)
+    return sorted(((steps[name], job) for name, job in plan.jobs.items()), key=lambda each: each[0])

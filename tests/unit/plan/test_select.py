@@ -4,10 +4,9 @@ import pytest
 
 from orchestrator.errors import UsageError
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.model import AfterCondition, Selection
-from orchestrator.plan.selection import select
-from orchestrator.plan.starting import in_starting_order
+from orchestrator.plan.select import in_starting_order, select
 from orchestrator.spec import loads
 
 SPEC = """\

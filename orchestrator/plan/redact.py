@@ -1,4 +1,4 @@
-"""Keeps secrets out of what mporch itself writes of a plan. Pure.
+"""Redaction: secrets are kept out of what mporch itself writes of a plan. Pure.
 
 A plan that is shown or kept has `***` for the values of environment variables and keyword arguments
 that are named like secrets, however deep, and for the password within a URL; values that came from
@@ -9,15 +9,17 @@ the spec anew: docs/decisions/0012-secrets.md.
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import msgspec
 
-from orchestrator.plan.command import Command
-from orchestrator.plan.model import JobPlan, Plan
-from orchestrator.plan.replacing import replaced
+from orchestrator.plan.model import Command, JobPlan, Plan
 
-__all__ = ["MASK", "is_secret", "masked", "masked_value", "without_password"]
+__all__ = ["MASK", "Path", "is_secret", "masked", "masked_value", "replaced", "without_password"]
+
+Path: TypeAlias = tuple[str | int, ...]
+
 
 MASK = "***"
 
@@ -32,6 +34,17 @@ _HARMLESS = frozenset({"PWD", "OLDPWD"})
 _NAMED = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}", re.ASCII)
 """A variable that holds the secret, and nothing else."""
 _URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
+
+
+def replaced(value: Any, others: Mapping[Path, Any], path: Path) -> Any:
+    """Return `value`, which stands at `path`, with all in place that `others` has for a path."""
+    if path in others:
+        return others[path]
+    if isinstance(value, dict):
+        return {key: replaced(item, others, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(replaced(item, others, (*path, n)) for n, item in enumerate(value))
+    return value
 
 
 def is_secret(name: str) -> bool:

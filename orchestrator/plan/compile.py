@@ -1,27 +1,35 @@
-"""Compile a spec into a plan: check all of it, then freeze it."""
+"""Compiler from a spec to its plan: all of it is checked, then frozen."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import shlex
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from orchestrator.errors import Problem, Severity, SpecError
 from orchestrator.machine.machine import Machine
 from orchestrator.plan import model
 from orchestrator.plan.checks import check
-from orchestrator.plan.command_compile import command_of
-from orchestrator.plan.deduplicate import told_once
 from orchestrator.plan.graph import readers_of, writers_of
-from orchestrator.plan.hidden_values import late_of, shown_at, shown_of
-from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, draft_of
+from orchestrator.plan.hidden_values import late_of, shown_at, shown_beneath, shown_of
+from orchestrator.plan.model import Command
+from orchestrator.plan.redact import without_password
+from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, draft_of, node_at
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.parts import Limits, Queue, Recycle, Retry
 from orchestrator.spec.units import parse_interval_s
-from orchestrator.spec.yaml.nodes import Path
+from orchestrator.spec.yaml.nodes import Path, ScalarNode
 from orchestrator.targets.target import parse_target
 
-__all__ = ["Compiled", "compile_spec"]
+__all__ = [
+    "Compiled",
+    "compile_spec",
+    "told_once",
+]
 
+_KEY: Path = ("command",)
+_NEEDS_QUOTES = frozenset(" \t\n'\"\\$`;&|<>()*?#~")
+_MOST_NAMED = 3
 _ELSE = "else"
 _WINDOW_A_WORKER = 4096
 """Items; the most that one lease has."""
@@ -100,7 +108,7 @@ def _job(job: ResolvedJob, draft: ResolvedSpec) -> model.JobPlan:
     is_command = job.runs_command
     return model.JobPlan(
         name=job.name,
-        target=command_of(job, spec) if is_command else parse_target(job.own.target),
+        target=_command_of(job, spec) if is_command else parse_target(job.own.target),
         shape=job.shape,
         args=() if is_command else settings.args,
         kwargs={} if is_command else settings.kwargs,
@@ -230,3 +238,73 @@ def _error_policy(job: ResolvedJob) -> model.ErrorPolicy:
         by_exception=tuple(each for each in actions.items() if each[0] != _ELSE),
         otherwise=actions.get(_ELSE, model.ErrorAction.FAIL),
     )
+
+
+# A problem that several jobs have is said once, and names the jobs that have it.
+
+
+def told_once(
+    problems: Iterable[Problem], families: Mapping[str, Collection[str]]
+) -> list[Problem]:
+    """Return problems in the order of the file; what several aliases repeat is said once.
+
+    `families` are the jobs made of a matrix: what not all of them have names those that have it.
+    """
+    sizes = {name: len(made) for made in families.values() for name in made}
+    by_place: dict[tuple[str, int, int, str], list[Problem]] = {}
+    for problem in problems:
+        place = problem.file, problem.line, problem.column, problem.message
+        by_place.setdefault(place, []).append(problem)
+    return [_named(by_place[place], sizes) for place in sorted(by_place)]
+
+
+def _named(same: list[Problem], sizes: Mapping[str, int]) -> Problem:
+    problem = same[-1]
+    jobs = dict.fromkeys(job for each in same if (job := _job_of(each)) in sizes)
+    if not jobs or len(jobs) == max(sizes[job] for job in jobs):
+        return problem
+    told = [job for job in jobs if job not in problem.message]
+    if not told:
+        return problem
+    more = f" and {len(told) - _MOST_NAMED} more" if len(told) > _MOST_NAMED else ""
+    names = f"job{'s' if len(told) > 1 else ''} {', '.join(told[:_MOST_NAMED])}{more}"
+    return replace(problem, message=f"{problem.message} (in {names})")
+
+
+def _job_of(problem: Problem) -> str:
+    section, _, rest = problem.path.partition(".")
+    return rest.partition(".")[0] if section == "jobs" else ""
+
+
+# From a job that runs a command to what its workers are told of it.
+
+
+def _command_of(job: ResolvedJob, spec: LoadedSpec) -> Command:
+    """Return the command of a job that has one."""
+    line = job.own.command
+    shown = dict(shown_beneath("command", job, spec))
+    if isinstance(line, str):
+        text = shown.get(_KEY, line)
+    else:
+        text = " ".join(_word(shown.get((*_KEY, n), word)) for n, word in enumerate(line))
+    node = node_at(spec.tree, job.path("command"))
+    words = node.words if isinstance(node, ScalarNode) else ()
+    return Command(
+        line=line,
+        values=tuple((word.variable, word.value) for word in words),
+        text=_in_short(without_password(text)),
+        stdin=job.stdin,
+        stdout=job.stdout,
+        exit_codes=job.own.exit_codes,
+        tty=job.own.tty,
+    )
+
+
+def _word(argument: str) -> str:
+    """Return an argument as one writes it in a shell; only what must be is quoted."""
+    return argument if argument and not set(argument) & _NEEDS_QUOTES else shlex.quote(argument)
+
+
+def _in_short(text: str) -> str:
+    first, *more = text.strip().splitlines()
+    return f"{first} …" if more else first

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.plan.model import JobPlan, Plan, Shape, Target
-from orchestrator.plan.redaction import MASK, is_secret, masked
+from orchestrator.plan.redact import MASK, is_secret, masked
 
 
 @pytest.mark.parametrize(
