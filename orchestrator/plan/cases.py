@@ -13,9 +13,9 @@ import msgspec
 
 from orchestrator.machine.machine import Machine
 from orchestrator.plan.hidden_values import shown_within
-from orchestrator.plan.model import JobPlan, Plan, QueuePlan, Shape, Target
+from orchestrator.plan.model import JobPlan, Plan, Shape, Target
 from orchestrator.plan.resolved_spec import ResolvedJob
-from orchestrator.plan.select import free_name
+from orchestrator.plan.select import fed, within
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.cases import Case, Given
 from orchestrator.spec.yaml.nodes import Path
@@ -179,7 +179,7 @@ class _Variant:
         plan, case = self._plan, self._case
         replaced = replaced_by(case, plan.families)
         part = Selector(links_of_plan(plan.jobs)).part(case.give, replaced)
-        jobs = {name: _within(job, part) for name, job in plan.jobs.items() if name in part}
+        jobs = {name: within(job, part) for name, job in plan.jobs.items() if name in part}
         for name, given in replaced.items():
             if name in jobs:  # of a matrix some may be disabled
                 jobs[name] = self._stand_in(jobs[name], given)
@@ -187,33 +187,15 @@ class _Variant:
             jobs[name] = _mortal(
                 jobs[name], [each.at_item for each in case.kill if each.job == name]
             )
-        queues, givers = self._fed(jobs)
         limits = [limit_s for limit_s in (plan.timeout_s, case.timeout) if limit_s is not None]
-        return msgspec.structs.replace(
-            plan, queues=queues, jobs=givers | jobs, timeout_s=min(limits, default=None)
-        )
+        own = fed(plan, jobs, case.give, "given", self._giver)
+        return msgspec.structs.replace(own, timeout_s=min(limits, default=None))
 
-    def _fed(self, jobs: Mapping[str, JobPlan]) -> tuple[dict[str, QueuePlan], dict[str, JobPlan]]:
-        """Return the queues of these jobs, and who gives items to them: to some none at all."""
-        givers: dict[str, JobPlan] = {}
-        queues: dict[str, QueuePlan] = {}
-        used = {queue for job in jobs.values() for queue in (*job.reads, *job.writes)}
-        for name, queue in self._plan.queues.items():
-            if name not in used:
-                continue
-            writers = tuple(writer for writer in queue.writers if writer in jobs)
-            if name in self._case.give or not writers:
-                giver = self._giver(name, {*self._plan.jobs, *givers})
-                givers[giver.name] = giver
-                writers = (giver.name, *writers)
-            queues[name] = msgspec.structs.replace(queue, writers=writers)
-        return queues, givers
-
-    def _giver(self, queue: str, taken: Collection[str]) -> JobPlan:
-        """Return the source of what is given to a queue."""
+    def _giver(self, name: str, queue: str) -> JobPlan:
+        """Return the source of what is given to a queue: to some it is nothing at all."""
         given, at = self._case.give.get(queue, ()), (*self._path, "give", queue)
         job = JobPlan(
-            name=free_name(f"given-{queue}", taken),
+            name=name,
             target=_GIVE,
             shape=Shape.SOURCE,
             outputs=(queue,),
@@ -263,12 +245,6 @@ class _Variant:
             description=f"stands in for {job.target}",
             shown=tuple(shown),
         )
-
-
-def _within(job: JobPlan, part: frozenset[str]) -> JobPlan:
-    """Return the job without waits for what does not run."""
-    after = tuple(each for each in job.after if each[0] in part)
-    return msgspec.structs.replace(job, after=after)
 
 
 def _mortal(job: JobPlan, at_items: Sequence[int]) -> JobPlan:

@@ -12,7 +12,7 @@ from orchestrator.errors import UsageError
 from orchestrator.plan.model import AfterCondition, Durability, JobPlan, Plan, QueuePlan, Selection
 from orchestrator.spec.wording import did_you_mean, listed
 
-__all__ = ["Selected", "downstream", "free_name", "in_starting_order", "select"]
+__all__ = ["Selected", "downstream", "fed", "in_starting_order", "select", "within"]
 
 _MOST_NAMED = 20
 
@@ -152,8 +152,7 @@ def _lack(plan: Plan, job: JobPlan, skipped: Collection[str]) -> str:
 def _alone(job: JobPlan, plan: Plan, kept: Set[str]) -> JobPlan:
     """Return a job that was chosen without the waits and inputs that were not."""
     return msgspec.structs.replace(
-        job,
-        after=tuple(each for each in job.after if each[0] in kept),
+        within(job, kept),
         inputs=tuple(name for name in job.inputs if not kept.isdisjoint(plan.queues[name].writers)),
     )
 
@@ -199,28 +198,9 @@ def downstream(plan: Plan, queues: Collection[str], source: Callable[[str, str],
     `after` others does not.
     """
     kept = _readers(plan, queues)
-    jobs = {
-        name: msgspec.structs.replace(
-            job, after=tuple(each for each in job.after if each[0] in kept)
-        )
-        for name, job in plan.jobs.items()
-        if name in kept
-    }
-    used = {queue for job in jobs.values() for queue in (*job.reads, *job.writes)}
-    wired: dict[str, QueuePlan] = {}
-    sources: dict[str, JobPlan] = {}
-    for name, queue in plan.queues.items():
-        if name not in used:
-            continue
-        writers = tuple(writer for writer in queue.writers if writer in kept)
-        if name in queues or not writers:
-            feeder = free_name(f"replay-{name}", (*plan.jobs, *sources))
-            sources[feeder] = source(feeder, name)
-            writers = (feeder, *writers)
-        wired[name] = msgspec.structs.replace(queue, writers=writers)
-    return msgspec.structs.replace(
-        plan, queues=wired, jobs={**sources, **jobs}, durability=Durability.OFF
-    )
+    jobs = {name: within(job, kept) for name, job in plan.jobs.items() if name in kept}
+    part = fed(plan, jobs, queues, "replay", source)
+    return msgspec.structs.replace(part, durability=Durability.OFF)
 
 
 def _readers(plan: Plan, queues: Iterable[str]) -> set[str]:
@@ -235,7 +215,40 @@ def _readers(plan: Plan, queues: Iterable[str]) -> set[str]:
     return found
 
 
-def free_name(name: str, taken: Collection[str]) -> str:
+def fed(
+    plan: Plan,
+    jobs: Mapping[str, JobPlan],
+    given: Collection[str],
+    prefix: str,
+    source: Callable[[str, str], JobPlan],
+) -> Plan:
+    """Return `plan` with only `jobs`, which are some of its own, and the queues they use.
+
+    `source(name, queue)` makes the job, under a name that begins with `prefix` and is free, that
+    writes to each queue of `given`, and to any other one whose writers are left out.
+    """
+    used = {queue for job in jobs.values() for queue in (*job.reads, *job.writes)}
+    queues: dict[str, QueuePlan] = {}
+    sources: dict[str, JobPlan] = {}
+    for name, queue in plan.queues.items():
+        if name not in used:
+            continue
+        writers = tuple(writer for writer in queue.writers if writer in jobs)
+        if name in given or not writers:
+            feeder = _free_name(f"{prefix}-{name}", (*plan.jobs, *sources))
+            sources[feeder] = source(feeder, name)
+            writers = (feeder, *writers)
+        queues[name] = msgspec.structs.replace(queue, writers=writers)
+    return msgspec.structs.replace(plan, queues=queues, jobs={**sources, **jobs})
+
+
+def within(job: JobPlan, part: Collection[str]) -> JobPlan:
+    """Return the job without waits for what does not run."""
+    after = tuple(each for each in job.after if each[0] in part)
+    return msgspec.structs.replace(job, after=after)
+
+
+def _free_name(name: str, taken: Collection[str]) -> str:
     """Return `name`, made longer if it is another job's, or could be a worker's (`replay-5`)."""
     while name in taken or name.rpartition("-")[2].isdigit():
         name += "_"
