@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         WrongDirectionError,
     )
     from orchestrator.features.standalone.queue import JoinableQueue, Queue, SimpleQueue
-    from orchestrator.worker.command.failed import CommandError
+    from orchestrator.worker.command.process import CommandError
     from orchestrator.worker.current import Current, current, transaction
 
 __all__ = [
@@ -75,7 +75,7 @@ _HOMES = {
         "WrongDirectionError",
     ),
     "orchestrator.features.standalone.queue": ("JoinableQueue", "Queue", "SimpleQueue"),
-    "orchestrator.worker.command.failed": ("CommandError",),
+    "orchestrator.worker.command.process": ("CommandError",),
     "orchestrator.worker.current": ("Current", "current", "transaction"),
 }
 

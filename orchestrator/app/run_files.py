@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.app.changes import changed_error, changes_since, environment_of, versions_of
-from orchestrator.core.broker.restore import Resumption
+from orchestrator.core.broker.setup import Resumption
 from orchestrator.errors import DamagedStoreError, ResumeError
 from orchestrator.plan.model import Durability, Plan, Versions
 from orchestrator.runlog.directory import PLAN_NAME, RunDirectory, create, home_of

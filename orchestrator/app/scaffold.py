@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.errors import UsageError
 from orchestrator.files import is_there
-from orchestrator.plan.schema import spec_schema
+from orchestrator.spec.schema import spec_schema
 from orchestrator.spec.wording import listed
 
 __all__ = ["SCHEMA_NAME", "TEMPLATES", "write_project"]

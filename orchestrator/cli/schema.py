@@ -32,6 +32,6 @@ def schema(*, log: bool) -> None:
 
         print_json(log_schema())
         return
-    from orchestrator.plan.schema import spec_schema  # noqa: PLC0415 -- brings the spec's model
+    from orchestrator.spec.schema import spec_schema  # noqa: PLC0415 -- brings the spec's model
 
     print_json(spec_schema())

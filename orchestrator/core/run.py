@@ -13,9 +13,9 @@ import msgspec
 
 from orchestrator.core.broker.broker import Broker, ProtocolError
 from orchestrator.core.broker.clients import JobState, WorkerState
-from orchestrator.core.broker.restore import Resumption
-from orchestrator.core.broker.tap import Tap
-from orchestrator.core.durable.progress import OutputProgress
+from orchestrator.core.broker.observers import Tap
+from orchestrator.core.broker.outputs import OutputProgress
+from orchestrator.core.broker.setup import Resumption
 from orchestrator.core.durable.records import JournalEntry
 from orchestrator.core.protocol.commands import Command
 from orchestrator.core.protocol.events import (
@@ -95,15 +95,15 @@ class Run:
 
     def item_at(self, worker: str, blame: Blame) -> str:
         """The id of the item a worker's progress cell points to; empty if there is none."""
-        return self._broker.item_at(worker, blame)
+        return self._broker.queries.item_at(worker, blame)
 
     def among(self, worker: str, blame: Blame) -> int:
         """Return how many items may be the one of `item_at`: more than one of a batch."""
-        return self._broker.among(worker, blame)
+        return self._broker.queries.among(worker, blame)
 
     def doing(self, worker: str, blame: Blame) -> str:
         """Return what a worker is at, in words; `blame` is what its progress cell says."""
-        return self._broker.doing(worker, blame)
+        return self._broker.queries.doing(worker, blame)
 
     def _ask_broker(self, event: Received, now: float, commands: list[Command]) -> None:
         """Most of what happens: a message that is the broker's alone, answered by commands."""
@@ -129,11 +129,11 @@ class Run:
             news += self._broker.handle(event, now)
             self._exchange(news, now, commands)
         if isinstance(event, WorkerDied):
-            event = msgspec.structs.replace(
-                event,
-                made_progress=self._broker.has_made_progress(event.worker),
-                committed=self._broker.has_committed(event.worker),
-            )
+            client = self._broker.clients.get(event.worker)
+            if client is not None:
+                event = msgspec.structs.replace(
+                    event, made_progress=client.made_progress, committed=client.last_seq > 0
+                )
         news += self._supervisor.handle(event, now)
         return news
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from orchestrator.core.broker.restore import Resumption
+from orchestrator.core.broker.setup import Resumption
 from orchestrator.core.protocol import commands as do
 from orchestrator.core.protocol import events
 from orchestrator.core.protocol.commands import StopReason
@@ -28,8 +28,8 @@ from orchestrator.core.protocol.notifications import (
     WaitingFor,
     Warned,
 )
+from orchestrator.core.reasons import names_of
 from orchestrator.core.run import Run
-from orchestrator.core.supervisor.reasons import names_of
 from orchestrator.engine.node.channel import READ_SIZE
 from orchestrator.engine.node.clock import LoopClock
 from orchestrator.engine.node.descendants import kill_groups, reap_strangers, sweep

@@ -3,7 +3,7 @@
 Its first page is written in the child before each item, and read in the parent for blame and item
 timeouts; it never decides who owns an item. Five 64-bit integers: lease, index in the lease, phase,
 since when, in monotonic nanoseconds, and, written in the parent, which descriptors have given
-output without a mark (`worker/begin_marks.py`).
+output without a mark (`worker/call_context.py`).
 
 The pages after it have the stack that the child was asked for (`local/stacks.py`). They are memory
 only once something is written there.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
 
 from orchestrator.errors import Problem, Severity, SpecError
 from orchestrator.machine.machine import Machine
@@ -16,7 +20,8 @@ from orchestrator.plan.model import Command
 from orchestrator.plan.redact import without_password
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, draft_of, node_at
 from orchestrator.spec import LoadedSpec
-from orchestrator.spec.parts import Limits, Queue, Recycle, Retry
+from orchestrator.spec.model import KEYS, JobSettings
+from orchestrator.spec.parts import QueueSpec, Retry, SpecPart
 from orchestrator.spec.units import parse_interval_s
 from orchestrator.spec.yaml.nodes import Path, ScalarNode
 from orchestrator.targets.target import parse_target
@@ -30,6 +35,7 @@ __all__ = [
 _KEY: Path = ("command",)
 _NEEDS_QUOTES = frozenset(" \t\n'\"\\$`;&|<>()*?#~")
 _MOST_NAMED = 3
+_UNIT = re.compile(r"_(s|bytes)$")
 _ELSE = "else"
 _WINDOW_A_WORKER = 4096
 """Items; the most that one lease has."""
@@ -80,12 +86,9 @@ def _plan(draft: ResolvedSpec) -> model.Plan:
         queues={
             name: model.QueuePlan(
                 name=name,
-                maxsize=queue.maxsize,
-                max_bytes=queue.max_bytes,
-                when_full=queue.when_full,
-                put_timeout_s=queue.put_timeout,
                 writers=tuple(writers[name]),
                 readers=tuple(readers[name]),
+                **_keys(model.QueuePlan, queue),
             )
             for name, queue in document.queues.items()
             if name in readers
@@ -116,40 +119,49 @@ def _job(job: ResolvedJob, draft: ResolvedSpec) -> model.JobPlan:
         outputs=tuple(wire.queue for wire in job.writes if wire.parameter is None),
         read_handles=tuple((w.parameter, w.queue) for w in job.reads if w.parameter is not None),
         write_handles=tuple((w.parameter, w.queue) for w in job.writes if w.parameter is not None),
-        workers=settings.workers,
         batch=_batch(job, spec.document.queues),
         after=tuple((each.job, each.state) for each in job.after if each.job not in draft.disabled),
-        timeouts=model.TimeoutsPlan(
-            start_s=settings.timeouts.start,
-            item_s=None if job.shape.called_once else settings.timeouts.item,
-            run_s=settings.timeouts.run,
-        ),
+        timeouts=_timeouts(job),
         join_s=settings.join if job.reads else None,
         terminate=model.TerminatePlan(
             signal=draft.machine.stop_signals[settings.terminate.signal],
             grace_s=settings.terminate.grace,
         ),
-        on_failure=settings.on_failure,
         on_error=model.ErrorPolicy() if job.shape.called_once else _error_policy(job),
         retry=model.RetryPlan() if job.shape.called_once else _retry(settings.retry),
         restart=_restart(job, durable=bool(spec.document.durable)),
-        limits=_limits(settings.limits),
-        recycle=model.RecyclePlan() if job.shape.called_once else _recycle(settings.recycle),
+        limits=model.LimitsPlan(**_keys(model.LimitsPlan, settings.limits)),
+        recycle=_recycle(job),
         rate=_rate(job),
         ordered=_ordered(job, spec.document.queues),
-        daemon=settings.daemon,
         env=tuple(settings.env.items()),
         cwd=folder,
         start_method=settings.start_method or draft.machine.start_method,
-        capture=settings.capture,
-        tags=_tags(settings.tags),
-        description=dict(shown).get(("description",), settings.description),
         shown=shown,
         late=late,
+        **_copied(settings, dict(shown)),
     )
 
 
-def _batch(job: ResolvedJob, queues: Mapping[str, Queue]) -> model.BatchPlan | None:
+def _copied(settings: JobSettings, shown: Mapping[Path, str]) -> dict[str, Any]:
+    """Return the keys that a job's plan has as they are written."""
+    copied = [name for (name, *_), key in KEYS.items() if key.copied]
+    return {name: shown.get((name,), getattr(settings, name)) for name in copied}
+
+
+def _keys(part: type[msgspec.Struct], written: SpecPart) -> dict[str, Any]:
+    """Return the fields of a part of the plan that are keys of the spec, with the unit behind."""
+    known = type(written).model_fields
+    keys = {name: name if name in known else _UNIT.sub("", name) for name in part.__struct_fields__}
+    return {name: getattr(written, key) for name, key in keys.items() if key in known}
+
+
+def _timeouts(job: ResolvedJob) -> model.TimeoutsPlan:
+    limits = model.TimeoutsPlan(**_keys(model.TimeoutsPlan, job.settings.timeouts))
+    return msgspec.structs.replace(limits, item_s=None) if job.shape.called_once else limits
+
+
+def _batch(job: ResolvedJob, queues: Mapping[str, QueueSpec]) -> model.BatchPlan | None:
     """Return a batch job's batch; a size that was not written is no more than its queue holds."""
     if job.shape is not model.Shape.BATCH:
         return None
@@ -194,18 +206,10 @@ def _durability(written: bool | str) -> model.Durability:
     return model.Durability.ON if written else model.Durability.OFF
 
 
-def _tags(written: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (written,) if isinstance(written, str) else tuple(dict.fromkeys(written))
-
-
-def _limits(written: Limits) -> model.LimitsPlan:
-    return model.LimitsPlan(
-        memory_bytes=written.memory, cpu_s=written.cpu, open_files=written.open_files
-    )
-
-
-def _recycle(written: Recycle) -> model.RecyclePlan:
-    return model.RecyclePlan(max_items=written.max_items, max_rss_bytes=written.max_rss)
+def _recycle(job: ResolvedJob) -> model.RecyclePlan:
+    if job.shape.called_once:
+        return model.RecyclePlan()
+    return model.RecyclePlan(**_keys(model.RecyclePlan, job.settings.recycle))
 
 
 def _rate(job: ResolvedJob) -> model.RatePlan | None:
@@ -216,7 +220,7 @@ def _rate(job: ResolvedJob) -> model.RatePlan | None:
     return model.RatePlan(interval_s=interval_s, burst=written.burst, written=written.limit)
 
 
-def _ordered(job: ResolvedJob, queues: Mapping[str, Queue]) -> model.OrderedPlan | None:
+def _ordered(job: ResolvedJob, queues: Mapping[str, QueueSpec]) -> model.OrderedPlan | None:
     """Return how an ordered job is; a window that was not written is as long as makes sense.
 
     What is finished ahead counts into the bound of the input: more than that never is.

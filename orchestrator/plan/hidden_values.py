@@ -8,6 +8,7 @@ from orchestrator.plan.model import LateName, LateValue
 from orchestrator.plan.resolved_spec import ResolvedJob, node_at
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.compose.layers import laid_over
+from orchestrator.spec.model import TEXTS
 from orchestrator.spec.yaml.nodes import (
     Path,
     ScalarNode,
@@ -24,7 +25,7 @@ __all__ = [
     "shown_within",
 ]
 
-_KEYS = ("command", "args", "kwargs", "env", "cwd", "description")
+_KEYS = ("command", "args", "kwargs", "env", *TEXTS)
 _BY_NAME = ("kwargs", "env")
 
 

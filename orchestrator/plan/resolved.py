@@ -15,15 +15,13 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 
 from orchestrator.machine.machine import Machine
-from orchestrator.plan.checks.commands import ONLY_TARGETS
-from orchestrator.plan.checks.keys import FITS
 from orchestrator.plan.model import Plan
 from orchestrator.plan.redact import is_secret, masked_value
 from orchestrator.plan.resolved_spec import MERGED_MAPS, ResolvedJob, draft_of
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.compose.layers import laid_over
-from orchestrator.spec.model import Document, Job, JobSettings
-from orchestrator.spec.parts import Queue
+from orchestrator.spec.model import FITS, ONLY_TARGETS, TEXTS, Document, JobSettings, JobSpec
+from orchestrator.spec.parts import QueueSpec
 from orchestrator.spec.units import written_duration
 from orchestrator.spec.validate import without_nulls
 from orchestrator.spec.yaml.nodes import (
@@ -211,7 +209,7 @@ def _positions(node: Node, path: Path) -> Iterator[tuple[Position, Path]]:
 
 _GIVEN = frozenset({"command", "args", "kwargs", "env"})
 """What targets are given: secrets are masked there."""
-_TEXTS = _GIVEN | {"name", "pythonpath", "description", "cwd"}
+_TEXTS = _GIVEN | {"name", "pythonpath", *TEXTS}
 """Where what the environment gave is shown as it was written."""
 
 
@@ -320,14 +318,14 @@ class _Resolver:
             }
             empty = MappingNode({}, node.position, 1, 1)
             node = None if node.value is None else mapping_of(empty, short)
-        return self._part(Queue(), [node], path)
+        return self._part(QueueSpec(), [node], path)
 
     def _job(self, job: ResolvedJob) -> Branch:
         path = job.path()
         own = _inside(_inside(self._tree, "jobs"), job.name)
         found: dict[str | int, Resolved] = {
             key: self._written(node, (*path, key))
-            for key in Job.model_fields
+            for key in JobSpec.model_fields
             if key not in JobSettings.model_fields and (node := _inside(own, key)) is not None
         }
         nodes = [own, _inside(self._tree, "defaults")]

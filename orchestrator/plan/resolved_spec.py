@@ -11,7 +11,7 @@ from orchestrator.machine.machine import Machine
 from orchestrator.plan.model import AfterCondition, CommandInput, CommandOutput, Shape
 from orchestrator.plan.script import fields_of
 from orchestrator.spec import LoadedSpec
-from orchestrator.spec.model import Document, Job, JobSettings
+from orchestrator.spec.model import Document, JobSettings, JobSpec
 from orchestrator.spec.parts import SpecPart
 from orchestrator.spec.types import AUTO_WORKERS
 from orchestrator.spec.wording import did_you_mean
@@ -31,7 +31,6 @@ __all__ = [
 
 MERGED_MAPS = ("kwargs", "env")
 """Keys of a job whose maps are merged with those of `defaults`, to any depth."""
-_MERGED_PARTS = ("timeouts", "terminate", "batch", "retry", "restart", "limits", "recycle")
 _MOST_NAMES = 1_000
 
 
@@ -58,7 +57,7 @@ class ResolvedJob:
     """One job. `own` is what was written for it, `settings` with the defaults below."""
 
     name: str
-    own: Job
+    own: JobSpec
     settings: JobSettings
     shape: Shape
     reads: tuple[Wire, ...]
@@ -154,7 +153,7 @@ def draft_of(spec: LoadedSpec, machine: Machine) -> ResolvedSpec:
     )
 
 
-def _job(name: str, own: Job, spec: LoadedSpec, machine: Machine) -> ResolvedJob:
+def _job(name: str, own: JobSpec, spec: LoadedSpec, machine: Machine) -> ResolvedJob:
     nulls = {path[2:] for path in spec.nulls if path[:2] == ("jobs", name)}
     settings = _counted(_merged(own, spec.document.defaults, nulls), machine)
     reads = _wires(("jobs", name, "input"), own.input)
@@ -170,7 +169,7 @@ def _job(name: str, own: Job, spec: LoadedSpec, machine: Machine) -> ResolvedJob
     )
 
 
-def _merged(own: Job, defaults: JobSettings, nulls: Set[Path]) -> JobSettings:
+def _merged(own: JobSpec, defaults: JobSettings, nulls: Set[Path]) -> JobSettings:
     """Lay a job's own keys over the defaults: of those in `nulls` there is none, whoever wrote it.
 
     Mappings are merged key by key, to any depth; all else replaces what is there.
@@ -183,7 +182,7 @@ def _merged(own: Job, defaults: JobSettings, nulls: Set[Path]) -> JobSettings:
         value = getattr(own, key)
         if key in values and key in MERGED_MAPS:
             value = _laid_over(values[key], value)
-        elif key in values and key in _MERGED_PARTS:
+        elif key in values and isinstance(JobSettings.model_fields[key].default, SpecPart):
             value = _part_over(values[key], value, (key,), nulls)
         values[key] = value
     return JobSettings.model_construct(_fields_set=set(values), **values)
@@ -259,29 +258,26 @@ def _shape(settings: JobSettings, reads: tuple[Wire, ...], writes: tuple[Wire, .
 
 # Unknowns of jobs and queues: what cannot be told, as a part of the text made no sense.
 
-_PROVE_NOTHING = frozenset(
+_ASKED_FOR = frozenset(
     {
-        "after",
-        "batch",
-        "cwd",
-        "description",
-        "capture",
-        "exit_codes",
-        "join",
-        "limits",
-        "on_error",
-        "ordered",
-        "rate",
-        "recycle",
-        "retry",
-        "start_method",
-        "tags",
-        "terminate",
-        "timeouts",
-        "tty",
-        "workers",
+        "args",
+        "call",
+        "command",
+        "daemon",
+        "enabled",
+        "env",
+        "input",
+        "kwargs",
+        "matrix",
+        "on_failure",
+        "output",
+        "restart",
+        "stdin",
+        "stdout",
+        "target",
     }
 )
+_PROVE_NOTHING = JobSpec.model_fields.keys() - _ASKED_FOR
 """Keys of a job that no rule takes for absent where they are only wrong."""
 _LEAVE_JOBS_WHOLE = JobSettings.model_fields.keys() - {"args", "kwargs", "call", "daemon"}
 """Keys of `defaults` that may be wrong without any job being called otherwise."""
@@ -337,7 +333,7 @@ def _unclear_at(spec: LoadedSpec, path: Path, lost: Collection[str]) -> Unknowns
     section, *rest = path or ("",)
     if section == "jobs" and len(rest) > 1:
         key = rest[1]
-        named = set() if key in Job.model_fields else _texts(spec, path)
+        named = set() if key in JobSpec.model_fields else _texts(spec, path)
         return Unknowns(reads=key == "input", writes=key == "output", queues=frozenset(named))
     if section == "jobs" and len(rest) == 1 and _is_no_job(spec, path):
         return Unknowns(reads=True, writes=True)
@@ -361,7 +357,7 @@ def _declared_at(spec: LoadedSpec, path: Path) -> set[str]:
 def _is_no_job(spec: LoadedSpec, path: Path) -> bool:
     """True if a text or a list stands where a job belongs; not: a key of the job above it."""
     node = node_at(spec.tree, path)
-    return path[-1] not in Job.model_fields and not isinstance(node, MappingNode)
+    return path[-1] not in JobSpec.model_fields and not isinstance(node, MappingNode)
 
 
 def node_at(tree: MappingNode, path: Path) -> Node | None:

@@ -13,7 +13,7 @@ import msgspec
 
 from orchestrator.core.protocol import notifications
 from orchestrator.core.protocol.messages import STOPPED, Failure
-from orchestrator.core.supervisor.reasons import names_of
+from orchestrator.core.reasons import names_of
 from orchestrator.errors import ExitCode
 from orchestrator.runlog.levels import Level
 from orchestrator.runlog.schema import FORMAT

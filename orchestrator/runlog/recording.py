@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Set
 from pathlib import Path
 
-from orchestrator.core.broker.tap import Tap, Tapped
+from orchestrator.core.broker.observers import Tap, Tapped
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import open_directory, open_new
 

@@ -7,9 +7,10 @@ of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Tag
 from pydantic.config import JsonDict
 
 from orchestrator.choices import (
@@ -19,14 +20,21 @@ from orchestrator.choices import (
     CommandOutput,
     ErrorAction,
     FailurePolicy,
+    Shape,
     StartMethod,
 )
 from orchestrator.spec.cases import Case
 from orchestrator.spec.parts import (
+    ANY_INPUT,
+    EVERY,
+    NAMED_INPUT,
+    NO_INPUT,
+    PER_ITEM,
     AnyOrdered,
     AnyQueue,
     AnyRate,
     Batch,
+    Key,
     Limits,
     Matrix,
     Recycle,
@@ -61,7 +69,16 @@ from orchestrator.spec.types import (
     by_form,
 )
 
-__all__ = ["Document", "Job", "JobSettings"]
+__all__ = [
+    "FITS",
+    "KEYS",
+    "ONLY_COMMANDS",
+    "ONLY_TARGETS",
+    "TEXTS",
+    "Document",
+    "JobSettings",
+    "JobSpec",
+]
 
 Wiring = Annotated[
     Annotated[Text, Tag("<text>")]
@@ -76,9 +93,16 @@ After = Annotated[
     | Annotated[dict[Text, Condition], Tag("<map>")],
     by_form("a job, a list of jobs, or a map of job to ready, succeeded, failed or finished"),
 ]
+
+
+def _each_once(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))
+
+
 Tags = Annotated[
     Annotated[TagName, Tag("<text>")] | Annotated[TagNames, Tag("<list>")],
     by_form("a tag or a list of tags"),
+    AfterValidator(_each_once),
 ]
 ItemAction = Annotated[ErrorAction, BY_VALUE]
 OnError = Annotated[
@@ -102,13 +126,15 @@ class JobSettings(SpecPart):
         description="Of the function; of __init__ for a class.",
         examples=[{"encoding": "utf-8"}],
     )
-    call: Literal["item", "batch", "stream"] = Field(
+    call: Annotated[Literal["item", "batch", "stream"], Key(fits=NAMED_INPUT)] = Field(
         default="item",
         title="Call shape",
         description="item: once an item. batch: with a list. stream: once, with an iterator.",
     )
-    batch: Batch = Field(default=Batch(), title="Batch", description="Only with `call: batch`.")
-    workers: Workers = Field(
+    batch: Annotated[Batch, Key(fits=frozenset({Shape.BATCH}))] = Field(
+        default=Batch(), title="Batch", description="Only with `call: batch`."
+    )
+    workers: Annotated[Workers, Key(copied=True)] = Field(
         default=1,
         title="Workers",
         description="How many processes run this job; auto: as many as there are processors.",
@@ -117,7 +143,7 @@ class JobSettings(SpecPart):
     timeouts: Timeouts = Field(
         default=Timeouts(), title="Timeouts", description="Time limits of a worker."
     )
-    join: PositiveDuration = Field(
+    join: Annotated[PositiveDuration, Key(fits=ANY_INPUT)] = Field(
         default=None,
         title="Join",
         description="How long a worker may take to return after its input has ended.",
@@ -125,24 +151,24 @@ class JobSettings(SpecPart):
     terminate: Terminate = Field(
         default=Terminate(), title="Terminate", description="How a worker is stopped."
     )
-    on_failure: Annotated[FailurePolicy, BY_VALUE] = Field(
+    on_failure: Annotated[FailurePolicy, BY_VALUE, Key(copied=True, told=True)] = Field(
         default=FailurePolicy.STOP,
         title="On failure",
         description="What a failed job does to the run: stop it, let it drain, or go on.",
     )
-    on_error: OnError = Field(
+    on_error: Annotated[OnError, Key(fits=PER_ITEM)] = Field(
         default=ErrorAction.FAIL,
         title="On error",
         description="What becomes of an item that raised: fail the job, skip it, or keep it as a "
         "dead letter; or by exception.",
         examples=["skip", {"ValueError": "skip", "else": "dead_letter"}],
     )
-    retry: Retry = Field(
+    retry: Annotated[Retry, Key(fits=PER_ITEM)] = Field(
         default=Retry(),
         title="Retry",
         description="How often an item is tried that raised, took too long or killed its worker.",
     )
-    restart: Restart = Field(
+    restart: Annotated[Restart, Key(fits=PER_ITEM | NO_INPUT)] = Field(
         default=Restart(),
         title="Restart",
         description="How many workers that died are replaced.",
@@ -150,19 +176,19 @@ class JobSettings(SpecPart):
     limits: Limits = Field(
         default=Limits(), title="Limits", description="What a worker's process may use."
     )
-    recycle: Recycle = Field(
+    recycle: Annotated[Recycle, Key(fits=PER_ITEM)] = Field(
         default=Recycle(),
         title="Recycle",
         description="When a worker that is well is replaced, against leaks.",
     )
-    rate: AnyRate = Field(
+    rate: Annotated[AnyRate, Key(fits=frozenset({Shape.ITEM}))] = Field(
         default=None,
         title="Rate",
         description="How many items the job may start in a time, over all its workers: 10/s, "
         "100/min, 5/h. A retry counts. null is no limit.",
         examples=["10/s", {"limit": "100/min", "burst": 10}],
     )
-    ordered: AnyOrdered = Field(
+    ordered: Annotated[AnyOrdered, Key(fits=frozenset({Shape.ITEM}))] = Field(
         default=None,
         title="Ordered",
         description="Whether its outputs leave in the order of its input, however many workers "
@@ -170,7 +196,7 @@ class JobSettings(SpecPart):
         examples=[True, {"window": 64}],
         json_schema_extra={"default": False},
     )
-    daemon: bool = Field(
+    daemon: Annotated[bool, Key(copied=True)] = Field(
         default=False,
         title="Daemon",
         description="Ended when all other jobs are done, which is no failure; what it reads it may "
@@ -182,7 +208,7 @@ class JobSettings(SpecPart):
         description="Set over the inherited environment; null unsets.",
         examples=[{"OMP_NUM_THREADS": 1, "DISPLAY": None}],
     )
-    cwd: Text = Field(
+    cwd: Annotated[Text, Key(text=True)] = Field(
         default=".",
         title="Working directory",
         description="Relative to the folder of the spec.",
@@ -193,7 +219,7 @@ class JobSettings(SpecPart):
         title="Start method",
         description="forkserver where the system has it, else spawn; fork on request.",
     )
-    capture: Annotated[Capture, BY_VALUE] = Field(
+    capture: Annotated[Capture, BY_VALUE, Key(copied=True)] = Field(
         default=Capture.AUTO,
         title="Capture",
         description="What printed lines are. auto: those of JSON that have a text and a level are "
@@ -202,13 +228,13 @@ class JobSettings(SpecPart):
     enabled: bool = Field(
         default=True, title="Enabled", description="false: as if the job were absent."
     )
-    tags: Tags = Field(
+    tags: Annotated[Tags, Key(copied=True)] = Field(
         default=(),
         title="Tags",
         description="Words by which `mporch run --tags` chooses jobs.",
         examples=["nightly", ["nightly", "slow"]],
     )
-    description: Text = Field(
+    description: Annotated[Text, Key(copied=True, text=True)] = Field(
         default="",
         title="Description",
         description="For whoever reads the spec.",
@@ -216,21 +242,42 @@ class JobSettings(SpecPart):
     )
 
 
-_ONLY_COMMANDS: JsonDict = dict.fromkeys(("command", "stdin", "stdout", "exit_codes", "tty"), False)
-_ONLY_TARGETS: JsonDict = {key: {"type": "null"} for key in ("args", "kwargs")}
+def _keys_of(part: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Key]]:
+    for name, field in part.model_fields.items():
+        yield (
+            (*path, name),
+            next((each for each in field.metadata if isinstance(each, Key)), Key()),
+        )
+        if isinstance(field.default, BaseModel):
+            yield from _keys_of(type(field.default), (*path, name))
 
 
-class Job(JobSettings):
+KEYS: Mapping[tuple[str, ...], Key] = dict(_keys_of(JobSettings, ()))
+"""What is declared of each key that `defaults` may hold, by the keys that lead to it."""
+FITS = {path: key.fits for path, key in KEYS.items() if key.fits != EVERY}
+"""The keys that do not fit every job, with the shapes they fit."""
+TEXTS = tuple(path[0] for path, key in KEYS.items() if key.text)
+"""The keys whose text is handed on."""
+
+ONLY_COMMANDS = ("stdin", "stdout", "exit_codes", "tty")
+ONLY_TARGETS = ("args", "kwargs")
+"""The keys that a command takes from nowhere, `defaults` neither."""
+_NO_COMMAND: JsonDict = dict.fromkeys(("command", *ONLY_COMMANDS), False)
+_NO_TARGET: JsonDict = {key: {"type": "null"} for key in ONLY_TARGETS}
+
+
+class JobSpec(JobSettings):
     """One job: a target or a command, how it is called, and the queues it is wired to."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
+        title="Job",
         json_schema_extra={
             "anyOf": [{"required": ["target"]}, {"required": ["command"]}],
             "dependentSchemas": {
-                "target": {"properties": _ONLY_COMMANDS},
-                "command": {"properties": _ONLY_TARGETS},
+                "target": {"properties": _NO_COMMAND},
+                "command": {"properties": _NO_TARGET},
             },
-        }
+        },
     )
 
     target: TargetName = Field(
@@ -349,7 +396,7 @@ class Document(SpecPart):
         description="The queues, by name; a number is short for maxsize, nothing for 1000.",
         examples=[{"files": 256, "facts": {"maxsize": 64}, "odd": None}],
     )
-    jobs: dict[Name, Job] = Field(
+    jobs: dict[Name, JobSpec] = Field(
         title="Jobs",
         description="The jobs, by name.",
         examples=[

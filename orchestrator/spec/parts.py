@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from orchestrator.choices import ReplayMode, WhenFull
+from orchestrator.choices import ReplayMode, Shape, WhenFull
 from orchestrator.spec.types import (
     BY_VALUE,
     Combinations,
@@ -21,15 +22,21 @@ from orchestrator.spec.types import (
 )
 
 __all__ = [
+    "ANY_INPUT",
+    "EVERY",
+    "NAMED_INPUT",
+    "NO_INPUT",
+    "PER_ITEM",
     "AnyOrdered",
     "AnyQueue",
     "AnyRate",
     "Backoff",
     "Batch",
+    "Key",
     "Limits",
     "Matrix",
     "Ordered",
-    "Queue",
+    "QueueSpec",
     "Rate",
     "Recycle",
     "Restart",
@@ -40,6 +47,30 @@ __all__ = [
 ]
 
 
+EVERY = frozenset(Shape)
+PER_ITEM = frozenset({Shape.ITEM, Shape.BATCH})
+NAMED_INPUT = PER_ITEM | {Shape.STREAM}
+ANY_INPUT = NAMED_INPUT | {Shape.HANDLES}
+NO_INPUT = frozenset({Shape.SOURCE, Shape.TASK})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """Where a key of a job fits and who tells it; it stands in the `Annotated` of the key."""
+
+    fits: frozenset[Shape] = EVERY
+    """The shapes of jobs that may have it: the table of docs/spec.md."""
+    copied: bool = False
+    """The job's plan has a field of the same name, with the value as it is written."""
+    told: bool = False
+    """`mporch plan` tells it as `key: value`, unless it is the default. Only of what is copied."""
+    text: bool = False
+    """It is text that mporch hands on: a variable's value is taken as text there, and what the
+    environment has given is told as `${NAME}`."""
+    null: bool = False
+    """null is a value of its own there, and not the same as an absent key."""
+
+
 class SpecPart(BaseModel):
     """What all parts share: strict, frozen, no unknown key."""
 
@@ -48,8 +79,10 @@ class SpecPart(BaseModel):
     )
 
 
-class Queue(SpecPart):
+class QueueSpec(SpecPart):
     """A bounded queue between jobs."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(title="Queue")
 
     maxsize: int = Field(
         default=1000,
@@ -86,18 +119,18 @@ def _queue(value: Any) -> Any:
 
 
 AnyQueue = Annotated[
-    Queue,
-    BeforeValidator(_queue, json_schema_input_type=Annotated[int, Field(ge=0)] | Queue | None),
+    QueueSpec,
+    BeforeValidator(_queue, json_schema_input_type=Annotated[int, Field(ge=0)] | QueueSpec | None),
 ]
 
 
 class Timeouts(SpecPart):
     """Time limits; null is no limit."""
 
-    start: PositiveDuration = Field(
+    start: Annotated[PositiveDuration, Key(null=True)] = Field(
         default=60.0, title="Start", description="From the start of a worker until it is ready."
     )
-    item: PositiveDuration = Field(
+    item: Annotated[PositiveDuration, Key(fits=PER_ITEM)] = Field(
         default=None, title="Item", description="For one item, or one batch."
     )
     run: PositiveDuration = Field(
@@ -171,7 +204,7 @@ class Restart(SpecPart):
         examples=[10],
     )
     within: Duration = Field(default=60.0, title="Within", description="The time.")
-    replay: Annotated[ReplayMode, BY_VALUE] | None = Field(
+    replay: Annotated[Annotated[ReplayMode, BY_VALUE] | None, Key(fits=NO_INPUT)] = Field(
         default=None,
         title="Replay",
         description="A job without input is called again from its beginning. skip: what it has put "

@@ -1,24 +1,29 @@
-"""The JSON Schema of a spec's values, from the same model that reads them."""
+"""The JSON Schema of a spec, from the model that reads it: its values, and which keys go together.
+
+It is for editors and programs. What only mporch itself can tell stays out: that a queue is there,
+that a target exists.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from orchestrator.spec.model import Document, JobSettings
+from orchestrator.choices import Shape, WhenFull
+from orchestrator.spec.model import FITS, KEYS, Document, JobSettings
+from orchestrator.spec.parts import Key
 from orchestrator.spec.types import TEXT_PATTERN
-from orchestrator.spec.validate import VALUES
 
-__all__ = ["DIALECT", "REFERENCE", "document_schema"]
+__all__ = ["spec_schema"]
 
-DIALECT = GenerateJsonSchema.schema_dialect
+_DIALECT = GenerateJsonSchema.schema_dialect
 """JSON Schema 2020-12."""
 
-REFERENCE = {"type": "string", "pattern": r"\$\{[A-Za-z_]"}
+_REFERENCE = {"type": "string", "pattern": r"\$\{[A-Za-z_]"}
 """What is true of any text with a variable in it."""
 
 _NULL = {"type": "null"}
@@ -29,7 +34,7 @@ _TAKES_ANY_TEXT: tuple[dict[str, Any], ...] = (
 )
 
 
-def document_schema() -> dict[str, Any]:
+def _document_schema() -> dict[str, Any]:
     """Return what can be said of a spec's keys and values one by one."""
     schema = Document.model_json_schema(schema_generator=_Generator)
     for name, keys in _parts_of(JobSettings, ()):
@@ -40,7 +45,7 @@ def document_schema() -> dict[str, Any]:
     schema["$defs"]["Reference"] = {
         "title": "Variable",
         "description": "Text with a variable in it; mporch checks what it stands for.",
-        **REFERENCE,
+        **_REFERENCE,
     }
     return schema
 
@@ -58,7 +63,7 @@ def _parts_of(
 def _let_null_in(schema: dict[str, Any], keys: tuple[str, ...]) -> None:
     """Let null stand for a key of a job that is not written; `keys` lead from the job to here."""
     for key in JobSettings.model_fields if not keys else list(schema["properties"]):
-        if (*keys, key) not in VALUES:
+        if not KEYS.get((*keys, key), Key()).null:
             schema["properties"][key] = _or_null(schema["properties"][key])
 
 
@@ -115,6 +120,94 @@ class _Generator(GenerateJsonSchema):
             found["additionalProperties"] = False
         return found
 
+    def normalize_name(self, name: str) -> str:
+        """Name a definition by what it is in a spec: Job, and not JobSpec."""
+        return super().normalize_name(name).removesuffix("Spec")
+
     def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:  # noqa: ARG002 -- pydantic's signature
         """Keep the order of the model, in which editors offer the keys."""
         return value
+
+
+_DISABLED = {
+    "properties": {"enabled": {"anyOf": [{"const": False}, _REFERENCE]}},
+    "required": ["enabled"],
+}
+"""Or a variable says whether it is."""
+_FORMS: tuple[tuple[Mapping[str, Any], frozenset[Shape]], ...] = (
+    ({"not": {"required": ["input"]}}, frozenset({Shape.TASK, Shape.SOURCE})),
+    (
+        {"properties": {"input": {"type": "object"}}, "required": ["input"]},
+        frozenset({Shape.HANDLES}),
+    ),
+    *(
+        (
+            {
+                "properties": {"input": {"type": ["string", "array"]}, "call": {"const": call}},
+                "required": ["input", "call"],
+            },
+            frozenset({shape}),
+        )
+        for call, shape in (
+            ("item", Shape.ITEM),
+            ("batch", Shape.BATCH),
+            ("stream", Shape.STREAM),
+        )
+    ),
+)
+"""How a job is written, and what shapes it may have then: `call` may also come from `defaults`."""
+
+_NOT_WRITTEN = {"type": "null"}
+"""A key that is null counts so."""
+
+_NOBODY_WAITS = [each.value for each in WhenFull if each is not WhenFull.BLOCK]
+_BOUNDED = {
+    "anyOf": [
+        {"properties": {"maxsize": {"not": {"const": 0}}}},
+        {"properties": {"max_bytes": {"type": "string"}}, "required": ["max_bytes"]},
+    ]
+}
+_WHEN_FULL = {
+    "allOf": [
+        {
+            "if": {"properties": {"when_full": {"enum": _NOBODY_WAITS}}, "required": ["when_full"]},
+            "then": {
+                "properties": {"put_timeout": {"anyOf": [{"type": "null"}, _REFERENCE]}},
+                **_BOUNDED,
+            },
+        },
+        {
+            "if": {
+                "properties": {"put_timeout": {"type": "string", "not": _REFERENCE}},
+                "required": ["put_timeout"],
+            },
+            "then": _BOUNDED,
+        },
+    ]
+}
+"""A policy needs a bound, and a limit of a wait somebody who waits for room."""
+
+
+def spec_schema() -> dict[str, Any]:
+    """Return the schema of a whole spec, in JSON Schema 2020-12."""
+    schema = _document_schema()
+    rules = [
+        {"if": form, "then": misfits} for form, shapes in _FORMS if (misfits := _misfits(shapes))
+    ]
+    schema["$defs"]["Job"] |= {"if": {"not": _DISABLED}, "then": {"allOf": rules}}
+    schema["$defs"]["Queue"] |= _WHEN_FULL
+    return {"$schema": _DIALECT, **schema}
+
+
+def _misfits(shapes: frozenset[Shape]) -> dict[str, Any]:
+    """Return a schema that refuses the keys which fit none of `shapes`."""
+    refused: dict[str, Any] = {}
+    for (key, *inner), fitting in FITS.items():
+        if shapes & fitting or refused.get(key) is _NOT_WRITTEN:
+            continue
+        if inner:
+            part = refused.setdefault(key, {"properties": {}})
+            part["properties"][inner[0]] = _NOT_WRITTEN
+        else:
+            refused[key] = _NOT_WRITTEN
+    return {"properties": refused} if refused else {}

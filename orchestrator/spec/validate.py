@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from orchestrator.errors import Rule
 from orchestrator.spec import rules
-from orchestrator.spec.model import Document, JobSettings
+from orchestrator.spec.model import KEYS, Document, JobSettings
 from orchestrator.spec.wording import kind, show
 from orchestrator.spec.words.keys import hint_for_key
 from orchestrator.spec.words.values import (
@@ -31,7 +31,7 @@ from orchestrator.spec.words.values import (
 )
 from orchestrator.spec.yaml.nodes import Entry, MappingNode, Node, Path, ScalarNode, mapping_of
 
-__all__ = ["MOST_FINDINGS", "VALUES", "ValidationFinding", "understand", "without_nulls"]
+__all__ = ["MOST_FINDINGS", "ValidationFinding", "understand", "without_nulls"]
 
 
 @dataclass(frozen=True)
@@ -218,10 +218,6 @@ def _is_queue(path: Path) -> bool:
     return len(path) == 2 and path[0] == "queues"
 
 
-VALUES = frozenset({("timeouts", "start")})
-"""Where null is a value, and not the one that holds if nobody writes any."""
-
-
 def without_nulls(root: MappingNode) -> tuple[MappingNode, frozenset[Path]]:
     """Return the tree without the keys of jobs that are null, and the paths of these."""
     found: set[Path] = set()
@@ -254,7 +250,7 @@ def _without(
             entries[key] = entry
             continue
         here = (*keys, key)
-        if here not in VALUES and _is_null(entry.value):
+        if not KEYS[here].null and _is_null(entry.value):
             found.add((*path, key))
             continue
         inner = getattr(part, key)

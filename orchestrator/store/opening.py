@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
-from orchestrator.core.broker.restore import Resumption
+from orchestrator.core.broker.setup import Resumption
 from orchestrator.core.durable.records import JournalEntry, Record
 from orchestrator.core.durable.snapshot import SnapshotTracker, StoredRun
 from orchestrator.errors import DamagedStoreError, RunDirectoryError

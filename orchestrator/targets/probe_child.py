@@ -22,7 +22,7 @@ from orchestrator.engine.node.child import SurroundingsError, enter_surroundings
 from orchestrator.engine.node.keeper import keep
 from orchestrator.targets.imported import Looked, Parameter, Probe, ProbeReport
 from orchestrator.worker import target
-from orchestrator.worker.limits import apply_limits
+from orchestrator.worker.process import apply_limits
 
 __all__ = ["main"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import signal
 import textwrap
 
@@ -10,13 +11,13 @@ from rich.filesize import decimal
 from orchestrator.plan.model import (
     AfterCondition,
     ErrorAction,
-    FailurePolicy,
     JobPlan,
     Plan,
     QueuePlan,
     ReplayMode,
     WhenFull,
 )
+from orchestrator.spec.model import KEYS, JobSettings
 from orchestrator.views.tables import Column, Paper, table
 from orchestrator.views.text import Style, duration, escaped, number, paint
 
@@ -123,9 +124,18 @@ def _limits(job: JobPlan) -> str:
         told.append(f"in order, up to {number(job.ordered.window)} items ahead")
     told += _errors(job)
     told += _bounds(job)
-    if job.on_failure is not FailurePolicy.STOP:
-        told.append(f"on failure: {job.on_failure.value}")
-    return "; ".join(told)
+    return "; ".join(told + _told(job))
+
+
+def _told(job: JobPlan) -> list[str]:
+    """Return the keys that are told as they are written, unless that is the default."""
+    told = []
+    for (name, *_), key in KEYS.items():
+        value = getattr(job, name) if key.told else None
+        if key.told and value != JobSettings.model_fields[name].default:
+            word = value.value if isinstance(value, enum.Enum) else value
+            told.append(f"{name.replace('_', ' ')}: {word}")
+    return told
 
 
 def _errors(job: JobPlan) -> list[str]:

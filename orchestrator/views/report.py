@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from rich.filesize import decimal
 
+from orchestrator.core.reasons import names_of
 from orchestrator.core.reporting.summary import JobSummary, Summary
-from orchestrator.core.supervisor.reasons import names_of
 from orchestrator.views.digest import Digest, ItemGroup, JobFailure
 from orchestrator.views.tables import Column, Paper, table
 from orchestrator.views.text import Style, duration, escaped, number, paint, shortened

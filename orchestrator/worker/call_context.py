@@ -1,6 +1,10 @@
-"""The context of a call: the target, the client, the outboxes.
+"""The context of a call: the target, the client, the outboxes, and marks where an item begins.
 
-Called in the child.
+Called in the child. Marks are for what C code and programs print; Python's own writes have others.
+A mark is a system call an item, so they are written only while they are of use: the orchestrator
+sets a bit of the progress cell whenever it reads something without a mark of its own. A stretch of
+marked items ends when no such bit has come meanwhile; each bit makes the next stretch twice as
+long.
 """
 
 from __future__ import annotations
@@ -14,14 +18,14 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator.core.protocol.messages import End, Failure, Worn
-from orchestrator.core.supervisor.policy import resolve
-from orchestrator.core.supervisor.reasons import not_tried_again
+from orchestrator.core.reasons import not_tried_again
+from orchestrator.core.retry import resolve
+from orchestrator.engine.node.marked import Console
 from orchestrator.errors import QueueFullError, UnpicklableItemError
-from orchestrator.ipc.cell import INDEX, Cell
+from orchestrator.ipc.cell import INDEX, MARKS, Cell
 from orchestrator.plan.model import JobPlan
 from orchestrator.worker import current
-from orchestrator.worker.begin_marks import BeginMarks
-from orchestrator.worker.chunks import dump, size_of, sole
+from orchestrator.worker.chunks import size_of, sole
 from orchestrator.worker.client import Client
 from orchestrator.worker.errors import FencedError, InconsistentError
 from orchestrator.worker.failure import describe, name_of, text_of
@@ -31,7 +35,7 @@ from orchestrator.worker.outbox import Outbox
 from orchestrator.worker.stopping import StopRequested, StopSignal
 from orchestrator.worker.transaction import Transaction
 
-__all__ = ["OURS", "CallContext", "ItemFailedError", "Pace", "TellItem"]
+__all__ = ["OURS", "BeginMarks", "CallContext", "ItemFailedError", "Pace", "TellItem"]
 
 OURS = (StopRequested, FencedError, LinkClosedError)
 """What may come out of mporch's own calls and is never an item's fault."""
@@ -75,6 +79,7 @@ class CallContext:
         self.call = call
         self.transaction = transaction
         self._marks = marks
+        self._dump = client.pickler.dump
         self._tell = tell
         self.recycled: Worn | None = None
         self.outbox: Outbox | None = client.outbox(job.outputs) if job.outputs else None
@@ -83,22 +88,22 @@ class CallContext:
 
     @property
     def lock(self) -> AbstractContextManager[bool]:
-        """The client's lock."""
-        return self.client.lock
+        """The lock of the worker's connection."""
+        return self.client.connection.lock
 
     def put(self, outbox: Outbox, item: Any) -> None:
         """Put one result (lock held); what cannot be pickled is named."""
         try:
-            self.client.put(outbox, item)
+            self.client.commits.put(outbox, item)
         except OURS:
             raise
         except Exception as error:
             raise self.unpicklable(item, error) from error
 
     def dump(self, item: Any) -> bytes:
-        """See `chunks.dump`; what cannot be pickled is named."""
+        """See `ItemPickler.dump`; what cannot be pickled is named."""
         try:
-            return dump(item)
+            return self._dump(item)
         except OURS:
             raise
         except Exception as error:
@@ -114,11 +119,11 @@ class CallContext:
     def may_start(self, lease: Lease, index: int) -> bool:
         """Asked when the client wants attention: whether the next item of a window may begin."""
         with self.lock:
-            if self.client.is_inconsistent:
+            if self.client.acks.is_inconsistent:
                 self.cell.words[INDEX] = index - 1  # that item's target has let it come so far
                 raise InconsistentError
             self.stopper.check()
-            return self.client.may_start(lease, index)
+            return self.client.acks.may_start(lease, index)
 
     def unpicklable(self, item: Any, error: Exception) -> Exception:
         """Make the error for a result that cannot be pickled, or has no memory for that."""
@@ -183,9 +188,9 @@ class CallContext:
         attempts = 1 if final else self.job.retry.attempts
         end = resolve(self.job.on_error, failure.bases, attempts)
         for lease in leases:
-            self.client.fail(lease, end, failure)
+            self.client.commits.fail(lease, end, failure)
         if end is End.FATAL:
-            self.client.commit()
+            self.client.commits.commit()
             raise ItemFailedError
 
 
@@ -202,17 +207,73 @@ class Pace:
 
     def __init__(self, client: Client) -> None:
         self.most = 1
-        self._client = client
+        self._connection = client.connection
         self._started = self._waited = 0.0
 
     def begin(self) -> None:
         """A lease is about to be worked on."""
         self._started = time.monotonic()
-        self._waited = self._client.waited_s
+        self._waited = self._connection.waited_s
 
     def end(self, items: int) -> None:
         """So many items of it were done."""
-        waited = self._client.waited_s - self._waited
+        waited = self._connection.waited_s - self._waited
         each_s = (time.monotonic() - self._started - waited) / max(1, items)
         fitting = int(_LEASE_S / each_s) if each_s > 0 else _LARGEST_LEASE
         self.most = max(1, min(_LARGEST_LEASE, self.most * 8, fitting))
+
+
+_FEWEST, _MOST = 64, 65536
+_STDOUT, _STDERR = 1, 2
+
+
+class BeginMarks:
+    """Writes them. With `always` each item has one: a command takes milliseconds in any case."""
+
+    def __init__(
+        self,
+        console: Console,
+        words: memoryview,
+        at_hand: Callable[[], tuple[str, int]],
+        *,
+        always: bool = False,
+    ) -> None:
+        self._console = console
+        self._words = words
+        self._at_hand = at_hand
+        self._always = always
+        self._wanted: set[int] = {_STDOUT, _STDERR} if always else set()
+        self._stretch = _FEWEST
+        self._left = 0
+        self._open = False
+
+    def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """The same call, with a mark before each while marks are of use."""
+        bits = self._words[MARKS]
+        if bits:
+            self._words[MARKS] = 0
+            self._wanted |= {fd for fd in (_STDOUT, _STDERR) if bits & fd}
+            self._left = self._stretch
+            self._stretch = min(_MOST, 2 * self._stretch)
+        if not (self._left or self._open or self._always):
+            return call
+
+        def marked(*given: Any) -> Any:
+            self._begin()
+            return call(*given)
+
+        return marked
+
+    def _begin(self) -> None:
+        if self._left or self._always:
+            self._left = max(0, self._left - 1)
+            self._open = True
+            hand = self._at_hand()
+            for fd in self._wanted:
+                self._console.begin(fd, hand)
+        elif self._open:  # nobody has printed for a stretch
+            self._open = False
+            self._stretch = _FEWEST
+            for fd in self._wanted:
+                self._console.begin(fd)
+            self._wanted.clear()

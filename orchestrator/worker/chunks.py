@@ -9,7 +9,6 @@ never reaches its reader, and one item that cannot be loaded spoils no other.
 from __future__ import annotations
 
 import copyreg
-import functools
 import io
 import pickle
 import socket
@@ -28,10 +27,10 @@ __all__ = [
     "PLAIN",
     "PROTOCOL",
     "SIZED",
+    "ItemPickler",
     "ItemRun",
     "Part",
-    "dump",
-    "dump_once",
+    "cut_runs",
     "load",
     "no_memory",
     "size_of",
@@ -79,48 +78,54 @@ class _HandedOverError(pickle.PicklingError):
         )
 
 
-def dump(item: Any, *, once: bool = False) -> bytes:
-    """The pickle of one item, by the reducers of `multiprocessing` where it has some.
+class ItemPickler:
+    """Pickles items one by one, by the reducers of `multiprocessing` where it has some.
 
-    `once`: the item is never delivered again, so connections and sockets are handed over. Raises
-    whatever the item's own pickling raises (PicklingError, TypeError, AttributeError, …),
-    ValueError for one that is too large.
+    `once`: no item is ever delivered again, so connections and sockets are handed over.
     """
-    try:
-        if len(_REDUCERS) != _LIKE_PLAIN_N and _has_foreign(len(_REDUCERS)):
-            pickled = _reduced(item, once=once)
-        else:
-            pickled = pickle.dumps(item, PROTOCOL)
-            if len(pickled) > _CONNECTION_BYTES and _CONNECTION in pickled:
+
+    def __init__(self, *, once: bool = False) -> None:
+        self._once = once
+        self._like_plain_n = self._foreign_n = -1
+
+    def dump(self, item: Any) -> bytes:
+        """The pickle of one item.
+
+        Raises whatever the item's own pickling raises (PicklingError, TypeError, AttributeError,
+        …), ValueError for one that is too large.
+        """
+        once = self._once
+        try:
+            if len(_REDUCERS) != self._like_plain_n and self._has_foreign():
                 pickled = _reduced(item, once=once)
-    except (_HandedOverError, RecursionError):
-        raise
-    except _FAILED as plain:
-        pickled = _dumped_after(plain, item, once=once)
-    if len(pickled) > MOST_BYTES:
-        _refuse(len(pickled))
-    return pickled
+            else:
+                pickled = pickle.dumps(item, PROTOCOL)
+                if len(pickled) > _CONNECTION_BYTES and _CONNECTION in pickled:
+                    pickled = _reduced(item, once=once)
+        except (_HandedOverError, RecursionError):
+            raise
+        except _FAILED as plain:
+            pickled = _dumped_after(plain, item, once=once)
+        if len(pickled) > MOST_BYTES:
+            _refuse(len(pickled))
+        return pickled
 
+    def _has_foreign(self) -> bool:
+        """True if ForkingPickler has got a type whose reducer makes something else of it.
 
-def dump_once(item: Any) -> bytes:
-    """The pickle of an item that is never delivered again; see `dump`."""
-    return dump(item, once=True)
-
-
-@functools.lru_cache(maxsize=1)
-def _has_foreign(n: int) -> bool:  # noqa: ARG001 - it is looked again when there are more
-    """True if a type was registered with ForkingPickler that its reducer makes something else of.
-
-    To ask the table for each object of each item costs several times as much as plain pickle.
-    """
-    return any(
-        kind is not Connection and getattr(reduce, "__module__", "") not in _LIKE_PLAIN
-        for kind, reduce in _REDUCERS.items()
-    )
-
-
-_LIKE_PLAIN_N = -1 if _has_foreign(len(_REDUCERS)) else len(_REDUCERS)
-"""With so many reducers no item is looked at more closely."""
+        To ask the table for each object of each item costs several times as much as plain pickle.
+        So it is looked through once for each length it has: nothing ever leaves it.
+        """
+        n = len(_REDUCERS)
+        if n != self._foreign_n:
+            if any(
+                kind is not Connection and getattr(reduce, "__module__", "") not in _LIKE_PLAIN
+                for kind, reduce in _REDUCERS.items()
+            ):
+                self._foreign_n = n
+            else:
+                self._like_plain_n = n
+        return n == self._foreign_n
 
 
 def _dumped_after(plain: Exception, item: Any, *, once: bool) -> bytes:
@@ -268,6 +273,24 @@ class ItemRun:
         head.packed = self.packed
         head.items, self.items = self.items[:n], self.items[n:]
         return head
+
+
+def cut_runs(runs: Sequence[ItemRun], n: int) -> tuple[list[tuple[int, ItemRun]], list[ItemRun]]:
+    """The runs of the first n items, each with its place, and the runs of the others."""
+    pieces: list[tuple[int, ItemRun]] = []
+    others: list[ItemRun] = []
+    start = 0
+    for run in runs:
+        here = min(len(run.items), n - start)
+        if here:
+            whole = here == len(run.items)
+            pieces.append((start, run if whole else run.split(here)))
+            start += here
+            if whole:
+                continue
+        if run.items:
+            others.append(run)
+    return pieces, others
 
 
 def load(blob: Blob, *, packed: bool, start: int, stop: int) -> Sequence[Any]:

@@ -1,18 +1,21 @@
-"""The worker's side of the broker: leases in, commits out. Called in the child."""
+"""The client: a worker's side of the broker, put together. Called in the child.
+
+Its parts are the `connection` (the link and the lock), the `outboxes`, the `acks` of finished
+items, the `leases`, and the `commits` that send what these hold. The client asks the broker for
+items and credit, and hands what arrives to the part that it is for.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 
 from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import (
     Answer,
     Closing,
-    CommitStatus,
     Committed,
     Ended,
     Failure,
@@ -27,25 +30,31 @@ from orchestrator.core.protocol.messages import (
     Stop,
     ToWorker,
     Unpull,
+    Unwant,
     Wait,
+    Want,
     Worn,
 )
 from orchestrator.ipc.order import QueueInfo
-from orchestrator.worker.commits import Commits
+from orchestrator.worker.acks import Acks
+from orchestrator.worker.chunks import ItemPickler
+from orchestrator.worker.commits import Commits, OnCommit
+from orchestrator.worker.connection import Connection
 from orchestrator.worker.errors import NoRoomError
-from orchestrator.worker.gets import Gets
-from orchestrator.worker.lease import Lease
+from orchestrator.worker.lease import Lease, Leases
 from orchestrator.worker.link import Link
-from orchestrator.worker.replay import ReplayChecks
+from orchestrator.worker.outbox import Outbox, Outboxes
+from orchestrator.worker.replay import Gets, ReplayChecks
 
 __all__ = ["Client"]
 
 
-class Client(Commits):
-    """One worker's leases and requests, and what arrives for it.
+class Client:
+    """One worker's parts, its requests, and what arrives for it; every method needs the lock.
 
-    `stop_asked`: a source shall end. `closing`: nothing may be put any more. `returned`: the target
-    and the threads it waits for have ended, so that no transaction may begin any more.
+    `by_item`, `ordered`, `arm`, `hurry`, `on_commit`: see Commits. `gets` are told with the commits
+    of a worker that must get in the same order again, else None. `sees_stalls`: see Connection.
+    `returns_strays`: credit for a queue that has no outbox is returned, for queues come and go.
     """
 
     def __init__(
@@ -59,27 +68,65 @@ class Client(Commits):
         replays: ReplayChecks | None = None,
         ordered: bool = False,
         gets: Gets | None = None,
+        pickler: ItemPickler | None = None,
+        on_commit: OnCommit | None = None,
+        sees_stalls: bool = True,
+        returns_strays: bool = False,
     ) -> None:
-        super().__init__(
-            link,
-            queues,
+        self.stop_asked = False
+        """A source shall end."""
+        self.closing = False
+        """Nothing may be put any more."""
+        self.returned = False
+        """The target and the threads it waits for have ended: no transaction may begin any more."""
+        self.pickler = pickler or ItemPickler()
+        self.replays = replays or ReplayChecks()
+        self.gets = gets
+        self.connection = Connection(
+            link, act=self.act, take_back=self._take_back, sees_stalls=sees_stalls
+        )
+        self.outboxes = Outboxes(
+            queues, replays=self.replays, ordered=ordered, dump=self.pickler.dump
+        )
+        self.acks = Acks(self.connection, self.outboxes, by_item=by_item, arm=arm, hurry=hurry)
+        self.leases = Leases()
+        self.commits = Commits(
+            self.connection,
+            self.outboxes,
+            self.acks,
+            self.leases,
             by_item=by_item,
+            ordered=ordered,
             arm=arm,
             hurry=hurry,
-            replays=replays,
-            ordered=ordered,
             gets=gets,
+            on_commit=on_commit,
         )
-        self.stop_asked = self.closing = self.returned = False
+        self._queues = queues
+        self._by_item = by_item
+        self._arm = arm
+        self._returns_strays = returns_strays
         self._block: threading.Thread | None = None
-        self._shared: dict[str, deque[Lease]] = {}
 
     @property
     def progress(self) -> int:
         """A number that stays the same while the target is at one item and asks for nothing."""
-        return self.activity + sum(lease.started for lease in self._leases.values())
+        return self.connection.activity + self.leases.started
 
-    # -- requests (lock held) ---------------------------------------------------------------------
+    @property
+    def put_so_far(self) -> tuple[int, int]:
+        """A pair of numbers that is another whenever something was put."""
+        return self.commits.seq, self.outboxes.count
+
+    def outbox(self, queues: tuple[str, ...], *, overdraws: bool = False) -> Outbox:
+        """The outbox that puts on these queues; a queue has one outbox.
+
+        `overdraws`: nobody will wait for credit before a put.
+        """
+        done = self.acks.counter.done if self._by_item else 0
+        return self.outboxes.open(queues, done=done, overdraws=overdraws)
+
+    # -- requests ---------------------------------------------------------------------------------
 
     def pull(
         self,
@@ -96,29 +143,24 @@ class Client(Commits):
 
         The wait also ends when `unless` comes true through another thread.
         """
-        self._settle()
-        taken = self._take()
-        if taken is not None and self._overdrawn:  # it has to wait, so it goes before the pull
-            self.link.queue(*taken)
-            self._settle()
-            taken = None
-        commit, blobs = taken or (None, ())
+        connection = self.connection
+        commit, blobs = self.commits.carry() or (None, ())
         while True:
-            self._numbers = number = self._numbers + 1
+            number = connection.number()
             pull = Pull(
                 pull=number,
                 queues=queues,
                 most=most,
                 least=least,
                 within_s=within_s,
-                wait=self._patience(wait),
+                wait=connection.patience(wait),
                 commit=commit,
                 polls=wait is not Wait.FOREVER,
             )
-            reply = self._request(number, pull, _unpull, deadline, unless=unless, blobs=blobs)
+            reply = connection.request(number, pull, _unpull, deadline, unless=unless, blobs=blobs)
             if not isinstance(reply, Leased):
                 return reply if isinstance(reply, Ended) else None
-            lease = self._leases.get(reply.lease)
+            lease = self.leases.by_number.get(reply.lease)
             if lease is not None:
                 if lease.limit > 1:
                     self._arm()
@@ -130,83 +172,108 @@ class Client(Commits):
         self, make: Callable[[int], FromWorker], deadline: float | None = None
     ) -> Answer | None:
         """Commit, then send a question made with a fresh number; None when time is up."""
-        self.commit(at_once=False)
-        number = self._number()
-        self.link.queue(make(number))
-        answer = self._reply(number, deadline)
+        self.commits.commit(at_once=False)
+        number = self.connection.number()
+        self.connection.link.queue(make(number))
+        answer = self.connection.reply(number, deadline)
         assert answer is None or isinstance(answer, Answer)
         return answer
 
-    def mark(self) -> Callable[[], None]:
-        """A transaction begins, with nothing unsent; returns what rolls it back.
+    def wait_for_credit(
+        self,
+        outbox: Outbox,
+        *,
+        wait: Wait = Wait.FOREVER,
+        deadline: float | None = None,
+        n: int = 1,
+    ) -> bool:
+        """Get credit for one more item on every queue of the outbox; False when refused or late.
 
-        It forgets what was put since, and gives back what was started.
+        The broker lets nobody wait longer than a queue has patience.
         """
-        self.close_window()  # from now on a stream takes its items with the lock held
-        while self.acks.done or any(outbox.count for outbox in self._outboxes):
-            self.commit()  # which may wait, while other threads put
-        before = {n: (lease.started, lease.finished) for n, lease in self._leases.items()}
-        others, lease = self.replays.mark(), self.acks.lease
-        if self.gets is not None:
-            others.append(self.gets.mark())
+        if outbox.count >= outbox.limit and not self.connection.reading:
+            self.connection.take_in()  # it may have come in advance
+        while outbox.count >= outbox.limit and not outbox.shut:
+            self.commits.commit(at_once=False)
+            if outbox.count < outbox.limit:
+                break
+            for queue in outbox.lacking():
+                refused = (
+                    not self._want(outbox, queue, n, wait, deadline)
+                    and queue not in outbox.credits.closed
+                )
+                if refused and queue in outbox.lacking():  # else credit in advance has come first
+                    return False
+        self.connection.link.flush()
+        return True
 
-        def undo() -> None:
-            for outbox in self._outboxes:
-                outbox.drop_open()
-            for rewind in others:
-                rewind()
-            self.acks.clear()
-            self._give_back_since(before)
-            self.acks.switch(lease)
-            self.unsent_since = 0.0
+    def _want(self, outbox: Outbox, queue: str, n: int, wait: Wait, deadline: float | None) -> bool:
+        """Ask for credit; if another thread has used what was on its way, get in line for more."""
+        began = time.monotonic()
+        if self._ask_for_credit(queue, n, wait, deadline, unsent=outbox.count):
+            return True
+        now, patience_s = time.monotonic(), self._queues[queue].patience_s
+        late = deadline is not None and now >= deadline
+        if wait is Wait.FOREVER and patience_s is not None:
+            late = now - began >= patience_s / 2  # what is on its way is told at once
+        if wait is Wait.NO or late or queue not in outbox.lacking():
+            return False
+        return self._ask_for_credit(queue, n, wait, deadline, unsent=None)
 
-        return undo
+    def _ask_for_credit(
+        self, queue: str, n: int, wait: Wait, deadline: float | None, *, unsent: int | None
+    ) -> bool:
+        connection = self.connection
+        patient = self._queues[queue].patience_s is not None
+        want = Want(
+            want=connection.number(),
+            queue=queue,
+            unsent=unsent,
+            n=n,
+            least=(n + 1) // 2,
+            wait=wait if patient else connection.patience(wait),
+        )
+        waits = wait is not Wait.NO
+        with self.commits.waiting_for_room() if waits else contextlib.nullcontext():
+            grant = connection.request(want.want, want, _unwant, deadline)
+        assert isinstance(grant, Grant)
+        return grant.n > 0
 
-    def _give_back_since(self, before: Mapping[int, tuple[int, int]]) -> None:
-        """Undo the progress of leases since then."""
-        for lease in reversed(list(self._leases.values())):  # the last one first: to the head
-            started, finished = before.get(lease.number, (0, 0))
-            if lease.started > started:
-                lease.started, lease.finished = started, finished
-                self.give_back(lease)
-            else:
-                lease.finished = finished
+    def give_back(self, lease: Lease) -> None:
+        """Return the items of a lease that were not started."""
+        lease.limit = lease.started
+        if lease.finished == lease.limit and not (self.commits.held and lease.started):
+            self.leases.by_number.pop(lease.number, None)  # else a transaction may need it again
+        self.connection.send(Released(lease=lease.number, kept=lease.limit))
+
+    # -- transactions -----------------------------------------------------------------------------
 
     def hold(self) -> None:
         """The calling thread has begun a transaction."""
-        self.held, self._block = True, threading.current_thread()
+        self.commits.held, self._block = True, threading.current_thread()
 
     def let_go(self) -> None:
         """The transaction has ended, in whatever way."""
-        self.held, self._block = False, None
-        self._turn.notify_all()
+        self.commits.held, self._block = False, None
+        self.connection.wake_others()
 
     def await_block(self, within_s: float) -> None:
-        """The target has returned: wait for the transaction another thread is in (lock held)."""
+        """The target has returned: wait for the transaction another thread is in."""
         self.returned = True
         deadline = time.monotonic() + within_s
         while (thread := self._block) is not None and thread.is_alive():
             left = deadline - time.monotonic()
             if thread is threading.current_thread() or left <= 0:
                 return
-            self._turn.wait(left)
+            self.connection.wait_for_others(left)
 
-    def shared_leases(self, queue: str) -> deque[Lease]:
-        """The leases of a queue whose readers are threads: each takes from whichever has come."""
-        return self._shared.setdefault(queue, deque())
-
-    def give_back(self, lease: Lease) -> None:
-        """Return the items of a lease that were not started."""
-        lease.limit = lease.started
-        if lease.finished == lease.limit and not (self.held and lease.started):
-            self._leases.pop(lease.number, None)  # else a transaction may need it again
-        self.send(Released(lease=lease.number, kept=lease.limit))
+    # -- the end ----------------------------------------------------------------------------------
 
     def retire(self) -> None:
         """The target and its threads have ended: commit what there is, nothing is put any more."""
         self.closing = True
-        self.close_window()
-        self.commit()
+        self.acks.close_window()
+        self.commits.commit()
 
     def close(
         self,
@@ -223,14 +290,16 @@ class Client(Commits):
         Returns the failure that is told: this one, or that something was put too late.
         """
         self.closing = True
-        self.close_window()
+        self.acks.close_window()
+        commits = self.commits
         with contextlib.suppress(NoRoomError):  # that has failed the job already
-            self._settle()
+            commits.settle()
             if failure is None and not stopped:
-                failure = self._late() if self._by_item else self._unended()
-            self._commit_last()
-        self._fenced = self._fenced or self.held  # should a block end yet, that comes too late
-        self.send(
+                failure = self._late() if self._by_item else _unended(self._block)
+            commits.send_last()
+        # should a block end yet, that comes too late
+        commits.fenced = commits.fenced or commits.held
+        self.connection.send(
             Closing(
                 failure=failure,
                 stopped=stopped,
@@ -242,17 +311,9 @@ class Client(Commits):
         )
         return failure
 
-    def _commit_last(self) -> None:
-        """Commit everything, and see it applied."""
-        if self._queue_commit(awaited=True):
-            last = self._seq  # the flusher may send more, and nobody waits for the answer to that
-            self.link.flush()
-            self._wait(lambda: self._answered_seq >= last)
-            self._overdrawn = 0
-
     def _late(self) -> Failure | None:
         """Return the error for what was put after the last item had ended: it belongs to none."""
-        for outbox in self._outboxes:
+        for outbox in self.outboxes.all:
             if n := outbox.count - outbox.sealed:
                 return Failure(
                     kind="QueueError",
@@ -263,110 +324,89 @@ class Client(Commits):
                 )
         return None
 
-    def _unended(self) -> Failure | None:
-        """Return what is wrong if a transaction has not ended: nothing of it is committed."""
-        if (thread := self._block) is None:
-            return None
-        text = "a transaction had not ended when the target returned, so nothing of it is committed"
-        if thread is threading.main_thread():
-            text += (
-                ": its main thread has not left the block; an exception between the beginning of"
-                " a transaction and its block (of a signal handler?) does that: let it through"
-            )
-        else:
-            text += (
-                f": thread {thread.name!r} was inside it; wait for your threads (daemon threads,"
-                " too, if they put or get) before you return"
-            )
-        return Failure(kind="QueueError", message=text)
+    # -- what arrives -----------------------------------------------------------------------------
 
-    # -- pacing: called by the flusher
-    # ---------------------------------------------------------------
-
-    def tick(self, now: float, patience_s: float) -> bool:
-        """Send what has waited for `patience_s`; whether there is more to watch over."""
-        self.book()
-        if self._is_overdrawn or self._fenced:
-            return True
-        if not self.unsent_since:
-            return False
-        if now - self.unsent_since >= patience_s and self._queue_commit():
-            self.link.flush()
-        return True
-
-    def return_credits(self) -> None:
-        """Give back credits that nobody has used since this was last called."""
-        if self._is_overdrawn or self._fenced or self.held:
-            return
-        returned: list[tuple[str, int]] = []
-        for outbox in self._outboxes:
-            if not (outbox.in_use or outbox.count):
-                returned += outbox.idle_credits()
-                self.attention = True  # a window was begun on them
-            outbox.in_use = outbox.count > 0
-        if returned and self._queue_commit(returned=tuple(returned)):
-            self.link.flush()
-
-    # -- what arrives (lock held) -----------------------------------------------------------------
-
-    def _act(self, message: ToWorker, blobs: tuple[Blob, ...]) -> None:
+    def act(self, message: ToWorker, blobs: tuple[Blob, ...]) -> None:
+        """Do what a message says."""
         match message:
             case Leased():
-                lease = self._leases[message.lease] = Lease(message, blobs)
-                if (shared := self._shared.get(message.queue)) is not None:
-                    shared.append(lease)
-                self._answer(message.pull, message)
+                self.leases.add(Lease(message, blobs))
+                self.connection.answer(message.pull, message)
             case NoLease() | Ended():
-                self._answer(message.pull, message)
+                self.connection.answer(message.pull, message)
             case Answer():
-                self._answer(message.ask, message)
+                self.connection.answer(message.ask, message)
             case Grant():
                 self._on_grant(message)
             case Committed():
                 self._on_committed(message)
             case Shut():
-                if outbox := self._outbox_of.get(message.queue):
+                if outbox := self.outboxes.of(message.queue):
                     outbox.shut_queue(message.queue, message.reader, returned=message.returned)
-                    self.attention = True
+                    self.connection.attention = True
             case Recall():
                 self._on_recall(message)
             case Stop():
-                self.stop_asked = self.attention = True
+                self.stop_asked = self.connection.attention = True
 
     def _on_committed(self, message: Committed) -> None:
-        self._answered_seq = message.seq
-        if message.status is not CommitStatus.APPLIED:
-            self._fenced = self.attention = True
-            self._full = message.full
-            raise self._refusal()
-        if message.seq == self._overdrawn:
+        if self.commits.answered(message):
             for queue, n in message.credits:
-                if outbox := self._outbox_of.get(queue):  # a handle that was never used has none
+                if outbox := self.outboxes.of(queue):  # a handle that was never used has none
                     outbox.set_credits(queue, n)
             self._note_credit()
 
     def _on_grant(self, message: Grant) -> None:
-        if outbox := self._outbox_of.get(message.queue):
+        outbox = self.outboxes.of(message.queue)
+        if outbox is not None:
             outbox.grant(message.queue, message.n)
             self._note_credit()
         if message.want:
-            self._answer(message.want, message)
+            self.connection.answer(message.want, message)
+        if outbox is None and message.n and self._returns_strays:
+            self.commits.send(returned=((message.queue, message.n),))
 
     def _note_credit(self) -> None:
         """Credit has come, maybe while this worker waits for more: unless used it is given back."""
-        self.activity += 1
+        self.connection.activity += 1
         self._arm()
 
     def _on_recall(self, message: Recall) -> None:
-        if (lease := self._leases.get(message.lease)) is not None:
-            self.attention = True  # before it is seen which item has been started
-            self.book()
+        if (lease := self.leases.by_number.get(message.lease)) is not None:
+            # Before it is seen which item has been started: the main thread notes an item as begun
+            # and then looks at this flag, so either the item is seen here, or the flag is there.
+            self.connection.attention = True
+            self.acks.book()
             self.give_back(lease)
 
-    def _return(self, reply: ToWorker) -> None:
-        if isinstance(reply, Leased) and (lease := self._leases.get(reply.lease)) is not None:
-            self.give_back(lease)
+    def _take_back(self, reply: ToWorker) -> None:
+        if isinstance(reply, Leased):
+            lease = self.leases.by_number.get(reply.lease)
+            if lease is not None:
+                self.give_back(lease)
+
+
+def _unended(thread: threading.Thread | None) -> Failure | None:
+    """Return what is wrong if a transaction has not ended: nothing of it is committed."""
+    if thread is None:
+        return None
+    text = "a transaction had not ended when the target returned, so nothing of it is committed"
+    if thread is threading.main_thread():
+        text += (
+            ": its main thread has not left the block; an exception between the beginning of"
+            " a transaction and its block (of a signal handler?) does that: let it through"
+        )
+    else:
+        text += (
+            f": thread {thread.name!r} was inside it; wait for your threads (daemon threads,"
+            " too, if they put or get) before you return"
+        )
+    return Failure(kind="QueueError", message=text)
 
 
 def _unpull(number: int) -> Unpull:
     return Unpull(pull=number)
+
+
+def _unwant(number: int) -> Unwant:
+    return Unwant(want=number)

@@ -119,4 +119,4 @@ class EndTold:
             raise EndIgnored(text) if in_main else SystemExit  # a thread ends in silence by this
         if in_main:
             self.at_end()
-        self._client.park()
+        self._client.connection.park()

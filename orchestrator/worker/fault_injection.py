@@ -159,16 +159,12 @@ class FaultyLink(Link):
             self._fault.reached(*(f"w.{name}_before" for name in names))
             if self._fault.meets(*(f"w.{name}_torn" for name in names)):
                 torn = self._fault.cut(frame)
-                self._send(torn)
+                self.send([torn])
                 self._fault.strike()
-                self._send(frame[len(torn) :])
+                self.send([frame[len(torn) :]])
             else:
-                self._send(frame)
+                self.send([frame])
             self._fault.reached(*(f"w.{name}_sent" for name in names))
-
-    def _send(self, frame: bytes) -> None:
-        self._queue.append(frame)
-        super().flush()
 
     def receive(self) -> list[tuple[ToWorker, tuple[Blob, ...]]]:
         """See Link."""

@@ -7,9 +7,12 @@ unsent, so that a worker that sends for itself never meets it. Called in the chi
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import threading
 import time
+from collections.abc import Callable
+from typing import NoReturn
 
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.engine.node.refusals import in_words
@@ -19,6 +22,9 @@ from orchestrator.worker.link import LinkClosedError
 from orchestrator.worker.target import TargetFailedError
 
 __all__ = ["Flusher"]
+
+Tick = Callable[[float, float], bool]
+"""See `Commits.tick`."""
 
 TICK_S = 0.005
 _GLANCE_S = 0.0009
@@ -42,6 +48,8 @@ class Flusher:
 
     def __init__(self) -> None:
         self._client: Client | None = None
+        self._tick: Tick = lambda *_: False
+        self._at_end: Callable[[], None] = lambda: None
         self._asleep = self._hurried = False
         self._ticks = self._glances = self._calm = 0
         self._seen = self._glanced = (0, 0)
@@ -49,12 +57,17 @@ class Flusher:
         self._nap = threading.Lock()
         self._nap.acquire()  # for good: to wait for it is to nap, more exactly than a poll can
 
-    def start(self, client: Client) -> None:
+    def start(
+        self, client: Client, *, tick: Tick | None = None, at_end: Callable[[], None] = lambda: None
+    ) -> None:
         """Begin to watch over a client, in a daemon thread.
 
-        Raises TargetFailedError if the system allows no more threads.
+        `tick` is called in the place of the commits' own; `at_end` when the connection has ended,
+        and the client is let go. Raises TargetFailedError if the system allows no more threads.
         """
         self._client = client
+        self._tick = tick or client.commits.tick
+        self._at_end = at_end
         try:
             threading.Thread(target=self._run, name="mporch-flusher", daemon=True).start()
         except RuntimeError as error:
@@ -64,72 +77,78 @@ class Flusher:
 
     def arm(self) -> None:
         """Something is unsent (lock held): wake up if asleep."""
-        if self._asleep and self._client is not None:
+        if self._asleep and (client := self._client) is not None:
             self._asleep = False
-            self._client.link.wake()
+            client.connection.link.wake()
 
     def hurry(self) -> None:
         """Something is put that others may wait for (lock held): send it soon."""
-        if not self._hurried and self._client is not None:
+        if not self._hurried and (client := self._client) is not None:
             self._hurried, self._asleep, self._calm = True, False, 0
-            self._client.link.wake()
+            client.connection.link.wake()
 
     def _run(self) -> None:
         client = self._client
         assert client is not None
-        try:
-            idle = 0
-            while True:
-                if self._hurried and self._glances < _GLANCES:
-                    self._glances += 1
-                    self._glance(client)
-                else:
-                    self._glances = 0
-                    idle = self._step(client, idle)
-        except (LinkClosedError, FencedError):
-            return  # the main thread meets the same error and ends the worker
+        with contextlib.suppress(LinkClosedError, FencedError):
+            self._watch(client)  # the main thread meets the same error and ends the worker
+        self._at_end()
+        # No circle of references may keep the descriptors of a connection that has ended.
+        self._client, self._tick, self._at_end = None, lambda *_: False, lambda: None
+
+    def _watch(self, client: Client) -> NoReturn:
+        idle = 0
+        while True:
+            if self._hurried and self._glances < _GLANCES:
+                self._glances += 1
+                self._glance(client)
+            else:
+                self._glances = 0
+                idle = self._step(client, idle)
 
     def _glance(self, client: Client) -> None:
         """Nap, and send what was put before. Whoever has the lock is at it: he is not disturbed."""
         self._nap.acquire(timeout=_GLANCE_S)
-        if not client.lock.acquire(blocking=False):
+        connection, commits = client.connection, client.commits
+        if not connection.lock.acquire(blocking=False):
             return
         try:
-            sparse = client.is_sparse
-            client.tick(time.monotonic(), 0.0)
+            sparse = commits.is_sparse
+            self._tick(time.monotonic(), 0.0)
             if sparse:
-                client.be_prompt()
-            before, self._glanced = self._glanced, (client.progress, client.commits)
-            if self._glanced != before or client.unsent_since:
+                commits.be_prompt()
+            before, self._glanced = self._glanced, (client.progress, commits.seq)
+            if self._glanced != before or client.acks.unsent_since:
                 self._calm = 0
                 return
-            client.be_prompt()
+            commits.be_prompt()
             self._calm += 1
             self._hurried = self._calm < _CALM
-            client.attention = client.attention or not self._hurried
+            connection.attention = connection.attention or not self._hurried
         finally:
-            client.lock.release()
+            connection.lock.release()
 
     def _step(self, client: Client, idle: int) -> int:
-        with client.lock:
-            client.link.hush()
-            if not client.reading:
-                client.take_in()
-            busy = client.tick(time.monotonic(), TICK_S)
-            seen, self._seen = self._seen, (client.progress, client.commits)
+        connection, commits = client.connection, client.commits
+        with connection.lock:
+            connection.link.hush()
+            if not connection.reading:
+                connection.take_in()
+            busy = self._tick(time.monotonic(), TICK_S)
+            seen, self._seen = self._seen, (client.progress, commits.seq)
             self._quiet = 0 if seen[0] != self._seen[0] else self._quiet + 1
             idle = 0 if busy or seen != self._seen or self._hurried else idle + 1
             self._ticks += 1
             if self._ticks % _CREDIT_TICKS == 0:
-                client.return_credits()
+                commits.return_credits()
             if idle:
-                client.be_prompt()
+                commits.be_prompt()
             if self._hurried:
                 return idle
             self._asleep = asleep = idle >= _IDLE_TICKS
-            client.attention = client.attention or asleep
-            if self._quiet >= _QUIET_TICKS and not client.reading:
-                client.read(None if asleep else TICK_S, yielding=True)
+            connection.attention = connection.attention or asleep
+            if self._quiet >= _QUIET_TICKS and not connection.reading:
+                connection.read(None if asleep else TICK_S, yielding=True)
                 return idle
-        client.link.sleep(None if asleep else TICK_S)
+        connection.link.sleep(None if asleep else TICK_S)
         return idle

@@ -31,7 +31,7 @@ from orchestrator.worker.lease import Lease
 from orchestrator.worker.outbox import Outbox
 from orchestrator.worker.transaction import Transaction
 
-__all__ = ["QueueHandle"]
+__all__ = ["Prefetch", "QueueHandle"]
 
 _FAST_GET_S = 0.001
 _LARGEST_PULL = 4096
@@ -44,6 +44,95 @@ _PICKLING = (
     MemoryError,
 )
 """What pickling raises when the item is to blame."""
+
+
+class Prefetch:
+    """The items of one queue that were pulled for its reader and not got yet (lock held).
+
+    It pulls more at a time while gets follow each other closely. Threads that read the queue share
+    what was pulled.
+    """
+
+    def __init__(self, name: str, client: Client) -> None:
+        self.got = 0
+        """The number of items that were got, of leases that are used up."""
+        self._name = name
+        self._client = client
+        self._leases = client.leases.shared(name)
+        self._pulled_at = 0.0
+        self._pulled = 0
+        self._most = 1
+        self._one_by_one = False
+
+    def next_lease(self) -> Lease | None:
+        """The first lease with items left, whichever thread has pulled it."""
+        leases = self._leases
+        while leases:
+            if leases[0].started < leases[0].limit:
+                return leases[0]
+            self.got += leases.popleft().started
+        return None
+
+    def is_there(self) -> bool:
+        """True if an item can be got without asking for it."""
+        return bool(self._leases) and self.next_lease() is not None
+
+    @property
+    def has_leases(self) -> bool:
+        """True if something was pulled and not given back, be it all got by now."""
+        return bool(self._leases)
+
+    @property
+    def ahead(self) -> int:
+        """Return how many items were pulled and not got."""
+        return sum(lease.limit - lease.started for lease in self._leases)
+
+    def pull(self, wait: Wait, deadline: float | None) -> Lease | Ended | None:
+        """Ask the broker for items; None when there are none and no more time."""
+        self._adapt()
+        while True:
+            found = self._client.pull(
+                (self._name,),
+                most=self._most,
+                wait=wait,
+                deadline=deadline,
+                unless=self.is_there,
+            )
+            if isinstance(found, Ended):
+                return found
+            if found is not None:
+                self._pulled_at, self._pulled = time.monotonic(), found.limit
+            # The first one counts: another thread may have taken what came for this one, or this
+            # one may have been woken by what came for another.
+            if lease := self.next_lease():
+                return lease
+            if wait is Wait.NO or (deadline is not None and time.monotonic() >= deadline):
+                return None
+
+    def _adapt(self) -> None:
+        if self._pulled and not self._one_by_one:
+            each_s = (time.monotonic() - self._pulled_at) / self._pulled
+            self._most = min(_LARGEST_PULL, self._most * 2) if each_s < _FAST_GET_S else 1
+
+    def stop(self) -> None:
+        """Fetch nothing ahead any more, and give back what was."""
+        self._one_by_one = True
+        self._most = 1
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Return what was pulled and never asked for."""
+        while lease := self.next_lease():
+            self._client.give_back(lease)
+
+    def mark(self) -> Callable[[], None]:
+        """A transaction begins: returns what has the items that are got from now on not counted."""
+        got = self.got + sum(lease.started for lease in self._leases)
+
+        def undo() -> None:
+            self.got = got - sum(lease.started for lease in self._leases)
+
+        return undo
 
 
 class QueueHandle:
@@ -64,9 +153,13 @@ class QueueHandle:
         reads: bool,
         writes: bool,
         owned: bool = False,
+        prefetch: Prefetch | None = None,
     ) -> None:
         self._name = name
         self._client = client
+        self._connection = client.connection
+        self._commits = client.commits
+        self._acks = client.acks
         self._transaction = transaction
         self._holder = holder
         self._reads = reads
@@ -74,13 +167,9 @@ class QueueHandle:
         self._owned = owned
         self._outbox: Outbox | None = None
         self._lease: Lease | None = None
-        self._leases = client.shared_leases(name)
-        self._pulled_at = 0.0
-        self._pulled = 0
-        self._most = 1
-        self._got = self._tasks_done = self._ends_raised = 0  # got: of leases that are used up
+        self._prefetch = prefetch or Prefetch(name, client)
+        self._tasks_done = self._ends_raised = 0
         self._closed = self._was_put_on = False
-        self._ahead = True
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._name} of {self._holder}>"
@@ -96,22 +185,22 @@ class QueueHandle:
         Raises queue.Full, ShutDown when nobody reads the queue any more, ValueError on a closed
         handle, UnpicklableItemError, WrongDirectionError.
         """
-        client = self._client
-        with client.lock:
+        connection = self._connection
+        with connection.lock:
             outbox = self._outbox
-            if outbox is None or client.closing:
+            if outbox is None or self._client.closing:
                 outbox = self._writable()
             try:
                 if outbox.replay is None or not outbox.repeats(obj):
                     if outbox.count >= outbox.limit:
                         self._make_room(outbox, block, timeout)
                     if self._owned:
-                        client.put(outbox, obj)
+                        self._commits.put(outbox, obj)
                     else:
                         outbox.add(obj)
             except BaseException as error:
-                if client.is_inconsistent:
-                    client.attention = True  # before another item begins
+                if self._acks.is_inconsistent:
+                    connection.attention = True  # before another item begins
                     raise
                 kind = type(error)  # what isinstance asks besides is the user's
                 if not issubclass(kind, _PICKLING) or issubclass(kind, QueueError):
@@ -119,11 +208,11 @@ class QueueHandle:
                 raise self._unpicklable(obj, error) from error
             if not self._owned:
                 if outbox.count >= outbox.due:
-                    client.commit()
+                    self._commits.commit()
                 elif outbox.count == 1:
-                    client.note_put()
-        if client.signalled:
-            client.check_signals()
+                    self._commits.note_put()
+        if connection.signalled:
+            connection.check_signals()
 
     def put_nowait(self, obj: Any) -> None:
         """`put(obj, block=False)`."""
@@ -151,7 +240,7 @@ class QueueHandle:
 
     def _make_room(self, outbox: Outbox, block: bool, timeout: float | None) -> None:
         if not self._owned and not outbox.shut:
-            held = self._client.held
+            held = self._commits.held
             if not held:
                 self._transaction.finish()
             wait, deadline = _patience(block and not held, timeout)
@@ -160,7 +249,7 @@ class QueueHandle:
                 waits = held and block and outbox.patience_s != 0.0
                 raise self._would_wait("put on") if waits else queue.Full
         if outbox.shut:
-            raise outbox.shut_down()
+            raise outbox.credits.shut_down()
 
     def _would_wait(self, what: str) -> WouldWaitError:
         return WouldWaitError(
@@ -170,7 +259,7 @@ class QueueHandle:
         )
 
     def _refuse_in_transaction(self, what: str) -> None:
-        if self._client.held:
+        if self._commits.held:
             raise WouldWaitError(
                 f"{what} of queue {self._name!r} commits first, which a transaction forbids",
                 hint="ask before it begins, or after it has ended",
@@ -193,25 +282,27 @@ class QueueHandle:
         Raises queue.Empty, EndOfStream (a queue.Empty) once all writers have finished and the queue
         is empty, ValueError on a closed handle, WrongDirectionError.
         """
-        client, transaction = self._client, self._transaction
-        with client.lock:
+        connection, acks = self._connection, self._acks
+        with connection.lock:
             lease = self._lease
+            # Most gets: the item in hand is this handle's, and nothing else is in hand. Then it
+            # ends and the next one begins in a few steps, without the calls that `_get` takes.
             if (
                 lease is not None
-                and lease is transaction.sole
-                and lease is client.acks.lease
+                and lease is self._transaction.sole
+                and lease is acks.counter.lease
                 and lease.started < lease.limit
             ):
-                if not client.unsent_since:
-                    client.note_unsent()
-                client.begin_change()
+                if not acks.unsent_since:
+                    acks.note_unsent()
+                acks.begin_change()
                 lease.finished += 1  # the item in hand, and nothing else was
                 item, packed = lease.take()
-                client.inconsistent = False
+                acks.inconsistent = False
             else:
                 item, packed = self._get(block, timeout)
-        if client.signalled:
-            client.check_signals()
+        if connection.signalled:
+            connection.check_signals()
         return pickle.loads(item) if packed else item
 
     def _get(self, block: bool, timeout: float | None) -> tuple[Any, bool]:
@@ -220,7 +311,7 @@ class QueueHandle:
         transaction = self._transaction
         if self._name in transaction.hands:
             transaction.finish()
-        lease = self._lease = self._pulled_lease() or self._pull(block, timeout)
+        lease = self._lease = self._prefetch.next_lease() or self._pull(block, timeout)
         if (gets := self._client.gets) is not None:
             gets.switch(lease)
         taken = lease.take()
@@ -243,68 +334,34 @@ class QueueHandle:
             raise StopIteration from None
 
     def _pull(self, block: bool, timeout: float | None) -> Lease:
-        if self._client.closing:
+        client = self._client
+        if client.closing:
             raise self._too_late("gets")
-        held = self._client.held
+        held = self._commits.held
         if self._transaction.hands and not held:
             self._transaction.finish()
         wait, deadline = _patience(block and not held, timeout)
-        self._adapt()
-        while True:
-            found = self._client.pull(
-                (self._name,),
-                most=self._most,
-                wait=wait,
-                deadline=deadline,
-                unless=self._has_pulled,
+        found = self._prefetch.pull(wait, deadline)
+        if isinstance(found, Ended):
+            if client.gets is not None:
+                client.gets.end(self._name)
+            self._ends_raised += 1
+            self._transaction.ends.note(self._asking)
+            raise EndOfStream(
+                f"end of stream: queue {self._name!r} is empty and has no writer left"
             )
-            if isinstance(found, Ended):
-                if self._client.gets is not None:
-                    self._client.gets.end(self._name)
-                self._ends_raised += 1
-                self._transaction.ends.note(self._asking)
-                raise EndOfStream(
-                    f"end of stream: queue {self._name!r} is empty and has no writer left"
-                )
-            if found is not None:
-                self._pulled_at, self._pulled = time.monotonic(), found.limit
-            if lease := self._pulled_lease():
-                return lease
-            if wait is Wait.NO or (deadline is not None and time.monotonic() >= deadline):
-                self._transaction.ends.forget()
-                raise self._would_wait("get from") if held and block else queue.Empty
-
-    def _pulled_lease(self) -> Lease | None:
-        """The first lease with items left, whichever thread has pulled it."""
-        leases = self._leases
-        while leases:
-            if leases[0].started < leases[0].limit:
-                return leases[0]
-            self._got += leases.popleft().started
-        return None
-
-    def _has_pulled(self) -> bool:
-        return bool(self._leases) and self._pulled_lease() is not None
-
-    def fetch_one_by_one(self) -> None:
-        """Fetch nothing ahead any more, and give back what was (lock held)."""
-        self._ahead = False
-        self._most = 1
-        self.give_back()
-
-    def _adapt(self) -> None:
-        """Prefetch only while gets follow each other closely."""
-        if self._pulled and self._ahead:
-            each_s = (time.monotonic() - self._pulled_at) / self._pulled
-            self._most = min(_LARGEST_PULL, self._most * 2) if each_s < _FAST_GET_S else 1
+        if found is None:
+            self._transaction.ends.forget()
+            raise self._would_wait("get from") if held and block else queue.Empty
+        return found
 
     def mark(self) -> Callable[[], None]:
         """A transaction begins: returns what undoes the counts of what comes from now on."""
-        got = self._got + sum(lease.started for lease in self._leases)
+        forget = self._prefetch.mark()
         tasks_done, ends_raised = self._tasks_done, self._ends_raised
 
         def undo() -> None:
-            self._got = got - sum(lease.started for lease in self._leases)
+            forget()
             self._tasks_done, self._ends_raised = tasks_done, ends_raised
 
         return undo
@@ -324,7 +381,7 @@ class QueueHandle:
             raise OSError(f"Queue {self!r} is closed")
         answer = self._ask()
         if answer.ended and self._reads:
-            with self._client.lock:
+            with self._connection.lock:
                 self._transaction.ends.note_empty(self._asking)
         return answer.qsize == 0
 
@@ -338,13 +395,12 @@ class QueueHandle:
         return answer.full or 0 < answer.maxsize <= answer.qsize
 
     def _ask(self) -> Answer:
-        with self._client.lock:
+        with self._connection.lock:
             self._refuse_in_transaction("the size")
             self._transaction.finish()
             answer = self._client.ask(lambda number: Ask(ask=number, queue=self._name))
             assert answer is not None
-            ahead = sum(lease.limit - lease.started for lease in self._leases)
-            size = max(answer.qsize, ahead)
+            size = max(answer.qsize, self._prefetch.ahead)
             return msgspec.structs.replace(answer, qsize=size)
 
     # -- JoinableQueue ----------------------------------------------------------------------------
@@ -355,8 +411,8 @@ class QueueHandle:
         Once for each EndOfStream that `get` has raised it does nothing, as in a `finally` around
         `get`, if it was called for all that was got here. Raises ValueError when called too often.
         """
-        with self._client.lock:
-            if self._ends_raised and self._tasks_done >= self._got:
+        with self._connection.lock:
+            if self._ends_raised and self._tasks_done >= self._prefetch.got:
                 self._ends_raised -= 1
                 return
             self._refuse_in_transaction("task_done")
@@ -367,7 +423,7 @@ class QueueHandle:
 
     def join(self) -> None:
         """Wait until task_done was called for every item put."""
-        with self._client.lock:
+        with self._connection.lock:
             self._refuse_in_transaction("join")
             self._transaction.finish()
             self._client.ask(
@@ -378,17 +434,12 @@ class QueueHandle:
 
     def close(self) -> None:
         """Put and get no more with this handle in this process; what was put is sent."""
-        with self._client.lock:
+        with self._connection.lock:
             if not self._closed:
                 self._closed = True
                 self._was_put_on, self._outbox, self._lease = self._outbox is not None, None, None
-                self._client.commit()
-                self.give_back()
-
-    def give_back(self) -> None:
-        """Return what was pulled and never asked for (lock held)."""
-        while lease := self._pulled_lease():
-            self._client.give_back(lease)
+                self._commits.commit()
+                self._prefetch.give_back()
 
     def join_thread(self) -> None:
         """For compatibility: `close` has already sent everything.

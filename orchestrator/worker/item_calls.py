@@ -17,9 +17,9 @@ from orchestrator.plan.model import Command
 from orchestrator.worker import current
 from orchestrator.worker.call_context import OURS, CallContext, Pace
 from orchestrator.worker.lease import Lease
-from orchestrator.worker.limits import Wear
 from orchestrator.worker.outbox import Outbox
-from orchestrator.worker.results import SPECIAL, items_of
+from orchestrator.worker.process import Wear
+from orchestrator.worker.target import SPECIAL, items_of
 from orchestrator.worker.window import ItemWindow
 
 __all__ = ["run_batches", "run_items"]
@@ -88,17 +88,17 @@ def _open(context: CallContext, lease: Lease, n: int) -> ItemWindow | None:
     words[INDEX] = lease.finished
     words[SINCE] = time.monotonic_ns()
     words[PHASE] = RUNNING
-    client.open_window(window)
+    client.acks.open_window(window)
     return window
 
 
 def _close(context: CallContext, lease: Lease) -> None:
     client = context.client
     with context.lock:
-        client.close_window()
+        client.acks.close_window()
         context.cell.idle()
         if lease.finished < lease.limit:  # else it travels in the pull that comes now
-            client.commit_due()
+            client.commits.commit_due()
 
 
 def _work(context: CallContext, window: ItemWindow, values: Sequence[Any], *, packed: bool) -> None:
@@ -107,7 +107,7 @@ def _work(context: CallContext, window: ItemWindow, values: Sequence[Any], *, pa
     An item has begun when the progress cell says so, and `attention` is looked at after that: who
     asks for it and then reads the cell knows which items have been begun.
     """
-    client, lease, words = context.client, window.lease, window.words
+    connection, lease, words = context.client.connection, window.lease, window.words
     call = context.call_of_item()
     append, settle, settled = window.ends.append, window.settle, window.settled
     assert lease is not None
@@ -117,7 +117,7 @@ def _work(context: CallContext, window: ItemWindow, values: Sequence[Any], *, pa
         words[INDEX] = index
         if timed:
             words[SINCE] = clock_ns()
-        if client.attention and not context.may_start(lease, index):
+        if connection.attention and not context.may_start(lease, index):
             return
         result = call(loads(value) if packed else value)
         kind = type(result)
@@ -126,7 +126,7 @@ def _work(context: CallContext, window: ItemWindow, values: Sequence[Any], *, pa
         elif kind in SPECIAL:
             _emit(context, context.outbox, result)
             with context.lock:
-                client.finish(lease)
+                context.client.acks.finish(lease)
             return
         elif not settle(result):
             return
@@ -148,7 +148,7 @@ def _emit(context: CallContext, outbox: Outbox | None, result: Any) -> None:
                 context.put(outbox, item)
             if stopper.requested:  # while the lock was held, and no put may ever wait
                 stopper.check()
-            if is_command and outbox.shut and outbox.reader_returned:
+            if is_command and outbox.shut and outbox.credits.reader_returned:
                 break
     finally:
         if isinstance(items, GeneratorType):
@@ -200,16 +200,16 @@ def _tried(
     except OURS:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is this batch's end
-        if alone or context.client.partially_emitted:
+        if alone or context.client.acks.partially_emitted:
             context.tell_failure(error, final=not alone)
         context.cell.idle()
         with context.lock:
             if alone:
                 context.fail((lease,), error)
-            elif context.client.partially_emitted:
+            elif context.client.acks.partially_emitted:
                 context.fail([lease] * (lease.limit - lease.finished), error, final=True)
             else:
-                context.client.drop_open()
+                context.client.outboxes.drop_open()
                 return False
     return True
 
@@ -225,10 +225,10 @@ def _call_batch(context: CallContext, lease: Lease, load: Callable[[], list[Any]
         _emit(context, context.outbox, result)
     with context.lock:
         for _ in range(n):
-            context.client.finish(lease)
+            context.client.acks.finish(lease)
         context.cell.idle()
         if lease.finished < lease.limit:
-            context.client.commit_due()
+            context.client.commits.commit_due()
 
 
 def _loaders(lease: Lease) -> Iterator[Any]:

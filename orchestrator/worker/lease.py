@@ -1,11 +1,12 @@
-"""A lease as its worker sees it: items to hand out one by one.
+"""Leases as their worker sees them: items to hand out one by one.
 
 Called in the child.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -13,7 +14,7 @@ from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import Leased, Range
 from orchestrator.worker import chunks
 
-__all__ = ["Lease"]
+__all__ = ["Lease", "Leases"]
 
 
 class Lease:
@@ -137,6 +138,40 @@ class Lease:
                 return part.first + index
             index -= part.stop - part.start
         raise IndexError(index)
+
+
+class Leases:
+    """The leases that a worker has, by their numbers (lock held)."""
+
+    def __init__(self) -> None:
+        self.by_number: dict[int, Lease] = {}
+        self._shared: dict[str, deque[Lease]] = {}
+
+    @property
+    def started(self) -> int:
+        """Return how many items of them were started."""
+        return sum(lease.started for lease in self.by_number.values())
+
+    def add(self, lease: Lease) -> None:
+        """A lease has come."""
+        self.by_number[lease.number] = lease
+        if (shared := self._shared.get(lease.queue)) is not None:
+            shared.append(lease)
+
+    def shared(self, queue: str) -> deque[Lease]:
+        """The leases of a queue whose readers are threads: each takes from whichever has come."""
+        return self._shared.setdefault(queue, deque())
+
+    def drop_finished(self, numbers: Iterable[int]) -> None:
+        """The ends of items of these leases are on their way: forget those that are used up."""
+        for number in numbers:
+            lease = self.by_number.get(number)
+            if lease is not None and lease.finished == lease.limit:
+                del self.by_number[number]
+
+    def forget_queue(self, queue: str) -> None:
+        """Nobody reads the queue here any more."""
+        self._shared.pop(queue, None)
 
 
 def _load(part: Range, blob: Blob) -> tuple[Sequence[Any], bool]:

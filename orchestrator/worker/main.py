@@ -26,11 +26,9 @@ from orchestrator.ipc.cell import Cell
 from orchestrator.ipc.order import Order
 from orchestrator.plan.model import Command, Shape
 from orchestrator.worker import current, logs, target
-from orchestrator.worker.begin_marks import BeginMarks
-from orchestrator.worker.call_context import CallContext, ItemFailedError, TellItem
+from orchestrator.worker.call_context import BeginMarks, CallContext, ItemFailedError, TellItem
 from orchestrator.worker.client import Client
 from orchestrator.worker.errors import FencedError, NoRoomError
-from orchestrator.worker.exiting import Exit, ExitWatch
 from orchestrator.worker.failure import describe, stack_of
 from orchestrator.worker.fault_injection import (
     FaultError,
@@ -39,13 +37,11 @@ from orchestrator.worker.fault_injection import (
     ordered,
 )
 from orchestrator.worker.flusher import Flusher
-from orchestrator.worker.forked import disown_forks
-from orchestrator.worker.gets import Gets
 from orchestrator.worker.handle import QueueHandle
 from orchestrator.worker.item_calls import run_batches, run_items
-from orchestrator.worker.limits import apply_limits
 from orchestrator.worker.link import Link, LinkClosedError
-from orchestrator.worker.replay import ReplayChecks
+from orchestrator.worker.process import Exit, ExitWatch, apply_limits, disown_forks
+from orchestrator.worker.replay import Gets, ReplayChecks
 from orchestrator.worker.single_call import conclude, run_once
 from orchestrator.worker.stopping import StopRequested, StopSignal
 from orchestrator.worker.transaction import Transaction
@@ -126,8 +122,8 @@ class WorkerMain:
             ordered=self._job.ordered is not None,
             gets=Gets() if order.repeats_gets else None,
         )
-        self._client.waiting = cell.waiting
-        self._stopper = StopSignal(self._job.terminate.signal, self._client)
+        self._client.commits.waiting = cell.waiting
+        self._stopper = StopSignal(self._job.terminate.signal, self._client.connection)
 
     def live(self) -> int:
         """Load the target, run it in its shape, say goodbye."""
@@ -140,7 +136,7 @@ class WorkerMain:
             _enter(self._job.cwd or self._order.project_dir)
             self._pacer.start(self._client)
             self._stopper.install()
-            disown_forks(self._order.worker, self._client, self._client.link, self._stopper)
+            disown_forks(self._order.worker, self._client.connection, self._stopper)
             with target.Entered() as entered:
                 self._run(entered, roots)
             hang = not self._wait_for_threads()
@@ -181,7 +177,7 @@ class WorkerMain:
 
     def _wind_up(self, *, with_threads: bool) -> None:
         """Do what Python does at its end, as long as the grace lasts; what is put is refused."""
-        with self._client.lock:
+        with self._client.connection.lock:
             self._client.retire()
         with ExitWatch(self._job.terminate.grace_s, self._cut_off):
             self._end.run_functions(with_threads=with_threads)
@@ -224,8 +220,8 @@ class WorkerMain:
             tell=self._tell,
         )
         transaction.ends.at_end = lambda: self._end_here(context)
-        with self._client.lock:
-            self._client.send(Ready())
+        with self._client.connection.lock:
+            self._client.connection.send(Ready())
         self._stopper.check()  # the signal may have come while that was being sent
         try:
             _RUNNERS.get(self._job.shape, run_once)(context)
@@ -239,7 +235,7 @@ class WorkerMain:
 
         Whatever is raised ends here: the target would swallow that, too.
         """
-        self._client.lock.release()
+        self._client.connection.lock.release()
         current.leave()
         try:
             failure = None
@@ -264,7 +260,7 @@ class WorkerMain:
         """
         limit = time.monotonic() + self._job.terminate.grace_s
         ended = _wait_for_threads(self._job.terminate.grace_s)
-        with self._client.lock:
+        with self._client.connection.lock:
             self._client.await_block(limit - time.monotonic())
         return ended
 
@@ -298,7 +294,7 @@ class WorkerMain:
         return describe(error, roots, self._place), code
 
     def _close(self, failure: Failure | None, *, stopped: bool) -> Failure | None:
-        with self._client.lock:
+        with self._client.connection.lock:
             recycled = self._recycled if failure is None and not stopped else None
             return self._client.close(
                 failure,

@@ -1,13 +1,13 @@
-"""The outbox of one queue (or several that get the same items): outputs not yet sent.
+"""The outboxes of a worker: outputs that are put and not yet sent, and the credits for them.
 
-Called in the child, under the client's lock. `add` and `seal` run for each item: they are plain on
-purpose.
+Called in the child, under the client's lock. An outbox puts on one queue, or on several that get
+the same items. `add` and `seal` run for each item: they are plain on purpose.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from orchestrator.core.protocol.events import Blob
@@ -17,17 +17,19 @@ from orchestrator.ipc.order import QueueInfo
 from orchestrator.worker.chunks import (
     BIG_ITEM,
     CHUNK_BYTES,
+    MOST_BYTES,
     PLAIN,
     PROTOCOL,
     SIZED,
+    ItemPickler,
     ItemRun,
     Part,
-    dump,
+    cut_runs,
     sole,
 )
-from orchestrator.worker.replay import ReplayCheck, digest_of
+from orchestrator.worker.replay import ReplayCheck, ReplayChecks, digest_of
 
-__all__ = ["Outbox"]
+__all__ = ["Outbox", "Outboxes", "QueueCredits"]
 
 _NO_LIMIT = 1 << 40
 _PROMPT = 8
@@ -37,20 +39,64 @@ _GATHERED_BYTES = 64 << 20
 more: it is held in memory until then."""
 
 
+class QueueCredits:
+    """The credits of the queues of one outbox, and which of them nobody reads any more (rule 4)."""
+
+    def __init__(self, queues: tuple[str, ...]) -> None:
+        self.of = dict.fromkeys(queues, 0)
+        self.closed: set[str] = set()
+        self.reader_returned = True
+        """The job that read them last has returned: it was not cut off, and has not failed."""
+        self._last_reader = ""
+
+    @property
+    def shut(self) -> bool:
+        """True if nobody reads any of the queues any more."""
+        return len(self.closed) == len(self.of)
+
+    @property
+    def least(self) -> int | None:
+        """Return how many items all the queues that are read have credit for; None if none is."""
+        if not self.closed:
+            return min(self.of.values())
+        return min((n for queue, n in self.of.items() if queue not in self.closed), default=None)
+
+    def spend(self, n: int) -> None:
+        """So many items are sent on every queue."""
+        for queue in self.of:
+            self.of[queue] -= n
+
+    def lacking(self, count: int) -> list[str]:
+        """The queues without credit for one more than so many."""
+        return [queue for queue, n in self.of.items() if n <= count and queue not in self.closed]
+
+    def close(self, queue: str, reader: str, *, returned: bool) -> None:
+        """Nobody reads the queue any more; the job `reader` was the last that did."""
+        self.closed.add(queue)
+        if self.reader_returned:  # of several that are shut, a failure is what is told
+            self._last_reader, self.reader_returned = reader, returned
+
+    def shut_down(self) -> ShutDown:
+        """Return what whoever puts is told once nobody reads any of the queues any more."""
+        text, hint, reader = "no consumer is left", "", self._last_reader
+        if reader and self.reader_returned:
+            text += f": job {reader!r} has returned, though not all was put yet"
+            hint = (
+                f"let {reader!r} read to the end (`for item in q`); if it reads until it finds the"
+                " queue empty, start it `after:` its writer, and let maxsize hold all that is put"
+            )
+        elif reader:
+            text += f": job {reader!r} has failed, or was cut off itself"
+        queues = list(self.of)
+        what = f"queue {queues[0]!r} is"
+        if len(queues) > 1:
+            what = f"queues {' and '.join(map(repr, queues))} are"
+        failed = not self.reader_returned
+        return ShutDown(f"{what} shut down, {text}", hint=hint, readers_failed=failed)
+
+
 class Outbox:
     """Outputs on their way to `queues`.
-
-    `count` of them are held; `sealed` belong to finished items, the others to the item that is
-    still open (or to a source). Credits cover `limit` of them; at `due` they make a chunk or the
-    credits are used up. `part_items` is the most that one item may put in one commit. `seals` are
-    the counts after each finished item; None as long as each has put exactly one, or where no item
-    owns what is put. `done` items of the commit were finished before there was this outbox. `bulk`
-    is the size of its full chunks, in bytes. `in_use` is set by what is sent; `packs` says that the
-    last items had to be pickled one by one. One that is `free` needs no credit. One that
-    `overdraws` never waits for credit: what exceeds it waits as a commit, so a chunk is filled
-    before that. `patience_s`: see QueueInfo. `digest` is that of all that was sent, None where
-    nobody asks for it; `replay` compares what is put with what was put before, until that is over.
-    `inconsistent`: see `Commits`. `dump` makes an item's pickle.
 
     After an idle spell what is put first is due at once, item by item, for others may wait for it
     or be told of it: `prompt` times more. What follows closely is gathered in chunks.
@@ -66,6 +112,7 @@ class Outbox:
         *,
         chunk_items: int,
         part_items: int,
+        part_bytes: int = _NO_LIMIT,
         done: int = 0,
         free: bool = False,
         overdraws: bool = False,
@@ -73,64 +120,47 @@ class Outbox:
         self.queues = queues
         self.chunk_items = chunk_items
         self.part_items = part_items
-        self.credits = dict.fromkeys(queues, 0)
-        self.closed: set[str] = set()
-        self.last_reader, self.reader_returned = "", True
-        self.count = self.sealed = 0
+        """The most that one item may put in one commit."""
+        self.credits = QueueCredits(queues)
+        self.count = 0
+        """The number of outputs that are held."""
+        self.sealed = 0
+        """So many of them belong to finished items, the others to the item that is still open (or
+        to a source)."""
+        self.seals: list[int] | None = [0] * done if done else None
+        """The counts after each finished item, `done` of which were finished before there was this
+        outbox; None as long as each has put exactly one, or where no item owns what is put."""
         self.free = free
+        """No credit is needed."""
         self.overdraws = overdraws
+        """Nobody waits for credit: what exceeds it waits as a commit, so a chunk is filled before
+        that."""
         self.limit = _NO_LIMIT if free else 0
-        self.prompt = _PROMPT
+        """Credits cover so many outputs."""
         self.due = 1
-        self.in_use = self.packs = self.weighs = self.inconsistent = False
+        """So many make a chunk, or use up the credits."""
+        self.prompt = _PROMPT
+        self.in_use = False
+        """Set by what is sent; who returns idle credits clears it."""
+        self.packs = False
+        """The last items had to be pickled one by one."""
+        self.weighs = False
+        self.inconsistent = False
+        """A change was begun and not ended; see `Acks.inconsistent`."""
         self.bulk = 0
+        """The size of the full chunks, in bytes."""
         self.chunk_bytes = CHUNK_BYTES
-        self.dump: Callable[[Any], bytes] = dump
-        self._part_bytes = _NO_LIMIT
-        self._weighed: dict[str, int] = {}
+        self.dump: Callable[[Any], bytes] = ItemPickler().dump
         self.patience_s: float | None = None
+        """See QueueInfo."""
         self.digest: int | None = None
+        """The digest of all that was sent, None where nobody asks for it."""
         self.replay: ReplayCheck | None = None
+        """Compares what is put with what was put before, until that is over."""
+        self._part_bytes = part_bytes
+        self._weighed: dict[str, int] = {}
         self._runs: list[ItemRun] = []
         self._run = ItemRun()
-        self.seals: list[int] | None = [0] * done if done else None
-
-    @classmethod
-    def of(
-        cls, infos: Mapping[str, QueueInfo], *, done: int, free: bool, overdraws: bool
-    ) -> Outbox:
-        """The outbox for these queues."""
-        chunk = min(info.chunk_items for info in infos.values())
-        bounds = [
-            max(info.maxsize, _GATHERED) if info.drops else info.maxsize
-            for info in infos.values()
-            if info.maxsize > 0 and not free
-        ]
-        part = min(bounds, default=_NO_LIMIT)
-        outbox = cls(
-            tuple(infos),
-            chunk_items=chunk,
-            part_items=part,
-            done=done,
-            free=free,
-            overdraws=overdraws,
-        )
-        limits = [
-            (
-                queue,
-                info.share_bytes,
-                max(info.max_bytes, _GATHERED_BYTES) if info.drops else info.max_bytes,
-            )
-            for queue, info in infos.items()
-            if info.max_bytes is not None
-        ]
-        if limits:
-            outbox.weigh(limits)
-        if any(info.drops for info in infos.values()) and not free:
-            outbox._part_bytes = min(outbox._part_bytes, _GATHERED_BYTES)
-        patience = [info.patience_s for info in infos.values() if info.patience_s is not None]
-        outbox.patience_s = min(patience, default=None)
-        return outbox
 
     def weigh(self, limits: Sequence[tuple[str, int, int]]) -> None:
         """These queues bound bytes: each with what a producer may gather, and with its bound.
@@ -139,19 +169,15 @@ class Outbox:
         """
         self.weighs = self.packs = True
         self.chunk_bytes = min([CHUNK_BYTES, *(share for _, share, _ in limits)])
-        self._part_bytes = _NO_LIMIT if self.free else min(most for _, _, most in limits)
+        if not self.free:
+            self._part_bytes = min(self._part_bytes, *(most for _, _, most in limits))
         self._weighed = {queue: 0 for queue, _, _ in limits}
         self._run = self._new_run()
 
     @property
     def shut(self) -> bool:
         """True if nobody reads any of the queues any more."""
-        return len(self.closed) == len(self.queues)
-
-    @property
-    def is_due(self) -> bool:
-        """True if what is held should be sent now."""
-        return self.count >= self.due
+        return self.credits.shut
 
     def repeats(self, item: Any) -> bool:
         """True if an item was put before, so that it is not to be put again; asked for each.
@@ -324,71 +350,43 @@ class Outbox:
 
     def grant(self, queue: str, n: int) -> None:
         """N more credits."""
-        self.set_credits(queue, self.credits[queue] + n)
+        self.set_credits(queue, self.credits.of[queue] + n)
 
     def set_credits(self, queue: str, n: int) -> None:
         """The worker's credits of a queue are n."""
-        self.credits[queue] = n
+        self.credits.of[queue] = n
         self._reckon()
 
     def shut_queue(self, queue: str, reader: str = "", *, returned: bool = True) -> None:
-        """Nobody reads the queue any more; the others of this outbox go on.
-
-        The job `reader` was the last that did.
-        """
-        self.closed.add(queue)
-        if self.reader_returned:  # of several that are shut, a failure is what is told
-            self.last_reader, self.reader_returned = reader, returned
+        """Nobody reads the queue any more; the others of this outbox go on."""
+        self.credits.close(queue, reader, returned=returned)
         self._reckon()
-
-    def shut_down(self) -> ShutDown:
-        """Return what whoever puts is told once nobody reads any of the queues any more."""
-        text, hint, reader = "no consumer is left", "", self.last_reader
-        if reader and self.reader_returned:
-            text += f": job {reader!r} has returned, though not all was put yet"
-            hint = (
-                f"let {reader!r} read to the end (`for item in q`); if it reads until it finds the"
-                " queue empty, start it `after:` its writer, and let maxsize hold all that is put"
-            )
-        elif reader:
-            text += f": job {reader!r} has failed, or was cut off itself"
-        what = f"queue {self.queues[0]!r} is"
-        if len(self.queues) > 1:
-            what = f"queues {' and '.join(map(repr, self.queues))} are"
-        failed = not self.reader_returned
-        return ShutDown(f"{what} shut down, {text}", hint=hint, readers_failed=failed)
-
-    def _reckon(self) -> None:
-        if self.free:
-            self.limit = 0 if self.shut else _NO_LIMIT
-            self.due = 1 if self.prompt else self.chunk_items
-            return
-        credits_: Collection[int] = self.credits.values()
-        if self.closed:
-            credits_ = [n for queue, n in self.credits.items() if queue not in self.closed]
-        self.limit = limit = min(credits_) if credits_ else 0
-        if self.prompt:
-            self.due = 1
-        elif not credits_ or (self.overdraws and 2 * limit < self.chunk_items):
-            self.due = self.chunk_items
-        else:
-            self.due = max(1, min(self.chunk_items, limit))
 
     def lacking(self) -> list[str]:
         """The queues without credit for one more than is held."""
-        return [
-            queue
-            for queue, n in self.credits.items()
-            if n <= self.count and queue not in self.closed
-        ]
+        return self.credits.lacking(self.count)
 
     def idle_credits(self) -> list[tuple[str, int]]:
         """Give up the credits that nothing held here will need."""
-        returned = [(queue, n) for queue, n in self.credits.items() if n > 0]
+        returned = [(queue, n) for queue, n in self.credits.of.items() if n > 0]
         if returned:
-            self.credits = dict.fromkeys(self.queues, 0)
+            self.credits.of = dict.fromkeys(self.queues, 0)
             self._reckon()
         return returned
+
+    def _reckon(self) -> None:
+        if self.free:
+            self.limit = 0 if self.credits.shut else _NO_LIMIT
+            self.due = 1 if self.prompt else self.chunk_items
+            return
+        least = self.credits.least
+        self.limit = limit = least or 0
+        if self.prompt:
+            self.due = 1
+        elif least is None or (self.overdraws and 2 * limit < self.chunk_items):
+            self.due = self.chunk_items
+        else:
+            self.due = max(1, min(self.chunk_items, limit))
 
     # -- chunks -----------------------------------------------------------------------------------
 
@@ -411,7 +409,9 @@ class Outbox:
                     n=stop - start,
                     size=len(blob),
                     packed=run.packed,
-                    counts=self._counts(start, stop, finished, n),
+                    counts=_counts(
+                        self.seals, start, stop, n, finished=finished, sealed=self.sealed
+                    ),
                     digests=(before, self.digest or 0),
                 )
                 outputs.append(output)
@@ -423,36 +423,11 @@ class Outbox:
         if n == self.count and not self._runs:
             run, self._run = self._run, self._new_run()
             return [(0, run)]
-        runs, self._runs = [*self._runs, self._run], []
-        pieces: list[tuple[int, ItemRun]] = []
-        start = 0
-        for run in runs:
-            here = min(len(run.items), n - start)
-            if here:
-                whole = here == len(run.items)
-                pieces.append((start, run if whole else run.split(here)))
-                start += here
-                if whole:
-                    continue
-            if run.items:
-                self._runs.append(run)
+        pieces, self._runs = cut_runs([*self._runs, self._run], n)
         is_open = self._runs and self._runs[-1].blob is None  # a big item's chunk is made already
         self._run = self._runs.pop() if is_open else self._new_run()
         self.bulk = sum(run.size for run in self._runs)
         return pieces
-
-    def _counts(self, start: int, stop: int, finished: int, n: int) -> tuple[int, ...] | None:
-        seals = self.seals
-        if seals is None:
-            if start == 0 and stop == n == finished:
-                return None
-            seals = list(range(1, finished + 1)) if self.sealed else [0] * finished
-        counts: list[int] = []
-        before = 0
-        for seal in (*seals, n) if n > self.sealed else seals:
-            counts.append(max(0, min(seal, stop) - max(before, start)))
-            before = seal
-        return tuple(counts)
 
     def _forget(self, n: int) -> None:
         self.count -= n
@@ -462,10 +437,147 @@ class Outbox:
             self.in_use = True
             self.prompt -= self.prompt > 0
             if not self.free:
-                for queue in self.queues:
-                    self.credits[queue] -= n
+                self.credits.spend(n)
                 if self.weighs:
-                    self.credits.update(self._weighed)
+                    self.credits.of.update(self._weighed)
             if self.weighs:
                 self._weigh_anew()
             self._reckon()
+
+
+def _counts(
+    seals: list[int] | None, start: int, stop: int, n: int, *, finished: int, sealed: int
+) -> tuple[int, ...] | None:
+    """Return how many of the outputs from start to stop, of n, each item has; None: each has one.
+
+    `seals` are the counts after each finished item, None as long as each has put exactly one.
+    """
+    if seals is None:
+        if start == 0 and stop == n == finished:
+            return None
+        seals = list(range(1, finished + 1)) if sealed else [0] * finished
+    counts: list[int] = []
+    before = 0
+    for seal in (*seals, n) if n > sealed else seals:
+        counts.append(max(0, min(seal, stop) - max(before, start)))
+        before = seal
+    return tuple(counts)
+
+
+class Outboxes:
+    """All outboxes of a worker; a queue has one."""
+
+    def __init__(
+        self,
+        queues: Mapping[str, QueueInfo],
+        *,
+        replays: ReplayChecks,
+        ordered: bool,
+        dump: Callable[[Any], bytes],
+    ) -> None:
+        self.all: list[Outbox] = []
+        self._queues = queues
+        self._replays = replays
+        self._ordered = ordered
+        self._dump = dump
+        self._by_queue: dict[str, Outbox] = {}
+
+    def of(self, queue: str) -> Outbox | None:
+        """Return the outbox of a queue; None if nothing was ever put there."""
+        return self._by_queue.get(queue)
+
+    def open(self, queues: tuple[str, ...], *, done: int, overdraws: bool) -> Outbox:
+        """The outbox that puts on these queues, when so many items of the commit have ended."""
+        outbox = self._by_queue.get(queues[0])
+        if outbox is None:
+            infos = {queue: self._queues[queue] for queue in queues}
+            outbox = _outbox_for(infos, done=done, free=self._ordered, overdraws=overdraws)
+            outbox.dump = self._dump
+            if self._replays.counted:
+                outbox.digest, outbox.replay = 0, self._replays.of(queues[0])
+            self.all.append(outbox)
+            self._by_queue.update(dict.fromkeys(queues, outbox))
+        return outbox
+
+    def forget(self, queue: str) -> list[tuple[str, int]]:
+        """The queue, which has an outbox of its own, is gone; returns the credits that are left."""
+        outbox = self._by_queue.pop(queue, None)
+        if outbox is None:
+            return []
+        self.all.remove(outbox)
+        return outbox.idle_credits()
+
+    @property
+    def count(self) -> int:
+        """The number of outputs that are held."""
+        return sum(outbox.count for outbox in self.all)
+
+    @property
+    def is_due(self) -> bool:
+        """True if a chunk is full, or the credits for one are used up."""
+        for outbox in self.all:  # noqa: SIM110 - asked for each item: no generator
+            if outbox.count >= outbox.due and outbox.count:
+                return True
+        return False
+
+    @property
+    def is_bulky(self) -> bool:
+        """True if what is held, with one item more, might be too much for one commit."""
+        bulk = 0
+        for outbox in self.all:
+            bulk += outbox.bulk
+        return bulk >= MOST_BYTES
+
+    @property
+    def inconsistent(self) -> bool:
+        """True if an exception has come into the midst of a change."""
+        return any(outbox.inconsistent for outbox in self.all)
+
+    def drop_open(self) -> None:
+        """Forget what the item at hand has put: it did not end well, or will be tried again."""
+        for outbox in self.all:
+            outbox.drop_open()
+
+    def be_prompt(self) -> None:
+        """Nothing has moved for a while: what is put next is due at once."""
+        for outbox in self.all:
+            outbox.be_prompt()
+
+    def be_patient(self) -> None:
+        """Let what is put next wait until there is a chunk of it."""
+        for outbox in self.all:
+            outbox.be_patient()
+
+
+def _outbox_for(
+    infos: Mapping[str, QueueInfo], *, done: int, free: bool, overdraws: bool
+) -> Outbox:
+    drops = any(info.drops for info in infos.values())
+    bounds = [
+        max(info.maxsize, _GATHERED) if info.drops else info.maxsize
+        for info in infos.values()
+        if info.maxsize > 0 and not free
+    ]
+    outbox = Outbox(
+        tuple(infos),
+        chunk_items=min(info.chunk_items for info in infos.values()),
+        part_items=min(bounds, default=_NO_LIMIT),
+        part_bytes=_GATHERED_BYTES if drops and not free else _NO_LIMIT,
+        done=done,
+        free=free,
+        overdraws=overdraws,
+    )
+    limits = [
+        (
+            queue,
+            info.share_bytes,
+            max(info.max_bytes, _GATHERED_BYTES) if info.drops else info.max_bytes,
+        )
+        for queue, info in infos.items()
+        if info.max_bytes is not None
+    ]
+    if limits:
+        outbox.weigh(limits)
+    patience = [info.patience_s for info in infos.values() if info.patience_s is not None]
+    outbox.patience_s = min(patience, default=None)
+    return outbox

@@ -1,7 +1,9 @@
-"""A worker that is called once begins anew: what it has put already is compared, not put again.
+"""Replay: what a worker that is called once must repeat when it is called again.
 
-Called in the child. The digest of items is a CRC-32 over their pickles, one after the other, so it
-does not depend on how they were cut into chunks (rule 11 of docs/semantics.md).
+Called in the child. What it has put already is compared, not put again; the order in which it gets
+from several queues is told, so that it can be given again. The digest of items is a CRC-32 over
+their pickles, one after the other, so it does not depend on how they were cut into chunks (rule 11
+of docs/semantics.md).
 """
 
 from __future__ import annotations
@@ -9,16 +11,14 @@ from __future__ import annotations
 import pickle
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.errors import ReplayError
 from orchestrator.ipc.order import Emitted
-from orchestrator.worker.chunks import PROTOCOL, dump, load
+from orchestrator.worker.chunks import PROTOCOL, ItemPickler, load
+from orchestrator.worker.lease import Lease
 
-if TYPE_CHECKING:
-    from orchestrator.worker.outbox import Outbox
-
-__all__ = ["ReplayCheck", "ReplayChecks", "digest_of"]
+__all__ = ["Gets", "ReplayCheck", "ReplayChecks", "digest_of"]
 
 
 def digest_of(items: Sequence[Any], *, packed: bool, before: int) -> int:
@@ -42,6 +42,7 @@ class ReplayCheck:
         self._emitted = emitted
         self._tail = _tail(emitted)
         self._total = emitted.n + emitted.used
+        self._dump = ItemPickler().dump
         self._state = (0, 0)
 
     @property
@@ -60,7 +61,7 @@ class ReplayCheck:
         Of the items before the last chunk only all of them together are compared.
         """
         at, digest = self._state
-        pickled = dump(item)
+        pickled = self._dump(item)
         digest = zlib.crc32(pickled, digest)
         if at < self._emitted.n:
             same = at + 1 < self._emitted.n or digest == self._emitted.digest
@@ -99,7 +100,7 @@ class ReplayCheck:
 
 
 class ReplayChecks:
-    """The replays of all boxes of one worker; `counted`: what it puts gets a digest."""
+    """The replays of all outboxes of one worker."""
 
     def __init__(
         self,
@@ -108,18 +109,17 @@ class ReplayChecks:
         *,
         counted: bool = False,
     ) -> None:
-        self._counted = counted
+        self.counted = counted
+        """What the worker puts gets a digest."""
         self._waiting = {
             queue: ReplayCheck(holder, queue, before)
             for queue, before in (emitted or {}).items()
             if before.n or before.used
         }
 
-    def equip(self, outbox: Outbox) -> None:
-        """Give a new outbox its digest, and what it must begin with."""
-        if self._counted:
-            outbox.digest = 0
-            outbox.replay = self._waiting.get(outbox.queues[0])
+    def of(self, queue: str) -> ReplayCheck | None:
+        """Return what is to come again on a queue, if it is the first of an outbox."""
+        return self._waiting.get(queue) if self.counted else None
 
     def finish(self) -> None:
         """The target has returned. Raises ReplayError if it has put less than before."""
@@ -129,6 +129,61 @@ class ReplayChecks:
     def mark(self) -> list[Callable[[], None]]:
         """A transaction begins: returns what undoes all that comes from now on."""
         return [replay.mark() for replay in self._waiting.values()]
+
+
+class Gets:
+    """The order in which a target gets items of several queues (lock held).
+
+    A run that is resumed gives them in this order again (docs/semantics.md, *Durable runs*). Kept
+    is what was got since the last commit: how many items of which queue; 0: the end of one.
+    Items of the lease that they come from now are counted by that: its `started`.
+    """
+
+    def __init__(self) -> None:
+        self._line: list[tuple[str, int]] = []
+        self._lease: Lease | None = None
+        self._base = 0
+        self._ended: frozenset[str] = frozenset()
+
+    def switch(self, lease: Lease) -> None:
+        """The next items come from this lease."""
+        if lease is not self._lease:
+            self._close()
+            self._lease, self._base = lease, lease.started
+
+    def end(self, queue: str) -> None:
+        """The end of a queue is told, maybe once more."""
+        if queue not in self._ended:
+            self._ended |= {queue}
+            self._close()
+            self._line.append((queue, 0))
+
+    def take(self) -> tuple[tuple[str, int], ...]:
+        """Return what a commit tells; from now on the next one's is noted."""
+        self._close()
+        taken = tuple(self._line)
+        self._line.clear()
+        return taken
+
+    def mark(self) -> Callable[[], None]:
+        """A transaction begins: returns what undoes all that is got from now on.
+
+        An end that was told stays told: nothing gives it back, and the target has seen it.
+        """
+        self._close()
+        line, lease, base = list(self._line), self._lease, self._base
+
+        def undo() -> None:
+            ends = [told for told in self._line[len(line) :] if not told[1]]
+            self._line, self._lease, self._base = line + ends, lease, base
+
+        return undo
+
+    def _close(self) -> None:
+        lease = self._lease
+        if lease is not None and (n := lease.started - self._base):
+            self._line.append((lease.queue, n))
+            self._base = lease.started
 
 
 _HINT = (

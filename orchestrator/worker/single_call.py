@@ -23,7 +23,7 @@ from orchestrator.worker.ended import EndIgnored
 from orchestrator.worker.errors import InconsistentError
 from orchestrator.worker.lease import Lease
 from orchestrator.worker.outbox import Outbox
-from orchestrator.worker.results import items_of
+from orchestrator.worker.target import items_of
 from orchestrator.worker.window import ItemWindow, StreamWindow
 
 __all__ = ["conclude", "run_once"]
@@ -75,7 +75,7 @@ def _emit(context: CallContext, items: Iterable[Any]) -> None:
             _emit_each(context, outbox, iterator)
     finally:
         with context.lock:
-            context.client.close_window()
+            context.client.acks.close_window()
         if isinstance(items, GeneratorType):
             items.close()
 
@@ -90,7 +90,7 @@ def _replayed(context: CallContext, outbox: Outbox, iterator: Iterator[Any]) -> 
             looked = now
             with context.lock:
                 context.stopper.check()
-                context.client.take_in()
+                context.client.connection.take_in()
             if context.client.stop_asked:
                 break
     return iter(())
@@ -107,21 +107,21 @@ def _emit_stripe(context: CallContext, outbox: Outbox, iterator: Iterator[Any]) 
         window = ItemWindow(
             None, outbox, n, context.cell.words, dump=context.dump, sole=context.sole
         )
-        client.open_window(window)
+        client.acks.open_window(window)
     append, settle, settled = window.ends.append, window.settle, window.settled
-    interrupted = False
+    interrupted, connection = False, client.connection
     for item in islice(iterator, n):
         if type(item) in settled:
             append(item)
         elif not settle(item):
             interrupted = True
             break
-        if client.attention:
+        if connection.attention:
             interrupted = True
             break
     with context.lock:
-        client.close_window()
-        client.commit_due()
+        client.acks.close_window()
+        client.commits.commit_due()
     return interrupted or len(window.ends) == n
 
 
@@ -131,12 +131,13 @@ def _emit_each(context: CallContext, outbox: Outbox, iterator: Iterator[Any]) ->
     Room is asked for when there is an item to put.
     """
     client, stopper, lock, add = context.client, context.stopper, context.lock, outbox.add
+    acks = client.acks
     for item in iterator:
         with lock:
             if outbox.count >= outbox.limit and not _room(context, outbox):
                 return
-            if not client.unsent_since:
-                client.note_unsent()
+            if not acks.unsent_since:
+                acks.note_unsent()
             try:
                 add(item)
             except OURS:
@@ -144,7 +145,7 @@ def _emit_each(context: CallContext, outbox: Outbox, iterator: Iterator[Any]) ->
             except Exception as error:
                 raise context.unpicklable(item, error) from error
             if outbox.count >= outbox.due:
-                client.commit()
+                client.commits.commit()
             if stopper.requested:
                 stopper.check()
             if client.stop_asked:
@@ -160,8 +161,8 @@ def _room(context: CallContext, outbox: Outbox) -> bool:
     context.wait_for_room(outbox)
     if context.client.stop_asked:
         return False
-    if outbox.shut and not outbox.reader_returned:
-        raise outbox.shut_down()
+    if outbox.shut and not outbox.credits.reader_returned:
+        raise outbox.credits.shut_down()
     return not outbox.shut
 
 
@@ -177,6 +178,7 @@ class Items:
     def __init__(self, context: CallContext) -> None:
         self._context = context
         self._client = context.client
+        self._connection = context.client.connection
         self._pace = Pace(context.client)
         self._turn = threading.RLock()
         self._main = threading.main_thread().ident
@@ -191,19 +193,21 @@ class Items:
 
     def __next__(self) -> Any:
         """Finish the item in hand, return the next; threads take turns."""
-        client = self._client
+        connection = self._connection
         with self._turn:
-            if client.attention or client.taking or get_ident() != self._main:
+            if connection.attention or connection.taking or get_ident() != self._main:
                 return self._next_locked()
-            client.taking = True
+            # While `taking` a stop signal is only noted: raised here it would lose an item that has
+            # left the iterator, so counts as started, and has not reached the target.
+            connection.taking = True
             for item in self._values:
-                if self._client.attention and not self._may_have_it():
+                if self._connection.attention and not self._may_have_it():
                     break
-                client.taking = False
-                if self._client.signalled and not self._may_have_it():
+                connection.taking = False
+                if self._connection.signalled and not self._may_have_it():
                     break
                 return loads(item) if self._packed else item
-            client.taking = False
+            connection.taking = False
             return self._next_locked()
 
     def _may_have_it(self) -> bool:
@@ -211,12 +215,12 @@ class Items:
 
         It does not if a recall came before, or a stop signal, which is raised in its place.
         """
-        client = self._client
-        with client.lock:
+        connection = self._connection
+        with connection.lock:
             lease = self._lease
             assert lease is not None
-            client.close_window()
-            if lease.started <= lease.limit and not client.signalled:
+            self._client.acks.close_window()
+            if lease.started <= lease.limit and not connection.signalled:
                 return True
             lease.put_back()
             return False
@@ -233,9 +237,9 @@ class Items:
                 lease = self._pull()
             if client.gets is not None:
                 client.gets.switch(lease)
-            client.begin_change()
+            client.acks.begin_change()
             item, packed = lease.take()
-            client.inconsistent = False
+            client.acks.inconsistent = False
             if lease.has_more_at_hand and self._may_run():
                 self._open(lease)
         return loads(item) if packed else item
@@ -243,33 +247,33 @@ class Items:
     def _may_run(self) -> bool:
         """True if items may be taken without the lock: nobody has to know of each at once."""
         client = self._client
-        return not client.held and client.gets is None and get_ident() == self._main
+        return not client.commits.held and client.gets is None and get_ident() == self._main
 
     def _open(self, lease: Lease) -> None:
         """From now on items are taken without the lock."""
         run = StreamWindow(lease)
         self._values, self._packed = run.values, run.packed
         current.at(lease, run=run)
-        self._client.open_window(run)
+        self._client.acks.open_window(run)
 
     def finish(self) -> None:
         """The item in hand is done (lock held)."""
-        if self._client.taking:
+        if self._connection.taking:
             raise InconsistentError
-        self._client.close_window()
+        self._client.acks.close_window()
         lease = self._lease
         if lease is not None:
             current.at(lease)
             if lease.started > lease.finished:
-                self._client.finish(lease)
+                self._client.acks.finish(lease)
 
     def _pull(self) -> Lease:
         context = self._context
         if self._lease is not None:
             self._pace.end(self._lease.finished)
-        wait = Wait.NO if context.client.held else Wait.FOREVER
+        wait = Wait.NO if context.client.commits.held else Wait.FOREVER
         lease = context.client.pull(context.job.inputs, most=self._pace.most, wait=wait)
-        if lease is None and context.client.held:
+        if lease is None and context.client.commits.held:
             raise WouldWaitError(
                 f"job {context.job.name!r} would have to wait for its next item, which a"
                 " transaction forbids",

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from types import CodeType, FrameType
 
-from orchestrator.worker.client import Client
+from orchestrator.worker.connection import Connection
 
 __all__ = ["StopRequested", "StopSignal"]
 
@@ -35,17 +35,17 @@ class StopSignal:
     raised in `__del__`, a callback or a hook, is raised again.
     """
 
-    def __init__(self, signum: int, client: Client) -> None:
+    def __init__(self, signum: int, connection: Connection) -> None:
         self.requested = False
         self.signum = signum
-        self._client = client
+        self._connection = connection
         self._raised = self._retired = self._muted = self._dropped = False
         self._is_coming = False
         self._hook: CodeType | None = None
 
     def install(self) -> None:
         """From now on the signal stops the target, unless the target installs a handler itself."""
-        self._client.on_release = self.check
+        self._connection.on_release = self.check
         sys.unraisablehook = self._heard(sys.unraisablehook)
         signal.signal(self.signum, self._on_signal)
 
@@ -73,7 +73,7 @@ class StopSignal:
         """Called in a process the target has forked: signals are its own, `check` refuses."""
         if signal.getsignal(self.signum) == self._on_signal:
             signal.signal(self.signum, signal.SIG_DFL)
-        self.requested = self._client.attention = self._retired = True
+        self.requested = self._connection.attention = self._retired = True
         self.check = refuse  # type: ignore[method-assign]
 
     def check(self) -> None:
@@ -104,7 +104,7 @@ class StopSignal:
         if self._retired:
             return
         self._raised = False
-        self._client.signalled = self._client.attention = True
+        self._connection.signalled = self._connection.attention = True
         if self._is_coming:
             return
         self._is_coming = True
@@ -121,8 +121,8 @@ class StopSignal:
             signal.pthread_kill(main, self.signum)
 
     def _on_signal(self, _signum: int, frame: FrameType | None) -> None:
-        self.requested = self._client.signalled = self._client.attention = True
-        if self._client.busy_here():
+        self.requested = self._connection.signalled = self._connection.attention = True
+        if self._connection.busy_here():
             return
         if self._hears(frame):
             self._raise_again()  # what is raised in the hook itself is dropped, and nobody hears it

@@ -1,6 +1,6 @@
-"""From a target's name to what is called for each item.
+"""Targets: from a name to what is called for each item, and from its results to items.
 
-Called in the child.
+Called in the child. The table of results is in docs/spec.md.
 """
 
 from __future__ import annotations
@@ -8,18 +8,28 @@ from __future__ import annotations
 import importlib
 import inspect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from multiprocessing import process
 from multiprocessing.process import BaseProcess
-from types import TracebackType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackType
 from typing import Any
 
 from orchestrator.core.protocol.messages import Failure
-from orchestrator.plan.model import Command, JobPlan, Target
+from orchestrator.plan.model import Command, JobPlan, Shape, Target
 from orchestrator.worker.failure import describe
 from orchestrator.worker.stopping import StopRequested
 
-__all__ = ["Entered", "TargetFailedError", "bind", "is_run", "load", "place_of"]
+__all__ = [
+    "SPECIAL",
+    "Entered",
+    "TargetFailedError",
+    "bind",
+    "construct",
+    "is_run",
+    "items_of",
+    "load",
+    "place_of",
+]
 
 
 class TargetFailedError(Exception):
@@ -92,7 +102,7 @@ def place_of(found: Any) -> str:
 
     That of a command is nowhere: what is called for it is mporch's own.
     """
-    if str(getattr(found, "__module__", "")).startswith("orchestrator.ipc."):
+    if str(getattr(found, "__module__", "")).startswith("orchestrator."):
         return ""
     for name in ("__wrapped__", "__code__", "__call__", "__init__"):
         called = getattr(found, name, None)
@@ -148,6 +158,14 @@ class TargetCall:
         return self._function(*item, *self._args, **self._kwargs)
 
 
+def construct(kind: Any, args: Sequence[Any], kwargs: Mapping[str, Any], entered: Entered) -> Any:
+    """Make an object of a class; one that is a context manager is entered, and what that gives."""
+    made: Any = kind(*args, **kwargs)
+    if hasattr(type(made), "__enter__") and hasattr(type(made), "__exit__"):
+        return entered.enter(made)
+    return made
+
+
 def bind(found: Any, job: JobPlan, handles: dict[str, Any], entered: Entered) -> Callable[..., Any]:
     """Return what to call with the item, the batch or the iterator, or with nothing, once.
 
@@ -166,9 +184,7 @@ def bind(found: Any, job: JobPlan, handles: dict[str, Any], entered: Entered) ->
         return TargetCall(found, args, HiddenByName(kwargs | handles))
     if is_run(found):
         return _run_of(found(*args, **kwargs, **handles))
-    made: Any = found(*args, **kwargs)
-    if hasattr(type(made), "__enter__") and hasattr(type(made), "__exit__"):
-        made = entered.enter(made)
+    made = construct(found, args, kwargs, entered)
     if not callable(made):
         message = f"{job.target} makes a {type(made).__name__}, which has no __call__"
         raise TargetFailedError(Failure(kind="TypeError", message=message, where=place_of(found)))
@@ -176,3 +192,56 @@ def bind(found: Any, job: JobPlan, handles: dict[str, Any], entered: Entered) ->
     if not handles:
         return called
     return TargetCall(called, Hidden(), HiddenByName(handles))
+
+
+SPECIAL = frozenset({GeneratorType, CoroutineType, AsyncGeneratorType})
+"""Results of a function that has not run yet; anything else that an item gives is one item."""
+
+_NOTHING: tuple[Any, ...] = ()
+
+
+def items_of(result: Any, shape: Shape, *, emits: bool) -> Iterable[Any]:
+    """The items a call has produced; raises TypeError for what cannot be meant.
+
+    A job without outputs discards what it is given, but a generator is still run to its end: its
+    body is the user's code.
+    """
+    if isinstance(result, GeneratorType):
+        return result if emits else _run_through(result)
+    if isinstance(result, CoroutineType | AsyncGeneratorType):
+        if isinstance(result, CoroutineType):
+            result.close()
+        raise TypeError(
+            "the target is a coroutine function; mporch calls plain functions"
+            " (hint: wrap it, `def target(item): return asyncio.run(work(item))`)"
+        )
+    if not emits:
+        return _NOTHING
+    if shape is Shape.SOURCE:
+        return _of_source(result)
+    if result is None:
+        return _NOTHING
+    if shape is Shape.BATCH:
+        if isinstance(result, list):
+            return result
+        raise TypeError(
+            f"a batch target gives back None, a list or a generator, not {type(result).__name__}"
+        )
+    return (result,)
+
+
+def _of_source(result: Any) -> Iterable[Any]:
+    if result is None:
+        raise TypeError("a source gives back its items, not None (is a `return` missing?)")
+    if isinstance(result, str | bytes | bytearray | Mapping) or not isinstance(result, Iterable):
+        raise TypeError(
+            f"a source gives back an iterable of items, not {type(result).__name__}"
+            " (to emit it as one item, yield it)"
+        )
+    return result
+
+
+def _run_through(generator: Iterator[Any]) -> Iterable[Any]:
+    for _ in generator:
+        pass
+    return _NOTHING

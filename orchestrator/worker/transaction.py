@@ -5,7 +5,7 @@ Called in the child.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.errors import QueueError, ShutDown
 from orchestrator.worker.client import Client
@@ -32,7 +32,7 @@ class Transaction:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self.marks: list[Mark] = [client.mark, self._mark]
+        self.marks: list[Mark] = [self._mark_client, self._mark]
         self.finishes: list[Callable[[], None]] = [self.finish]
         self.hands: dict[str, Lease] = {}
         self.sole: Lease | None = None
@@ -42,7 +42,7 @@ class Transaction:
     def take(self, queue_name: str, lease: Lease) -> None:
         """An item of the lease is about to be returned by `get`."""
         if (held := self.hands.get(queue_name)) is not None:
-            self._client.finish(held)  # another thread has got one while this one waited
+            self._client.acks.finish(held)  # another thread has got one while this one waited
         self.ends.forget()
         self.hands[queue_name] = self.latest = lease
         self.sole = lease if len(self.hands) == 1 else None
@@ -50,7 +50,7 @@ class Transaction:
     def finish(self) -> None:
         """Everything in hand is done; it leaves with the next commit."""
         for lease in self.hands.values():
-            self._client.finish(lease)
+            self._client.acks.finish(lease)
         self.hands.clear()
         self.sole = None
 
@@ -67,8 +67,8 @@ class Transaction:
     def begin(self) -> Sequence[Undo]:
         """From now on nothing is committed; returns what `roll_back` takes."""
         client = self._client
-        with client.lock:
-            if client.held:
+        with client.connection.lock:
+            if client.commits.held:
                 raise QueueError("a transaction cannot begin inside another one")
             if client.returned:
                 raise ShutDown("the target has returned: a transaction of a thread comes too late")
@@ -78,18 +78,57 @@ class Transaction:
 
     def roll_back(self, undo: Sequence[Undo]) -> None:
         """Be again as at the beginning, what was put and got since then given back."""
-        with self._client.lock:
+        with self._client.connection.lock:
             self._client.let_go()
             for roll_back in undo:
                 roll_back()
 
     def end(self) -> None:
         """Commit all that was held back."""
-        with self._client.lock:
+        with self._client.connection.lock:
             self._client.let_go()
             for finish in self.finishes:
                 finish()
-            self._client.commit()
+            self._client.commits.commit()
+
+    def _mark_client(self) -> Undo:
+        """A transaction begins, with nothing unsent; returns what rolls the client back.
+
+        It forgets what was put since, and gives back what was started.
+        """
+        client = self._client
+        acks, commits, outboxes = client.acks, client.commits, client.outboxes
+        acks.close_window()  # from now on a stream takes its items with the lock held
+        while acks.counter.done or any(outbox.count for outbox in outboxes.all):
+            commits.commit()  # which may wait, while other threads put
+        leases = client.leases.by_number.values()
+        before = {lease.number: (lease.started, lease.finished) for lease in leases}
+        others, lease = client.replays.mark(), acks.counter.lease
+        if client.gets is not None:
+            others.append(client.gets.mark())
+
+        def undo() -> None:
+            outboxes.drop_open()
+            for rewind in others:
+                rewind()
+            acks.counter.clear()
+            self._give_back_since(before)
+            acks.counter.switch(lease)
+            acks.unsent_since = 0.0
+
+        return undo
+
+    def _give_back_since(self, before: Mapping[int, tuple[int, int]]) -> None:
+        """Undo the progress of leases since then."""
+        client = self._client
+        # The last one first: what is given back goes to the head of its queue.
+        for lease in reversed(list(client.leases.by_number.values())):
+            started, finished = before.get(lease.number, (0, 0))
+            if lease.started > started:
+                lease.started, lease.finished = started, finished
+                client.give_back(lease)
+            else:
+                lease.finished = finished
 
     def _mark(self) -> Undo:
         hands, latest = dict(self.hands), self.latest

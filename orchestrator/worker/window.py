@@ -11,7 +11,7 @@ from __future__ import annotations
 import operator
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from orchestrator.ipc.cell import INDEX
 from orchestrator.worker.chunks import (
@@ -24,10 +24,39 @@ from orchestrator.worker.chunks import (
 from orchestrator.worker.lease import Lease
 from orchestrator.worker.outbox import Outbox
 
-__all__ = ["ItemWindow", "StreamWindow"]
+__all__ = ["ItemWindow", "StreamWindow", "Window"]
 
 _NONE = frozenset({type(None)})
 _FIXED = PLAIN - SIZED
+
+
+class Window(Protocol):
+    """Items that end while nobody holds the lock; every method needs it."""
+
+    @property
+    def n(self) -> int:
+        """The most that may end."""
+
+    @property
+    def lease(self) -> Lease | None:
+        """The lease they are of; None for a source's own."""
+
+    @property
+    def outbox(self) -> Outbox | None:
+        """The outbox of what they give; None if that is nothing, or put by whoever takes them."""
+
+    @property
+    def started(self) -> int:
+        """Return how many items of the lease have been started."""
+
+    def take_in(self) -> int:
+        """Return how many items have ended since this was last called.
+
+        What they gave is in the outbox.
+        """
+
+    def close(self) -> None:
+        """The window has ended."""
 
 
 class ItemWindow:
@@ -99,11 +128,6 @@ class ItemWindow:
         """Return how many items of the lease have been started."""
         return self.words[INDEX] + 1
 
-    @property
-    def puts(self) -> bool:
-        """True if what ends in it gives something."""
-        return self.outbox is not None
-
     def settle(self, result: Any) -> bool:
         """An item has ended with this; False when the window must end here.
 
@@ -150,11 +174,8 @@ class ItemWindow:
         self._size += size
         return size < BIG_ITEM and self._size < self._chunk_bytes
 
-    def take_in(self) -> tuple[int, Outbox | None]:
-        """Return how many items have ended since this was last called (lock held).
-
-        What they gave is in the outbox that is returned.
-        """
+    def take_in(self) -> int:
+        """See Window."""
         n, parts = self.book()
         if self.outbox is not None:
             for part in parts:
@@ -162,7 +183,7 @@ class ItemWindow:
                     self.outbox.extend(part)
                 else:
                     self.outbox.finish(part, holes=self.holes)
-        return n, self.outbox
+        return n
 
     def book(self) -> tuple[int, list[Part]]:
         """Count the items that have ended since the last call, with what they gave (lock held)."""
@@ -198,8 +219,8 @@ class StreamWindow:
 
     __slots__ = ("_first", "_stopped", "lease", "n", "packed", "values")
 
-    puts = False
-    """What the items give is put by who takes them, and not by the run."""
+    outbox: ClassVar[None] = None
+    """What the items give is put by who takes them, with the lock held."""
 
     def __init__(self, lease: Lease) -> None:
         items, self.packed = lease.at_hand()
@@ -216,9 +237,9 @@ class StreamWindow:
             return self._stopped
         return self._first + self.n - operator.length_hint(self.values)
 
-    def take_in(self) -> tuple[int, None]:
-        """Count the items that have ended since the last call; none of them gives (lock held)."""
-        return max(0, self.lease.started - 1 - self.lease.finished), None
+    def take_in(self) -> int:
+        """Count the items that have ended since the last call (lock held)."""
+        return max(0, self.lease.started - 1 - self.lease.finished)
 
     def close(self) -> None:
         """No more of its items are handed out (lock held); the last may be in hand."""

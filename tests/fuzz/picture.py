@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.core.broker.broker import Broker
-from orchestrator.core.broker.clients import LeaseState, WorkerState
-from orchestrator.core.broker.queue import QueueState, Segment
-from orchestrator.core.broker.waiting import CommitWaiter, Waiter
+from orchestrator.core.broker.chunks import Segment
+from orchestrator.core.broker.clients import CommitWaiter, Waiter, WorkerState
+from orchestrator.core.broker.lease import LeaseState
+from orchestrator.core.broker.queue import QueueState
+from orchestrator.core.broker.state import BrokerState
 
-_OF_OTHERS = frozenset(
-    {"writer_clients", "reader_clients", "pulls", "joiners", "waiters", "segments"}
-)
+_OF_OTHERS = frozenset({"segments", "policy", "weight", "own", "observers"})
 
 
 def picture(broker: Broker) -> tuple[Any, ...]:
@@ -19,8 +19,8 @@ def picture(broker: Broker) -> tuple[Any, ...]:
     state = broker._state
     return (
         state._numbers,
-        len(state._timers),
-        tuple(_queue(queue) for queue in broker.queues.values()),
+        len(state.alarms),
+        tuple(_queue(state, queue) for queue in broker.queues.values()),
         tuple(_port(client) for client in broker.clients.values()),
         tuple(
             (job.name, job.parked, job.finished, job.items_in, job.items_out, job.failed, job.dead)
@@ -29,16 +29,20 @@ def picture(broker: Broker) -> tuple[Any, ...]:
     )
 
 
-def _queue(queue: QueueState) -> tuple[Any, ...]:
+def _queue(state: BrokerState, queue: QueueState) -> tuple[Any, ...]:
+    clients, weight, line = state.at[queue], queue.weight, queue.own
     own = {name: value for name, value in vars(queue).items() if name not in _OF_OTHERS}
     return (
         repr(own),
+        repr(vars(queue.policy)),
+        weight and (weight.size, weight.peak, weight.redelivered),
+        (repr(line.reserved), repr(line.partially_emitted), line.redelivered),
         tuple(map(_segment, queue.segments)),
-        tuple((pull.client.worker, pull.request.pull) for pull in queue.pulls),
-        tuple(_ticket(waiter) for waiter in queue.waiters),
-        tuple(client.worker for client in queue.joiners),
-        tuple(queue.writer_clients),
-        tuple(queue.reader_clients),
+        tuple((pull.client.worker, pull.request.pull) for pull in clients.pulls),
+        tuple(_ticket(waiter) for waiter in state.lines.of(queue)),
+        tuple(client.worker for client in clients.joiners),
+        tuple(clients.writers),
+        tuple(clients.readers),
     )
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestrator.core.broker.clients import LeaseState, PendingPull, WorkerState
+from orchestrator.core.broker.clients import PendingPull, WorkerState
 from orchestrator.core.broker.commits import Admission
+from orchestrator.core.broker.lease import LeaseState
 from orchestrator.core.broker.leasing import Leasing
 from orchestrator.core.broker.state import ProtocolError
 from orchestrator.core.protocol.messages import Commit, Pull
@@ -56,7 +57,7 @@ def test_a_broker_that_acts_before_it_has_looked_at_all_is_noticed(
     def hasty(self: Leasing, client: WorkerState, request: Pull) -> PendingPull:
         queue: Any = self._state.queue(request.queues[0]) if request.queues else None
         if queue is not None and queue in client.job.reads:
-            queue.reader_clients.pop(client.worker, None)
+            self._state.at[queue].readers.pop(client.worker, None)
         try:
             return checked(self, client, request)
         except ProtocolError:

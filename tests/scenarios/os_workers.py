@@ -58,7 +58,7 @@ def leave(payload, *_):
 
 def end_as_python_does(payload, *_):
     """End as a worker of mporch does, with things of its own to do."""
-    from orchestrator.worker.exiting import Exit  # noqa: PLC0415 -- others need less
+    from orchestrator.worker.process import Exit  # noqa: PLC0415 -- others need less
 
     end = Exit()
     folder = Path(payload.decode())

@@ -163,10 +163,10 @@ def registered():
 
 
 def test_what_is_registered_with_forkingpickler_is_made_by_its_reducer(registered):
-    assert type(pickle.loads(chunks.dump([Mine()]))[0]) is Mine
+    assert type(pickle.loads(chunks.ItemPickler().dump([Mine()]))[0]) is Mine
     registered(Mine, lambda _: (str, ("by its reducer",)))
-    assert pickle.loads(chunks.dump([Mine(), 1])) == ["by its reducer", 1]
-    assert pickle.loads(chunks.dump_once(Mine())) == "by its reducer"
+    assert pickle.loads(chunks.ItemPickler().dump([Mine(), 1])) == ["by its reducer", 1]
+    assert pickle.loads(chunks.ItemPickler(once=True).dump(Mine())) == "by its reducer"
 
 
 def test_a_reducer_that_hands_a_descriptor_over_is_taken_where_items_come_once(registered):
@@ -175,19 +175,19 @@ def test_a_reducer_that_hands_a_descriptor_over_is_taken_where_items_come_once(r
             return int, (1, DupFd(file.fileno()))
 
     registered(Shared, shared)
-    assert pickle.loads(chunks.dump(Shared())).value == 7
-    assert b"DupFd" in chunks.dump_once(Shared())
+    assert pickle.loads(chunks.ItemPickler().dump(Shared())).value == 7
+    assert b"DupFd" in chunks.ItemPickler(once=True).dump(Shared())
 
 
 def test_a_text_that_only_speaks_of_connections_is_a_text():
     words = ["multiprocessing.connection", {"a": b"multiprocessing.connection Connection"}]
-    assert pickle.loads(chunks.dump(words)) == words
+    assert pickle.loads(chunks.ItemPickler().dump(words)) == words
 
 
 def test_shared_memory_goes_by_its_name():
     memory = shared_memory.SharedMemory(create=True, size=8)
     try:
-        there = pickle.loads(chunks.dump(memory))
+        there = pickle.loads(chunks.ItemPickler().dump(memory))
         assert there.name == memory.name
         there.close()
     finally:

@@ -11,7 +11,7 @@ from collections import Counter
 from enum import Enum
 
 from orchestrator.core.broker.broker import Broker
-from orchestrator.core.broker.restore import Resumption
+from orchestrator.core.broker.setup import Resumption
 from orchestrator.core.protocol.commands import Command, Send
 from orchestrator.core.protocol.events import (
     Blame,

@@ -10,20 +10,28 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.core.broker import restore as restoring
+from orchestrator.core.broker import setup as restoring
 from orchestrator.core.broker.broker import Broker
-from orchestrator.core.broker.clients import LeaseState, PendingPull, WorkerState
+from orchestrator.core.broker.chunks import Segment
+from orchestrator.core.broker.clients import PendingPull, WorkerState
 from orchestrator.core.broker.commits import Admission
+from orchestrator.core.broker.lease import FailedAttempt, LeaseState
 from orchestrator.core.broker.leasing import Leasing
-from orchestrator.core.broker.queue import QueueState, Segment
+from orchestrator.core.broker.observers import Journal
+from orchestrator.core.broker.outputs import OutputProgress
+from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.redelivery import Redelivery
-from orchestrator.core.broker.restore import Resumption, _Chunks
+from orchestrator.core.broker.returns import Returns
+from orchestrator.core.broker.setup import Resumption, _Chunks
 from orchestrator.core.broker.state import BrokerState
-from orchestrator.core.durable.journal import Journal
-from orchestrator.core.durable.progress import OutputProgress
-from orchestrator.core.durable.ranges import ItemRange
 from orchestrator.core.durable.records import Fate, JournalEntry, Record
-from orchestrator.core.durable.snapshot import ChunkChange, SnapshotTracker, StoredQueue, StoredRun
+from orchestrator.core.durable.snapshot import (
+    ChunkChange,
+    ItemRange,
+    SnapshotTracker,
+    StoredQueue,
+    StoredRun,
+)
 from orchestrator.core.protocol.events import JobFinished
 
 from .mutants import Mutant, Patch
@@ -142,15 +150,15 @@ def what_is_given_back_has_lost_its_turn(patch: Patch) -> None:
 
 
 def what_is_given_back_of_the_own_items_is_anybodys(patch: Patch) -> None:
-    give_back = Leasing._give_back
+    give_back = Returns._give_back
 
     def loose(
-        self: Leasing, client: WorkerState, lease: LeaseState, segments: list[Segment]
+        self: Returns, client: WorkerState, lease: LeaseState, segments: list[Segment]
     ) -> None:
         lease.redelivered = False
         give_back(self, client, lease, segments)
 
-    patch.setattr(Leasing, "_give_back", loose)
+    patch.setattr(Returns, "_give_back", loose)
 
 
 def ends_are_not_told_where_they_were(patch: Patch) -> None:
@@ -168,7 +176,7 @@ def an_end_is_told_though_its_turn_has_not_come(patch: Patch) -> None:
 
     def hasty(self: Leasing, pending: PendingPull, redelivery: Redelivery) -> bool:
         if all(queue.ended for queue in pending.queues):
-            self._tell_end(pending)
+            self.tell_end(pending)
             return True
         return repeat(self, pending, redelivery)
 
@@ -222,7 +230,7 @@ def a_tail_is_no_use_of_a_chunk(patch: Patch) -> None:
 
 
 def ranges_put_together_across_ids(patch: Patch) -> None:
-    patch.setattr("orchestrator.core.durable.ranges._follows", lambda before, part: True)
+    patch.setattr("orchestrator.core.durable.snapshot._follows", lambda before, part: True)
 
 
 def a_cut_range_keeps_its_first_id(patch: Patch) -> None:
@@ -255,12 +263,15 @@ def nothing_waits_for_a_resume(patch: Patch) -> None:
 
 
 def the_own_items_of_the_dead_are_anybodys(patch: Patch) -> None:
-    def reserve(self: QueueState, worker: str, segments: list[Segment]) -> None:
-        if segments and self.journal is not None:
-            self.journal.returned(worker, self.name, segments)
-        self.give_back(segments)
+    whole = Returns.abandon
 
-    patch.setattr(QueueState, "reserve", reserve)
+    def abandon(self: Returns, client: WorkerState, *args: Any) -> list[FailedAttempt]:
+        charged = whole(self, client, *args)
+        for queue in client.job.reads:
+            queue.release_reserved(client.worker)
+        return charged
+
+    patch.setattr(Returns, "abandon", abandon)
 
 
 def the_own_items_of_a_failed_job_are_anybodys(patch: Patch) -> None:
@@ -345,9 +356,9 @@ def attempts_forgotten(patch: Patch) -> None:
 def own_items_forgotten(patch: Patch) -> None:
     def forget(state: BrokerState) -> None:
         for queue in state.queues.values():
-            for line in queue.reserved.values():
+            for line in queue.own.reserved.values():
                 queue.done += sum(map(len, line))
-            queue.reserved = {}
+            queue.own.reserved = {}
 
     _restored(patch, forget)
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchestrator.core.broker.alarms import Alarm
 from orchestrator.core.broker.broker import Broker
-from orchestrator.core.broker.clients import LeaseState, PendingPull, WorkerState
-from orchestrator.core.broker.queue import QueueState, Segment
-from orchestrator.core.broker.state import Alarm
+from orchestrator.core.broker.chunks import Segment
+from orchestrator.core.broker.clients import PendingPull, WorkerState
+from orchestrator.core.broker.lease import LeaseState
+from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.protocol.commands import Send
 from orchestrator.core.protocol.events import BrokerNews, Event, Fenced, PutRefused, WorkerLeft
 from orchestrator.core.protocol.messages import Leased, Range
@@ -31,10 +33,10 @@ def nothing_waits_in_vain(world: World) -> None:
         return
     if any(client.fenced for client in broker.clients.values()):
         return
-    if any(alarm is not Alarm.PATIENCE for _, _, alarm, _, _ in broker._state._timers):
+    if any(alarm is not Alarm.PATIENCE for alarm, _, _ in broker._state.alarms):
         return
     for queue in broker.queues.values():
-        waits = queue.queued and any(pull.request.least > 1 for pull in queue.pulls)
+        waits = queue.queued and any(pull.is_of_batch for pull in broker._state.at[queue].pulls)
         check(not waits, f"{queue.name}: a batch waits for what nothing will bring")
 
 
@@ -64,7 +66,7 @@ def watch(world: World) -> None:
     ) -> LeaseState:
         held = sum(map(len, segments)) + queue.queued + queue.hidden + queue.delayed
         moment = Moment(
-            is_fed=_Feeders().of(queue),
+            is_fed=_Feeders(world.broker).of(queue),
             was_full=0 < queue.maxsize <= held,
             next_is_alone=bool(queue.queued and not queue.before_alone(1)),
         )
@@ -121,7 +123,7 @@ def _of_early(world: World, worker: str, lease: Leased, moment: Moment) -> Queue
     before = world.before[queue.name]
     over = world.now >= (world.now if before.since is None else before.since) + job.within_s
     alone = _alone(world, lease) or moment.next_is_alone
-    reason = over or moment.was_full or alone or queue.weighs or not queue.open_writers
+    reason = over or moment.was_full or alone or queue.weight is not None or not queue.open_writers
     return None if reason else queue
 
 
@@ -148,18 +150,20 @@ def before(broker: Broker) -> dict[str, Before]:
 class _Feeders:
     """Who may put on a queue."""
 
-    def __init__(self) -> None:
+    def __init__(self, broker: Broker) -> None:
+        self._state = broker._state
         self._seen: set[str] = set()
 
     def of(self, queue: QueueState) -> bool:
         """Whether somebody in work may put on the queue, or feeds who does."""
         self._seen.add(queue.name)
-        writers = queue.writer_clients.values()
-        if queue.waiters:
+        clients = self._state.at[queue]
+        writers = clients.writers.values()
+        if self._state.lines.of(queue):
             return bool(queue.delayed) or any(
                 self._is_in_work(client)
                 and (client.credits.get(queue.name) or _hides(client, queue))
-                for client in (*writers, *queue.reader_clients.values())
+                for client in (*writers, *clients.readers.values())
             )
         return bool(queue.delayed) or any(
             self._is_in_work(client) or self._is_fed(client) for client in writers

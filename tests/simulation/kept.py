@@ -8,12 +8,13 @@ from itertools import chain
 import msgspec
 
 from orchestrator.core.broker.broker import Broker
-from orchestrator.core.broker.queue import QueueState, Segment
-from orchestrator.core.broker.restore import Resumption
-from orchestrator.core.broker.waiting import CommitWaiter
-from orchestrator.core.durable.ranges import ItemRange
+from orchestrator.core.broker.chunks import Segment
+from orchestrator.core.broker.clients import CommitWaiter
+from orchestrator.core.broker.queue import QueueState
+from orchestrator.core.broker.setup import Resumption
 from orchestrator.core.durable.records import Fate, ItemsEnded, JournalEntry, Record
 from orchestrator.core.durable.snapshot import (
+    ItemRange,
     SnapshotTracker,
     StoredProgress,
     StoredQueue,
@@ -116,8 +117,7 @@ def check_same(broker: Broker, stored: StoredRun) -> None:
         here = [*queue.segments, *leased.get(queue, ())]
         if not queue.closed:
             here += broker._state.delayed(queue)
-        for line in (*queue.reserved.values(), *queue.partially_emitted.values()):
-            here += line
+        here += queue.own.segments()
         in_image = [*kept.held, *_own(name, stored.workers.values())]
         there, held = _items(here), _ranges(in_image)
         check(there <= held, f"{name}: the image has lost {sorted(there - held)[:3]}")
@@ -131,8 +131,11 @@ def check_same(broker: Broker, stored: StoredRun) -> None:
 
 
 def _same_counters(queue: QueueState, kept: StoredQueue) -> None:
-    for name in ("put", "done", "skipped", "dropped", "dropped_full", "dead", "tasks_done"):
-        ours, theirs = getattr(queue, name), getattr(kept, name)
+    names = ("put", "done", "skipped", "dropped", "dead", "tasks_done")
+    counts = {name: getattr(queue, name) for name in names}
+    counts["dropped_full"] = queue.policy.dropped
+    for name, ours in counts.items():
+        theirs = getattr(kept, name)
         check(ours == theirs, f"{queue.name}: {name} is {ours}, and {theirs} in the image")
 
 
@@ -209,7 +212,7 @@ def _leased(broker: Broker) -> dict[QueueState, list[Segment]]:
     clients = broker.clients.values()
     leases = {lease.number: lease for client in clients for lease in client.leases.values()}
     for queue in broker.queues.values():
-        for waiter in queue.waiters:
+        for waiter in broker._state.lines.of(queue):
             if isinstance(waiter, CommitWaiter):
                 leases.update({lease.number: lease for lease, _ in waiter.leases})
     leases.update({waiter.lease.number: waiter.lease for waiter in held(broker)})

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from orchestrator.core.broker.broker import Broker
+from orchestrator.core.broker.clients import CommitWaiter, CreditWaiter
 from orchestrator.core.broker.commits import Admission
 from orchestrator.core.broker.queue import QueueState
-from orchestrator.core.broker.room import RoomForOutputs
-from orchestrator.core.broker.state import BrokerState
-from orchestrator.core.broker.waiting import CommitWaiter, CreditWaiter
+from orchestrator.core.broker.room import PutLimits, RoomForOutputs
 
 Patch = pytest.MonkeyPatch
 Mutant = Callable[[Patch], None]
@@ -23,14 +22,14 @@ def nobody_waits_too_long(patch: Patch) -> None:
 
 
 def only_the_first_in_line_waits_too_long(patch: Patch) -> None:
-    patch.setattr(BrokerState, "arm_limit", _once(BrokerState.arm_limit))
+    patch.setattr(PutLimits, "arm", _once(PutLimits.arm))
 
 
 def _once(
-    arm_limit: Callable[[BrokerState, QueueState], None],
-) -> Callable[[BrokerState, QueueState], None]:
-    def arm(self: BrokerState, queue: QueueState) -> None:
-        if len(queue.waiters) < 2:
+    arm_limit: Callable[[PutLimits, QueueState], None],
+) -> Callable[[PutLimits, QueueState], None]:
+    def arm(self: PutLimits, queue: QueueState) -> None:
+        if len(self._state.lines.of(queue)) < 2:
             arm_limit(self, queue)
 
     return arm
@@ -43,7 +42,7 @@ def the_time_counts_from_the_first_wait(patch: Patch) -> None:
         since = waiter.since
         note(self, waiter, queue)
         waiter.since = since or waiter.since
-        self._state.arm_limit(queue)
+        self._limits.arm(queue)
 
     patch.setattr(RoomForOutputs, "_note_lack", impatient)
 
@@ -69,7 +68,7 @@ def what_found_no_room_is_put_and_done_again(patch: Patch) -> None:
     def generous(self: Admission, waiter: CommitWaiter) -> None:
         for part in waiter.parts:
             if part.used < part.n:
-                self._put(waiter.client, part, part.n - part.used)
+                self._room.put(waiter.client, part, part.n - part.used)
         refuse(self, waiter)
 
     patch.setattr(Admission, "refuse", generous)
@@ -107,26 +106,26 @@ def of_repetitions() -> Iterator[tuple[str, Mutant]]:
     """Those that only the histories of durable runs meet."""
 
     def limits_run_on(patch: Patch) -> None:
-        patch.setattr(BrokerState, "mind_repetition", lambda self, queue: None)
+        patch.setattr(PutLimits, "mind_repetition", lambda self, queue: None)
 
     def limits_rest_for_ever(patch: Patch) -> None:
-        mind = BrokerState.mind_repetition
+        mind = PutLimits.mind_repetition
 
-        def once(self: BrokerState, queue: QueueState) -> None:
+        def once(self: PutLimits, queue: QueueState) -> None:
             if queue.repeats:
                 mind(self, queue)
 
-        patch.setattr(BrokerState, "mind_repetition", once)
+        patch.setattr(PutLimits, "mind_repetition", once)
 
     def nobody_looks_when_it_is_over(patch: Patch) -> None:
-        mind = BrokerState.mind_repetition
+        mind = PutLimits.mind_repetition
 
-        def idle(self: BrokerState, queue: QueueState) -> None:
-            before, self.arm_limit = self.arm_limit, lambda _: None  # type: ignore[method-assign]
+        def idle(self: PutLimits, queue: QueueState) -> None:
+            before, self.arm = self.arm, lambda _: None  # type: ignore[method-assign]
             mind(self, queue)
-            self.arm_limit = before  # type: ignore[method-assign]
+            self.arm = before  # type: ignore[method-assign]
 
-        patch.setattr(BrokerState, "mind_repetition", idle)
+        patch.setattr(PutLimits, "mind_repetition", idle)
 
     for mutant in (limits_run_on, limits_rest_for_ever, nobody_looks_when_it_is_over):
         yield mutant.__name__, mutant

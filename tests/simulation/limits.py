@@ -9,9 +9,8 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from orchestrator.core.broker.clients import CommitWaiter, CreditWaiter, OrderedWaiter
 from orchestrator.core.broker.queue import QueueState
-from orchestrator.core.broker.reorder import OrderedWaiter
-from orchestrator.core.broker.waiting import CommitWaiter, CreditWaiter
 from orchestrator.core.protocol.events import Blame
 from orchestrator.core.protocol.messages import Wait
 
@@ -82,7 +81,7 @@ def _due(world: World, queue: QueueState, since: float, *, rested: bool) -> floa
 def _repeats(world: World, queue: QueueState) -> bool:
     """Whether a worker is still to get, or to begin, what it had in a life before."""
     leases = [lease for client in world.broker.clients.values() for lease in client.leases.values()]
-    return any(queue.reserved.values()) or any(
+    return any(queue.own.reserved.values()) or any(
         lease.redelivered and lease.queue is queue and lease.remaining > lease.in_progress
         for lease in leases
     )
@@ -94,7 +93,7 @@ def _note_repetitions(world: World) -> None:
         queue = world.broker.queues[name]
         if _repeats(world, queue):
             world.rested[name] = math.inf
-            if queue.waiters:
+            if world.broker._state.lines.of(queue):
                 world.met.add("waits for a repetition")
         elif world.rested.get(name) == math.inf:
             world.rested[name] = world.now

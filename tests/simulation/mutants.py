@@ -11,17 +11,27 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.broker import leasing, liveness
-from orchestrator.core.broker.attempts import FailedAttempt
+from orchestrator.core.broker import leasing, liveness, returns
 from orchestrator.core.broker.broker import Broker
-from orchestrator.core.broker.clients import JobState, LeaseState, PendingPull, WorkerState
+from orchestrator.core.broker.chunks import Segment, cut
+from orchestrator.core.broker.clients import (
+    CommitWaiter,
+    JobState,
+    PendingPull,
+    Waiter,
+    WorkerState,
+)
 from orchestrator.core.broker.commits import Admission
 from orchestrator.core.broker.credits import Credits
-from orchestrator.core.broker.leasing import Leasing
+from orchestrator.core.broker.lease import FailedAttempt, LeaseState
+from orchestrator.core.broker.leasing import Leasing, QueueEnds
 from orchestrator.core.broker.outcomes import Outcomes
-from orchestrator.core.broker.queue import QueueState, Segment, cut
+from orchestrator.core.broker.outputs import PendingOutput
+from orchestrator.core.broker.queue import QueueState
+from orchestrator.core.broker.returns import Returns
+from orchestrator.core.broker.room import RoomForOutputs
 from orchestrator.core.broker.state import BrokerState
-from orchestrator.core.broker.waiting import CommitWaiter, PendingOutput, Waiter
+from orchestrator.core.broker.waiting import WaitLines
 from orchestrator.core.protocol.events import Blame, Fenced
 from orchestrator.core.protocol.messages import Commit, Recall, Want
 
@@ -79,33 +89,35 @@ def room_forgets_bytes(patch: Patch) -> None:
 
 
 def bytes_of_the_leased_forgotten(patch: Patch) -> None:
-    def note_hidden(self: LeaseState, before: int) -> None:
-        self.queue.hidden += self.hidden - before
+    def note_hidden(self: LeaseState) -> None:
+        self.queue.hidden += self.hidden - self._known
+        self._known = self.hidden
 
     patch.setattr(LeaseState, "_note_hidden", note_hidden)
 
 
 def a_credit_is_good_for_many_commits(patch: Patch) -> None:
-    put = Admission._put
+    put = RoomForOutputs.put
 
-    def thrifty(self: Admission, client: WorkerState, part: PendingOutput, n: int) -> None:
+    def thrifty(self: RoomForOutputs, client: WorkerState, part: PendingOutput, n: int) -> None:
         before = {queue: client.credits.get(queue.name, 0) for queue in part.queues}
         put(self, client, part, n)
         for queue, held in before.items():
             client.credit(queue, max(0, held - n) - client.credits.get(queue.name, 0))
 
-    patch.setattr(Admission, "_put", thrifty)
+    patch.setattr(RoomForOutputs, "put", thrifty)
 
 
 def a_commit_must_fit_in_bytes(patch: Patch) -> None:
-    fits = Admission._fits
+    fits = RoomForOutputs.fits
 
-    def strict(self: Admission, waiter: CommitWaiter, queue: QueueState, n: int) -> bool:
+    def strict(self: RoomForOutputs, waiter: CommitWaiter, queue: QueueState, n: int) -> bool:
         weight = sum(len(part.chunk.blob) for part in waiter.parts if queue in part.queues)
-        light = queue.closed or queue.size_bytes + weight <= queue.bound_bytes
+        known = queue.weight
+        light = queue.closed or known is None or known.size + weight <= known.bound
         return light and fits(self, waiter, queue, n)
 
-    patch.setattr(Admission, "_fits", strict)
+    patch.setattr(RoomForOutputs, "fits", strict)
 
 
 def requeued_items_weigh_nothing(patch: Patch) -> None:
@@ -131,44 +143,45 @@ def credits_of_the_parked_kept(patch: Patch) -> None:
 
 
 def credits_of_a_closed_queue_kept(patch: Patch) -> None:
-    finished = Leasing.reader_finished
+    finished = QueueEnds.reader_finished
 
-    def reader_finished(self: Leasing, queue: QueueState, job: str, *, clean: bool) -> None:
-        clients, queue.writer_clients = queue.writer_clients, {}
+    def reader_finished(self: QueueEnds, queue: QueueState, job: str, *, clean: bool) -> None:
+        clients = self._state.at[queue]
+        writers, clients.writers = clients.writers, {}
         finished(self, queue, job, clean=clean)
-        queue.writer_clients = clients
+        clients.writers = writers
 
-    patch.setattr(Leasing, "reader_finished", reader_finished)
+    patch.setattr(QueueEnds, "reader_finished", reader_finished)
 
 
 def the_youngest_first(patch: Patch) -> None:
-    def line_up(self: Waiter, queues: tuple[QueueState, ...]) -> list[QueueState]:
-        self.leave()
-        self.queues = queues
+    def join(self: WaitLines, waiter: Waiter, queues: tuple[QueueState, ...]) -> list[QueueState]:
+        self.leave(waiter)
+        waiter.queues = queues
         for queue in queues:
-            queue.waiters.insert(0, self)
+            self.at.setdefault(queue, []).insert(0, waiter)
         return []
 
-    patch.setattr(Waiter, "line_up", line_up)
+    patch.setattr(WaitLines, "join", join)
 
 
 def nobody_waits_in_line(patch: Patch) -> None:
-    patch.setattr(Admission, "_is_first", staticmethod(lambda waiter, queue: True))
+    patch.setattr(WaitLines, "is_first", lambda self, waiter, queue: True)
 
 
 def a_ticket_blocks_every_queue(patch: Patch) -> None:
-    def has_room(self: Admission, waiter: CommitWaiter, needs: dict[QueueState, int]) -> bool:
-        if all(self._fits(waiter, queue, n) for queue, n in needs.items()):
+    def has_room(self: RoomForOutputs, waiter: CommitWaiter, needs: dict[QueueState, int]) -> bool:
+        if all(self.fits(waiter, queue, n) for queue, n in needs.items()):
             return True
         if set(waiter.queues) != set(needs):
-            waiter.line_up(tuple(needs))
+            self._lines.join(waiter, tuple(needs))
         return False
 
-    patch.setattr(Admission, "_has_room", has_room)
+    patch.setattr(RoomForOutputs, "has_room", has_room)
 
 
 def places_further_down_kept(patch: Patch) -> None:
-    patch.setattr(Waiter, "_fall_back", lambda self, last: ())
+    patch.setattr(WaitLines, "_fall_back", lambda self, waiter, last: ())
 
 
 def a_repeated_commit_applied_again(patch: Patch) -> None:
@@ -228,9 +241,9 @@ def ended_while_parked(patch: Patch) -> None:
 
 
 def leased_again_before_released(patch: Patch) -> None:
-    send = Leasing.recall
+    send = Returns.recall
 
-    def recall(self: Leasing, queue: QueueState) -> None:
+    def recall(self: Returns, queue: QueueState) -> None:
         sent = len(self._state.orders)
         send(self, queue)
         for order in self._state.orders[sent:]:
@@ -238,7 +251,7 @@ def leased_again_before_released(patch: Patch) -> None:
                 lease = self._state.clients[order.worker].leases[order.message.lease]
                 queue.give_back(lease.shorten(lease.finished + lease.claimed + 1))
 
-    patch.setattr(Leasing, "recall", recall)
+    patch.setattr(Returns, "recall", recall)
 
 
 def parked_items_requeued_at_death(patch: Patch) -> None:
@@ -246,14 +259,17 @@ def parked_items_requeued_at_death(patch: Patch) -> None:
 
 
 def a_retry_forgotten(patch: Patch) -> None:
-    def postpone(self: Leasing, queue: QueueState, segment: Segment, delay_s: float) -> None:
+    def postpone(self: Returns, queue: QueueState, segment: Segment, delay_s: float) -> None:
         queue.done += len(segment)
 
-    patch.setattr(Leasing, "postpone", postpone)
+    patch.setattr(Returns, "postpone", postpone)
 
 
 def a_withdrawn_pull_stays_in_line(patch: Patch) -> None:
-    patch.setattr(PendingPull, "leave", lambda self: self.client.pulls.pop(self.request.pull, None))
+    def leave(self: BrokerState, pending: PendingPull) -> None:
+        pending.client.pulls.pop(pending.request.pull, None)
+
+    patch.setattr(BrokerState, "leave", leave)
 
 
 def returned_credits_wake_nobody(patch: Patch) -> None:
@@ -276,16 +292,20 @@ def patience_never_ends(patch: Patch) -> None:
 
 
 def no_batch_goes_out_early(patch: Patch) -> None:
-    patch.setattr(leasing, "can_come", lambda queue: True)
+    patch.setattr(leasing, "can_come", lambda state, queue: True)
 
 
 def no_batch_waits_for_more(patch: Patch) -> None:
-    patch.setattr(leasing, "can_come", lambda queue: False)
+    patch.setattr(leasing, "can_come", lambda state, queue: False)
 
 
 def a_batch_goes_out_when_somebody_is_in_line(patch: Patch) -> None:
     can_come = liveness.can_come
-    patch.setattr(leasing, "can_come", lambda queue: not queue.waiters and can_come(queue))
+    patch.setattr(
+        leasing,
+        "can_come",
+        lambda state, queue: queue not in state.lines.at and can_come(state, queue),
+    )
 
 
 def a_batch_waits_only_for_its_own_writers(patch: Patch) -> None:
@@ -302,9 +322,7 @@ def a_batch_is_not_looked_at_when_others_begin_to_wait(patch: Patch) -> None:
 
 
 def a_dead_letter_is_delivered_again(patch: Patch) -> None:
-    patch.setattr(
-        "orchestrator.core.broker.leasing.without", lambda segments, number: list(segments)
-    )
+    patch.setattr(returns, "without", lambda segments, number: list(segments))
 
 
 def what_the_dead_gave_in_part_is_put(patch: Patch) -> None:
@@ -316,25 +334,23 @@ def an_item_of_which_a_part_is_out_is_tried_again(patch: Patch) -> None:
 
 
 def attempts_never_used_up(patch: Patch) -> None:
-    charges = leasing.charges
+    charges = returns.failed_attempts
 
     def never_the_last(*args: Any) -> list[FailedAttempt]:
         return [attempt._replace(last=False) for attempt in charges(*args)]
 
-    patch.setattr(leasing, "charges", never_the_last)
+    patch.setattr(returns, "failed_attempts", never_the_last)
 
 
 def a_batch_of_which_a_part_is_out_is_tried_again(patch: Patch) -> None:
-    charges = leasing.charges
+    charges = returns.failed_attempts
 
-    def only_single_items(
-        client: WorkerState, lease: LeaseState, blame: Blame
-    ) -> list[FailedAttempt]:
+    def only_single_items(lease: LeaseState, blame: Blame, attempts: int) -> list[FailedAttempt]:
         if lease.in_progress > 1:
             lease.partially_emitted = False
-        return charges(client, lease, blame)
+        return charges(lease, blame, attempts)
 
-    patch.setattr(leasing, "charges", only_single_items)
+    patch.setattr(returns, "failed_attempts", only_single_items)
 
 
 def room_collected_for_ever(patch: Patch) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from orchestrator.core.broker.broker import Broker
-from orchestrator.core.broker.reorder import OrderedWaiter
+from orchestrator.core.broker.clients import OrderedWaiter
 from orchestrator.core.protocol.messages import Commit
 
 from .ledger import check

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 
-from orchestrator.core.broker.clients import JobState
+from orchestrator.core.broker.clients import CommitWaiter, JobState
+from orchestrator.core.broker.outputs import PendingOutput
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.ratelimit import RateLimiter
 from orchestrator.core.broker.reorder import ReorderBuffer
-from orchestrator.core.broker.waiting import CommitWaiter, PendingOutput
 from orchestrator.plan.model import BatchPlan, RetryPlan
 
 from . import rules

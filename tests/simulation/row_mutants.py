@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 
-from orchestrator.core.broker.clients import LeaseState, PendingPull, WorkerState
+from orchestrator.core.broker.chunks import Segment, cut
+from orchestrator.core.broker.clients import OrderedWaiter, PendingPull, WorkerState
+from orchestrator.core.broker.lease import LeaseState
 from orchestrator.core.broker.leasing import Leasing
+from orchestrator.core.broker.ordered import OrderedCommits
 from orchestrator.core.broker.outcomes import Outcomes
-from orchestrator.core.broker.queue import QueueState, Segment, cut
 from orchestrator.core.broker.ratelimit import RateLimiter
-from orchestrator.core.broker.reorder import OrderedCommits, OrderedWaiter, ReorderBuffer
+from orchestrator.core.broker.reorder import ReorderBuffer
 
 Patch = pytest.MonkeyPatch
 Mutant = Callable[[Patch], None]
@@ -45,12 +47,12 @@ def a_retried_item_loses_its_turn(patch: Patch) -> None:
 
 
 def the_window_is_no_limit(patch: Patch) -> None:
-    patch.setattr(ReorderBuffer, "leasable", lambda self, queue: queue.queued)
+    patch.setattr(ReorderBuffer, "leasable", lambda self, segments, queued: queued)
 
 
 def the_window_keeps_back_what_came_back(patch: Patch) -> None:
-    def leasable(self: ReorderBuffer, queue: QueueState) -> int:
-        return max(0, min(queue.queued, self.window - max(self.out, self.outputs)))
+    def leasable(self: ReorderBuffer, segments: Iterable[Segment], queued: int) -> int:
+        return max(0, min(queued, self.window - max(self.out, self.outputs)))
 
     patch.setattr(ReorderBuffer, "leasable", leasable)
 
@@ -59,6 +61,7 @@ def what_is_held_back_takes_no_room(patch: Patch) -> None:
     def claim(self: LeaseState, n: int) -> list[Segment]:
         begin = self.finished + self.claimed
         self.claimed += n
+        self._known = self.hidden
         return cut(cut(self.segments, begin)[1], n)[0]
 
     patch.setattr(LeaseState, "claim", claim)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
+from orchestrator.core.broker.alarms import Alarm
+from orchestrator.core.broker.bounds import ByteBound
 from orchestrator.core.broker.broker import Broker
-from orchestrator.core.broker.clients import LeaseState
+from orchestrator.core.broker.chunks import Chunk
+from orchestrator.core.broker.clients import CommitWaiter, CreditWaiter, OrderedWaiter, Waiter
 from orchestrator.core.broker.credits import COLLECT_S
-from orchestrator.core.broker.queue import Chunk, QueueState
-from orchestrator.core.broker.reorder import OrderedWaiter
-from orchestrator.core.broker.state import Alarm
-from orchestrator.core.broker.waiting import CommitWaiter, CreditWaiter, Waiter
+from orchestrator.core.broker.lease import LeaseState
+from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.protocol.messages import End, Grant, NoLease, Recall, Shut, ToWorker
 
 from . import limits
@@ -29,24 +31,34 @@ Lines = dict[Waiter, tuple[QueueState, ...]]
 """The tickets and where they waited."""
 
 
+class LowBytes(ByteBound):
+    """Bytes of a queue that know how few they were since the last event."""
+
+    low = _size = 0
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @size.setter
+    def size(self, n: int) -> None:
+        self._size = n
+        self.low = min(self.low, n)
+
+
 class Scale(QueueState):
     """A queue that knows the fewest bytes it had since the last event, and what was put since."""
 
-    low_bytes = _bytes = 0
+    def __init__(self, *args: Any, max_bytes: int | None = None, **keys: Any) -> None:
+        super().__init__(*args, max_bytes=max_bytes, **keys)
+        if max_bytes is not None:
+            self.weight = LowBytes(max_bytes, drops=self.policy.drops)
+
     placed: tuple[tuple[bytes, int, int], ...] = ()
 
     def append(self, chunk: Chunk, start: int, stop: int) -> None:
         self.placed += ((bytes(chunk.blob), start, stop),)
         super().append(chunk, start, stop)
-
-    @property
-    def size_bytes(self) -> int:
-        return self._bytes
-
-    @size_bytes.setter
-    def size_bytes(self, n: int) -> None:
-        self._bytes = n
-        self.low_bytes = min(self.low_bytes, n)
 
 
 def after_each_event(world: World, came_back: Counter[str]) -> None:
@@ -62,8 +74,8 @@ def after_each_event(world: World, came_back: Counter[str]) -> None:
         _bytes_add_up(broker, queue)
         if isinstance(queue, Scale):
             _bound_in_bytes(world, queue, rooms, came_back[queue.name])
-        _tickets_in_order(queue)
-        _nobody_overtakes(queue, world.lines, world.rooms, rooms)
+        _tickets_in_order(broker, queue)
+        _nobody_overtakes(world, queue, rooms)
         _nothing_is_overlooked(world, queue)
         _patience(world, queue)
         _collecting(world, queue)
@@ -77,7 +89,7 @@ def after_each_event(world: World, came_back: Counter[str]) -> None:
         _atomic(waiter)
     world.rooms = rooms
     world.sums = sums(broker)
-    world.lines = {t: t.queues for queue in broker.queues.values() for t in queue.waiters}
+    world.lines = {t: t.queues for queue in broker.queues.values() for t in waiters(broker, queue)}
 
 
 def _newly_held(world: World) -> Counter[str]:
@@ -96,8 +108,17 @@ def _in_order(world: World, queue: QueueState) -> None:
 
 def reserved(queue: QueueState) -> int:
     """Items that workers of a life before are to get again, or had given a part of theirs."""
-    own = [*queue.reserved.values(), *queue.partially_emitted.values()]
-    return sum(len(part) for line in own for part in line)
+    return sum(map(len, queue.own.segments()))
+
+
+def waiters(broker: Broker, queue: QueueState) -> Sequence[Waiter]:
+    """Who waits for room at the queue, the oldest first."""
+    return broker._state.lines.of(queue)
+
+
+def in_bytes(queue: QueueState) -> tuple[int, float]:
+    """What the queue weighs, and its bound."""
+    return (queue.weight.size, queue.weight.bound) if queue.weight is not None else (0, math.inf)
 
 
 def sums(broker: Broker) -> dict[str, int]:
@@ -128,9 +149,9 @@ def _bound(queue: QueueState, before: int, came_back: int) -> None:
 
 
 def _bytes_add_up(broker: Broker, queue: QueueState) -> None:
-    if queue.weighs and not queue.closed:
-        weight = _weight(broker, queue)
-        check(queue.size_bytes == weight, f"{queue.name}: {queue.size_bytes} bytes are {weight}")
+    if queue.weight is not None and not queue.closed:
+        weight, known = _weight(broker, queue), queue.weight.size
+        check(known == weight, f"{queue.name}: {known} bytes are {weight}")
 
 
 def _bound_in_bytes(world: World, queue: Scale, now: Rooms, came_back: int) -> None:
@@ -138,12 +159,12 @@ def _bound_in_bytes(world: World, queue: Scale, now: Rooms, came_back: int) -> N
 
     What has come back since it was full is on top of that.
     """
-    name, weight = queue.name, queue.size_bytes
-    world.came_back[name] = came_back + (
-        world.came_back[name] if weight >= queue.bound_bytes else 0
-    )
-    full_all_the_while, queue.low_bytes = queue.low_bytes >= queue.bound_bytes, weight
-    if not queue.weighs or queue.closed:
+    name, (weight, bound) = queue.name, in_bytes(queue)
+    world.came_back[name] = came_back + (world.came_back[name] if weight >= bound else 0)
+    if not isinstance(queue.weight, LowBytes):
+        return
+    full_all_the_while, queue.weight.low = queue.weight.low >= bound, weight
+    if queue.closed:
         return
     if full_all_the_while:
         for (worker, where), given in now.items():
@@ -151,13 +172,13 @@ def _bound_in_bytes(world: World, queue: Scale, now: Rooms, came_back: int) -> N
             check(not let_in, f"{worker} is given room in {name}, which is full")
     assert queue.producers is not None
     over = (queue.producers + world.came_back[name]) * world.largest_commit
-    check(weight < queue.bound_bytes + over, f"{name}: {weight} bytes of {queue.bound_bytes}")
+    check(weight < bound + over, f"{name}: {weight} bytes of {bound}")
 
 
 def _weight(broker: Broker, queue: QueueState) -> int:
     """The bytes of what is queued, delayed, or leased and not in hand, counted item by item."""
     segments = list(queue.segments)
-    for *_, alarm, where, segment in broker._state._timers:
+    for alarm, where, segment in broker._state.alarms:
         if alarm is Alarm.RETRY and where is queue and segment is not None:
             segments.append(segment)
     for lease in {lease for lease in _leases(broker, _parked(broker)) if lease.queue is queue}:
@@ -166,22 +187,24 @@ def _weight(broker: Broker, queue: QueueState) -> int:
     return sum(segment.share(at) for segment in segments for at in range(len(segment)))
 
 
-def _tickets_in_order(queue: QueueState) -> None:
-    numbers = [waiter.number for waiter in queue.waiters]
+def _tickets_in_order(broker: Broker, queue: QueueState) -> None:
+    line = waiters(broker, queue)
+    numbers = [waiter.number for waiter in line]
     check(numbers == sorted(set(numbers)), f"{queue.name}: tickets in order")
-    check(all(queue in waiter.queues for waiter in queue.waiters), f"{queue.name}: own tickets")
-    behind = all(waiter.queues[-1] is queue for waiter in queue.waiters[1:])
+    check(all(queue in waiter.queues for waiter in line), f"{queue.name}: own tickets")
+    behind = all(waiter.queues[-1] is queue for waiter in line[1:])
     check(behind, f"{queue.name}: who is not first here holds no place further down")
 
 
-def _nobody_overtakes(queue: QueueState, before: Lines, then: Rooms, now: Rooms) -> None:
+def _nobody_overtakes(world: World, queue: QueueState, now: Rooms) -> None:
     """Rule 2: who is younger than a ticket that waited, and waits on, was given nothing.
 
     That is so in the first queue of its line; a place further down is lost with the one upstream.
     """
-    if not queue.waiters or queue.closed:
+    before, then = world.lines, world.rooms
+    if not (line := waiters(world.broker, queue)) or queue.closed:
         return
-    head = queue.waiters[0]
+    head = line[0]
     if before.get(head, ())[:1] != (queue,) or head.queues[0] is not queue:
         return
     older = {waiter.client.worker for waiter in before if waiter.number <= head.number}
@@ -192,11 +215,13 @@ def _nobody_overtakes(queue: QueueState, before: Lines, then: Rooms, now: Rooms)
 
 def _nothing_is_overlooked(world: World, queue: QueueState) -> None:
     """What could move has moved: no wake-up is lost."""
-    if queue.waiters and queue.waiters[0].first_everywhere:
-        check(not _could_move(queue.waiters[0]), f"{queue.name}: its first ticket could move")
-    ready = queue.queued if queue.reorder is None else queue.reorder.leasable(queue)
-    if ready and not queue.closed:
-        for pull in queue.pulls:
+    state = world.broker._state
+    line = state.lines.of(queue)
+    if line and state.lines.is_first_everywhere(line[0]):
+        could_move = _could_move(world.broker, line[0])
+        check(not could_move, f"{queue.name}: its first ticket could move")
+    if queue.leasable and not queue.closed:
+        for pull in state.at[queue].pulls:
             starts = world.starts.get(pull.client.job.name)
             early = starts is not None and not starts.is_due(world.now)
             short = early or queue.queued < pull.request.least
@@ -213,7 +238,9 @@ def _nothing_is_overlooked(world: World, queue: QueueState) -> None:
 def _patience(world: World, queue: QueueState) -> None:
     """Rule 9: a batch does with what is there once that has been waited for long enough."""
     pulls = [
-        pull for pull in queue.pulls if pull.client.job.batch and not pull.client.job.rate_limit
+        pull
+        for pull in world.broker._state.at[queue].pulls
+        if pull.client.job.batch and not pull.client.job.rate_limit
     ]
     if not pulls or not queue.queued or queue.reorder is not None:
         world.batch_since.pop(queue.name, None)
@@ -225,7 +252,7 @@ def _patience(world: World, queue: QueueState) -> None:
 
 def _collecting(world: World, queue: QueueState) -> None:
     """Rule 4: room is collected for a producer for a moment only."""
-    head = queue.waiters[0] if queue.waiters else None
+    head = next(iter(waiters(world.broker, queue)), None)
     if not isinstance(head, CreditWaiter) or queue.room < 1:
         world.room_since.pop(queue.name, None)
         return
@@ -236,7 +263,7 @@ def _collecting(world: World, queue: QueueState) -> None:
     check(world.now < since + COLLECT_S, f"{queue.name}: room is collected for too long")
 
 
-def _could_move(waiter: Waiter) -> bool:
+def _could_move(broker: Broker, waiter: Waiter) -> bool:
     if isinstance(waiter, CreditWaiter):
         (queue,) = waiter.queues
         return queue.closed or queue.room >= min(waiter.request.least, queue.bound)
@@ -246,19 +273,21 @@ def _could_move(waiter: Waiter) -> bool:
         part = next(waiter.open_parts())
         needs = dict.fromkeys(part.queues, 1)
     return all(
-        queue.closed or (_is_first(waiter, queue) and queue.room >= n) for queue, n in needs.items()
+        queue.closed or (_is_first(broker, waiter, queue) and queue.room >= n)
+        for queue, n in needs.items()
     )
 
 
-def _is_first(waiter: Waiter, queue: QueueState) -> bool:
-    return not queue.waiters or waiter.number <= queue.waiters[0].number
+def _is_first(broker: Broker, waiter: Waiter, queue: QueueState) -> bool:
+    line = waiters(broker, queue)
+    return not line or waiter.number <= line[0].number
 
 
 def _parked(broker: Broker) -> Iterator[CommitWaiter]:
     """Commits that wait for room, or for their turn."""
-    waiters = dict.fromkeys(t for q in broker.queues.values() for t in q.waiters)
-    waiters |= dict.fromkeys(held(broker))
-    return (waiter for waiter in waiters if isinstance(waiter, CommitWaiter))
+    found = dict.fromkeys(t for q in broker.queues.values() for t in waiters(broker, q))
+    found |= dict.fromkeys(held(broker))
+    return (waiter for waiter in found if isinstance(waiter, CommitWaiter))
 
 
 def _leases_add_up(broker: Broker, parked: Iterable[CommitWaiter]) -> None:
@@ -303,15 +332,15 @@ def _credits_add_up(broker: Broker) -> None:
 def _waits_add_up(broker: Broker) -> None:
     """Each wait stands in its lines and in no other."""
     for queue in broker.queues.values():
-        for pull in queue.pulls:
+        for pull in broker._state.at[queue].pulls:
             here = pull.client.alive and pull.client.pulls.get(pull.request.pull) is pull
             check(here, f"{pull.client.worker} waits no more and is in line at {queue.name}")
     for client in broker.clients.values():
         for pull in client.pulls.values():
-            in_line = [pull in queue.pulls for queue in pull.queues]
+            in_line = [pull in broker._state.at[queue].pulls for queue in pull.queues]
             check(all(in_line) or pull.held, f"{client.worker} is in line")
         for want in client.wants.values():
-            check(want in want.queues[0].waiters, f"{client.worker} is in line for room")
+            check(want in waiters(broker, want.queues[0]), f"{client.worker} is in line for room")
         if client.parked is not None:
             check(client.parked.queues, f"{client.worker} is parked for nothing")
 
@@ -362,18 +391,19 @@ def sights(broker: Broker) -> Iterator[str]:
     if any(pull.held for client in broker.clients.values() for pull in client.pulls.values()):
         yield "waits for its turn"
     for queue in broker.queues.values():
-        if queue.size_bytes >= queue.bound_bytes:
+        line, (weight, bound) = waiters(broker, queue), in_bytes(queue)
+        if weight >= bound:
             yield "full in bytes" if queue.size < queue.bound else "full"
-            yield "in line for bytes" if queue.waiters else "full"
+            yield "in line for bytes" if line else "full"
         if queue.delayed:
             yield "retry"
-        if len(queue.waiters) > 1:
+        if len(line) > 1:
             yield "several tickets"
         if queue.reorder is not None and queue.reorder.held():
             yield "held back"
             if queue.reorder.out == queue.reorder.window:
                 yield "window full"
-        for waiter in queue.waiters:
+        for waiter in line:
             if isinstance(waiter, CommitWaiter):
                 yield "parked" if waiter.at < waiter.items else "open part"
 
@@ -404,7 +434,9 @@ def at_the_end(world: World) -> None:
         named = [number for part in world.broker.left_items()[name] for number in part]
         check(len(named) == len({*named}) == queue.left, f"{name}: {named} are {queue.left} left")
         check(queue.closed or not lost, f"{name}: {lost} items are lost")
-        check(not queue.waiters and not queue.pulls and not queue.granted, f"{name} is not empty")
+        state = world.broker._state
+        waits = state.lines.of(queue) or state.at[queue].pulls
+        check(not waits and not queue.granted, f"{name} is not empty")
         for (where, number), charged in books.charges.items():
             if where == name and not books.has_ended(name, number):
                 check(queue.attempts[number] == charged, f"{name}:{number} is charged {charged}")

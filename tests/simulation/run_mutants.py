@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.core.broker.leasing import Leasing
+from orchestrator.core.broker.leasing import QueueEnds
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.protocol.commands import StopReason
 from orchestrator.core.protocol.events import Blame, ProcessStarted, StartFailed, WorkerDied
 from orchestrator.core.protocol.messages import Closing
-from orchestrator.core.supervisor.effects import Effects
 from orchestrator.core.supervisor.failures import Failures
-from orchestrator.core.supervisor.model import Worker
+from orchestrator.core.supervisor.model import Effects, Worker
 from orchestrator.core.supervisor.shutdown import Shutdown, Stopper
 from orchestrator.core.supervisor.transitions import State
 from orchestrator.core.supervisor.workers import WorkerLifecycle
@@ -87,13 +86,13 @@ def a_daemon_that_reads_is_stopped_with_the_others(patch: Patch) -> None:
 
 
 def the_last_reader_alone_decides(patch: Patch) -> None:
-    finished = Leasing.reader_finished
+    finished = QueueEnds.reader_finished
 
-    def forgetful(self: Leasing, queue: QueueState, job: str, *, clean: bool) -> None:
-        queue.still_wanted = False
+    def forgetful(self: QueueEnds, queue: QueueState, job: str, *, clean: bool) -> None:
+        self._still_wanted.discard(queue)
         finished(self, queue, job, clean=clean)
 
-    patch.setattr(Leasing, "reader_finished", forgetful)
+    patch.setattr(QueueEnds, "reader_finished", forgetful)
 
 
 def the_blame_of_the_stopped_is_told(patch: Patch) -> None:

@@ -165,7 +165,7 @@ class _Maker:
         rng = random.Random(hash(self._rng.getstate()[1]) + 2)
         if rng.random() >= self._p_drop:
             return {}
-        kinds = WhenFull.DROP_NEWEST, WhenFull.DROP_OLDEST
+        kinds = [each for each in WhenFull if each.drops]
         return {name: rng.choice(kinds) for name in self._names if rng.random() < 0.5}
 
     def _add_reader(self, at: int) -> None:

@@ -36,11 +36,11 @@ def _queue_is_whole(world: DurableWorld, name: str) -> None:
     fates[Fate.DROPPED] += record.spilt[name]
     check(queue.put == fates.total(), f"{name}: {queue.put} put, and ends {fates}")
     fates[Fate.DROPPED] += fates[Fate.DROPPED_FULL]
-    booked = queue.done, queue.skipped, queue.dropped, queue.dead, queue.dropped_full
+    booked = queue.done, queue.skipped, queue.dropped, queue.dead, queue.policy.dropped
     for fate, n in zip(Fate, booked, strict=True):
         check(n == fates[fate], f"{name}: {n} {fate.name}, not {fates[fate]}")
     check(not queue.left, f"{name}: {queue.left} left")
-    unwanted = queue.dropped - queue.dropped_full
+    unwanted = queue.dropped - queue.policy.dropped
     check(not unwanted or name in world.enough, f"{name}: dropped, though all is wanted")
 
 

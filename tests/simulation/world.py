@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Collection
 
 from orchestrator.core.broker.broker import Broker
-from orchestrator.core.broker.clients import JobState, LeaseState
+from orchestrator.core.broker.clients import JobState, Waiter
+from orchestrator.core.broker.lease import LeaseState
 from orchestrator.core.broker.queue import QueueState
-from orchestrator.core.broker.waiting import Waiter
 from orchestrator.core.protocol.commands import Command, Send
 from orchestrator.core.protocol.events import (
     Blame,

@@ -7,13 +7,13 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from orchestrator.spec.cases import Case, Expect, Expected
-from orchestrator.spec.model import Document, Job
-from orchestrator.spec.parts import Queue
+from orchestrator.spec.model import Document, JobSpec
+from orchestrator.spec.parts import QueueSpec
 
 __all__ = ["MUTATED", "WRITTEN"]
 
 HERE = Path(__file__).parent
-MODELS = (Document, Job, Queue, Case, Expect, Expected)
+MODELS = (Document, JobSpec, QueueSpec, Case, Expect, Expected)
 KEYS = sorted({key for model in MODELS for key in model.model_fields})
 NAMES = ["a", "b", "c", "parse", "store", "find", "q-1", "größe", "1", "on", "", "x" * 70]
 SCALARS = [

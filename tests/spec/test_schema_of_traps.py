@@ -7,8 +7,8 @@ from jsonschema import Draft202012Validator
 from traps import TRAPS, expectations
 
 from orchestrator.errors import SpecError
-from orchestrator.plan.schema import spec_schema
 from orchestrator.spec import load
+from orchestrator.spec.schema import spec_schema
 
 VALIDATOR = Draft202012Validator(spec_schema())
 EXPECTED = expectations()

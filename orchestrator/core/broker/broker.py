@@ -1,8 +1,8 @@
 """The broker: owns every queue.
 
 Events in, commands out; no I/O, no clock, no pickle. The rules it keeps are numbered in
-docs/semantics.md. `delivery.py` is the consumers' half of it, `admission.py` and `credits.py` the
-producers'; all work on one `BrokerState`.
+docs/semantics.md. `leasing.py` and `returns.py` are the consumers' half of it, `commits.py` and
+`credits.py` the producers'; all work on one `BrokerState`.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from typing import Any
 
-from orchestrator.core.broker.clients import JobState, WorkerState
+from orchestrator.core.broker.alarms import Alarm
+from orchestrator.core.broker.clients import CommitWaiter, CreditWaiter, JobState, WorkerState
 from orchestrator.core.broker.commits import Admission
 from orchestrator.core.broker.credits import Credits
-from orchestrator.core.broker.leasing import Leasing
+from orchestrator.core.broker.leasing import Leasing, QueueEnds
+from orchestrator.core.broker.liveness import StallWatch
+from orchestrator.core.broker.observers import Journal, Tap
 from orchestrator.core.broker.outcomes import Outcomes
+from orchestrator.core.broker.outputs import OutputProgress
 from orchestrator.core.broker.queries import Queries
 from orchestrator.core.broker.queue import QueueState
-from orchestrator.core.broker.restore import Resumption, restore
-from orchestrator.core.broker.setup import states_of
-from orchestrator.core.broker.stall import can_move, waits
-from orchestrator.core.broker.state import Alarm, BrokerState, ProtocolError
-from orchestrator.core.broker.tap import Tap
-from orchestrator.core.broker.waiting import CommitWaiter, CreditWaiter
-from orchestrator.core.durable.journal import Journal
-from orchestrator.core.durable.progress import OutputProgress
+from orchestrator.core.broker.returns import Returns
+from orchestrator.core.broker.room import PutLimits, RoomForOutputs
+from orchestrator.core.broker.setup import Resumption, journal_of, restore, states_of
+from orchestrator.core.broker.state import BrokerState, ProtocolError
 from orchestrator.core.durable.records import JournalEntry
 from orchestrator.core.protocol.commands import Command
 from orchestrator.core.protocol.events import (
@@ -35,7 +35,6 @@ from orchestrator.core.protocol.events import (
     Event,
     Fenced,
     JobFinished,
-    Phase,
     PutRefused,
     Received,
     SourcesClosed,
@@ -59,7 +58,7 @@ from orchestrator.core.protocol.messages import (
     Unwant,
     Want,
 )
-from orchestrator.core.supervisor.reasons import at_item, full
+from orchestrator.core.reasons import full
 from orchestrator.plan.model import Plan
 
 __all__ = ["Broker", "ProtocolError"]
@@ -83,15 +82,17 @@ class Broker:
         ack_on_get: bool = False,
         journal: Journal | None = None,
     ) -> None:
-        self._state = BrokerState(queues, jobs, journal)
-        self._leasing = Leasing(self._state, ack_on_get=ack_on_get)
-        self._credits = credits_ = Credits(self._state)
-        self._outcomes = Outcomes(self._state, self._leasing)
-        self._admission = Admission(self._state, credits_, self._outcomes)
-        self._queries = questions = Queries(self._state)
+        self._state = state = BrokerState(queues, jobs, journal)
+        self._returns = returns = Returns(state)
+        self._leasing = leasing = Leasing(state, returns, ack_on_get=ack_on_get)
+        self._ends = QueueEnds(state, leasing)
+        self._limits = limits = PutLimits(state)
+        self._credits = credits_ = Credits(state, limits)
+        self._outcomes = outcomes = Outcomes(state, returns)
+        self._admission = Admission(state, RoomForOutputs(state, limits), credits_, outcomes)
+        self.queries = queries = Queries(state)
+        self._stalls = StallWatch(state)
         self._ack_on_get = ack_on_get
-        self._live = self._stuck = 0
-        self._stalled = False
         self._handlers: dict[type, Callable[[Any], None]] = {
             Received: self._received,
             Ticked: lambda _: None,
@@ -103,13 +104,13 @@ class Broker:
         }
         self._messages: dict[type, Callable[[WorkerState, Any], None]] = {
             Ready: self._ready,
-            Unpull: self._leasing.unpull,
+            Unpull: leasing.unpull,
             Want: credits_.want,
             Unwant: credits_.unwant,
-            Released: self._leasing.released,
-            Ask: questions.ask,
-            TaskDone: questions.task_done,
-            JoinQueue: questions.join,
+            Released: returns.released,
+            Ask: queries.ask,
+            TaskDone: queries.task_done,
+            JoinQueue: queries.join,
         }
 
     @classmethod
@@ -117,17 +118,12 @@ class Broker:
         cls, plan: Plan, resumption: Resumption | None = None, tap: Tap | None = None
     ) -> Broker:
         """The broker of a planned run, or of one that is resumed; the `tap` sees what is put."""
-        journal = None
-        if plan.durability.keeps:
-            journal = Journal(resumption.stored.last_chunk + 1 if resumption else 1)
-        broker = cls(*states_of(plan), journal=journal)
+        broker = cls(*states_of(plan), journal=journal_of(plan, resumption))
         if resumption is not None:
             restore(broker._state, resumption)
-            for job in broker.jobs.values():
-                job.note_writers(0.0)
         if tap is not None:
             for name in tap.queues:
-                broker.queues[name].tap = tap
+                broker.queues[name].observers += (tap,)
         return broker
 
     @property
@@ -153,7 +149,7 @@ class Broker:
 
     def remove_queue(self, name: str, job: JobState) -> None:
         """Nobody holds the queue any more (standalone): its items go with it."""
-        queue = self._state.queues.pop(name)
+        queue = self._state.remove(name)
         job.reads = tuple(other for other in job.reads if other is not queue)
         job.writes = tuple(other for other in job.writes if other is not queue)
         for client in self._state.clients.values():
@@ -170,6 +166,10 @@ class Broker:
                 lease.note_taken(n)
                 self._state.dirty[lease.queue] = None
 
+    def readers_of(self, name: str) -> Iterable[str]:
+        """Return the workers that live and read a queue."""
+        return self._state.at[self.queues[name]].readers
+
     def positions_of(self, worker: str) -> Mapping[str, OutputProgress]:
         """Return a worker's position in what it puts, by box; empty if it is not counted."""
         return self._state.positions.get(worker, {})
@@ -179,8 +179,8 @@ class Broker:
         left = {name: list(queue.left_items) for name, queue in self.queues.items()}
         for name, queue in self.queues.items():
             delayed = self._state.delayed(queue) if queue.delayed else ()
-            own = chain(*queue.reserved.values(), *queue.partially_emitted.values())
-            left[name] += [part.numbers for part in chain(queue.segments, delayed, own)]
+            here = chain(queue.segments, delayed, queue.own.segments())
+            left[name] += [part.numbers for part in here]
         for client in self.clients.values():
             for lease in client.leases.values():
                 unfinished = lease.next_segments(lease.remaining)
@@ -188,12 +188,16 @@ class Broker:
         return left
 
     def take_entry(self) -> JournalEntry | None:
-        """Return what a store is to keep of all that was handled since this was last called."""
-        return self._state.journal.take() if self._state.journal is not None else None
+        """Return what a store is to keep of all that was handled since this was last called.
+
+        It is to be kept before any order of `handle` is carried out: a reply that a worker has had
+        must not be forgotten by a run that is resumed.
+        """
+        return next((journal.take() for journal in self._state.journals), None)
 
     def next_deadline(self) -> float | None:
         """Return when `Ticked` is due, as monotonic seconds."""
-        return self._state.next_deadline()
+        return self._state.alarms.next
 
     def handle(self, event: Event | BrokerNews, now: float) -> list[Command | SupervisorNews]:
         """Take one event; returns the orders it leads to.
@@ -208,39 +212,6 @@ class Broker:
             handler(event)
             self._settle()
         return state.orders
-
-    def item_at(self, worker: str, blame: Blame) -> str:
-        """The id of the item a progress cell points to; empty if there is none."""
-        client = self._state.clients.get(worker)
-        lease = client.leases.get(blame.lease) if client else None
-        item = lease.item(blame.index - lease.detached) if lease else None
-        return f"{lease.queue.name}:{item.first}" if lease and item else ""
-
-    def among(self, worker: str, blame: Blame) -> int:
-        """Count the items that a progress cell may point to: those of a batch from it on."""
-        client = self._state.clients.get(worker)
-        lease = client.leases.get(blame.lease) if client else None
-        if lease is None or lease.in_progress < 2:
-            return 1
-        return max(1, lease.total - (blame.index - lease.detached))
-
-    def doing(self, worker: str, blame: Blame) -> str:
-        """At which item a worker is, or what it waits for, in words; empty if neither is known."""
-        client = self._state.clients.get(worker)
-        if client is not None and (waited_for := client.waits_for()):
-            return f"waits for {waited_for}"
-        item = self.item_at(worker, blame) if blame.phase is Phase.RUNNING else ""
-        return at_item(item, self.among(worker, blame)).lstrip()
-
-    def has_made_progress(self, worker: str) -> bool:
-        """True if an item that this process of the worker has finished is committed."""
-        client = self._state.clients.get(worker)
-        return client is not None and client.made_progress
-
-    def has_committed(self, worker: str) -> bool:
-        """True if this process of the worker has committed anything: an item's end, or outputs."""
-        client = self._state.clients.get(worker)
-        return client is not None and client.last_seq > 0
 
     # -- events -----------------------------------------------------------------------------------
 
@@ -264,7 +235,9 @@ class Broker:
         pending = self._leasing.checked(client, request)
         if request.commit is not None:
             self._admission.commit(client, request.commit, blobs)
-            self._move()  # those who wait already come first
+            # Those who wait already come first: what this commit has put, and the room that it has
+            # made, are theirs before the same worker gets more.
+            self._move()
         self._leasing.pull(pending)
 
     def _ready(self, client: WorkerState, _: Ready) -> None:
@@ -276,11 +249,10 @@ class Broker:
         client = self._state.clients[event.worker] = WorkerState(event.worker, job)
         if not self._ack_on_get:
             for queue in job.reads:
-                queue.reader_clients[event.worker] = client
+                self._state.at[queue].readers[event.worker] = client
             for queue in job.writes:
-                queue.writer_clients[event.worker] = client
-        if job.can_unblock:
-            self._live += 1
+                self._state.at[queue].writers[event.worker] = client
+        self._stalls.joined(client)
 
     def _worker_left(self, event: WorkerLeft) -> None:
         client = self._state.clients.get(event.worker)
@@ -292,14 +264,13 @@ class Broker:
         if client.ready_at is not None:
             client.job.busy_s += self._state.now - client.ready_at
         for queue in client.job.reads:
-            queue.reader_clients.pop(event.worker, None)
+            self._state.at[queue].readers.pop(event.worker, None)
             if event.returned:
                 queue.release_reserved(event.worker)
             self._state.dirty[queue] = None
         for queue in client.job.writes:
-            queue.writer_clients.pop(event.worker, None)
-        if client.job.can_unblock:
-            self._live -= 1
+            self._state.at[queue].writers.pop(event.worker, None)
+        self._stalls.left(client)
 
     def _fenced(self, event: Fenced) -> None:
         client = self._state.clients.get(event.worker)
@@ -317,26 +288,26 @@ class Broker:
         redelivered: bool = True,
     ) -> None:
         self._admission.leave(client)
-        for attempt in self._leasing.abandon(client, blame, dict(taken)):
+        for attempt in self._returns.abandon(client, blame, dict(taken)):
             self._outcomes.attempt_failed(client, attempt, failure or _DIED, again=redelivered)
         self._credits.leave(client)
-        self._queries.leave(client)
+        self.queries.leave(client)
         self._state.end_wait(client)
 
     def _job_finished(self, event: JobFinished) -> None:
         job = self._state.jobs[event.job]
         job.finished, job.final = event.clean, event.final
-        journal = self._state.journal
-        if journal is not None and event.final:
-            journal.job_done(job.name)
+        if event.final:
+            for journal in self._state.journals:
+                journal.job_done(job.name)
         # Whoever has returned since nobody takes what it gives has not had enough, if that failed.
         enough = event.clean and not any(queue.failed_downstream for queue in job.writes)
         for queue in job.reads:
-            if journal is None or not event.awaited:
-                self._leasing.reader_finished(queue, job.name, clean=enough)
-            else:
+            if self._state.keeps and event.awaited:
                 queue.awaited.add(job.name)
                 self._state.dirty[queue] = None
+            else:
+                self._ends.reader_finished(queue, job.name, clean=enough)
         if job.reorder is not None:
             job.reorder.over = True
             self._state.dirty.update(dict.fromkeys(job.reads))
@@ -363,8 +334,10 @@ class Broker:
     # -- after each event -------------------------------------------------------------------------
 
     def _settle(self) -> None:
+        # Until nothing has changed any more: who goes on changes what others wait for. A batch goes
+        # out short only then, one at a time, since what it brings may fill the next (rule 9).
         state = self._state
-        if state.is_due:
+        if (due := state.alarms.next) is not None and due <= state.now:
             self._fire_timers()
         while True:
             self._move()
@@ -374,31 +347,32 @@ class Broker:
 
     def _move(self) -> None:
         """Let go on who can, at the queues that have changed."""
-        dirty = self._state.dirty
+        state = self._state
+        dirty, lines, clients = state.dirty, state.lines.at, state.at
         while dirty:
             queue, _ = dirty.popitem()
+            # What makes room comes before who waits for it, and both before who waits for items;
+            # whether the queue has ended shows last.
             if queue.reorder is not None:
                 self._admission.release(queue.reorder)
-            if queue.patience_s is not None:
-                self._state.mind_repetition(queue)
-            if queue.waiters:
+            if queue.policy.patience_s is not None:
+                self._limits.mind_repetition(queue)
+            if queue in lines:
                 self._admission.admit(queue)
-            if queue.pulls:
+            if clients[queue].pulls:
                 self._leasing.serve(queue)
             if not queue.open_writers:
-                self._leasing.check_end(queue)
+                self._ends.check_end(queue)
 
     def _fire_timers(self) -> None:
-        for alarm, queue, segment in self._state.due():
+        for alarm, queue, segment in self._state.alarms.due(self._state.now):
             if segment is not None:
-                self._leasing.requeue(queue, segment)
+                self._returns.requeue(queue, segment)
             elif alarm is Alarm.RECALL:
-                self._leasing.recall(queue)
+                self._returns.recall(queue)
             elif alarm is Alarm.PUT_LIMIT:
                 self._end_waits(queue)
             else:
-                if alarm is Alarm.PATIENCE:
-                    queue.patience_at = None
                 self._state.dirty[queue] = None
 
     def _end_waits(self, queue: QueueState) -> None:
@@ -407,8 +381,7 @@ class Broker:
         His other items go back with those that found no room, as if he were dead. Who has asked for
         room is told that there is none.
         """
-        queue.limit_at = None
-        for waiter in self._state.overdue(queue):
+        for waiter in self._state.lines.overdue(queue, self._state.now):
             if isinstance(waiter, CreditWaiter):
                 self._credits.end_wait(waiter)
                 continue
@@ -418,7 +391,7 @@ class Broker:
             self._leave(client, Blame(), failure=failure, redelivered=False)
             client.fenced = True
             self._state.orders.append(PutRefused(worker=client.worker, failure=failure))
-        self._state.arm_limit(queue)
+        self._limits.arm(queue)
 
     def _watch(self) -> None:
         state = self._state
@@ -426,10 +399,7 @@ class Broker:
             job = client.job
             if client.waits_since is not None or not client.alive:
                 state.all_doubted = True
-            stuck = job.can_unblock and client.stuck
-            if stuck != client.counted_as_stuck:
-                client.counted_as_stuck = stuck
-                self._stuck += 1 if stuck else -1
+            self._stalls.look_at(client)
             if job.finished is not None:
                 self._close_outputs(job)
         state.touched.clear()
@@ -437,11 +407,8 @@ class Broker:
     @property
     def everybody_waits(self) -> bool:
         """True if every worker that could free another one waits itself."""
-        return 0 < self._live == self._stuck
+        return self._stalls.everybody_waits
 
     def stall(self) -> StallDetected | None:
         """Rule 14, to be asked once everything known has been handled; reported once."""
-        if self._stalled or not self.everybody_waits or can_move(self._state):
-            return None
-        self._stalled = True
-        return StallDetected(waits=tuple(waits(self._state)))
+        return self._stalls.stall()

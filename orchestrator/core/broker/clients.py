@@ -1,215 +1,35 @@
-"""The broker's record of one worker, its client: its leases, its credits and its waits."""
+"""Clients of the broker: jobs, their workers, and what these wait for: items, credit, or room.
+
+A record each, which names the others; all that changes them is in the broker's parts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from orchestrator.core.broker.queue import QueueState, Segment, cut, without
-from orchestrator.core.broker.stopwatch import Stopwatch
-from orchestrator.core.protocol.messages import Committed, JoinQueue, Pull, Wait, Want
+from orchestrator.core.broker.chunks import Segment
+from orchestrator.core.broker.lease import LeaseState
+from orchestrator.core.broker.outputs import PendingOutput
+from orchestrator.core.broker.queue import QueueState
+from orchestrator.core.broker.ratelimit import RateLimiter, Stopwatch
+from orchestrator.core.broker.reorder import ReorderBuffer
+from orchestrator.core.protocol.messages import Commit, Committed, JoinQueue, Pull, Wait, Want
 from orchestrator.plan.model import BatchPlan, ErrorAction, RetryPlan
 
-if TYPE_CHECKING:
-    from orchestrator.core.broker.ratelimit import RateLimiter
-    from orchestrator.core.broker.reorder import ReorderBuffer
-    from orchestrator.core.broker.waiting import CommitWaiter, CreditWaiter, Waiter
-
-__all__ = ["JobState", "LeaseState", "PendingPull", "WorkerState"]
+__all__ = [
+    "CommitWaiter",
+    "CreditWaiter",
+    "JobState",
+    "OrderedWaiter",
+    "PendingPull",
+    "QueueClients",
+    "Waiter",
+    "WorkerState",
+]
 
 
 _ONCE = RetryPlan()
-
-
-class LeaseState:
-    """Items handed to one worker, in order.
-
-    `finished` of `total` are committed and applied, the next `claimed` belong to a commit that is
-    parked. `in_progress` is how many of the unfinished count as in hand: one, or the whole of a
-    batch. Where `get` is the ack, none is; those `taken` count as gone, though their commit may be
-    on its way, and so does the first, which somebody has asked for. `recalled`: its worker was
-    asked for the rest; `firm`: it has said what it keeps. `partially_emitted`: a part of what its
-    next item gives has been put already. `ordered`: its worker goes on while what it has finished
-    is held back, so that nothing is in hand any more once all of it is claimed; `detached` items
-    have ended before their turn, and its worker counts them still. `redelivered`: its worker had
-    these items before the run was resumed; `in_turn`: its target had got them.
-    """
-
-    __slots__ = (
-        "claimed",
-        "detached",
-        "finished",
-        "firm",
-        "hidden_bytes",
-        "in_progress",
-        "in_turn",
-        "number",
-        "ordered",
-        "partially_emitted",
-        "queue",
-        "recalled",
-        "redelivered",
-        "segments",
-        "taken",
-        "total",
-    )
-
-    def __init__(
-        self,
-        number: int,
-        queue: QueueState,
-        segments: list[Segment],
-        *,
-        in_progress: int,
-        taken: int = 0,
-        redelivered: bool = False,
-    ) -> None:
-        self.redelivered = redelivered
-        self.in_turn = False
-        self.number = number
-        self.queue = queue
-        self.segments = segments
-        self.total = 0
-        for segment in segments:
-            self.total += segment.stop - segment.start
-        self.in_progress = in_progress
-        self.finished = 0
-        self.claimed = 0
-        self.taken = taken
-        self.recalled = self.firm = self.partially_emitted = self.ordered = False
-        self.hidden_bytes = self.detached = 0
-        queue.outstanding += self.total
-        self._note_hidden(0)
-
-    @property
-    def remaining(self) -> int:
-        """Items not yet finished."""
-        return self.total - self.finished
-
-    @property
-    def hidden(self) -> int:
-        """Items that still count into the queue's bound."""
-        in_progress = 0 if self.ordered and self.is_claimed else self.in_progress
-        gone = max(self.finished + in_progress, self.taken)
-        return self.total - gone if gone < self.total else 0
-
-    @property
-    def is_claimed(self) -> bool:
-        """True if all that is not finished belongs to commits that wait."""
-        return self.finished + self.claimed == self.total
-
-    @property
-    def untouched(self) -> int:
-        """Items that a recall may bring back."""
-        touched = max(self.finished + self.claimed + self.in_progress, self.taken)
-        return 0 if self.firm else max(0, self.total - touched)
-
-    def advance(self, n: int) -> None:
-        """N more items are finished."""
-        before = self.hidden
-        self.partially_emitted = self.partially_emitted and not n
-        self.finished += n
-        if self.claimed:
-            self.claimed = max(0, self.claimed - n)
-        self.queue.outstanding -= n
-        self._note_hidden(before)
-
-    def claim(self, n: int) -> list[Segment]:
-        """The next n items are finished and held back; returns them."""
-        before, begin = self.hidden, self.finished + self.claimed
-        self.claimed += n
-        self._note_hidden(before)
-        return cut(cut(self.segments, begin)[1], n)[0]
-
-    def detach(self) -> Segment:
-        """Remove and return the first item that is not claimed: it ends now, out of turn."""
-        before, item = self.hidden, self.item(self.finished + self.claimed)
-        assert item is not None
-        self.segments = without(self.segments, item.first)
-        self.total -= 1
-        self.detached += 1
-        self.queue.outstanding -= 1
-        self._note_hidden(before)
-        return item
-
-    def drop_claims(self) -> list[Segment]:
-        """Give up what is held back; return those items, still to be given back."""
-        before, self.claimed = self.hidden, 0
-        self._note_hidden(before)
-        return self.shorten(self.finished)
-
-    def note_taken(self, n: int) -> None:
-        """The first n items were returned by `get`, and are done: from then on none is in hand."""
-        before = self.hidden
-        self.taken = max(self.taken, n)
-        if n:
-            self.in_progress = 0
-        self._note_hidden(before)
-
-    def shorten(self, kept: int) -> list[Segment]:
-        """Keep the first `kept` items; returns the others, still to be given back."""
-        before = self.hidden
-        self.segments, rest = cut(self.segments, kept)
-        self.queue.outstanding -= self.total - kept
-        self.total = kept
-        self._note_hidden(before)
-        return rest
-
-    def _note_hidden(self, before: int) -> None:
-        """Tell the queue how many items are hidden now, and their bytes where those count."""
-        hidden = self.hidden
-        self.queue.hidden += hidden - before
-        if self.redelivered:
-            self.queue.redelivered += hidden - before
-        if self.queue.weighs:
-            weight, rest = self.hidden_bytes, cut(self.segments, self.total - hidden)[1]
-            self.hidden_bytes = sum([segment.size_bytes for segment in rest])
-            self.queue.size_bytes += self.hidden_bytes - weight
-            if self.redelivered:
-                self.queue.redelivered_bytes += self.hidden_bytes - weight
-
-    def item(self, index: int) -> Segment | None:
-        """The one item at `index` of the lease, as a segment of its own; None if there is none."""
-        for segment in self.segments:
-            if 0 <= index < len(segment):
-                return segment.split(index)[1].split(1)[0]
-            index -= len(segment)
-        return None
-
-    def next_segments(self, n: int) -> list[Segment]:
-        """The next n of the unfinished items."""
-        return cut(cut(self.segments, self.finished)[1], n)[0]
-
-    def numbers(self, index: int, stop: int | None = None) -> Iterator[int]:
-        """The numbers in the queue of the items from `index` on, or to `stop` (exclusive)."""
-        for at in range(index, self.total if stop is None else min(stop, self.total)):
-            item = self.item(at)
-            assert item is not None
-            yield item.first
-
-
-class PendingPull:
-    """A pull that waits in the line of each of its queues, or (`held`) for its turn."""
-
-    __slots__ = ("client", "held", "queues", "request")
-
-    def __init__(self, client: WorkerState, request: Pull, queues: tuple[QueueState, ...]) -> None:
-        self.client = client
-        self.request = request
-        self.queues = queues
-        self.held = False
-
-    @property
-    def is_of_batch(self) -> bool:
-        """True if it waits for several items."""
-        return self.request.least > 1
-
-    def leave(self) -> None:
-        """It is answered, or over: leave every line."""
-        self.held = False
-        self.client.pulls.pop(self.request.pull, None)
-        for queue in self.queues:
-            queue.pulls.pop(self, None)
 
 
 class Held(NamedTuple):
@@ -228,7 +48,7 @@ class JobState:
 
     `by_item`: it is called for each item or batch, so that an item can be called for again;
     `otherwise` becomes of one whose attempts are used up. `counted`: it is called once, maybe once
-    more, and how far it has come with what it puts is known (`core.durable.progress`). Only who is
+    more, and how far it has come with what it puts is known (`core.broker.outputs`). Only who is
     called with a `batch` may ask for several items or none. A worker may have `most_open` pulls,
     wants, joins and leases at a time, each. What it gives leaves in the order of its `reorder`, and
     its items start when its `rate_limit` lets them, if it has those. `final`: it has succeeded, and
@@ -248,7 +68,7 @@ class JobState:
         can_unblock: bool = True,
         batch: BatchPlan | None = None,
         most_open: int = 1024,
-        reorder: ReorderBuffer | None = None,
+        reorder: ReorderBuffer[OrderedWaiter] | None = None,
         rate_limit: RateLimiter | None = None,
     ) -> None:
         self.name = name
@@ -296,7 +116,7 @@ class JobState:
         waiter = self.reorder.waiter if self.reorder is not None else None
         if waiter is None or not waiter.queues:
             return ""
-        return f"{_room(waiter)} for what {self.name} holds back to keep the order"
+        return f"{_room_for(waiter)} for what {self.name} holds back to keep the order"
 
 
 class WorkerState:
@@ -338,9 +158,9 @@ class WorkerState:
     def waits_for(self) -> str:
         """Return what the worker waits for, in words."""
         if self.parked is not None:
-            return _room(self.parked)
+            return _room_for(self.parked)
         for waiter in self.wants.values():
-            return _room(waiter)
+            return _room_for(waiter)
         for pull in self.pulls.values():
             return self.job.waits_for() or "items of " + ", ".join(q.name for q in pull.queues)
         for join in self.joins.values():
@@ -353,11 +173,210 @@ class WorkerState:
         queue.granted += n
 
 
-def _room(waiter: Waiter) -> str:
+class QueueClients:
+    """The clients of one queue: workers that read and write it, and who waits for its items."""
+
+    __slots__ = ("joiners", "pulls", "readers", "writers")
+
+    def __init__(self) -> None:
+        self.readers: dict[str, WorkerState] = {}
+        self.writers: dict[str, WorkerState] = {}
+        self.pulls: dict[PendingPull, None] = {}  # in line, the oldest first
+        self.joiners: dict[WorkerState, None] = {}  # those that wait for its last `task_done`
+
+
+class PendingPull:
+    """A pull that waits in the line of each of its queues, or (`held`) for its turn."""
+
+    __slots__ = ("client", "held", "queues", "request")
+
+    def __init__(self, client: WorkerState, request: Pull, queues: tuple[QueueState, ...]) -> None:
+        self.client = client
+        self.request = request
+        self.queues = queues
+        self.held = False
+
+    @property
+    def is_of_batch(self) -> bool:
+        """True if it waits for several items."""
+        return self.request.least > 1
+
+
+class Waiter:
+    """A place in line for room, by its number: the lines themselves are `waiting.WaitLines`."""
+
+    def __init__(self, number: int, client: WorkerState) -> None:
+        self.number = number
+        self.client = client
+        # Those that it waits for now, upstream first: it stands in the line of one further down
+        # only while it is first in those before.
+        self.queues: tuple[QueueState, ...] = ()
+        self.lacks: QueueState | None = None  # that in which it has waited for room `since` then
+        self.since = 0.0
+
+    @property
+    def limit_s(self) -> float | None:
+        """Return how long that may take, None for ever."""
+        return self.lacks.policy.limit_s if self.lacks is not None else None
+
+    @property
+    def due(self) -> float | None:
+        """Return when it has waited for as long as it may."""
+        return None if (limit_s := self.limit_s) is None else self.since + limit_s
+
+
+class CreditWaiter(Waiter):
+    """A producer that asked for credit, and waits since `now`."""
+
+    def __init__(
+        self, number: int, client: WorkerState, request: Want, queue: QueueState, *, now: float
+    ) -> None:
+        super().__init__(number, client)
+        self.request = request
+        self.lacks, self.since = queue, now
+
+    @property
+    def limit_s(self) -> float | None:
+        """Return how long that may take: who sets himself a time keeps it himself."""
+        return super().limit_s if self.request.wait is Wait.FOREVER else None
+
+    @property
+    def forever(self) -> bool:
+        """True if nothing but room ends the wait."""
+        return self.request.wait is Wait.FOREVER and self.limit_s is None
+
+
+class CommitWaiter(Waiter):
+    """A commit on its way: `at` of its finished items are applied."""
+
+    def __init__(
+        self,
+        number: int,
+        client: WorkerState,
+        request: Commit,
+        leases: list[tuple[LeaseState, int]],
+        parts: list[PendingOutput],
+    ) -> None:
+        super().__init__(number, client)
+        self.request = request
+        self.leases = leases
+        self.parts = parts
+        self.marks = {mark.at: mark for mark in request.marks}
+        self.items = sum(n for _, n in leases)
+        self.at = 0
+
+    @property
+    def limit_s(self) -> float | None:
+        """The limit of that, None for ever: who is called once has asked for room before.
+
+        What an ordered job holds back waits for its turn, which nobody can limit.
+        """
+        job = self.client.job
+        return super().limit_s if job.by_item and job.reorder is None else None
+
+    def claim(self) -> None:
+        """The commit is parked: what it has still to finish belongs to it, whatever comes."""
+        at = 0
+        for lease, n in self.leases:
+            lease.claimed += max(0, at + n - max(at, self.at))
+            at += n
+
+    def undo(self) -> None:
+        """Give what it has still to finish back to its lease, and drop what it has to put."""
+        for lease in dict.fromkeys(lease for lease, _ in self.leases):
+            lease.claimed = 0
+        for part in self.parts:
+            part.cut()
+
+    def needs(self) -> dict[QueueState, int]:
+        """Room its next finished item takes; empty when only open outputs are left."""
+        needs: dict[QueueState, int] = {}
+        if self.at < self.items:
+            for part in self.parts:
+                for queue in part.queues:
+                    if n := part.of_item(self.at):
+                        needs[queue] = needs.get(queue, 0) + n
+        return needs
+
+    def fitting(self, queue: QueueState, room: int, most: int) -> int:
+        """Count its next items that together put `room` at most on a queue; `most` if all."""
+        parts = [part for part in self.parts if queue in part.queues]
+        if len(parts) == 1 and parts[0].counts is None:
+            return most if parts[0].of_items(self.at, most) <= room else max(0, room)
+        for n in range(most):
+            for part in parts:
+                room -= part.of_item(self.at + n)
+            if room < 0:
+                return n
+        return most
+
+    def as_many_as(self, size_bytes: int, queue: QueueState) -> int:
+        """Return how many outputs for a queue have no more bytes, whichever they are."""
+        chunks = [part.chunk for part in self.parts if queue in part.queues]
+        return min(size_bytes * chunk.items // chunk.size_bytes for chunk in chunks)
+
+    def open_parts(self) -> Iterator[PendingOutput]:
+        """Parts with outputs left over once every finished item is applied."""
+        return (part for part in self.parts if part.used < part.n)
+
+
+class OrderedWaiter(CommitWaiter):
+    """Finished items that wait for their turn, and then for room: neighbours of one lease.
+
+    `first` is the number in the queue of the first of them.
+    """
+
+    def __init__(
+        self,
+        client: WorkerState,
+        request: Commit,
+        items: tuple[LeaseState, int],
+        parts: list[PendingOutput],
+        *,
+        first: int,
+    ) -> None:
+        super().__init__(0, client, request, [items], parts)
+        self.marks = {}
+        self.first = first
+
+    @property
+    def lease(self) -> LeaseState:
+        """The lease that its items belong to."""
+        ((lease, _),) = self.leases
+        return lease
+
+    @property
+    def outputs(self) -> int:
+        """Outputs that it has still to put."""
+        return sum(part.n - part.used for part in self.parts)
+
+    @property
+    def goes_in_parts(self) -> bool:
+        """True if its next item gives more than a queue may hold, and so cannot leave at once."""
+        if self.lease.partially_emitted:
+            return True
+        items: dict[QueueState, int] = {}
+        weights: dict[QueueState, int] = {}
+        for part in self.parts:
+            if n := part.of_item(self.at):
+                weight = Segment(part.chunk, part.used, part.used + n, 0)
+                for queue in part.queues:
+                    items[queue] = items.get(queue, 0) + n
+                    if queue.weight is not None:
+                        weights[queue] = weights.get(queue, 0) + weight.size_bytes
+        return any(n > queue.bound for queue, n in items.items()) or any(
+            queue.weight is not None and n > queue.weight.bound for queue, n in weights.items()
+        )
+
+    def needs(self) -> dict[QueueState, int]:
+        """Room its next item takes, or the next output of an item that leaves in parts."""
+        if self.at < self.items and self.goes_in_parts:
+            for part in self.parts:
+                if part.rest_of(self.at):
+                    return dict.fromkeys(part.queues, 1)
+        return super().needs()
+
+
+def _room_for(waiter: Waiter) -> str:
     """Return what a waiter waits for: there is room in all of its queues but the last."""
     return f"room in {waiter.queues[-1].name}"
-
-
-def wanted(request: Want) -> bool:
-    """True if a want may wait."""
-    return request.wait is not Wait.NO

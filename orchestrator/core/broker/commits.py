@@ -1,18 +1,26 @@
-"""Admission: commits are applied item by item, the rest is parked in fair order."""
+"""Admission of commits: applied item by item, the rest is parked in fair order."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from orchestrator.core.broker.clients import LeaseState, WorkerState
+from orchestrator.core.broker.chunks import Chunk
+from orchestrator.core.broker.clients import (
+    CommitWaiter,
+    CreditWaiter,
+    OrderedWaiter,
+    Waiter,
+    WorkerState,
+)
 from orchestrator.core.broker.credits import Credits
+from orchestrator.core.broker.lease import LeaseState
+from orchestrator.core.broker.ordered import Buffer, OrderedCommits
 from orchestrator.core.broker.outcomes import Outcomes
-from orchestrator.core.broker.queue import Chunk, QueueState
-from orchestrator.core.broker.reorder import OrderedCommits, OrderedWaiter, ReorderBuffer
+from orchestrator.core.broker.outputs import PendingOutput, most_of_one, room_for
+from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.room import RoomForOutputs
 from orchestrator.core.broker.state import BrokerState, ProtocolError
-from orchestrator.core.broker.waiting import CommitWaiter, CreditWaiter, PendingOutput, Waiter
 from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import Commit, CommitStatus, Committed, End
 
@@ -22,12 +30,17 @@ _MOST_WORK = 1 << 24
 """Outputs times items of one commit; what is parked is looked at item by item."""
 
 
-class Admission(RoomForOutputs):
+class Admission:
     """The producers' half of the broker."""
 
-    def __init__(self, state: BrokerState, credits_: Credits, outcomes: Outcomes) -> None:
-        super().__init__(state, credits_, outcomes)
-        self._ordering = OrderedCommits(state, credits_, outcomes)
+    def __init__(
+        self, state: BrokerState, room: RoomForOutputs, credits_: Credits, outcomes: Outcomes
+    ) -> None:
+        self._state = state
+        self._room = room
+        self._credits = credits_
+        self._outcomes = outcomes
+        self._ordering = OrderedCommits(state, room, outcomes)
 
     # -- commits ----------------------------------------------------------------------------------
 
@@ -53,10 +66,16 @@ class Admission(RoomForOutputs):
         items = sum([n for _, n in leases])
         parts = self._parts(client, request, blobs, items)
         got = self._got(client, request) if request.got else []
+        # A commit takes one of three ways from here. Each makes its last checks before it changes
+        # anything: what does not fit is refused whole, and the worker is cut off.
+        # 1. Of a job that keeps the order: all of it is taken over, with no regard to room. Its
+        #    items wait for their turn in the reorder buffer, and the worker does not.
         if client.job.reorder is not None:
             self._hold(client, request, leases, parts)
             return
-        totals = _totals(parts)
+        totals = room_for(parts)
+        # 2. Covered by credits, and all went well: most commits. Room for it was promised, so it
+        #    overtakes nobody, and neither bounds nor lines are looked at, nor is a waiter made.
         if not (request.marks or request.returned) and _are_covered(client, totals):
             client.last_seq = request.seq
             if got:
@@ -65,16 +84,20 @@ class Admission(RoomForOutputs):
             if client.job.by_item:
                 self._note_open(client, parts, items)
             return
+        # 3. Any other: what fits is applied at once, item by item, and the rest is parked.
         _check_bounds(totals, parts, items)
         _check_marks(request, items)
         if request.returned:
             self._credits.give_back(client, request.returned)
+        # Without an answer, as of now: if the commit comes again while it is parked, it has none.
         client.last_seq, client.last_answer = request.seq, None
         self._note_got(client, got)
         waiter = CommitWaiter(self._state.number(), client, request, leases, parts)
         if not self._advance(waiter):
             client.parked = waiter
             client.job.parked += 1
+            # Its items belong to it from now on: should the worker die, they are done none the less
+            # once the rest finds room, and must not be given to anybody else.
             waiter.claim()
             self._credits.void(client)  # who waits holds nothing that others wait for
             self._state.begin_wait(client, for_output=True)
@@ -92,13 +115,13 @@ class Admission(RoomForOutputs):
 
         An end is one for good only if nobody who writes the queue will be called again.
         """
-        journal = self._state.journal
-        if journal is None or client.job.by_item:
+        if client.job.by_item:
             return
-        for queue, n in got:
-            writers = [job for job in self._state.jobs.values() if queue in job.writes]
-            if n or all(job.final for job in writers):
-                journal.got(client, queue.name, n)
+        for journal in self._state.journals:
+            for queue, n in got:
+                writers = [job for job in self._state.jobs.values() if queue in job.writes]
+                if n or all(job.final for job in writers):
+                    journal.got(client, queue.name, n)
 
     def _hold(
         self,
@@ -115,7 +138,7 @@ class Admission(RoomForOutputs):
         self._ordering.hold(client, request, leases, parts)
         self._answer(client, request.seq, CommitStatus.APPLIED, awaited=request.awaited)
 
-    def release(self, reorder: ReorderBuffer) -> None:
+    def release(self, reorder: Buffer) -> None:
         """Put what an ordered job has finished and what has its turn."""
         self._ordering.release(reorder)
 
@@ -127,23 +150,30 @@ class Admission(RoomForOutputs):
         waiter = client.parked
         if waiter is None:
             return
+        # What a target has put that is called once, nobody will put again: that stays, and is put
+        # when there is room. But a source whose outputs are counted is called again, and goes on
+        # after what is put already.
         if not client.job.by_item and (waiter.items or not client.job.counted):
-            return  # nobody will put it again
+            return
         for part in waiter.parts:
             if client.job.by_item:
                 part.cut_open(waiter.items)
             else:
                 part.cut()
-            if self._state.journal is not None:
-                self._state.journal.pending(part)
+            for journal in self._state.journals:
+                journal.pending(part)
         if waiter.at < waiter.items:
             return
         for queue in waiter.queues:
             self._state.dirty[queue] = None
-        waiter.leave()
-        client.parked = None
-        client.job.parked -= 1
+        self._unpark(waiter)
         self._state.end_wait(client)
+
+    def _unpark(self, waiter: CommitWaiter) -> None:
+        """A parked commit is over: it leaves every line, and its worker goes on."""
+        self._state.lines.leave(waiter)
+        waiter.client.parked = None
+        waiter.client.job.parked -= 1
 
     def refuse(self, waiter: CommitWaiter) -> None:
         """The rest of a parked commit is not applied any more: its items are not finished.
@@ -156,13 +186,11 @@ class Admission(RoomForOutputs):
         self._state.send(client, Committed(seq=seq, status=CommitStatus.FULL, full=lacks.name))
         for queue in waiter.queues:
             self._state.dirty[queue] = None
-        waiter.leave()
+        self._unpark(waiter)
         waiter.undo()
-        if self._state.journal is not None:
+        for journal in self._state.journals:
             for part in waiter.parts:
-                self._state.journal.pending(part)
-        client.parked = None
-        client.job.parked -= 1
+                journal.pending(part)
 
     def _apply(
         self,
@@ -174,7 +202,7 @@ class Admission(RoomForOutputs):
     ) -> None:
         """Apply a covered commit of items that all went well."""
         for part in parts:
-            self._put(client, part, part.n)
+            self._room.put(client, part, part.n)
         for lease, n in leases:
             self._outcomes.finish_leased(client, lease, n)
         held = tuple([(queue.name, client.credits[queue.name]) for queue in queues])
@@ -230,20 +258,20 @@ class Admission(RoomForOutputs):
 
     def _advance(self, waiter: CommitWaiter) -> bool:
         """Apply what fits; True when the whole commit is applied and answered."""
-        whole = waiter.at == 0 and all(
-            self._fits(waiter, queue, n) for queue, n in waiter.totals().items()
-        )
-        if whole:
-            for part in waiter.open_parts():
-                self._put(waiter.client, part, part.n - part.used)
+        # The whole first: mostly there is room for all, and that costs least. Once something of it
+        # is applied it goes on item by item, and then with what the open item has given, which
+        # belongs to no finished item and may leave in parts.
+        if waiter.at == 0 and self._room.put_whole(waiter):
             self._outcomes.finish(waiter, waiter.items)
         elif not (self._advance_items(waiter) and self._advance_open(waiter)):
             return False
-        waiter.leave()
+        self._state.lines.leave(waiter)
         client = waiter.client
         if client.job.by_item:
             self._note_open(client, waiter.parts, waiter.items)
-        totals = waiter.totals()
+        # The reply comes last, after all that it speaks of. It tells the worker its credits: of a
+        # parked commit all, as they were voided when it was parked.
+        totals = room_for(waiter.parts)
         names = dict.fromkeys(queue.name for queue in totals)
         if client.parked is waiter:
             names |= dict.fromkeys(client.credits)
@@ -256,25 +284,23 @@ class Admission(RoomForOutputs):
         return True
 
     def _advance_items(self, waiter: CommitWaiter) -> bool:
+        """Put and finish its next items as far as there is room, whole items only (rule 2)."""
+        room = self._room
         while waiter.at < waiter.items:
-            if not (items := self._fitting(waiter)):
-                if not self._has_room(waiter, waiter.needs()):
-                    return False
-                items = 1
-            for part in waiter.parts:
-                if n := part.of_items(waiter.at, items):
-                    self._put(waiter.client, part, n)
-            self._outcomes.finish(waiter, items)
+            n = room.fitting(waiter) or int(room.has_room(waiter, waiter.needs()))
+            if not n:
+                return False
+            room.put_items(waiter, n)
+            self._outcomes.finish(waiter, n)
             waiter.lacks = None
         return True
 
     def _advance_open(self, waiter: CommitWaiter) -> bool:
+        """Put what its open item has given, output by output: all of it may never fit (rule 3)."""
         for part in waiter.open_parts():
             while part.used < part.n:
-                if not self._has_room(waiter, dict.fromkeys(part.queues, 1)):
+                if not self._room.put_some(waiter, part, part.n - part.used):
                     return False
-                held = min(self._allowed(waiter, queue) for queue in part.queues)
-                self._put(waiter.client, part, min(held, part.n - part.used))
                 waiter.lacks = None
                 self._note_open(waiter.client, waiter.parts, waiter.items)
         return True
@@ -282,10 +308,10 @@ class Admission(RoomForOutputs):
     def _note_open(self, client: WorkerState, parts: list[PendingOutput], items: int) -> None:
         """Keep what the open item has given in part: it cannot be tried again (rule 3)."""
         if any(part.of_item(items) for part in parts if part.counts is not None):
-            journal = self._state.journal
             for lease in client.leases.values():
-                if journal is not None and client.job.by_item and not lease.partially_emitted:
-                    journal.partially_emitted(lease, client.job.name)
+                if client.job.by_item and not lease.partially_emitted:
+                    for journal in self._state.journals:
+                        journal.partially_emitted(lease, client.job.name)
                 lease.partially_emitted = True
 
     def _answer(
@@ -305,10 +331,11 @@ class Admission(RoomForOutputs):
 
     def admit(self, queue: QueueState) -> None:
         """Let waiters go on while there is room for the first in line."""
-        while queue.waiters:
-            waiter = queue.waiters[0]
+        lines = self._state.lines
+        while line := lines.of(queue):
+            waiter = line[0]
             others = waiter.queues
-            if not waiter.first_everywhere or not self._move(waiter):
+            if not lines.is_first_everywhere(waiter) or not self._move(waiter):
                 return
             for other in others:
                 self._state.dirty[other] = None
@@ -334,15 +361,6 @@ def _check_marks(request: Commit, items: int) -> None:
         raise ProtocolError(f"marks of other items than the {items} finished")
 
 
-def _totals(parts: list[PendingOutput]) -> dict[QueueState, int]:
-    """Return how much a commit puts on each queue."""
-    totals: dict[QueueState, int] = {}
-    for part in parts:
-        for queue in part.queues:
-            totals[queue] = totals.get(queue, 0) + part.n
-    return totals
-
-
 def _are_covered(client: WorkerState, totals: Mapping[QueueState, int]) -> bool:
     """True if credits cover every output, and so bounds do: most commits need no waiter."""
     for queue, total in totals.items():  # noqa: SIM110 - asked for each commit: no generator
@@ -351,22 +369,10 @@ def _are_covered(client: WorkerState, totals: Mapping[QueueState, int]) -> bool:
     return True
 
 
-def _most_of_one(parts: Iterable[PendingOutput], items: int) -> int:
-    """Return how much the finished item that gives most puts."""
-    each, of_each = [0] * items, 0
-    for part in parts:
-        if part.counts is None:
-            of_each += 1
-        else:
-            for at, n in enumerate(part.counts[:items]):
-                each[at] += n
-    return of_each + max(each, default=0)
-
-
 def _check_bounds(totals: Mapping[QueueState, int], parts: list[PendingOutput], items: int) -> None:
     """No finished item may need more room than a queue has: it would wait for ever."""
     for queue, total in totals.items():
         if total > queue.bound and not queue.closed:
-            most = _most_of_one([part for part in parts if queue in part.queues], items)
+            most = most_of_one([part for part in parts if queue in part.queues], items)
             if most > queue.bound:
                 raise ProtocolError(f"{most} outputs of one item for {queue.name}, in one part")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from orchestrator.core.broker.clients import WorkerState
-from orchestrator.core.broker.queue import LARGEST_CHUNK, QueueState
-from orchestrator.core.broker.state import Alarm, BrokerState, ProtocolError
-from orchestrator.core.broker.waiting import CreditWaiter
+from orchestrator.core.broker.alarms import Alarm
+from orchestrator.core.broker.clients import CreditWaiter, WorkerState
+from orchestrator.core.broker.queue import LARGEST_CHUNK, QueueState, chunk_items
+from orchestrator.core.broker.room import PutLimits
+from orchestrator.core.broker.state import BrokerState, ProtocolError
 from orchestrator.core.protocol.messages import Grant, Shut, Unwant, Wait, Want
 
 __all__ = ["Credits"]
@@ -17,8 +18,12 @@ COLLECT_S = 0.002
 class Credits:
     """Who may put how much without asking."""
 
-    def __init__(self, state: BrokerState) -> None:
+    def __init__(self, state: BrokerState, limits: PutLimits) -> None:
         self._state = state
+        self._limits = limits
+        self._lines = state.lines
+        # Queues at which room is collected for the first in line, since then.
+        self._collecting: dict[QueueState, float] = {}
 
     def want(self, client: WorkerState, request: Want) -> None:
         """Grant credit now, or put the producer in line."""
@@ -29,23 +34,23 @@ class Credits:
             raise ProtocolError(f"want {request.want} of {request.least} to {request.n} credits")
         if len(client.wants) >= client.job.most_open:
             raise ProtocolError(f"{len(client.wants)} wants are pending")
-        queue.writer_clients[client.worker] = client
+        self._state.at[queue].writers[client.worker] = client
         if queue.closed:
             returned = not queue.failed_downstream
-            self._state.send(
-                client, Shut(queue=queue.name, reader=queue.closed_by, returned=returned)
-            )
+            reader = self._state.closed_by.get(queue, "")
+            self._state.send(client, Shut(queue=queue.name, reader=reader, returned=returned))
             self._state.send(client, Grant(want=request.want, queue=queue.name, n=0))
         elif request.unsent is not None and client.credits.get(queue.name, 0) > request.unsent:
             self._state.send(client, Grant(want=request.want, queue=queue.name, n=0))
-        elif queue.room >= self._least(queue, request) and not queue.waiters:
+        elif queue.room >= self._least(queue, request) and queue not in self._lines.at:
             self._grant(client, queue, request)
         elif not _may_wait(queue, request):
             self._state.send(client, Grant(want=request.want, queue=queue.name, n=0))
         else:
             waiter = CreditWaiter(self._state.number(), client, request, queue, now=self._state.now)
+            self._lines.join(waiter, (queue,))
             client.wants[request.want] = waiter
-            self._state.arm_limit(queue)
+            self._limits.arm(queue)
             self._state.begin_wait(client, for_output=True)
             self._state.dirty[queue] = None
 
@@ -61,7 +66,7 @@ class Credits:
     def end_wait(self, waiter: CreditWaiter) -> None:
         """A producer waits no longer, by its own will or as the queue lets it wait no longer."""
         client, request, (queue,) = waiter.client, waiter.request, waiter.queues
-        if waiter.first_everywhere and queue.room > 0 and not queue.closed:
+        if self._lines.is_first_everywhere(waiter) and queue.room > 0 and not queue.closed:
             self._serve(waiter)
         else:
             self._leave_line(waiter)
@@ -78,10 +83,10 @@ class Credits:
         if room < 1 or room >= self._least(queue, request):
             return room > 0
         now = self._state.now
-        if queue.room_since is None:
-            queue.room_since = now
-            self._state.at(now + COLLECT_S, Alarm.ROOM, queue)
-        return now >= queue.room_since + COLLECT_S
+        if queue not in self._collecting:
+            self._collecting[queue] = now
+            self._state.alarms.set(now + COLLECT_S, Alarm.ROOM, queue)
+        return now >= self._collecting[queue] + COLLECT_S
 
     def serve(self, waiter: CreditWaiter) -> bool:
         """Grant what the first in line has asked for, if there is room."""
@@ -93,7 +98,7 @@ class Credits:
 
     def _serve(self, waiter: CreditWaiter) -> None:
         client, request, (queue,) = waiter.client, waiter.request, waiter.queues
-        queue.room_since = None
+        self._collecting.pop(queue, None)
         self._leave_line(waiter)
         if queue.closed:
             self._state.send(client, Grant(want=request.want, queue=queue.name, n=0))
@@ -101,23 +106,43 @@ class Credits:
             self._grant(client, queue, request)
 
     def _leave_line(self, waiter: CreditWaiter) -> None:
-        waiter.leave()
+        self._lines.leave(waiter)
         waiter.client.wants.pop(waiter.request.want, None)
         self._state.end_wait(waiter.client)
 
     def _grant(self, client: WorkerState, queue: QueueState, request: Want) -> None:
-        chunk = queue.chunk_items - client.credits.get(queue.name, 0)
-        n = max(min(request.n, queue.room), min(queue.in_advance, chunk))
+        chunk = self.chunk_items(queue) - client.credits.get(queue.name, 0)
+        n = max(min(request.n, queue.room), min(self._in_advance(queue), chunk))
         client.credit(queue, n)
         self._state.send(client, Grant(want=request.want, queue=queue.name, n=n))
 
     def refill(self, client: WorkerState, queue: QueueState) -> None:
         """Grant room in advance when the worker has used up enough of its own (rule 4)."""
-        enough = queue.chunk_items
+        enough = self.chunk_items(queue)
         n = min(enough - client.credits.get(queue.name, 0), queue.room)
-        if n > 0 and 4 * n >= enough and not queue.waiters and queue.may_advance:
+        if n > 0 and 4 * n >= enough and queue not in self._lines.at and self.may_advance(queue):
             client.credit(queue, n)
             self._state.send(client, Grant(want=0, queue=queue.name, n=n))
+
+    def chunk_items(self, queue: QueueState) -> int:
+        """Items a producer should put in one chunk."""
+        return chunk_items(queue.maxsize, queue.producers or len(self._state.at[queue].writers))
+
+    def _in_advance(self, queue: QueueState) -> int:
+        """Items for which credit may be given in advance to one producer (rule 4).
+
+        Of several each may have its share of half of the room: nobody is kept from putting by it.
+        """
+        weight = queue.weight
+        if weight is not None and weight.size * 2 >= weight.bound:
+            return 0
+        if queue.producers == 1:
+            return queue.room
+        return queue.room // (2 * (queue.producers or max(1, len(self._state.at[queue].writers))))
+
+    def may_advance(self, queue: QueueState) -> bool:
+        """True if credit may be given before anybody asks: to the only producer, or a chunk."""
+        return self._in_advance(queue) >= (1 if queue.producers == 1 else self.chunk_items(queue))
 
     def give_back(self, client: WorkerState, returned: tuple[tuple[str, int], ...]) -> None:
         """Unused credits come back with a flush; those of a closed queue are void already."""
@@ -146,12 +171,12 @@ class Credits:
         for waiter in client.wants.values():
             for queue in waiter.queues:
                 self._state.dirty[queue] = None
-            waiter.leave()
+            self._lines.leave(waiter)
         client.wants.clear()
 
 
 def _may_wait(queue: QueueState, request: Want) -> bool:
     """True if there is any time in which room may come; who waits for ever has the queue's."""
     if request.wait is Wait.FOREVER:
-        return queue.limit_s != 0.0
+        return queue.policy.limit_s != 0.0
     return request.wait is not Wait.NO

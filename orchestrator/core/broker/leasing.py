@@ -1,27 +1,26 @@
-"""Leasing: pulls are answered with leases, leases come back, queues end and close."""
+"""Leasing: pulls are answered with leases, until a queue has ended or closes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
-from orchestrator.core.broker.attempts import FailedAttempt, failed_attempts
-from orchestrator.core.broker.clients import JobState, LeaseState, PendingPull, WorkerState
+from orchestrator.core.broker.alarms import Alarm
+from orchestrator.core.broker.chunks import Segment
+from orchestrator.core.broker.clients import JobState, PendingPull, WorkerState
+from orchestrator.core.broker.lease import LeaseState
 from orchestrator.core.broker.liveness import can_come
-from orchestrator.core.broker.queue import QueueState, Segment, without
+from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.ratelimit import RateLimiter
 from orchestrator.core.broker.redelivery import Redelivery
-from orchestrator.core.broker.state import Alarm, BrokerState, ProtocolError
-from orchestrator.core.protocol.events import Blame, InputEnded
+from orchestrator.core.broker.returns import Returns
+from orchestrator.core.broker.state import BrokerState, ProtocolError
+from orchestrator.core.protocol.events import InputEnded
 from orchestrator.core.protocol.messages import (
     Ended,
     Leased,
     NoLease,
     Pull,
     Range,
-    Recall,
-    Released,
     Shut,
     Unpull,
     Wait,
@@ -29,17 +28,15 @@ from orchestrator.core.protocol.messages import (
 from orchestrator.core.protocol.notifications import QueueClosed, QueueEnded
 from orchestrator.plan.model import BatchPlan
 
-__all__ = ["Leasing"]
-
-RECALL_AFTER_S = 0.02
-"""How long a worker waits for input before the untouched rest of another's lease is asked back."""
+__all__ = ["Leasing", "QueueEnds"]
 
 
 class Leasing:
     """The consumers' half of the broker."""
 
-    def __init__(self, state: BrokerState, *, ack_on_get: bool = False) -> None:
+    def __init__(self, state: BrokerState, returns: Returns, *, ack_on_get: bool = False) -> None:
         self._state = state
+        self._returns = returns
         self._ack_on_get = ack_on_get
 
     # -- pulls ------------------------------------------------------------------------------------
@@ -72,7 +69,7 @@ class Leasing:
             pending.queues,
         )
         for queue in queues:
-            queue.reader_clients[client.worker] = client
+            state.at[queue].readers[client.worker] = client
         redelivery = state.redeliveries.get(client.worker)
         if redelivery is not None and not redelivery.is_over:
             if self._repeat(pending, redelivery):
@@ -84,14 +81,14 @@ class Leasing:
             if queue.queued and self._serve(pending, queue):
                 return
         if queues[0].ended and all(queue.ended for queue in queues):
-            self._tell_end(pending)
+            self.tell_end(pending)
         elif request.wait is Wait.NO:
             state.send(client, NoLease(pull=request.pull))
         else:
             client.pulls[request.pull] = pending
             state.begin_wait(client, for_output=False)
             for queue in queues:
-                queue.pulls[pending] = None
+                state.at[queue].pulls[pending] = None
                 state.dirty[queue] = None
 
     def _serve_again(self, pending: PendingPull) -> bool:
@@ -100,8 +97,8 @@ class Leasing:
         None of it is recalled: what the worker has put may be its outputs.
         """
         for queue in pending.queues:
-            if queue.reserved:
-                redelivered = queue.take_reserved(pending.client.worker, pending.request.most)
+            if queue.own.reserved:
+                redelivered = queue.own.take(pending.client.worker, pending.request.most)
                 if redelivered:
                     self._lease(pending, queue, redelivered, redelivered=True)
                     return True
@@ -118,22 +115,22 @@ class Leasing:
         if len(queues) == 1 and request.most > 1:
             request = pending.request = msgspec.structs.replace(request, most=1)
         if queues[0] in redelivery.told and queues[0].ended:
-            self._tell_end(pending)
+            self.tell_end(pending)
             return True
         while turn := redelivery.turn(queues, polls=request.polls):
             queue, n = turn
             if not n:
                 break
-            if redelivered := queue.take_reserved(client.worker, min(n, request.most)):
+            if redelivered := queue.own.take(client.worker, min(n, request.most)):
                 redelivery.take(turn, sum(map(len, redelivered)))
                 self._lease(pending, queue, redelivered, redelivered=True).in_turn = True
-                self._serve_held(client)
+                self.serve_held(client)
                 return True
             redelivery.forget(queue)
         if redelivery.is_over or not request.polls:
             return False
         if turn is not None and queues[0].ended:
-            self._tell_end(pending)
+            self.tell_end(pending)
         elif request.wait is Wait.NO:
             self._state.send(client, NoLease(pull=request.pull))
         else:
@@ -142,47 +139,48 @@ class Leasing:
             self._state.begin_wait(client, for_output=False)
         return True
 
-    def _serve_held(self, client: WorkerState) -> None:
+    def serve_held(self, client: WorkerState) -> None:
         """Serve those of a worker's pulls that waited for their turn, if that has come."""
         for pending in [pull for pull in client.pulls.values() if pull.held]:
-            pending.leave()
+            self._state.leave(pending)
             self._state.end_wait(client)
             self.pull(pending)
 
-    def _tell_end(self, pending: PendingPull) -> None:
+    def tell_end(self, pending: PendingPull) -> None:
         """All queues of a pull have ended."""
         client = pending.client
         self._state.send(client, Ended(pull=pending.request.pull))
         if redelivery := self._state.redeliveries.get(client.worker):
             for queue in pending.queues:
                 redelivery.tell_end(queue)
-            self._serve_held(client)
+            self.serve_held(client)
 
     def unpull(self, client: WorkerState, request: Unpull) -> None:
         """Withdraw a pull; one that was answered meanwhile is no error."""
         pending = client.pulls.get(request.pull)
         if pending is not None:
-            pending.leave()
+            self._state.leave(pending)
             self._state.end_wait(client)
             self._state.send(client, NoLease(pull=request.pull))
 
     def serve(self, queue: QueueState) -> None:
         """Give what is queued to those that wait."""
-        while queue.pulls and queue.queued:
-            if not self._serve(next(iter(queue.pulls)), queue):
+        pulls = self._state.at[queue].pulls
+        while pulls and queue.queued:
+            if not self._serve(next(iter(pulls)), queue):
                 self._serve_others(queue)
                 break
-        if queue.pulls and not self._ready(queue):
-            self._arm_recall(queue)
+        if pulls and not queue.leasable:
+            self._returns.arm_recall(queue)
 
     def _serve_others(self, queue: QueueState) -> None:
         """The first in line waits for a batch: so do all of its job, but maybe not other jobs."""
         if len(queue.open_readers) > 1:
-            for pending in list(queue.pulls):
+            for pending in list(self._state.at[queue].pulls):
                 self._serve(pending, queue)
 
     def _serve(self, pending: PendingPull, queue: QueueState) -> bool:
-        ready = self._ready(queue)
+        ready = queue.leasable
         if not ready:
             return False
         request, rate_limit = pending.request, pending.client.job.rate_limit
@@ -194,9 +192,10 @@ class Leasing:
             return True
         if queue.queued < request.least and not self._batch_must_go(pending, queue):
             return False
+        # An even share of what is there: who comes first would else get all, and others be idle.
         n = min(request.most, ready)
         if n > 1:
-            share = -(-ready // max(1, len(queue.reader_clients)))
+            share = -(-ready // max(1, len(self._state.at[queue].readers)))
             n = min(n, max(request.least, share), together)
         self._lease(pending, queue, queue.take(n))
         return True
@@ -208,12 +207,12 @@ class Leasing:
         """
         state = self._state
         queues = state.patient if state.all_doubted else state.doubted
-        for queue in sorted(queues, key=lambda queue: queue.rank):
+        for queue in sorted(queues, key=state.ranks.__getitem__):
             state.doubted.pop(queue, None)
-            pending = next((pull for pull in queue.pulls if pull.is_of_batch), None)
+            pending = next((pull for pull in state.at[queue].pulls if pull.is_of_batch), None)
             if pending is None or not queue.queued:
                 state.patient.pop(queue, None)
-            elif not can_come(queue):
+            elif not can_come(state, queue):
                 self._lease(pending, queue, queue.take_together(pending.request.most))
                 return True
         state.all_doubted = False
@@ -225,21 +224,16 @@ class Leasing:
         Several of its queues may hold items that were not due before: the earlier goes first.
         """
         state = self._state
-        ready = [queue for queue in pending.queues if self._ready(queue)]
+        ready = [queue for queue in pending.queues if queue.leasable]
         if state.now < rate_limit.due_at:
             state.held(pending.client.job, rate_limit.due_at)
             for queue in ready:  # others may have emptied one of them by then
                 if rate_limit.hold(state.now, queue.name):
-                    state.at(rate_limit.due_at, Alarm.RATE, queue)
+                    state.alarms.set(rate_limit.due_at, Alarm.RATE, queue)
             return False
         rate_limit.start(state.now)
         self._lease(pending, ready[0], ready[0].take(1))
         return True
-
-    @staticmethod
-    def _ready(queue: QueueState) -> int:
-        """Return how many of the queued items may be leased now."""
-        return queue.queued if queue.reorder is None else queue.reorder.leasable(queue)
 
     def _batch_must_go(self, pending: PendingPull, queue: QueueState) -> bool:
         if not queue.open_writers or queue.is_full:
@@ -255,9 +249,7 @@ class Leasing:
                 job.waiting_within_s += now - queue.waited_for_since
             return True
         state.patient[queue] = state.doubted[queue] = None
-        if queue.patience_at is None or due < queue.patience_at:
-            queue.patience_at = due
-            state.at(due, Alarm.PATIENCE, queue)
+        state.alarms.arm(due, Alarm.PATIENCE, queue)
         return False
 
     def _lease(
@@ -279,14 +271,14 @@ class Leasing:
             taken=taken,
             redelivered=redelivered,
         )
-        lease.firm = redelivered
         if queue.reorder is not None:
             lease.ordered = True
             queue.reorder.deal(segments)
         client.leases[lease.number] = lease
-        if state.journal is not None and not client.job.by_item:
-            state.journal.dealt(client, queue.name, segments)
-        pending.leave()
+        if not client.job.by_item:
+            for journal in state.journals:
+                journal.dealt(client, queue.name, segments)
+        state.leave(pending)
         state.end_wait(client)
         leased = Leased(
             pull=request.pull,
@@ -299,121 +291,15 @@ class Leasing:
         state.dirty[queue] = None
         return lease
 
-    # -- leases come back -------------------------------------------------------------------------
 
-    def _arm_recall(self, queue: QueueState) -> None:
-        if queue.recall_at is None and len(queue.reader_clients) > 1 and queue.hidden:
-            queue.recall_at = self._state.now + RECALL_AFTER_S
-            self._state.at(queue.recall_at, Alarm.RECALL, queue)
+class QueueEnds:
+    """The ends of queues: one has ended once all of it is finished, one closes with its readers."""
 
-    def recall(self, queue: QueueState) -> None:
-        """Ask back the largest untouched rests, one item at least for each who still waits."""
-        queue.recall_at = None
-        if self._ready(queue) or not queue.pulls:
-            return
-        leases = [
-            (lease.untouched, client, lease)
-            for client in queue.reader_clients.values()
-            for lease in client.leases.values()
-            if lease.queue is queue and lease.untouched and not lease.recalled
-        ]
-        leases.sort(key=lambda found: found[0], reverse=True)
-        lacking, asked = len(queue.pulls), 0
-        for untouched, client, lease in leases:
-            if lacking <= 0:
-                break
-            lease.recalled = True
-            self._state.send(client, Recall(lease=lease.number))
-            lacking -= untouched
-            asked += 1
-        if asked < len(leases):
-            self._arm_recall(queue)
-
-    def released(self, client: WorkerState, message: Released) -> None:
-        """A worker keeps only the first items of a lease; a lease that is over is no error."""
-        lease = client.leases.get(message.lease)
-        if lease is None:
-            return
-        kept = message.kept - lease.detached
-        if not lease.finished + lease.claimed <= kept <= lease.total:
-            raise ProtocolError(f"keeps {kept} items of a lease of {lease.total}")
-        lease.firm = True
-        self._give_back(client, lease, lease.shorten(kept))
-        self._end_lease_if_done(client, lease)
-        self._state.dirty[lease.queue] = None
-
-    def _give_back(self, client: WorkerState, lease: LeaseState, segments: list[Segment]) -> None:
-        """Items return to the head of their queue, or stay the worker's if it had them before."""
-        if lease.redelivered and segments:
-            lease.queue.reserve(client.worker, segments)
-            if lease.in_turn:
-                redelivery = self._state.redeliveries[client.worker]
-                redelivery.give_back(lease.queue, sum(map(len, segments)))
-            return
-        if self._state.journal is not None and not client.job.by_item:
-            self._state.journal.returned(client.worker, lease.queue.name, segments)
-        lease.queue.give_back(segments)
-
-    def _end_lease_if_done(self, client: WorkerState, lease: LeaseState) -> None:
-        """An ordered lease is the reorder buffer's alone once all of it is claimed."""
-        if not lease.remaining or (lease.ordered and lease.is_claimed):
-            client.leases.pop(lease.number, None)
-
-    def advance(self, client: WorkerState, lease: LeaseState, n: int) -> None:
-        """N items of the lease are finished."""
-        lease.advance(n)
-        self._end_lease_if_done(client, lease)
-        self._state.dirty[lease.queue] = None
-
-    def abandon(
-        self, client: WorkerState, blame: Blame, taken: Mapping[int, int]
-    ) -> list[FailedAttempt]:
-        """The worker is gone or fenced: what it had not finished goes back to the head.
-
-        What a parked commit of it has finished stays leased until that is applied; where `get` is
-        the ack, what it has `taken` of each lease is finished. Returns the items that this cost an
-        attempt; those for which it was the last are nowhere any more.
-        """
-        charged: list[FailedAttempt] = []
-        for pending in list(client.pulls.values()):
-            pending.leave()
-        for lease in reversed(list(client.leases.values())):
-            acked = min(taken.get(lease.number, 0), lease.total) - lease.finished
-            if acked > 0:
-                lease.queue.done += acked
-                lease.advance(acked)
-            found = failed_attempts(client, lease, blame)
-            rest = lease.shorten(lease.finished + lease.claimed)
-            for attempt in found:
-                if attempt.last:
-                    rest = without(rest, attempt.segment.first)
-            charged += found
-            if self._state.journal is not None and not client.job.by_item:
-                lease.queue.reserve(client.worker, rest)
-            else:
-                lease.queue.give_back(rest)
-            self._end_lease_if_done(client, lease)
-            self._state.dirty[lease.queue] = None
-        return charged
-
-    def postpone(self, queue: QueueState, segment: Segment, delay_s: float) -> None:
-        """An item that failed is tried again later, if somebody will be there to do so."""
-        if queue.closed:
-            queue.give_back([segment])
-            return
-        queue.delayed += len(segment)
-        queue.weigh([segment])
-        self._state.at(self._state.now + delay_s, Alarm.RETRY, queue, segment)
-
-    def requeue(self, queue: QueueState, segment: Segment) -> None:
-        """A postponed item's time has come; if its queue has closed, it is booked already."""
-        if not queue.closed:
-            queue.delayed -= len(segment)
-            queue.weigh([segment], -1)
-            queue.give_back([segment])
-            self._state.dirty[queue] = None
-
-    # -- ends -------------------------------------------------------------------------------------
+    def __init__(self, state: BrokerState, leasing: Leasing) -> None:
+        self._state = state
+        self._leasing = leasing
+        # Those of which a job that reads them has ended before it had enough.
+        self._still_wanted: set[QueueState] = set()
 
     def check_end(self, queue: QueueState) -> None:
         """End-of-stream: all writers have finished and nothing of the queue is anywhere."""
@@ -422,14 +308,14 @@ class Leasing:
         queue.ended = True
         state = self._state
         state.report(QueueEnded(queue=queue.name, ledger=queue.ledger(final=False)))
-        for pending in list(queue.pulls):
+        for pending in list(state.at[queue].pulls):
             if all(other.ended for other in pending.queues):
-                pending.leave()
+                state.leave(pending)
                 state.end_wait(pending.client)
-                self._tell_end(pending)
-        for client in queue.reader_clients.values():
+                self._leasing.tell_end(pending)
+        for client in state.at[queue].readers.values():
             if client.worker in state.redeliveries:
-                self._serve_held(client)
+                self._leasing.serve_held(client)
         for job in state.jobs.values():
             if queue in job.reads:
                 self._check_input(job)
@@ -445,7 +331,7 @@ class Leasing:
 
         What is in it then is dropped only if all of them have had enough.
         """
-        own = [worker for worker in queue.reserved if worker.rpartition("-")[0] == job]
+        own = [worker for worker in queue.own.reserved if worker.rpartition("-")[0] == job]
         if clean:
             for worker in own:
                 queue.release_reserved(worker)
@@ -453,16 +339,18 @@ class Leasing:
             queue.leave_own(job, own)
         self._state.dirty[queue] = None
         queue.open_readers.discard(job)
-        queue.still_wanted = queue.still_wanted or not clean
+        if not clean:
+            self._still_wanted.add(queue)
         if queue.open_readers or queue.closed or queue.ended:
             return
         state = self._state
-        gone = queue.close(clean=not queue.still_wanted, delayed=state.delayed(queue))
-        queue.closed_by = job
+        wanted = queue in self._still_wanted
+        gone = queue.close(clean=not wanted, delayed=state.delayed(queue))
+        state.closed_by[queue] = job
         if gone or queue.open_writers:
-            dropped, left = (0, gone) if queue.still_wanted else (gone, 0)
+            dropped, left = (0, gone) if wanted else (gone, 0)
             state.report(QueueClosed(queue=queue.name, dropped=dropped, left=left))
-        for client in queue.writer_clients.values():
+        for client in state.at[queue].writers.values():
             client.credit(queue, -client.credits.get(queue.name, 0))
             state.send(client, Shut(queue=queue.name, reader=job, returned=clean))
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Sequence
 from typing import NamedTuple
 
-from orchestrator.core.broker.attempts import FailedAttempt
-from orchestrator.core.broker.clients import LeaseState, WorkerState
-from orchestrator.core.broker.leasing import Leasing
-from orchestrator.core.broker.queue import QueueState, Segment
+from orchestrator.core.broker.chunks import Segment
+from orchestrator.core.broker.clients import CommitWaiter, WorkerState
+from orchestrator.core.broker.lease import FailedAttempt, LeaseState
+from orchestrator.core.broker.observers import Journal
+from orchestrator.core.broker.queue import QueueState
+from orchestrator.core.broker.returns import Returns
 from orchestrator.core.broker.state import BrokerState
-from orchestrator.core.broker.waiting import CommitWaiter
-from orchestrator.core.durable.journal import Journal
 from orchestrator.core.durable.records import Fate
 from orchestrator.core.protocol.events import ItemFatal
 from orchestrator.core.protocol.messages import End, Failure, Mark
 from orchestrator.core.protocol.notifications import ItemDead, ItemRetried, ItemSkipped
-from orchestrator.core.supervisor.policy import backoff_s, end_of
-from orchestrator.core.supervisor.reasons import not_tried_again
+from orchestrator.core.reasons import not_tried_again
+from orchestrator.core.retry import backoff_s, end_of
 
 __all__ = ["Outcomes"]
 
@@ -48,9 +48,9 @@ class Item(NamedTuple):
 class Outcomes:
     """Books the ends of items: done, skipped, dead, failed, or to be tried again."""
 
-    def __init__(self, state: BrokerState, leasing: Leasing) -> None:
+    def __init__(self, state: BrokerState, returns: Returns) -> None:
         self._state = state
-        self._leasing = leasing
+        self._returns = returns
 
     def finish(self, waiter: CommitWaiter, n: int) -> None:
         """The next n items of a commit."""
@@ -77,11 +77,11 @@ class Outcomes:
         lease.queue.done += n - len(marks)
         if lease.queue.attempts or lease.queue.suspects:
             self._forget(lease, n, {lease.finished + mark.at - begin for mark in marks})
-        if (journal := self._state.journal) is not None:
+        for journal in self._state.journals:
             _note(journal, client, lease, n, {mark.at - begin for mark in marks})
         for mark in marks:
             self._finish_marked(client, lease, lease.finished + mark.at - begin, mark)
-        self._leasing.advance(client, lease, n)
+        self._returns.advance(client, lease, n)
 
     def finish_at_once(self, client: WorkerState, lease: LeaseState, mark: Mark) -> None:
         """The first unclaimed item of a lease has not ended well: it waits for no turn."""
@@ -91,7 +91,7 @@ class Outcomes:
 
     def let_go(self, client: WorkerState, lease: LeaseState) -> None:
         """Some of the lease is held back, or has ended out of turn."""
-        self._leasing.advance(client, lease, 0)
+        self._returns.advance(client, lease, 0)
 
     def _forget(self, lease: LeaseState, n: int, but: Container[int]) -> None:
         """The next n items of the lease, all but the marked ones, need no account any more."""
@@ -135,14 +135,14 @@ class Outcomes:
         client.job.items_in -= 1
         self._note_tried(client, item)
         delay_s = backoff_s(client.job.retry, item.attempts, item.segment.first)
-        self._leasing.postpone(item.queue, item.segment, delay_s)
+        self._returns.postpone(item.queue, item.segment, delay_s)
         client.job.retried += 1
         self._tell_retry(client, item, delay_s, failure)
 
     def _note_tried(self, client: WorkerState, item: Item) -> None:
-        if self._state.journal is not None:
-            first = item.segment.first
-            self._state.journal.tried(item.queue.name, first, item.attempts, client.job.name)
+        first = item.segment.first
+        for journal in self._state.journals:
+            journal.tried(item.queue.name, first, item.attempts, client.job.name)
 
     def _tell_retry(
         self, client: WorkerState, item: Item, delay_s: float, failure: Failure
@@ -186,7 +186,7 @@ class Outcomes:
     def end_partially_emitted(self, client: WorkerState) -> None:
         """The run is resumed: the job can try no item again of which a part had left."""
         for queue in client.job.reads:
-            for segment in queue.partially_emitted.pop(client.job.name, ()):
+            for segment in queue.own.partially_emitted.pop(client.job.name, ()):
                 used = queue.attempts[segment.first] = queue.attempts.get(segment.first, 0) + 1
                 self.attempt_failed(
                     client, FailedAttempt(queue, segment, used, last=True), _PARTIALLY_EMITTED
@@ -199,10 +199,11 @@ class Outcomes:
         stays the first for ever.
         """
         job, queue = client.job, item.queue
-        if queue.reorder is not None and end in _FATES:
-            queue.reorder.end(item.segment.first)
-        if self._state.journal is not None and end in _FATES:
-            self._state.journal.ended(queue.name, item.segment, _FATES[end], job.name)
+        if end in _FATES:
+            if queue.reorder is not None:
+                queue.reorder.end(item.segment.first)
+            for journal in self._state.journals:
+                journal.ended(queue.name, item.segment, _FATES[end], job.name)
         if end is End.SKIPPED:
             queue.skipped += 1
             job.skipped += 1

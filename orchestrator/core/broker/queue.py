@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from orchestrator.core.broker.chunks import Chunk, Segment, cut, shares, without
+from orchestrator.core.broker.bounds import POLICIES, UNBOUNDED, ByteBound, Unread
+from orchestrator.core.broker.chunks import Chunk, Segment, cut
+from orchestrator.core.broker.reorder import ReorderBuffer
 from orchestrator.core.durable.records import Fate
 from orchestrator.core.protocol.notifications import Ledger
 from orchestrator.plan.model import WhenFull
 
-if TYPE_CHECKING:
-    from orchestrator.core.broker.clients import PendingPull, WorkerState
-    from orchestrator.core.broker.reorder import ReorderBuffer
-    from orchestrator.core.broker.tap import Tap
-    from orchestrator.core.broker.waiting import Waiter
-    from orchestrator.core.durable.journal import Journal
+__all__ = ["LARGEST_CHUNK", "OwnItems", "QueueObserver", "QueueState", "chunk_items"]
 
-__all__ = ["LARGEST_CHUNK", "Chunk", "QueueState", "Segment", "chunk_items", "cut", "without"]
-
-UNBOUNDED = 1 << 62
 LARGEST_CHUNK = 4096
 """Items; nobody needs credits for more at a time."""
 _CHUNKS_A_PRODUCER = 2
@@ -34,29 +28,65 @@ def chunk_items(maxsize: int, producers: int) -> int:
     return max(1, min(LARGEST_CHUNK, share))
 
 
-class QueueState:
-    """A queue of the run.
+class QueueObserver:
+    """Hooks of a queue, named by it: each does nothing unless an observer has its own."""
 
-    Counts are items. `hidden` is what is leased and not in hand, `outstanding` what is leased and
-    not finished, `granted` what producers may put without asking (rule 1 of docs/semantics.md).
-    `attempts` are those used up, by item; `suspects` are items of a batch that killed its worker,
-    until they are handed out alone or have ended. `producers` is how many workers may ever put,
-    None where that is not known. `rank` orders the queues so that what a job reads comes before
-    what it writes. A batch's patience counts from `waited_for_since`, the collecting of room from
-    `room_since`; `patience_at` and `recall_at` are set alarms. `closed_by` is the job that read it
-    last. `awaited` are those of its readers that have ended and come again with the resumed run.
-    `dropped_full` are those of the dropped for which there was no room. A queue that drops lets
-    anybody put at any time: its `bound` and `bound_bytes`, as those of an unbounded one, are out of
-    reach, and so is that of one that is `unread`: what is put there is dropped at once. A commit
-    may wait for room for `patience_s`, None for ever; `limit_at` is the set alarm for that. The
-    limit `rests` while a reader gets anew what it had: it makes no room before that is behind it.
-    `size_bytes` are the bytes of the items that `size` counts; they are counted only where there is
-    a `max_bytes` (the queue `weighs`). `reserved` are items that a worker had before the run was
-    resumed, and gets again; they take no room, and those of them that are leased and hidden
-    (`redelivered`, `redelivered_bytes`) are no part of a peak. Items of `partially_emitted`, by
-    job, had given the job a part of what they give when the run was killed. `reorder` is that of
-    its reader, if that keeps the order: then what comes back goes to its place, not to the head.
-    `left_items` are the numbers of those that count as left already.
+    def put(self, queue: str, chunk: Chunk, start: int, stop: int) -> None:
+        """Items have come onto the queue, or are left there since its readers have failed."""
+
+    def spilt(self, queue: str, chunk: Chunk, start: int, stop: int) -> None:
+        """Items were put where nobody reads any more, and are dropped."""
+
+    def ended(self, queue: str, part: Segment, fate: Fate, job: str = "") -> None:
+        """Items have left the queue for good, by the work of a job or by nobody's."""
+
+    def returned(self, worker: str, queue: str, segments: Iterable[Segment]) -> None:
+        """Items that were kept for a worker are anybody's again."""
+
+
+class OwnItems:
+    """Items of a queue that are one worker's or one job's alone, though nobody has them in hand."""
+
+    __slots__ = ("partially_emitted", "redelivered", "reserved")
+
+    def __init__(self) -> None:
+        # By worker, what it had before it died or the run was resumed, and gets again: no room.
+        self.reserved: dict[str, deque[Segment]] = {}
+        # By job, what had given a part of its outputs when the run was killed.
+        self.partially_emitted: dict[str, list[Segment]] = {}
+        # Those of the reserved that are leased again and hidden: no part of a peak.
+        self.redelivered = 0
+
+    def segments(self) -> Iterator[Segment]:
+        """Those that are not leased."""
+        for line in (*self.reserved.values(), *self.partially_emitted.values()):
+            yield from line
+
+    def take(self, worker: str, n: int) -> list[Segment]:
+        """Remove up to n items from what the worker is to get again."""
+        line = self.reserved.get(worker)
+        if line is None:
+            return []
+        taken: list[Segment] = []
+        while line and n > 0:
+            (head,), rest = cut([line.popleft()], n)
+            taken.append(head)
+            line.extendleft(rest)
+            n -= len(head)
+        if not line:
+            del self.reserved[worker]
+        return taken
+
+    def reserve(self, worker: str, segments: list[Segment]) -> None:
+        """The worker has not finished these: they stay its own, ahead of what it is to get."""
+        if segments:
+            self.reserved.setdefault(worker, deque()).extendleft(reversed(segments))
+
+
+class QueueState:
+    """A queue of the run: its items, its room and its ledger. All counts are items.
+
+    Who reads it, writes it and waits at it is in `clients.QueueClients` and `waiting.WaitLines`.
     """
 
     def __init__(
@@ -73,51 +103,35 @@ class QueueState:
         unread: bool = False,
     ) -> None:
         self.name = name
-        self.rank = 0
         self.maxsize = maxsize
-        self.producers = producers
-        self.when_full = when_full
-        self.patience_s = patience_s
-        self.unread = unread
-        self._drops = when_full.drops or unread
-        self.bound = maxsize if maxsize > 0 and not self._drops else UNBOUNDED
-        self.weighs = max_bytes is not None
-        self.max_bytes = max_bytes or UNBOUNDED
-        self.bound_bytes = UNBOUNDED if self._drops else self.max_bytes
-        self.size_bytes = self.peak_bytes = 0
+        self.producers = producers  # how many workers may ever put, None where that is not known
+        self.policy = (Unread if unread else POLICIES[when_full])(patience_s)
+        drops = self.policy.drops
+        self.bound = maxsize if maxsize > 0 and not drops else UNBOUNDED
+        # Its bytes, counted only where they have a bound.
+        self.weight = ByteBound(max_bytes, drops=drops) if max_bytes is not None else None
+        # That of its reader, if this keeps the order: what comes back goes to its place then.
+        self.reorder: ReorderBuffer[Any] | None = None
+        self.observers: tuple[QueueObserver, ...] = ()
         self.segments: deque[Segment] = deque()
-        self.queued = self.hidden = self.delayed = self.granted = self.outstanding = 0
+        self.queued = self.delayed = 0
+        self.hidden = 0  # leased, and not in hand: it counts as being on the queue
+        self.outstanding = 0  # leased, and not finished
+        self.granted = 0  # what producers may put without asking (rule 1 of docs/semantics.md)
+        self.own = OwnItems()
+        self.attempts: dict[int, int] = {}  # those used up, by item
+        # Items of a batch that killed its worker, until handed out alone or ended.
+        self.suspects: set[int] = set()
         self.open_writers = set(writers)
         self.open_readers = set(readers)
+        # Those of its readers that have ended and come again with the resumed run.
         self.awaited: set[str] = set()
-        self.writer_clients: dict[str, WorkerState] = {}
-        self.reader_clients: dict[str, WorkerState] = {}
-        self.pulls: dict[PendingPull, None] = {}
-        self.joiners: dict[WorkerState, None] = {}
-        self.waiters: list[Waiter] = []
-        self.attempts: dict[int, int] = {}
-        self.suspects: set[int] = set()
-        self.closed = False
-        self.closed_by = ""
-        self.failed_downstream = False
-        self.still_wanted = False  # a job that reads it has ended before it had enough
-        self.ended = False
-        self.recall_at: float | None = None
-        self.patience_at: float | None = None
+        self.closed = self.failed_downstream = self.ended = False
+        # The moment from which a batch's patience counts.
         self.waited_for_since: float | None = None
-        self.room_since: float | None = None
-        self.limit_at: float | None = None
-        self.rests = False
         self.put = self.done = self.skipped = self.dropped = self.dead = self.left = 0
-        self.left_items: list[range] = []
-        self.dropped_full = 0
-        self.tasks_done = 0
-        self.peak = self.redelivered = self.redelivered_bytes = 0
-        self.reserved: dict[str, deque[Segment]] = {}
-        self.partially_emitted: dict[str, list[Segment]] = {}
-        self.journal: Journal | None = None
-        self.tap: Tap | None = None
-        self.reorder: ReorderBuffer | None = None
+        self.left_items: list[range] = []  # the numbers of those that count as left already
+        self.tasks_done = self.peak = 0
 
     @property
     def size(self) -> int:
@@ -128,22 +142,27 @@ class QueueState:
     def room(self) -> int:
         """Items that can be put now, promised room taken off; negative after a redelivery."""
         room = self.bound - self.queued - self.hidden - self.delayed - self.granted
-        return room if self.size_bytes < self.bound_bytes else min(room, 0)
+        weight = self.weight
+        return room if weight is None or weight.size < weight.bound else min(room, 0)
 
     @property
     def is_full(self) -> bool:
         """True if it holds as many items, or bytes, as it may."""
-        return 0 < self.maxsize <= self.size or self.size_bytes >= self.max_bytes
+        weight = self.weight
+        many = 0 < self.maxsize <= self.size
+        return many or (weight is not None and weight.size >= weight.max_bytes)
 
     @property
-    def limit_s(self) -> float | None:
-        """Return how long who puts may wait for room now, None for ever."""
-        return None if self.rests else self.patience_s
+    def leasable(self) -> int:
+        """Return how many of the queued items may be leased now."""
+        if self.reorder is None:
+            return self.queued
+        return self.reorder.leasable(self.segments, self.queued)
 
     @property
     def repeats(self) -> bool:
         """True if something is here, or on its way to a reader, that this had before."""
-        return bool(self.reserved or self.redelivered)
+        return bool(self.own.reserved or self.own.redelivered)
 
     @property
     def is_kept(self) -> bool:
@@ -151,32 +170,10 @@ class QueueState:
         return bool(self.awaited) and self.open_readers <= self.awaited
 
     @property
-    def chunk_items(self) -> int:
-        """Items a producer should put in one chunk."""
-        return chunk_items(self.maxsize, self.producers or len(self.writer_clients))
-
-    @property
-    def in_advance(self) -> int:
-        """Items for which credit may be given in advance to one producer (rule 4).
-
-        Of several each may have its share of half of the room: nobody is kept from putting by it.
-        """
-        if self.size_bytes * 2 >= self.bound_bytes:
-            return 0
-        if self.producers == 1:
-            return self.room
-        return self.room // (2 * (self.producers or max(1, len(self.writer_clients))))
-
-    @property
-    def may_advance(self) -> bool:
-        """True if credit may be given before anybody asks: to the only producer, or a chunk."""
-        return self.in_advance >= (1 if self.producers == 1 else self.chunk_items)
-
-    @property
     def drained(self) -> bool:
         """True if nothing is queued, delayed or leased."""
         here = self.queued or self.delayed or self.outstanding
-        return not (here or self.reserved or self.partially_emitted)
+        return not (here or self.own.reserved or self.own.partially_emitted)
 
     def tried(self, segments: Iterable[Segment]) -> tuple[tuple[int, int], ...]:
         """Those of the items that were tried before, with how often."""
@@ -203,69 +200,47 @@ class QueueState:
         n = stop - start
         first = self.put + 1
         self.put += n
-        if self.tap is not None:
-            self.tap.put(self.name, chunk, start, stop)
-        gone = self.closed or self.unread
-        if self.journal is not None:
-            if gone and not self.failed_downstream:
-                self.journal.spilt(self.name, n)
-            else:
-                self.journal.put(self.name, chunk, start, stop)
+        gone = self.closed or self.policy.unread
+        for observer in self.observers:
+            note = observer.spilt if gone and not self.failed_downstream else observer.put
+            note(self.name, chunk, start, stop)
         if gone:
             self._discard([range(first, first + n)])
             return
         segment = Segment(chunk, start, stop, first)
         self.segments.append(segment)
         self.queued += n
-        if self.weighs:
-            self.size_bytes += segment.size_bytes
-        if self._drops and (over := self._surplus()) > 0:
-            self._drop_full(over)
-        self.peak = max(self.peak, self.size - self.redelivered)
-        if self.weighs:
-            self.peak_bytes = max(self.peak_bytes, self.size_bytes - self.redelivered_bytes)
+        weight = self.weight
+        if weight is not None:
+            weight.size += segment.size_bytes
+        if self.policy.drops:
+            self._drop_full()
+        self.peak = max(self.peak, self.size - self.own.redelivered)
+        if weight is not None:
+            weight.note_peak()
 
     def weigh(self, segments: Iterable[Segment], sign: int = 1) -> None:
         """Count the bytes of items that come or, with -1, go; on an open queue."""
-        if self.weighs and not self.closed:
-            self.size_bytes += sign * sum([segment.size_bytes for segment in segments])
+        if self.weight is not None and not self.closed:
+            self.weight.size += sign * sum([segment.size_bytes for segment in segments])
 
-    def _surplus(self) -> int:
-        """Return how many items are too many, by their number or their bytes."""
+    def _drop_full(self) -> None:
+        """Let the policy remove what is too many; nothing of it can be expected any more."""
         many = self.size - self.maxsize if self.maxsize else 0
-        return max(many, self._heavy()) if self.size_bytes >= self.max_bytes else many
-
-    def _heavy(self) -> int:
-        """Count those that must go, so that the last to stay came while there was room (rule 1)."""
-        newest_first = self.when_full is WhenFull.DROP_NEWEST
-        over, gone = self.size_bytes - self.max_bytes, 0
-        newest = self.segments[-1].share(-1)
-        for share in shares(self.segments, newest_first=newest_first):
-            if over < (share if newest_first else newest):
-                break
-            over -= share
-            gone += 1
-        return gone
-
-    def _drop_full(self, over: int) -> None:
-        """So many items are too many: the newest go, or those that have waited longest."""
-        gone = min(over, self.queued)
-        kept = self.queued - gone
-        if self.when_full is WhenFull.DROP_NEWEST:
-            stay, lost = cut(self.segments, kept)
-            self.segments, self.queued = deque(stay), kept
-            self.weigh(lost, -1)
-        else:
-            lost = self.take(gone)
+        heavy = self.weight.size - self.weight.max_bytes if self.weight is not None else -1
+        if many <= 0 and heavy < 0:
+            return
+        lost = self.policy.make_room(self, many, heavy)
         if self.suspects:
             self.suspects.difference_update(*(part.numbers for part in lost))
         if self.reorder is not None:
             for part in lost:
-                for number in range(part.first, part.first + len(part)):
+                for number in part.numbers:
                     self.reorder.end(number)
         self._note_dropped(lost, Fate.DROPPED_FULL)
+        gone = sum(map(len, lost))
         self.dropped += gone
-        self.dropped_full += gone
+        self.policy.dropped += gone
 
     def give_back(self, segments: list[Segment]) -> None:
         """Return leased items to the head, in their order; in a reorder buffer, to their places."""
@@ -301,8 +276,15 @@ class QueueState:
             taken.append(segment)
             n -= here
             self.queued -= here
-        if self.weighs:
+        if self.weight is not None:
             self.weigh(taken, -1)
+        return taken
+
+    def take_last(self, n: int) -> list[Segment]:
+        """Remove up to n items from the tail."""
+        stay, taken = cut(self.segments, self.queued - n)
+        self.segments, self.queued = deque(stay), self.queued - n
+        self.weigh(taken, -1)
         return taken
 
     def take_together(self, n: int) -> list[Segment]:
@@ -328,44 +310,25 @@ class QueueState:
 
     def _note_dropped(self, segments: Iterable[Segment], fate: Fate = Fate.DROPPED) -> None:
         """Keep in the journal what a failure has left: a resumed run goes on with it."""
-        if self.journal is not None and not self.failed_downstream:
+        if self.observers and not self.failed_downstream:
             for segment in segments:
-                self.journal.ended(self.name, segment, fate)
+                for observer in self.observers:
+                    observer.ended(self.name, segment, fate)
 
     # -- what a worker gets again -----------------------------------------------------------------
 
-    def take_reserved(self, worker: str, n: int) -> list[Segment]:
-        """Remove up to n items from what the worker is to get again."""
-        line = self.reserved.get(worker)
-        if line is None:
-            return []
-        taken: list[Segment] = []
-        while line and n > 0:
-            (head,), rest = cut([line.popleft()], n)
-            taken.append(head)
-            line.extendleft(rest)
-            n -= len(head)
-        if not line:
-            del self.reserved[worker]
-        return taken
-
-    def reserve(self, worker: str, segments: list[Segment]) -> None:
-        """The worker has not finished these: they stay its own, ahead of what it is to get."""
-        if segments:
-            self.reserved.setdefault(worker, deque()).extendleft(reversed(segments))
-
     def release_reserved(self, worker: str) -> None:
         """The worker will not come for the rest of it: anybody may have it."""
-        segments = list(self.reserved.pop(worker, ()))
+        segments = list(self.own.reserved.pop(worker, ()))
         if segments:
-            if self.journal is not None:
-                self.journal.returned(worker, self.name, segments)
+            for observer in self.observers:
+                observer.returned(worker, self.name, segments)
             self.give_back(segments)
 
     def leave_own(self, job: str, workers: Iterable[str]) -> None:
         """A job has failed: its own items are left, for the job itself if the run is resumed."""
-        lines = [self.reserved.pop(worker) for worker in workers]
-        lines.append(deque(self.partially_emitted.pop(job, ())))
+        lines = [self.own.reserved.pop(worker) for worker in workers]
+        lines.append(deque(self.own.partially_emitted.pop(job, ())))
         self.leave(part.numbers for line in lines for part in line)
 
     def leave(self, numbers: Iterable[range]) -> None:
@@ -386,9 +349,8 @@ class QueueState:
         """The counts so far; `final` books what nobody took as left."""
         waiting = 0
         if final:
-            own = [*self.reserved.values(), *self.partially_emitted.values()]
-            redelivered = sum(len(part) for line in own for part in line)
-            waiting = self.queued + self.delayed + self.outstanding + redelivered
+            waiting = self.queued + self.delayed + self.outstanding
+            waiting += sum(map(len, self.own.segments()))
         return Ledger(
             maxsize=self.maxsize,
             put=self.put,
@@ -398,5 +360,5 @@ class QueueState:
             dead=self.dead,
             left=self.left + waiting,
             peak=self.peak,
-            peak_bytes=self.peak_bytes if self.weighs else None,
+            peak_bytes=self.weight.peak if self.weight is not None else None,
         )

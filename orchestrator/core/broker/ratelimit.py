@@ -1,4 +1,4 @@
-"""The rate limit of a job: when it may start its next item (rule 18 of docs/semantics.md).
+"""The rate limit of a job, and a stopwatch: pace and waits (rule 18 of docs/semantics.md).
 
 The generic cell rate algorithm in its virtual scheduling form (ITU-T I.371, annex A; the ATM
 Forum's Traffic Management 4.0): a leaky bucket that is one number. An item is due at the
@@ -11,9 +11,28 @@ from __future__ import annotations
 
 import math
 
-from orchestrator.core.broker.stopwatch import Stopwatch
+__all__ = ["RateLimiter", "Stopwatch"]
 
-__all__ = ["RateLimiter"]
+
+class Stopwatch:
+    """Adds up the seconds between each `start` and the `stop` after it."""
+
+    def __init__(self) -> None:
+        self._total = 0.0
+        self._since: float | None = None
+
+    def start(self, now: float) -> None:
+        """It is so from `now` on, if it was not before."""
+        if self._since is None:
+            self._since = now
+
+    def stop(self, now: float) -> None:
+        """It is so no more."""
+        self._total, self._since = self.total_s(now), None
+
+    def total_s(self, now: float) -> float:
+        """Seconds so far."""
+        return self._total + (now - self._since if self._since is not None else 0.0)
 
 
 class RateLimiter:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from orchestrator.core.broker.queue import QueueState
+from orchestrator.core.broker.queue import QueueState
 
 __all__ = ["Redelivered", "Redelivery"]
 

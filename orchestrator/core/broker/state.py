@@ -1,47 +1,26 @@
-"""State that the broker's parts share: queues, clients, timers, and the orders of this step."""
+"""State that the broker's parts share: queues, clients, lines, alarms, and this step's orders."""
 
 from __future__ import annotations
 
 import contextlib
-import enum
-import heapq
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 
-from orchestrator.core.broker.clients import JobState, WorkerState
-from orchestrator.core.broker.queue import QueueState, Segment
+from orchestrator.core.broker.alarms import Alarms
+from orchestrator.core.broker.chunks import Segment
+from orchestrator.core.broker.clients import JobState, PendingPull, QueueClients, WorkerState
+from orchestrator.core.broker.observers import Journal
+from orchestrator.core.broker.outputs import OutputProgress
+from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.redelivery import Redelivery
-from orchestrator.core.broker.waiting import Waiter
-from orchestrator.core.durable.journal import Journal
-from orchestrator.core.durable.progress import OutputProgress
+from orchestrator.core.broker.waiting import WaitLines
 from orchestrator.core.protocol.commands import Command, Notify, Send
 from orchestrator.core.protocol.events import Blob, SupervisorNews
 from orchestrator.core.protocol.messages import ToWorker
 from orchestrator.core.protocol.notifications import HeldByRate, Notification
 
-__all__ = ["Alarm", "BrokerState", "ProtocolError"]
-
-
-class Alarm(enum.Enum):
-    """What is to be done to a queue at a certain time."""
-
-    PATIENCE = enum.auto()
-    """A batch must do with what is there."""
-    RECALL = enum.auto()
-    """Somebody still waits for items that others hold untouched."""
-    ROOM = enum.auto()
-    """A producer must do with the room there is."""
-    RETRY = enum.auto()
-    """A failed item is tried again."""
-    PUT_LIMIT = enum.auto()
-    """What waits for room may have waited for as long as the queue lets it."""
-    RATE = enum.auto()
-    """A job may start its next item."""
-
-
-_NEXT_PULL_S = 0.25
-"""How long a limit of time is at least, once the reader has got anew all that it had."""
-_FOR_PULLS = (Alarm.PATIENCE, Alarm.RATE)
+__all__ = ["BrokerState", "ProtocolError"]
 
 
 class ProtocolError(Exception):
@@ -52,15 +31,7 @@ class ProtocolError(Exception):
 
 
 class BrokerState:
-    """Everything the broker knows.
-
-    `now` is the monotonic time of the event being handled. `positions` are those of workers whose
-    outputs are counted, by worker and box; the `journal` is None where nothing is kept.
-    `redeliveries` are those of workers that had got items of several queues before the run was
-    resumed. `untold`: jobs of a draining run that are to be told of once their rate holds them. At
-    the `patient` queues a batch waits for more; those of them that have changed are `doubted`, and
-    `all_doubted` says that something else has, which may have been to bring it.
-    """
+    """Everything the broker knows."""
 
     def __init__(
         self,
@@ -70,26 +41,43 @@ class BrokerState:
     ) -> None:
         self.queues = {queue.name: queue for queue in queues}
         self.jobs = {job.name: job for job in jobs}
-        _rank(self.queues.values(), self.jobs.values())
-        self.clients: dict[str, WorkerState] = {}
-        self.positions: dict[str, dict[str, OutputProgress]] = {}
-        self.redeliveries: dict[str, Redelivery] = {}
-        self.untold: set[str] = set()
-        self.journal = journal
+        # The order of the queues, in which what a job reads comes before what it writes.
+        self.ranks = _ranks(self.queues.values(), self.jobs.values())
+        # That of a run that is kept; of one that forgets, none is told anything.
+        self.journals = (journal,) if journal is not None else ()
         for queue in self.queues.values():
-            queue.journal = journal
-        self.now = 0.0
+            queue.observers = self.journals
+        self.clients: dict[str, WorkerState] = {}
+        # The clients of each queue: they stay by themselves, for a queue knows nobody.
+        self.at: defaultdict[QueueState, QueueClients] = defaultdict(QueueClients)
+        self.lines = WaitLines()
+        self.alarms = Alarms()
+        self.closed_by: dict[QueueState, str] = {}  # the job that read a queue last
+        # By worker and box; only of workers whose outputs are counted.
+        self.positions: dict[str, dict[str, OutputProgress]] = {}
+        # Those of workers that had got items of several queues before the run was resumed.
+        self.redeliveries: dict[str, Redelivery] = {}
+        # Jobs of a draining run that are to be told of once their rate holds them.
+        self.untold: set[str] = set()
+        self.now = 0.0  # the monotonic time of the event being handled
+        # Queues at which something has changed: somebody there may go on.
         self.dirty: dict[QueueState, None] = {}
         self.touched: dict[WorkerState, None] = {}
+        # Queues at which a batch waits for more; those of them that have changed are `doubted`.
         self.patient: dict[QueueState, None] = {}
         self.doubted: dict[QueueState, None] = {}
+        # Something else has changed, which may have been to bring more to any of them.
         self.all_doubted = False
         self.orders: list[Command | SupervisorNews] = []
-        self._timers: list[tuple[float, int, Alarm, QueueState, Segment | None]] = []
         self._numbers = 0
 
+    @property
+    def keeps(self) -> bool:
+        """True if the run can be resumed: what a worker has is its own until its job is done."""
+        return bool(self.journals)
+
     def number(self) -> int:
-        """A number never given before: for leases, waiters and timers."""
+        """A number never given before: for leases and waiters."""
         self._numbers += 1
         return self._numbers
 
@@ -99,6 +87,13 @@ class BrokerState:
             return self.queues[name]
         except KeyError:
             raise ProtocolError(f"there is no queue {name!r}") from None
+
+    def remove(self, name: str) -> QueueState:
+        """Forget a queue (standalone): what still comes to it finds nobody there."""
+        queue = self.queues.pop(name)
+        self.at.pop(queue, None)
+        self.ranks.pop(queue, None)
+        return queue
 
     def send(self, client: WorkerState, message: ToWorker, blobs: tuple[Blob, ...] = ()) -> None:
         """Order a frame to a worker that lives."""
@@ -147,83 +142,29 @@ class BrokerState:
         job.waiting_input_s += (by_input := waited - by_room - by_rate)
         job.waiting_end_s += min(at_end, by_input)
 
-    def at(
-        self, when: float, alarm: Alarm, queue: QueueState, segment: Segment | None = None
-    ) -> None:
-        """Wake at `when`; an alarm that has become pointless by then is ignored."""
-        heapq.heappush(self._timers, (when, self.number(), alarm, queue, segment))
-
-    def arm_limit(self, queue: QueueState) -> None:
-        """See to it that nobody waits for room here for longer than the queue lets him."""
-        due = min((due for _, due in _dues(queue)), default=None)
-        if due is not None and (queue.limit_at is None or due < queue.limit_at):
-            queue.limit_at = due
-            self.at(due, Alarm.PUT_LIMIT, queue)
-
-    def overdue(self, queue: QueueState) -> list[Waiter]:
-        """Return who has waited for room in this queue for as long as he may."""
-        return [waiter for waiter, due in _dues(queue) if due <= self.now]
-
-    def mind_repetition(self, queue: QueueState) -> None:
-        """Let the queue's limit of time rest while a reader gets anew what it had.
-
-        Then whoever waits here begins to wait once more, and the reader has a moment for its next
-        pull.
-        """
-        if queue.rests is queue.repeats:
-            return
-        queue.rests = queue.repeats
-        for waiter in queue.waiters:
-            if waiter.lacks is queue:
-                self.touch(waiter.client)
-                waiter.since = self.now + max(0.0, _NEXT_PULL_S - (queue.patience_s or 0.0))
-        self.arm_limit(queue)
-
-    @property
-    def is_due(self) -> bool:
-        """True if an alarm's time has come."""
-        return bool(self._timers) and self._timers[0][0] <= self.now
-
-    def due(self) -> Iterator[tuple[Alarm, QueueState, Segment | None]]:
-        """Alarms whose time has come, removed."""
-        while self._timers and self._timers[0][0] <= self.now:
-            yield heapq.heappop(self._timers)[2:]
+    def leave(self, pending: PendingPull) -> None:
+        """A pull is answered, or over: it leaves every line."""
+        pending.held = False
+        pending.client.pulls.pop(pending.request.pull, None)
+        for queue in pending.queues:
+            self.at[queue].pulls.pop(pending, None)
 
     def delayed(self, queue: QueueState) -> Iterator[Segment]:
         """The failed items of the queue that are to be tried again later."""
-        return (part for *_, of, part in self._timers if of is queue and part is not None)
-
-    def next_deadline(self) -> float | None:
-        """Return when the next alarm is due."""
-        return self._timers[0][0] if self._timers else None
-
-    @property
-    def something_is_timed(self) -> bool:
-        """True if an alarm will move items."""
-        return any(
-            (alarm is Alarm.RETRY and queue.delayed)
-            or (alarm in _FOR_PULLS and queue.pulls and queue.queued)
-            or (alarm is Alarm.ROOM and queue.waiters and queue.room > 0)
-            for _, _, alarm, queue, _ in self._timers
-        )
+        return (part for _, of, part in self.alarms if of is queue and part is not None)
 
 
-def _dues(queue: QueueState) -> Iterator[tuple[Waiter, float]]:
-    """Those who wait for room in the queue, not for ever, each with when his time is over."""
-    for waiter in queue.waiters:
-        if waiter.lacks is queue and (due := waiter.due) is not None:
-            yield waiter, due
-
-
-def _rank(queues: Iterable[QueueState], jobs: Iterable[JobState]) -> None:
+def _ranks(queues: Iterable[QueueState], jobs: Iterable[JobState]) -> defaultdict[QueueState, int]:
     """Number the queues so that what a job reads comes before what it writes.
 
     Where that goes in a circle (standalone queues), any order will do.
     """
+    ranks = defaultdict[QueueState, int](int)
     order: TopologicalSorter[QueueState] = TopologicalSorter(dict.fromkeys(queues, ()))
     for job in jobs:
         for queue in job.writes:
             order.add(queue, *job.reads)
     with contextlib.suppress(CycleError):
         for rank, queue in enumerate(order.static_order()):
-            queue.rank = rank
+            ranks[queue] = rank
+    return ranks

@@ -135,7 +135,7 @@ class Output(_Message, frozen=True, kw_only=True):
     more is what the item still open (or a source) has emitted. None: one each for the finished.
     `packed` tells the reader how the chunk is laid out; it means nothing to the broker. `digests`
     are those of all the worker has put there before these, and with these
-    (`core.durable.progress`); 0 where nobody asks for them.
+    (`core.broker.outputs`); 0 where nobody asks for them.
     """
 
     queues: _Many[_Name]

@@ -31,15 +31,15 @@ def _dropped(
 ) -> Iterator[Warned]:
     """Name the readers of a queue that ended before they had taken all of it."""
     for name, queue in queues.items():
-        if queue.dropped_full:
-            how = f"it was full (when_full: {queue.when_full.value})"
+        if queue.policy.dropped:
+            how = f"it was full (when_full: {queue.policy.when_full.value})"
             yield Warned(
-                message=f"queue {name}: {_items(queue.dropped_full)} dropped: {how}", queue=name
+                message=f"queue {name}: {_items(queue.policy.dropped)} dropped: {how}", queue=name
             )
-        gone = queue.dropped - queue.dropped_full
+        gone = queue.dropped - queue.policy.dropped
         if not gone:
             continue
-        if queue.unread:
+        if queue.policy.unread:
             why = "no job that reads it was chosen"
             yield Warned(message=f"queue {name}: {_items(gone)} dropped: {why}", queue=name)
             continue

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from orchestrator.core.protocol.commands import Disconnect, StopReason
 from orchestrator.core.protocol.messages import Closing, Failure
-from orchestrator.core.supervisor.effects import Effects
-from orchestrator.core.supervisor.model import Worker
+from orchestrator.core.reasons import failed
+from orchestrator.core.supervisor.model import Effects, Worker
 from orchestrator.core.supervisor.policy import RunOutcome, StopLevel, outcome
-from orchestrator.core.supervisor.reasons import failed
 from orchestrator.core.supervisor.shutdown import Shutdown, Stopper
 from orchestrator.core.supervisor.transitions import State
 from orchestrator.errors import ExitCode

@@ -1,4 +1,4 @@
-"""The jobs of a run, their workers, and the waits of each for the others."""
+"""The model of a run: its jobs and workers, their waits for each other, and effects of a call."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from orchestrator.core.protocol.commands import AT_WORK, StopReason
-from orchestrator.core.protocol.events import Blame
+from orchestrator.core.protocol.commands import AT_WORK, Command, Notify, StopReason
+from orchestrator.core.protocol.events import Blame, BrokerNews
 from orchestrator.core.protocol.messages import Closing, Failure, Worn
-from orchestrator.core.supervisor.policy import is_stop_signal
-from orchestrator.core.supervisor.reasons import (
+from orchestrator.core.protocol.notifications import Notification, WaitingFor
+from orchestrator.core.reasons import (
     at_item,
     death,
     failed,
@@ -20,6 +20,7 @@ from orchestrator.core.supervisor.reasons import (
     stopped,
     stopped_by_stranger,
 )
+from orchestrator.core.supervisor.policy import is_stop_signal
 from orchestrator.core.supervisor.transitions import (
     ACTIVE,
     ENDED,
@@ -34,7 +35,7 @@ from orchestrator.core.supervisor.transitions import (
 )
 from orchestrator.plan.model import AfterCondition, JobPlan, Plan
 
-__all__ = ["Job", "JobView", "RunModel", "Worker", "WorkerView"]
+__all__ = ["Effects", "Job", "JobView", "RunModel", "Worker", "WorkerView"]
 
 
 class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
@@ -427,3 +428,32 @@ class RunModel:
             return True
         waiting = self.jobs_in(State.PENDING)
         return all(job.plan.daemon and not job.plan.reads for job in waiting)
+
+
+@dataclass(slots=True, eq=False)
+class Effects:
+    """Commands and news of one call of the supervisor, in order; `now` is monotonic, in seconds."""
+
+    now: float
+    orders: list[Command | BrokerNews] = field(default_factory=list)
+    _awaited: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def order(self, *orders: Command | BrokerNews) -> None:
+        """Add commands or news."""
+        self.orders.extend(orders)
+
+    def report(self, notification: Notification) -> None:
+        """Add a fact for the observer."""
+        self.orders.append(Notify(notification=notification))
+
+    def await_end(self, worker: Worker, step: str, timeout_s: float) -> None:
+        """Note that the run waits for a worker; told once a step, by `close`."""
+        self._awaited.setdefault(step, {})[worker.name] = timeout_s
+
+    def close(self) -> list[Command | BrokerNews]:
+        """Tell who is being waited for, and return everything."""
+        for step, workers in self._awaited.items():
+            self.report(
+                WaitingFor(workers=tuple(workers), timeout_s=max(workers.values()), step=step)
+            )
+        return self.orders

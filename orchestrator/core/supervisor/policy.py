@@ -1,4 +1,4 @@
-"""Retries, restarts and backoff: pure functions of what the spec says."""
+"""Restarts, limits of time and the outcome of a run: pure functions of what the spec says."""
 
 from __future__ import annotations
 
@@ -7,16 +7,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from orchestrator.core.protocol.messages import End
 from orchestrator.core.supervisor.transitions import State
 from orchestrator.errors import ExitCode
-from orchestrator.plan.model import (
-    AfterCondition,
-    ErrorAction,
-    ErrorPolicy,
-    RetryPlan,
-    TerminatePlan,
-)
+from orchestrator.plan.model import AfterCondition, TerminatePlan
 
 __all__ = [
     "GIVE_UP_S",
@@ -26,17 +19,12 @@ __all__ = [
     "STOP_SIGNALS",
     "RunOutcome",
     "StopLevel",
-    "backoff_s",
-    "end_of",
     "exit_limit_s",
     "holds",
     "is_stop_signal",
     "outcome",
-    "resolve",
     "restart_delay_s",
 ]
-
-_GOLDEN = 0.6180339887498949
 
 STOPPING_JOIN_S = 30.0
 """How long a stage of a stopping run has to return after its input's end, unless the spec says."""
@@ -87,42 +75,6 @@ class StopLevel(enum.IntEnum):
     def how(self) -> str:
         """The level in the words of the fact `StopRequested`."""
         return self.name.lower()
-
-
-_ENDS = {
-    ErrorAction.SKIP: End.SKIPPED,
-    ErrorAction.DEAD_LETTER: End.DEAD,
-    ErrorAction.FAIL: End.FATAL,
-}
-
-
-def end_of(action: ErrorAction) -> End:
-    """Return how an item ends by an action."""
-    return _ENDS[action]
-
-
-def resolve(policy: ErrorPolicy, bases: tuple[str, ...], attempts: int = 1) -> End:
-    """Return how an item ends whose target raised, and which may be tried so often in all.
-
-    `bases` are the names the exception can be matched by, most derived first, each class as
-    `module.Name` and as `Name`. The most derived match wins and holds at once; without one the
-    attempts count, and then `otherwise` holds.
-    """
-    actions = dict(policy.by_exception)
-    for name in bases:
-        if name in actions:
-            return end_of(actions[name])
-    return end_of(policy.otherwise) if attempts == 1 else End.FAILED
-
-
-def backoff_s(retry: RetryPlan, used: int, salt: int) -> float:
-    """Return how long an item waits after its `used`-th attempt: exponential, with jitter.
-
-    Between half and all of min(max, initial * 2 ** (used - 1)); `salt` spreads the items evenly
-    over that half, by the golden ratio (Knuth, TAOCP 3, 6.4).
-    """
-    whole = min(retry.max_s, retry.initial_s * 2.0 ** min(used - 1, 60))
-    return whole * (0.5 + 0.5 * (salt * _GOLDEN % 1.0))
 
 
 def restart_delay_s(n: int) -> float:

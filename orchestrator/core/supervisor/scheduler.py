@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from orchestrator.core.protocol.commands import StartWorker
 from orchestrator.core.protocol.events import JobFinished, WorkerJoined
 from orchestrator.core.protocol.notifications import JobEnded, JobStarted
-from orchestrator.core.supervisor.effects import Effects
-from orchestrator.core.supervisor.model import Job, RunModel, Worker
+from orchestrator.core.supervisor.model import Effects, Job, RunModel, Worker
 from orchestrator.core.supervisor.policy import holds
 from orchestrator.core.supervisor.timers import Timer, Timers
 from orchestrator.core.supervisor.transitions import ENDED, State, Step

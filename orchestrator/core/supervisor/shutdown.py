@@ -17,10 +17,9 @@ from orchestrator.core.protocol.commands import (
 )
 from orchestrator.core.protocol.events import SourcesClosed
 from orchestrator.core.protocol.notifications import RunStopping, SignalSent, Warned
-from orchestrator.core.supervisor.effects import Effects
-from orchestrator.core.supervisor.model import Job, RunModel, Worker
+from orchestrator.core.reasons import signal_name
+from orchestrator.core.supervisor.model import Effects, Job, RunModel, Worker
 from orchestrator.core.supervisor.policy import STOPPING_JOIN_S, StopLevel, exit_limit_s
-from orchestrator.core.supervisor.reasons import signal_name
 from orchestrator.core.supervisor.scheduler import Scheduler
 from orchestrator.core.supervisor.timers import Timer, Timers
 from orchestrator.core.supervisor.transitions import ACTIVE, State, Step

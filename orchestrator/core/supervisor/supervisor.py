@@ -12,11 +12,10 @@ from typing import Any
 from orchestrator.core.protocol import events, notifications
 from orchestrator.core.protocol.commands import Command, Finish, StopReason
 from orchestrator.core.protocol.events import Blame, BrokerNews, Event, SupervisorNews
-from orchestrator.core.supervisor.effects import Effects
+from orchestrator.core.reasons import failed, overdue, signal_name
 from orchestrator.core.supervisor.failures import Failures
-from orchestrator.core.supervisor.model import JobView, RunModel, Worker, WorkerView
+from orchestrator.core.supervisor.model import Effects, JobView, RunModel, Worker, WorkerView
 from orchestrator.core.supervisor.policy import GIVE_UP_S, ONE_REQUEST_S, RunOutcome, StopLevel
-from orchestrator.core.supervisor.reasons import failed, overdue, signal_name
 from orchestrator.core.supervisor.scheduler import Scheduler
 from orchestrator.core.supervisor.shutdown import Shutdown, Stopper
 from orchestrator.core.supervisor.timers import Timer, Timers

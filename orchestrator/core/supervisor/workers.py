@@ -15,16 +15,15 @@ from orchestrator.core.protocol.events import (
     WorkerLeft,
 )
 from orchestrator.core.protocol.messages import STOPPED, Closing, Failure, Ready
-from orchestrator.core.supervisor.effects import Effects
+from orchestrator.core.reasons import hung_in
 from orchestrator.core.supervisor.failures import Failures
-from orchestrator.core.supervisor.model import RunModel, Worker
+from orchestrator.core.supervisor.model import Effects, RunModel, Worker
 from orchestrator.core.supervisor.policy import (
     STOP_FOLLOWS_S,
     StopLevel,
     exit_limit_s,
     restart_delay_s,
 )
-from orchestrator.core.supervisor.reasons import hung_in
 from orchestrator.core.supervisor.scheduler import Scheduler
 from orchestrator.core.supervisor.shutdown import Shutdown, Stopper
 from orchestrator.core.supervisor.timers import Timer, Timers

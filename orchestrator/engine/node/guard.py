@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import NoReturn
 
-from orchestrator.core.supervisor.reasons import names_of
+from orchestrator.core.reasons import names_of
 from orchestrator.engine.node.descendants import Kin, become_subreaper, sweep
 from orchestrator.engine.node.escalation import Escalation
 from orchestrator.engine.node.kernel import set_parent_death_signal

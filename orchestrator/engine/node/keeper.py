@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
-from orchestrator.core.supervisor.reasons import names_of
+from orchestrator.core.reasons import names_of
 from orchestrator.engine.node.descendants import become_subreaper, sweep
 from orchestrator.engine.node.kernel import set_parent_death_signal
 from orchestrator.engine.node.survivors import survivors

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from orchestrator.core.broker.bounds import patience_s
+from orchestrator.core.broker.outputs import OutputProgress
 from orchestrator.core.broker.queue import chunk_items
-from orchestrator.core.broker.setup import patience_s
-from orchestrator.core.durable.progress import OutputProgress
 from orchestrator.engine.node import descriptors
 from orchestrator.engine.node.item_watchdog import ItemWatchdog
 from orchestrator.engine.node.process import ProcessFactory, Starting

@@ -22,11 +22,11 @@ from orchestrator.features.deadletters.debug import Outcome, Trial, tell
 from orchestrator.files import open_regular
 from orchestrator.plan.model import Command, JobPlan, Shape
 from orchestrator.worker import current, target
-from orchestrator.worker.chunks import dump
+from orchestrator.worker.chunks import ItemPickler
 from orchestrator.worker.failure import describe, name_of, text_of, users_traceback
 from orchestrator.worker.lease import Lease
-from orchestrator.worker.limits import apply_limits
-from orchestrator.worker.results import items_of
+from orchestrator.worker.process import apply_limits
+from orchestrator.worker.target import items_of
 
 __all__ = ["PrintedQueue", "main"]
 
@@ -111,7 +111,7 @@ def _harmless(text: str, first: str = "") -> str:
 def _check(item: Any, who: str) -> None:
     """Raise as a worker does if the item could not be sent."""
     try:
-        dump(item)
+        ItemPickler().dump(item)
     except Exception as error:
         kind = name_of(type(item))
         reason = text_of(error)

@@ -11,8 +11,8 @@ from queue import Empty, Full
 from typing import Any, Generic, TypeVar
 
 from orchestrator.features.standalone.holding import Holding, here, new_queue
+from orchestrator.features.standalone.pages import SizePage
 from orchestrator.features.standalone.session import Handle
-from orchestrator.features.standalone.sizes import SizePage
 from orchestrator.free_threading import refuse_free_threading
 
 __all__ = ["JoinableQueue", "Queue", "SimpleQueue"]

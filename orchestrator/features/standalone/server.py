@@ -45,9 +45,8 @@ from orchestrator.core.protocol.messages import (
     Want,
 )
 from orchestrator.engine.node.channel import READ_SIZE, Channel
-from orchestrator.features.standalone.page import SEALS, read_acks
+from orchestrator.features.standalone.pages import SEALS, SizePage, read_acks
 from orchestrator.features.standalone.protocol import JOIN, NEW_QUEUE, WATCH
-from orchestrator.features.standalone.sizes import SizePage
 from orchestrator.ipc import wire
 from orchestrator.ipc.polling import bounded
 
@@ -274,7 +273,7 @@ class Server:
         """Acks on their way count already: `qsize`, `full` and `put_nowait` are exact."""
         queue = self._broker.queues.get(name)
         if queue is not None and queue.hidden:
-            for worker in queue.reader_clients:
+            for worker in self._broker.readers_of(name):
                 self._broker.note_taken(worker, read_acks(self._members[worker].page))
 
     def _hear_out(self, member: _Member) -> None:

@@ -11,24 +11,22 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing import util
-from queue import Empty
 
 from orchestrator.core.broker.queue import chunk_items
-from orchestrator.core.protocol.events import Blob
-from orchestrator.core.protocol.messages import Commit, Grant, Wait
+from orchestrator.core.protocol.messages import Ended, Output, Wait
 from orchestrator.errors import QueueError
-from orchestrator.features.standalone.page import AckPage
+from orchestrator.features.standalone.pages import AckPage, Size, SizePage
 from orchestrator.features.standalone.protocol import JOIN, WATCH
-from orchestrator.features.standalone.sizes import Size, SizePage
 from orchestrator.ipc.order import QueueInfo
-from orchestrator.worker.chunks import dump_once
+from orchestrator.worker.chunks import ItemPickler
 from orchestrator.worker.client import Client
 from orchestrator.worker.flusher import Flusher
-from orchestrator.worker.handle import QueueHandle
+from orchestrator.worker.handle import Prefetch, QueueHandle
 from orchestrator.worker.lease import Lease
 from orchestrator.worker.link import Link, LinkClosedError
+from orchestrator.worker.outbox import Outbox
 from orchestrator.worker.transaction import Transaction
 
 __all__ = ["BrokerGoneError", "Handle", "Session", "Use"]
@@ -46,45 +44,59 @@ class BrokerGoneError(LinkClosedError, QueueError, ConnectionError):
         self.hint = "see what killed it: out of memory, or a SIGKILL to all processes of this user"
 
 
-class _SharedClient(Client):
-    """A client whose queues come and go, and whose items are never delivered again."""
+class _SizeCounts:
+    """Counts what is about to be sent on its queue's page, before anybody can be told of it."""
 
-    def __init__(self, link: Link, flusher: _Flusher) -> None:
+    def __init__(self, owner: int) -> None:
+        self.pages: dict[str, SizePage] = {}
+        self._owner = owner
+        self._slots: dict[str, int] = {}
+
+    def note(self, outputs: Sequence[Output]) -> None:
+        """These outputs leave next."""
+        for output in outputs:
+            for queue in output.queues:
+                if (slot := self._slots.get(queue)) is None:
+                    slot = self._slots[queue] = self.pages[queue].slot(self._owner)
+                if slot:
+                    self.pages[queue].count(slot, output.n)
+
+    def forget(self, queue: str) -> None:
+        """The queue was let go."""
+        self.pages.pop(queue, None)
+        self._slots.pop(queue, None)
+
+
+class _SharedClient:
+    """A client whose queues come and go, and whose items are never delivered again.
+
+    `holds` counts the queues in use; `released` are those that were let go, for the flusher.
+    """
+
+    def __init__(self, link: Link, flusher: Flusher) -> None:
         self.infos: dict[str, QueueInfo] = {}
         self.released: deque[Use] = deque()
         self.id = int.from_bytes(os.urandom(8)) >> 1
-        self.sizes: dict[str, SizePage] = {}
-        self._slots: dict[str, int] = {}
+        self.sizes = _SizeCounts(self.id)
         self.watched: set[int] = set()
         self.holds = 0
         self.closed = self.gone = False
-        super().__init__(link, self.infos, by_item=False, arm=flusher.arm, hurry=flusher.hurry)
-        self.dump = dump_once
-
-    def _take(
-        self,
-        *,
-        with_open: bool | None = None,
-        returned: tuple[tuple[str, int], ...] = (),
-        awaited: bool = False,
-    ) -> tuple[Commit, tuple[Blob, ...]] | None:
-        """See `Commits`; what is about to be sent is counted before anybody can be told of it."""
-        taken = super()._take(with_open=with_open, returned=returned, awaited=awaited)
-        for output in taken[0].outputs if taken is not None else ():
-            for queue in output.queues:
-                if (slot := self._slots.get(queue)) is None:
-                    slot = self._slots[queue] = self.sizes[queue].slot(self.id)
-                if slot:
-                    self.sizes[queue].count(slot, output.n)
-        return taken
-
-    @property
-    def acks_unsent(self) -> bool:
-        """True if items that `get` has returned are not committed yet."""
-        return self.acks.done > 0
+        self.client = Client(
+            link,
+            self.infos,
+            by_item=False,
+            arm=flusher.arm,
+            hurry=flusher.hurry,
+            pickler=ItemPickler(once=True),
+            on_commit=self.sizes.note,
+            sees_stalls=False,
+            returns_strays=True,
+        )
+        self.connection = self.client.connection
+        self.commit = self.client.commits.commit
 
     def tick(self, now: float, patience_s: float) -> bool:
-        """See `Client.tick`; queues that were let go are left, after the last the flusher ends."""
+        """See `Commits.tick`; queues that were let go are left, after the last the flusher ends."""
         while self.released:
             use = self.released.popleft()
             try:
@@ -96,11 +108,7 @@ class _SharedClient(Client):
                 self._end(use)
         if self.closed:
             raise LinkClosedError
-        return super().tick(now, patience_s)
-
-    def _patience(self, wait: Wait) -> Wait:
-        """Nobody looks for a stall here."""
-        return wait
+        return self.client.commits.tick(now, patience_s)
 
     def outlive_broker(self) -> None:
         """Called by the flusher when the broker is gone: close what is let go from now on.
@@ -108,19 +116,20 @@ class _SharedClient(Client):
         Whoever waits for an event wakes up, and is told by what he does next.
         """
         self.gone = True
-        with self.lock:
+        lock, link = self.connection.lock, self.connection.link
+        with lock:
             for event in self.watched:
                 os.eventfd_write(event, 1)
         while True:
-            with self.lock:
+            with lock:
                 if not self.holds:
                     return
-                self.link.hush()
+                link.hush()
                 while self.released:
                     self._end(self.released.popleft())
                 if not self.holds:
                     return
-            self.link.sleep(None)
+            link.sleep(None)
 
     def _end(self, use: Use) -> None:
         use.acks.free()
@@ -133,29 +142,41 @@ class _SharedClient(Client):
         self.holds -= 1
         if not self.holds:
             self.closed = True
-            self.link.close()
+            self.connection.close()
 
     def _forget(self, name: str) -> None:
+        client = self.client
         self.infos.pop(name, None)
-        self.sizes.pop(name, None)
-        self._slots.pop(name, None)
-        self._shared.pop(name, None)
-        outbox = self._outbox_of.pop(name, None)
-        if outbox is not None:
-            self._outboxes.remove(outbox)
-            self._return_credit(outbox.idle_credits())
-
-    def _return_credit(self, returned: list[tuple[str, int]]) -> None:
-        if returned and self._queue_commit(returned=tuple(returned)):
-            self.link.flush()
-
-    def _on_grant(self, message: Grant) -> None:
-        super()._on_grant(message)
-        if message.n and message.queue not in self._outbox_of:
-            self._return_credit([(message.queue, message.n)])
+        self.sizes.forget(name)
+        client.leases.forget_queue(name)
+        if returned := client.outboxes.forget(name):
+            client.commits.send(returned=tuple(returned))
 
 
-class Handle(QueueHandle):
+class _EventPrefetch(Prefetch):
+    """Waits for the queue's event where the broker is asked again and again for a moment, in vain.
+
+    Its answer would be sooner there than the event, so only then. `is_coming` waits, the lock given
+    up meanwhile.
+    """
+
+    def __init__(self, name: str, client: Client) -> None:
+        super().__init__(name, client)
+        self.is_coming: Callable[[float], bool] = lambda _: True
+        self._in_vain = False
+
+    def pull(self, wait: Wait, deadline: float | None) -> Lease | Ended | None:
+        """See Prefetch."""
+        if self._in_vain and wait is Wait.TIMED and deadline is not None:
+            left = deadline - time.monotonic()
+            if 0 < left <= _SHORT_S and not self.is_coming(left):
+                return None
+        found = super().pull(wait, deadline)
+        self._in_vain = found is None
+        return found
+
+
+class Handle:
     """A handle that need not ask the broker what the page of its queue tells.
 
     `event` returns the descriptor that is readable while the queue has items.
@@ -163,64 +184,74 @@ class Handle(QueueHandle):
 
     event: Callable[[], int]
 
-    def __init__(self, name: str, client: _SharedClient, acks: Acks, sizes: SizePage) -> None:
-        super().__init__(name, client, acks, holder="this process", reads=True, writes=True)
-        self._owner = client
+    def __init__(self, name: str, shared: _SharedClient, acks: PageAcks, sizes: SizePage) -> None:
+        self._name = name
+        self._shared = shared
+        self._lock = shared.connection.lock
         self._sizes = sizes
-        self._maxsize = client.infos[name].maxsize
-        self._in_vain = False
+        self._maxsize = shared.infos[name].maxsize
+        self._is_closed = False
+        self._prefetch = _EventPrefetch(name, shared.client)
+        self._prefetch.is_coming = self._is_coming
+        self._handle = handle = QueueHandle(
+            name,
+            shared.client,
+            acks,
+            holder="this process",
+            reads=True,
+            writes=True,
+            prefetch=self._prefetch,
+        )
+        self.put, self.get = handle.put, handle.get  # bound here: they are called for each item
+        self.task_done, self.join = handle.task_done, handle.join
+        self.give_back, self.stop_prefetch = self._prefetch.give_back, self._prefetch.stop
+
+    def close(self) -> None:
+        """Put and get no more; what was put is sent."""
+        self._is_closed = True
+        self._handle.close()
+
+    @property
+    def _outbox(self) -> Outbox | None:
+        return self._shared.client.outboxes.of(self._name)
 
     def _look(self) -> Size | None:
         """Return what is on the queue, as far as nothing here is on its way (lock held)."""
         outbox = self._outbox
-        if self._closed or self._owner.gone or (outbox is not None and outbox.count):
+        if self._is_closed or self._shared.gone or (outbox is not None and outbox.count):
             return None
         return self._sizes.look()
 
-    def _pull(self, block: bool, timeout: float | None) -> Lease:
-        """See QueueHandle; who asks again and again for a moment, in vain, does not ask the broker.
+    def _look_ahead(self) -> Size | None:
+        """The same, unless items were pulled that nobody has got."""
+        with self._lock:
+            return None if self._prefetch.has_leases else self._look()
 
-        Its answer would be sooner there than by the event, so only then.
-        """
-        if self._in_vain and block and timeout is not None and 0 < timeout <= _SHORT_S:
-            deadline = time.monotonic() + timeout
-            if not self._is_there(timeout):
-                raise Empty
-            timeout = deadline - time.monotonic()
-        try:
-            lease = super()._pull(block, timeout)
-        except Empty:
-            self._in_vain = True
-            raise
-        self._in_vain = False
-        return lease
-
-    def _is_there(self, timeout_s: float) -> bool:
+    def _is_coming(self, timeout_s: float) -> bool:
         """Wait until the queue has items; whether it may have, as far as the page tells."""
-        event, client = self.event(), self._client
+        event, lock = self.event(), self._lock
         poller = select.poll()
         poller.register(event, select.POLLIN)
-        client.lock.release()
+        lock.release()
         try:
             ready = poller.poll(timeout_s * 1000)
         finally:
-            client.lock.acquire()
+            lock.acquire()
         found = self._look()
         return bool(ready) or found is None or found.coming + found.queued > 0
 
     def ask_broker(self) -> None:
         """Have the broker answer, which from now on keeps the page up to date."""
-        super().qsize()
+        self._handle.qsize()
 
     def is_surely_empty(self) -> bool:
         """True if `get_nowait` would find nothing."""
-        with self._client.lock:
-            found = None if self._leases else self._look()
+        found = self._look_ahead()
         return found is not None and not (found.coming or found.size)
 
     def is_surely_full(self) -> bool:
         """True if `put_nowait` would find no room."""
-        with self._client.lock:
+        with self._lock:
             outbox = self._outbox
             if self._maxsize <= 0 or (outbox is not None and outbox.count < outbox.limit):
                 return False
@@ -229,28 +260,26 @@ class Handle(QueueHandle):
 
     def qsize(self) -> int:
         """Items on the queue: put, and not yet taken."""
-        with self._client.lock:
-            found = None if self._leases else self._look()
+        found = self._look_ahead()
         if found is None or found.queued != found.size:
-            return super().qsize()
+            return self._handle.qsize()
         return found.size + found.coming
 
     def full(self) -> bool:
         """True if the queue holds as many items as it may right now."""
         if self._maxsize <= 0:
             return False
-        with self._client.lock:
-            found = None if self._leases else self._look()
+        found = self._look_ahead()
         if found is not None and found.queued >= self._maxsize:
             return True
         if found is None or found.queued != found.size:
-            return super().full()
+            return self._handle.full()
         return found.size + found.coming >= self._maxsize
 
     def empty(self) -> bool:
         """True if nothing is on the queue right now; raises as QueueHandle's."""
-        with self._client.lock:
-            if not self._closed and self._has_pulled():
+        with self._lock:
+            if not self._is_closed and self._prefetch.is_there():
                 return False
             found = self._look()
         if found is not None:
@@ -258,15 +287,15 @@ class Handle(QueueHandle):
                 return False
             if not found.size:
                 return True
-        return super().empty()
+        return self._handle.empty()
 
 
-class Acks(Transaction):
+class PageAcks(Transaction):
     """One handle's half of the page: to return an item from `get` is its ack."""
 
-    def __init__(self, client: _SharedClient, page: AckPage) -> None:
+    def __init__(self, client: Client, page: AckPage) -> None:
         super().__init__(client)
-        self._owner = client
+        self._acks, self._commits = client.acks, client.commits
         self._page = page
         self._words = page.words
         self._slot = page.slot()
@@ -274,33 +303,18 @@ class Acks(Transaction):
 
     def take(self, queue_name: str, lease: Lease) -> None:  # noqa: ARG002 - one queue only
         """An item of the lease is about to be returned by `get`."""
-        client, words, slot = self._owner, self._words, self._slot
+        acks, words, slot = self._acks, self._words, self._slot
         if lease.number != self._lease:
-            if client.acks_unsent:
-                client.commit()  # the slot tells of one lease only
+            if acks.counter.done:
+                self._commits.commit()  # the slot tells of one lease only
             words[slot + 1] = 0
             words[slot] = self._lease = lease.number
-        client.finish(lease)
+        acks.finish(lease)
         words[slot + 1] = lease.started
 
     def free(self) -> None:
         """The handle's last ack is sent."""
         self._page.free(self._slot)
-
-
-class _Flusher(Flusher):
-    """A flusher that also sees to the descriptors, to the last one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.at_end: Callable[[], None] = lambda: None
-
-    def _run(self) -> None:
-        super()._run()
-        assert isinstance(self._client, _SharedClient)
-        self._client.outlive_broker()
-        at_end, self.at_end, self._client = self.at_end, lambda: None, None  # no cycle keeps fds
-        at_end()
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)
@@ -313,7 +327,7 @@ class Use:
     name: str
     session: Session
     handle: Handle
-    acks: Acks
+    acks: PageAcks
     sizes: SizePage
     token: socket.socket | None = None
     watched: int | None = None
@@ -329,14 +343,14 @@ class Session:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._page = AckPage()
         self._link = Link(ours, gone=BrokerGoneError)
-        flusher = _Flusher()
-        self._client = _SharedClient(self._link, flusher)
+        flusher = Flusher()
+        self._shared = shared = _SharedClient(self._link, flusher)
         pidfd = os.pidfd_open(os.getpid())
         try:
-            hello = JOIN.pack(b"join", self._client.id)
+            hello = JOIN.pack(b"join", self._shared.id)
             socket.send_fds(token, [hello], [theirs.fileno(), self._page.fd, pidfd])
         except OSError as error:
-            self._link.close()
+            self._shared.connection.close()
             raise BrokerGoneError(str(error)) from error
         finally:
             theirs.close()
@@ -344,68 +358,68 @@ class Session:
             os.close(pidfd)
         self._at_exit = util.Finalize(None, self._flush, exitpriority=_FLUSH_AT_EXIT)
         self._at_end = at_end
-        flusher.at_end = self._ended
-        flusher.start(self._client)
+        flusher.start(shared.client, tick=shared.tick, at_end=self._ended)
 
     def attach(self, name: str, maxsize: int, token: socket.socket, sizes: SizePage) -> Use | None:
         """A handle on one queue, whose own token this is; None if the session has just ended."""
-        client = self._client
-        with client.lock:
-            if client.closed:
+        shared = self._shared
+        with shared.connection.lock:
+            if shared.closed:
                 return None
-            client.holds += 1
+            shared.holds += 1
             info = QueueInfo(maxsize=maxsize, chunk_items=chunk_items(maxsize, producers=1))
-            client.infos[name] = info
-            client.sizes[name] = sizes
-            acks = Acks(client, self._page)
-            handle = Handle(name, client, acks, sizes)
+            shared.infos[name] = info
+            shared.sizes.pages[name] = sizes
+            acks = PageAcks(shared.client, self._page)
+            handle = Handle(name, shared, acks, sizes)
             use = Use(name=name, session=self, handle=handle, acks=acks, sizes=sizes)
             use.handle.event = lambda: self.event(use, token)
             return use
 
     def watch(self, use: Use, token: socket.socket) -> int:
         """The same, and from now on this process has no items that the broker does not count."""
-        with self._client.lock:
-            use.handle.fetch_one_by_one()
+        with self._shared.connection.lock:
+            use.handle.stop_prefetch()
             return self.event(use, token)
 
     def event(self, use: Use, token: socket.socket) -> int:
         """The descriptor that the broker keeps readable while the queue has items."""
-        client = self._client
-        with client.lock:
+        shared = self._shared
+        with shared.connection.lock:
             if use.watched is None:
                 use.handle.ask_broker()  # an answer: it knows this process by now
                 event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
                 try:
-                    hello = WATCH.pack(b"watch", client.id)
+                    hello = WATCH.pack(b"watch", shared.id)
                     socket.send_fds(token, [hello], [event])
                 except OSError as error:
                     os.close(event)
                     raise BrokerGoneError(str(error)) from error
                 use.watched = event
-                client.watched.add(event)
+                shared.watched.add(event)
             return use.watched
 
     def detach(self, use: Use) -> None:
         """A queue was let go, maybe by the garbage collector: only note it, the flusher does it."""
-        self._client.released.append(use)
+        self._shared.released.append(use)
         self._link.wake()
 
     def drop(self) -> None:
         """Called in a forked child: the connection is the parent's."""
-        if not self._client.closed:
-            self._link.close()
+        if not self._shared.closed:
+            self._shared.connection.close()
             self._page.close()
-            for event in self._client.watched:
+            for event in self._shared.watched:
                 os.close(event)
 
     def _ended(self) -> None:
+        self._shared.outlive_broker()
         self._at_exit.cancel()
         self._page.close()
         self._at_end(self)
 
     def _flush(self) -> None:
-        client = self._client
-        with client.lock:
-            if not client.closed:
-                client.commit()
+        shared = self._shared
+        with shared.connection.lock:
+            if not shared.closed:
+                shared.commit()

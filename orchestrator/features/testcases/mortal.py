@@ -16,7 +16,7 @@ from typing import Any
 from orchestrator.features.testcases.begun import BegunFile
 from orchestrator.plan.model import Shape, Target
 from orchestrator.worker.current import begun, current
-from orchestrator.worker.target import Entered, load
+from orchestrator.worker.target import Entered, construct, load
 
 __all__ = ["Mortal"]
 
@@ -69,10 +69,7 @@ class Mortal:
         """Return what is called with the item and handles: as the worker itself would make it."""
         if not inspect.isclass(found):
             return lambda *item, **handles: found(*item, *args, **kwargs, **handles)
-        made: Any = found(*args, **kwargs)
-        if hasattr(type(made), "__enter__") and hasattr(type(made), "__exit__"):
-            made = self._entered.enter(made)
-        called: Callable[..., Any] = made
+        called: Callable[..., Any] = construct(found, args, kwargs, self._entered)
         return called
 
     def _begin(self, n: int) -> None:

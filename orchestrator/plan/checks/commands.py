@@ -16,14 +16,11 @@ from orchestrator.plan.model import CommandInput, CommandOutput, Shape
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, node_at
 from orchestrator.plan.script import PLACEHOLDER, SHELL, ScriptError, fields_of, script_of
 from orchestrator.spec import LoadedSpec, rules
+from orchestrator.spec.model import ONLY_COMMANDS, ONLY_TARGETS
 from orchestrator.spec.wording import Guesses, listed, show
 from orchestrator.spec.yaml.nodes import Path, ScalarNode, Word
 
-__all__ = ["HOME", "ONLY_TARGETS", "RULES"]
-
-_ONLY_COMMANDS = ("stdin", "stdout", "exit_codes", "tty")
-ONLY_TARGETS = ("args", "kwargs")
-"""The keys that a command takes from nowhere, `defaults` neither."""
+__all__ = ["HOME", "RULES"]
 
 HOME = re.compile(r"~[A-Za-z0-9_-]*(?:/.*)?", re.DOTALL)
 """`~`, `~/x` and `~user/x`."""
@@ -61,7 +58,7 @@ def misfit_with_command(draft: ResolvedSpec) -> Iterator[Problem]:
     for job in draft.jobs.values():
         if job.name in draft.broken or {"target", "command"} <= job.own.model_fields_set:
             continue
-        for key in ONLY_TARGETS if job.runs_command else _ONLY_COMMANDS:
+        for key in ONLY_TARGETS if job.runs_command else ONLY_COMMANDS:
             if key not in job.own.model_fields_set:
                 continue
             message = (

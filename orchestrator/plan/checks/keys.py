@@ -11,32 +11,12 @@ from orchestrator.plan.hidden_values import late_of
 from orchestrator.plan.model import ReplayMode, Shape, WhenFull
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
 from orchestrator.spec import rules
-from orchestrator.spec.model import JobSettings
-from orchestrator.spec.parts import Queue
+from orchestrator.spec.model import FITS, JobSettings
+from orchestrator.spec.parts import NAMED_INPUT, NO_INPUT, QueueSpec
 from orchestrator.spec.wording import listed
 from orchestrator.spec.yaml.nodes import Path, StartVar
 
-__all__ = ["FITS", "RULES"]
-
-_PER_ITEM = frozenset({Shape.ITEM, Shape.BATCH})
-_NAMED_INPUT = _PER_ITEM | {Shape.STREAM}
-_ANY_INPUT = _NAMED_INPUT | {Shape.HANDLES}
-_NO_INPUT = frozenset({Shape.SOURCE, Shape.TASK})
-
-FITS: dict[tuple[str, ...], frozenset[Shape]] = {
-    ("call",): _NAMED_INPUT,
-    ("batch",): frozenset({Shape.BATCH}),
-    ("on_error",): _PER_ITEM,
-    ("retry",): _PER_ITEM,
-    ("restart",): _PER_ITEM | _NO_INPUT,
-    ("restart", "replay"): _NO_INPUT,
-    ("recycle",): _PER_ITEM,
-    ("rate",): frozenset({Shape.ITEM}),
-    ("ordered",): frozenset({Shape.ITEM}),
-    ("timeouts", "item"): _PER_ITEM,
-    ("join",): _ANY_INPUT,
-}
-"""The keys that do not fit every job, with the shapes they fit."""
+__all__ = ["RULES"]
 
 _WHAT = {
     Shape.TASK: "a job without input or named output",
@@ -63,7 +43,7 @@ def misfit_key(draft: ResolvedSpec) -> Iterator[Problem]:
 
 
 def _remedy(key: str, job: ResolvedJob) -> str:
-    if key == "batch" and job.shape in _NAMED_INPUT:
+    if key == "batch" and job.shape in NAMED_INPUT:
         if "call" in job.own.model_fields_set:
             return f"write call: batch in the place of call: {job.own.call}, or remove batch"
         return "add call: batch"
@@ -75,7 +55,7 @@ def _remedy(key: str, job: ResolvedJob) -> str:
         return "remove rate, or give it to the job that reads: its full queue holds this one back"
     if not job.reads:
         return f"remove {key}, or give the job an input"
-    if job.shape in _NAMED_INPUT:
+    if job.shape in NAMED_INPUT:
         return f"remove {key}, or call it once an item (call: item)"
     return f"remove {key}, or name the queue (input: queue) to be called once an item"
 
@@ -85,7 +65,7 @@ def restarted_source(draft: ResolvedSpec) -> Iterator[Problem]:
     for job in draft.jobs.values():
         if (
             job.name in draft.broken
-            or job.shape not in _NO_INPUT
+            or job.shape not in NO_INPUT
             or not _is_written(job.own, _RESTART)
         ):
             continue
@@ -259,7 +239,7 @@ def _obstacles(
             yield message, f"remove {impatient} there, or ordered here"
 
 
-def _impatience(queue: Queue) -> str:
+def _impatience(queue: QueueSpec) -> str:
     if queue.put_timeout is not None:
         return "put_timeout"
     return "when_full: fail" if queue.when_full is WhenFull.FAIL else ""

@@ -11,7 +11,7 @@ from orchestrator.plan.model import AfterCondition, Command, Plan, Shape, WhenFu
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, Wire, draft_of
 from orchestrator.plan.start_vars import without_late
 from orchestrator.spec import LoadedSpec, rules
-from orchestrator.spec.parts import Queue
+from orchestrator.spec.parts import QueueSpec
 from orchestrator.spec.wording import listed
 from orchestrator.spec.yaml.nodes import Path
 from orchestrator.targets.annotations import Types, contradict
@@ -39,7 +39,7 @@ _NO_SOURCE = frozenset(
 )
 _BATCH = frozenset({"None", "generator", "list"})
 _MOST_STEPS = 100_000
-_SMALL = Queue().maxsize
+_SMALL = QueueSpec().maxsize
 """Items. Who has asked for a queue that holds more has thought of what it must hold."""
 
 

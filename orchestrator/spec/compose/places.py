@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from orchestrator.spec import rules
+from orchestrator.spec.model import TEXTS
 from orchestrator.spec.wording import listed
 from orchestrator.spec.yaml.nodes import (
     MappingNode,
@@ -51,8 +52,7 @@ _HANDED_ON: tuple[_Way, ...] = (
 
 _TEXT: tuple[_Way, ...] = (
     *_HANDED_ON,
-    ("jobs", None, "cwd"),
-    ("jobs", None, "description"),
+    *(("jobs", None, key) for key in TEXTS),
     ("defaults", "cwd"),
     ("name",),
     ("pythonpath", None),

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from orchestrator.spec.cases import Case, Expect, Expected, Given, Kill
-from orchestrator.spec.model import Document, Job, JobSettings
+from orchestrator.spec.model import Document, JobSettings, JobSpec
 from orchestrator.spec.parts import (
     Backoff,
     Batch,
     Limits,
     Ordered,
-    Queue,
+    QueueSpec,
     Rate,
     Recycle,
     Restart,
@@ -45,8 +45,8 @@ _PARTS: Mapping[str, type[BaseModel]] = {
 MAPPINGS: Mapping[str, type[BaseModel]] = {
     "document": Document,
     "defaults": JobSettings,
-    "jobs": Job,
-    "queues": Queue,
+    "jobs": JobSpec,
+    "queues": QueueSpec,
     **_PARTS,
     "case": Case,
     "given": Given,
@@ -121,14 +121,14 @@ def hint_for_key(path: tuple[str | int, ...]) -> str:
             return ""
 
 
-_ONLY_OF_A_JOB = Job.model_fields.keys() - JobSettings.model_fields.keys()
+_ONLY_OF_A_JOB = JobSpec.model_fields.keys() - JobSettings.model_fields.keys()
 
 
 def _hint_at_the_top(key: str) -> str:
     """Tell of a job's key that it belongs to a job, unless it is a word for a key of the top."""
     folded = key.casefold().replace("-", "_")
     words, ours = _words_for("document"), _words_for("jobs").foreign.get(folded, folded)
-    if words.has(folded) or ours.partition(":")[0] not in Job.model_fields:
+    if words.has(folded) or ours.partition(":")[0] not in JobSpec.model_fields:
         return words.hint(key)
     if ours in _ONLY_OF_A_JOB:
         return f"{ours} belongs to a job: jobs: {{NAME: {{{ours}: …}}}}"
@@ -145,7 +145,7 @@ def _hint_in_defaults(key: str) -> str:
         return words.hint(key)
     meant = _words_for("jobs").foreign.get(folded, folded)
     if meant not in _ONLY_OF_A_JOB:
-        near = Guesses(Job.model_fields).near(key)
+        near = Guesses(JobSpec.model_fields).near(key)
         meant = near[0] if near and near[0] in _ONLY_OF_A_JOB else ""
     if meant == key:
         return f"{key} belongs to a job; it has no default"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.spec.model import Job
+from orchestrator.spec.model import JobSpec
 from orchestrator.spec.wording import did_you_mean, kind, shortened, show
 from orchestrator.spec.words import reversed_words, words_of
 from orchestrator.spec.yaml.nodes import (
@@ -44,7 +44,7 @@ def hint_for_mapping(path: Path, value: Any, root: MappingNode) -> str:
         case ("queues", name):
             usual = f"write the most items it holds, a number: {name}: 10"
             return hint_for_number(path, value, root) or usual
-        case ("jobs", name) if name in Job.model_fields:
+        case ("jobs", name) if name in JobSpec.model_fields:
             return f"if {name} is a key of the job above, indent it further than the job's name"
         case ("jobs", name):
             return _job_written_out(name, value)

@@ -4,6 +4,6 @@ Called in the child. Imported by workers of such jobs only.
 """
 
 from orchestrator.worker.command.call import CommandCall
-from orchestrator.worker.command.failed import CommandError
+from orchestrator.worker.command.process import CommandError
 
 __all__ = ["CommandCall", "CommandError"]

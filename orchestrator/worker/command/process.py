@@ -1,11 +1,13 @@
-"""One program that a worker has started: what it writes, and its end.
+"""One program that a worker has started: what it is fed, what it writes, and its end.
 
-Called in the child, in its main thread. The program is in the worker's process group, so whatever
-ends the worker by force ends it, too.
+Called in the child. The main thread reads what the program writes, and another one feeds it: either
+pipe may be full at any time, and with a thread for each nobody waits for the wrong one. The program
+is in the worker's process group, so whatever ends the worker by force ends it, too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -14,18 +16,20 @@ import signal
 import struct
 import subprocess
 import termios
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from subprocess import CalledProcessError
 from typing import IO
 
 from orchestrator.core.supervisor.policy import STOP_FOLLOWS_S, STOP_SIGNALS
 from orchestrator.engine.node.descendants import group_members, kill_kin
 from orchestrator.engine.node.kernel import tie_to
+from orchestrator.errors import Fault, MporchError
 from orchestrator.ipc.polling import bounded
-from orchestrator.worker.command.failed import CommandError
 
-__all__ = ["Process"]
+__all__ = ["CommandError", "Feeder", "Process", "feed"]
 
 _READ_SIZE = 64 * 1024
 _TAIL_SIZE = 4 * 1024
@@ -250,3 +254,82 @@ def _not_started(name: str, error: OSError) -> CommandError:
     hint = "hand the item over on standard input: stdin: text" if error.errno == errno.E2BIG else ""
     code = _NO_SUCH_PROGRAM if error.errno == errno.ENOENT else _NOT_EXECUTABLE
     return CommandError(name, code, f"cannot be started: {error.strerror}", hint=hint)
+
+
+_LONGEST = 60
+
+
+class CommandError(MporchError, CalledProcessError):
+    """A command has ended with a status that is none of its `exit_codes`, or could not be started.
+
+    `returncode` is the status, negative for the signal that has killed it; as for a shell, 127 says
+    that there is no such program and 126 that it cannot be executed. `stderr` is the end of what it
+    wrote there.
+    """
+
+    fault = Fault.TARGET
+
+    def __init__(self, cmd: str, returncode: int, stderr: str = "", *, hint: str = "") -> None:
+        CalledProcessError.__init__(self, returncode, cmd, None, stderr)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        name = self.cmd if len(self.cmd) <= _LONGEST else f"{self.cmd[: _LONGEST - 2]} …"
+        said = self.stderr.strip()
+        return f"{name}: {_how(self.returncode)}{': ' if said else ''}{said}"
+
+    def __reduce__(self) -> tuple[type[CommandError], tuple[str, int, str]]:
+        return type(self), (self.cmd, self.returncode, self.stderr)
+
+
+def _how(returncode: int) -> str:
+    if returncode >= 0:
+        return f"exit status {returncode}"
+    try:
+        return f"killed by {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"killed by signal {-returncode}"
+
+
+class Feeder:
+    """Writes what there is to be read, each piece as it comes, and closes the pipe."""
+
+    def __init__(self, pipe: IO[bytes], pieces: Iterable[bytes]) -> None:
+        self._pipe = pipe
+        self._pieces = pieces
+        self._error: BaseException | None = None
+
+    def start(self) -> None:
+        """Write in a thread of its own, which may outlive the program if others hold its pipe."""
+        threading.Thread(target=self.write, name="mporch-feeder", daemon=True).start()
+
+    def write(self) -> None:
+        """Write; that the program reads no more is its own affair.
+
+        What goes wrong is noted before the pipe is closed: that may end the program, and then the
+        main thread looks at once.
+        """
+        with contextlib.suppress(BrokenPipeError), self._pipe:
+            try:
+                for piece in self._pieces:
+                    self._pipe.write(piece)
+                    self._pipe.flush()
+            except BrokenPipeError:
+                raise
+            except BaseException as error:  # noqa: BLE001 -- raised in the main thread
+                self._error = error
+
+    def check(self) -> None:
+        """Raise what has kept the items from being written."""
+        if self._error is not None:
+            raise self._error
+
+
+def feed(pipe: IO[bytes], pieces: Iterable[bytes]) -> Feeder:
+    """Begin to write; what is known, and fits any pipe, needs no thread."""
+    feeder = Feeder(pipe, pieces)
+    if isinstance(pieces, list) and sum(map(len, pieces)) <= select.PIPE_BUF:
+        feeder.write()
+    else:
+        feeder.start()
+    return feeder

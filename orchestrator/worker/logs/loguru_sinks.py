@@ -11,11 +11,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from orchestrator.worker.logs.levels import level_of
-from orchestrator.worker.logs.pending import PendingRecords
-from orchestrator.worker.logs.sender import Sender
-from orchestrator.worker.logs.streams import Streams
-from orchestrator.worker.logs.values import shown
+from orchestrator.worker.logs.console import PendingRecords, Streams
+from orchestrator.worker.logs.sender import Sender, level_of, shown
 
 __all__ = ["Loguru"]
 

@@ -15,12 +15,9 @@ from itertools import islice
 from typing import Any
 
 from orchestrator.worker.failure import is_ours, name_of, traceback_of
-from orchestrator.worker.logs.levels import level_of
-from orchestrator.worker.logs.pending import PendingRecord, PendingRecords
-from orchestrator.worker.logs.rendered import Rendered, taken_apart, text_key_of
-from orchestrator.worker.logs.sender import Sender
-from orchestrator.worker.logs.streams import Streams
-from orchestrator.worker.logs.values import PASSED, shown
+from orchestrator.worker.logs.console import PendingRecord, PendingRecords, Streams
+from orchestrator.worker.logs.sender import PASSED, Sender, level_of, shown
+from orchestrator.worker.logs.structured import Rendered, taken_apart, text_key_of
 
 __all__ = ["ITEM_LOGGER", "StandardLogging"]
 

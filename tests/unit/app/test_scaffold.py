@@ -10,8 +10,8 @@ from orchestrator.cli.init import init
 from orchestrator.errors import UsageError
 from orchestrator.machine.machine import this_machine
 from orchestrator.plan.compile import compile_spec
-from orchestrator.plan.schema import spec_schema
 from orchestrator.spec import load
+from orchestrator.spec.schema import spec_schema
 
 FOLDER = Path(__file__).parents[3] / "orchestrator" / "app" / "templates"
 

@@ -13,8 +13,8 @@ import pytest
 from orchestrator.cli.main import mporch as group
 from orchestrator.machine.machine import this_machine
 from orchestrator.plan.compile import compile_spec
-from orchestrator.plan.schema import spec_schema
 from orchestrator.spec import load, loads
+from orchestrator.spec.schema import spec_schema
 
 COMMANDS = group.list_commands(None)
 

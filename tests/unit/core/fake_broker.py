@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from orchestrator.core.broker.bounds import ByteBound
 from orchestrator.core.broker.broker import Broker
-from orchestrator.core.broker.clients import JobState, WorkerState
+from orchestrator.core.broker.clients import JobState, QueueClients, Waiter, WorkerState
+from orchestrator.core.broker.observers import Journal
 from orchestrator.core.broker.queue import QueueState
-from orchestrator.core.broker.restore import Resumption, restore
-from orchestrator.core.durable.journal import Journal
+from orchestrator.core.broker.setup import Resumption, restore
 from orchestrator.core.protocol.commands import Command, Notify, Send
 from orchestrator.core.protocol.events import (
     Blame,
@@ -222,6 +223,22 @@ class FakeBroker:
 
     def queue(self, name: str) -> QueueState:
         return self.broker.queues[name]
+
+    def waiters(self, queue: str) -> Sequence[Waiter]:
+        """Who waits for room at the queue, the oldest first."""
+        return self.broker._state.lines.of(self.queue(queue))
+
+    def at(self, queue: str) -> QueueClients:
+        """Who reads and writes the queue, and waits for its items."""
+        return self.broker._state.at[self.queue(queue)]
+
+    def may_advance(self, queue: str) -> bool:
+        return self.broker._credits.may_advance(self.queue(queue))
+
+    def weight(self, queue: str) -> ByteBound:
+        weight = self.queue(queue).weight
+        assert weight is not None
+        return weight
 
     def port(self, worker: str) -> WorkerState:
         return self.broker.clients[worker]

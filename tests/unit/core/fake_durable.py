@@ -7,8 +7,8 @@ from typing import Any
 
 from fake_broker import FakeBroker
 
-from orchestrator.core.broker.restore import Resumption
-from orchestrator.core.durable.journal import Journal
+from orchestrator.core.broker.observers import Journal
+from orchestrator.core.broker.setup import Resumption
 from orchestrator.core.durable.snapshot import SnapshotTracker, StoredQueue, StoredRun, StoredWorker
 
 

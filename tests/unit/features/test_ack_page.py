@@ -2,7 +2,7 @@
 
 import mmap
 
-from orchestrator.features.standalone.page import AckPage, read_acks
+from orchestrator.features.standalone.pages import AckPage, read_acks
 
 
 def pages():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.features.standalone.sizes import _LAST, Size, SizePage, new_page
+from orchestrator.features.standalone.pages import _LAST, Size, SizePage, new_page
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 
 from orchestrator.choices import StartMethod
 from orchestrator.errors import Severity
-from orchestrator.plan.checks.keys import FITS
 from orchestrator.plan.model import Shape
+from orchestrator.spec.model import FITS
 
 WIRED = {"w": "output: q", "r": "input: q"}
 

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from orchestrator.machine.machine import this_machine
 from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.resolved import resolved, rows_of
-from orchestrator.plan.schema import spec_schema
 from orchestrator.spec import loads
 from orchestrator.spec.model import JobSettings
+from orchestrator.spec.schema import spec_schema
 
 HEAD = "version: 1\nqueues: {q: 5}\n"
 SOURCE = "  src: {target: 'os:listdir', output: q, daemon: false, enabled: true}\n"

@@ -16,7 +16,7 @@ from orchestrator.runlog.recording import RECORDED_NAME, Recorder
 def put(recorder, name, items, *, packed=False, start=0, stop=None):
     blob = pickle.dumps([pickle.dumps(item) for item in items] if packed else items)
     queue = QueueState(name, 0, ["a"], ["b"])
-    queue.tap = recorder.tap
+    queue.observers += (recorder.tap,)
     chunk = Chunk(blob, packed=packed, items=len(items))
     queue.append(chunk, start, len(items) if stop is None else stop)
 
@@ -69,7 +69,7 @@ def test_an_item_that_cannot_be_unpickled_spoils_no_other(tmp_path):
     recorder = Recorder(tmp_path, {"q"})
     good, bad = pickle.dumps(1), b"c__main__\nNoSuchClass\n."
     queue = QueueState("q", 0, ["a"], ["b"])
-    queue.tap = recorder.tap
+    queue.observers += (recorder.tap,)
     queue.append(Chunk(pickle.dumps([good, bad, good]), packed=True, items=3), 0, 3)
     recorder.record()
     recorder.close()

@@ -7,12 +7,11 @@ import pytest
 import yaml
 
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.checks.keys import FITS
 from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.model import Shape
 from orchestrator.spec import loads
-from orchestrator.spec.model import Document, Job
-from orchestrator.spec.parts import Queue
+from orchestrator.spec.model import FITS, Document, JobSpec
+from orchestrator.spec.parts import QueueSpec
 
 PAGE = (Path(__file__).parents[3] / "docs" / "spec.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(version: 1\n.*?)```", PAGE, re.DOTALL)
@@ -45,23 +44,23 @@ def test_each_example_is_a_spec_without_a_warning(example, tmp_path):
     assert compile_spec(loads(example, project_dir=tmp_path), this_machine()).warnings == ()
 
 
-@pytest.mark.parametrize(("heading", "model"), [("Top level", Document), ("Jobs", Job)])
+@pytest.mark.parametrize(("heading", "model"), [("Top level", Document), ("Jobs", JobSpec)])
 def test_each_key_has_its_row(heading, model):
     keys = {cells[0].strip("`") for cells in table(heading)[2:]}
     assert keys - {"x-…"} == set(model.model_fields)
 
 
 def test_the_defaults_of_the_page_are_those_of_the_code():
-    bare = Job(target="m:f")
+    bare = JobSpec(target="m:f")
     compared = set()
     for key, default, *_ in table("Jobs")[2:]:
         name = key.strip("`")
         if re.fullmatch(r"`[^`]+`", default):
             written = {"target": "m:f", name: yaml.safe_load(default.strip("`"))}
-            assert getattr(Job.model_validate(written), name) == getattr(bare, name), name
+            assert getattr(JobSpec.model_validate(written), name) == getattr(bare, name), name
             compared.add(name)
     assert {"batch", "timeouts", "terminate", "workers", "on_error", "cwd"} <= compared
-    assert f"nothing for {Queue().maxsize}" in PAGE
+    assert f"nothing for {QueueSpec().maxsize}" in PAGE
 
 
 def test_the_table_of_keys_and_shapes_is_that_of_the_checks():

@@ -13,12 +13,12 @@ from test_loader import JOB, JOB_VALUES, WRONG_VALUES
 
 from orchestrator.errors import Severity, SpecError
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.checks.keys import FITS
 from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.model import Shape
-from orchestrator.plan.schema import spec_schema
 from orchestrator.spec import load, loads
+from orchestrator.spec.model import FITS
 from orchestrator.spec.rules import CATALOGUE, text_of
+from orchestrator.spec.schema import spec_schema
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = spec_schema()

@@ -10,11 +10,11 @@ from orchestrator.errors import SpecError
 from orchestrator.machine.machine import this_machine
 from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import loads
-from orchestrator.spec.model import Document, Job
-from orchestrator.spec.parts import Queue
+from orchestrator.spec.model import Document, JobSpec
+from orchestrator.spec.parts import QueueSpec
 
 KEYS = sorted(
-    {*Document.model_fields, *Job.model_fields, *Queue.model_fields, "x-y", "needs", "else"}
+    {*Document.model_fields, *JobSpec.model_fields, *QueueSpec.model_fields, "x-y", "needs", "else"}
 )
 WORDS = st.sampled_from(
     [*KEYS, "a", "b", "q", "m:f", "os:getcwd", "10s", "batch", "skip", "SIGINT"]

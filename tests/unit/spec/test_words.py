@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from orchestrator.spec.model import Document, Job
+from orchestrator.spec.model import Document, JobSpec
 from orchestrator.spec.words import reversed_words, words_of
 from orchestrator.spec.words.keys import MAPPINGS, hint_for_key
 
@@ -25,7 +25,7 @@ def is_written(form: str, mapping: str) -> bool:
     """True if `key`, `key: {inner: …}` or `one or the other` are keys where they would stand."""
     for each in form.split(" or "):
         key, *inner = re.findall(r"[a-z_]+", each.partition(",")[0].partition(":")[0])
-        known = (PARTS[mapping], Document.model_fields, Job.model_fields)
+        known = (PARTS[mapping], Document.model_fields, JobSpec.model_fields)
         if inner or not any(key in fields for fields in known):
             return False
         within = re.findall(r"(?<=\{)[a-z_]+", each)

@@ -71,7 +71,7 @@ def client():
 def test_a_lease_recalled_before_it_was_begun_is_given_back_and_asked_for_again(client):
     link = Script([lease(1, pull=1), Recall(lease=1)], [lease(2, pull=2)])
     one = client(link)
-    with one.lock:
+    with one.connection.lock:
         assert one.pull(("a",), most=10).number == 2
     assert Released(lease=1, kept=0) in link.sent
 
@@ -96,11 +96,11 @@ def test_more_outputs_of_one_item_than_a_queue_holds_leave_in_parts_whoever_puts
         waits.append("over")
 
     one = Client(link, {"b": QueueInfo(maxsize=3, chunk_items=1)}, by_item=True, arm=lambda: None)
-    one.waiting = waiting
-    with one.lock:
+    one.commits.waiting = waiting
+    with one.connection.lock:
         outbox = one.outbox(("b",))
         for n in range(7):
-            one.put(outbox, n)
+            one.commits.put(outbox, n)
     assert [output.n for commit in link.sent for output in commit.outputs] == [3, 3]
     assert waits == ["begun", "over"] * 2
 
@@ -110,14 +110,14 @@ def test_who_never_waits_for_credit_fills_a_chunk_before_a_commit_has_to_wait():
     one = Client(link, {"b": QueueInfo(maxsize=40, chunk_items=10)}, by_item=True, arm=lambda: None)
     ranges = (Range(start=0, stop=25, first=1, size=len(CHUNK), packed=False),)
     held = Lease(Leased(pull=1, lease=1, queue="a", ranges=ranges), (pickle.dumps([0] * 25),))
-    with one.lock:
+    with one.connection.lock:
         outbox = one.outbox(("b",), overdraws=True)
         for n in range(25):
-            one.put(outbox, n)
-            one.finish(held)
-            if one.is_due:
-                one.commit()
-        one.commit()
+            one.commits.put(outbox, n)
+            one.acks.finish(held)
+            if one.outboxes.is_due:
+                one.commits.commit()
+        one.commits.commit()
     at_once = [1] * 8  # what is put first
     assert [output.n for commit in link.sent for output in commit.outputs] == [*at_once, 10, 7]
 
@@ -127,7 +127,7 @@ def test_a_chunk_that_its_credits_cover_by_half_leaves_without_waiting(credit, s
     one = Client(
         Answering(), {"b": QueueInfo(maxsize=40, chunk_items=10)}, by_item=True, arm=lambda: None
     )
-    with one.lock:
+    with one.connection.lock:
         outbox = one.outbox(("b",), overdraws=True)
         outbox.prompt = 0
         outbox.grant("b", credit)
@@ -148,13 +148,13 @@ def test_who_is_told_that_there_was_no_room_commits_nothing_more_and_ends():
     link = Full()
     one = Client(link, {"b": QueueInfo(maxsize=3, chunk_items=1)}, by_item=True, arm=lambda: None)
     failure = Failure(kind="orchestrator.QueueFullError", message="full")
-    with one.lock:
+    with one.connection.lock:
         outbox = one.outbox(("b",))
         with pytest.raises(NoRoomError) as told:
             for n in range(7):
-                one.put(outbox, n)
+                one.commits.put(outbox, n)
         assert told.value.queue == "b"
-        for again in (one.commit, one.retire, lambda: one.pull(("a",), most=1)):
+        for again in (one.commits.commit, one.retire, lambda: one.pull(("a",), most=1)):
             with pytest.raises(NoRoomError):
                 again()
         one.close(failure, stopped=False)
@@ -167,9 +167,9 @@ def test_who_is_told_so_by_its_last_commit_closes_all_the_same():
     link = Full()
     one = Client(link, {"b": QueueInfo(maxsize=3, chunk_items=1)}, by_item=True, arm=lambda: None)
     held = Lease(lease(1, pull=1), (CHUNK,))
-    with one.lock:
-        one.put(one.outbox(("b",)), 1)
-        one.finish(held)
+    with one.connection.lock:
+        one.commits.put(one.outbox(("b",)), 1)
+        one.acks.finish(held)
         one.close(None, stopped=True)
     assert link.sent[-1] == Closing(stopped=True)
 
@@ -184,8 +184,8 @@ class Paced(Script):
     def wait(self, timeout_s, **_options):
         last = next(m for m in self.sent if isinstance(m, Commit) and m.awaited)
         if self.sent[-1] is last:
-            self.client.return_credits()  # finds them used just now,
-            self.client.return_credits()  # and unused since
+            self.client.commits.return_credits()  # finds them used just now,
+            self.client.commits.return_credits()  # and unused since
             assert self.sent[-1] is not last, "the pacer has sent nothing"
             self._arrived.append((Committed(seq=last.seq), ()))
         super().wait(timeout_s)
@@ -196,10 +196,10 @@ def test_a_commit_of_the_pacer_after_the_last_one_does_not_keep_a_worker_from_cl
     one = link.client = Client(
         link, {"b": QueueInfo(maxsize=9, chunk_items=4)}, by_item=False, arm=lambda: None
     )
-    with one.lock:
+    with one.connection.lock:
         outbox = one.outbox(("b",))
         outbox.grant("b", 5)
-        one.put(outbox, "item")
+        one.commits.put(outbox, "item")
         one.close(None, stopped=False)
     assert isinstance(link.sent[-1], Closing)
 
@@ -218,7 +218,7 @@ def test_who_cannot_wait_may_use_credit_that_has_come_in_advance():
     one = Client(
         Advancing(), {"b": QueueInfo(maxsize=9, chunk_items=5)}, by_item=False, arm=lambda: None
     )
-    with one.lock:
+    with one.connection.lock:
         outbox = one.outbox(("b",))
         assert one.wait_for_credit(outbox, wait=Wait.NO)
         assert outbox.limit == 5
@@ -243,11 +243,11 @@ def test_credit_that_comes_while_the_pacer_sleeps_wakes_it(message):
     )
     outbox = one.outbox(("b",))
     before = one.progress
-    with one.lock:
-        one._act(message, ())
-    assert outbox.credits == {"b": 1}
+    with one.connection.lock:
+        one.act(message, ())
+    assert outbox.credits.of == {"b": 1}
     assert armed
     assert one.progress != before, "a pacer about to sleep stays awake"
-    with one.lock:
-        one.return_credits()
-    assert [m.returned for m in one.link.sent if isinstance(m, Commit)] == [(("b", 1),)]
+    with one.connection.lock:
+        one.commits.return_credits()
+    assert [m.returned for m in one.connection.link.sent if isinstance(m, Commit)] == [(("b", 1),)]

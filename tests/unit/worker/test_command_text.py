@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator import CommandError
 from orchestrator.plan.model import CommandInput
-from orchestrator.worker.command.text import (
+from orchestrator.worker.command.call import (
     argument,
     from_json,
     line_of,

@@ -21,8 +21,10 @@ class Left(BaseException):
 def worker(monkeypatch):
     """A worker that is about to be ended; `conclude` raises what `worker.raises` says."""
     found = main.WorkerMain.__new__(main.WorkerMain)
-    found._client = SimpleNamespace(lock=threading.RLock(), await_block=lambda _within_s: None)
-    found._client.lock.acquire()
+    found._client = SimpleNamespace(
+        connection=SimpleNamespace(lock=threading.RLock()), await_block=lambda _within_s: None
+    )
+    found._client.connection.lock.acquire()
     found._job = SimpleNamespace(terminate=SimpleNamespace(grace_s=1.0))
     found._order = SimpleNamespace(worker="r-1")
     found._stopper = SimpleNamespace(retire=lambda: None)

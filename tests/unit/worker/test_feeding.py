@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from orchestrator.worker.command.feeding import Feeder
+from orchestrator.worker.command.process import Feeder
 
 
 def test_what_keeps_an_item_from_being_written_is_known_before_the_program_sees_the_end():

@@ -6,8 +6,8 @@ import pytest
 
 from orchestrator.core.protocol.messages import Commit
 from orchestrator.worker.client import Client
-from orchestrator.worker.gets import Gets
 from orchestrator.worker.handle import QueueHandle
+from orchestrator.worker.replay import Gets
 from orchestrator.worker.transaction import Transaction
 
 
@@ -66,9 +66,9 @@ def test_only_who_must_repeat_himself_tells(told: bool) -> None:
     handle = QueueHandle("a", client, Transaction(client), holder="a", reads=True, writes=False)
     one = SimpleNamespace(number=1, queue="a", started=0, finished=0, limit=3, total=3)
     one.take = lambda: (setattr(one, "started", one.started + 1), False)
-    handle._leases.append(one)
+    handle._prefetch._leases.append(one)
     for _ in range(3):
         handle.get()
-    with client.lock:
-        client.commit()
+    with client.connection.lock:
+        client.commits.commit()
     assert [m.got for m in sent if isinstance(m, Commit)] == [(("a", 3),) if told else ()]

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from orchestrator.engine.node.marked import Console, MarkedFile
-from orchestrator.worker.logs.streams import ConsoleStreams
+from orchestrator.worker.logs.console import ConsoleStreams
 
 
 class Raw(MarkedFile):

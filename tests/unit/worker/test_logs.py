@@ -15,12 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.ipc import records
-from orchestrator.worker.logs.levels import level_of
-from orchestrator.worker.logs.pending import PendingRecords
-from orchestrator.worker.logs.rendered import Rendered
-from orchestrator.worker.logs.sender import Sender
+from orchestrator.worker.logs.console import PendingRecords
+from orchestrator.worker.logs.sender import LONG, Sender, level_of, shown, to_json
 from orchestrator.worker.logs.standard import StandardLogging
-from orchestrator.worker.logs.values import LONG, shown, to_json
+from orchestrator.worker.logs.structured import Rendered
 from orchestrator.worker.stopping import StopRequested
 
 

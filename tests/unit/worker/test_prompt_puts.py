@@ -44,9 +44,9 @@ class Putting:
             self.handle.put(item)
 
     def pace(self):
-        with self.client.lock:
-            self.client.tick(float("inf"), 0.0)
-            self.client.be_prompt()
+        with self.client.connection.lock:
+            self.client.commits.tick(float("inf"), 0.0)
+            self.client.commits.be_prompt()
 
     @property
     def sizes(self):
@@ -87,7 +87,7 @@ def test_who_waits_for_room_is_not_idle_and_puts_chunks_then(monkeypatch):
     read = putting.worker.broker.wait
 
     def wait(*args, **keys):
-        putting.client.be_prompt()  # the pacer sees that nothing moves
+        putting.client.commits.be_prompt()  # the pacer sees that nothing moves
         waits.append(read(*args, **keys))  # for a second
 
     monkeypatch.setattr(putting.worker.broker, "wait", wait)
@@ -122,8 +122,8 @@ def test_what_is_put_in_a_transaction_does_not_leave_before_its_end():
 
 def test_what_is_put_while_an_item_is_in_hand_but_not_yet_acknowledged_leaves_at_once():
     putting = Putting()
-    with putting.client.lock:
-        putting.client.note_unsent()  # as the end of an item that another handle has got
+    with putting.client.connection.lock:
+        putting.client.acks.note_unsent()  # as the end of an item that another handle has got
     putting.put(1)
     assert putting.sizes == [1]
 
@@ -140,8 +140,8 @@ def test_an_item_job_that_hardly_ever_gives_anything_is_not_slowed_down_by_waiti
     """Eight items pass one by one; then the lock is taken once for many."""
     opened = []
     worker = Worker(lambda item: item if item == 50 else None, prompt=FIRST)
-    begin = worker.client.open_window
-    worker.client.open_window = lambda window: (opened.append(window.n), begin(window))
+    begin = worker.client.acks.open_window
+    worker.client.acks.open_window = lambda window: (opened.append(window.n), begin(window))
     worker.work(range(100))
     assert opened[: FIRST + 1] == [1] * FIRST + [5]
     assert worker.broker.outputs == [[50] if item == 50 else [] for item in range(100)]
@@ -208,9 +208,10 @@ class Alarm:
 def test_a_pacer_that_is_asleep_sends_the_tail_of_a_burst():
     putting, flusher = Putting(), Flusher()
     link = Alarm(putting.worker.broker)
-    putting.client.link = link
-    putting.client._hurry, putting.client._arm = flusher.hurry, flusher.arm
-    with putting.client.lock:
+    putting.client.connection.link = link
+    for part in (putting.client, putting.client.acks, putting.client.commits):
+        part._hurry, part._arm = flusher.hurry, flusher.arm
+    with putting.client.connection.lock:
         flusher.start(putting.client)
     putting.put(FIRST + 3)
     link.flushed.clear()
@@ -218,7 +219,7 @@ def test_a_pacer_that_is_asleep_sends_the_tail_of_a_burst():
     while done < FIRST + 3:
         assert link.flushed.wait(10), "the tail has not left"
         link.flushed.clear()
-        with putting.client.lock:
+        with putting.client.connection.lock:
             done = sum(putting.sizes)
     link.is_cut = True  # ends the pacer
     link.wake()

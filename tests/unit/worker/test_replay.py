@@ -21,7 +21,8 @@ def before(items, tail=()):
 
 def box_of(emitted):
     outbox = Outbox(("q",), chunk_items=10, part_items=10)
-    ReplayChecks("job 'a'", {"q": emitted}, counted=True).equip(outbox)
+    checks = ReplayChecks("job 'a'", {"q": emitted}, counted=True)
+    outbox.digest, outbox.replay = 0, checks.of("q")
     return outbox
 
 
@@ -80,7 +81,7 @@ def test_a_tail_that_a_damaged_store_has_lost_is_skipped_without_being_compared(
 def test_fewer_items_than_before_are_an_error_at_the_end():
     replays = ReplayChecks("job 'a'", {"q": before(ITEMS)}, counted=True)
     outbox = Outbox(("q",), chunk_items=10, part_items=10)
-    replays.equip(outbox)
+    outbox.digest, outbox.replay = 0, replays.of("q")
     outbox.repeats(ITEMS[0])
     with pytest.raises(ReplayError, match="put 1 items on 'q' when it was called again, and 6"):
         replays.finish()
@@ -89,7 +90,7 @@ def test_fewer_items_than_before_are_an_error_at_the_end():
 def test_a_transaction_that_is_rolled_back_counts_for_nothing_in_the_replay_either():
     replays = ReplayChecks("job 'a'", {"q": before(ITEMS)}, counted=True)
     outbox = Outbox(("q",), chunk_items=10, part_items=10)
-    replays.equip(outbox)
+    outbox.digest, outbox.replay = 0, replays.of("q")
     assert outbox.repeats(ITEMS[0])
     for n in (1, len(ITEMS) - 1, len(ITEMS)):  # within what comes again, to its end, and beyond
         undo = replays.mark()

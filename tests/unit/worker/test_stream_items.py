@@ -58,7 +58,7 @@ class Stream:
         elif event == "recall" and self.items._lease.limit == N:
             self.worker.recall()
         elif event == "attention":
-            self.client.attention = True
+            self.client.connection.attention = True
         elif event == "signal":
             self.worker.context.stopper._on_signal(15, None)
 
@@ -74,9 +74,9 @@ class Stream:
                 seen.append("stop")
 
     def commit(self):
-        with self.client.lock:
+        with self.client.connection.lock:
             self.items.finish()
-            self.client.commit()
+            self.client.commits.commit()
 
     @property
     def finished(self):

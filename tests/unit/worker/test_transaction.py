@@ -23,45 +23,53 @@ from orchestrator.core.protocol.messages import (
 )
 from orchestrator.errors import EndOfStream, WouldWaitError
 from orchestrator.ipc.order import Emitted, QueueInfo
-from orchestrator.worker.acks import AckCounter
+from orchestrator.worker.acks import AckCounter, Acks
 from orchestrator.worker.chunks import ItemRun
 from orchestrator.worker.client import Client
-from orchestrator.worker.gets import Gets
-from orchestrator.worker.handle import QueueHandle
-from orchestrator.worker.lease import Lease
-from orchestrator.worker.outbox import Outbox
-from orchestrator.worker.replay import ReplayCheck, ReplayChecks, digest_of
+from orchestrator.worker.commits import Commits
+from orchestrator.worker.connection import Connection
+from orchestrator.worker.handle import Prefetch, QueueHandle
+from orchestrator.worker.lease import Lease, Leases
+from orchestrator.worker.outbox import Outbox, Outboxes, QueueCredits
+from orchestrator.worker.replay import Gets, ReplayCheck, ReplayChecks, digest_of
 from orchestrator.worker.transaction import Transaction
 
 OURS = (
     Client,
+    Connection,
+    Outboxes,
+    Outbox,
+    QueueCredits,
+    Acks,
+    AckCounter,
+    Leases,
+    Lease,
+    Commits,
     Transaction,
     QueueHandle,
-    Outbox,
+    Prefetch,
     ItemRun,
-    Lease,
-    AckCounter,
     ReplayChecks,
     ReplayCheck,
     Gets,
 )
 
 HARMLESS = {
-    ("Client", "_numbers"): "requests are numbered once",
-    ("Client", "waited_s"): "a clock",
-    ("Client", "activity"): "a clock",
-    ("Client", "attention"): "asks to look up once more",
-    ("Client", "_overdrawn"): "which commit is waited for",
-    ("Outbox", "credits"): "what was granted is granted",
+    ("Connection", "_numbers"): "requests are numbered once",
+    ("Connection", "waited_s"): "a clock",
+    ("Connection", "activity"): "a clock",
+    ("Connection", "attention"): "asks to look up once more",
+    ("Commits", "_overdrawn"): "which commit is waited for",
+    ("QueueCredits", "of"): "what was granted is granted",
+    ("QueueCredits", "closed"): "nobody reads that queue any more",
     ("Outbox", "limit"): "of the credits",
     ("Outbox", "due"): "of the credits",
-    ("Outbox", "closed"): "nobody reads that queue any more",
     ("QueueHandle", "_outbox"): "found when it is first used; an empty one does nothing",
     ("QueueHandle", "_lease"): "asked only together with the transaction and the acks",
-    ("QueueHandle", "_got"): "counts leases that are used up; with the others it is as before",
-    ("QueueHandle", "_most"): "a guess",
-    ("QueueHandle", "_pulled"): "a guess",
-    ("QueueHandle", "_pulled_at"): "a guess",
+    ("Prefetch", "got"): "counts leases that are used up; with the others it is as before",
+    ("Prefetch", "_most"): "a guess",
+    ("Prefetch", "_pulled"): "a guess",
+    ("Prefetch", "_pulled_at"): "a guess",
     ("Gets", "_ended"): "an end that was told stays told",
     ("Lease", "limit"): "the rest is given back",
     ("Lease", "_at"): "the rest is given back",
@@ -210,7 +218,7 @@ def gets_the_end(worker):
 
 def gets_what_is_recalled(worker):
     """All of the first lease is finished when the rest of it is asked back."""
-    worker.client.link.recalls = True
+    worker.client.connection.link.recalls = True
     gets(3)(worker)
 
 
@@ -222,7 +230,7 @@ def finds_nothing(worker):
 
 def finds_no_room(worker):
     puts("b", "c")(worker)
-    worker.client.link.room = 0
+    worker.client.connection.link.room = 0
     worker.full.put(1)
 
 
@@ -272,11 +280,11 @@ def test_what_a_block_has_changed_is_as_before_once_it_is_rolled_back(beginning,
     noted = after.pop("worker['client'].gets._line[0][0]", None)  # an end that was told stays told
     assert noted in {None, "ended"}
     assert not after.pop("worker['client'].gets._line[0][1]", 0)
-    new = {path for path in after.keys() - before.keys() if "._outbox" not in path}
+    new = {path for path in after.keys() - before.keys() if "utboxes." not in path}
     changed = {path for path in before if before[path] != after.get(path, "gone")}
-    ours = {path for path in new | changed if "_leases[" not in path and "._shared[" not in path}
+    ours = {path for path in new | changed if "by_number[" not in path and "._shared[" not in path}
     assert not ours
-    for lease in worker.client._leases.values():
+    for lease in worker.client.leases.by_number.values():
         assert lease.limit == lease.total or lease.finished < lease.limit == lease.started
     assert not any(isinstance(message, Commit) for message in link.sent[sent:])
 
@@ -294,9 +302,9 @@ def test_after_a_rollback_the_worker_goes_on_as_if_the_block_had_never_been(begi
             rolled_back(worker, BLOCKS[block])
             link.room = 100
         puts("b", n=8 - worker.at["b"])(worker)
-        with worker.client.lock:
+        with worker.client.connection.lock:
             worker.transaction.finish()
-            worker.client.commit()
+            worker.client.commits.commit()
         commits = [message for message in link.sent if isinstance(message, Commit)]
         commits += [m.commit for m in link.sent if isinstance(m, Pull) and m.commit is not None]
         n = sum(n for commit in commits for _, n in commit.finished)
@@ -322,7 +330,7 @@ def test_what_a_thread_put_while_the_block_began_is_no_part_of_it():
         def wait(self, timeout_s, **options):
             if not self.done and any(isinstance(m, Commit) for m in self.sent):
                 self.done = True
-                with worker.client.lock:
+                with worker.client.connection.lock:
                     worker.wide.put("another thread's")
             super().wait(timeout_s, **options)
 
@@ -330,15 +338,15 @@ def test_what_a_thread_put_while_the_block_began_is_no_part_of_it():
     link.done = False
     worker = Worker(link)
     info = QueueInfo(maxsize=100, chunk_items=50, max_bytes=10_000, share_bytes=5_000)
-    worker.client._queues = {**worker.client._queues, "full": info}
+    worker.client.outboxes._queues = worker.client._queues = {**worker.client._queues, "full": info}
     for name in ("wide", "full"):
         worker.client.outbox((name,)).prompt = 0  # nothing leaves before the block begins
     worker.client.outbox(("wide",)).grant("wide", 9)
-    worker.client._sent_at = float("inf")  # and no idle spell ends
+    worker.client.commits._sent_at = float("inf")  # and no idle spell ends
     worker.full.put(1)  # its commit is answered
     rolled_back(worker, puts("wide", n=1))
-    with worker.client.lock:
-        worker.client.commit()
+    with worker.client.connection.lock:
+        worker.client.commits.commit()
     sent = [o for m in link.sent if isinstance(m, Commit) for o in m.outputs if "wide" in o.queues]
     assert [output.n for output in sent] == [1]
 
@@ -375,18 +383,18 @@ def test_a_signal_that_comes_while_a_handle_is_at_work_is_heeded_as_it_returns(u
     worker.wide.put(0)
     worker.a.get()
     heeded = []
-    worker.client.on_release = lambda: heeded.append(True)
-    lock = worker.client.lock
+    worker.client.connection.on_release = lambda: heeded.append(True)
+    lock = worker.client.connection.lock
 
     class Signalling:
         def __enter__(self):
             lock.acquire()
-            worker.client.signalled = True
+            worker.client.connection.signalled = True
 
         def __exit__(self, *_):
             lock.release()
 
-    worker.client.lock = Signalling()
+    worker.client.connection.lock = Signalling()
     use(worker)
     assert heeded
 

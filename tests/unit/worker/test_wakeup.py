@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.worker.wakeup import Wakeup
+from orchestrator.worker.link import Wakeup
 
 
 def rings(bell: Wakeup) -> bool:

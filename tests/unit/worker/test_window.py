@@ -103,7 +103,7 @@ class Worker:
         self.context = CallContext(
             job=job,
             client=self.client,
-            stopper=StopSignal(15, self.client),
+            stopper=StopSignal(15, self.client.connection),
             cell=self.cell,
             call=call,
             roots=(),
@@ -117,26 +117,26 @@ class Worker:
         blob = pickle.dumps(list(values))
         part = Range(start=0, stop=len(values), first=1, size=len(blob), packed=False)
         message = Leased(pull=1, lease=1, queue="a", ranges=(part,))
-        made = self.client._leases[1] = Lease(message, (blob,))
+        made = self.client.leases.by_number[1] = Lease(message, (blob,))
         return made
 
     def work(self, values):
         made = self.lease(values)
         item_calls._items_of_lease(self.context, made)
-        with self.client.lock:
-            self.client.commit()
+        with self.client.connection.lock:
+            self.client.commits.commit()
         return made
 
     def pace(self):
         """What the pacer does when its tick falls now, and everything waits since long."""
-        with self.client.lock:
-            self.client.book()
-            self.client.tick(float("inf"), 0.0)
-            self.client.be_prompt()
+        with self.client.connection.lock:
+            self.client.acks.book()
+            self.client.commits.tick(float("inf"), 0.0)
+            self.client.commits.be_prompt()
 
     def recall(self):
-        with self.client.lock:
-            self.client._act(Recall(lease=1), ())
+        with self.client.connection.lock:
+            self.client.act(Recall(lease=1), ())
 
 
 RESULTS = st.one_of(
@@ -173,8 +173,8 @@ def test_a_source_emits_everything_in_order_whenever_the_pacer_comes(story, prom
 
     worker = Worker(emit, shape=Shape.SOURCE, prompt=prompt)
     single_call.run_once(worker.context)
-    with worker.client.lock:
-        worker.client.commit()
+    with worker.client.connection.lock:
+        worker.client.commits.commit()
     chunks = [
         pickle.loads(one) if output.packed else one
         for commit, blobs in worker.broker.commits
@@ -255,11 +255,12 @@ def test_a_sleeping_pacer_is_woken_by_the_first_item_that_begins():
 
     def call(item):
         if item == 1:
-            worker.client.attention = True  # what the pacer leaves behind when it goes to sleep
+            # what the flusher leaves behind when it goes to sleep
+            worker.client.connection.attention = True
             armed.clear()
 
     worker = Worker(call, output=False)
-    worker.client._arm = lambda: armed.append(worker.cell.words[INDEX])
+    worker.client.acks._arm = lambda: armed.append(worker.cell.words[INDEX])
     worker.work(range(4))
     assert armed[0] == 2
 
@@ -297,7 +298,7 @@ def test_a_source_that_is_told_to_stop_is_asked_for_nothing_more(stop_at):
         for n in range(20):
             asked.append(n)
             if n == stop_at:
-                worker.client.stop_asked = worker.client.attention = True
+                worker.client.stop_asked = worker.client.connection.attention = True
             yield n
 
     worker = Worker(emit, shape=Shape.SOURCE, prompt=0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from fake_broker import FakeBroker, job, output
 
+from orchestrator.core.broker.chunks import Chunk
 from orchestrator.core.broker.liveness import can_come
-from orchestrator.core.broker.queue import Chunk
 from orchestrator.core.protocol.messages import Leased, Wait
 from orchestrator.plan.model import BatchPlan
 
@@ -184,7 +184,7 @@ def test_a_batch_waits_for_an_item_that_is_tried_again_later() -> None:
     run = full_but_for_two()
     queue = run.queue("b")
     queue.delayed = 1
-    assert can_come(queue)
+    assert can_come(run.broker._state, queue)
 
 
 def test_a_batch_waits_for_a_job_that_is_not_started_yet() -> None:

@@ -128,9 +128,10 @@ def test_the_first_item_of_a_batch_is_told_with_how_many_it_may_have_been(run: F
     lease = run.lease("map-1", "a", 3, least=3)
     alone = run.lease("map-2", "a", 1)
     blame = Blame(lease=lease, index=0, phase=Phase.RUNNING)
-    assert (run.broker.item_at("map-1", blame), run.broker.among("map-1", blame)) == ("a:1", 3)
-    assert run.broker.doing("map-1", blame) == "in a batch of 3 from item a:1 on"
+    queries = run.broker.queries
+    assert (queries.item_at("map-1", blame), queries.among("map-1", blame)) == ("a:1", 3)
+    assert queries.doing("map-1", blame) == "in a batch of 3 from item a:1 on"
     last = Blame(lease=lease, index=2, phase=Phase.RUNNING)
-    assert run.broker.doing("map-1", last) == "at item a:3"
+    assert queries.doing("map-1", last) == "at item a:3"
     blame = Blame(lease=alone, index=0, phase=Phase.RUNNING)
-    assert run.broker.doing("map-2", blame) == "at item a:4"
+    assert queries.doing("map-2", blame) == "at item a:4"

@@ -71,7 +71,7 @@ def test_a_pull_of_several_queues_that_one_has_answered_leaves_the_lines_of_the_
     for _ in range(5):
         run.pull("snk-1", "a b")
         run.put("src-1", "a")
-    assert not run.queue("b").pulls
+    assert not run.at("b").pulls
     run.put("src-1", "b")
     assert run.queue("b").queued == 1
 
@@ -176,9 +176,9 @@ def test_the_item_of_a_progress_cell_is_named_by_its_queue_and_number() -> None:
     run = pipe()
     run.put("src-1", "q", 3)
     lease = run.lease("snk-1", "q", 3)
-    assert run.broker.item_at("snk-1", Blame(lease=lease, index=2)) == "q:3"
-    assert run.broker.item_at("snk-1", Blame(lease=lease, index=3)) == ""
-    assert run.broker.item_at("nobody", Blame(lease=lease, index=0)) == ""
+    assert run.broker.queries.item_at("snk-1", Blame(lease=lease, index=2)) == "q:3"
+    assert run.broker.queries.item_at("snk-1", Blame(lease=lease, index=3)) == ""
+    assert run.broker.queries.item_at("nobody", Blame(lease=lease, index=0)) == ""
 
 
 # -- ends -----------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def test_what_finds_no_room_in_time_is_undone_and_fails_the_job() -> None:
     assert run.counts("in") == {"put": 6, "done": 2}
     assert run.counts("out") == {"put": 2}
     assert run.queue("in").queued == 4
-    assert not run.queue("out").waiters
+    assert not run.waiters("out")
 
 
 def test_what_comes_back_is_the_head_of_its_queue() -> None:
@@ -302,11 +302,11 @@ def overtaken(**patience_s: float) -> FakeBroker:
     parts = output("c", 1, (1, 0)), output("a", 5, (0, 5))
     run.commit("map-1", *parts, done=[(older, 2)])
     run.commit("map-2", output("a", 1), output("b", 1), done=[(younger, 1)])
-    assert [waiter.client.worker for waiter in run.queue("b").waiters] == ["map-2"]
+    assert [waiter.client.worker for waiter in run.waiters("b")] == ["map-2"]
     run.commit("of_c-1", done=[(taken["c"], 1)])
     run.lease("of_c-1", "c")
-    assert [waiter.client.worker for waiter in run.queue("a").waiters] == ["map-1", "map-2"]
-    assert not run.queue("b").waiters
+    assert [waiter.client.worker for waiter in run.waiters("a")] == ["map-1", "map-2"]
+    assert not run.waiters("b")
     return run
 
 
@@ -316,7 +316,7 @@ def test_who_was_overtaken_has_its_time_once_it_waits_further_down_again() -> No
     assert refused(run) == [], "it waits for its turn in a, as long as that takes"
     lease = run.last("of_a-1", Leased).lease
     run.commit("of_a-1", done=[(lease, 10)])
-    assert [waiter.client.worker for waiter in run.queue("b").waiters] == ["map-2"]
+    assert [waiter.client.worker for waiter in run.waiters("b")] == ["map-2"]
     run.tick(PATIENCE_S - 0.1)
     assert refused(run) == []
     run.tick(0.1)
@@ -363,7 +363,7 @@ def test_who_asks_for_room_waits_for_as_long_as_the_queue_lets_him() -> None:
     assert grants(run) == []
     run.tick(0.1)
     assert (grants(run), refused(run)) == ([0], [])
-    assert not run.queue("out").waiters
+    assert not run.waiters("out")
     assert run.broker.next_deadline() is None
 
 

@@ -65,7 +65,7 @@ def test_a_worker_that_dies_while_joining_is_forgotten(run: FakeBroker) -> None:
     run.leave("src-1")
     done(run, 3)
     assert not run.got("src-1", Answer)
-    assert not run.queue("q").joiners
+    assert not run.at("q").joiners
 
 
 def test_one_who_joins_for_ever_and_nobody_to_finish_the_tasks_is_a_stall(run: FakeBroker) -> None:

@@ -59,7 +59,7 @@ def test_a_stall_names_the_queue_that_what_an_ordered_job_holds_back_waits_for(m
     held = "room in c for what map holds back to keep the order"
     waits = {"map": held, "join-1": "items of b"} | ({"src-1": "room in a"} if more else {})
     assert dict(stall.waits) == waits
-    assert run.broker.doing("map-2", Blame()) == f"waits for {held}"
+    assert run.broker.queries.doing("map-2", Blame()) == f"waits for {held}"
 
 
 def test_a_wait_with_a_time_limit_is_no_stall() -> None:

@@ -1,14 +1,14 @@
 """A tap sees what is put on its queues, once each and in order, and changes nothing."""
 
 from orchestrator.core.broker.chunks import Chunk
+from orchestrator.core.broker.observers import Tap
 from orchestrator.core.broker.queue import QueueState
-from orchestrator.core.broker.tap import Tap
 from orchestrator.plan.model import WhenFull
 
 
 def queue(tap, **options):
     state = QueueState("q", 10, ["a"], ["b"], **options)
-    state.tap = tap
+    state.observers += (tap,)
     return state
 
 

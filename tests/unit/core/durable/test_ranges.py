@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.durable.ranges import ItemRange, ItemRanges, take
+from orchestrator.core.durable.snapshot import ItemRange, ItemRanges, take
 
 SLICES = st.tuples(st.integers(0, 20), st.integers(0, 20)).map(sorted)
 

@@ -79,7 +79,7 @@ def test_what_is_delivered_again_is_no_part_of_the_peak() -> None:
     again.put("s-1", "q", 10)
     assert again.queue("q").ledger(final=False).peak == 10
     again.commit("r-1", done=[(lease, 20)])
-    assert again.queue("q").redelivered == 0
+    assert again.queue("q").own.redelivered == 0
 
 
 def test_what_a_worker_has_given_back_is_not_its_own() -> None:

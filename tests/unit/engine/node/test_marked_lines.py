@@ -10,7 +10,7 @@ from orchestrator.engine.node.capture import LineSplitter, MarkedLines, Stamp
 from orchestrator.engine.node.marked import Console, MarkedFile
 from orchestrator.ipc import marks
 from orchestrator.ipc.cell import MARKS
-from orchestrator.worker.begin_marks import BeginMarks
+from orchestrator.worker.call_context import BeginMarks
 
 KEY = "0123abcd"
 START = marks.prefix(KEY)

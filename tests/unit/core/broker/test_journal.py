@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.core.broker.queue import Chunk
-from orchestrator.core.durable.journal import Journal
+from orchestrator.core.broker.chunks import Chunk
+from orchestrator.core.broker.observers import Journal
 from orchestrator.core.durable.records import Gave, Put
 
 

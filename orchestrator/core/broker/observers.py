@@ -1,10 +1,22 @@
-"""The journal: the broker notes what changes, for a store to keep. Runs that forget have none."""
+"""Observers of the broker: the journal of a run that is kept, and the tap of one that is tested.
+
+They note what happens, and nothing depends on them. A queue tells its own by `queue.QueueObserver`;
+the rest of a journal's hooks are called by the part of the broker where it happens. The order of
+the notes is that in which things happen, and what one event leads to is one entry: a store keeps it
+before any reply goes out, so that nobody knows of what could be lost.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Set
 
+import msgspec
+
+from orchestrator.core.broker.chunks import Chunk, Segment
+from orchestrator.core.broker.clients import WorkerState
+from orchestrator.core.broker.lease import LeaseState
+from orchestrator.core.broker.outputs import OutputProgress, PendingOutput
+from orchestrator.core.broker.queue import QueueObserver
 from orchestrator.core.durable.records import (
     Dealt,
     Fate,
@@ -25,17 +37,12 @@ from orchestrator.core.durable.records import (
     TasksDone,
     Tried,
 )
+from orchestrator.core.protocol.events import Blob
 
-if TYPE_CHECKING:
-    from orchestrator.core.broker.clients import LeaseState, WorkerState
-    from orchestrator.core.broker.queue import Chunk, Segment
-    from orchestrator.core.broker.waiting import PendingOutput
-    from orchestrator.core.durable.progress import OutputProgress
-
-__all__ = ["Journal"]
+__all__ = ["Journal", "Tap", "Tapped"]
 
 
-class Journal:
+class Journal(QueueObserver):
     """Records since the last `take`; `first_chunk` is the number of the next chunk that is new."""
 
     def __init__(self, first_chunk: int = 1) -> None:
@@ -66,9 +73,9 @@ class Journal:
         """Items are on a queue."""
         self._steps.append(Put(queue, self._number(chunk), start, stop))
 
-    def spilt(self, queue: str, n: int) -> None:
+    def spilt(self, queue: str, chunk: Chunk, start: int, stop: int) -> None:  # noqa: ARG002
         """Items were put where nobody reads any more."""
-        self._steps.append(Spilt(queue, n))
+        self._steps.append(Spilt(queue, stop - start))
 
     def gave(self, job: str, n: int) -> None:
         """A job has put items."""
@@ -141,3 +148,37 @@ class Journal:
     def job_done(self, job: str) -> None:
         """A job has succeeded."""
         self._steps.append(JobDone(job))
+
+
+class Tapped(msgspec.Struct, frozen=True, kw_only=True):
+    """Items `start` to `stop` of a chunk have come onto a queue, also if nobody reads it any more.
+
+    `packed`: each of them is a pickle in the pickled list that `blob` is.
+    """
+
+    queue: str
+    blob: Blob
+    packed: bool
+    start: int
+    stop: int
+
+
+class Tap(QueueObserver):
+    """Notes what is put on `queues`, in the order in which it comes, until it is taken."""
+
+    def __init__(self, queues: Set[str]) -> None:
+        self.queues = queues
+        self._noted: list[Tapped] = []
+
+    def put(self, queue: str, chunk: Chunk, start: int, stop: int) -> None:
+        """Items come onto a queue."""
+        self._noted.append(
+            Tapped(queue=queue, blob=chunk.blob, packed=chunk.packed, start=start, stop=stop)
+        )
+
+    spilt = put
+
+    def take(self) -> list[Tapped]:
+        """Return what was noted since this was last called."""
+        noted, self._noted = self._noted, []
+        return noted

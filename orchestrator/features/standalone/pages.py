@@ -1,9 +1,16 @@
-"""The page of a queue that tells its size without asking the broker.
+"""The pages that processes share with their broker: acks, and the size of each queue.
 
-Each process that puts counts in a slot of its own what it has sent; the broker notes how many puts
-it has applied, and what is on the queue then. Where both agree nothing is on its way, and what the
-broker has noted is true: whoever was told of a put sees it counted, though the broker has not read
-it yet. All are 64-bit integers, written by one side each.
+The acks of items that were fetched ahead travel with the next commit, up to 10 ms later; what a
+killed process had returned from `get` by then must not be delivered again, and what it had not must
+be. So a process notes on its page of acks what `get` has returned, and the broker reads it when the
+process is dead: how many slots are in use, then pairs of a lease and how many of its items were
+returned.
+
+The page of a queue tells its size without asking the broker. Each process that puts counts in a
+slot of its own what it has sent; the broker notes how many puts it has applied, and what is on the
+queue then. Where both agree nothing is on its way, and what the broker has noted is true: whoever
+was told of a put sees it counted, though the broker has not read it yet. All are 64-bit integers,
+written by one side each.
 """
 
 from __future__ import annotations
@@ -13,15 +20,66 @@ import mmap
 import os
 from typing import NamedTuple
 
-from orchestrator.features.standalone.page import SEALS
+__all__ = ["SEALS", "AckPage", "Size", "SizePage", "new_page", "read_acks"]
 
-__all__ = ["Size", "SizePage", "new_page"]
+_BYTES = 1 << 20
+SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+"""Who reads a page that was cut off is killed by SIGBUS: the broker takes none without them."""
+_SLOTS = (_BYTES // 8 - 1) // 2
 
-_BYTES = 1 << 16
+
+class AckPage:
+    """Called in the process that uses the queues. One slot for each queue it reads."""
+
+    def __init__(self) -> None:
+        self.fd = os.memfd_create("mporch-acks", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.fd, _BYTES)
+        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, SEALS)
+        self._map = mmap.mmap(self.fd, _BYTES)
+        self.words = memoryview(self._map).cast("q")
+        self._free: list[int] = []
+
+    def slot(self) -> int:
+        """The index of a free slot's lease; the count of its items is the word behind it.
+
+        Raises OSError when there are none: no process can open so many queues.
+        """
+        if self._free:
+            return self._free.pop()
+        used = self.words[0]
+        if used == _SLOTS:
+            raise OSError(f"a process can read at most {_SLOTS} queues")
+        self.words[0] = used + 1
+        return 1 + 2 * used
+
+    def free(self, slot: int) -> None:
+        """The slot's queue is read no more, and all its acks are sent."""
+        self.words[slot] = 0
+        self._free.append(slot)
+
+    def close_fd(self) -> None:
+        """The broker has the page; the mapping stays."""
+        os.close(self.fd)
+
+    def close(self) -> None:
+        """Nothing is read any more."""
+        self.words.release()
+        self._map.close()
+
+
+def read_acks(page: mmap.mmap) -> tuple[tuple[int, int], ...]:
+    """Called in the broker: leases, and how many of their items `get` has returned."""
+    with memoryview(page).cast("q") as words:
+        used = max(0, min(words[0], _SLOTS))
+        found = words[1 : 1 + 2 * used].tolist()
+    return tuple((lease, n) for lease, n in zip(found[::2], found[1::2], strict=True) if lease)
+
+
+_SIZE_BYTES = 1 << 16
 _VERSION, _PUT, _QUEUED, _SIZE, _KEPT, _USED, _GONE = range(7)
 """`kept`: the broker keeps the page up to date. `gone`: what processes that have ended had sent."""
 _FIRST = 8
-_LAST = _BYTES // 8 - 2
+_LAST = _SIZE_BYTES // 8 - 2
 
 
 class Size(NamedTuple):
@@ -35,7 +93,7 @@ class Size(NamedTuple):
 def new_page() -> int:
     """The descriptor of an empty page."""
     fd = os.memfd_create("mporch-size", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.ftruncate(fd, _BYTES)
+    os.ftruncate(fd, _SIZE_BYTES)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
     return fd
 
@@ -45,7 +103,7 @@ class SizePage:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self._map = mmap.mmap(fd, _BYTES)
+        self._map = mmap.mmap(fd, _SIZE_BYTES)
         self._words = memoryview(self._map).cast("q")
 
     def close(self) -> None:

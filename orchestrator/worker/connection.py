@@ -1,12 +1,11 @@
-"""Requests and answers over one link, for all threads of a worker.
+"""The connection of a worker: one link for all its threads, and the lock that guards its state.
 
-Called in the child. One lock guards everything and is given up while waiting; threads that wait
-take turns at reading the socket, and whoever reads acts on what came for all.
+Called in the child. The lock is given up while waiting; threads that wait take turns at reading the
+socket, and whoever reads acts on what came for all.
 """
 
 from __future__ import annotations
 
-import abc
 import contextlib
 import threading
 import time
@@ -17,25 +16,43 @@ from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import FromWorker, ToWorker, Wait
 from orchestrator.worker.link import Link, LinkClosedError
 
-__all__ = ["Requests"]
+__all__ = ["Connection"]
+
+Act = Callable[[ToWorker, tuple[Blob, ...]], None]
 
 
-class Requests(abc.ABC):
-    """Sends requests and finds each its answer; every method needs the lock.
+class Connection:
+    """Sends messages and requests, finds each request its answer; every method needs the lock.
 
-    What a message does (`_act`), and what becomes of an answer that nobody waits for any more
-    (`_return`), is the subclass's. `signalled`: the stop signal has come, maybe while the lock was
-    held; who gives it up without having waited for anything then calls `check_signals`. `taking`:
-    the main thread is about to hand out an item of a stream, without the lock.
+    `act` does what a message says; `take_back` undoes what an answer brought that nobody waits for
+    any more. `sees_stalls`: the broker looks whether everybody waits for ever.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(
+        self,
+        link: Link,
+        *,
+        act: Act,
+        take_back: Callable[[ToWorker], None],
+        sees_stalls: bool = True,
+    ) -> None:
         self.link = link
         self.lock = threading.RLock()
         self.on_release: Callable[[], None] = lambda: None
         self.waited_s = 0.0
+        """Seconds that threads have waited for answers, in all."""
         self.activity = 0
-        self.signalled = self.taking = False
+        """Another number whenever something was asked for, or credit has come."""
+        self.signalled = False
+        """The stop signal has come, maybe while the lock was held; who gives it up without having
+        waited for anything then calls `check_signals`."""
+        self.taking = False
+        """The main thread is about to hand out an item of a stream, without the lock."""
+        self.attention = False
+        """Whoever works through items without the lock is to take it before the next one."""
+        self._act = act
+        self._take_back = take_back
+        self._sees_stalls = sees_stalls
         self._turn = threading.Condition(self.lock)
         self._replies: dict[int, ToWorker] = {}
         self._given_up: set[int] = set()
@@ -63,13 +80,20 @@ class Requests(abc.ABC):
         self.link.queue(message)
         self.link.flush()
 
+    def close(self) -> None:
+        """Close the link; nobody is told anything any more."""
+        self.link.close()
+        # No circle of references may keep the descriptors of what is closed.
+        self._act, self._take_back = lambda *_: None, lambda _: None
+
     # -- requests ---------------------------------------------------------------------------------
 
-    def _number(self) -> int:
+    def number(self) -> int:
+        """A fresh number for a request."""
         self._numbers += 1
         return self._numbers
 
-    def _request(
+    def request(
         self,
         number: int,
         request: FromWorker,
@@ -79,22 +103,29 @@ class Requests(abc.ABC):
         unless: Callable[[], bool] | None = None,
         blobs: tuple[Blob, ...] = (),
     ) -> ToWorker:
-        """The answer to a request that is withdrawn when it is late, interrupted, or pointless."""
+        """The answer to a request that is withdrawn when it is late, interrupted, or pointless.
+
+        A request that was withdrawn is answered, too: what was on its way is never lost.
+        """
         self.link.queue(request, blobs)
         try:
-            reply = self._reply(number, deadline, unless)
+            reply = self.reply(number, deadline, unless)
             if reply is None:
                 self.link.queue(withdrawal(number))
-                reply = self._reply(number, None)
+                reply = self.reply(number, None)
         except BaseException:
             self._give_up(number, withdrawal(number))
             raise
         assert reply is not None
         return reply
 
-    def _reply(
+    def reply(
         self, number: int, deadline: float | None, unless: Callable[[], bool] | None = None
     ) -> ToWorker | None:
+        """Send what is queued, and wait for the answer to that number; None when time is up.
+
+        The wait also ends when `unless` comes true through another thread.
+        """
         self.activity += 1
         self.link.flush()
         replies, started = self._replies, time.monotonic()
@@ -109,32 +140,43 @@ class Requests(abc.ABC):
     def _give_up(self, number: int, withdrawal: FromWorker) -> None:
         self._given_up.add(number)
         if (reply := self._replies.pop(number, None)) is not None:
-            self._answer(number, reply)
+            self.answer(number, reply)
         with contextlib.suppress(LinkClosedError):
             self.send(withdrawal)
 
-    def _answer(self, number: int, reply: ToWorker) -> None:
+    def answer(self, number: int, reply: ToWorker) -> None:
         """An answer has come: keep it for who asked, or return what it brings."""
         if number in self._given_up:
             self._given_up.discard(number)
-            self._return(reply)
+            self._take_back(reply)
         else:
             self._replies[number] = reply
 
-    def _patience(self, wait: Wait) -> Wait:
+    def patience(self, wait: Wait) -> Wait:
         """A wait is for ever only if no other thread of the target could end it."""
+        if not self._sees_stalls:
+            return wait
         if wait is Wait.FOREVER and threading.active_count() > self._threads + 1:
             return Wait.TIMED
         return wait
+
+    # -- waiting and reading ----------------------------------------------------------------------
 
     def park(self) -> NoReturn:
         """Never return, and leave the lock to the others."""
         while True:
             self._turn.wait()
 
-    # -- reading ----------------------------------------------------------------------------------
+    def wait_for_others(self, timeout_s: float | None) -> None:
+        """Leave the lock to the other threads until one of them calls `wake_others`."""
+        self._turn.wait(timeout_s)
 
-    def _wait(self, is_there: Callable[[], bool]) -> None:
+    def wake_others(self) -> None:
+        """Something has changed that other threads may wait for."""
+        self._turn.notify_all()
+
+    def wait_until(self, is_there: Callable[[], bool]) -> None:
+        """Wait for what a message, of whoever reads it, makes true."""
         started = time.monotonic()
         while not is_there():
             self._wait_once(None)
@@ -167,12 +209,13 @@ class Requests(abc.ABC):
         try:
             self.lock.release()
             try:
-                self.on_release()
+                self.on_release()  # a signal that came while the lock was held must not wait, too
                 self.link.wait(timeout_s, yielding=yielding)
             finally:
                 self.lock.acquire()
         finally:
             self._reading = False
+            # The next reader is one of those that wait; each looks first for its own answer.
             if self._waiting:
                 self._turn.notify_all()
         self.take_in()
@@ -181,11 +224,3 @@ class Requests(abc.ABC):
         """Act on the frames that have arrived."""
         for message, blobs in self.link.receive():
             self._act(message, blobs)
-
-    @abc.abstractmethod
-    def _act(self, message: ToWorker, blobs: tuple[Blob, ...]) -> None:
-        """Do what a message says."""
-
-    @abc.abstractmethod
-    def _return(self, reply: ToWorker) -> None:
-        """Undo what an answer brought that nobody waits for any more."""

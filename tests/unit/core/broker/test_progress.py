@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.core.broker.queue import Chunk
-from orchestrator.core.broker.waiting import PendingOutput
-from orchestrator.core.durable.progress import OutputProgress
+from orchestrator.core.broker.chunks import Chunk
+from orchestrator.core.broker.outputs import OutputProgress, PendingOutput
 
 
 def part(n: int, before: int, after: int) -> PendingOutput:

@@ -1,0 +1,160 @@
+"""Bounds of a queue: policies for once it is full (`when_full`), and its bytes (`max_bytes`).
+
+Each value of `when_full` is one class here, and `POLICIES` finds it. A queue has one policy, for as
+long as it lives, and asks it for room after each put (rule 1 of docs/semantics.md).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import ClassVar, Protocol
+
+from orchestrator.core.broker.chunks import Segment, shares
+from orchestrator.plan.model import QueuePlan, WhenFull
+
+__all__ = ["POLICIES", "UNBOUNDED", "ByteBound", "FullPolicy", "Unread", "patience_s"]
+
+UNBOUNDED = 1 << 62
+"""A bound that nothing reaches."""
+_FAIL_S = 0.25
+"""Until then all credit that other producers hold and do not use has come back."""
+
+
+class Full(Protocol):
+    """A queue as its policy sees it: its items in order, and what takes some of them off."""
+
+    segments: deque[Segment]
+    queued: int
+
+    def take(self, n: int) -> list[Segment]:
+        """Remove items from the head."""
+
+    def take_last(self, n: int) -> list[Segment]:
+        """Remove items from the tail."""
+
+    def give_back(self, segments: list[Segment]) -> None:
+        """Return items to the head, in their order."""
+
+
+class FullPolicy:
+    """The policy `block`: who puts waits for room, and no item goes. Base of the others."""
+
+    when_full: ClassVar[WhenFull] = WhenFull.BLOCK
+    unread: ClassVar[bool] = False
+    """Nobody reads the queue: what is put is dropped at once."""
+
+    def __init__(self, patience_s: float | None = None) -> None:
+        self.patience_s = patience_s  # how long a commit may wait for room, None for ever
+        # That limit rests while a reader gets anew what it had: it makes no room until then.
+        self.rests = False
+        # Anybody may put at any time: the bounds are out of reach for who puts.
+        self.drops = self.when_full.drops or self.unread
+        self.dropped = 0  # items dropped because there was no room for them
+
+    @property
+    def limit_s(self) -> float | None:
+        """Return how long who puts may wait for room now, None for ever."""
+        return None if self.rests else self.patience_s
+
+    @staticmethod
+    def planned_s(put_timeout_s: float | None, producers: int) -> float | None:  # noqa: ARG004
+        """Return the patience of a planned queue that so many workers write."""
+        return put_timeout_s
+
+    def make_room(self, queue: Full, items: int, size_bytes: int) -> list[Segment]:  # noqa: ARG002
+        """Remove and return what goes of a queue that drops, and is full after a put.
+
+        It holds so many items too many, and so many bytes above its bound: 0 is as many as it may
+        hold, which is full; negative is less.
+        """
+        return []
+
+
+class Fail(FullPolicy):
+    """The policy `fail`: who puts fails if there is no room at once."""
+
+    when_full = WhenFull.FAIL
+
+    @staticmethod
+    def planned_s(put_timeout_s: float | None, producers: int) -> float | None:  # noqa: ARG004
+        """Return none for the only producer, else what unused credit takes to come back."""
+        return 0.0 if producers == 1 else _FAIL_S
+
+
+class DropOldest(FullPolicy):
+    """The policy `drop_oldest`: those go that have waited longest."""
+
+    when_full = WhenFull.DROP_OLDEST
+
+    def make_room(self, queue: Full, items: int, size_bytes: int) -> list[Segment]:
+        """Remove from the head until the newest came while there was room."""
+        newest = queue.segments[-1].share(-1)
+        heavy = _as_heavy(shares(queue.segments, newest_first=False), size_bytes, newest)
+        gone = min(max(items, heavy), queue.queued)
+        return queue.take(gone) if gone > 0 else []
+
+
+class DropNewest(FullPolicy):
+    """The policy `drop_newest`: what has come last goes."""
+
+    when_full = WhenFull.DROP_NEWEST
+
+    def make_room(self, queue: Full, items: int, size_bytes: int) -> list[Segment]:
+        """Remove from the tail until the last that stays came while there was room."""
+        heavy = _as_heavy(shares(queue.segments, newest_first=True), size_bytes)
+        gone = min(max(items, heavy), queue.queued)
+        return queue.take_last(gone) if gone > 0 else []
+
+
+def _as_heavy(weights: Iterable[int], size_bytes: int, newest: int | None = None) -> int:
+    """Count how many items have to go of a queue that holds so many bytes above its bound.
+
+    As many, that the queue was not full when the `newest` of those that stay came: itself, if
+    they go from the tail.
+    """
+    gone = 0
+    for weight in weights:
+        if size_bytes < (weight if newest is None else newest):
+            break
+        size_bytes -= weight
+        gone += 1
+    return gone
+
+
+class Unread(FullPolicy):
+    """The policy of a queue that nobody reads, whatever its `when_full`."""
+
+    unread = True
+
+
+POLICIES: dict[WhenFull, type[FullPolicy]] = {
+    policy.when_full: policy for policy in (FullPolicy, Fail, DropOldest, DropNewest)
+}
+"""The policy of each value of `when_full`: a new one is a class above, and is named here."""
+
+
+def patience_s(queue: QueuePlan, producers: int) -> float | None:
+    """Return how long a put may wait for room, None for ever; so many workers write the queue."""
+    return POLICIES[queue.when_full].planned_s(queue.put_timeout_s, producers)
+
+
+class ByteBound:
+    """The bytes of the items that a queue with `max_bytes` counts as being on it.
+
+    A queue is full while it holds `max_bytes`, and a producer's commit may exceed that once.
+    """
+
+    __slots__ = ("bound", "max_bytes", "peak", "redelivered", "size")
+
+    def __init__(self, max_bytes: int, *, drops: bool) -> None:
+        self.max_bytes = max_bytes or UNBOUNDED
+        # What a producer is kept to: nothing, where items are dropped instead.
+        self.bound = UNBOUNDED if drops else self.max_bytes
+        self.size = self.peak = 0
+        # Those leased and hidden that a worker had before a resume: no part of a peak.
+        self.redelivered = 0
+
+    def note_peak(self) -> None:
+        """Something was put."""
+        self.peak = max(self.peak, self.size - self.redelivered)
