@@ -10,7 +10,6 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,18 +39,17 @@ from orchestrator.errors import ExitCode, RunDirectoryError
 from orchestrator.files import here
 from orchestrator.free_threading import refuse_free_threading
 from orchestrator.plan.model import Plan
+from orchestrator.rfc3339 import timestamp
 from orchestrator.runlog.catalogue import describe
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import argument_for
 from orchestrator.runlog.letters import DeadLetters, read_letters
 from orchestrator.runlog.reader import LogReader
 from orchestrator.runlog.writer import RunLog
-from orchestrator.views.digest import Digest
 from orchestrator.views.output import OutputMode
-from orchestrator.views.report import Report, render_report
-from orchestrator.views.screen import Screen
+from orchestrator.views.report import Digest, Report, render_report
+from orchestrator.views.screen import Screen, settings_for
 from orchestrator.views.tables import Paper
-from orchestrator.views.terminal import colours, settings_for, width_of
 
 __all__ = ["Options", "Watch", "execute"]
 
@@ -308,8 +306,8 @@ def _summary(loop: Loop, plan: Plan, run_files: RunFiles, started: float) -> Sum
         name=plan.name,
         status=outcome.status,
         exit_code=int(outcome.exit_code),
-        started=_rfc3339(started),
-        ended=_rfc3339(ended),
+        started=timestamp(started),
+        ended=timestamp(ended),
         duration_s=duration_s,
         jobs=jobs,
         queues=queues,
@@ -327,11 +325,6 @@ def _losses(run_files: RunFiles) -> Iterator[str]:
         yield f"what the run had kept was damaged: {'; '.join(run_files.lost)}"
 
 
-def _rfc3339(unix_s: float) -> str:
-    moment = datetime.fromtimestamp(unix_s, UTC)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 def _report(
     summary: Summary, digest: Digest, directory: RunDirectory, options: Options, *, durable: bool
 ) -> None:
@@ -343,7 +336,7 @@ def _report(
         argument=argument_for(directory, folder, os.environ),
         durable=durable,
     )
-    paper = Paper(width=width_of(sys.stderr), colour=colours(sys.stderr, os.environ))
+    paper = Paper.of(sys.stderr)
     if not options.quiet:
         with contextlib.suppress(OSError):  # its reader is gone; how the run went stays the same
             sys.stderr.write(render_report(report, paper))

@@ -36,7 +36,7 @@ def complete(root: click.Command, instruction: str) -> int:
     """Do what the shell asks for, such as `bash_complete`; return the exit code."""
     from click.shell_completion import add_completion_class, shell_complete  # noqa: PLC0415
 
-    from orchestrator.cli.zsh import ZshComplete  # noqa: PLC0415 -- hardly ever needed
+    from orchestrator.console.completing import ZshComplete  # noqa: PLC0415 -- hardly ever needed
 
     add_completion_class(ZshComplete)
     failed = shell_complete(root, {}, "mporch", VARIABLE, instruction)

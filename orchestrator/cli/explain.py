@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable
 
@@ -32,12 +31,11 @@ Examples:
 def explain(codes: tuple[str, ...], format: str) -> None:  # noqa: A002 -- the option's name
     """Tell what each CODE means, such as MP201; without one, list all rules of a spec."""
     from orchestrator.spec.rules import CATALOGUE  # noqa: PLC0415 -- only this command needs it
-    from orchestrator.views.rules import render_page, render_rule, render_rules  # noqa: PLC0415
+    from orchestrator.views.problems import render_page, render_rule, render_rules  # noqa: PLC0415
     from orchestrator.views.tables import Paper  # noqa: PLC0415
-    from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
 
     chosen = [CATALOGUE[_known(code, CATALOGUE)] for code in codes]
-    paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
+    paper = Paper.of(sys.stdout)
     if format == "markdown":
         print(render_page(), end="")
     elif format == "json":

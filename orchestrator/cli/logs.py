@@ -22,8 +22,9 @@ from orchestrator.console.options import (
 
 if TYPE_CHECKING:
     from orchestrator.runlog.directory import RunDirectory
+    from orchestrator.runlog.jsonl import Damage, Record
     from orchestrator.runlog.query import Filter
-    from orchestrator.runlog.reader import Damage, LogReader, Record
+    from orchestrator.runlog.reader import LogReader
 
 __all__ = ["logs"]
 
@@ -178,9 +179,8 @@ class _Printer:
     """Prints records on standard output, as text or in another form."""
 
     def __init__(self, form: str) -> None:
-        from orchestrator.views.exports import FORMATS  # noqa: PLC0415
-        from orchestrator.views.logs import render_record  # noqa: PLC0415
-        from orchestrator.views.terminal import colours  # noqa: PLC0415
+        from orchestrator.views.logs import FORMATS, render_record  # noqa: PLC0415
+        from orchestrator.views.tables import colours  # noqa: PLC0415
 
         self._export = json.dumps if form == "json" else FORMATS.get(form)
         self._render = render_record

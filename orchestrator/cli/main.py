@@ -7,7 +7,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -15,10 +15,8 @@ import click
 
 from orchestrator._version import __version__
 from orchestrator.cli.completion import VARIABLE, complete
-from orchestrator.console.elsewhere import COMMANDS, hint_for_option
-from orchestrator.console.environment import PREFIX, misspelt, name_options, named
 from orchestrator.console.exits import exit_code_of
-from orchestrator.console.groups import Group
+from orchestrator.console.groups import COMMANDS, Group, hint_for_option
 from orchestrator.console.printing import tell
 from orchestrator.errors import UsageError
 from orchestrator.files import is_file
@@ -36,6 +34,9 @@ _OF_FEATURES = {
 }
 """The commands that are features of their own, each in the feature's folder."""
 _EMPTY_OPTION = re.compile(r"--[a-z-]+=")
+_PREFIX = "MPORCH"
+_NEAR = 0.85
+"""How like a known name another must be: a user may have variables of any name."""
 
 
 class _Commands(Group):
@@ -75,7 +76,7 @@ class _Commands(Group):
         module = importlib.import_module(f"orchestrator.{place}")
         command: click.Command = getattr(module, cmd_name)
         command.short_help = self.helps[cmd_name]
-        name_options(command, cmd_name)
+        _name_options(command, cmd_name)
         return command
 
     def format_commands(
@@ -167,15 +168,50 @@ def _invoke(args: list[str]) -> object:
 
 def _warn_of_variables() -> None:
     """Tell of variables of the environment that are nearly one of mporch's."""
-    names = [name for name in os.environ if name.startswith(f"{PREFIX}_")]
+    names = [name for name in os.environ if name.startswith(f"{_PREFIX}_")]
     if set(names) <= _NO_OPTIONS:
         return  # the commands need not be imported
     known, ctx = set(_NO_OPTIONS), click.Context(mporch)
     for each in mporch.list_commands(ctx):
         command = mporch.get_command(ctx, each)
-        known |= set(named(command)) if command is not None else set()
-    for name, near in misspelt(names, known):
+        known |= set(_named(command)) if command is not None else set()
+    for name, near in _misspelt(names, known):
         tell(f"mporch: warning: {name} means nothing to mporch; did you mean {near}?")
+
+
+def _name_options(command: click.Command, *words: str) -> None:
+    """Give each option of a command, and of those below it, the variable of its long name.
+
+    `words` lead to the command: `dead`, `list`.
+    """
+    for param in command.params:
+        if isinstance(param, click.Option):
+            longest = max(param.opts, key=len)
+            words_of_option = longest.lstrip("-").split("-")
+            param.envvar = "_".join([_PREFIX, *words, *words_of_option]).replace("-", "_").upper()
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            _name_options(below, *words, name)
+
+
+def _named(command: click.Command) -> Iterator[str]:
+    """Yield the variables of the options of a command, and of those below it."""
+    for param in command.params:
+        if isinstance(param.envvar, str):
+            yield param.envvar
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            yield from _named(below)
+
+
+def _misspelt(names: Iterable[str], known: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield each of `names` that is nearly one of `known`, with that one."""
+    start = f"{_PREFIX}_"
+    tails = [name.removeprefix(start) for name in known]
+    for name in sorted(set(names) - set(known)):
+        tail = name.removeprefix(start)
+        if near := difflib.get_close_matches(tail, tails, n=1, cutoff=_NEAR):
+            yield name, f"{start}{near[0]}"
 
 
 def _naming_ours(error: click.NoSuchOption) -> click.NoSuchOption:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.console.layering import Layering, layer_options
-from orchestrator.console.selecting import Words, selection_options
+from orchestrator.console.options import Layering, layer_options, selection_options
+from orchestrator.console.words import Words
 
 if TYPE_CHECKING:
     from orchestrator.plan.model import Plan
@@ -48,7 +48,7 @@ def plan(
     layering: Layering,
     spec: str,
     chosen: Words,
-    format: str,  # noqa: A002 -- the option's name
+    format: str,  # noqa: A002 -- as the option
     origins: bool,
 ) -> int:
     """Show what SPEC (jobs.yaml; - is standard input) would run, with every default filled in.
@@ -58,8 +58,8 @@ def plan(
     None of your code is run. Values that are named like secrets are shown as ***, those of the
     environment as ${NAME}.
     """
-    from orchestrator.console.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
-    from orchestrator.console.problems import show_checked  # noqa: PLC0415
+    # It brings the spec's model.
+    from orchestrator.console.checking import check_spec, show_checked  # noqa: PLC0415
 
     checked = check_spec(spec, layering=layering, selection=chosen.selection())
     show_checked(checked)
@@ -81,10 +81,8 @@ def _show_plan(plan: Plan, format: str) -> None:  # noqa: A002 -- as the option
         return
     from orchestrator.views.plan import render_plan  # noqa: PLC0415
     from orchestrator.views.tables import Paper  # noqa: PLC0415
-    from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
 
-    paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
-    print(render_plan(plan, paper), end="")
+    print(render_plan(plan, Paper.of(sys.stdout)), end="")
 
 
 def _show_resolved(
@@ -96,9 +94,8 @@ def _show_resolved(
 ) -> None:
     from orchestrator.machine.machine import this_machine  # noqa: PLC0415
     from orchestrator.plan.resolved import resolved, rows_of  # noqa: PLC0415
-    from orchestrator.views.resolved import render_tree, render_yaml  # noqa: PLC0415
-    from orchestrator.views.tables import Paper  # noqa: PLC0415
-    from orchestrator.views.terminal import colours  # noqa: PLC0415
+    from orchestrator.views.plan import render_tree, render_yaml  # noqa: PLC0415
+    from orchestrator.views.tables import Paper, colours  # noqa: PLC0415
 
     root = resolved(spec, plan, this_machine())
     paper = Paper(colour=colours(sys.stdout, os.environ))

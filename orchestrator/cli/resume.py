@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.console.exits import exit_code_of
-from orchestrator.console.layering import Layering, env_file_option
-from orchestrator.console.options import run_argument, run_options
+from orchestrator.console.options import Layering, env_file_option, run_argument, run_options
 from orchestrator.errors import DamagedStoreError, ExitCode, ResumeError
 from orchestrator.files import is_file
 
@@ -80,7 +79,7 @@ def _resume(
 ) -> int:
     from orchestrator.app import Resume, execute  # noqa: PLC0415 -- the whole product
     from orchestrator.app.changes import changed_error, changes_since  # noqa: PLC0415
-    from orchestrator.console.problems import show_problems  # noqa: PLC0415
+    from orchestrator.console.checking import show_problems  # noqa: PLC0415
 
     asks = not force and _is_on_a_terminal() and not run.is_alive
     checked, changed = _checked(run, layering, salvage=salvage)
@@ -118,7 +117,7 @@ def _require_unfinished(run: RunDirectory) -> None:
 def _require_no_replay(run: RunDirectory) -> None:
     """Say how to go on with a replay: none is durable, whatever the spec says that it is of."""
     from orchestrator.runlog.find import argument_for  # noqa: PLC0415 -- not for --help
-    from orchestrator.runlog.replays import replayed_run  # noqa: PLC0415
+    from orchestrator.runlog.letters import replayed_run  # noqa: PLC0415
 
     plan = run.read_plan()
     origin = replayed_run(plan) if plan is not None else None
@@ -197,7 +196,7 @@ def _salvaged(run: RunDirectory, *, salvage: bool) -> Plan:
     Raises ResumeError if that is nothing, or the run is not to be salvaged.
     """
     from orchestrator.runlog.directory import PLAN_NAME  # noqa: PLC0415
-    from orchestrator.runlog.salvage import plan_of_log  # noqa: PLC0415
+    from orchestrator.runlog.find import plan_of_log  # noqa: PLC0415
 
     if not is_file(run.log_path):  # which is made after the plan
         raise ResumeError(f"run {run.run_id} was killed before it had begun", hint="run it anew")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.console.exits import exit_code_of
-from orchestrator.console.layering import Layering, layer_options
-from orchestrator.console.options import run_options
-from orchestrator.console.selecting import Words, selection_options
+from orchestrator.console.options import Layering, layer_options, run_options, selection_options
+from orchestrator.console.words import Words
 from orchestrator.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -67,8 +65,7 @@ def run(
     Ctrl-C once lets the run finish what is queued, twice terminates it, three times kills it.
     """
     from orchestrator.app import Options, execute  # noqa: PLC0415 -- the whole product
-    from orchestrator.console.checking import check_spec  # noqa: PLC0415
-    from orchestrator.console.problems import show_checked  # noqa: PLC0415
+    from orchestrator.console.checking import check_spec, show_checked  # noqa: PLC0415
     from orchestrator.views.output import OutputMode  # noqa: PLC0415
 
     options = Options(
@@ -90,7 +87,7 @@ def run(
 
 
 def _show_dry_run(plan: Plan, *, as_json: bool) -> None:
-    from orchestrator.views.dryrun import dry_run_data, render_dry_run  # noqa: PLC0415
+    from orchestrator.views.plan import dry_run_data, render_dry_run  # noqa: PLC0415
 
     if as_json:
         from orchestrator.console.printing import print_json  # noqa: PLC0415
@@ -98,9 +95,8 @@ def _show_dry_run(plan: Plan, *, as_json: bool) -> None:
         print_json(dry_run_data(plan))
         return
     from orchestrator.views.tables import Paper  # noqa: PLC0415
-    from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
 
-    paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
+    paper = Paper.of(sys.stdout)
     print(render_dry_run(plan, paper), end="")
 
 
@@ -112,6 +108,6 @@ def _watch(spec: str, layering: Layering, chosen: Words, options: Options, *, dr
         raise UsageError("--watch makes many runs, --run-dir is the directory of one", hint=hint)
     if spec == "-":
         raise UsageError("standard input cannot be watched", hint="name a file")
-    from orchestrator.features.watch.watching import watch_spec  # noqa: PLC0415 -- rarely needed
+    from orchestrator.features.watch.watcher import watch_spec  # noqa: PLC0415
 
     return watch_spec(spec, layering=layering, chosen=chosen, options=options)

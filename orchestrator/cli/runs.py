@@ -44,9 +44,8 @@ def runs(format: str) -> None:  # noqa: A002 -- the option's name
     elif rows:
         from orchestrator.views.runs import render_runs  # noqa: PLC0415
         from orchestrator.views.tables import Paper  # noqa: PLC0415
-        from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
 
-        paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
+        paper = Paper.of(sys.stdout)
         print(render_runs(rows, paper), end="")
     else:
         click.echo("no runs yet: `mporch run` makes one", err=True)
@@ -54,7 +53,7 @@ def runs(format: str) -> None:  # noqa: A002 -- the option's name
 
 def _row(run: RunDirectory) -> RunRow:
     from orchestrator.runlog.find import first_start, last_resumption  # noqa: PLC0415
-    from orchestrator.runlog.replays import replayed_run  # noqa: PLC0415
+    from orchestrator.runlog.letters import replayed_run  # noqa: PLC0415
     from orchestrator.views.runs import RunRow  # noqa: PLC0415
 
     summary, plan = run.read_summary(), run.read_plan()

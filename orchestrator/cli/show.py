@@ -16,7 +16,7 @@ from orchestrator.errors import RunNotFoundError
 if TYPE_CHECKING:
     from orchestrator.core.reporting.summary import Summary
     from orchestrator.runlog.directory import RunDirectory
-    from orchestrator.views.digest import Digest
+    from orchestrator.views.report import Digest
 
 __all__ = ["show"]
 
@@ -54,7 +54,6 @@ def show(run_name: str, format: str) -> None:  # noqa: A002 -- the option's name
 def _show_report(run: RunDirectory, run_name: str, summary: Summary) -> None:
     from orchestrator.views.report import Report, render_report  # noqa: PLC0415
     from orchestrator.views.tables import Paper  # noqa: PLC0415
-    from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
 
     digest = _digest(run, needed=bool(summary.exit_code) or _skipped(summary))
     plan = run.read_plan()
@@ -65,14 +64,14 @@ def _show_report(run: RunDirectory, run_name: str, summary: Summary) -> None:
         argument=run_name,
         durable=plan is not None and plan.durability.keeps,
     )
-    paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
+    paper = Paper.of(sys.stdout)
     print(render_report(report, paper), end="")
 
 
 def _digest(run: RunDirectory, *, needed: bool) -> Digest:
     """Read the log for what the summary does not tell; a clean run has nothing of the kind."""
     from orchestrator.runlog.reader import LogReader  # noqa: PLC0415
-    from orchestrator.views.digest import Digest  # noqa: PLC0415
+    from orchestrator.views.report import Digest  # noqa: PLC0415
 
     digest = Digest()
     if needed:

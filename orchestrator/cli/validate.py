@@ -7,10 +7,9 @@ import gc
 import click
 
 from orchestrator.console import completing
-from orchestrator.console.layering import Layering, layer_options
-from orchestrator.console.options import DURATION
+from orchestrator.console.options import DURATION, Layering, layer_options
 from orchestrator.console.printing import say
-from orchestrator.console.selecting import require_no_python
+from orchestrator.console.words import require_no_python
 
 __all__ = ["validate"]
 
@@ -81,7 +80,7 @@ def validate(
         for each in checked:
             print(render_annotations(each.problems), end="")
     else:
-        from orchestrator.console.problems import show_problems  # noqa: PLC0415
+        from orchestrator.console.checking import show_problems  # noqa: PLC0415
 
         for each in checked:
             show_problems(each.problems, each.texts)

@@ -1,15 +1,18 @@
-"""Loads and compiles specs for the commands that run nothing."""
+"""Checks of specs for the commands, and their problems with the lines that they are in."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.console.layering import NOTHING_LAID_OVER, Layering
+from orchestrator.console.options import NOTHING_LAID_OVER, Layering
+from orchestrator.console.printing import tell
 from orchestrator.errors import Problem, Severity, SpecError
+from orchestrator.files import is_file
 from orchestrator.machine.machine import this_machine
 from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.model import Plan, Selection
@@ -17,8 +20,11 @@ from orchestrator.plan.select import select
 from orchestrator.spec import Layers, LoadedSpec, load, loads
 from orchestrator.spec.compose.variables import environment_of
 from orchestrator.spec.wording import listed
+from orchestrator.views.problems import render_pointer, render_problems
+from orchestrator.views.tables import Paper
 
-__all__ = ["Checked", "Kept", "check_imports", "check_spec"]
+__all__ = ["Checked", "Kept", "check_imports", "check_spec", "show_checked", "show_problems"]
+
 
 _EVERYTHING = Selection()
 
@@ -165,3 +171,36 @@ def _data(problem: Problem) -> dict[str, Any]:
 
 def _counted(n: int, word: str) -> str:
     return f"{n} {word}{'' if n == 1 else 's'}"
+
+
+_MOST_BYTES = 1 << 20
+
+
+def show_checked(checked: Checked) -> None:
+    """Print the problems of a spec, and what follows from the choice of its jobs."""
+    show_problems(checked.problems, checked.texts)
+    for remark in checked.remarks:
+        tell(f"mporch: {remark}")
+
+
+def show_problems(problems: Iterable[Problem], texts: Mapping[str, str] | None = None) -> None:
+    """Print the problems; `texts` has specs that were read already, by the name of their file."""
+    problems = tuple(problems)
+    if not problems:
+        return
+    sources = {problem.file: "" for problem in problems}
+    for name in sources:
+        sources[name] = (texts or {}).get(name) or _text_of(Path(name))
+    paper = Paper.of(sys.stderr)
+    text = render_problems(problems, sources, paper) + render_pointer(problems)
+    print(text, end="", file=sys.stderr)
+
+
+def _text_of(path: Path) -> str:
+    """Return the file's text again; nothing if it is not a file of text any more, nor was one."""
+    try:
+        if is_file(path) and path.stat().st_size <= _MOST_BYTES:
+            return path.read_text("utf-8-sig", "replace")
+    except (OSError, ValueError):
+        return ""
+    return ""

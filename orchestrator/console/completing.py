@@ -9,11 +9,13 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click import shell_completion
 from click.shell_completion import CompletionItem, split_arg_string
 
+from orchestrator.console.words import DEFAULT_SPEC, SUFFIXES, is_spec
 from orchestrator.errors import MporchError
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.spec import LoadedSpec
 
 __all__ = [
+    "ZshComplete",
     "cases",
     "codes",
     "jobs",
@@ -36,7 +39,6 @@ __all__ = [
 ]
 
 _MOST_RUNS = 30
-_SUFFIXES = (".yaml", ".yml", ".json")
 
 Offer = Callable[[click.Context, str], Iterable[CompletionItem]]
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
@@ -91,12 +93,11 @@ def tags(ctx: click.Context, word: str) -> Iterator[CompletionItem]:
 
 def _spec(ctx: click.Context) -> LoadedSpec:
     """Return the spec that the command line names so far; raises SpecError."""
-    from orchestrator.console.selecting import DEFAULT_SPEC, is_spec  # noqa: PLC0415 -- it needs these
     from orchestrator.spec import Layers, load  # noqa: PLC0415
 
     # click knows no arguments while it completes an option: then the first file is the spec.
     written = split_arg_string(os.environ.get("COMP_WORDS", ""))[2:]
-    words = ctx.params.get("words") or [word for word in written if Path(word).suffix in _SUFFIXES]
+    words = ctx.params.get("words") or [word for word in written if Path(word).suffix in SUFFIXES]
     files = list(ctx.params.get("files") or ())
     spec = [word for word in words[:1] if is_spec(word)]
     name = [*spec, *files, DEFAULT_SPEC][0]
@@ -194,3 +195,15 @@ def _how(run: RunDirectory) -> str:
     if summary is None:
         return "running" if run.is_alive else "died"
     return f"{summary.name} {summary.status}"
+
+
+class ZshComplete(shell_completion.ZshComplete):
+    """Completion for zsh: click's, with files and other words side by side.
+
+    The function of the shell reads three lines an item, and the shell drops empty ones: the place
+    for files, whose word is empty at first, would eat the item behind it. So no line is empty.
+    """
+
+    def format_completion(self, item: shell_completion.CompletionItem[Any]) -> str:
+        """Return the lines of an item: its kind, its word, and what is said of it."""
+        return super().format_completion(item) if item.value else f"{item.type}\n_\n_"

@@ -105,7 +105,7 @@ def _name_variable(error: click.ClickException) -> None:
 
 def _explain(error: MporchError) -> None:
     if isinstance(error, SpecError):
-        from orchestrator.console.problems import show_problems  # noqa: PLC0415 -- rarely needed
+        from orchestrator.console.checking import show_problems  # noqa: PLC0415
 
         with _saying():
             show_problems(error.problems)

@@ -31,13 +31,13 @@ __all__ = [
     "replaced_by",
 ]
 
-_STAND_INS = "orchestrator.features.testcases.standin"
+_STAND_INS = "orchestrator.features.testcases.targets"
 _GIVE = Target(module=_STAND_INS, qualname="give")
 _STAND_IN = Target(module=_STAND_INS, qualname="stand_in")
 _STAND_IN_SOURCE = Target(
-    module="orchestrator.features.testcases.standin", qualname="stand_in_source"
+    module="orchestrator.features.testcases.targets", qualname="stand_in_source"
 )
-_MORTAL = Target(module="orchestrator.features.testcases.mortal", qualname="Mortal")
+_MORTAL = Target(module="orchestrator.features.testcases.targets", qualname="Mortal")
 
 Values = Sequence[Any]
 

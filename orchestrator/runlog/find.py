@@ -1,4 +1,7 @@
-"""Finds runs: by id, by the beginning of an id, by `last`, or by the path of a directory."""
+"""Finds runs: by id, by the beginning of an id, by `last`, or by the path of a directory.
+
+What a run's log tells of its starts is read here too, and its plan where that is damaged or gone.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import msgspec
 
 from orchestrator.errors import RunNotFoundError
 from orchestrator.files import is_file, is_folder, open_directory
+from orchestrator.plan.model import Plan, Selection
 from orchestrator.runlog.directory import LOG_NAME, RunDirectory, home_of
 from orchestrator.runlog.owners import User, current_user, require_found, require_given
 from orchestrator.runlog.reader import LogReader
@@ -25,9 +29,11 @@ __all__ = [
     "last_resumption",
     "list_runs",
     "open_to_run",
+    "plan_of_log",
     "resolve",
     "with_first_id",
 ]
+
 
 LAST = "last"
 
@@ -163,3 +169,40 @@ def _suggest(name: str, runs: list[RunDirectory]) -> str:
     close = difflib.get_close_matches(name, [run.run_id for run in runs] + [LAST], n=1)
     wanted = f"did you mean {close[0]}? " if close else ""
     return f"{wanted}`mporch runs` lists them"
+
+
+_BEGUN = frozenset({"run.started", "run.resumed"})
+
+
+def plan_of_log(run: RunDirectory) -> Plan | None:
+    """Return a plan without jobs: where its spec was, and which jobs of it were left out.
+
+    None if the log does not tell, or the spec was no file, whose folder nothing else tells. A spec
+    that is not what the run has kept has changed since, or had layers laid over it: what was kept
+    is then taken for one. Raises DamagedStoreError if the spec is gone, too.
+    """
+    begun = _last_begin(run)
+    spec, left_out = begun.get("spec"), begun.get("left_out") or []
+    if not isinstance(spec, str) or not Path(spec).is_absolute() or not isinstance(left_out, list):
+        return None
+    names = tuple(map(str, left_out))
+    is_same = not is_file(spec) or run.spec_is(Path(spec))
+    return Plan(
+        name=str(begun.get("name", "")),
+        spec_path=spec,
+        project_dir=str(Path(spec).parent),
+        queues={},
+        jobs={},
+        layers=() if is_same else (spec, str(run.spec_path)),
+        selection=Selection(skip=names, left_out=names),
+    )
+
+
+def _last_begin(run: RunDirectory) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = {}
+    if is_file(run.log_path):
+        with LogReader(run.log_path) as log:
+            for record in log.available():
+                if isinstance(record, dict) and record.get("event") in _BEGUN:
+                    found = record
+    return found

@@ -3,15 +3,20 @@
 `letters.jsonl` has a line a letter, `chunk-<n>.pickle` the items as their producer sent them, which
 mporch itself never unpickles. Letters of the same chunk share its file. Each line has a checksum of
 itself and one of its chunk; letters of older versions have neither, and are read all the same.
+
+`replayed.jsonl` has the replays of the letters, and the run of each. A line for each replay is
+written before its first item is emitted, so that no crash makes a letter look untouched; a line
+that takes it back follows when the new run has worked on none of them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import zlib
-from collections.abc import Iterator, Set
+from collections.abc import Collection, Iterator, Set
 from pathlib import Path
 from typing import Annotated
 
@@ -21,9 +26,26 @@ from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.notifications import ItemDead
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import is_file, is_folder, open_directory, open_new, open_regular
-from orchestrator.runlog.sealed import SealedLine, read_sealed, sealed_line
+from orchestrator.plan.model import Plan, Target
+from orchestrator.runlog.directory import RunDirectory
+from orchestrator.runlog.jsonl import SealedLine, read_records, sealed_line, write_whole
 
-__all__ = ["DEAD_NAME", "Chunks", "DeadLetters", "Letter", "damaged_letters", "read_letters"]
+__all__ = [
+    "DEAD_NAME",
+    "SOURCE",
+    "Chunks",
+    "DeadLetters",
+    "Letter",
+    "ReplayLock",
+    "Replayed",
+    "damaged_letters",
+    "damaged_notes",
+    "note_replayed",
+    "read_letters",
+    "read_replayed",
+    "replayed_run",
+]
+
 
 DEAD_NAME = "dead"
 _LETTERS_NAME = "letters.jsonl"
@@ -102,7 +124,8 @@ class DeadLetters:
             with os.fdopen(open_new(_DRAFT_NAME, dir_fd=here), "wb") as file:
                 file.writelines(map(sealed_line, kept.values()))
                 file.flush()
-                self._sync(file.fileno())
+                if self._synced:
+                    os.fsync(file.fileno())
             os.replace(_DRAFT_NAME, _LETTERS_NAME, src_dir_fd=here, dst_dir_fd=here)
             self._begin(here)
         except OSError as error:
@@ -123,7 +146,7 @@ class DeadLetters:
                 self._path.mkdir(mode=0o700, exist_ok=True)
                 self._begin(self._open.enter_context(open_directory(self._path)))
             self._keep(dead.chunk)
-            self._write(sealed_line(self._letter(dead, ts)))
+            write_whole(self._fd, sealed_line(self._letter(dead, ts)), synced=self._synced)
             self._count += 1
         except OSError as error:
             raise RunDirectoryError.of(self._path, error) from error
@@ -133,16 +156,6 @@ class DeadLetters:
         self._here = here
         self._fd = open_regular(_LETTERS_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, dir_fd=here)
         self._open.callback(os.close, self._fd)
-
-    def _write(self, line: bytes) -> None:
-        """Write a line as a whole, or nothing of it."""
-        size = os.fstat(self._fd).st_size
-        try:
-            _write_all(self._fd, line)
-            self._sync(self._fd)
-        except OSError:
-            os.ftruncate(self._fd, size)
-            raise
 
     def close(self) -> None:
         """Close the file."""
@@ -156,8 +169,7 @@ class DeadLetters:
         name = _chunk_name(self._chunks + 1)
         fd = open_new(name, dir_fd=self._here)
         try:
-            _write_all(fd, chunk)
-            self._sync(fd)
+            write_whole(fd, chunk, synced=self._synced)
         except OSError:
             os.unlink(name, dir_fd=self._here)
             raise
@@ -166,10 +178,6 @@ class DeadLetters:
         self._chunk, self._chunk_crc32 = chunk, zlib.crc32(chunk)
         self._has_chunk = True
         self._chunks += 1
-
-    def _sync(self, fd: int) -> None:
-        if self._synced:
-            os.fsync(fd)
 
     def _letter(self, dead: ItemDead, ts: float) -> Letter:
         return Letter(
@@ -269,29 +277,119 @@ def _told(path: Path, lines: list[SealedLine], first: int, last: int) -> str:
 
 def _lines(directory: Path) -> Iterator[tuple[SealedLine, Letter | None]]:
     """Each line of the list with its letter, None if it is damaged. A torn end is no line."""
-    path = directory / DEAD_NAME / _LETTERS_NAME
-    try:
-        fd = open_regular(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise RunDirectoryError(f"cannot read {path}: {error.strerror}") from error
-    with os.fdopen(fd, "rb") as file:
-        for line in read_sealed(file, Letter.__struct_fields__):
-            letter = None
-            if line.data is not None:
-                with contextlib.suppress(ValueError):
-                    letter = msgspec.convert(line.data, Letter)
-            # Whatever was torn was at the end: a run that goes on writes the list anew.
-            if letter is not None or line.damaged or line.ended:
-                yield line, letter
+    for line, letter in read_records(directory / DEAD_NAME / _LETTERS_NAME, Letter):
+        # Whatever was torn was at the end: a run that goes on writes the list anew.
+        if letter is not None or line.damaged or line.ended:
+            yield line, letter
 
 
 def _chunk_name(number: int) -> str:
     return f"chunk-{number:06d}.pickle"
 
 
-def _write_all(fd: int, data: Blob) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+SOURCE = Target(module="orchestrator.features.deadletters.replay_source", qualname="letters")
+"""What a replay's plan has in the place of all that is upstream of the letters' queues."""
+
+_REPLAYED_NAME = "replayed.jsonl"
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """These `letters` went into `run` at `ts`, Unix time in seconds; or did not, if `undone`."""
+
+    letters: tuple[int, ...]
+    run: str
+    ts: float
+    undone: bool = False
+
+
+class ReplayLock:
+    """Held from when a replay has looked what was replayed before until it has noted its own.
+
+    A process that is forked meanwhile may release it.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    @classmethod
+    @contextlib.contextmanager
+    def held(cls, directory: Path) -> Iterator[ReplayLock]:
+        """Wait for the lock of the run in `directory`. Raises RunDirectoryError."""
+        path = directory / DEAD_NAME
+        with contextlib.ExitStack() as files:
+            try:
+                fd = files.enter_context(open_directory(path))
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            except OSError as error:
+                raise RunDirectoryError(f"cannot lock {path}: {error.strerror}") from error
+            yield cls(fd)
+
+    def release(self) -> None:
+        """Let the next replay look."""
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+
+_OLD_MODULES = ("letters.source", "deadletters.replay_source")
+_KNOWN_SOURCES = (
+    SOURCE,
+    *(Target(module=f"orchestrator.runtime.{old}", qualname="letters") for old in _OLD_MODULES),
+)
+"""That of plans, too, which an older mporch has kept: the module had other names then."""
+
+
+def replayed_run(plan: Plan) -> RunDirectory | None:
+    """Return the run whose letters a plan feeds back; None if it is no replay's."""
+    for job in plan.jobs.values():
+        if job.target in _KNOWN_SOURCES and job.args:
+            path = Path(str(job.args[0])).parent
+            return RunDirectory(run_id=path.name, path=path)
+    return None
+
+
+def note_replayed(directory: Path, note: Replayed) -> None:
+    """Add a note to those of the run in `directory`. Raises RunDirectoryError."""
+    path = directory / DEAD_NAME / _REPLAYED_NAME
+    try:
+        with (
+            open_directory(path.parent) as here,
+            os.fdopen(open_regular(path.name, _APPEND, dir_fd=here), "wb") as file,
+        ):
+            file.write(b"\n" + sealed_line(note))  # what was torn before stays on its own line
+    except OSError as error:
+        raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from error
+
+
+def read_replayed(directory: Path, letters: Collection[int]) -> dict[int, tuple[str, ...]]:
+    """For each of the letters, the runs it went into, in their order.
+
+    A line that is damaged, or that a crash has torn, is left out. Raises RunDirectoryError if there
+    are notes that cannot be read.
+    """
+    runs: dict[int, dict[str, None]] = {letter: {} for letter in letters}
+    for _, note in _notes(directory / DEAD_NAME / _REPLAYED_NAME):
+        if note is None:
+            continue
+        for letter in note.letters:
+            if note.undone:
+                runs.get(letter, {}).pop(note.run, None)
+            elif letter in runs:
+                runs[letter][note.run] = None
+    return {letter: tuple(found) for letter, found in runs.items()}
+
+
+def damaged_notes(directory: Path) -> list[str]:
+    """Say which notes are damaged. Raises RunDirectoryError if there are some, not to be read."""
+    path = directory / DEAD_NAME / _REPLAYED_NAME
+    return [
+        f"{path} is damaged: line {line.number} (which letters were replayed)"
+        for line, note in _notes(path)
+        if note is None
+    ]
+
+
+def _notes(path: Path) -> Iterator[tuple[SealedLine, Replayed | None]]:
+    """Each line with its note, None if it is damaged; one that was torn is none."""
+    for line, note in read_records(path, Replayed):
+        if note is not None or line.damaged:
+            yield line, note

@@ -2,35 +2,71 @@
 
 from __future__ import annotations
 
-import json
+import ctypes
 import os
+import struct
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-import msgspec
-
-from orchestrator.errors import RunNotFoundError
+from orchestrator.errors import RunNotFoundError, UsageError
 from orchestrator.files import open_regular
 from orchestrator.runlog.alive import is_locked, wait_until_free
-from orchestrator.runlog.inotify import FileWatch
+from orchestrator.runlog.jsonl import Damage, Record, parse
 
-__all__ = ["Damage", "LogReader", "Record"]
+__all__ = ["FileWatch", "LogReader"]
 
-Record = dict[str, Any]
+
+_IN_MODIFY = 0x2
+_IN_CLOSE_WRITE = 0x8
+_HEAD = struct.Struct("iIII")  # watch, mask, cookie, length of the name behind it
+
+
+class FileWatch:
+    """Waits for a file to grow or to be closed by its writer: the kernel wakes, nobody polls.
+
+    Linux only. Python has no inotify of its own, so the three calls go through ctypes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Start to watch `path`; raises UsageError where the system cannot."""
+        if sys.platform != "linux":
+            raise UsageError("following a log needs Linux (inotify)")
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._fd: int = libc.inotify_init1(os.O_CLOEXEC)
+        if self._fd < 0:
+            raise _refused(path)
+        if libc.inotify_add_watch(self._fd, os.fsencode(path), _IN_MODIFY | _IN_CLOSE_WRITE) < 0:
+            error = _refused(path)
+            self.close()
+            raise error
+
+    def wait(self) -> bool:
+        """Block until the file has changed; True if a writer has closed it."""
+        events, offset, closed = os.read(self._fd, 4096), 0, False
+        while offset < len(events):
+            _, mask, _, length = _HEAD.unpack_from(events, offset)
+            closed = closed or bool(mask & _IN_CLOSE_WRITE)
+            offset += _HEAD.size + length
+        return closed
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _refused(path: Path) -> UsageError:
+    return UsageError(
+        f"cannot watch {path}: {os.strerror(ctypes.get_errno())}",
+        hint="the limits are in /proc/sys/fs/inotify; without -f the log can be read all the same",
+    )
+
+
 _LINE_BYTES = 4 * 1024 * 1024
-_FAST = msgspec.json.Decoder()
 _TURNS = frozenset({"run.ended", "run.resumed"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Damage:
-    """Bytes that are no record, from `offset` on; `reason` says what they are."""
-
-    offset: int
-    reason: str
 
 
 class LogReader:
@@ -84,7 +120,7 @@ class LogReader:
         offset = self._file.tell()
         while line := self._file.readline(_LINE_BYTES):
             if line.endswith(b"\n"):
-                found = _parse(line, offset)
+                found = parse(line, offset)
             elif len(line) == _LINE_BYTES:
                 self._skip_line()
                 found = Damage(offset=offset, reason=f"a line of more than {_LINE_BYTES} bytes")
@@ -93,7 +129,7 @@ class LogReader:
                 self._file.seek(offset)
                 return
             else:
-                found = _parse(line, offset)
+                found = parse(line, offset)
             if isinstance(found, dict) and (event := found.get("event")) in _TURNS:
                 self._ended = event == "run.ended"
             offset = offset + len(line) if line else self._file.tell()
@@ -104,7 +140,7 @@ class LogReader:
         word = event.encode()
         while line := self._file.readline(_LINE_BYTES):
             if word in line:
-                found = _parse(line, 0)
+                found = parse(line, 0)
                 if isinstance(found, dict) and found.get("event") == event:
                     yield found
 
@@ -122,24 +158,3 @@ class LogReader:
     def _skip_line(self) -> None:
         while (piece := self._file.readline(_LINE_BYTES)) and not piece.endswith(b"\n"):
             pass
-
-
-def _parse(line: bytes, offset: int) -> Record | Damage:
-    if not line.strip(b"\0\r\n \t"):
-        return Damage(offset=offset, reason="no record, only blanks or NUL bytes")
-    try:
-        record = _decode(line)
-    except (ValueError, RecursionError):
-        cut = "" if line.endswith(b"\n") else ", cut short"
-        return Damage(offset=offset, reason=f"not a record{cut}")
-    if not isinstance(record, dict):
-        return Damage(offset=offset, reason="not a record")
-    return record
-
-
-def _decode(line: bytes) -> Any:
-    """Decode a line: fast, or by the standard library, which takes lone surrogates as well."""
-    try:
-        return _FAST.decode(line)
-    except ValueError:
-        return json.loads(line)

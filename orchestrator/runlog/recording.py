@@ -6,7 +6,6 @@ of what chunk they are, then the chunk as its producer sent it, which is never u
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections import deque
@@ -16,6 +15,7 @@ from pathlib import Path
 from orchestrator.core.broker.observers import Tap, Tapped
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import open_directory, open_new
+from orchestrator.runlog.jsonl import write_whole
 
 __all__ = ["RECORDED_NAME", "Recorder"]
 
@@ -57,14 +57,7 @@ class Recorder:
             "stop": piece.stop,
             "size": len(piece.blob),
         }
-        size = os.fstat(self._fd).st_size
         try:
-            for data in (json.dumps(head).encode("ascii") + b"\n", piece.blob):
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(self._fd, view) :]
+            write_whole(self._fd, json.dumps(head).encode("ascii") + b"\n", piece.blob)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._fd, size)
-                os.lseek(self._fd, size, os.SEEK_SET)
             raise RunDirectoryError.of(self._path, error) from error

@@ -19,7 +19,7 @@ import msgspec
 
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.engine.node.child import SurroundingsError, enter_surroundings
-from orchestrator.engine.node.keeper import keep
+from orchestrator.engine.node.keeper import answer_once
 from orchestrator.targets.imported import Looked, Parameter, Probe, ProbeReport
 from orchestrator.worker import target
 from orchestrator.worker.process import apply_limits
@@ -27,16 +27,13 @@ from orchestrator.worker.process import apply_limits
 __all__ = ["main"]
 
 
-def main(order: int, answer: int, trace: int) -> NoReturn:
-    """Read the probe from the file `order`, write the report to `answer`, and a crash to `trace`.
+def main(order: bytes, answer: int, trace: int) -> NoReturn:
+    """Write the report of a probe to the file `answer`, and a crash to `trace`.
 
     Ends the process at once: threads and exit handlers of the module are not waited for.
     """
     os.setsid()  # a group of its own, as a worker has: what it does to that is not the keeper's
-    for fd in (order, answer, trace):
-        os.set_inheritable(fd, False)
-    with os.fdopen(order, "rb") as file:
-        probe = msgspec.msgpack.decode(file.read(), type=Probe)
+    probe = msgspec.msgpack.decode(order, type=Probe)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     module = probe.targets[0].module
     try:
@@ -139,5 +136,4 @@ def _unpicklable(found: Any) -> str:
 
 
 if __name__ == "__main__":
-    parent, *files = map(int, sys.argv[1:])
-    keep(parent, lambda: main(*files))
+    answer_once(main)

@@ -1,11 +1,15 @@
-"""A plan as text: what will run, how it is wired, and which limits hold."""
+"""A plan as text: jobs and queues, the spec with all values, the jobs that a run would start."""
 
 from __future__ import annotations
 
 import enum
+import re
 import signal
 import textwrap
+from collections.abc import Iterator
+from typing import Any
 
+import yaml
 from rich.filesize import decimal
 
 from orchestrator.plan.model import (
@@ -17,11 +21,15 @@ from orchestrator.plan.model import (
     ReplayMode,
     WhenFull,
 )
+from orchestrator.plan.resolved import Branch, Leaf, Origin
+from orchestrator.plan.select import in_starting_order
 from orchestrator.spec.model import KEYS, JobSettings
+from orchestrator.spec.yaml.scalars import ScalarError, resolve
 from orchestrator.views.tables import Column, Paper, table
 from orchestrator.views.text import Style, duration, escaped, number, paint
 
-__all__ = ["render_plan"]
+__all__ = ["dry_run_data", "render_dry_run", "render_plan", "render_tree", "render_yaml"]
+
 
 _NARROWEST = 40
 _UNITS = (
@@ -182,3 +190,179 @@ def _size(n_bytes: int) -> str:
         if n_bytes and n_bytes % factor == 0:
             return f"{n_bytes // factor}{unit}"
     return decimal(n_bytes)
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./$][\w./:${}@+-]*(?<!:)", re.ASCII)
+_DOLLAR = re.compile(r"\$(?=[${])")
+_WIDEST = 1_000_000
+_COLUMN = 40
+"""Where origins begin, unless a value is longer."""
+
+_Line = tuple[str, Origin | None]
+
+
+def render_yaml(root: Branch, paper: Paper, *, origins: bool) -> str:
+    """Return a spec that says the same; with `origins` as comments."""
+    return _text(_yaml_lines(root, ""), paper, mark="  # ", origins=origins)
+
+
+def render_tree(root: Branch, name: str, paper: Paper, *, origins: bool) -> str:
+    """Return the values as a tree below `name`; with `origins` beside them."""
+    head = paint(escaped(name), Style.BOLD, colour=paper.colour)
+    return f"{head}\n" + _text(_tree_lines(root, ""), paper, mark="  ", origins=origins)
+
+
+def _text(lines: Iterator[_Line], paper: Paper, *, mark: str, origins: bool) -> str:
+    told = []
+    for text, origin in lines:
+        line = escaped(text)
+        if origins and origin is not None:
+            beside = paint(escaped(f"{mark}{origin}"), Style.DIM, colour=paper.colour)
+            line = f"{line:<{_COLUMN}}{beside}"
+        told.append(f"{line}\n")
+    return "".join(told)
+
+
+def _yaml_lines(branch: Branch, indent: str) -> Iterator[_Line]:
+    for key, node in branch.inner.items():
+        head = f"{indent}-" if branch.is_list else f"{indent}{_scalar(key)}:"
+        if isinstance(node, Leaf):
+            yield f"{head} {_value(node)}", node.origin
+        elif branch.is_list:
+            lines = _yaml_lines(node, f"{indent}  ")
+            first, origin = next(lines)
+            yield f"{head} {first[len(indent) + 2 :]}", origin
+            yield from lines
+        else:
+            yield head, node.origin
+            yield from _yaml_lines(node, f"{indent}  ")
+
+
+def _tree_lines(branch: Branch, indent: str) -> Iterator[_Line]:
+    for nth, (key, node) in enumerate(branch.inner.items(), 1):
+        last = nth == len(branch.inner)
+        head = f"{indent}{'└─' if last else '├─'} {_scalar(key)}"
+        if isinstance(node, Leaf):
+            yield f"{head}: {_value(node)}", node.origin
+        else:
+            yield head, node.origin
+            yield from _tree_lines(node, f"{indent}{'   ' if last else '│  '}")
+
+
+def _value(leaf: Leaf) -> str:
+    value = leaf.value
+    if leaf.literal and isinstance(value, str):
+        value = _DOLLAR.sub("$$", value)
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    """Return a value as YAML has it, on one line."""
+    if isinstance(value, str):
+        return value if _is_plain(value) else _quoted(value)
+    if isinstance(value, float):
+        return str(value).replace("inf", ".inf").replace("nan", ".nan")
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def _is_plain(text: str) -> bool:
+    try:
+        return _PLAIN.fullmatch(text) is not None and resolve(text) == text
+    except ScalarError:
+        return False
+
+
+def _quoted(text: str) -> str:
+    event = yaml.ScalarEvent(None, None, (True, True), text, style='"')
+    around = [yaml.StreamStartEvent(), yaml.DocumentStartEvent(explicit=False)]
+    behind = [yaml.DocumentEndEvent(explicit=False), yaml.StreamEndEvent()]
+    done: str = yaml.emit([*around, event, *behind], allow_unicode=True, width=_WIDEST)
+    return done.removeprefix("--- ").rstrip("\n")  # which stands before an empty text
+
+
+_STARTED_JOBS = (
+    Column(title="step", right=True),
+    Column(title="job"),
+    Column(title="workers", right=True),
+    Column(title="called", rank=1),
+    Column(title="reads", rank=3),
+    Column(title="writes", rank=4),
+    Column(title="after", rank=2),
+)
+_STARTED_QUEUES = (
+    Column(title="queue"),
+    Column(title="holds", right=True),
+    Column(title="from", rank=1),
+    Column(title="to", rank=2),
+)
+
+
+def render_dry_run(plan: Plan, paper: Paper) -> str:
+    """Return a table of jobs, in the order in which they would start, and one of queues."""
+    name = paint(escaped(plan.name), Style.BOLD, colour=paper.colour)
+    workers = sum(job.workers for job in plan.jobs.values())
+    counts = ((len(plan.jobs), "job"), (workers, "worker"), (len(plan.queues), "queue"))
+    told = ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts)
+    parts = [f"{name} ({escaped(plan.spec_path)}) would start {told}:\n"]
+    rows = [_row(step, job) for step, job in in_starting_order(plan)]
+    parts.append(table(_STARTED_JOBS, rows, paper, indent=2))
+    if plan.queues:
+        queues = [
+            (
+                queue.name,
+                _holds(queue),
+                ", ".join(queue.writers),
+                ", ".join(queue.readers) or "nobody: dropped",
+            )
+            for queue in plan.queues.values()
+        ]
+        parts.append(table(_STARTED_QUEUES, queues, paper, indent=2))
+    return "\n".join(parts)
+
+
+def _holds(queue: QueuePlan) -> str:
+    if not queue.readers:
+        return "nothing"
+    return number(queue.maxsize) if queue.maxsize else "unbounded"
+
+
+def _row(step: int, job: JobPlan) -> tuple[str, ...]:
+    waits = (
+        name if state is AfterCondition.SUCCEEDED else f"{name} {state.value}"
+        for name, state in job.after
+    )
+    return (
+        str(step),
+        job.name,
+        str(job.workers),
+        job.shape.value + (", daemon" if job.daemon else ""),
+        ", ".join(job.reads),
+        ", ".join(job.writes),
+        ", ".join(waits),
+    )
+
+
+def dry_run_data(plan: Plan) -> dict[str, Any]:
+    """Return the same for programs; workers by name."""
+    return {
+        "name": plan.name,
+        "spec": plan.spec_path,
+        "selection": plan.selection,
+        "jobs": [
+            {
+                "step": step,
+                "job": job.name,
+                "target": str(job.target),
+                "shape": job.shape,
+                "daemon": job.daemon,
+                "workers": [f"{job.name}-{n + 1}" for n in range(job.workers)],
+                "reads": job.reads,
+                "writes": job.writes,
+                "after": dict(job.after),
+            }
+            for step, job in in_starting_order(plan)
+        ],
+        "queues": plan.queues,
+    }

@@ -1,4 +1,4 @@
-"""Problems of a spec: `file:line:column: error: …`, the line itself, and how to mend it."""
+"""Problems of a spec with their lines and hints, and the catalogue of the rules that they break."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping
 
-from orchestrator.errors import Problem, Severity
-from orchestrator.spec.rules import text_of
-from orchestrator.views.tables import Paper
+from orchestrator.errors import Problem, Rule, Severity
+from orchestrator.spec.rules import examples_module, text_of, themes
+from orchestrator.views.tables import Column, Paper, table
 from orchestrator.views.text import Style, escaped, paint
 
-__all__ = ["render_annotations", "render_pointer", "render_problems"]
+__all__ = [
+    "render_annotations",
+    "render_page",
+    "render_pointer",
+    "render_problems",
+    "render_rule",
+    "render_rules",
+]
+
 
 _STYLES = {Severity.ERROR: Style.RED, Severity.WARNING: Style.YELLOW}
-_WIDEST = 160
+_WIDEST_LINE = 160
 _LEAST_SHOWN = 20
 _MOST_CODES = 8
 _LINE_BREAK = re.compile("\r\n|[\n\r]")
@@ -112,7 +120,7 @@ def _excerpt(problem: Problem, lines: list[str], paper: Paper) -> str:
     if problem.column > len(line) + 1 or not line.strip():
         return ""
     margin = f"{problem.line:>5} | "
-    room = max(_LEAST_SHOWN, min(_WIDEST, paper.width - 1) - len(margin))
+    room = max(_LEAST_SHOWN, min(_WIDEST_LINE, paper.width - 1) - len(margin))
     start = problem.column - 1
     end = start + problem.width if problem.width else len(line.rstrip())
     before, meant = escaped(line[:start]), escaped(line[start:end])
@@ -141,3 +149,79 @@ def _cells(text: str) -> int:
     from rich.cells import cell_len  # noqa: PLC0415 -- rich takes long to import
 
     return cell_len(text)
+
+
+_WIDEST_RULE = 88
+_PAGE_WIDTH = 118
+_PAGE = """\
+# The rules of a spec
+
+Each problem that `mporch validate` reports ends in the code of a rule. A code keeps its meaning
+for ever. `mporch explain MP201` prints a section of this page, which is written from the same
+catalogue (`mporch explain --format markdown`). Errors keep a spec from running; warnings do not,
+unless `validate --strict` says so.
+
+The examples are checked beside this `mine.py`. Lines with a `$` are run first, in the same folder.
+
+```python
+{mine}```
+"""
+
+
+def render_rules(paper: Paper) -> str:
+    """Return a table of all rules."""
+    columns = (Column(title="CODE"), Column(title="", rank=1), Column(title="RULE"))
+    rows = [(r.code, r.severity.value, text_of(r).title) for theme in themes() for r in theme.rules]
+    if paper.width < _longest(rows):
+        return "".join(_wrapped(f"{code}  {title}", paper, hang=7) for code, _, title in rows)
+    return table(columns, rows, paper)
+
+
+def _longest(rows: Iterable[tuple[str, str, str]]) -> int:
+    return max(sum(len(cell) + 2 for cell in row) for row in rows)
+
+
+def render_rule(rule: Rule, paper: Paper) -> str:
+    """Return all that the catalogue says of one rule."""
+    text = text_of(rule)
+    severity = paint(rule.severity.value, _STYLES[rule.severity], colour=paper.colour)
+    head = paint(f"{rule.code}: {text.title}", Style.BOLD, colour=paper.colour)
+    parts = [f"{head} ({severity})\n", _wrapped(text.why, paper)]
+    for title, example in (("Wrong", text.wrong), ("Right", text.right)):
+        name = paint(title, Style.BOLD, colour=paper.colour)
+        parts.append(f"{name}:\n\n{textwrap.indent(example, '    ')}")
+    return "\n".join(parts)
+
+
+def _wrapped(text: str, paper: Paper, *, hang: int = 0, most: int = _WIDEST_RULE) -> str:
+    width = min(most, paper.width)
+    lines = textwrap.wrap(
+        text, width, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(lines) + "\n"
+
+
+def render_page() -> str:
+    """Return docs/rules.md."""
+    parts = [_PAGE.format(mine=examples_module())]
+    for theme in themes():
+        parts.append(f"## {theme.title}\n")
+        parts += map(_section, theme.rules)
+    return "\n".join(parts)
+
+
+def _section(rule: Rule) -> str:
+    text = text_of(rule)
+    kind = "" if rule.severity is Severity.ERROR else "A warning. "
+    why = _wrapped(kind + text.why, Paper(width=_PAGE_WIDTH), most=_PAGE_WIDTH)
+    head = f"### {rule.code}: {text.title}\n\n{why}"
+    return f"{head}\nWrong:\n\n{_blocks(text.wrong)}\nRight:\n\n{_blocks(text.right)}"
+
+
+def _blocks(example: str) -> str:
+    """Return an example as blocks of Markdown: its commands, then its spec."""
+    lines = example.splitlines(keepends=True)
+    shell = "".join(line for line in lines if line.startswith("$ "))
+    spec = "".join(line for line in lines if not line.startswith("$ "))
+    blocks = [("console", shell), ("yaml", spec)]
+    return "\n".join(f"```{language}\n{text}```\n" for language, text in blocks if text)

@@ -1,14 +1,18 @@
-"""Tables, by rich, as text."""
+"""Tables, by rich, as text; and the paper that a stream is: its width and its colours."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TextIO
 
 from orchestrator.views.text import escaped
 
-__all__ = ["Column", "Paper", "table"]
+__all__ = ["Column", "Paper", "colours", "is_dumb", "table", "width_of"]
+
+_UNLIMITED = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +21,31 @@ class Paper:
 
     width: int = 80
     colour: bool = False
+
+    @classmethod
+    def of(cls, stream: TextIO | None) -> Paper:
+        """Return what a stream of this process has room for, and shows."""
+        return cls(width=width_of(stream), colour=colours(stream, os.environ))
+
+
+def is_dumb(environ: Mapping[str, str]) -> bool:
+    """Return whether no colours are wanted at all: NO_COLOR, or a dumb terminal."""
+    return bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
+
+
+def colours(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
+    """Return whether to use colours on `stream`: a terminal, not a dumb one, and no NO_COLOR."""
+    return not is_dumb(environ) and stream is not None and stream.isatty()
+
+
+def width_of(stream: TextIO | None) -> int:
+    """Return the width of the terminal behind `stream`; without one, lines are never folded."""
+    if stream is None:
+        return _UNLIMITED
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return _UNLIMITED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.features.doctor import interpreter, trials
+from orchestrator.features.doctor import examine, protection
 from orchestrator.features.doctor.finding import Verdict
 from orchestrator.features.doctor.protection import look_at_protection
 from orchestrator.plan.model import StartMethod
@@ -38,8 +38,8 @@ def found_by(command, **options):
 
 
 def test_what_runs_rest_upon_works_where_the_tests_run():
-    assert trials.pidfds_work()
-    assert trials.orphan_trial() == trials.SUBREAPER | trials.PARENT_DEATH
+    assert protection.pidfds_work()
+    assert protection.orphan_trial() == protection.SUBREAPER | protection.PARENT_DEATH
 
 
 def test_a_kernel_without_pidfds_is_found_out(monkeypatch):
@@ -47,42 +47,42 @@ def test_a_kernel_without_pidfds_is_found_out(monkeypatch):
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr(os, "pidfd_open", refused)
-    assert not trials.pidfds_work()
+    assert not protection.pidfds_work()
     pidfd, *_ = look_at_protection()
     assert (pidfd.name, pidfd.verdict) == ("pidfd", Verdict.BROKEN)
 
 
 @pytest.mark.timeout(30)
 def test_a_parent_death_signal_that_never_comes_is_found_out(monkeypatch):
-    monkeypatch.setattr(trials, "_PATIENCE_S", 1)
-    monkeypatch.setattr(trials, "set_parent_death_signal", lambda _: True)
-    assert trials.orphan_trial() == trials.SUBREAPER
+    monkeypatch.setattr(protection, "_PATIENCE_S", 1)
+    monkeypatch.setattr(protection, "set_parent_death_signal", lambda _: True)
+    assert protection.orphan_trial() == protection.SUBREAPER
 
 
 def test_an_orphan_that_goes_to_somebody_else_is_found_out(monkeypatch):
-    monkeypatch.setattr(trials, "become_subreaper", lambda: False)
-    assert trials.orphan_trial() == 0
+    monkeypatch.setattr(protection, "become_subreaper", lambda: False)
+    assert protection.orphan_trial() == 0
 
 
 def test_a_namespace_that_is_refused_is_found_out(monkeypatch):
-    monkeypatch.setattr(trials, "enter_new_pid_namespace", lambda: False)
-    assert not trials.pid_namespace_works()
+    monkeypatch.setattr(protection, "enter_new_pid_namespace", lambda: False)
+    assert not protection.pid_namespace_works()
 
 
 def test_a_namespace_that_only_seems_to_be_one_is_found_out(monkeypatch):
-    monkeypatch.setattr(trials, "enter_new_pid_namespace", lambda: True)
-    assert not trials.pid_namespace_works()
+    monkeypatch.setattr(protection, "enter_new_pid_namespace", lambda: True)
+    assert not protection.pid_namespace_works()
 
 
 def test_processes_start_by_fork():
-    finding = interpreter.start_method(StartMethod.FORK)
+    finding = examine.start_method(StartMethod.FORK)
     assert finding.verdict is Verdict.OK
     assert finding.found.endswith(" ms a process")
 
 
 def test_a_process_that_does_not_start_well_is_told(monkeypatch):
-    monkeypatch.setattr(interpreter, "os", SimpleNamespace(getpid=lambda: os._exit(3)))
-    finding = interpreter.start_method(StartMethod.FORK)
+    monkeypatch.setattr(examine, "os", SimpleNamespace(getpid=lambda: os._exit(3)))
+    finding = examine.start_method(StartMethod.FORK)
     assert (finding.verdict, finding.found) == (
         Verdict.LIMITED,
         "failed: the process ended with 3",

@@ -11,8 +11,13 @@ import pytest
 
 from orchestrator.errors import TargetError
 from orchestrator.features.testcases import compare as comparing
-from orchestrator.features.testcases.asked import CaseQuestion, Dead, ExpectedItems, Request
-from orchestrator.features.testcases.compare import compare
+from orchestrator.features.testcases.compare import (
+    CaseQuestion,
+    Dead,
+    ExpectedItems,
+    Request,
+    compare,
+)
 from orchestrator.machine.machine import this_machine
 from orchestrator.plan.checks.targets import imported_targets
 from orchestrator.plan.compile import compile_spec

@@ -11,9 +11,14 @@ from orchestrator.errors import RunDirectoryError, RunNotFoundError
 from orchestrator.files import open_directory, open_new, open_regular
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.directory import RunDirectory, create
-from orchestrator.runlog.letters import DeadLetters, read_letters
+from orchestrator.runlog.letters import (
+    DeadLetters,
+    Replayed,
+    note_replayed,
+    read_letters,
+    read_replayed,
+)
 from orchestrator.runlog.reader import LogReader
-from orchestrator.runlog.replays import Replayed, note_replayed, read_replayed
 from orchestrator.runlog.writer import RunLog
 from orchestrator.store.witness import read_witness
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import orchestrator
-from orchestrator.features.doctor import interpreter
+from orchestrator.features.doctor import examine
 from orchestrator.features.doctor.finding import Verdict
 from orchestrator.free_threading import is_free_threaded
 
@@ -57,7 +57,7 @@ def test_a_program_gets_an_error_and_nothing_is_started(jobs):
 
 @pytest.mark.usefixtures("without_a_lock")
 def test_doctor_calls_it_broken():
-    found = interpreter.python()
+    found = examine.python()
     assert found.verdict is Verdict.BROKEN
     assert "free-threaded" in found.means
 

@@ -12,7 +12,7 @@ CLOCKS = {
 }
 STAMPS = {
     "app/run.py": "when a run began and ended, a letter was written",
-    "features/deadletters/replay_outcome.py": "when letters were fed back",
+    "features/deadletters/replay.py": "when letters were fed back",
     "engine/node/marked.py": "when a line was printed",
     "engine/node/workerio.py": "when a line that has no time of its own was read",
     "worker/logs/structured.py": "the time of a record",

@@ -47,7 +47,7 @@ def main(shield: Shield) -> int:
     """Called in the child of the user's process.
 
     Run the request on standard input; what it raises is handled by `shield`. SIGINT comes blocked
-    (`hosting.begin`): the guard takes it from there, and its orchestrator is open to it.
+    (`parent.begin`): the guard takes it from there, and its orchestrator is open to it.
     """
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # in the background of a terminal it may write
     try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -21,7 +23,7 @@ from orchestrator.errors import (
     UsageError,
 )
 
-__all__ = ["attend", "begin", "host", "result_of"]
+__all__ = ["attend", "begin", "hearing", "host", "pause_with", "result_of", "send"]
 
 _COMMAND = (sys.executable, "-P", "-m", "orchestrator.app.child_run.child")
 """The child: it reads a pickled request on standard input, and writes how the run went."""
@@ -41,17 +43,20 @@ def host(request: RunRequest) -> Summary:
     return result_of(attend(begin(), pickle.dumps(request)))
 
 
-def begin(*, process_group: int | None = None) -> subprocess.Popen[bytes]:
-    """Called in the parent. Make the child, which `attend` then talks to.
+def begin(
+    command: Sequence[str] = _COMMAND, *, process_group: int | None = None, answers: bool = True
+) -> subprocess.Popen[bytes]:
+    """Called in the parent. Make the child, which is then told what to run (`send`, `attend`).
 
     It holds back SIGINT until its run has begun: a Ctrl-C must not end its imports in a traceback.
+    One that `answers` writes how the run went on its standard output.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return subprocess.Popen(
-            _COMMAND,
+            command,
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.PIPE if answers else None,
             process_group=process_group,
         )
     finally:
@@ -59,7 +64,7 @@ def begin(*, process_group: int | None = None) -> subprocess.Popen[bytes]:
 
 
 def attend(child: subprocess.Popen[bytes], request: bytes) -> bytes:
-    """Called in the parent. Send `request` to a `child` child; return what it wrote, at its end.
+    """Called in the parent. Send `request` to a child; return what it wrote, at its end.
 
     Whatever is raised in here meanwhile, by a signal handler, by another thread or for want of
     memory, ends the run and is raised after its end: a KeyboardInterrupt as Ctrl-C does, all else
@@ -96,15 +101,51 @@ def _attend(child: subprocess.Popen[bytes], request: bytes) -> tuple[bytes, Base
 def _send(child: subprocess.Popen[bytes], request: bytes) -> BaseException | None:
     """Say what is to be run, or end the child; returns what was raised in here."""
     raised: BaseException | None = None
-    assert child.stdin is not None
     try:
-        with contextlib.suppress(BrokenPipeError), child.stdin:
-            child.stdin.write(request)
+        send(child, request)
     except BaseException as error:  # noqa: BLE001 -- it is raised at the end
         raised = error
         child.terminate()
     child.stdin = None  # else `communicate` would flush it
     return raised
+
+
+def send(child: subprocess.Popen[bytes], request: bytes) -> None:
+    """Called in the parent. Say what is to be run; a child that has ended already does not hear."""
+    assert child.stdin is not None
+    with contextlib.suppress(BrokenPipeError), child.stdin:
+        child.stdin.write(request)
+
+
+@contextlib.contextmanager
+def hearing(
+    handlers: Mapping[signal.Signals, Callable[[int, object], None]],
+    *,
+    ignored_after: Callable[[signal.Signals], bool] = lambda _: False,
+) -> Iterator[None]:
+    """Called in the parent. Handle signals in here; what is ignored, by nohup for one, stays so.
+
+    Of the others, those that are to be `ignored_after` it are, and the rest are as they were.
+    """
+    heard = {s: h for s, h in handlers.items() if signal.getsignal(s) != signal.SIG_IGN}
+    before = {signum: signal.signal(signum, handler) for signum, handler in heard.items()}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, signal.SIG_IGN if ignored_after(signum) else handler)
+
+
+def pause_with(run: subprocess.Popen[bytes] | None) -> None:
+    """Called in the parent: stop as Ctrl-Z does, after the run, and have it go on as this does.
+
+    A run in a process group of its own gets nothing from the terminal.
+    """
+    if run is not None:
+        run.send_signal(signal.SIGTSTP)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    if run is not None:
+        run.send_signal(signal.SIGCONT)
 
 
 def result_of(written: bytes) -> Summary:

@@ -15,18 +15,30 @@ from types import FrameType
 from typing import NoReturn
 
 from orchestrator.core.reasons import names_of
+from orchestrator.engine.node.child_program import END
 from orchestrator.engine.node.descendants import become_subreaper, sweep
 from orchestrator.engine.node.kernel import set_parent_death_signal
 from orchestrator.engine.node.survivors import survivors
 from orchestrator.escaping import escaped
 
-__all__ = ["END", "keep"]
-
-END = signal.SIGTERM
-"""What ends the keeper with all that descends from it; its parent's death does so, too."""
+__all__ = ["answer_once", "keep"]
 
 _ENDING = (END, signal.SIGHUP, signal.SIGQUIT)
 _SWEEP_S = 5.0
+
+
+def answer_once(answer: Callable[..., int]) -> NoReturn:
+    """Called in a program that `child_program` has started, before anything else.
+
+    `answer` is called in a child of a keeper's with the request and the descriptors of the files
+    for its answers, which nothing that it starts inherits; it returns the exit code.
+    """
+    parent_pid, request_fd, *files = map(int, sys.argv[1:])
+    for fd in files:
+        os.set_inheritable(fd, False)
+    with os.fdopen(request_fd, "rb") as file:
+        request = file.read()
+    keep(parent_pid, lambda: answer(request, *files))
 
 
 def keep(parent_pid: int, call: Callable[[], int]) -> NoReturn:

@@ -1,22 +1,55 @@
-"""The run and the letters that `[RUN] [N]...` names."""
+"""The run and the letters that `[RUN] [N]...` names, as text and as JSON."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from orchestrator import rfc3339
 from orchestrator.console.printing import tell
 from orchestrator.errors import RunNotFoundError, UsageError
+from orchestrator.features.deadletters.opening import (
+    ItemPlace,
+    OpenedAs,
+    OpenedItem,
+    Opener,
+    OpenRequest,
+)
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import LAST, argument_for, find_home, list_runs, resolve
-from orchestrator.runlog.letters import Chunks, Letter, damaged_letters, read_letters
-from orchestrator.runlog.replays import damaged_notes, read_replayed, replayed_run
+from orchestrator.runlog.letters import (
+    DEAD_NAME,
+    Chunks,
+    Letter,
+    damaged_letters,
+    damaged_notes,
+    read_letters,
+    read_replayed,
+    replayed_run,
+)
+from orchestrator.views.tables import Column, Paper, table
+from orchestrator.views.text import Style, escaped, last_line, paint
 
-__all__ = ["Choice", "choose"]
+__all__ = [
+    "Choice",
+    "LetterView",
+    "choose",
+    "data_of",
+    "open_item",
+    "place_of",
+    "render_letter",
+    "render_letters",
+    "tell_damages",
+    "view_of",
+]
+
 
 _NUMBERS = re.compile(r"([0-9]{1,4000})(?:-([0-9]{1,4000}))?")  # int() takes some more
 _MEANT_NUMBERS = re.compile(r"[0-9,-]+")  # ids of runs have a T before the first dash
@@ -176,3 +209,175 @@ def _beyond(text: str, last: int) -> str:
 def _no_number(text: str) -> UsageError:
     hint = "the run comes first, then numbers: mporch dead show last 3 5-8"
     return UsageError(f"{text!r} is not the number of a letter", hint=hint)
+
+
+_MOST_TOLD = 20
+
+
+def view_of(
+    letter: Letter, replayed: Sequence[str], opened: OpenedItem | None = None
+) -> LetterView:
+    """Return the letter as views take it, with its item if that was opened."""
+    return LetterView(
+        letter=letter.letter,
+        item=letter.item,
+        job=letter.job,
+        worker=letter.worker,
+        attempts=letter.attempts,
+        time=rfc3339.second(letter.ts),
+        error=f"{letter.error_type}: {letter.error}".removesuffix(": "),
+        where=letter.where,
+        traceback=letter.traceback,
+        replayed=replayed,
+        content=_content(opened) if opened else "",
+    )
+
+
+def _content(opened: OpenedItem) -> str:
+    unreadable = opened.kind is OpenedAs.UNREADABLE
+    return f"cannot be shown: {opened.text}" if unreadable else opened.text
+
+
+def data_of(choice: Choice, letter: Letter, opened: OpenedItem | None = None) -> dict[str, Any]:
+    """Return a letter as JSON has it.
+
+    `item` is its id; `value`, if it was opened, the item itself.
+    """
+    data = {
+        "run": choice.run.run_id,
+        "letter": letter.letter,
+        "ts": rfc3339.timestamp(letter.ts),
+        "job": letter.job,
+        "worker": letter.worker,
+        "item": letter.item,
+        "queue": letter.queue,
+        "attempts": letter.attempts,
+        "error_type": letter.error_type,
+        "error": letter.error,
+        "where": letter.where,
+        "replayed": list(choice.replayed[letter.letter]),
+        "damaged": choice.chunks.damage(letter) or None,
+    }
+    if opened is not None:
+        is_json = opened.kind is OpenedAs.JSON
+        data["traceback"] = letter.traceback
+        data["item_is"] = opened.kind.value
+        data["value"] = json.loads(opened.text) if is_json else opened.text
+    return data
+
+
+def open_item(
+    choice: Choice, letter: Letter, opener: Opener, want: OpenRequest, *, limit: int = 2000
+) -> OpenedItem:
+    """Return what is wanted of a letter's item, or why it cannot be had: see `Opener.open`."""
+    if damage := choice.chunks.damage(letter):
+        return OpenedItem(kind=OpenedAs.UNREADABLE, text=damage)
+    return opener.open(place_of(choice.run, letter), want, limit=limit)
+
+
+def tell_damages(choice: Choice, letters: Sequence[Letter]) -> int:
+    """Tell on standard error what is damaged; return the exit code: 1 if anything is."""
+    found = choice.damages(letters)
+    for damage in found[:_MOST_TOLD]:
+        tell(f"mporch: {damage}")
+    if len(found) > _MOST_TOLD:
+        tell(f"mporch: and {len(found) - _MOST_TOLD} more are damaged")
+    return 1 if found else 0
+
+
+def place_of(run: RunDirectory, letter: Letter) -> ItemPlace:
+    """Return where the letter's item is."""
+    path = run.path / DEAD_NAME / letter.chunk
+    return ItemPlace(path=path, index=letter.index, packed=letter.packed)
+
+
+_COLUMNS = (
+    Column(title="letter", right=True),
+    Column(title="item"),
+    Column(title="job", rank=1),
+    Column(title="attempts", right=True, rank=3),
+    Column(title="error"),
+    Column(title="replayed in", rank=2),
+)
+_ERROR = 4
+_LEAST_ERROR = 24
+_MOST_ERROR = 200
+_GAP = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class LetterView:
+    """One dead letter; `time` is UTC. `content` is its item as text, or why there is none."""
+
+    letter: int
+    item: str
+    job: str
+    worker: str
+    attempts: int
+    time: str
+    error: str
+    where: str = ""
+    traceback: str = ""
+    replayed: Sequence[str] = field(default=())
+    content: str = ""
+
+
+def render_letters(letters: Sequence[LetterView], paper: Paper) -> str:
+    """Return the letters as a table; errors are cut to the room there is."""
+    rows = [
+        [
+            str(letter.letter),
+            letter.item,
+            letter.job,
+            str(letter.attempts),
+            escaped(last_line(letter.error)),
+            ", ".join(letter.replayed),
+        ]
+        for letter in letters
+    ]
+    room = _room_for_errors(rows, paper)
+    for row in rows:
+        row[_ERROR] = _cut(row[_ERROR], room)
+    return table(_COLUMNS, rows, paper)
+
+
+def _room_for_errors(rows: Sequence[Sequence[str]], paper: Paper) -> int:
+    """Return what the other columns leave, once those are left out that leave too little."""
+    widths = {
+        place: max(len(column.title), *(len(row[place]) for row in rows)) + _GAP
+        for place, column in enumerate(_COLUMNS)
+        if place != _ERROR and any(row[place] for row in rows)
+    }
+    while sum(widths.values()) + _LEAST_ERROR > paper.width:
+        last = max(widths, key=lambda place: _COLUMNS[place].rank)
+        if not _COLUMNS[last].rank:
+            break
+        del widths[last]
+    return max(_LEAST_ERROR, min(_MOST_ERROR, paper.width - sum(widths.values())))
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"
+
+
+def render_letter(letter: LetterView, paper: Paper) -> str:
+    """Return all of one letter: who, when, why, and the item itself."""
+    attempts = f"{letter.attempts} attempt{'' if letter.attempts == 1 else 's'}"
+    rows = [
+        ("item", letter.item),
+        ("job", f"{letter.job} (worker {letter.worker}, {attempts})"),
+        ("time", letter.time),
+        ("error", letter.error),
+        ("where", letter.where),
+        ("replayed", ", ".join(letter.replayed)),
+        ("content", letter.content),
+    ]
+    title = paint(f"letter {letter.letter}", Style.BOLD, colour=paper.colour)
+    text = f"{title}\n"
+    for name, value in rows:
+        if value:
+            first, *more = value.splitlines() or [""]
+            label = paint(f"{name:<8}", Style.DIM, colour=paper.colour)
+            text += f"  {label}  {escaped(first)}\n"
+            text += "".join(f"  {'':8}  {escaped(line)}\n" for line in more)
+    return text + "".join(f"    {escaped(line)}\n" for line in letter.traceback.splitlines())

@@ -1,22 +1,22 @@
 """Calls a job's target on the item of one dead letter, in a process in the foreground.
 
-Called in the parent, which never unpickles; `trial_child` is the child.
+Called in the parent, which never unpickles; `debug_child` is the child.
 """
 
 from __future__ import annotations
 
 import enum
-import os
 import pickle
-import subprocess
-import sys
 
 import msgspec
 
+from orchestrator.engine.node.child_program import ask_in_foreground
 from orchestrator.features.deadletters.opening import ItemPlace
 from orchestrator.ipc.order import Order
 
-__all__ = ["Outcome", "Trial", "TrialEnd", "run_trial", "tell"]
+__all__ = ["Outcome", "Trial", "TrialEnd", "run_trial"]
+
+_CHILD = "orchestrator.features.deadletters.debug_child"
 
 
 class Outcome(enum.Enum):
@@ -49,26 +49,6 @@ class TrialEnd(msgspec.Struct, frozen=True, kw_only=True):
 
 def run_trial(trial: Trial) -> TrialEnd:
     """Make the call, with this process's standard streams; Ctrl-C is left to the child."""
-    fd = os.memfd_create("mporch-trial", 0)
-    with os.fdopen(fd, "r+b") as memory:
-        memory.write(pickle.dumps(trial, 5))
-        memory.seek(0)
-        command = [sys.executable, "-P", "-m", "orchestrator.features.deadletters.debug_child"]
-        arguments = str(os.getpid()), str(fd)
-        with subprocess.Popen([*command, *arguments], pass_fds=(fd,)) as child:
-            code: int | None = None
-            while code is None:
-                try:
-                    code = child.wait()
-                except KeyboardInterrupt:
-                    continue  # the terminal has told the child, too
-        memory.seek(0)
-        told = memory.read()
-    outcomes = (each for each in Outcome if each.value == told)
-    return TrialEnd(outcome=next(outcomes, Outcome.DIED), exit_code=code)
-
-
-def tell(fd: int, outcome: Outcome) -> None:
-    """Called in the child. Say how the call went: an exit code alone would not tell."""
-    os.truncate(fd, 0)
-    os.pwrite(fd, outcome.value, 0)
+    answer = ask_in_foreground(_CHILD, pickle.dumps(trial, 5))
+    outcomes = (each for each in Outcome if each.value == answer.files[0])
+    return TrialEnd(outcome=next(outcomes, Outcome.DIED), exit_code=answer.exit_code)

@@ -15,10 +15,10 @@ from typing import Any, NoReturn
 
 from orchestrator.core.protocol.messages import Leased, Range
 from orchestrator.engine.node.child import enter_surroundings
-from orchestrator.engine.node.keeper import keep
+from orchestrator.engine.node.keeper import answer_once
 from orchestrator.errors import UnpicklableItemError, WrongDirectionError
 from orchestrator.escaping import escaped
-from orchestrator.features.deadletters.debug import Outcome, Trial, tell
+from orchestrator.features.deadletters.debug import Outcome, Trial
 from orchestrator.files import open_regular
 from orchestrator.plan.model import Command, JobPlan, Shape
 from orchestrator.worker import current, target
@@ -31,12 +31,13 @@ from orchestrator.worker.target import items_of
 __all__ = ["PrintedQueue", "main"]
 
 
-def main(fd: int) -> int:
-    """Make the call that is described in the open file `fd`; returns the exit code."""
-    with os.fdopen(os.dup(fd), "rb") as file:
-        trial = pickle.load(file)
+def main(request: bytes, outcome_fd: int) -> int:
+    """Make the call that is asked for; returns the exit code.
+
+    The outcome goes to a file: an exit code alone would not tell.
+    """
+    trial = pickle.loads(request)
     assert isinstance(trial, Trial)
-    os.set_inheritable(fd, False)
     order = trial.order
     enter_surroundings(order.worker, order.job.env, order.job.cwd, order.pythonpath)
     apply_limits(order.job.limits)
@@ -45,10 +46,10 @@ def main(fd: int) -> int:
     try:
         _call(trial)
     except BaseException as error:  # noqa: BLE001 -- whatever the target raised is told
-        tell(fd, Outcome.RAISED)
+        os.write(outcome_fd, Outcome.RAISED.value)
         _tell(error, order.job, (*order.pythonpath, order.project_dir), debug=trial.debug)
         return 1
-    tell(fd, Outcome.RETURNED)
+    os.write(outcome_fd, Outcome.RETURNED.value)
     return 0
 
 
@@ -181,5 +182,4 @@ def _enter_debugger(error: BaseException) -> None:
 
 
 if __name__ == "__main__":
-    parent, order_fd = map(int, sys.argv[1:])
-    keep(parent, lambda: main(order_fd))
+    answer_once(main)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.console.layering import Layering, env_file_option
-from orchestrator.console.options import letter_argument
+from orchestrator.console.options import Layering, env_file_option, letter_argument
 from orchestrator.console.printing import tell
 from orchestrator.errors import SpecError, UsageError
 
@@ -59,8 +58,8 @@ def debug(run_and_numbers: tuple[str, ...], env_files: tuple[str, ...], *, pdb: 
 
 
 def _trial(run: RunDirectory, letter: Letter, layering: Layering, *, debug: bool) -> Trial:
+    from orchestrator.features.deadletters.choice import place_of  # noqa: PLC0415
     from orchestrator.features.deadletters.debug import Trial  # noqa: PLC0415
-    from orchestrator.features.deadletters.telling import place_of  # noqa: PLC0415
     from orchestrator.ipc.order import Order  # noqa: PLC0415
     from orchestrator.plan.start_vars import at_start, settled  # noqa: PLC0415
     from orchestrator.runlog.letters import Chunks  # noqa: PLC0415

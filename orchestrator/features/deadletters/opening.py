@@ -9,15 +9,13 @@ import base64
 import enum
 import json
 import os
-import select
-import subprocess
 import sys
-import time
 from pathlib import Path
 from types import TracebackType
 
 import msgspec
 
+from orchestrator.engine.node.child_program import LineProgram
 from orchestrator.files import PACKAGE
 
 __all__ = ["ItemPlace", "OpenRequest", "OpenedAs", "OpenedItem", "Opener"]
@@ -28,7 +26,6 @@ _PROGRAM = (
     "from orchestrator.features.deadletters.opening_child import main; main()"
 )
 _LONGEST_S = 20.0
-_PIECE_BYTES = 1 << 16
 
 
 class OpenRequest(enum.Enum):
@@ -72,8 +69,8 @@ class Opener:
     """
 
     def __init__(self) -> None:
-        self._child: subprocess.Popen[bytes] | None = None
-        self._read = bytearray()
+        command = [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT]
+        self._program = LineProgram(command, timeout_s=_LONGEST_S)
 
     def __enter__(self) -> Opener:
         return self
@@ -84,7 +81,7 @@ class Opener:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        self._end()
+        self._program.end()
 
     def open(self, place: ItemPlace, want: OpenRequest, *, limit: int = 2000) -> OpenedItem:
         """Return what is wanted of the item; text has `limit` characters at most."""
@@ -95,9 +92,8 @@ class Opener:
             "want": want.value,
             "limit": limit,
         }
-        answer = self._ask(json.dumps(request).encode("ascii") + b"\n")
+        answer = self._program.ask(json.dumps(request).encode("ascii"))
         if answer is None:
-            self._end()
             reason = "to read it took more memory or time than it may"
             return OpenedItem(kind=OpenedAs.UNREADABLE, text=reason)
         found = json.loads(answer)
@@ -105,45 +101,3 @@ class Opener:
         if kind is OpenedAs.PICKLE:
             return OpenedItem(kind=kind, pickled=base64.b64decode(value))
         return OpenedItem(kind=kind, text=value)
-
-    def _ask(self, request: bytes) -> bytes | None:
-        """Return the answer; None if the child has died, or is to die, of the question."""
-        child = self._child
-        if child is None:
-            child = self._child = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-                bufsize=0,
-            )
-        assert child.stdin is not None
-        assert child.stdout is not None
-        try:
-            child.stdin.write(request)
-        except BrokenPipeError:
-            return None
-        return self._line(child.stdout.fileno(), time.monotonic() + _LONGEST_S)
-
-    def _line(self, fd: int, deadline: float) -> bytes | None:
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        while True:
-            end = self._read.find(b"\n")
-            if end >= 0:
-                line = bytes(self._read[:end])
-                del self._read[: end + 1]
-                return line
-            wait_s = max(0.0, deadline - time.monotonic())
-            if not poll.poll(wait_s * 1000) or not (data := os.read(fd, _PIECE_BYTES)):
-                return None
-            self._read += data
-
-    def _end(self) -> None:
-        """Have the child end; a new one is made when one is needed."""
-        child, self._child = self._child, None
-        self._read.clear()
-        if child is not None:
-            with child:
-                child.kill()

@@ -1,25 +1,29 @@
 """Opens the items of dead letters, in a process that may do nothing else.
 
 Called in the child of `opening`: requests come in on standard input, a line each, and are answered
-in turn on standard output. Standard library only.
+in turn on standard output. What is answered is of bounded size, whatever the data is. Standard
+library only.
 """
 
 from __future__ import annotations
 
 import base64
+import collections
 import json
+import math
 import os
 import pickle
 import resource
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from orchestrator.features.deadletters.render import json_of, text_of
-from orchestrator.features.deadletters.restricted import names_in, safe_loads
+from orchestrator.features.deadletters.restricted import Unknown, names_in, safe_loads
 from orchestrator.files import open_regular
 
-__all__ = ["main"]
+__all__ = ["json_of", "main", "text_of"]
+
 
 _MEMORY_BYTES = 1 << 30
 _CPU_S = 10
@@ -88,3 +92,135 @@ def _reason(error: Exception, data: bytes) -> str:
         return text
     names = ", ".join(names_in(data)) or "nothing"
     return f"{text} ({len(data):,} bytes that name {names})"
+
+
+_DEEPEST = 50
+_MOST_NODES = 1_000_000
+_LONGEST_INT_BITS = 10_000
+_BRACKETS: dict[type, tuple[str, str]] = {
+    list: ("[", "]"),
+    tuple: ("(", ")"),
+    set: ("{", "}"),
+    frozenset: ("frozenset({", "})"),
+    collections.deque: ("deque([", "])"),
+}
+_MAPPINGS: dict[type, tuple[str, str]] = {
+    dict: ("{", "}"),
+    collections.OrderedDict: ("OrderedDict({", "})"),
+    collections.Counter: ("Counter({", "})"),
+    collections.defaultdict: ("defaultdict({", "})"),
+}
+
+
+def text_of(value: Any, limit: int) -> str:
+    """The value as Python would write it, cut after `limit` characters.
+
+    Objects of classes that were not loaded are written as a call with what the pickle says of them.
+    """
+    pieces: list[str] = []
+    room = limit
+    for piece in _pieces(value, limit, 0):
+        pieces.append(piece[:room])
+        room -= len(piece)
+        if room < 0:
+            return "".join(pieces) + " …"
+    return "".join(pieces)
+
+
+def _pieces(value: Any, limit: int, depth: int) -> Iterator[str]:
+    """The text bit by bit: who reads no further keeps it from ever being made."""
+    kind = type(value)
+    if depth > _DEEPEST:
+        yield "…"
+    elif kind in _BRACKETS and (value or kind not in (set, frozenset)):
+        first, last = _BRACKETS[kind]
+        yield first
+        yield from _joined(_pieces(each, limit, depth + 1) for each in value)
+        yield "," + last if kind is tuple and len(value) == 1 else last
+    elif kind in _MAPPINGS:
+        first, last = _MAPPINGS[kind]
+        yield first
+        yield from _joined(_pair(each, ": ", limit, depth) for each in value.items())
+        yield last
+    elif isinstance(value, Unknown):
+        yield f"{value.called}("
+        yield from _joined(_contents(value, limit, depth))
+        yield ")"
+    else:
+        yield _leaf(value, limit)
+
+
+def _joined(parts: Iterable[Iterator[str]]) -> Iterator[str]:
+    for place, part in enumerate(parts):
+        if place:
+            yield ", "
+        yield from part
+
+
+def _pair(pair: tuple[Any, Any], between: str, limit: int, depth: int) -> Iterator[str]:
+    key, value = pair
+    yield from _pieces(key, limit, depth + 1)
+    yield between
+    yield from _pieces(value, limit, depth + 1)
+
+
+def _contents(value: Unknown, limit: int, depth: int) -> Iterator[Iterator[str]]:
+    """Yield what a stand-in was given: arguments, attributes, items."""
+    for argument in (*value.arguments, *value.items):
+        yield _pieces(argument, limit, depth + 1)
+    for pair in value.pairs:
+        yield _pair(pair, ": ", limit, depth)
+    for state in value.states:
+        # Classes with __slots__ have a pair: the instance's dict or None, and the slots'.
+        for part in state if type(state) is tuple and len(state) == 2 else (state,):
+            if type(part) is dict and all(type(name) is str for name in part):
+                for name, attribute in part.items():
+                    yield _attribute(name, attribute, limit, depth)
+            elif part is not None:
+                yield _pieces(part, limit, depth + 1)
+
+
+def _attribute(name: str, value: Any, limit: int, depth: int) -> Iterator[str]:
+    yield f"{name}="
+    yield from _pieces(value, limit, depth + 1)
+
+
+def _leaf(value: Any, limit: int) -> str:
+    if isinstance(value, type):
+        return f"<{value.called if issubclass(value, Unknown) else value.__name__}>"
+    if isinstance(value, str | bytes | bytearray):
+        return repr(value if len(value) <= limit else value[: limit + 1])
+    if type(value) is int and value.bit_length() > _LONGEST_INT_BITS:
+        return f"<an int of {value.bit_length():,} bits>"
+    return repr(value)
+
+
+def json_of(value: Any) -> str | None:
+    """The value as JSON (a tuple as an array), or None where JSON has no such thing."""
+    if not _is_plain(value):
+        return None
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:  # an int too long to be written
+        return None
+
+
+def _is_plain(value: Any) -> bool:
+    """True if all of it is what JSON knows; no deeper and no more than can be written."""
+    todo: list[tuple[Any, int]] = [(value, 0)]
+    for _ in range(_MOST_NODES):
+        if not todo:
+            return True
+        value, depth = todo.pop()
+        kind = type(value)
+        if depth > _DEEPEST or (kind is float and not math.isfinite(value)):
+            return False
+        if kind is dict:
+            if not all(type(key) is str for key in value):
+                return False
+            todo += ((each, depth + 1) for each in value.values())
+        elif kind in (list, tuple):
+            todo += ((each, depth + 1) for each in value)
+        elif kind not in (type(None), bool, int, float, str):
+            return False
+    return False

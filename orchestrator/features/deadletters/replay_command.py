@@ -11,8 +11,7 @@ import click
 
 from orchestrator.console import completing
 from orchestrator.console.exits import exit_code_of
-from orchestrator.console.layering import Layering, env_file_option
-from orchestrator.console.options import letters_argument, run_options
+from orchestrator.console.options import Layering, env_file_option, letters_argument, run_options
 from orchestrator.console.printing import tell
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.files import is_folder
@@ -91,7 +90,7 @@ def _replay(
     *,
     replayed: Mapping[int, tuple[str, ...]],
 ) -> int:
-    from orchestrator.console.problems import show_problems  # noqa: PLC0415
+    from orchestrator.console.checking import show_problems  # noqa: PLC0415
     from orchestrator.features.deadletters.replay import Replay  # noqa: PLC0415 -- the whole product
     from orchestrator.features.deadletters.replay import replay as run_replay  # noqa: PLC0415
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from orchestrator.console.options import format_option
+from orchestrator.console.printing import print_json
 from orchestrator.errors import ExitCode
 
 __all__ = ["doctor"]
@@ -31,31 +32,23 @@ def doctor(format: str) -> int:  # noqa: A002 -- the option's name
 
     It starts a few processes of its own, and looks where the runs of this folder are kept.
     """
-    from orchestrator.features.doctor.examine import Verdict, examine  # noqa: PLC0415 -- the whole product
-    from orchestrator.features.doctor.finding_views import (  # noqa: PLC0415
-        FindingRow,
+    from orchestrator.features.doctor.examine import examine  # noqa: PLC0415 -- the whole product
+    from orchestrator.features.doctor.finding import (  # noqa: PLC0415
+        Verdict,
         render_finding,
         render_verdict,
     )
     from orchestrator.views.tables import Paper  # noqa: PLC0415
-    from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
 
-    rows = []
-    paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
+    found = []
+    paper = Paper.of(sys.stdout)
     for finding in examine(Path.cwd(), os.environ):
-        verdict = finding.verdict.value
-        row = FindingRow(
-            name=finding.name, verdict=verdict, found=finding.found, means=finding.means
-        )
-        rows.append(row)
+        found.append(finding)
         if format == "text":
-            print(render_finding(row, paper), end="", flush=True)
+            print(render_finding(finding, paper), end="", flush=True)
     if format == "json":
-        import json  # noqa: PLC0415
-        from dataclasses import asdict  # noqa: PLC0415
-
-        print(json.dumps([asdict(row) for row in rows], indent=2))
+        print_json(found)
     else:
-        print(f"\n{render_verdict(rows)}", end="")
-    broken = any(row.verdict == Verdict.BROKEN.value for row in rows)
+        print(f"\n{render_verdict(found)}", end="")
+    broken = any(finding.verdict is Verdict.BROKEN for finding in found)
     return ExitCode.FAILED if broken else ExitCode.OK

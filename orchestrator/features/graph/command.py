@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.console.layering import Layering, layer_options
-from orchestrator.console.selecting import Words, selection_options
+from orchestrator.console.options import Layering, layer_options, selection_options
+from orchestrator.console.words import Words
 from orchestrator.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -48,8 +47,7 @@ def graph(
 
     Lines are the ways of items, dots are what a job waits for. None of your code is run.
     """
-    from orchestrator.console.checking import check_spec  # noqa: PLC0415 -- brings the spec's model
-    from orchestrator.console.problems import show_checked  # noqa: PLC0415
+    from orchestrator.console.checking import check_spec, show_checked  # noqa: PLC0415
 
     checked = check_spec(spec, layering=layering, selection=chosen.selection())
     show_checked(checked)
@@ -68,12 +66,11 @@ def _rendered(plan: Plan, kind: str) -> str:
 
         return render_svg(drawing)
     if kind in {"mermaid", "dot"}:
-        from orchestrator.features.graph.markup import render_dot, render_mermaid  # noqa: PLC0415
+        from orchestrator.features.graph.drawing import render_dot, render_mermaid  # noqa: PLC0415
 
         return (render_dot if kind == "dot" else render_mermaid)(drawing)
-    from orchestrator.features.graph.rails import render_rails  # noqa: PLC0415
+    from orchestrator.features.graph.text import render_text  # noqa: PLC0415
     from orchestrator.views.tables import Paper  # noqa: PLC0415
-    from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
 
-    paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
-    return render_rails(drawing, paper, unicode="utf" in (sys.stdout.encoding or "").lower())
+    paper = Paper.of(sys.stdout)
+    return render_text(drawing, paper, unicode="utf" in (sys.stdout.encoding or "").lower())

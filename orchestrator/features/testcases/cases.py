@@ -1,32 +1,40 @@
-"""Runs the cases of a spec's `tests`, each in a run of its own; tells what is not as expected."""
+"""Runs the cases of a spec's `tests`, each in a run of its own; tells what is not as expected.
+
+A kill that a case asks for must have happened: else the case tests nothing. Signals to
+`mporch test` end the case that runs, and those after it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.app.child_run.child import RunRequest as HostRequest
+from orchestrator.app.child_run.child import RunRequest
+from orchestrator.app.child_run.parent import attend, begin, hearing, pause_with, result_of
 from orchestrator.app.run import Options
 from orchestrator.core.reporting.summary import Summary
 from orchestrator.errors import SpecError, TargetError
-from orchestrator.features.testcases.asked import (
+from orchestrator.features.testcases.begun import read_begun
+from orchestrator.features.testcases.compare import (
     CaseQuestion,
     Dead,
     Difference,
     ExpectedItems,
     Request,
+    compare,
 )
-from orchestrator.features.testcases.compare import compare
-from orchestrator.features.testcases.kills import in_words, kills_of, missed
 from orchestrator.features.testcases.reports import CaseReport, Failed, Line
-from orchestrator.features.testcases.stopping import CaseStopper, StoppedError
 from orchestrator.files import here
 from orchestrator.machine.machine import this_machine
 from orchestrator.plan.cases import plan_of_case
@@ -35,16 +43,27 @@ from orchestrator.plan.matching import matches
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.catalogue import CATALOGUE
 from orchestrator.runlog.directory import LOG_NAME
+from orchestrator.runlog.jsonl import Damage
 from orchestrator.runlog.letters import DEAD_NAME, read_letters
-from orchestrator.runlog.reader import Damage, LogReader
+from orchestrator.runlog.reader import LogReader
 from orchestrator.runlog.recording import RECORDED_NAME
 from orchestrator.spec import LoadedSpec, for_case
-from orchestrator.spec.cases import AnyExpected, Case, Expected, Given
+from orchestrator.spec.cases import AnyExpected, Case, Expected, Given, Kill
 from orchestrator.spec.itemsfile import read_items
 from orchestrator.spec.wording import did_you_mean, show
 from orchestrator.views.output import OutputMode
 
-__all__ = ["run_case", "specs_of_cases"]
+__all__ = [
+    "CaseStopper",
+    "Kills",
+    "StoppedError",
+    "in_words",
+    "kills_of",
+    "missed",
+    "run_case",
+    "specs_of_cases",
+]
+
 
 _MOST_EVENTS = 5
 
@@ -103,7 +122,7 @@ def run_case(spec: LoadedSpec, plan: Plan, name: str, stop: CaseStopper) -> Case
     return CaseReport(name=name, duration_s=duration_s, failed=failed, run=run if kept else "")
 
 
-def _request(spec: LoadedSpec, plan: Plan, name: str, directory: Path) -> HostRequest:
+def _request(spec: LoadedSpec, plan: Plan, name: str, directory: Path) -> RunRequest:
     case = spec.document.tests[name]
     files = {
         queue: read_items(spec.project_dir / given.file)
@@ -119,7 +138,7 @@ def _request(spec: LoadedSpec, plan: Plan, name: str, directory: Path) -> HostRe
         live=False,
         tapped=frozenset(case.expect.queues) & varied.queues.keys(),
     )
-    return HostRequest(
+    return RunRequest(
         plan=varied,
         source=spec.source,
         options=options,
@@ -222,3 +241,155 @@ def _has_fields(wanted: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
 
 def _in_words(event: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}: {event[key]}" for key in fields if key in event)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kills:
+    """What was to happen to a job at its n-th item, `wanted` times, and did so often.
+
+    `begun` is with how many items the job has begun in all.
+    """
+
+    job: str
+    at_item: int
+    wanted: int
+    happened: int
+    begun: int
+
+
+def kills_of(kills: Sequence[Kill], directory: Path) -> list[Kills]:
+    """Return what has come of these in the run in `directory`.
+
+    Raises RunDirectoryError.
+    """
+    wanted = Counter((kill.job, kill.at_item) for kill in kills)
+    begun = {job: read_begun(directory, job) for job, _ in wanted}
+    return [
+        Kills(
+            job=job,
+            at_item=at_item,
+            wanted=n,
+            happened=min(n, begun[job].times(at_item)),
+            begun=len(begun[job]),
+        )
+        for (job, at_item), n in wanted.items()
+    ]
+
+
+def in_words(kills: Sequence[Kills]) -> str:
+    """Return a word on who was killed by the case; empty if nobody was."""
+    happened: Counter[str] = Counter()
+    for each in kills:
+        happened[each.job] += each.happened
+    told = [f"{_workers(n)} of {job}" for job, n in happened.items() if n]
+    return f"the case itself has killed {', '.join(told)}" if told else ""
+
+
+def _workers(n: int) -> str:
+    return "a worker" if n == 1 else f"{n} workers"
+
+
+def missed(kills: Sequence[Kills], plan: Plan) -> Iterator[Failed]:
+    """Yield the kills that have not happened."""
+    for each in kills:
+        if each.happened == each.wanted:
+            continue
+        began = "began" if plan.jobs[each.job].reads else "gave"
+        item = f"its {_ordinal(each.at_item)} item"
+        if not each.happened:
+            message = f"{each.job} never {began} {item}: nothing was killed"
+            hint = f"it {began} {each.begun or 'none'}"
+        else:
+            message = f"{each.job} {began} {item} {_times(each.happened)}"
+            message += f", and was to be killed at it {_times(each.wanted)}"
+            hint = "an item comes again only as often as `retry` has attempts"
+        yield Failed(about="kill", message=message, hint=hint)
+
+
+def _times(n: int) -> str:
+    return {1: "once", 2: "twice"}.get(n, f"{n} times")
+
+
+def _ordinal(n: int) -> str:
+    teens = range(11, 14)
+    ending = "th" if n % 100 in teens else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"
+
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StoppedError(Exception):
+    """The signal `signum` has asked for an end."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+class CaseStopper:
+    """Called in the parent. Hears signals; `tell` is called in their handler with the first one.
+
+    A run is in a process group of its own: what a terminal sends comes here alone, and once. The
+    first signal terminates it, another one kills it (the guard takes two within 2 s for one),
+    whichever they are: a test has nothing to finish. `signum` is the first, None without one.
+    """
+
+    def __init__(self, tell: Callable[[int], None]) -> None:
+        self.signum: int | None = None
+        self._tell = tell
+        self._run: subprocess.Popen[bytes] | None = None
+        self._raises = False
+
+    def hearing(self) -> contextlib.AbstractContextManager[None]:
+        """Hear signals in the context; what is ignored stays so.
+
+        After one that ends, those that end are ignored: there is nothing left to end but the
+        interpreter, and the exit code stays the same.
+        """
+        hear = {**dict.fromkeys(_ENDING, self._end), signal.SIGTSTP: self._pause}
+        return hearing(hear, ignored_after=lambda s: self.signum is not None and s in _ENDING)
+
+    def host(self, request: RunRequest) -> Summary:
+        """Run the request in a child, to its end, and return how it went.
+
+        Raises StoppedError after the end of the run if a signal was heard, else as `host` of
+        `child_run.parent`.
+        """
+        asked = pickle.dumps(request)
+        run = self._run = begin(process_group=0)
+        try:
+            if self.signum is not None:  # it was heard while the child was made
+                run.terminate()
+            written = attend(run, asked)
+        finally:
+            self._run = None
+        self._check()
+        return result_of(written)
+
+    @contextlib.contextmanager
+    def raising(self) -> Iterator[None]:
+        """Have the first signal raise StoppedError, wherever the code in here is."""
+        self._raises = True
+        try:
+            self._check()
+            yield
+        finally:
+            self._raises = False
+        self._check()
+
+    def _check(self) -> None:
+        if self.signum is not None:
+            raise StoppedError(self.signum)
+
+    def _end(self, signum: int, _frame: object) -> None:
+        first, self.signum = self.signum is None, self.signum or signum
+        if self._run is not None:
+            self._run.terminate()
+        if first:
+            self._tell(signum)
+            if self._raises:
+                raise StoppedError(signum)
+
+    def _pause(self, _signum: int, _frame: object) -> None:
+        pause_with(self._run)

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.console import completing
-from orchestrator.console.layering import Layering, layer_options
-from orchestrator.console.options import format_option, spec_argument
-from orchestrator.console.selecting import DEFAULT_SPEC, is_spec, require_no_python
+from orchestrator.console.options import Layering, format_option, layer_options, spec_argument
+from orchestrator.console.words import DEFAULT_SPEC, is_spec, require_no_python
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.files import is_there
 
@@ -65,12 +64,14 @@ def test(
     Each runs the real processes and queues of the pipeline, or of a part of it, with the items
     and stand-ins it names, and tells what is not as it expects.
     """
-    from orchestrator.console.checking import check_spec  # noqa: PLC0415
+    from orchestrator.console.checking import check_spec, show_problems  # noqa: PLC0415
     from orchestrator.console.printing import print_json  # noqa: PLC0415
-    from orchestrator.console.problems import show_problems  # noqa: PLC0415
-    from orchestrator.features.testcases.cases import run_case, specs_of_cases  # noqa: PLC0415 -- the product
+    from orchestrator.features.testcases.cases import (  # noqa: PLC0415 -- the product
+        CaseStopper,
+        run_case,
+        specs_of_cases,
+    )
     from orchestrator.features.testcases.reports import data_of, render_total  # noqa: PLC0415
-    from orchestrator.features.testcases.stopping import CaseStopper  # noqa: PLC0415 -- the product
     from orchestrator.spec.compose.variables import environment_of  # noqa: PLC0415
 
     _require_spec(spec)
@@ -146,14 +147,13 @@ def _tell_stopping(signum: int) -> None:
 def _show(report: CaseReport) -> None:
     from orchestrator.features.testcases.reports import render_case  # noqa: PLC0415
     from orchestrator.views.tables import Paper  # noqa: PLC0415
-    from orchestrator.views.terminal import colours, width_of  # noqa: PLC0415
 
-    paper = Paper(width=width_of(sys.stdout), colour=colours(sys.stdout, os.environ))
+    paper = Paper.of(sys.stdout)
     print(render_case(report, paper), end="", flush=True)
 
 
 def _write_junit(path: Path, name: str, spec: str, reports: Sequence[CaseReport]) -> None:
-    from orchestrator.features.testcases.junit import render_junit  # noqa: PLC0415
+    from orchestrator.features.testcases.reports import render_junit  # noqa: PLC0415
 
     try:
         path.write_text(render_junit(name, spec, reports), encoding="utf-8")

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
-from orchestrator.features.watch.changes import Changes
-from orchestrator.targets.code import Code
+from orchestrator.app import Options
+from orchestrator.app.child_run.child import RunRequest
+from orchestrator.app.child_run.parent import begin, hearing, pause_with, send
+from orchestrator.console.checking import Checked, check_spec, show_checked
+from orchestrator.console.exits import exit_code_of
+from orchestrator.console.options import Layering
+from orchestrator.console.printing import tell
+from orchestrator.console.words import Words
+from orchestrator.errors import UsageError
+from orchestrator.files import is_file, is_folder
+from orchestrator.targets.code import Code, code_of
 
-__all__ = ["WatchedState", "Watcher"]
+__all__ = ["Changes", "WatchedState", "Watcher", "watch_spec"]
+
 
 _ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 _HEARD = (*_ENDING, signal.SIGTSTP, signal.SIGWINCH)
@@ -85,7 +97,7 @@ class Watcher:
         `begin_with` counts before the first look, whatever that finds.
         """
         self._code = begin_with
-        with contextlib.closing(self._changes), self._hearing():
+        with contextlib.closing(self._changes), hearing(dict.fromkeys(_HEARD, self._hear)):
             self._changes.add(begin_with.places)
             while True:
                 found = self._look()
@@ -98,31 +110,12 @@ class Watcher:
                 if not self._until_changed() or not self._until_calm():
                     return 128 + (self._ended_by or signal.SIGINT)
 
-    @contextlib.contextmanager
-    def _hearing(self) -> Iterator[None]:
-        """Take signals as events; what is ignored, by nohup for one, stays so."""
-
-        def hear(signum: int, _frame: object) -> None:
-            self._events.put(_Heard(signum))
-
-        heard = [each for each in _HEARD if signal.getsignal(each) != signal.SIG_IGN]
-        before = {each: signal.signal(each, hear) for each in heard}
-        try:
-            yield
-        finally:
-            for each, handler in before.items():
-                signal.signal(each, handler)
+    def _hear(self, signum: int, _frame: object) -> None:
+        self._events.put(_Heard(signum))
 
     def _start(self, request: bytes) -> None:
-        # An interrupt while it imports would end it with a traceback: it unblocks it when ready.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            run = subprocess.Popen(self._command, stdin=subprocess.PIPE, process_group=0)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        assert run.stdin is not None
-        with contextlib.suppress(BrokenPipeError), run.stdin as stdin:
-            stdin.write(request)
+        run = begin(self._command, process_group=0, answers=False)
+        send(run, request)
 
         def attend() -> None:
             run.wait()
@@ -192,12 +185,10 @@ class Watcher:
     def _pass_on(self, signum: int) -> None:
         if signum in _ENDING and self._ended_by is None:
             self._ended_by = signum
-        if self._run is not None:
-            self._run.send_signal(signum)
         if signum == signal.SIGTSTP:
-            os.kill(os.getpid(), signal.SIGSTOP)
-            if self._run is not None:
-                self._run.send_signal(signal.SIGCONT)
+            pause_with(self._run)
+        elif self._run is not None:
+            self._run.send_signal(signum)
 
     def _tell_changed(self, paths: Sequence[Path]) -> None:
         self._tell(f"{_named(paths)} changed: running anew")
@@ -211,3 +202,103 @@ def _named(paths: Sequence[Path]) -> str:
     names = list(dict.fromkeys(path.name for path in paths))
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return f"{', '.join(names[:_MOST_NAMED])}{more}"
+
+
+_GATHER_MS = 1600
+_QUIET_MS = 50
+"""What changes together is told together: until nothing has for so long."""
+
+
+class Changes:
+    """Calls `told`, in threads of its own, with the files that have changed in some folders.
+
+    A folder is watched rather than its files: editors replace a file to change it.
+    """
+
+    def __init__(self, told: Callable[[frozenset[Path]], None]) -> None:
+        """Raise UsageError if watchfiles is not installed."""
+        try:
+            import watchfiles._rust_notify as backend  # noqa: PLC0415 -- an extra; documented
+        except ImportError:
+            hint = "pip install 'mporch[watch]'"
+            raise UsageError("--watch needs the extra watch", hint=hint) from None
+        self._backend = backend
+        self._told = told
+        self._folders: set[Path] = set()
+        self._over = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def add(self, folders: Iterable[Path]) -> None:
+        """Watch more folders; changes from now on are told. One that is not there is left out."""
+        new = {folder for folder in folders if is_folder(folder)} - self._folders
+        if not new:
+            return
+        self._folders |= new
+        paths = [str(folder) for folder in new]
+        watcher = self._backend.RustNotify(paths, False, False, 0, False, True)
+        thread = threading.Thread(target=self._follow, args=(watcher,), daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def close(self) -> None:
+        """Tell of nothing any more."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _follow(self, watcher: object) -> None:
+        with watcher as notify:  # type: ignore[attr-defined]
+            while True:
+                found = notify.watch(_GATHER_MS, _QUIET_MS, 0, self._over)
+                if not isinstance(found, set):
+                    return
+                self._told(frozenset(Path(path) for _, path in found))
+
+
+_RUN = (sys.executable, "-P", "-m", "orchestrator.features.watch.child")
+
+
+def watch_spec(spec: str, *, layering: Layering, chosen: Words, options: Options) -> int:
+    """Run the spec, and again after each change, until it is interrupted; returns the exit code.
+
+    Raises UsageError if watchfiles is not installed, or a file to watch is not there at first.
+    """
+    written = Code(files=frozenset(_files((spec, *layering.files, *layering.env_files))))
+    code = Code()
+
+    def look() -> WatchedState:
+        nonlocal code
+        checked = _checked(spec, layering, chosen)
+        if checked is not None and checked.spec is not None:
+            code = code_of(checked.spec)
+        if checked is None or checked.spec is None or checked.plan is None:
+            return WatchedState(code=code, request=None)
+        request = RunRequest(
+            plan=checked.plan,
+            source=checked.spec.source,
+            options=options,
+            parent_pid=os.getpid(),
+        )
+        return WatchedState(code=code, request=pickle.dumps(request))
+
+    watch = Watcher(look, _RUN, lambda line: tell(f"mporch: {line}"))
+    return watch.until_interrupted(written)
+
+
+def _files(names: Iterable[str]) -> Iterable[Path]:
+    for name in names:
+        if not is_file(name):
+            raise UsageError(f"there is no file {name} to watch", hint="name the path of a spec")
+        yield Path(name).absolute()
+
+
+def _checked(spec: str, layering: Layering, chosen: Words) -> Checked | None:
+    """Check the spec and show its problems; None if there are no such jobs in it, which is told."""
+    found: list[Checked] = []
+
+    def check() -> None:
+        found.append(check_spec(spec, layering=layering, selection=chosen.selection()))
+        show_checked(found[0])
+
+    exit_code_of(check)
+    return found[0] if found else None

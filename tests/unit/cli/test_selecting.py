@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from orchestrator.console.selecting import is_spec
+from orchestrator.console.words import is_spec
 
 
 @pytest.fixture

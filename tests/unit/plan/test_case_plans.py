@@ -80,7 +80,7 @@ def test_a_queue_that_nobody_writes_any_more_is_given_nothing(varied):
 def test_a_stand_in_keeps_its_place_and_nothing_else(varied):
     _, case = varied("{replace: {count: {facts: [1, 2], odd: [x]}, complain: null, read: [a]}}")
     count, complain, read = (case.jobs[name] for name in ("count", "complain", "read"))
-    assert count.target.module == "orchestrator.features.testcases.standin"
+    assert count.target.module == "orchestrator.features.testcases.targets"
     assert (count.shape, count.workers, count.inputs) == (Shape.STREAM, 1, ("lines",))
     assert count.write_handles == (("out0", "facts"), ("out1", "odd"))
     assert count.args == ({"out0": (1, 2), "out1": ("x",)},)

@@ -10,7 +10,7 @@ from orchestrator.machine.machine import this_machine
 from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.resolved import resolved, rows_of
 from orchestrator.spec import Layers, load, loads
-from orchestrator.views.resolved import render_yaml
+from orchestrator.views.plan import render_yaml
 from orchestrator.views.tables import Paper
 
 ROOT = Path(__file__).parents[3]

@@ -9,15 +9,18 @@ import pytest
 
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import ItemDead
+from orchestrator.runlog.jsonl import read_sealed, sealed_line
 from orchestrator.runlog.letters import (
     Chunks,
     DeadLetters,
     Letter,
+    Replayed,
     damaged_letters,
+    damaged_notes,
+    note_replayed,
     read_letters,
+    read_replayed,
 )
-from orchestrator.runlog.replays import Replayed, damaged_notes, note_replayed, read_replayed
-from orchestrator.runlog.sealed import read_sealed, sealed_line
 
 SEED = 8
 FLIPS = 4000

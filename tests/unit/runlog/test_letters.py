@@ -9,8 +9,14 @@ import pytest
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import ItemDead
 from orchestrator.errors import RunDirectoryError
-from orchestrator.runlog.letters import DeadLetters, damaged_letters, read_letters
-from orchestrator.runlog.replays import Replayed, note_replayed, read_replayed
+from orchestrator.runlog.letters import (
+    DeadLetters,
+    Replayed,
+    damaged_letters,
+    note_replayed,
+    read_letters,
+    read_replayed,
+)
 
 CHUNK = pickle.dumps([1, 2, 3])
 

@@ -8,7 +8,8 @@ import pytest
 
 from orchestrator.core.protocol.notifications import RunEnded, Warned
 from orchestrator.errors import RunNotFoundError
-from orchestrator.runlog.reader import Damage, LogReader
+from orchestrator.runlog.jsonl import Damage
+from orchestrator.runlog.reader import LogReader
 from orchestrator.runlog.writer import RunLog
 
 LINES = [json.dumps({"event": "output", "msg": f"line {n}"}).encode() + b"\n" for n in range(3)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.plan.model import JobPlan, Plan, Shape, Target
-from orchestrator.runlog.replays import SOURCE, replayed_run
+from orchestrator.runlog.letters import SOURCE, replayed_run
 
 
 @pytest.mark.parametrize(

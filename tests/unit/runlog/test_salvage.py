@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.plan.model import Selection
 from orchestrator.runlog.directory import RunDirectory, create
-from orchestrator.runlog.salvage import plan_of_log
+from orchestrator.runlog.find import plan_of_log
 
 SPEC = "version: 1\n"
 

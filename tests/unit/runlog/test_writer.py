@@ -23,8 +23,7 @@ from orchestrator.core.protocol.notifications import (
 from orchestrator.errors import DiskFullError, ResumeError, RunDirectoryError
 from orchestrator.escaping import uncoloured
 from orchestrator.runlog import writer
-from orchestrator.runlog.lines import Lines
-from orchestrator.runlog.writer import RunLog
+from orchestrator.runlog.writer import Lines, RunLog
 
 STARTED = RunStarted(name="census", spec="/p/jobs.yaml", python="3.11.7", pid=7)
 

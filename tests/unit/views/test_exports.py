@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 import orchestrator.views
 from orchestrator.core.protocol import notifications
 from orchestrator.runlog.catalogue import CATALOGUE
-from orchestrator.views.exports import FORMATS
+from orchestrator.views.logs import FORMATS
 
 RECORD = {
     "ts": "2026-12-01T02:27:22.948370Z",

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.reporting.snapshot import JobSnapshot, QueueSnapshot, Snapshot
-from orchestrator.views.frame import Look, frame
-from orchestrator.views.live import Live, Rates
+from orchestrator.views.frame import Live, Look, Rates, frame
 
 JOBS = (
     JobSnapshot(name="find", state="succeeded", items_out=1706),

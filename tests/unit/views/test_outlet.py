@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from orchestrator.views.outlet import Outlet
+from orchestrator.views.screen import Outlet
 
 BIG = "x" * 3_000_000
 

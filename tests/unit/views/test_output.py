@@ -11,7 +11,7 @@ from orchestrator.views.output import (
     Throttle,
     to_stderr,
 )
-from orchestrator.views.terminal import targets_colours
+from orchestrator.views.screen import targets_colours
 
 
 def output(text, job="a", stream=Stream.STDOUT, more=False):

@@ -13,8 +13,7 @@ from orchestrator.core.protocol.notifications import (
     WorkerEnded,
 )
 from orchestrator.core.reporting.summary import JobSummary, Summary
-from orchestrator.views.digest import Digest
-from orchestrator.views.report import Report, render_report
+from orchestrator.views.report import Digest, Report, render_report
 from orchestrator.views.tables import Paper
 
 CLEAN = Summary(

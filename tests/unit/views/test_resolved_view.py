@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from orchestrator.plan.resolved import DEFAULT, Branch, Layer, Leaf, NamedSource, Origin, Place
 from orchestrator.spec import loads
-from orchestrator.views.resolved import render_tree, render_yaml
+from orchestrator.views.plan import render_tree, render_yaml
 from orchestrator.views.tables import Paper
 
 PLACE = Place(file="jobs.yaml", line=3, column=7)

@@ -13,8 +13,8 @@ from orchestrator.core.protocol import notifications
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.reporting.snapshot import JobSnapshot, Snapshot
 from orchestrator.views.output import OutputMode
-from orchestrator.views.screen import Screen, Settings
-from orchestrator.views.terminal import colours, settings_for
+from orchestrator.views.screen import Screen, Settings, settings_for
+from orchestrator.views.tables import colours
 
 SNAPSHOT = Snapshot(jobs=(JobSnapshot(name="a", state="running", workers=1, running=1),))
 

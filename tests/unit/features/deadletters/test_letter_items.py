@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.features.deadletters.opening import ItemPlace, OpenedAs, Opener, OpenRequest
-from orchestrator.features.deadletters.render import json_of, text_of
+from orchestrator.features.deadletters.opening_child import json_of, text_of
 from orchestrator.features.deadletters.replay_source import letters
 from orchestrator.features.deadletters.restricted import names_in, safe_loads
 
@@ -196,9 +196,9 @@ def test_the_child_that_opens_items_can_be_killed_and_another_goes_on(tmp_path):
     (place,) = write(tmp_path, b"I1\n.")
     with Opener() as opener:
         assert opener.open(place, OpenRequest.TEXT).text == "1"
-        assert opener._child is not None
-        opener._child.kill()
-        opener._child.wait()
+        assert opener._program._child is not None
+        opener._program._child.kill()
+        opener._program._child.wait()
         assert opener.open(place, OpenRequest.TEXT).kind is OpenedAs.UNREADABLE
         assert opener.open(place, OpenRequest.TEXT).text == "1"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.features.deadletters.letter_views import LetterView, render_letter, render_letters
+from orchestrator.features.deadletters.choice import LetterView, render_letter, render_letters
 from orchestrator.views.tables import Paper
 
 

@@ -2,7 +2,7 @@
 
 from orchestrator.core.protocol.notifications import Ledger
 from orchestrator.core.reporting.summary import JobSummary, Summary
-from orchestrator.features.deadletters.replay_outcome import Feed, Owed, owed, ranges_of
+from orchestrator.features.deadletters.replay import Feed, Owed, owed, ranges_of
 
 LETTERS = tuple(range(11, 21))
 

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator.engine.node.descriptors import needed
-from orchestrator.features.doctor import interpreter, system
+from orchestrator.features.doctor import examine
 from orchestrator.features.doctor.examine import durable_runs, run_home
 from orchestrator.features.doctor.finding import Verdict
 from orchestrator.features.doctor.protection import pid_namespace
@@ -92,11 +92,11 @@ def test_without_control_groups_there_is_no_limit(tmp_path, groups):
     ],
 )
 def test_descriptors_are_told_as_workers(hard, verdict):
-    assert system.open_files(hard).verdict is verdict
+    assert examine.open_files(hard).verdict is verdict
 
 
 def test_so_many_workers_as_are_told_are_allowed():
-    told = int(system.open_files(20_000).found.split("for ")[1].split()[0].replace(",", ""))
+    told = int(examine.open_files(20_000).found.split("for ")[1].split()[0].replace(",", ""))
     assert needed(told) <= 20_000 < needed(told + 1)
 
 
@@ -110,34 +110,34 @@ def test_so_many_workers_as_are_told_are_allowed():
     ],
 )
 def test_one_processor_is_slower(usable, quota, verdict):
-    assert system.processors(usable, Allowance(cpus=quota)).verdict is verdict
+    assert examine.processors(usable, Allowance(cpus=quota)).verdict is verdict
 
 
 def test_the_lesser_limit_of_processes_counts():
-    assert system.processes(5000, Allowance(processes=20)).found == "at most 20"
-    assert system.processes(5000, Allowance(processes=20)).verdict is Verdict.LIMITED
-    assert system.processes(resource.RLIM_INFINITY, Allowance()).found == "no limit"
+    assert examine.processes(5000, Allowance(processes=20)).found == "at most 20"
+    assert examine.processes(5000, Allowance(processes=20)).verdict is Verdict.LIMITED
+    assert examine.processes(resource.RLIM_INFINITY, Allowance()).found == "no limit"
 
 
 def test_memory_is_what_the_group_allows_of_it():
-    assert system.memory(8_000_000_000, Allowance()).found == "8.0 GB"
-    limited = system.memory(8_000_000_000, Allowance(memory_bytes=512_000_000))
+    assert examine.memory(8_000_000_000, Allowance()).found == "8.0 GB"
+    limited = examine.memory(8_000_000_000, Allowance(memory_bytes=512_000_000))
     assert limited.found == "8.0 GB, of which the control group allows 512.0 MB"
 
 
 def test_without_shared_memory_targets_are_limited_not_runs(tmp_path):
-    assert system.shared_memory(tmp_path).verdict is Verdict.OK
-    missing = system.shared_memory(tmp_path / "none")
+    assert examine.shared_memory(tmp_path).verdict is Verdict.OK
+    missing = examine.shared_memory(tmp_path / "none")
     assert (missing.verdict, missing.found) == (Verdict.LIMITED, "is not there")
 
 
 def test_what_is_not_there_is_told(tmp_path, monkeypatch):
-    assert system.process_table(tmp_path).verdict is Verdict.LIMITED
+    assert examine.process_table(tmp_path).verdict is Verdict.LIMITED
     monkeypatch.delattr(os, "memfd_create")
-    assert system.memory_files().verdict is Verdict.BROKEN
+    assert examine.memory_files().verdict is Verdict.BROKEN
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr("tempfile._candidate_tempdir_list", list)
-    assert system.temporary_files().verdict is Verdict.BROKEN
+    assert examine.temporary_files().verdict is Verdict.BROKEN
 
 
 @pytest.mark.parametrize(
@@ -150,21 +150,21 @@ def test_what_is_not_there_is_told(tmp_path, monkeypatch):
     ],
 )
 def test_the_system_is_linux_and_new_enough(name, release, verdict):
-    assert interpreter.system(name, release).verdict is verdict
+    assert examine.system(name, release).verdict is verdict
 
 
 def test_an_interpreter_in_development_mode_is_slower(monkeypatch):
-    assert interpreter.python().verdict is Verdict.OK
+    assert examine.python().verdict is Verdict.OK
     monkeypatch.setattr(sys, "flags", SimpleNamespace(dev_mode=True))
-    assert interpreter.python().verdict is Verdict.SLOWER
+    assert examine.python().verdict is Verdict.SLOWER
 
 
 def test_without_its_c_library_yaml_is_slower(monkeypatch):
     import yaml  # noqa: PLC0415 -- it is changed here
 
-    assert interpreter.yaml_reader().verdict is Verdict.OK
+    assert examine.yaml_reader().verdict is Verdict.OK
     monkeypatch.delattr(yaml, "CSafeLoader")
-    assert interpreter.yaml_reader().verdict is Verdict.SLOWER
+    assert examine.yaml_reader().verdict is Verdict.SLOWER
 
 
 @pytest.mark.parametrize(
@@ -173,21 +173,21 @@ def test_without_its_c_library_yaml_is_slower(monkeypatch):
 )
 def test_a_start_method_that_is_not_there_is_told(monkeypatch, method, verdict):
     monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["spawn"])
-    assert interpreter.start_method(method).verdict is verdict
+    assert examine.start_method(method).verdict is verdict
 
 
 def test_each_extra_that_a_user_may_install_is_looked_for():
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
-    assert set(config["options.extras_require"]) - {"test"} == set(interpreter.EXTRAS)
-    for module, _ in interpreter.EXTRAS.values():
+    assert set(config["options.extras_require"]) - {"test"} == set(examine.EXTRAS)
+    for module, _ in examine.EXTRAS.values():
         assert importlib.util.find_spec(module)
 
 
 def test_an_extra_that_is_missing_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(interpreter, "StartMethod", [])
-    monkeypatch.setattr(interpreter, "EXTRAS", {"svg": ("no_such_module", "no picture")})
-    *_, extra = interpreter.look_at_interpreter()
+    monkeypatch.setattr(examine, "StartMethod", [])
+    monkeypatch.setattr(examine, "EXTRAS", {"svg": ("no_such_module", "no picture")})
+    *_, extra = examine.look_at_interpreter()
     assert (extra.verdict, extra.means) == (
         Verdict.LIMITED,
         "no picture; pip install 'mporch[svg]'",

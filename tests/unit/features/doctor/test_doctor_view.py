@@ -1,11 +1,11 @@
 """What an examination found, as text."""
 
-from orchestrator.features.doctor.finding_views import FindingRow, render_finding, render_verdict
+from orchestrator.features.doctor.finding import Finding, Verdict, render_finding, render_verdict
 from orchestrator.views.tables import Paper
 
-FINE = FindingRow(name="python", verdict="ok", found="3.11.7")
-SLOW = FindingRow(name="yaml", verdict="slower", found="no C", means="ten times as long")
-BAD = FindingRow(name="pidfd", verdict="broken", found="refused")
+FINE = Finding(name="python", verdict=Verdict.OK, found="3.11.7")
+SLOW = Finding(name="yaml", verdict=Verdict.SLOWER, found="no C", means="ten times as long")
+BAD = Finding(name="pidfd", verdict=Verdict.BROKEN, found="refused")
 
 
 def test_a_finding_is_a_line_and_what_it_means_stands_below():
@@ -21,7 +21,7 @@ def test_the_verdict_is_painted():
 
 def test_what_was_found_cannot_act_on_the_terminal():
     assert "\x1b" not in render_finding(
-        FindingRow(name="n", verdict="ok", found="\x1b[2J"), Paper()
+        Finding(name="n", verdict=Verdict.OK, found="\x1b[2J"), Paper()
     )
 
 

@@ -11,11 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import UsageError
-from orchestrator.features.graph.drawing import Drawing, Edge, Node, NodeKind, drawing_of
-from orchestrator.features.graph.markup import render_dot, render_mermaid
-from orchestrator.features.graph.order import in_reading_order
-from orchestrator.features.graph.rails import render_rails
+from orchestrator.features.graph.drawing import (
+    Drawing,
+    Edge,
+    Node,
+    NodeKind,
+    drawing_of,
+    render_dot,
+    render_mermaid,
+)
 from orchestrator.features.graph.svg import render_svg
+from orchestrator.features.graph.text import in_reading_order, render_text
 from orchestrator.machine.machine import this_machine
 from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import load, loads
@@ -70,7 +76,7 @@ def test_a_plan_is_drawn_with_its_workers_bounds_and_what_jobs_wait_for(drawing)
 
 
 def test_rails_follow_a_branch_to_its_end_before_the_next(drawing):
-    text = render_rails(drawing, Paper(width=80), unicode=True)
+    text = render_text(drawing, Paper(width=80), unicode=True)
     assert re.findall(r"(\w+) +holds", text) == ["lines", "good", "bad"]
     assert "graph   task, after end finished, store\n" in text
 
@@ -81,7 +87,7 @@ def test_the_rails_of_a_fork_and_of_a_join():
     edges = [Edge(source=f"job {a}", target=f"job {b}") for a, b in ways]
     edges.append(Edge(source="job c", target="job d", waits=True))
     drawing = Drawing(name="fork", nodes=tuple(nodes), edges=tuple(edges))
-    assert render_rails(drawing, Paper(), unicode=True).splitlines() == [
+    assert render_text(drawing, Paper(), unicode=True).splitlines() == [
         "●    a  task",
         "├─╮",
         "│ ●  b  task",
@@ -90,7 +96,7 @@ def test_the_rails_of_a_fork_and_of_a_join():
         "├─╯",
         "●    d  task, after c",
     ]
-    assert render_rails(drawing, Paper(), unicode=False).splitlines()[1:3] == [
+    assert render_text(drawing, Paper(), unicode=False).splitlines()[1:3] == [
         "|\\",
         "| o  b  task",
     ]
@@ -103,21 +109,21 @@ def test_each_node_has_one_line_below_all_that_leads_to_it(drawing):
     for edge in drawing.edges:
         if not edge.waits:
             assert placed.index(edge.source) < placed.index(edge.target)
-    text = render_rails(drawing, Paper(), unicode=False)
+    text = render_text(drawing, Paper(), unicode=False)
     assert text.isascii()
     assert sorted(re.findall(r"\bn\d+(?=  )", text)) == sorted(n.name for n in drawing.nodes)
 
 
 def test_a_line_is_never_wider_than_the_paper(drawing):
-    text = render_rails(drawing, Paper(width=24), unicode=True)
+    text = render_text(drawing, Paper(width=24), unicode=True)
     assert max(map(len, text.splitlines())) == 24
     assert "…" in text
 
 
 def test_colours_change_nothing_but_the_colour(drawing):
-    painted = render_rails(drawing, Paper(colour=True), unicode=True)
+    painted = render_text(drawing, Paper(colour=True), unicode=True)
     assert "\x1b[36mparse\x1b[0m" in painted
-    plain = render_rails(drawing, Paper(), unicode=True)
+    plain = render_text(drawing, Paper(), unicode=True)
     assert re.sub(r"\x1b\[\d+m", "", painted) == plain
 
 
@@ -125,7 +131,7 @@ def test_colours_change_nothing_but_the_colour(drawing):
 @pytest.mark.parametrize("unicode", [True, False])
 def test_each_example_is_drawn_whole_in_80_columns(spec, unicode):
     drawing = drawing_of(compile_spec(load(spec), this_machine()).plan)
-    text = render_rails(drawing, Paper(width=80), unicode=unicode)
+    text = render_text(drawing, Paper(width=80), unicode=unicode)
     assert max(map(len, text.splitlines())) <= 80
     assert not re.search("[…~]", text)
     for node in drawing.nodes:
@@ -175,7 +181,52 @@ def test_an_svg_is_the_same_each_time(drawing):
 def test_a_drawing_without_nodes_is_an_empty_picture():
     nothing = Drawing(name="nothing", nodes=(), edges=())
     assert ElementTree.fromstring(render_svg(nothing)).tag == f"{SVG}svg"
-    assert render_rails(nothing, Paper(), unicode=True) == ""
+    assert render_text(nothing, Paper(), unicode=True) == ""
+
+
+@pytest.fixture
+def no_renderdag(monkeypatch):
+    monkeypatch.setitem(sys.modules, "renderdag", None)
+
+
+@pytest.mark.usefixtures("no_renderdag")
+def test_without_rails_each_node_has_an_arrow_to_where_its_items_go(drawing):
+    text = render_text(drawing, Paper(width=80), unicode=True)
+    assert (
+        text
+        == """\
+◌  status  task, daemon
+●  read    source, after status ready
+     → lines
+□  lines   holds 5,000
+     → parse
+●  parse   item, 2 workers
+     → good, bad
+□  good    holds 64
+     → store
+●  store   batch, up to 10 at a time
+     → far
+□  far     unbounded
+     → end
+□  bad     holds 3, drop_oldest when full
+     → end
+●  end     stream
+●  graph   task, after end finished, store
+"""
+    )
+    ascii_only = render_text(drawing, Paper(width=20), unicode=False)
+    assert "     -> good, bad\n" in ascii_only
+    assert ascii_only.isascii()
+    assert max(map(len, ascii_only.splitlines())) <= 20
+
+
+@pytest.mark.usefixtures("no_renderdag")
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.parent.name)
+def test_without_rails_every_example_has_a_line_for_each_job_and_queue(path):
+    plan = compile_spec(load(str(path)), this_machine()).plan
+    lines = render_text(drawing_of(plan), Paper(width=200), unicode=True).splitlines()
+    names = [line.split()[1] for line in lines if not line.startswith(" ")]
+    assert sorted(names) == sorted([*plan.jobs, *plan.queues])
 
 
 def test_without_its_extra_a_picture_says_what_to_install(drawing, monkeypatch):

@@ -4,13 +4,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from orchestrator.features.testcases.junit import render_junit
 from orchestrator.features.testcases.reports import (
     CaseReport,
     Failed,
     Line,
     data_of,
     render_case,
+    render_junit,
     render_total,
 )
 from orchestrator.views.tables import Paper

@@ -2,9 +2,9 @@
 
 import pytest
 
-from orchestrator.features.testcases.asked import CaseQuestion, ExpectedItems
-from orchestrator.features.testcases.differences import differences
-from orchestrator.features.testcases.standin import stand_in
+from orchestrator.features.testcases.compare import CaseQuestion, ExpectedItems
+from orchestrator.features.testcases.compare_child import differences
+from orchestrator.features.testcases.targets import stand_in
 
 
 def told(items, **wanted):

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.features.testcases.begun import BegunFile, read_begun
-from orchestrator.features.testcases.kills import in_words, kills_of, missed
+from orchestrator.features.testcases.cases import in_words, kills_of, missed
 from orchestrator.plan.model import JobPlan, Plan, Shape, Target
 from orchestrator.spec.cases import Kill
 

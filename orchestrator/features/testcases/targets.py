@@ -1,7 +1,6 @@
-"""Stands before a job's target and dies, by SIGKILL, when the job comes to its n-th item.
+"""Targets of the jobs of a case: stand-ins, and a target that dies at its n-th item.
 
-Called in the child. Only plans of `mporch test` name it. The items are counted over all workers of
-the job and their successors (see `begun`), so it happens once.
+Called in the child. Only plans of `mporch test` name them.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import inspect
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from types import TracebackType
 from typing import Any
 
@@ -18,11 +18,48 @@ from orchestrator.plan.model import Shape, Target
 from orchestrator.worker.current import begun, current
 from orchestrator.worker.target import Entered, construct, load
 
-__all__ = ["Mortal"]
+__all__ = ["Mortal", "give", "stand_in", "stand_in_source"]
+
+
+Gives = Mapping[str, Sequence[Any]]
+"""The values to put on each handle, by its parameter."""
+
+
+def give(items: Sequence[Any]) -> Iterable[Any]:
+    """Give the items of a queue."""
+    return iter(items)
+
+
+def stand_in(taken: Iterable[Any], gives: Gives, **handles: Any) -> None:
+    """Take all that comes; the n-th item gives the n-th value, and what is left comes at the end.
+
+    Of several handles each has its own values.
+    """
+    missing = object()
+    rows = iter(zip_longest(*gives.values(), fillvalue=missing))
+
+    def put(row: Sequence[Any]) -> None:
+        for parameter, value in zip(gives, row, strict=False):
+            if value is not missing:
+                handles[parameter].put(value)
+
+    for _ in taken:
+        put(next(rows, ()))
+    for row in rows:
+        put(row)
+
+
+def stand_in_source(gives: Gives, **handles: Any) -> None:
+    """Give all values."""
+    stand_in((), gives, **handles)
 
 
 class Mortal:
-    """The target that `order` names, with its own arguments; it is constructed once a worker.
+    """Stands before a job's target and dies, by SIGKILL, when the job comes to its n-th item.
+
+    The target is the one that `order` names, with its own arguments; it is constructed once a
+    worker. The items are counted over all workers of the job and their successors (see `begun`), so
+    it happens once.
 
     `at_items` of the order are the items that it dies at: at one that stands there twice, twice.
     """

@@ -3,7 +3,7 @@
 import stat
 import threading
 
-from orchestrator.runlog.environment import KEY_NAME, UNKNOWN, changed, fingerprints
+from orchestrator.app.changes import KEY_NAME, UNKNOWN, changed, fingerprints
 
 GIVEN = {"TOKEN": "s3cret", "LEVEL": "1", "UNSET": None}
 

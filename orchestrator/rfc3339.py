@@ -1,0 +1,39 @@
+"""Moments as RFC 3339, in UTC with microseconds: 2026-11-23T08:00:00.000000Z."""
+
+from __future__ import annotations
+
+import functools
+import time
+from datetime import datetime
+
+__all__ = ["LATEST_S", "nanoseconds", "second", "timestamp"]
+
+LATEST_S = 253402300799.0
+"""The last second of the year 9999: RFC 3339 has no later one."""
+
+
+def timestamp(unix_s: float) -> str:
+    """Format Unix time in seconds."""
+    micros = round(unix_s * 1_000_000)
+    return f"{_to_second(micros // 1_000_000)}.{micros % 1_000_000:06d}Z"
+
+
+def second(unix_s: float) -> str:
+    """Format Unix time in seconds for people: to the second, with a word on the zone."""
+    return f"{timestamp(unix_s)[:19].replace('T', ' ')} UTC"
+
+
+def nanoseconds(text: str) -> int | None:
+    """Return Unix time in nanoseconds; None if `text` is no moment."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    whole = at.replace(microsecond=0)
+    return int(whole.timestamp()) * 1_000_000_000 + at.microsecond * 1_000
+
+
+@functools.lru_cache(maxsize=8)
+def _to_second(unix_s: int) -> str:
+    # The lines of a log come within the same second by the thousand: only one of them pays.
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(unix_s))
