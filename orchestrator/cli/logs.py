@@ -114,7 +114,6 @@ def logs(
         click.echo((Path(views.__file__).parent / "lnav-format.json").read_text("utf-8"), nl=False)
         return
     from orchestrator.runlog.find import find_home, resolve  # noqa: PLC0415
-    from orchestrator.runlog.levels import Level  # noqa: PLC0415
     from orchestrator.runlog.query import (  # noqa: PLC0415
         Filter,
         check_names,
@@ -123,6 +122,7 @@ def logs(
         last,
     )
     from orchestrator.runlog.reader import LogReader  # noqa: PLC0415
+    from orchestrator.runlog.schema import Level  # noqa: PLC0415
 
     wanted = Filter(
         jobs=frozenset(job),

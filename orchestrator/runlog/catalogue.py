@@ -15,8 +15,7 @@ from orchestrator.core.protocol import notifications
 from orchestrator.core.protocol.messages import STOPPED, Failure
 from orchestrator.core.reasons import names_of
 from orchestrator.errors import ExitCode
-from orchestrator.runlog.levels import Level
-from orchestrator.runlog.schema import FORMAT
+from orchestrator.runlog.schema import FORMAT, Level
 
 __all__ = ["CATALOGUE", "EventEntry", "context", "describe"]
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from orchestrator.errors import UsageError
 from orchestrator.plan.model import Plan
-from orchestrator.runlog.levels import Level
+from orchestrator.runlog.schema import Level
 
 __all__ = ["Filter", "check_names", "field_of", "item_of", "last"]
 

@@ -6,17 +6,50 @@ it: `catalogue.py` says how a fact becomes an event, this what anybody may count
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["EVENTS", "FIELDS", "FORMAT", "fields_of", "flaw_of", "log_schema", "tables"]
+__all__ = ["EVENTS", "FIELDS", "FORMAT", "Level", "fields_of", "flaw_of", "log_schema", "tables"]
+
+
+class Level(enum.IntEnum):
+    """Gravity of a record; the numbers are those of `logging`. Written in lower case."""
+
+    DEBUG = 10
+    INFO = 20
+    WARNING = 30
+    ERROR = 40
+    CRITICAL = 50
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+    @classmethod
+    def parse(cls, name: str) -> Level:
+        """Return the level that a logger's level name means; an unknown name means INFO."""
+        return _LEVELS_OF_NAMES.get(name.lower(), cls.INFO)
+
+
+_LEVELS_OF_NAMES = {
+    "notset": Level.DEBUG,
+    "trace": Level.DEBUG,
+    "debug": Level.DEBUG,
+    "info": Level.INFO,
+    "warn": Level.WARNING,
+    "warning": Level.WARNING,
+    "error": Level.ERROR,
+    "exception": Level.ERROR,
+    "critical": Level.CRITICAL,
+    "fatal": Level.CRITICAL,
+}
+
 
 FORMAT = 1
 """The version of the format, in the first line of each log. A new field or event is no new one."""
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_LEVELS = ("debug", "info", "warning", "error", "critical")
 _TEXT: Mapping[str, Any] = {"type": "string", "minLength": 1}
 _ANY_TEXT: Mapping[str, Any] = {"type": "string"}
 _COUNT: Mapping[str, Any] = {"type": "integer", "minimum": 0}
@@ -45,7 +78,7 @@ FIELDS: Mapping[str, _Field] = {
     "run": _Field(_TEXT, "the run's id", "every record"),
     "event": _Field(_TEXT, "one of the events below", "every record"),
     "level": _Field(
-        {"enum": list(_LEVELS)},
+        {"enum": [str(level) for level in Level]},
         "`debug`, `info`, `warning`, `error` or `critical`",
         "every record",
     ),
@@ -301,7 +334,7 @@ EVENTS: Mapping[str, _Event] = {
         ("item", "attempt"),
     ),
     "log": _Event(
-        _LEVELS,
+        tuple(map(str, Level)),
         "that of the record",
         "a record of a logging library in a worker, or a line of JSON that is one",
         (*_WORKER, "logger"),

@@ -33,8 +33,8 @@ from orchestrator.runlog.alive import holder, lock_while_open
 from orchestrator.runlog.catalogue import context, describe
 from orchestrator.runlog.directory import LOG_NAME
 from orchestrator.runlog.jsonl import dumps, is_torn
-from orchestrator.runlog.levels import Level
 from orchestrator.runlog.reader import LogReader
+from orchestrator.runlog.schema import Level
 
 __all__ = ["Lines", "RunLog"]
 

@@ -9,8 +9,7 @@ from jsonschema import Draft202012Validator
 from orchestrator.core.protocol import notifications
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.runlog.catalogue import _ENTRIES, CATALOGUE, context, describe
-from orchestrator.runlog.levels import Level
-from orchestrator.runlog.schema import EVENTS, fields_of, flaw_of, log_schema, tables
+from orchestrator.runlog.schema import EVENTS, Level, fields_of, flaw_of, log_schema, tables
 
 DOCS = Path(__file__).parents[3] / "docs" / "log.md"
 

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.runlog.levels import Level
 from orchestrator.runlog.query import Filter, field_of, item_of, last
+from orchestrator.runlog.schema import Level
 
 RECORD = {
     "event": "item.failed",
