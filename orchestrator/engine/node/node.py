@@ -44,8 +44,7 @@ from orchestrator.engine.node.process import ProcessFactory, Starting
 from orchestrator.engine.node.workerio import WorkerIO
 from orchestrator.engine.node.workerprocess import WorkerProcess
 from orchestrator.ipc.order import Order
-from orchestrator.plan.command import Command
-from orchestrator.plan.model import StartMethod
+from orchestrator.plan.model import Command, StartMethod
 
 __all__ = ["Dial", "Node"]
 
