@@ -22,10 +22,10 @@ from pathlib import Path
 
 from os_deadlines import all_ended, pidfds, receive, wait_readable
 
-from orchestrator.engine.node import descendants as descendants_module
+from orchestrator.kernel import descendants as descendants_module
 from orchestrator.engine.node import process
 from orchestrator.engine.node.capture import drain
-from orchestrator.engine.node.descendants import (
+from orchestrator.kernel.descendants import (
     become_subreaper,
     children,
     descendants,

@@ -22,7 +22,7 @@ from orchestrator.machine.machine import this_machine
 from orchestrator.plan.checks.targets import imported_targets
 from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import load
-from orchestrator.targets.import_check import import_problems
+from orchestrator.app.import_check.problems import import_problems
 
 DAEMON = """\
 import subprocess

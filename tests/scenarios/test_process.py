@@ -13,7 +13,7 @@ from os_orchestrators import command, environment, made, open_files, orchestrate
 
 from orchestrator.engine.node import limits
 from orchestrator.engine.node.capture import drain
-from orchestrator.engine.node.descendants import children
+from orchestrator.kernel.descendants import children
 from orchestrator.engine.node.helpers import ForkServer
 from orchestrator.engine.node.process import ProcessFactory
 from orchestrator.plan.model import StartMethod

@@ -25,14 +25,14 @@ from types import FrameType
 from typing import NoReturn
 
 from orchestrator.core.reasons import names_of
-from orchestrator.engine.node.descendants import (
+from orchestrator.kernel.descendants import (
     Kin,
     Told,
     become_subreaper,
     survivors,
     sweep,
 )
-from orchestrator.engine.node.kernel import set_parent_death_signal
+from orchestrator.kernel.calls import set_parent_death_signal
 from orchestrator.engine.node.limits import REFUSALS, in_words
 from orchestrator.errors import (
     FILE_SIZE_HINT,

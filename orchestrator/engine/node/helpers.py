@@ -25,7 +25,7 @@ from multiprocessing import (
 from pathlib import Path
 from typing import Any
 
-from orchestrator.engine.node.descendants import look_up
+from orchestrator.kernel.descendants import look_up
 from orchestrator.engine.node.limits import REFUSALS
 
 __all__ = [

@@ -31,7 +31,7 @@ from orchestrator.engine.engine import (
 from orchestrator.engine.node import limits
 from orchestrator.engine.node.child import STACK_SIGNAL
 from orchestrator.engine.node.crash import Unanswered
-from orchestrator.engine.node.descendants import (
+from orchestrator.kernel.descendants import (
     Kin,
     kill_groups,
     reap_strangers,

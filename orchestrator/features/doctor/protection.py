@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from orchestrator.engine.node.kernel import (
+from orchestrator.kernel.calls import (
     become_subreaper,
     enter_new_pid_namespace,
     set_parent_death_signal,

@@ -18,7 +18,7 @@ from orchestrator.targets.annotations import Types, contradict
 from orchestrator.targets.bodies import Results
 from orchestrator.targets.callees import Callee, CalleePart
 from orchestrator.targets.calls import Call, Calls, GivenArguments, misfits
-from orchestrator.targets.imported import ImportedTarget
+from orchestrator.app.import_check.imported import ImportedTarget
 
 __all__ = ["check_targets", "imported_targets"]
 

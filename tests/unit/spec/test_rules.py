@@ -17,7 +17,7 @@ from orchestrator.plan.checks.targets import imported_targets
 from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import load, rules
 from orchestrator.spec.rules import CATALOGUE, RuleText, examples_module, text_of, themes
-from orchestrator.targets.import_check import import_problems
+from orchestrator.app.import_check.problems import import_problems
 from orchestrator.views.problems import render_page
 
 ROOT = Path(__file__).parents[3]

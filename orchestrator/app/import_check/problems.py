@@ -13,8 +13,8 @@ from orchestrator.spec.wording import show
 from orchestrator.spec.yaml.nodes import Path
 from orchestrator.targets.callees import Callee, CalleePart
 from orchestrator.targets.calls import misfits, slips
-from orchestrator.targets.imported import ImportedTarget, Looked, Parameter, Probe
-from orchestrator.targets.probe import probe
+from orchestrator.app.import_check.imported import ImportedTarget, Looked, Parameter, Probe
+from orchestrator.app.import_check.probe import probe
 
 __all__ = ["import_problems"]
 

@@ -20,7 +20,7 @@ import msgspec
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.engine.node.child import SurroundingsError, enter_surroundings
 from orchestrator.engine.node.keeper import answer_once
-from orchestrator.targets.imported import Looked, Parameter, Probe, ProbeReport
+from orchestrator.app.import_check.imported import Looked, Parameter, Probe, ProbeReport
 from orchestrator.worker import target
 from orchestrator.worker.process import apply_limits
 

@@ -1,0 +1,1 @@
+"""import_check: to be described."""
