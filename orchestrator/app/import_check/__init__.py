@@ -1,1 +1,1 @@
-"""import_check: to be described."""
+"""The trial of an import: targets imported in a child program, and the problems that tells."""

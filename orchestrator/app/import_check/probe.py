@@ -10,10 +10,10 @@ import signal
 
 import msgspec
 
+from orchestrator.app.import_check.imported import Probe, ProbeReport
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.engine.node.child_program import ask_once
 from orchestrator.files import PACKAGE
-from orchestrator.app.import_check.imported import Probe, ProbeReport
 
 __all__ = ["Probed", "probe"]
 

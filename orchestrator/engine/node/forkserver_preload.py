@@ -15,7 +15,7 @@ import sys
 from types import TracebackType
 
 from orchestrator.kernel.calls import set_parent_death_signal
-from orchestrator.engine.node.limits import REFUSALS
+from orchestrator.kernel.limits import REFUSALS
 
 
 def _excepthook(

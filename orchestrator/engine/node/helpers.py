@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.kernel.descendants import look_up
-from orchestrator.engine.node.limits import REFUSALS
+from orchestrator.kernel.limits import REFUSALS
 
 __all__ = [
     "Creator",
