@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from orchestrator.engine.agents.launch import AgentLaunch
-from orchestrator.engine.node import limits
 from orchestrator.errors import ExitCode
+from orchestrator.kernel import limits
 
 __all__ = ["AgentProcess", "Begin", "Host"]
 
