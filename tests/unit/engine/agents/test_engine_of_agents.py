@@ -485,3 +485,13 @@ def test_what_a_worker_says_after_its_agent_is_gone_is_not_heard(stage):
     time.sleep(0.05)
     stage.until(lambda: stage.told(Died))
     assert not stage.told(Received)
+
+
+def test_a_worker_whose_connection_is_reset_is_disconnected_all_the_same(stage):
+    _, _, channel = one_worker(stage)
+    stage.engine.send("a-1", Stop(), ())
+    stage.turn()
+    select.select([channel], [], [], 5)
+    channel.close()  # with unread bytes: a reset
+    time.sleep(0.05)
+    stage.engine.disconnect("a-1")
