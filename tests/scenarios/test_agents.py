@@ -1,8 +1,10 @@
 """Agents of a run are killed, stopped and woken: every item arrives once, and nothing is left."""
 
 import contextlib
+import random
 import signal
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -149,3 +151,45 @@ def test_both_killed_at_once_leave_nothing(begin):
         psutil.Process(pid).send_signal(signal.SIGKILL)
     life.guard.wait(10)
     until(lambda: not life.processes(), "the end of all", 10)
+
+
+def hurt(chance, life):
+    """Do something to an agent, its guard or one of its workers; return what."""
+    guard, agent = chance.choice(agents(life))
+    what = chance.choice(["agent", "guard", "both", "end", "stop", "worker"])
+    if what in {"both", "stop"}:
+        guard.suspend()
+        agent.suspend()
+    if what in {"agent", "both"}:
+        agent.kill()
+    if what in {"guard", "both"}:
+        guard.kill()
+    if what == "end":
+        guard.terminate()
+    if what == "stop":
+        agent.resume()
+        guard.resume()
+    if what == "worker":
+        chance.choice([p for p in agent.children(recursive=True) if not p.children()]).kill()
+    return what
+
+
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(n, marks=pytest.mark.long) for n in range(1, 20))]
+)
+def test_whatever_is_killed_each_item_arrives_and_counts_once(begin, seed):
+    spec = SPEC.replace("max: 5", "max: 50").replace(
+        "workers: 2}", "workers: 2, retry: {attempts: 9}, restart: {max: 50}}"
+    )
+    spec = spec.replace("input: done}", "input: done, retry: {attempts: 9}}")
+    life = begin(spec, SLOW.replace("0.03", "0.02"), command=PATIENT)
+    life.said("got 0")
+    chance, done = random.Random(seed), []
+    while life.guard.poll() is None and len(done) < 6:
+        with contextlib.suppress(psutil.NoSuchProcess, IndexError):
+            done.append(hurt(chance, life))
+        time.sleep(chance.uniform(0.2, 1.0))
+    ended = life.end()
+    assert ended.exit_code == 0, (done, ended.stderr)
+    assert set(map(int, (life.folder / "got").read_text().split())) == set(range(N)), done
+    assert ended.ledger("todo") == ended.ledger("done") == {"put": N, "done": N}, done
