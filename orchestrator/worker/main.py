@@ -24,8 +24,7 @@ from orchestrator.engine.node.marked import console_of
 from orchestrator.errors import QueueFullError, ReplayError, ShutDown
 from orchestrator.ipc.cell import Cell
 from orchestrator.ipc.order import Order
-from orchestrator.plan.command import Command
-from orchestrator.plan.model import Shape
+from orchestrator.plan.model import Command, Shape
 from orchestrator.worker import current, logs, target
 from orchestrator.worker.call_context import BeginMarks, CallContext, ItemFailedError, TellItem
 from orchestrator.worker.client import Client

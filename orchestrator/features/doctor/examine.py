@@ -26,8 +26,8 @@ from orchestrator.features.doctor.finding import Finding, Verdict
 from orchestrator.features.doctor.protection import look_at_protection
 from orchestrator.files import is_there, open_directory
 from orchestrator.free_threading import is_free_threaded
-from orchestrator.plan import platform as machine
-from orchestrator.plan.cgroups import Allowance, read_allowance
+from orchestrator.machine import machine
+from orchestrator.machine.cgroups import Allowance, read_allowance
 from orchestrator.plan.model import StartMethod
 from orchestrator.runlog.directory import home_of
 from orchestrator.runlog.find import find_home
