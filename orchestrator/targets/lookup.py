@@ -1,6 +1,6 @@
 """Looks targets up: the door to what can be known of the user's code without running any of it.
 
-No module is imported, no package executed. `import_check` is the other door: it imports.
+No module is imported, no package executed. `app.import_check` imports.
 """
 
 from __future__ import annotations

@@ -7,12 +7,12 @@ import time
 
 import pytest
 
+from orchestrator.app.import_check.problems import import_problems
 from orchestrator.console.checking import check_imports, check_spec
 from orchestrator.machine.machine import this_machine
 from orchestrator.plan.checks.targets import imported_targets
 from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import load
-from orchestrator.targets.import_check import import_problems
 
 WORK = "def work(): ...\n"
 

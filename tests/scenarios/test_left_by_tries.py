@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.app.import_check.problems import import_problems
 from orchestrator.errors import TargetError
 from orchestrator.features.testcases import compare as comparing
 from orchestrator.features.testcases.compare import (
@@ -22,7 +23,6 @@ from orchestrator.machine.machine import this_machine
 from orchestrator.plan.checks.targets import imported_targets
 from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import load
-from orchestrator.targets.import_check import import_problems
 
 DAEMON = """\
 import subprocess

@@ -40,11 +40,11 @@ from orchestrator.engine.engine import (
     Told,
     Unstoppable,
 )
-from orchestrator.engine.node.descendants import Told as ToldSurvivors
-from orchestrator.engine.node.descendants import survivors
 from orchestrator.engine.node.hosting import LoopClock, caught_signals
 from orchestrator.engine.node.node import Node
 from orchestrator.ipc.order import Order
+from orchestrator.kernel.descendants import Told as ToldSurvivors
+from orchestrator.kernel.descendants import survivors
 
 __all__ = ["WINDOW_BYTES", "Agent"]
 

@@ -22,8 +22,8 @@ from orchestrator.engine.agents.process import AgentProcess, Begin
 from orchestrator.engine.agents.remote import Phase
 from orchestrator.engine.channels import Channels
 from orchestrator.engine.engine import Figures, Happening, Readable, Signalled
-from orchestrator.engine.node.descendants import Told, reap_strangers, survivors, sweep
 from orchestrator.engine.node.hosting import LoopClock, caught_signals
+from orchestrator.kernel.descendants import Told, reap_strangers, survivors, sweep
 
 __all__ = ["AgentsEngine"]
 

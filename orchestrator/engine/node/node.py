@@ -28,22 +28,22 @@ from orchestrator.engine.engine import (
     Told,
     Unstoppable,
 )
-from orchestrator.engine.node import limits
 from orchestrator.engine.node.child import STACK_SIGNAL
 from orchestrator.engine.node.crash import Unanswered
-from orchestrator.engine.node.descendants import (
-    Kin,
-    kill_groups,
-    reap_strangers,
-    survivors,
-    sweep,
-)
 from orchestrator.engine.node.hosting import LoopClock
 from orchestrator.engine.node.item_watchdog import ItemWatchdog
 from orchestrator.engine.node.process import ProcessFactory, Starting
 from orchestrator.engine.node.workerio import WorkerIO
 from orchestrator.engine.node.workerprocess import WorkerProcess
 from orchestrator.ipc.order import Order
+from orchestrator.kernel import limits
+from orchestrator.kernel.descendants import (
+    Kin,
+    kill_groups,
+    reap_strangers,
+    survivors,
+    sweep,
+)
 from orchestrator.plan.model import Command, StartMethod
 
 __all__ = ["Dial", "Node"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 from orchestrator.errors import Problem
 from orchestrator.machine.machine import Machine
 from orchestrator.plan.graph import readers_of, writers_of
-from orchestrator.plan.model import AfterCondition, Command, Plan, Shape, WhenFull
+from orchestrator.plan.model import AfterCondition, Command, LimitsPlan, Plan, Shape, WhenFull
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, Wire, draft_of
 from orchestrator.plan.start_vars import without_late
 from orchestrator.spec import LoadedSpec, rules
@@ -18,9 +19,29 @@ from orchestrator.targets.annotations import Types, contradict
 from orchestrator.targets.bodies import Results
 from orchestrator.targets.callees import Callee, CalleePart
 from orchestrator.targets.calls import Call, Calls, GivenArguments, misfits
-from orchestrator.targets.imported import ImportedTarget
+from orchestrator.targets.target import Target
 
-__all__ = ["check_targets", "imported_targets"]
+__all__ = ["ImportedTarget", "check_targets", "imported_targets"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedTarget:
+    """A target of a job, how the job calls it, and the surroundings in which a worker imports it.
+
+    `path` is where the target is written. Paths of files are absolute; `start_s` is the time that
+    the job gives a worker to start, None is no limit.
+    """
+
+    target: Target
+    path: Path
+    calls: Calls
+    project_dir: str
+    pythonpath: tuple[str, ...]
+    env: tuple[tuple[str, str | None], ...]
+    cwd: str | None
+    limits: LimitsPlan
+    start_s: float | None
+
 
 _HANDED = {Shape.ITEM: "the item", Shape.BATCH: "the batch", Shape.STREAM: "the iterator"}
 """What is handed to the target with each call, by the job's shape."""

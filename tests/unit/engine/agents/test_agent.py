@@ -20,7 +20,7 @@ from orchestrator.engine.agents.launch import AgentLaunch
 from orchestrator.engine.agents.listener import Listener
 from orchestrator.engine.engine import Died, Figures, Overdue, Started, StartFailed, Told
 from orchestrator.engine.engine import Unstoppable as Refused
-from orchestrator.engine.node.descendants import Told as Survived
+from orchestrator.kernel.descendants import Told as Survived
 
 RUN_KEY, RUN = bytes(32), "run"
 BLAME = Blame(lease=1, index=2, phase=Phase.RUNNING)

@@ -4,8 +4,8 @@ import resource
 
 import pytest
 
-from orchestrator.engine.node.limits import PER_WORKER, ensure, needed
 from orchestrator.errors import UsageError
+from orchestrator.kernel.limits import PER_WORKER, ensure, needed
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from orchestrator.engine.node import descendants
-from orchestrator.engine.node.descendants import Kin, sweep
+from orchestrator.kernel import descendants
+from orchestrator.kernel.descendants import Kin, sweep
 
 
 def zombie(pid):

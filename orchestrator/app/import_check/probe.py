@@ -10,16 +10,16 @@ import signal
 
 import msgspec
 
+from orchestrator.app.import_check.imported import Probe, ProbeReport
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.engine.node.child_program import ask_once
 from orchestrator.files import PACKAGE
-from orchestrator.targets.imported import Probe, ProbeReport
 
 __all__ = ["Probed", "probe"]
 
 _GRACE_S = 2.0
 """So long after its time is up a child may take to say where it was; and to start."""
-_CHILD = "orchestrator.targets.probe_child"
+_CHILD = "orchestrator.app.import_check.probe_child"
 
 
 class Probed(msgspec.Struct, frozen=True, kw_only=True):

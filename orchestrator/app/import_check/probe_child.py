@@ -17,10 +17,10 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from orchestrator.app.import_check.imported import Looked, Parameter, Probe, ProbeReport
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.engine.node.child import SurroundingsError, enter_surroundings
 from orchestrator.engine.node.keeper import answer_once
-from orchestrator.targets.imported import Looked, Parameter, Probe, ProbeReport
 from orchestrator.worker import target
 from orchestrator.worker.process import apply_limits
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core.protocol.notifications import Survivor
-from orchestrator.engine.node.kernel import become_subreaper
+from orchestrator.kernel.calls import become_subreaper
 
 __all__ = [
     "Kin",

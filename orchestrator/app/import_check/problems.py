@@ -6,15 +6,16 @@ import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from inspect import Signature
 
+from orchestrator.app.import_check.imported import Looked, Parameter, Probe
+from orchestrator.app.import_check.probe import probe
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.errors import Problem, Rule
+from orchestrator.plan.checks.targets import ImportedTarget
 from orchestrator.spec import LoadedSpec, rules
 from orchestrator.spec.wording import show
 from orchestrator.spec.yaml.nodes import Path
 from orchestrator.targets.callees import Callee, CalleePart
 from orchestrator.targets.calls import misfits, slips
-from orchestrator.targets.imported import ImportedTarget, Looked, Parameter, Probe
-from orchestrator.targets.probe import probe
 
 __all__ = ["import_problems"]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,30 +10,7 @@ from orchestrator.core.protocol.messages import Failure
 from orchestrator.plan.model import LimitsPlan
 from orchestrator.targets.target import Target
 
-if TYPE_CHECKING:  # the child, which imports this too, is to be as small as a worker
-    from orchestrator.spec.yaml.nodes import Path
-    from orchestrator.targets.calls import Calls
-
-__all__ = ["ImportedTarget", "Looked", "Parameter", "Probe", "ProbeReport"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImportedTarget:
-    """A target of a job, how the job calls it, and the surroundings in which a worker imports it.
-
-    `path` is where the target is written. Paths of files are absolute; `start_s` is the time that
-    the job gives a worker to start, None is no limit.
-    """
-
-    target: Target
-    path: Path
-    calls: Calls
-    project_dir: str
-    pythonpath: tuple[str, ...]
-    env: tuple[tuple[str, str | None], ...]
-    cwd: str | None
-    limits: LimitsPlan
-    start_s: float | None
+__all__ = ["Looked", "Parameter", "Probe", "ProbeReport"]
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):
