@@ -11,12 +11,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.engine.node.limits import needed
 from orchestrator.features.doctor import examine
 from orchestrator.features.doctor.examine import durable_runs, run_home
 from orchestrator.features.doctor.finding import Verdict
 from orchestrator.features.doctor.protection import pid_namespace
-from orchestrator.plan.cgroups import Allowance, read_allowance
+from orchestrator.kernel.limits import needed
+from orchestrator.machine.cgroups import Allowance, read_allowance
 from orchestrator.plan.model import StartMethod
 
 ROOT = Path(__file__).parents[4]
