@@ -65,7 +65,7 @@ class WhenFull(enum.Enum):
     @property
     def drops(self) -> bool:
         """True if nobody ever waits for room: an item goes instead."""
-        return self in (WhenFull.DROP_NEWEST, WhenFull.DROP_OLDEST)
+        return self not in (WhenFull.BLOCK, WhenFull.FAIL)
 
 
 class ErrorAction(enum.Enum):

@@ -65,10 +65,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--long", action="store_true", help="run the tests too that are marked as long"
     )
+    parser.addoption(
+        "--on",
+        choices=["local", "agent"],
+        default=os.environ.get("MPORCH_ON", "local"),
+        help="where the workers of the scenarios live",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of many of a kind some stand for all, unless all are asked for."""
+    """Of many of a kind some stand for all, unless all are asked for.
+
+    What cannot hold for one engine has a mark with its reason.
+    """
+    on = config.getoption("--on")
+    for item in items:
+        for mark in item.iter_markers("only_on"):
+            if mark.args[0] != on:
+                item.add_marker(pytest.mark.skip(reason=f"only on {mark.args[0]}: {mark.args[1]}"))
     if config.getoption("--long"):
         return
     long = [item for item in items if item.get_closest_marker("long")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import enum
 import json
 import os
 import platform
@@ -28,13 +29,14 @@ from orchestrator.core.protocol.notifications import (
     RunResumed,
     RunStarted,
 )
-from orchestrator.core.reporting.bottleneck import bottleneck
-from orchestrator.core.reporting.snapshot import Snapshot
-from orchestrator.core.reporting.summary import Summary
+from orchestrator.core.reporting.summary import Snapshot, Summary, bottleneck
 from orchestrator.core.supervisor.policy import RunOutcome
-from orchestrator.engine.conductor import Loop
+from orchestrator.engine.agents.engine import AgentsEngine
+from orchestrator.engine.conductor import Conductor
+from orchestrator.engine.engine import Engine
+from orchestrator.engine.local.engine import LocalEngine
 from orchestrator.engine.node.guard import Shelter, run_guarded
-from orchestrator.engine.node.starter import Starter
+from orchestrator.engine.orders import Orders
 from orchestrator.errors import ExitCode, RunDirectoryError
 from orchestrator.files import here
 from orchestrator.free_threading import refuse_free_threading
@@ -51,7 +53,16 @@ from orchestrator.views.report import Digest, Report, render_report
 from orchestrator.views.screen import Screen, settings_for
 from orchestrator.views.tables import Paper
 
-__all__ = ["Options", "Watch", "execute"]
+__all__ = ["On", "Options", "Watch", "execute"]
+
+
+class On(enum.Enum):
+    """Where the workers of a run live."""
+
+    LOCAL = "local"
+    """With the orchestrator itself."""
+    AGENT = "agent"
+    """With agents: programs of their own, that speak to it over TCP."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,7 +73,7 @@ class Options:
     the live display; None draws it where standard error is a terminal. `json_output`: print the
     summary as JSON on standard output, everything else on standard error. `quiet`: mporch itself
     says nothing, targets still do. What comes onto the queues in `tapped` is kept in the run's
-    directory.
+    directory. `on`: where the workers live.
     """
 
     run_dir: Path | None = None
@@ -71,6 +82,7 @@ class Options:
     quiet: bool = False
     live: bool | None = None
     tapped: frozenset[str] = frozenset()
+    on: On = On.LOCAL
 
 
 Shield = Callable[[Callable[[], int]], int]
@@ -144,30 +156,28 @@ def _run(
     screen = _screen(options, title=f"{plan.name} {directory.run_id}")
     record = _Record(run_files.log, run_files.letters, screen)
     try:
-        starter = Starter(
+        orders = Orders(
             plan,
             run_id=directory.run_id,
             run_dir=str(directory.path),
-            socket_dir=shelter.directory,
-            hash_seed=run_files.hash_seed,
             draws=options.output is not OutputMode.NONE,
         )
-        loop = Loop(
+        conductor = Conductor(
             plan,
-            starter,
+            _engine(plan, options.on, shelter, run_files),
+            orders,
             record,
             store=run_files.store,
             resumption=run_files.resumption,
             recorder=run_files.recorder,
-            told=shelter.told,
         )
         if run_files.resumption is not None:
             _recall(record.digest, directory, run_files.resumption.stored)
         started = time.time()
         record.notify(_started(plan, shelter, run_files), time.monotonic())
-        loop.run_to_end()
-        summary = _summary(loop, plan, run_files, started)
-        for remark in loop.run.warnings():
+        conductor.run_to_end()
+        summary = _summary(conductor, plan, run_files, started)
+        for remark in conductor.run.warnings():
             run_files.log.notify(remark)  # the report has them for the screen
         record.notify(_ended(summary), time.monotonic())
         directory.write_summary(summary)
@@ -176,8 +186,27 @@ def _run(
         run_files.close()
     _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
     if watch is not None:
-        watch.ended(summary, loop.run.left_items())
+        watch.ended(summary, conductor.run.left_items())
     return summary.exit_code
+
+
+def _engine(plan: Plan, on: On, shelter: Shelter, run_files: RunFiles) -> Engine:
+    """Return where the run's workers live."""
+    workers = sum(job.workers for job in plan.jobs.values())
+    if on is On.AGENT:
+        return AgentsEngine(
+            run=run_files.directory.run_id,
+            hash_seed=run_files.hash_seed,
+            workers=workers,
+            directory=shelter.directory,
+            told=shelter.told,
+        )
+    return LocalEngine(
+        directory=shelter.directory,
+        hash_seed=run_files.hash_seed,
+        workers=workers,
+        told=shelter.told,
+    )
 
 
 def _recall(digest: Digest, directory: RunDirectory, stored: StoredRun) -> None:
@@ -281,13 +310,13 @@ def _ended(summary: Summary) -> RunEnded:
     )
 
 
-def _summary(loop: Loop, plan: Plan, run_files: RunFiles, started: float) -> Summary:
-    run, ended = loop.run, time.time()
+def _summary(conductor: Conductor, plan: Plan, run_files: RunFiles, started: float) -> Summary:
+    run, ended = conductor.run, time.time()
     duration_s = round(ended - started, 6)
     jobs, queues = run.job_summaries(), run.ledgers()
     outcome = run.outcome or RunOutcome(status="failed", exit_code=ExitCode.BUG)
-    if loop.survivors and outcome.exit_code is ExitCode.OK:
-        reason = f"{len(loop.survivors)} of its processes could not be killed"
+    if conductor.survivors and outcome.exit_code is ExitCode.OK:
+        reason = f"{len(conductor.survivors)} of its processes could not be killed"
         outcome = RunOutcome(status="failed", exit_code=ExitCode.FAILED, reason=reason)
     left = {name: ledger.left for name, ledger in queues.items() if ledger.left}
     if left and outcome.exit_code is ExitCode.OK:
@@ -316,7 +345,7 @@ def _summary(loop: Loop, plan: Plan, run_files: RunFiles, started: float) -> Sum
         reason=outcome.reason,
         selection=plan.selection or None,
         first_started=run_files.first_started,
-        survivors=loop.survivors,
+        survivors=conductor.survivors,
     )
 
 

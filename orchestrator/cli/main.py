@@ -18,13 +18,14 @@ from orchestrator.cli.completion import VARIABLE, complete
 from orchestrator.console.exits import exit_code_of
 from orchestrator.console.groups import COMMANDS, Group, hint_for_option
 from orchestrator.console.printing import tell
+from orchestrator.console.words import variables_of
 from orchestrator.errors import UsageError
 from orchestrator.files import is_file
 
 __all__ = ["command_line", "mporch"]
 
 
-_NO_OPTIONS = frozenset({"MPORCH_HOME", "MPORCH_TRUST", "MPORCH_TEST", "MPORCH_FAULT"})
+_NO_OPTIONS = frozenset({"MPORCH_HOME", "MPORCH_ON", "MPORCH_TRUST", "MPORCH_TEST", "MPORCH_FAULT"})
 """The variables that are those of no option."""
 _OF_FEATURES = {
     "dead": "features.deadletters.command",
@@ -182,13 +183,16 @@ def _warn_of_variables() -> None:
 def _name_options(command: click.Command, *words: str) -> None:
     """Give each option of a command, and of those below it, the variable of its long name.
 
-    `words` lead to the command: `dead`, `list`.
+    `words` lead to the command: `dead`, `list`. An option that has a variable for all commands
+    keeps it; its own comes first.
     """
     for param in command.params:
         if isinstance(param, click.Option):
             longest = max(param.opts, key=len)
             words_of_option = longest.lstrip("-").split("-")
-            param.envvar = "_".join([_PREFIX, *words, *words_of_option]).replace("-", "_").upper()
+            own = "_".join([_PREFIX, *words, *words_of_option]).replace("-", "_").upper()
+            shared = [name for name in variables_of(param) if name != own]
+            param.envvar = [own, *shared] if shared else own
     if isinstance(command, click.Group):
         for name, below in command.commands.items():
             _name_options(below, *words, name)
@@ -197,8 +201,7 @@ def _name_options(command: click.Command, *words: str) -> None:
 def _named(command: click.Command) -> Iterator[str]:
     """Yield the variables of the options of a command, and of those below it."""
     for param in command.params:
-        if isinstance(param.envvar, str):
-            yield param.envvar
+        yield from variables_of(param)
     if isinstance(command, click.Group):
         for below in command.commands.values():
             yield from _named(below)

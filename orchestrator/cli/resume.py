@@ -56,6 +56,7 @@ def resume(
     output: str,
     format: str,  # noqa: A002 -- the option's name
     live: bool | None,
+    on: str,
 ) -> int:
     """Go on with RUN (last), whose spec says `durable: true`.
 
@@ -63,11 +64,11 @@ def resume(
     there. Jobs that are called once are called again, with all the items they had; sources must
     repeat themselves.
     """
-    from orchestrator.app import Options  # noqa: PLC0415 -- the whole product
+    from orchestrator.app import On, Options  # noqa: PLC0415 -- the whole product
     from orchestrator.runlog.find import find_home, open_to_run, resolve  # noqa: PLC0415
     from orchestrator.views.output import OutputMode  # noqa: PLC0415
 
-    options = Options(output=OutputMode(output), json_output=format == "json", live=live)
+    options = Options(output=OutputMode(output), json_output=format == "json", live=live, on=On(on))
     with open_to_run(resolve(find_home(Path.cwd(), os.environ), run_name)) as run:
         _require_unfinished(run)
         _require_no_replay(run)

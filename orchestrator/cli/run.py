@@ -54,6 +54,7 @@ def run(
     output: str,
     format: str,  # noqa: A002 -- the option's name
     live: bool | None,
+    on: str,
     dry_run: bool,
     watch: bool,
 ) -> int:
@@ -64,7 +65,7 @@ def run(
 
     Ctrl-C once lets the run finish what is queued, twice terminates it, three times kills it.
     """
-    from orchestrator.app import Options, execute  # noqa: PLC0415 -- the whole product
+    from orchestrator.app import On, Options, execute  # noqa: PLC0415 -- the whole product
     from orchestrator.console.checking import check_spec, show_checked  # noqa: PLC0415
     from orchestrator.views.output import OutputMode  # noqa: PLC0415
 
@@ -73,6 +74,7 @@ def run(
         output=OutputMode(output),
         json_output=format == "json",
         live=live,
+        on=On(on),
     )
     if watch:
         return _watch(spec, layering, chosen, options, dry_run=dry_run)

@@ -13,6 +13,7 @@ from typing import TextIO
 import click
 from click.core import ParameterSource
 
+from orchestrator.console.words import variables_of
 from orchestrator.errors import (
     REFUSED,
     ExitCode,
@@ -100,7 +101,8 @@ def _name_variable(error: click.ClickException) -> None:
         return
     name = error.param.name or ""
     if error.ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT:
-        _say(f"  hint: the value is that of {error.param.envvar} in the environment")
+        variable = next(each for each in variables_of(error.param) if os.environ.get(each))
+        _say(f"  hint: the value is that of {variable} in the environment")
 
 
 def _explain(error: MporchError) -> None:

@@ -145,6 +145,15 @@ _RUN_OPTIONS = (
         default=None,
         help="Show progress while it runs; without either, where standard error is a terminal.",
     ),
+    click.option(
+        "--on",
+        type=click.Choice(["local", "agent"]),
+        default="local",
+        show_default=True,
+        envvar="MPORCH_ON",
+        help="Where workers live: with mporch itself, or with agents, which are programs of their "
+        "own that speak to it over TCP (MPORCH_ON).",
+    ),
 )
 
 

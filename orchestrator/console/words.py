@@ -7,13 +7,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import click
+
 from orchestrator.errors import UsageError
 from orchestrator.files import is_folder, is_there
 
 if TYPE_CHECKING:
     from orchestrator.plan.model import Selection
 
-__all__ = ["DEFAULT_SPEC", "SUFFIXES", "Words", "is_path", "is_spec", "once", "require_no_python"]
+__all__ = [
+    "DEFAULT_SPEC",
+    "SUFFIXES",
+    "Words",
+    "is_path",
+    "is_spec",
+    "once",
+    "require_no_python",
+    "variables_of",
+]
 
 
 DEFAULT_SPEC = "jobs.yaml"
@@ -71,3 +82,9 @@ def once(words: Iterable[str], what: str) -> tuple[str, ...]:
             raise UsageError(f"the name of {what} is empty", hint=f"{word} names nothing")
         found |= dict.fromkeys(names)
     return tuple(found)
+
+
+def variables_of(param: click.Parameter) -> list[str]:
+    """Return the variables that a parameter is read from, the first that is set."""
+    found = param.envvar or []
+    return [found] if isinstance(found, str) else list(found)

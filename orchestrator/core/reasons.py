@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from orchestrator.core.protocol.commands import StopReason
+from orchestrator.core.protocol.events import Orphaned
 from orchestrator.core.protocol.messages import GAVE_UP, Failure
 from orchestrator.core.protocol.notifications import Survivor
 from orchestrator.errors import QueueFullError
@@ -93,9 +94,11 @@ def death(exit_code: int | None, at: str, where: str = "") -> str:
     return f"killed by {signal_name(-exit_code)}{at}{by_whom}"
 
 
-def orphaned(failure: Failure | None) -> str:
-    """Say how a worker ended that did nothing wrong; `failure` is why its forkserver has."""
-    with_whom = "died with the forkserver that had made it, which"
+def orphaned(lost: Orphaned, failure: Failure | None) -> str:
+    """Say how a worker ended that did nothing wrong; `failure` is why what it depends on has."""
+    if lost is not Orphaned.FORKSERVER:
+        return f"was lost with {lost.value}" + (f": {failure.message}" if failure else "")
+    with_whom = f"died with {lost.value}, which"
     if failure is None:
         return f"{with_whom} was killed from outside"
     return f"{with_whom} could make no other process: {failure.message}"

@@ -30,8 +30,7 @@ from orchestrator.core.protocol.events import (
 )
 from orchestrator.core.protocol.messages import Closing, Ready
 from orchestrator.core.protocol.notifications import Ledger, Warned
-from orchestrator.core.reporting.snapshot import JobSnapshot, QueueSnapshot, Snapshot
-from orchestrator.core.reporting.summary import JobSummary
+from orchestrator.core.reporting.summary import JobSnapshot, JobSummary, QueueSnapshot, Snapshot
 from orchestrator.core.reporting.warnings import warnings_of
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.core.supervisor.supervisor import Supervisor
@@ -207,6 +206,7 @@ class Run:
                 dead=jobs[name].dead,
                 restarts=view.restarts,
                 recycled=view.recycled,
+                orphaned=view.orphaned,
                 busy_s=round(_busy_s(jobs[name]), 6),
                 waiting_input_s=round(jobs[name].waiting_input_s, 6),
                 waiting_output_s=round(jobs[name].waiting_output_s, 6),

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Protocol
 
 from orchestrator.core.protocol.notifications import Notification, Progress
-from orchestrator.core.reporting.snapshot import Snapshot
+from orchestrator.core.reporting.summary import Snapshot
 
 __all__ = ["Observer"]
 

@@ -5,8 +5,8 @@ timeouts; it never decides who owns an item. Five 64-bit integers: lease, index 
 since when, in monotonic nanoseconds, and, written in the parent, which descriptors have given
 output without a mark (`worker/call_context.py`).
 
-The pages after it have the stack that the child was asked for (`local/stacks.py`). They are memory
-only once something is written there.
+The pages after it have the stack that the child was asked for (`engine/node/child.py`). They are
+memory only once something is written there.
 """
 
 from __future__ import annotations

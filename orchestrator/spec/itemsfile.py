@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.errors import SpecError
 from orchestrator.spec import rules
-from orchestrator.spec.wording import did_you_mean, kind
+from orchestrator.spec.wording import HintedError, did_you_mean, kind
 from orchestrator.spec.yaml import source
 from orchestrator.spec.yaml.composer import Composer
 from orchestrator.spec.yaml.parser import SyntaxFlaw
@@ -17,12 +17,8 @@ from orchestrator.spec.yaml.parser import SyntaxFlaw
 __all__ = ["ItemsFileError", "read_items"]
 
 
-class ItemsFileError(ValueError):
+class ItemsFileError(HintedError):
     """A file that holds no items; `hint` says what to do."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 def read_items(path: Path) -> tuple[Any, ...]:

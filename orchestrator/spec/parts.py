@@ -99,8 +99,10 @@ class QueueSpec(SpecPart):
     when_full: Annotated[WhenFull, BY_VALUE] = Field(
         default=WhenFull.BLOCK,
         title="When full",
-        description="block: whoever puts waits. drop_newest: what is put goes. drop_oldest: the "
-        "item that has waited longest goes. fail: whoever puts fails.",
+        description="block: whoever puts waits. "
+        "drop_newest: what is put goes. "
+        "drop_oldest: the item that has waited longest goes. "
+        "fail: whoever puts fails.",
     )
     put_timeout: PositiveDuration = Field(
         default=None,

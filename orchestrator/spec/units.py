@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from orchestrator.spec.wording import HintedError
+from orchestrator.spec.words import reversed_words, words_of
+
 __all__ = [
     "MAX_DURATION_S",
     "RATE_PATTERN",
@@ -25,21 +28,20 @@ _DURATION = re.compile(
 )
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _SPELT = re.compile(r"([0-9]+(?:\.[0-9]+)?) *([a-z]+)", re.ASCII | re.IGNORECASE)
-_WORDS = {
-    "d": ("day", "days"),
-    "h": ("hr", "hrs", "hour", "hours"),
-    "m": ("min", "mins", "minute", "minutes"),
-    "s": ("sec", "secs", "second", "seconds"),
-    "ms": ("msec", "msecs", "millis", "millisecond", "milliseconds"),
-}
+
+_RATE_SECONDS = {"s": 1.0, "min": 60.0, "h": 3_600.0, "d": 86_400.0}
+_RATE_NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
+RATE_PATTERN = rf"^(?=[^/]*[1-9]){_RATE_NUMBER}/({'|'.join(_RATE_SECONDS)})$"
+"""What a rate looks like, as a JSON Schema has it."""
+
+_RATE = re.compile(RATE_PATTERN, re.ASCII)
+_SPELT_RATE = re.compile(
+    rf"({_RATE_NUMBER})\s*(?:/|per|a|an|p)?\s*([a-z]+)", re.ASCII | re.IGNORECASE
+)
 
 
-class DurationError(ValueError):
+class DurationError(HintedError):
     """Not a duration. `hint` says how to write it."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 def parse_duration_s(value: object) -> float:
@@ -76,10 +78,8 @@ def written_duration(seconds: float) -> str:
 def _hint(text: str) -> str:
     if _NUMBER.fullmatch(text):
         return _write(text)
-    if spelt := _SPELT.fullmatch(text):
-        for unit, words in _WORDS.items():
-            if spelt[2].lower() in (unit, *words):
-                return f"write {spelt[1]}{unit}"
+    if (spelt := _SPELT.fullmatch(text)) and (unit := _unit("duration", spelt[2])):
+        return f"write {spelt[1]}{unit}"
     if re.fullmatch(r"[0-9]+:[0-9]+", text, re.ASCII):
         first, second = text.split(":")
         return f"write {first}m{second}s or {first}h{second}m"
@@ -90,29 +90,8 @@ def _write(number: object) -> str:
     return f"write {number}s" if _NUMBER.fullmatch(str(number)[:20]) else "write 10s"
 
 
-_RATE_SECONDS = {"s": 1.0, "min": 60.0, "h": 3_600.0, "d": 86_400.0}
-_RATE_NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
-RATE_PATTERN = rf"^(?=[^/]*[1-9]){_RATE_NUMBER}/({'|'.join(_RATE_SECONDS)})$"
-"""What a rate looks like, as a JSON Schema has it."""
-
-_RATE = re.compile(RATE_PATTERN, re.ASCII)
-_SPELT_RATE = re.compile(
-    rf"({_RATE_NUMBER})\s*(?:/|per|a|an|p)?\s*([a-z]+)", re.ASCII | re.IGNORECASE
-)
-_RATE_WORDS = {
-    "s": ("sec", "secs", "second", "seconds", "ps", "hz"),
-    "min": ("m", "mins", "minute", "minutes", "pm"),
-    "h": ("hr", "hrs", "hour", "hours", "ph"),
-    "d": ("day", "days"),
-}
-
-
-class RateError(ValueError):
+class RateError(HintedError):
     """Not a rate. `hint` says how to write it."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 def parse_interval_s(value: object) -> float:
@@ -141,8 +120,13 @@ def _hint_for_rate(text: str) -> str:
         return "an item has to start some time: write 1/h, or remove it for no limit"
     if re.fullmatch(_RATE_NUMBER, text):
         return f"write {text}/s"
-    if spelt := _SPELT_RATE.fullmatch(text.strip()):
-        for unit, words in _RATE_WORDS.items():
-            if spelt[2].lower() in (unit, *words):
-                return f"write {spelt[1]}/{unit}"
+    if (spelt := _SPELT_RATE.fullmatch(text.strip())) and (unit := _unit("rate", spelt[2])):
+        return f"write {spelt[1]}/{unit}"
     return "write a number and a unit (s, min, h, d): 10/s, 100/min, 5/h"
+
+
+def _unit(quantity: str, word: str) -> str:
+    """Return the unit that a word stands for, or is; an empty text if there is none."""
+    words = words_of("values")["unit"][quantity]
+    known: dict[str, str] = {unit: unit for unit in words} | reversed_words(words)
+    return known.get(word.lower(), "")

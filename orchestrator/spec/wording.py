@@ -1,4 +1,4 @@
-"""Wording of values and names in messages, and guesses at what the user may have meant."""
+"""Wording of values and names in messages, guesses at what was meant, and errors with a hint."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-__all__ = ["Guesses", "did_you_mean", "kind", "listed", "shortened", "show"]
+__all__ = ["Guesses", "HintedError", "did_you_mean", "kind", "listed", "shortened", "show"]
 
 _LONGEST = 60
 _MOST_CANDIDATES = 1_000
 _MOST_COMPARED = 10_000
 _AS_GOOD = 0.1
+
+
+class HintedError(ValueError):
+    """A value that cannot be what it stands for; `hint` says how to write it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 def show(value: object) -> str:

@@ -36,6 +36,7 @@ _JOB_COLUMNS = (
     Column(title="retried", right=True, rank=4),
     Column(title="restarts", right=True, rank=5),
     Column(title="recycled", right=True, rank=5),
+    Column(title="orphaned", right=True, rank=5),
     Column(title="busy", right=True, rank=7),
     Column(title="waited", right=True, rank=8),
 )
@@ -110,6 +111,7 @@ def _job_row(name: str, job: JobSummary) -> tuple[str, ...]:
         _count(job.retried),
         _count(job.restarts),
         _count(job.recycled),
+        _count(job.orphaned),
         _time(job.busy_s),
         _time(waited_s),
     )

@@ -19,18 +19,16 @@ __all__ = ["AckCounter", "Acks"]
 
 
 class AckCounter:
-    """Counts ends in the order in which they came, for the next commit.
-
-    `lease` is the one they come from now: its `finished` is counted up by who ends an item. `told`
-    are the characters of the failures among them.
-    """
+    """Counts ends in the order in which they came, for the next commit."""
 
     __slots__ = ("_base", "_before", "_ended", "lease", "marks", "told")
 
     def __init__(self) -> None:
         self.marks: list[Mark] = []
         self.told = 0
+        """The characters of the failures among them."""
         self.lease: Lease | None = None
+        """The lease that they come from now: its `finished` is counted up by who ends an item."""
         self._base = 0
         self._ended = 0
         self._before: list[tuple[int, int]] = []

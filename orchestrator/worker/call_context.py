@@ -52,11 +52,7 @@ class ItemFailedError(Exception):
 
 
 class CallContext:
-    """One worker's means.
-
-    `outbox` is where the target's results go, None without an output; `recycled`: the worker is to
-    give its place to a new process.
-    """
+    """One worker's means to call its target, and to say what has come of it."""
 
     def __init__(
         self,
@@ -82,7 +78,9 @@ class CallContext:
         self._dump = client.pickler.dump
         self._tell = tell
         self.recycled: Worn | None = None
+        """Why the worker is to give its place to a new process, if it is."""
         self.outbox: Outbox | None = client.outbox(job.outputs) if job.outputs else None
+        """Where the target's results go; None without an output."""
         self._roots = roots
         self._place = place
 

@@ -18,11 +18,7 @@ __all__ = ["Lease", "Leases"]
 
 
 class Lease:
-    """Items of one queue.
-
-    `started` of them have been handed to the target, `finished` have ended. `limit` is how many
-    there are: the `total`, or those that were started before a recall.
-    """
+    """Items of one queue."""
 
     __slots__ = (
         "_at",
@@ -44,8 +40,11 @@ class Lease:
         self.number = message.lease
         self.queue = message.queue
         self.started = 0
+        """So many of them have been handed to the target."""
         self.finished = 0
+        """So many have ended."""
         self.limit = 0
+        """So many there are: the `total`, or those that were started before a recall."""
         for part in message.ranges:
             self.limit += part.stop - part.start
         self.total = self.limit

@@ -31,12 +31,12 @@ def _in_main_thread() -> bool:
 class StopSignal:
     """Turns the stop signal into StopRequested once mporch's own code is not in the middle of it.
 
-    `requested` says that the signal, number `signum`, has come. What Python drops, since it was
-    raised in `__del__`, a callback or a hook, is raised again.
+    What Python drops, since it was raised in `__del__`, a callback or a hook, is raised again.
     """
 
     def __init__(self, signum: int, connection: Connection) -> None:
         self.requested = False
+        """The signal, number `signum`, has come."""
         self.signum = signum
         self._connection = connection
         self._raised = self._retired = self._muted = self._dropped = False

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.errors import QueueError, ShutDown
 from orchestrator.worker.client import Client
-from orchestrator.worker.ended import EndTold
+from orchestrator.worker.end_of_stream import EndTold
 from orchestrator.worker.lease import Lease
 
 __all__ = ["Transaction"]
@@ -20,24 +20,23 @@ Mark = Callable[[], Undo]
 
 
 class Transaction:
-    """The items in hand of one worker's handles, by their queues; finished together.
-
-    `sole` is the lease of the only one, `latest` that of the item got last; `ends` are the ends of
-    streams that were told. Lock held, but for `scope`.
-
-    `marks` are those of all who keep something that a block of `orchestrator.transaction()` may
-    change: what they return is called, in this order, when it is rolled back. `finishes` are called
-    when it has ended well, for what is in hand.
-    """
+    """The items in hand of one worker's handles, finished together (lock held, but for `scope`)."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self.marks: list[Mark] = [self._mark_client, self._mark]
+        """The marks of all who keep something that a block of `orchestrator.transaction()` may
+        change: what they return is called, in this order, when it is rolled back."""
         self.finishes: list[Callable[[], None]] = [self.finish]
+        """Called when a block has ended well, for what is in hand."""
         self.hands: dict[str, Lease] = {}
+        """The lease of each item in hand, by its queue."""
         self.sole: Lease | None = None
+        """The lease of the only item in hand."""
         self.latest: Lease | None = None
+        """The lease of the item got last."""
         self.ends = EndTold(client)
+        """The ends of streams that were told."""
 
     def take(self, queue_name: str, lease: Lease) -> None:
         """An item of the lease is about to be returned by `get`."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestrator.engine.node.escalation import ONE_REQUEST_S
+from orchestrator.engine.node.guard import ONE_REQUEST_S
 
 DOC = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```$", DOC, re.MULTILINE | re.DOTALL)

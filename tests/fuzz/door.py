@@ -112,7 +112,7 @@ class Door:
         return True
 
     def _judge(self, hostile: Hostile, frame: bytes) -> str:
-        """What becomes of a frame: as `Loop._read_channel` has it."""
+        """What becomes of a frame: as the conductor has it."""
         try:
             frames = hostile.reader.feed(memoryview(frame))
         except wire.FrameError as error:

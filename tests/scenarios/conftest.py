@@ -4,6 +4,14 @@ import pytest
 from life_runs import Life
 
 
+@pytest.fixture(autouse=True)
+def on(request, _own_settings_stay_out, monkeypatch):
+    """Where the workers of this test's runs live (`--on`); every command that it begins obeys."""
+    where = request.config.getoption("--on")
+    monkeypatch.setenv("MPORCH_ON", where)
+    return where
+
+
 @pytest.fixture
 def begin(tmp_path):
     """Begins a run of a spec (without its version) and the code of its module `t`."""

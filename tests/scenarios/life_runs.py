@@ -107,8 +107,19 @@ class Ended:
 class Life:
     """One run: begun, watched, hurt, ended."""
 
-    def __init__(self, folder, spec, code, *options, terminal=None, through=None, more=None):
+    def __init__(
+        self,
+        folder,
+        spec,
+        code,
+        *options,
+        terminal=None,
+        through=None,
+        more=None,
+        command=(COMMAND,),
+    ):
         """Begin it: on a terminal, or with stdout and stderr both piped `through` a command."""
+        self._words = command
         self.folder = folder
         self.temporary = Path(tempfile.mkdtemp(prefix="life-", dir="/tmp"))
         self.log = Log(folder / "run")
@@ -138,7 +149,7 @@ class Life:
                 files.enter_context(reader.stdin)
                 where |= dict.fromkeys(("stdout", "stderr"), reader.stdin)
             return subprocess.Popen(
-                [COMMAND, *words],
+                [*self._words, *words],
                 cwd=self.folder,
                 env={**os.environ, "TMPDIR": str(self.temporary), _MARK: self._mark},
                 start_new_session=True,

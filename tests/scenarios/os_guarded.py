@@ -12,7 +12,7 @@ from pathlib import Path
 from os_deadlines import receive
 from os_orchestrators import start
 
-from orchestrator.engine.node import escalation, guard
+from orchestrator.engine.node import guard
 from orchestrator.engine.node.descendants import Swept, descendants, look_up, sweep
 from orchestrator.engine.node.guard import on_guard_death, run_guarded, take_shelter
 from orchestrator.engine.node.process import ProcessFactory
@@ -70,7 +70,7 @@ def guarded_signals(signum):
 def guarded_hang(*kill_within_s):
     """Be deaf to every request to end, with a worker, its child and a daemon."""
     if kill_within_s:
-        escalation.KILL_WITHIN_S = float(*kill_within_s)
+        guard.KILL_WITHIN_S = float(*kill_within_s)
 
     def inner(shelter):
         factory = ProcessFactory(directory=shelter.directory)

@@ -44,9 +44,17 @@ if "MPORCH_TEST_MAINS" in os.environ:
 
 
 def made(factory, **order):
-    """A worker; a forkserver is waited for, as the loop does turn by turn."""
-    begun = factory.begin(**order)
-    return answered(factory, begun) if isinstance(begun, Starting) else begun
+    """A worker and our end of its channel; a forkserver is waited for, as a node does by steps."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    try:
+        begun = factory.begin(channel=theirs, **order)
+        worker = answered(factory, begun) if isinstance(begun, Starting) else begun
+    except OSError:
+        ours.close()
+        raise
+    worker.sock = ours
+    return worker
 
 
 def answered(factory, begun):
@@ -246,6 +254,7 @@ def ask_a_stopped_forkserver():
     for more in (0, 1 << 20):
         os.kill(forkserver, signal.SIGSTOP)
         asked = factory.begin(
+            channel=socket.socketpair()[1],
             name="a-1",
             method=StartMethod.FORKSERVER,
             main="os_workers:leave",
@@ -298,6 +307,7 @@ def start_and_close(directory):
         worker = start(factory, "leave", method, b"0")
         exit_code(worker)
         worker.close()
+        worker.sock.close()
     factory.close()
     return {
         "children": [kin.pid for kin in children(os.getpid())],

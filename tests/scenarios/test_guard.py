@@ -16,7 +16,7 @@ from os_guarded import command
 from os_orchestrators import environment
 
 from orchestrator.engine.node.descendants import children, look_up
-from orchestrator.engine.node.escalation import KILL_WITHIN_S
+from orchestrator.engine.node.guard import KILL_WITHIN_S
 
 GONE_WITHIN_S = 2.0
 BETWEEN_PRESSES_S = 0.3

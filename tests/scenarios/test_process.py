@@ -11,7 +11,7 @@ import pytest
 from os_deadlines import all_ended, pidfds, receive, wait_readable
 from os_orchestrators import command, environment, made, open_files, orchestrate, unmarked
 
-from orchestrator.engine.node import descriptors
+from orchestrator.engine.node import limits
 from orchestrator.engine.node.capture import drain
 from orchestrator.engine.node.descendants import children
 from orchestrator.engine.node.helpers import ForkServer
@@ -65,6 +65,7 @@ class Starter:
             wait_readable(worker.death_fd)
             worker.exit_code()
             worker.close()
+            worker.sock.close()
 
 
 @pytest.fixture
@@ -117,6 +118,7 @@ def seen(factory, method, foreign, tmp_path_factory):
     report["wanted_cwd"] = str(directory)
     assert exit_code(worker) == 0
     worker.close()
+    worker.sock.close()
     return report
 
 
@@ -347,7 +349,7 @@ def test_a_worker_costs_the_descriptors_that_are_reckoned_for_it(start, method):
     before = len(open_files())
     for _ in range(3):
         start("wait", method)
-    assert len(open_files()) - before <= 3 * descriptors.PER_WORKER
+    assert len(open_files()) - before <= 3 * limits.PER_WORKER
 
 
 def test_nothing_is_left_of_the_helper_processes_after_the_end(tmp_path):

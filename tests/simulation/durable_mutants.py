@@ -16,12 +16,11 @@ from orchestrator.core.broker.chunks import Segment
 from orchestrator.core.broker.clients import PendingPull, WorkerState
 from orchestrator.core.broker.commits import Admission
 from orchestrator.core.broker.lease import FailedAttempt, LeaseState
-from orchestrator.core.broker.leasing import Leasing
+from orchestrator.core.broker.leasing import Leasing, Returns
 from orchestrator.core.broker.observers import Journal
 from orchestrator.core.broker.outputs import OutputProgress
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.redelivery import Redelivery
-from orchestrator.core.broker.returns import Returns
 from orchestrator.core.broker.setup import Resumption, _Chunks
 from orchestrator.core.broker.state import BrokerState
 from orchestrator.core.durable.records import Fate, JournalEntry, Record
@@ -88,9 +87,9 @@ def delayed_items_dropped_unnoted(patch: Patch) -> None:
 def _rewound(patch: Patch, also: Any) -> None:
     rewind = SnapshotTracker.rewind
 
-    def wrong(self: SnapshotTracker) -> None:
+    def wrong(self: SnapshotTracker) -> list[int]:
         also(self.stored)
-        rewind(self)
+        return rewind(self)
 
     patch.setattr(SnapshotTracker, "rewind", wrong)
 

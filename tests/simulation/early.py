@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchestrator.core.broker.alarms import Alarm
 from orchestrator.core.broker.broker import Broker
 from orchestrator.core.broker.chunks import Segment
 from orchestrator.core.broker.clients import PendingPull, WorkerState
 from orchestrator.core.broker.lease import LeaseState
 from orchestrator.core.broker.queue import QueueState
+from orchestrator.core.broker.state import Alarm
 from orchestrator.core.protocol.commands import Send
 from orchestrator.core.protocol.events import BrokerNews, Event, Fenced, PutRefused, WorkerLeft
 from orchestrator.core.protocol.messages import Leased, Range

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.broker import leasing, liveness, returns
+from orchestrator.core.broker import leasing, liveness
 from orchestrator.core.broker.broker import Broker
 from orchestrator.core.broker.chunks import Segment, cut
 from orchestrator.core.broker.clients import (
@@ -24,11 +24,10 @@ from orchestrator.core.broker.clients import (
 from orchestrator.core.broker.commits import Admission
 from orchestrator.core.broker.credits import Credits
 from orchestrator.core.broker.lease import FailedAttempt, LeaseState
-from orchestrator.core.broker.leasing import Leasing, QueueEnds
+from orchestrator.core.broker.leasing import Leasing, QueueEnds, Returns
 from orchestrator.core.broker.outcomes import Outcomes
 from orchestrator.core.broker.outputs import PendingOutput
 from orchestrator.core.broker.queue import QueueState
-from orchestrator.core.broker.returns import Returns
 from orchestrator.core.broker.room import RoomForOutputs
 from orchestrator.core.broker.state import BrokerState
 from orchestrator.core.broker.waiting import WaitLines
@@ -322,7 +321,7 @@ def a_batch_is_not_looked_at_when_others_begin_to_wait(patch: Patch) -> None:
 
 
 def a_dead_letter_is_delivered_again(patch: Patch) -> None:
-    patch.setattr(returns, "without", lambda segments, number: list(segments))
+    patch.setattr(leasing, "without", lambda segments, number: list(segments))
 
 
 def what_the_dead_gave_in_part_is_put(patch: Patch) -> None:
@@ -334,23 +333,23 @@ def an_item_of_which_a_part_is_out_is_tried_again(patch: Patch) -> None:
 
 
 def attempts_never_used_up(patch: Patch) -> None:
-    charges = returns.failed_attempts
+    charges = leasing.failed_attempts
 
     def never_the_last(*args: Any) -> list[FailedAttempt]:
         return [attempt._replace(last=False) for attempt in charges(*args)]
 
-    patch.setattr(returns, "failed_attempts", never_the_last)
+    patch.setattr(leasing, "failed_attempts", never_the_last)
 
 
 def a_batch_of_which_a_part_is_out_is_tried_again(patch: Patch) -> None:
-    charges = returns.failed_attempts
+    charges = leasing.failed_attempts
 
     def only_single_items(lease: LeaseState, blame: Blame, attempts: int) -> list[FailedAttempt]:
         if lease.in_progress > 1:
             lease.partially_emitted = False
         return charges(lease, blame, attempts)
 
-    patch.setattr(returns, "failed_attempts", only_single_items)
+    patch.setattr(leasing, "failed_attempts", only_single_items)
 
 
 def room_collected_for_ever(patch: Patch) -> None:

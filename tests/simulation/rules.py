@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.core.broker.alarms import Alarm
 from orchestrator.core.broker.bounds import ByteBound
 from orchestrator.core.broker.broker import Broker
 from orchestrator.core.broker.chunks import Chunk
@@ -15,6 +14,7 @@ from orchestrator.core.broker.clients import CommitWaiter, CreditWaiter, Ordered
 from orchestrator.core.broker.credits import COLLECT_S
 from orchestrator.core.broker.lease import LeaseState
 from orchestrator.core.broker.queue import QueueState
+from orchestrator.core.broker.state import Alarm
 from orchestrator.core.protocol.messages import End, Grant, NoLease, Recall, Shut, ToWorker
 
 from . import limits

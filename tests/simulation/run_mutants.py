@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from orchestrator.core.broker.leasing import QueueEnds
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.protocol.commands import StopReason
@@ -106,6 +108,33 @@ def the_blame_of_the_stopped_is_told(patch: Patch) -> None:
             worker.stop = stop
 
     patch.setattr(WorkerLifecycle, "_left_event", staticmethod(tell))
+
+
+def a_loss_is_charged_to_the_item_at_hand(patch: Patch) -> None:
+    died = WorkerLifecycle.died
+
+    def blaming(self: WorkerLifecycle, event: WorkerDied, effects: Effects) -> None:
+        died(self, msgspec.structs.replace(event, orphaned=None), effects)
+
+    patch.setattr(WorkerLifecycle, "died", blaming)
+
+
+def a_loss_spends_the_restarts_of_the_job(patch: Patch) -> None:
+    restart, possible = WorkerLifecycle._restart, WorkerLifecycle.may_be_replaced
+
+    def spend(self: WorkerLifecycle, worker: Worker, blame: Blame, effects: Effects) -> None:
+        worker.job.replaced += [effects.now] * (worker.orphaned is not None)
+        restart(self, worker, blame, effects)
+
+    def as_any_other(self: WorkerLifecycle, worker: Worker, now: float) -> bool:
+        lost, worker.orphaned = worker.orphaned, None
+        try:
+            return possible(self, worker, now)
+        finally:
+            worker.orphaned = lost
+
+    patch.setattr(WorkerLifecycle, "_restart", spend)
+    patch.setattr(WorkerLifecycle, "may_be_replaced", as_any_other)
 
 
 def a_death_is_a_success(patch: Patch) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 
 import msgspec
@@ -49,7 +49,7 @@ class Process:
     """One process of a worker. `end`: how its target's call has ended, if it has.
 
     `stopped_by`: who has told it to stop; `exit_code` is None while it lives; `parted`: a part of
-    what its item gives is out.
+    what its item gives is out; `lost`: what it has died with, though it has done nothing wrong.
     """
 
     def __init__(self, worker: str, job: Job, client: Client, moves: Moves) -> None:
@@ -62,6 +62,7 @@ class Process:
         self.end = ""
         self.stopped_by: set[str] = set()
         self.exit_code: int | None = None
+        self.lost: events.Orphaned | None = None
         self.died_at = 0.0
 
     @property
@@ -96,6 +97,8 @@ class RunWorld:
         self.last: dict[str, Process] = {}
         self._refused: set[str] = set()
         self._to_make: deque[str] = deque()
+        self._early: dict[str, list[Frame]] = {}
+        self._own_deaths: Counter[str] = Counter()
         self._too_late: set[str] = set()
         self._trace = hashlib.sha256()
         self._mischief = rng.choice((0.0, 0.002, 0.01))
@@ -146,6 +149,9 @@ class RunWorld:
             case do.Send(worker=worker, message=message, blobs=blobs):
                 if process := self.processes.get(worker):
                     process.client.inbox.append(Frame(message, blobs))
+                elif worker in self._to_make:
+                    self.met.add("told before it was made")
+                    self._early.setdefault(worker, []).append(Frame(message, blobs))
                 if isinstance(message, Committed) and message.full:
                     self.met.add("refused")
                     self._refused.add(worker.rpartition("-")[0])
@@ -182,11 +188,15 @@ class RunWorld:
             "a stall is told though nobody waits for ever",
         )
         if isinstance(fact, notifications.WorkerReplaced):
-            self.met.add("replaced" if fact.n else "recycled")
-            self._is_told(fact.worker)
+            last = self.last.get(fact.worker)
+            lost = last is not None and last.lost is not None
+            self.met.add("given another" if lost else "replaced" if fact.n else "recycled")
+            if not lost or last is None or not last.end:
+                self._is_told(fact.worker)
         elif isinstance(fact, notifications.WorkerEnded):
             gave_way = (last := self.last.get(fact.worker)) and last.end == "recycled"
             check(not (gave_way and fact.reason.startswith("exited")), f"{fact.worker} was well")
+            self._spent_its_own(fact)
         elif (
             isinstance(
                 fact, notifications.ItemRetried | notifications.ItemDead | notifications.ItemSkipped
@@ -195,6 +205,7 @@ class RunWorld:
         ):
             self.met.add("charged")
             self._is_told(fact.worker)
+            self._is_not_charged_for_a_loss(fact.worker)
 
     def _is_told(self, worker: str) -> None:
         """Whoever was stopped with the run is charged with nothing and is not replaced."""
@@ -204,6 +215,19 @@ class RunWorld:
         stopped = "mporch" in process.stopped_by
         check(not stopped, f"{worker} was stopped by the run, and that is counted as its death")
         check(not self._with_the_run(process), f"{worker} was stopped with the run: that is free")
+
+    def _is_not_charged_for_a_loss(self, worker: str) -> None:
+        process = self.last.get(worker)
+        free = process is not None and process.lost is not None and not process.parted
+        check(not free, f"{worker} was lost with what it depends on: that is no item's fault")
+
+    def _spent_its_own(self, fact: notifications.WorkerEnded) -> None:
+        """A job's restarts are used up by deaths of its own alone."""
+        if "used up its restarts" not in fact.reason:
+            return
+        most, deaths = self.plan.jobs[fact.job].restart, self._own_deaths[fact.job]
+        self.met.add("used up")
+        check(deaths > max(most.max, most.before_call), f"{fact.job} has had {deaths} deaths")
 
     def _with_the_run(self, process: Process) -> bool:
         """Whether a stranger has told both to stop, the run soon after its worker's end."""
@@ -219,8 +243,10 @@ class RunWorld:
             return False
         worker = self._to_make.popleft()
         name = worker.rpartition("-")[0]
+        early = self._early.pop(worker, [])
         if self._is_mischievous(5):
             self.met.add("not made")
+            self._own_deaths[name] += 1
             self.last.pop(worker, None)
             self.tell(events.StartFailed(worker=worker, failure=_UNMADE))
             return True
@@ -236,6 +262,7 @@ class RunWorld:
         for box in client.boxes:
             box.free = job.window is not None
         client.heeds = not job.by_item
+        client.inbox.extend(early)
         target = shapes.Target(job, self.books.new_item, lambda *_: 0)
         process = Process(worker, job, client, iter(()))  # type: ignore[arg-type]
         process.moves = self._life(process, target)
@@ -293,15 +320,18 @@ class RunWorld:
 
     def _bury(self, process: Process) -> None:
         """Its pipe is read to the end."""
-        worker, blame = process.worker, process.client.blame
+        worker, blame, lost = process.worker, process.client.blame, process.lost
         process.died_at = self.now
         del self.processes[worker]
+        self._own_deaths[worker.rpartition("-")[0]] += lost is None
+        known = lost in (None, events.Orphaned.FORKSERVER)
         self.tell(
             events.WorkerDied(
                 worker=worker,
-                exit_code=process.exit_code,
+                exit_code=process.exit_code if known else None,
                 blame=blame,
                 item=self.run_.item_at(worker, blame) if blame.phase else "",
+                orphaned=lost,
             )
         )
 
@@ -338,7 +368,9 @@ class RunWorld:
             return True
         if self.processes and self._is_mischievous():
             process = self.rng.choice(list(self.processes.values()))
-            if self.rng.random() < 0.5:
+            if self.rng.random() < 0.2:
+                self._lose()
+            elif self.rng.random() < 0.5:
                 self.met.add("killed")
                 self.die(process, -self.rng.choice((SIGKILL, 11)))
             else:
@@ -346,6 +378,15 @@ class RunWorld:
                 self.signal(process, "a stranger")
             return True
         return False
+
+    def _lose(self) -> None:
+        """A forkserver, an agent or a machine is gone, and with it some of the processes."""
+        lost = self.rng.choice(tuple(events.Orphaned))
+        for process in list(self.processes.values()):
+            if process.exit_code is None and self.rng.random() < 0.5:
+                self.met.add("lost")
+                self.die(process, -SIGKILL)
+                process.lost = lost
 
     def _stop(self) -> None:
         how = self.rng.choice(("everything", "everything", "SIGTERM", "SIGINT", "SIGINT twice"))

@@ -30,12 +30,12 @@ def followed(path: Path) -> dict[str, Any]:
 
 
 def put_in(edit: dict[str, str], tree: Path) -> None:
-    """Put lines before the one line of a file that begins so."""
+    """Put text before some that is found once in a file, or in its place."""
     file = tree / edit["file"]
-    lines = file.read_text("utf-8").splitlines(keepends=True)
-    (at,) = (n for n, line in enumerate(lines) if line.startswith(edit["before"]))
-    lines.insert(at, edit["insert"])
-    file.write_text("".join(lines), encoding="utf-8")
+    text = file.read_text("utf-8")
+    assert text.count(edit["find"]) == 1, edit
+    new = edit["instead"] if "instead" in edit else edit["before"] + edit["find"]
+    file.write_text(text.replace(edit["find"], new), encoding="utf-8")
 
 
 def python(
@@ -49,7 +49,7 @@ def python(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
 
@@ -79,7 +79,8 @@ def tree(recipe: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 def test_a_recipe_touches_few_files_and_names_each(recipe: dict[str, Any]) -> None:
     pages = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    text = pages.partition(f"**{recipe['recipe']}.**")[2].partition("\n\n")[0]
+    rest = pages.partition(f"\n**{recipe['recipe']}")[2]
+    text = re.split(r"\n\*\*|\n## ", rest, maxsplit=1)[0]
     touched = {edit["file"] for edit in recipe["edit"]}
     assert touched <= set(re.findall(r"`([\w./-]+)`", text))
     source = {file for file in touched if file.startswith("orchestrator/")}
@@ -93,7 +94,10 @@ def test_the_copy_is_what_is_tried(tree: Path) -> None:
 
 def test_commands_tell_what_the_recipe_has_added(recipe: dict[str, Any], tree: Path) -> None:
     for check in recipe["check"]:
-        command, environment = ("-m", "orchestrator", *check["command"]), recipe["environment"]
+        command, environment = (
+            ("-m", "orchestrator", *check["command"]),
+            recipe.get("environment", {}),
+        )
         told = python(tree, *command, cwd=tree / "project", environment=environment)
         assert told.returncode == check.get("code", 0), told.stdout
         assert [each for each in check["told"] if each not in told.stdout] == [], told.stdout

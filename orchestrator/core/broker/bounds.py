@@ -128,10 +128,15 @@ class Unread(FullPolicy):
     unread = True
 
 
-POLICIES: dict[WhenFull, type[FullPolicy]] = {
-    policy.when_full: policy for policy in (FullPolicy, Fail, DropOldest, DropNewest)
-}
-"""The policy of each value of `when_full`: a new one is a class above, and is named here."""
+_EACH: tuple[type[FullPolicy], ...] = (
+    FullPolicy,
+    Fail,
+    DropNewest,
+    DropOldest,
+)
+"""A new policy is a class above, and is named here."""
+POLICIES = {policy.when_full: policy for policy in _EACH}
+"""The policy of each value of `when_full`."""
 
 
 def patience_s(queue: QueuePlan, producers: int) -> float | None:

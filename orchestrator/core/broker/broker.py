@@ -1,7 +1,7 @@
 """The broker: owns every queue.
 
 Events in, commands out; no I/O, no clock, no pickle. The rules it keeps are numbered in
-docs/semantics.md. `leasing.py` and `returns.py` are the consumers' half of it, `commits.py` and
+docs/semantics.md. `leasing.py` is the consumers' half of it, `commits.py` and
 `credits.py` the producers'; all work on one `BrokerState`.
 """
 
@@ -11,21 +11,19 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from typing import Any
 
-from orchestrator.core.broker.alarms import Alarm
 from orchestrator.core.broker.clients import CommitWaiter, CreditWaiter, JobState, WorkerState
 from orchestrator.core.broker.commits import Admission
 from orchestrator.core.broker.credits import Credits
-from orchestrator.core.broker.leasing import Leasing, QueueEnds
+from orchestrator.core.broker.leasing import Leasing, QueueEnds, Returns
 from orchestrator.core.broker.liveness import StallWatch
 from orchestrator.core.broker.observers import Journal, Tap
 from orchestrator.core.broker.outcomes import Outcomes
 from orchestrator.core.broker.outputs import OutputProgress
 from orchestrator.core.broker.queries import Queries
 from orchestrator.core.broker.queue import QueueState
-from orchestrator.core.broker.returns import Returns
 from orchestrator.core.broker.room import PutLimits, RoomForOutputs
 from orchestrator.core.broker.setup import Resumption, journal_of, restore, states_of
-from orchestrator.core.broker.state import BrokerState, ProtocolError
+from orchestrator.core.broker.state import Alarm, BrokerState, ProtocolError
 from orchestrator.core.durable.records import JournalEntry
 from orchestrator.core.protocol.commands import Command
 from orchestrator.core.protocol.events import (
@@ -348,7 +346,7 @@ class Broker:
     def _move(self) -> None:
         """Let go on who can, at the queues that have changed."""
         state = self._state
-        dirty, lines, clients = state.dirty, state.lines.at, state.at
+        dirty = state.dirty
         while dirty:
             queue, _ = dirty.popitem()
             # What makes room comes before who waits for it, and both before who waits for items;
@@ -357,9 +355,9 @@ class Broker:
                 self._admission.release(queue.reorder)
             if queue.policy.patience_s is not None:
                 self._limits.mind_repetition(queue)
-            if queue in lines:
+            if queue in state.lines.at:
                 self._admission.admit(queue)
-            if clients[queue].pulls:
+            if state.at[queue].pulls:
                 self._leasing.serve(queue)
             if not queue.open_writers:
                 self._ends.check_end(queue)

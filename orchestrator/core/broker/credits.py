@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from orchestrator.core.broker.alarms import Alarm
 from orchestrator.core.broker.clients import CreditWaiter, WorkerState
 from orchestrator.core.broker.queue import LARGEST_CHUNK, QueueState, chunk_items
 from orchestrator.core.broker.room import PutLimits
-from orchestrator.core.broker.state import BrokerState, ProtocolError
+from orchestrator.core.broker.state import Alarm, BrokerState, ProtocolError
 from orchestrator.core.protocol.messages import Grant, Shut, Unwant, Wait, Want
 
 __all__ = ["Credits"]

@@ -48,7 +48,9 @@ class LeaseState:
         self.number = number
         self.queue = queue
         self.segments = segments
-        self.total = sum([segment.stop - segment.start for segment in segments])
+        self.total = 0
+        for segment in segments:
+            self.total += segment.stop - segment.start
         self.finished = 0  # committed and applied
         # The next after those finished: they belong to a commit that is parked or held back.
         self.claimed = 0

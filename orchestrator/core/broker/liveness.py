@@ -11,10 +11,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 
-from orchestrator.core.broker.alarms import Alarm
 from orchestrator.core.broker.clients import CreditWaiter, PendingPull, Waiter, WorkerState
 from orchestrator.core.broker.queue import QueueState
-from orchestrator.core.broker.state import BrokerState
+from orchestrator.core.broker.state import Alarm, BrokerState
 from orchestrator.core.protocol.events import StallDetected
 from orchestrator.core.protocol.messages import Wait
 

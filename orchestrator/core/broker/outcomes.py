@@ -8,9 +8,9 @@ from typing import NamedTuple
 from orchestrator.core.broker.chunks import Segment
 from orchestrator.core.broker.clients import CommitWaiter, WorkerState
 from orchestrator.core.broker.lease import FailedAttempt, LeaseState
+from orchestrator.core.broker.leasing import Returns
 from orchestrator.core.broker.observers import Journal
 from orchestrator.core.broker.queue import QueueState
-from orchestrator.core.broker.returns import Returns
 from orchestrator.core.broker.state import BrokerState
 from orchestrator.core.durable.records import Fate
 from orchestrator.core.protocol.events import ItemFatal

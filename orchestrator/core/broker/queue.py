@@ -215,8 +215,10 @@ class QueueState:
             weight.size += segment.size_bytes
         if self.policy.drops:
             self._drop_full()
-        self.peak = max(self.peak, self.size - self.own.redelivered)
-        if weight is not None:
+        size = self.queued + self.hidden + self.delayed - self.own.redelivered
+        if size > self.peak:  # noqa: PLR1730 - asked for each put: no call
+            self.peak = size
+        if weight is not None and weight.size > weight.peak:
             weight.note_peak()
 
     def weigh(self, segments: Iterable[Segment], sign: int = 1) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from orchestrator.core.broker.alarms import Alarm
 from orchestrator.core.broker.clients import CommitWaiter, Waiter, WorkerState
 from orchestrator.core.broker.outputs import OutputProgress, PendingOutput, room_for
 from orchestrator.core.broker.queue import QueueState
-from orchestrator.core.broker.state import BrokerState
+from orchestrator.core.broker.state import Alarm, BrokerState
 
 __all__ = ["PutLimits", "RoomForOutputs"]
 

@@ -24,6 +24,7 @@ __all__ = [
     "ItemOverdue",
     "JobFinished",
     "Malformed",
+    "Orphaned",
     "Phase",
     "ProcessStarted",
     "PutRefused",
@@ -56,6 +57,14 @@ class Blame(msgspec.Struct, frozen=True, kw_only=True):
     lease: int = 0
     index: int = 0
     phase: Phase = Phase.IDLE
+
+
+class Orphaned(enum.Enum):
+    """What a worker depends on, and dies with though it has done nothing wrong."""
+
+    FORKSERVER = "the forkserver that had made it"
+    AGENT = "its agent"
+    MACHINE = "its machine"
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,8 +103,8 @@ class WorkerDied(_Event, frozen=True, kw_only=True):
     `exit_code` is that of the process, negative for a signal, None if it cannot be known. `item` is
     the id of the item that `blame` means, empty if it was at none, and the first of `among` items,
     of a batch. `failure`: where a crash was, or where it hung that was killed for its item.
-    `orphaned`: the process that had made it, and that it dies with, was dead already (`failure`:
-    why, if that is known). `made_progress`: an item that it has finished is committed; `committed`:
+    `orphaned`: what it depends on, and dies with, was gone already (`failure`: why, if that is
+    known). `made_progress`: an item that it has finished is committed; `committed`:
     anything is (the broker knows both).
     """
 
@@ -105,7 +114,7 @@ class WorkerDied(_Event, frozen=True, kw_only=True):
     item: str = ""
     among: int = 1
     failure: Failure | None = None
-    orphaned: bool = False
+    orphaned: Orphaned | None = None
     made_progress: bool = False
     committed: bool = False
 

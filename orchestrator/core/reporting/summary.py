@@ -1,4 +1,4 @@
-"""The summary of a run as typed data: exactly what `summary.json` holds. Durations in seconds."""
+"""The summary of a run, its bottleneck, and its snapshot, as plain data; durations in seconds."""
 
 from __future__ import annotations
 
@@ -7,16 +7,27 @@ from collections.abc import Mapping
 import msgspec
 
 from orchestrator.core.protocol.notifications import Ledger, Survivor
-from orchestrator.plan.model import Selection
+from orchestrator.plan.model import Plan, Selection
 
-__all__ = ["JobSummary", "Summary"]
+__all__ = [
+    "JobSnapshot",
+    "JobSummary",
+    "QueueSnapshot",
+    "Snapshot",
+    "Summary",
+    "bottleneck",
+]
+
+_LEAST_S = 0.2
+_LEAST_SHARE = 0.1
 
 
 class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One job: its final status, its workers' exit codes, its items and where its time went.
 
-    `failed`, `skipped`, `retried` and `dead` count input items, `restarts` and `recycled` processes
-    that took the place of a dead and of a worn one. `busy_s`, `waiting_input_s`,
+    `failed`, `skipped`, `retried` and `dead` count input items, `restarts`, `recycled` and
+    `orphaned` processes that took the place of a dead one, of a worn one, and of one that was lost
+    with what it depends on: a forkserver, an agent, a machine. `busy_s`, `waiting_input_s`,
     `waiting_output_s` and `waiting_rate_s` (there were items, and its rate held them) add up over
     the job's workers. Of `waiting_input_s`, `waiting_end_s` is what it waited when all who write
     its input had ended: for its own retries, or its other workers. `short_batches` went out because
@@ -34,6 +45,7 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     dead: int = 0
     restarts: int = 0
     recycled: int = 0
+    orphaned: int = 0
     busy_s: float = 0.0
     waiting_input_s: float = 0.0
     waiting_output_s: float = 0.0
@@ -45,7 +57,7 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole run. `started` and `ended` are RFC 3339 UTC.
+    """A whole run: exactly what `summary.json` holds. `started` and `ended` are RFC 3339 UTC.
 
     Of a run that was resumed they and `duration_s` are those of its last life, `first_started` is
     when it began. `bottleneck` is the job that its neighbours waited for, None where none did for
@@ -68,3 +80,65 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     selection: Selection | None = None
     first_started: str = ""
     survivors: tuple[Survivor, ...] = ()
+
+
+def bottleneck(plan: Plan, jobs: Mapping[str, JobSummary], duration_s: float) -> str | None:
+    """Return the job that waited least of those whose neighbours waited for them, if any did.
+
+    Writers of a queue wait for its readers to make room, readers for its writers to put items.
+    What a reader waits when all its writers have ended is a wait for itself. The wait counts if it
+    is longer than the job's own by a tenth of `duration_s` and by 0.2 s; waits are seconds a
+    worker.
+    """
+    waited = {
+        name: _a_worker(job, job.waiting_input_s - job.waiting_end_s) for name, job in jobs.items()
+    }
+    blocked = {name: _a_worker(job, job.waiting_output_s) for name, job in jobs.items()}
+    longest = dict.fromkeys(jobs, 0.0)
+    for queue in plan.queues.values():
+        for writer in queue.writers:
+            for reader in queue.readers:
+                longest[writer] = max(longest[writer], waited[reader])
+                longest[reader] = max(longest[reader], blocked[writer])
+    least = max(_LEAST_S, _LEAST_SHARE * duration_s)
+    own = {name: waited[name] + blocked[name] for name in jobs}
+    found = [name for name in jobs if longest[name] - own[name] >= least]
+    return min(found, key=own.__getitem__, default=None)
+
+
+def _a_worker(job: JobSummary, seconds: float) -> float:
+    return seconds / max(1, job.workers)
+
+
+class JobSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """One job: `state` is a lifecycle state's value, the numbers of workers count those alive.
+
+    `running`, `waiting_input` and `waiting_output` say what they are at; `items_in` and
+    `items_out` count committed items.
+    """
+
+    name: str
+    state: str
+    workers: int = 0
+    running: int = 0
+    waiting_input: int = 0
+    waiting_output: int = 0
+    items_in: int = 0
+    items_out: int = 0
+
+
+class QueueSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """One queue: `size` of at most `maxsize` items (0: unbounded), `put` and `done` so far."""
+
+    name: str
+    size: int
+    maxsize: int
+    put: int = 0
+    done: int = 0
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """All jobs and queues at one moment, in the order of the spec: what the live display draws."""
+
+    jobs: tuple[JobSnapshot, ...]
+    queues: tuple[QueueSnapshot, ...] = ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from orchestrator.core.protocol.commands import AT_WORK, Command, Notify, StopReason
-from orchestrator.core.protocol.events import Blame, BrokerNews
+from orchestrator.core.protocol.events import Blame, BrokerNews, Orphaned
 from orchestrator.core.protocol.messages import Closing, Failure, Worn
 from orchestrator.core.protocol.notifications import Notification, WaitingFor
 from orchestrator.core.reasons import (
@@ -52,7 +52,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """One job, for display and summary. `pids` are those of its live workers.
 
     `restarts` counts the processes that took a dead one's place, `recycled` those that took a worn
-    one's.
+    one's, `orphaned` those that took the place of one lost with what it depends on.
     """
 
     state: State
@@ -61,6 +61,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     restarts: int
     recycled: int
+    orphaned: int
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -97,7 +98,7 @@ class Worker:
     failure: Failure | None = None
     crash: Failure | None = None
     breach: str = ""
-    orphaned: bool = False
+    orphaned: Orphaned | None = None
     restarting: bool = False
     held: Blame | None = None
     hurried: bool = False
@@ -211,7 +212,7 @@ class Worker:
         if self.unmade is not None:
             return f"its process could not be made: {failed(self.unmade)}"
         if self.orphaned:
-            return orphaned(self.crash)
+            return orphaned(self.orphaned, self.crash)
         if self.killed is StopReason.ITEM_TIMEOUT:
             late = overdue(self.item, self.among, self.job.plan.timeouts.item_s)
             return f"killed: {late}"
@@ -233,7 +234,8 @@ class Worker:
     def renew(self) -> None:
         """Forget the old process: a new one is about to be started."""
         self.pid = self.killed = self.exit_code = self.crash = self.closing = self.unmade = None
-        self.restarting = self.orphaned = self.hurried = self.called = False
+        self.restarting = self.hurried = self.called = False
+        self.orphaned = None
         self.item, self.among, self.breach = "", 1, ""
 
     def view(self) -> WorkerView:
@@ -271,8 +273,11 @@ class Job:
     cut: bool = False
     dismissed: bool = False
     replaced: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    """When its workers were orphaned of late; those of the same loss once."""
     restarts: int = 0
     recycled: int = 0
+    orphaned: int = 0
     clean: bool = False
     reason: str = ""
 
@@ -318,6 +323,7 @@ class Job:
             reason=self.reason,
             restarts=self.restarts,
             recycled=self.recycled,
+            orphaned=self.orphaned,
         )
 
     def leaves_work(self, worker: Worker) -> None:

@@ -13,6 +13,9 @@ from orchestrator.plan.model import AfterCondition, TerminatePlan
 
 __all__ = [
     "GIVE_UP_S",
+    "LOSSES_MAX",
+    "LOSSES_WITHIN_S",
+    "ONE_LOSS_S",
     "ONE_REQUEST_S",
     "STOPPING_JOIN_S",
     "STOP_FOLLOWS_S",
@@ -32,6 +35,15 @@ STOPPING_JOIN_S = 30.0
 GIVE_UP_S = 5.0
 """How long a killed process has to be gone; after that it hangs in the kernel and is fenced."""
 
+
+LOSSES_MAX = 20
+"""How often a job's workers may die with what they depend on (a forkserver, an agent, a machine)
+within `LOSSES_WITHIN_S`: a budget of its own, for that is no fault of the job's."""
+
+LOSSES_WITHIN_S = 600.0
+
+ONE_LOSS_S = 1.0
+"""Workers that are orphaned within this time were so together: by the loss of the same."""
 
 STOP_FOLLOWS_S = 1.0
 """Who stops all processes of a run at once, as systemd does, reaches the last within this time."""

@@ -17,8 +17,11 @@ from orchestrator.core.protocol.events import (
 from orchestrator.core.protocol.messages import STOPPED, Closing, Failure, Ready
 from orchestrator.core.reasons import hung_in
 from orchestrator.core.supervisor.failures import Failures
-from orchestrator.core.supervisor.model import Effects, RunModel, Worker
+from orchestrator.core.supervisor.model import Effects, Job, RunModel, Worker
 from orchestrator.core.supervisor.policy import (
+    LOSSES_MAX,
+    LOSSES_WITHIN_S,
+    ONE_LOSS_S,
     STOP_FOLLOWS_S,
     StopLevel,
     exit_limit_s,
@@ -201,11 +204,18 @@ class WorkerLifecycle:
         wanted = not job.failing and self._shutdown.level <= (
             StopLevel.RUN if once else StopLevel.DRAIN
         )
+        if worker.orphaned:
+            return wanted and bool(restart.max or not once) and _may_be_lost(job, now)
         return wanted and len(job.replaced) < _most_restarts(worker)
 
     @staticmethod
     def used_up(worker: Worker) -> str:
         """Say that its job may lose no worker more; nothing if it may lose none in any case."""
+        if worker.orphaned:
+            if len(worker.job.losses) < LOSSES_MAX:
+                return ""
+            limit = f"{LOSSES_MAX} times within {LOSSES_WITHIN_S / 60:g} min"
+            return f"; the job has lost workers in this way as often as it may ({limit})"
         restart, most = worker.job.plan.restart, _most_restarts(worker)
         if not worker.job.replaced or not most:
             return ""
@@ -221,8 +231,11 @@ class WorkerLifecycle:
         effects.order(self._left_event(worker, blame, replaced=True))
         worker.await_restart()
         delay_s = 0.0
-        if not worker.recycled:
+        if worker.orphaned:
+            _note_loss(worker.job, effects.now)
+        elif not worker.recycled:
             worker.job.replaced.append(effects.now)
+        if not worker.recycled:
             delay_s = restart_delay_s(worker.failed_starts)
         self._timers.set(worker.name, Timer.RESTART, effects.now + delay_s)
 
@@ -238,12 +251,16 @@ class WorkerLifecycle:
                 pid=worker.pid,
                 exit_code=worker.exit_code,
                 reason=f"was recycled ({worker.worn.value})" if worker.worn else worker.death,
-                n=0 if worker.recycled else len(worker.job.replaced),
+                n=_times(worker),
                 item=worker.item,
             )
         )
-        worker.job.recycled += worker.recycled
-        worker.job.restarts += not worker.recycled
+        if worker.recycled:
+            worker.job.recycled += 1
+        elif worker.orphaned:
+            worker.job.orphaned += 1
+        else:
+            worker.job.restarts += 1
         worker.renew()
         self._scheduler.start(worker, effects)
 
@@ -303,6 +320,25 @@ class WorkerLifecycle:
             self._failures.raised(worker, message, effects)
         elif worker.has_returned:
             worker.verdict = State.SUCCEEDED
+
+
+def _may_be_lost(job: Job, now: float) -> bool:
+    """Return whether the job may lose a worker with what it depends on, by a budget of its own."""
+    job.losses = [when for when in job.losses if when > now - LOSSES_WITHIN_S]
+    return len(job.losses) < LOSSES_MAX or now - job.losses[-1] <= ONE_LOSS_S
+
+
+def _note_loss(job: Job, now: float) -> None:
+    """Count a loss; who was lost with others costs nothing more."""
+    if not job.losses or now - job.losses[-1] > ONE_LOSS_S:
+        job.losses.append(now)
+
+
+def _times(worker: Worker) -> int:
+    """Return how many of its kind this death of the job is, of late; 0 if it was recycled."""
+    if worker.recycled:
+        return 0
+    return len(worker.job.losses if worker.orphaned else worker.job.replaced)
 
 
 def _most_restarts(worker: Worker) -> int:

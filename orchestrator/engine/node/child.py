@@ -30,21 +30,25 @@ from typing import Any, TextIO
 from orchestrator.encoding import HINT, unfit
 from orchestrator.engine.node.kernel import line_buffer_c_stdio, set_parent_death_signal
 from orchestrator.engine.node.marked import Console, MarkedFile
-from orchestrator.engine.node.stacks import tell_stack_into
 
 __all__ = [
     "FIRST_PRIVATE_FD",
+    "STACK_SIGNAL",
     "Handed",
     "HiddenBytes",
     "Launch",
     "SurroundingsError",
     "bootstrap",
     "enter_surroundings",
+    "tell_stack_into",
 ]
 
 FIRST_PRIVATE_FD = 10
 """Our own descriptors lie from here on: a target that closes 1 and 2 and opens files gets low
 numbers, and must not get ours."""
+
+STACK_SIGNAL = signal.SIGRTMAX - 2
+"""Of those that nobody gives a meaning to; the last ones are taken by debuggers."""
 
 _SIGNALS = tuple(int(s) for s in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
@@ -137,6 +141,19 @@ def bootstrap(launch: Launch) -> None:
     module, _, function = launch.main.partition(":")
     main = getattr(importlib.import_module(module), function)
     main(launch.payload, channel, log, cell)
+
+
+def tell_stack_into(cell: int) -> None:
+    """Have the stack signal write the main thread's stack behind the cell's page, and end it all.
+
+    `cell` is its descriptor, which stays open. The signal's action until now is what ends it.
+
+    faulthandler writes it in the handler of the signal itself, without the interpreter's lock: also
+    that of a target which hangs in C code. The handler does not return: a target that waits for a
+    signal, or in a system call that one interrupts, must not go on by this one.
+    """
+    os.lseek(cell, mmap.PAGESIZE, os.SEEK_SET)
+    faulthandler.register(STACK_SIGNAL, cell, all_threads=False, chain=True)
 
 
 def _default_signals() -> None:

@@ -1,20 +1,25 @@
 """Reports of faulthandler: a crashed or hanging worker's becomes a failure like any other.
 
-Called in the parent.
+A worker is asked for its stack when it is killed for an item that takes too long. Called in the
+parent.
 """
 
 from __future__ import annotations
 
 import re
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import dropwhile, takewhile
+from pathlib import Path
 from typing import TypeAlias
 
 from orchestrator.core.protocol.messages import STOPPED, Failure
+from orchestrator.engine.node.child import STACK_SIGNAL
+from orchestrator.engine.node.workerprocess import WorkerProcess
 from orchestrator.files import PACKAGE
+from orchestrator.ipc.cell import Cell
 
-__all__ = ["CrashText", "stopped_in"]
+__all__ = ["CrashText", "StackRequest", "Unanswered", "stopped_in"]
 
 _BEGIN = "Fatal Python error: "
 _THREAD = "Current thread "
@@ -22,6 +27,9 @@ _FRAME = re.compile(r'  File "(?P<file>.*)", line (?P<line>\d+) in (?P<name>.*)'
 _MOST_LINES = 500
 _LONGEST_LINE = 1000
 _STDLIB = sysconfig.get_path("stdlib")
+
+_MOST_S = 0.5
+"""A worker that the kernel does not let run for so long will not answer."""
 
 _Frame: TypeAlias = tuple[str, str, str]
 """File, line and name."""
@@ -63,6 +71,57 @@ class CrashText:
         )
 
 
+class StackRequest:
+    """Asks a worker once, which ends it, and takes the answer from its cell."""
+
+    def __init__(self, process: WorkerProcess, cell: Cell) -> None:
+        self._process = process
+        self._cell = cell
+        self.asked = False
+
+    def ask(self) -> bool:
+        """Return whether the worker can be asked, and was; else it is to be killed without."""
+        if not _hears(self._process.pid, STACK_SIGNAL):
+            return False
+        self._process.signal(STACK_SIGNAL)
+        self.asked = not self._process.unstoppable
+        return self.asked
+
+    def answer(self) -> Failure | None:
+        """Return where the target was, told as the stop signal is; None if that is not known.
+
+        What is there though nobody has asked is a child's, or the target has sent the signal.
+        """
+        if not self.asked:
+            return None
+        return stopped_in(self._cell.stack().decode("utf-8", "backslashreplace"))
+
+
+class Unanswered:
+    """Workers that were asked and are not dead yet, each with a time limit."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    def add(self, worker: str, now: float) -> None:
+        """It was asked just now."""
+        self._until[worker] = now + _MOST_S
+
+    def remove(self, worker: str) -> None:
+        """It is dead."""
+        self._until.pop(worker, None)
+
+    def next_check(self) -> float | None:
+        """Return when the first of them has had its time."""
+        return min(self._until.values(), default=None)
+
+    def due(self, now: float) -> Iterator[str]:
+        """Those that are to be killed without an answer; each is told once."""
+        for worker in [name for name, until in self._until.items() if until <= now]:
+            del self._until[worker]
+            yield worker
+
+
 def stopped_in(report: str) -> Failure | None:
     """Return where a worker was that was asked for its stack, as if it were stopped there.
 
@@ -97,3 +156,17 @@ def _is_not_ours(frame: _Frame) -> bool:
 
 def _is_users(file: str) -> bool:
     return not file.startswith(_STDLIB) and "/site-packages/" not in file
+
+
+def _hears(pid: int, signum: int) -> bool:
+    """True if the process has a handler and its main thread does not hold the signal back.
+
+    A program that the target has executed has none.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text("utf-8", "backslashreplace")
+    except OSError:
+        return False
+    masks = dict(line.split(":", 1) for line in status.splitlines() if line.startswith("Sig"))
+    caught, held = (int(masks.get(name, "0"), 16) for name in ("SigCgt", "SigBlk"))
+    return bool((caught & ~held) >> (signum - 1) & 1)

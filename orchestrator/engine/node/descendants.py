@@ -8,7 +8,9 @@ never by its number alone: a number may have passed to a stranger in the meantim
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
+import pwd
 import select
 import signal
 import time
@@ -17,11 +19,13 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core.protocol.notifications import Survivor
 from orchestrator.engine.node.kernel import become_subreaper
 
 __all__ = [
     "Kin",
     "Swept",
+    "Told",
     "become_subreaper",
     "children",
     "descendants",
@@ -30,6 +34,7 @@ __all__ = [
     "kill_kin",
     "look_up",
     "reap_strangers",
+    "survivors",
     "sweep",
 ]
 
@@ -41,6 +46,9 @@ _LOOKS = 5
 
 _QUIET_LOOKS = 3
 """After so many looks at the list of children that show nobody new, all of /proc is read again."""
+
+_MOST_TOLD = 100
+"""How many survivors are named."""
 
 _LEAVE_S = 0.5
 """So long a process that may not be signalled has to end by itself, as what it was tied to died."""
@@ -308,6 +316,53 @@ def reap_strangers(known: Container[int]) -> tuple[int, ...]:
             return (*reaped, *_reap(pid for pid in _listed_children() if pid not in known))
         reaped += _reap([pid])
     return tuple(reaped)
+
+
+class Told:
+    """The processes of which the orchestrator has told that they could not be killed.
+
+    A page that is shared with the guard, which tells of all others.
+    """
+
+    def __init__(self) -> None:
+        self._page = mmap.mmap(-1, mmap.PAGESIZE)
+
+    def add(self, found: Iterable[Kin]) -> None:
+        """Called in the orchestrator."""
+        for kin in found:
+            words = b"%d %d\n" % (kin.pid, kin.started)
+            if self._page.tell() + len(words) <= len(self._page):
+                self._page.write(words)
+
+    def pids(self) -> frozenset[int]:
+        """Called in the guard: those of them that are still there."""
+        found = set()
+        for line in self._page[:].rstrip(b"\0").splitlines():
+            pid, started = map(int, line.split())
+            kin = look_up(pid)
+            if kin is not None and kin.started == started:
+                found.add(pid)
+        return frozenset(found)
+
+
+def survivors(found: Iterable[Kin]) -> tuple[Survivor, ...]:
+    """Return the processes as facts have them, of very many (they flee by forking) the first."""
+    return tuple(
+        Survivor(pid=kin.pid, command=kin.name, user=_user_of(kin.pid))
+        for kin in sorted(found, key=lambda kin: kin.pid)[:_MOST_TOLD]
+    )
+
+
+def _user_of(pid: int) -> str:
+    """Return whose process it is, by name if the system has one; empty if it is gone."""
+    try:
+        uid = Path(f"/proc/{pid}").stat().st_uid
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
 
 
 def _everyone() -> Iterator[Kin]:

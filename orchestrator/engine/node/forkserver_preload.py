@@ -15,7 +15,7 @@ import sys
 from types import TracebackType
 
 from orchestrator.engine.node.kernel import set_parent_death_signal
-from orchestrator.engine.node.refusals import REFUSALS
+from orchestrator.engine.node.limits import REFUSALS
 
 
 def _excepthook(

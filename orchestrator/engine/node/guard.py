@@ -25,11 +25,15 @@ from types import FrameType
 from typing import NoReturn
 
 from orchestrator.core.reasons import names_of
-from orchestrator.engine.node.descendants import Kin, become_subreaper, sweep
-from orchestrator.engine.node.escalation import Escalation
+from orchestrator.engine.node.descendants import (
+    Kin,
+    Told,
+    become_subreaper,
+    survivors,
+    sweep,
+)
 from orchestrator.engine.node.kernel import set_parent_death_signal
-from orchestrator.engine.node.refusals import REFUSALS, in_words
-from orchestrator.engine.node.survivors import Told, survivors
+from orchestrator.engine.node.limits import REFUSALS, in_words
 from orchestrator.errors import (
     FILE_SIZE_HINT,
     ExitCode,
@@ -38,7 +42,15 @@ from orchestrator.errors import (
 )
 from orchestrator.escaping import escaped
 
-__all__ = ["Shelter", "on_guard_death", "run_guarded", "take_shelter"]
+__all__ = [
+    "KILL_WITHIN_S",
+    "ONE_REQUEST_S",
+    "Escalation",
+    "Shelter",
+    "on_guard_death",
+    "run_guarded",
+    "take_shelter",
+]
 
 _GUARD_DIED = signal.SIGRTMIN + 8
 """Nobody else's: the first real-time signals are the C library's, SIGUSR1 and 2 are the user's."""
@@ -66,6 +78,17 @@ _SWEEP_S = 5.0
 _LONGEST_DIRECTORY = 80
 """Bytes: a socket's path has at most 107 of them, and its name needs its share."""
 
+KILL_WITHIN_S = 10.0
+"""What a kill takes an orchestrator at worst: 5 s for workers that hang in the kernel, 2 s for a
+sweep, then the helpers' end and the report. One that is well and has no such workers needs far
+less."""
+
+ONE_REQUEST_S = 2.0
+"""Who asks a program to end may do so twice at once: timeout(1) signals it and its group, and at
+the end of a session SIGHUP comes from the kernel and from the shell."""
+
+_KILLING_INTERRUPTS = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shelter:
@@ -80,7 +103,13 @@ class Shelter:
     told: Told = field(default_factory=Told)
 
 
-def run_guarded(inner: Callable[[Shelter], int], *, host: int | None = None) -> int:
+def run_guarded(
+    inner: Callable[[Shelter], int],
+    *,
+    host: int | None = None,
+    who: str = "the orchestrator",
+    below: str | None = None,
+) -> int:
     """Called in the guard: run `inner` in a child of its own and return its exit code.
 
     The child is in a process group of its own, so that a terminal's Ctrl-C reaches the guard
@@ -89,7 +118,8 @@ def run_guarded(inner: Callable[[Shelter], int], *, host: int | None = None) -> 
     what a user is to type must be read before.
 
     `host` is the pid of a program that hands on each SIGINT it gets. One that comes from there and
-    one that comes from elsewhere, a terminal that tells both of them, are one request.
+    one that comes from elsewhere, a terminal that tells both of them, are one request. `who` is the
+    child, in what is told. The directory is made `below` another, if that is given.
 
     A signal that asks the run to end also continues a child that was stopped. A child that has not
     ended some time after the order to kill (`Escalation`) is killed like all the others, which
@@ -102,7 +132,7 @@ def run_guarded(inner: Callable[[Shelter], int], *, host: int | None = None) -> 
     SystemRefusedError if the child cannot.
     """
     _occupy_standard_descriptors()
-    directory = _make_directory()
+    directory = _make_directory(below)
     become_subreaper()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would hide how a child ended
     # What is ignored, by nohup for one, stays so.
@@ -119,7 +149,7 @@ def run_guarded(inner: Callable[[Shelter], int], *, host: int | None = None) -> 
         swept = sweep(within_s=_SWEEP_S, spare=told.pids())
         shutil.rmtree(directory, ignore_errors=True)
     if status is None:
-        what = "the orchestrator did not carry out the order to kill, and was killed itself"
+        what = f"{who} did not carry out the order to kill, and was killed itself"
         _tell(what, [pid for pid in swept.killed if pid != child], swept.survived)
         return 128 + next(signum for signum in _ENDING if signum in sent)
     if os.WIFEXITED(status):
@@ -131,7 +161,7 @@ def run_guarded(inner: Callable[[Shelter], int], *, host: int | None = None) -> 
     ended_by = os.WTERMSIG(status)
     if ended_by not in sent:
         why = " (out of memory?)" if ended_by == signal.SIGKILL else ""
-        what = f"the orchestrator was ended by {signal.Signals(ended_by).name}{why}"
+        what = f"{who} was ended by {signal.Signals(ended_by).name}{why}"
         _tell(what, swept.killed, swept.survived)
     return 128 + ended_by
 
@@ -184,6 +214,51 @@ def on_guard_death(shelter: Shelter, last_words: Callable[[], None]) -> None:
                 os._exit(128 + signal.SIGKILL)
 
     signal.signal(_GUARD_DIED, end)
+
+
+class Escalation:
+    """Escalation from an orchestrator's stop to its kill. Pure: time is passed in.
+
+    Counts the requests to end as the orchestrator does, and knows when they were the last.
+    """
+
+    def __init__(self) -> None:
+        self._interrupts = {True: 0, False: 0}
+        self._terminated_at: float | None = None
+        self._kill_at: float | None = None
+
+    def hear(self, signum: int, now: float, *, by_host: bool = False) -> bool:
+        """Take a signal that came at the monotonic time `now`; whether it is to be forwarded.
+
+        A SIGTERM or SIGHUP that only repeats one is not, nor a SIGINT that comes from the host as
+        well as from elsewhere. A third SIGINT, or another SIGTERM or
+        SIGHUP, is an order to kill all; who asks for more after that is done with waiting.
+        """
+        killing = self._kill_at is not None
+        if signum == signal.SIGINT:
+            before_it = max(self._interrupts.values())
+            self._interrupts[by_host] += 1
+            interrupts = max(self._interrupts.values())
+            if interrupts == before_it:
+                return False
+            killing |= interrupts >= _KILLING_INTERRUPTS
+        elif signum in (signal.SIGTERM, signal.SIGHUP):
+            before = self._terminated_at
+            if before is not None and now - before < ONE_REQUEST_S:
+                return False
+            self._terminated_at = now
+            killing |= before is not None
+        else:
+            return True
+        if self._kill_at is None:
+            self._kill_at = now + KILL_WITHIN_S if killing else None
+        elif now >= self._kill_at - KILL_WITHIN_S + ONE_REQUEST_S:
+            self._kill_at = now
+        return True
+
+    def left_s(self, now: float) -> float | None:
+        """Seconds that the orchestrator may still take; None: as long as it likes."""
+        return None if self._kill_at is None else max(0.0, self._kill_at - now)
 
 
 def _fork() -> int:
@@ -294,8 +369,8 @@ def _occupy_standard_descriptors() -> None:
     os.close(fd)
 
 
-def _make_directory() -> str:
-    for parent in (None, "/tmp"):  # noqa: S108 -- mkdtemp makes it ours alone
+def _make_directory(below: str | None) -> str:
+    for parent in (below, "/tmp"):  # noqa: S108 -- mkdtemp makes it ours alone
         try:
             directory = tempfile.mkdtemp(prefix="mporch-", dir=parent)
         except OSError as error:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.engine.node.descendants import look_up
-from orchestrator.engine.node.refusals import REFUSALS
+from orchestrator.engine.node.limits import REFUSALS
 
 __all__ = [
     "Creator",

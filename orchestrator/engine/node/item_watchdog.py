@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.core.protocol.events import Blame, Phase
-from orchestrator.engine.node.clock import LoopClock
+from orchestrator.engine.node.hosting import LoopClock
 from orchestrator.engine.node.workerio import WorkerIO
 
 __all__ = ["ItemWatchdog"]

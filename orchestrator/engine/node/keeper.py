@@ -16,9 +16,8 @@ from typing import NoReturn
 
 from orchestrator.core.reasons import names_of
 from orchestrator.engine.node.child_program import END
-from orchestrator.engine.node.descendants import become_subreaper, sweep
+from orchestrator.engine.node.descendants import become_subreaper, survivors, sweep
 from orchestrator.engine.node.kernel import set_parent_death_signal
-from orchestrator.engine.node.survivors import survivors
 from orchestrator.escaping import escaped
 
 __all__ = ["answer_once", "keep"]

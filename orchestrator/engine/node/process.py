@@ -28,7 +28,7 @@ from orchestrator.engine.node.helpers import (
     release,
     use_directory,
 )
-from orchestrator.engine.node.refusals import REFUSALS, in_words
+from orchestrator.engine.node.limits import REFUSALS, in_words
 from orchestrator.engine.node.workerprocess import Ends, WorkerProcess
 from orchestrator.ipc.cell import SHARED_BYTES
 from orchestrator.plan.model import StartMethod
@@ -61,6 +61,7 @@ class _Order:
     cwd: str | None
     pythonpath: tuple[str, ...]
     tells_stack: bool
+    channel: socket.socket
 
 
 class Starting:
@@ -165,6 +166,7 @@ class ProcessFactory:
         method: StartMethod,
         main: str,
         payload: bytes,
+        channel: socket.socket,
         env: Mapping[str, str | None] | None = None,
         cwd: str | None = None,
         pythonpath: Sequence[str] = (),
@@ -172,7 +174,8 @@ class ProcessFactory:
     ) -> WorkerProcess | Starting:
         """Start a worker called `name` that runs `main`, a `module:function`.
 
-        The function gets (payload, channel socket, log socket, progress cell). `env` is applied
+        The function gets (payload, channel socket, log socket, progress cell). `channel` is closed
+        here in any case. `env` is applied
         over the inherited environment, None unsets; `pythonpath` goes before all of `sys.path`.
         `tells_stack`: it can be asked for its stack (`stacks.py`).
         A forkserver is asked only: see `go_on`. Raises OSError if the system refuses (descriptors,
@@ -189,6 +192,7 @@ class ProcessFactory:
             cwd=cwd,
             pythonpath=tuple(pythonpath),
             tells_stack=tells_stack,
+            channel=channel,
         )
         try:
             return self._begin(order)
@@ -226,7 +230,7 @@ class ProcessFactory:
         forked = order.method is StartMethod.FORK
         key = secrets.token_hex(4)
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
-            ends, handed = _wire(ours, theirs)
+            ends, handed = _wire(order.channel, ours, theirs)
             with _signals_held() if forked else _fresh_interpreter(self._environment) as restored:
                 served = order.method is StartMethod.FORKSERVER
                 creator = self._forkserver.ensure() if served else None
@@ -287,11 +291,9 @@ class ProcessFactory:
 
 
 def _wire(
-    ours: contextlib.ExitStack, theirs: contextlib.ExitStack
+    channel: socket.socket, ours: contextlib.ExitStack, theirs: contextlib.ExitStack
 ) -> tuple[Ends, dict[str, Handed]]:
-    """Make every connection; each stack closes its side."""
-    sock, channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    ours.enter_context(sock)
+    """Make every other connection; each stack closes its side."""
     theirs.enter_context(channel)
     log_sock, log = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.enter_context(log_sock)
@@ -303,9 +305,8 @@ def _wire(
     os.truncate(page, SHARED_BYTES)
     fcntl.fcntl(page, fcntl.F_ADD_SEALS, _SEALS)
     cell = ours.enter_context(_map_shared(page))
-    for end in (sock, log_sock):
-        end.setblocking(False)
-    ends = Ends(sock=sock, log_sock=log_sock, stdout_fd=stdout_fd, stderr_fd=stderr_fd, cell=cell)
+    log_sock.setblocking(False)
+    ends = Ends(log_sock=log_sock, stdout_fd=stdout_fd, stderr_fd=stderr_fd, cell=cell)
     return ends, {
         "channel": Handed(channel.fileno()),
         "log": Handed(log.fileno()),

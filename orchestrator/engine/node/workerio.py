@@ -1,4 +1,4 @@
-"""One worker's descriptors, read and written for the loop. Called in the parent."""
+"""One worker's output, log records and progress cell, read for its node."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import time
 
 import msgspec
 
-from orchestrator.core.protocol.events import Blame, Blob
-from orchestrator.core.protocol.messages import Failure, FromWorker
+from orchestrator.core.protocol.events import Blame, Phase
+from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import (
     Logged,
     Notification,
@@ -16,11 +16,15 @@ from orchestrator.core.protocol.notifications import (
     Progress,
     Stream,
 )
-from orchestrator.engine.node import jsonlines
-from orchestrator.engine.node.capture import CapturedLine, MarkedLines, drain
-from orchestrator.engine.node.channel import Channel
-from orchestrator.engine.node.crash import CrashText
-from orchestrator.engine.node.stack_request import StackRequest
+from orchestrator.engine.engine import Figures
+from orchestrator.engine.node.capture import (
+    CapturedLine,
+    JsonRecord,
+    MarkedLines,
+    drain,
+    parse,
+)
+from orchestrator.engine.node.crash import CrashText, StackRequest
 from orchestrator.engine.node.workerprocess import WorkerProcess
 from orchestrator.ipc import records
 from orchestrator.ipc.cell import MARKS, Cell
@@ -36,16 +40,14 @@ _RECORDS_BYTES = 1 << 20
 
 
 class WorkerIO:
-    """A worker's channel, what it prints and logs, and its progress cell."""
+    """What a worker prints and logs, and its progress cell."""
 
     def __init__(self, name: str, job: JobPlan, process: WorkerProcess) -> None:
         self.name = name
         self.job = job
         self.process = process
-        self.channel = Channel(process.sock)
         self.cell = Cell(process.cell)
         self.stack = StackRequest(process, self.cell)
-        self.connected = True
         self.overdue: Blame | None = None
         self._killed_at: Blame | None = None
         self._crash = CrashText()
@@ -60,10 +62,6 @@ class WorkerIO:
     def pipes(self) -> tuple[int, ...]:
         """The capture pipes that are still open."""
         return tuple(self._splitters)
-
-    def read_channel(self, buffer: memoryview) -> list[tuple[FromWorker, tuple[Blob, ...]]] | None:
-        """The messages that one read brings, None if nothing is there; raises wire.FrameError."""
-        return self.channel.read(buffer)
 
     def read_pipe(self, fd: int) -> list[Notification | Progress] | None:
         """Return what one read of a capture pipe brings; None at its end."""
@@ -120,6 +118,16 @@ class WorkerIO:
         """Return what the worker was at, or what it is killed for."""
         return self._killed_at or self.cell.blame()
 
+    def figures(self) -> Figures | None:
+        """Return what it uses and is at; None if it is dead."""
+        if (usage := self.process.usage()) is None:
+            return None
+        cpu_s, rss = usage
+        blame, at_item_s = self.cell.blame(), 0.0
+        if blame.phase is Phase.RUNNING:
+            at_item_s = max(0.0, time.monotonic() - self.cell.since_s())
+        return Figures(cpu_s=cpu_s, rss=rss, blame=blame, at_item_s=at_item_s)
+
     def is_killed_for_item(self) -> None:
         """Whatever it begins before it is dead, it dies of the item that is `overdue`."""
         self._killed_at = self.overdue
@@ -149,7 +157,7 @@ class WorkerIO:
         """A line as the fact it is: a log record, if it is one in JSON."""
         text = line.text
         if self._takes_json and text[:1] == "{" and not line.more:
-            found = jsonlines.parse(text)
+            found = parse(text)
             if found is not None:
                 return self._json_record(stream, line, found)
         return self._output(stream, line)
@@ -170,9 +178,7 @@ class WorkerIO:
             attempt=stamp.attempt,
         )
 
-    def _json_record(
-        self, stream: Stream, line: CapturedLine, found: jsonlines.JsonRecord
-    ) -> Logged:
+    def _json_record(self, stream: Stream, line: CapturedLine, found: JsonRecord) -> Logged:
         stamp = line.stamp
         return Logged(
             job=self.job.name,

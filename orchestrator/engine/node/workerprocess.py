@@ -11,11 +11,12 @@ import socket
 import sys
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.engine.node.descendants import look_up
 from orchestrator.engine.node.helpers import Creator, has_ended, release
-from orchestrator.engine.node.refusals import in_words
+from orchestrator.engine.node.limits import in_words
 from orchestrator.plan.model import StartMethod
 
 __all__ = ["Ends", "WorkerProcess"]
@@ -23,9 +24,8 @@ __all__ = ["Ends", "WorkerProcess"]
 
 @dataclass(frozen=True, kw_only=True)
 class Ends:
-    """The parent's end of each of what connects it with a worker."""
+    """The parent's end of each of what connects it with a worker, but for its channel."""
 
-    sock: socket.socket
     log_sock: socket.socket
     stdout_fd: int
     stderr_fd: int
@@ -35,10 +35,9 @@ class Ends:
 class WorkerProcess:
     """One worker as the orchestrator sees it. All of it is called in the parent.
 
-    `sock` is our end of its private stream socket, `log_sock` of a SEQPACKET pair that carries one
-    log record a datagram, `stdout_fd` and `stderr_fd` the read ends of its capture pipes; none of
-    them blocks. `cell` is the progress cell, shared with the worker. `key` is in the
-    marks that it writes.
+    `log_sock` is our end of a SEQPACKET pair that carries one log record a datagram, `stdout_fd`
+    and `stderr_fd` the read ends of its capture pipes; none of them blocks. `cell` is the progress
+    cell, shared with the worker. `key` is in the marks that it writes.
 
     `pidfd` is None only if the process had ended and been reaped before it could be opened.
     `death_fd` becomes readable when the process has ended; `exit_code` then says how.
@@ -60,7 +59,6 @@ class WorkerProcess:
         self.start_method = method
         self.pid = process.pid
         self.key = key
-        self.sock = ends.sock
         self.log_sock = ends.log_sock
         self.stdout_fd = ends.stdout_fd
         self.stderr_fd = ends.stderr_fd
@@ -79,6 +77,16 @@ class WorkerProcess:
     def has_ended(self) -> bool:
         """Return whether the process is dead, a zombie included."""
         return self._exit_code is not None or has_ended(self.death_fd, wait_s=0.0)
+
+    def usage(self) -> tuple[float, int] | None:
+        """Return its processor seconds and resident bytes; None if it has ended."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            stat = Path(f"/proc/{self.pid}/stat").read_bytes()
+            if not self.has_ended():  # nobody else has had its number when it was read
+                fields = stat[stat.rindex(b")") + 2 :].split()
+                ticks = int(fields[11]) + int(fields[12])
+                return ticks / os.sysconf("SC_CLK_TCK"), int(fields[21]) * mmap.PAGESIZE
+        return None
 
     def creator_died(self) -> bool:
         """Return whether the forkserver that made this worker is dead: nobody else is to blame."""
@@ -154,7 +162,6 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Close every descriptor of the worker, which must have ended. Called once."""
-        self.sock.close()
         self.log_sock.close()
         self.cell.close()
         for fd in (self.stdout_fd, self.stderr_fd, self.pidfd):

@@ -56,6 +56,7 @@ def replay(
     output: str,
     format: str,  # noqa: A002 -- the option's name
     live: bool | None,
+    on: str,
 ) -> int:
     """Feed letters of RUN back through its pipeline, in a new run.
 
@@ -63,7 +64,7 @@ def replay(
     them; a job that was only `after` others is left out. The exit code is that of the new run; an
     item that fails again is a dead letter of that one.
     """
-    from orchestrator.app import Options  # noqa: PLC0415 -- the whole product
+    from orchestrator.app import On, Options  # noqa: PLC0415 -- the whole product
     from orchestrator.features.deadletters.choice import choose  # noqa: PLC0415
     from orchestrator.runlog.find import open_to_run  # noqa: PLC0415
     from orchestrator.views.output import OutputMode  # noqa: PLC0415
@@ -75,6 +76,7 @@ def replay(
         output=OutputMode(output),
         json_output=format == "json",
         live=live,
+        on=On(on),
     )
     with open_to_run(choice.run) as run:
         layering = Layering(env_files=env_files)

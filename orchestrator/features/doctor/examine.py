@@ -20,7 +20,7 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from orchestrator.engine.node.descriptors import PER_WORKER, RESERVE
+from orchestrator.engine.node.limits import PER_WORKER, RESERVE
 from orchestrator.errors import MporchError, UsageError
 from orchestrator.features.doctor.finding import Finding, Verdict
 from orchestrator.features.doctor.protection import look_at_protection

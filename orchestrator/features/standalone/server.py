@@ -44,7 +44,7 @@ from orchestrator.core.protocol.messages import (
     Wait,
     Want,
 )
-from orchestrator.engine.node.channel import READ_SIZE, Channel
+from orchestrator.engine.channels import READ_SIZE, Channel
 from orchestrator.features.standalone.pages import SEALS, SizePage, read_acks
 from orchestrator.features.standalone.protocol import JOIN, NEW_QUEUE, WATCH
 from orchestrator.ipc import wire

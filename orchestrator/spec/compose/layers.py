@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import yaml
 
 from orchestrator.spec import rules
-from orchestrator.spec.wording import did_you_mean, show
+from orchestrator.spec.wording import HintedError, did_you_mean, show
 from orchestrator.spec.yaml.nodes import (
     SET,
     VAR,
@@ -119,10 +119,8 @@ class Layers:
             yield _Put(path=steps, start=start, width=len(name), value=value)
 
 
-class _PutError(ValueError):
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
+class _PutError(HintedError):
+    """An option that sets nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from orchestrator.errors import Rule
 from orchestrator.spec import rules
 from orchestrator.spec.compose.variables import Scope
 from orchestrator.spec.types import is_name
-from orchestrator.spec.wording import did_you_mean, show
+from orchestrator.spec.wording import HintedError, did_you_mean, show
 from orchestrator.spec.yaml.composer import MAX_NODES
 from orchestrator.spec.yaml.nodes import (
     Entry,
@@ -45,14 +45,13 @@ _NEGATIVE = re.compile(r"-\.?[0-9]", re.ASCII)
 _NO_WORD = re.compile(r"[^A-Za-z0-9]+", re.ASCII)
 
 
-class MatrixFlaw(Exception):  # noqa: N818 -- it becomes a flaw, as SyntaxFlaw does
+class MatrixFlaw(HintedError):  # noqa: N818 -- it becomes a flaw, as SyntaxFlaw does
     """A matrix that makes no jobs, or none that can be. `position` and `width` say where."""
 
     def __init__(
         self, at: Entry | Node, message: str, hint: str, rule: Rule = rules.BAD_MATRIX
     ) -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(message, hint)
         self.position: Position = at.key_position if isinstance(at, Entry) else at.position
         self.width = at.key_width if isinstance(at, Entry) else at.width
         self.rule = rule

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from orchestrator.spec.compose.variables import Reference
+from orchestrator.spec.wording import HintedError
 from orchestrator.spec.yaml.nodes import SET, VAR, ScalarNode, Word
 
 __all__ = ["Quotes", "ScriptFlaw", "ShellScript", "Value", "script_of"]
@@ -116,12 +117,11 @@ _VARIABLE = "MPORCH_VALUE"
 _READ_BARE = frozenset(" \t\n'\"\\$`;&|<>()*?[]#~{}!")
 
 
-class ScriptFlaw(ValueError):  # noqa: N818 -- it becomes a flaw, as SyntaxFlaw does
+class ScriptFlaw(HintedError):  # noqa: N818 -- it becomes a flaw, as SyntaxFlaw does
     """A reference that stands where the shell cannot be given a variable, or names no source."""
 
     def __init__(self, message: str, hint: str, reference: Reference) -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(message, hint)
         self.reference = reference
 
 

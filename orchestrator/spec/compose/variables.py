@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from orchestrator.errors import Problem, Rule, SpecError
 from orchestrator.spec import rules
-from orchestrator.spec.wording import Guesses, listed, show
+from orchestrator.spec.wording import Guesses, HintedError, listed, show
 from orchestrator.spec.yaml import source
 from orchestrator.spec.yaml.nodes import (
     LATE_NAMESPACES,
@@ -69,15 +69,14 @@ class Reference:
         return f"${{{self.name}{rest}}}"
 
 
-class ReferenceFlaw(ValueError):  # noqa: N818 -- it becomes a flaw, as SyntaxFlaw does
+class ReferenceFlaw(HintedError):  # noqa: N818 -- it becomes a flaw, as SyntaxFlaw does
     """A `${` that begins no reference.
 
     `hint` says how to write it; `start` and `width` are as in `Reference`.
     """
 
     def __init__(self, message: str, hint: str, *, start: int, width: int) -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(message, hint)
         self.start = start
         self.width = width
 
@@ -138,12 +137,11 @@ Expand = Callable[[Node, Path], Node]
 """Expands a node of the tree that stands at a path."""
 
 
-class Missing(Exception):  # noqa: N818 -- a finding, told at the place that names the variable
+class Missing(HintedError):  # noqa: N818 -- a finding, told at the place that names the variable
     """A reference names nothing, or nothing that counts."""
 
     def __init__(self, message: str, hint: str, rule: Rule = rules.UNSET_VARIABLE) -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(message, hint)
         self.rule = rule
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from orchestrator.spec.wording import HintedError
+
 __all__ = ["ScalarError", "resolve"]
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -21,12 +23,8 @@ _NANS = frozenset({".nan", ".NaN", ".NAN"})
 _MOST_DIGITS = 400
 
 
-class ScalarError(ValueError):
+class ScalarError(HintedError):
     """An unquoted word that reads as one thing here and as another elsewhere."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 def resolve(text: str) -> str | int | float | bool | None:

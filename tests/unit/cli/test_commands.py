@@ -462,7 +462,20 @@ def test_each_option_has_the_variable_of_its_long_name():
     assert len(found) > 70
     for (*words, option), param in found.items():
         name = "_".join(["MPORCH", *words, option.lstrip("-")]).replace("-", "_").upper()
-        assert param.envvar == name
+        shared = {"--on": "MPORCH_ON"}.get(option)
+        assert param.envvar == ([name, shared] if shared else name)
+
+
+@pytest.mark.parametrize("variable", ["MPORCH_ON", "MPORCH_RUN_ON"])
+def test_where_workers_live_may_be_set_for_all_commands(mporch, project, monkeypatch, variable):
+    monkeypatch.setenv(variable, "nowhere")
+    found = mporch("run")
+    assert found.code == 2
+    assert "'nowhere' is not one of 'local', 'agent'" in found.err
+    assert f"the value is that of {variable}" in found.err
+    monkeypatch.setenv("MPORCH_RUN_ON", "local")
+    monkeypatch.setenv("MPORCH_ON", "nowhere")
+    assert "nowhere" not in mporch("run").err
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fake_run import job
 
 from orchestrator.core.protocol.commands import StartWorker
-from orchestrator.core.protocol.events import Blame, Phase, WorkerLeft
+from orchestrator.core.protocol.events import Blame, Orphaned, Phase, WorkerDied, WorkerLeft
 from orchestrator.plan.model import RestartPlan, RetryPlan, Shape
 
 IN_ITEM = Blame(lease=1, index=0, phase=Phase.RUNNING)
@@ -35,3 +35,15 @@ def again(run, *workers):
 
 def blames(run):
     return [news.blame for news in run.of(WorkerLeft)]
+
+
+def orphan(worker="a-1", lost=Orphaned.FORKSERVER, failure=None):
+    """It dies at an item, with what it depends on."""
+    return WorkerDied(
+        worker=worker,
+        exit_code=-9,
+        blame=IN_ITEM,
+        item="q:1",
+        failure=failure,
+        orphaned=lost,
+    )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
 
 from orchestrator.spec.model import Document, JobSpec
+from orchestrator.spec.units import parse_duration_s, parse_interval_s
 from orchestrator.spec.words import reversed_words, words_of
 from orchestrator.spec.words.keys import MAPPINGS, hint_for_key
 
@@ -34,6 +37,17 @@ def is_written(form: str, mapping: str) -> bool:
                 return False
             key = step
     return True
+
+
+def test_the_data_is_read_only_for_a_hint():
+    """A spec that is right costs no time for it."""
+    found = 'import sys; from orchestrator.spec import loads; loads("version: 1\\njobs: {%s}"); '
+    for job, read in (("a: {target: 'm:f'}", False), ("a: {taget: 'm:f'}", True)):
+        script = found % job + "print('tomllib' in sys.modules)"
+        ran = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+        )
+        assert ran.stdout.strip() == str(read)
 
 
 def test_each_mapping_of_a_spec_has_its_words():
@@ -109,3 +123,13 @@ def test_each_message_of_the_parser_is_told_with_a_hint():
         assert each["parts"] and all(each["parts"])
         assert re.findall(r"\{[^}]*\}", each["hint"]) in ([], ["{}"])
         assert "{" not in each["say"]
+
+
+def test_words_for_units_are_those_of_durations_and_rates():
+    units = VALUES["unit"]
+    assert units.keys() == {"duration", "rate"}
+    assert [parse_duration_s(f"1{unit}") for unit in units["duration"]]
+    assert [parse_interval_s(f"1/{unit}") for unit in units["rate"]]
+    for words in units.values():
+        found = [word for many in words.values() for word in many.split()]
+        assert len(found) == len(set(found)) and not set(found) & words.keys()

@@ -22,7 +22,14 @@ def pipe(when_full: WhenFull, maxsize: int = 3) -> FakeBroker:
     )
 
 
-@pytest.mark.parametrize(("when_full", "stay"), [(NEWEST, [1, 2, 3]), (OLDEST, [3, 4, 5])])
+STAY = [
+    (WhenFull.DROP_NEWEST, [1, 2, 3]),
+    (WhenFull.DROP_OLDEST, [3, 4, 5]),
+]
+"""What is there of five items on a queue for three."""
+
+
+@pytest.mark.parametrize(("when_full", "stay"), STAY)
 def test_a_full_queue_drops_and_keeps_no_more_than_its_bound(
     when_full: WhenFull, stay: list[int]
 ) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.reporting.bottleneck import bottleneck
-from orchestrator.core.reporting.summary import JobSummary
+from orchestrator.core.reporting.summary import JobSummary, bottleneck
 from orchestrator.plan.model import Plan, QueuePlan
 
 

@@ -15,6 +15,7 @@ from orchestrator.core.protocol.events import (
     InputEnded,
     Interrupted,
     Malformed,
+    Orphaned,
     Phase,
     ProcessStarted,
     Received,
@@ -207,7 +208,7 @@ def test_a_worker_that_died_with_its_forkserver_has_failed_and_no_item_is_blamed
         exit_code=-9,
         blame=Blame(lease=1, phase=Phase.RUNNING),
         item="q:1",
-        orphaned=True,
+        orphaned=Orphaned.FORKSERVER,
     )
     run.tell(died)
     assert run.states("a", "a-1") == ["failed", "failed"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from fake_run import FakeRun, job
-from restarting import IN_ITEM, again, blames, stage, starts
+from restarting import again, blames, orphan, stage, starts
 
 from orchestrator.core.protocol import notifications
-from orchestrator.core.protocol.events import Blame, Interrupted, WorkerDied
+from orchestrator.core.protocol.events import Blame, Interrupted
 from orchestrator.plan.model import FailurePolicy, RestartPlan, Shape
 
 # -- when -----------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ def test_a_job_is_ready_once_all_its_workers_have_been_though_one_was_replaced_b
 def test_workers_that_die_with_their_forkserver_are_replaced_and_nobody_is_charged():
     run = FakeRun(stage(), job("task", on_failure=FailurePolicy.CONTINUE)).up()
     for worker in ("a-1", "task-1"):
-        run.tell(WorkerDied(worker=worker, exit_code=-9, blame=IN_ITEM, item="q:1", orphaned=True))
+        run.tell(orphan(worker))
     run.wait_until(0)
     assert blames(run) == [Blame(), Blame()]
     (replaced,) = run.facts(notifications.WorkerReplaced)

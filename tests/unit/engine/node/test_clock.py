@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from orchestrator.engine.node.clock import LoopClock
+from orchestrator.engine.node.hosting import LoopClock
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from orchestrator.engine.node import descriptors
+from orchestrator.engine.node.limits import PER_WORKER, ensure, needed
 from orchestrator.errors import UsageError
 
 
@@ -18,28 +18,28 @@ def limits(monkeypatch):
 
 
 def test_the_need_grows_with_each_worker():
-    assert descriptors.needed(1000) - descriptors.needed(0) == 1000 * descriptors.PER_WORKER
+    assert needed(1000) - needed(0) == 1000 * PER_WORKER
 
 
 def test_a_limit_that_is_high_enough_stays(limits):
-    assert descriptors.ensure(10) == 1024
+    assert ensure(10) == 1024
     assert limits["limits"] == (1024, 4096)
 
 
 def test_a_soft_limit_is_raised_to_the_need_and_its_former_value_returned(limits):
-    assert descriptors.ensure(200) == 1024
-    assert limits["limits"] == (descriptors.needed(200), 4096)
+    assert ensure(200) == 1024
+    assert limits["limits"] == (needed(200), 4096)
 
 
 def test_an_unlimited_process_stays_unlimited(limits):
     limits["limits"] = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    assert descriptors.ensure(10**6) == resource.RLIM_INFINITY
+    assert ensure(10**6) == resource.RLIM_INFINITY
 
 
 def test_a_hard_limit_below_the_need_is_refused_with_both_numbers_and_the_way_out(limits):
     with pytest.raises(UsageError) as caught:
-        descriptors.ensure(1000)
-    assert f"{descriptors.needed(1000):,}" in str(caught.value)
+        ensure(1000)
+    assert f"{needed(1000):,}" in str(caught.value)
     assert "4,096" in str(caught.value)
-    assert f"ulimit -n {descriptors.needed(1000)}" in caught.value.hint
+    assert f"ulimit -n {needed(1000)}" in caught.value.hint
     assert limits["limits"] == (1024, 4096)

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from orchestrator.engine.node.escalation import KILL_WITHIN_S, ONE_REQUEST_S, Escalation
+from orchestrator.engine.node.guard import KILL_WITHIN_S, ONE_REQUEST_S, Escalation
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 LATER = ONE_REQUEST_S

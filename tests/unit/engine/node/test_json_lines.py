@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from orchestrator.engine.node.jsonlines import parse
+from orchestrator.engine.node.capture import parse
 
 RECORDS = {
     "structlog": '{"ms": 1.5, "event": "slow", "level": "warning", "timestamp": "2026-11-30"}',

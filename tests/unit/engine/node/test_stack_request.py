@@ -11,13 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.engine.node.stack_request import StackRequest, Unanswered
-from orchestrator.engine.node.stacks import STACK_SIGNAL
+from orchestrator.engine.node.child import STACK_SIGNAL
+from orchestrator.engine.node.crash import StackRequest, Unanswered
 from orchestrator.ipc.cell import SHARED_BYTES, Cell
 
 HANGING = """\
 import os, re, signal, sys
-from orchestrator.engine.node.stacks import tell_stack_into
+from orchestrator.engine.node.child import tell_stack_into
 
 def hang():
     print("ready", flush=True); {hang}

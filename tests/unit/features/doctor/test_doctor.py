@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.engine.node.descriptors import needed
+from orchestrator.engine.node.limits import needed
 from orchestrator.features.doctor import examine
 from orchestrator.features.doctor.examine import durable_runs, run_home
 from orchestrator.features.doctor.finding import Verdict

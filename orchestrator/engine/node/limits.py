@@ -1,13 +1,14 @@
-"""Open files that a run needs, and the limit that must allow them."""
+"""Limits of the system: open files, processes and memory, and words for what it refuses."""
 
 from __future__ import annotations
 
+import errno
 import resource
 import sys
 
 from orchestrator.errors import UsageError
 
-__all__ = ["PER_WORKER", "RESERVE", "ensure", "needed"]
+__all__ = ["PER_WORKER", "REFUSALS", "RESERVE", "ensure", "in_words", "needed"]
 
 PER_WORKER = 7 if sys.version_info >= (3, 13) else 8
 """Held for each worker: two sockets, two pipes, its pidfd, and multiprocessing's two pipe ends;
@@ -16,6 +17,9 @@ before Python 3.13 the mapping of the progress cell keeps one more."""
 RESERVE = 128
 """For everything else: the interpreter's files, the run's own, the loop's, the helpers', and the
 other side of a worker's connections while it is being made."""
+
+REFUSALS = frozenset({errno.EAGAIN, errno.ENOMEM})
+"""What a fork fails with: a limit of processes and threads, or of memory."""
 
 
 def needed(workers: int) -> int:
@@ -39,3 +43,15 @@ def ensure(workers: int) -> int:
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
     return soft
+
+
+def in_words(number: int) -> str:
+    """Name the limit that a fork, or the start of a thread, has met with this errno."""
+    if number == errno.ENOMEM:
+        return "the system has no memory for another process"
+    soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    limit = "unlimited" if soft == resource.RLIM_INFINITY else str(soft)
+    return (
+        f"the limit of processes and threads is reached (ulimit -u is {limit}, for all of this"
+        " user; a container's pids.max may be lower)"
+    )

@@ -6,9 +6,6 @@ not tell when there is room again: the write is tried every second.
 
 from __future__ import annotations
 
-import select
-import signal
-import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,17 +17,19 @@ from orchestrator.errors import DiskFullError
 __all__ = ["Disk"]
 
 _RETRY_S = 1.0
-_ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
 class Disk:
-    """Lets writes wait for room, at most `patience_s`, or until a signal comes from `bell`."""
+    """Lets writes wait for room, at most `patience_s`, or until `pause` tells of a signal.
+
+    `pause` waits for so many seconds, and returns whether the run is told to end meanwhile.
+    """
 
     def __init__(
-        self, observer: Observer, bell: socket.socket | None = None, *, patience_s: float = 60.0
+        self, observer: Observer, pause: Callable[[float], bool], *, patience_s: float = 60.0
     ) -> None:
-        self.bell = bell
         self._observer = observer
+        self._pause = pause
         self._patience_s = patience_s
 
     def write(self, act: Callable[[], None], again: Callable[[], None] | None = None) -> None:
@@ -47,7 +46,7 @@ class Disk:
     def _wait(self, error: DiskFullError, again: Callable[[], None]) -> None:
         began = time.monotonic()
         self._tell(DiskFull(reason=str(error), timeout_s=self._patience_s), began)
-        while time.monotonic() < began + self._patience_s and not self._is_told_to_end():
+        while time.monotonic() < began + self._patience_s and not self._pause(_RETRY_S):
             try:
                 again()
             except DiskFullError as still:
@@ -62,8 +61,3 @@ class Disk:
         with suppress(DiskFullError):
             self._observer.notify(notification, now)
             self._observer.flush()
-
-    def _is_told_to_end(self) -> bool:
-        """Wait a moment; whether a signal has come that ends runs."""
-        ready, _, _ = select.select([self.bell] if self.bell else [], [], [], _RETRY_S)
-        return bool(ready) and not _ENDING.isdisjoint(ready[0].recv(1024))

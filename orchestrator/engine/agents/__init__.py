@@ -1,0 +1,1 @@
+"""The engine of agents: workers on processes elsewhere, over TCP."""

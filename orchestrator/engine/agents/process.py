@@ -1,0 +1,82 @@
+"""An agent's program as a subprocess of this one: guard and agent, tied to it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+from orchestrator.engine.agents.launch import AgentLaunch
+
+__all__ = ["AgentProcess", "Begin", "Host"]
+
+_COMMAND = (sys.executable, "-P", "-m", "orchestrator.engine.node")
+
+
+class Host(Protocol):
+    """What is known of an agent's process by whoever has started it; what it says comes elsewhere.
+
+    `pid` is that of a child of this process, which nobody else may reap.
+    """
+
+    pid: int
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when it has ended."""
+
+    def end(self) -> None:
+        """Ask for its end, with all that it has made; do not wait."""
+
+    def kill(self) -> None:
+        """See to its end, at the cost of what only it could clean up."""
+
+    def reap(self) -> str:
+        """Return how it has ended, in words; it must have."""
+
+
+Begin = Callable[[AgentLaunch], Host]
+"""Starts `python -m orchestrator.engine.node` somewhere, with that on its standard input. Raises
+OSError if the system refuses."""
+
+
+class AgentProcess:
+    """Begins one; raises OSError if the system refuses. Called in the main thread."""
+
+    def __init__(self, launch: AgentLaunch) -> None:
+        # In a group of its own: what a terminal says reaches the orchestrator alone.
+        self._popen = subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, process_group=0)
+        self.pid = self._popen.pid
+        self._pidfd = os.pidfd_open(self.pid)
+        assert self._popen.stdin is not None
+        try:
+            with self._popen.stdin as pipe:
+                pipe.write(launch.encode())
+        except BrokenPipeError:
+            pass  # it has died: that comes by its descriptor
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when it has ended."""
+        return self._pidfd
+
+    def end(self) -> None:
+        """Ask its guard to end it, with all that it has made; it wakes one that is stopped."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill its guard: the agent then ends by itself, unless it is stopped."""
+        self._signal(signal.SIGKILL)
+
+    def reap(self) -> str:
+        """Return how it has ended, in words; it must have."""
+        code = self._popen.wait()
+        os.close(self._pidfd)
+        if code < 0:
+            return f"was ended by {signal.Signals(-code).name}"
+        return f"ended with exit code {code}"
+
+    def _signal(self, signum: int) -> None:
+        if self._popen.returncode is None:
+            signal.pidfd_send_signal(self._pidfd, signum)

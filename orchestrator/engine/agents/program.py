@@ -1,0 +1,70 @@
+"""The agent's program: guard and agent, told by standard input where their orchestrator is."""
+
+from __future__ import annotations
+
+import os
+import resource
+import selectors
+import signal
+import sys
+import time
+
+from orchestrator.engine.agents import control
+from orchestrator.engine.agents.agent import Agent
+from orchestrator.engine.agents.connection import Connection
+from orchestrator.engine.agents.dialing import Dialing
+from orchestrator.engine.agents.keys import Introduction, Purpose, UnprovedError
+from orchestrator.engine.agents.launch import AgentLaunch
+from orchestrator.engine.node.guard import Shelter, run_guarded
+from orchestrator.engine.node.kernel import set_parent_death_signal
+from orchestrator.errors import ExitCode
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    """Return the exit code: 0 if the orchestrator has let it go."""
+    launch = AgentLaunch.decode(sys.stdin.buffer.read())
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (launch.descriptors, hard))
+    if launch.host_pid:
+        set_parent_death_signal(signal.SIGTERM)
+        if os.getppid() != launch.host_pid:
+            return ExitCode.FAILED
+    return run_guarded(
+        lambda shelter: _run(launch, shelter), who=launch.agent, below=launch.directory
+    )
+
+
+def _run(launch: AgentLaunch, shelter: Shelter) -> int:
+    """Called in the agent: connect, and mind workers until the orchestrator has no more."""
+    try:
+        connection = _connect(launch)
+    except (OSError, UnprovedError) as error:
+        print(f"mporch: {launch.agent} finds no orchestrator: {error}", file=sys.stderr)
+        return ExitCode.FAILED
+    agent = Agent(launch, connection, directory=shelter.directory, told=shelter.told)
+    agent.run()
+    return ExitCode.OK if agent.was_let_go else ExitCode.FAILED
+
+
+def _connect(launch: AgentLaunch) -> Connection[control.ToAgent]:
+    """Return the control connection, with the key proved both ways. It owes nobody a kill yet."""
+    about = Introduction(purpose=Purpose.CONTROL, agent=launch.agent)
+    now = time.monotonic()
+    dialing = Dialing((launch.host, launch.port), launch.key, launch.run, about, now=now)
+    with selectors.DefaultSelector() as waiting:
+        while True:
+            waiting.register(dialing.sock, dialing.events)
+            ready = waiting.select(max(0.0, dialing.until - time.monotonic()))
+            waiting.unregister(dialing.sock)
+            if not ready:
+                dialing.retry(time.monotonic())
+            elif dialing.go_on(time.monotonic()):
+                break
+    return Connection(
+        dialing.sock,
+        control.to_agent(),
+        patience_s=launch.patience_s / 2,
+        now=time.monotonic(),
+    )

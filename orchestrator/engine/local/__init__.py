@@ -1,0 +1,1 @@
+"""The engine in this process: workers of this machine, over socket pairs."""

@@ -1,0 +1,179 @@
+"""LocalEngine: hosts a node in the orchestrator's own process, and reads its channels directly."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import selectors
+import signal
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+
+from orchestrator.core.protocol.events import Blame
+from orchestrator.core.protocol.notifications import Survivor
+from orchestrator.engine.channels import Channels
+from orchestrator.engine.engine import (
+    Died,
+    Figures,
+    Happening,
+    Readable,
+    Signalled,
+    Started,
+    StartFailed,
+)
+from orchestrator.engine.node.descendants import Told, survivors
+from orchestrator.engine.node.hosting import LoopClock, caught_signals
+from orchestrator.engine.node.node import Node
+from orchestrator.ipc.order import Order
+
+__all__ = ["LocalEngine"]
+
+_ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+
+
+class LocalEngine:
+    """See `Engine` for what its methods do, and `Node` for what it is made with.
+
+    Survivors are added to `told` when they are known: who looks for them as well need not tell.
+    """
+
+    def __init__(
+        self, *, directory: str, hash_seed: str, workers: int, told: Told | None = None
+    ) -> None:
+        clock = LoopClock()
+        self._clock = clock
+        self._selector = selectors.DefaultSelector()
+        self._channels = Channels(self._selector)
+        self._node = Node(
+            self._dial, clock, directory=directory, hash_seed=hash_seed, workers=workers
+        )
+        self._selector.register(self._node.fileno(), selectors.EVENT_READ, (None, None))
+        self._dialled: dict[str, socket.socket] = {}
+        self._bell: socket.socket | None = None
+        self._told = told
+        # One call less for each frame.
+        self.now = clock.now
+        self.send = self._channels.send
+        self.flush = self._channels.flush
+        self.signal = self._node.signal
+        self.kill = self._node.kill
+        self.stack = self._node.stack
+        self.hold_output = self._node.hold_output
+        self.settle = self._node.settle
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Catch this process' signals."""
+        with caught_signals() as bell:
+            self._bell = bell
+            self._selector.register(bell, selectors.EVENT_READ, (bell, None))
+            yield
+
+    def start(self, worker: str, job: str, order: Order) -> None:
+        """Have the node make it."""
+        del job
+        self._channels.open(worker)
+        self._node.start(worker, order)
+
+    def disconnect(self, worker: str) -> None:
+        """Shut its socket."""
+        self._node.drop(worker)
+        self._channels.disconnect(worker)
+
+    def doing(self, worker: str) -> Blame:
+        """Read its progress cell."""
+        return self._node.doing(worker)
+
+    def measure(self, worker: str) -> Figures | None:
+        """Measure now."""
+        return self._node.measure(worker)
+
+    def watch(self, fd: int, token: object, *, for_write: bool = False) -> None:
+        """Have the descriptor among those that are waited for."""
+        events = selectors.EVENT_WRITE if for_write else selectors.EVENT_READ
+        self._selector.register(fd, events, (Readable(token=token), None))
+
+    def unwatch(self, fd: int) -> None:
+        """Take it out."""
+        self._selector.unregister(fd)
+
+    def adopt(self, connection: int, worker: str) -> None:
+        """Take a connection that came another way."""
+        self._channels.adopt(worker, socket.socket(fileno=connection))
+
+    def wait(self, timeout_s: float | None) -> Sequence[Happening]:
+        """Wait for channels, signals, the node and what is watched, in one system call."""
+        now, deadline = self._clock.now(), self._node.next_deadline()
+        happened: list[Happening] = [*self._channels.pending()]
+        if happened:
+            timeout_s = 0.0
+        elif deadline is not None:
+            left_s = max(0.0, deadline - now)
+            timeout_s = left_s if timeout_s is None else min(timeout_s, left_s)
+        later: list[object] = []
+        for key, _ in self._selector.select(self._clock.plan_wait(timeout_s)):
+            source, channel = key.data
+            if channel is None:
+                later.append(source)
+            elif (said := self._channels.read(source, channel)) is not None:
+                happened.append(said)
+        is_due = deadline is not None and deadline <= self._clock.now()
+        for source in later:
+            if isinstance(source, Readable):
+                happened.append(source)
+                continue
+            is_due = True
+            if source is self._bell:
+                happened += self._signals()
+        if is_due:
+            happened += self._step()
+        return happened
+
+    def pause(self, seconds: float) -> bool:
+        """Wait for the signals alone."""
+        assert self._bell is not None
+        ready, _, _ = select.select([self._bell], [], [], seconds)
+        return bool(ready) and bool(self._signals())
+
+    def close(self, within_s: float) -> Sequence[Survivor]:
+        """Sweep; nothing of the run stays on this machine."""
+        self._channels.close()
+        left = self._node.close(within_s)
+        if self._told is not None:
+            self._told.add(left)
+        for ours in self._dialled.values():
+            ours.close()
+        self._selector.close()
+        return survivors(left)
+
+    # -- the node's host --------------------------------------------------------------------------
+
+    def _dial(self, worker: str) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._dialled[worker] = ours
+        return theirs
+
+    def _step(self) -> Iterable[Happening]:
+        """Hear what the dead have sent, then tell what they have printed, then that they died."""
+        stepped = self._node.step()
+        said: list[Happening] = []
+        for happening in stepped:
+            match happening:
+                case Started():
+                    self._channels.adopt(happening.worker, self._dialled.pop(happening.worker))
+                case StartFailed():
+                    if (ours := self._dialled.pop(happening.worker, None)) is not None:
+                        ours.close()
+                    self._channels.forget(happening.worker)
+                case Died():
+                    said += self._channels.last_words(happening.worker)
+                    self._channels.forget(happening.worker)
+        return [*said, *stepped]
+
+    def _signals(self) -> list[Happening]:
+        """Return the signals that ask a run to end; the node hears of the deaths of children."""
+        assert self._bell is not None
+        rung = self._bell.recv(1024)
+        if signal.SIGCHLD in rung:
+            self._node.child_died()
+        return [Signalled(signum=signum) for signum in rung if signum in _ENDING]
