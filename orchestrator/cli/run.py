@@ -9,6 +9,7 @@ import click
 
 from orchestrator.console.exits import exit_code_of
 from orchestrator.console.options import Layering, layer_options, run_options, selection_options
+from orchestrator.console.printing import print_json
 from orchestrator.console.words import Words
 from orchestrator.errors import ExitCode, UsageError
 
@@ -79,8 +80,6 @@ def _show_dry_run(plan: Plan, *, as_json: bool) -> None:
     from orchestrator.views.plan import dry_run_data, render_dry_run  # noqa: PLC0415
 
     if as_json:
-        from orchestrator.console.printing import print_json  # noqa: PLC0415
-
         print_json(dry_run_data(plan))
         return
     from orchestrator.views.tables import Paper  # noqa: PLC0415

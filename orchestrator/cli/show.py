@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.console.options import format_option, run_argument
-from orchestrator.console.printing import say
+from orchestrator.console.printing import print_json, say
 from orchestrator.errors import RunNotFoundError
 
 if TYPE_CHECKING:
@@ -42,8 +42,6 @@ def show(run_name: str, format: str) -> None:  # noqa: A002 -- the option's name
     if summary is None:
         _show_unfinished(run, run_name, as_json=format == "json")
     elif format == "json":
-        from orchestrator.console.printing import print_json  # noqa: PLC0415
-
         print_json(summary)
     else:
         _show_report(run, run_name, summary)
