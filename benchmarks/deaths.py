@@ -21,9 +21,10 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import yaml
+from benchmarks.figures import table
+from benchmarks.processes import lay_spec, mporch, run
+from benchmarks.ways import target
 
-ROOT = Path(__file__).parents[1]
 _ENDED = Path("ended")
 
 
@@ -86,32 +87,26 @@ def crowd(n: int) -> Iterator[None]:
             os.killpg(parent.pid, signal.SIGKILL)
 
 
-def run(target: str, n: int, *, flows: bool) -> tuple[float, float, float]:
+def deaths_of(way: str, n: int, *, flows: bool) -> tuple[float, float, float]:
     """Milliseconds: of the orchestrator's processor in all, the median pause, the longest."""
-    name = "benchmarks.deaths:{}".format
-    die = {"target": name(target), "input": "a", "workers": 4, "on_error": "skip"}
-    spec = {
-        "version": 1,
-        "pythonpath": [str(ROOT)],
-        "queues": {"a": 1000, "b": 1000},
-        "jobs": {
-            "source": {"target": name("numbers"), "args": [n], "output": "a"},
-            "die": {**die, "restart": {"max": n, "within": "1s"}},
-            "flow": {"target": name("flow"), "kwargs": {"flows": flows}, "output": "b"},
-            "pauses": {
-                "target": name("pauses"),
-                "kwargs": {"n": n},
-                "input": "b",
-                "call": "stream",
-                "start_method": "fork",
-            },
+    die = {"target": target(way, "deaths"), "input": "a", "workers": 4, "on_error": "skip"}
+    jobs = {
+        "source": {"target": target("numbers", "deaths"), "args": [n], "output": "a"},
+        "die": {**die, "restart": {"max": n, "within": "1s"}},
+        "flow": {"target": target("flow", "deaths"), "kwargs": {"flows": flows}, "output": "b"},
+        "pauses": {
+            "target": target("pauses", "deaths"),
+            "kwargs": {"n": n},
+            "input": "b",
+            "call": "stream",
+            "start_method": "fork",
         },
     }
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "jobs.yaml").write_text(yaml.safe_dump(spec))
-        command = [sys.executable, "-m", "orchestrator", "run", "--output", "none"]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=600)
-        used_ns, median_s, longest_s = map(float, (Path(folder) / "told").read_text().split())
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        lay_spec(folder, jobs, {"a": 1000, "b": 1000})
+        run(mporch(), folder, timeout_s=600)
+        used_ns, median_s, longest_s = map(float, (folder / "told").read_text().split())
     return used_ns / 1e6, median_s * 1e3, longest_s * 1e3
 
 
@@ -123,16 +118,17 @@ def main() -> None:
     options = parser.parse_args()
     n: int = options.deaths
     whos = {"live": "nobody dies", "die": "dies alone", "die_beside_a_child": "leaves a child"}
-    print(f"{'who':22}{'beside':>8}{'CPU ms a death':>16}{'pause ms':>10}{'longest':>9}")
+    rows = []
     for beside in (0, options.beside):
         with crowd(beside):
             idle = 0.0
-            for target, who in whos.items():
-                used, _, _ = run(target, n, flows=False)
+            for way, who in whos.items():
+                used, _, _ = deaths_of(way, n, flows=False)
                 idle = idle or used
-                _, median, longest = run(target, n, flows=True)
-                cost = (used - idle) / n
-                print(f"{who:22}{beside:8}{cost:16.2f}{median:10.1f}{longest:9.1f}")
+                _, median, longest = deaths_of(way, n, flows=True)
+                cost = f"{(used - idle) / n:.2f}"
+                rows.append([who, str(beside), cost, f"{median:.1f}", f"{longest:.1f}"])
+    print(table(["who", "beside", "CPU ms a death", "pause ms", "longest"], rows))
 
 
 if __name__ == "__main__":

@@ -39,15 +39,17 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pebble import ProcessPool
+
+from benchmarks.figures import table
+from benchmarks.processes import ROOT, lay_spec, mporch
+from benchmarks.ways import target
 
 WORKERS = 2
 CALL_S = 0.002
 DEADLINE_S = 100.0
 """Longer than any of the ways waits for a lock before it gives up (pebble: 60 s)."""
 
-ROOT = Path(__file__).parents[1]
 CONTEXT = multiprocessing.get_context("forkserver")
 
 
@@ -145,7 +147,6 @@ def write(results: Iterable[int]) -> None:
 
 def _mporch(attempts: int) -> Callable[[int], None]:
     def by_mporch(items: int) -> None:
-        target = "benchmarks.faults:{}".format
         victim = {
             "workers": WORKERS,
             "retry": {"attempts": attempts},
@@ -153,18 +154,18 @@ def _mporch(attempts: int) -> Callable[[int], None]:
             "restart": {"max": 1000, "within": "1m"},
         }
         jobs = {
-            "numbers": {"target": target("numbers"), "args": [items], "output": "todo"},
-            "work": {"target": target("work"), "input": "todo", "output": "done", **victim},
-            "write": {"target": target("write"), "input": "done", "call": "stream"},
+            "numbers": {"target": target("numbers", "faults"), "args": [items], "output": "todo"},
+            "work": {
+                "target": target("work", "faults"),
+                "input": "todo",
+                "output": "done",
+                **victim,
+            },
+            "write": {"target": target("write", "faults"), "input": "done", "call": "stream"},
         }
         queues = {"todo": 100, "done": 100}
-        spec = {"version": 1, "pythonpath": [str(ROOT)], "queues": queues, "jobs": jobs}
-        Path("jobs.yaml").write_text(yaml.safe_dump(spec))
-        subprocess.run(
-            [sys.executable, "-m", "orchestrator", "run", "--run-dir", "run", "--output", "none"],
-            check=False,
-            capture_output=True,
-        )
+        lay_spec(Path.cwd(), jobs, queues)
+        subprocess.run(mporch("--run-dir", "run"), check=False, capture_output=True)
         letters = Path("run/dead/letters.jsonl")
         for letter in letters.read_text().splitlines() if letters.exists() else ():
             note("failed", int(json.loads(letter)["item"].rpartition(":")[2]) - 1)
@@ -283,13 +284,13 @@ def main() -> None:
     if options.way:
         WAYS[options.way](options.items)
         return
-    print("| | " + " | ".join(COLUMNS) + " |")
-    print("|---" * (len(COLUMNS) + 1) + "|")
+    rows = []
     for way in WAYS:
         total: Counter[str] = Counter()
         for seed in range(options.rounds):
             total.update(measure(way, options.items, options.kills, seed))
-        print(f"| {way} | " + " | ".join(f"{total[name]:,}" for name in COLUMNS) + " |", flush=True)
+        rows.append([way, *(f"{total[name]:,}" for name in COLUMNS)])
+    print(table(["", *COLUMNS], rows, markdown=True))
 
 
 if __name__ == "__main__":

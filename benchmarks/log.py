@@ -1,6 +1,6 @@
 """What a line of the log costs, in the orchestrator and in a worker.
 
-    python benchmarks/log.py [EVENTS]
+    python -m benchmarks.log [EVENTS]
 
 Events a second into a log file: the run log's short way against structlog's JSON chain. Both write
 the same lines of output of a worker, to files in the same directory, in the same run. Then the
@@ -24,9 +24,10 @@ from typing import Any
 
 import structlog
 
+from benchmarks.figures import table
 from orchestrator.core.protocol.notifications import OutputLine, RunEnded, Stream, WorkerReady
 from orchestrator.engine.node.child import _line_writer
-from orchestrator.engine.node.marked import Console
+from orchestrator.ipc.marked import Console
 from orchestrator.runlog.writer import RunLog
 from orchestrator.worker import logs
 
@@ -147,13 +148,16 @@ def cost(case: str, events: int, *, marked: bool) -> str:
 def main() -> None:
     events = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
     peer = rate(structlog_chain, events // 5)
+    rows = [["structlog's JSON chain", f"{peer:,.0f}", ""]]
     for name, way in (("short way", short_way), ("own events", own_events)):
         ours = rate(way, events if way is short_way else events // 5)
-        print(f"{name:12} {ours:10,.0f} events/s  {ours / peer:5.1f} x structlog's JSON chain")
-    print(f"{'structlog':12} {peer:10,.0f} events/s")
-    for case in CASES:
-        here, alone = (cost(case, events // 10, marked=marked) for marked in (True, False))
-        print(f"{case:15} {here} us in a worker, {alone} us alone")
+        rows.append([name, f"{ours:,.0f}", f"{ours / peer:.1f}"])
+    print(table(["log", "events/s", "ratio"], rows))
+    costs = [
+        [case, *(cost(case, events // 10, marked=marked) for marked in (True, False))]
+        for case in CASES
+    ]
+    print(table(["CPU µs an event", "in a worker", "alone"], costs))
 
 
 if __name__ == "__main__":

@@ -8,33 +8,25 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-import yaml
-
-ROOT = Path(__file__).parents[1]
+from benchmarks.figures import table
+from benchmarks.processes import lay_spec, mporch
+from benchmarks.ways import target
 
 
 def peak_mib(n: int) -> float:
     """The largest resident set of the orchestrator in a run of n ints, in MiB."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        target = "benchmarks.stages:{}".format
-        clock = str(folder / "clock")
-        spec = {
-            "version": 1,
-            "pythonpath": [str(ROOT)],
-            "queues": {"a": 1000, "b": 1000},
-            "jobs": {
-                "source": {"target": target("ints"), "args": [n, clock], "output": "a"},
-                "map": {"target": target("same"), "input": "a", "output": "b"},
-                "sink": {"target": target("Sink"), "args": [n, clock], "input": "b"},
-            },
+        jobs = {
+            "source": {"target": target("ints"), "args": [n, "clock"], "output": "a"},
+            "map": {"target": target("same"), "input": "a", "output": "b"},
+            "sink": {"target": target("Sink"), "args": [n, "clock"], "input": "b"},
         }
-        (folder / "jobs.yaml").write_text(yaml.safe_dump(spec))
-        command = [sys.executable, "-m", "orchestrator", "run", "--run-dir", "run"]
+        lay_spec(folder, jobs, {"a": 1000, "b": 1000})
+        command = mporch("--run-dir", "run")
         run = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
         log = folder / "run" / "log.jsonl"
         peak = 0
@@ -63,8 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, nargs="+", default=[100_000, 500_000, 2_000_000])
     peaks = [(n, peak_mib(n)) for n in parser.parse_args().items]
-    for n, peak in peaks:
-        print(f"{n:>12,} items: {peak:.1f} MiB")
+    print(table(["items", "MiB"], [[f"{n:,}", f"{peak:.1f}"] for n, peak in peaks]))
     print(f"difference: {max(p for _, p in peaks) - min(p for _, p in peaks):.1f} MiB")
 
 

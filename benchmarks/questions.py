@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import orchestrator
+from benchmarks import figures
 
 MAXSIZE = 3
 
@@ -80,10 +81,12 @@ def main() -> None:
         for whose, q in queues.items():
             for name, us in measure(q, options.calls).items():
                 times.setdefault((name, whose), []).append(us)
-    print(f"{'µs a call':32}{'multiprocessing':>16}{'orchestrator':>14}{'ratio':>8}")
+    rows = []
     for name in _CALLS:
-        peer, ours = (statistics.median(times[name, whose]) for whose in ("peer", "ours"))
-        print(f"{name:32}{peer:16.2f}{ours:14.2f}{ours / peer:8.1f}")
+        peer, ours = times[name, "peer"], times[name, "ours"]
+        us = [figures.number(statistics.median(found)) for found in (peer, ours)]
+        rows.append([name, *us, figures.times(figures.ratio(ours, peer))])
+    print(figures.table(["µs a call", "multiprocessing", "orchestrator", "ratio"], rows))
 
 
 if __name__ == "__main__":

@@ -14,18 +14,15 @@ time an item more than twice the least (`*`). docs/speed.md has the reasons for 
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
+from benchmarks import figures, processes
+from benchmarks.ways import target
 
-from benchmarks.throughput import MAXSIZE, ROOT
-
+MAXSIZE = 1000
 WORKERS = (1, 2, 4)
 BATCHES = {"aligned": (250, 250), "misaligned": (400, 999)}
 """The sizes of the map's batches and of the sink's."""
@@ -71,11 +68,11 @@ class Figures(NamedTuple):
     """Processor time an item, in microseconds, of all processes of the run."""
 
 
-def spec_of(cell: Cell, n: int, clock: Path) -> dict[str, Any]:
-    """The cell's pipeline for n items (an even number)."""
+def spec_of(cell: Cell, n: int) -> tuple[Keys, Keys]:
+    """The jobs and queues of the cell's pipeline for n items (an even number)."""
     of_map, of_sink = BATCHES[cell.sizes]
     keys = {"input": "a", "output": "b", **ROWS[cell.row], "workers": cell.workers}
-    keys["target"] = f"benchmarks.shape_targets:{keys['target']}"
+    keys["target"] = target(keys["target"], "shape_targets")
     if keys.get("call") == "batch":
         keys["batch"] = {"size": of_map, "within": "1s"}
     jobs = {"map": keys}
@@ -83,16 +80,16 @@ def spec_of(cell: Cell, n: int, clock: Path) -> dict[str, Any]:
     share = n // len(inputs)
     for at, queue in enumerate(inputs):
         jobs[f"source_{queue}"] = {
-            "target": "benchmarks.shape_targets:source",
-            "args": [at * share, (at + 1) * share, str(clock)],
+            "target": target("source", "shape_targets"),
+            "args": [at * share, (at + 1) * share, "clock"],
             "output": queue,
         }
     outputs = keys["output"]
     names = [outputs] if isinstance(outputs, str) else [*_values(outputs)]
     for queue in names:
         jobs[f"sink_{queue}"] = {
-            "target": "benchmarks.shape_targets:Sink",
-            "args": [n // 2 if isinstance(outputs, dict) and len(names) > 1 else n, str(clock)],
+            "target": target("Sink", "shape_targets"),
+            "args": [n // 2 if isinstance(outputs, dict) and len(names) > 1 else n, "clock"],
             "input": queue,
             "call": "batch",
             "batch": {"size": of_sink, "within": "1s"},
@@ -100,12 +97,7 @@ def spec_of(cell: Cell, n: int, clock: Path) -> dict[str, Any]:
     of_queue: Any = MAXSIZE
     if cell.row == "max_bytes":
         of_queue = {"maxsize": MAXSIZE, "max_bytes": "100KiB"}
-    return {
-        "version": 1,
-        "pythonpath": [str(ROOT)],
-        "queues": dict.fromkeys([*inputs, *names], of_queue),
-        "jobs": jobs,
-    }
+    return jobs, dict.fromkeys([*inputs, *names], of_queue)
 
 
 def _values(outputs: Any) -> list[str]:
@@ -114,21 +106,12 @@ def _values(outputs: Any) -> list[str]:
 
 def run(cell: Cell, n: int) -> tuple[float, float]:
     """Run the cell's pipeline; its seconds from the first item to the last, and CPU seconds."""
-    with tempfile.TemporaryDirectory() as folder:
-        clock = Path(folder) / "clock"
-        spec = yaml.safe_dump(spec_of(cell, n, clock))
-        (Path(folder) / "jobs.yaml").write_text(spec)
-        command = [sys.executable, "-m", "orchestrator", "run", "jobs.yaml", "--output", "none"]
-        before = _cpu_s()
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=600)
-        cpu_s = _cpu_s() - before
-        stamps = [float(line) for line in clock.read_text().split()]
-        return max(stamps) - min(stamps), cpu_s
-
-
-def _cpu_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        processes.lay_spec(folder, *spec_of(cell, n))
+        took = processes.run(processes.mporch(), folder, timeout_s=600)
+        found = processes.stamps(folder)
+        return max(found) - min(found), took.cpu_s
 
 
 def measure(cells: list[Cell], n: int, rounds: int) -> dict[Cell, Figures]:
@@ -147,7 +130,7 @@ def measure(cells: list[Cell], n: int, rounds: int) -> dict[Cell, Figures]:
 
 
 def _figures(runs: list[tuple[float, float]], n: int, start_cpu_s: float) -> Figures:
-    seconds, cpu_s = (statistics.median(figures) for figures in zip(*runs, strict=True))
+    seconds, cpu_s = (statistics.median(column) for column in zip(*runs, strict=True))
     return Figures(rate=n / seconds, cpu_us=max(0.0, cpu_s - start_cpu_s) / n * 1e6)
 
 
@@ -155,11 +138,11 @@ def marks_of(found: dict[Cell, Figures]) -> dict[Cell, str]:
     """Which cells are worse than half of the best of their row."""
     marks: dict[Cell, str] = {}
     for row in {cell.row for cell in found}:
-        of_row = {cell: figures for cell, figures in found.items() if cell.row == row}
-        best = max(figures.rate for figures in of_row.values())
-        least = min(figures.cpu_us for figures in of_row.values())
-        for cell, figures in of_row.items():
-            slow, dear = 2 * figures.rate < best, figures.cpu_us > 2 * least
+        of_row = {cell: one for cell, one in found.items() if cell.row == row}
+        best = max(one.rate for one in of_row.values())
+        least = min(one.cpu_us for one in of_row.values())
+        for cell, one in of_row.items():
+            slow, dear = 2 * one.rate < best, one.cpu_us > 2 * least
             marks[cell] = "!" * slow + "*" * dear
     return marks
 
@@ -169,7 +152,7 @@ def table(found: dict[Cell, Figures]) -> str:
     marks = marks_of(found)
     columns = [(sizes, workers) for sizes in BATCHES for workers in WORKERS]
     heads = [f"{sizes}, {workers}" for sizes, workers in columns]
-    lines = ["| map | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    lines = []
     for row in dict.fromkeys(cell.row for cell in found):
         cells = [Cell(row, workers, sizes) for sizes, workers in columns]
         texts = [
@@ -177,8 +160,8 @@ def table(found: dict[Cell, Figures]) -> str:
             f"{marks[cell]}"
             for cell in cells
         ]
-        lines.append(f"| {row} | " + " | ".join(texts) + " |")
-    return "\n".join(lines)
+        lines.append([row, *texts])
+    return figures.table(["map", *heads], lines, markdown=True)
 
 
 def main() -> None:
@@ -192,6 +175,7 @@ def main() -> None:
     if unknown := [row for row in rows if row not in ROWS]:
         parser.error(f"--rows: there is no row {unknown[0]!r}")
     cells = [Cell(row, workers, sizes) for sizes in BATCHES for workers in WORKERS for row in rows]
+    processes.adopt_orphans()
     found = measure(cells, options.items // 2 * 2, options.rounds)
     print("thousands of items a second · microseconds of processor time an item\n")
     print(table(found))

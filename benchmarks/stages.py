@@ -7,9 +7,12 @@ measured.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+_PADDING = b"x" * 992
+_MEGABYTE_OF_FLOATS = 1 << 17
 
 
 def stamp(path: str) -> None:
@@ -38,7 +41,48 @@ def dicts(n: int, clock: str) -> Iterator[dict[str, Any]]:
         }
 
 
-SOURCES = {"ints": ints, "dicts": dicts}
+def kilobytes(n: int, clock: str) -> Iterator[bytes]:
+    """The source: n bytes objects of 1 KB."""
+    stamp(clock)
+    for i in range(n):
+        yield i.to_bytes(8, "big") + _PADDING
+
+
+def arrays(n: int, clock: str) -> Iterator[Any]:
+    """The source: n NumPy arrays of 1 MB, each made anew."""
+    import numpy as np  # noqa: PLC0415 - the other sources need none
+
+    stamp(clock)
+    for i in range(n):
+        yield np.full(_MEGABYTE_OF_FLOATS, float(i))
+
+
+def megabytes(size: int) -> Callable[[int, str], Iterator[bytes]]:
+    """A source of n bytes objects of so many MB, each made anew."""
+
+    def source(n: int, clock: str) -> Iterator[bytes]:
+        stamp(clock)
+        for i in range(n):
+            yield bytes([i % 256]) * (size << 20)
+
+    return source
+
+
+SOURCES: dict[str, Callable[[int, str], Iterator[Any]]] = {
+    "ints": ints,
+    "dicts": dicts,
+    "kilobytes": kilobytes,
+    "arrays": arrays,
+    "10MB": megabytes(10),
+    "100MB": megabytes(100),
+    "400MB": megabytes(400),
+    "900MB": megabytes(900),
+}
+
+
+def source(kind: str, n: int, clock: str) -> Iterator[Any]:
+    """The source of a kind."""
+    return SOURCES[kind](n, clock)
 
 
 def same(item: Any) -> Any:

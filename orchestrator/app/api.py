@@ -21,9 +21,10 @@ from orchestrator.core.protocol.notifications import Ledger
 from orchestrator.core.reporting.summary import JobSummary, Summary
 from orchestrator.errors import Problem, UsageError
 from orchestrator.free_threading import refuse_free_threading
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.model import Plan, Selection
-from orchestrator.plan.selection import select
+from orchestrator.plan.select import select
 from orchestrator.runlog.directory import home_of
 from orchestrator.views.output import OutputMode
 
@@ -121,12 +122,12 @@ class Spec:
             UsageError: there are no such jobs as were selected.
 
         """
-        compiled = compile_spec(self._document)
+        compiled = compile_spec(self._document, this_machine())
         return select(compiled.plan, self._selection, disabled=compiled.disabled).plan
 
     def warnings(self) -> tuple[Problem, ...]:
         """Problems that do not keep the spec from running; raises as `plan`."""
-        return compile_spec(self._document).warnings
+        return compile_spec(self._document, this_machine()).warnings
 
     def run(
         self, *, run_dir: str | os.PathLike[str] | None = None, output: str = "prefixed"

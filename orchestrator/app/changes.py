@@ -19,12 +19,12 @@ import msgspec
 
 from orchestrator.errors import ResumeError, UsageError
 from orchestrator.files import open_new, open_regular
-from orchestrator.plan.command import Command
-from orchestrator.plan.model import Plan, Versions
-from orchestrator.plan.redaction import masked
-from orchestrator.plan.targets import Targets
+from orchestrator.plan.model import Command, Plan, Versions
+from orchestrator.plan.redact import masked
 from orchestrator.runlog.directory import RunDirectory, home_of, make_home
 from orchestrator.runlog.find import with_first_id
+from orchestrator.targets.code import is_version, version_of
+from orchestrator.targets.lookup import Targets
 
 __all__ = [
     "KEY_NAME",
@@ -60,7 +60,7 @@ def _code_of(plan: Plan) -> dict[str, str]:
             digest = hashlib.sha256(msgspec.json.encode(target))
             found[_command(job.name)] = digest.hexdigest()
         elif target.module not in found:
-            found[target.module] = targets.version(target.module)
+            found[target.module] = version_of(targets.text(target.module))
     return dict(sorted(found.items()))
 
 
@@ -72,7 +72,7 @@ def changed_code(before: Mapping[str, str], plan: Plan) -> tuple[str, ...]:
         name
         for name in now
         if before.get(name) != now[name]
-        and (name in commands or not targets.is_version(name, before.get(name, "")))
+        and (name in commands or not is_version(targets.text(name), before.get(name, "")))
     )
 
 

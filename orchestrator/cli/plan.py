@@ -75,7 +75,7 @@ def plan(
 
 def _show_plan(plan: Plan, format: str) -> None:  # noqa: A002 -- as the option
     if format == "json":
-        from orchestrator.plan.redaction import masked  # noqa: PLC0415
+        from orchestrator.plan.redact import masked  # noqa: PLC0415
 
         print_json(masked(plan))
         return
@@ -92,11 +92,12 @@ def _show_resolved(
     *,
     origins: bool,
 ) -> None:
+    from orchestrator.machine.machine import this_machine  # noqa: PLC0415
     from orchestrator.plan.resolved import resolved, rows_of  # noqa: PLC0415
     from orchestrator.views.plan import render_tree, render_yaml  # noqa: PLC0415
     from orchestrator.views.tables import Paper, colours  # noqa: PLC0415
 
-    root = resolved(spec, plan)
+    root = resolved(spec, plan, this_machine())
     paper = Paper(colour=colours(sys.stdout, os.environ))
     if format == "json":
         print_json(rows_of(root))

@@ -13,9 +13,10 @@ from orchestrator.console.options import NOTHING_LAID_OVER, Layering
 from orchestrator.console.printing import tell
 from orchestrator.errors import Problem, Severity, SpecError
 from orchestrator.files import is_file
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.model import Plan, Selection
-from orchestrator.plan.selection import select
+from orchestrator.plan.select import select
 from orchestrator.spec import Layers, LoadedSpec, load, loads
 from orchestrator.spec.compose.variables import environment_of
 from orchestrator.spec.wording import listed
@@ -96,9 +97,11 @@ def check_imports(checked: Checked, *, timeout_s: float) -> Checked:
     """
     if checked.spec is None or checked.plan is None:
         return checked
-    from orchestrator.app.import_check import import_problems  # noqa: PLC0415 -- brings the runtime
+    from orchestrator.app.import_check.problems import import_problems  # noqa: PLC0415 -- brings the runtime
+    from orchestrator.plan.checks.targets import imported_targets  # noqa: PLC0415
 
-    found = import_problems(checked.spec, checked.plan, timeout_s=timeout_s)
+    wanted = imported_targets(checked.spec, checked.plan, this_machine())
+    found = import_problems(checked.spec, wanted, timeout_s=timeout_s)
     told = dict.fromkeys([*checked.problems, *found])
     problems = sorted(told, key=lambda problem: (problem.file, problem.line, problem.column))
     broken = any(problem.severity is Severity.ERROR for problem in problems)
@@ -136,7 +139,7 @@ def check_spec(
             )
             spec = replace(spec, file=Path(kept.plan.spec_path), layers=kept.plan.layers)
         texts = spec.texts
-        compiled = compile_spec(spec)
+        compiled = compile_spec(spec, this_machine())
     except SpecError as error:
         return Checked(name=name, spec=spec, problems=error.problems, texts=texts)
     wanted = selection if kept is None else kept.plan.selection

@@ -1,25 +1,35 @@
-"""A case of a spec's `tests` becomes a plan: the real one, with what the case gives and replaces.
+"""Cases of a spec's `tests` made plans: the real one, with what a case gives and replaces.
 
-The jobs that give and stand in are our own code, named by their targets; the rest runs as it is.
+The part of the pipeline that runs when some of its queues are given their items. The jobs that give
+and stand in are our own code, named by their targets; the rest runs as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
+from orchestrator.machine.machine import Machine
 from orchestrator.plan.hidden_values import shown_within
-from orchestrator.plan.model import JobPlan, Plan, QueuePlan, Shape, Target
-from orchestrator.plan.partial import Replaced, Selector, links_of_plan, replaced_by
-from orchestrator.plan.platform import default_start_method
-from orchestrator.plan.targets import parse_target
+from orchestrator.plan.model import JobPlan, Plan, Shape, Target
+from orchestrator.plan.resolved_spec import ResolvedJob
+from orchestrator.plan.select import fed, within
 from orchestrator.spec import LoadedSpec
-from orchestrator.spec.cases import Given
+from orchestrator.spec.cases import Case, Given
 from orchestrator.spec.yaml.nodes import Path
+from orchestrator.targets.target import parse_target
 
-__all__ = ["plan_of_case"]
+__all__ = [
+    "Links",
+    "Replaced",
+    "Selector",
+    "links_of_draft",
+    "links_of_plan",
+    "plan_of_case",
+    "replaced_by",
+]
 
 _STAND_INS = "orchestrator.features.testcases.targets"
 _GIVE = Target(module=_STAND_INS, qualname="give")
@@ -32,23 +42,135 @@ _MORTAL = Target(module="orchestrator.features.testcases.targets", qualname="Mor
 Values = Sequence[Any]
 
 
-def plan_of_case(spec: LoadedSpec, plan: Plan, name: str, files: Mapping[str, Values]) -> Plan:
+# The part of a pipeline that runs when some of its queues are given their items.
+
+
+class Links(NamedTuple):
+    """What one job has to do with queues and other jobs, by name."""
+
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+def links_of_draft(jobs: Mapping[str, ResolvedJob]) -> dict[str, Links]:
+    """Return the links of the jobs of a draft."""
+    return {
+        name: Links(
+            tuple(wire.queue for wire in job.reads),
+            tuple(wire.queue for wire in job.writes),
+            tuple(condition.job for condition in job.after),
+        )
+        for name, job in jobs.items()
+    }
+
+
+def links_of_plan(jobs: Mapping[str, JobPlan]) -> dict[str, Links]:
+    """Return the links of the jobs of a plan."""
+    return {
+        name: Links(job.reads, job.writes, tuple(other for other, _ in job.after))
+        for name, job in jobs.items()
+    }
+
+
+class Replaced(NamedTuple):
+    """What a case gives in the place of a job, and by which name it says so."""
+
+    written: str
+    values: Sequence[Any] | Mapping[str, Sequence[Any]] | None
+
+
+def replaced_by(case: Case, families: Mapping[str, Collection[str]]) -> dict[str, Replaced]:
+    """Return the jobs that a case replaces; the name of one with a matrix is that of all it makes.
+
+    A job's own name goes before that.
+    """
+    whole = {
+        name: Replaced(family, values)
+        for family, values in case.replace.items()
+        for name in families.get(family, ())
+    }
+    own = {
+        name: Replaced(name, values)
+        for name, values in case.replace.items()
+        if name not in families
+    }
+    return whole | own
+
+
+class Selector:
+    """Knows who follows whom among `jobs`, and selects parts of them."""
+
+    def __init__(self, jobs: Mapping[str, Links]) -> None:
+        self._jobs = jobs
+        self._readers: dict[str, list[str]] = {}
+        self._writers: dict[str, list[str]] = {}
+        self._waiters: dict[str, list[str]] = {}
+        for name, job in jobs.items():
+            for of_each, others in (
+                (self._readers, job.reads),
+                (self._writers, job.writes),
+                (self._waiters, job.after),
+            ):
+                for other in others:
+                    of_each.setdefault(other, []).append(name)
+
+    def part(self, given: Collection[str], replaced: Iterable[str] = ()) -> frozenset[str]:
+        """Return the jobs that run when the queues `given` have their items from elsewhere.
+
+        These are the readers of such queues and the `replaced` jobs, all that comes after them over
+        queues and `after`, and what all these wait for with `after`. Other writers of `given`
+        queues are left out, and so is what only leads to them. All jobs run if nothing is given.
+        """
+        if not given:
+            return frozenset(self._jobs)
+        first = {reader for queue in given for reader in self._readers.get(queue, ())}
+        part: set[str] = set()
+        self._follow(part, first | {name for name in replaced if name in self._jobs}, waiting=True)
+        left_out = {writer for queue in given for writer in self._writers.get(queue, ())} - part
+        new: set[str] = set(part)
+        while new := {other for name in new for other in self._jobs[name].after} - part - left_out:
+            before = set(part)
+            self._follow(part, new & self._jobs.keys(), waiting=False)
+            part -= left_out
+            new = part - before
+        return frozenset(part)
+
+    def _follow(self, part: set[str], first: set[str], *, waiting: bool) -> None:
+        """Add jobs with the readers of what they write and, if so, those that wait for them."""
+        part |= first
+        todo = list(first)
+        while todo:
+            name = todo.pop()
+            queues = self._jobs[name].writes
+            followers = [reader for queue in queues for reader in self._readers.get(queue, ())]
+            followers += self._waiters.get(name, ()) if waiting else ()
+            for follower in followers:
+                if follower not in part:
+                    part.add(follower)
+                    todo.append(follower)
+
+
+def plan_of_case(
+    spec: LoadedSpec, plan: Plan, name: str, files: Mapping[str, Values], machine: Machine
+) -> Plan:
     """Return what `mporch test` runs for the case `name` of the spec that `plan` is of.
 
     `files` has the items of queues that are given by a file.
     """
-    return _Variant(spec, plan, name, files).plan()
+    return _Variant(spec, plan, name, files, machine).plan()
 
 
 class _Variant:
     """One case, on its way to a plan."""
 
     def __init__(
-        self, spec: LoadedSpec, plan: Plan, name: str, files: Mapping[str, Values]
+        self, spec: LoadedSpec, plan: Plan, name: str, files: Mapping[str, Values], machine: Machine
     ) -> None:
         self._spec = spec
         self._plan = plan
         self._files = files
+        self._machine = machine
         self._path: Path = ("tests", name)
         self._case = spec.document.tests[name]
 
@@ -57,7 +179,7 @@ class _Variant:
         plan, case = self._plan, self._case
         replaced = replaced_by(case, plan.families)
         part = Selector(links_of_plan(plan.jobs)).part(case.give, replaced)
-        jobs = {name: _within(job, part) for name, job in plan.jobs.items() if name in part}
+        jobs = {name: within(job, part) for name, job in plan.jobs.items() if name in part}
         for name, given in replaced.items():
             if name in jobs:  # of a matrix some may be disabled
                 jobs[name] = self._stand_in(jobs[name], given)
@@ -65,38 +187,20 @@ class _Variant:
             jobs[name] = _mortal(
                 jobs[name], [each.at_item for each in case.kill if each.job == name]
             )
-        queues, givers = self._fed(jobs)
         limits = [limit_s for limit_s in (plan.timeout_s, case.timeout) if limit_s is not None]
-        return msgspec.structs.replace(
-            plan, queues=queues, jobs=givers | jobs, timeout_s=min(limits, default=None)
-        )
+        own = fed(plan, jobs, case.give, "given", self._giver)
+        return msgspec.structs.replace(own, timeout_s=min(limits, default=None))
 
-    def _fed(self, jobs: Mapping[str, JobPlan]) -> tuple[dict[str, QueuePlan], dict[str, JobPlan]]:
-        """Return the queues of these jobs, and who gives items to them: to some none at all."""
-        givers: dict[str, JobPlan] = {}
-        queues: dict[str, QueuePlan] = {}
-        used = {queue for job in jobs.values() for queue in (*job.reads, *job.writes)}
-        for name, queue in self._plan.queues.items():
-            if name not in used:
-                continue
-            writers = tuple(writer for writer in queue.writers if writer in jobs)
-            if name in self._case.give or not writers:
-                giver = self._giver(name, {*self._plan.jobs, *givers})
-                givers[giver.name] = giver
-                writers = (giver.name, *writers)
-            queues[name] = msgspec.structs.replace(queue, writers=writers)
-        return queues, givers
-
-    def _giver(self, queue: str, taken: Collection[str]) -> JobPlan:
-        """Return the source of what is given to a queue."""
+    def _giver(self, name: str, queue: str) -> JobPlan:
+        """Return the source of what is given to a queue: to some it is nothing at all."""
         given, at = self._case.give.get(queue, ()), (*self._path, "give", queue)
         job = JobPlan(
-            name=_free_name(f"given-{queue}", taken),
+            name=name,
             target=_GIVE,
             shape=Shape.SOURCE,
             outputs=(queue,),
             cwd=self._plan.project_dir,
-            start_method=default_start_method(),
+            start_method=self._machine.start_method,
             description=f"what the case gives to {queue}",
         )
         if isinstance(given, Given) and given.target is not None:
@@ -143,12 +247,6 @@ class _Variant:
         )
 
 
-def _within(job: JobPlan, part: frozenset[str]) -> JobPlan:
-    """Return the job without waits for what does not run."""
-    after = tuple(each for each in job.after if each[0] in part)
-    return msgspec.structs.replace(job, after=after)
-
-
 def _mortal(job: JobPlan, at_items: Sequence[int]) -> JobPlan:
     """Return the job with a target that is the job's own, and dies at the items it is told to."""
     target = job.target
@@ -176,10 +274,3 @@ def _shifted(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
             return ("args", index + 1, *rest)
         case _:
             return path
-
-
-def _free_name(name: str, taken: Collection[str]) -> str:
-    """Return `name`, made longer if it is another job's, or could be a worker's (`given-5`)."""
-    while name in taken or name.rpartition("-")[2].isdigit():
-        name += "_"
-    return name

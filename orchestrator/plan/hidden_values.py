@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.plan.model import LateName, LateValue
-from orchestrator.plan.resolved_spec import ResolvedJob
+from orchestrator.plan.resolved_spec import ResolvedJob, node_at
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.compose.layers import laid_over
 from orchestrator.spec.model import TEXTS
 from orchestrator.spec.yaml.nodes import (
-    Entry,
-    MappingNode,
-    Node,
     Path,
     ScalarNode,
     StartVar,
@@ -22,7 +19,6 @@ from orchestrator.spec.yaml.nodes import (
 __all__ = [
     "is_late_at",
     "late_of",
-    "node_at",
     "shown_at",
     "shown_beneath",
     "shown_of",
@@ -98,12 +94,3 @@ def _given(key: str, job: ResolvedJob, spec: LoadedSpec) -> Iterator[tuple[Path,
     node = below if own is None else own
     if node is not None:
         yield from scalars_of(node, (key,))
-
-
-def node_at(tree: MappingNode, path: Path) -> Node | None:
-    """Return what stands at a path of the tree."""
-    steps = list(tree.walk(path))
-    if len(steps) < len(path):
-        return None
-    last = steps[-1]
-    return last.value if isinstance(last, Entry) else last

@@ -15,6 +15,8 @@ import msgspec
 from orchestrator.choices import (
     AfterCondition,
     Capture,
+    CommandInput,
+    CommandOutput,
     ErrorAction,
     FailurePolicy,
     ReplayMode,
@@ -22,12 +24,15 @@ from orchestrator.choices import (
     StartMethod,
     WhenFull,
 )
-from orchestrator.plan.command import Command
+from orchestrator.targets.target import Target
 
 __all__ = [
     "AfterCondition",
     "BatchPlan",
     "Capture",
+    "Command",
+    "CommandInput",
+    "CommandOutput",
     "Durability",
     "ErrorAction",
     "ErrorPolicy",
@@ -69,14 +74,25 @@ class Durability(enum.Enum):
         return self is not Durability.OFF
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="target"):
-    """A function or class by name: `module` as imported, `qualname` the dotted path within it."""
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="command"):
+    """A program in the place of a function: `line` is text for /bin/sh, or program and arguments.
 
-    module: str
-    qualname: str
+    `{item}` in it stands for the item. `text` is how it is told to people: short, and without what
+    came from the environment. `values` are the variables that the shell is given, beside those of
+    the item. It has succeeded if it ends with one of `exit_codes`. `tty`: what is logged of it is
+    written to a terminal.
+    """
+
+    line: str | tuple[str, ...]
+    text: str
+    values: tuple[tuple[str, str], ...] = ()
+    stdin: CommandInput = CommandInput.NONE
+    stdout: CommandOutput = CommandOutput.LOG
+    exit_codes: tuple[int, ...] = (0,)
+    tty: bool = False
 
     def __str__(self) -> str:
-        return f"{self.module}:{self.qualname}"
+        return self.text
 
 
 class BatchPlan(msgspec.Struct, frozen=True, kw_only=True):

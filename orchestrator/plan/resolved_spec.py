@@ -1,23 +1,33 @@
-"""The resolved spec: its short forms spelt out, before it is checked."""
+"""The resolved spec: its short forms spelt out, before it is checked; and what of it is unknown."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from orchestrator.plan.model import AfterCondition, Shape
-from orchestrator.plan.platform import usable_processors
-from orchestrator.plan.unknowns import Unknowns, broken_jobs, unclear_of
+from orchestrator.machine.machine import Machine
+from orchestrator.plan.model import AfterCondition, CommandInput, CommandOutput, Shape
+from orchestrator.plan.script import fields_of
 from orchestrator.spec import LoadedSpec
-from orchestrator.spec.model import JobSettings, JobSpec
+from orchestrator.spec.model import Document, JobSettings, JobSpec
 from orchestrator.spec.parts import SpecPart
 from orchestrator.spec.types import AUTO_WORKERS
 from orchestrator.spec.wording import did_you_mean
-from orchestrator.spec.yaml.nodes import Path
+from orchestrator.spec.yaml.nodes import Entry, MappingNode, Node, Path, scalars_of
+from orchestrator.targets.lookup import Targets
 
-__all__ = ["MERGED_MAPS", "Condition", "ResolvedJob", "ResolvedSpec", "Wire", "draft_of"]
+__all__ = [
+    "MERGED_MAPS",
+    "Condition",
+    "ResolvedJob",
+    "ResolvedSpec",
+    "Unknowns",
+    "Wire",
+    "draft_of",
+    "node_at",
+]
 
 MERGED_MAPS = ("kwargs", "env")
 """Keys of a job whose maps are merged with those of `defaults`, to any depth."""
@@ -64,6 +74,26 @@ class ResolvedJob:
         """True if it says what to run."""
         return not self.own.model_fields_set.isdisjoint(("target", "command"))
 
+    @property
+    def stdin(self) -> CommandInput:
+        """The input of its command: its items, unless it is given them as arguments."""
+        if self.own.stdin is not None:
+            return self.own.stdin
+        return CommandInput.TEXT if self.reads and not self.has_field else CommandInput.NONE
+
+    @property
+    def stdout(self) -> CommandOutput:
+        """The use that is made of the output of its command."""
+        if self.own.stdout is not None:
+            return self.own.stdout
+        return CommandOutput.LINES if self.writes else CommandOutput.LOG
+
+    @property
+    def has_field(self) -> bool:
+        """True if a part of the item is put into its command."""
+        line = self.own.command
+        return any(fields_of(text) for text in ((line,) if isinstance(line, str) else line))
+
     def path(self, *keys: str) -> Path:
         """Return the path of a key of this job."""
         return ("jobs", self.name, *keys)
@@ -74,10 +104,13 @@ class ResolvedSpec:
     """The whole spec. `jobs` are those that will run, `disabled` the others.
 
     `broken` names jobs of which something could not be understood: what is missing of them proves
-    nothing. `unclear` says the same of what reads from queues and writes to them.
+    nothing. `unclear` says the same of what reads from queues and writes to them. `machine` and
+    `targets` answer all that is asked of the system and of the user's code.
     """
 
     spec: LoadedSpec
+    machine: Machine
+    targets: Targets
     jobs: Mapping[str, ResolvedJob]
     disabled: Mapping[str, ResolvedJob]
     broken: frozenset[str]
@@ -105,22 +138,24 @@ class ResolvedSpec:
         return found
 
 
-def draft_of(spec: LoadedSpec) -> ResolvedSpec:
-    """Return the draft of `spec`."""
+def draft_of(spec: LoadedSpec, machine: Machine) -> ResolvedSpec:
+    """Return the draft of `spec`, as it is to be on that machine."""
     written = spec.document.jobs
-    jobs = {name: _job(name, job, spec) for name, job in written.items()}
+    jobs = {name: _job(name, job, spec, machine) for name, job in written.items()}
     return ResolvedSpec(
         spec=spec,
+        machine=machine,
+        targets=Targets([str(spec.project_dir / each) for each in spec.document.pythonpath]),
         jobs={name: job for name, job in jobs.items() if job.settings.enabled},
         disabled={name: job for name, job in jobs.items() if not job.settings.enabled},
-        broken=broken_jobs(spec),
-        unclear=unclear_of(spec),
+        broken=_broken_jobs(spec),
+        unclear=_unclear_of(spec),
     )
 
 
-def _job(name: str, own: JobSpec, spec: LoadedSpec) -> ResolvedJob:
+def _job(name: str, own: JobSpec, spec: LoadedSpec, machine: Machine) -> ResolvedJob:
     nulls = {path[2:] for path in spec.nulls if path[:2] == ("jobs", name)}
-    settings = _counted(_merged(own, spec.document.defaults, nulls))
+    settings = _counted(_merged(own, spec.document.defaults, nulls), machine)
     reads = _wires(("jobs", name, "input"), own.input)
     writes = _wires(("jobs", name, "output"), own.output)
     return ResolvedJob(
@@ -174,11 +209,11 @@ def _laid_over(below: Any, above: Any) -> Any:
     return found
 
 
-def _counted(settings: JobSettings) -> JobSettings:
-    """Say how many workers `auto` is here and now."""
+def _counted(settings: JobSettings, machine: Machine) -> JobSettings:
+    """Say how many workers `auto` is on the machine."""
     if settings.workers != AUTO_WORKERS:
         return settings
-    return settings.model_copy(update={"workers": usable_processors()})
+    return settings.model_copy(update={"workers": machine.usable_processors})
 
 
 def _wires(path: Path, wiring: str | tuple[str, ...] | dict[str, str]) -> tuple[Wire, ...]:
@@ -219,3 +254,127 @@ def _shape(settings: JobSettings, reads: tuple[Wire, ...], writes: tuple[Wire, .
     if any(wire.parameter is None for wire in writes):
         return Shape.SOURCE
     return Shape.TASK
+
+
+# Unknowns of jobs and queues: what cannot be told, as a part of the text made no sense.
+
+_ASKED_FOR = frozenset(
+    {
+        "args",
+        "call",
+        "command",
+        "daemon",
+        "enabled",
+        "env",
+        "input",
+        "kwargs",
+        "matrix",
+        "on_failure",
+        "output",
+        "restart",
+        "stdin",
+        "stdout",
+        "target",
+    }
+)
+_PROVE_NOTHING = JobSpec.model_fields.keys() - _ASKED_FOR
+"""Keys of a job that no rule takes for absent where they are only wrong."""
+_LEAVE_JOBS_WHOLE = JobSettings.model_fields.keys() - {"args", "kwargs", "call", "daemon"}
+"""Keys of `defaults` that may be wrong without any job being called otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unknowns:
+    """Which queues, and which ends of queues, cannot be told to be missing.
+
+    `reads`: some job reads from a queue that nobody knows; `writes`: one writes to such a queue.
+    `queues` are named in what made no sense, so they may have been meant there; `declared` are
+    those that may be declared there, and `declares` says that all may be.
+    """
+
+    reads: bool = False
+    writes: bool = False
+    queues: frozenset[str] = frozenset()
+    declares: bool = False
+    declared: frozenset[str] = frozenset()
+
+    def may_declare(self, queue: str) -> bool:
+        """True if what made no sense may be the declaration of a queue."""
+        return self.declares or queue in self.declared
+
+
+def _broken_jobs(spec: LoadedSpec) -> frozenset[str]:
+    """Return the jobs of which something was not understood that rules may ask for."""
+    found: set[str] = set()
+    for path in {*spec.wrong, *spec.unresolved}:
+        section, *rest = path or ("",)
+        if section == "jobs" and rest and not _PROVE_NOTHING.intersection(rest[1:2]):
+            found.add(str(rest[0]))
+        elif section == "defaults" and not _LEAVE_JOBS_WHOLE.issuperset(rest[:1]):
+            found.update(spec.names("jobs"))
+    return frozenset(found)
+
+
+def _unclear_of(spec: LoadedSpec) -> Unknowns:
+    """Return which ends of queues are unclear, of all that was not understood."""
+    lost = {name for name in spec.names("jobs") if name not in spec.document.jobs}
+    places = {*spec.wrong, *spec.unresolved, *(("jobs", name) for name in lost)}
+    found = [_unclear_at(spec, path, lost) for path in places]
+    return Unknowns(
+        reads=any(each.reads for each in found),
+        writes=any(each.writes for each in found),
+        queues=frozenset().union(*(each.queues for each in found)),
+        declares=("queues",) in places,
+        declared=frozenset().union(*(_declared_at(spec, path) for path in places)),
+    )
+
+
+def _unclear_at(spec: LoadedSpec, path: Path, lost: Collection[str]) -> Unknowns:
+    section, *rest = path or ("",)
+    if section == "jobs" and len(rest) > 1:
+        key = rest[1]
+        named = set() if key in JobSpec.model_fields else _texts(spec, path)
+        return Unknowns(reads=key == "input", writes=key == "output", queues=frozenset(named))
+    if section == "jobs" and len(rest) == 1 and _is_no_job(spec, path):
+        return Unknowns(reads=True, writes=True)
+    if section == "jobs" and rest and rest[0] in lost and (named := _texts(spec, path)):
+        return Unknowns(queues=frozenset(named))
+    if section in ("", "jobs") or str(section).startswith("x-"):
+        return Unknowns(reads=True, writes=True)
+    named = set() if section in Document.model_fields else _texts(spec, path)
+    return Unknowns(queues=frozenset(named))
+
+
+def _declared_at(spec: LoadedSpec, path: Path) -> set[str]:
+    """Return the names that a section has which is not known: it may be meant for `queues`."""
+    if len(path) != 1 or path[0] in Document.model_fields:
+        return set()
+    node = node_at(spec.tree, path)
+    keys = node.entries if isinstance(node, MappingNode) else ()
+    return {*_texts(spec, path), *(key for key in keys if isinstance(key, str))}
+
+
+def _is_no_job(spec: LoadedSpec, path: Path) -> bool:
+    """True if a text or a list stands where a job belongs; not: a key of the job above it."""
+    node = node_at(spec.tree, path)
+    return path[-1] not in JobSpec.model_fields and not isinstance(node, MappingNode)
+
+
+def node_at(tree: MappingNode, path: Path) -> Node | None:
+    """Return what stands at a path of the tree."""
+    steps = list(tree.walk(path))
+    if not steps or len(steps) < len(path):
+        return None
+    return steps[-1].value if isinstance(steps[-1], Entry) else steps[-1]
+
+
+def _texts(spec: LoadedSpec, path: Path) -> set[str]:
+    """Return the texts that stand at `path` and below."""
+    node = node_at(spec.tree, path)
+    return set() if node is None else set(_strings(node))
+
+
+def _strings(node: Node) -> Iterator[str]:
+    for _, scalar in scalars_of(node):
+        if isinstance(scalar.value, str):
+            yield scalar.value

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.plan.model import JobPlan, LateName, LateValue, Plan
-from orchestrator.plan.replacing import replaced
+from orchestrator.plan.redact import replaced
 from orchestrator.spec.yaml.nodes import StartVar
 
 __all__ = ["at_start", "settled", "without_late"]

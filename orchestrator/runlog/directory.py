@@ -19,7 +19,7 @@ from orchestrator.core.reporting.summary import Summary
 from orchestrator.errors import DamagedStoreError, RunDirectoryError
 from orchestrator.files import open_directory, open_new, open_regular, with_home
 from orchestrator.plan.model import Plan, Versions
-from orchestrator.plan.redaction import masked
+from orchestrator.plan.redact import masked
 from orchestrator.runlog.alive import holder, is_locked
 from orchestrator.runlog.owners import Role, User, current_user, require
 

@@ -243,6 +243,7 @@ class JobSettings(SpecPart):
 
 
 def _keys_of(part: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Key]]:
+    """Yield what is declared of each key of a part of a job, and of the parts in it."""
     for name, field in part.model_fields.items():
         yield (
             (*path, name),

@@ -49,7 +49,9 @@ __all__ = [
 
 EVERY = frozenset(Shape)
 PER_ITEM = frozenset({Shape.ITEM, Shape.BATCH})
+"""Called anew for each item or batch: an item can be retried, timed and skipped."""
 NAMED_INPUT = PER_ITEM | {Shape.STREAM}
+"""Items are handed over; no handle to read from."""
 ANY_INPUT = NAMED_INPUT | {Shape.HANDLES}
 NO_INPUT = frozenset({Shape.SOURCE, Shape.TASK})
 
@@ -66,7 +68,7 @@ class Key:
     """`mporch plan` tells it as `key: value`, unless it is the default. Only of what is copied."""
     text: bool = False
     """It is text that mporch hands on: a variable's value is taken as text there, and what the
-    environment has given is told as `${NAME}`."""
+    environment has given, which may be a secret, is told as `${NAME}`."""
     null: bool = False
     """null is a value of its own there, and not the same as an absent key."""
 

@@ -21,9 +21,8 @@ from orchestrator.plan.model import (
     ReplayMode,
     WhenFull,
 )
-from orchestrator.plan.origins import Origin
-from orchestrator.plan.resolved import Branch, Leaf
-from orchestrator.plan.starting import in_starting_order
+from orchestrator.plan.resolved import Branch, Leaf, Origin
+from orchestrator.plan.select import in_starting_order
 from orchestrator.spec.model import KEYS, JobSettings
 from orchestrator.spec.yaml.scalars import ScalarError, resolve
 from orchestrator.views.tables import Column, Paper, table

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from orchestrator.core.protocol.messages import Failure
-from orchestrator.engine.node.limits import in_words
+from orchestrator.kernel.limits import in_words
 from orchestrator.worker.client import Client
 from orchestrator.worker.errors import FencedError
 from orchestrator.worker.link import LinkClosedError

@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.core.protocol.messages import Ended
 from orchestrator.ipc.cell import INDEX, LEASE, PHASE, RUNNING, SINCE
-from orchestrator.plan.command import Command
+from orchestrator.plan.model import Command
 from orchestrator.worker import current
 from orchestrator.worker.call_context import OURS, CallContext, Pace
 from orchestrator.worker.lease import Lease

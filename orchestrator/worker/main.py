@@ -20,12 +20,11 @@ from typing import Any, NoReturn
 
 from orchestrator.core.protocol.messages import GAVE_UP, Failure, Hello, Ready, Worn
 from orchestrator.encoding import HINT, unfit
-from orchestrator.engine.node.marked import console_of
 from orchestrator.errors import QueueFullError, ReplayError, ShutDown
 from orchestrator.ipc.cell import Cell
+from orchestrator.ipc.marked import console_of
 from orchestrator.ipc.order import Order
-from orchestrator.plan.command import Command
-from orchestrator.plan.model import Shape
+from orchestrator.plan.model import Command, Shape
 from orchestrator.worker import current, logs, target
 from orchestrator.worker.call_context import BeginMarks, CallContext, ItemFailedError, TellItem
 from orchestrator.worker.client import Client

@@ -15,8 +15,7 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackTyp
 from typing import Any
 
 from orchestrator.core.protocol.messages import Failure
-from orchestrator.plan.command import Command
-from orchestrator.plan.model import JobPlan, Shape, Target
+from orchestrator.plan.model import Command, JobPlan, Shape, Target
 from orchestrator.worker.failure import describe
 from orchestrator.worker.stopping import StopRequested
 

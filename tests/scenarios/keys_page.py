@@ -7,7 +7,8 @@ from pathlib import Path
 from life_runs import Life
 
 from orchestrator.errors import Severity, SpecError
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import loads
 
 PAGE = (Path(__file__).parents[2] / "docs" / "keys.md").read_text(encoding="utf-8")
@@ -119,7 +120,9 @@ def problems_of(spec, folder):
     """What `mporch validate` says of a spec whose targets are those above."""
     (folder / "t.py").write_text(TARGETS)
     try:
-        return compile_spec(loads(f"version: 1\n{spec}", project_dir=folder)).warnings
+        return compile_spec(
+            loads(f"version: 1\n{spec}", project_dir=folder), this_machine()
+        ).warnings
     except SpecError as error:
         return error.problems
 

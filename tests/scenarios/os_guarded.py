@@ -13,9 +13,9 @@ from os_deadlines import receive
 from os_orchestrators import start
 
 from orchestrator.engine.node import guard
-from orchestrator.engine.node.descendants import Swept, descendants, look_up, sweep
 from orchestrator.engine.node.guard import on_guard_death, run_guarded, take_shelter
 from orchestrator.engine.node.process import ProcessFactory
+from orchestrator.kernel.descendants import Swept, descendants, look_up, sweep
 from orchestrator.plan.model import StartMethod
 
 

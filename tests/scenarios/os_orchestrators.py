@@ -22,10 +22,11 @@ from pathlib import Path
 
 from os_deadlines import all_ended, pidfds, receive, wait_readable
 
-from orchestrator.engine.node import descendants as descendants_module
 from orchestrator.engine.node import process
 from orchestrator.engine.node.capture import drain
-from orchestrator.engine.node.descendants import (
+from orchestrator.engine.node.process import ProcessFactory, Starting
+from orchestrator.kernel import descendants as descendants_module
+from orchestrator.kernel.descendants import (
     become_subreaper,
     children,
     descendants,
@@ -34,7 +35,6 @@ from orchestrator.engine.node.descendants import (
     reap_strangers,
     sweep,
 )
-from orchestrator.engine.node.process import ProcessFactory, Starting
 from orchestrator.plan.model import StartMethod
 
 HERE = str(Path(__file__).parent)

@@ -31,7 +31,8 @@ CODE = f"""
             print("got", n)
 """
 SLOW = CODE.replace("0.005", "0.03")
-IMPATIENT = (sys.executable, str(Path(__file__).with_name("os_impatient.py")))
+PROGRAM = (sys.executable, str(Path(__file__).with_name("os_several_agents.py")))
+PATIENT, IMPATIENT = (*PROGRAM, "20"), (*PROGRAM, "2")
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +67,7 @@ def exact(life):
 
 
 def test_an_agent_that_is_killed_costs_no_item(begin):
-    life = begin(SPEC, CODE)
+    life = begin(SPEC, CODE, command=PATIENT)
     life.said("got 50")
     _, agent = agent_of(life, "work-1")
     agent.kill()
@@ -75,7 +76,7 @@ def test_an_agent_that_is_killed_costs_no_item(begin):
 
 
 def test_an_agent_whose_guard_is_killed_costs_no_item(begin):
-    life = begin(SPEC, CODE)
+    life = begin(SPEC, CODE, command=PATIENT)
     life.said("got 50")
     guard, _ = agent_of(life, "work-1")
     guard.kill()
@@ -83,7 +84,7 @@ def test_an_agent_whose_guard_is_killed_costs_no_item(begin):
 
 
 def test_an_agent_and_its_guard_that_are_killed_at_once_cost_no_item(begin):
-    life = begin(SPEC, CODE)
+    life = begin(SPEC, CODE, command=PATIENT)
     life.said("got 50")
     pair = agent_of(life, "work-1")
     for process in pair:
@@ -94,7 +95,7 @@ def test_an_agent_and_its_guard_that_are_killed_at_once_cost_no_item(begin):
 
 
 def test_agents_that_are_asked_to_end_are_replaced(begin):
-    life = begin(SPEC, CODE)
+    life = begin(SPEC, CODE, command=PATIENT)
     life.said("got 50")
     for guard, _ in agents(life):
         guard.terminate()
@@ -121,7 +122,7 @@ def test_an_agent_that_is_stopped_is_lost_and_a_zombie_when_it_wakes(begin, whol
 
 
 def test_an_agent_that_is_stopped_for_a_moment_goes_on(begin):
-    life = begin(SPEC, CODE)
+    life = begin(SPEC, CODE, command=PATIENT)
     life.said("got 50")
     _, agent = agent_of(life, "work-1")
     agent.suspend()
@@ -133,7 +134,7 @@ def test_an_agent_that_is_stopped_for_a_moment_goes_on(begin):
 
 @pytest.mark.parametrize("which", ["guard", "orchestrator"])
 def test_agents_end_with_their_orchestrator(begin, which):
-    life = begin(SPEC, SLOW)
+    life = begin(SPEC, SLOW, command=PATIENT)
     life.said("got 0")
     pid = life.guard.pid if which == "guard" else life.orchestrator
     psutil.Process(pid).send_signal(signal.SIGKILL)
@@ -142,7 +143,7 @@ def test_agents_end_with_their_orchestrator(begin, which):
 
 
 def test_both_killed_at_once_leave_nothing(begin):
-    life = begin(SPEC, SLOW)
+    life = begin(SPEC, SLOW, command=PATIENT)
     life.said("got 0")
     for pid in (life.guard.pid, life.orchestrator):
         psutil.Process(pid).send_signal(signal.SIGKILL)

@@ -15,8 +15,8 @@ from os_deadlines import DEADLINE_S, all_ended, pidfds, wait_readable
 from os_guarded import command
 from os_orchestrators import environment
 
-from orchestrator.engine.node.descendants import children, look_up
 from orchestrator.engine.node.guard import KILL_WITHIN_S
+from orchestrator.kernel.descendants import children, look_up
 
 GONE_WITHIN_S = 2.0
 BETWEEN_PRESSES_S = 0.3

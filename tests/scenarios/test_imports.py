@@ -7,12 +7,19 @@ import time
 
 import pytest
 
-from orchestrator.app.import_check import import_problems
+from orchestrator.app.import_check.problems import import_problems
 from orchestrator.console.checking import check_imports, check_spec
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.checks.targets import imported_targets
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import load
 
 WORK = "def work(): ...\n"
+
+
+def wanted(spec):
+    machine = this_machine()
+    return imported_targets(spec, compile_spec(spec, machine).plan, machine)
 
 
 @pytest.fixture
@@ -23,7 +30,7 @@ def told(tmp_path):
         (folder / "mine.py").write_text(text)
         (folder / "jobs.yaml").write_text(f"version: 1\njobs:\n  a: {{target: mine:work{job}}}\n")
         spec = load(folder / "jobs.yaml")
-        return list(import_problems(spec, compile_spec(spec).plan, timeout_s=timeout_s))
+        return list(import_problems(spec, wanted(spec), timeout_s=timeout_s))
 
     return tell
 
@@ -160,7 +167,7 @@ def test_a_module_is_imported_once_for_all_its_jobs(tmp_path):
     jobs = "a: {target: mine:a}, b: {target: mine:b}, c: {target: mine:a}"
     (tmp_path / "jobs.yaml").write_text(f"version: 1\njobs: {{{jobs}}}\n")
     spec = load(tmp_path / "jobs.yaml")
-    assert list(import_problems(spec, compile_spec(spec).plan, timeout_s=60.0)) == []
+    assert list(import_problems(spec, wanted(spec), timeout_s=60.0)) == []
     assert (tmp_path / "times").read_text() == "x"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.import_check import import_problems
+from orchestrator.app.import_check.problems import import_problems
 from orchestrator.errors import TargetError
 from orchestrator.features.testcases import compare as comparing
 from orchestrator.features.testcases.compare import (
@@ -19,7 +19,9 @@ from orchestrator.features.testcases.compare import (
     Request,
     compare,
 )
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.checks.targets import imported_targets
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import load
 
 DAEMON = """\
@@ -30,6 +32,11 @@ _left = subprocess.Popen(
 )
 """
 """Three processes; the last of them leads the session, and one has fled from that, too."""
+
+
+def wanted(spec):
+    machine = this_machine()
+    return imported_targets(spec, compile_spec(spec, machine).plan, machine)
 
 
 @pytest.fixture
@@ -56,7 +63,7 @@ def imported(folder, text, timeout_s=60.0):
     (folder / "mine.py").write_text(f"{DAEMON}{text}\ndef work(): ...\n")
     (folder / "jobs.yaml").write_text("version: 1\njobs:\n  a: {target: mine:work}\n")
     spec = load(folder / "jobs.yaml")
-    return [p.message for p in import_problems(spec, compile_spec(spec).plan, timeout_s=timeout_s)]
+    return [p.message for p in import_problems(spec, wanted(spec), timeout_s=timeout_s)]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Nothing of a run listens on a network, nor where another user could connect."""
+"""Nothing of a run listens on a network, but with `--on agent` one port, on loopback only."""
 
 import re
 from pathlib import Path
@@ -23,6 +23,7 @@ CODE = """
         signal.pause()
 """
 _LISTENS = 1 << 16
+_LISTEN, _LOOPBACK = "0A", "0100007F"
 
 
 def sockets(pid):
@@ -51,10 +52,37 @@ def life(begin):
     return life
 
 
+@pytest.mark.only_on("local", "agents speak TCP: the next test says what they have")
 def test_no_process_of_a_run_has_a_socket_of_a_network(life):
+    assert not rows_of(life, "tcp")
+    no_other_network(life)
+
+
+@pytest.mark.only_on("agent", "a local run has no port at all: the test before")
+def test_with_agents_the_orchestrator_has_one_port_and_all_is_on_loopback(life):
+    rows = rows_of(life, "tcp")
+    own = sockets(life.orchestrator)
+    [listening] = [row for row in rows if row[3] == _LISTEN]
+    assert listening[9] in own
+    port = listening[1].partition(":")[2]
+    for row in rows:
+        (here, near), (there, far) = row[1].split(":"), row[2].split(":")
+        assert here == _LOOPBACK
+        assert (near if row[9] in own else far) == port or row is listening
+        assert there in (_LOOPBACK, "00000000")
+    no_other_network(life)
+
+
+def rows_of(life, protocol):
+    """The rows of the sockets of a run's processes."""
     own = set().union(*(sockets(process.pid) for process in life.processes()))
     assert len(own) > 10
-    for protocol in ("tcp", "tcp6", "udp", "udp6", "udplite", "raw", "raw6"):
+    return [row for row in table(protocol) if row[9] in own]
+
+
+def no_other_network(life):
+    own = set().union(*(sockets(process.pid) for process in life.processes()))
+    for protocol in ("tcp6", "udp", "udp6", "udplite", "raw", "raw6"):
         assert not own & {row[9] for row in table(protocol)}, protocol
     for protocol in ("packet", "netlink"):
         assert not own & {row[-1] for row in table(protocol)}, protocol

@@ -11,11 +11,11 @@ import pytest
 from os_deadlines import all_ended, pidfds, receive, wait_readable
 from os_orchestrators import command, environment, made, open_files, orchestrate, unmarked
 
-from orchestrator.engine.node import limits
 from orchestrator.engine.node.capture import drain
-from orchestrator.engine.node.descendants import children
 from orchestrator.engine.node.helpers import ForkServer
 from orchestrator.engine.node.process import ProcessFactory
+from orchestrator.kernel import limits
+from orchestrator.kernel.descendants import children
 from orchestrator.plan.model import StartMethod
 
 HERE = str(Path(__file__).parent)

@@ -23,12 +23,14 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from orchestrator.errors import SpecError
 from orchestrator.plan.cases import plan_of_case
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import loads
 from orchestrator.spec.rules import CATALOGUE, examples_module
 
 sys.path.insert(0, str(Path(__file__).parent))
 from grammar import MUTATED, WRITTEN
+
+from orchestrator.machine.machine import this_machine
 
 __all__ = ["Tally", "answer_in_process"]
 
@@ -78,10 +80,10 @@ def answer_in_process(data: bytes, folder: Path, tally: Tally) -> None:
     began = time.process_time()
     try:
         spec = loads(data, name="jobs.yaml", project_dir=folder)
-        compiled = compile_spec(spec)
+        compiled = compile_spec(spec, this_machine())
         problems, rejected = compiled.warnings, False
         for case in spec.document.tests:
-            plan_of_case(spec, compiled.plan, case, {})
+            plan_of_case(spec, compiled.plan, case, {}, this_machine())
     except SpecError as error:
         problems, rejected = error.problems, True
     took_s = time.process_time() - began

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.errors import SpecError
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import loads
 
 __all__ = ["EXPECTED", "TRAPS", "expectations", "told"]
@@ -34,7 +35,9 @@ def told(trap: Path, folder: Path) -> str:
     lines = []
     (folder / FUNCTIONS.name).write_bytes(FUNCTIONS.read_bytes())
     try:
-        compiled = compile_spec(loads(trap.read_bytes(), name="jobs.yaml", project_dir=folder))
+        compiled = compile_spec(
+            loads(trap.read_bytes(), name="jobs.yaml", project_dir=folder), this_machine()
+        )
         lines += map(str, compiled.warnings)
         arguments = [
             dict(job.kwargs) for job in compiled.plan.jobs.values() if "value" in job.kwargs

@@ -16,8 +16,8 @@ from collections.abc import Callable
 import msgspec
 
 from orchestrator.app.run import Options, Shield, execute
-from orchestrator.engine.node.kernel import set_parent_death_signal
 from orchestrator.errors import ExitCode, MporchError, SystemRefusedError
+from orchestrator.kernel.calls import set_parent_death_signal
 from orchestrator.plan.model import Plan
 
 __all__ = ["Refusal", "RunRequest", "main"]

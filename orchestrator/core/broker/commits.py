@@ -261,7 +261,7 @@ class Admission:
         # The whole first: mostly there is room for all, and that costs least. Once something of it
         # is applied it goes on item by item, and then with what the open item has given, which
         # belongs to no finished item and may leave in parts.
-        if waiter.at == 0 and self._room.put_whole(waiter):
+        if waiter.at == 0 and self._room.put_whole(waiter, self._room.put):
             self._outcomes.finish(waiter, waiter.items)
         elif not (self._advance_items(waiter) and self._advance_open(waiter)):
             return False
@@ -290,16 +290,17 @@ class Admission:
             n = room.fitting(waiter) or int(room.has_room(waiter, waiter.needs()))
             if not n:
                 return False
-            room.put_items(waiter, n)
+            room.put_items(waiter, n, room.put)
             self._outcomes.finish(waiter, n)
             waiter.lacks = None
         return True
 
     def _advance_open(self, waiter: CommitWaiter) -> bool:
         """Put what its open item has given, output by output: all of it may never fit (rule 3)."""
+        room = self._room
         for part in waiter.open_parts():
             while part.used < part.n:
-                if not self._room.put_some(waiter, part, part.n - part.used):
+                if not room.put_some(waiter, part, part.n - part.used, room.put):
                     return False
                 waiter.lacks = None
                 self._note_open(waiter.client, waiter.parts, waiter.items)

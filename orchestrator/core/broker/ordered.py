@@ -106,12 +106,7 @@ class OrderedCommits:
         self.release(reorder)
 
     def _go(self, reorder: Buffer, waiter: OrderedWaiter) -> None:
-        held = waiter.outputs
-        is_over = self._put(reorder, waiter)
-        if put := held - waiter.outputs:
-            reorder.outputs -= put
-            self._state.dirty[waiter.lease.queue] = None  # there may be room in the window
-        if is_over:
+        if self._put(reorder, waiter):
             self._state.lines.leave(waiter)
             reorder.waiter = None
             reorder.blocked.stop(self._state.now)
@@ -120,7 +115,7 @@ class OrderedCommits:
     def _put(self, reorder: Buffer, waiter: OrderedWaiter) -> bool:
         """Put as many items as there is room for; whether that was all. Mostly all of it fits."""
         room, weighs = self._room, any(map(_weighs, waiter.parts))
-        if not (waiter.at or weighs) and room.put_whole(waiter):
+        if not (waiter.at or weighs) and room.put_whole(waiter, self._give):
             self._finish(reorder, waiter, waiter.items)
         while waiter.at < waiter.items:
             # What is out in part goes on in part. Only what does not fit is asked if it ever will:
@@ -130,7 +125,7 @@ class OrderedCommits:
                 if not self._put_in_parts(waiter):
                     return False
             elif n or room.has_room(waiter, waiter.needs()):
-                room.put_items(waiter, n or 1)
+                room.put_items(waiter, n or 1, self._give)
             else:
                 return False
             self._finish(reorder, waiter, n or 1)
@@ -138,16 +133,28 @@ class OrderedCommits:
 
     def _put_in_parts(self, waiter: OrderedWaiter) -> bool:
         """Put what one item gives, which is more than fits, as far as there is room (rule 3)."""
-        lease = waiter.lease
         for part in waiter.parts:
             while rest := part.rest_of(waiter.at):
-                if not self._room.put_some(waiter, part, 1 if _weighs(part) else rest):
+                most = 1 if _weighs(part) else rest
+                if not self._room.put_some(waiter, part, most, self._give_in_part):
                     return False
-                if not lease.partially_emitted:
-                    for journal in self._state.journals:
-                        journal.partially_emitted(lease, waiter.client.job.name)
-                lease.partially_emitted = True
         return True
+
+    def _give_in_part(self, client: WorkerState, part: PendingOutput, n: int) -> None:
+        """Put outputs of an item that gives more: from now on it cannot be tried again."""
+        lease = _at_its_turn(client).lease
+        if not lease.partially_emitted:
+            for journal in self._state.journals:
+                journal.partially_emitted(lease, client.job.name)
+        lease.partially_emitted = True
+        self._give(client, part, n)
+
+    def _give(self, client: WorkerState, part: PendingOutput, n: int) -> None:
+        """Put outputs that were held back: there may be room in the window then."""
+        self._room.put(client, part, n)
+        assert client.job.reorder is not None
+        client.job.reorder.outputs -= n
+        self._state.dirty[_at_its_turn(client).lease.queue] = None
 
     def _finish(self, reorder: Buffer, waiter: OrderedWaiter, n: int) -> None:
         self._outcomes.finish(waiter, n)
@@ -169,6 +176,14 @@ class OrderedCommits:
                 lease.queue.give_back(lease.drop_claims())
                 self._state.dirty[lease.queue] = None
             self._end(waiter)
+
+
+def _at_its_turn(client: WorkerState) -> OrderedWaiter:
+    """Return what of the worker's job has its turn, which is the worker's."""
+    reorder = client.job.reorder
+    assert reorder is not None
+    assert reorder.waiter is not None
+    return reorder.waiter
 
 
 def _weighs(part: PendingOutput) -> bool:

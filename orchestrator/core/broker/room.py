@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from orchestrator.core.broker.clients import CommitWaiter, Waiter, WorkerState
 from orchestrator.core.broker.outputs import OutputProgress, PendingOutput, room_for
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.state import Alarm, BrokerState
 
 __all__ = ["PutLimits", "RoomForOutputs"]
+
+Put = Callable[[WorkerState, PendingOutput, int], None]
+"""Puts the next items, so many, of a worker's output."""
 
 _NEXT_PULL_S = 0.25
 """How long a limit of time is at least, once the reader has got anew all that it had."""
@@ -45,7 +50,8 @@ class RoomForOutputs:
     """Room for what a waiter has to put, and its place in line where there is none.
 
     It takes a commit apart in three ways, which commits of every kind have in common: all at once,
-    item by item, and, where one item gives more than a queue may hold, output by output.
+    item by item, and, where one item gives more than a queue may hold, output by output. Each is
+    told how to put: by `put`, or by what does more.
     """
 
     def __init__(self, state: BrokerState, limits: PutLimits) -> None:
@@ -55,27 +61,27 @@ class RoomForOutputs:
 
     # -- what is put ------------------------------------------------------------------------------
 
-    def put_whole(self, waiter: CommitWaiter) -> bool:
+    def put_whole(self, waiter: CommitWaiter, put: Put) -> bool:
         """Put all outputs if there is room for all of them; else none."""
         if not all(self.fits(waiter, queue, n) for queue, n in room_for(waiter.parts).items()):
             return False
         for part in waiter.open_parts():
-            self.put(waiter.client, part, part.n - part.used)
+            put(waiter.client, part, part.n - part.used)
         return True
 
-    def put_items(self, waiter: CommitWaiter, n: int) -> None:
+    def put_items(self, waiter: CommitWaiter, n: int, put: Put) -> None:
         """Put the outputs of its next n items, all of which fit."""
         for part in waiter.parts:
             if outputs := part.of_items(waiter.at, n):
-                self.put(waiter.client, part, outputs)
+                put(waiter.client, part, outputs)
 
-    def put_some(self, waiter: CommitWaiter, part: PendingOutput, most: int) -> int:
-        """Put some of an output, as many of `most` items as fit; 0: none, and the waiter waits."""
+    def put_some(self, waiter: CommitWaiter, part: PendingOutput, most: int, put: Put) -> bool:
+        """Put some of an output, as many of `most` items as fit; if none does, the waiter waits."""
         if not self.has_room(waiter, dict.fromkeys(part.queues, 1)):
-            return 0
+            return False
         n = min(most, *[self._allowed(waiter, queue) for queue in part.queues])
-        self.put(waiter.client, part, n)
-        return n
+        put(waiter.client, part, n)
+        return True
 
     def put(self, client: WorkerState, part: PendingOutput, n: int) -> None:
         """Put the next n items of an output on its queues, and book them to the job."""

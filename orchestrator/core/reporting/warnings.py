@@ -8,8 +8,7 @@ from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.protocol.notifications import Warned
 from orchestrator.core.reporting.summary import JobSummary
 from orchestrator.core.supervisor.transitions import State
-from orchestrator.plan.command import Command
-from orchestrator.plan.model import Plan
+from orchestrator.plan.model import Command, Plan
 
 __all__ = ["warnings_of"]
 

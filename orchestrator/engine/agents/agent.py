@@ -40,11 +40,11 @@ from orchestrator.engine.engine import (
     Told,
     Unstoppable,
 )
-from orchestrator.engine.node.descendants import Told as ToldSurvivors
-from orchestrator.engine.node.descendants import survivors
 from orchestrator.engine.node.hosting import LoopClock, caught_signals
 from orchestrator.engine.node.node import Node
 from orchestrator.ipc.order import Order
+from orchestrator.kernel.descendants import Told as ToldSurvivors
+from orchestrator.kernel.descendants import survivors
 
 __all__ = ["WINDOW_BYTES", "Agent"]
 
@@ -91,7 +91,7 @@ class Agent:
         self._dialed: dict[str, socket.socket] = {}
         self._unacknowledged = 0
         self._is_held = False
-        self._over = False
+        self.is_over = False
         self._node = Node(
             self._dialed.pop,
             self._clock,
@@ -99,22 +99,23 @@ class Agent:
             hash_seed=launch.hash_seed,
             workers=launch.workers,
         )
+        self._watch(self._control.sock, self._hear)
+        self._watch(self._node, lambda: None)
 
     # -- the cycle --------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Until it is let go, told to end by a signal, or without its orchestrator."""
         with caught_signals() as bell:
+            self._watch(bell, lambda: self._signals(bell))
             try:
-                self._watch(self._control.sock, self._hear)
-                self._watch(bell, lambda: self._signals(bell))
-                self._watch(self._node, lambda: None)
-                while not self._over:
-                    self._cycle()
+                while not self.is_over:
+                    self.turn()
             finally:
-                self._end()
+                self.close()
 
-    def _cycle(self) -> None:
+    def turn(self) -> None:
+        """Wait until something is to be done, and do it."""
         self._clock.now()
         for key, _ in self._selector.select(self._clock.plan_wait(self._timeout())):
             if self._selector.get_map().get(key.fd) == key:
@@ -128,7 +129,7 @@ class Agent:
         self._control.flush()
         self._hold_output()
         if self._control.at_end:
-            self._over = True
+            self.is_over = True
             return
         wanted = self._control.events
         if self._selector.get_key(self._control.sock).events != wanted:
@@ -146,20 +147,22 @@ class Agent:
     def _signals(self, bell: socket.socket) -> None:
         for signum in bell.recv(1024):
             if signum in _ENDING:
-                self._over = True
+                self.is_over = True
             elif signum == signal.SIGCHLD:
                 self._node.child_died()
 
-    def _end(self) -> None:
-        """Nobody is left; the orchestrator, if it listens, learns of those that would not die."""
+    def close(self) -> None:
+        """Nobody is left; the orchestrator, if it listens, learns of those that would not die.
+
+        Workers lose their channels first: what they fail of from now on is not their doing.
+        """
         for life in self._lives.values():
             if life.dialing is not None:
                 life.dialing.close()
+            if life.channel is not None:
+                _shut(life.channel, socket.SHUT_RDWR)
         left = self._node.close(_CLOSE_S)
         self._told.add(left)
-        for life in self._lives.values():
-            if life.channel is not None:
-                _shut(life.channel)
         if not self._control.at_end:
             self._control.send(control.AgentEnded(survivors=survivors(left)))
             self._control.sock.settimeout(_FAREWELL_S)  # nobody is left to be killed
@@ -173,7 +176,7 @@ class Agent:
         try:
             records = self._control.read(time.monotonic())
         except control.RecordError:
-            self._over = True
+            self.is_over = True
             return
         for record, _ in records:
             self._obey(record)
@@ -185,7 +188,7 @@ class Agent:
             case control.Acknowledge():
                 self._unacknowledged -= record.n
             case control.EndAgent():
-                self.was_let_go = self._over = True
+                self.was_let_go = self.is_over = True
             case control.StartLife():
                 self._start(record)
             case _:
@@ -331,7 +334,7 @@ class Agent:
     def _died(self, life: _Life, died: Died) -> None:
         """Nothing more comes from it: what is on its way is, and then the end."""
         if life.channel is not None:
-            _shut(life.channel)
+            _shut(life.channel, socket.SHUT_WR)
         self._control.send(
             control.LifeDied(
                 life=life.number,
@@ -363,7 +366,7 @@ class Agent:
         held = self._unacknowledged >= WINDOW_BYTES
         if held is not self._is_held:
             self._is_held = held
-            self._node.hold_output(held=held)
+            self._node.hold_output(held=held, records=True)
 
     def _tell_cells(self) -> None:
         """Tell what has changed since the last beat: what each worker is at, for the user."""
@@ -378,6 +381,6 @@ class Agent:
         self._selector.register(source, selectors.EVENT_READ, act)
 
 
-def _shut(sock: socket.socket) -> None:
+def _shut(sock: socket.socket, how: int) -> None:
     with suppress(OSError):  # the orchestrator has closed it already
-        sock.shutdown(socket.SHUT_WR)
+        sock.shutdown(how)

@@ -22,13 +22,13 @@ from orchestrator.engine.agents.process import AgentProcess, Begin
 from orchestrator.engine.agents.remote import Phase
 from orchestrator.engine.channels import Channels
 from orchestrator.engine.engine import Figures, Happening, Readable, Signalled
-from orchestrator.engine.node.descendants import Told, reap_strangers, survivors, sweep
 from orchestrator.engine.node.hosting import LoopClock, caught_signals
+from orchestrator.kernel.descendants import Told, reap_strangers, survivors, sweep
 
 __all__ = ["AgentsEngine"]
 
-AGENTS = 2
-"""Workers are spread over so many, in turn."""
+AGENTS = 1
+"""Workers are spread over so many, in turn. One is enough for one machine."""
 
 _SWEEP_S = 2.0
 _ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
@@ -141,31 +141,33 @@ class AgentsEngine:
         self._channels.adopt(worker, socket.socket(fileno=connection))
 
     def wait(self, timeout_s: float | None) -> Sequence[Happening]:
-        """Wait for everything in one system call; channels come first."""
+        """Wait for everything in one system call; what comes by channels is told first.
+
+        Agents are heard before channels are read: one that is gone takes the pipes of its workers
+        with it, and what these fail of then is not their doing.
+        """
         fleet = self._fleet
         fleet.happened += self._channels.pending()
         left_s = 0.0 if fleet.happened else fleet.left_s(time.monotonic())
         timeout_s = left_s if timeout_s is None else min(timeout_s, left_s)
         self._clock.now()
-        later = []
-        for key, _ in self._selector.select(self._clock.plan_wait(timeout_s)):
+        ready = [key for key, _ in self._selector.select(self._clock.plan_wait(timeout_s))]
+        ready.sort(key=_is_channel)
+        watched, first = self._selector.get_map(), list[Happening]()
+        for key in ready:
+            if watched.get(key.fd) != key:
+                continue  # what came before in this turn has closed it
             source, channel = key.data
-            if channel is None:
-                later.append(key)
-            elif (said := self._channels.read(source, channel)) is not None:
-                fleet.happened.append(said)
-                fleet.is_read(source)
-        for key in later:
-            # What came before in this turn may have closed it.
-            if self._selector.get_map().get(key.fd) != key:
-                continue
-            source, _ = key.data
-            if isinstance(source, Readable):
+            if channel is not None:
+                if (said := self._channels.read(source, channel)) is not None:
+                    first.append(said)
+                    fleet.is_read(source)
+            elif isinstance(source, Readable):
                 fleet.happened.append(source)
             else:
                 source()
         fleet.tick(time.monotonic())
-        happened, fleet.happened = fleet.happened, []
+        happened, fleet.happened = [*first, *fleet.happened], []
         return happened
 
     def settle(self) -> Sequence[Happening]:
@@ -218,3 +220,7 @@ class AgentsEngine:
         if signal.SIGCHLD in rung:
             reap_strangers(self._fleet.pids())
         return [Signalled(signum=signum) for signum in rung if signum in _ENDING]
+
+
+def _is_channel(key: selectors.SelectorKey) -> bool:
+    return key.data[1] is not None

@@ -26,8 +26,8 @@ from orchestrator.engine.agents.process import Begin, Host
 from orchestrator.engine.agents.remote import Life, Phase, RemoteAgent
 from orchestrator.engine.channels import Channels
 from orchestrator.engine.engine import Happening, StartFailed, Told
-from orchestrator.engine.node import limits
 from orchestrator.ipc.order import Order
+from orchestrator.kernel import limits
 
 __all__ = ["Fleet"]
 

@@ -16,8 +16,8 @@ from orchestrator.engine.agents.dialing import Dialing
 from orchestrator.engine.agents.keys import Introduction, Purpose, UnprovedError
 from orchestrator.engine.agents.launch import AgentLaunch
 from orchestrator.engine.node.guard import Shelter, run_guarded
-from orchestrator.engine.node.kernel import set_parent_death_signal
 from orchestrator.errors import ExitCode
+from orchestrator.kernel.calls import set_parent_death_signal
 
 __all__ = ["main"]
 

@@ -21,10 +21,10 @@ from orchestrator.engine.engine import (
     Started,
     StartFailed,
 )
-from orchestrator.engine.node.descendants import Told, survivors
 from orchestrator.engine.node.hosting import LoopClock, caught_signals
 from orchestrator.engine.node.node import Node
 from orchestrator.ipc.order import Order
+from orchestrator.kernel.descendants import Told, survivors
 
 __all__ = ["LocalEngine"]
 

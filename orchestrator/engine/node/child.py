@@ -28,8 +28,8 @@ from multiprocessing import forkserver, reduction, resource_tracker, util
 from typing import Any, TextIO
 
 from orchestrator.encoding import HINT, unfit
-from orchestrator.engine.node.kernel import line_buffer_c_stdio, set_parent_death_signal
-from orchestrator.engine.node.marked import Console, MarkedFile
+from orchestrator.ipc.marked import Console, MarkedFile
+from orchestrator.kernel.calls import line_buffer_c_stdio, set_parent_death_signal
 
 __all__ = [
     "FIRST_PRIVATE_FD",

@@ -14,8 +14,8 @@ import signal
 import sys
 from types import TracebackType
 
-from orchestrator.engine.node.kernel import set_parent_death_signal
-from orchestrator.engine.node.limits import REFUSALS
+from orchestrator.kernel.calls import set_parent_death_signal
+from orchestrator.kernel.limits import REFUSALS
 
 
 def _excepthook(

@@ -25,15 +25,6 @@ from types import FrameType
 from typing import NoReturn
 
 from orchestrator.core.reasons import names_of
-from orchestrator.engine.node.descendants import (
-    Kin,
-    Told,
-    become_subreaper,
-    survivors,
-    sweep,
-)
-from orchestrator.engine.node.kernel import set_parent_death_signal
-from orchestrator.engine.node.limits import REFUSALS, in_words
 from orchestrator.errors import (
     FILE_SIZE_HINT,
     ExitCode,
@@ -41,6 +32,15 @@ from orchestrator.errors import (
     SystemRefusedError,
 )
 from orchestrator.escaping import escaped
+from orchestrator.kernel.calls import set_parent_death_signal
+from orchestrator.kernel.descendants import (
+    Kin,
+    Told,
+    become_subreaper,
+    survivors,
+    sweep,
+)
+from orchestrator.kernel.limits import REFUSALS, in_words
 
 __all__ = [
     "KILL_WITHIN_S",

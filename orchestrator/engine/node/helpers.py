@@ -25,8 +25,8 @@ from multiprocessing import (
 from pathlib import Path
 from typing import Any
 
-from orchestrator.engine.node.descendants import look_up
-from orchestrator.engine.node.limits import REFUSALS
+from orchestrator.kernel.descendants import look_up
+from orchestrator.kernel.limits import REFUSALS
 
 __all__ = [
     "Creator",

@@ -16,9 +16,9 @@ from typing import NoReturn
 
 from orchestrator.core.reasons import names_of
 from orchestrator.engine.node.child_program import END
-from orchestrator.engine.node.descendants import become_subreaper, survivors, sweep
-from orchestrator.engine.node.kernel import set_parent_death_signal
 from orchestrator.escaping import escaped
+from orchestrator.kernel.calls import set_parent_death_signal
+from orchestrator.kernel.descendants import become_subreaper, survivors, sweep
 
 __all__ = ["answer_once", "keep"]
 

@@ -28,24 +28,23 @@ from orchestrator.engine.engine import (
     Told,
     Unstoppable,
 )
-from orchestrator.engine.node import limits
 from orchestrator.engine.node.child import STACK_SIGNAL
 from orchestrator.engine.node.crash import Unanswered
-from orchestrator.engine.node.descendants import (
-    Kin,
-    kill_groups,
-    reap_strangers,
-    survivors,
-    sweep,
-)
 from orchestrator.engine.node.hosting import LoopClock
 from orchestrator.engine.node.item_watchdog import ItemWatchdog
 from orchestrator.engine.node.process import ProcessFactory, Starting
 from orchestrator.engine.node.workerio import WorkerIO
 from orchestrator.engine.node.workerprocess import WorkerProcess
 from orchestrator.ipc.order import Order
-from orchestrator.plan.command import Command
-from orchestrator.plan.model import StartMethod
+from orchestrator.kernel import limits
+from orchestrator.kernel.descendants import (
+    Kin,
+    kill_groups,
+    reap_strangers,
+    survivors,
+    sweep,
+)
+from orchestrator.plan.model import Command, StartMethod
 
 __all__ = ["Dial", "Node"]
 
@@ -88,7 +87,7 @@ class Node:
         self._workers: dict[str, WorkerIO] = {}
         self._overdue = ItemWatchdog()
         self._unanswered = Unanswered()
-        self._output_held = False
+        self._output_held = self._records_held = False
         self._gone: set[int] = set()
         self._leaderless: set[int] = set()
         self._strangers_died = False
@@ -175,11 +174,12 @@ class Node:
         found = self._workers.get(worker)
         return None if found is None else found.figures()
 
-    def hold_output(self, *, held: bool) -> None:
-        """Read no capture pipes for now, or read them again."""
+    def hold_output(self, *, held: bool, records: bool = False) -> None:
+        """Read no capture pipes for now, nor log `records` if so asked, or read all again."""
         self._output_held = held
+        self._records_held = held and records
         for worker in self._workers.values():
-            self._watch_pipes(worker)
+            self._watch_output(worker)
 
     def child_died(self) -> None:
         """The host has had SIGCHLD: adopted strangers are reaped in the next `step`."""
@@ -208,9 +208,8 @@ class Node:
     def _started(self, order: Order, process: WorkerProcess) -> None:
         worker = self._workers[order.worker] = WorkerIO(order.worker, order.job, process)
         self._overdue.add(worker)
-        self._watch(process.log_sock, lambda: self._read_log(worker))
         self._watch(process.death_fd, lambda: self._died(worker))
-        self._watch_pipes(worker)
+        self._watch_output(worker)
         self._happened.append(Started(worker=order.worker, pid=process.pid))
 
     def _failed(self, worker: str, failure: Failure) -> None:
@@ -297,12 +296,17 @@ class Node:
         if source in self._selector.get_map():
             self._gone.add(self._selector.unregister(source).fd)
 
-    def _watch_pipes(self, worker: WorkerIO) -> None:
+    def _watch_output(self, worker: WorkerIO) -> None:
+        log_sock = worker.process.log_sock
+        self._hold(log_sock, self._records_held, lambda: self._read_log(worker))
         for fd in worker.pipes:
-            if self._output_held:
-                self._unwatch(fd)
-            elif fd not in self._selector.get_map():
-                self._watch(fd, lambda fd=fd: self._read_pipe(worker, fd))  # type: ignore[misc]
+            self._hold(fd, self._output_held, lambda fd=fd: self._read_pipe(worker, fd))  # type: ignore[misc]
+
+    def _hold(self, source: socket.socket | int, held: bool, act: Callable[[], object]) -> None:
+        if held:
+            self._unwatch(source)
+        elif source not in self._selector.get_map():
+            self._watch(source, act)
 
     def _forget(self, worker: WorkerIO) -> None:
         process = worker.process

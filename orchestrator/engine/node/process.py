@@ -28,9 +28,9 @@ from orchestrator.engine.node.helpers import (
     release,
     use_directory,
 )
-from orchestrator.engine.node.limits import REFUSALS, in_words
 from orchestrator.engine.node.workerprocess import Ends, WorkerProcess
 from orchestrator.ipc.cell import SHARED_BYTES
+from orchestrator.kernel.limits import REFUSALS, in_words
 from orchestrator.plan.model import StartMethod
 
 __all__ = ["ProcessFactory", "Starting", "WorkerProcess"]

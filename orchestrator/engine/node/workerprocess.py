@@ -14,9 +14,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from orchestrator.core.protocol.messages import Failure
-from orchestrator.engine.node.descendants import look_up
 from orchestrator.engine.node.helpers import Creator, has_ended, release
-from orchestrator.engine.node.limits import in_words
+from orchestrator.kernel.descendants import look_up
+from orchestrator.kernel.limits import in_words
 from orchestrator.plan.model import StartMethod
 
 __all__ = ["Ends", "WorkerProcess"]

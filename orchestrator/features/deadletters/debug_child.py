@@ -20,8 +20,7 @@ from orchestrator.errors import UnpicklableItemError, WrongDirectionError
 from orchestrator.escaping import escaped
 from orchestrator.features.deadletters.debug import Outcome, Trial
 from orchestrator.files import open_regular
-from orchestrator.plan.command import Command
-from orchestrator.plan.model import JobPlan, Shape
+from orchestrator.plan.model import Command, JobPlan, Shape
 from orchestrator.worker import current, target
 from orchestrator.worker.chunks import ItemPickler
 from orchestrator.worker.failure import describe, name_of, text_of, users_traceback

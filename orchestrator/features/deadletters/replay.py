@@ -16,9 +16,9 @@ from orchestrator.app.run import Options, Shield, execute
 from orchestrator.core.reporting.summary import Summary
 from orchestrator.errors import UsageError
 from orchestrator.files import here
-from orchestrator.plan.downstream import downstream
+from orchestrator.machine.machine import this_machine
 from orchestrator.plan.model import JobPlan, Plan, Shape
-from orchestrator.plan.platform import default_start_method
+from orchestrator.plan.select import downstream
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import argument_for
 from orchestrator.runlog.letters import (
@@ -70,7 +70,7 @@ def replay_plan(wanted: Replay) -> Plan:
             args=(str(directory), _chunks(chosen)),
             outputs=(queue,),
             cwd=wanted.plan.project_dir,
-            start_method=default_start_method(),
+            start_method=this_machine().start_method,
             description=f"dead letters of {wanted.run.run_id}",
         )
 

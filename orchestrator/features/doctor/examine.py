@@ -20,14 +20,14 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from orchestrator.engine.node.limits import PER_WORKER, RESERVE
 from orchestrator.errors import MporchError, UsageError
 from orchestrator.features.doctor.finding import Finding, Verdict
 from orchestrator.features.doctor.protection import look_at_protection
 from orchestrator.files import is_there, open_directory
 from orchestrator.free_threading import is_free_threaded
-from orchestrator.plan import platform as machine
-from orchestrator.plan.cgroups import Allowance, read_allowance
+from orchestrator.kernel.limits import PER_WORKER, RESERVE
+from orchestrator.machine import machine
+from orchestrator.machine.cgroups import Allowance, read_allowance
 from orchestrator.plan.model import StartMethod
 from orchestrator.runlog.directory import home_of
 from orchestrator.runlog.find import find_home

@@ -13,12 +13,12 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from orchestrator.engine.node.kernel import (
+from orchestrator.features.doctor.finding import Finding, Verdict
+from orchestrator.kernel.calls import (
     become_subreaper,
     enter_new_pid_namespace,
     set_parent_death_signal,
 )
-from orchestrator.features.doctor.finding import Finding, Verdict
 
 __all__ = [
     "PARENT_DEATH",

@@ -36,8 +36,9 @@ from orchestrator.features.testcases.compare import (
 )
 from orchestrator.features.testcases.reports import CaseReport, Failed, Line
 from orchestrator.files import here
+from orchestrator.machine.machine import this_machine
 from orchestrator.plan.cases import plan_of_case
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.matching import matches
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.catalogue import CATALOGUE
@@ -80,7 +81,7 @@ def specs_of_cases(
         if spec.document.tests[name].vars:
             try:
                 own = for_case(spec, name, environ)
-                found[name] = own, compile_spec(own).plan
+                found[name] = own, compile_spec(own, this_machine()).plan
             except SpecError as error:
                 raise _with_case(error, name) from None
     return found
@@ -128,7 +129,7 @@ def _request(spec: LoadedSpec, plan: Plan, name: str, directory: Path) -> RunReq
         for queue, given in case.give.items()
         if isinstance(given, Given) and given.file is not None
     }
-    varied = plan_of_case(spec, plan, name, files)
+    varied = plan_of_case(spec, plan, name, files, this_machine())
     options = Options(
         run_dir=directory,
         output=OutputMode.NONE,

@@ -26,7 +26,7 @@ from orchestrator.console.printing import tell
 from orchestrator.console.words import Words
 from orchestrator.errors import UsageError
 from orchestrator.files import is_file, is_folder
-from orchestrator.plan.code import Code, code_of
+from orchestrator.targets.code import Code, code_of
 
 __all__ = ["Changes", "WatchedState", "Watcher", "watch_spec"]
 

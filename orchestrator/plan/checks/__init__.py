@@ -7,21 +7,7 @@ from dataclasses import replace
 from itertools import islice
 
 from orchestrator.errors import Problem
-from orchestrator.plan.checks import (
-    arguments,
-    cases,
-    commands,
-    conditions,
-    defaults,
-    effects,
-    jobs,
-    limits,
-    order,
-    ordered,
-    shapes,
-    unexpanded,
-    wiring,
-)
+from orchestrator.plan.checks import cases, commands, jobs, keys, order, wiring
 from orchestrator.plan.checks.targets import check_targets
 from orchestrator.plan.resolved_spec import ResolvedSpec
 
@@ -30,17 +16,10 @@ __all__ = ["check"]
 _MOST_OF_A_KIND = 200
 _RULES = (
     *wiring.RULES,
-    *shapes.RULES,
-    *effects.RULES,
+    *keys.RULES,
     *jobs.RULES,
     *commands.RULES,
-    *unexpanded.RULES,
-    *ordered.RULES,
-    *arguments.RULES,
-    *defaults.RULES,
-    *limits.RULES,
     *order.RULES,
-    *conditions.RULES,
     check_targets,
     *cases.RULES,
 )

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
+from typing import Any, NamedTuple
 
 from orchestrator.errors import Problem
-from orchestrator.plan.checks.matchers import flaws_of
-from orchestrator.plan.partial import Links, Selector, links_of_draft, replaced_by
-from orchestrator.plan.resolved_spec import ResolvedSpec
-from orchestrator.plan.targets import TargetFormError, Targets, parse_target
-from orchestrator.plan.unknowns import Unknowns
+from orchestrator.plan.cases import Links, Selector, links_of_draft, replaced_by
+from orchestrator.plan.matching import is_matcher
+from orchestrator.plan.resolved_spec import ResolvedSpec, Unknowns
 from orchestrator.spec import rules
 from orchestrator.spec.cases import Case, Expected, Given
 from orchestrator.spec.itemsfile import ItemsFileError, read_items
-from orchestrator.spec.wording import Guesses, listed
+from orchestrator.spec.wording import Guesses, did_you_mean, kind, listed, show
 from orchestrator.spec.yaml.nodes import Path
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "MatcherFlaw", "flaws_of"]
 
 _MOST_JOBS = 100_000
 """Of all cases: what they run is looked through until it would take too long."""
@@ -180,7 +180,6 @@ def _expected(case: Case, path: Path) -> Iterator[tuple[Path, object]]:
 def bad_items(draft: ResolvedSpec) -> Iterator[Problem]:
     """A queue is given its items in one way, and they can be had."""
     spec = draft.spec
-    targets = Targets([str(spec.project_dir / entry) for entry in spec.document.pythonpath])
     flaw_of = functools.cache(_flaw_of_file)
     for case, path in _cases(draft):
         for queue, given in case.give.items():
@@ -195,8 +194,9 @@ def bad_items(draft: ResolvedSpec) -> Iterator[Problem]:
             elif given.file is not None:
                 if error := flaw_of(spec.project_dir / given.file):
                     yield spec.problem(rules.BAD_ITEMS, (*at, "file"), str(error), error.hint)
-            elif given.target is not None:
-                yield from _target_problems(draft, targets, given.target, (*at, "target"))
+            elif given.target is not None and (flaw := draft.targets.look_up(given.target).flaw):
+                place = (*at, "target")
+                yield spec.problem(flaw.rule, place, flaw.message, flaw.hint)
 
 
 def _flaw_of_file(path: FilePath) -> ItemsFileError | None:
@@ -205,18 +205,6 @@ def _flaw_of_file(path: FilePath) -> ItemsFileError | None:
     except ItemsFileError as error:
         return error
     return None
-
-
-def _target_problems(
-    draft: ResolvedSpec, targets: Targets, name: str, path: Path
-) -> Iterator[Problem]:
-    try:
-        flaw = targets.flaw(parse_target(name))
-    except TargetFormError as error:
-        yield draft.spec.problem(rules.BAD_TARGET, path, str(error), error.hint)
-    else:
-        if flaw is not None:
-            yield draft.spec.problem(flaw.rule, path, flaw.message, flaw.hint)
 
 
 def pointless_kill(draft: ResolvedSpec) -> Iterator[Problem]:
@@ -235,6 +223,81 @@ def pointless_kill(draft: ResolvedSpec) -> Iterator[Problem]:
                 yield draft.spec.problem(
                     rules.POINTLESS_KILL, at, message, "kill a worker of another job"
                 )
+
+
+# Words with a `$` in expected values: they are known, and have what they take.
+
+
+class MatcherFlaw(NamedTuple):
+    """What is wrong with a `$` word at the end of `path`."""
+
+    path: Path
+    message: str
+    hint: str
+
+
+def _text(value: Any) -> str:
+    return "" if isinstance(value, str) else f"expected text, got {kind(value)}"
+
+
+def _regex(value: Any) -> str:
+    if isinstance(value, str):
+        try:
+            re.compile(value)
+        except (re.error, OverflowError, RecursionError) as error:
+            return f"this is no regular expression: {error}"
+    return _text(value)
+
+
+def _number(value: Any) -> str:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return "" if is_number else f"expected a number, got {kind(value)}"
+
+
+def _map(value: Any) -> str:
+    is_map = isinstance(value, Mapping)
+    return "" if is_map else f"expected a map of attributes or keys, got {kind(value)}"
+
+
+def _anything(_: Any) -> str:
+    return ""
+
+
+_TAKES: Mapping[str, Callable[[Any], str]] = {
+    "$type": _text,
+    "$where": _map,
+    "$repr": _text,
+    "$str": _text,
+    "$regex": _regex,
+    "$approx": _number,
+    "$value": _anything,
+}
+"""The words, and what says why a value does not fit one."""
+
+
+def _unknown(key: Any, path: Path) -> MatcherFlaw:
+    if not str(key).startswith("$"):
+        hint = "put keys of the item under $where; $value takes a map as it is"
+        return MatcherFlaw(path, f"{show(key)} stands beside words with a $", hint)
+    hint = did_you_mean(str(key), _TAKES) or f"the words are {listed(_TAKES, last='and')}"
+    return MatcherFlaw(path, f"there is no word {key}", hint)
+
+
+def flaws_of(value: Any, path: Path) -> Iterator[MatcherFlaw]:
+    """Yield what is wrong with the `$` words in an expected value that stands at `path`."""
+    if isinstance(value, Mapping):
+        words = is_matcher(value)
+        for key, inner in value.items():
+            here = (*path, key)
+            if words and key not in _TAKES:
+                yield _unknown(key, here)
+            elif words and (wrong := _TAKES[str(key)](inner)):
+                yield MatcherFlaw(here, f"{key}: {wrong}", "")
+            elif key != "$value":
+                yield from flaws_of(inner, here)
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from flaws_of(inner, (*path, index))
 
 
 RULES = (unknown_name, not_in_case, bad_stand_in, bad_matcher, bad_items, pointless_kill)

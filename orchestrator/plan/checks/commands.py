@@ -1,31 +1,38 @@
-"""The rules on commands: they go with their job's keys, can be started, and get their items."""
+"""Rules on commands: they go with their job's keys, can be started, and get their items."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import PurePath
 
 from orchestrator.encoding import HINT, unfit
 from orchestrator.errors import Problem
-from orchestrator.plan.command import CommandInput, CommandOutput
-from orchestrator.plan.command_compile import has_field, stdin_of, stdout_of
-from orchestrator.plan.hidden_values import node_at, shown_beneath
-from orchestrator.plan.model import Shape
-from orchestrator.plan.placeholders import PLACEHOLDER, fields_of
-from orchestrator.plan.programs import Programs, script_flaw
-from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec
-from orchestrator.plan.script import ScriptError, script_of
+from orchestrator.machine.programs import Programs
+from orchestrator.plan.hidden_values import shown_beneath
+from orchestrator.plan.model import CommandInput, CommandOutput, Shape
+from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, node_at
+from orchestrator.plan.script import PLACEHOLDER, SHELL, ScriptError, fields_of, script_of
 from orchestrator.spec import LoadedSpec, rules
 from orchestrator.spec.model import ONLY_COMMANDS, ONLY_TARGETS
 from orchestrator.spec.wording import Guesses, listed, show
 from orchestrator.spec.yaml.nodes import Path, ScalarNode, Word
 
-__all__ = ["RULES"]
+__all__ = ["HOME", "RULES"]
 
+HOME = re.compile(r"~[A-Za-z0-9_-]*(?:/.*)?", re.DOTALL)
+"""`~`, `~/x` and `~user/x`."""
+
+_FILES = re.compile(r"(?:[^\s*?]*/)?\*(?:\.[A-Za-z0-9_.]+)?")
+_VARIABLE = re.compile(r"\$([A-Z_][A-Z0-9_]*)(?:/\S*)?", re.ASCII)
+_READ_THEM_THEMSELVES = frozenset({
+    "sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "ssh", "awk", "gawk", "mawk", "perl",
+    "envsubst", "find", "fd", "git", "rg", "zip", "unzip", "tar", "rsync", "aws", "docker",
+    "kubectl", "make",
+})  # fmt: skip
+"""Programs to which such words mean something, or that hand them to a shell."""
 _BRACES = re.compile(r"\{\s*([A-Za-z]+)[^{}]*\}")
 _NEAR = 0.7
 _OF_A_SHELL = frozenset({"|", "||", "&", "&&", ";", "<", ">", ">>", "2>", "2>&1", "<<<"})
@@ -71,10 +78,10 @@ def _wires(draft: ResolvedSpec, job: ResolvedJob) -> Iterator[Problem]:
             key = str(wire.path[2])
             message = "a command cannot be given a handle to a queue"
             yield problem(misfit, wire.path, message, f"write {key}: {wire.queue}", key=True)
-    if stdin_of(job) is not CommandInput.NONE and not job.reads:
+    if job.stdin is not CommandInput.NONE and not job.reads:
         message = "there is nothing to read: the job has no input"
         yield problem(misfit, job.path("stdin"), message, "remove stdin, or add an input", key=True)
-    logs = stdout_of(job) is CommandOutput.LOG
+    logs = job.stdout is CommandOutput.LOG
     if logs and job.writes:
         message = f"what is logged is not put on {listed(w.queue for w in job.writes)}"
         hint = "write lines, json or text, or remove output"
@@ -106,7 +113,7 @@ def unread_items(draft: ResolvedSpec) -> Iterator[Problem]:
         many = job.runs_command and job.shape in (Shape.BATCH, Shape.STREAM)
         if not many or job.name in draft.broken:
             continue
-        if stdin_of(job) is CommandInput.NONE and not has_field(job):
+        if job.stdin is CommandInput.NONE and not job.has_field:
             message = (
                 f"nobody would take the items: a command with call: {job.shape.value} reads them"
             )
@@ -134,9 +141,9 @@ def no_program(draft: ResolvedSpec) -> Iterator[Problem]:
         line, settings = job.own.command, job.settings
         if isinstance(line, str) or fields_of(line[0]):
             continue
-        search = settings.env.get("PATH", os.environ.get("PATH"))
+        search = settings.env.get("PATH", draft.machine.path)
         folder = draft.spec.project_dir / settings.cwd
-        programs = known.setdefault((search, settings.cwd), Programs(search, folder))
+        programs = known.setdefault((search, settings.cwd), draft.machine.programs(search, folder))
         if flaw := programs.flaw(line[0]):
             path: Path = (*job.path("command"), 0)
             message, hint = flaw
@@ -162,7 +169,7 @@ def unreadable_script(draft: ResolvedSpec) -> Iterator[Problem]:
             yield draft.spec.problem(rules.BAD_SCRIPT, path, f"the command has {what}", HINT)
             continue
         if script not in flaws:
-            flaws[script] = script_flaw(script)
+            flaws[script] = draft.machine.script_flaw(SHELL, script)
         if flaw := flaws[script]:
             message = f"the shell cannot read this: {flaw}"
             hint = "look at its quotes and brackets; a list is run without a shell"
@@ -224,6 +231,44 @@ def _texts(draft: ResolvedSpec) -> Iterator[tuple[ResolvedJob, Path, str]]:
             yield from ((job, (*path, n), text) for n, text in enumerate(line))
 
 
+# Words of a list that a shell would expand: nobody does without one.
+
+
+def unexpanded(draft: ResolvedSpec) -> Iterator[Problem]:
+    """A word of a list that a shell would have expanded is pointed out."""
+    for job in draft.jobs.values():
+        line = job.own.command
+        if not job.runs_command or isinstance(line, str):
+            continue
+        for n in range(len(line)):
+            path = (*job.path("command"), n)
+            node = node_at(draft.spec.tree, path)
+            is_given = isinstance(node, ScalarNode) and node.shown is not None
+            if found := _told(line, n, is_given=is_given):
+                message, hint = found
+                yield draft.spec.problem(rules.DOUBTFUL_COMMAND, path, message, hint)
+
+
+def _told(line: Sequence[str], n: int, *, is_given: bool) -> tuple[str, str] | None:
+    """Return what to say of a word; of one that `is_given` by the environment nothing is shown."""
+    word = line[n]
+    if HOME.fullmatch(word):
+        return _message("~"), "write ${HOME}, or the command as one text, for /bin/sh"
+    if PurePath(line[0]).name in _READ_THEM_THEMSELVES:
+        return None
+    if (variable := _VARIABLE.fullmatch(word)) and not is_given:
+        name = variable[1]
+        hint = f"write ${{{name}}}, or the command as one text, for /bin/sh"
+        return _message(f"${name}"), hint
+    if n and not line[n - 1].startswith("-") and _FILES.fullmatch(word):
+        return _message("*"), "write the command as one text, for /bin/sh"
+    return None
+
+
+def _message(what: str) -> str:
+    return f"{what} is handed over as it is: there is no shell to expand it"
+
+
 RULES = (
     nothing_to_run,
     misfit_with_command,
@@ -234,4 +279,5 @@ RULES = (
     unreadable_script,
     one_word,
     words_of_a_shell,
+    unexpanded,
 )

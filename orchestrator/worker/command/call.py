@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from orchestrator.encoding import HINT, unfit
-from orchestrator.plan.command import Command, CommandInput, CommandOutput
-from orchestrator.plan.model import JobPlan, Shape
-from orchestrator.plan.placeholders import Piece, pieces_of
-from orchestrator.plan.script import SHELL, script_of
+from orchestrator.plan.model import Command, CommandInput, CommandOutput, JobPlan, Shape
+from orchestrator.plan.script import SHELL, Piece, pieces_of, script_of
 from orchestrator.worker.command.process import Process, feed
 
 __all__ = [

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from orchestrator.engine.node.marked import Console, MarkedFile
+from orchestrator.ipc.marked import Console, MarkedFile
 
 __all__ = ["ConsoleStreams", "PendingRecord", "PendingRecords", "Streams"]
 

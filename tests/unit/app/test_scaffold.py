@@ -8,7 +8,8 @@ import pytest
 from orchestrator.app.scaffold import SCHEMA_NAME, TEMPLATES, write_project
 from orchestrator.cli.init import init
 from orchestrator.errors import UsageError
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import load
 from orchestrator.spec.schema import spec_schema
 
@@ -30,7 +31,7 @@ def test_a_template_is_a_spec_without_a_warning_that_names_its_schema(template, 
     first, _, _ = (folder / "jobs.yaml").read_text().partition("\n")
     assert first == f"# yaml-language-server: $schema={SCHEMA_NAME}"
     assert json.loads((folder / SCHEMA_NAME).read_text()) == spec_schema()
-    assert compile_spec(load(folder / "jobs.yaml")).warnings == ()
+    assert compile_spec(load(folder / "jobs.yaml"), this_machine()).warnings == ()
 
 
 def test_nothing_is_overwritten_nor_written_beside(tmp_path):

@@ -11,7 +11,8 @@ import click
 import pytest
 
 from orchestrator.cli.main import mporch as group
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import load, loads
 from orchestrator.spec.schema import spec_schema
 
@@ -358,7 +359,7 @@ def test_wrong_options_of_logs_are_named(mporch, finished, options, told):
 def test_logs_of_a_job_or_worker_that_the_run_does_not_have_is_an_error(
     mporch, finished, options, told, hint
 ):
-    finished.write_plan(compile_spec(load("jobs.yaml")).plan)
+    finished.write_plan(compile_spec(load("jobs.yaml"), this_machine()).plan)
     answer = mporch("logs", *options)
     assert (answer.code, answer.out) == (2, "")
     assert told in answer.err
@@ -366,7 +367,7 @@ def test_logs_of_a_job_or_worker_that_the_run_does_not_have_is_an_error(
 
 
 def test_logs_of_a_job_of_the_run_that_said_nothing_are_none(mporch, finished):
-    finished.write_plan(compile_spec(load("jobs.yaml")).plan)
+    finished.write_plan(compile_spec(load("jobs.yaml"), this_machine()).plan)
     answer = mporch("logs", "--worker", "numbers-1")
     assert (answer.code, answer.out, answer.err) == (0, "", "")
 
@@ -394,7 +395,7 @@ def test_following_a_run_that_is_over_ends(mporch, request, fixture):
 
 def test_following_a_durable_run_that_died_names_the_command_that_goes_on(mporch, project, died):
     spec = (project / "jobs.yaml").read_text()
-    compiled = compile_spec(loads(f"durable: true\n{spec}"))
+    compiled = compile_spec(loads(f"durable: true\n{spec}"), this_machine())
     died.write_plan(compiled.plan)
     assert mporch("logs", "-f").err.endswith("full\n  go on: mporch resume last\n")
 

@@ -9,7 +9,8 @@ import pytest
 
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import ItemDead
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.runlog.letters import DeadLetters
 from orchestrator.spec import load
 
@@ -32,7 +33,7 @@ def offered(mporch, monkeypatch):
 
 @pytest.fixture
 def planned(finished):
-    finished.write_plan(compile_spec(load("jobs.yaml")).plan)
+    finished.write_plan(compile_spec(load("jobs.yaml"), this_machine()).plan)
     return finished
 
 

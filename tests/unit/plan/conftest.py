@@ -1,22 +1,29 @@
 """What the tests of the plan share: compile a few lines of jobs and queues."""
 
+from dataclasses import replace
+
 import pytest
 
 from orchestrator.errors import SpecError
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import loads
 
 
 @pytest.fixture
 def compiled(tmp_path):
-    """Compile jobs (`{name: flow mapping}`) whose target, unless given, is one that exists."""
+    """Compile jobs (`{name: flow mapping}`) whose target, unless given, is one that exists.
 
-    def compile_jobs(jobs, top=""):
+    The machine is this one, but for what is given of it by name.
+    """
+
+    def compile_jobs(jobs, top="", **machine):
         lines = [f"version: 1\n{top}\njobs:"]
         for name, keys in jobs.items():
             target = "" if "target:" in keys or "command:" in keys else "target: 'os:getcwd', "
             lines.append(f"  {name}: {{{target}{keys}}}")
-        return compile_spec(loads("\n".join(lines), name="jobs.yaml", project_dir=tmp_path))
+        spec = loads("\n".join(lines), name="jobs.yaml", project_dir=tmp_path)
+        return compile_spec(spec, replace(this_machine(), **machine))
 
     return compile_jobs
 
@@ -25,9 +32,9 @@ def compiled(tmp_path):
 def found(compiled):
     """Compile, and return the problems, warnings too."""
 
-    def problems(jobs, top=""):
+    def problems(jobs, top="", **machine):
         try:
-            return compiled(jobs, top).warnings
+            return compiled(jobs, top, **machine).warnings
         except SpecError as error:
             return error.problems
 
@@ -38,8 +45,8 @@ def found(compiled):
 def only(found):
     """Compile, and return the one problem there must be."""
 
-    def problem(jobs, top=""):
-        problems = found(jobs, top)
+    def problem(jobs, top="", **machine):
+        problems = found(jobs, top, **machine)
         assert len(problems) == 1, problems
         return problems[0]
 

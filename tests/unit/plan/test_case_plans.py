@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import SpecError
-from orchestrator.plan.cases import plan_of_case
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.cases import Links, Selector, plan_of_case
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.model import Shape
-from orchestrator.plan.partial import Links, Selector
-from orchestrator.plan.redaction import masked
+from orchestrator.plan.redact import masked
 from orchestrator.spec import loads
 
 SPEC = """\
@@ -40,8 +40,8 @@ def varied(tmp_path):
     def vary(case, files=None):
         text = SPEC + f"    {case}\n"
         spec = loads(text, project_dir=tmp_path, environ={"SECRET": "hush"})
-        plan = compile_spec(spec).plan
-        return plan, plan_of_case(spec, plan, "case", files or {})
+        plan = compile_spec(spec, this_machine()).plan
+        return plan, plan_of_case(spec, plan, "case", files or {}, this_machine())
 
     return vary
 
@@ -147,7 +147,7 @@ def of_a_matrix(case, tmp_path):
 )
 def test_the_name_of_a_matrix_stands_for_all_that_it_makes(case, given, tmp_path):
     spec = of_a_matrix(case, tmp_path)
-    plan = plan_of_case(spec, compile_spec(spec).plan, "case", {})
+    plan = plan_of_case(spec, compile_spec(spec, this_machine()).plan, "case", {}, this_machine())
     for name, items in given.items():
         assert plan.jobs[name].description.startswith("stands in for functions:read")
         assert plan.jobs[name].args == ({"out0": tuple(items)},)
@@ -156,7 +156,7 @@ def test_the_name_of_a_matrix_stands_for_all_that_it_makes(case, given, tmp_path
 def test_what_is_wrong_with_such_a_stand_in_is_told_at_its_name(tmp_path):
     spec = of_a_matrix("{replace: {fetch: {eu: [1]}}, kill: {job: fetch_eu}}", tmp_path)
     with pytest.raises(SpecError) as caught:
-        compile_spec(spec)
+        compile_spec(spec, this_machine())
     found = [(problem.code, problem.message, problem.path) for problem in caught.value.problems]
     assert found == [
         (

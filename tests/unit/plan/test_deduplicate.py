@@ -1,7 +1,7 @@
 """Problems are told in the order of the file, each once."""
 
 from orchestrator.errors import Problem
-from orchestrator.plan.deduplicate import told_once
+from orchestrator.plan.compile import told_once
 from orchestrator.spec import rules
 
 FAMILIES = {"f": [f"f_{n}" for n in range(6)]}

@@ -7,7 +7,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.resolved import resolved, rows_of
 from orchestrator.spec import loads
 from orchestrator.spec.model import JobSettings
@@ -48,7 +49,7 @@ def settled(defaults, keys):
     """The job `j` as it is planned; the keys stand a line each."""
     lines = "".join(f"    {line}\n" for line in ["target: 'm:f'", *keys])
     text = f"{HEAD}defaults: {{{defaults}}}\njobs:\n{SOURCE}  j:\n{lines}    input: q\n"
-    return compile_spec(loads(text)).plan.jobs["j"]
+    return compile_spec(loads(text), this_machine()).plan.jobs["j"]
 
 
 @pytest.fixture(autouse=True)
@@ -141,10 +142,13 @@ def test_what_is_shown_of_a_job_is_what_holds():
         "{initial: 1s}}}\n"
     )
     spec = loads(text, environ={"H": "here", "U": "you", "K": "k", "A": "a"})
-    job = compile_spec(spec).plan.jobs["j"]
+    job = compile_spec(spec, this_machine()).plan.jobs["j"]
     assert job.kwargs == {"db": {"host": "here", "user": "me"}, "key": "k"}
     assert dict(job.shown) == {("kwargs", "db", "host"): "${H}", ("kwargs", "key"): "${K}"}
-    rows = {row["path"]: row for row in rows_of(resolved(spec, compile_spec(spec).plan))}
+    rows = {
+        row["path"]: row
+        for row in rows_of(resolved(spec, compile_spec(spec, this_machine()).plan, this_machine()))
+    }
     found = {path.removeprefix("jobs.j."): row["value"] for path, row in rows.items()}
     assert found["kwargs.db.host"] == "${H}"
     assert found["kwargs.db.user"] == "me"
@@ -166,7 +170,7 @@ def test_null_counts_as_not_written_where_the_key_would_not_fit():
         "version: 1\ndefaults: {retry: {attempts: 3}, rate: 3/s}\n"
         "jobs: {j: {target: 'm:f', kwargs: {x: 1}, retry: null, rate: null, restart: null}}\n"
     )
-    assert compile_spec(loads(text)).plan.jobs["j"].retry.attempts == 1
+    assert compile_spec(loads(text), this_machine()).plan.jobs["j"].retry.attempts == 1
     schema = Draft202012Validator(spec_schema())
     assert schema.is_valid(loads(text).tree.plain())
 

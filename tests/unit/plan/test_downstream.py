@@ -1,8 +1,9 @@
 """The part of a plan below some queues."""
 
-from orchestrator.plan.compiler import compile_spec
-from orchestrator.plan.downstream import downstream
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.model import JobPlan, Shape, Target
+from orchestrator.plan.select import downstream
 from orchestrator.spec import loads
 
 SPEC = """\
@@ -27,7 +28,7 @@ def source(name: str, queue: str) -> JobPlan:
 
 def restricted(tmp_path, *queues):
     (tmp_path / "m.py").write_text("def f(*args, **kwargs): ...\n")
-    plan = compile_spec(loads(SPEC, project_dir=tmp_path)).plan
+    plan = compile_spec(loads(SPEC, project_dir=tmp_path), this_machine()).plan
     return plan, downstream(plan, set(queues), source)
 
 

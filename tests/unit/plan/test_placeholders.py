@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.plan.placeholders import Field, fields_of, pieces_of
+from orchestrator.plan.script import Field, fields_of, pieces_of
 
 
 def put(text, item):

@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.resolved import resolved, rows_of
 from orchestrator.spec import Layers, load, loads
 from orchestrator.views.plan import render_yaml
@@ -61,7 +62,7 @@ def rows(tmp_path):
     above = tmp_path / "prod.yaml"
     above.write_text("jobs: {p: {workers: 4}}\n")
     spec = spec_of(files=(str(above),), variables=("n=7",), settings=("jobs.src.timeouts.run=1m",))
-    found = rows_of(resolved(spec, compile_spec(spec).plan))
+    found = rows_of(resolved(spec, compile_spec(spec, this_machine()).plan, this_machine()))
     return {row["path"]: row for row in found}
 
 
@@ -130,18 +131,18 @@ def same(plan):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_the_resolved_spec_of_an_example_has_the_same_plan(path):
     spec = load(path)
-    plan = compile_spec(spec).plan
-    text = render_yaml(resolved(spec, plan), Paper(), origins=True)
-    again = compile_spec(loads(text, project_dir=spec.project_dir)).plan
+    plan = compile_spec(spec, this_machine()).plan
+    text = render_yaml(resolved(spec, plan, this_machine()), Paper(), origins=True)
+    again = compile_spec(loads(text, project_dir=spec.project_dir), this_machine()).plan
     assert same(again) == same(plan)
 
 
 def test_the_resolved_spec_of_all_layers_has_the_same_plan():
     spec = spec_of(variables=("db=3", "n=4"))
-    plan = compile_spec(spec).plan
-    text = render_yaml(resolved(spec, plan), Paper(), origins=True)
+    plan = compile_spec(spec, this_machine()).plan
+    text = render_yaml(resolved(spec, plan, this_machine()), Paper(), origins=True)
     again = loads(text, environ={"LEVEL": "9"})
-    assert same(compile_spec(again).plan) == same(plan)
+    assert same(compile_spec(again, this_machine()).plan) == same(plan)
 
 
 def test_the_example_of_the_page_is_true(tmp_path, monkeypatch):
@@ -153,7 +154,11 @@ def test_the_example_of_the_page_is_true(tmp_path, monkeypatch):
     (tmp_path / "prod.yaml").write_text("jobs: {fetch: {workers: 4}}\n")
     layers = Layers(files=("prod.yaml",), variables=("size=7",))
     spec = load("jobs.yaml", environ={"AUTH": "x"}, layers=layers)
-    text = render_yaml(resolved(spec, compile_spec(spec).plan), Paper(), origins=True)
+    text = render_yaml(
+        resolved(spec, compile_spec(spec, this_machine()).plan, this_machine()),
+        Paper(),
+        origins=True,
+    )
     page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```\n(jobs:\n  fetch_eu: .*?)```", page, re.DOTALL)
     told = iter(text.splitlines())

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import SpecError
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import loads
 
 
@@ -30,7 +31,7 @@ def test_a_problem_tells_the_name_of_a_variable_and_not_its_value(
         text = f"version: 1\njobs:\n  a: {{{keys}}}"
         environ = {"TOKEN": "hunter2"}
         spec = loads(text, name="jobs.yaml", environ=environ, project_dir=tmp_path)
-        problems = compile_spec(spec).warnings
+        problems = compile_spec(spec, this_machine()).warnings
     except SpecError as error:
         problems = error.problems
     told = [f"{problem.message} {problem.hint}" for problem in problems]

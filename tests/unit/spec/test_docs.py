@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.model import Shape
 from orchestrator.spec import loads
 from orchestrator.spec.model import FITS, Document, JobSpec
@@ -40,7 +41,7 @@ def test_the_page_has_examples():
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_each_example_is_a_spec_without_a_warning(example, tmp_path):
     write_targets(example, tmp_path)
-    assert compile_spec(loads(example, project_dir=tmp_path)).warnings == ()
+    assert compile_spec(loads(example, project_dir=tmp_path), this_machine()).warnings == ()
 
 
 @pytest.mark.parametrize(("heading", "model"), [("Top level", Document), ("Jobs", JobSpec)])

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from orchestrator.app.import_check import import_problems
+from orchestrator.app.import_check.problems import import_problems
 from orchestrator.cli.validate import validate
 from orchestrator.errors import Problem, Rule, SpecError
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.checks.targets import imported_targets
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import load, rules
 from orchestrator.spec.rules import CATALOGUE, RuleText, examples_module, text_of, themes
 from orchestrator.views.problems import render_page
@@ -44,10 +46,14 @@ def codes_of(example, folder, monkeypatch, *, imports=False):
         return {problem["code"] for problem in json.loads(told)[0]["problems"]}
     try:
         spec = load(folder / "jobs.yaml")
-        compiled = compile_spec(spec)
+        compiled = compile_spec(spec, this_machine())
         told = compiled.warnings
         if imports:
-            told += tuple(import_problems(spec, compiled.plan, timeout_s=60.0))
+            told += tuple(
+                import_problems(
+                    spec, imported_targets(spec, compiled.plan, this_machine()), timeout_s=60.0
+                )
+            )
         return {p.code for p in told}
     except SpecError as error:
         return {p.code for p in error.problems}

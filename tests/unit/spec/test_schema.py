@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator
 from test_loader import JOB, JOB_VALUES, WRONG_VALUES
 
 from orchestrator.errors import Severity, SpecError
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.model import Shape
 from orchestrator.spec import load, loads
 from orchestrator.spec.model import FITS
@@ -109,7 +110,7 @@ def plain(text):
 def understood(document):
     """Whether mporch finds no error in a spec written as JSON, which is YAML."""
     try:
-        compile_spec(loads(json.dumps(document)))
+        compile_spec(loads(json.dumps(document)), this_machine())
     except SpecError:
         return False
     return True

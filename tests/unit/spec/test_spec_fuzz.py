@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import SpecError
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import loads
 from orchestrator.spec.model import Document, JobSpec
 from orchestrator.spec.parts import QueueSpec
@@ -64,7 +65,7 @@ PIECES = st.sampled_from(
 def answer(text):
     """Load and compile; return the spec error, if that is the answer."""
     try:
-        compile_spec(loads(text))
+        compile_spec(loads(text), this_machine())
     except SpecError as error:
         return error
     return None

@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.plan.origins import DEFAULT, Layer, NamedSource, Origin, Place
-from orchestrator.plan.resolved import Branch, Leaf
+from orchestrator.plan.resolved import DEFAULT, Branch, Layer, Leaf, NamedSource, Origin, Place
 from orchestrator.spec import loads
 from orchestrator.views.plan import render_tree, render_yaml
 from orchestrator.views.tables import Paper

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import CommandError
-from orchestrator.plan.command import CommandInput
+from orchestrator.plan.model import CommandInput
 from orchestrator.worker.command.call import (
     argument,
     from_json,

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from orchestrator.engine.node.marked import Console, MarkedFile
+from orchestrator.ipc.marked import Console, MarkedFile
 from orchestrator.worker.logs.console import ConsoleStreams
 
 

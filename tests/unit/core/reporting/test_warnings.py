@@ -9,8 +9,7 @@ import pytest
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.reporting.summary import JobSummary
 from orchestrator.core.reporting.warnings import warnings_of
-from orchestrator.plan.command import Command
-from orchestrator.plan.model import JobPlan, Plan, QueuePlan, Shape, Target
+from orchestrator.plan.model import Command, JobPlan, Plan, QueuePlan, Shape, Target
 
 
 def job(name: str, shape: Shape = Shape.ITEM, **keys: Any) -> JobPlan:

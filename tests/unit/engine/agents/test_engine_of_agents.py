@@ -20,7 +20,7 @@ BLAME = Blame(lease=3, index=1, phase=Phase.RUNNING)
 
 @pytest.fixture
 def stage():
-    stage = Stage(patience_s=30.0)
+    stage = Stage(patience_s=30.0, agents=2)
     yield stage
     stage.close()
 
@@ -475,3 +475,13 @@ def test_workers_are_spread_over_the_agents_and_stay_with_theirs(stage):
     stage.until(lambda: stage.told(Died))
     stage.start("a-1")
     assert first.hear(stage, control.StartLife).worker == "a-1"
+
+
+def test_what_a_worker_says_after_its_agent_is_gone_is_not_heard(stage):
+    """Its pipes went with the agent: an item that fails of that must not be charged."""
+    actor, _, channel = one_worker(stage)
+    actor.control.close()
+    channel.sendall(frame(ready()))
+    time.sleep(0.05)
+    stage.until(lambda: stage.told(Died))
+    assert not stage.told(Received)

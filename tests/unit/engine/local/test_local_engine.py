@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 
 from orchestrator.core.protocol.events import Blame
 from orchestrator.core.protocol.messages import Failure, Hello, Ready, Shut, Stop
+from orchestrator.engine.channels import Channel
 from orchestrator.engine.engine import (
     Died,
     Happening,
@@ -176,16 +179,24 @@ def test_who_is_cut_off_before_it_is_there_hears_nothing_and_is_not_heard(stage)
 
 def test_what_a_socket_does_not_take_goes_when_it_does(stage):
     stage.up("src-1")
-    n = 20_000
-    for _ in range(n):
+    channel = stage.engine._channels._channels["src-1"]
+    n = 0
+    while not channel.blocked:
         stage.engine.send("src-1", Stop(), ())
-    stage.engine.flush()
-    heard = 0
-    while heard < n:
-        heard += len(stage.heard("src-1"))
-        stage.engine.wait(0)
         stage.engine.flush()
+        n += 1
     assert stage.engine.wait(0) == []
+    heard = len(stage.heard("src-1"))
+    while heard < n:
+        began = time.monotonic()
+        stage.engine.wait(5.0)
+        assert time.monotonic() - began < 0.9, "that it takes more wakes the engine"
+        stage.engine.flush()
+        while more := len(stage.heard("src-1")):
+            heard += more
+    began = time.monotonic()
+    assert stage.engine.wait(0.1) == []
+    assert time.monotonic() - began >= 0.1, "and there is nothing more to take"
 
 
 def test_who_asks_and_does_not_read_is_told_once(stage):
@@ -243,6 +254,32 @@ def test_a_child_that_holds_a_dead_workers_channel_open_holds_nobody_up(stage):
         held.sendall(b"from another life")
 
 
+def test_a_child_that_writes_on_without_end_holds_nobody_up(stage, monkeypatch):
+    stage.up("a-1")
+    stage.say("a-1", Ready())
+    read = Channel.read
+
+    def read_and_write_more(self: Channel, buffer: memoryview) -> Any:
+        frames = read(self, buffer)
+        with contextlib.suppress(OSError):
+            stage.say("a-1", Ready())
+        return frames
+
+    monkeypatch.setattr(Channel, "read", read_and_write_more)
+    stage.node.will(Died(worker="a-1", exit_code=0))
+    assert isinstance(stage.engine.wait(0)[-1], Died)
+
+
+def test_the_dead_leave_no_descriptor(stage):
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- names are wanted
+    for _ in range(3):
+        stage.up("a-1")
+        stage.node.will(Died(worker="a-1", exit_code=0))
+        stage.engine.wait(0)
+        stage.node.ends.pop("a-1").close()
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
 def test_frames_come_before_output_and_signals(stage):
     stage.up("a-1")
     printed = Told(notifications=())
@@ -268,6 +305,7 @@ def test_nothing_is_received_of_who_was_cut_off_and_its_death_is_told(stage):
     stage.say("a-1", Ready())
     stage.engine.disconnect("a-1")
     assert stage.engine.wait(0) == []
+    assert stage.node.ends["a-1"].recv(1) == b"", "it hears that it is cut off"
     died = Died(worker="a-1", exit_code=-9)
     stage.node.will(died)
     assert stage.engine.wait(0) == [died]

@@ -126,7 +126,7 @@ def test_what_could_not_be_killed_is_told_by_its_name_and_user() -> None:
     program = """\
 import os, pwd, sys
 from orchestrator.engine.node import keeper
-from orchestrator.engine.node.descendants import Swept, look_up
+from orchestrator.kernel.descendants import Swept, look_up
 
 keeper.sweep = lambda **how: Swept(survived=(look_up(os.getpid()),))
 print(os.getpid(), look_up(os.getpid()).name, pwd.getpwuid(os.getuid()).pw_name, flush=True)

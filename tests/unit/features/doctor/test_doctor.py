@@ -11,12 +11,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.engine.node.limits import needed
 from orchestrator.features.doctor import examine
 from orchestrator.features.doctor.examine import durable_runs, run_home
 from orchestrator.features.doctor.finding import Verdict
 from orchestrator.features.doctor.protection import pid_namespace
-from orchestrator.plan.cgroups import Allowance, read_allowance
+from orchestrator.kernel.limits import needed
+from orchestrator.machine.cgroups import Allowance, read_allowance
 from orchestrator.plan.model import StartMethod
 
 ROOT = Path(__file__).parents[4]
@@ -179,7 +179,7 @@ def test_a_start_method_that_is_not_there_is_told(monkeypatch, method, verdict):
 def test_each_extra_that_a_user_may_install_is_looked_for():
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
-    assert set(config["options.extras_require"]) - {"test"} == set(examine.EXTRAS)
+    assert set(config["options.extras_require"]) - {"bench", "test"} == set(examine.EXTRAS)
     for module, _ in examine.EXTRAS.values():
         assert importlib.util.find_spec(module)
 

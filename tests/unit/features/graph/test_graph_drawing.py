@@ -22,7 +22,8 @@ from orchestrator.features.graph.drawing import (
 )
 from orchestrator.features.graph.svg import render_svg
 from orchestrator.features.graph.text import in_reading_order, render_text
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import load, loads
 from orchestrator.views.tables import Paper
 
@@ -45,7 +46,7 @@ jobs:
 
 @pytest.fixture
 def drawing(tmp_path):
-    return drawing_of(compile_spec(loads(SPEC, project_dir=tmp_path)).plan)
+    return drawing_of(compile_spec(loads(SPEC, project_dir=tmp_path), this_machine()).plan)
 
 
 @st.composite
@@ -129,7 +130,7 @@ def test_colours_change_nothing_but_the_colour(drawing):
 @pytest.mark.parametrize("spec", SPECS, ids=lambda path: str(path.relative_to(ROOT)))
 @pytest.mark.parametrize("unicode", [True, False])
 def test_each_example_is_drawn_whole_in_80_columns(spec, unicode):
-    drawing = drawing_of(compile_spec(load(spec)).plan)
+    drawing = drawing_of(compile_spec(load(spec), this_machine()).plan)
     text = render_text(drawing, Paper(width=80), unicode=unicode)
     assert max(map(len, text.splitlines())) <= 80
     assert not re.search("[…~]", text)
@@ -222,7 +223,7 @@ def test_without_rails_each_node_has_an_arrow_to_where_its_items_go(drawing):
 @pytest.mark.usefixtures("no_renderdag")
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.parent.name)
 def test_without_rails_every_example_has_a_line_for_each_job_and_queue(path):
-    plan = compile_spec(load(str(path))).plan
+    plan = compile_spec(load(str(path)), this_machine()).plan
     lines = render_text(drawing_of(plan), Paper(width=200), unicode=True).splitlines()
     names = [line.split()[1] for line in lines if not line.startswith(" ")]
     assert sorted(names) == sorted([*plan.jobs, *plan.queues])

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import SpecError
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import Layers, load, loads
 from orchestrator.spec.compose.layers import merged, written
 from orchestrator.spec.compose.variables import environment_of
@@ -117,7 +118,10 @@ def test_what_is_kept_has_the_options_in_it_and_says_the_same_without_them():
     assert "${N}" in spec.source
     again = loads(spec.source, environ={"N": "3", "TOKEN": "s3cret"})
     assert again.document == spec.document
-    assert compile_spec(again).plan.jobs == compile_spec(spec).plan.jobs
+    assert (
+        compile_spec(again, this_machine()).plan.jobs
+        == compile_spec(spec, this_machine()).plan.jobs
+    )
 
 
 def test_without_options_the_text_is_kept_as_it_is():
@@ -325,7 +329,7 @@ def test_what_only_a_layer_names_may_be_meant_for_what_is_there(layered, above, 
     base = "version: 1\nqueues: {todo: 3}\njobs:\n  price: {target: 'os:getcwd', output: todo}\n"
     spec = layered(f"{base}  save: {{target: 'os:chdir', input: todo}}\n", above)
     with pytest.raises(SpecError) as caught:
-        compile_spec(spec)
+        compile_spec(spec, this_machine())
     (problem,) = caught.value.problems
     assert problem.hint.startswith(hint)
     assert problem.file.endswith("over0.yaml")

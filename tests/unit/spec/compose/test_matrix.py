@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import SpecError
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import Layers, loads
 from orchestrator.spec.types import is_name
 
@@ -17,7 +18,7 @@ HEAD = "version: 1\njobs:\n  f:\n    target: os:getcwd\n"
 
 def compiled(text, *, layers=None, **environ):
     spec = loads(text, name="jobs.yaml", environ=environ, layers=layers)
-    return compile_spec(spec)
+    return compile_spec(spec, this_machine())
 
 
 def made(matrix, *, more="", head=HEAD, **environ):

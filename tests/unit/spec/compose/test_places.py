@@ -3,7 +3,8 @@
 import pytest
 
 from orchestrator.errors import SpecError
-from orchestrator.plan.compiler import compile_spec
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
 from orchestrator.spec import loads
 from orchestrator.spec.compose.layers import Layers
 from orchestrator.spec.compose.variables import environment_of
@@ -31,13 +32,13 @@ def text_of(job_key, *, head="", layers=None, **environ):
     """Return what the program of the only job gets, by the key of it that is given."""
     command = "" if job_key.startswith("command") else "    command: [echo]\n"
     text = f"version: 1\n{head}jobs:\n  a:\n{command}    {job_key}\n"
-    job = compile_spec(loads(text, environ=environ, layers=layers)).plan.jobs["a"]
+    job = compile_spec(loads(text, environ=environ, layers=layers), this_machine()).plan.jobs["a"]
     return dict(job.env)["A"] if job_key.startswith("env") else job.target.line[1]
 
 
 def only(text, *, layers=None, **environ):
     with pytest.raises(SpecError) as caught:
-        compile_spec(loads(text, environ=environ, layers=layers))
+        compile_spec(loads(text, environ=environ, layers=layers), this_machine())
     (problem,) = caught.value.problems
     return problem
 
@@ -55,7 +56,7 @@ def test_a_whole_number_is_handed_on_as_written(place, written):
 def test_a_value_of_a_matrix_and_of_an_option_is_handed_on_as_written(written):
     text = f'  a: {{matrix: {{n: [{written}]}}, command: [echo, "${{matrix.n}}"]}}\n'
     text = f"version: 1\njobs:\n{text}"
-    (job,) = compile_spec(loads(text, environ={})).plan.jobs.values()
+    (job,) = compile_spec(loads(text, environ={}), this_machine()).plan.jobs.values()
     assert job.target.line == ("echo", written)
     layers = Layers(settings=[f"jobs.a.env.A={written}"])
     assert text_of("env: {A: b}", layers=layers) == written
@@ -73,14 +74,16 @@ def test_what_the_environment_gives_is_handed_on_whatever_it_looks_like(place, v
 def test_a_folder_named_like_a_number_by_the_environment_is_a_folder(tmp_path, value):
     (tmp_path / value).mkdir()
     text = "version: 1\njobs:\n  a:\n    command: [echo]\n    cwd: ${D}\n"
-    plan = compile_spec(loads(text, environ={"D": value}, project_dir=tmp_path)).plan
+    plan = compile_spec(
+        loads(text, environ={"D": value}, project_dir=tmp_path), this_machine()
+    ).plan
     assert plan.jobs["a"].cwd == str(tmp_path / value)
 
 
 def test_an_anchor_for_text_and_for_values_is_read_for_each():
     job = "    target: os:getcwd\n    env: &e\n      A: ${N}\n    kwargs: *e\n"
     text = f"version: 1\njobs:\n  a:\n{job}"
-    job = compile_spec(loads(text, environ={"N": "8"})).plan.jobs["a"]
+    job = compile_spec(loads(text, environ={"N": "8"}), this_machine()).plan.jobs["a"]
     assert (dict(job.env)["A"], job.kwargs["A"]) == ("8", 8)
 
 
@@ -183,5 +186,5 @@ def test_a_layer_with_nothing_in_it_is_a_warning(tmp_path, text):
         environ={},
         layers=Layers(files=[str(tmp_path / "over.yaml")]),
     )
-    (problem,) = compile_spec(spec).warnings
+    (problem,) = compile_spec(spec, this_machine()).warnings
     assert (problem.code, problem.file) == ("MP127", str(tmp_path / "over.yaml"))

@@ -5,8 +5,9 @@ import subprocess
 import pytest
 
 from orchestrator.errors import SpecError
-from orchestrator.plan.compiler import compile_spec
-from orchestrator.plan.redaction import masked
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
+from orchestrator.plan.redact import masked
 from orchestrator.spec import loads
 from orchestrator.spec.compose.layers import Layers
 
@@ -43,7 +44,7 @@ HOSTILE = [
 def command_of(place, value, reference="${N}"):
     text = place.replace("{}", reference).replace("\n", "\n      ")
     spec = f"version: 1\njobs:\n  a:\n    command: |-\n      {text}\n"
-    return compile_spec(loads(spec, environ={"N": value})).plan.jobs["a"].target
+    return compile_spec(loads(spec, environ={"N": value}), this_machine()).plan.jobs["a"].target
 
 
 def run(command, folder):
@@ -81,7 +82,7 @@ def test_what_the_shell_reads_depends_on_no_value(place):
 
 def problem_of(spec, *, layers=None, **environ):
     with pytest.raises(SpecError) as caught:
-        compile_spec(loads(spec, environ=environ, layers=layers))
+        compile_spec(loads(spec, environ=environ, layers=layers), this_machine())
     (problem,) = caught.value.problems
     return problem
 
@@ -107,7 +108,9 @@ def test_an_option_gives_no_source(layers):
     spec = (
         'version: 1\nvars: {f: -a, g: "${vars.f}"}\njobs:\n  a: {command: "ls ${vars.g:shell}"}\n'
     )
-    assert compile_spec(loads(spec, environ={})).plan.jobs["a"].target.line == "ls -a"
+    assert (
+        compile_spec(loads(spec, environ={}), this_machine()).plan.jobs["a"].target.line == "ls -a"
+    )
     assert "the command line gives its value" in problem_of(spec, layers=layers).message
 
 
@@ -129,13 +132,15 @@ def test_a_hint_on_a_bare_value_offers_only_what_is_valid(written, layers, sourc
         f"version: 1\nvars: {{f: -l -a, g: }}\njobs:\n  a:\n    command: |-\n      echo {written}\n"
     )
     environ = {"GIVEN": "a b"}
-    (problem,) = compile_spec(loads(spec, environ=environ, layers=layers)).warnings
+    (problem,) = compile_spec(loads(spec, environ=environ, layers=layers), this_machine()).warnings
     assert problem.code == "MP678"
     assert problem.hint == f'if that is what you want, write "{written}"{source}'
     offers = [f'"{written}"'] + ([source.split()[-1]] if source else [])
     for offered in offers:
         mended = spec.replace(written, offered)
-        assert not compile_spec(loads(mended, environ=environ, layers=layers)).warnings
+        assert not compile_spec(
+            loads(mended, environ=environ, layers=layers), this_machine()
+        ).warnings
 
 
 @pytest.mark.parametrize(
@@ -159,7 +164,7 @@ def test_a_warning_marks_the_reference_and_not_the_whole_command(command):
         parts = line.split("@")
         wanted += [(number, len("".join(parts[:n])) + 1) for n in range(1, len(parts))]
     text = "\n".join(lines).replace("@", "")
-    warnings = compile_spec(loads(text)).warnings
+    warnings = compile_spec(loads(text), this_machine()).warnings
     assert [(each.line, each.column) for each in warnings] == wanted
     assert {(each.code, each.width) for each in warnings} == {("MP678", len("${vars.f}"))}
 
@@ -172,11 +177,11 @@ def test_source_is_for_a_command_that_is_text():
 
 def test_a_command_that_is_all_one_list_stays_a_list():
     spec = 'version: 1\nvars: {c: [ls, -l]}\njobs:\n  a: {command: "${vars.c}"}\n'
-    assert compile_spec(loads(spec)).plan.jobs["a"].target.line == ("ls", "-l")
+    assert compile_spec(loads(spec), this_machine()).plan.jobs["a"].target.line == ("ls", "-l")
 
 
 def test_what_is_told_and_kept_has_no_value_of_the_environment():
     command = command_of("printf %s {}", "hush")
     assert command.text == "printf %s ${N}"
     spec = loads('version: 1\njobs:\n  a: {command: "echo ${N}"}\n', environ={"N": "hush"})
-    assert "hush" not in repr(masked(compile_spec(spec).plan).jobs["a"])
+    assert "hush" not in repr(masked(compile_spec(spec, this_machine()).plan).jobs["a"])

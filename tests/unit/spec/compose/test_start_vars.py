@@ -3,8 +3,9 @@
 import pytest
 
 from orchestrator.errors import SpecError
-from orchestrator.plan.compiler import compile_spec
-from orchestrator.plan.redaction import masked
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
+from orchestrator.plan.redact import masked
 from orchestrator.plan.start_vars import at_start, settled, without_late
 from orchestrator.spec import loads
 from orchestrator.spec.yaml.nodes import StartVar
@@ -13,7 +14,9 @@ JOB = "version: 1\njobs:\n  a:\n    target: os:getcwd\n"
 
 
 def plan_of(text, **environ):
-    return compile_spec(loads(text, name="jobs.yaml", project_dir="/tmp", environ=environ)).plan
+    return compile_spec(
+        loads(text, name="jobs.yaml", project_dir="/tmp", environ=environ), this_machine()
+    ).plan
 
 
 def given(more, top="", **environ):
@@ -100,7 +103,7 @@ def test_elsewhere_it_is_refused_and_nothing_that_follows_is_told(key):
     if key == "tagged":
         text = f"{JOB}    matrix:\n      a: ['${{run.id}}']\n"
     with pytest.raises(SpecError) as caught:
-        compile_spec(loads(text))
+        compile_spec(loads(text), this_machine())
     (problem,) = caught.value.problems
     assert problem.code == "MP150"
     assert problem.message == "${run.id} is not known yet where this is needed"
@@ -108,7 +111,9 @@ def test_elsewhere_it_is_refused_and_nothing_that_follows_is_told(key):
 
 def test_all_that_is_not_known_is_named():
     with pytest.raises(SpecError) as caught:
-        compile_spec(loads(f"{JOB}    description: ${{run.id}} of ${{worker.name}}\n"))
+        compile_spec(
+            loads(f"{JOB}    description: ${{run.id}} of ${{worker.name}}\n"), this_machine()
+        )
     (problem,) = caught.value.problems
     assert problem.message.startswith("${run.id} and ${worker.name} are not known yet")
 
@@ -129,5 +134,5 @@ def test_each_name_has_a_value_at_a_start():
 )
 def test_a_source_whose_workers_are_told_which_they_are_may_have_several(given, codes):
     text = f"{JOB}    workers: 2\n    args: ['{given}']\n"
-    found = compile_spec(loads(text)).warnings
+    found = compile_spec(loads(text), this_machine()).warnings
     assert [problem.code for problem in found if problem.code == "MP403"] == codes

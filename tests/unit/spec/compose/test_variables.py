@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import SpecError
-from orchestrator.plan.compiler import compile_spec
-from orchestrator.plan.redaction import MASK, masked
+from orchestrator.machine.machine import this_machine
+from orchestrator.plan.compile import compile_spec
+from orchestrator.plan.redact import MASK, masked
 from orchestrator.spec import loads
 from orchestrator.spec.compose.variables import pieces_of
 
@@ -18,7 +19,7 @@ JOB = "version: 1\njobs:\n  a:\n    target: os:getcwd\n"
 
 
 def job_of(text, **environ):
-    return compile_spec(loads(text, environ=environ)).plan.jobs["a"]
+    return compile_spec(loads(text, environ=environ), this_machine()).plan.jobs["a"]
 
 
 def value(written, *, variables="", **environ):
@@ -30,7 +31,7 @@ def value(written, *, variables="", **environ):
 
 def problems(text, **environ):
     with pytest.raises(SpecError) as caught:
-        compile_spec(loads(text, environ=environ))
+        compile_spec(loads(text, environ=environ), this_machine())
     return caught.value.problems
 
 
@@ -130,7 +131,7 @@ def test_a_variable_fits_every_key_whose_value_it_has():
         "jobs:\n  a:\n    target: os:getcwd\n    workers: ${W:-2}\n    daemon: ${D:-false}\n"
         "    terminate: ${vars.stop}\n    env:\n      N: ${LIMIT}\n"
     )
-    plan = compile_spec(loads(text, environ={"LIMIT": "1m"})).plan
+    plan = compile_spec(loads(text, environ={"LIMIT": "1m"}), this_machine()).plan
     job = plan.jobs["a"]
     assert (plan.timeout_s, job.workers, job.daemon, job.terminate.grace_s) == (60, 2, False, 3)
     assert job.env == (("N", "1m"),)
@@ -142,7 +143,7 @@ def test_keys_and_what_is_free_stay_as_they_are():
     )
     assert spec.tree.plain()["x-a"] == "${NO}"
     assert spec.document.vars == {"a": {"${b}": 1}}
-    assert compile_spec(spec).warnings == ()
+    assert compile_spec(spec, this_machine()).warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -250,7 +251,7 @@ def test_a_bomb_of_variables_is_refused_at_once(body):
 
 def test_a_long_chain_of_variables_is_refused_and_not_followed_without_end():
     assert problems(chain(5_000))[-1].code == "MP113"
-    assert compile_spec(loads(chain(50))).plan.jobs["a"].description == "end"
+    assert compile_spec(loads(chain(50)), this_machine()).plan.jobs["a"].description == "end"
 
 
 def chain(length):
@@ -311,7 +312,11 @@ jobs:
 def test_values_of_the_environment_are_not_in_a_plan_that_is_shown_or_kept():
     job = job_of(KEPT, PW="s3cret", DB="base", N="77")
     assert job.kwargs["all"] == {"token": "s3cret", "n": "77"}
-    kept = masked(compile_spec(loads(KEPT, environ={"PW": "s3cret", "DB": "base", "N": "77"})).plan)
+    kept = masked(
+        compile_spec(
+            loads(KEPT, environ={"PW": "s3cret", "DB": "base", "N": "77"}), this_machine()
+        ).plan
+    )
     written = json.dumps(msgspec.to_builtins(kept))
     assert "s3cret" not in written
     assert "base" not in written

@@ -1,0 +1,1 @@
+"""Calls of the kernel: what Python does not wrap, limits, and the descendants of a process."""

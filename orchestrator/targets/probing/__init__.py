@@ -1,1 +1,0 @@
-"""Imports targets in a child process, and says what came of it."""
