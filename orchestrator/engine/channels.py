@@ -5,6 +5,7 @@ Called in the parent. Any engine has them there, wherever the workers are.
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 from collections import deque
@@ -194,7 +195,8 @@ class Channels:
         self._early.pop(worker, None)
         if (channel := self._channels.get(worker)) is not None:
             self._end(worker, channel)
-            channel.sock.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # a TCP connection that the other side has reset
+                channel.sock.shutdown(socket.SHUT_RDWR)
 
     def forget(self, worker: str) -> None:
         """Close the worker's socket: it is dead, or will never be."""

@@ -307,7 +307,7 @@ class Fleet:
         if agent.is_lost:
             self._finish(agent)
         elif agent.connection is None:
-            self._lose(agent, f"it {how} before it was there")
+            self._lose(agent, f"its process {how}")
         else:
             agent.until = time.monotonic() + _END_S  # the end of its connection is on its way
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from orchestrator.engine.agents.launch import AgentLaunch
+from orchestrator.errors import ExitCode
+from orchestrator.kernel import limits
 
 __all__ = ["AgentProcess", "Begin", "Host"]
-
-_COMMAND = (sys.executable, "-P", "-m", "orchestrator.engine.node")
 
 
 class Host(Protocol):
@@ -47,15 +49,17 @@ class AgentProcess:
 
     def __init__(self, launch: AgentLaunch) -> None:
         # In a group of its own: what a terminal says reaches the orchestrator alone.
-        self._popen = subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, process_group=0)
+        self._popen = subprocess.Popen(_command(), stdin=subprocess.PIPE, process_group=0)
         self.pid = self._popen.pid
-        self._pidfd = os.pidfd_open(self.pid)
-        assert self._popen.stdin is not None
         try:
-            with self._popen.stdin as pipe:
-                pipe.write(launch.encode())
-        except BrokenPipeError:
-            pass  # it has died: that comes by its descriptor
+            self._pidfd = os.pidfd_open(self.pid)
+        except OSError:  # it has read nothing yet, and nobody would know of its end
+            self._popen.kill()
+            self._popen.communicate()
+            raise
+        assert self._popen.stdin is not None
+        with contextlib.suppress(BrokenPipeError), self._popen.stdin as pipe:
+            pipe.write(launch.encode())  # if it has died, that comes by its descriptor
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when it has ended."""
@@ -74,9 +78,18 @@ class AgentProcess:
         code = self._popen.wait()
         os.close(self._pidfd)
         if code < 0:
-            return f"was ended by {signal.Signals(-code).name}"
+            return f"was ended by signal {-code}"
+        if code == ExitCode.REFUSED:
+            return f"could not be: {limits.in_words(errno.EAGAIN)}"
         return f"ended with exit code {code}"
 
     def _signal(self, signum: int) -> None:
         if self._popen.returncode is None:
             signal.pidfd_send_signal(self._pidfd, signum)
+
+
+def _command() -> list[str]:
+    """Return what starts it, with this interpreter's options (-O, -W, -X), as workers have them."""
+    module: Any = subprocess
+    flags: list[str] = module._args_from_interpreter_flags()
+    return [sys.executable, "-P", *flags, "-m", "orchestrator.engine.node"]

@@ -9,6 +9,8 @@ import signal
 import sys
 import time
 
+import msgspec
+
 from orchestrator.engine.agents import control
 from orchestrator.engine.agents.agent import Agent
 from orchestrator.engine.agents.connection import Connection
@@ -16,7 +18,7 @@ from orchestrator.engine.agents.dialing import Dialing
 from orchestrator.engine.agents.keys import Introduction, Purpose, UnprovedError
 from orchestrator.engine.agents.launch import AgentLaunch
 from orchestrator.engine.node.guard import Shelter, run_guarded
-from orchestrator.errors import ExitCode
+from orchestrator.errors import ExitCode, MporchError
 from orchestrator.kernel.calls import set_parent_death_signal
 
 __all__ = ["main"]
@@ -24,16 +26,24 @@ __all__ = ["main"]
 
 def main() -> int:
     """Return the exit code: 0 if the orchestrator has let it go."""
-    launch = AgentLaunch.decode(sys.stdin.buffer.read())
+    try:
+        launch = AgentLaunch.decode(sys.stdin.buffer.read())
+    except msgspec.MsgspecError:
+        print("mporch: an agent is started by `mporch run --on agent`", file=sys.stderr)
+        return ExitCode.USAGE
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (launch.descriptors, hard))
     if launch.host_pid:
         set_parent_death_signal(signal.SIGTERM)
         if os.getppid() != launch.host_pid:
             return ExitCode.FAILED
-    return run_guarded(
-        lambda shelter: _run(launch, shelter), who=launch.agent, below=launch.directory
-    )
+    try:
+        return run_guarded(
+            lambda shelter: _run(launch, shelter), who=launch.agent, below=launch.directory
+        )
+    except MporchError as error:  # no process or no directory for it
+        print(f"mporch: {launch.agent}: {error}", file=sys.stderr)
+        return error.exit_code
 
 
 def _run(launch: AgentLaunch, shelter: Shelter) -> int:

@@ -426,7 +426,7 @@ def test_an_agent_that_is_never_there_fails_its_starts(stage):
     stage.start("a-1")
     stage.actors[0].host.die()
     stage.until(lambda: stage.told(StartFailed))
-    assert stage.told(StartFailed)[0].failure.message == "it ended before it was there"
+    assert stage.told(StartFailed)[0].failure.message == "its process ended"
     stage.start("a-1")
     stage.until(lambda: len(stage.actors) == 2)
 
@@ -485,3 +485,13 @@ def test_what_a_worker_says_after_its_agent_is_gone_is_not_heard(stage):
     time.sleep(0.05)
     stage.until(lambda: stage.told(Died))
     assert not stage.told(Received)
+
+
+def test_a_worker_whose_connection_is_reset_is_disconnected_all_the_same(stage):
+    _, _, channel = one_worker(stage)
+    stage.engine.send("a-1", Stop(), ())
+    stage.turn()
+    select.select([channel], [], [], 5)
+    channel.close()  # with unread bytes: a reset
+    time.sleep(0.05)
+    stage.engine.disconnect("a-1")
