@@ -9,8 +9,8 @@ import time
 
 import pytest
 
+from orchestrator.engine.agents.control import AgentLaunch
 from orchestrator.engine.agents.keys import agent_key
-from orchestrator.engine.agents.launch import AgentLaunch
 from orchestrator.engine.agents.listener import Listener
 
 WITHIN_S = 60

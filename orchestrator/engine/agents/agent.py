@@ -30,7 +30,6 @@ from orchestrator.engine.agents import control
 from orchestrator.engine.agents.connection import Connection
 from orchestrator.engine.agents.dialing import Dialing
 from orchestrator.engine.agents.keys import Introduction, Purpose, UnprovedError
-from orchestrator.engine.agents.launch import AgentLaunch
 from orchestrator.engine.engine import (
     Died,
     Happening,
@@ -73,7 +72,7 @@ class Agent:
 
     def __init__(
         self,
-        launch: AgentLaunch,
+        launch: control.AgentLaunch,
         connection: Connection[control.ToAgent],
         *,
         directory: str,

@@ -29,6 +29,7 @@ __all__ = [
     "MOST_TO_AGENT",
     "Acknowledge",
     "AgentEnded",
+    "AgentLaunch",
     "AgentWarned",
     "Beat",
     "BuryLife",
@@ -72,6 +73,41 @@ _Life = Annotated[int, msgspec.Meta(ge=1, lt=1 << 62)]
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
 _Pid = Annotated[int, msgspec.Meta(ge=1, lt=1 << 31)]
 _Code = Annotated[int, msgspec.Meta(ge=-64, le=255)]
+
+
+class AgentLaunch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The launch of an agent, on its standard input: a command line or environment others can read.
+
+    It says where its orchestrator is, how to prove who it is, and what its node needs.
+
+    `patience_s` is the orchestrator's: the agent has half of it. `descriptors` is the soft limit of
+    open files that the workers are to have. `host_pid` is the process that has started it, if it is
+    to end with that, else 0. `directory` is that one's own for temporary files, which it removes.
+    """
+
+    host: str
+    port: int
+    key: bytes
+    run: str
+    agent: str
+    patience_s: float
+    hash_seed: str
+    workers: int
+    descriptors: int
+    host_pid: int = 0
+    directory: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<AgentLaunch of {self.agent}>"
+
+    def encode(self) -> bytes:
+        """Called in the orchestrator."""
+        return msgspec.msgpack.encode(self)
+
+    @staticmethod
+    def decode(data: bytes) -> AgentLaunch:
+        """Called in the agent. Raises msgspec's errors."""
+        return msgspec.msgpack.decode(data, type=AgentLaunch)
 
 
 class RecordError(Exception):

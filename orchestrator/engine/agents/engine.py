@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 from orchestrator.core.protocol.events import Blame
 from orchestrator.core.protocol.notifications import Survivor
 from orchestrator.engine.agents import control
+from orchestrator.engine.agents.connection import PATIENCE_S
 from orchestrator.engine.agents.fleet import Fleet
-from orchestrator.engine.agents.heartbeat import PATIENCE_S
 from orchestrator.engine.agents.process import AgentProcess, Begin
 from orchestrator.engine.agents.remote import Phase
 from orchestrator.engine.channels import Channels

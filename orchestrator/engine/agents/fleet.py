@@ -20,7 +20,6 @@ from orchestrator.core.protocol.notifications import Survivor, Warned
 from orchestrator.engine.agents import control
 from orchestrator.engine.agents.connection import Connection
 from orchestrator.engine.agents.keys import KEY_BYTES, Purpose, agent_key
-from orchestrator.engine.agents.launch import AgentLaunch
 from orchestrator.engine.agents.listener import Listener
 from orchestrator.engine.agents.process import Begin, Host
 from orchestrator.engine.agents.remote import Life, Phase, RemoteAgent
@@ -216,7 +215,7 @@ class Fleet:
     def _begin_agent(self) -> RemoteAgent:
         name = f"agent-{next(self._agent_numbers)}"
         host, port = self._listener.address
-        launch = AgentLaunch(
+        launch = control.AgentLaunch(
             host=host,
             port=port,
             key=agent_key(self._key, name),

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from orchestrator.engine.agents.launch import AgentLaunch
+from orchestrator.engine.agents.control import AgentLaunch
 from orchestrator.errors import ExitCode
 from orchestrator.kernel import limits
 

@@ -16,7 +16,6 @@ from orchestrator.engine.agents.agent import Agent
 from orchestrator.engine.agents.connection import Connection
 from orchestrator.engine.agents.dialing import Dialing
 from orchestrator.engine.agents.keys import Introduction, Purpose, UnprovedError
-from orchestrator.engine.agents.launch import AgentLaunch
 from orchestrator.engine.node.guard import Shelter, run_guarded
 from orchestrator.errors import ExitCode, MporchError
 from orchestrator.kernel.calls import set_parent_death_signal
@@ -27,7 +26,7 @@ __all__ = ["main"]
 def main() -> int:
     """Return the exit code: 0 if the orchestrator has let it go."""
     try:
-        launch = AgentLaunch.decode(sys.stdin.buffer.read())
+        launch = control.AgentLaunch.decode(sys.stdin.buffer.read())
     except msgspec.MsgspecError:
         print("mporch: an agent is started by `mporch run --on agent`", file=sys.stderr)
         return ExitCode.USAGE
@@ -46,7 +45,7 @@ def main() -> int:
         return error.exit_code
 
 
-def _run(launch: AgentLaunch, shelter: Shelter) -> int:
+def _run(launch: control.AgentLaunch, shelter: Shelter) -> int:
     """Called in the agent: connect, and mind workers until the orchestrator has no more."""
     try:
         connection = _connect(launch)
@@ -58,7 +57,7 @@ def _run(launch: AgentLaunch, shelter: Shelter) -> int:
     return ExitCode.OK if agent.was_let_go else ExitCode.FAILED
 
 
-def _connect(launch: AgentLaunch) -> Connection[control.ToAgent]:
+def _connect(launch: control.AgentLaunch) -> Connection[control.ToAgent]:
     """Return the control connection, with the key proved both ways. It owes nobody a kill yet."""
     about = Introduction(purpose=Purpose.CONTROL, agent=launch.agent)
     now = time.monotonic()

@@ -15,8 +15,8 @@ from orchestrator.engine.agents import agent as module
 from orchestrator.engine.agents import control
 from orchestrator.engine.agents.agent import WINDOW_BYTES, Agent
 from orchestrator.engine.agents.connection import Connection
+from orchestrator.engine.agents.control import AgentLaunch
 from orchestrator.engine.agents.keys import Purpose, agent_key
-from orchestrator.engine.agents.launch import AgentLaunch
 from orchestrator.engine.agents.listener import Listener
 from orchestrator.engine.engine import Died, Figures, Overdue, Started, StartFailed, Told
 from orchestrator.engine.engine import Unstoppable as Refused

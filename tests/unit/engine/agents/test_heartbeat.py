@@ -1,6 +1,6 @@
 """Heartbeats: one a second, and silence is noticed when it is due, not before."""
 
-from orchestrator.engine.agents.heartbeat import Heartbeat
+from orchestrator.engine.agents.connection import Heartbeat
 
 
 def test_it_is_due_at_once_and_then_every_second():
