@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from datetime import datetime
+from math import modf
 
 __all__ = ["LATEST_S", "nanoseconds", "second", "timestamp"]
 
@@ -13,9 +14,12 @@ LATEST_S = 253402300799.0
 
 
 def timestamp(unix_s: float) -> str:
-    """Format Unix time in seconds."""
-    micros = round(unix_s * 1_000_000)
-    return f"{_to_second(micros // 1_000_000)}.{micros % 1_000_000:06d}Z"
+    """Format Unix time in seconds, not before 1970, rounded as `datetime` rounds it."""
+    fraction, whole = modf(unix_s)
+    micros = round(fraction * 1_000_000)
+    if micros == 1_000_000:
+        whole, micros = whole + 1, 0
+    return f"{_to_second(whole)}.{micros:06d}Z"
 
 
 def second(unix_s: float) -> str:
@@ -34,6 +38,6 @@ def nanoseconds(text: str) -> int | None:
 
 
 @functools.lru_cache(maxsize=8)
-def _to_second(unix_s: int) -> str:
+def _to_second(unix_s: float) -> str:
     # The lines of a log come within the same second by the thousand: only one of them pays.
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(unix_s))

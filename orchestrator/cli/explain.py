@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import click
 
 from orchestrator.console import completing
+from orchestrator.console.printing import print_json
 from orchestrator.errors import Rule
 
 __all__ = ["explain"]
@@ -39,10 +40,8 @@ def explain(codes: tuple[str, ...], format: str) -> None:  # noqa: A002 -- the o
     if format == "markdown":
         print(render_page(), end="")
     elif format == "json":
-        import json  # noqa: PLC0415
-
         told = chosen or CATALOGUE.values()
-        print(json.dumps([_data(rule) for rule in told], indent=2))
+        print_json([_data(rule) for rule in told])
     elif chosen:
         print("\n".join(render_rule(rule, paper) for rule in chosen), end="")
     else:

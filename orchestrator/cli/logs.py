@@ -113,7 +113,7 @@ def logs(
     if lnav_format:
         click.echo((Path(views.__file__).parent / "lnav-format.json").read_text("utf-8"), nl=False)
         return
-    from orchestrator.runlog.find import find_home, resolve  # noqa: PLC0415
+    from orchestrator.runlog.find import resolve_here  # noqa: PLC0415
     from orchestrator.runlog.query import (  # noqa: PLC0415
         Filter,
         check_names,
@@ -133,7 +133,7 @@ def logs(
         items=frozenset(map(item_of, item)),
         fields=tuple(map(field_of, field)),
     )
-    run = resolve(find_home(Path.cwd(), os.environ), run_name)
+    run = resolve_here(run_name)
     if plan := run.read_plan():
         check_names(wanted, plan)
     show = _Printer(format)

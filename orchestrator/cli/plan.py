@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.console.options import Layering, layer_options, selection_options
+from orchestrator.console.printing import print_json
 from orchestrator.console.words import Words
 
 if TYPE_CHECKING:
@@ -74,7 +75,6 @@ def plan(
 
 def _show_plan(plan: Plan, format: str) -> None:  # noqa: A002 -- as the option
     if format == "json":
-        from orchestrator.console.printing import print_json  # noqa: PLC0415
         from orchestrator.plan.redact import masked  # noqa: PLC0415
 
         print_json(masked(plan))
@@ -100,8 +100,6 @@ def _show_resolved(
     root = resolved(spec, plan, this_machine())
     paper = Paper(colour=colours(sys.stdout, os.environ))
     if format == "json":
-        from orchestrator.console.printing import print_json  # noqa: PLC0415
-
         print_json(rows_of(root))
     elif format == "tree":
         print(render_tree(root, plan.name, paper, origins=origins), end="")

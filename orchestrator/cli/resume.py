@@ -53,10 +53,7 @@ def resume(
     env_files: tuple[str, ...],
     force: bool,
     salvage: bool,
-    output: str,
-    format: str,  # noqa: A002 -- the option's name
-    live: bool | None,
-    on: str,
+    options: Options,
 ) -> int:
     """Go on with RUN (last), whose spec says `durable: true`.
 
@@ -64,12 +61,9 @@ def resume(
     there. Jobs that are called once are called again, with all the items they had; sources must
     repeat themselves.
     """
-    from orchestrator.app import On, Options  # noqa: PLC0415 -- the whole product
-    from orchestrator.runlog.find import find_home, open_to_run, resolve  # noqa: PLC0415
-    from orchestrator.views.output import OutputMode  # noqa: PLC0415
+    from orchestrator.runlog.find import open_to_run, resolve_here  # noqa: PLC0415
 
-    options = Options(output=OutputMode(output), json_output=format == "json", live=live, on=On(on))
-    with open_to_run(resolve(find_home(Path.cwd(), os.environ), run_name)) as run:
+    with open_to_run(resolve_here(run_name)) as run:
         _require_unfinished(run)
         _require_no_replay(run)
         return _resume(run, Layering(env_files=env_files), options, force=force, salvage=salvage)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.console.exits import exit_code_of
 from orchestrator.console.options import Layering, layer_options, run_options, selection_options
+from orchestrator.console.printing import print_json
 from orchestrator.console.words import Words
 from orchestrator.errors import ExitCode, UsageError
 
@@ -50,11 +50,7 @@ def run(
     layering: Layering,
     spec: str,
     chosen: Words,
-    run_dir: str | None,
-    output: str,
-    format: str,  # noqa: A002 -- the option's name
-    live: bool | None,
-    on: str,
+    options: Options,
     dry_run: bool,
     watch: bool,
 ) -> int:
@@ -65,17 +61,9 @@ def run(
 
     Ctrl-C once lets the run finish what is queued, twice terminates it, three times kills it.
     """
-    from orchestrator.app import On, Options, execute  # noqa: PLC0415 -- the whole product
+    from orchestrator.app import execute  # noqa: PLC0415 -- the whole product
     from orchestrator.console.checking import check_spec, show_checked  # noqa: PLC0415
-    from orchestrator.views.output import OutputMode  # noqa: PLC0415
 
-    options = Options(
-        run_dir=Path(run_dir) if run_dir else None,
-        output=OutputMode(output),
-        json_output=format == "json",
-        live=live,
-        on=On(on),
-    )
     if watch:
         return _watch(spec, layering, chosen, options, dry_run=dry_run)
     checked = check_spec(spec, layering=layering, selection=chosen.selection())
@@ -92,14 +80,11 @@ def _show_dry_run(plan: Plan, *, as_json: bool) -> None:
     from orchestrator.views.plan import dry_run_data, render_dry_run  # noqa: PLC0415
 
     if as_json:
-        from orchestrator.console.printing import print_json  # noqa: PLC0415
-
         print_json(dry_run_data(plan))
         return
     from orchestrator.views.tables import Paper  # noqa: PLC0415
 
-    paper = Paper.of(sys.stdout)
-    print(render_dry_run(plan, paper), end="")
+    print(render_dry_run(plan, Paper.of(sys.stdout)), end="")
 
 
 def _watch(spec: str, layering: Layering, chosen: Words, options: Options, *, dry_run: bool) -> int:

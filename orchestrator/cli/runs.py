@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.console.options import format_option
+from orchestrator.console.printing import print_json
 
 if TYPE_CHECKING:
     from orchestrator.runlog.directory import RunDirectory
@@ -37,10 +38,7 @@ def runs(format: str) -> None:  # noqa: A002 -- the option's name
     home = find_home(Path.cwd(), os.environ)
     rows = [_row(run) for run in reversed(list_runs(home) if home else [])]
     if format == "json":
-        import json  # noqa: PLC0415
-        from dataclasses import asdict  # noqa: PLC0415
-
-        print(json.dumps([asdict(row) for row in rows], indent=2))
+        print_json(rows)
     elif rows:
         from orchestrator.views.runs import render_runs  # noqa: PLC0415
         from orchestrator.views.tables import Paper  # noqa: PLC0415

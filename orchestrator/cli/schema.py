@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from orchestrator.console.printing import print_json
+
 __all__ = ["schema"]
 
 _EPILOG = """\b
@@ -25,8 +27,6 @@ def schema(*, log: bool) -> None:
     It knows each key and value, and which keys fit together; `mporch validate` knows more: queues,
     targets, cycles.
     """
-    from orchestrator.console.printing import print_json  # noqa: PLC0415 -- only where it is needed
-
     if log:
         from orchestrator.runlog.schema import log_schema  # noqa: PLC0415
 

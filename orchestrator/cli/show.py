@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.console.options import format_option, run_argument
-from orchestrator.console.printing import say
+from orchestrator.console.printing import print_json, say
 from orchestrator.errors import RunNotFoundError
 
 if TYPE_CHECKING:
@@ -37,15 +35,13 @@ def show(run_name: str, format: str) -> None:  # noqa: A002 -- the option's name
     RUN is last (the default), an id of `mporch runs`, the beginning of one, or the path of a run
     directory.
     """
-    from orchestrator.runlog.find import find_home, resolve  # noqa: PLC0415
+    from orchestrator.runlog.find import resolve_here  # noqa: PLC0415
 
-    run = resolve(find_home(Path.cwd(), os.environ), run_name)
+    run = resolve_here(run_name)
     summary = run.read_summary()
     if summary is None:
         _show_unfinished(run, run_name, as_json=format == "json")
     elif format == "json":
-        from orchestrator.console.printing import print_json  # noqa: PLC0415
-
         print_json(summary)
     else:
         _show_report(run, run_name, summary)

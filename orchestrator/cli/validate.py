@@ -8,7 +8,7 @@ import click
 
 from orchestrator.console import completing
 from orchestrator.console.options import DURATION, Layering, layer_options
-from orchestrator.console.printing import say
+from orchestrator.console.printing import print_json, say
 from orchestrator.console.words import require_no_python
 
 __all__ = ["validate"]
@@ -71,9 +71,7 @@ def validate(
     if imports:
         checked = [check_imports(each, timeout_s=import_timeout) for each in checked]
     if format == "json":
-        import json  # noqa: PLC0415
-
-        print(json.dumps([each.as_data(strict=strict) for each in checked], indent=2))
+        print_json([each.as_data(strict=strict) for each in checked])
     elif format == "github":
         from orchestrator.views.problems import render_annotations  # noqa: PLC0415
 

@@ -176,11 +176,11 @@ def letters(ctx: click.Context, word: str) -> Iterator[CompletionItem]:
 
 def _run(ctx: click.Context) -> RunDirectory:
     """Return the run that the command line names so far; raises RunNotFoundError."""
-    from orchestrator.runlog.find import LAST, find_home, resolve  # noqa: PLC0415
+    from orchestrator.runlog.find import LAST, resolve_here  # noqa: PLC0415
 
     named = ctx.params.get("run_name") or next(iter(ctx.params.get("run_and_numbers") or ()), "")
     name = LAST if not named or named.isdigit() else named
-    return resolve(find_home(Path.cwd(), os.environ), name)
+    return resolve_here(name)
 
 
 def _plan(ctx: click.Context) -> Plan:

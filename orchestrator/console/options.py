@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -157,13 +158,38 @@ _RUN_OPTIONS = (
 )
 
 
-def run_options(*, new: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command the options of one that runs a pipeline; a `new` run has its directory."""
+def run_options(*, new: bool = True) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Give a command the options of one that runs a pipeline; it gets them as `options`.
 
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+    A `new` run has its directory.
+    """
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(command)
+        def running(
+            *,
+            output: str,
+            format: str,  # noqa: A002 -- the option's name
+            live: bool | None,
+            on: str,
+            run_dir: str | None = None,
+            **others: Any,
+        ) -> int:
+            from orchestrator.app import On, Options  # noqa: PLC0415 -- the whole product
+            from orchestrator.views.output import OutputMode  # noqa: PLC0415
+
+            options = Options(
+                run_dir=Path(run_dir) if run_dir else None,
+                output=OutputMode(output),
+                json_output=format == "json",
+                live=live,
+                on=On(on),
+            )
+            return command(options=options, **others)
+
         for option in reversed(_RUN_OPTIONS if new else _RUN_OPTIONS[1:]):
-            command = option(command)
-        return command
+            running = option(running)
+        return running
 
     return decorate
 

@@ -31,6 +31,7 @@ __all__ = [
     "open_to_run",
     "plan_of_log",
     "resolve",
+    "resolve_here",
     "with_first_id",
 ]
 
@@ -86,6 +87,11 @@ def resolve(home: Path | None, name: str) -> RunDirectory:
         )
     hint = _hint_in_folder(Path(name)) or _suggest(name, runs)
     raise RunNotFoundError(f"there is no run {name!r}", hint=hint)
+
+
+def resolve_here(name: str) -> RunDirectory:
+    """Return the run that `name` means in the working directory; see `resolve`."""
+    return resolve(find_home(Path.cwd(), os.environ), name)
 
 
 @contextlib.contextmanager

@@ -143,6 +143,40 @@ def test_the_workers_of_a_killed_forkserver_are_replaced_by_a_new_ones_and_no_it
     assert len(ended.log.having("worker.started")) == 5
 
 
+def test_a_job_with_more_workers_than_restarts_outlives_its_forkserver(begin):
+    """They are lost together, by no fault of the job's: that is one loss, and no restart."""
+    run = begin(
+        """
+        queues: {numbers: 100}
+        jobs:
+          count: {target: "t:count", output: numbers, start_method: fork}
+          take: {target: "t:take", input: numbers, workers: 4, restart: {max: 1}}
+        """,
+        """
+        import pathlib, signal
+
+        def count():
+            yield from range(100)
+
+        def take(n):
+            if n == 50 and not pathlib.Path("been").exists():
+                pathlib.Path("been").touch()
+                print("in the midst")
+                signal.pause()
+        """,
+    )
+    run.said("in the midst")
+    for n in range(1, 5):
+        run.pid(f"take-{n}")
+    forkserver(run).kill()
+    ended = run.end()
+    assert ended.exit_code == 0
+    assert ended.ledger("numbers") == {"put": 100, "done": 100}
+    job = ended.summary["jobs"]["take"]
+    assert (job["orphaned"], job["restarts"], job["retried"]) == (4, 0, 0)
+    assert {r["n"] for r in ended.log.having("worker.replaced")} == {1}
+
+
 def forkserver(run):
     """The process that makes the workers."""
     fork = [p for p in run.processes() if "forkserver import main" in " ".join(p.cmdline())]

@@ -369,8 +369,8 @@ def an_item_that_is_out_in_part_is_tried_again(patch: Patch) -> None:
 def what_comes_again_is_recalled(patch: Patch) -> None:
     lease = Leasing._lease
 
-    def loose(self: Leasing, *args: Any, **_: bool) -> None:
-        lease(self, *args)
+    def loose(self: Leasing, *args: Any, **_: bool) -> LeaseState:
+        return lease(self, *args)
 
     patch.setattr(Leasing, "_lease", loose)
 

@@ -58,3 +58,19 @@ def test_each_folder_of_the_product_is_on_the_map() -> None:
     text = (ROOT / "docs/architecture.md").read_text()
     floors = {path.parent.name for path in (ROOT / "orchestrator").glob("*/__init__.py")}
     assert not {name for name in floors if f"orchestrator/{name}" not in text}
+
+
+def test_the_table_of_the_seam_has_each_method_and_happening_of_an_engine() -> None:
+    module = ast.parse((ROOT / "orchestrator/engine/engine.py").read_text())
+    classes = {node.name: node for node in module.body if isinstance(node, ast.ClassDef)}
+    methods = {node.name for node in classes["Engine"].body if isinstance(node, ast.FunctionDef)}
+    told = {
+        name
+        for name, node in classes.items()
+        if any(isinstance(base, ast.Name) and base.id == "_Happening" for base in node.bases)
+    }
+    text = (ROOT / "docs/architecture.md").read_text()
+    table = text.partition("| the conductor asks |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`(\w+)[(`]", table))
+    assert len(methods) > 10
+    assert named == methods | told

@@ -63,7 +63,7 @@ class Admission:
             client.last_seq = request.seq
             self._answer(client, request.seq, CommitStatus.REFUSED)
             return
-        items = sum([n for _, n in leases])
+        items = leases[0][1] if len(leases) == 1 else sum([n for _, n in leases])
         parts = self._parts(client, request, blobs, items)
         got = self._got(client, request) if request.got else []
         # A commit takes one of three ways from here. Each makes its last checks before it changes
@@ -234,12 +234,13 @@ class Admission:
         if len(blobs) * items > _MOST_WORK:
             raise ProtocolError(f"{len(blobs)} outputs of {items} items in one commit")
         parts: list[PendingOutput] = []
+        writes = client.job.writes
         for output, blob in zip(request.outputs, blobs, strict=True):
             queues = tuple([self._state.queue(name) for name in output.queues])
-            if not queues or len(set(queues)) < len(queues):
+            if not queues or (len(queues) > 1 and len(set(queues)) < len(queues)):
                 raise ProtocolError("an output for no queue, or twice for the same")
             for queue in queues:
-                if queue not in client.job.writes:
+                if queue not in writes:
                     raise ProtocolError(f"{client.job.name} does not write {queue.name}")
             counts = output.counts
             if counts is None:
@@ -308,12 +309,16 @@ class Admission:
 
     def _note_open(self, client: WorkerState, parts: list[PendingOutput], items: int) -> None:
         """Keep what the open item has given in part: it cannot be tried again (rule 3)."""
-        if any(part.of_item(items) for part in parts if part.counts is not None):
-            for lease in client.leases.values():
-                if client.job.by_item and not lease.partially_emitted:
-                    for journal in self._state.journals:
-                        journal.partially_emitted(lease, client.job.name)
-                lease.partially_emitted = True
+        for part in parts:  # asked for each commit: no generator
+            if part.counts is not None and part.of_item(items):
+                break
+        else:
+            return
+        for lease in client.leases.values():
+            if client.job.by_item and not lease.partially_emitted:
+                for journal in self._state.journals:
+                    journal.partially_emitted(lease, client.job.name)
+            lease.partially_emitted = True
 
     def _answer(
         self,

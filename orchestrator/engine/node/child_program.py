@@ -21,7 +21,7 @@ import msgspec
 
 from orchestrator.ipc.polling import bounded
 
-__all__ = ["END", "Answer", "LineProgram", "ask_in_foreground", "ask_once"]
+__all__ = ["END", "LineProgram", "ProgramResult", "ask_in_foreground", "ask_once"]
 
 END = signal.SIGTERM
 """What ends a keeper with all that descends from it; its parent's death does so, too."""
@@ -33,7 +33,7 @@ _MOST_ANSWER = 1 << 26
 _PIECE_BYTES = 1 << 16
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class ProgramResult(msgspec.Struct, frozen=True, kw_only=True):
     """What has become of a program that was asked once.
 
     `files` are what it has written to each of its files, `output` what it has printed, and
@@ -54,7 +54,7 @@ def ask_once(
     answers: int = 1,
     session: bool = False,
     errors_only: bool = False,
-) -> Answer:
+) -> ProgramResult:
     """Run a module with a request, for a limited time; all that it has started is gone afterwards.
 
     It gets so many files for its `answers`. A `session` of its own keeps the signals of a terminal
@@ -75,7 +75,7 @@ def ask_once(
             output, in_time = _wait(child, timeout_s, keep_last=errors_only)
         finally:
             _end(child)
-        return Answer(
+        return ProgramResult(
             files=tuple(map(_content, files[1:])),
             output=output,
             exit_code=child.returncode,
@@ -83,7 +83,7 @@ def ask_once(
         )
 
 
-def ask_in_foreground(module: str, request: bytes) -> Answer:
+def ask_in_foreground(module: str, request: bytes) -> ProgramResult:
     """Run a module with a request and this process's standard streams, for as long as it takes.
 
     Ctrl-C is left to it.
@@ -98,7 +98,7 @@ def ask_in_foreground(module: str, request: bytes) -> Answer:
                     code = child.wait()
                 except KeyboardInterrupt:
                     continue  # the terminal has told the child, too
-        return Answer(files=(_content(files[1]),), output=b"", exit_code=code, in_time=True)
+        return ProgramResult(files=(_content(files[1]),), output=b"", exit_code=code, in_time=True)
 
 
 def _arguments(module: str, files: Sequence[int]) -> list[str]:

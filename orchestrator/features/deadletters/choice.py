@@ -23,7 +23,7 @@ from orchestrator.features.deadletters.opening import (
     OpenRequest,
 )
 from orchestrator.runlog.directory import RunDirectory
-from orchestrator.runlog.find import LAST, argument_for, find_home, list_runs, resolve
+from orchestrator.runlog.find import LAST, argument_for, list_runs, resolve_here
 from orchestrator.runlog.letters import (
     DEAD_NAME,
     Chunks,
@@ -172,7 +172,7 @@ def choose(arguments: Sequence[str]) -> Choice:
 
 def _resolve(name: str) -> RunDirectory:
     try:
-        return resolve(find_home(Path.cwd(), os.environ), name)
+        return resolve_here(name)
     except RunNotFoundError:
         if _MEANT_NUMBERS.fullmatch(name):
             raise _no_number(name) from None

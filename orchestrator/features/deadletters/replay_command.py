@@ -52,11 +52,7 @@ def replay(
     again: bool,
     spec: str | None,
     env_files: tuple[str, ...],
-    run_dir: str | None,
-    output: str,
-    format: str,  # noqa: A002 -- the option's name
-    live: bool | None,
-    on: str,
+    options: Options,
 ) -> int:
     """Feed letters of RUN back through its pipeline, in a new run.
 
@@ -64,20 +60,11 @@ def replay(
     them; a job that was only `after` others is left out. The exit code is that of the new run; an
     item that fails again is a dead letter of that one.
     """
-    from orchestrator.app import On, Options  # noqa: PLC0415 -- the whole product
     from orchestrator.features.deadletters.choice import choose  # noqa: PLC0415
     from orchestrator.runlog.find import open_to_run  # noqa: PLC0415
-    from orchestrator.views.output import OutputMode  # noqa: PLC0415
 
     choice = choose(run_and_numbers)
     letters = _chosen(choice, all_letters=all_letters, again=again)
-    options = Options(
-        run_dir=Path(run_dir) if run_dir else None,
-        output=OutputMode(output),
-        json_output=format == "json",
-        live=live,
-        on=On(on),
-    )
     with open_to_run(choice.run) as run:
         layering = Layering(env_files=env_files)
         return _replay(run, letters, spec, layering, options, replayed=choice.replayed)

@@ -15,6 +15,7 @@ import click
 
 from orchestrator.console import completing
 from orchestrator.console.options import Layering, format_option, layer_options, spec_argument
+from orchestrator.console.printing import print_json
 from orchestrator.console.words import DEFAULT_SPEC, is_spec, require_no_python
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.files import is_there
@@ -65,7 +66,6 @@ def test(
     and stand-ins it names, and tells what is not as it expects.
     """
     from orchestrator.console.checking import check_spec, show_problems  # noqa: PLC0415
-    from orchestrator.console.printing import print_json  # noqa: PLC0415
     from orchestrator.features.testcases.cases import (  # noqa: PLC0415 -- the product
         CaseStopper,
         run_case,

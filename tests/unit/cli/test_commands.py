@@ -476,7 +476,7 @@ def test_where_workers_live_may_be_set_for_all_commands(mporch, project, monkeyp
     assert f"the value is that of {variable}" in found.err
     monkeypatch.setenv("MPORCH_RUN_ON", "local")
     monkeypatch.setenv("MPORCH_ON", "nowhere")
-    assert "nowhere" not in mporch("run").err
+    assert "nowhere" not in mporch("run", "nope.yaml").err
 
 
 @pytest.mark.parametrize(

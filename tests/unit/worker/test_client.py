@@ -1,6 +1,9 @@
 """The worker's client, over a link whose other end is a list of frames."""
 
+import gc
 import pickle
+import threading
+import weakref
 from contextlib import contextmanager
 
 import pytest
@@ -251,3 +254,74 @@ def test_credit_that_comes_while_the_pacer_sleeps_wakes_it(message):
     with one.connection.lock:
         one.commits.return_credits()
     assert [m.returned for m in one.connection.link.sent if isinstance(m, Commit)] == [(("b", 1),)]
+
+
+@pytest.mark.parametrize("returns", [True, False])
+def test_credit_for_a_queue_that_has_no_outbox_is_returned_where_queues_come_and_go(returns):
+    one = Client(Script(), {}, by_item=False, arm=lambda: None, returns_strays=returns)
+    with one.connection.lock:
+        one.act(Grant(want=0, queue="gone", n=5), ())
+    sent = [m.returned for m in one.connection.link.sent if isinstance(m, Commit)]
+    assert sent == ([(("gone", 5),)] if returns else [])
+
+
+def test_what_a_commit_holds_is_told_before_it_is_sent():
+    link, told = Script(), []
+    one = Client(
+        link,
+        {"b": QueueInfo(maxsize=9, chunk_items=5)},
+        by_item=False,
+        arm=lambda: None,
+        on_commit=lambda outputs: told.append(([o.n for o in outputs], len(link.sent))),
+    )
+    with one.connection.lock:
+        outbox = one.outbox(("b",))
+        outbox.grant("b", 9)
+        for n in range(2):
+            one.commits.put(outbox, n)
+    assert told == [([1], 0), ([1], 1)]
+
+
+@pytest.mark.parametrize(("sees", "asked"), [(True, Wait.TIMED), (False, Wait.FOREVER)])
+def test_a_wait_that_another_thread_could_end_is_for_ever_only_where_nobody_looks_for_a_stall(
+    sees, asked
+):
+    link = Script([lease(1, pull=1)])
+    one = Client(link, {}, by_item=False, arm=lambda: None, sees_stalls=sees)
+    over = threading.Event()
+    threads = [threading.Thread(target=over.wait) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    with one.connection.lock:
+        one.pull(("a",), most=1)
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert link.sent[0].wait is asked
+
+
+def test_a_client_whose_connection_is_closed_is_freed_without_a_collector():
+    link = Script()
+    link.close = lambda: None
+    one = Client(link, {}, by_item=False, arm=lambda: None)
+    gone = weakref.ref(one)
+    gc.disable()
+    try:
+        one.connection.close()
+        del one
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_a_commit_that_a_request_carries_goes_before_it_if_it_has_to_wait():
+    """Its answer says what credit is left: the pull must not wait with that unknown."""
+    link = Answering([lease(1, pull=1)])
+    one = Client(link, {"b": QueueInfo(maxsize=3, chunk_items=3)}, by_item=True, arm=lambda: None)
+    held = Lease(lease(9, pull=9), (CHUNK,))
+    with one.connection.lock:
+        one.commits.put(one.outbox(("b",)), "more than there is credit for")
+        one.acks.finish(held)
+        assert one.pull(("a",), most=1).number == 1
+    assert [type(message) for message in link.sent] == [Commit, Pull]
+    assert link.sent[1].commit is None

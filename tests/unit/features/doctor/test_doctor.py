@@ -179,7 +179,7 @@ def test_a_start_method_that_is_not_there_is_told(monkeypatch, method, verdict):
 def test_each_extra_that_a_user_may_install_is_looked_for():
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
-    assert set(config["options.extras_require"]) - {"test"} == set(examine.EXTRAS)
+    assert set(config["options.extras_require"]) - {"bench", "test"} == set(examine.EXTRAS)
     for module, _ in examine.EXTRAS.values():
         assert importlib.util.find_spec(module)
 
