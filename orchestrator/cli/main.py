@@ -126,7 +126,7 @@ work, which is called with each.
 
 Each option can be set in the environment: MPORCH_RUN_OUTPUT=raw is `run --output raw`.
 MPORCH_HOME is where runs are kept instead of .mporch; MPORCH_TRUST names folders of other users
-whose runs may be run; NO_COLOR turns colours off.
+whose runs may be run; MPORCH_ON=agent has workers live with an agent; NO_COLOR turns colours off.
 """,
 )
 @click.option(
