@@ -42,7 +42,7 @@ SLOW = (
     "write_without_an_end",
 )
 MIXED_BY_TCP = "talk_without_a_pause"
-"""With agents: a blocked write to TCP lets another thread's in between, which breaks the protocol."""
+"""With agents: a write to TCP that blocks lets another thread's in between, which is no frame."""
 DEATHS = ("cut_the_cell_off", "leave_the_socket_to_a_child")
 HARMLESS = ("send_descriptors", "log_garbage")
 
