@@ -79,11 +79,11 @@ class Conductor:
             happenings.Received: self._received,
             happenings.Told: self._on_told,
             happenings.Started: self._started,
-            happenings.StartFailed: self._start_failed,
-            happenings.Malformed: self._malformed,
+            happenings.StartFailed: self._handle,
+            happenings.Malformed: self._handle,
             happenings.Died: self._died,
             happenings.Overdue: self._overdue,
-            happenings.Unstoppable: self._unstoppable,
+            happenings.Unstoppable: self._handle,
             happenings.Signalled: self._signalled,
             happenings.Readable: self._writable,
             happenings.Waits: self._waits,
@@ -177,18 +177,12 @@ class Conductor:
             if not isinstance(message, Hello):
                 self._handle(events.Received(worker=worker, message=message, blobs=blobs))
 
-    def _malformed(self, happening: happenings.Malformed) -> None:
-        self._handle(events.Malformed(worker=happening.worker, detail=happening.detail))
-
     def _on_told(self, happening: happenings.Told) -> None:
         for notification in happening.notifications:
             self._tell(notification)
 
     def _started(self, happening: happenings.Started) -> None:
         self._handle(events.ProcessStarted(worker=happening.worker, pid=happening.pid))
-
-    def _start_failed(self, happening: happenings.StartFailed) -> None:
-        self._handle(events.StartFailed(worker=happening.worker, failure=happening.failure))
 
     def _died(self, happening: happenings.Died) -> None:
         worker, blame = happening.worker, happening.blame
@@ -208,9 +202,6 @@ class Conductor:
         worker, blame = happening.worker, happening.blame
         item, among = self.run.item_at(worker, blame), self.run.among(worker, blame)
         self._handle(events.ItemOverdue(worker=worker, item=item, among=among))
-
-    def _unstoppable(self, happening: happenings.Unstoppable) -> None:
-        self._handle(events.Unstoppable(worker=happening.worker))
 
     def _signalled(self, happening: happenings.Signalled) -> None:
         signum = happening.signum

@@ -1,8 +1,9 @@
 """Engine: the seam between a run and its workers; what it is asked, and what it tells.
 
 The conductor asks by methods, none of which waits but `wait`, `pause` and `close`, and is told by
-happenings, in their order. An engine knows neither core nor plan. `local` hosts a node in this
-process, `agents` in programs of their own; a happening reads the same from both.
+happenings, in their order; some of them are the core's own events. An engine knows neither the run
+nor its plan. `local` hosts a node in this process, `agents` in programs of their own; a happening
+reads the same from both.
 """
 
 from __future__ import annotations
@@ -13,7 +14,14 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from orchestrator.core.protocol.events import Blame, Blob, Orphaned
+from orchestrator.core.protocol.events import (
+    Blame,
+    Blob,
+    Malformed,
+    Orphaned,
+    StartFailed,
+    Unstoppable,
+)
 from orchestrator.core.protocol.messages import Failure, FromWorker, ToWorker
 from orchestrator.core.protocol.notifications import Notification, Progress, Survivor
 from orchestrator.ipc.order import Order
@@ -47,28 +55,11 @@ class Started(_Happening, frozen=True, kw_only=True):
     pid: int
 
 
-class StartFailed(_Happening, frozen=True, kw_only=True):
-    """The worker could not be made, which ends its life: what was sent to it is gone."""
-
-    worker: str
-    failure: Failure
-
-
 class Received(_Happening, frozen=True, kw_only=True):
     """Frames of the worker, well formed, in the order in which it has sent them."""
 
     worker: str
     frames: list[tuple[FromWorker, tuple[Blob, ...]]]
-
-
-class Malformed(_Happening, frozen=True, kw_only=True):
-    """What the worker sends is not the protocol, or it asks and does not read the answers.
-
-    What came before it was `Received`. The worker lives on until it is killed.
-    """
-
-    worker: str
-    detail: str
 
 
 class Died(_Happening, frozen=True, kw_only=True):
@@ -98,12 +89,6 @@ class Told(_Happening, frozen=True, kw_only=True):
     """What workers have printed or logged, and what the engine itself has to say."""
 
     notifications: Sequence[Notification | Progress]
-
-
-class Unstoppable(_Happening, frozen=True, kw_only=True):
-    """A signal to the worker was refused: its process has become another user's."""
-
-    worker: str
 
 
 class Signalled(_Happening, frozen=True, kw_only=True):

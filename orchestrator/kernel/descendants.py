@@ -24,8 +24,8 @@ from orchestrator.kernel.calls import become_subreaper
 
 __all__ = [
     "Kin",
+    "KnownSurvivors",
     "Swept",
-    "Told",
     "become_subreaper",
     "children",
     "descendants",
@@ -318,7 +318,7 @@ def reap_strangers(known: Container[int]) -> tuple[int, ...]:
     return tuple(reaped)
 
 
-class Told:
+class KnownSurvivors:
     """The processes of which the orchestrator has told that they could not be killed.
 
     A page that is shared with the guard, which tells of all others.

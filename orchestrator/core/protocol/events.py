@@ -83,7 +83,7 @@ class ProcessStarted(_Event, frozen=True, kw_only=True):
 
 
 class StartFailed(_Event, frozen=True, kw_only=True):
-    """The worker's process could not be made."""
+    """The worker's process could not be made, which ends its life: what was sent to it is gone."""
 
     worker: str
     failure: Failure
@@ -120,7 +120,10 @@ class WorkerDied(_Event, frozen=True, kw_only=True):
 
 
 class Malformed(_Event, frozen=True, kw_only=True):
-    """What the worker sent is not the protocol; `detail` says why."""
+    """What the worker sends is not the protocol, or it asks and does not read the answers.
+
+    What came before it was received. The worker lives on until it is killed; `detail` says why.
+    """
 
     worker: str
     detail: str
@@ -149,7 +152,7 @@ class ItemOverdue(_Event, frozen=True, kw_only=True):
 
 
 class Unstoppable(_Event, frozen=True, kw_only=True):
-    """A worker's process may not be signalled: it has become another user's."""
+    """A signal to the worker was refused: its process has become another user's."""
 
     worker: str
 

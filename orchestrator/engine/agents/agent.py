@@ -27,7 +27,7 @@ from orchestrator.core.protocol.notifications import (
     Warned,
 )
 from orchestrator.engine.agents import control
-from orchestrator.engine.agents.connection import Connection
+from orchestrator.engine.agents.connection import ControlConnection
 from orchestrator.engine.agents.dialing import Dialing
 from orchestrator.engine.agents.keys import Introduction, Purpose, UnprovedError
 from orchestrator.engine.engine import (
@@ -42,8 +42,7 @@ from orchestrator.engine.engine import (
 from orchestrator.engine.node.hosting import LoopClock, caught_signals
 from orchestrator.engine.node.node import Node
 from orchestrator.ipc.order import Order
-from orchestrator.kernel.descendants import Told as ToldSurvivors
-from orchestrator.kernel.descendants import survivors
+from orchestrator.kernel.descendants import KnownSurvivors, survivors
 
 __all__ = ["WINDOW_BYTES", "Agent"]
 
@@ -73,10 +72,10 @@ class Agent:
     def __init__(
         self,
         launch: control.AgentLaunch,
-        connection: Connection[control.ToAgent],
+        connection: ControlConnection[control.ToAgent],
         *,
         directory: str,
-        told: ToldSurvivors,
+        told: KnownSurvivors,
     ) -> None:
         self.was_let_go = False
         self._launch = launch

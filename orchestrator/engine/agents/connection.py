@@ -18,7 +18,7 @@ from orchestrator.engine.agents.control import (
     encode,
 )
 
-__all__ = ["BEAT_S", "PATIENCE_S", "Connection", "Heartbeat"]
+__all__ = ["BEAT_S", "PATIENCE_S", "ControlConnection", "Heartbeat"]
 
 R = TypeVar("R")
 
@@ -63,7 +63,7 @@ class Heartbeat:
         return min(self._next, self._heard + self._patience_s)
 
 
-class Connection(Generic[R]):
+class ControlConnection(Generic[R]):
     """One side of it: reads records of type R, sends the others.
 
     `at_end`: the other side is gone, or has broken the protocol; `why` says so in words.

@@ -19,11 +19,11 @@ from orchestrator.engine.agents import control
 from orchestrator.engine.agents.connection import PATIENCE_S
 from orchestrator.engine.agents.fleet import Fleet
 from orchestrator.engine.agents.process import AgentProcess, Begin
-from orchestrator.engine.agents.remote import Phase
+from orchestrator.engine.agents.remote import LifePhase
 from orchestrator.engine.channels import Channels
 from orchestrator.engine.engine import Figures, Happening, Readable, Signalled
 from orchestrator.engine.node.hosting import LoopClock, caught_signals
-from orchestrator.kernel.descendants import Told, reap_strangers, survivors, sweep
+from orchestrator.kernel.descendants import KnownSurvivors, reap_strangers, survivors, sweep
 
 __all__ = ["AgentsEngine"]
 
@@ -51,7 +51,7 @@ class AgentsEngine:
         hash_seed: str,
         workers: int,
         directory: str | None = None,
-        told: Told | None = None,
+        told: KnownSurvivors | None = None,
         agents: int = AGENTS,
         patience_s: float = PATIENCE_S,
         begin: Begin = AgentProcess,
@@ -105,9 +105,9 @@ class AgentsEngine:
         self._channels.forget(worker)
         if (life := self._fleet.life(worker)) is None:
             return
-        if life.phase is Phase.WAITING:
+        if life.phase is LifePhase.WAITING:
             self._fleet.forget(life)
-        elif life.phase is Phase.ORDERED:
+        elif life.phase is LifePhase.ORDERED:
             self._fleet.tell(worker, lambda n: control.CancelLife(life=n))
 
     def doing(self, worker: str) -> Blame:
@@ -118,7 +118,7 @@ class AgentsEngine:
     def measure(self, worker: str) -> Figures | None:
         """Return what its agent has told last, and have it tell anew."""
         life = self._fleet.life(worker)
-        if life is None or life.phase is not Phase.STARTED:
+        if life is None or life.phase is not LifePhase.STARTED:
             return None
         if not life.is_asked:
             life.is_asked = True

@@ -18,11 +18,11 @@ from collections.abc import Callable
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import Survivor, Warned
 from orchestrator.engine.agents import control
-from orchestrator.engine.agents.connection import Connection
+from orchestrator.engine.agents.connection import ControlConnection
 from orchestrator.engine.agents.keys import KEY_BYTES, Purpose, agent_key
 from orchestrator.engine.agents.listener import Listener
 from orchestrator.engine.agents.process import Begin, Host
-from orchestrator.engine.agents.remote import Life, Phase, RemoteAgent
+from orchestrator.engine.agents.remote import Life, LifePhase, RemoteAgent
 from orchestrator.engine.channels import Channels
 from orchestrator.engine.engine import Happening, StartFailed, Told
 from orchestrator.ipc.order import Order
@@ -103,7 +103,7 @@ class Fleet:
     def tell(self, worker: str, record: Callable[[int], control.ToAgent]) -> None:
         """Queue a record of a worker's life for its agent; of one that is dead none."""
         life = self._lives.get(worker)
-        if life is not None and life.phase in {Phase.ORDERED, Phase.STARTED}:
+        if life is not None and life.phase in {LifePhase.ORDERED, LifePhase.STARTED}:
             life.agent.tell(record(life.number))
 
     def forget(self, life: Life) -> None:
@@ -256,7 +256,7 @@ class Fleet:
             sock.close()
             return
         now, patience_s = time.monotonic(), self._patience_s
-        agent.connect(Connection(sock, control.from_agent(), patience_s=patience_s, now=now))
+        agent.connect(ControlConnection(sock, control.from_agent(), patience_s=patience_s, now=now))
         self._watch(sock, agent.act)
 
     def _hear(self, agent: RemoteAgent) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from orchestrator.engine.agents import control
 from orchestrator.engine.agents.agent import Agent
-from orchestrator.engine.agents.connection import Connection
+from orchestrator.engine.agents.connection import ControlConnection
 from orchestrator.engine.agents.dialing import Dialing
 from orchestrator.engine.agents.keys import Introduction, Purpose, UnprovedError
 from orchestrator.engine.node.guard import Shelter, run_guarded
@@ -57,7 +57,7 @@ def _run(launch: control.AgentLaunch, shelter: Shelter) -> int:
     return ExitCode.OK if agent.was_let_go else ExitCode.FAILED
 
 
-def _connect(launch: control.AgentLaunch) -> Connection[control.ToAgent]:
+def _connect(launch: control.AgentLaunch) -> ControlConnection[control.ToAgent]:
     """Return the control connection, with the key proved both ways. It owes nobody a kill yet."""
     about = Introduction(purpose=Purpose.CONTROL, agent=launch.agent)
     now = time.monotonic()
@@ -71,7 +71,7 @@ def _connect(launch: control.AgentLaunch) -> Connection[control.ToAgent]:
                 dialing.retry(time.monotonic())
             elif dialing.go_on(time.monotonic()):
                 break
-    return Connection(
+    return ControlConnection(
         dialing.sock,
         control.to_agent(),
         patience_s=launch.patience_s / 2,

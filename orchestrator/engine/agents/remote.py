@@ -22,7 +22,7 @@ from orchestrator.core.protocol.notifications import (
     Survivor,
 )
 from orchestrator.engine.agents import control
-from orchestrator.engine.agents.connection import Connection
+from orchestrator.engine.agents.connection import ControlConnection
 from orchestrator.engine.agents.process import Host
 from orchestrator.engine.engine import (
     Died,
@@ -35,13 +35,13 @@ from orchestrator.engine.engine import (
     Unstoppable,
 )
 
-__all__ = ["Life", "Phase", "RemoteAgent"]
+__all__ = ["Life", "LifePhase", "RemoteAgent"]
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _ACKNOWLEDGED_AT_ONCE = 64 * 1024
 
 
-class Phase(enum.Enum):
+class LifePhase(enum.Enum):
     """How far a life has come. WAITING: its agent is not there yet, and knows nothing of it."""
 
     WAITING = enum.auto()
@@ -65,7 +65,7 @@ class Life:
         self.worker = worker
         self.job = job
         self.order = order
-        self.phase = Phase.WAITING
+        self.phase = LifePhase.WAITING
         self.sock: socket.socket | None = None
         self.died: control.LifeDied | None = None
         self.until = 0.0
@@ -75,7 +75,7 @@ class Life:
 
     def takes(self, worker: str) -> bool:
         """Return whether a connection may be its channel: it waits for one, under that name."""
-        return worker == self.worker and self.phase is Phase.ORDERED and self.sock is None
+        return worker == self.worker and self.phase is LifePhase.ORDERED and self.sock is None
 
     def death(self) -> Happening:
         """Return what its agent's word makes of it."""
@@ -90,7 +90,7 @@ class Life:
 
     def loss(self, why: str) -> Happening:
         """Return what the loss of its agent makes of it."""
-        if self.phase is Phase.STARTED:
+        if self.phase is LifePhase.STARTED:
             return Died(worker=self.worker, exit_code=None, orphaned=Orphaned.AGENT)
         failure = Failure(kind="AgentLost", message=why)
         return StartFailed(worker=self.worker, failure=failure)
@@ -109,7 +109,7 @@ class RemoteAgent:
     ) -> None:
         self.name = name
         self.process = process
-        self.connection: Connection[control.FromAgent] | None = None
+        self.connection: ControlConnection[control.FromAgent] | None = None
         self.lives: dict[int, Life] = {}
         self.until: float | None = until
         self.is_lost = False
@@ -124,13 +124,13 @@ class RemoteAgent:
         self._dead: list[Life] = []
 
     @property
-    def there(self) -> Connection[control.FromAgent] | None:
+    def there(self) -> ControlConnection[control.FromAgent] | None:
         """Its control connection, if it is connected and not lost."""
         return None if self.is_lost else self.connection
 
     # -- what it is told --------------------------------------------------------------------------
 
-    def connect(self, connection: Connection[control.FromAgent]) -> None:
+    def connect(self, connection: ControlConnection[control.FromAgent]) -> None:
         """It is there: whoever waits for it is ordered."""
         self.connection = connection
         self.until = None
@@ -144,7 +144,7 @@ class RemoteAgent:
             self._order(life)
 
     def _order(self, life: Life) -> None:
-        life.phase = Phase.ORDERED
+        life.phase = LifePhase.ORDERED
         self.tell(control.StartLife(life=life.number, worker=life.worker, order=life.order))
         life.order = b""
 
@@ -197,7 +197,7 @@ class RemoteAgent:
                 output = record.progress
             case _:
                 return None
-        life = self._life(record.life, Phase.STARTED)
+        life = self._life(record.life, LifePhase.STARTED)
         if output.worker != life.worker or output.job != life.job:
             raise control.RecordError("output in another's name")
         return output
@@ -208,23 +208,23 @@ class RemoteAgent:
                 pass
             case control.Cells():
                 for number, blame in record.cells.items():
-                    self._life(number, Phase.STARTED).seen = blame
+                    self._life(number, LifePhase.STARTED).seen = blame
             case control.AgentWarned():
                 return Told(notifications=[record.warning])
             case control.AgentEnded():
                 self.survivors = record.survivors
             case control.LifeStarted() | control.LifeNotStarted() | control.LifeCancelled():
-                return self._answered(self._life(record.life, Phase.ORDERED), record)
+                return self._answered(self._life(record.life, LifePhase.ORDERED), record)
             case control.LifeMeasured():
-                life = self._life(record.life, Phase.STARTED)
+                life = self._life(record.life, LifePhase.STARTED)
                 life.figures, life.is_asked = record.figures, False
             case control.LifeOverdue():
-                worker = self._life(record.life, Phase.STARTED).worker
+                worker = self._life(record.life, LifePhase.STARTED).worker
                 return Overdue(worker=worker, blame=record.blame)
             case control.LifeUnstoppable():
-                return Unstoppable(worker=self._life(record.life, Phase.STARTED).worker)
+                return Unstoppable(worker=self._life(record.life, LifePhase.STARTED).worker)
             case control.LifeDied():
-                life = self._life(record.life, Phase.STARTED)
+                life = self._life(record.life, LifePhase.STARTED)
                 life.died = record
                 self._end(life)
         return None
@@ -238,7 +238,7 @@ class RemoteAgent:
             case control.LifeStarted():
                 if life.sock is None:
                     raise control.RecordError("a worker without a channel")
-                life.phase = Phase.STARTED
+                life.phase = LifePhase.STARTED
                 self._joined(life)
                 return Started(worker=life.worker, pid=record.pid)
             case control.LifeNotStarted():
@@ -249,10 +249,10 @@ class RemoteAgent:
         return None
 
     def _end(self, life: Life) -> None:
-        life.phase = Phase.DEAD
+        life.phase = LifePhase.DEAD
         self._dead.append(life)
 
-    def _life(self, number: int, phase: Phase) -> Life:
+    def _life(self, number: int, phase: LifePhase) -> Life:
         life = self.lives.get(number)
         if life is None or life.phase is not phase:
             raise control.RecordError("word of a life that is not its own, or not there")

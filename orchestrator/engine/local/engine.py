@@ -24,7 +24,7 @@ from orchestrator.engine.engine import (
 from orchestrator.engine.node.hosting import LoopClock, caught_signals
 from orchestrator.engine.node.node import Node
 from orchestrator.ipc.order import Order
-from orchestrator.kernel.descendants import Told, survivors
+from orchestrator.kernel.descendants import KnownSurvivors, survivors
 
 __all__ = ["LocalEngine"]
 
@@ -38,7 +38,7 @@ class LocalEngine:
     """
 
     def __init__(
-        self, *, directory: str, hash_seed: str, workers: int, told: Told | None = None
+        self, *, directory: str, hash_seed: str, workers: int, told: KnownSurvivors | None = None
     ) -> None:
         clock = LoopClock()
         self._clock = clock

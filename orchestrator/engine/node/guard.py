@@ -35,7 +35,7 @@ from orchestrator.escaping import escaped
 from orchestrator.kernel.calls import set_parent_death_signal
 from orchestrator.kernel.descendants import (
     Kin,
-    Told,
+    KnownSurvivors,
     become_subreaper,
     survivors,
     sweep,
@@ -100,7 +100,7 @@ class Shelter:
 
     directory: str
     layers: tuple[str, ...]
-    told: Told = field(default_factory=Told)
+    told: KnownSurvivors = field(default_factory=KnownSurvivors)
 
 
 def run_guarded(
@@ -138,7 +138,7 @@ def run_guarded(
     # What is ignored, by nohup for one, stays so.
     forwarded = {s for s in _FORWARDED if signal.getsignal(s) != signal.SIG_IGN}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*forwarded, signal.SIGCHLD})
-    guard, told = os.getpid(), Told()
+    guard, told = os.getpid(), KnownSurvivors()
     try:
         _flush()
         child = _fork()
@@ -167,7 +167,7 @@ def run_guarded(
 
 
 def take_shelter(
-    parent_pid: int, directory: str, *, guarded: bool, told: Told | None = None
+    parent_pid: int, directory: str, *, guarded: bool, told: KnownSurvivors | None = None
 ) -> Shelter:
     """Called in the orchestrator, first of all: leave nothing behind when `parent_pid` dies.
 
@@ -189,7 +189,7 @@ def take_shelter(
         signal.raise_signal(_GUARD_DIED)
     if hasattr(os, "pidfd_open"):
         layers.append("pidfd")
-    return Shelter(directory=directory, layers=tuple(layers), told=told or Told())
+    return Shelter(directory=directory, layers=tuple(layers), told=told or KnownSurvivors())
 
 
 def on_guard_death(shelter: Shelter, last_words: Callable[[], None]) -> None:
@@ -272,7 +272,11 @@ def _fork() -> int:
 
 
 def _be_inner(
-    inner: Callable[[Shelter], int], guard: int, directory: str, mask: Collection[int], told: Told
+    inner: Callable[[Shelter], int],
+    guard: int,
+    directory: str,
+    mask: Collection[int],
+    told: KnownSurvivors,
 ) -> NoReturn:
     """Called in the child. Run `inner`, end with its exit code, never return to the caller."""
     code: object = ExitCode.BUG

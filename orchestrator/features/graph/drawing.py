@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from orchestrator.plan.model import AfterCondition, JobPlan, Plan, QueuePlan, WhenFull
 from orchestrator.views.text import escaped, number
 
-__all__ = ["Drawing", "Edge", "Node", "NodeKind", "drawing_of", "render_dot", "render_mermaid"]
+__all__ = ["Drawing", "DrawnNode", "Edge", "NodeKind", "drawing_of", "render_dot", "render_mermaid"]
 
 
 class NodeKind(enum.Enum):
@@ -21,7 +21,7 @@ class NodeKind(enum.Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Node:
+class DrawnNode:
     """A job or a queue. `facts` are a few words each, such as `2 workers` or `holds 64`."""
 
     kind: NodeKind
@@ -53,7 +53,7 @@ class Drawing:
     """All nodes of a plan, jobs before queues and each in spec order, and all edges."""
 
     name: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[DrawnNode, ...]
     edges: tuple[Edge, ...]
 
 
@@ -84,7 +84,7 @@ def _edges(plan: Plan) -> Iterator[Edge]:
             yield Edge(source=own, target=_queue_key(queue))
 
 
-def _job(job: JobPlan) -> Node:
+def _job(job: JobPlan) -> DrawnNode:
     facts = [job.shape.value]
     if job.workers > 1:
         facts.append(f"{job.workers} workers")
@@ -93,16 +93,16 @@ def _job(job: JobPlan) -> Node:
     if job.daemon:
         facts.append("daemon")
     kind = NodeKind.DAEMON if job.daemon else NodeKind.JOB
-    return Node(kind=kind, name=job.name, facts=tuple(facts))
+    return DrawnNode(kind=kind, name=job.name, facts=tuple(facts))
 
 
-def _queue(queue: QueuePlan) -> Node:
+def _queue(queue: QueuePlan) -> DrawnNode:
     facts = [f"holds {number(queue.maxsize)}" if queue.maxsize else "unbounded"]
     if not queue.readers:
         facts = ["read by nobody: dropped"]
     elif queue.when_full is not WhenFull.BLOCK:
         facts.append(f"{queue.when_full.value} when full")
-    return Node(kind=NodeKind.QUEUE, name=queue.name, facts=tuple(facts))
+    return DrawnNode(kind=NodeKind.QUEUE, name=queue.name, facts=tuple(facts))
 
 
 _DOT_LOOKS = {
@@ -160,7 +160,7 @@ def _ids(drawing: Drawing) -> Mapping[str, str]:
     }
 
 
-def _words(node: Node) -> str:
+def _words(node: DrawnNode) -> str:
     return f"{node.name}\n{', '.join(node.facts)}"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from xml.etree import ElementTree as Xml
 
 from orchestrator.errors import UsageError
-from orchestrator.features.graph.drawing import Drawing, Edge, Node, NodeKind
+from orchestrator.features.graph.drawing import Drawing, DrawnNode, Edge, NodeKind
 
 __all__ = ["render_svg"]
 
@@ -75,7 +75,7 @@ def render_svg(drawing: Drawing) -> str:
     return f"{Xml.tostring(picture, encoding='unicode')}\n"
 
 
-def _width(node: Node) -> float:
+def _width(node: DrawnNode) -> float:
     return _CHARACTER_PX * max(map(len, (node.name, ", ".join(node.facts)))) + _SIDES_PX
 
 
@@ -127,7 +127,7 @@ def _draw_edge(picture: Xml.Element, edge: Edge, way: Mapping[str, Any]) -> None
     )
 
 
-def _draw_node(picture: Xml.Element, node: Node, centre: Mapping[str, float]) -> None:
+def _draw_node(picture: Xml.Element, node: DrawnNode, centre: Mapping[str, float]) -> None:
     width, height = _width(node), _NODE_PX[node.kind]
     group = Xml.SubElement(picture, "g", {"class": node.kind.value})
     Xml.SubElement(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.features.graph.drawing import Drawing, Edge, Node, NodeKind
+from orchestrator.features.graph.drawing import Drawing, DrawnNode, Edge, NodeKind
 from orchestrator.views.tables import Paper
 from orchestrator.views.text import Style, paint
 
@@ -26,7 +26,7 @@ class _Line:
     """The marks of a line, and what is told beside them: a name and facts, or nothing."""
 
     marks: str
-    node: Node | None = None
+    node: DrawnNode | None = None
     facts: str = ""
 
 
@@ -82,7 +82,7 @@ def _with_arrows(drawing: Drawing, *, unicode: bool) -> Iterator[_Line]:
             yield _Line(marks="", facts=f"{arrow} {onward}")
 
 
-def _facts(node: Node, edges: Sequence[Edge]) -> str:
+def _facts(node: DrawnNode, edges: Sequence[Edge]) -> str:
     after = [
         f"{edge.source.removeprefix('job ')} {edge.label}".rstrip()
         for edge in edges

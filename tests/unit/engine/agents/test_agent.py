@@ -14,13 +14,13 @@ from orchestrator.core.protocol.notifications import OutputLine, Stream, Warned
 from orchestrator.engine.agents import agent as module
 from orchestrator.engine.agents import control
 from orchestrator.engine.agents.agent import WINDOW_BYTES, Agent
-from orchestrator.engine.agents.connection import Connection
+from orchestrator.engine.agents.connection import ControlConnection
 from orchestrator.engine.agents.control import AgentLaunch
 from orchestrator.engine.agents.keys import Purpose, agent_key
 from orchestrator.engine.agents.listener import Listener
 from orchestrator.engine.engine import Died, Figures, Overdue, Started, StartFailed, Told
 from orchestrator.engine.engine import Unstoppable as Refused
-from orchestrator.kernel.descendants import Told as Survived
+from orchestrator.kernel.descendants import KnownSurvivors as Survived
 
 RUN_KEY, RUN = bytes(32), "run"
 BLAME = Blame(lease=1, index=2, phase=Phase.RUNNING)
@@ -93,7 +93,7 @@ class Play:
         )
         self.control, theirs = socket.socketpair()
         self.control.setblocking(False)
-        connection = Connection(
+        connection = ControlConnection(
             theirs, control.to_agent(), patience_s=patience_s / 2, now=time.monotonic()
         )
         self.agent = Agent(launch, connection, directory="/nowhere", told=Survived())

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from orchestrator.errors import UsageError
 from orchestrator.features.graph.drawing import (
     Drawing,
+    DrawnNode,
     Edge,
-    Node,
     NodeKind,
     drawing_of,
     render_dot,
@@ -53,7 +53,9 @@ def drawing(tmp_path):
 def drawings(draw):
     """Draw any graph whose edges of items go onward; those that wait go anywhere."""
     kinds = draw(st.lists(st.sampled_from(NodeKind), max_size=12))
-    nodes = tuple(Node(kind=kind, name=f"n{n}", facts=("fact",)) for n, kind in enumerate(kinds))
+    nodes = tuple(
+        DrawnNode(kind=kind, name=f"n{n}", facts=("fact",)) for n, kind in enumerate(kinds)
+    )
     edges = []
     for source, target in itertools.permutations(range(len(nodes)), 2):
         ends = nodes[source].key, nodes[target].key
@@ -82,7 +84,7 @@ def test_rails_follow_a_branch_to_its_end_before_the_next(drawing):
 
 
 def test_the_rails_of_a_fork_and_of_a_join():
-    nodes = [Node(kind=NodeKind.JOB, name=name, facts=("task",)) for name in "abcd"]
+    nodes = [DrawnNode(kind=NodeKind.JOB, name=name, facts=("task",)) for name in "abcd"]
     ways = [("a", "b"), ("a", "c"), ("b", "d")]
     edges = [Edge(source=f"job {a}", target=f"job {b}") for a, b in ways]
     edges.append(Edge(source="job c", target="job d", waits=True))
