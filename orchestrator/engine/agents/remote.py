@@ -219,8 +219,9 @@ class RemoteAgent:
                 life = self._life(record.life, LifePhase.STARTED)
                 life.figures, life.is_asked = record.figures, False
             case control.LifeOverdue():
-                worker = self._life(record.life, LifePhase.STARTED).worker
-                return Overdue(worker=worker, blame=record.blame)
+                life = self._life(record.life, LifePhase.STARTED)
+                life.seen = record.blame  # younger than what the last heartbeat has told
+                return Overdue(worker=life.worker, blame=record.blame)
             case control.LifeUnstoppable():
                 return Unstoppable(worker=self._life(record.life, LifePhase.STARTED).worker)
             case control.LifeDied():

@@ -12,7 +12,7 @@ from orchestrator.core.protocol.events import Blame, Orphaned, Phase
 from orchestrator.core.protocol.messages import Ready, Stop
 from orchestrator.core.protocol.notifications import Logged, OutputLine, Stream, Warned
 from orchestrator.engine.agents import control, fleet
-from orchestrator.engine.engine import Died, Figures, Received, Started, StartFailed, Told
+from orchestrator.engine.engine import Died, Figures, Overdue, Received, Started, StartFailed, Told
 from orchestrator.ipc import wire
 
 BLAME = Blame(lease=3, index=1, phase=Phase.RUNNING)
@@ -189,6 +189,13 @@ def test_figures_and_cells_are_the_agents_last_word(stage):
     assert stage.engine.doing("a-1") == BLAME
     assert not [each for each in actor.heard if type(each) is control.MeasureLife]
     assert stage.engine.measure("nobody") is None
+
+
+def test_an_overdue_item_is_what_its_worker_is_at(stage):
+    actor, life, _ = one_worker(stage)
+    actor.say(control.LifeOverdue(life=life, blame=BLAME))
+    stage.until(lambda: stage.told(Overdue, worker="a-1", blame=BLAME))
+    assert stage.engine.doing("a-1") == BLAME
 
 
 def test_output_is_acknowledged_when_it_is_taken_and_not_while_it_is_held(stage):
