@@ -174,7 +174,7 @@ def _run(
         if run_files.resumption is not None:
             _recall(record.digest, directory, run_files.resumption.stored)
         started = time.time()
-        record.notify(_started(plan, shelter, run_files), time.monotonic())
+        record.notify(_started(plan, shelter, run_files, options.on), time.monotonic())
         conductor.run_to_end()
         summary = _summary(conductor, plan, run_files, started)
         for remark in conductor.run.warnings():
@@ -277,7 +277,7 @@ class _Record:
         self._log.flush()
 
 
-def _started(plan: Plan, shelter: Shelter, run_files: RunFiles) -> Notification:
+def _started(plan: Plan, shelter: Shelter, run_files: RunFiles, on: On) -> Notification:
     about: dict[str, Any] = {
         "name": plan.name,
         "spec": plan.spec_path,
@@ -286,6 +286,7 @@ def _started(plan: Plan, shelter: Shelter, run_files: RunFiles) -> Notification:
         "protection": shelter.layers,
         "left_out": plan.selection.left_out or None,
         "unread": tuple(name for name, q in plan.queues.items() if not q.readers) or None,
+        "on": None if on is On.LOCAL else on.value,
     }
     if run_files.resumption is None:
         return RunStarted(**about)

@@ -48,4 +48,4 @@ def init(folder: str, template: str) -> None:
         say(str(place / name))
     there = "" if place == Path() else f"cd {shlex.quote(folder)} && "
     tell(f"run it:  {there}mporch run")
-    tell(f"test it: {there}python -m unittest")
+    tell(f"test it: {there}mporch test, or python -m unittest")

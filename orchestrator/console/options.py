@@ -347,5 +347,5 @@ def _check_default(words: list[str], files: Iterable[str]) -> None:
     if words and not files and not is_there(DEFAULT_SPEC):
         raise UsageError(
             f"there is no file {words[0]}, and no {DEFAULT_SPEC} of which it could be a job",
-            hint="name the path of a spec; `mporch --help` shows a smallest one",
+            hint="name the path of a spec; `mporch init` writes one that runs",
         )

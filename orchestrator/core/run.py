@@ -1,6 +1,6 @@
 """A whole run as one pure machine: the broker and the supervisor, and the news between them.
 
-The runtime maps what happens to events and carries the commands out; everything in between is here.
+The conductor maps what happens to events and carries the commands out; the rest is here.
 """
 
 from __future__ import annotations

@@ -154,7 +154,12 @@ def _resumed(notification: notifications.RunResumed) -> str:
         told.append(f"done: {', '.join(notification.jobs_done)}")
     if notification.lost:
         told.append(f"LOST: {'; '.join(notification.lost)}")
-    return f"run of {notification.name} resumed on Python {notification.python}: {'; '.join(told)}"
+    python = f"{notification.python}{_where(notification)}"
+    return f"run of {notification.name} resumed on Python {python}: {'; '.join(told)}"
+
+
+def _where(begun: notifications.RunStarted | notifications.RunResumed) -> str:
+    return f", on {begun.on}" if begun.on else ""
 
 
 _ENTRIES: tuple[EventEntry[Any], ...] = (
@@ -162,7 +167,7 @@ _ENTRIES: tuple[EventEntry[Any], ...] = (
         notification=notifications.RunStarted,
         event="run.started",
         level=_always(Level.INFO),
-        msg=lambda f: f"run of {f.name} started on Python {f.python}",
+        msg=lambda f: f"run of {f.name} started on Python {f.python}{_where(f)}",
     ),
     EventEntry(
         notification=notifications.RunResumed,

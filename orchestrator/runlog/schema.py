@@ -118,6 +118,7 @@ FIELDS: Mapping[str, _Field] = {
     "protection": _Field(_NAMES, "what keeps processes from being left behind"),
     "left_out": _Field(_NAMES, "jobs that were not chosen"),
     "unread": _Field(_NAMES, "queues whose readers are among them"),
+    "on": _Field(_TEXT, "where workers live, if not with the orchestrator: `agent`"),
     "queued": _Field(_COUNT, "items that are queued"),
     "again": _Field(_COUNT, "items that jobs which are called once get again"),
     "jobs_done": _Field(_NAMES, "jobs that had succeeded"),
@@ -200,7 +201,7 @@ def _item(levels: tuple[str, ...], says: str, *adds: str) -> _Event:
     return _Event(levels, levels[0], says, always, adds, ("pid", *_FAILURE))
 
 
-_START = ("protection", "left_out", "unread")
+_START = ("protection", "left_out", "unread", "on")
 
 EVENTS: Mapping[str, _Event] = {
     "run.started": _Event(

@@ -3,6 +3,7 @@
 import pytest
 from keys_page import QUEUES, Draft, problems_of, ran_once, slug, those, told_at
 
+from orchestrator.choices import WhenFull
 from orchestrator.errors import Severity
 
 N = 12
@@ -76,6 +77,10 @@ def made_of_queues(*limits):
     draft.drained = []
     draft.jobs["stuck"] = f'target: "t:stuck", input: {{{reads}}}, daemon: true'
     return draft
+
+
+def test_every_policy_of_a_full_queue_is_tried() -> None:
+    assert {f"when_full: {each.value}" for each in WhenFull} - {"when_full: block"} <= set(LIMITS)
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,9 @@ from orchestrator.core.broker.clients import (
 )
 from orchestrator.core.broker.commits import Admission
 from orchestrator.core.broker.credits import Credits
+from orchestrator.core.broker.end_of_stream import QueueEnds
 from orchestrator.core.broker.lease import FailedAttempt, LeaseState
-from orchestrator.core.broker.leasing import Leasing, QueueEnds, Returns
+from orchestrator.core.broker.leasing import Leasing, Returns
 from orchestrator.core.broker.outcomes import Outcomes
 from orchestrator.core.broker.outputs import PendingOutput
 from orchestrator.core.broker.queue import QueueState

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from orchestrator.core.broker.leasing import QueueEnds
+from orchestrator.core.broker.end_of_stream import QueueEnds
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.protocol.commands import StopReason
 from orchestrator.core.protocol.events import Blame, ProcessStarted, StartFailed, WorkerDied

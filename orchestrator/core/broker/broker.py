@@ -14,7 +14,8 @@ from typing import Any
 from orchestrator.core.broker.clients import CommitWaiter, CreditWaiter, JobState, WorkerState
 from orchestrator.core.broker.commits import Admission
 from orchestrator.core.broker.credits import Credits
-from orchestrator.core.broker.leasing import Leasing, QueueEnds, Returns
+from orchestrator.core.broker.end_of_stream import QueueEnds
+from orchestrator.core.broker.leasing import Leasing, Returns
 from orchestrator.core.broker.liveness import StallWatch
 from orchestrator.core.broker.observers import Journal, Tap
 from orchestrator.core.broker.outcomes import Outcomes

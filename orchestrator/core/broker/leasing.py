@@ -1,4 +1,4 @@
-"""Leasing: pulls are answered with leases, leases come back, and a queue ends or closes."""
+"""Leasing: pulls are answered with leases, a batch when it is full or must go; leases come back."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 import msgspec
 
 from orchestrator.core.broker.chunks import Segment, without
-from orchestrator.core.broker.clients import JobState, PendingPull, WorkerState
+from orchestrator.core.broker.clients import PendingPull, WorkerState
 from orchestrator.core.broker.lease import FailedAttempt, LeaseState, failed_attempts
 from orchestrator.core.broker.liveness import can_come
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.ratelimit import RateLimiter
 from orchestrator.core.broker.redelivery import Redelivery
 from orchestrator.core.broker.state import Alarm, BrokerState, ProtocolError
-from orchestrator.core.protocol.events import Blame, InputEnded
+from orchestrator.core.protocol.events import Blame
 from orchestrator.core.protocol.messages import (
     Ended,
     Leased,
@@ -23,14 +23,12 @@ from orchestrator.core.protocol.messages import (
     Range,
     Recall,
     Released,
-    Shut,
     Unpull,
     Wait,
 )
-from orchestrator.core.protocol.notifications import QueueClosed, QueueEnded
 from orchestrator.plan.model import BatchPlan
 
-__all__ = ["Leasing", "QueueEnds", "Returns"]
+__all__ = ["Leasing", "Returns"]
 
 RECALL_AFTER_S = 0.02
 """How long a worker waits for input before the untouched rest of another's lease is asked back."""
@@ -415,69 +413,6 @@ class Returns:
             queue.weigh([segment], -1)
             queue.give_back([segment])
             self._state.dirty[queue] = None
-
-
-class QueueEnds:
-    """The ends of queues: one has ended once all of it is finished, one closes with its readers."""
-
-    def __init__(self, state: BrokerState, leasing: Leasing) -> None:
-        self._state = state
-        self._leasing = leasing
-        # Those of which a job that reads them has ended before it had enough.
-        self._still_wanted: set[QueueState] = set()
-
-    def check_end(self, queue: QueueState) -> None:
-        """End-of-stream: all writers have finished and nothing of the queue is anywhere."""
-        if queue.ended or queue.open_writers or not queue.drained:
-            return
-        queue.ended = True
-        state = self._state
-        state.report(QueueEnded(queue=queue.name, ledger=queue.ledger(final=False)))
-        for pending in list(state.at[queue].pulls):
-            if all(other.ended for other in pending.queues):
-                state.leave(pending)
-                state.end_wait(pending.client)
-                self._leasing.tell_end(pending)
-        for client in state.at[queue].readers.values():
-            if client.worker in state.redeliveries:
-                self._leasing.serve_held(client)
-        for job in state.jobs.values():
-            if queue in job.reads:
-                self._check_input(job)
-
-    def _check_input(self, job: JobState) -> None:
-        if not job.input_ended and all(queue.ended for queue in job.reads):
-            job.input_ended = True
-            if job.finished is None:
-                self._state.orders.append(InputEnded(job=job.name))
-
-    def reader_finished(self, queue: QueueState, job: str, *, clean: bool) -> None:
-        """A reading job is over; with the last one the queue closes.
-
-        What is in it then is dropped only if all of them have had enough.
-        """
-        own = [worker for worker in queue.own.reserved if worker.rpartition("-")[0] == job]
-        if clean:
-            for worker in own:
-                queue.release_reserved(worker)
-        else:
-            queue.leave_own(job, own)
-        self._state.dirty[queue] = None
-        queue.open_readers.discard(job)
-        if not clean:
-            self._still_wanted.add(queue)
-        if queue.open_readers or queue.closed or queue.ended:
-            return
-        state = self._state
-        wanted = queue in self._still_wanted
-        gone = queue.close(clean=not wanted, delayed=state.delayed(queue))
-        state.closed_by[queue] = job
-        if gone or queue.open_writers:
-            dropped, left = (0, gone) if wanted else (gone, 0)
-            state.report(QueueClosed(queue=queue.name, dropped=dropped, left=left))
-        for client in state.at[queue].writers.values():
-            client.credit(queue, -client.credits.get(queue.name, 0))
-            state.send(client, Shut(queue=queue.name, reader=job, returned=clean))
 
 
 def _is_of_batch(batch: BatchPlan | None, request: Pull) -> bool:

@@ -109,7 +109,7 @@ def most_of_one(parts: Iterable[PendingOutput], items: int) -> int:
 class OutputProgress:
     """The first `n` items have the `digest`; after them, `used` items of the chunk `tail` are put.
 
-    The digest is the worker's own, see runtime/worker/replay.py; the broker only keeps it.
+    The digest is the worker's own, see worker/replay.py; the broker only keeps it.
     """
 
     __slots__ = ("digest", "n", "tail", "used")

@@ -1,4 +1,4 @@
-"""Room for outputs on queues: who may put how much now, who stands in line, and for how long."""
+"""Back-pressure: who has room for outputs on queues, who stands in line, and for how long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands: what the runtime is to do, in the imperative. The core's only way to act.
+"""Commands: what the conductor is to do, in the imperative. The core's only way to act.
 
 Source: docs/semantics.md, *Commands*.
 """

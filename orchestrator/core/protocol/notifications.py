@@ -81,6 +81,7 @@ class RunStarted(_Notification, frozen=True, kw_only=True):
     """The run begins; `protection` names the layers that keep processes from being left behind.
 
     `left_out` are jobs that were not chosen, `unread` queues whose readers are among them.
+    `on` says where workers live, if not with the orchestrator.
     """
 
     name: str
@@ -90,6 +91,7 @@ class RunStarted(_Notification, frozen=True, kw_only=True):
     protection: tuple[str, ...] = ()
     left_out: tuple[str, ...] | None = None
     unread: tuple[str, ...] | None = None
+    on: str | None = None
 
 
 class RunResumed(_Notification, frozen=True, kw_only=True):
@@ -106,6 +108,7 @@ class RunResumed(_Notification, frozen=True, kw_only=True):
     protection: tuple[str, ...] = ()
     left_out: tuple[str, ...] | None = None
     unread: tuple[str, ...] | None = None
+    on: str | None = None
     queued: int = 0
     again: int = 0
     jobs_done: tuple[str, ...] = ()

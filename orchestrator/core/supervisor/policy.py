@@ -1,4 +1,4 @@
-"""Restarts, limits of time and the outcome of a run: pure functions of what the spec says."""
+"""Decisions of the supervisor as pure functions: delays, stop levels, the outcome of a run."""
 
 from __future__ import annotations
 

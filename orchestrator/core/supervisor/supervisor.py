@@ -1,4 +1,4 @@
-"""The supervisor: owns every worker's life, from its start to its death. A pure state machine.
+"""The supervisor: what follows from starts, deaths, timeouts and Ctrl-C. A pure state machine.
 
 It learns what happened through `handle` and answers with what is to be done; `next_deadline` says
 when it wants to hear `Ticked`. Its rules for people: docs/lifecycle.md.

@@ -1,4 +1,4 @@
-"""The life of one worker as it tells itself: started, ready, closing, dead."""
+"""The life of one worker: started, ready, closing, dead; its timeouts and its restarts."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The parent's side of a run on this machine."""
+"""A node: all that must be on the machine of the workers, in the orchestrator or in an agent."""

@@ -1,4 +1,4 @@
-"""The watchdog of items: who has been at one item for too long. Called in the parent."""
+"""The watchdog of items: who has been at one item for too long (`timeouts.item`)."""
 
 from __future__ import annotations
 

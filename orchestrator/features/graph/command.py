@@ -32,7 +32,8 @@ Examples:
     type=click.Choice(["ascii", "mermaid", "dot", "svg"]),
     default="ascii",
     show_default=True,
-    help="Lines of text, the languages of Mermaid and Graphviz, or a picture (extra svg).",
+    help="Lines of text (rails with the extra graph, else a list), the languages of Mermaid and"
+    " Graphviz, or a picture (extra svg).",
 )
 def graph(
     *,

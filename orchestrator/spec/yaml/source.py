@@ -41,7 +41,7 @@ def read(
     stdin: BinaryIO | None = None,
     *,
     suffixes: tuple[str, ...] = (".yaml", ".yml"),
-    missing: str = "name the path of a spec; `mporch --help` shows a smallest one",
+    missing: str = "name the path of a spec; `mporch init` writes one that runs",
 ) -> Source:
     """Read the spec at `path`; `-` is standard input, whose project folder is the working one.
 
