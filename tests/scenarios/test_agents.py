@@ -65,6 +65,8 @@ def exact(life):
     assert set(map(int, got)) == set(range(N))
     assert ended.ledger("todo") == ended.ledger("done") == {"put": N, "done": N}
     assert not ended.log.having("item.retried")
+    [started] = ended.log.having("run.started")
+    assert started["on"] == "agent"
     return ended
 
 
