@@ -121,6 +121,11 @@ class Fleet:
         if self._dying and (life := self._dying.get(worker)) is not None:
             life.until = time.monotonic() + _END_S
 
+    def renew(self, now: float) -> None:
+        """Nobody has read channels until now: the time of those that are dead begins again."""
+        for life in self._dying.values():
+            life.until = now + _END_S
+
     def _join(self, life: Life) -> None:
         """Its process is there: what it sends may be read from now on."""
         sock, life.sock = life.sock, None
@@ -180,10 +185,14 @@ class Fleet:
         for agent in self._agents.values():
             self._acknowledge(agent, all_of_it=True)
 
-    def heard(self) -> list[tuple[socket.socket, Callable[[], None]]]:
-        """Return the control connections, each with what is to be done when it is readable."""
-        there = [agent for agent in self._agents.values() if agent.there is not None]
-        return [(agent.connection.sock, agent.act) for agent in there if agent.connection]
+    def heard(self) -> list[tuple[Listener | socket.socket, Callable[[], None]]]:
+        """Return port and control connections, each with what to do when it is readable."""
+        found: list[tuple[Listener | socket.socket, Callable[[], None]]]
+        found = [(self._listener, self._let_in)]
+        for agent in self._agents.values():
+            if (connection := agent.there) is not None:
+                found.append((connection.sock, agent.act))
+        return found
 
     def pids(self) -> frozenset[int]:
         """Return the processes whose ends are waited for here."""

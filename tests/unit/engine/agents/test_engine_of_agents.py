@@ -2,6 +2,7 @@
 
 import pickle
 import select
+import selectors
 import struct
 import time
 
@@ -12,6 +13,8 @@ from orchestrator.core.protocol.events import Blame, Orphaned, Phase
 from orchestrator.core.protocol.messages import Ready, Stop
 from orchestrator.core.protocol.notifications import Logged, OutputLine, Stream, Warned
 from orchestrator.engine.agents import control, fleet
+from orchestrator.engine.agents.dialing import Dialing
+from orchestrator.engine.agents.keys import Introduction, Purpose
 from orchestrator.engine.engine import Died, Figures, Overdue, Received, Started, StartFailed, Told
 from orchestrator.ipc import wire
 
@@ -418,6 +421,52 @@ def test_a_pause_keeps_the_agents():
             assert stage.warnings() == []
     finally:
         stage.close()
+
+
+def test_last_words_outlast_a_pause(stage, monkeypatch):
+    """Nobody reads channels in a pause: the time of the dead does not run."""
+    monkeypatch.setattr(fleet, "_END_S", 0.05)
+    with stage.engine.open():
+        actor, life, channel = one_worker(stage)
+        channel.sendall(frame(ready()) * 3000)
+        actor.say(control.LifeDied(life=life, exit_code=0))
+        for _ in range(2):
+            assert stage.engine.pause(0.2) is False
+        assert stage.engine._fleet.life("a-1") is not None
+        channel.close()
+        stage.until(lambda: stage.told(Died))
+    assert sum(len(each.frames) for each in stage.told(Received)) == 3000
+    assert type(stage.happened[-1]) is Died
+
+
+def test_a_worker_that_starts_in_a_pause_starts_before_it_speaks(stage):
+    with stage.engine.open():
+        stage.start("a-1")
+        actor = stage.actors[0]
+        actor.connect(stage)
+        _, channel = actor.has_worker(stage, "a-1")
+        channel.sendall(frame(ready()))
+        stage.engine.pause(0.2)
+        stage.until(lambda: stage.told(Received))
+    assert [type(each) for each in stage.happened] == [Started, Received]
+
+
+def test_who_connects_is_let_in_during_a_pause(stage):
+    with stage.engine.open():
+        stage.start("a-1")
+        launch = stage.actors[0].launch
+        about = Introduction(purpose=Purpose.CONTROL, agent=launch.agent)
+        address = (launch.host, launch.port)
+        dialing = Dialing(address, launch.key, launch.run, about, now=time.monotonic())
+        for _ in range(10):
+            is_writer = dialing.events == selectors.EVENT_WRITE
+            select.select([] if is_writer else [dialing.sock], [dialing.sock][:is_writer], [], 0.1)
+            if dialing.go_on(time.monotonic()):
+                break
+            stage.engine.pause(0.05)
+        else:
+            pytest.fail("not let in")
+        dialing.close()
 
 
 def test_deaths_are_told_in_time_though_a_host_does_not_end_its_agent(stage, monkeypatch):
