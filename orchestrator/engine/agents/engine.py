@@ -21,7 +21,7 @@ from orchestrator.engine.agents.fleet import Fleet
 from orchestrator.engine.agents.process import AgentProcess, Begin
 from orchestrator.engine.agents.remote import LifePhase
 from orchestrator.engine.channels import Channels
-from orchestrator.engine.engine import Figures, Happening, Readable, Signalled
+from orchestrator.engine.engine import Figures, Happening, Readable, Signalled, Started
 from orchestrator.engine.node.hosting import LoopClock, caught_signals
 from orchestrator.kernel.descendants import KnownSurvivors, reap_strangers, survivors, sweep
 
@@ -153,7 +153,11 @@ class AgentsEngine:
         self._clock.now()
         ready = [key for key, _ in self._selector.select(self._clock.plan_wait(timeout_s))]
         ready.sort(key=_is_channel)
-        watched, first = self._selector.get_map(), list[Happening]()
+        # Of a pause: a worker starts before what it has sent since then.
+        first: list[Happening] = [e for e in fleet.happened if isinstance(e, Started)]
+        if first:
+            fleet.happened = [e for e in fleet.happened if not isinstance(e, Started)]
+        watched = self._selector.get_map()
         for key in ready:
             if watched.get(key.fd) != key:
                 continue  # what came before in this turn has closed it
@@ -180,23 +184,29 @@ class AgentsEngine:
         self._channels.flush()
 
     def pause(self, seconds: float) -> bool:
-        """Wait for the signals, and go on with heartbeats: else every agent would end itself."""
+        """Wait for the signals, and go on with heartbeats: else every agent would end itself.
+
+        Who connects is let in. Channels are not read: the dead keep their time until they are.
+        """
         assert self._bell is not None
         until = time.monotonic() + seconds
         while (left_s := until - time.monotonic()) > 0:
             with selectors.DefaultSelector() as waiting:
                 waiting.register(self._bell, selectors.EVENT_READ, None)
-                for sock, act in self._fleet.heard():
-                    waiting.register(sock, selectors.EVENT_READ, act)
+                for source, act in self._fleet.heard():
+                    waiting.register(source, selectors.EVENT_READ, act)
                 wait_s = min(left_s, self._fleet.left_s(time.monotonic()))
                 ready = [key.data for key, _ in waiting.select(wait_s)]
-            if None in ready and self._signals():
-                return True
+            is_told_to_end = None in ready and bool(self._signals())
             for act in ready:
                 if act is not None:
                     act()
-            self._fleet.tick(time.monotonic())
+            now = time.monotonic()
+            self._fleet.renew(now)
+            self._fleet.tick(now)
             self._fleet.flush()
+            if is_told_to_end:
+                return True
         return False
 
     def close(self, within_s: float) -> Sequence[Survivor]:

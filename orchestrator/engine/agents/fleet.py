@@ -20,7 +20,7 @@ from orchestrator.core.protocol.notifications import Survivor, Warned
 from orchestrator.engine.agents import control
 from orchestrator.engine.agents.connection import ControlConnection
 from orchestrator.engine.agents.keys import KEY_BYTES, Purpose, agent_key
-from orchestrator.engine.agents.listener import Listener
+from orchestrator.engine.agents.listener import Listener, peek
 from orchestrator.engine.agents.process import Begin, Host
 from orchestrator.engine.agents.remote import Life, LifePhase, RemoteAgent
 from orchestrator.engine.channels import Channels
@@ -121,6 +121,11 @@ class Fleet:
         if self._dying and (life := self._dying.get(worker)) is not None:
             life.until = time.monotonic() + _END_S
 
+    def renew(self, now: float) -> None:
+        """Nobody has read channels until now: the time of those that are dead begins again."""
+        for life in self._dying.values():
+            life.until = now + _END_S
+
     def _join(self, life: Life) -> None:
         """Its process is there: what it sends may be read from now on."""
         sock, life.sock = life.sock, None
@@ -180,10 +185,16 @@ class Fleet:
         for agent in self._agents.values():
             self._acknowledge(agent, all_of_it=True)
 
-    def heard(self) -> list[tuple[socket.socket, Callable[[], None]]]:
-        """Return the control connections, each with what is to be done when it is readable."""
-        there = [agent for agent in self._agents.values() if agent.there is not None]
-        return [(agent.connection.sock, agent.act) for agent in there if agent.connection]
+    def heard(self) -> list[tuple[Listener | socket.socket, Callable[[], None]]]:
+        """Return port and control connections, each with what to do when it is readable."""
+        found: list[tuple[Listener | socket.socket, Callable[[], None]]]
+        found = [(self._listener, self._let_in)]
+        for agent in self._agents.values():
+            connection = agent.there
+            sock = agent.proved if connection is None else connection.sock
+            if sock is not None:
+                found.append((sock, agent.act))
+        return found
 
     def pids(self) -> frozenset[int]:
         """Return the processes whose ends are waited for here."""
@@ -249,17 +260,39 @@ class Fleet:
                 if life is None or not life.takes(about.worker):
                     sock.close()
                 else:
+                    if life.sock is not None:
+                        life.sock.close()
                     life.sock = sock
 
     def _connect(self, agent: RemoteAgent, sock: socket.socket) -> None:
+        """Wait for its first word, on this connection instead of an earlier one without any."""
+        self._meet(agent)
         if agent.connection is not None:
             sock.close()
             return
-        now, patience_s = time.monotonic(), self._patience_s
-        agent.connect(ControlConnection(sock, control.from_agent(), patience_s=patience_s, now=now))
+        self._drop_proved(agent)
+        agent.proved = sock
         self._watch(sock, agent.act)
 
+    def _meet(self, agent: RemoteAgent) -> None:
+        """Believe that it is there when something has come by a connection it has proved."""
+        if (sock := agent.proved) is None or (first := peek(sock)) is None:
+            return
+        if not first:
+            self._drop_proved(agent)  # it dials anew, or its process ends
+            return
+        agent.proved = None
+        now, patience_s = time.monotonic(), self._patience_s
+        agent.connect(ControlConnection(sock, control.from_agent(), patience_s=patience_s, now=now))
+
+    def _drop_proved(self, agent: RemoteAgent) -> None:
+        if agent.proved is not None:
+            self._selector.unregister(agent.proved)
+            agent.proved.close()
+            agent.proved = None
+
     def _hear(self, agent: RemoteAgent) -> None:
+        self._meet(agent)
         if (connection := agent.there) is None:
             return
         try:
@@ -285,6 +318,7 @@ class Fleet:
         """Believe it no more: its connections are closed, and its host is to end it."""
         self.survivors += agent.survivors
         agent.is_lost, agent.why = True, why
+        self._drop_proved(agent)
         if agent.connection is not None:
             self._selector.unregister(agent.connection.sock)
             agent.connection.close()

@@ -15,7 +15,7 @@ from orchestrator.engine.agents.keys import (
     UnprovedError,
 )
 
-__all__ = ["LOOPBACK", "Listener"]
+__all__ = ["LOOPBACK", "Listener", "peek"]
 
 LOOPBACK = "127.0.0.1"
 _MOST_UNPROVED = 64
@@ -79,6 +79,8 @@ class Listener:
     def step(self, now: float) -> list[tuple[socket.socket, Introduction]]:
         """Go on with all handshakes; return the connections that have proved the key.
 
+        An agent dials anew after its time: who was stopped meanwhile finds proofs on connections
+        that the agent has closed, and refuses those.
         Those that are known already come first: no flood of new ones keeps them waiting.
         """
         ready = [key.data for key, _ in self._selector.select(0)]
@@ -144,12 +146,13 @@ class Listener:
         except (OSError, UnprovedError):
             self._drop(each)
             return None
-        if authenticator.introduction is None or not _said(sock, answer):
+        introduction = authenticator.introduction
+        if introduction is None or peek(sock) == b"" or not _said(sock, answer):
             self._drop(each)
             return None
         self._forget(each)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return authenticator.introduction
+        return introduction
 
     def _drop_oldest(self) -> None:
         self._drop(next(iter(self._unproved.values())))
@@ -161,6 +164,16 @@ class Listener:
     def _forget(self, each: _Unproved) -> None:
         del self._unproved[each.sock.fileno()]
         self._selector.unregister(each.sock)
+
+
+def peek(sock: socket.socket) -> bytes | None:
+    """Return the first byte that is still to be read: None if none has come, b"" at the end."""
+    try:
+        return sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
 
 
 def _said(sock: socket.socket, data: bytes) -> bool:

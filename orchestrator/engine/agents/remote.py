@@ -23,6 +23,7 @@ from orchestrator.core.protocol.notifications import (
 )
 from orchestrator.engine.agents import control
 from orchestrator.engine.agents.connection import ControlConnection
+from orchestrator.engine.agents.listener import peek
 from orchestrator.engine.agents.process import Host
 from orchestrator.engine.engine import (
     Died,
@@ -74,8 +75,14 @@ class Life:
         self.is_asked = False
 
     def takes(self, worker: str) -> bool:
-        """Return whether a connection may be its channel: it waits for one, under that name."""
-        return worker == self.worker and self.phase is LifePhase.ORDERED and self.sock is None
+        """Return whether a connection may be its channel: it waits for one, under that name.
+
+        It may take the place of an earlier one on which nothing was said: its agent, which dials
+        one at a time, has given that up.
+        """
+        if worker != self.worker or self.phase is not LifePhase.ORDERED:
+            return False
+        return self.sock is None or not peek(self.sock)
 
     def death(self) -> Happening:
         """Return what its agent's word makes of it."""
@@ -99,9 +106,11 @@ class Life:
 class RemoteAgent:
     """One agent: its process, its control connection once there is one, and its lives.
 
-    `joined` is told of a life whose process is there, before anybody else is. `until`: by then it
-    must be connected, or gone. `is_lost`: nothing it says is believed any more. `act` is to be
-    called when it can be read, `ended` when its process has ended, `events` is what is waited for.
+    `joined` is told of a life whose process is there, before anybody else is. `proved` is its
+    control connection until something comes by it: an agent may give one up and dial anew, and
+    speaks at once on the one it keeps. `until`: by then it must have spoken, or be gone. `is_lost`:
+    nothing it says is believed any more. `act` is to be called when it can be read, `ended` when
+    its process has ended, `events` is what is waited for.
     """
 
     def __init__(
@@ -110,6 +119,7 @@ class RemoteAgent:
         self.name = name
         self.process = process
         self.connection: ControlConnection[control.FromAgent] | None = None
+        self.proved: socket.socket | None = None
         self.lives: dict[int, Life] = {}
         self.until: float | None = until
         self.is_lost = False

@@ -124,22 +124,22 @@ class Actor:
         self.heard = []
         self.channels = {}
 
-    def dial(self, stage, about, key=None):
+    def dialing(self, about, key=None):
         launch = self.launch
-        dialing = Dialing(
-            (launch.host, launch.port),
-            key or launch.key,
-            launch.run,
-            about,
-            now=time.monotonic(),
-        )
+        address = (launch.host, launch.port)
+        return Dialing(address, key or launch.key, launch.run, about, now=time.monotonic())
+
+    def dial(self, stage, about, key=None):
+        dialing = self.dialing(about, key)
         stage.until(lambda: dialing.go_on(time.monotonic()))
         dialing.sock.setblocking(True)
         return dialing.sock
 
     def connect(self, stage):
+        """Be there: as an agent, it says at once that it lives."""
         about = Introduction(purpose=Purpose.CONTROL, agent=self.launch.agent)
         self.control = self.dial(stage, about)
+        self.say(control.Beat())
 
     def hear(self, stage, kind):
         """The next record of that kind, once it has come."""

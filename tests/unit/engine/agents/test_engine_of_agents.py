@@ -2,6 +2,7 @@
 
 import pickle
 import select
+import selectors
 import struct
 import time
 
@@ -12,6 +13,7 @@ from orchestrator.core.protocol.events import Blame, Orphaned, Phase
 from orchestrator.core.protocol.messages import Ready, Stop
 from orchestrator.core.protocol.notifications import Logged, OutputLine, Stream, Warned
 from orchestrator.engine.agents import control, fleet
+from orchestrator.engine.agents.keys import Introduction, Purpose
 from orchestrator.engine.engine import Died, Figures, Overdue, Received, Started, StartFailed, Told
 from orchestrator.ipc import wire
 
@@ -351,6 +353,47 @@ def test_a_second_control_connection_and_a_second_channel_are_closed(stage):
     stage.until(lambda: stage.told(Died))
 
 
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_the_newest_channel_counts_until_something_is_said(stage, is_closed):
+    """An agent has given up the first, whether its end has come or not."""
+    stage.start("a-1")
+    actor = stage.actors[0]
+    actor.connect(stage)
+    order = actor.hear(stage, control.StartLife)
+    first = actor.channel(stage, order.life, "a-1")
+    if is_closed:
+        first.close()
+    second = actor.channel(stage, order.life, "a-1")
+    if not is_closed:
+        assert stage.is_closed(first)
+        first.close()
+    second.sendall(frame(ready()))
+    third = actor.channel(stage, order.life, "a-1")
+    assert stage.is_closed(third)
+    third.close()
+    actor.say(control.LifeStarted(life=order.life, pid=5))
+    stage.until(lambda: stage.told(Received, worker="a-1"))
+    actor.channels["a-1"] = second
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_the_newest_control_connection_counts_until_something_is_said(stage, is_closed):
+    stage.start("a-1")
+    actor = stage.actors[0]
+    first = actor.dial(stage, Introduction(purpose=Purpose.CONTROL, agent=actor.launch.agent))
+    stage.turn()
+    if is_closed:
+        first.close()
+        stage.turn(0.1)
+    actor.connect(stage)
+    if not is_closed:
+        assert stage.is_closed(first)
+        first.close()
+    actor.has_worker(stage, "a-1")
+    stage.until(lambda: stage.told(Started, worker="a-1"))
+    assert stage.warnings() == []
+
+
 # -- agents that are gone -------------------------------------------------------------------------
 
 
@@ -418,6 +461,51 @@ def test_a_pause_keeps_the_agents():
             assert stage.warnings() == []
     finally:
         stage.close()
+
+
+def test_last_words_outlast_a_pause(stage, monkeypatch):
+    """Nobody reads channels in a pause: the time of the dead does not run."""
+    monkeypatch.setattr(fleet, "_END_S", 0.05)
+    with stage.engine.open():
+        actor, life, channel = one_worker(stage)
+        channel.sendall(frame(ready()) * 3000)
+        actor.say(control.LifeDied(life=life, exit_code=0))
+        for _ in range(2):
+            assert stage.engine.pause(0.2) is False
+        assert stage.engine._fleet.life("a-1") is not None
+        channel.close()
+        stage.until(lambda: stage.told(Died))
+    assert sum(len(each.frames) for each in stage.told(Received)) == 3000
+    assert type(stage.happened[-1]) is Died
+
+
+def test_a_worker_that_starts_in_a_pause_starts_before_it_speaks(stage):
+    with stage.engine.open():
+        stage.start("a-1")
+        actor = stage.actors[0]
+        actor.connect(stage)
+        _, channel = actor.has_worker(stage, "a-1")
+        channel.sendall(frame(ready()))
+        stage.engine.pause(0.2)
+        stage.until(lambda: stage.told(Received))
+    assert [type(each) for each in stage.happened] == [Started, Received]
+
+
+def test_who_connects_is_let_in_during_a_pause(stage):
+    with stage.engine.open():
+        stage.start("a-1")
+        actor = stage.actors[0]
+        about = Introduction(purpose=Purpose.CONTROL, agent=actor.launch.agent)
+        dialing = actor.dialing(about)
+        for _ in range(10):
+            is_writer = dialing.events == selectors.EVENT_WRITE
+            select.select([] if is_writer else [dialing.sock], [dialing.sock][:is_writer], [], 0.1)
+            if dialing.go_on(time.monotonic()):
+                break
+            stage.engine.pause(0.05)
+        else:
+            pytest.fail("not let in")
+        dialing.close()
 
 
 def test_deaths_are_told_in_time_though_a_host_does_not_end_its_agent(stage, monkeypatch):

@@ -166,6 +166,26 @@ def test_without_descriptors_it_pauses_and_goes_on(listener, strangers):
     assert listener.unproved == 1
 
 
+def test_a_proof_on_a_connection_that_its_agent_has_given_up_is_refused(listener):
+    """Stopped between greeting and proof, the orchestrator finds the proof, and then the end."""
+    dialing = dial(listener)
+    select.select([listener.fileno()], [], [], 5)
+    listener.step(time.monotonic())
+    select.select([], [dialing.sock], [], 5)
+    assert not dialing.go_on(time.monotonic())
+    while select.select([dialing.sock], [], [], 0)[0]:
+        assert not dialing.go_on(time.monotonic())
+    select.select([listener.fileno()], [], [], 5)
+    dialing.retry(dialing.until)
+    assert listener.step(time.monotonic()) == []
+    [(sock, _)] = drive(listener, dialing)
+    dialing.sock.send(b"hello")
+    select.select([sock], [], [], 5)
+    assert sock.recv(10) == b"hello"
+    sock.close()
+    dialing.close()
+
+
 def test_nobody_listening_is_an_error_of_the_dialer(listener):
     address = listener.address
     listener.close()
