@@ -79,6 +79,13 @@ def test_an_agent_that_is_killed_costs_no_item(begin):
     assert " was ended by SIGKILL" in ended.stderr
 
 
+def test_an_agent_that_is_killed_before_its_workers_are_there_costs_no_restart(begin):
+    life = begin(SPEC.replace("workers: 2", "workers: 8, restart: {max: 0}"), CODE, command=PATIENT)
+    *_, (_, agent) = until(lambda: agents(life), "an agent")
+    agent.kill()
+    exact(life)
+
+
 def test_an_agent_whose_guard_is_killed_costs_no_item(begin):
     life = begin(SPEC, CODE, command=PATIENT)
     life.said("got 50")

@@ -35,3 +35,10 @@ def test_the_first_line_of_a_function_is_no_question() -> None:
         and text.split()[0].strip(",.:").lower() in QUESTIONS
     ]
     assert not found, "\n".join(found)
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """Pytest would collect only one of them, but for those in packages."""
+    files = (ROOT / "tests").rglob("*.py")
+    names = [path.name for path in files if not (path.parent / "__init__.py").exists()]
+    assert not {name for name in names if names.count(name) > 1} - {"conftest.py"}

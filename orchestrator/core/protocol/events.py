@@ -83,10 +83,14 @@ class ProcessStarted(_Event, frozen=True, kw_only=True):
 
 
 class StartFailed(_Event, frozen=True, kw_only=True):
-    """The worker's process could not be made, which ends its life: what was sent to it is gone."""
+    """The worker's process could not be made, which ends its life: what was sent to it is gone.
+
+    `orphaned`: what was to make it, and is lost.
+    """
 
     worker: str
     failure: Failure
+    orphaned: Orphaned | None = None
 
 
 class Received(_Event, frozen=True, kw_only=True):

@@ -88,6 +88,7 @@ class WorkerLifecycle:
             return
         worker = self._living(event.worker)
         worker.unmade = worker.crash = event.failure
+        worker.orphaned = event.orphaned
         worker.failed_starts += 1
         self._lost(worker, Blame(), effects)
 

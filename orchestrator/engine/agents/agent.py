@@ -318,7 +318,11 @@ class Agent:
                 send(control.LifeStarted(life=life.number, pid=happening.pid))
             case StartFailed():
                 life = self._by_name[happening.worker]
-                send(control.LifeNotStarted(life=life.number, failure=happening.failure))
+                send(
+                    control.LifeNotStarted(
+                        life=life.number, failure=happening.failure, orphaned=happening.orphaned
+                    )
+                )
                 self._forget(life)
             case Overdue():
                 life = self._by_name[happening.worker]

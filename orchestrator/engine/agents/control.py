@@ -190,10 +190,11 @@ class LifeStarted(_Record, tag=20, frozen=True, kw_only=True):
 
 
 class LifeNotStarted(_Record, tag=21, frozen=True, kw_only=True):
-    """It could not be made."""
+    """It could not be made; `orphaned` says what was to make it, and is lost."""
 
     life: _Life
     failure: Failure
+    orphaned: Orphaned | None = None
 
 
 class LifeCancelled(_Record, tag=22, frozen=True, kw_only=True):

@@ -100,7 +100,7 @@ class Life:
         if self.phase is LifePhase.STARTED:
             return Died(worker=self.worker, exit_code=None, orphaned=Orphaned.AGENT)
         failure = Failure(kind="AgentLost", message=why)
-        return StartFailed(worker=self.worker, failure=failure)
+        return StartFailed(worker=self.worker, failure=failure, orphaned=Orphaned.AGENT)
 
 
 class RemoteAgent:
@@ -254,7 +254,9 @@ class RemoteAgent:
                 return Started(worker=life.worker, pid=record.pid)
             case control.LifeNotStarted():
                 self._end(life)
-                return StartFailed(worker=life.worker, failure=record.failure)
+                return StartFailed(
+                    worker=life.worker, failure=record.failure, orphaned=record.orphaned
+                )
             case control.LifeCancelled():
                 self._end(life)
         return None

@@ -32,7 +32,7 @@ from orchestrator.engine.node.child import STACK_SIGNAL
 from orchestrator.engine.node.crash import Unanswered
 from orchestrator.engine.node.hosting import LoopClock
 from orchestrator.engine.node.item_watchdog import ItemWatchdog
-from orchestrator.engine.node.process import ProcessFactory, Starting
+from orchestrator.engine.node.process import ForkserverLostError, ProcessFactory, Starting
 from orchestrator.engine.node.workerio import WorkerIO
 from orchestrator.engine.node.workerprocess import WorkerProcess
 from orchestrator.ipc.order import Order
@@ -212,8 +212,8 @@ class Node:
         self._watch_output(worker)
         self._happened.append(Started(worker=order.worker, pid=process.pid))
 
-    def _failed(self, worker: str, failure: Failure) -> None:
-        self._happened.append(StartFailed(worker=worker, failure=failure))
+    def _failed(self, worker: str, failure: Failure, orphaned: Orphaned | None) -> None:
+        self._happened.append(StartFailed(worker=worker, failure=failure, orphaned=orphaned))
 
     def _died(self, worker: WorkerIO) -> None:
         """A pidfd says so: read what the worker has printed before, then tell.
@@ -348,7 +348,7 @@ class _Starts:
         selector: selectors.BaseSelector,
         *,
         started: Callable[[Order, WorkerProcess], None],
-        failed: Callable[[str, Failure], None],
+        failed: Callable[[str, Failure, Orphaned | None], None],
     ) -> None:
         self._factory = factory
         self._dial = dial
@@ -445,8 +445,11 @@ class _Starts:
             self._watch(starting.order_fd, selectors.EVENT_WRITE)
 
     def _fail(self, order: Order, error: OSError) -> None:
-        message = self._factory.refusal(error) or str(error)
-        self._failed(order.worker, Failure(kind=type(error).__name__, message=message))
+        refusal = self._factory.refusal(error)
+        lost = isinstance(error, ForkserverLostError) and not refusal
+        kind = ConnectionError.__name__ if lost else type(error).__name__
+        failure = Failure(kind=kind, message=refusal or str(error))
+        self._failed(order.worker, failure, Orphaned.FORKSERVER if lost else None)
 
     def _forget(self) -> tuple[Order, Starting]:
         asked, self._asked = self._asked, None

@@ -33,7 +33,7 @@ from orchestrator.ipc.cell import SHARED_BYTES
 from orchestrator.kernel.limits import REFUSALS, in_words
 from orchestrator.plan.model import StartMethod
 
-__all__ = ["ProcessFactory", "Starting", "WorkerProcess"]
+__all__ = ["ForkserverLostError", "ProcessFactory", "Starting", "WorkerProcess"]
 
 _PRELOAD_FIRST = "orchestrator.engine.node.child"
 _PRELOAD_LAST = "orchestrator.engine.node.forkserver_preload"
@@ -62,6 +62,10 @@ class _Order:
     pythonpath: tuple[str, ...]
     tells_stack: bool
     channel: socket.socket
+
+
+class ForkserverLostError(ConnectionError):
+    """The forkserver that was to make a worker has died: no fault of the worker's."""
 
 
 class Starting:
@@ -223,8 +227,9 @@ class ProcessFactory:
     def _died(self, *, served: bool) -> ConnectionError:
         """Say whose death it was, which shows in a moment: a dead forkserver is replaced."""
         died = served and self._forkserver.has_ended(wait_s=_MOMENT_S)
-        who = "its forkserver" if died else "it"
-        return ConnectionError(f"{who} died while it was being started")
+        if died:
+            return ForkserverLostError("its forkserver died while it was being started")
+        return ConnectionError("it died while it was being started")
 
     def _begin(self, order: _Order) -> WorkerProcess | Starting:
         forked = order.method is StartMethod.FORK

@@ -56,9 +56,11 @@ def test_a_full_disk_is_told_and_so_is_that_it_has_room_again():
 
 
 def test_it_waits_for_so_long_and_no_longer():
-    full = [DiskFullError(f"no room, {n}") for n in range(10_000)]
+    def full():
+        raise DiskFullError("no room")
+
     with pytest.raises(DiskFullError, match="no room"):
-        Disk(Audience(), quiet, patience_s=0.01).write(write_of(*full))
+        Disk(Audience(), quiet, patience_s=0.01).write(full)
 
 
 def test_a_signal_that_ends_runs_ends_the_wait():

@@ -138,3 +138,16 @@ def test_a_process_that_could_not_be_made_still_costs_a_restart():
     run.wait_until(1)
     run.tell(StartFailed(worker="a-1", failure=REFUSED))
     assert run.state_of("a") == "failed"
+
+
+def test_who_loses_what_was_to_make_it_costs_no_restart():
+    """Forkserver and agent die while they start a worker, too."""
+    run = FakeRun(stage(restart=RestartPlan(max=0))).begin()
+    lost = StartFailed(worker="a-1", failure=REFUSED, orphaned=Orphaned.AGENT)
+    for n in range(LOSSES_MAX):
+        run.wait_until(2 * n + 1)
+        run.tell(lost)
+        assert run.state_of("a-1") == "starting"
+    run.wait_until(2 * LOSSES_MAX + 1)
+    run.tell(lost)
+    assert run.state_of("a") == "failed"
