@@ -62,6 +62,24 @@ def test_started_by_hand_it_says_by_whom_it_is_started(program, said):
     assert process.stderr.read() == b"mporch: an agent is started by `mporch run --on agent`\n"
 
 
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"port": 99_999}, 70),
+        ({"host": "no\0host"}, 70),
+        ({"descriptors": 1 << 40}, 71),
+        ({"descriptors": 3}, 71),
+    ],
+    ids=["port", "host", "too many descriptors", "too few descriptors"],
+)
+def test_a_launch_that_cannot_be_is_told_in_one_line(program, changes, code):
+    process = program(launch(("127.0.0.1", 9), bytes(32), agent="agent\x1b[31m", **changes))
+    assert process.wait(WITHIN_S) == code
+    said = process.stderr.read()
+    assert said.startswith(b"mporch: agent\\x1b[31m: ")
+    assert said.count(b"\n") == 1
+
+
 def test_without_an_orchestrator_it_ends(program):
     with socket.create_server(("127.0.0.1", 0)) as gone:
         address = gone.getsockname()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import selectors
@@ -18,9 +19,12 @@ from orchestrator.engine.agents.dialing import Dialing
 from orchestrator.engine.agents.keys import Introduction, Purpose, UnprovedError
 from orchestrator.engine.node.guard import Shelter, run_guarded
 from orchestrator.errors import ExitCode, MporchError
+from orchestrator.escaping import escaped
 from orchestrator.kernel.calls import set_parent_death_signal
 
 __all__ = ["main"]
+
+_NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 def main() -> int:
@@ -30,8 +34,12 @@ def main() -> int:
     except msgspec.MsgspecError:
         print("mporch: an agent is started by `mporch run --on agent`", file=sys.stderr)
         return ExitCode.USAGE
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (launch.descriptors, hard))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (launch.descriptors, hard))
+    except (OSError, ValueError) as error:
+        _say(launch, f"cannot have {launch.descriptors:,} descriptors: {error}")
+        return ExitCode.REFUSED
     if launch.host_pid:
         set_parent_death_signal(signal.SIGTERM)
         if os.getppid() != launch.host_pid:
@@ -41,8 +49,19 @@ def main() -> int:
             lambda shelter: _run(launch, shelter), who=launch.agent, below=launch.directory
         )
     except MporchError as error:  # no process or no directory for it
-        print(f"mporch: {launch.agent}: {error}", file=sys.stderr)
+        _say(launch, str(error))
         return error.exit_code
+    except OSError as error:
+        if error.errno not in _NO_DESCRIPTORS:
+            raise
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))  # to say so takes some
+        _say(launch, f"{launch.descriptors:,} descriptors are too few: {error.strerror}")
+        return ExitCode.REFUSED
+
+
+def _say(launch: control.AgentLaunch, words: str) -> None:
+    """Print one line in its name: what it is told comes from elsewhere."""
+    print(f"mporch: {escaped(launch.agent)}: {escaped(words)}", file=sys.stderr)
 
 
 def _run(launch: control.AgentLaunch, shelter: Shelter) -> int:
@@ -50,8 +69,12 @@ def _run(launch: control.AgentLaunch, shelter: Shelter) -> int:
     try:
         connection = _connect(launch)
     except (OSError, UnprovedError) as error:
-        print(f"mporch: {launch.agent} finds no orchestrator: {error}", file=sys.stderr)
+        who = escaped(launch.agent)
+        print(f"mporch: {who} finds no orchestrator: {escaped(str(error))}", file=sys.stderr)
         return ExitCode.FAILED
+    except (OverflowError, TypeError, ValueError) as error:  # an address that none can be
+        _say(launch, str(error))
+        return ExitCode.BUG
     agent = Agent(launch, connection, directory=shelter.directory, told=shelter.told)
     agent.run()
     return ExitCode.OK if agent.was_let_go else ExitCode.FAILED
