@@ -97,7 +97,7 @@ def check_imports(checked: Checked, *, timeout_s: float) -> Checked:
     """
     if checked.spec is None or checked.plan is None:
         return checked
-    from orchestrator.app.import_check.problems import import_problems  # noqa: PLC0415 -- brings the runtime
+    from orchestrator.app.import_check.problems import import_problems  # noqa: PLC0415 -- brings the engine
     from orchestrator.plan.checks.targets import imported_targets  # noqa: PLC0415
 
     wanted = imported_targets(checked.spec, checked.plan, this_machine())

@@ -1,4 +1,4 @@
-"""Observers of the loop while a run goes on: the log and the screen."""
+"""Observers of the conductor while a run goes on: the log and the screen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Observer"]
 
 
 class Observer(Protocol):
-    """Called by the loop, in its thread. Times are monotonic seconds.
+    """Called by the conductor, in its thread. Times are monotonic seconds.
 
     `wants_snapshots`: a live display is there. `backed_up`: do not read targets' output for now.
     """

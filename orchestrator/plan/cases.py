@@ -34,10 +34,8 @@ __all__ = [
 _STAND_INS = "orchestrator.features.testcases.targets"
 _GIVE = Target(module=_STAND_INS, qualname="give")
 _STAND_IN = Target(module=_STAND_INS, qualname="stand_in")
-_STAND_IN_SOURCE = Target(
-    module="orchestrator.features.testcases.targets", qualname="stand_in_source"
-)
-_MORTAL = Target(module="orchestrator.features.testcases.targets", qualname="Mortal")
+_STAND_IN_SOURCE = Target(module=_STAND_INS, qualname="stand_in_source")
+_MORTAL = Target(module=_STAND_INS, qualname="Mortal")
 
 Values = Sequence[Any]
 

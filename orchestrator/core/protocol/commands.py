@@ -97,7 +97,7 @@ class Notify(_Command, frozen=True, kw_only=True):
 
 
 class Finish(_Command, frozen=True, kw_only=True):
-    """Everything has ended; the loop may return."""
+    """Everything has ended; the conductor may return."""
 
 
 Command = Send | StartWorker | SignalWorker | KillWorker | Disconnect | Notify | Finish

@@ -1,6 +1,6 @@
 """Output of targets: cut into lines, each with its item, and read as the log record it may be.
 
-Called in the parent.
+Called in the node's host.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ class Starting:
 class ProcessFactory:
     """Makes workers by each start method.
 
-    Called in the parent, in its main thread only: a worker dies with the thread that made it.
+    Called in the node's host, in its main thread only: a worker dies with the thread that made it.
 
     `preload` names modules that the forkserver imports once for all its workers. `directory` is
     where multiprocessing puts its sockets, here and in the workers; it should be short (a socket's
