@@ -30,6 +30,8 @@ def raise_autogroup(
     try:
         if switch.read_text().strip() == "0":
             return "autogroup is off: a session of its own, of the usual priority"
+        if not own.read_text().split():
+            return "a session of its own; autogroup does not count in this cgroup"
         own.write_text(f"{NICE}\n")
     except FileNotFoundError:
         return "this kernel has no autogroup: a session of its own, of the usual priority"
@@ -42,12 +44,14 @@ def raise_beside(proc: Path = Path("/proc"), parent: int | None = None) -> None:
     """Give the sessions of the parent's other children this one's priority, where allowed.
 
     An orphan that leads a session, as a daemon does, has been adopted by the parent.
+    In a cgroup with processor shares of its own the kernel shows no autogroup: the file is empty.
     """
     parent = parent or os.getppid()
     with contextlib.suppress(OSError):
-        nice = (proc / "self/autogroup").read_text().split()[-1]
-        for pid in (proc / f"{parent}/task/{parent}/children").read_text().split():
-            (proc / pid / "autogroup").write_text(f"{nice}\n")
+        words = (proc / "self/autogroup").read_text().split()
+        children = (proc / f"{parent}/task/{parent}/children").read_text().split()
+        for pid in children if words else ():
+            (proc / pid / "autogroup").write_text(f"{words[-1]}\n")
 
 
 def in_own_session(work: Callable[[str], int]) -> int:

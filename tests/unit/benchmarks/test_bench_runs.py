@@ -192,6 +192,7 @@ def test_every_pair_makes_all_its_trips(key: str, tmp_path: Path) -> None:
         ("1\n", "file", "a session of its own, autogroup -10"),
         ("0\n", "file", "autogroup is off"),
         (None, "file", "this kernel has no autogroup"),
+        ("1\n", "empty", "autogroup does not count in this cgroup"),
         ("1\n", "refuses", "autogroup -10 is not allowed"),
     ],
 )
@@ -200,7 +201,9 @@ def test_what_became_of_the_priority_is_told(
 ) -> None:
     if switch is not None:
         (tmp_path / "switch").write_text(switch)
-    path = tmp_path / "own" if own == "file" else tmp_path
+    path = tmp_path if own == "refuses" else tmp_path / "own"
+    if own != "refuses":
+        path.write_text("/autogroup-12 nice 0\n" if own == "file" else "")
     assert words in machine.raise_autogroup(path, tmp_path / "switch")
 
 
@@ -212,6 +215,15 @@ def test_daemons_beside_have_the_same_priority(tmp_path: Path) -> None:
     machine.raise_beside(tmp_path, 7)
     assert [(tmp_path / pid / "autogroup").read_text() for pid in "89"] == ["-10\n", "-10\n"]
     machine.raise_beside(tmp_path, 6)
+
+
+def test_where_autogroup_does_not_count_nothing_beside_is_changed(tmp_path: Path) -> None:
+    for name in ("self", "7/task/7", "8"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "self/autogroup").write_text("")
+    (tmp_path / "7/task/7/children").write_text("8")
+    machine.raise_beside(tmp_path, 7)
+    assert not (tmp_path / "8/autogroup").exists()
 
 
 def test_the_work_is_done_in_a_session_of_its_own() -> None:
