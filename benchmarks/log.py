@@ -27,7 +27,7 @@ import structlog
 from benchmarks.figures import table
 from orchestrator.core.protocol.notifications import OutputLine, RunEnded, Stream, WorkerReady
 from orchestrator.engine.node.child import _line_writer
-from orchestrator.ipc.marked import Console
+from orchestrator.ipc.marks import Console
 from orchestrator.runlog.writer import RunLog
 from orchestrator.worker import logs
 

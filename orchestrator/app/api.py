@@ -18,7 +18,7 @@ from orchestrator.app.child_run.child import RunRequest
 from orchestrator.app.child_run.parent import host
 from orchestrator.app.run import Options
 from orchestrator.core.protocol.notifications import Ledger
-from orchestrator.core.reporting.summary import JobSummary, Summary
+from orchestrator.core.reporting import JobSummary, Summary
 from orchestrator.errors import Problem, UsageError
 from orchestrator.free_threading import refuse_free_threading
 from orchestrator.machine.machine import this_machine

@@ -29,7 +29,7 @@ from orchestrator.core.protocol.notifications import (
     RunResumed,
     RunStarted,
 )
-from orchestrator.core.reporting.summary import Snapshot, Summary, bottleneck
+from orchestrator.core.reporting import Snapshot, Summary, bottleneck
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.engine.agents.engine import AgentsEngine
 from orchestrator.engine.conductor import Conductor

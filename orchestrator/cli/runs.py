@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,13 @@ import click
 
 from orchestrator.console.options import format_option
 from orchestrator.console.printing import print_json
+from orchestrator.views.tables import Column, Paper, table
+from orchestrator.views.text import duration
 
 if TYPE_CHECKING:
     from orchestrator.runlog.directory import RunDirectory
-    from orchestrator.views.runs import RunRow
 
-__all__ = ["runs"]
+__all__ = ["RunRow", "render_runs", "runs"]
 
 _EPILOG = """\b
 Examples:
@@ -40,9 +42,6 @@ def runs(format: str) -> None:  # noqa: A002 -- the option's name
     if format == "json":
         print_json(rows)
     elif rows:
-        from orchestrator.views.runs import render_runs  # noqa: PLC0415
-        from orchestrator.views.tables import Paper  # noqa: PLC0415
-
         paper = Paper.of(sys.stdout)
         print(render_runs(rows, paper), end="")
     else:
@@ -52,7 +51,6 @@ def runs(format: str) -> None:  # noqa: A002 -- the option's name
 def _row(run: RunDirectory) -> RunRow:
     from orchestrator.runlog.find import first_start, last_resumption  # noqa: PLC0415
     from orchestrator.runlog.letters import replayed_run  # noqa: PLC0415
-    from orchestrator.views.runs import RunRow  # noqa: PLC0415
 
     summary, plan = run.read_summary(), run.read_plan()
     origin = replayed_run(plan) if plan is not None else None
@@ -87,3 +85,57 @@ def _told(by: Callable[[RunDirectory], str], run: RunDirectory) -> str:
         return by(run)
     except RunNotFoundError:
         return ""
+
+
+_COLUMNS = (
+    Column(title="run"),
+    Column(title="name", rank=1),
+    Column(title="status"),
+    Column(title="exit", right=True, rank=2),
+    Column(title="started (UTC)", rank=4),
+    Column(title="resumed (UTC)", rank=5),
+    Column(title="took", right=True, rank=3),
+    Column(title="replay of", rank=6),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """One run; what is not known of one that goes on, or died, is None or empty.
+
+    `pid` is that of the process that writes the log of one that goes on. `resumed` is when its last
+    life began, if it had several, as its log tells of one that goes on or died; `duration_s` is
+    that of the last. `replay_of` is the run whose dead letters it has fed back, if it is a replay.
+    """
+
+    run: str
+    name: str
+    status: str
+    exit_code: int | None = None
+    started: str = ""
+    resumed: str = ""
+    duration_s: float | None = None
+    pid: int | None = None
+    replay_of: str = ""
+
+
+def render_runs(rows: Sequence[RunRow], paper: Paper) -> str:
+    """Return the runs as a table, in the order given."""
+    cells = [
+        (
+            row.run,
+            row.name,
+            row.status,
+            "" if row.exit_code is None else str(row.exit_code),
+            _short(row.started),
+            _short(row.resumed),
+            "" if row.duration_s is None else duration(row.duration_s),
+            row.replay_of,
+        )
+        for row in rows
+    ]
+    return table(_COLUMNS, cells, paper)
+
+
+def _short(time: str) -> str:
+    return time[:19].replace("T", " ")

@@ -12,7 +12,7 @@ from orchestrator.console.printing import print_json, say
 from orchestrator.errors import RunNotFoundError
 
 if TYPE_CHECKING:
-    from orchestrator.core.reporting.summary import Summary
+    from orchestrator.core.reporting import Summary
     from orchestrator.runlog.directory import RunDirectory
     from orchestrator.views.report import Digest
 

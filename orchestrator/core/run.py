@@ -30,8 +30,13 @@ from orchestrator.core.protocol.events import (
 )
 from orchestrator.core.protocol.messages import Closing, Ready
 from orchestrator.core.protocol.notifications import Ledger, Warned
-from orchestrator.core.reporting.summary import JobSnapshot, JobSummary, QueueSnapshot, Snapshot
-from orchestrator.core.reporting.warnings import warnings_of
+from orchestrator.core.reporting import (
+    JobSnapshot,
+    JobSummary,
+    QueueSnapshot,
+    Snapshot,
+    warnings_of,
+)
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.core.supervisor.supervisor import Supervisor
 from orchestrator.core.supervisor.transitions import State

@@ -6,8 +6,10 @@ processes and no descriptors but those of its own output.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
 
 import msgspec
 
@@ -17,6 +19,8 @@ from orchestrator.core.protocol import events
 from orchestrator.core.protocol.commands import StopReason
 from orchestrator.core.protocol.messages import Hello
 from orchestrator.core.protocol.notifications import (
+    DiskFull,
+    DiskHasRoom,
     Notification,
     ProcessesSurvived,
     Progress,
@@ -24,17 +28,17 @@ from orchestrator.core.protocol.notifications import (
     WaitingFor,
     Warned,
 )
+from orchestrator.core.reporting import Snapshot
 from orchestrator.core.run import Run
 from orchestrator.engine import engine as happenings
-from orchestrator.engine.disk_full import Disk
 from orchestrator.engine.engine import Engine, Happening
-from orchestrator.engine.observer import Observer
 from orchestrator.engine.orders import Orders
+from orchestrator.errors import DiskFullError
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.recording import Recorder
 from orchestrator.store.store import Store
 
-__all__ = ["Conductor"]
+__all__ = ["Conductor", "Disk", "Observer"]
 
 _FLUSH_EVERY_S = 0.25
 _SWEEP_S = 2.0
@@ -262,3 +266,82 @@ class Conductor:
         self.survivors = tuple(self._engine.close(_SWEEP_S))
         if self.survivors:
             self._tell(ProcessesSurvived(processes=self.survivors))
+
+
+_RETRY_S = 1.0
+
+
+class Disk:
+    """Lets writes wait for room, at most `patience_s`, or until `pause` tells of a signal.
+
+    `pause` waits for so many seconds, and returns whether the run is told to end meanwhile.
+    """
+
+    def __init__(
+        self, observer: Observer, pause: Callable[[float], bool], *, patience_s: float = 60.0
+    ) -> None:
+        self._observer = observer
+        self._pause = pause
+        self._patience_s = patience_s
+
+    def write(self, act: Callable[[], None], again: Callable[[], None] | None = None) -> None:
+        """Do a write; while it raises DiskFullError do it again, or `again` if that is given.
+
+        Raises DiskFullError when there is no room for too long or the run is told to end, and what
+        else a write raises.
+        """
+        try:
+            act()
+        except DiskFullError as error:
+            self._wait(error, again or act)
+
+    def _wait(self, error: DiskFullError, again: Callable[[], None]) -> None:
+        began = time.monotonic()
+        self._tell(DiskFull(reason=str(error), timeout_s=self._patience_s), began)
+        while time.monotonic() < began + self._patience_s and not self._pause(_RETRY_S):
+            try:
+                again()
+            except DiskFullError as still:
+                error = still
+            else:
+                now = time.monotonic()
+                self._tell(DiskHasRoom(waited_s=now - began), now)
+                return
+        raise error
+
+    def _tell(self, notification: Notification, now: float) -> None:
+        with suppress(DiskFullError):
+            self._observer.notify(notification, now)
+            self._observer.flush()
+
+
+class Observer(Protocol):
+    """Called by the conductor, in its thread. Times are monotonic seconds.
+
+    `wants_snapshots`: a live display is there. `backed_up`: do not read targets' output for now.
+    """
+
+    @property
+    def wants_snapshots(self) -> bool:
+        """True if `snapshot` is of any use."""
+
+    @property
+    def backed_up(self) -> bool:
+        """True if a reader is so slow that targets' output should not be read for now."""
+
+    @property
+    def pending(self) -> bool:
+        """True if there is something to flush."""
+
+    @property
+    def unwritten(self) -> Collection[int]:
+        """Descriptors that would take no more; `flush` is called when one of them does."""
+
+    def notify(self, notification: Notification | Progress, now: float) -> None:
+        """Something has happened, or a line that is drawn anew shows something else."""
+
+    def snapshot(self, snapshot: Snapshot, now: float) -> None:
+        """Show how the run stands."""
+
+    def flush(self) -> None:
+        """The loop has a moment: write what is buffered."""

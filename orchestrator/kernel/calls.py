@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 __all__ = [
     "become_subreaper",
+    "bounded",
     "enter_new_pid_namespace",
     "line_buffer_c_stdio",
     "set_parent_death_signal",
@@ -91,3 +92,11 @@ def _prctl(option: int, argument: int) -> bool:
 
     libc = ctypes.CDLL(None)
     return bool(libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0) == 0)
+
+
+_LONGEST_S = 86_400.0
+
+
+def bounded(timeout_s: float | None) -> float | None:
+    """Return so many seconds, or a day if it is longer: who waits looks at the clock again."""
+    return None if timeout_s is None else min(max(0.0, timeout_s), _LONGEST_S)

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
-from orchestrator.core.reporting.summary import Summary
+from orchestrator.core.reporting import Summary
 from orchestrator.errors import DamagedStoreError, RunDirectoryError
 from orchestrator.files import open_directory, open_new, open_regular, with_home
 from orchestrator.plan.model import Plan, Versions
@@ -128,7 +128,7 @@ class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
 
         Comments, layout and quotes may be others: see `means_same`.
         """
-        from orchestrator.spec.yaml.meaning import means_same  # noqa: PLC0415 -- brings the YAML parser
+        from orchestrator.spec.yaml.composer import means_same  # noqa: PLC0415 -- brings the YAML parser
 
         kept = self.read_spec()
         try:

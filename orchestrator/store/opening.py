@@ -9,23 +9,22 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from orchestrator.core.broker.setup import Resumption
-from orchestrator.core.durable.records import JournalEntry, Record
+from orchestrator.core.durable.records import JournalEntry, NewChunk, Record
 from orchestrator.core.durable.snapshot import SnapshotTracker, StoredRun
 from orchestrator.errors import DamagedStoreError, RunDirectoryError
-from orchestrator.files import open_regular
+from orchestrator.files import open_new, open_regular
 from orchestrator.store.database import BESIDE, Database
-from orchestrator.store.rescue import finish_rescue, rescue, rescued_of
 from orchestrator.store.store import STATE_NAME, WITNESS_NAME, Store
 from orchestrator.store.witness import Witness, read_witness
 
-__all__ = ["OpenedStore", "open_store"]
+__all__ = ["OpenedStore", "finish_rescue", "open_store", "rescue", "rescued_of"]
 
 T = TypeVar("T")
 
@@ -222,3 +221,52 @@ class _Reading:
             lost = tracking.lose(missing)
             items = ", ".join(f"{n} of {name}" for name, n in lost.items())
             self.flaws.append(f"{len(missing)} of its chunks are damaged, and with them {items}")
+
+
+def rescue(
+    path: Path,
+    meta: Mapping[str, bytes],
+    stored: StoredRun,
+    *,
+    seq: int,
+    chunks: Iterable[NewChunk],
+) -> None:
+    """Replace the database at `path` by one that holds these; its last entry was `seq`.
+
+    Raises sqlite3.Error, and RunDirectoryError if a file cannot be made or moved.
+    """
+    draft = path.with_name(f"{path.name}.draft")
+    try:
+        _remove(draft)
+        os.close(open_new(draft))
+        with contextlib.closing(Database(draft, full=True)) as made:
+            made.make(meta, msgspec.msgpack.encode(stored), seq=seq, chunks=chunks)
+        draft.replace(rescued_of(path))
+    except OSError as error:
+        raise RunDirectoryError.of(draft, error) from error
+    finish_rescue(path)
+
+
+def finish_rescue(path: Path) -> None:
+    """Put a new database that is complete into its place, if there is one.
+
+    The log of the old one must be gone before: SQLite would take it for the new one's. Raises
+    RunDirectoryError.
+    """
+    rescued = rescued_of(path)
+    try:
+        if rescued.exists():
+            _remove(path)
+            rescued.replace(path)
+    except OSError as error:
+        raise RunDirectoryError.of(path, error) from error
+
+
+def rescued_of(path: Path) -> Path:
+    """Return where a new database is until it takes the place of the one at `path`."""
+    return path.with_name(f"{path.name}.rescued")
+
+
+def _remove(path: Path) -> None:
+    for name in (*(path.with_name(path.name + end) for end in BESIDE), path):
+        name.unlink(missing_ok=True)

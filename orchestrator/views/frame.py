@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from orchestrator.core.reporting.summary import JobSnapshot, QueueSnapshot, Snapshot
+from orchestrator.core.reporting import JobSnapshot, QueueSnapshot, Snapshot
 from orchestrator.views.text import Style, duration, escaped, number, paint
 
 __all__ = ["DRAW_EVERY_S", "Live", "Look", "Rates", "frame"]

@@ -18,7 +18,7 @@ from orchestrator.core.protocol.notifications import (
     WorkerEnded,
 )
 from orchestrator.core.reasons import names_of
-from orchestrator.core.reporting.summary import JobSummary, Summary
+from orchestrator.core.reporting import JobSummary, Summary
 from orchestrator.views.tables import Column, Paper, table
 from orchestrator.views.text import Style, duration, escaped, number, paint, shortened
 

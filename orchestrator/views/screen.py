@@ -34,7 +34,7 @@ from orchestrator.core.protocol.notifications import (
     Warned,
     WorkerEnded,
 )
-from orchestrator.core.reporting.summary import Snapshot
+from orchestrator.core.reporting import Snapshot
 from orchestrator.views.frame import DRAW_EVERY_S, Live, Look
 from orchestrator.views.output import (
     OutputMode,

@@ -22,7 +22,7 @@ from orchestrator.core.reasons import not_tried_again
 from orchestrator.core.retry import resolve
 from orchestrator.errors import QueueFullError, UnpicklableItemError
 from orchestrator.ipc.cell import INDEX, MARKS, Cell
-from orchestrator.ipc.marked import Console
+from orchestrator.ipc.marks import Console
 from orchestrator.plan.model import JobPlan
 from orchestrator.worker import current
 from orchestrator.worker.chunks import size_of, sole

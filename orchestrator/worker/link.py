@@ -17,7 +17,7 @@ import weakref
 from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import FromWorker, ToWorker
 from orchestrator.ipc import wire
-from orchestrator.ipc.polling import bounded
+from orchestrator.kernel.calls import bounded
 
 __all__ = ["Link", "LinkClosedError", "Wakeup"]
 

@@ -22,7 +22,7 @@ from orchestrator.core.protocol.messages import GAVE_UP, Failure, Hello, Ready, 
 from orchestrator.encoding import HINT, unfit
 from orchestrator.errors import QueueFullError, ReplayError, ShutDown
 from orchestrator.ipc.cell import Cell
-from orchestrator.ipc.marked import console_of
+from orchestrator.ipc.marks import console_of
 from orchestrator.ipc.order import Order
 from orchestrator.plan.model import Command, Shape
 from orchestrator.worker import current, logs, target

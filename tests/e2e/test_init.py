@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from e2e_runs import finished
 
-from orchestrator.app.scaffold import TEMPLATES
+from orchestrator.cli.init import TEMPLATES
 
 OFFLINE = {"http_proxy": "http://192.0.2.1:9", "https_proxy": "http://192.0.2.1:9"}
 """Whoever asks for more than loopback asks a place that the standards keep empty."""

@@ -30,8 +30,7 @@ from orchestrator.core.broker.outcomes import Outcomes
 from orchestrator.core.broker.outputs import PendingOutput
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.room import RoomForOutputs
-from orchestrator.core.broker.state import BrokerState
-from orchestrator.core.broker.waiting import WaitLines
+from orchestrator.core.broker.state import BrokerState, WaitLines
 from orchestrator.core.protocol.events import Blame, Fenced
 from orchestrator.core.protocol.messages import Commit, Recall, Want
 

@@ -13,7 +13,7 @@ CLOCKS = {
 STAMPS = {
     "app/run.py": "when a run began and ended, a letter was written",
     "features/deadletters/replay.py": "when letters were fed back",
-    "ipc/marked.py": "when a line was printed",
+    "ipc/marks.py": "when a line was printed",
     "engine/node/workerio.py": "when a line that has no time of its own was read",
     "worker/logs/structured.py": "the time of a record",
     "runlog/directory.py": "the name of a run",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 
 from orchestrator.app.child_run.child import Refusal, RunRequest
-from orchestrator.core.reporting.summary import Summary
+from orchestrator.core.reporting import Summary
 from orchestrator.errors import (
     DiskFullError,
     InternalError,

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import enum
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from orchestrator.core.broker.chunks import Segment
-from orchestrator.core.broker.clients import JobState, PendingPull, QueueClients, WorkerState
+from orchestrator.core.broker.clients import (
+    JobState,
+    PendingPull,
+    QueueClients,
+    Waiter,
+    WorkerState,
+)
 from orchestrator.core.broker.observers import Journal
 from orchestrator.core.broker.outputs import OutputProgress
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.redelivery import Redelivery
-from orchestrator.core.broker.waiting import WaitLines
 from orchestrator.core.protocol.commands import Command, Notify, Send
 from orchestrator.core.protocol.events import Blob, SupervisorNews
 from orchestrator.core.protocol.messages import ToWorker
 from orchestrator.core.protocol.notifications import HeldByRate, Notification
 
-__all__ = ["Alarm", "Alarms", "BrokerState", "ProtocolError"]
+__all__ = ["Alarm", "Alarms", "BrokerState", "ProtocolError", "WaitLines"]
 
 
 class Alarm(enum.Enum):
@@ -235,3 +241,73 @@ def _ranks(queues: Iterable[QueueState], jobs: Iterable[JobState]) -> defaultdic
         for rank, queue in enumerate(order.static_order()):
             ranks[queue] = rank
     return ranks
+
+
+class WaitLines:
+    """The lines of all queues."""
+
+    def __init__(self) -> None:
+        # Only the queues at which somebody waits: mostly there is none, and each put asks. To be
+        # read only.
+        self.at: dict[QueueState, list[Waiter]] = {}
+
+    def of(self, queue: QueueState) -> Sequence[Waiter]:
+        """Return those that wait at a queue, the oldest first."""
+        return self.at.get(queue, ())
+
+    def join(self, waiter: Waiter, queues: tuple[QueueState, ...]) -> list[QueueState]:
+        """Leave the lines it stands in and join these, at the place its number gives.
+
+        Who is first in a line no more has lost the places it held further down: returns those.
+        """
+        self.leave(waiter)
+        waiter.queues = queues
+        lost: list[QueueState] = []
+        for queue in queues:
+            line = self.at.setdefault(queue, [])
+            bisect.insort(line, waiter, key=lambda each: each.number)
+            if line[0] is waiter and len(line) > 1:
+                lost += self._fall_back(line[1], queue)
+        return lost
+
+    def _fall_back(self, waiter: Waiter, last: QueueState) -> tuple[QueueState, ...]:
+        """Leave the lines beyond that of a queue."""
+        at = waiter.queues.index(last) + 1
+        waiter.queues, beyond = waiter.queues[:at], waiter.queues[at:]
+        self._remove(waiter, beyond)
+        return beyond
+
+    def leave(self, waiter: Waiter) -> None:
+        """Leave every line."""
+        self._remove(waiter, waiter.queues)
+        waiter.queues = ()
+
+    def _remove(self, waiter: Waiter, queues: tuple[QueueState, ...]) -> None:
+        for queue in queues:
+            line = self.at[queue]
+            line.remove(waiter)
+            if not line:
+                del self.at[queue]
+
+    def is_first(self, waiter: Waiter, queue: QueueState) -> bool:
+        """True if nobody older waits at the queue, whether it stands in that line or not."""
+        line = self.at.get(queue)
+        return line is None or waiter.number <= line[0].number
+
+    def is_first_everywhere(self, waiter: Waiter) -> bool:
+        """True if nobody older waits for any of its queues."""
+        return all(self.at[queue][0] is waiter for queue in waiter.queues)
+
+    def overdue(self, queue: QueueState, now: float) -> list[Waiter]:
+        """Return who has waited for room in this queue for as long as he may."""
+        return [waiter for waiter, due in self._dues(queue) if due <= now]
+
+    def next_due(self, queue: QueueState) -> float | None:
+        """Return when the first of them has; None if nobody's time is limited."""
+        return min((due for _, due in self._dues(queue)), default=None)
+
+    def _dues(self, queue: QueueState) -> Iterator[tuple[Waiter, float]]:
+        """Those who wait for room in the queue, not for ever, each with when his time is over."""
+        for waiter in self.of(queue):
+            if waiter.lacks is queue and (due := waiter.due) is not None:
+                yield waiter, due

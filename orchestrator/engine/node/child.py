@@ -28,7 +28,7 @@ from multiprocessing import forkserver, reduction, resource_tracker, util
 from typing import Any, TextIO
 
 from orchestrator.encoding import HINT, unfit
-from orchestrator.ipc.marked import Console, MarkedFile
+from orchestrator.ipc.marks import Console, MarkedFile
 from orchestrator.kernel.calls import line_buffer_c_stdio, set_parent_death_signal
 
 __all__ = [

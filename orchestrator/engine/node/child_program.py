@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager
 
 import msgspec
 
-from orchestrator.ipc.polling import bounded
+from orchestrator.kernel.calls import bounded
 
 __all__ = ["END", "LineProgram", "ProgramResult", "ask_in_foreground", "ask_once"]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from orchestrator.app.run import Options, Shield, execute
-from orchestrator.core.reporting.summary import Summary
+from orchestrator.core.reporting import Summary
 from orchestrator.errors import UsageError
 from orchestrator.files import here
 from orchestrator.machine.machine import this_machine

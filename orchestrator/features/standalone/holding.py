@@ -18,8 +18,7 @@ import weakref
 from multiprocessing import spawn
 from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined]
 
-from orchestrator.features.standalone.pages import SizePage, new_page
-from orchestrator.features.standalone.protocol import NEW_QUEUE
+from orchestrator.features.standalone.pages import NEW_QUEUE, SizePage, new_page
 from orchestrator.features.standalone.session import Handle, Session, Use
 
 __all__ = ["Holding", "Home", "here", "new_queue"]

@@ -18,9 +18,20 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import struct
 from typing import NamedTuple
 
-__all__ = ["SEALS", "AckPage", "Size", "SizePage", "new_page", "read_acks"]
+__all__ = [
+    "JOIN",
+    "NEW_QUEUE",
+    "SEALS",
+    "WATCH",
+    "AckPage",
+    "Size",
+    "SizePage",
+    "new_page",
+    "read_acks",
+]
 
 _BYTES = 1 << 20
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
@@ -166,3 +177,16 @@ class SizePage:
             slot = _FIRST + 2 * owners.index(owner)
             words[slot + 1] = words[slot] = 0  # first: what is too small is not believed
             words[_GONE] += received
+
+
+NEW_QUEUE = struct.Struct("<Qq")
+"""Home to broker: a queue's number and its bound; beside it travel the broker's end of its token
+and the page of its size."""
+
+JOIN = struct.Struct("<4sQ")
+"""Process to broker, on any queue's token, to begin a session: `join` and its id. Beside it travel
+the broker's end of the stream, the page of acks and the process's own pidfd."""
+
+WATCH = struct.Struct("<5sQ")
+"""Process to broker, on a queue's token: `watch` and its session's id; beside it travels an event
+that shall be readable while the queue has an item for whoever asks."""

@@ -45,10 +45,16 @@ from orchestrator.core.protocol.messages import (
     Want,
 )
 from orchestrator.engine.channels import READ_SIZE, Channel
-from orchestrator.features.standalone.pages import SEALS, SizePage, read_acks
-from orchestrator.features.standalone.protocol import JOIN, NEW_QUEUE, WATCH
+from orchestrator.features.standalone.pages import (
+    JOIN,
+    NEW_QUEUE,
+    SEALS,
+    WATCH,
+    SizePage,
+    read_acks,
+)
 from orchestrator.ipc import wire
-from orchestrator.ipc.polling import bounded
+from orchestrator.kernel.calls import bounded
 
 __all__ = ["main"]
 

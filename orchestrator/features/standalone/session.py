@@ -17,8 +17,7 @@ from multiprocessing import util
 from orchestrator.core.broker.queue import chunk_items
 from orchestrator.core.protocol.messages import Ended, Output, Wait
 from orchestrator.errors import QueueError
-from orchestrator.features.standalone.pages import AckPage, Size, SizePage
-from orchestrator.features.standalone.protocol import JOIN, WATCH
+from orchestrator.features.standalone.pages import JOIN, WATCH, AckPage, Size, SizePage
 from orchestrator.ipc.order import QueueInfo
 from orchestrator.worker.chunks import ItemPickler
 from orchestrator.worker.client import Client

@@ -25,8 +25,7 @@ from typing import IO
 
 from orchestrator.core.supervisor.policy import STOP_FOLLOWS_S, STOP_SIGNALS
 from orchestrator.errors import Fault, MporchError
-from orchestrator.ipc.polling import bounded
-from orchestrator.kernel.calls import tie_to
+from orchestrator.kernel.calls import bounded, tie_to
 from orchestrator.kernel.descendants import group_members, kill_kin
 
 __all__ = ["CommandError", "Feeder", "Process", "feed"]

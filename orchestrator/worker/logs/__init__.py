@@ -16,7 +16,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, TextIO
 
-from orchestrator.ipc.marked import Console
+from orchestrator.ipc.marks import Console
 from orchestrator.worker import current
 from orchestrator.worker.logs.console import ConsoleStreams, PendingRecords, Streams
 from orchestrator.worker.logs.loguru_sinks import Loguru

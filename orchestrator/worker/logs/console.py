@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from orchestrator.ipc.marked import Console, MarkedFile
+from orchestrator.ipc.marks import Console, MarkedFile
 
 __all__ = ["ConsoleStreams", "PendingRecord", "PendingRecords", "Streams"]
 

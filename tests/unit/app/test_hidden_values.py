@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import orchestrator
-from orchestrator.core.reporting.summary import JobSummary, Summary
+from orchestrator.core.reporting import JobSummary, Summary
 
 
 def test_a_spec_is_shown_as_one_short_line(tmp_path, monkeypatch):

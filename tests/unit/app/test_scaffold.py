@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.app.scaffold import SCHEMA_NAME, TEMPLATES, write_project
-from orchestrator.cli.init import init
+from orchestrator.cli.init import SCHEMA_NAME, TEMPLATES, init, write_project
 from orchestrator.errors import UsageError
 from orchestrator.machine.machine import this_machine
 from orchestrator.plan.compile import compile_spec

@@ -12,7 +12,7 @@ from orchestrator.core.protocol.notifications import (
     Stream,
     Warned,
 )
-from orchestrator.core.reporting.summary import JobSummary, Summary
+from orchestrator.core.reporting import JobSummary, Summary
 from orchestrator.runlog.directory import create
 from orchestrator.runlog.writer import RunLog
 

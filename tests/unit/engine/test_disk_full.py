@@ -3,8 +3,8 @@
 import pytest
 
 from orchestrator.core.protocol.notifications import DiskFull, DiskHasRoom
-from orchestrator.engine import disk_full as disk_module
-from orchestrator.engine.disk_full import Disk
+from orchestrator.engine import conductor as disk_module
+from orchestrator.engine.conductor import Disk
 from orchestrator.errors import DiskFullError, RunDirectoryError
 
 

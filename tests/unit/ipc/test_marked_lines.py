@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from orchestrator.engine.node.capture import LineSplitter, MarkedLines, Stamp
 from orchestrator.ipc import marks
 from orchestrator.ipc.cell import MARKS
-from orchestrator.ipc.marked import Console, MarkedFile
+from orchestrator.ipc.marks import Console, MarkedFile
 from orchestrator.worker.call_context import BeginMarks
 
 KEY = "0123abcd"

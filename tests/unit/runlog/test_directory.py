@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.protocol.notifications import Ledger
-from orchestrator.core.reporting.summary import JobSummary, Summary
+from orchestrator.core.reporting import JobSummary, Summary
 from orchestrator.errors import RunDirectoryError
 from orchestrator.plan.model import JobPlan, Plan, QueuePlan, Shape, Target
 from orchestrator.runlog.directory import _run_id, create, home_of

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.core.durable.records import Gave, JournalEntry, NewChunk, Put
 from orchestrator.errors import DamagedStoreError, MporchError
-from orchestrator.store import opening, rescue
+from orchestrator.store import opening
 from orchestrator.store.opening import open_store
 from orchestrator.store.store import STATE_NAME, WITNESS_NAME, Store
 
@@ -93,7 +93,7 @@ def test_a_salvage_that_was_killed_before_its_last_step_is_completed(kept, monke
     def killed(path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(rescue, "finish_rescue", killed)
+    monkeypatch.setattr(opening, "finish_rescue", killed)
     with pytest.raises(KeyboardInterrupt):
         opened(kept, salvage=True)
     monkeypatch.undo()

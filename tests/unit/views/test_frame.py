@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.reporting.summary import JobSnapshot, QueueSnapshot, Snapshot
+from orchestrator.core.reporting import JobSnapshot, QueueSnapshot, Snapshot
 from orchestrator.views.frame import Live, Look, Rates, frame
 
 JOBS = (

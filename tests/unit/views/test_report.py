@@ -12,7 +12,7 @@ from orchestrator.core.protocol.notifications import (
     Survivor,
     WorkerEnded,
 )
-from orchestrator.core.reporting.summary import JobSummary, Summary
+from orchestrator.core.reporting import JobSummary, Summary
 from orchestrator.views.report import Digest, Report, render_report
 from orchestrator.views.tables import Paper
 

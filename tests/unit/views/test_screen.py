@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.core.protocol import notifications
 from orchestrator.core.protocol.messages import Failure
-from orchestrator.core.reporting.summary import JobSnapshot, Snapshot
+from orchestrator.core.reporting import JobSnapshot, Snapshot
 from orchestrator.views.output import OutputMode
 from orchestrator.views.screen import Screen, Settings, settings_for
 from orchestrator.views.tables import colours

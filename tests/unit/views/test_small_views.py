@@ -6,12 +6,12 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from orchestrator.cli.runs import RunRow, render_runs
 from orchestrator.errors import Problem, Rule, Severity
 from orchestrator.plan import model
 from orchestrator.views.logs import render_record
 from orchestrator.views.plan import render_plan
 from orchestrator.views.problems import render_problems
-from orchestrator.views.runs import RunRow, render_runs
 from orchestrator.views.tables import Paper
 from orchestrator.views.text import in_one_line, last_line
 

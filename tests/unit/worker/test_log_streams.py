@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from orchestrator.ipc.marked import Console, MarkedFile
+from orchestrator.ipc.marks import Console, MarkedFile
 from orchestrator.worker.logs.console import ConsoleStreams
 
 

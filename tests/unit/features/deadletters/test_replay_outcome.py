@@ -1,7 +1,7 @@
 """Which letters a replay owes, by its books."""
 
 from orchestrator.core.protocol.notifications import Ledger
-from orchestrator.core.reporting.summary import JobSummary, Summary
+from orchestrator.core.reporting import JobSummary, Summary
 from orchestrator.features.deadletters.replay import Feed, Owed, owed, ranges_of
 
 LETTERS = tuple(range(11, 21))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.spec.yaml.meaning import means_same
+from orchestrator.spec.yaml.composer import means_same
 
 SPEC = """\
 version: 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.reporting.summary import JobSummary, bottleneck
+from orchestrator.core.reporting import JobSummary, bottleneck
 from orchestrator.plan.model import Plan, QueuePlan
 
 

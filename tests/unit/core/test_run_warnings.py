@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.core.broker.queue import QueueState
-from orchestrator.core.reporting.summary import JobSummary
-from orchestrator.core.reporting.warnings import warnings_of
+from orchestrator.core.reporting import JobSummary, warnings_of
 from orchestrator.plan.model import Command, JobPlan, Plan, QueuePlan, Shape, Target
 
 

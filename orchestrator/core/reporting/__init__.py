@@ -1,1 +1,0 @@
-"""Summary, snapshot and warnings of a run, as plain data."""
