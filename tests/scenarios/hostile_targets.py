@@ -41,7 +41,7 @@ def frame(message):
 
 def headed(head, body):
     """A header that announces so much."""
-    return struct.pack("<4sIQI", b"MP\x01\x00", head, body, 0)
+    return struct.pack("<4sIQI", b"MP\x02\x00", head, body, 0)
 
 
 def pause():
@@ -91,7 +91,7 @@ def talk_without_a_pause():
 def nest():
     head = b"\x92\x02" + b"\x91" * 100_000
     sock = channel()
-    sock.sendall(struct.pack("<4sIQI", b"MP\x01\x00", len(head), 0, zlib.crc32(head)) + head)
+    sock.sendall(struct.pack("<4sIQI", b"MP\x02\x00", len(head), 0, zlib.crc32(head)) + head)
     pause()
 
 

@@ -283,6 +283,7 @@ class Leasing:
                 journal.dealt(client, queue.name, segments)
         state.leave(pending)
         state.end_wait(client)
+        blobs = tuple([segment.chunk.blob for segment in segments])
         leased = Leased(
             pull=request.pull,
             lease=lease.number,
@@ -290,7 +291,7 @@ class Leasing:
             ranges=tuple(map(_range, segments)),
             tried=queue.tried(segments) if queue.attempts else (),
         )
-        state.send(client, leased, tuple([segment.chunk.blob for segment in segments]))
+        state.send(client, leased, blobs)
         state.dirty[queue] = None
         return lease
 
@@ -423,10 +424,12 @@ def _is_of_batch(batch: BatchPlan | None, request: Pull) -> bool:
 
 
 def _range(segment: Segment) -> Range:
+    chunk = segment.chunk
     return Range(
         start=segment.start,
         stop=segment.stop,
         first=segment.first,
-        size=len(segment.chunk.blob),
-        packed=segment.chunk.packed,
+        size=chunk.size_bytes,
+        packed=chunk.packed,
+        crc=chunk.crc,
     )

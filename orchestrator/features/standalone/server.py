@@ -54,7 +54,7 @@ from orchestrator.features.standalone.pages import (
     read_acks,
 )
 from orchestrator.ipc import wire
-from orchestrator.kernel.calls import bounded
+from orchestrator.kernel.calls import bounded, keep_freed_memory
 
 __all__ = ["main"]
 
@@ -339,6 +339,7 @@ def _is_sealed(page: int) -> bool:
 
 def main(fd: int) -> None:
     """Called in the broker's process."""
+    keep_freed_memory()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
     Path("/proc/self/comm").write_text("mporch-queues")
