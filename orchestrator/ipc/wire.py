@@ -47,6 +47,9 @@ _LOW = 0xFFFFFFFF
 _SMALL = 4096
 _LARGE = 16 << 20
 """Chunks from here on are mapped: that costs at most a huge page more than they have, 2 MiB."""
+_AT_ONCE = 2 << 20
+"""Buffers of chunks up to here are made whole at once, announced or come: no more than that huge
+page is lost by one that never comes."""
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, MemoryError)
 """What msgspec raises of bytes that are no message; the last two of such as are made to do harm."""
 _encoder = msgspec.msgpack.Encoder()
@@ -75,9 +78,10 @@ class FrameReader(Generic[M]):
     """Cuts a byte stream into messages and chunks; bytes in, messages out, no I/O.
 
     No body may be longer than `most`, in bytes. One that does not come at once is taken in chunk by
-    chunk, each in a buffer of its own. `reserves`: all memory of a chunk is asked for when it
-    begins, and where none is left for it nothing of the chunk is kept: it is empty. If not, memory
-    is used as the chunk comes, for what is announced may never come.
+    chunk, each in a buffer of its own, into which whoever reads may read as well (`room`).
+    `reserves`: all memory of a chunk is asked for when it begins, and where none is left for it
+    nothing of the chunk is kept: it is empty. If not, memory is used as the chunk comes, unless it
+    is little, for what is announced may never come.
     """
 
     def __init__(
@@ -92,14 +96,30 @@ class FrameReader(Generic[M]):
 
     def feed(self, data: memoryview) -> list[tuple[M, tuple[Blob, ...]]]:
         """The frames that `data` completes. Raises FrameError if one does not check."""
-        frames: list[tuple[M, tuple[Blob, ...]]] = []
-        if (body := self._body) is not None:
-            data = data[body.take(data) :]
-            if not body.is_whole:
-                return []
-            frames.append(body.frame())
-            self._body = None
-        return frames + self._cut_frames(data)
+        if (body := self._body) is None:
+            return self._cut_frames(data)
+        data = data[body.take(data) :]
+        if not body.is_whole:
+            return []
+        self._body = None
+        return [body.frame(), *self._cut_frames(data)]
+
+    def room(self) -> memoryview | None:
+        """Where the bytes that come next belong, None if they are to be fed.
+
+        Bytes that are written there are told by `filled`, and not fed.
+        """
+        return None if self._body is None else self._body.room()
+
+    def filled(self, n: int) -> list[tuple[M, tuple[Blob, ...]]]:
+        """The frame that n bytes in the `room` complete, if they do. Raises as `feed`."""
+        body = self._body
+        assert body is not None
+        body.note(n)
+        if not body.is_whole:
+            return []
+        self._body = None
+        return [body.frame()]
 
     def _cut_frames(self, data: memoryview) -> list[tuple[M, tuple[Blob, ...]]]:
         if self._pending:
@@ -111,7 +131,9 @@ class FrameReader(Generic[M]):
         at, length = 0, len(data)
         self._needed = _HEADER.size
         while length - at >= _HEADER.size:
-            head, body, crc = self._header(data, at)
+            start, head, body, crc = _HEADER.unpack_from(data, at)
+            if start != _START or head > _MAX_HEAD or body > self._most:
+                raise self._refusal(start, head, body)
             begin = at + _HEADER.size
             end = begin + head + body
             if end > length:
@@ -137,14 +159,10 @@ class FrameReader(Generic[M]):
         self._body = _Body(message, announced, reserves=self._reserves)
         self._body.take(content[head:])
 
-    def _header(self, data: memoryview | bytearray, at: int) -> tuple[int, int, int]:
-        """The lengths of head and body, and the checksum."""
-        start, head, body, crc = _HEADER.unpack_from(data, at)
+    def _refusal(self, start: bytes, head: int, body: int) -> FrameError:
         if start != _START or head > _MAX_HEAD:
-            raise FrameError("the stream holds something that is no frame")
-        if body > self._most:
-            raise FrameError(f"a frame announces {body} bytes of items, and may have {self._most}")
-        return head, body, crc
+            return FrameError("the stream holds something that is no frame")
+        return FrameError(f"a frame announces {body} bytes of items, and may have {self._most}")
 
     def _decoded(self, head: memoryview, body: int, crc: int) -> M:
         if zlib.crc32(head, body & _LOW) != crc:
@@ -184,17 +202,33 @@ class _Body(Generic[M]):
             if not (piece := data[at : at + self._left]):
                 break
             self._keep(piece)
-            self._crc = zlib.crc32(piece, self._crc)
-            self._left -= len(piece)
+            self._count(piece)
             at += len(piece)
-            if not self._left:
-                _check(self._crc, self._announced[len(self._chunks) - 1])
         return at
+
+    def room(self) -> memoryview | None:
+        """The rest of the chunk that has begun, if its buffer is made; see FrameReader."""
+        chunk = self._chunks[-1] if self._left else None
+        return chunk[-self._left :] if isinstance(chunk, memoryview) and chunk else None
+
+    def note(self, n: int) -> None:
+        """N bytes were written there. Raises as `take`."""
+        room = self.room()
+        assert room is not None
+        self._count(room[:n])
+
+    def _count(self, piece: memoryview) -> None:
+        self._crc = zlib.crc32(piece, self._crc)
+        self._left -= len(piece)
+        if not self._left and self._crc != self._announced[len(self._chunks) - 1].crc:
+            raise FrameError("a chunk's checksum does not match")
 
     def _begin(self, size: int) -> None:
         chunk: bytearray | memoryview | None = _mapped(size) if size >= _LARGE else None
-        if chunk is None:
-            chunk = memoryview(_buffer(size)) if self._reserves else bytearray()
+        if chunk is None and self._reserves:
+            chunk = memoryview(_buffer(size))
+        elif chunk is None:
+            chunk = memoryview(bytearray(size)) if size <= _AT_ONCE else bytearray()
         self._chunks.append(chunk)
         self._left, self._crc = size, 0
 
@@ -243,17 +277,12 @@ def _cut(message: Any, body: memoryview) -> tuple[Blob, ...]:
             break
         blob = bytes(body[at : at + announced.size])
         at += announced.size
-        if at <= len(body):
-            _check(zlib.crc32(blob), announced)
+        if zlib.crc32(blob) != announced.crc and at <= len(body):
+            raise FrameError("a chunk's checksum does not match")
         blobs.append(blob)
     if at != len(body):
         raise FrameError("a frame's body is not what its head announces")
     return tuple(blobs)
-
-
-def _check(crc: int, announced: Output | Range) -> None:
-    if crc != announced.crc:
-        raise FrameError("a chunk's checksum does not match")
 
 
 def _announced(message: Any) -> tuple[Output, ...] | tuple[Range, ...]:

@@ -13,7 +13,7 @@ from unittest.mock import Mock
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.protocol.messages import (
@@ -161,6 +161,34 @@ def test_large_items_arrive_whole_however_they_are_cut_and_whatever_is_read_afte
         scratch[: len(part)] = part
         found += reader.feed(memoryview(scratch)[: len(part)])
     scratch[:] = bytes(len(scratch))
+    assert [[bytes(blob) for blob in blobs] for _, blobs in found] == bodies
+
+
+@pytest.mark.usefixtures("room")
+@given(
+    st.lists(st.lists(st.sampled_from([9, 5000, 1 << 20, 3 << 20]), max_size=3), max_size=4),
+    st.sampled_from([4096, 70_001, 1 << 18]),
+    st.booleans(),
+)
+@settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_what_is_read_into_the_room_of_a_chunk_is_what_was_sent(
+    sizes: list[list[int]], most: int, reserves: bool
+) -> None:
+    bodies = [[large(n, size) for n, size in enumerate(each)] for each in sizes]
+    data, at = memoryview(b"".join(sent(*blobs) for blobs in bodies)), 0
+    reader = wire.FrameReader(msgspec.msgpack.Decoder(FromWorker), reserves=reserves)
+    found = []
+    while at < len(data):
+        room = reader.room()
+        piece = data[at : at + min(most, most if room is None else len(room))]
+        at += len(piece)
+        if room is None:
+            found += reader.feed(piece)
+        else:
+            room[: len(piece)] = piece
+            found += reader.filled(len(piece))
     assert [[bytes(blob) for blob in blobs] for _, blobs in found] == bodies
 
 
