@@ -107,7 +107,10 @@ class Link:
         not `hush` the wakeup must not listen to it: it would spin.
         """
         poller = self._both if yielding else self._socket_only
-        _poll(poller, timeout_s)
+        if timeout_s is None:
+            poller.poll()
+        else:
+            _poll(poller, timeout_s)
 
     def sleep(self, timeout_s: float | None) -> None:
         """Wait for a `wake` or the timeout; may be called without the lock."""

@@ -269,13 +269,19 @@ class Server:
     def _look_at(self, member: _Member, message: FromWorker) -> None:
         """Count what is put; who asks for a size, or will not wait, gets it from the page next."""
         kind = type(message)
+        if kind is Commit:
+            self._count(member, message)  # type: ignore[arg-type]
+            return
         if kind is Ask or kind is Want:
             self._look_at_acks(message.queue)  # type: ignore[union-attr]
         if kind is Ask or getattr(message, "wait", None) is Wait.NO:
             names = message.queues if kind is Pull else (message.queue,)  # type: ignore[union-attr]
             self._kept.update(name for name in names if name in self._sizes)
-        commit = message if kind is Commit else message.commit if kind is Pull else None  # type: ignore[union-attr]
-        for output in commit.outputs if commit is not None else ():  # type: ignore[union-attr]
+        if kind is Pull and message.commit is not None:  # type: ignore[union-attr]
+            self._count(member, message.commit)  # type: ignore[union-attr]
+
+    def _count(self, member: _Member, commit: Commit) -> None:
+        for output in commit.outputs:
             for name in output.queues:
                 member.received[name] += output.n
 
