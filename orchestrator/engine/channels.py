@@ -86,7 +86,10 @@ class Channel:
         out, before = self.out, self.blocked
         try:
             while out:
-                self._drop(self.sock.sendmsg(_first(out)))
+                if len(out) == 1:
+                    self._drop(self.sock.send(out[0]))
+                else:
+                    self._drop(self.sock.sendmsg(_first(out)))
         except BlockingIOError:
             pass
         except OSError:

@@ -98,7 +98,8 @@ class FrameReader(Generic[M]):
         """The frames that `data` completes. Raises FrameError if one does not check."""
         if (body := self._body) is None:
             return self._cut_frames(data)
-        data = data[body.take(data) :]
+        taken = body.take(data)
+        data = data[taken:]
         if not body.is_whole:
             return []
         self._body = None
