@@ -39,7 +39,7 @@ class LowBytes(ByteBound):
 
     low = _size = 0
     lightest = 1
-    """The mean weight before the last event."""
+    """The least that an item has weighed in the mean since the last event."""
     credits = 0
     """Those granted before the last event."""
     excess = 0
@@ -53,6 +53,10 @@ class LowBytes(ByteBound):
     def size(self, n: int) -> None:
         self._size = n
         self.low = min(self.low, n)
+
+    def note_mean(self, items: int) -> None:
+        super().note_mean(items)
+        self.lightest = min(self.lightest, self.each)
 
 
 class Scale(QueueState):
@@ -209,7 +213,7 @@ def _soft(world: World, queue: Scale, weight: LowBytes) -> bool:
     held = queue.fewest >= weight.batch and not weight.floor
     queue.fewest = queue.queued
     if queue.granted > weight.credits:
-        most = max(1, weight.batch, weight.floor, weight.bound // min(weight.lightest, weight.each))
+        most = max(1, weight.batch, weight.floor, weight.bound // weight.lightest)
         check(queue.granted <= most, f"{queue.name}: {queue.granted} granted of {most}")
     if weight.size < weight.bound or not held:
         weight.excess = max(0, weight.size - weight.bound)
