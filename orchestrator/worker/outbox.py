@@ -157,6 +157,8 @@ class Outbox:
         """The digest of all that was sent, None where nobody asks for it."""
         self.replay: ReplayCheck | None = None
         """Compares what is put with what was put before, until that is over."""
+        self.soft_shares: tuple[tuple[str, int], ...] = ()
+        """Queues with a soft bound in bytes: see QueueInfo."""
         self._part_bytes = part_bytes
         self._weighed: dict[str, int] = {}
         self._runs: list[ItemRun] = []
@@ -374,6 +376,17 @@ class Outbox:
             self._reckon()
         return returned
 
+    def surplus(self, n: int, size_bytes: int) -> list[tuple[str, int]]:
+        """Give up credits for more, at a soft bound, than a share of n items of so many bytes."""
+        returned = []
+        for queue, share in self.soft_shares:
+            held, kept = self.credits.of[queue], 1 + share * n // size_bytes
+            if held > kept and queue not in self.credits.closed:
+                returned.append((queue, held - kept))
+                self.credits.of[queue] = kept
+        self._reckon()
+        return returned
+
     def _reckon(self) -> None:
         if self.free:
             self.limit = 0 if self.credits.shut else _NO_LIMIT
@@ -567,6 +580,10 @@ def _outbox_for(
         free=free,
         overdraws=overdraws,
     )
+    if not free:
+        outbox.soft_shares = tuple(
+            (q, each.soft_share) for q, each in infos.items() if each.soft_share
+        )
     limits = [
         (
             queue,
