@@ -173,7 +173,7 @@ class QueueState:
         if weight is None or not weight.soft or room < 1:
             return room
         more = weight.as_credit(self.size, self.queued) - self.granted
-        return min(room, max(more, not self.granted))
+        return min(room, max(more, 0 if self.granted else 1))
 
     @property
     def is_full(self) -> bool:
