@@ -113,8 +113,9 @@ def a_soft_bound_holds_nobody(patch: Patch) -> None:
 
 
 def a_soft_bound_makes_batches_smaller(patch: Patch) -> None:
-    gives_way = ByteBound.gives_way
-    patch.setattr(ByteBound, "gives_way", lambda self, items, queued: gives_way(self, items, items))
+    patch.setattr(
+        ByteBound, "gives_way", lambda self, items, queued: self.soft and items < self.floor
+    )
 
 
 def credit_at_a_soft_bound_forgets_the_weight(patch: Patch) -> None:
