@@ -363,9 +363,17 @@ class Commits:
 
 
 def _surplus(outbox: Outbox, sent: Sequence[Output]) -> tuple[tuple[str, int], ...]:
-    """Return the credits that are too many at soft bounds, once these are sent."""
+    """Give up credits at soft bounds, once these are sent; return them.
+
+    What comes next may weigh as much: credit is kept for a share of the bytes only.
+    """
     returned: list[tuple[str, int]] = []
     for output in sent:
-        if output.size >= CHUNK_BYTES:  # else its items are light, or few
-            returned += outbox.surplus(output.n, output.size)
+        if output.size < CHUNK_BYTES:  # its items are light, or few
+            continue
+        for queue, share in outbox.soft_shares:
+            held, kept = outbox.credits.of[queue], 1 + share * output.n // output.size
+            if held > kept and queue not in outbox.credits.closed:
+                returned.append((queue, held - kept))
+                outbox.set_credits(queue, kept)
     return tuple(returned)

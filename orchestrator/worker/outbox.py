@@ -376,17 +376,6 @@ class Outbox:
             self._reckon()
         return returned
 
-    def surplus(self, n: int, size_bytes: int) -> list[tuple[str, int]]:
-        """Give up credits for more, at a soft bound, than a share of n items of so many bytes."""
-        returned = []
-        for queue, share in self.soft_shares:
-            held, kept = self.credits.of[queue], 1 + share * n // size_bytes
-            if held > kept and queue not in self.credits.closed:
-                returned.append((queue, held - kept))
-                self.credits.of[queue] = kept
-        self._reckon()
-        return returned
-
     def _reckon(self) -> None:
         if self.free:
             self.limit = 0 if self.credits.shut else _NO_LIMIT
