@@ -370,7 +370,7 @@ class OrderedWaiter(CommitWaiter):
                 weight = Segment(part.chunk, part.used, part.used + n, 0)
                 for queue in part.queues:
                     items[queue] = items.get(queue, 0) + n
-                    if queue.weight is not None:
+                    if queue.is_exact:
                         weights[queue] = weights.get(queue, 0) + weight.size_bytes
         return any(n > queue.bound for queue, n in items.items()) or any(
             queue.weight is not None and n > queue.weight.bound for queue, n in weights.items()

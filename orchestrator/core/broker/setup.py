@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -49,16 +49,15 @@ def journal_of(plan: Plan, resumption: Resumption | None) -> Journal | None:
 
 def states_of(plan: Plan) -> tuple[list[QueueState], list[JobState]]:
     """Return the plan's queues, empty, and its jobs, in its order."""
-    queues = {
-        queue.name: _queue_of(queue, sum(plan.jobs[job].workers for job in queue.writers))
-        for queue in plan.queues.values()
-    }
+    queues = {queue.name: _queue_of(queue, plan.jobs) for queue in plan.queues.values()}
     jobs = [_job_of(job, queues, plan.durability) for job in plan.jobs.values()]
     return list(queues.values()), jobs
 
 
-def _queue_of(plan: QueuePlan, producers: int) -> QueueState:
-    """A queue's state at the start; so many workers write it."""
+def _queue_of(plan: QueuePlan, jobs: Mapping[str, JobPlan]) -> QueueState:
+    """A queue's state at the start."""
+    producers = sum(jobs[job].workers for job in plan.writers)
+    batches = (jobs[job].batch for job in plan.readers)
     return QueueState(
         plan.name,
         plan.maxsize,
@@ -67,6 +66,8 @@ def _queue_of(plan: QueuePlan, producers: int) -> QueueState:
         producers=producers,
         when_full=plan.when_full,
         max_bytes=plan.max_bytes,
+        soft_bytes=plan.soft_bytes,
+        batch=max((batch.size for batch in batches if batch is not None), default=1),
         patience_s=patience_s(plan, producers),
         unread=not plan.readers,
     )

@@ -93,6 +93,7 @@ class FakeBroker:
         ack_on_get: bool = False,
         when_full: WhenFull | Mapping[str, WhenFull] = WhenFull.BLOCK,
         max_bytes: int | Mapping[str, int] | None = None,
+        soft_bytes: int | Mapping[str, int] | None = None,
         patience_s: Mapping[str, float] | None = None,
         journal: Journal | None = None,
         resumption: Resumption | None = None,
@@ -110,6 +111,11 @@ class FakeBroker:
                 ),
                 when_full=_of(name, when_full, WhenFull.BLOCK),
                 max_bytes=_of(name, max_bytes, None),
+                soft_bytes=_of(name, soft_bytes, None),
+                batch=max(
+                    (job["batch"].size for job in jobs if name in job["reads"] and "batch" in job),
+                    default=1,
+                ),
                 patience_s=(patience_s or {}).get(name),
             )
             for name, maxsize in queues.items()
