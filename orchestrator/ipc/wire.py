@@ -106,7 +106,7 @@ class FrameReader(Generic[M]):
         return [body.frame(), *self._cut_frames(data)]
 
     def room(self) -> memoryview | None:
-        """Where the bytes that come next belong, None if they are to be fed.
+        """The place of the bytes that come next, None if they are to be fed.
 
         Bytes that are written there are told by `filled`, and not fed.
         """
