@@ -162,3 +162,28 @@ def test_a_run_that_was_begun_with_another_default_is_resumed_with_it(begin):
     assert end.exit_code == 0, end.stderr
     assert {each["maxsize"] for each in end.summary["queues"].values()} == {1000}
     assert end.ledger("b") == {"put": 3000, "done": 3000}
+
+
+def test_a_thread_that_waits_at_one_queue_does_not_keep_another_from_room(ran):
+    end = ran(
+        """
+        queues: {names: , images: }
+        jobs:
+          make: {target: "t:make", output: {names: names, images: images}}
+          look: {target: "t:look", input: {names: names, images: images}}
+        """,
+        """
+        import threading
+        def make(names, images):
+            for n in range(40):
+                images.put(bytes(1_000_000))
+            names.put("all")
+        def look(names, images):
+            thread = threading.Thread(target=lambda: print("got", names.get()))
+            thread.start()
+            thread.join()
+            assert sum(1 for image in images) == 40
+        """,
+    )
+    assert end.exit_code == 0, end.stderr
+    assert end.ledger("images") == {"put": 40, "done": 40}
