@@ -7,6 +7,7 @@ the same items. `add` and `seal` run for each item: they are plain on purpose.
 from __future__ import annotations
 
 import pickle
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -415,6 +416,7 @@ class Outbox:
                         self.seals, start, stop, n, finished=finished, sealed=self.sealed
                     ),
                     digests=(before, self.digest or 0),
+                    crc=zlib.crc32(blob),
                 )
                 outputs.append(output)
                 blobs.append(blob)

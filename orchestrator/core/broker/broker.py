@@ -83,10 +83,10 @@ class Broker:
     ) -> None:
         self._state = state = BrokerState(queues, jobs, journal)
         self._returns = returns = Returns(state)
-        self._leasing = leasing = Leasing(state, returns, ack_on_get=ack_on_get)
-        self._ends = QueueEnds(state, leasing)
         self._limits = limits = PutLimits(state)
         self._credits = credits_ = Credits(state, limits)
+        self._leasing = leasing = Leasing(state, returns, credits_, ack_on_get=ack_on_get)
+        self._ends = QueueEnds(state, leasing)
         self._outcomes = outcomes = Outcomes(state, returns)
         self._admission = Admission(state, RoomForOutputs(state, limits), credits_, outcomes)
         self.queries = queries = Queries(state)

@@ -43,6 +43,9 @@ class Held(NamedTuple):
     at_end: float = 0.0
 
 
+NOT_HELD = Held()
+
+
 class JobState:
     """A job as the broker sees it: its queues, its workers and what they did.
 
@@ -98,8 +101,13 @@ class JobState:
         self.at_end = Stopwatch()
 
     def held_s(self, now: float) -> Held:
-        """For how long what it waits for was no item of its writers."""
+        """For how long what it waits for was no item of its writers.
+
+        Asked twice for each wait: of most jobs it is always the same, `NOT_HELD`.
+        """
         reorder, rate_limit = self.reorder, self.rate_limit
+        if reorder is None and rate_limit is None and not self.at_end.was_started:
+            return NOT_HELD
         return Held(
             by_room=reorder.blocked.total_s(now) if reorder is not None else 0.0,
             by_rate=rate_limit.held.total_s(now) if rate_limit is not None else 0.0,

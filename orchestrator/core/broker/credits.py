@@ -126,6 +126,18 @@ class Credits:
             client.credit(queue, n)
             self._state.send(client, Grant(want=0, queue=queue.name, n=n))
 
+    def go_with_lease(self, client: WorkerState) -> None:
+        """Grant a worker that gets items what it will put them with, if it has none left.
+
+        After an idle spell it has given its credits back, and would ask for them with each item in
+        hand. It has put on these queues before, so it keeps account of them.
+        """
+        if client.parked is not None:
+            return
+        for name, n in client.credits.items():
+            if not n and not (queue := self._state.queues[name]).closed:
+                self.refill(client, queue)
+
     def chunk_items(self, queue: QueueState) -> int:
         """Items a producer should put in one chunk."""
         producers = queue.producers or len(self._state.at[queue].writers)

@@ -17,8 +17,8 @@ from orchestrator.core.broker.ratelimit import RateLimiter
 from orchestrator.core.broker.redelivery import Redelivery
 from orchestrator.core.broker.reorder import ReorderBuffer
 from orchestrator.core.broker.state import BrokerState
+from orchestrator.core.durable.records import NewChunk
 from orchestrator.core.durable.snapshot import ItemRange, StoredQueue, StoredRun, StoredWorker
-from orchestrator.core.protocol.events import Blob
 from orchestrator.plan.model import Durability, JobPlan, Plan, QueuePlan
 
 __all__ = ["Resumption", "journal_of", "restore", "states_of"]
@@ -32,11 +32,11 @@ _OPEN_TO_THREADS = 1024
 class Resumption(msgspec.Struct, frozen=True, kw_only=True):
     """What a run goes on from: its stored run, rewound, and how the chunks it names are read.
 
-    `load` takes a chunk's number, `packed` are the numbers of those that hold pickles.
+    `load` reads a chunk by its number, `packed` are the numbers of those that hold pickles.
     """
 
     stored: StoredRun
-    load: Callable[[int], Blob]
+    load: Callable[[int], NewChunk]
     packed: frozenset[int] = frozenset()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -66,12 +67,14 @@ def output(
 
     Each item has one byte, unless the `size` of all is said.
     """
+    size = n if size is None else size
     return Output(
         queues=tuple(queue.split("+")),
         n=n,
-        size=n if size is None else size,
+        size=size,
         packed=False,
         counts=None if counts is None else tuple(counts),
+        crc=zlib.crc32(bytes(size)),
     )
 
 
@@ -139,11 +142,14 @@ class FakeBroker:
     def tell(self, event: Event | BrokerNews) -> None:
         for order in self.broker.handle(event, self.now):
             if isinstance(order, Send):
+                _check(order)
                 self.sent.setdefault(order.worker, []).append(order)
             else:
                 self.others.append(order)
 
     def say(self, worker: str, message: FromWorker, blobs: tuple[bytes, ...] = ()) -> None:
+        """Of the chunks only their number and sizes count: each has what its output announces."""
+        blobs = tuple(bytes(len(blob)) for blob in blobs)
         self.tell(Received(worker=worker, message=message, blobs=blobs))
 
     def join(self, worker: str) -> None:
@@ -286,6 +292,13 @@ class FakeBroker:
         names = ("put", "done", "skipped", "dropped", "dead", "left")
         state = self.queue(queue)
         return {name: getattr(state, name) for name in names if getattr(state, name)}
+
+
+def _check(order: Send) -> None:
+    """Each chunk goes on with its own checksum, however it was cut, kept or given back."""
+    if isinstance(order.message, Leased):
+        crcs = [part.crc for part in order.message.ranges]
+        assert crcs == [zlib.crc32(blob) for blob in order.blobs]
 
 
 def _of(name: str, setting: V | Mapping[str, V], default: V) -> V:
