@@ -69,6 +69,24 @@ def test_what_sources_yield_keeps_to_it(ran, workers):
     assert end.summary["queues"]["images"]["peak_bytes"] < SOFT + (workers + 1) * MB
 
 
+def test_large_items_after_small_ones_exceed_it_by_half_at_most(ran):
+    end = ran(
+        PIPE % 1,
+        """
+        import time
+        def make():
+            yield from range(50)
+            for n in range(60):
+                yield bytes(1_000_000)
+        def look(image):
+            time.sleep(0.005)
+        """,
+    )
+    assert end.exit_code == 0, end.stderr
+    assert end.ledger("images") == {"put": 110, "done": 110}
+    assert end.summary["queues"]["images"]["peak_bytes"] < 1.5 * SOFT + 4 * MB
+
+
 def test_a_reader_that_starts_after_its_writer_finds_all_of_it(ran):
     end = ran(HANDLES % ("", ", after: [make]"), LATE)
     assert end.exit_code == 0, end.stderr
