@@ -26,6 +26,7 @@ from orchestrator.errors import (
 )
 from orchestrator.worker.chunks import size_of
 from orchestrator.worker.client import Client
+from orchestrator.worker.errors import InconsistentError
 from orchestrator.worker.failure import name_of, text_of
 from orchestrator.worker.lease import Lease
 from orchestrator.worker.outbox import Outbox
@@ -295,7 +296,9 @@ class QueueHandle:
             ):
                 if not acks.unsent_since:
                     acks.note_unsent()
-                acks.begin_change()
+                if acks.inconsistent:
+                    raise InconsistentError
+                acks.inconsistent = True  # `begin_change`, without a call
                 lease.finished += 1  # the item in hand, and nothing else was
                 item, packed = lease.take()
                 acks.inconsistent = False
@@ -327,11 +330,32 @@ class QueueHandle:
 
     def __next__(self) -> Any:
         """The next item; the iteration ends at end-of-stream."""
-        try:
-            return self.get()
-        except EndOfStream:
-            self._ends_raised -= 1
-            raise StopIteration from None
+        connection, acks = self._connection, self._acks
+        with connection.lock:
+            lease = self._lease  # as in `get`, which would be a call more for each item
+            if (
+                lease is not None
+                and lease is self._transaction.sole
+                and lease is acks.counter.lease
+                and lease.started < lease.limit
+            ):
+                if not acks.unsent_since:
+                    acks.note_unsent()
+                if acks.inconsistent:
+                    raise InconsistentError
+                acks.inconsistent = True
+                lease.finished += 1
+                item, packed = lease.take()
+                acks.inconsistent = False
+            else:
+                try:
+                    item, packed = self._get(block=True, timeout=None)
+                except EndOfStream:
+                    self._ends_raised -= 1
+                    raise StopIteration from None
+        if connection.signalled:
+            connection.check_signals()
+        return pickle.loads(item) if packed else item
 
     def _pull(self, block: bool, timeout: float | None) -> Lease:
         client = self._client
