@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from orchestrator.app.run import Options, Shield, execute
+from orchestrator.app.execution import Options, Shield, execute
 from orchestrator.core.reporting import Summary
 from orchestrator.errors import UsageError
 from orchestrator.files import here
