@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.app.execution import On, Options, Watch
+from orchestrator.app.options import On, Options, Watch
 from orchestrator.app.run_files import RunFiles
 from orchestrator.core.durable.snapshot import StoredRun
 from orchestrator.core.protocol.messages import Failure

@@ -8,7 +8,6 @@ import mmap
 import multiprocessing
 import multiprocessing.process
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -258,7 +257,7 @@ class ProcessFactory:
 
     def _begin(self, order: _Order) -> WorkerProcess | Starting:
         forked = order.method is StartMethod.FORK
-        key = secrets.token_hex(4)
+        key = os.urandom(4).hex()
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             ends, handed = _wire(order.channel, ours, theirs)
             with _signals_held() if forked else _fresh_interpreter(self._environment) as restored:
