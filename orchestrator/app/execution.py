@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.app.options import On, Options, Shield, Watch
 from orchestrator.engine.node.guard import Shelter, run_guarded
 from orchestrator.free_threading import refuse_free_threading
+from orchestrator.kernel.calls import keep_freed_memory
 from orchestrator.plan.model import Plan, StartMethod
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def execute(
 
     def run(shelter: Shelter) -> int:
         refuse_free_threading()
+        keep_freed_memory()
         seed = _hash_seed()
         ahead = _begin_forkserver(plan, shelter, seed) if _is_made_here(options, resumed) else None
         try:
