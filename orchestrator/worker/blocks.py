@@ -180,6 +180,8 @@ def _parts(
     """Each block's share of the items `start` to `stop`."""
     first = 0
     for pair in row:
+        if first >= stop:
+            return
         if len(pair) != 2 or type(pair[0]) is not int or type(pair[1]) is not bytes:
             raise pickle.UnpicklingError("a packed chunk holds something that is no block")
         last = first + pair[0]
