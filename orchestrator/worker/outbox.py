@@ -6,6 +6,7 @@ the same items. `add` and `seal` run for each item: they are plain on purpose.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -101,8 +102,7 @@ class Outbox:
     or be told of it: `prompt` times more. What follows closely is gathered in chunks.
 
     Where a queue has a `max_bytes` the outbox `weighs`: every item is pickled by itself, for its
-    bytes to be known, a chunk is closed at `chunk_bytes`, and credits are good for one commit (rule
-    4).
+    bytes to be known, a chunk closes at `chunk_bytes`, credits are good for one commit (rule 4).
     """
 
     def __init__(
@@ -158,6 +158,8 @@ class Outbox:
         """The digest of all that was sent, None where nobody asks for it."""
         self.replay: ReplayCheck | None = None
         """Compares what is put with what was put before, until that is over."""
+        self.soft_shares: tuple[tuple[str, int], ...] = ()
+        """Queues with a soft bound in bytes: see QueueInfo."""
         self._part_bytes = part_bytes
         self._weighed: dict[str, int] = {}
         self._runs: list[ItemRun] = []
@@ -422,6 +424,7 @@ class Outbox:
                         self.seals, start, stop, n, finished=finished, sealed=self.sealed
                     ),
                     digests=(before, self.digest or 0),
+                    crc=zlib.crc32(blob),
                 )
                 outputs.append(output)
                 blobs.append(blob)
@@ -578,6 +581,9 @@ def _outbox_for(
         free=free,
         overdraws=overdraws,
     )
+    if not free:
+        shares = ((q, each.soft_share) for q, each in infos.items() if each.soft_share)
+        outbox.soft_shares = tuple(shares)
     limits = [
         (
             queue,
