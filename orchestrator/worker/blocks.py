@@ -88,7 +88,7 @@ def _dict_size(table: dict[Any, Any], depth: int, seen: list[object]) -> int:
         more = _leaf_size(value)
         if more < 0:
             made, more = _nested(value, depth, seen)
-            if more < 0:
+            if more < 0 or size > _LARGEST:
                 return -1
             table[key] = made  # a key that is there: its place stays
         size += more
@@ -102,7 +102,7 @@ def _list_size(row: list[Any], depth: int, seen: list[object]) -> int:
         more = _leaf_size(value)
         if more < 0:
             made, more = _nested(value, depth, seen)
-            if more < 0:
+            if more < 0 or size > _LARGEST:
                 return -1
             row[at] = made
         size += more
