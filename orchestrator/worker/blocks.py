@@ -25,12 +25,16 @@ CONTAINERS: Final = frozenset({dict, list, tuple})
 _MOST_ITEMS: Final = 64
 _MOST_BYTES: Final = 16 * 1024
 """A block has no more items and, unless it is one item, no more bytes."""
+_GOOD_BYTES: Final = 12 * 1024
+"""Blocks are cut for so many: what turns out to be too large is pickled once more."""
 
+_LONGEST_LIST: Final = 32
+_LARGEST_DICT: Final = 64
+_MOST_CONTAINERS: Final = 8
 _LARGEST: Final = 16 * 1024
-"""Items that are estimated larger are pickled by themselves: that costs them no more."""
-_DEEPEST: Final = 16
-_FEW: Final = 64
-"""An item with more containers in it is pickled by itself: each is looked for among the others."""
+"""Of items with more than that a copy costs about what it saves; containers are counted without the
+outermost, bytes as estimated."""
+_DEEPEST: Final = 6
 _LONG: Final = 1 << 61
 """Numbers beyond are pickled by themselves: their length is not looked at here."""
 _PROTOCOL: Final = 5
@@ -40,8 +44,8 @@ def copy_into(items: list[Any], item: object) -> int:
     """Append a copy of the item to `items`; return its bytes as estimated, or -1: pickle it.
 
     That goes for one with a leaf that is not exactly a number, text, bytes or None, for a container
-    met twice, and for what is deep or large: nothing is appended then. Nothing of the item's own
-    runs here. A container is copied in one step, and then the copy is looked through: another
+    met twice, and for what is deep, wide or large: nothing is appended then. Nothing of the item's
+    own runs here. A container is copied in one step, and then the copy is looked through: another
     thread may change the item at any time.
     """
     try:
@@ -59,17 +63,17 @@ def _copied(item: object, depth: int, seen: list[object]) -> tuple[Any, int]:
     kind = type(item)
     if kind is dict:
         table = cast("dict[Any, Any]", item)
-        if 7 * len(table) > _LARGEST:
+        if len(table) > _LARGEST_DICT:
             return None, -1
         table = table.copy()
         return table, _dict_size(table, depth, seen)
     if kind is list:
-        if 4 * len(cast("list[Any]", item)) > _LARGEST:
+        if len(cast("list[Any]", item)) > _LONGEST_LIST:
             return None, -1
         row = list(cast("list[Any]", item))
         return row, _list_size(row, depth, seen)
     if kind is tuple:
-        if 4 * len(cast("tuple[Any, ...]", item)) > _LARGEST:
+        if len(cast("tuple[Any, ...]", item)) > _LONGEST_LIST:
             return None, -1
         row = list(cast("tuple[Any, ...]", item))
         size = _list_size(row, depth, seen)
@@ -116,8 +120,10 @@ def _leaf_size(value: object) -> int:
         return 3 + len(cast("str", value))
     if kind is int:
         return 4 if -_LONG < cast("int", value) < _LONG else -1
-    if kind is float or value is None or kind is bool:
-        return 4
+    if kind is float:
+        return 9
+    if value is None or kind is bool:
+        return 1
     if kind is bytes:
         return 3 + len(cast("bytes", value))
     return 40 if kind is complex else -1
@@ -129,7 +135,7 @@ def _nested(value: object, depth: int, seen: list[object]) -> tuple[Any, int]:
         if other is value:
             return None, -1
     seen.append(value)
-    if depth == 0 or len(seen) > _FEW:
+    if depth == 0 or len(seen) > _MOST_CONTAINERS:
         return None, -1
     return _copied(value, depth - 1, seen)
 
@@ -138,11 +144,12 @@ COPIES: Final = not isinstance(copy_into, FunctionType)
 """This module is compiled, so a copy costs less than a pickle."""
 
 
-def dump_row(items: Sequence[Any]) -> list[tuple[int, bytes]]:
-    """The row of blocks of items."""
+def dump_row(items: Sequence[Any], size: int = 0) -> list[tuple[int, bytes]]:
+    """The row of blocks of items that have `size` bytes in all, as `copy_into` estimates them."""
     row: list[tuple[int, bytes]] = []
-    for at in range(0, len(items), _MOST_ITEMS):
-        _add_blocks(row, items[at : at + _MOST_ITEMS])
+    n = min(_MOST_ITEMS, max(1, _GOOD_BYTES * len(items) // max(1, size)))
+    for at in range(0, len(items), n):
+        _add_blocks(row, items[at : at + n])
     return row
 
 

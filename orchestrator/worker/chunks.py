@@ -289,7 +289,7 @@ class ItemRun:
         if not self.copied or self.packed:
             return pickle.dumps(self.items, PROTOCOL)
         try:
-            return pickle.dumps(dump_row(self.items), PROTOCOL)
+            return pickle.dumps(dump_row(self.items, self.size), PROTOCOL)
         except MemoryError:
             self.items = [_dump_or_lose(item) for item in self.items]
             self.packed = True
