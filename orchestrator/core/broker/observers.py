@@ -153,7 +153,7 @@ class Journal(QueueObserver):
 class Tapped(msgspec.Struct, frozen=True, kw_only=True):
     """Items `start` to `stop` of a chunk have come onto a queue, also if nobody reads it any more.
 
-    `packed`: each of them is a pickle in the pickled list that `blob` is.
+    `packed`: each of them is a pickle in the pickled list that `blob` is, or in a block of it.
     """
 
     queue: str

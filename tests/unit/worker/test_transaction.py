@@ -72,10 +72,10 @@ HARMLESS = {
     ("Prefetch", "_pulled_at"): "a guess",
     ("Gets", "_ended"): "an end that was told stays told",
     ("Lease", "limit"): "the rest is given back",
-    ("Lease", "_at"): "the rest is given back",
-    ("Lease", "_piece"): "the rest is given back",
-    ("Lease", "_raw"): "the rest is given back",
-    ("Lease", "_packed"): "the rest is given back",
+    ("Lease", "_rest"): "the rest is given back",
+    ("Lease", "_next"): "the rest is given back",
+    ("Lease", "_loaded"): "the rest is given back",
+    ("Lease", "packed"): "the rest is given back",
 }
 """What a rollback does not put back, and why that does no harm. All else it must."""
 
