@@ -46,17 +46,17 @@ class Channel:
         """
         self.filled = False
         try:
-            data = buffer[: self.sock.recv_into(buffer)]
+            n = self.sock.recv_into(buffer)
         except BlockingIOError:
             return None
         except OSError:
             self.at_end = True
             return None
-        if not data:
+        if not n:
             self.at_end = True
             return None
-        self.filled = len(data) == len(buffer)
-        return self._reader.feed(data)
+        self.filled = n == len(buffer)
+        return self._reader.feed(buffer[:n])
 
     def end_with_what_is_there(self) -> None:
         """Nobody can send any more, whoever holds the other end; what was sent can be read."""

@@ -89,7 +89,8 @@ class FrameReader(Generic[M]):
         """The frames that `data` completes. Raises FrameError if one does not check."""
         frames: list[tuple[M, tuple[Blob, ...]]] = []
         if (body := self._body) is not None:
-            data = data[body.take(data) :]
+            taken = body.take(data)  # compiled, a bound of a slice may be evaluated twice
+            data = data[taken:]
             if not body.is_whole:
                 return []
             frames.append(body.frame())

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import resource_sharer
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from orchestrator.core.protocol.events import Blob
 
@@ -225,16 +225,21 @@ def _raise_memory_error(what: str) -> None:
     raise MemoryError(what)
 
 
-class Part(NamedTuple):
+class Part:
     """Items as they are, or (`packed`) each pickled; `size` of them in bytes, where it varies.
 
     `blob`: if the last of them is big, the chunk it will be (`sole`).
     """
 
-    items: list[Any]
-    packed: bool
-    size: int
-    blob: bytes | None = None
+    __slots__ = ("blob", "items", "packed", "size")
+
+    def __init__(
+        self, items: list[Any], packed: bool, size: int, blob: bytes | None = None
+    ) -> None:
+        self.items = items
+        self.packed = packed
+        self.size = size
+        self.blob = blob
 
 
 class ItemRun:

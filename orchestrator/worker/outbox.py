@@ -261,7 +261,7 @@ class Outbox:
 
     def extend(self, part: Part) -> None:
         """Hold more outputs; only the last of them may be big."""
-        items, packed, size, blob = part
+        items, packed, size, blob = part.items, part.packed, part.size, part.blob
         if blob is not None:
             size -= len(items[-1])
             part = Part(items[:-1], packed, size)
@@ -292,7 +292,8 @@ class Outbox:
                 count += item is not None
                 seals.append(count)
             self.seals = seals
-            part = part._replace(items=[item for item in part.items if item is not None])
+            given = [item for item in part.items if item is not None]
+            part = Part(given, part.packed, part.size, part.blob)
         elif self.seals is not None:
             self.seals += range(count + 1, count + n + 1)
         if part.items:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 
-import msgspec
-
 from orchestrator.core.broker.chunks import Chunk, Segment
 from orchestrator.core.broker.clients import WorkerState
 from orchestrator.core.broker.lease import LeaseState
@@ -34,12 +32,12 @@ from orchestrator.core.durable.records import (
     Record,
     Returned,
     Spilt,
+    Tapped,
     TasksDone,
     Tried,
 )
-from orchestrator.core.protocol.events import Blob
 
-__all__ = ["Journal", "Tap", "Tapped"]
+__all__ = ["Journal", "Tap"]
 
 
 class Journal(QueueObserver):
@@ -148,19 +146,6 @@ class Journal(QueueObserver):
     def job_done(self, job: str) -> None:
         """A job has succeeded."""
         self._steps.append(JobDone(job))
-
-
-class Tapped(msgspec.Struct, frozen=True, kw_only=True):
-    """Items `start` to `stop` of a chunk have come onto a queue, also if nobody reads it any more.
-
-    `packed`: each of them is a pickle in the pickled list that `blob` is.
-    """
-
-    queue: str
-    blob: Blob
-    packed: bool
-    start: int
-    stop: int
 
 
 class Tap(QueueObserver):
