@@ -11,7 +11,7 @@ import pickle
 import queue
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any, NoReturn, SupportsFloat
 
 import msgspec
 
@@ -179,7 +179,7 @@ class QueueHandle:
 
     # -- put --------------------------------------------------------------------------------------
 
-    def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
+    def put(self, obj: Any, block: object = True, timeout: SupportsFloat | None = None) -> None:
         """Put an item; wait for room if there is none, `timeout` seconds at most.
 
         Raises queue.Full, ShutDown when nobody reads the queue any more, ValueError on a closed
@@ -238,7 +238,7 @@ class QueueHandle:
             f" late (queue {self._name!r})"
         )
 
-    def _make_room(self, outbox: Outbox, block: bool, timeout: float | None) -> None:
+    def _make_room(self, outbox: Outbox, block: object, timeout: SupportsFloat | None) -> None:
         if not self._owned and not outbox.shut:
             held = self._commits.held
             if not held:
@@ -276,7 +276,7 @@ class QueueHandle:
 
     # -- get --------------------------------------------------------------------------------------
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+    def get(self, block: object = True, timeout: SupportsFloat | None = None) -> Any:
         """The next item; waits for it, `timeout` seconds at most.
 
         Raises queue.Empty, EndOfStream (a queue.Empty) once all writers have finished and the queue
@@ -305,7 +305,7 @@ class QueueHandle:
             connection.check_signals()
         return pickle.loads(item) if packed else item
 
-    def _get(self, block: bool, timeout: float | None) -> tuple[Any, bool]:
+    def _get(self, block: object, timeout: SupportsFloat | None) -> tuple[Any, bool]:
         if self._closed or not self._reads:
             self._check_readable()
         transaction = self._transaction
@@ -333,7 +333,7 @@ class QueueHandle:
             self._ends_raised -= 1
             raise StopIteration from None
 
-    def _pull(self, block: bool, timeout: float | None) -> Lease:
+    def _pull(self, block: object, timeout: SupportsFloat | None) -> Lease:
         client = self._client
         if client.closing:
             raise self._too_late("gets")
@@ -464,9 +464,9 @@ class QueueHandle:
             )
 
 
-def _patience(block: bool, timeout: float | None) -> tuple[Wait, float | None]:
+def _patience(block: object, timeout: SupportsFloat | None) -> tuple[Wait, float | None]:
     if not block:
         return Wait.NO, None
     if timeout is None:
         return Wait.FOREVER, None
-    return Wait.TIMED, time.monotonic() + max(0.0, timeout)
+    return Wait.TIMED, time.monotonic() + max(0.0, float(timeout))

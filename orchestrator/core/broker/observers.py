@@ -161,7 +161,9 @@ class Tap(QueueObserver):
             Tapped(queue=queue, blob=chunk.blob, packed=chunk.packed, start=start, stop=stop)
         )
 
-    spilt = put
+    def spilt(self, queue: str, chunk: Chunk, start: int, stop: int) -> None:
+        """Items come where nobody reads any more."""
+        self.put(queue, chunk, start, stop)
 
     def take(self) -> list[Tapped]:
         """Return what was noted since this was last called."""

@@ -6,6 +6,7 @@ import queue
 from collections import deque
 
 import pytest
+from forms import attributes
 
 from orchestrator.core.protocol.messages import (
     Commit,
@@ -176,10 +177,9 @@ def _collect(path, value, found, seen):
         if id(value) in seen:
             return
         seen.add(id(value))
-        names = getattr(value, "__slots__", None) or vars(value)
-        for name in names:
+        for name, part in attributes(value).items():
             if (type(value).__name__, name) not in HARMLESS:
-                _collect(f"{path}.{name}", getattr(value, name), found, seen)
+                _collect(f"{path}.{name}", part, found, seen)
     elif value is None or isinstance(value, bool | int | float | str | bytes | frozenset):
         found[path] = value
 
