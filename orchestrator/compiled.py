@@ -61,7 +61,6 @@ FULL = (
     "orchestrator.core.supervisor.workers",
     "orchestrator.worker.replay",
     "orchestrator.worker.single_call",
-    "orchestrator.worker.transaction",
 )
 
 NOT_COMPILED = "not_compiled.txt"

@@ -44,13 +44,16 @@ _PICKLING = (
     MemoryError,
 )
 """What pickling raises when the item is to blame."""
+_SHORT_S = 0.05
 
 
 class Prefetch:
     """The items of one queue that were pulled for its reader and not got yet (lock held).
 
     It pulls more at a time while gets follow each other closely. Threads that read the queue share
-    what was pulled.
+    what was pulled. `is_coming`, if there, waits for the queue's event with the lock given up:
+    where the broker is asked again and again for a moment, in vain, since else its answer is sooner
+    there than the event.
     """
 
     def __init__(self, name: str, client: Client) -> None:
@@ -63,6 +66,8 @@ class Prefetch:
         self._pulled = 0
         self._most = 1
         self._one_by_one = False
+        self._in_vain = False
+        self.is_coming: Callable[[float], bool] | None = None
 
     def next_lease(self) -> Lease | None:
         """The first lease with items left, whichever thread has pulled it."""
@@ -89,6 +94,15 @@ class Prefetch:
 
     def pull(self, wait: Wait, deadline: float | None) -> Lease | Ended | None:
         """Ask the broker for items; None when there are none and no more time."""
+        if self._in_vain and self.is_coming and wait is Wait.TIMED and deadline is not None:
+            left = deadline - time.monotonic()
+            if 0 < left <= _SHORT_S and not self.is_coming(left):
+                return None
+        found = self._pull(wait, deadline)
+        self._in_vain = found is None
+        return found
+
+    def _pull(self, wait: Wait, deadline: float | None) -> Lease | Ended | None:
         self._adapt()
         while True:
             found = self._client.pull(

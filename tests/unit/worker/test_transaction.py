@@ -68,6 +68,7 @@ HARMLESS = {
     ("QueueHandle", "_outbox"): "found when it is first used; an empty one does nothing",
     ("QueueHandle", "_lease"): "asked only together with the transaction and the acks",
     ("Prefetch", "got"): "counts leases that are used up; with the others it is as before",
+    ("Prefetch", "_in_vain"): "a guess",
     ("Prefetch", "_most"): "a guess",
     ("Prefetch", "_pulled"): "a guess",
     ("Prefetch", "_pulled_at"): "a guess",
