@@ -87,9 +87,11 @@ class BuildPy(build_py):
     """Python modules, and why they are not compiled, if they were to be."""
 
     def run(self) -> None:
-        """Copy the modules."""
+        """Copy the modules; what a build of another form has left there goes."""
         super().run()
         if not self.editable_mode:
+            for path in Path(self.build_lib, "orchestrator").rglob("*.so"):
+                path.unlink()
             note(self.build_lib)
 
 

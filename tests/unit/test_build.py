@@ -75,6 +75,14 @@ def test_an_unknown_form_costs_one_line(copy):
     assert "'quick'" in note
 
 
+def test_what_another_form_has_left_is_not_installed(copy):
+    stale = copy / "build" / "lib" / "orchestrator" / "core" / "run.so"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    build(copy, "raise ImportError", MPORCH_BUILD="pure")
+    assert not stale.exists()
+
+
 def test_who_wants_pure_python_is_not_warned(copy):
     shown, note = build(copy, "raise ImportError", MPORCH_BUILD="pure")
     assert WARNING not in shown and not note
