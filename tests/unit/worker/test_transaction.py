@@ -4,7 +4,9 @@ import contextlib
 import pickle
 import queue
 from collections import deque
+from fractions import Fraction
 
+import numpy as np
 import pytest
 from forms import attributes
 
@@ -407,3 +409,13 @@ def test_a_task_done_that_a_transaction_refuses_is_not_counted():
     with worker.transaction.scope(), pytest.raises(WouldWaitError):
         worker.a.task_done()
     assert worker.a._tasks_done == 0
+
+
+@pytest.mark.parametrize("block", [1, "yes", [0], np.bool_(True)])
+@pytest.mark.parametrize("timeout", [None, 5, 0.5, np.float32(2), Fraction(1, 3), True])
+def test_a_handle_takes_a_flag_and_a_time_of_any_kind(block, timeout):
+    """A parameter of a compiled function is checked: it would refuse what Python takes."""
+    worker = Worker(Broker())
+    worker.wide.put("x", block, timeout)
+    worker.wide.put("y", block=block, timeout=timeout)
+    assert [worker.a.get(block, timeout), worker.a.get(0), worker.a.get(block=block)] == [0, 1, 2]
