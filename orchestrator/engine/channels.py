@@ -6,20 +6,24 @@ Called in the parent. Any engine has them there, wherever the workers are.
 from __future__ import annotations
 
 import contextlib
+import select
 import selectors
 import socket
 from collections import deque
 from itertools import islice
+from typing import Any, Protocol
 
 from orchestrator.core.protocol.events import Blob
-from orchestrator.core.protocol.messages import FromWorker, ToWorker
+from orchestrator.core.protocol.messages import FromWorker, Leased, ToWorker
 from orchestrator.engine.engine import Malformed, Received
 from orchestrator.ipc import wire
 
-__all__ = ["READ_SIZE", "Channel", "Channels"]
+__all__ = ["READ_SIZE", "Channel", "Channels", "Poller"]
 
 READ_SIZE = 256 * 1024
 _IOV_MAX = 512
+_READS_OF_A_CHUNK = 8
+"""In one turn, before others are heard: what the socket holds, which is sent on meanwhile."""
 _MOST_UNSENT = 1 << 16
 """Buffers: an answer is one, a chunk of a lease too. The socket holds some hundreds more."""
 
@@ -42,21 +46,27 @@ class Channel:
     def read(self, buffer: memoryview) -> list[tuple[FromWorker, tuple[Blob, ...]]] | None:
         """The frames that one read completes, None if nothing is there; `buffer` is scratch space.
 
-        Raises wire.FrameError.
+        A large chunk is read into its own buffer, by several reads. Raises wire.FrameError.
         """
         self.filled = False
-        try:
-            n = self.sock.recv_into(buffer)
-        except BlockingIOError:
-            return None
-        except OSError:
-            self.at_end = True
-            return None
-        if not n:
-            self.at_end = True
-            return None
-        self.filled = n == len(buffer)
-        return self._reader.feed(buffer[:n])
+        reader, frames = self._reader, None
+        for _ in range(_READS_OF_A_CHUNK):
+            room = reader.room()
+            into = buffer if room is None else room
+            try:
+                n = self.sock.recv_into(into)
+            except BlockingIOError:
+                break
+            except OSError:
+                n = 0
+            if not n:
+                self.at_end = frames is None  # else the next read finds it again
+                break
+            self.filled = n == len(into)
+            frames = reader.feed(buffer[:n]) if room is None else reader.filled(n)
+            if frames or reader.room() is None:
+                break
+        return frames
 
     def end_with_what_is_there(self) -> None:
         """Nobody can send any more, whoever holds the other end; what was sent can be read."""
@@ -76,7 +86,10 @@ class Channel:
         out, before = self.out, self.blocked
         try:
             while out:
-                self._drop(self.sock.sendmsg(_first(out)))
+                if len(out) == 1:
+                    self._drop(self.sock.send(out[0]))
+                else:
+                    self._drop(self.sock.sendmsg(_first(out)))
         except BlockingIOError:
             pass
         except OSError:
@@ -96,6 +109,69 @@ def _first(out: deque[Blob]) -> list[Blob]:
     return list(out) if len(out) <= _IOV_MAX else list(islice(out, _IOV_MAX))
 
 
+class Registry(Protocol):
+    """The half of a selector that channels use; a Poller has it, too."""
+
+    def register(self, fileobj: socket.socket | int, events: int, data: Any) -> object:
+        """Wait for these events of a descriptor."""
+
+    def modify(self, fileobj: socket.socket | int, events: int, data: Any) -> object:
+        """Wait for others from now on."""
+
+    def unregister(self, fileobj: socket.socket | int) -> object:
+        """Wait for it no more."""
+
+
+class Poller:
+    """A selector that is nothing but its epoll: what is ready is found by one look a descriptor.
+
+    The events are those of `selectors`.
+    """
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._data: dict[int, Any] = {}
+
+    def register(self, fileobj: socket.socket | int, events: int, data: Any) -> None:
+        """See Registry."""
+        fd = _fd(fileobj)
+        self._epoll.register(fd, _EVENTS[events])
+        self._data[fd] = data
+
+    def modify(self, fileobj: socket.socket | int, events: int, data: Any) -> None:
+        """See Registry."""
+        fd = _fd(fileobj)
+        self._epoll.modify(fd, _EVENTS[events])
+        self._data[fd] = data
+
+    def unregister(self, fileobj: socket.socket | int) -> None:
+        """See Registry."""
+        fd = _fd(fileobj)
+        del self._data[fd]
+        with contextlib.suppress(OSError):  # closed meanwhile
+            self._epoll.unregister(fd)
+
+    def ready(self, timeout_s: float | None) -> list[Any]:
+        """Wait, and return the data of what is ready."""
+        data = self._data
+        return [data[fd] for fd, _ in self._epoll.poll(timeout_s) if fd in data]
+
+    def close(self) -> None:
+        """Close the epoll."""
+        self._epoll.close()
+
+
+_EVENTS = {
+    selectors.EVENT_READ: select.EPOLLIN,
+    selectors.EVENT_WRITE: select.EPOLLOUT,
+    selectors.EVENT_READ | selectors.EVENT_WRITE: select.EPOLLIN | select.EPOLLOUT,
+}
+
+
+def _fd(source: socket.socket | int) -> int:
+    return source if isinstance(source, int) else source.fileno()
+
+
 class Channels:
     """The channels of a run by their workers' names, registered with the `selector` of an engine.
 
@@ -103,7 +179,7 @@ class Channels:
     what is sent to it is kept. The data of a registered one is its worker's name and itself.
     """
 
-    def __init__(self, selector: selectors.BaseSelector) -> None:
+    def __init__(self, selector: Registry) -> None:
         self._selector = selector
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._early: dict[str, deque[Blob]] = {}
@@ -111,6 +187,8 @@ class Channels:
         self._ended: dict[str, Channel] = {}
         """Channels that nothing comes from any more; closed, a worker that lives would hear it."""
         self._sending: dict[str, Channel] = {}
+        self._awaited: dict[str, Channel] = {}
+        """Those of them with items for a worker that waits: they are sent first."""
         self._overfull: set[str] = set()
         self._malformed: list[Malformed] = []
 
@@ -139,12 +217,16 @@ class Channels:
         if (channel := self._channels.get(worker)) is not None:
             channel.out += wire.encode(message, blobs)  # as Channel.send, without the call
             self._sending[worker] = channel
+            if type(message) is Leased:
+                self._awaited[worker] = channel
         elif (early := self._early.get(worker)) is not None:
             early += wire.encode(message, blobs)
 
     def flush(self) -> None:
-        """Send what the sockets take."""
+        """Send what the sockets take, items first: who reads wakes, and may take the processor."""
         sending, self._sending = self._sending, {}
+        if self._awaited:
+            sending, self._awaited = self._awaited | sending, {}
         for worker, channel in sending.items():
             if channel.flush():
                 wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if channel.blocked else 0)
@@ -213,4 +295,5 @@ class Channels:
     def _end(self, worker: str, channel: Channel) -> None:
         self._selector.unregister(channel.sock)
         self._sending.pop(worker, None)
+        self._awaited.pop(worker, None)
         self._ended[worker] = self._channels.pop(worker)

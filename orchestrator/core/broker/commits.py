@@ -253,7 +253,7 @@ class Admission:
                 )
             if not fits or not 1 <= output.n <= len(blob):  # no pickle of an item is shorter
                 raise ProtocolError(f"counts of an output of {output.n} items, {items} finished")
-            chunk = Chunk(blob, packed=output.packed, items=output.n)
+            chunk = Chunk(blob, packed=output.packed, items=output.n, crc=output.crc)
             parts.append(PendingOutput(queues, chunk, output.n, counts, digests=output.digests))
         return parts
 

@@ -207,6 +207,9 @@ class BrokerState:
             job.waiting_output_s += waited
             return
         before, after = client.held_before, job.held_s(self.now)
+        if after is before:  # NOT_HELD
+            job.waiting_input_s += waited
+            return
         by_room = after.by_room - before.by_room
         job.waiting_output_s += by_room
         job.waiting_rate_s += (by_rate := min(after.by_rate - before.by_rate, waited - by_room))
