@@ -344,6 +344,253 @@ class QueueHandle:
 
     def __next__(self) -> Any:
         """The next item; the iteration ends at end-of-stream."""
+        try:
+            return self.get()
+        except EndOfStream:
+            self._ends_raised -= 1
+            raise StopIteration from None
+
+    def _pull(self, wait: Wait, deadline: float | None) -> Lease | Ended | None:
+        self._adapt()
+        while True:
+            found = self._client.pull(
+                (self._name,),
+                most=self._most,
+                wait=wait,
+                deadline=deadline,
+                unless=self.is_there,
+            )
+            if isinstance(found, Ended):
+                return found
+            if found is not None:
+                self._pulled_at, self._pulled = time.monotonic(), found.limit
+            # The first one counts: another thread may have taken what came for this one, or this
+            # one may have been woken by what came for another.
+            if lease := self.next_lease():
+                return lease
+            if wait is Wait.NO or (deadline is not None and time.monotonic() >= deadline):
+                return None
+
+    def _adapt(self) -> None:
+        if self._pulled and not self._one_by_one:
+            each_s = (time.monotonic() - self._pulled_at) / self._pulled
+            self._most = min(_LARGEST_PULL, self._most * 2) if each_s < _FAST_GET_S else 1
+
+    def stop(self) -> None:
+        """Fetch nothing ahead any more, and give back what was."""
+        self._one_by_one = True
+        self._most = 1
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Return what was pulled and never asked for."""
+        while lease := self.next_lease():
+            self._client.give_back(lease)
+
+    def mark(self) -> Callable[[], None]:
+        """A transaction begins: returns what has the items that are got from now on not counted."""
+        got = self.got + sum(lease.started for lease in self._leases)
+
+        def undo() -> None:
+            self.got = got - sum(lease.started for lease in self._leases)
+
+        return undo
+
+
+class QueueHandle:
+    """One queue, for one worker.
+
+    `holder` is whose it is, in words; `reads`, `writes`: the directions the spec declares. `owned`:
+    what is put belongs to the item at hand, so `put` never waits (item and batch jobs). Threads may
+    share it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        client: Client,
+        transaction: Transaction,
+        *,
+        holder: str,
+        reads: bool,
+        writes: bool,
+        owned: bool = False,
+        prefetch: Prefetch | None = None,
+    ) -> None:
+        self._name = name
+        self._client = client
+        self._connection = client.connection
+        self._commits = client.commits
+        self._acks = client.acks
+        self._transaction = transaction
+        self._holder = holder
+        self._reads = reads
+        self._writes = writes
+        self._owned = owned
+        self._outbox: Outbox | None = None
+        self._lease: Lease | None = None
+        self._prefetch = prefetch or Prefetch(name, client)
+        self._tasks_done = self._ends_raised = 0
+        self._closed = self._was_put_on = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name} of {self._holder}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise RuntimeError(f"{self!r} works only in the process that was given it")
+
+    # -- put --------------------------------------------------------------------------------------
+
+    def put(self, obj: Any, block: object = True, timeout: SupportsFloat | None = None) -> None:
+        """Put an item; wait for room if there is none, `timeout` seconds at most.
+
+        Raises queue.Full, ShutDown when nobody reads the queue any more, ValueError on a closed
+        handle, UnpicklableItemError, WrongDirectionError.
+        """
+        connection = self._connection
+        with connection.lock:
+            outbox = self._outbox
+            if outbox is None or self._client.closing:
+                outbox = self._writable()
+            try:
+                if outbox.replay is None or not outbox.repeats(obj):
+                    if outbox.count >= outbox.limit:
+                        self._make_room(outbox, block, timeout)
+                    if self._owned:
+                        self._commits.put(outbox, obj)
+                    else:
+                        outbox.add(obj)
+            except BaseException as error:
+                if self._acks.is_inconsistent:
+                    connection.attention = True  # before another item begins
+                    raise
+                kind = type(error)  # what isinstance asks besides is the user's
+                if not issubclass(kind, _PICKLING) or issubclass(kind, QueueError):
+                    raise
+                raise self._unpicklable(obj, error) from error
+            if not self._owned:
+                if outbox.count >= outbox.due:
+                    self._commits.commit()
+                elif outbox.count == 1:
+                    self._commits.note_put()
+        if connection.signalled:
+            connection.check_signals()
+
+    def put_nowait(self, obj: Any) -> None:
+        """`put(obj, block=False)`."""
+        self.put(obj, block=False)
+
+    def _writable(self) -> Outbox:
+        self._check_open()
+        if self._client.closing:
+            raise self._too_late("puts")
+        if not self._writes:
+            raise WrongDirectionError(
+                f"{self._holder} only reads queue {self._name!r}",
+                hint="declare it under `output` to put items on it; no sentinel is needed, nor one"
+                " that is put back for the next reader: a queue ends when all its writers have"
+                " finished, for every reader",
+            )
+        self._outbox = self._client.outbox((self._name,), overdraws=self._owned)
+        return self._outbox
+
+    def _too_late(self, does: str) -> ShutDown:
+        return ShutDown(
+            f"{self._holder} has returned: what a thread or an exit function {does} now comes too"
+            f" late (queue {self._name!r})"
+        )
+
+    def _make_room(self, outbox: Outbox, block: object, timeout: SupportsFloat | None) -> None:
+        if not self._owned and not outbox.shut:
+            held = self._commits.held
+            if not held:
+                self._transaction.finish()
+            wait, deadline = _patience(block and not held, timeout)
+            n = outbox.chunk_items if wait is not Wait.NO else 1
+            if not self._client.wait_for_credit(outbox, wait=wait, deadline=deadline, n=n):
+                waits = held and block and outbox.patience_s != 0.0
+                raise self._would_wait("put on") if waits else queue.Full
+        if outbox.shut:
+            raise outbox.credits.shut_down()
+
+    def _would_wait(self, what: str) -> WouldWaitError:
+        return WouldWaitError(
+            f"{self._holder} would have to wait to {what} queue {self._name!r}, which a transaction"
+            " forbids",
+            hint="get before the transaction begins; make maxsize larger than what one puts",
+        )
+
+    def _refuse_in_transaction(self, what: str) -> None:
+        if self._commits.held:
+            raise WouldWaitError(
+                f"{what} of queue {self._name!r} commits first, which a transaction forbids",
+                hint="ask before it begins, or after it has ended",
+            )
+
+    def _unpicklable(self, obj: Any, error: BaseException) -> Exception:
+        what = f"{self._holder} put a {name_of(type(obj))}{size_of(obj)} on queue {self._name!r}"
+        if issubclass(type(error), MemoryError):
+            return MemoryError(f"{what}, and no memory is left for its pickle")
+        return UnpicklableItemError(
+            f"{what}, which cannot be pickled: {text_of(error)}",
+            hint="send plain data, or objects whose class is defined at the top of a module",
+        )
+
+    # -- get --------------------------------------------------------------------------------------
+
+    def get(self, block: object = True, timeout: SupportsFloat | None = None) -> Any:
+        """The next item; waits for it, `timeout` seconds at most.
+
+        Raises queue.Empty, EndOfStream (a queue.Empty) once all writers have finished and the queue
+        is empty, ValueError on a closed handle, WrongDirectionError.
+        """
+        connection, acks = self._connection, self._acks
+        with connection.lock:
+            lease = self._lease
+            # Most gets: the item in hand is this handle's, and nothing else is in hand. Then it
+            # ends and the next one begins in a few steps, without the calls that `_get` takes.
+            if (
+                lease is not None
+                and lease is self._transaction.sole
+                and lease is acks.counter.lease
+                and lease.started < lease.limit
+            ):
+                if not acks.unsent_since:
+                    acks.note_unsent()
+                if acks.inconsistent:
+                    raise InconsistentError
+                acks.inconsistent = True  # `begin_change`, without a call
+                lease.finished += 1  # the item in hand, and nothing else was
+                item, packed = lease.take()
+                acks.inconsistent = False
+            else:
+                item, packed = self._get(block, timeout)
+        if connection.signalled:
+            connection.check_signals()
+        return pickle.loads(item) if packed else item
+
+    def _get(self, block: object, timeout: SupportsFloat | None) -> tuple[Any, bool]:
+        if self._closed or not self._reads:
+            self._check_readable()
+        transaction = self._transaction
+        if self._name in transaction.hands:
+            transaction.finish()
+        lease = self._lease = self._prefetch.next_lease() or self._pull(block, timeout)
+        if (gets := self._client.gets) is not None:
+            gets.switch(lease)
+        taken = lease.take()
+        transaction.take(self._name, lease)
+        return taken
+
+    def get_nowait(self) -> Any:
+        """`get(block=False)`."""
+        return self.get(block=False)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        """The next item; the iteration ends at end-of-stream."""
         connection, acks = self._connection, self._acks
         with connection.lock:
             lease = self._lease  # as in `get`, which would be a call more for each item
