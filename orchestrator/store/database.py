@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.core.durable.records import NewChunk
+from orchestrator.core.protocol.events import whole
 
 __all__ = ["BESIDE", "Database", "Stored", "Txn"]
 
@@ -167,8 +168,8 @@ class Database:
 
 
 def _chunk_row(chunk: NewChunk) -> tuple[int, int, int, bytes | bytearray | memoryview]:
-    packed = int(chunk.packed)
-    return chunk.number, packed, _crc(_key(chunk.number, packed), chunk.blob), chunk.blob
+    packed, blob = int(chunk.packed), whole(chunk.blob)
+    return chunk.number, packed, _crc(_key(chunk.number, packed), blob), blob
 
 
 def _checked_chunk(number: object, packed: object, crc: object, data: object) -> NewChunk | None:

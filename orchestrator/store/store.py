@@ -17,7 +17,7 @@ import msgspec
 
 from orchestrator.core.durable.records import JournalEntry
 from orchestrator.core.durable.snapshot import SnapshotTracker, StoredRun
-from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.events import Blob, whole
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import open_new
 from orchestrator.store.database import Database, Txn
@@ -111,7 +111,7 @@ class Store:
         chunk = self._database.chunk(number)
         if chunk is None:
             raise RunDirectoryError(f"chunk {number} of {self._path} is damaged")
-        return chunk.blob
+        return whole(chunk.blob)
 
     def close(self) -> None:
         """Close the files."""

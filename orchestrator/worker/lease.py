@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import Leased, Range
 from orchestrator.worker import chunks
+from orchestrator.worker.arenas import Placed
 
 __all__ = ["Lease", "Leases"]
 
@@ -36,7 +37,7 @@ class Lease:
         "total",
     )
 
-    def __init__(self, message: Leased, blobs: tuple[Blob, ...]) -> None:
+    def __init__(self, message: Leased, blobs: Sequence[Blob | Placed]) -> None:
         self.number = message.lease
         self.queue = message.queue
         self.started = 0
@@ -173,9 +174,11 @@ class Leases:
         self._shared.pop(queue, None)
 
 
-def _load(part: Range, blob: Blob) -> tuple[Sequence[Any], bool]:
+def _load(part: Range, blob: Blob | Placed) -> tuple[Sequence[Any], bool]:
     """The items of a chunk, and whether they are packed; those that no memory is left for raise."""
     try:
+        if isinstance(blob, Placed) and blob and not blob.is_whole:
+            return [chunks.damaged(f"it was damaged after {blob.owner} had put it")], True
         if blob:
             raw = chunks.load(blob, packed=part.packed, start=part.start, stop=part.stop)
             return raw, part.packed

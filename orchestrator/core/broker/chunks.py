@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.events import AnyBlob
 
 __all__ = ["Chunk", "Segment", "cut", "shares", "without"]
 
@@ -18,7 +18,12 @@ class Chunk:
     __slots__ = ("_blob", "_size", "items", "number", "packed")
 
     def __init__(
-        self, blob: Blob | Callable[[], Blob], *, packed: bool, items: int, number: int = 0
+        self,
+        blob: AnyBlob | Callable[[], AnyBlob],
+        *,
+        packed: bool,
+        items: int,
+        number: int = 0,
     ) -> None:
         self._blob = blob
         self._size: int | None = None
@@ -27,7 +32,7 @@ class Chunk:
         self.number = number
 
     @property
-    def blob(self) -> Blob:
+    def blob(self) -> AnyBlob:
         """The pickle; that of a resumed run's chunk is read from its store each time."""
         return self._blob() if callable(self._blob) else self._blob
 

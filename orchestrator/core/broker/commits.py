@@ -21,7 +21,7 @@ from orchestrator.core.broker.outputs import PendingOutput, most_of_one, room_fo
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.room import RoomForOutputs
 from orchestrator.core.broker.state import BrokerState, ProtocolError
-from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.events import AnyBlob
 from orchestrator.core.protocol.messages import Commit, CommitStatus, Committed, End
 
 __all__ = ["Admission"]
@@ -44,7 +44,7 @@ class Admission:
 
     # -- commits ----------------------------------------------------------------------------------
 
-    def commit(self, client: WorkerState, request: Commit, blobs: tuple[Blob, ...]) -> None:
+    def commit(self, client: WorkerState, request: Commit, blobs: tuple[AnyBlob, ...]) -> None:
         """Apply a commit as far as it fits; park the rest.
 
         A repeated one gets the same answer.
@@ -227,7 +227,7 @@ class Admission:
         return held
 
     def _parts(
-        self, client: WorkerState, request: Commit, blobs: tuple[Blob, ...], items: int
+        self, client: WorkerState, request: Commit, blobs: tuple[AnyBlob, ...], items: int
     ) -> list[PendingOutput]:
         if len(blobs) != len(request.outputs):
             raise ProtocolError(f"{len(request.outputs)} outputs and {len(blobs)} chunks")

@@ -37,7 +37,7 @@ from orchestrator.core.durable.records import (
     TasksDone,
     Tried,
 )
-from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.events import AnyBlob
 
 __all__ = ["Journal", "Tap", "Tapped"]
 
@@ -157,7 +157,7 @@ class Tapped(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     queue: str
-    blob: Blob
+    blob: AnyBlob
     packed: bool
     start: int
     stop: int

@@ -11,7 +11,7 @@ import enum
 
 import msgspec
 
-from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.events import AnyBlob
 
 __all__ = [
     "Dealt",
@@ -197,7 +197,7 @@ class NewChunk(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     packed: bool
-    blob: Blob
+    blob: AnyBlob
 
 
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):

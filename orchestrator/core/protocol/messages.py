@@ -16,6 +16,7 @@ __all__ = [
     "PROTOCOL",
     "STOPPED",
     "Answer",
+    "ArenaGone",
     "Ask",
     "Closing",
     "Commit",
@@ -24,6 +25,7 @@ __all__ = [
     "End",
     "Ended",
     "Failure",
+    "Freed",
     "FromWorker",
     "Grant",
     "Hello",
@@ -135,7 +137,8 @@ class Output(_Message, frozen=True, kw_only=True):
     more is what the item still open (or a source) has emitted. None: one each for the finished.
     `packed` tells the reader how the chunk is laid out; it means nothing to the broker. `digests`
     are those of all the worker has put there before these, and with these
-    (`core.broker.outputs`); 0 where nobody asks for them.
+    (`core.broker.outputs`); 0 where nobody asks for them. `placed`: the chunk lies in the worker's
+    arena, and in the body is its place (`ipc.arena`).
     """
 
     queues: _Many[_Name]
@@ -144,16 +147,21 @@ class Output(_Message, frozen=True, kw_only=True):
     packed: bool
     counts: _Many[_Number] | None = None
     digests: tuple[int, int] = (0, 0)
+    placed: bool = False
 
 
 class Range(_Message, frozen=True, kw_only=True):
-    """Items `start` to `stop` (exclusive) of a chunk of `size` bytes, counted from id `first`."""
+    """Items `start` to `stop` (exclusive) of a chunk of `size` bytes, counted from id `first`.
+
+    `placed`: in the body is the place of the chunk in an arena.
+    """
 
     start: _Number
     stop: _Number
     first: _Number
     size: _Number
     packed: bool
+    placed: bool = False
 
 
 class Hello(_Message, tag=1, frozen=True, kw_only=True):
@@ -367,6 +375,18 @@ class Stop(_Message, tag=40, frozen=True, kw_only=True):
     """The run drains: a source ends."""
 
 
+class Freed(_Message, tag=41, frozen=True, kw_only=True):
+    """Nobody needs any more what lies in the worker's arena at these offsets."""
+
+    offsets: _Many[int]
+
+
+class ArenaGone(_Message, tag=42, frozen=True, kw_only=True):
+    """Nothing will ever be read of that arena any more."""
+
+    arena: int
+
+
 FromWorker = (
     Hello
     | Ready
@@ -381,4 +401,6 @@ FromWorker = (
     | JoinQueue
     | Closing
 )
-ToWorker = Leased | NoLease | Ended | Grant | Shut | Committed | Recall | Answer | Stop
+ToWorker = (
+    Leased | NoLease | Ended | Grant | Shut | Committed | Recall | Answer | Stop | Freed | ArenaGone
+)

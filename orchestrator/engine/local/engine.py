@@ -9,18 +9,22 @@ import signal
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 
-from orchestrator.core.protocol.events import Blame
+from orchestrator.core.protocol.events import AnyBlob, Blame, PlacedBlob
+from orchestrator.core.protocol.messages import Leased, ToWorker
 from orchestrator.core.protocol.notifications import Survivor
 from orchestrator.engine.channels import Channels
 from orchestrator.engine.engine import (
     Died,
     Figures,
     Happening,
+    Malformed,
     Readable,
+    Received,
     Signalled,
     Started,
     StartFailed,
 )
+from orchestrator.engine.local.arenas import Arenas
 from orchestrator.engine.node.hosting import LoopClock, caught_signals
 from orchestrator.engine.node.node import Node
 from orchestrator.ipc.order import Order
@@ -49,12 +53,12 @@ class LocalEngine:
         )
         self._selector.register(self._node.fileno(), selectors.EVENT_READ, (None, None))
         self._dialled: dict[str, socket.socket] = {}
+        self._orders: dict[str, Order] = {}
+        self._arenas = Arenas(self._node.hand, self._channels.send, workers=workers)
         self._bell: socket.socket | None = None
         self._told = told
         # One call less for each frame.
         self.now = clock.now
-        self.send = self._channels.send
-        self.flush = self._channels.flush
         self.signal = self._node.signal
         self.kill = self._node.kill
         self.stack = self._node.stack
@@ -73,7 +77,22 @@ class LocalEngine:
         """Have the node make it."""
         del job
         self._channels.open(worker)
+        self._orders[worker] = order
         self._node.start(worker, order)
+
+    def send(self, worker: str, message: ToWorker, blobs: tuple[AnyBlob, ...]) -> None:
+        """Queue a frame; of chunks that lie in arenas it has the places."""
+        for blob in blobs:
+            if isinstance(blob, PlacedBlob):
+                assert isinstance(message, Leased)
+                message, blobs = self._arenas.addressed(worker, message, blobs)
+                break
+        self._channels.send(worker, message, blobs)
+
+    def flush(self) -> None:
+        """Send what the sockets take."""
+        self._arenas.tell()
+        self._channels.flush()
 
     def disconnect(self, worker: str) -> None:
         """Shut its socket."""
@@ -116,7 +135,7 @@ class LocalEngine:
             if channel is None:
                 later.append(source)
             elif (said := self._channels.read(source, channel)) is not None:
-                happened.append(said)
+                happened += self._heard(said)
         is_due = deadline is not None and deadline <= self._clock.now()
         for source in later:
             if isinstance(source, Readable):
@@ -138,6 +157,7 @@ class LocalEngine:
     def close(self, within_s: float) -> Sequence[Survivor]:
         """Sweep; nothing of the run stays on this machine."""
         self._channels.close()
+        self._arenas.close()
         left = self._node.close(within_s)
         if self._told is not None:
             self._told.add(left)
@@ -160,15 +180,23 @@ class LocalEngine:
         for happening in stepped:
             match happening:
                 case Started():
-                    self._channels.adopt(happening.worker, self._dialled.pop(happening.worker))
+                    worker = happening.worker
+                    self._channels.adopt(worker, self._dialled.pop(worker))
+                    self._arenas.started(worker, self._orders.pop(worker))
                 case StartFailed():
                     if (ours := self._dialled.pop(happening.worker, None)) is not None:
                         ours.close()
                     self._channels.forget(happening.worker)
+                    self._orders.pop(happening.worker, None)
                 case Died():
-                    said += self._channels.last_words(happening.worker)
+                    for each in self._channels.last_words(happening.worker):
+                        said += self._heard(each)
                     self._channels.forget(happening.worker)
+                    self._arenas.died(happening.worker)
         return [*said, *stepped]
+
+    def _heard(self, said: Received | Malformed) -> Sequence[Received | Malformed]:
+        return self._arenas.find(said) if isinstance(said, Received) else (said,)
 
     def _signals(self) -> list[Happening]:
         """Return the signals that ask a run to end; the node hears of the deaths of children."""
