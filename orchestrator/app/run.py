@@ -1,4 +1,4 @@
-"""One run, from its plan to its report."""
+"""One run, from its plan to its report; `_Record` hands each fact to log, dead letters, screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retry and backoff: how an item ends whose target raised, and the wait before its next attempt.
+"""Retry policy: `on_error` and backoff as formulas; `broker/outcomes.py` counts and retries.
 
 Pure functions of what the spec says; both the broker and a worker ask them.
 """
@@ -25,7 +25,9 @@ def end_of(action: ErrorAction) -> End:
 
 
 def resolve(policy: ErrorPolicy, bases: tuple[str, ...], attempts: int = 1) -> End:
-    """Return how an item ends whose target raised, and which may be tried so often in all.
+    """Return how an item ends by the exception it raised; FAILED: the broker counts its attempts.
+
+    `attempts` is how often it may be tried in all.
 
     `bases` are the names the exception can be matched by, most derived first, each class as
     `module.Name` and as `Name`. The most derived match wins and holds at once; without one the

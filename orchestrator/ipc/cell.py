@@ -100,7 +100,7 @@ class Cell:
 
 
 class _Waiting:
-    """The item's time stands still; not a generator, see `transaction.Scope`."""
+    """The item's time stands still; not a generator, see `transaction.TransactionScope`."""
 
     def __init__(self, words: memoryview) -> None:
         self._words = words

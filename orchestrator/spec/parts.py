@@ -129,7 +129,7 @@ AnyQueue = Annotated[
 
 
 class Timeouts(SpecPart):
-    """Time limits; null is no limit."""
+    """`timeouts` of a job: of a worker's start, an item, and a worker's run; null is no limit."""
 
     start: Annotated[PositiveDuration, Key(null=True)] = Field(
         default=60.0, title="Start", description="From the start of a worker until it is ready."

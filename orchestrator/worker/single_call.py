@@ -19,7 +19,7 @@ from orchestrator.errors import EndOfStream, WouldWaitError
 from orchestrator.plan.model import Shape
 from orchestrator.worker import current
 from orchestrator.worker.call_context import OURS, CallContext, Pace
-from orchestrator.worker.end_of_stream import EndIgnored
+from orchestrator.worker.end_ignored import EndIgnored
 from orchestrator.worker.errors import InconsistentError
 from orchestrator.worker.lease import Lease
 from orchestrator.worker.outbox import Outbox

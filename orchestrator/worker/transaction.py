@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.errors import QueueError, ShutDown
 from orchestrator.worker.client import Client
-from orchestrator.worker.end_of_stream import EndTold
+from orchestrator.worker.end_ignored import EndTold
 from orchestrator.worker.lease import Lease
 
 __all__ = ["Transaction"]

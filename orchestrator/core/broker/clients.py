@@ -203,7 +203,7 @@ class PendingPull:
 
 
 class Waiter:
-    """A place in line for room, by its number: the lines themselves are `waiting.WaitLines`."""
+    """A place in line for room, by its number: the lines themselves are `state.WaitLines`."""
 
     def __init__(self, number: int, client: WorkerState) -> None:
         self.number = number

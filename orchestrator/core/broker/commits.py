@@ -31,7 +31,7 @@ _MOST_WORK = 1 << 24
 
 
 class Admission:
-    """The producers' half of the broker."""
+    """Applies commits, or parks what of them does not fit."""
 
     def __init__(
         self, state: BrokerState, room: RoomForOutputs, credits_: Credits, outcomes: Outcomes

@@ -1,4 +1,4 @@
-"""Credits: leave to put, granted in advance or on request, and given back (rule 4)."""
+"""Credits: leave to put; a producer waits here for room in a full queue (back-pressure, rule 4)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLLECT_S = 0.002
 
 
 class Credits:
-    """Who may put how much without asking."""
+    """Grants credit in advance or on request, and lines up producers that find a queue full."""
 
     def __init__(self, state: BrokerState, limits: PutLimits) -> None:
         self._state = state

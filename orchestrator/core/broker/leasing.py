@@ -183,6 +183,7 @@ class Leasing:
                 self._serve(pending, queue)
 
     def _serve(self, pending: PendingPull, queue: QueueState) -> bool:
+        """Lease to one pull what is there; a batch only when it is full or must go."""
         ready = queue.leasable
         if not ready:
             return False
@@ -239,6 +240,7 @@ class Leasing:
         return True
 
     def _batch_must_go(self, pending: PendingPull, queue: QueueState) -> bool:
+        """True if it goes out though not full: its patience is over, or nothing more can come."""
         if not queue.open_writers or queue.is_full:
             return True
         state, job, within_s = self._state, pending.client.job, pending.request.within_s

@@ -1,4 +1,4 @@
-"""Outcomes of items: what becomes of one that a commit has finished; retry, skip, dead letter."""
+"""Outcomes of items: done, retried, skipped, dead letter or failed, as commits and deaths tell."""
 
 from __future__ import annotations
 
@@ -132,6 +132,7 @@ class Outcomes:
         self._end(client, item, end, failure)
 
     def _try_again(self, client: WorkerState, item: Item, failure: Failure) -> None:
+        """Count the attempt, and put the item back after its backoff."""
         client.job.items_in -= 1
         self._note_tried(client, item)
         delay_s = backoff_s(client.job.retry, item.attempts, item.segment.first)
@@ -193,7 +194,7 @@ class Outcomes:
                 )
 
     def _end(self, client: WorkerState, item: Item, end: End, failure: Failure) -> None:
-        """The item ends, other than well.
+        """The item ends, other than well: skipped, a dead letter, or it fails its job.
 
         In a reorder buffer nobody waits any more for one that gives nothing; one that fails its job
         stays the first for ever.

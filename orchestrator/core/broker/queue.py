@@ -86,7 +86,7 @@ class OwnItems:
 class QueueState:
     """A queue of the run: its items, its room and its ledger. All counts are items.
 
-    Who reads it, writes it and waits at it is in `clients.QueueClients` and `waiting.WaitLines`.
+    Who reads it, writes it and waits at it is in `clients.QueueClients` and `state.WaitLines`.
     """
 
     def __init__(

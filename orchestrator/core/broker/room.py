@@ -1,4 +1,4 @@
-"""Back-pressure: who has room for outputs on queues, who stands in line, and for how long."""
+"""Room for commits: what of one fits its queues, and the line of the rest (back-pressure)."""
 
 from __future__ import annotations
 

@@ -137,6 +137,7 @@ class Supervisor:
         self._scheduler.begin(effects, self._done)
 
     def _on_interrupted(self, _: events.Interrupted, effects: Effects) -> None:
+        """The first Ctrl-C drains, the second terminates, the third kills."""
         self._interrupts += 1
         self._failures.note(ExitCode.INT, "interrupted")
         level = {1: StopLevel.DRAIN, 2: StopLevel.TERMINATE}.get(self._interrupts, StopLevel.KILL)
@@ -158,6 +159,7 @@ class Supervisor:
             self._failures.breach(worker, event.detail, effects)
 
     def _on_item_overdue(self, event: events.ItemOverdue, effects: Effects) -> None:
+        """An item has had its time, `timeouts.item`: its worker is killed, with its stack told."""
         worker = self._model.worker(event.worker)
         if worker.live and not worker.stopping and not worker.closing:
             worker.item, worker.among, plan = event.item, event.among, worker.job.plan
@@ -235,7 +237,7 @@ class Supervisor:
                 return  # what the broker says to this death comes before a new process: tick again
 
     def _expire(self, worker: Worker, timer: Timer, effects: Effects) -> None:
-        """One of the worker's deadlines has come."""
+        """A deadline of the worker's has come: timeouts.start or .run, join, grace, restart."""
         plan = worker.job.plan
         if timer is Timer.START:
             self._stopper.kill(worker, StopReason.START_TIMEOUT, effects)

@@ -1,4 +1,4 @@
-"""Timers of many owners: the next one is known at once, one that is cancelled costs nothing."""
+"""Timers of the supervisor: the next is known at once, one that is cancelled costs nothing."""
 
 from __future__ import annotations
 

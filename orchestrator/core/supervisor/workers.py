@@ -228,6 +228,7 @@ class WorkerLifecycle:
         return worker.recycled and wanted and not (worker.stop or worker.unwanted)
 
     def _restart(self, worker: Worker, blame: Blame, effects: Effects) -> None:
+        """Its process is gone: the broker is told, and a new one comes after a wait."""
         self._timers.cancel(worker.name)
         effects.order(self._left_event(worker, blame, replaced=True))
         worker.await_restart()
@@ -278,7 +279,7 @@ class WorkerLifecycle:
         return worker
 
     def _ready(self, worker: Worker, pid: int, effects: Effects) -> None:
-        """The target is loaded: the run timeout begins."""
+        """The target is loaded: `timeouts.run` counts from here, for this process."""
         worker.advance(Step.READY)
         worker.ready = True
         job, run_s = worker.job, worker.job.plan.timeouts.run_s

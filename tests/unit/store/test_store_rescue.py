@@ -90,8 +90,12 @@ def test_a_salvaged_store_is_a_new_one_that_holds_what_is_whole(kept):
 def test_a_salvage_that_was_killed_before_its_last_step_is_completed(kept, monkeypatch):
     execute(kept, "DELETE FROM meta")
 
+    finish = opening.finish_rescue
+
     def killed(path):
-        raise KeyboardInterrupt
+        if opening.rescued_of(path).exists():
+            raise KeyboardInterrupt
+        finish(path)
 
     monkeypatch.setattr(opening, "finish_rescue", killed)
     with pytest.raises(KeyboardInterrupt):

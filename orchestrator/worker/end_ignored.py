@@ -1,4 +1,4 @@
-"""The end of a stream, told again and again: a target that goes on asking is ended, as a success.
+"""End ignored: a target that goes on asking after the end of its stream is ended, as a success.
 
 A loop with `except queue.Empty: continue`, or `except Exception`, around `get` takes the end of a
 stream for an empty queue, and would never end. Called in the child.
