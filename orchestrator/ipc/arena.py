@@ -40,7 +40,7 @@ class Stub(NamedTuple):
     check: int
 
     def encode(self) -> bytes:
-        """What travels in the chunk's stead."""
+        """The bytes that travel in the chunk's stead."""
         return _STUB.pack(*self)
 
     @classmethod

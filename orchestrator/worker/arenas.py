@@ -17,6 +17,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from orchestrator.core.protocol.events import Blob
 from orchestrator.ipc.arena import (
@@ -27,13 +28,19 @@ from orchestrator.ipc.arena import (
     low_numbers_taken,
     receive,
 )
+from orchestrator.worker.large import item_of
 
-__all__ = ["Arenas", "Place", "Placed"]
+__all__ = ["DamagedChunkError", "Place", "Placed", "WorkerArenas"]
 
 _LOG = logging.getLogger("mporch")
+_SLOWER = "large items go through the orchestrator, which takes longer"
 _STEP = 8 << 20
 _KEPT = 64 << 20
 """Pages that nothing lies on any more are given back from here on."""
+
+
+class DamagedChunkError(Exception):
+    """A chunk in an arena is not what its producer has announced."""
 
 
 class Place:
@@ -70,17 +77,27 @@ class Placed:
     def __len__(self) -> int:
         return len(self.view)
 
-    @property
-    def is_whole(self) -> bool:
-        """True if its ends are as its producer wrote them."""
-        return check_of(memoryview(self.view)) == self._check
+    def load(self, *, packed: bool) -> list[Any]:
+        """The only item of it, or its pickle where that lies; raises DamagedChunkError."""
+        if check_of(memoryview(self.view)) != self._check:
+            raise DamagedChunkError(f"its memory was written to after {self.owner} had put it")
+        try:
+            return [item_of(self.view, packed=packed)]
+        except MemoryError:
+            raise
+        except Exception as error:  # of text or bytes nothing else can come of
+            raise DamagedChunkError(f"it is not as {self.owner} had put it: {error}") from error
 
 
-class Arenas:
-    """All arenas that a worker has; they come by `sock`, None if none ever will."""
+class WorkerArenas:
+    """All arenas that a worker has; they come by `sock`, None if none ever will.
 
-    def __init__(self, sock: socket.socket | None = None) -> None:
+    `limited`: a key of the job for which it gets none of its own, as shared memory would count.
+    """
+
+    def __init__(self, sock: socket.socket | None = None, *, limited: str = "") -> None:
         self._sock = sock
+        self._limited = limited
         self._own: _OwnArena | None = None
         self._others: dict[int, _OthersArena] = {}
 
@@ -89,6 +106,9 @@ class Arenas:
         if self._own is None:
             self._look()
             if self._own is None:
+                if self._limited:
+                    _LOG.info(f"{_SLOWER}, for the job has %s", self._limited)
+                    self._limited = ""
                 return None
         return self._own.put(parts, size)
 
@@ -239,4 +259,4 @@ def _inode(fd: int) -> tuple[int, int]:
 
 
 def _say(why: str) -> None:
-    _LOG.warning("large items go through the orchestrator, which is slower: shared memory: %s", why)
+    _LOG.warning(f"{_SLOWER}: shared memory: %s", why)

@@ -19,8 +19,8 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple, NoReturn
 
 from orchestrator.core.protocol.events import Blob
-from orchestrator.worker.arenas import Arenas, Place, Placed
-from orchestrator.worker.large import SplitPickle, gatherer, item_of, pieces_of, spliced
+from orchestrator.worker.arenas import Place, WorkerArenas
+from orchestrator.worker.large import SplitPickle, gatherer, pieces_of, spliced
 
 __all__ = [
     "BIG_ITEM",
@@ -208,7 +208,7 @@ def _unshare(shared: Any) -> NoReturn:
     raise _SharedError
 
 
-def sole(item: Any, arenas: Arenas | None = None) -> bytes | Place:
+def sole(item: Any, arenas: WorkerArenas | None = None) -> bytes | Place:
     """The chunk of one item, as it is or pickled: made while the item is put, whose memory it is.
 
     Raises ValueError for one that is too large.
@@ -326,10 +326,8 @@ def cut_runs(runs: Sequence[ItemRun], n: int) -> tuple[list[tuple[int, ItemRun]]
     return pieces, others
 
 
-def load(blob: Blob | Placed, *, packed: bool, start: int, stop: int) -> Sequence[Any]:
+def load(blob: Blob, *, packed: bool, start: int, stop: int) -> Sequence[Any]:
     """Items `start` to `stop` of a chunk; those of a packed one are still pickles (`unpack`)."""
-    if isinstance(blob, Placed):
-        return [item_of(blob.view, packed=packed)]
     items: list[Any] = pickle.loads(blob)
     if packed and set(map(type, items)) - {bytes}:
         raise pickle.UnpicklingError("a packed chunk holds something that is no pickle")

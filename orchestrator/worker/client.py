@@ -41,7 +41,7 @@ from orchestrator.core.protocol.messages import (
 )
 from orchestrator.ipc.order import QueueInfo
 from orchestrator.worker.acks import Acks
-from orchestrator.worker.arenas import Arenas, Placed
+from orchestrator.worker.arenas import Placed, WorkerArenas
 from orchestrator.worker.chunks import ItemPickler, sole
 from orchestrator.worker.commits import Commits, OnCommit
 from orchestrator.worker.connection import Connection
@@ -75,7 +75,7 @@ class Client:
         ordered: bool = False,
         gets: Gets | None = None,
         pickler: ItemPickler | None = None,
-        arenas: Arenas | None = None,
+        arenas: WorkerArenas | None = None,
         on_commit: OnCommit | None = None,
         sees_stalls: bool = True,
         returns_strays: bool = False,
@@ -92,7 +92,7 @@ class Client:
         self.connection = Connection(
             link, act=self.act, take_back=self._take_back, sees_stalls=sees_stalls
         )
-        self.arenas = arenas or Arenas()
+        self.arenas = arenas or WorkerArenas()
         # Where what is put gets a digest that is of its pickle as a whole.
         self.dump: Callable[[Any], bytes | SplitPickle] = (
             self.pickler.dump if self.replays.counted else self.pickler.divide

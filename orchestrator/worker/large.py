@@ -68,7 +68,7 @@ def spliced(head: bytes, buffers: Sequence[memoryview]) -> SplitPickle | None:
 
 
 def _places_of(head: bytes, n: int) -> Sequence[int] | None:
-    """Where the n buffers belong; None if the pickle has several frames, whose lengths would lie.
+    """The places of the n buffers; None if the pickle has several frames, whose lengths would lie.
 
     The opcode that stands for a buffer may be part of a number or text as well.
     """

@@ -13,7 +13,7 @@ from typing import Any
 from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import Leased, Range
 from orchestrator.worker import chunks
-from orchestrator.worker.arenas import Placed
+from orchestrator.worker.arenas import DamagedChunkError, Placed
 
 __all__ = ["Lease", "Leases"]
 
@@ -126,9 +126,10 @@ class Lease:
 
     def bytes_of(self, index: int) -> int | None:
         """The bytes of the item at `index`, if it is known: where it is a chunk by itself."""
-        for part in self._ranges:
+        for part, blob in zip(self._ranges, self._blobs, strict=True):
             if index < part.stop - part.start:
-                return part.size if part.size >= chunks.BIG_ITEM else None
+                size = _size(part, blob)
+                return size if size >= chunks.BIG_ITEM else None
             index -= part.stop - part.start
         raise IndexError(index)
 
@@ -174,15 +175,22 @@ class Leases:
         self._shared.pop(queue, None)
 
 
+def _size(part: Range, blob: Blob | Placed) -> int:
+    return len(blob) if part.placed else part.size
+
+
 def _load(part: Range, blob: Blob | Placed) -> tuple[Sequence[Any], bool]:
     """The items of a chunk, and whether they are packed; those that no memory is left for raise."""
     try:
-        if isinstance(blob, Placed) and blob and not blob.is_whole:
-            return [chunks.damaged(f"it was damaged after {blob.owner} had put it")], True
-        if blob:
+        if isinstance(blob, Placed):
+            if blob:
+                return blob.load(packed=part.packed), part.packed
+        elif blob:
             raw = chunks.load(blob, packed=part.packed, start=part.start, stop=part.stop)
             return raw, part.packed
     except MemoryError:
         pass
-    lost = chunks.no_memory(f"no memory is left for the {part.size:,} bytes of the item")
+    except DamagedChunkError as error:
+        return [chunks.damaged(str(error))], True
+    lost = chunks.no_memory(f"no memory is left for the {_size(part, blob):,} bytes of the item")
     return [lost] * (part.stop - part.start), True

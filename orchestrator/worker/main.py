@@ -26,7 +26,7 @@ from orchestrator.ipc.marks import console_of
 from orchestrator.ipc.order import Order
 from orchestrator.plan.model import Command, Shape
 from orchestrator.worker import current, logs, target
-from orchestrator.worker.arenas import Arenas
+from orchestrator.worker.arenas import WorkerArenas
 from orchestrator.worker.call_context import BeginMarks, CallContext, ItemFailedError, TellItem
 from orchestrator.worker.client import Client
 from orchestrator.worker.errors import FencedError, NoRoomError
@@ -76,7 +76,7 @@ def main(payload: bytes, channel: socket.socket, log: socket.socket, cell: mmap.
             console, progress.words, current.at_hand, always=isinstance(order.job.target, Command)
         )
         tell = logs.install(log, console, draws=order.draws).tell_item
-        arenas = Arenas(log)
+        arenas = WorkerArenas(log, limited=order.limited)
         worker = WorkerMain(
             order, link, progress, end, marks=marks, tell=tell, arenas=arenas, fault=fault
         )
@@ -100,7 +100,7 @@ class WorkerMain:
         *,
         marks: BeginMarks,
         tell: TellItem,
-        arenas: Arenas,
+        arenas: WorkerArenas,
         fault: InjectedFault | None = None,
     ) -> None:
         self._order = order

@@ -23,8 +23,9 @@ from orchestrator.engine.engine import (
     Signalled,
     Started,
     StartFailed,
+    Told,
 )
-from orchestrator.engine.local.arenas import Arenas
+from orchestrator.engine.local.run_arenas import RunArenas
 from orchestrator.engine.node.hosting import LoopClock, caught_signals
 from orchestrator.engine.node.node import Node
 from orchestrator.ipc.order import Order
@@ -54,7 +55,7 @@ class LocalEngine:
         self._selector.register(self._node.fileno(), selectors.EVENT_READ, (None, None))
         self._dialled: dict[str, socket.socket] = {}
         self._orders: dict[str, Order] = {}
-        self._arenas = Arenas(self._node.hand, self._channels.send, workers=workers)
+        self._arenas = RunArenas(self._node.hand, self._channels.send, workers=workers)
         self._bell: socket.socket | None = None
         self._told = told
         # One call less for each frame.
@@ -183,6 +184,8 @@ class LocalEngine:
                     worker = happening.worker
                     self._channels.adopt(worker, self._dialled.pop(worker))
                     self._arenas.started(worker, self._orders.pop(worker))
+                    if (warning := self._arenas.take_warning()) is not None:
+                        said.append(Told(notifications=[warning]))
                 case StartFailed():
                     if (ours := self._dialled.pop(happening.worker, None)) is not None:
                         ours.close()

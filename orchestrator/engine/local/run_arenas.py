@@ -24,6 +24,7 @@ from orchestrator.core.protocol.messages import (
     Range,
     ToWorker,
 )
+from orchestrator.core.protocol.notifications import Warned
 from orchestrator.engine.engine import Malformed, Received
 from orchestrator.ipc import arena
 from orchestrator.ipc.arena import Handover, Stub
@@ -31,7 +32,7 @@ from orchestrator.ipc.order import Order
 from orchestrator.machine.cgroups import read_allowance
 from orchestrator.worker.chunks import MOST_BYTES
 
-__all__ = ["Arenas"]
+__all__ = ["RunArenas"]
 
 _MOST = MOST_BYTES + 4096
 Give = Callable[[str, Handover], bool]
@@ -83,7 +84,8 @@ class _Arena:
 
     def close(self) -> None:
         """Nobody needs anything of it any more."""
-        os.close(self._fd)
+        fd, self._fd = self._fd, -1
+        os.close(fd)
 
 
 class PlacedChunk(PlacedBlob):
@@ -91,7 +93,7 @@ class PlacedChunk(PlacedBlob):
 
     __slots__ = ("_arenas", "arena", "stub")
 
-    def __init__(self, arenas: Arenas, arena: _Arena, stub: Stub) -> None:
+    def __init__(self, arenas: RunArenas, arena: _Arena, stub: Stub) -> None:
         self._arenas = arenas
         self.arena = arena
         self.stub = stub
@@ -108,7 +110,7 @@ class PlacedChunk(PlacedBlob):
         self._arenas.freed(self.arena, self.stub.offset)
 
 
-class Arenas:
+class RunArenas:
     """The arenas of all workers, by the life of each.
 
     `give` hands one to a worker, `send` queues a message for it. There may be two for each of the
@@ -121,6 +123,8 @@ class Arenas:
         self._most = 2 * workers
         self._size = _memory_bytes()
         self._numbers = 0
+        self._refused = False
+        self._warning: Warned | None = None
         self._own: dict[str, _Arena] = {}
         self._readers: set[str] = set()
         self._changed: dict[int, _Arena] = {}
@@ -129,8 +133,8 @@ class Arenas:
     def started(self, worker: str, order: Order) -> None:
         """The worker is there: it is given an arena if it puts what can lie there."""
         job = order.job
-        if job.limits.memory_bytes is not None or job.recycle.max_rss_bytes is not None:
-            return  # what is shared would count as its own
+        if order.limited:
+            return
         if job.reads:
             self._readers.add(worker)
         if not job.writes or order.counted or len(self._all) >= self._most:
@@ -138,13 +142,27 @@ class Arenas:
         self._numbers += 1
         try:
             made = _Arena(self._numbers, worker, self._size)
-        except OSError:
+        except OSError as error:
+            self._refuse(str(error))
             return
         if made.give(self._give):
             self._own[worker] = made
             self._all.add(made)
         else:
             made.close()
+
+    def take_warning(self) -> Warned | None:
+        """Return why a worker has no arena, once a run; None almost always."""
+        warning, self._warning = self._warning, None
+        return warning
+
+    def _refuse(self, why: str) -> None:
+        if not self._refused:
+            self._refused = True
+            self._warning = Warned(
+                message="large items go through the orchestrator, which takes longer: shared"
+                f" memory: {why}"
+            )
 
     def died(self, worker: str) -> None:
         """Nothing is heard of it any more; what it has put is there until nobody needs it."""
@@ -187,7 +205,7 @@ class Arenas:
             stub = None if isinstance(blob, PlacedBlob) else Stub.decode(blob)
             if own is None or stub is None or stub.arena != own.number:
                 return None
-            if not 0 < stub.size <= _MOST or stub.offset + stub.size > own.size:
+            if output.n != 1 or not 0 < stub.size <= _MOST or stub.offset + stub.size > own.size:
                 return None
             found.append(PlacedChunk(self, own, stub))
         return tuple(found)
