@@ -40,6 +40,7 @@ from orchestrator.engine.orders import Orders
 from orchestrator.errors import ExitCode, RunDirectoryError
 from orchestrator.files import here
 from orchestrator.free_threading import refuse_free_threading
+from orchestrator.kernel.calls import keep_freed_memory
 from orchestrator.plan.model import Plan
 from orchestrator.rfc3339 import timestamp
 from orchestrator.runlog.catalogue import describe
@@ -120,6 +121,7 @@ def execute(
 
     def run(shelter: Shelter) -> int:
         refuse_free_threading()
+        keep_freed_memory()
         if resumed is not None:
             run_files = resume(plan, source, resumed)
         else:

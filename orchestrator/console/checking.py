@@ -14,7 +14,7 @@ from orchestrator.console.printing import tell
 from orchestrator.errors import Problem, Severity, SpecError
 from orchestrator.files import is_file
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.compile import compile_spec
+from orchestrator.plan.compile import compile_spec, with_bounds_of
 from orchestrator.plan.model import Plan, Selection
 from orchestrator.plan.select import select
 from orchestrator.spec import Layers, LoadedSpec, load, loads
@@ -142,8 +142,10 @@ def check_spec(
         compiled = compile_spec(spec, this_machine())
     except SpecError as error:
         return Checked(name=name, spec=spec, problems=error.problems, texts=texts)
-    wanted = selection if kept is None else kept.plan.selection
-    selected = select(compiled.plan, wanted, disabled=compiled.disabled)
+    plan, wanted = compiled.plan, selection
+    if kept is not None:
+        plan, wanted = with_bounds_of(plan, kept.plan, spec), kept.plan.selection
+    selected = select(plan, wanted, disabled=compiled.disabled)
     return Checked(
         name=name,
         spec=spec,

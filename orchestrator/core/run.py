@@ -70,8 +70,10 @@ class Run:
 
     def next_deadline(self) -> float | None:
         """Return when `Ticked` is due, as monotonic seconds."""
-        deadlines = (self._broker.next_deadline(), self._supervisor.next_deadline())
-        return min((when for when in deadlines if when is not None), default=None)
+        soonest, other = self._broker.next_deadline(), self._supervisor.next_deadline()
+        if soonest is None or (other is not None and other < soonest):
+            return other
+        return soonest
 
     def handle(self, event: Event, now: float) -> list[Command]:
         """Take one event at the monotonic time `now` (seconds); returns what is to be done."""

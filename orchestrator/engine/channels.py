@@ -6,21 +6,24 @@ Called in the parent. Any engine has them there, wherever the workers are.
 from __future__ import annotations
 
 import contextlib
+import select
 import selectors
 import socket
 from collections import deque
 from itertools import islice
-from typing import cast
+from typing import Any, Protocol, cast
 
 from orchestrator.core.protocol.events import AnyBlob, Blob
 from orchestrator.core.protocol.messages import FromWorker, ToWorker
 from orchestrator.engine.engine import Malformed, Received
 from orchestrator.ipc import wire
 
-__all__ = ["READ_SIZE", "Channel", "Channels"]
+__all__ = ["READ_SIZE", "Channel", "Channels", "Poller"]
 
 READ_SIZE = 256 * 1024
 _IOV_MAX = 512
+_READS_OF_A_CHUNK = 8
+"""In one turn, before others are heard: what the socket holds, which is sent on meanwhile."""
 _MOST_UNSENT = 1 << 16
 """Buffers: an answer is one, a chunk of a lease too. The socket holds some hundreds more."""
 
@@ -43,21 +46,27 @@ class Channel:
     def read(self, buffer: memoryview) -> list[tuple[FromWorker, tuple[Blob, ...]]] | None:
         """The frames that one read completes, None if nothing is there; `buffer` is scratch space.
 
-        Raises wire.FrameError.
+        A large chunk is read into its own buffer, by several reads. Raises wire.FrameError.
         """
         self.filled = False
-        try:
-            data = buffer[: self.sock.recv_into(buffer)]
-        except BlockingIOError:
-            return None
-        except OSError:
-            self.at_end = True
-            return None
-        if not data:
-            self.at_end = True
-            return None
-        self.filled = len(data) == len(buffer)
-        return self._reader.feed(data)
+        reader, frames = self._reader, None
+        for _ in range(_READS_OF_A_CHUNK):
+            room = reader.room()
+            into = buffer if room is None else room
+            try:
+                n = self.sock.recv_into(into)
+            except BlockingIOError:
+                break
+            except OSError:
+                n = 0
+            if not n:
+                self.at_end = frames is None  # else the next read finds it again
+                break
+            self.filled = n == len(into)
+            frames = reader.feed(buffer[:n]) if room is None else reader.filled(n)
+            if frames or reader.room() is None:
+                break
+        return frames
 
     def end_with_what_is_there(self) -> None:
         """Nobody can send any more, whoever holds the other end; what was sent can be read."""
@@ -97,6 +106,69 @@ def _first(out: deque[Blob]) -> list[Blob]:
     return list(out) if len(out) <= _IOV_MAX else list(islice(out, _IOV_MAX))
 
 
+class Registry(Protocol):
+    """The half of a selector that channels use; a Poller has it, too."""
+
+    def register(self, fileobj: socket.socket | int, events: int, data: Any) -> object:
+        """Wait for these events of a descriptor."""
+
+    def modify(self, fileobj: socket.socket | int, events: int, data: Any) -> object:
+        """Wait for others from now on."""
+
+    def unregister(self, fileobj: socket.socket | int) -> object:
+        """Wait for it no more."""
+
+
+class Poller:
+    """A selector that is nothing but its epoll: what is ready is found by one look a descriptor.
+
+    The events are those of `selectors`.
+    """
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._data: dict[int, Any] = {}
+
+    def register(self, fileobj: socket.socket | int, events: int, data: Any) -> None:
+        """See Registry."""
+        fd = _fd(fileobj)
+        self._epoll.register(fd, _EVENTS[events])
+        self._data[fd] = data
+
+    def modify(self, fileobj: socket.socket | int, events: int, data: Any) -> None:
+        """See Registry."""
+        fd = _fd(fileobj)
+        self._epoll.modify(fd, _EVENTS[events])
+        self._data[fd] = data
+
+    def unregister(self, fileobj: socket.socket | int) -> None:
+        """See Registry."""
+        fd = _fd(fileobj)
+        del self._data[fd]
+        with contextlib.suppress(OSError):  # closed meanwhile
+            self._epoll.unregister(fd)
+
+    def ready(self, timeout_s: float | None) -> list[Any]:
+        """Wait, and return the data of what is ready."""
+        data = self._data
+        return [data[fd] for fd, _ in self._epoll.poll(timeout_s) if fd in data]
+
+    def close(self) -> None:
+        """Close the epoll."""
+        self._epoll.close()
+
+
+_EVENTS = {
+    selectors.EVENT_READ: select.EPOLLIN,
+    selectors.EVENT_WRITE: select.EPOLLOUT,
+    selectors.EVENT_READ | selectors.EVENT_WRITE: select.EPOLLIN | select.EPOLLOUT,
+}
+
+
+def _fd(source: socket.socket | int) -> int:
+    return source if isinstance(source, int) else source.fileno()
+
+
 class Channels:
     """The channels of a run by their workers' names, registered with the `selector` of an engine.
 
@@ -104,7 +176,7 @@ class Channels:
     what is sent to it is kept. The data of a registered one is its worker's name and itself.
     """
 
-    def __init__(self, selector: selectors.BaseSelector) -> None:
+    def __init__(self, selector: Registry) -> None:
         self._selector = selector
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._early: dict[str, deque[Blob]] = {}

@@ -17,7 +17,7 @@ from orchestrator.core.broker.setup import Resumption
 from orchestrator.core.protocol import commands as do
 from orchestrator.core.protocol import events
 from orchestrator.core.protocol.commands import StopReason
-from orchestrator.core.protocol.messages import Hello
+from orchestrator.core.protocol.messages import Hello, Leased
 from orchestrator.core.protocol.notifications import (
     DiskFull,
     DiskHasRoom,
@@ -72,10 +72,15 @@ class Conductor:
         self._disk = Disk(observer, engine.pause)
         self._now = engine.now
         self._send = engine.send
+        self._answers_at_once = store is None and recorder is None
+        self._is_awaited = False
+        """Items for a worker that waits for them are to be sent."""
         self._fenced: set[str] = set()
         """Workers that are disconnected: what came with it, in the same turn, is not heard."""
         self._watched: set[int] = set()
         self._output_held = False
+        self._flushes = True
+        """The observer may have something to flush or to show, soon."""
         self._flushed_at = 0.0
         self._told = False
         self._finished = False
@@ -105,7 +110,10 @@ class Conductor:
 
     def _turn(self) -> None:
         self._take(self._engine.wait(self._timeout()))
-        self._tick()
+        now = self._now()
+        deadline = self.run.next_deadline()
+        if deadline is not None and deadline <= now:
+            self._handle(events.Ticked())
         # What the dead have left is killed before anything is sent, for it may be at an item that
         # is given to another; who may not be signalled is known before anybody is told.
         while settled := self._engine.settle():
@@ -116,7 +124,9 @@ class Conductor:
         if self._recorder is not None:
             self._disk.write(self._recorder.record)
         self._engine.flush()
-        self._observe()
+        self._is_awaited = False
+        if self._told or self._watched or now - self._flushed_at >= _FLUSH_EVERY_S:
+            self._observe(now)
 
     def _take(self, happened: Sequence[Happening]) -> None:
         for happening in happened:
@@ -127,24 +137,16 @@ class Conductor:
             self._disk.write(lambda: store.keep(entry), store.retry)
 
     def _timeout(self) -> float | None:
-        now, soonest = self._now(), self.run.next_deadline()
-        if self._observer.pending or self._observer.wants_snapshots:
+        soonest = self.run.next_deadline()
+        if self._flushes:
             due = self._flushed_at + _FLUSH_EVERY_S
             soonest = due if soonest is None else min(soonest, due)
-        return None if soonest is None else max(0.0, soonest - now)
+        return None if soonest is None else max(0.0, soonest - self._now())
 
-    def _tick(self) -> None:
-        deadline = self.run.next_deadline()
-        if deadline is not None and deadline <= self._now():
-            self._handle(events.Ticked())
-
-    def _observe(self) -> None:
-        observer, now = self._observer, self._now()
-        is_time = now - self._flushed_at >= _FLUSH_EVERY_S
-        if not (is_time or self._told or self._watched):
-            return
+    def _observe(self, now: float) -> None:
+        observer = self._observer
         self._told = False
-        if is_time:
+        if now - self._flushed_at >= _FLUSH_EVERY_S:
             self._flushed_at = now
             if observer.wants_snapshots:
                 observer.snapshot(self.run.snapshot(), now)
@@ -153,6 +155,7 @@ class Conductor:
         if observer.backed_up is not self._output_held:
             self._output_held = observer.backed_up
             self._engine.hold_output(held=self._output_held)
+        self._flushes = observer.pending or observer.wants_snapshots
 
     def _watch_unwritten(self) -> None:
         wanted = set(self._observer.unwritten)
@@ -164,7 +167,11 @@ class Conductor:
 
     def _handle(self, event: events.Event) -> None:
         for command in self.run.handle(event, self._now()):
-            self._carry_out(command)
+            if type(command) is do.Send:  # by far the most
+                self._send(command.worker, command.message, command.blobs)
+                self._is_awaited = self._is_awaited or type(command.message) is Leased
+            else:
+                self._carry_out(command)
 
     def _tell(self, notification: Notification | Progress) -> None:
         self._told = True
@@ -180,6 +187,16 @@ class Conductor:
                 break  # one of them broke the protocol
             if not isinstance(message, Hello):
                 self._handle(events.Received(worker=worker, message=message, blobs=blobs))
+        if self._is_awaited and self._answers_at_once:
+            self._answer()
+
+    def _answer(self) -> None:
+        """Send at once what a worker waits for, before others are heard; see `_turn`."""
+        self._is_awaited = False
+        if settled := self._engine.settle():
+            self._take(settled)
+        else:
+            self._engine.flush()
 
     def _on_told(self, happening: happenings.Told) -> None:
         for notification in happening.notifications:
@@ -222,8 +239,6 @@ class Conductor:
 
     def _carry_out(self, command: do.Command) -> None:
         match command:
-            case do.Send():
-                self._send(command.worker, command.message, command.blobs)
             case do.Notify():
                 notification = command.notification
                 self._tell(

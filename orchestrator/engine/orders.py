@@ -68,6 +68,7 @@ def _info(plan: Plan, queue: QueuePlan) -> QueueInfo:
         chunk_items=chunk_items(queue.maxsize, producers),
         max_bytes=queue.max_bytes,
         share_bytes=(queue.max_bytes or 0) // (2 * producers),
+        soft_share=(queue.soft_bytes or 0) // (2 * producers),
         patience_s=patience_s(queue, producers),
         drops=queue.when_full.drops or not queue.readers,
     )

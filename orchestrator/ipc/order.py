@@ -19,14 +19,16 @@ class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker must know of a queue: its bound in items (0: none) and a good chunk's items.
 
     `max_bytes` bounds it too, unless None; `share_bytes` is how much of that one producer may
-    gather before it sends. `patience_s` is how long a put may wait for room, None for ever. One
-    that `drops` has room for whatever is put at once.
+    gather before it sends. `soft_share` is for how many bytes one may keep credit, at the weight of
+    what it has just sent; 0 is any number. `patience_s` is how long a put may wait for room, None
+    for ever. One that `drops` has room for whatever is put at once.
     """
 
     maxsize: int
     chunk_items: int
     max_bytes: int | None = None
     share_bytes: int = 0
+    soft_share: int = 0
     patience_s: float | None = None
     drops: bool = False
 

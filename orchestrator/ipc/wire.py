@@ -1,9 +1,11 @@
 """Frames: how messages and chunks travel over a stream socket.
 
 Used on both sides of the fork. A frame is a fixed header, a head (one MessagePack message) and a
-body (the chunks the message speaks of, laid end to end). The CRC covers head and body, so a stray
-write into the socket is noticed. What a worker sends is believed in nothing: a frame has a longest
-length, and a long one is looked at as soon as its head is there.
+body (the chunks the message speaks of, laid end to end). The CRC of a frame covers its head, which
+has that of each chunk, and begins with the body's length: a stray write into the socket is noticed,
+and a chunk's checksum, made by its producer, goes on with it and is never made anew. What a worker
+sends is believed in nothing: a frame has a longest length, and a long one is looked at as soon as
+its head is there.
 
 Source: docs/semantics.md, *Frames*.
 """
@@ -35,15 +37,19 @@ __all__ = ["FrameError", "FrameReader", "encode", "from_worker", "to_worker"]
 M = TypeVar("M")
 
 _HEADER = struct.Struct("<4sIQI")
-_START = b"MP\x01\x00"
-"""Magic, version 1, no flags."""
+_START = b"MP\x02\x00"
+"""Magic, version 2, no flags."""
 _MAX_HEAD = 16 << 20
 _MAX_BODY = 2 << 30
 """Of a worker's frame: the largest item, behind all that goes before it (`chunks.MOST_BYTES`)."""
 _ANY_BODY = 1 << 62
+_LOW = 0xFFFFFFFF
 _SMALL = 4096
 _LARGE = 16 << 20
 """Chunks from here on are mapped: that costs at most a huge page more than they have, 2 MiB."""
+_AT_ONCE = 2 << 20
+"""Buffers of chunks up to here are made whole at once, announced or come: no more than that huge
+page is lost by one that never comes."""
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, MemoryError)
 """What msgspec raises of bytes that are no message; the last two of such as are made to do harm."""
 _encoder = msgspec.msgpack.Encoder()
@@ -54,25 +60,28 @@ class FrameError(Exception):
 
 
 def encode(message: FromWorker | ToWorker, blobs: tuple[Blob, ...] = ()) -> list[Blob]:
-    """The buffers of one frame, in order; the chunks are not copied, unless they are small."""
+    """The buffers of one frame, in order; the chunks are not copied, unless they are small.
+
+    The message has their sizes and checksums.
+    """
     head = _encoder.encode(message)
-    body = sum(map(len, blobs)) if blobs else 0
+    if not blobs:
+        return [_HEADER.pack(_START, len(head), 0, zlib.crc32(head)) + head]
+    body = sum(map(len, blobs))
+    header = _HEADER.pack(_START, len(head), body, zlib.crc32(head, body & _LOW))
     if body <= _SMALL:
-        content = b"".join((head, *blobs)) if blobs else head
-        return [_HEADER.pack(_START, len(head), body, zlib.crc32(content)) + content]
-    crc = zlib.crc32(head)
-    for blob in blobs:
-        crc = zlib.crc32(blob, crc)
-    return [_HEADER.pack(_START, len(head), body, crc) + head, *blobs]
+        return [b"".join((header, head, *blobs))]
+    return [header + head, *blobs]
 
 
 class FrameReader(Generic[M]):
     """Cuts a byte stream into messages and chunks; bytes in, messages out, no I/O.
 
     No body may be longer than `most`, in bytes. One that does not come at once is taken in chunk by
-    chunk, each in a buffer of its own. `reserves`: all memory of a chunk is asked for when it
-    begins, and where none is left for it nothing of the chunk is kept: it is empty. If not, memory
-    is used as the chunk comes, for what is announced may never come.
+    chunk, each in a buffer of its own, into which whoever reads may read as well (`room`).
+    `reserves`: all memory of a chunk is asked for when it begins, and where none is left for it
+    nothing of the chunk is kept: it is empty. If not, memory is used as the chunk comes, unless it
+    is little, for what is announced may never come.
     """
 
     def __init__(
@@ -87,14 +96,30 @@ class FrameReader(Generic[M]):
 
     def feed(self, data: memoryview) -> list[tuple[M, tuple[Blob, ...]]]:
         """The frames that `data` completes. Raises FrameError if one does not check."""
-        frames: list[tuple[M, tuple[Blob, ...]]] = []
-        if (body := self._body) is not None:
-            data = data[body.take(data) :]
-            if not body.is_whole:
-                return []
-            frames.append(body.frame())
-            self._body = None
-        return frames + self._cut_frames(data)
+        if (body := self._body) is None:
+            return self._cut_frames(data)
+        data = data[body.take(data) :]
+        if not body.is_whole:
+            return []
+        self._body = None
+        return [body.frame(), *self._cut_frames(data)]
+
+    def room(self) -> memoryview | None:
+        """Where the bytes that come next belong, None if they are to be fed.
+
+        Bytes that are written there are told by `filled`, and not fed.
+        """
+        return None if self._body is None else self._body.room()
+
+    def filled(self, n: int) -> list[tuple[M, tuple[Blob, ...]]]:
+        """The frame that n bytes in the `room` complete, if they do. Raises as `feed`."""
+        body = self._body
+        assert body is not None
+        body.note(n)
+        if not body.is_whole:
+            return []
+        self._body = None
+        return [body.frame()]
 
     def _cut_frames(self, data: memoryview) -> list[tuple[M, tuple[Blob, ...]]]:
         if self._pending:
@@ -106,7 +131,9 @@ class FrameReader(Generic[M]):
         at, length = 0, len(data)
         self._needed = _HEADER.size
         while length - at >= _HEADER.size:
-            head, body, crc = self._header(data, at)
+            start, head, body, crc = _HEADER.unpack_from(data, at)
+            if start != _START or head > _MAX_HEAD or body > self._most:
+                raise self._refusal(start, head, body)
             begin = at + _HEADER.size
             end = begin + head + body
             if end > length:
@@ -115,10 +142,8 @@ class FrameReader(Generic[M]):
                     return frames
                 self._needed = begin + head - at
                 break
-            content = data[begin:end]
-            if zlib.crc32(content) != crc:
-                raise FrameError("a frame's checksum does not match")
-            frames.append(self._message(content, head))
+            message = self._decoded(data[begin : begin + head], body, crc)
+            frames.append((message, _cut(message, data[begin + head : end]) if body else ()))
             at = end
         if at < length:
             self._pending = bytearray(data[at:])
@@ -126,76 +151,86 @@ class FrameReader(Generic[M]):
 
     def _begin_body(self, content: memoryview, head: int, body: int, crc: int) -> None:
         """Refuse a body that is still to come if the head, which is there, does not announce it."""
-        message = self._decoded(content[:head])
-        sizes = [part.size for part in _announced(message)]
+        message = self._decoded(content[:head], body, crc)
+        announced = _announced(message)
+        sizes = [part.size for part in announced]
         if sum(sizes) != body or min(sizes) < 0:
             raise FrameError("a frame's body is not what its head announces")
-        crc_of_head = zlib.crc32(content[:head])
-        self._body = _Body(message, sizes, crc_of_head, crc, reserves=self._reserves)
+        self._body = _Body(message, announced, reserves=self._reserves)
         self._body.take(content[head:])
 
-    def _header(self, data: memoryview | bytearray, at: int) -> tuple[int, int, int]:
-        """The lengths of head and body, and the checksum."""
-        start, head, body, crc = _HEADER.unpack_from(data, at)
+    def _refusal(self, start: bytes, head: int, body: int) -> FrameError:
         if start != _START or head > _MAX_HEAD:
-            raise FrameError("the stream holds something that is no frame")
-        if body > self._most:
-            raise FrameError(f"a frame announces {body} bytes of items, and may have {self._most}")
-        return head, body, crc
+            return FrameError("the stream holds something that is no frame")
+        return FrameError(f"a frame announces {body} bytes of items, and may have {self._most}")
 
-    def _decoded(self, head: memoryview) -> M:
+    def _decoded(self, head: memoryview, body: int, crc: int) -> M:
+        if zlib.crc32(head, body & _LOW) != crc:
+            raise FrameError("a frame's checksum does not match")
         try:
             return self._decoder.decode(head)
         except _UNREADABLE as error:
             raise FrameError(f"a frame holds no message: {error}") from error
 
-    def _message(self, content: memoryview, head: int) -> tuple[M, tuple[Blob, ...]]:
-        message = self._decoded(content[:head])
-        if head == len(content):
-            return message, ()
-        return message, _cut(message, content, head)
-
 
 class _Body(Generic[M]):
     """The body of a frame as it arrives, each chunk in a buffer of its own; see FrameReader."""
 
-    def __init__(
-        self, message: M, sizes: Sequence[int], crc: int, wanted: int, *, reserves: bool
-    ) -> None:
+    def __init__(self, message: M, announced: Sequence[Output | Range], *, reserves: bool) -> None:
         self._message = message
-        self._sizes = sizes
-        self._crc = crc
-        self._wanted = wanted
+        self._announced = announced
         self._reserves = reserves
+        self._crc = 0
         self._chunks: list[bytearray | memoryview] = []
         self._left = 0
 
     @property
     def is_whole(self) -> bool:
         """True if all of it has come."""
-        return not self._left and len(self._chunks) == len(self._sizes)
+        return not self._left and len(self._chunks) == len(self._announced)
 
     def take(self, data: memoryview) -> int:
-        """Take what is this body's from the beginning of the data; returns how many bytes."""
+        """Take what is this body's from the beginning of the data; returns how many bytes.
+
+        Raises FrameError if a chunk, now that it is whole, does not check.
+        """
         at = 0
         while not self.is_whole:
             if not self._left:
-                self._begin(self._sizes[len(self._chunks)])
+                self._begin(self._announced[len(self._chunks)].size)
                 continue
             if not (piece := data[at : at + self._left]):
                 break
             self._keep(piece)
-            self._crc = zlib.crc32(piece, self._crc)
-            self._left -= len(piece)
+            self._count(piece)
             at += len(piece)
         return at
 
+    def room(self) -> memoryview | None:
+        """The rest of the chunk that has begun, if its buffer is made; see FrameReader."""
+        chunk = self._chunks[-1] if self._left else None
+        return chunk[-self._left :] if isinstance(chunk, memoryview) and chunk else None
+
+    def note(self, n: int) -> None:
+        """N bytes were written there. Raises as `take`."""
+        room = self.room()
+        assert room is not None
+        self._count(room[:n])
+
+    def _count(self, piece: memoryview) -> None:
+        self._crc = zlib.crc32(piece, self._crc)
+        self._left -= len(piece)
+        if not self._left and self._crc != self._announced[len(self._chunks) - 1].crc:
+            raise FrameError("a chunk's checksum does not match")
+
     def _begin(self, size: int) -> None:
         chunk: bytearray | memoryview | None = _mapped(size) if size >= _LARGE else None
-        if chunk is None:
-            chunk = memoryview(_buffer(size)) if self._reserves else bytearray()
+        if chunk is None and self._reserves:
+            chunk = memoryview(_buffer(size))
+        elif chunk is None:
+            chunk = memoryview(bytearray(size)) if size <= _AT_ONCE else bytearray()
         self._chunks.append(chunk)
-        self._left = size
+        self._left, self._crc = size, 0
 
     def _keep(self, piece: memoryview) -> None:
         chunk = self._chunks[-1]
@@ -206,9 +241,7 @@ class _Body(Generic[M]):
             chunk[begin : begin + len(piece)] = piece
 
     def frame(self) -> tuple[M, tuple[Blob, ...]]:
-        """The message and its chunks. Raises FrameError if they do not check."""
-        if self._crc != self._wanted:
-            raise FrameError("a frame's checksum does not match")
+        """The message and its chunks."""
         return self._message, tuple(self._chunks)
 
 
@@ -235,15 +268,19 @@ def _buffer(size: int) -> bytearray:
         return bytearray()
 
 
-def _cut(message: Any, content: memoryview, at: int) -> tuple[Blob, ...]:
+def _cut(message: Any, body: memoryview) -> tuple[Blob, ...]:
     """The chunks that a message announces, out of its frame's body."""
     blobs: list[Blob] = []
+    at = 0
     for announced in _announced(message):
         if announced.size < 0:
             break
-        blobs.append(bytes(content[at : at + announced.size]))
+        blob = bytes(body[at : at + announced.size])
         at += announced.size
-    if at != len(content):
+        if zlib.crc32(blob) != announced.crc and at <= len(body):
+            raise FrameError("a chunk's checksum does not match")
+        blobs.append(blob)
+    if at != len(body):
         raise FrameError("a frame's body is not what its head announces")
     return tuple(blobs)
 

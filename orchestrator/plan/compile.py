@@ -30,6 +30,7 @@ __all__ = [
     "Compiled",
     "compile_spec",
     "told_once",
+    "with_bounds_of",
 ]
 
 _KEY: Path = ("command",)
@@ -39,6 +40,10 @@ _UNIT = re.compile(r"_(s|bytes)$")
 _ELSE = "else"
 _WINDOW_A_WORKER = 4096
 """Items; the most that one lease has."""
+_WINDOW = 1000
+"""Items, where the input gives no maxsize: what is held back has no bound in bytes."""
+_SOFT_BYTES = 16 << 20
+"""Many small items, or few large ones: memory that nobody misses, and enough for any chunk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +93,7 @@ def _plan(draft: ResolvedSpec) -> model.Plan:
                 name=name,
                 writers=tuple(writers[name]),
                 readers=tuple(readers[name]),
+                soft_bytes=_soft_bytes(queue),
                 **_keys(model.QueuePlan, queue),
             )
             for name, queue in document.queues.items()
@@ -95,6 +101,28 @@ def _plan(draft: ResolvedSpec) -> model.Plan:
         },
         jobs={name: _job(job, draft) for name, job in draft.jobs.items()},
     )
+
+
+def with_bounds_of(plan: model.Plan, kept: model.Plan, spec: LoadedSpec) -> model.Plan:
+    """Return the plan with the bounds of a run begun before, where the same spec gives none.
+
+    They were the defaults of their time.
+    """
+    queues = dict(plan.queues)
+    for name, before in kept.queues.items():
+        if name not in queues or "maxsize" in spec.document.queues[name].model_fields_set:
+            continue
+        if before.readers:  # else it had no bounds, as none of them was chosen
+            queues[name] = msgspec.structs.replace(
+                queues[name], maxsize=before.maxsize, soft_bytes=before.soft_bytes
+            )
+    return msgspec.structs.replace(plan, queues=queues)
+
+
+def _soft_bytes(queue: QueueSpec) -> int | None:
+    """Return the bound in bytes of a queue whose spec gives no bound at all."""
+    written = "maxsize" in queue.model_fields_set or queue.max_bytes is not None
+    return None if written else _SOFT_BYTES
 
 
 def _shown_folders(spec: LoadedSpec) -> tuple[tuple[Path, str], ...]:
@@ -230,7 +258,8 @@ def _ordered(job: ResolvedJob, queues: Mapping[str, QueueSpec]) -> model.Ordered
         return None
     workers = job.settings.workers
     window = workers * _WINDOW_A_WORKER
-    if bound := queues[job.reads[0].queue].maxsize:
+    queue = queues[job.reads[0].queue]
+    if bound := queue.maxsize if "maxsize" in queue.model_fields_set else _WINDOW:
         window = min(window, bound + workers)
     return model.OrderedPlan(window=written.window or window)
 

@@ -212,14 +212,16 @@ class OrderedPlan(msgspec.Struct, frozen=True, kw_only=True):
 class QueuePlan(msgspec.Struct, frozen=True, kw_only=True):
     """A bounded queue. `maxsize` counts items, 0 is unbounded. Jobs are listed in spec order.
 
-    `max_bytes` bounds the bytes of its items' pickles, None does not; `put_timeout_s` is how long a
-    put may wait for room, None for ever. Where none of its readers was chosen there are no
-    `readers`, and no bounds: what is put is dropped at once.
+    `max_bytes` bounds the bytes of its items' pickles, None does not; `soft_bytes` does so where
+    the spec gives neither (`core.broker.bounds`). `put_timeout_s` is how long a put may wait for
+    room, None for ever. Where none of its readers was chosen there are no `readers`, and no bounds:
+    what is put is dropped at once.
     """
 
     name: str
     maxsize: int = 1000
     max_bytes: int | None = None
+    soft_bytes: int | None = None
     when_full: WhenFull = WhenFull.BLOCK
     put_timeout_s: float | None = None
     writers: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel
@@ -318,7 +318,11 @@ class _Resolver:
             }
             empty = MappingNode({}, node.position, 1, 1)
             node = None if node.value is None else mapping_of(empty, short)
-        return self._part(QueueSpec(), [node], path)
+        branch = self._part(QueueSpec(), [node], path)
+        if _inside(node, "maxsize") is None and _inside(node, "max_bytes") is None:
+            # Written, it would be exact.
+            branch = replace(branch, inner={**branch.inner, "maxsize": _default(None)})
+        return branch
 
     def _job(self, job: ResolvedJob) -> Branch:
         path = job.path()

@@ -394,7 +394,7 @@ class Document(SpecPart):
     queues: dict[Name, AnyQueue] = Field(
         default={},
         title="Queues",
-        description="The queues, by name; a number is short for maxsize, nothing for 1000.",
+        description="The queues, by name; a number is short for maxsize, nothing for 10000.",
         examples=[{"files": 256, "facts": {"maxsize": 64}, "odd": None}],
     )
     jobs: dict[Name, JobSpec] = Field(

@@ -87,10 +87,11 @@ class QueueSpec(SpecPart):
     model_config: ClassVar[ConfigDict] = ConfigDict(title="Queue")
 
     maxsize: int = Field(
-        default=1000,
+        default=10_000,
         ge=0,
         title="Capacity",
-        description="The most items it holds; a full queue makes its writers wait. 0 is unbounded.",
+        description="The most items it holds; a full queue makes its writers wait. 0 is unbounded. "
+        "Without it and max_bytes, it holds 16 MiB of large items.",
         examples=[256],
     )
     max_bytes: Size = Field(
@@ -114,9 +115,11 @@ class QueueSpec(SpecPart):
 
 
 def _queue(value: Any) -> Any:
-    """Spell out the short forms: `queue:` with nothing, and `queue: 64`."""
+    """Spell out the short forms: `queue:` with nothing, and `queue: 64`; null is no maxsize."""
     if value is None:
         return {}
+    if isinstance(value, dict) and value.get("maxsize", 0) is None:
+        return {key: each for key, each in value.items() if key != "maxsize"}
     if isinstance(value, int) and not isinstance(value, bool):
         return {"maxsize": value}
     return value

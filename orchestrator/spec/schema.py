@@ -40,6 +40,8 @@ def _document_schema() -> dict[str, Any]:
     for name, keys in _parts_of(JobSettings, ()):
         _let_null_in(schema["$defs"][name], keys)
     _let_null_in(schema["$defs"]["Job"], ())
+    bounds = schema["$defs"]["Queue"]["properties"]
+    bounds["maxsize"] = _or_null(bounds["maxsize"])
     for part in (schema, *schema["$defs"].values()):
         _let_references_in(part)
     schema["$defs"]["Reference"] = {

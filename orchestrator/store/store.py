@@ -15,9 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.core.durable.records import JournalEntry
+from orchestrator.core.durable.records import JournalEntry, NewChunk
 from orchestrator.core.durable.snapshot import SnapshotTracker, StoredRun
-from orchestrator.core.protocol.events import Blob, whole
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import open_new
 from orchestrator.store.database import Database, Txn
@@ -106,12 +105,12 @@ class Store:
         except (sqlite3.Error, OSError) as error:
             raise _unwritable(self._path, error) from error
 
-    def load(self, number: int) -> Blob:
-        """The blob of a chunk. Raises RunDirectoryError if it is not there as it was."""
+    def load(self, number: int) -> NewChunk:
+        """Read a chunk. Raises RunDirectoryError if it is not there as it was."""
         chunk = self._database.chunk(number)
         if chunk is None:
             raise RunDirectoryError(f"chunk {number} of {self._path} is damaged")
-        return whole(chunk.blob)
+        return chunk
 
     def close(self) -> None:
         """Close the files."""

@@ -28,7 +28,7 @@ from orchestrator.spec.yaml.scalars import ScalarError, resolve
 from orchestrator.views.tables import Column, Paper, table
 from orchestrator.views.text import Style, duration, escaped, number, paint
 
-__all__ = ["dry_run_data", "render_dry_run", "render_plan", "render_tree", "render_yaml"]
+__all__ = ["dry_run_data", "render_dry_run", "render_plan", "render_tree", "render_yaml", "size"]
 
 
 _NARROWEST = 40
@@ -89,15 +89,17 @@ def _folded(text: str, paper: Paper) -> str:
 
 
 def _queue(queue: QueuePlan) -> tuple[str, ...]:
-    size = number(queue.maxsize) if queue.maxsize else "unbounded"
+    items = number(queue.maxsize) if queue.maxsize else "unbounded"
     full = "" if queue.when_full is WhenFull.BLOCK else queue.when_full.value
     if queue.put_timeout_s is not None:
         full = f"fail after {duration(queue.put_timeout_s)}"
-    weight = "" if queue.max_bytes is None else _size(queue.max_bytes)
+    weight = "" if queue.max_bytes is None else size(queue.max_bytes)
+    if queue.soft_bytes is not None:
+        weight = f"{size(queue.soft_bytes)} soft"
     writers, readers = ", ".join(queue.writers), ", ".join(queue.readers)
     if not readers:
-        size, readers = "nothing", "nobody: dropped"
-    return (queue.name, size, weight, writers, readers, full)
+        items, readers = "nothing", "nobody: dropped"
+    return (queue.name, items, weight, writers, readers, full)
 
 
 def _wires(verb: str, queues: tuple[str, ...], handles: tuple[tuple[str, str], ...]) -> str:
@@ -165,7 +167,7 @@ def _bounds(job: JobPlan) -> list[str]:
     limits, recycle = job.limits, job.recycle
     told = []
     if limits.memory_bytes is not None:
-        told.append(f"memory up to {_size(limits.memory_bytes)}")
+        told.append(f"memory up to {size(limits.memory_bytes)}")
     if limits.cpu_s is not None:
         told.append(f"processor time up to {duration(limits.cpu_s)}")
     if limits.open_files is not None:
@@ -173,7 +175,7 @@ def _bounds(job: JobPlan) -> list[str]:
     if recycle.max_items is not None:
         told.append(f"recycled after {number(recycle.max_items)} items")
     if recycle.max_rss_bytes is not None:
-        told.append(f"recycled beyond {_size(recycle.max_rss_bytes)}")
+        told.append(f"recycled beyond {size(recycle.max_rss_bytes)}")
     return told
 
 
@@ -184,7 +186,7 @@ def _signal(number: int) -> str:
         return f"signal {number}"
 
 
-def _size(n_bytes: int) -> str:
+def size(n_bytes: int) -> str:
     """Return a size as a spec would say it: in the largest unit of which it is a multiple."""
     for factor, unit in _UNITS:
         if n_bytes and n_bytes % factor == 0:

@@ -22,7 +22,7 @@ from orchestrator.core.protocol.messages import (
     Output,
 )
 from orchestrator.worker.acks import Acks
-from orchestrator.worker.chunks import MOST_BYTES
+from orchestrator.worker.chunks import CHUNK_BYTES, MOST_BYTES
 from orchestrator.worker.connection import Connection
 from orchestrator.worker.errors import FencedError, InconsistentError, NoRoomError
 from orchestrator.worker.lease import Lease, Leases
@@ -334,6 +334,8 @@ class Commits:
             sent = len(outputs)
             if outbox.count or outbox.sealed or outbox.seals is not None:
                 outbox.take(done, outputs, blobs, with_open=with_open)
+            if outbox.soft_shares:
+                returned += _surplus(outbox, outputs[sent:])
             weighed = outbox.weighs and not outbox.free and len(outputs) > sent
             overdrawn = overdrawn or outbox.limit < 0 or weighed
         if not (outputs or done or returned):
@@ -358,3 +360,20 @@ class Commits:
         if self._on_commit is not None:
             self._on_commit(outputs)
         return message, tuple(blobs)
+
+
+def _surplus(outbox: Outbox, sent: Sequence[Output]) -> tuple[tuple[str, int], ...]:
+    """Give up credits at soft bounds, once these are sent; return them.
+
+    What comes next may weigh as much: credit is kept for a share of the bytes only.
+    """
+    returned: list[tuple[str, int]] = []
+    for output in sent:
+        if output.size < CHUNK_BYTES:  # its items are light, or few
+            continue
+        for queue, share in outbox.soft_shares:
+            held, kept = outbox.credits.of[queue], 1 + share * output.n // output.size
+            if held > kept and queue not in outbox.credits.closed:
+                returned.append((queue, held - kept))
+                outbox.set_credits(queue, kept)
+    return tuple(returned)

@@ -84,18 +84,21 @@ class Link:
         Raises LinkClosedError at the end.
         """
         frames: list[tuple[ToWorker, tuple[Blob, ...]]] = []
-        n = _READ_SIZE
-        while n == _READ_SIZE:  # a full buffer: there may be more
+        reader, buffer = self._reader, self._buffer
+        while True:
+            room = reader.room()
+            into = buffer if room is None else room
             try:
-                n = self._sock.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
+                n = self._sock.recv_into(into, 0, socket.MSG_DONTWAIT)
             except BlockingIOError:
-                break
+                return frames
             except OSError as error:
                 raise self._gone(str(error)) from error
             if n == 0:
                 raise self._gone("the orchestrator has closed the connection")
-            frames += self._reader.feed(self._buffer[:n])
-        return frames
+            frames += reader.feed(buffer[:n]) if room is None else reader.filled(n)
+            if n < len(into):  # else there may be more
+                return frames
 
     def wait(self, timeout_s: float | None, *, yielding: bool = False) -> None:
         """Wait for something to read, if `yielding` for a `wake` too, or the timeout.
@@ -104,7 +107,10 @@ class Link:
         not `hush` the wakeup must not listen to it: it would spin.
         """
         poller = self._both if yielding else self._socket_only
-        _poll(poller, timeout_s)
+        if timeout_s is None:
+            poller.poll()
+        else:
+            _poll(poller, timeout_s)
 
     def sleep(self, timeout_s: float | None) -> None:
         """Wait for a `wake` or the timeout; may be called without the lock."""

@@ -7,6 +7,7 @@ the same items. `add` and `seal` run for each item: they are plain on purpose.
 from __future__ import annotations
 
 import pickle
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -160,6 +161,8 @@ class Outbox:
         """The digest of all that was sent, None where nobody asks for it."""
         self.replay: ReplayCheck | None = None
         """Compares what is put with what was put before, until that is over."""
+        self.soft_shares: tuple[tuple[str, int], ...] = ()
+        """Queues with a soft bound in bytes: see QueueInfo."""
         self._part_bytes = part_bytes
         self._weighed: dict[str, int] = {}
         self._runs: list[ItemRun] = []
@@ -421,6 +424,7 @@ class Outbox:
                         self.seals, start, stop, n, finished=finished, sealed=self.sealed
                     ),
                     digests=(before, self.digest or 0),
+                    crc=zlib.crc32(blob),
                 )
                 outputs.append(output)
                 blobs.append(blob)
@@ -577,6 +581,10 @@ def _outbox_for(
         free=free,
         overdraws=overdraws,
     )
+    if not free:
+        outbox.soft_shares = tuple(
+            (q, each.soft_share) for q, each in infos.items() if each.soft_share
+        )
     limits = [
         (
             queue,

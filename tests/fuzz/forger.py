@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.core.protocol.messages import (
     Ask,
@@ -56,6 +57,7 @@ _NUMBERS = (
 _FLOATS = (0.0, 0.2, -1.0, 1e308, float("inf"), float("-inf"), float("nan"))
 _KEPT = 32
 _P_THEFT = 0.1
+_P_CHECKS = 0.9
 _P_CLOSING = 0.01
 """Rare: the last message of the last hostile worker ends the run's use for us."""
 
@@ -115,7 +117,8 @@ class Forger:
             ((2**32 - 1, 0), (17 << 20, 1), (5, 2**32), (5, 2**63), (40, 3 << 30), (0, 0), (0, 9))
         )
         content = self._rng.randbytes(self._rng.randint(0, 300))
-        return HEADER.pack(b"MP\x01\x00", head, body, zlib.crc32(content)) + content
+        crc = zlib.crc32(content, body & 0xFFFFFFFF)
+        return HEADER.pack(b"MP\x02\x00", head, body, crc) + content
 
     def _checksum(self) -> bytes:
         frame = bytearray(self._valid())
@@ -168,11 +171,7 @@ class Forger:
         return self._near_truth() if self._rng.random() < 0.5 else self._lie()
 
     def _lie(self) -> bytes:
-        message = self._message()
-        commit = message.commit if isinstance(message, Pull) else message
-        outputs = commit.outputs if isinstance(commit, Commit) else ()
-        blobs = tuple(self._rng.randbytes(min(200, max(0, part.size))) for part in outputs)
-        return b"".join(map(bytes, wire.encode(message, blobs)))
+        return self._filled(self._message())
 
     # -- messages ---------------------------------------------------------------------------------
 
@@ -276,9 +275,20 @@ class Forger:
 
     def _near_truth(self) -> bytes:
         """What an honest worker might send, or almost: it gets far."""
-        message = self._true_message()
-        parts = message.outputs if isinstance(message, Commit) else ()
-        blobs = tuple(self._rng.randbytes(part.size) for part in parts)
+        return self._filled(self._true_message())
+
+    def _filled(self, message: FromWorker) -> bytes:
+        """The message's frame, with chunks and their checksums; of the latter some are wrong."""
+        commit = message.commit if isinstance(message, Pull) else message
+        if not isinstance(commit, Commit):
+            return b"".join(map(bytes, wire.encode(message)))
+        blobs = tuple(self._rng.randbytes(min(200, max(0, part.size))) for part in commit.outputs)
+        outputs = tuple(
+            replace(part, crc=zlib.crc32(blob) if self._rng.random() < _P_CHECKS else 1)
+            for part, blob in zip(commit.outputs, blobs, strict=True)
+        )
+        commit = replace(commit, outputs=outputs)
+        message = replace(message, commit=commit) if isinstance(message, Pull) else commit
         return b"".join(map(bytes, wire.encode(message, blobs)))
 
     def _true_message(self) -> FromWorker:
@@ -328,5 +338,6 @@ class Forger:
 
 def framed(head: bytes, body: bytes = b"") -> bytes:
     """A frame whose header is right, whatever is in it."""
-    content = head + body
-    return HEADER.pack(b"MP\x01\x00", len(head), len(body), zlib.crc32(content)) + content
+    return (
+        HEADER.pack(b"MP\x02\x00", len(head), len(body), zlib.crc32(head, len(body))) + head + body
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections import Counter, deque
 from collections.abc import Callable
 
@@ -164,7 +165,12 @@ class Honest:
             blobs = (packed(queue, puts),)
             outputs = (
                 Output(
-                    queues=(queue,), n=len(puts), size=len(blobs[0]), packed=False, counts=counts
+                    queues=(queue,),
+                    n=len(puts),
+                    size=len(blobs[0]),
+                    packed=False,
+                    counts=counts,
+                    crc=zlib.crc32(blobs[0]),
                 ),
             )
         self._unsettled = (done, puts)

@@ -39,9 +39,9 @@ def frame(message):
     return b"".join(map(bytes, wire.encode(message)))
 
 
-def headed(head, body):
+def headed(head, body, crc=0):
     """A header that announces so much."""
-    return struct.pack("<4sIQI", b"MP\x01\x00", head, body, 0)
+    return struct.pack("<4sIQI", b"MP\x02\x00", head, body, crc)
 
 
 def pause():
@@ -62,7 +62,7 @@ def announce_four_gigabytes():
 def send_what_was_announced_for_ever():
     commit = msgspec.msgpack.encode([7, 1, [], [], [[["q"], 1, 2 << 30, False, None]]])
     sock = channel()
-    sock.sendall(headed(len(commit), 2 << 30) + commit)
+    sock.sendall(headed(len(commit), 2 << 30, zlib.crc32(commit, 2 << 30)) + commit)
     for _ in range(2047):  # with the last MiB it would break the protocol, before its time is up
         sock.sendall(bytes(1 << 20))
     pause()
@@ -91,7 +91,7 @@ def talk_without_a_pause():
 def nest():
     head = b"\x92\x02" + b"\x91" * 100_000
     sock = channel()
-    sock.sendall(struct.pack("<4sIQI", b"MP\x01\x00", len(head), 0, zlib.crc32(head)) + head)
+    sock.sendall(struct.pack("<4sIQI", b"MP\x02\x00", len(head), 0, zlib.crc32(head)) + head)
     pause()
 
 

@@ -7,6 +7,7 @@ against the rules, not against its own partner.
 from __future__ import annotations
 
 import random
+import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, NamedTuple
@@ -38,6 +39,7 @@ from orchestrator.core.protocol.messages import (
 )
 
 from .boxes import Box, digest_of
+from .ledger import check
 
 BAD = Failure(kind="ValueError", message="bad")
 
@@ -115,6 +117,8 @@ class Client:
         message, blobs = self.inbox.popleft()
         match message:
             case Leased():
+                crcs = [part.crc for part in message.ranges]
+                check(crcs == list(map(zlib.crc32, blobs)), "a chunk's checksum goes with it")
                 held = Held(message, self._read(message, blobs))
                 self.leases[held.number] = held
                 self._replies[message.pull] = message
@@ -254,6 +258,7 @@ class Client:
                         packed=bool(len(identities) % 2),
                         counts=None if plain else counts,
                         digests=(before, box.digest),
+                        crc=zlib.crc32(blob),
                     )
                 )
                 blobs.append(blob)

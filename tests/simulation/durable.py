@@ -300,7 +300,8 @@ class DurableWorld(World):
         """An item is dropped, one of so many, for there is no room."""
         check(name in self.topology.when_full, f"{name}: an item is dropped, and nobody may")
         maxsize = self.topology.queues[name]
-        full = name in self.topology.max_bytes or 0 < maxsize < held
+        weighed = {*self.topology.max_bytes, *self.topology.soft_bytes}
+        full = name in weighed or 0 < maxsize < held
         check(full, f"{name}:{number} is dropped, one of {held}, and there is room")
         self.met.add("dropped")
         self.books.dropped(name, number)

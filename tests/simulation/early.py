@@ -123,7 +123,7 @@ def _of_early(world: World, worker: str, lease: Leased, moment: Moment) -> Queue
     before = world.before[queue.name]
     over = world.now >= (world.now if before.since is None else before.since) + job.within_s
     alone = _alone(world, lease) or moment.next_is_alone
-    reason = over or moment.was_full or alone or queue.weight is not None or not queue.open_writers
+    reason = over or moment.was_full or alone or queue.is_exact or not queue.open_writers
     return None if reason else queue
 
 

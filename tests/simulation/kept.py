@@ -12,7 +12,7 @@ from orchestrator.core.broker.chunks import Segment
 from orchestrator.core.broker.clients import CommitWaiter
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.setup import Resumption
-from orchestrator.core.durable.records import Fate, ItemsEnded, JournalEntry, Record
+from orchestrator.core.durable.records import Fate, ItemsEnded, JournalEntry, NewChunk, Record
 from orchestrator.core.durable.snapshot import (
     ItemRange,
     SnapshotTracker,
@@ -42,7 +42,7 @@ class Disk:
     def __init__(self) -> None:
         self.now = SnapshotTracker(StoredRun())
         self.written = SnapshotTracker(StoredRun())
-        self.chunks: dict[int, bytes] = {}
+        self.chunks: dict[int, NewChunk] = {}
         self._packed: set[int] = set()
         self._waiting: list[JournalEntry] = []
 
@@ -82,7 +82,7 @@ class Disk:
         change = self.written.apply(entry)
         for chunk in change.new:
             check(chunk.number not in self.chunks, f"chunk {chunk.number} is numbered once")
-            self.chunks[chunk.number] = bytes(chunk.blob)
+            self.chunks[chunk.number] = chunk
             if chunk.packed:
                 self._packed.add(chunk.number)
         for number in change.dropped:

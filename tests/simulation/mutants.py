@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from orchestrator.core.broker import leasing, liveness
+from orchestrator.core.broker.bounds import ByteBound
 from orchestrator.core.broker.broker import Broker
 from orchestrator.core.broker.chunks import Segment, cut
 from orchestrator.core.broker.clients import (
@@ -105,6 +106,39 @@ def a_credit_is_good_for_many_commits(patch: Patch) -> None:
             client.credit(queue, max(0, held - n) - client.credits.get(queue.name, 0))
 
     patch.setattr(RoomForOutputs, "put", thrifty)
+
+
+def a_soft_bound_holds_nobody(patch: Patch) -> None:
+    patch.setattr(ByteBound, "gives_way", lambda self, items, queued: self.soft)
+
+
+def a_soft_bound_makes_batches_smaller(patch: Patch) -> None:
+    patch.setattr(
+        ByteBound, "gives_way", lambda self, items, queued: self.soft and items < self.floor
+    )
+
+
+def credit_at_a_soft_bound_forgets_the_weight(patch: Patch) -> None:
+    patch.setattr(ByteBound, "as_credit", lambda self, items, queued: 1000)
+
+
+def no_credit_where_one_item_is_too_heavy(patch: Patch) -> None:
+    def credit_room(self: QueueState) -> int:
+        weight = self.weight
+        if weight is None or not weight.soft:
+            return self.room
+        return min(self.room, weight.as_credit(self.size, self.queued) - self.granted)
+
+    patch.setattr(QueueState, "credit_room", property(credit_room))
+
+
+def a_soft_bound_gives_way_though_room_will_come(patch: Patch) -> None:
+    can_come = liveness._can_come
+
+    def none_can(need: liveness._Need, state: BrokerState, held: QueueState) -> bool:
+        return need is not liveness._Need.ROOM and can_come(need, state, held)
+
+    patch.setattr(liveness, "_can_come", none_can)
 
 
 def a_commit_must_fit_in_bytes(patch: Patch) -> None:

@@ -43,6 +43,8 @@ def states(topology: Topology) -> tuple[list[QueueState], list[JobState]]:
             readers=[job.name for job in topology.jobs if name in job.reads],
             producers=sum(job.workers for job in topology.jobs if name in job.writes),
             max_bytes=topology.max_bytes.get(name),
+            soft_bytes=topology.soft_bytes.get(name),
+            batch=topology.batch(name),
             patience_s=topology.patience.get(name),
         )
         for name, maxsize in topology.queues.items()

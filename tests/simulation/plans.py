@@ -45,6 +45,7 @@ def _queue(topology: Topology, name: str) -> QueuePlan:
         name=name,
         maxsize=topology.queues[name],
         max_bytes=topology.max_bytes.get(name),
+        soft_bytes=topology.soft_bytes.get(name),
         when_full=topology.when_full.get(name, WhenFull.BLOCK),
         put_timeout_s=topology.patience.get(name),
         writers=tuple(job.name for job in topology.jobs if name in job.writes),
@@ -63,7 +64,7 @@ def _job(job: Job) -> JobPlan:
         outputs=job.writes,
         read_handles=tuple((name, name) for name in job.reads) if by_handle else (),
         workers=job.workers,
-        batch=BatchPlan(size=job.batch, within_s=job.within_s),
+        batch=BatchPlan(size=job.batch, within_s=job.within_s) if shape is Shape.BATCH else None,
         retry=retry_of(job),
         on_error=ErrorPolicy(otherwise=job.otherwise),
         rate=(

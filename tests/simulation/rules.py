@@ -24,6 +24,9 @@ from .order import check_rows, held
 if TYPE_CHECKING:
     from .world import World
 
+HEAVIEST = 40
+"""Bytes of an item: see `ledger.Books`."""
+
 Rooms = Counter[tuple[str, str]]
 """What each worker was ever given of each queue: credits it holds, and what it has put."""
 
@@ -35,6 +38,12 @@ class LowBytes(ByteBound):
     """Bytes of a queue that know how few they were since the last event."""
 
     low = _size = 0
+    lightest = 1
+    """The least that an item has weighed in the mean since the last event."""
+    credits = 0
+    """Those granted before the last event."""
+    excess = 0
+    """What these may bring above the bound, while it is reached."""
 
     @property
     def size(self) -> int:
@@ -45,14 +54,31 @@ class LowBytes(ByteBound):
         self._size = n
         self.low = min(self.low, n)
 
+    def note_mean(self, items: int) -> None:
+        super().note_mean(items)
+        self.lightest = min(self.lightest, self.each)
+
 
 class Scale(QueueState):
     """A queue that knows the fewest bytes it had since the last event, and what was put since."""
 
-    def __init__(self, *args: Any, max_bytes: int | None = None, **keys: Any) -> None:
-        super().__init__(*args, max_bytes=max_bytes, **keys)
-        if max_bytes is not None:
-            self.weight = LowBytes(max_bytes, drops=self.policy.drops)
+    fewest = _queued = 0
+    """The fewest that were queued since the last event."""
+
+    def __init__(self, *args: Any, **keys: Any) -> None:
+        super().__init__(*args, **keys)
+        if (weight := self.weight) is not None:
+            drops, batch = self.policy.drops, keys["batch"]
+            self.weight = LowBytes(weight.max_bytes, drops=drops, soft=weight.soft, batch=batch)
+
+    @property
+    def queued(self) -> int:  # type: ignore[override]
+        return self._queued
+
+    @queued.setter
+    def queued(self, n: int) -> None:
+        self._queued = n
+        self.fewest = min(self.fewest, n)
 
     placed: tuple[tuple[bytes, int, int], ...] = ()
 
@@ -164,6 +190,8 @@ def _bound_in_bytes(world: World, queue: Scale, now: Rooms, came_back: int) -> N
     if not isinstance(queue.weight, LowBytes):
         return
     full_all_the_while, queue.weight.low = queue.weight.low >= bound, weight
+    if queue.weight.soft:
+        full_all_the_while = _soft(world, queue, queue.weight) and full_all_the_while
     if queue.closed:
         return
     if full_all_the_while:
@@ -171,8 +199,27 @@ def _bound_in_bytes(world: World, queue: Scale, now: Rooms, came_back: int) -> N
             let_in = where == name and given > world.rooms[worker, where]
             check(not let_in, f"{worker} is given room in {name}, which is full")
     assert queue.producers is not None
-    over = (queue.producers + world.came_back[name]) * world.largest_commit
+    over = (queue.producers + world.came_back[name]) * world.largest_commit + queue.weight.excess
     check(weight < bound + over, f"{name}: {weight} bytes of {bound}")
+
+
+def _soft(world: World, queue: Scale, weight: LowBytes) -> bool:
+    """Whether a soft bound has not given way since the last event.
+
+    Nobody needs it to where no worker can wait for ever. What is granted has the room that is left.
+    """
+    kept = not weight.floor or not world.broker._state.at[queue].readers
+    check(kept, f"{queue.name}: its soft bound gives way")
+    held = queue.fewest >= weight.batch and not weight.floor
+    queue.fewest = queue.queued
+    if queue.granted > weight.credits:
+        most = max(1, weight.batch, weight.floor, weight.bound // weight.lightest)
+        check(queue.granted <= most, f"{queue.name}: {queue.granted} granted of {most}")
+    if weight.size < weight.bound or not held:
+        weight.excess = max(0, weight.size - weight.bound)
+        weight.excess += max(queue.granted, weight.credits) * HEAVIEST
+    weight.credits, weight.lightest = queue.granted, weight.each
+    return held
 
 
 def _weight(broker: Broker, queue: QueueState) -> int:
@@ -253,7 +300,7 @@ def _patience(world: World, queue: QueueState) -> None:
 def _collecting(world: World, queue: QueueState) -> None:
     """Rule 4: room is collected for a producer for a moment only."""
     head = next(iter(waiters(world.broker, queue)), None)
-    if not isinstance(head, CreditWaiter) or queue.room < 1:
+    if not isinstance(head, CreditWaiter) or queue.credit_room < 1:
         world.room_since.pop(queue.name, None)
         return
     waiter, since = world.room_since.get(queue.name, (None, 0.0))
@@ -266,7 +313,7 @@ def _collecting(world: World, queue: QueueState) -> None:
 def _could_move(broker: Broker, waiter: Waiter) -> bool:
     if isinstance(waiter, CreditWaiter):
         (queue,) = waiter.queues
-        return queue.closed or queue.room >= min(waiter.request.least, queue.bound)
+        return queue.closed or queue.credit_room >= broker._credits.least(queue, waiter.request)
     assert isinstance(waiter, CommitWaiter)
     needs = waiter.needs()
     if waiter.at >= waiter.items:
@@ -395,6 +442,8 @@ def sights(broker: Broker) -> Iterator[str]:
         if weight >= bound:
             yield "full in bytes" if queue.size < queue.bound else "full"
             yield "in line for bytes" if line else "full"
+            if queue.is_soft and queue.size < queue.bound:
+                yield "softly in line" if line and queue.room < 1 else "softly full"
         if queue.delayed:
             yield "retry"
         if len(line) > 1:

@@ -56,7 +56,7 @@ class Job:
 
 @dataclass(kw_only=True)
 class Topology:
-    """Queues with their bounds, in items and some in bytes too, and jobs.
+    """Queues with their bounds, in items and some in bytes too, exact or soft, and jobs.
 
     Of those that drop, `when_full` says which items. `patience` is how long a put may wait for room
     in a queue, where that has an end.
@@ -65,8 +65,14 @@ class Topology:
     queues: dict[str, int]
     jobs: list[Job]
     max_bytes: dict[str, int]
+    soft_bytes: dict[str, int] = field(default_factory=dict)
     when_full: dict[str, WhenFull] = field(default_factory=dict)
     patience: dict[str, float] = field(default_factory=dict)
+
+    def batch(self, queue: str) -> int:
+        """The largest batch that is taken from a queue."""
+        readers = (job for job in self.jobs if queue in job.reads)
+        return max((job.batch for job in readers if job.shape is shapes.batches), default=1)
 
 
 def make(
@@ -134,6 +140,7 @@ class _Maker:
             queues=self._queues,
             jobs=self._jobs,
             max_bytes=self._max_bytes(),
+            soft_bytes=self._soft_bytes(),
             when_full=self._when_full(),
         )
 
@@ -157,6 +164,13 @@ class _Maker:
         """
         rng = random.Random(hash(self._rng.getstate()[1]))
         if rng.random() < 0.7:
+            return {}
+        return {name: rng.choice(MAX_BYTES) for name in self._names if rng.random() < 0.7}
+
+    def _soft_bytes(self) -> dict[str, int]:
+        """Of half of the others some queues do so softly; drawn apart."""
+        rng = random.Random(hash(self._rng.getstate()[1]) + 4)
+        if self._max_bytes() or rng.random() < 0.5:
             return {}
         return {name: rng.choice(MAX_BYTES) for name in self._names if rng.random() < 0.7}
 

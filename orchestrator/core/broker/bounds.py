@@ -1,4 +1,4 @@
-"""Bounds of a queue: policies for once it is full (`when_full`), and its bytes (`max_bytes`).
+"""Bounds of a queue: policies for once it is full (`when_full`), and its bytes, exact or soft.
 
 Each value of `when_full` is one class here, and `POLICIES` finds it. A queue has one policy, for as
 long as it lives, and asks it for room after each put (rule 1 of docs/semantics.md).
@@ -13,10 +13,14 @@ from typing import ClassVar, Protocol
 from orchestrator.core.broker.chunks import Segment, shares
 from orchestrator.plan.model import QueuePlan, WhenFull
 
-__all__ = ["POLICIES", "UNBOUNDED", "ByteBound", "FullPolicy", "Unread", "patience_s"]
+__all__ = ["POLICIES", "SOFT_ITEMS", "UNBOUNDED", "ByteBound", "FullPolicy", "Unread", "patience_s"]
 
 UNBOUNDED = 1 << 62
 """A bound that nothing reaches."""
+SOFT_ITEMS = 1000
+"""Items that every queue without a `maxsize` holds, however large, rather than stop a run."""
+_FIRST_CREDITS = 16
+"""What is granted at a soft bound before the first item is there."""
 _FAIL_S = 0.25
 """Until then all credit that other producers hold and do not use has come back."""
 
@@ -145,14 +149,35 @@ def patience_s(queue: QueuePlan, producers: int) -> float | None:
 
 
 class ByteBound:
-    """The bytes of the items that a queue with `max_bytes` counts as being on it.
+    """The bytes of the items that a queue counts as being on it, and how many these may be.
 
     A queue is full while it holds `max_bytes`, and a producer's commit may exceed that once.
+
+    A `soft` bound is that of a queue whose spec names none: it keeps memory small, and must not
+    stop what would go on without it. So it holds only while a `batch` of its readers is queued, and
+    there are at least `floor` items: SOFT_ITEMS until one of them has started, and where no room
+    could come. Credit is good for as many commits as without it, but no more is given than the rest
+    of the bytes has room for, at the mean weight of what is there.
     """
 
-    __slots__ = ("bound", "max_bytes", "peak", "redelivered", "size")
+    __slots__ = (
+        "batch",
+        "bound",
+        "each",
+        "floor",
+        "max_bytes",
+        "peak",
+        "redelivered",
+        "size",
+        "soft",
+    )
 
-    def __init__(self, max_bytes: int, *, drops: bool) -> None:
+    def __init__(self, max_bytes: int, *, drops: bool, soft: bool = False, batch: int = 1) -> None:
+        self.soft = soft
+        self.batch = 0 if drops or batch == 1 else batch
+        self.floor = 0 if drops else SOFT_ITEMS
+        # The mean weight of an item: at first nobody knows it, and little credit is given.
+        self.each = max(1, max_bytes // _FIRST_CREDITS)
         self.max_bytes = max_bytes or UNBOUNDED
         # What a producer is kept to: nothing, where items are dropped instead.
         self.bound = UNBOUNDED if drops else self.max_bytes
@@ -163,3 +188,24 @@ class ByteBound:
     def note_peak(self) -> None:
         """Something was put."""
         self.peak = max(self.peak, self.size - self.redelivered)
+
+    def gives_way(self, items: int, queued: int) -> bool:
+        """True if a soft bound is none now: of so many items so many are queued."""
+        return self.soft and (queued < self.batch or items < self.floor)
+
+    def attend(self) -> None:
+        """A reader has started: a soft bound holds from now on."""
+        self.floor = 0
+
+    def note_mean(self, items: int) -> None:
+        """Something was put on a queue with a soft bound, on which there are so many items now."""
+        self.each = max(1, -(-self.size // max(1, items)))
+
+    def as_light(self, n: int, producers: int) -> int:
+        """Return how many of n items a chunk has for half of a producer's share of the bytes."""
+        return max(1, min(n, self.bound // (2 * max(1, producers) * self.each)))
+
+    def as_credit(self, items: int, queued: int) -> int:
+        """Return how many credits a soft bound lets be out, at most."""
+        rest = (self.bound - self.size) // self.each
+        return max(rest, self.batch - queued, self.floor - items)

@@ -16,7 +16,7 @@ from orchestrator.core.broker.commits import Admission
 from orchestrator.core.broker.credits import Credits
 from orchestrator.core.broker.end_of_stream import QueueEnds
 from orchestrator.core.broker.leasing import Leasing, Returns
-from orchestrator.core.broker.liveness import StallWatch
+from orchestrator.core.broker.liveness import StallWatch, relieve
 from orchestrator.core.broker.observers import Journal, Tap
 from orchestrator.core.broker.outcomes import Outcomes
 from orchestrator.core.broker.outputs import OutputProgress
@@ -83,10 +83,10 @@ class Broker:
     ) -> None:
         self._state = state = BrokerState(queues, jobs, journal)
         self._returns = returns = Returns(state)
-        self._leasing = leasing = Leasing(state, returns, ack_on_get=ack_on_get)
-        self._ends = QueueEnds(state, leasing)
         self._limits = limits = PutLimits(state)
         self._credits = credits_ = Credits(state, limits)
+        self._leasing = leasing = Leasing(state, returns, credits_, ack_on_get=ack_on_get)
+        self._ends = QueueEnds(state, leasing)
         self._outcomes = outcomes = Outcomes(state, returns)
         self._admission = Admission(state, RoomForOutputs(state, limits), credits_, outcomes)
         self.queries = queries = Queries(state)
@@ -249,6 +249,8 @@ class Broker:
         if not self._ack_on_get:
             for queue in job.reads:
                 self._state.at[queue].readers[event.worker] = client
+                if queue.weight is not None:
+                    queue.weight.attend()
             for queue in job.writes:
                 self._state.at[queue].writers[event.worker] = client
         self._stalls.joined(client)
@@ -338,10 +340,11 @@ class Broker:
         state = self._state
         if (due := state.alarms.next) is not None and due <= state.now:
             self._fire_timers()
+        doubted = False
         while True:
             self._move()
-            self._watch()
-            if not (state.dirty or self._leasing.let_a_batch_go()):
+            doubted |= self._watch()
+            if not (state.dirty or self._leasing.let_a_batch_go() or (doubted and relieve(state))):
                 return
 
     def _move(self) -> None:
@@ -392,16 +395,18 @@ class Broker:
             self._state.orders.append(PutRefused(worker=client.worker, failure=failure))
         self._limits.arm(queue)
 
-    def _watch(self) -> None:
-        state = self._state
+    def _watch(self) -> bool:
+        """Look at those who may have begun or stopped waiting; whether one waits or has left."""
+        state, doubted = self._state, False
         for client in state.touched:
             job = client.job
             if client.waits_since is not None or not client.alive:
-                state.all_doubted = True
+                state.all_doubted = doubted = True
             self._stalls.look_at(client)
             if job.finished is not None:
                 self._close_outputs(job)
         state.touched.clear()
+        return doubted
 
     @property
     def everybody_waits(self) -> bool:

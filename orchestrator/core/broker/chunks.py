@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from orchestrator.core.durable.records import NewChunk
 from orchestrator.core.protocol.events import AnyBlob
 
 __all__ = ["Chunk", "Segment", "cut", "shares", "without"]
 
 
 class Chunk:
-    """An immutable blob of so many pickled items, as a producer sent it.
+    """An immutable blob of so many pickled items, as a producer sent it, with its checksum.
 
     Its `number` is that in the store, 0 where nothing of it is kept.
     """
 
-    __slots__ = ("_blob", "_size", "items", "number", "packed")
+    __slots__ = ("_blob", "_crc", "_size", "items", "number", "packed")
 
     def __init__(
         self,
-        blob: AnyBlob | Callable[[], AnyBlob],
+        blob: AnyBlob | Callable[[], NewChunk],
         *,
         packed: bool,
         items: int,
+        crc: int = 0,
         number: int = 0,
     ) -> None:
         self._blob = blob
-        self._size: int | None = None
+        self._crc = crc
+        self._size = -1 if callable(blob) else len(blob)
         self.packed = packed
         self.items = items
         self.number = number
@@ -34,14 +37,27 @@ class Chunk:
     @property
     def blob(self) -> AnyBlob:
         """The pickle; that of a resumed run's chunk is read from its store each time."""
-        return self._blob() if callable(self._blob) else self._blob
+        return self._read() if callable(self._blob) else self._blob
+
+    @property
+    def crc(self) -> int:
+        """The pickle's checksum: its producer has made it, or the store has checked it."""
+        if self._size < 0:
+            self._read()
+        return self._crc
 
     @property
     def size_bytes(self) -> int:
         """The pickle's length."""
-        if self._size is None:
-            self._size = len(self.blob)
+        if self._size < 0:
+            self._read()
         return self._size
+
+    def _read(self) -> AnyBlob:
+        assert callable(self._blob)
+        stored = self._blob()
+        self._size, self._crc = len(stored.blob), stored.crc
+        return stored.blob
 
 
 class Segment:

@@ -43,6 +43,9 @@ class Held(NamedTuple):
     at_end: float = 0.0
 
 
+NOT_HELD = Held()
+
+
 class JobState:
     """A job as the broker sees it: its queues, its workers and what they did.
 
@@ -98,8 +101,13 @@ class JobState:
         self.at_end = Stopwatch()
 
     def held_s(self, now: float) -> Held:
-        """For how long what it waits for was no item of its writers."""
+        """For how long what it waits for was no item of its writers.
+
+        Asked twice for each wait: of most jobs it is always the same, `NOT_HELD`.
+        """
         reorder, rate_limit = self.reorder, self.rate_limit
+        if reorder is None and rate_limit is None and not self.at_end.was_started:
+            return NOT_HELD
         return Held(
             by_room=reorder.blocked.total_s(now) if reorder is not None else 0.0,
             by_rate=rate_limit.held.total_s(now) if rate_limit is not None else 0.0,
@@ -362,7 +370,7 @@ class OrderedWaiter(CommitWaiter):
                 weight = Segment(part.chunk, part.used, part.used + n, 0)
                 for queue in part.queues:
                     items[queue] = items.get(queue, 0) + n
-                    if queue.weight is not None:
+                    if queue.is_exact:
                         weights[queue] = weights.get(queue, 0) + weight.size_bytes
         return any(n > queue.bound for queue, n in items.items()) or any(
             queue.weight is not None and n > queue.weight.bound for queue, n in weights.items()

@@ -255,7 +255,7 @@ class Admission:
                 raise ProtocolError(f"counts of an output of {output.n} items, {items} finished")
             if output.placed is not isinstance(blob, PlacedBlob):
                 raise ProtocolError("a place of a chunk where there is no arena")
-            chunk = Chunk(blob, packed=output.packed, items=output.n)
+            chunk = Chunk(blob, packed=output.packed, items=output.n, crc=output.crc)
             parts.append(PendingOutput(queues, chunk, output.n, counts, digests=output.digests))
         return parts
 

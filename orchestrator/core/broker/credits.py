@@ -41,7 +41,7 @@ class Credits:
             self._state.send(client, Grant(want=request.want, queue=queue.name, n=0))
         elif request.unsent is not None and client.credits.get(queue.name, 0) > request.unsent:
             self._state.send(client, Grant(want=request.want, queue=queue.name, n=0))
-        elif queue.room >= self._least(queue, request) and queue not in self._lines.at:
+        elif queue.credit_room >= self.least(queue, request) and queue not in self._lines.at:
             self._grant(client, queue, request)
         elif not _may_wait(queue, request):
             self._state.send(client, Grant(want=request.want, queue=queue.name, n=0))
@@ -65,21 +65,24 @@ class Credits:
     def end_wait(self, waiter: CreditWaiter) -> None:
         """A producer waits no longer, by its own will or as the queue lets it wait no longer."""
         client, request, (queue,) = waiter.client, waiter.request, waiter.queues
-        if self._lines.is_first_everywhere(waiter) and queue.room > 0 and not queue.closed:
+        if self._lines.is_first_everywhere(waiter) and queue.credit_room > 0 and not queue.closed:
             self._serve(waiter)
         else:
             self._leave_line(waiter)
             self._state.send(client, Grant(want=request.want, queue=queue.name, n=0))
         self._state.dirty[queue] = None
 
-    def _least(self, queue: QueueState, request: Want) -> int:
+    def least(self, queue: QueueState, request: Want) -> int:
         """The room that must be free before any is granted; no time is none to collect it."""
-        return min(request.least, queue.bound) if _may_wait(queue, request) else 1
+        if not _may_wait(queue, request):
+            return 1
+        least = min(request.least, queue.bound)
+        return min(least, self.chunk_items(queue)) if queue.is_soft else least
 
     def _is_collected(self, queue: QueueState, request: Want) -> bool:
         """True if there is room enough, or time has been given for more (rule 4)."""
-        room = queue.room
-        if room < 1 or room >= self._least(queue, request):
+        room = queue.credit_room
+        if room < 1 or room >= self.least(queue, request):
             return room > 0
         now = self._state.now
         if queue not in self._collecting:
@@ -111,21 +114,35 @@ class Credits:
 
     def _grant(self, client: WorkerState, queue: QueueState, request: Want) -> None:
         chunk = self.chunk_items(queue) - client.credits.get(queue.name, 0)
-        n = max(min(request.n, queue.room), min(self._in_advance(queue), chunk))
+        n = max(min(request.n, queue.credit_room), min(self._in_advance(queue), chunk))
         client.credit(queue, n)
         self._state.send(client, Grant(want=request.want, queue=queue.name, n=n))
 
     def refill(self, client: WorkerState, queue: QueueState) -> None:
         """Grant room in advance when the worker has used up enough of its own (rule 4)."""
         enough = self.chunk_items(queue)
-        n = min(enough - client.credits.get(queue.name, 0), queue.room)
+        n = min(enough - client.credits.get(queue.name, 0), queue.credit_room)
         if n > 0 and 4 * n >= enough and queue not in self._lines.at and self.may_advance(queue):
             client.credit(queue, n)
             self._state.send(client, Grant(want=0, queue=queue.name, n=n))
 
+    def go_with_lease(self, client: WorkerState) -> None:
+        """Grant a worker that gets items what it will put them with, if it has none left.
+
+        After an idle spell it has given its credits back, and would ask for them with each item in
+        hand. It has put on these queues before, so it keeps account of them.
+        """
+        if client.parked is not None:
+            return
+        for name, n in client.credits.items():
+            if not n and not (queue := self._state.queues[name]).closed:
+                self.refill(client, queue)
+
     def chunk_items(self, queue: QueueState) -> int:
         """Items a producer should put in one chunk."""
-        return chunk_items(queue.maxsize, queue.producers or len(self._state.at[queue].writers))
+        producers = queue.producers or len(self._state.at[queue].writers)
+        n, weight = chunk_items(queue.maxsize, producers), queue.weight
+        return weight.as_light(n, producers) if weight is not None and weight.soft else n
 
     def _in_advance(self, queue: QueueState) -> int:
         """Items for which credit may be given in advance to one producer (rule 4).
@@ -133,11 +150,13 @@ class Credits:
         Of several each may have its share of half of the room: nobody is kept from putting by it.
         """
         weight = queue.weight
-        if weight is not None and weight.size * 2 >= weight.bound:
+        if weight is not None and not weight.soft and weight.size * 2 >= weight.bound:
             return 0
         if queue.producers == 1:
-            return queue.room
-        return queue.room // (2 * (queue.producers or max(1, len(self._state.at[queue].writers))))
+            return queue.credit_room
+        return queue.credit_room // (
+            2 * (queue.producers or max(1, len(self._state.at[queue].writers)))
+        )
 
     def may_advance(self, queue: QueueState) -> bool:
         """True if credit may be given before anybody asks: to the only producer, or a chunk."""

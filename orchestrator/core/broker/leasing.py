@@ -8,6 +8,7 @@ import msgspec
 
 from orchestrator.core.broker.chunks import Segment, without
 from orchestrator.core.broker.clients import PendingPull, WorkerState
+from orchestrator.core.broker.credits import Credits
 from orchestrator.core.broker.lease import FailedAttempt, LeaseState, failed_attempts
 from orchestrator.core.broker.liveness import can_come
 from orchestrator.core.broker.queue import QueueState
@@ -37,9 +38,12 @@ RECALL_AFTER_S = 0.02
 class Leasing:
     """The consumers' half of the broker."""
 
-    def __init__(self, state: BrokerState, returns: Returns, *, ack_on_get: bool = False) -> None:
+    def __init__(
+        self, state: BrokerState, returns: Returns, credits_: Credits, *, ack_on_get: bool = False
+    ) -> None:
         self._state = state
         self._returns = returns
+        self._credits = credits_
         self._ack_on_get = ack_on_get
 
     # -- pulls ------------------------------------------------------------------------------------
@@ -211,6 +215,9 @@ class Leasing:
         """
         state = self._state
         queues = state.patient if state.all_doubted else state.doubted
+        if not queues:  # asked after each event
+            state.all_doubted = False
+            return False
         for queue in sorted(queues, key=state.ranks.__getitem__):
             state.doubted.pop(queue, None)
             pending = next((pull for pull in state.at[queue].pulls if pull.is_of_batch), None)
@@ -285,6 +292,7 @@ class Leasing:
                 journal.dealt(client, queue.name, segments)
         state.leave(pending)
         state.end_wait(client)
+        blobs = tuple([segment.chunk.blob for segment in segments])
         leased = Leased(
             pull=request.pull,
             lease=lease.number,
@@ -292,7 +300,8 @@ class Leasing:
             ranges=tuple(map(_range, segments)),
             tried=queue.tried(segments) if queue.attempts else (),
         )
-        state.send(client, leased, tuple([segment.chunk.blob for segment in segments]))
+        self._credits.go_with_lease(client)
+        state.send(client, leased, blobs)
         state.dirty[queue] = None
         return lease
 
@@ -425,10 +434,12 @@ def _is_of_batch(batch: BatchPlan | None, request: Pull) -> bool:
 
 
 def _range(segment: Segment) -> Range:
+    chunk = segment.chunk
     return Range(
         start=segment.start,
         stop=segment.stop,
         first=segment.first,
-        size=len(segment.chunk.blob),
-        packed=segment.chunk.packed,
+        size=chunk.size_bytes,
+        packed=chunk.packed,
+        crc=chunk.crc,
     )

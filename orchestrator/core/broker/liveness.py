@@ -11,13 +11,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 
+from orchestrator.core.broker.bounds import SOFT_ITEMS
 from orchestrator.core.broker.clients import CreditWaiter, PendingPull, Waiter, WorkerState
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.state import Alarm, BrokerState
 from orchestrator.core.protocol.events import StallDetected
 from orchestrator.core.protocol.messages import Wait
 
-__all__ = ["StallWatch", "can_come"]
+__all__ = ["StallWatch", "can_come", "relieve"]
 
 
 class _Need(enum.Enum):
@@ -39,8 +40,30 @@ def can_come(state: BrokerState, held: QueueState) -> bool:
     All batches are taken to wait: who asks, asks for the queues upstream first, and lets a batch go
     out before it asks for the next.
     """
-    search = _Search(state, held)
-    todo: list[_Node] = [(_Need.ITEM, held)]
+    return _can_come(_Need.ITEM, state, held)
+
+
+def relieve(state: BrokerState) -> bool:
+    """Let soft bounds give way where no room can come; False if there are none such.
+
+    Without them what waits there would go on.
+    """
+    relieved = False
+    for queue in state.lines.at:
+        weight = queue.weight
+        if weight is None or not weight.soft or weight.size < weight.bound:
+            continue
+        if weight.floor or queue.size >= SOFT_ITEMS or weight.gives_way(queue.size, queue.queued):
+            continue
+        if not _can_come(_Need.ROOM, state, queue):
+            weight.floor, relieved = SOFT_ITEMS, True
+            state.dirty[queue] = None
+    return relieved
+
+
+def _can_come(need: _Need, state: BrokerState, held: QueueState) -> bool:
+    search = _Search(state, held, credits_return=need is _Need.ROOM)
+    todo: list[_Node] = [(need, held)]
     seen = set(todo)
     while todo:
         for node in search.edges(todo.pop()):
@@ -53,9 +76,13 @@ def can_come(state: BrokerState, held: QueueState) -> bool:
 
 
 class _Search:
-    """What each need is met by, while the batches of `held` do not go out."""
+    """What each need is met by, while the batches of `held` do not go out.
 
-    def __init__(self, state: BrokerState, held: QueueState) -> None:
+    That credits which a waiting worker holds come back soon counts if `credits_return`.
+    """
+
+    def __init__(self, state: BrokerState, held: QueueState, *, credits_return: bool) -> None:
+        self._credits_return = credits_return
         self._at = state.at
         self._lines = state.lines
         self._held = held
@@ -94,13 +121,13 @@ class _Search:
         clients = self._at[queue]
         if line := self._lines.of(queue):
             head = line[0]
-            if isinstance(head, CreditWaiter) and queue.room > 0:
+            if isinstance(head, CreditWaiter) and queue.credit_room > 0:
                 yield _MOVES  # it is being collected
             if head.queues[-1] is not queue:
                 yield _Need.ROOM, head.queues[-1]  # there is room here
         for client in clients.writers.values():
             if client.credits.get(queue.name, 0):
-                yield _Need.WORKER, client
+                yield _MOVES if self._credits_return else (_Need.WORKER, client)
         for client in clients.readers.values():
             if any(lease.queue is queue and lease.hidden for lease in client.leases.values()):
                 yield _Need.WORKER, client
@@ -208,7 +235,7 @@ class StallWatch:
         return any(
             (alarm is Alarm.RETRY and queue.delayed)
             or (alarm in _FOR_PULLS and self._state.at[queue].pulls and queue.queued)
-            or (alarm is Alarm.ROOM and queue in self._state.lines.at and queue.room > 0)
+            or (alarm is Alarm.ROOM and queue in self._state.lines.at and queue.credit_room > 0)
             for alarm, queue, _ in self._state.alarms
         )
 

@@ -63,7 +63,7 @@ class Journal(QueueObserver):
         if not chunk.number:
             chunk.number = self._next_chunk
             self._next_chunk += 1
-            new = NewChunk(number=chunk.number, packed=chunk.packed, blob=chunk.blob)
+            new = NewChunk(number=chunk.number, packed=chunk.packed, blob=chunk.blob, crc=chunk.crc)
             self._chunks.append(new)
         return chunk.number
 

@@ -188,7 +188,7 @@ def _at_its_turn(client: WorkerState) -> OrderedWaiter:
 
 def _weighs(part: PendingOutput) -> bool:
     """True if a queue that it is for has a bound in bytes: then one item may be too much."""
-    return any(queue.weight is not None for queue in part.queues)
+    return any(queue.is_exact for queue in part.queues)
 
 
 def _neighbours(segments: list[Segment]) -> Iterator[tuple[int, int]]:

@@ -64,7 +64,8 @@ class PendingOutput:
         start, n = sum(counts[:begin]), sum(counts[begin:stop])
         if not n:
             return None
-        chunk = Chunk(self.chunk.blob, packed=self.chunk.packed, items=self.chunk.items)
+        whole = self.chunk
+        chunk = Chunk(whole.blob, packed=whole.packed, items=whole.items, crc=whole.crc)
         return PendingOutput(self.queues, chunk, start + n, counts[begin:stop], start=start)
 
     def cut(self) -> None:

@@ -99,6 +99,8 @@ class QueueState:
         producers: int | None = None,
         when_full: WhenFull = WhenFull.BLOCK,
         max_bytes: int | None = None,
+        soft_bytes: int | None = None,
+        batch: int = 1,
         patience_s: float | None = None,
         unread: bool = False,
     ) -> None:
@@ -109,7 +111,11 @@ class QueueState:
         drops = self.policy.drops
         self.bound = maxsize if maxsize > 0 and not drops else UNBOUNDED
         # Its bytes, counted only where they have a bound.
-        self.weight = ByteBound(max_bytes, drops=drops) if max_bytes is not None else None
+        self.weight: ByteBound | None = None
+        if max_bytes is not None:
+            self.weight = ByteBound(max_bytes, drops=drops)
+        elif soft_bytes is not None:
+            self.weight = ByteBound(soft_bytes, drops=drops, soft=True, batch=batch)
         # That of its reader, if this keeps the order: what comes back goes to its place then.
         self.reorder: ReorderBuffer[Any] | None = None
         self.observers: tuple[QueueObserver, ...] = ()
@@ -143,14 +149,41 @@ class QueueState:
         """Items that can be put now, promised room taken off; negative after a redelivery."""
         room = self.bound - self.queued - self.hidden - self.delayed - self.granted
         weight = self.weight
-        return room if weight is None or weight.size < weight.bound else min(room, 0)
+        if weight is None or weight.size < weight.bound or weight.gives_way(self.size, self.queued):
+            return room
+        return min(room, 0)
+
+    @property
+    def is_exact(self) -> bool:
+        """True if the spec bounds its bytes."""
+        return self.weight is not None and not self.weight.soft
+
+    @property
+    def is_soft(self) -> bool:
+        """True if its bytes are bounded though the spec does not say so."""
+        return self.weight is not None and self.weight.soft
+
+    @property
+    def credit_room(self) -> int:
+        """Items for which credit can be given now: less than there is room for if they are heavy.
+
+        One at least, if there is room and nobody has credit.
+        """
+        room, weight = self.room, self.weight
+        if weight is None or not weight.soft or room < 1:
+            return room
+        more = weight.as_credit(self.size, self.queued) - self.granted
+        return min(room, max(more, 0 if self.granted else 1))
 
     @property
     def is_full(self) -> bool:
         """True if it holds as many items, or bytes, as it may."""
+        if 0 < self.maxsize <= self.size:
+            return True
         weight = self.weight
-        many = 0 < self.maxsize <= self.size
-        return many or (weight is not None and weight.size >= weight.max_bytes)
+        if weight is None or weight.size < weight.max_bytes:
+            return False
+        return not weight.gives_way(self.size, self.queued)
 
     @property
     def leasable(self) -> int:
@@ -218,8 +251,11 @@ class QueueState:
         size = self.queued + self.hidden + self.delayed - self.own.redelivered
         if size > self.peak:  # noqa: PLR1730 - asked for each put: no call
             self.peak = size
-        if weight is not None and weight.size > weight.peak:
-            weight.note_peak()
+        if weight is not None:
+            if weight.soft:
+                weight.note_mean(self.queued + self.hidden + self.delayed)
+            if weight.size > weight.peak:
+                weight.note_peak()
 
     def weigh(self, segments: Iterable[Segment], sign: int = 1) -> None:
         """Count the bytes of items that come or, with -1, go; on an open queue."""

@@ -21,6 +21,11 @@ class Stopwatch:
         self._total = 0.0
         self._since: float | None = None
 
+    @property
+    def was_started(self) -> bool:
+        """True if it has run, or does."""
+        return self._since is not None or self._total > 0.0
+
     def start(self, now: float) -> None:
         """It is so from `now` on, if it was not before."""
         if self._since is None:

@@ -87,9 +87,9 @@ class RoomForOutputs:
         """Put the next n items of an output on its queues, and book them to the job."""
         for queue in part.queues:
             if held := client.credits.get(queue.name, 0):
-                # Where bytes are bounded a credit is good for one commit: nobody knows how heavy
+                # Where max_bytes is written a credit is good for one commit: nobody knows how heavy
                 # the next will be, so each producer may exceed that bound once only (rule 4).
-                client.credit(queue, -held if queue.weight is not None else -min(n, held))
+                client.credit(queue, -held if queue.is_exact else -min(n, held))
             self._state.dirty[queue] = None
         part.put(n)
         client.job.items_out += n

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -17,8 +17,8 @@ from orchestrator.core.broker.ratelimit import RateLimiter
 from orchestrator.core.broker.redelivery import Redelivery
 from orchestrator.core.broker.reorder import ReorderBuffer
 from orchestrator.core.broker.state import BrokerState
+from orchestrator.core.durable.records import NewChunk
 from orchestrator.core.durable.snapshot import ItemRange, StoredQueue, StoredRun, StoredWorker
-from orchestrator.core.protocol.events import Blob
 from orchestrator.plan.model import Durability, JobPlan, Plan, QueuePlan
 
 __all__ = ["Resumption", "journal_of", "restore", "states_of"]
@@ -32,11 +32,11 @@ _OPEN_TO_THREADS = 1024
 class Resumption(msgspec.Struct, frozen=True, kw_only=True):
     """What a run goes on from: its stored run, rewound, and how the chunks it names are read.
 
-    `load` takes a chunk's number, `packed` are the numbers of those that hold pickles.
+    `load` reads a chunk by its number, `packed` are the numbers of those that hold pickles.
     """
 
     stored: StoredRun
-    load: Callable[[int], Blob]
+    load: Callable[[int], NewChunk]
     packed: frozenset[int] = frozenset()
 
 
@@ -49,16 +49,15 @@ def journal_of(plan: Plan, resumption: Resumption | None) -> Journal | None:
 
 def states_of(plan: Plan) -> tuple[list[QueueState], list[JobState]]:
     """Return the plan's queues, empty, and its jobs, in its order."""
-    queues = {
-        queue.name: _queue_of(queue, sum(plan.jobs[job].workers for job in queue.writers))
-        for queue in plan.queues.values()
-    }
+    queues = {queue.name: _queue_of(queue, plan.jobs) for queue in plan.queues.values()}
     jobs = [_job_of(job, queues, plan.durability) for job in plan.jobs.values()]
     return list(queues.values()), jobs
 
 
-def _queue_of(plan: QueuePlan, producers: int) -> QueueState:
-    """A queue's state at the start; so many workers write it."""
+def _queue_of(plan: QueuePlan, jobs: Mapping[str, JobPlan]) -> QueueState:
+    """A queue's state at the start."""
+    producers = sum(jobs[job].workers for job in plan.writers)
+    batches = (jobs[job].batch for job in plan.readers)
     return QueueState(
         plan.name,
         plan.maxsize,
@@ -67,6 +66,8 @@ def _queue_of(plan: QueuePlan, producers: int) -> QueueState:
         producers=producers,
         when_full=plan.when_full,
         max_bytes=plan.max_bytes,
+        soft_bytes=plan.soft_bytes,
+        batch=max((batch.size for batch in batches if batch is not None), default=1),
         patience_s=patience_s(plan, producers),
         unread=not plan.readers,
     )

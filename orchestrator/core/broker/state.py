@@ -206,9 +206,12 @@ class BrokerState:
         if client.waits_for_output:
             job.waiting_output_s += waited
             return
+        held_before, held = client.held_before, job.held_s(self.now)
+        if held is held_before:  # NOT_HELD
+            job.waiting_input_s += waited
+            return
         by_room, by_rate, at_end = (
-            after - before
-            for before, after in zip(client.held_before, job.held_s(self.now), strict=True)
+            after - before for before, after in zip(held_before, held, strict=True)
         )
         job.waiting_output_s += by_room
         job.waiting_rate_s += (by_rate := min(by_rate, waited - by_room))

@@ -193,11 +193,12 @@ Record = (
 
 
 class NewChunk(msgspec.Struct, frozen=True, kw_only=True):
-    """A chunk that the records of an entry are the first to name."""
+    """A chunk that the records of an entry are the first to name, with the checksum of its blob."""
 
     number: int
     packed: bool
     blob: AnyBlob
+    crc: int
 
 
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -50,7 +50,7 @@ __all__ = [
     "Worn",
 ]
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 MOST_TEXT = 128 * 1024
 """Characters of a text that a worker sends; what it tells of a failure is cut to less."""
@@ -65,6 +65,7 @@ STOPPED = "StopRequested"
 """The kind of what is no failure, but says where the stop signal met the target."""
 
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+_Crc = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
 _Many = Annotated[tuple[_T, ...], msgspec.Meta(max_length=1 << 20)]
 """Checked before anything is allocated: four bytes can announce four thousand million elements."""
 
@@ -137,8 +138,9 @@ class Output(_Message, frozen=True, kw_only=True):
     more is what the item still open (or a source) has emitted. None: one each for the finished.
     `packed` tells the reader how the chunk is laid out; it means nothing to the broker. `digests`
     are those of all the worker has put there before these, and with these
-    (`core.broker.outputs`); 0 where nobody asks for them. `placed`: the chunk lies in the worker's
-    arena, and in the body is its place (`ipc.arena`).
+    (`core.broker.outputs`); 0 where nobody asks for them. `crc` is the chunk's checksum, which goes
+    with it wherever it goes. `placed`: the chunk lies in the worker's arena; in the body is its
+    place (`ipc.arena`), whose checksum that is.
     """
 
     queues: _Many[_Name]
@@ -147,13 +149,15 @@ class Output(_Message, frozen=True, kw_only=True):
     packed: bool
     counts: _Many[_Number] | None = None
     digests: tuple[int, int] = (0, 0)
+    crc: _Crc = 0
     placed: bool = False
 
 
 class Range(_Message, frozen=True, kw_only=True):
     """Items `start` to `stop` (exclusive) of a chunk of `size` bytes, counted from id `first`.
 
-    `placed`: in the body is the place of the chunk in an arena.
+    `crc` is the checksum of the whole chunk, as its producer made it. `placed`: in the body is the
+    place of the chunk in an arena, whose checksum that is.
     """
 
     start: _Number
@@ -161,6 +165,7 @@ class Range(_Message, frozen=True, kw_only=True):
     first: _Number
     size: _Number
     packed: bool
+    crc: _Crc = 0
     placed: bool = False
 
 

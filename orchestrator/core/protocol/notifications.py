@@ -63,7 +63,7 @@ class Ledger(_Notification, frozen=True, kw_only=True):
 
     Until the run has ended, `left` is 0 and the sum may fall short by what is on its way.
     `peak` is the largest number of items the queue has held, `peak_bytes` their most bytes; None
-    where no `max_bytes` bounds them. What a resumed run delivers again is no part of either.
+    where nothing bounds them. What a resumed run delivers again is no part of either.
     """
 
     maxsize: int

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from orchestrator.core.protocol.events import AnyBlob, Blame, PlacedBlob
 from orchestrator.core.protocol.messages import Leased, ToWorker
 from orchestrator.core.protocol.notifications import Survivor
-from orchestrator.engine.channels import Channels
+from orchestrator.engine.channels import Channels, Poller
 from orchestrator.engine.engine import (
     Died,
     Figures,
@@ -47,12 +47,12 @@ class LocalEngine:
     ) -> None:
         clock = LoopClock()
         self._clock = clock
-        self._selector = selectors.DefaultSelector()
-        self._channels = Channels(self._selector)
+        self._poller = Poller()
+        self._channels = Channels(self._poller)
         self._node = Node(
             self._dial, clock, directory=directory, hash_seed=hash_seed, workers=workers
         )
-        self._selector.register(self._node.fileno(), selectors.EVENT_READ, (None, None))
+        self._poller.register(self._node.fileno(), selectors.EVENT_READ, (None, None))
         self._dialled: dict[str, socket.socket] = {}
         self._orders: dict[str, Order] = {}
         self._arenas = RunArenas(self._node.hand, self._channels.send, workers=workers)
@@ -71,7 +71,7 @@ class LocalEngine:
         """Catch this process' signals."""
         with caught_signals() as bell:
             self._bell = bell
-            self._selector.register(bell, selectors.EVENT_READ, (bell, None))
+            self._poller.register(bell, selectors.EVENT_READ, (bell, None))
             yield
 
     def start(self, worker: str, job: str, order: Order) -> None:
@@ -111,11 +111,11 @@ class LocalEngine:
     def watch(self, fd: int, token: object, *, for_write: bool = False) -> None:
         """Have the descriptor among those that are waited for."""
         events = selectors.EVENT_WRITE if for_write else selectors.EVENT_READ
-        self._selector.register(fd, events, (Readable(token=token), None))
+        self._poller.register(fd, events, (Readable(token=token), None))
 
     def unwatch(self, fd: int) -> None:
         """Take it out."""
-        self._selector.unregister(fd)
+        self._poller.unregister(fd)
 
     def adopt(self, connection: int, worker: str) -> None:
         """Take a connection that came another way."""
@@ -123,21 +123,21 @@ class LocalEngine:
 
     def wait(self, timeout_s: float | None) -> Sequence[Happening]:
         """Wait for channels, signals, the node and what is watched, in one system call."""
-        now, deadline = self._clock.now(), self._node.next_deadline()
-        happened: list[Happening] = [*self._channels.pending()]
+        clock, channels, deadline = self._clock, self._channels, self._node.next_deadline()
+        happened: list[Happening] = [*channels.pending()]
+        now = clock.now()
         if happened:
             timeout_s = 0.0
         elif deadline is not None:
             left_s = max(0.0, deadline - now)
             timeout_s = left_s if timeout_s is None else min(timeout_s, left_s)
         later: list[object] = []
-        for key, _ in self._selector.select(self._clock.plan_wait(timeout_s)):
-            source, channel = key.data
+        for source, channel in self._poller.ready(clock.plan_wait(timeout_s)):
             if channel is None:
                 later.append(source)
-            elif (said := self._channels.read(source, channel)) is not None:
+            elif (said := channels.read(source, channel)) is not None:
                 happened += self._heard(said)
-        is_due = deadline is not None and deadline <= self._clock.now()
+        is_due = deadline is not None and deadline <= clock.now()
         for source in later:
             if isinstance(source, Readable):
                 happened.append(source)
@@ -164,7 +164,7 @@ class LocalEngine:
             self._told.add(left)
         for ours in self._dialled.values():
             ours.close()
-        self._selector.close()
+        self._poller.close()
         return survivors(left)
 
     # -- the node's host --------------------------------------------------------------------------

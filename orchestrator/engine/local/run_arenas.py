@@ -9,11 +9,12 @@ told that an item has ended has let go of its place, and of whoever has died not
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from orchestrator.core.protocol.events import AnyBlob, Blob, PlacedBlob, whole
+from orchestrator.core.protocol.events import AnyBlob, Blob, PlacedBlob
 from orchestrator.core.protocol.messages import (
     ArenaGone,
     Commit,
@@ -219,11 +220,14 @@ class RunArenas:
         for part, blob in zip(message.ranges, blobs, strict=True):
             if isinstance(blob, PlacedChunk) and self._may_read(worker, blob.arena):
                 stub = blob.stub.encode()
-                ranges.append(msgspec.structs.replace(part, size=len(stub), placed=True))
+                ranges.append(_with(part, stub, placed=True))
                 sent.append(stub)
+            elif isinstance(blob, PlacedBlob):
+                sent.append(blob.read())
+                ranges.append(_with(part, sent[-1], placed=False))
             else:
                 ranges.append(part)
-                sent.append(whole(blob))
+                sent.append(blob)
         return msgspec.structs.replace(message, ranges=tuple(ranges)), tuple(sent)
 
     def _may_read(self, worker: str, arena: _Arena) -> bool:
@@ -258,6 +262,11 @@ class RunArenas:
         for each in self._all:
             each.close()
         self._all.clear()
+
+
+def _with(part: Range, data: Blob, *, placed: bool) -> Range:
+    crc = zlib.crc32(data)
+    return msgspec.structs.replace(part, size=len(data), crc=crc, placed=placed)
 
 
 def _memory_bytes() -> int:

@@ -111,6 +111,11 @@ class Unanswered:
         """It is dead."""
         self._until.pop(worker, None)
 
+    @property
+    def waits(self) -> bool:
+        """True if anybody was asked and is not dead yet."""
+        return bool(self._until)
+
     def next_check(self) -> float | None:
         """Return when the first of them has had its time."""
         return min(self._until.values(), default=None)

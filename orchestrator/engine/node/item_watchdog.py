@@ -33,6 +33,11 @@ class ItemWatchdog:
         """Watch it no longer."""
         self._checks.pop(worker.name, None)
 
+    @property
+    def watches(self) -> bool:
+        """True if it has anybody to watch."""
+        return bool(self._checks)
+
     def next_check(self, clock: LoopClock) -> float | None:
         """Return when to look again, in the loop's time."""
         del clock

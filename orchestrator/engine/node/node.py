@@ -99,14 +99,19 @@ class Node:
         return self._selector.fileno()
 
     def next_deadline(self) -> float | None:
-        """Return when `step` is to be called at the latest, by the host's clock; None: never."""
-        now = self._clock.now()
+        """Return when `step` is to be called at the latest, by the host's clock; None: never.
+
+        Asked in each turn of the host's loop: mostly nothing is timed, and that is seen at once.
+        """
+        starts, overdue, unanswered = self._starts, self._overdue, self._unanswered
         if self._happened or self._strangers_died:
-            return now
+            return self._clock.now()
+        if not (starts.waits or overdue.watches or unanswered.waits):
+            return None
         deadlines = (
-            self._starts.next_deadline(now),
-            self._overdue.next_check(self._clock),
-            self._unanswered.next_check(),
+            starts.next_deadline(self._clock.now()) if starts.waits else None,
+            overdue.next_check(self._clock),
+            unanswered.next_check(),
         )
         return min((when for when in deadlines if when is not None), default=None)
 
@@ -382,6 +387,11 @@ class _Starts:
         for waiting in (self._ordered, self._served):
             for order in [each for each in waiting if each.worker == worker]:
                 waiting.remove(order)
+
+    @property
+    def waits(self) -> bool:
+        """True if a worker is not there yet."""
+        return self._asked is not None or bool(self._ordered or self._served)
 
     def next_deadline(self, now: float) -> float | None:
         """The time of the next `step`, as monotonic seconds; None if there is nothing to do."""

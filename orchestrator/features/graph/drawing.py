@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestrator.plan.model import AfterCondition, JobPlan, Plan, QueuePlan, WhenFull
+from orchestrator.views.plan import size
 from orchestrator.views.text import escaped, number
 
 __all__ = ["Drawing", "DrawnNode", "Edge", "NodeKind", "drawing_of", "render_dot", "render_mermaid"]
@@ -98,6 +99,8 @@ def _job(job: JobPlan) -> DrawnNode:
 
 def _queue(queue: QueuePlan) -> DrawnNode:
     facts = [f"holds {number(queue.maxsize)}" if queue.maxsize else "unbounded"]
+    if queue.soft_bytes is not None:
+        facts = [f"{facts[0]} or {size(queue.soft_bytes)}"]
     if not queue.readers:
         facts = ["read by nobody: dropped"]
     elif queue.when_full is not WhenFull.BLOCK:

@@ -41,6 +41,7 @@ from orchestrator.core.protocol.messages import (
     CommitStatus,
     Committed,
     FromWorker,
+    Leased,
     Pull,
     Wait,
     Want,
@@ -55,7 +56,7 @@ from orchestrator.features.standalone.pages import (
     read_acks,
 )
 from orchestrator.ipc import wire
-from orchestrator.kernel.calls import bounded
+from orchestrator.kernel.calls import bounded, keep_freed_memory
 
 __all__ = ["main"]
 
@@ -104,6 +105,8 @@ class Server:
         self._acts: dict[int, Callable[[], object]] = {}
         self._members: dict[str, _Member] = {}
         self._to_send: dict[_Member, None] = {}
+        self._is_awaited = False
+        """Among what is to be sent are items for somebody who waits for them."""
         self._over: list[socket.socket | int] = []
         self._watched: dict[str, dict[int, bool]] = {}
         self._sizes: dict[str, SizePage] = {}
@@ -124,10 +127,7 @@ class Server:
                     act()
             if deadline is not None and deadline <= time.monotonic():
                 self._handle(Ticked())
-            for name in self._kept:
-                self._note_size(name)
-            if self._watched:
-                self._tell_watchers()
+            self._note_pages()
             self._send()
             if self._over:
                 self._close()
@@ -207,8 +207,14 @@ class Server:
         member.events += fds
         self._watched.setdefault(queue, {})[fds[0]] = False
 
+    def _note_pages(self) -> None:
+        """Before anything is sent: who has got the last item must find page and event as it is."""
+        for name in self._kept:
+            self._note_size(name)
+        if self._watched:
+            self._tell_watchers()
+
     def _tell_watchers(self) -> None:
-        """Before anything is sent: who has got the last item must find the event as it is."""
         for name, events in self._watched.items():
             queue = self._broker.queues.get(name)
             has_items = queue is not None and queue.queued > 0
@@ -248,6 +254,8 @@ class Server:
                 except ProtocolError:
                     self._read_control()  # it may speak of a queue that is news to us
                     self._handle(event)
+                if self._is_awaited:
+                    self._answer()
         except (wire.FrameError, ProtocolError) as error:
             sys.stderr.write(f"mporch: a process's queues are cut off: {error}\n")
             channel.at_end = True
@@ -262,13 +270,19 @@ class Server:
     def _look_at(self, member: _Member, message: FromWorker) -> None:
         """Count what is put; who asks for a size, or will not wait, gets it from the page next."""
         kind = type(message)
+        if kind is Commit:
+            self._count(member, message)  # type: ignore[arg-type]
+            return
         if kind is Ask or kind is Want:
             self._look_at_acks(message.queue)  # type: ignore[union-attr]
         if kind is Ask or getattr(message, "wait", None) is Wait.NO:
             names = message.queues if kind is Pull else (message.queue,)  # type: ignore[union-attr]
             self._kept.update(name for name in names if name in self._sizes)
-        commit = message if kind is Commit else message.commit if kind is Pull else None  # type: ignore[union-attr]
-        for output in commit.outputs if commit is not None else ():  # type: ignore[union-attr]
+        if kind is Pull and message.commit is not None:  # type: ignore[union-attr]
+            self._count(member, message.commit)  # type: ignore[union-attr]
+
+    def _count(self, member: _Member, commit: Commit) -> None:
+        for output in commit.outputs:
             for name in output.queues:
                 member.received[name] += output.n
 
@@ -319,12 +333,24 @@ class Server:
                     continue  # who puts only what it has credit for waits for no such answer
                 member.channel.send(message, tuple(map(whole, order.blobs)))
                 self._to_send[member] = None
+                self._is_awaited = self._is_awaited or type(message) is Leased
+
+    def _answer(self) -> None:
+        """Send at once: who waits for items does not wait until all others are heard."""
+        self._note_pages()
+        for member in self._to_send:
+            self._flush(member)
+        self._is_awaited = False
+
+    def _flush(self, member: _Member) -> None:
+        if member.channel.flush():
+            self._poll.modify(member.sock, _BOTH if member.channel.blocked else _IN_TURN)
 
     def _send(self) -> None:
         sending, self._to_send = self._to_send, {}
+        self._is_awaited = False
         for member in sending:
-            if member.channel.flush():
-                self._poll.modify(member.sock, _BOTH if member.channel.blocked else _IN_TURN)
+            self._flush(member)
             if member.channel.is_overfull:
                 sys.stderr.write("mporch: a process asks, and reads no answer: it is cut off\n")
                 self._leave(member)
@@ -340,6 +366,7 @@ def _is_sealed(page: int) -> bool:
 
 def main(fd: int) -> None:
     """Called in the broker's process."""
+    keep_freed_memory()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
     Path("/proc/self/comm").write_text("mporch-queues")

@@ -12,7 +12,6 @@ from orchestrator.plan.model import AfterCondition, Command, LimitsPlan, Plan, S
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, Wire, draft_of
 from orchestrator.plan.start_vars import without_late
 from orchestrator.spec import LoadedSpec, rules
-from orchestrator.spec.parts import QueueSpec
 from orchestrator.spec.wording import listed
 from orchestrator.spec.yaml.nodes import Path
 from orchestrator.targets.annotations import Types, contradict
@@ -60,8 +59,8 @@ _NO_SOURCE = frozenset(
 )
 _BATCH = frozenset({"None", "generator", "list"})
 _MOST_STEPS = 100_000
-_SMALL = QueueSpec().maxsize
-"""Items. Who has asked for a queue that holds more has thought of what it must hold."""
+_SMALL = 1000
+"""Items. Who has written that a queue holds more has thought of what it must hold."""
 
 
 def _calls_of(job: ResolvedJob) -> Calls:
@@ -364,4 +363,4 @@ class _Flow:
         queue = self._queues.get(name)
         if queue is None or queue.when_full is not WhenFull.BLOCK or queue.put_timeout is not None:
             return False
-        return 0 < queue.maxsize <= _SMALL
+        return "maxsize" not in queue.model_fields_set or 0 < queue.maxsize <= _SMALL

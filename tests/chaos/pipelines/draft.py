@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .model import UNNAMED, Job, Queue
+from .model import UNNAMED, UNWRITTEN, Job, Queue
 
 MOST_ITEMS = 500
 """What is to come to a queue at most, about: above that no job multiplies its items."""
@@ -60,7 +60,9 @@ class Draft:
         self.queues[name] = Queue(
             name=name,
             maxsize=self.chance.choice(
-                [1, 2, 5, 10] if when_full != "block" else [1, 2, 3, 5, 10, 10, 30, 30, 100, 1000]
+                [1, 2, 5, 10]
+                if when_full != "block"
+                else [1, 2, 3, 5, 10, 10, 30, 30, 100, UNWRITTEN]
             ),
             max_bytes=self.chance.choice([None] * 5 + [2_000, 20_000, 100_000]),
             when_full=when_full,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.spec.parts import QueueSpec
+
 HERE = Path(__file__).parent
 UNNAMED = "out"
 """The port of what a target gives back; all others are handles."""
@@ -51,6 +53,10 @@ _SCRIPTS = {
 SHAPES = (*_TARGETS, *_SCRIPTS)
 
 
+UNWRITTEN = QueueSpec().maxsize
+"""The bound of a queue whose spec gives none; its large items have a soft one too."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Queue:
     """A queue, as the spec has it."""
@@ -65,12 +71,14 @@ class Queue:
         return self.when_full.startswith("drop")
 
     def spec(self) -> object:
-        found: dict[str, object] = {"maxsize": self.maxsize}
+        found: dict[str, object] = {}
+        if self.maxsize != UNWRITTEN:
+            found["maxsize"] = self.maxsize
         if self.max_bytes:
             found["max_bytes"] = f"{self.max_bytes // 1000}kB"
         if self.when_full != "block":
             found["when_full"] = self.when_full
-        return found if len(found) > 1 else self.maxsize
+        return self.maxsize if found.keys() == {"maxsize"} else found or None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -66,12 +67,14 @@ def output(
 
     Each item has one byte, unless the `size` of all is said.
     """
+    size = n if size is None else size
     return Output(
         queues=tuple(queue.split("+")),
         n=n,
-        size=n if size is None else size,
+        size=size,
         packed=False,
         counts=None if counts is None else tuple(counts),
+        crc=zlib.crc32(bytes(size)),
     )
 
 
@@ -90,6 +93,7 @@ class FakeBroker:
         ack_on_get: bool = False,
         when_full: WhenFull | Mapping[str, WhenFull] = WhenFull.BLOCK,
         max_bytes: int | Mapping[str, int] | None = None,
+        soft_bytes: int | Mapping[str, int] | None = None,
         patience_s: Mapping[str, float] | None = None,
         journal: Journal | None = None,
         resumption: Resumption | None = None,
@@ -107,6 +111,11 @@ class FakeBroker:
                 ),
                 when_full=_of(name, when_full, WhenFull.BLOCK),
                 max_bytes=_of(name, max_bytes, None),
+                soft_bytes=_of(name, soft_bytes, None),
+                batch=max(
+                    (job["batch"].size for job in jobs if name in job["reads"] and "batch" in job),
+                    default=1,
+                ),
                 patience_s=(patience_s or {}).get(name),
             )
             for name, maxsize in queues.items()
@@ -133,11 +142,14 @@ class FakeBroker:
     def tell(self, event: Event | BrokerNews) -> None:
         for order in self.broker.handle(event, self.now):
             if isinstance(order, Send):
+                _check(order)
                 self.sent.setdefault(order.worker, []).append(order)
             else:
                 self.others.append(order)
 
     def say(self, worker: str, message: FromWorker, blobs: tuple[bytes, ...] = ()) -> None:
+        """Of the chunks only their number and sizes count: each has what its output announces."""
+        blobs = tuple(bytes(len(blob)) for blob in blobs)
         self.tell(Received(worker=worker, message=message, blobs=blobs))
 
     def join(self, worker: str) -> None:
@@ -280,6 +292,13 @@ class FakeBroker:
         names = ("put", "done", "skipped", "dropped", "dead", "left")
         state = self.queue(queue)
         return {name: getattr(state, name) for name in names if getattr(state, name)}
+
+
+def _check(order: Send) -> None:
+    """Each chunk goes on with its own checksum, however it was cut, kept or given back."""
+    if isinstance(order.message, Leased):
+        crcs = [part.crc for part in order.message.ranges]
+        assert crcs == [zlib.crc32(blob) for blob in order.blobs]
 
 
 def _of(name: str, setting: V | Mapping[str, V], default: V) -> V:

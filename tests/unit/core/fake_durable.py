@@ -9,6 +9,7 @@ from fake_broker import FakeBroker
 
 from orchestrator.core.broker.observers import Journal
 from orchestrator.core.broker.setup import Resumption
+from orchestrator.core.durable.records import NewChunk
 from orchestrator.core.durable.snapshot import SnapshotTracker, StoredQueue, StoredRun, StoredWorker
 
 
@@ -27,7 +28,7 @@ class FakeDurable(FakeBroker):
         **settings: Any,
     ) -> None:
         self._made = queues, jobs, workers, settings
-        self.chunks: dict[int, bytes] = before.chunks if before else {}
+        self.chunks: dict[int, NewChunk] = before.chunks if before else {}
         self.tracking = before.tracking if before else SnapshotTracker(StoredRun())
         stored = self.tracking.stored
         resumption = Resumption(stored=stored, load=self.chunks.__getitem__) if before else None
@@ -42,7 +43,7 @@ class FakeDurable(FakeBroker):
         if entry is None:
             return ()
         change = self.tracking.apply(entry)
-        self.chunks |= {chunk.number: bytes(chunk.blob) for chunk in change.new}
+        self.chunks |= {chunk.number: chunk for chunk in change.new}
         for number in change.dropped:
             del self.chunks[number]
         assert self.chunks.keys() == self.tracking.chunks

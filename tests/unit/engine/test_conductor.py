@@ -136,6 +136,28 @@ def test_what_the_dead_left_is_killed_before_anything_is_sent():
     assert turn.index("send") < turn.index("settle") < turn.index("flush")
 
 
+def test_who_waits_for_items_gets_them_before_others_are_heard():
+    pair = (job("src", writes="q", workers=2), job("snk", "q"))
+    engine = ScriptedEngine(
+        [*up("src-1", "src-2", "snk-1"), says("snk-1", Ready(), pull(1))],
+        [says("src-1", Ready(), put(2)), says("src-2", Ready(), put(2))],
+    )
+    Performance(engine, *pair).play()
+    turn = last_turn(engine)
+    sent = [n for n, name in enumerate(turn) if name == "send"]
+    assert turn.index("settle") < turn.index("flush") < sent[-1]
+
+
+def test_who_waits_for_items_gets_none_before_that_is_kept():
+    engine = ScriptedEngine(
+        [*UP, says("snk-1", pull(1))], [says("src-1", put(2)), says("snk-1", Closing())]
+    )
+    durable = {"durability": Durability.ON}
+    Performance(engine, *PIPE, plan=durable, store=Ear(engine)).play()
+    turn = last_turn(engine)
+    assert turn.index("send") < turn.index("kept") < turn.index("flush")
+
+
 def test_who_may_not_be_signalled_is_known_before_anybody_is_told():
     """The core gives it up in the same turn: its items go to others with what is sent now."""
     pair = (job("src", writes="q"), job("snk", "q", workers=2, restart=RestartPlan(max=5)))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import struct
 import tracemalloc
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from unittest.mock import Mock
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.protocol.messages import (
@@ -34,9 +35,18 @@ def commit(*sizes: int) -> Commit:
     return Commit(seq=1, outputs=outputs)
 
 
+def commit_of(blobs: Sequence[bytes]) -> Commit:
+    outputs = [
+        Output(queues=("q",), n=1, size=len(blob), packed=False, crc=zlib.crc32(blob))
+        for blob in blobs
+    ]
+    return Commit(seq=1, outputs=tuple(outputs))
+
+
 def framed(head: bytes, body: bytes = b"", *, announced: int | None = None) -> bytes:
     length = len(body) if announced is None else announced
-    return HEADER.pack(b"MP\x01\x00", len(head), length, zlib.crc32(head + body)) + head + body
+    crc = zlib.crc32(head, length & 0xFFFFFFFF)
+    return HEADER.pack(b"MP\x02\x00", len(head), length, crc) + head + body
 
 
 def in_pieces(data: bytes, size: int) -> Iterable[memoryview]:
@@ -48,9 +58,7 @@ def test_frames_arrive_as_they_were_sent_in_pieces_of_any_size(
     bodies: list[list[bytes]], size: int
 ) -> None:
     data = b"".join(
-        bytes(buffer)
-        for blobs in bodies
-        for buffer in wire.encode(commit(*map(len, blobs)), tuple(blobs))
+        bytes(buffer) for blobs in bodies for buffer in wire.encode(commit_of(blobs), tuple(blobs))
     )
     reader = wire.from_worker()
     found = [frame for piece in in_pieces(data, size) for frame in reader.feed(piece)]
@@ -127,7 +135,7 @@ def large(n: int, size: int = 3 << 20) -> bytes:
 
 
 def sent(*blobs: bytes) -> bytes:
-    return b"".join(map(bytes, wire.encode(commit(*map(len, blobs)), blobs)))
+    return b"".join(map(bytes, wire.encode(commit_of(blobs), blobs)))
 
 
 @pytest.fixture(params=["grows", "mapped", "refused"])
@@ -157,6 +165,34 @@ def test_large_items_arrive_whole_however_they_are_cut_and_whatever_is_read_afte
 
 
 @pytest.mark.usefixtures("room")
+@given(
+    st.lists(st.lists(st.sampled_from([9, 5000, 1 << 20, 3 << 20]), max_size=3), max_size=4),
+    st.sampled_from([4096, 70_001, 1 << 18]),
+    st.booleans(),
+)
+@settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_what_is_read_into_the_room_of_a_chunk_is_what_was_sent(
+    sizes: list[list[int]], most: int, reserves: bool
+) -> None:
+    bodies = [[large(n, size) for n, size in enumerate(each)] for each in sizes]
+    data, at = memoryview(b"".join(sent(*blobs) for blobs in bodies)), 0
+    reader = wire.FrameReader(msgspec.msgpack.Decoder(FromWorker), reserves=reserves)
+    found = []
+    while at < len(data):
+        room = reader.room()
+        piece = data[at : at + min(most, most if room is None else len(room))]
+        at += len(piece)
+        if room is None:
+            found += reader.feed(piece)
+        else:
+            room[: len(piece)] = piece
+            found += reader.filled(len(piece))
+    assert [[bytes(blob) for blob in blobs] for _, blobs in found] == bodies
+
+
+@pytest.mark.usefixtures("room")
 @pytest.mark.parametrize("at", [100, 1 << 20, (3 << 20) + 40])
 def test_a_large_item_that_was_damaged_on_the_way_is_refused(at: int) -> None:
     data = bytearray(sent(large(1)))
@@ -165,6 +201,29 @@ def test_a_large_item_that_was_damaged_on_the_way_is_refused(at: int) -> None:
     with pytest.raises(wire.FrameError, match="checksum"):
         for part in in_pieces(bytes(data), 1 << 18):
             reader.feed(part)
+
+
+@pytest.mark.parametrize("size", [50, 300 << 10])
+def test_a_chunk_s_checksum_is_its_producer_s_and_is_checked_before_the_frame_is_given(
+    size: int,
+) -> None:
+    blobs = [large(1, size), large(2, size)]
+    message = commit_of(blobs)
+    outputs = (message.outputs[0], msgspec.structs.replace(message.outputs[1], crc=1))
+    wrong = msgspec.structs.replace(message, outputs=outputs)
+    data = b"".join(map(bytes, wire.encode(wrong, tuple(blobs))))
+    reader = wire.from_worker()
+    with pytest.raises(wire.FrameError, match="a chunk's checksum"):
+        for part in in_pieces(data, 1 << 18):
+            reader.feed(part)
+
+
+@pytest.mark.parametrize("bit", range(32, 160))
+def test_a_frame_with_another_header_is_refused_or_not_whole(bit: int) -> None:
+    data = bytearray(sent(b"a chunk"))
+    data[bit // 8] ^= 1 << bit % 8
+    with contextlib.suppress(wire.FrameError):
+        assert wire.from_worker().feed(memoryview(bytes(data))) == []
 
 
 def test_an_empty_chunk_does_not_hold_back_its_frame() -> None:

@@ -5,13 +5,14 @@ import pytest
 
 from orchestrator.errors import SpecError
 from orchestrator.machine.machine import this_machine
-from orchestrator.plan.compile import compile_spec
+from orchestrator.plan.compile import compile_spec, with_bounds_of
 from orchestrator.plan.model import (
     AfterCondition,
     BatchPlan,
     ErrorAction,
     FailurePolicy,
     Plan,
+    QueuePlan,
     Shape,
     StartMethod,
     TerminatePlan,
@@ -19,6 +20,14 @@ from orchestrator.plan.model import (
 )
 from orchestrator.spec import load, loads
 
+PIPE = """
+version: 1
+queues:
+  q: %s
+jobs:
+  a: {target: "os:getcwd", output: q}
+  z: {target: "os:getcwd", input: q}
+"""
 FULL = """
 version: 1
 name: all
@@ -85,9 +94,51 @@ def test_queues_know_their_readers_and_writers(plan):
     assert {q.name: (q.maxsize, q.writers, q.readers) for q in plan.queues.values()} == {
         "files": (256, ("find",), ("parse",)),
         "facts": (64, ("parse",), ("store",)),
-        "odd": (1000, ("parse",), ("store",)),
+        "odd": (10_000, ("parse",), ("store",)),
         "mailbox": (0, ("post",), ("read",)),
     }
+
+
+@pytest.mark.parametrize(
+    ("queue", "bound"),
+    [
+        ("", (10_000, None, 16 << 20)),
+        ("{}", (10_000, None, 16 << 20)),
+        ("{maxsize: null, when_full: fail}", (10_000, None, 16 << 20)),
+        ("{max_bytes: 1MB}", (10_000, 1_000_000, None)),
+        ("10000", (10_000, None, None)),
+        ("{maxsize: 7, max_bytes: 1MB}", (7, 1_000_000, None)),
+        ("0", (0, None, None)),
+    ],
+)
+def test_only_a_queue_without_any_written_bound_has_a_soft_one(queue, bound):
+    plan = compile_spec(loads(PIPE % queue), this_machine()).plan
+    made = plan.queues["q"]
+    assert (made.maxsize, made.max_bytes, made.soft_bytes) == bound
+
+
+def test_a_run_that_was_begun_with_other_defaults_keeps_its_bounds():
+    spec = loads(PIPE % "" + "  b: {target: 'os:getcwd', input: q, call: batch}\n")
+    plan = compile_spec(spec, this_machine()).plan
+    older = QueuePlan(name="q", maxsize=1000, readers=("b",))
+    kept = msgspec.structs.replace(plan, queues={"q": older})
+    bound = with_bounds_of(plan, kept, spec).queues["q"]
+    assert (bound.maxsize, bound.soft_bytes) == (1000, None)
+    assert bound.writers == plan.queues["q"].writers
+    unread = msgspec.structs.replace(plan, queues={"q": QueuePlan(name="q", maxsize=0)})
+    assert with_bounds_of(plan, unread, spec) == plan, "no reader was chosen, so it had no bounds"
+    written = loads(PIPE % "500")
+    other = compile_spec(written, this_machine()).plan
+    assert with_bounds_of(other, kept, written) == other
+
+
+def test_what_an_ordered_job_holds_back_is_no_more_for_a_queue_without_a_maxsize():
+    job = "  o: {target: 'os:getcwd', input: q, output: r, ordered: true, workers: 2}\n"
+    rest = "  e: {target: 'os:getcwd', input: r}\n"
+    spec = loads((PIPE % "\n  r:").replace('  z: {target: "os:getcwd", input: q}\n', job + rest))
+    ordered = compile_spec(spec, this_machine()).plan.jobs["o"].ordered
+    assert ordered is not None
+    assert ordered.window == 1002
 
 
 def test_inputs_keep_their_order_and_handles_their_parameters(plan):

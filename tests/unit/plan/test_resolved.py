@@ -71,7 +71,7 @@ def rows(tmp_path):
     [
         ("version", 1, "spec", (1, 10), ""),
         ("queues.q.maxsize", 3, "spec", (5, 13), ""),
-        ("queues.e.maxsize", 1000, "default", (None, None), ""),
+        ("queues.e.maxsize", None, "default", (None, None), ""),
         ("jobs.p.workers", 4, "overlay", (1, 21), ""),
         ("jobs.p.timeouts.item", "5s", "anchor", (2, 45), "x-base.timeouts.item"),
         ("jobs.p.timeouts.start", "1m", "default", (None, None), ""),

@@ -61,7 +61,7 @@ def test_the_document_is_frozen():
 
 def test_a_queue_is_a_mapping_a_number_or_nothing():
     queues = loads(JOB + "queues: {a: {maxsize: 3}, b: 64, c: , d: 0}\n").document.queues
-    assert [queue.maxsize for queue in queues.values()] == [3, 64, 1000, 0]
+    assert [queue.maxsize for queue in queues.values()] == [3, 64, 10_000, 0]
 
 
 def test_a_wiring_is_a_name_a_list_or_a_map():

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import sqlite3
+import zlib
 
 import pytest
 
@@ -25,7 +26,7 @@ META = {"format": b"1"}
 
 def entry(number, *steps, blob=b"three items"):
     put = Put("q", number, 0, 3)
-    chunk = NewChunk(number=number, packed=False, blob=blob)
+    chunk = NewChunk(number=number, packed=False, blob=blob, crc=zlib.crc32(blob))
     return JournalEntry(records=(put, Gave("a", 3), *steps), chunks=(chunk,))
 
 
@@ -55,7 +56,7 @@ def test_an_opened_store_gives_the_image_and_its_chunks(kept):
     image = found.resumption.stored
     assert (image.queues["q"].put, image.queues["q"].done) == (9, 3)
     assert [part.chunk for part in image.queues["q"].held] == [1, 3]
-    assert found.resumption.load(1) == b"three items"
+    assert found.resumption.load(1).blob == b"three items"
     assert found.meta == META
     assert not found.lost
     found.store.close()
@@ -106,7 +107,7 @@ def test_a_tail_is_kept_for_as_long_as_a_position_names_it(tmp_path):
     store.keep(entry(1, Progressed("a", "a-1", "q", 0, 0, 1, 3), done))
     store.close()
     found = opened(tmp_path)
-    assert found.resumption.load(1) == b"three items"
+    assert found.resumption.load(1).blob == b"three items"
     found.store.keep(entry(2, Progressed("a", "a-1", "q", 6, 7, 0, 0)))
     with pytest.raises(RunDirectoryError):
         found.store.load(1)
@@ -162,7 +163,7 @@ def test_damage_is_found_and_refused_and_salvaging_tells_what_is_lost(kept, dama
     here = sum(map(len, queue.held))
     assert queue.put == queue.done + queue.lost + here
     for part in queue.held:
-        assert found.resumption.load(part.chunk) == b"three items"
+        assert found.resumption.load(part.chunk).blob == b"three items"
     found.store.close()
     again = opened(kept)
     assert not again.lost
@@ -217,3 +218,17 @@ def test_any_other_error_of_the_disk_is_final(tmp_path, monkeypatch):
         store.keep(entry(1))
     assert not isinstance(caught.value, DiskFullError)
     store.close()
+
+
+def test_a_store_whose_rows_have_checksums_of_the_older_form_is_whole(kept):
+    """Until 0.1 the checksum of a chunk's row began with its key; those of new rows end with it."""
+    with rows(kept) as connection:
+        for number, data in connection.execute("SELECT number, data FROM chunk").fetchall():
+            older = zlib.crc32(data, number << 1)
+            connection.execute("UPDATE chunk SET crc = ? WHERE number = ?", (older, number))
+    found = opened(kept)
+    chunk = found.resumption.load(1)
+    assert (chunk.blob, chunk.crc) == (b"three items", zlib.crc32(b"three items"))
+    found.store.keep(entry(4))
+    found.store.close()
+    assert opened(kept).resumption.stored.queues["q"].put == 12

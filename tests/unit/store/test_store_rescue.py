@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import zlib
 
 import pytest
 
@@ -27,7 +28,9 @@ def kept(tmp_path):
     alive.mkdir()
     store = Store.create(alive, META, full=False)
     for number in (1, 2, 3):
-        chunk = NewChunk(number=number, packed=False, blob=b"three items")
+        chunk = NewChunk(
+            number=number, packed=False, blob=b"three items", crc=zlib.crc32(b"three items")
+        )
         store.keep(JournalEntry(records=(Put("q", number, 0, 3), Gave("a", 3)), chunks=(chunk,)))
     killed = tmp_path / "killed"
     shutil.copytree(alive, killed)
@@ -82,7 +85,7 @@ def test_a_salvaged_store_is_a_new_one_that_holds_what_is_whole(kept):
     queue = found.resumption.stored.queues["q"]
     assert 0 < queue.put < 9
     for part in queue.held:
-        assert found.resumption.load(part.chunk) == b"three items"
+        assert found.resumption.load(part.chunk).blob == b"three items"
     found.store.close()
     assert {path.name for path in kept.iterdir()} == {STATE_NAME, WITNESS_NAME}
 

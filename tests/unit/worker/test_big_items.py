@@ -99,7 +99,7 @@ def test_parts_whose_last_item_is_big_leave_in_their_order(parts):
 
 def frame(*chunks):
     ranges = tuple(
-        Range(start=0, stop=1, first=n, size=len(chunk), packed=False)
+        Range(start=0, stop=1, first=n, size=len(chunk), packed=False, crc=zlib.crc32(chunk))
         for n, chunk in enumerate(chunks, 1)
     )
     return b"".join(

@@ -3,6 +3,7 @@
 import socket
 import sys
 import threading
+import zlib
 
 import pytest
 
@@ -33,7 +34,7 @@ def pair(request):
 def leased(n):
     """A message with one chunk of n bytes, as a frame's buffers, and the chunk."""
     blob = b"x" * n
-    part = Range(start=0, stop=1, first=1, size=n, packed=False)
+    part = Range(start=0, stop=1, first=1, size=n, packed=False, crc=zlib.crc32(blob))
     return wire.encode(Leased(pull=1, lease=1, queue="a", ranges=(part,)), (blob,)), blob
 
 
@@ -62,7 +63,8 @@ def test_more_buffers_than_one_call_takes_and_more_bytes_than_the_socket_holds_a
     ours, theirs = pair
     blobs = tuple(b"%d" % n * 2000 for n in range(2 * links._IOV_MAX))
     outputs = tuple(
-        Output(queues=("a",), n=1, size=len(blob), packed=False, counts=None) for blob in blobs
+        Output(queues=("a",), n=1, size=len(blob), packed=False, crc=zlib.crc32(blob))
+        for blob in blobs
     )
     reader, found = wire.from_worker(), []
 

@@ -20,12 +20,12 @@ FIRST = 8
 class Putting:
     """A writer's handle, over a link that grants what is asked for."""
 
-    def __init__(self):
+    def __init__(self, soft_share=0):
         self.hurried = 0
         self.worker = Worker(lambda: None, shape=Shape.SOURCE, output=False)
         self.client = Client(
             self.worker.broker,
-            {"b": QueueInfo(maxsize=1000, chunk_items=100)},
+            {"b": QueueInfo(maxsize=1000, chunk_items=100, soft_share=soft_share)},
             by_item=False,
             arm=lambda: None,
             hurry=self._note,
@@ -223,3 +223,24 @@ def test_a_pacer_that_is_asleep_sends_the_tail_of_a_burst():
             done = sum(putting.sizes)
     link.is_cut = True  # ends the pacer
     link.wake()
+
+
+def test_at_a_soft_bound_credit_that_heavy_items_would_use_up_goes_back_with_the_first():
+    putting = Putting(soft_share=1_000_000)
+    putting.put(100)
+    assert not any(commit.returned for commit, _ in putting.worker.broker.commits)
+    held = putting.client.outbox(("b",)).credits.of["b"]
+    putting.handle.put(bytes(250_000))
+    ((_, given),) = putting.worker.broker.commits[-1][0].returned
+    left = putting.client.outbox(("b",)).credits.of["b"]
+    assert 3 <= left <= 5
+    assert given == held - 92 - 1 - left, "ninety-two had not left yet"
+    putting.handle.put(bytes(250_000))
+    assert not putting.worker.broker.commits[-1][0].returned
+
+
+def test_light_items_keep_all_credit_at_a_soft_bound():
+    putting = Putting(soft_share=1_000_000)
+    for _ in range(5):
+        putting.put(100)
+    assert not any(commit.returned for commit, _ in putting.worker.broker.commits)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.setup import Resumption, restore
 from orchestrator.core.broker.state import BrokerState
+from orchestrator.core.durable.records import NewChunk
 from orchestrator.core.durable.snapshot import ItemRange, ItemRanges, StoredQueue, StoredRun
 from orchestrator.core.protocol.messages import Answer, Ask, Committed, End, Grant, Leased, Wait
 from orchestrator.plan.model import WhenFull
@@ -174,8 +175,10 @@ def test_a_resumed_queue_weighs_what_it_goes_on_with() -> None:
     queue = QueueState("q", 10, ["a"], ["b"], max_bytes=30)
     held = ItemRanges({1: [ItemRange(1, 2, 4, 3)], 2: [ItemRange(2, 0, 1, 5)]})
     stored = StoredRun(queues={"q": StoredQueue(put=5, done=2, held=held)}, last_chunk=2)
-    restore(
-        BrokerState([queue], []), Resumption(stored=stored, load=lambda number: bytes(20 * number))
-    )
+
+    def load(number: int) -> NewChunk:
+        return NewChunk(number=number, packed=False, blob=bytes(20 * number), crc=0)
+
+    restore(BrokerState([queue], []), Resumption(stored=stored, load=load))
     assert queue.weight is not None
     assert (queue.queued, queue.weight.size, queue.room) == (3, 10 + 40, 0)

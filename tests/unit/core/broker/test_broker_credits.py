@@ -8,7 +8,7 @@ from fake_broker import FakeBroker, job, output
 from orchestrator.core.broker.credits import COLLECT_S
 from orchestrator.core.broker.queue import chunk_items
 from orchestrator.core.broker.state import ProtocolError
-from orchestrator.core.protocol.messages import Committed, Grant, Wait
+from orchestrator.core.protocol.messages import Committed, Grant, Leased, Wait
 
 
 def test_a_worker_whose_commit_is_parked_holds_no_credit_that_others_wait_for() -> None:
@@ -205,3 +205,47 @@ def test_who_has_no_time_gets_the_first_free_place_at_once() -> None:
     run.put("a-1", "q", 7)
     run.want("a-1", "q", 8, least=4, wait=Wait.NO)
     assert run.last("a-1", Grant).n == 1
+
+
+def three(maxsize: int = 100) -> FakeBroker:
+    return FakeBroker(
+        {"q": 100, "r": maxsize},
+        job("src", writes="q"),
+        job("map", reads="q", writes="r"),
+        job("other", writes="r"),
+    )
+
+
+def test_credit_goes_with_the_first_lease_after_an_idle_spell() -> None:
+    run = three()
+    run.want("map-1", "r", 1)
+    held = run.port("map-1").credits["r"]
+    run.commit("map-1", returned=[("r", held)])
+    before = len(run.sent["map-1"])
+    run.put("src-1", "q", 1)
+    run.pull("map-1", "q")
+    grant, lease = (order.message for order in run.sent["map-1"][before:])
+    assert isinstance(grant, Grant)
+    assert isinstance(lease, Leased)
+    assert (grant.want, grant.queue, grant.n) == (0, "r", run.port("map-1").credits["r"])
+    assert grant.n > 0
+
+
+def test_no_credit_goes_with_a_lease_to_who_has_some_or_never_asked_for_any() -> None:
+    run = three()
+    run.put("src-1", "q", 3)
+    run.lease("map-1", "q")
+    assert not run.got("map-1", Grant)
+    run.want("map-1", "r", 1)
+    run.lease("map-1", "q")
+    assert len(run.got("map-1", Grant)) == 1
+
+
+def test_no_credit_goes_with_a_lease_past_those_who_wait_for_room() -> None:
+    run = three(maxsize=2)
+    run.want("map-1", "r", 1)
+    run.commit("map-1", returned=[("r", 1)])
+    run.commit("other-1", output("r", 3, (3,)))
+    run.put("src-1", "q", 1)
+    run.lease("map-1", "q")
+    assert len(run.got("map-1", Grant)) == 1

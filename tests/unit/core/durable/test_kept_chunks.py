@@ -82,7 +82,10 @@ def test_a_chunk_that_is_put_in_part_waits_with_its_rest(when_full: WhenFull, or
 def test_only_the_end_of_an_entry_tells_whether_its_chunk_is_needed(
     between: list[Put | ItemsEnded | Pending],
 ) -> None:
-    tracking, chunk = SnapshotTracker(StoredRun()), NewChunk(number=7, packed=False, blob=b"")
+    tracking, chunk = (
+        SnapshotTracker(StoredRun()),
+        NewChunk(number=7, packed=False, blob=b"", crc=0),
+    )
     gone = Put("live", 7, 0, 1), ItemsEnded("live", 7, 0, 1, Fate.DROPPED)
     change = tracking.apply(JournalEntry(records=(*gone, *between), chunks=(chunk,)))
     assert change.new == (chunk,)

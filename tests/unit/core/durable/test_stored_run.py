@@ -166,7 +166,7 @@ def test_an_image_read_from_its_bytes_goes_on_as_the_one_it_was_made_of() -> Non
 
 def test_the_number_of_the_last_chunk_is_known_though_the_chunk_is_gone() -> None:
     tracking = SnapshotTracker(StoredRun())
-    chunk = NewChunk(number=9, packed=False, blob=b"")
+    chunk = NewChunk(number=9, packed=False, blob=b"", crc=0)
     steps = Put("q", 9, 0, 1), ItemsEnded("q", 9, 0, 1, Fate.DONE)
     assert tracking.apply(JournalEntry(records=steps, chunks=(chunk,))) == ChunkChange(
         new=(), dropped=()

@@ -284,7 +284,7 @@ def test_an_agent_that_says_what_it_may_not_is_lost(stage, lie):
         b"\xff\xff\xff\xff" + bytes(100),
         struct.pack("<I", 3) + b"\xc1\xc1\xc1",
         struct.pack("<I", len(pickle.dumps(BLAME))) + pickle.dumps(BLAME),
-        b"MP\x01\x00" + bytes(100_000),
+        b"MP\x02\x00" + bytes(200_000),
     ],
     ids=["4 GiB", "no record", "a pickle", "a frame"],
 )

@@ -95,7 +95,7 @@ def test_a_wrong_key_is_cut_off(listener):
 
 
 def test_frames_of_a_stranger_are_cut_off(listener, strangers):
-    sock = stranger(listener, strangers, b"MP\x01\x00" + bytes(100))
+    sock = stranger(listener, strangers, b"MP\x02\x00" + bytes(100))
     until = time.monotonic() + 5
     with contextlib.suppress(ConnectionResetError):
         while time.monotonic() < until:
