@@ -78,21 +78,17 @@ def test_they_arrive_by_each_start_method(ran, method):
     assert sorted(map(int, ended.log.printed("sink-1"))) == list(range(60))
 
 
-@pytest.mark.parametrize(
-    "point",
-    [
-        "w.commit_before:4:kill",
-        "w.commit_torn:4:kill",
-        "w.commit_sent:4:kill",
-        "w.leased_received:3:kill",
-        "w.item_begun:6:kill",
-        "w.item_ended:6:kill",
-        "w.freed_received:4:kill",
-    ],
-)
-@pytest.mark.parametrize("who", ["map", "sink"])
+POINTS = {
+    "map": ["commit_before", "commit_torn", "commit_sent", "leased_received", "freed_received"],
+    "sink": ["pull_sent", "leased_received", "item_begun", "item_ended"],
+}
+
+
+@pytest.mark.parametrize(("who", "point"), [(who, at) for who in POINTS for at in POINTS[who]])
 def test_none_is_lost_or_doubled_whoever_dies_and_when(ran, point, who, on):
-    keys = [DYING % point if who == name else "workers: 1" for name in ("map", "sink")]
+    keys = [
+        DYING % f"w.{point}:3:kill" if who == name else "workers: 1" for name in ("map", "sink")
+    ]
     ended = ran(CHAIN % tuple(keys), HEAD % (40, 50_000) + SINK)
     assert ended.exit_code == 0, ended.stdout + ended.stderr
     assert ended.ledger("a") == ended.ledger("b") == {"put": 40, "done": 40}
@@ -100,9 +96,7 @@ def test_none_is_lost_or_doubled_whoever_dies_and_when(ran, point, who, on):
     assert set(came) == set(range(40))
     if who == "map":
         assert len(came) == 40
-    given = who == "sink" or on == "agent" or "freed" not in point
-    puts = who == "map" or not ("commit" in point or "freed" in point)
-    if puts and (given or who == "map") and not (on == "agent" and "freed" in point):
+    if on == "local" or "freed" not in point:  # an agent's worker has no arena
         assert ended.summary["jobs"][who]["restarts"] >= 1
 
 
@@ -175,8 +169,8 @@ def test_a_dead_letter_and_a_resumed_run_have_them_whole(begin):
     assert ended.exit_code == 3, ended.stdout + ended.stderr
     printed = [record["msg"] for record in ended.log.having("output", worker="sink-1")]
     assert sorted(map(int, printed)) == [n for n in range(20) if n != 3]
-    (chunk,) = (life.folder / "run/dead").glob("*.chunk*")
-    assert chunk.stat().st_size > 200_000
+    sizes = [path.stat().st_size for path in (life.folder / "run/dead").iterdir()]
+    assert len([size for size in sizes if size > 200_000]) == 1
 
 
 @pytest.mark.parametrize("who", ["map", "sink"])
