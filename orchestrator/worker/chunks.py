@@ -13,6 +13,7 @@ import io
 import pickle
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from multiprocessing import resource_sharer
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
@@ -20,7 +21,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from orchestrator.core.protocol.events import Blob
 from orchestrator.worker.arenas import Place, WorkerArenas
-from orchestrator.worker.large import SplitPickle, gatherer, pieces_of, spliced
+from orchestrator.worker.large import SplitPickle, gather, pieces_of, spliced
 
 __all__ = [
     "BIG_ITEM",
@@ -115,7 +116,7 @@ class ItemPickler:
     def _dump(self, item: Any, buffers: list[memoryview] | None) -> bytes:
         """The pickle, but for the `buffers`: memory of the item that is to be set into it."""
         once = self._once
-        beside = None if buffers is None else gatherer(buffers, BIG_ITEM)
+        beside = None if buffers is None else partial(gather, buffers, BIG_ITEM)
         try:
             if len(_REDUCERS) != self._like_plain_n and self._has_foreign():
                 pickled = _reduced(item, once=once)

@@ -8,12 +8,12 @@ as if it had been pickled in band. So whoever reads a chunk needs to know nothin
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from orchestrator.core.protocol.events import Blob
 
-__all__ = ["SplitPickle", "gatherer", "item_of", "pieces_of", "spliced"]
+__all__ = ["SplitPickle", "gather", "item_of", "pieces_of", "spliced"]
 
 _PROTOCOL = b"\x80\x05"
 _FRAME = b"\x95"[0]
@@ -45,20 +45,16 @@ class SplitPickle:
         return pieces
 
 
-def gatherer(buffers: list[memoryview], least: int) -> Callable[[pickle.PickleBuffer], bool]:
-    """Return a `buffer_callback` that gathers what has at least so many bytes."""
-
-    def gather(buffer: pickle.PickleBuffer) -> bool:
-        try:
-            raw = buffer.raw()
-        except BufferError:  # it is not in one piece: pickle says so itself
-            return True
-        if len(raw) < least:
-            return True
-        buffers.append(raw)
-        return False
-
-    return gather
+def gather(buffers: list[memoryview], least: int, buffer: pickle.PickleBuffer) -> bool:
+    """A `buffer_callback`, but for its first arguments: gather what has at least so many bytes."""
+    try:
+        raw = buffer.raw()
+    except BufferError:  # it is not in one piece: pickle says so itself
+        return True
+    if len(raw) < least:
+        return True
+    buffers.append(raw)
+    return False
 
 
 def spliced(head: bytes, buffers: Sequence[memoryview]) -> SplitPickle | None:
