@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, Protocol, cast
 
 from orchestrator.core.protocol.events import AnyBlob, Blob
-from orchestrator.core.protocol.messages import FromWorker, ToWorker
+from orchestrator.core.protocol.messages import FromWorker, Leased, ToWorker
 from orchestrator.engine.engine import Malformed, Received
 from orchestrator.ipc import wire
 
@@ -86,7 +86,10 @@ class Channel:
         out, before = self.out, self.blocked
         try:
             while out:
-                self._drop(self.sock.sendmsg(_first(out)))
+                if len(out) == 1:
+                    self._drop(self.sock.send(out[0]))
+                else:
+                    self._drop(self.sock.sendmsg(_first(out)))
         except BlockingIOError:
             pass
         except OSError:
@@ -184,6 +187,8 @@ class Channels:
         self._ended: dict[str, Channel] = {}
         """Channels that nothing comes from any more; closed, a worker that lives would hear it."""
         self._sending: dict[str, Channel] = {}
+        self._awaited: dict[str, Channel] = {}
+        """Those of them with items for a worker that waits: they are sent first."""
         self._overfull: set[str] = set()
         self._malformed: list[Malformed] = []
 
@@ -215,12 +220,16 @@ class Channels:
         if (channel := self._channels.get(worker)) is not None:
             channel.out += wire.encode(message, cast("tuple[Blob, ...]", blobs))
             self._sending[worker] = channel
+            if type(message) is Leased:
+                self._awaited[worker] = channel
         elif (early := self._early.get(worker)) is not None:
             early += wire.encode(message, cast("tuple[Blob, ...]", blobs))
 
     def flush(self) -> None:
-        """Send what the sockets take."""
+        """Send what the sockets take, items first: who reads wakes, and may take the processor."""
         sending, self._sending = self._sending, {}
+        if self._awaited:
+            sending, self._awaited = self._awaited | sending, {}
         for worker, channel in sending.items():
             if channel.flush():
                 wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if channel.blocked else 0)
@@ -289,4 +298,5 @@ class Channels:
     def _end(self, worker: str, channel: Channel) -> None:
         self._selector.unregister(channel.sock)
         self._sending.pop(worker, None)
+        self._awaited.pop(worker, None)
         self._ended[worker] = self._channels.pop(worker)

@@ -98,14 +98,15 @@ class FrameReader(Generic[M]):
         """The frames that `data` completes. Raises FrameError if one does not check."""
         if (body := self._body) is None:
             return self._cut_frames(data)
-        data = data[body.take(data) :]
+        taken = body.take(data)
+        data = data[taken:]
         if not body.is_whole:
             return []
         self._body = None
         return [body.frame(), *self._cut_frames(data)]
 
     def room(self) -> memoryview | None:
-        """Where the bytes that come next belong, None if they are to be fed.
+        """The place of the bytes that come next, None if they are to be fed.
 
         Bytes that are written there are told by `filled`, and not fed.
         """

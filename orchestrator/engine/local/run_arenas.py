@@ -31,11 +31,11 @@ from orchestrator.ipc import arena
 from orchestrator.ipc.arena import Handover, Stub
 from orchestrator.ipc.order import Order
 from orchestrator.machine.cgroups import read_allowance
-from orchestrator.worker.chunks import MOST_BYTES
 
 __all__ = ["RunArenas"]
 
-_MOST = MOST_BYTES + 4096
+_MOST = (1 << 30) + 4096
+"""The largest item, and what its chunk has around it (`worker.chunks.MOST_BYTES`)."""
 Give = Callable[[str, Handover], bool]
 Send = Callable[[str, ToWorker, tuple[Blob, ...]], None]
 
@@ -114,14 +114,15 @@ class PlacedChunk(PlacedBlob):
 class RunArenas:
     """The arenas of all workers, by the life of each.
 
-    `give` hands one to a worker, `send` queues a message for it. There may be two for each of the
-    `workers` that there may be at a time: its own, and that of one before it (`kernel.limits`).
+    `give` hands one to a worker, `send` queues a message for it. There may be two for each worker
+    that there has been at a time: its own, and that of one before it (`kernel.limits`).
     """
 
-    def __init__(self, give: Give, send: Send, *, workers: int) -> None:
+    def __init__(self, give: Give, send: Send) -> None:
         self._give = give
         self._send = send
-        self._most = 2 * workers
+        self._peak = 0
+        """The most workers with an arena at a time."""
         self._size = _memory_bytes()
         self._numbers = 0
         self._refused = False
@@ -138,8 +139,10 @@ class RunArenas:
             return
         if job.reads:
             self._readers.add(worker)
-        if not job.writes or order.counted or len(self._all) >= self._most:
+        if not job.writes or order.counted:
             return
+        if len(self._all) - len(self._own) > self._peak:
+            return  # those of the dead have all descriptors that were reckoned for them
         self._numbers += 1
         try:
             made = _Arena(self._numbers, worker, self._size)
@@ -149,6 +152,7 @@ class RunArenas:
         if made.give(self._give):
             self._own[worker] = made
             self._all.add(made)
+            self._peak = max(self._peak, len(self._own))
         else:
             made.close()
 

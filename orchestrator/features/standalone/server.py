@@ -105,8 +105,8 @@ class Server:
         self._acts: dict[int, Callable[[], object]] = {}
         self._members: dict[str, _Member] = {}
         self._to_send: dict[_Member, None] = {}
-        self._is_awaited = False
-        """Among what is to be sent are items for somebody who waits for them."""
+        self._awaited: dict[_Member, None] = {}
+        """Those of them to whom items are to be sent, which they wait for."""
         self._over: list[socket.socket | int] = []
         self._watched: dict[str, dict[int, bool]] = {}
         self._sizes: dict[str, SizePage] = {}
@@ -254,7 +254,7 @@ class Server:
                 except ProtocolError:
                     self._read_control()  # it may speak of a queue that is news to us
                     self._handle(event)
-                if self._is_awaited:
+                if self._awaited:
                     self._answer()
         except (wire.FrameError, ProtocolError) as error:
             sys.stderr.write(f"mporch: a process's queues are cut off: {error}\n")
@@ -313,6 +313,7 @@ class Server:
         self._unwatch(member.sock)
         self._unwatch(member.pidfd)
         self._to_send.pop(member, None)
+        self._awaited.pop(member, None)
         for event in member.events:
             for events in self._watched.values():
                 events.pop(event, None)
@@ -333,22 +334,23 @@ class Server:
                     continue  # who puts only what it has credit for waits for no such answer
                 member.channel.send(message, tuple(map(whole, order.blobs)))
                 self._to_send[member] = None
-                self._is_awaited = self._is_awaited or type(message) is Leased
+                if type(message) is Leased:
+                    self._awaited[member] = None
 
     def _answer(self) -> None:
-        """Send at once: who waits for items does not wait until all others are heard."""
+        """Send items at once: who waits for them does not wait until all others are heard."""
         self._note_pages()
-        for member in self._to_send:
+        for member in self._awaited:
             self._flush(member)
-        self._is_awaited = False
+        self._awaited.clear()
 
     def _flush(self, member: _Member) -> None:
         if member.channel.flush():
             self._poll.modify(member.sock, _BOTH if member.channel.blocked else _IN_TURN)
 
     def _send(self) -> None:
-        sending, self._to_send = self._to_send, {}
-        self._is_awaited = False
+        sending, self._to_send = self._awaited | self._to_send, {}
+        self._awaited.clear()
         for member in sending:
             self._flush(member)
             if member.channel.is_overfull:

@@ -48,12 +48,12 @@ def order(worker: str, **keys: Any) -> Order:
 class Stage:
     """Arenas, and what was given and sent."""
 
-    def __init__(self, workers: int = 4) -> None:
+    def __init__(self) -> None:
         self.given: list[tuple[str, int, bool]] = []
         self.fds: dict[int, int] = {}
         self.sent: list[tuple[str, Any]] = []
         self.takes = True
-        self.arenas = RunArenas(self._give, self._send, workers=workers)
+        self.arenas = RunArenas(self._give, self._send)
 
     def _give(self, worker: str, came: Handover) -> bool:
         if self.takes:
@@ -272,7 +272,7 @@ def test_a_new_life_of_a_reader_is_given_it_anew(stage):
 
 
 def test_arenas_of_the_dead_are_no_more_than_the_descriptors_for_them():
-    stage = Stage(workers=1)
+    stage = Stage()
     kept = []
     for arena in (1, 2):
         stage.start("map-1")
