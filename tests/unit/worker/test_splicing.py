@@ -149,6 +149,7 @@ def test_text_and_bytes_are_set_into_a_chunk_as_they_are(item):
     assert item_of(blob, packed=False) == item
 
 
+@pytest.mark.pure_only
 def test_what_is_too_large_is_refused(monkeypatch):
     monkeypatch.setattr(chunks, "MOST_BYTES", BIG_ITEM)
     for make in (
