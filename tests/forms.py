@@ -64,8 +64,8 @@ def refuse_native(target: Any, name: str) -> None:
 
 def attributes(thing: Any) -> dict[str, Any]:
     """The attributes of an object, in whichever form its class is."""
-    named = {*getattr(type(thing), "__mypyc_attrs__", ()), *getattr(type(thing), "__slots__", ())}
-    found = {name: getattr(thing, name) for name in sorted(named - {"__dict__", "__weakref__"})}
+    named = [*getattr(type(thing), "__mypyc_attrs__", ()), *getattr(type(thing), "__slots__", ())]
+    found = {name: getattr(thing, name) for name in named if not name.startswith("__")}
     return found | getattr(thing, "__dict__", {})
 
 
