@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -19,7 +20,9 @@ def main() -> None:
         )
     except KeyboardInterrupt:
         sys.exit(130)  # before there was anybody to explain it
-    sys.exit(command_line(sys.argv[1:]))
+    code = command_line(sys.argv[1:])
+    gc.freeze()  # the interpreter's end need not look for garbage in all that was imported
+    sys.exit(code)
 
 
 def _open_standard_descriptors() -> None:

@@ -1,6 +1,6 @@
 """The composition root: `execution` puts the floors together for one run, `api` is for Python."""
 
-from orchestrator.app.run import On, Options, execute
-from orchestrator.app.run_files import Resume
+from orchestrator.app.execution import execute
+from orchestrator.app.options import On, Options
 
-__all__ = ["On", "Options", "Resume", "execute"]
+__all__ = ["On", "Options", "execute"]

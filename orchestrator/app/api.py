@@ -16,7 +16,7 @@ from pathlib import Path
 from orchestrator import spec as spec_floor
 from orchestrator.app.child_run.child import RunRequest
 from orchestrator.app.child_run.parent import host
-from orchestrator.app.run import Options
+from orchestrator.app.options import Options
 from orchestrator.core.protocol.notifications import Ledger
 from orchestrator.core.reporting import JobSummary, Summary
 from orchestrator.errors import Problem, UsageError

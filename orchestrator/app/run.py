@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import enum
 import json
 import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import msgspec
 
-from orchestrator.app.run_files import Resume, RunFiles, begin, resume
+from orchestrator.app.options import On, Options, Watch
+from orchestrator.app.run_files import RunFiles
 from orchestrator.core.durable.snapshot import StoredRun
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import (
@@ -31,16 +30,14 @@ from orchestrator.core.protocol.notifications import (
 )
 from orchestrator.core.reporting import Snapshot, Summary, bottleneck
 from orchestrator.core.supervisor.policy import RunOutcome
-from orchestrator.engine.agents.engine import AgentsEngine
 from orchestrator.engine.conductor import Conductor
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.local.engine import LocalEngine
-from orchestrator.engine.node.guard import Shelter, run_guarded
+from orchestrator.engine.node.guard import Shelter
+from orchestrator.engine.node.process import ProcessFactory, factory_of_run
 from orchestrator.engine.orders import Orders
 from orchestrator.errors import ExitCode, RunDirectoryError
 from orchestrator.files import here
-from orchestrator.free_threading import refuse_free_threading
-from orchestrator.kernel.calls import keep_freed_memory
 from orchestrator.plan.model import Plan
 from orchestrator.rfc3339 import timestamp
 from orchestrator.runlog.catalogue import describe
@@ -54,84 +51,7 @@ from orchestrator.views.report import Digest, Report, render_report
 from orchestrator.views.screen import Screen, settings_for
 from orchestrator.views.tables import Paper
 
-__all__ = ["On", "Options", "Watch", "execute"]
-
-
-class On(enum.Enum):
-    """Where the workers of a run live."""
-
-    LOCAL = "local"
-    """With the orchestrator itself."""
-    AGENT = "agent"
-    """With agents: programs of their own, that speak to it over TCP."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """How a run is kept and shown.
-
-    `run_dir`: its own directory, new or empty; None puts it among the project's runs. `live`: draw
-    the live display; None draws it where standard error is a terminal. `json_output`: print the
-    summary as JSON on standard output, everything else on standard error. `quiet`: mporch itself
-    says nothing, targets still do. What comes onto the queues in `tapped` is kept in the run's
-    directory. `on`: where the workers live.
-    """
-
-    run_dir: Path | None = None
-    output: OutputMode = OutputMode.PREFIXED
-    json_output: bool = False
-    quiet: bool = False
-    live: bool | None = None
-    tapped: frozenset[str] = frozenset()
-    on: On = On.LOCAL
-
-
-Shield = Callable[[Callable[[], int]], int]
-"""Calls a function and turns what it raises into a message and an exit code."""
-
-
-class Watch(Protocol):
-    """Somebody who wants to know of a run. Called in the orchestrator."""
-
-    def begun(self, directory: RunDirectory, /) -> None:
-        """No worker has been started yet."""
-
-    def ended(self, summary: Summary, left: Mapping[str, Sequence[range]], /) -> None:
-        """Take in how it went; `left` are the numbers of the items left, by queue."""
-
-
-def execute(
-    plan: Plan,
-    source: str,
-    options: Options,
-    shield: Shield,
-    *,
-    watch: Watch | None = None,
-    resumed: Resume | None = None,
-    host: int | None = None,
-) -> int:
-    """Called in the guard.
-
-    Run a plan whose spec reads `source`, or go on with the run that is to be resumed; returns the
-    exit code. What goes wrong in the orchestrator is handled there by `shield`, and who wants
-    to `watch` is told there. `host` is the pid of the program for which a hosted run is made
-    (`run_guarded`). Raises RunDirectoryError if not even a temporary
-    directory can be made.
-    """
-
-    def run(shelter: Shelter) -> int:
-        refuse_free_threading()
-        keep_freed_memory()
-        if resumed is not None:
-            run_files = resume(plan, source, resumed)
-        else:
-            run_files = begin(plan, source, options.run_dir, tapped=options.tapped)
-        if watch is not None:
-            watch.begun(run_files.directory)
-        with _resumable(run_files.directory, durable=plan.durability.keeps):
-            return _run(plan, options, shelter, run_files, watch)
-
-    return run_guarded(lambda shelter: shield(lambda: run(shelter)), host=host)
+__all__ = ["run_to_report"]
 
 
 @contextlib.contextmanager
@@ -147,13 +67,36 @@ def _resumable(directory: RunDirectory, *, durable: bool) -> Iterator[None]:
         raise type(error)(str(error), hint=hint) from error
 
 
-def _run(
-    plan: Plan, options: Options, shelter: Shelter, run_files: RunFiles, watch: Watch | None
+def run_to_report(
+    plan: Plan,
+    options: Options,
+    shelter: Shelter,
+    run_files: RunFiles,
+    *,
+    factory: ProcessFactory | None = None,
+    watch: Watch | None = None,
 ) -> int:
-    """Called in the orchestrator.
+    """Called in the orchestrator. One run, to its report; returns its exit code.
 
-    One run, from its first worker to its report.
+    `factory` makes the workers of a run on this machine, None makes one. Who wants to `watch` is
+    told. Raises RunDirectoryError.
     """
+    if watch is not None:
+        watch.begun(run_files.directory)
+    with _resumable(run_files.directory, durable=plan.durability.keeps):
+        return _run(plan, options, shelter, run_files, factory=factory, watch=watch)
+
+
+def _run(
+    plan: Plan,
+    options: Options,
+    shelter: Shelter,
+    run_files: RunFiles,
+    *,
+    factory: ProcessFactory | None,
+    watch: Watch | None,
+) -> int:
+    """One run, from its first worker to its report."""
     directory = run_files.directory
     screen = _screen(options, title=f"{plan.name} {directory.run_id}")
     record = _Record(run_files.log, run_files.letters, screen)
@@ -166,7 +109,7 @@ def _run(
         )
         conductor = Conductor(
             plan,
-            _engine(plan, options.on, shelter, run_files),
+            _engine(plan, options.on, shelter, run_files, factory),
             orders,
             record,
             store=run_files.store,
@@ -192,10 +135,14 @@ def _run(
     return summary.exit_code
 
 
-def _engine(plan: Plan, on: On, shelter: Shelter, run_files: RunFiles) -> Engine:
+def _engine(
+    plan: Plan, on: On, shelter: Shelter, run_files: RunFiles, factory: ProcessFactory | None
+) -> Engine:
     """Return where the run's workers live."""
     workers = sum(job.workers for job in plan.jobs.values())
     if on is On.AGENT:
+        from orchestrator.engine.agents.engine import AgentsEngine  # noqa: PLC0415 -- few runs have it
+
         return AgentsEngine(
             run=run_files.directory.run_id,
             hash_seed=run_files.hash_seed,
@@ -203,12 +150,10 @@ def _engine(plan: Plan, on: On, shelter: Shelter, run_files: RunFiles) -> Engine
             directory=shelter.directory,
             told=shelter.told,
         )
-    return LocalEngine(
-        directory=shelter.directory,
-        hash_seed=run_files.hash_seed,
-        workers=workers,
-        told=shelter.told,
+    made = factory or factory_of_run(
+        directory=shelter.directory, hash_seed=run_files.hash_seed, workers=workers
     )
+    return LocalEngine(made, told=shelter.told)
 
 
 def _recall(digest: Digest, directory: RunDirectory, stored: StoredRun) -> None:

@@ -68,11 +68,16 @@ class RunFiles:
 
 
 def begin(
-    plan: Plan, source: str, run_dir: Path | None, *, tapped: Set[str] = frozenset()
+    plan: Plan,
+    source: str,
+    run_dir: Path | None,
+    *,
+    hash_seed: str,
+    tapped: Set[str] = frozenset(),
 ) -> RunFiles:
     """Make the directory of a new run and open its files; what comes onto `tapped` queues is kept.
 
-    Raises RunDirectoryError.
+    `hash_seed` is the PYTHONHASHSEED of its workers. Raises RunDirectoryError.
     """
     home = home_of(Path(plan.project_dir), os.environ)
     directory = create(home, run_dir)
@@ -80,23 +85,23 @@ def begin(
     versions = versions_of(plan) if plan.durability.keeps else Versions()
     directory.write_plan(plan, environment_of(plan, directory.run_id), versions)
     log = RunLog(directory.path, directory.run_id)
-    seed, store = _hash_seed(), None
+    store = None
     full = plan.durability is Durability.FULL
     if plan.durability.keeps:
-        store = Store.create(directory.path, _meta(versions, seed), full=full)
+        store = Store.create(directory.path, _meta(versions, hash_seed), full=full)
     letters = DeadLetters(directory.path, synced=full)
     return RunFiles(
         directory=directory,
         log=log,
         letters=letters,
-        hash_seed=seed,
+        hash_seed=hash_seed,
         store=store,
         recorder=Recorder(directory.path, tapped) if tapped else None,
     )
 
 
-def resume(plan: Plan, source: str, wanted: Resume) -> RunFiles:
-    """Open the files of a run that goes on.
+def resume(plan: Plan, source: str, wanted: Resume, *, hash_seed: str) -> RunFiles:
+    """Open the files of a run that goes on; `hash_seed` is for one that has lost its own.
 
     Raises ResumeError if it must not, RunDirectoryError if its files cannot be written.
     """
@@ -107,7 +112,7 @@ def resume(plan: Plan, source: str, wanted: Resume) -> RunFiles:
     opened: OpenedStore | None = None
     try:
         versions = versions_of(plan)
-        meta = _meta(versions, _hash_seed())
+        meta = _meta(versions, hash_seed)
         full = plan.durability is Durability.FULL
         begun = log.tells_of_a_start()
         opened = open_store(directory.path, meta, full=full, salvage=wanted.salvage, begun=begun)
@@ -150,12 +155,6 @@ def _require_in_place(directory: RunDirectory) -> None:
             f"{directory.path} was replaced by another directory just now",
             hint="see who can write to the folder that it is in",
         )
-
-
-def _hash_seed() -> str:
-    """The user's PYTHONHASHSEED, or one drawn for this run."""
-    chosen = os.environ.get("PYTHONHASHSEED", "")
-    return chosen if chosen.isdecimal() else str(int.from_bytes(os.urandom(4), "little"))
 
 
 def _meta(versions: Versions, seed: str) -> dict[str, bytes]:

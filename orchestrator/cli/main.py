@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import re
@@ -13,6 +12,7 @@ from typing import Any, ClassVar
 
 import click
 
+from orchestrator import compiled
 from orchestrator._version import __version__
 from orchestrator.cli.completion import VARIABLE, complete
 from orchestrator.console.exits import exit_code_of
@@ -98,7 +98,7 @@ class _Commands(Group):
 def _show_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
     if asked:
         python = ".".join(map(str, sys.version_info[:3]))
-        click.echo(f"mporch {__version__} (Python {python})")
+        click.echo(f"mporch {__version__}, {compiled.form()} (Python {python})")
         ctx.exit()
 
 
@@ -209,6 +209,8 @@ def _named(command: click.Command) -> Iterator[str]:
 
 def _misspelt(names: Iterable[str], known: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield each of `names` that is nearly one of `known`, with that one."""
+    import difflib  # noqa: PLC0415 -- only for what may be misspelt
+
     start = f"{_PREFIX}_"
     tails = [name.removeprefix(start) for name in known]
     for name in sorted(set(names) - set(known)):
@@ -231,6 +233,8 @@ def _naming_ours(error: click.NoSuchOption) -> click.NoSuchOption:
 def _hint_before_a_command(option: str) -> str:
     if option in ("-V", "-v"):
         return "That is --version"
+    import difflib  # noqa: PLC0415 -- only for what may be misspelt
+
     misspelt = difflib.get_close_matches(option, ("--version", "--help"), cutoff=0.8)
     return "" if misspelt else "The command comes before its options"
 

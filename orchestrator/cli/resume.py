@@ -72,8 +72,9 @@ def resume(
 def _resume(
     run: RunDirectory, layering: Layering, options: Options, *, force: bool, salvage: bool
 ) -> int:
-    from orchestrator.app import Resume, execute  # noqa: PLC0415 -- the whole product
+    from orchestrator.app import execute  # noqa: PLC0415 -- the whole product
     from orchestrator.app.changes import changed_error, changes_since  # noqa: PLC0415
+    from orchestrator.app.run_files import Resume  # noqa: PLC0415
     from orchestrator.console.checking import show_problems  # noqa: PLC0415
 
     asks = not force and _is_on_a_terminal() and not run.is_alive

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping
 from typing import ClassVar, NamedTuple
 
@@ -31,6 +30,8 @@ class Group(click.Group):
         """Return what to say to someone who wrote `name`, which is none of the `known`."""
         if (meant := self.elsewhere.get(name)) is not None:
             return meant
+        import difflib  # noqa: PLC0415 -- only for what is misspelt
+
         if close := difflib.get_close_matches(name, known, n=1):
             return f"Did you mean {close[0]}?"
         return f"The commands are {', '.join(known)}."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from orchestrator.views.text import escaped
@@ -13,7 +11,9 @@ __all__ = ["print_json", "say", "tell"]
 
 def print_json(value: object) -> None:
     """Print data on standard output; what is not ASCII is escaped, whatever was in it."""
-    import msgspec  # noqa: PLC0415 -- not for --help
+    import json  # noqa: PLC0415 -- not for --help
+
+    import msgspec  # noqa: PLC0415
 
     print(json.dumps(msgspec.to_builtins(value), indent=2))
 

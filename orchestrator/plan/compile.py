@@ -20,8 +20,9 @@ from orchestrator.plan.model import Command
 from orchestrator.plan.redact import without_password
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, draft_of, node_at
 from orchestrator.spec import LoadedSpec
+from orchestrator.spec.declaration import SpecPart
 from orchestrator.spec.model import KEYS, JobSettings
-from orchestrator.spec.parts import QueueSpec, Retry, SpecPart
+from orchestrator.spec.parts import QueueSpec, Retry
 from orchestrator.spec.units import parse_interval_s
 from orchestrator.spec.yaml.nodes import Path, ScalarNode
 from orchestrator.targets.target import parse_target

@@ -12,14 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from pydantic import BaseModel
-
 from orchestrator.machine.machine import Machine
 from orchestrator.plan.model import Plan
 from orchestrator.plan.redact import is_secret, masked_value
 from orchestrator.plan.resolved_spec import MERGED_MAPS, ResolvedJob, draft_of
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.compose.layers import laid_over
+from orchestrator.spec.declaration import SpecPart
 from orchestrator.spec.model import FITS, ONLY_TARGETS, TEXTS, Document, JobSettings, JobSpec
 from orchestrator.spec.parts import QueueSpec
 from orchestrator.spec.units import written_duration
@@ -338,7 +337,7 @@ class _Resolver:
             del found[key]
         return Branch(inner=_fitting(found, job), origin=self._origins.of_job(job.name))
 
-    def _part(self, defaults: BaseModel, nodes: Sequence[Node | None], path: Path) -> Branch:
+    def _part(self, defaults: SpecPart, nodes: Sequence[Node | None], path: Path) -> Branch:
         """Return a part of the model: what was written in the first of `nodes` that has it."""
         found: dict[str | int, Resolved] = {}
         for key in type(defaults).model_fields:
@@ -350,7 +349,7 @@ class _Resolver:
 
     def _value(self, default: Any, written: Sequence[Node], path: Path) -> Resolved:
         """Return the value at `path`; as the draft has it, a job's own goes over the defaults."""
-        if isinstance(default, BaseModel):
+        if isinstance(default, SpecPart):
             return self._part(default, written if path[0] == "jobs" else written[:1], path)
         if len(path) == 3 and path[0] == "jobs" and path[-1] in MERGED_MAPS and written:
             node = functools.reduce(laid_over, reversed(written))

@@ -11,8 +11,8 @@ from orchestrator.machine.machine import Machine
 from orchestrator.plan.model import AfterCondition, CommandInput, CommandOutput, Shape
 from orchestrator.plan.script import fields_of
 from orchestrator.spec import LoadedSpec
+from orchestrator.spec.declaration import SpecPart
 from orchestrator.spec.model import Document, JobSettings, JobSpec
-from orchestrator.spec.parts import SpecPart
 from orchestrator.spec.types import AUTO_WORKERS
 from orchestrator.spec.wording import did_you_mean
 from orchestrator.spec.yaml.nodes import Entry, MappingNode, Node, Path, scalars_of

@@ -1,6 +1,6 @@
 """Writes `log.jsonl`: one event a line, ASCII JSON. The run's loop is the only writer.
 
-mporch's own events go through structlog, bound to the run; what targets print goes the short way
+mporch's own events are dictionaries, encoded as a whole; what targets print goes the short way
 (`Lines`) into the same buffer. Nothing here is global: two runs in one process do not meet.
 """
 
@@ -11,12 +11,9 @@ import functools
 import json
 import os
 import time
-from collections.abc import MutableMapping
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import Any
-
-import structlog
 
 from orchestrator.core.protocol.notifications import (
     Logged,
@@ -41,24 +38,6 @@ __all__ = ["Lines", "RunLog"]
 _BUFFER_BYTES = 64 * 1024
 _NEWLINE = ord("\n")
 _BEGUN = frozenset({"run.started", "run.resumed"})
-_FIRST = ("ts", "run", "event", "level")
-
-
-def _in_order(_logger: Any, _method: str, record: MutableMapping[str, Any]) -> dict[str, Any]:
-    """Put (as a structlog processor) what every record has in front."""
-    return {name: record[name] for name in _FIRST} | dict(record)
-
-
-class _Sink:
-    """What structlog calls with a rendered record, whatever its level."""
-
-    def __init__(self, buffer: bytearray) -> None:
-        self._buffer = buffer
-
-    def write(self, line: str) -> None:
-        self._buffer += line.encode("ascii") + b"\n"
-
-    debug = info = warning = error = critical = write
 
 
 class RunLog:
@@ -80,16 +59,7 @@ class RunLog:
         self._at_line_end = True
         self._broken = False
         self._pids: dict[str, int] = {}
-        self._events: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
-            _Sink(self._buffer),
-            processors=[
-                structlog.processors.add_log_level,
-                _in_order,
-                structlog.processors.JSONRenderer(serializer=dumps),
-            ],
-            wrapper_class=structlog.make_filtering_bound_logger(Level.DEBUG),
-            context_class=dict,
-        ).bind(run=run_id)
+        self._run_id = run_id
 
     def notify(self, notification: Notification, ts: float | None = None) -> None:
         """Log it; `ts` is Unix time in seconds, now if not given. Raises as `flush` does."""
@@ -104,7 +74,8 @@ class RunLog:
             event, level, msg = describe(notification)
             urgent = level >= Level.WARNING
             fields = self._with_pid(notification, context(notification))
-            self._events.log(level, event, ts=timestamp(now), **fields, msg=msg)
+            first = {"ts": timestamp(now), "run": self._run_id, "event": event, "level": str(level)}
+            self._buffer += dumps({**first, **fields, "msg": msg}).encode("ascii") + b"\n"
         if urgent or len(self._buffer) >= _BUFFER_BYTES:
             with contextlib.suppress(DiskFullError):  # the next flush tells
                 self.flush()
@@ -185,7 +156,7 @@ def _open(path: Path, *, resumed: bool) -> int:
 class Lines:
     """Makes the log lines of one run's `OutputLine` and `Logged` facts: the short way.
 
-    The same format as structlog's chain gives mporch's own events, without building a dict a line:
+    The same format as mporch's own events have, without building a dict a line:
     what a worker's records have in common is encoded once, and `json`'s own C encoder escapes what
     is not ASCII, which msgspec cannot. Measured (`benchmarks/log.py`): 5 times the events a second
     of structlog's default JSON chain in the same run.

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, Strict, Tag
-
-from orchestrator.spec.parts import SpecPart
+from orchestrator.spec.declaration import Before, Field, Lax, Range, SpecPart, Tag
 from orchestrator.spec.types import (
     PositiveDuration,
     TargetName,
@@ -95,7 +93,7 @@ class Expected(SpecPart):
 
 AnyExpected = Annotated[
     Annotated[Values, Tag("<list>")]
-    | Annotated[Annotated[int, Field(ge=0)], Tag("<number>")]
+    | Annotated[Annotated[int, Range(ge=0)], Tag("<number>")]
     | Annotated[Expected, Tag("<map>")],
     by_form("a list of items in order, their number, or a map of what is asked of them"),
 ]
@@ -125,9 +123,8 @@ class Expect(SpecPart):
     exit_code: int = Field(
         default=0, ge=0, le=255, title="Exit code", description="That of the run.", examples=[3]
     )
-    log: tuple[dict[Text, Any], ...] = Field(
+    log: Annotated[tuple[dict[Text, Any], ...], Lax()] = Field(
         default=(),
-        strict=False,
         title="Log",
         description="For each of these, an event of the log that has these fields.",
         examples=[[{"event": "item.skipped", "job": "parse"}]],
@@ -155,8 +152,8 @@ def _kills(value: Any) -> Any:
 
 Kills = Annotated[
     tuple[Kill, ...],
-    Strict(strict=False),
-    BeforeValidator(_kills, json_schema_input_type=Kill | list[Kill]),
+    Lax(),
+    Before(_kills, written=Kill | list[Kill]),
 ]
 
 

@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Tag
-from pydantic.config import JsonDict
-
 from orchestrator.choices import (
     AfterCondition,
     Capture,
@@ -24,6 +21,8 @@ from orchestrator.choices import (
     StartMethod,
 )
 from orchestrator.spec.cases import Case
+from orchestrator.spec.declaration import After as AfterReading
+from orchestrator.spec.declaration import Field, SpecPart, Tag
 from orchestrator.spec.parts import (
     ANY_INPUT,
     EVERY,
@@ -40,7 +39,6 @@ from orchestrator.spec.parts import (
     Recycle,
     Restart,
     Retry,
-    SpecPart,
     Terminate,
     Timeouts,
 )
@@ -102,7 +100,7 @@ def _each_once(value: str | tuple[str, ...]) -> tuple[str, ...]:
 Tags = Annotated[
     Annotated[TagName, Tag("<text>")] | Annotated[TagNames, Tag("<list>")],
     by_form("a tag or a list of tags"),
-    AfterValidator(_each_once),
+    AfterReading(_each_once),
 ]
 ItemAction = Annotated[ErrorAction, BY_VALUE]
 OnError = Annotated[
@@ -242,14 +240,14 @@ class JobSettings(SpecPart):
     )
 
 
-def _keys_of(part: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Key]]:
+def _keys_of(part: type[SpecPart], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Key]]:
     """Yield what is declared of each key of a part of a job, and of the parts in it."""
     for name, field in part.model_fields.items():
         yield (
             (*path, name),
             next((each for each in field.metadata if isinstance(each, Key)), Key()),
         )
-        if isinstance(field.default, BaseModel):
+        if isinstance(field.default, SpecPart):
             yield from _keys_of(type(field.default), (*path, name))
 
 
@@ -263,23 +261,23 @@ TEXTS = tuple(path[0] for path, key in KEYS.items() if key.text)
 ONLY_COMMANDS = ("stdin", "stdout", "exit_codes", "tty")
 ONLY_TARGETS = ("args", "kwargs")
 """The keys that a command takes from nowhere, `defaults` neither."""
-_NO_COMMAND: JsonDict = dict.fromkeys(("command", *ONLY_COMMANDS), False)
-_NO_TARGET: JsonDict = {key: {"type": "null"} for key in ONLY_TARGETS}
+_NO_COMMAND: Mapping[str, Any] = dict.fromkeys(("command", *ONLY_COMMANDS), False)
+_NO_TARGET: Mapping[str, Any] = {key: {"type": "null"} for key in ONLY_TARGETS}
 
 
 class JobSpec(JobSettings):
     """One job: a target or a command, how it is called, and the queues it is wired to."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        title="Job",
-        json_schema_extra={
+    model_config: ClassVar[Mapping[str, Any]] = {
+        "title": "Job",
+        "json_schema_extra": {
             "anyOf": [{"required": ["target"]}, {"required": ["command"]}],
             "dependentSchemas": {
                 "target": {"properties": _NO_COMMAND},
                 "command": {"properties": _NO_TARGET},
             },
         },
-    )
+    }
 
     target: TargetName = Field(
         default="",
@@ -352,10 +350,10 @@ class JobSpec(JobSettings):
 class Document(SpecPart):
     """A pipeline of processes and queues, run by `mporch run`."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        title="Spec",
-        json_schema_extra={"patternProperties": {"^x-": {"description": "Free, for anchors."}}},
-    )
+    model_config: ClassVar[Mapping[str, Any]] = {
+        "title": "Spec",
+        "json_schema_extra": {"patternProperties": {"^x-": {"description": "Free, for anchors."}}},
+    }
 
     version: FormatVersion = Field(title="Version", description="The version of this format: 1.")
     name: Text = Field(

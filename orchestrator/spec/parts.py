@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-
 from orchestrator.choices import ReplayMode, Shape, WhenFull
+from orchestrator.spec.declaration import Before, Field, Range, SpecPart
 from orchestrator.spec.types import (
     BY_VALUE,
     Combinations,
@@ -41,7 +41,6 @@ __all__ = [
     "Recycle",
     "Restart",
     "Retry",
-    "SpecPart",
     "Terminate",
     "Timeouts",
 ]
@@ -73,18 +72,10 @@ class Key:
     """null is a value of its own there, and not the same as an absent key."""
 
 
-class SpecPart(BaseModel):
-    """What all parts share: strict, frozen, no unknown key."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        strict=True, frozen=True, extra="forbid", title=None
-    )
-
-
 class QueueSpec(SpecPart):
     """A bounded queue between jobs."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(title="Queue")
+    model_config: ClassVar[Mapping[str, Any]] = {"title": "Queue"}
 
     maxsize: int = Field(
         default=10_000,
@@ -127,7 +118,7 @@ def _queue(value: Any) -> Any:
 
 AnyQueue = Annotated[
     QueueSpec,
-    BeforeValidator(_queue, json_schema_input_type=Annotated[int, Field(ge=0)] | QueueSpec | None),
+    Before(_queue, written=Annotated[int, Range(ge=0)] | QueueSpec | None),
 ]
 
 
@@ -220,13 +211,13 @@ class Restart(SpecPart):
     )
 
 
-class Matrix(SpecPart):
+class Matrix(SpecPart, extra=SomeValues):
     """Names with lists of values; a job is made for each combination of them."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        extra="allow", json_schema_extra={"minProperties": 1}
-    )
-    __pydantic_extra__: dict[str, SomeValues] = Field(init=False)
+    model_config: ClassVar[Mapping[str, Any]] = {
+        "extra": "allow",
+        "json_schema_extra": {"minProperties": 1},
+    }
 
     include: Combinations = Field(
         default=(),
@@ -291,9 +282,7 @@ def _short_rate(value: Any) -> Any:
     return value if value is None or isinstance(value, Rate | dict) else {"limit": value}
 
 
-AnyRate = Annotated[
-    Rate | None, BeforeValidator(_short_rate, json_schema_input_type=RateLimit | Rate | None)
-]
+AnyRate = Annotated[Rate | None, Before(_short_rate, written=RateLimit | Rate | None)]
 
 
 class Ordered(SpecPart):
@@ -309,6 +298,4 @@ class Ordered(SpecPart):
     )
 
 
-AnyOrdered = Annotated[
-    Ordered | None, BeforeValidator(switched, json_schema_input_type=bool | Ordered)
-]
+AnyOrdered = Annotated[Ordered | None, Before(switched, written=bool | Ordered)]

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from orchestrator.choices import Shape, WhenFull
+from orchestrator.spec.declaration import SpecPart, pydantic_model
 from orchestrator.spec.model import FITS, KEYS, Document, JobSettings
 from orchestrator.spec.parts import Key
 from orchestrator.spec.types import TEXT_PATTERN
@@ -36,7 +36,7 @@ _TAKES_ANY_TEXT: tuple[dict[str, Any], ...] = (
 
 def _document_schema() -> dict[str, Any]:
     """Return what can be said of a spec's keys and values one by one."""
-    schema = Document.model_json_schema(schema_generator=_Generator)
+    schema = pydantic_model(Document).model_json_schema(schema_generator=_Generator)
     for name, keys in _parts_of(JobSettings, ()):
         _let_null_in(schema["$defs"][name], keys)
     _let_null_in(schema["$defs"]["Job"], ())
@@ -52,13 +52,11 @@ def _document_schema() -> dict[str, Any]:
     return schema
 
 
-def _parts_of(
-    part: type[BaseModel], keys: tuple[str, ...]
-) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _parts_of(part: type[SpecPart], keys: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the names of the parts of a job, each with the keys that lead to it."""
     yield part.__name__, keys
     for key, field in part.model_fields.items():
-        if isinstance(field.default, BaseModel):
+        if isinstance(field.default, SpecPart):
             yield from _parts_of(type(field.default), (*keys, key))
 
 

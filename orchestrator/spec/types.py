@@ -7,25 +7,18 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ByteSize,
-    Discriminator,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    Strict,
-    Tag,
-    TypeAdapter,
-    ValidationError,
-    WithJsonSchema,
-)
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import PydanticCustomError, core_schema
-
 from orchestrator.errors import Rule
 from orchestrator.spec import rules
+from orchestrator.spec.declaration import (
+    After,
+    Before,
+    ByForm,
+    ByValue,
+    JsonSchema,
+    Lax,
+    Range,
+    Tag,
+)
 from orchestrator.spec.units import (
     RATE_PATTERN,
     UNITS,
@@ -92,7 +85,7 @@ _DURATION_SCHEMA = {
     "examples": ["10s", "1m30s", "200ms"],
 }
 _POSITIVE_DURATION_SCHEMA = {"not": {"type": "string", "pattern": "^[^1-9]*$"}, **_DURATION_SCHEMA}
-_SIZE = re.compile(r"\s*[0-9]*\.?[0-9]+\s*[kKmMgGtTpPeE]?[iI]?[bB]([iI][tT])?\s*", re.ASCII)
+_SIZE = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([kKmMgGtTpPeE]?)([iI]?)[bB]([iI][tT])?\s*", re.ASCII)
 _SIZE_SCHEMA = {
     "type": "string",
     "pattern": f"^{_SIZE.pattern}$",
@@ -105,13 +98,14 @@ TEXT_PATTERN = r"^[^\u0000]*$"
 _TEXT_SCHEMA = {"type": "string", "pattern": TEXT_PATTERN}
 _SET_SCHEMA = {"type": "array", "items": _TEXT_SCHEMA, "uniqueItems": True}
 _UNIT_WITHOUT_B = re.compile(r"([0-9]*\.?[0-9]+) ?([kKmMgGtT])(i?)", re.ASCII)
-_BYTES = TypeAdapter(ByteSize)
 _LEAST_BYTES = 64 << 20
 _MOST_BYTES = (1 << 62) - 1
 
 
-def broken(rule: Rule, message: str, hint: str) -> PydanticCustomError:
+def broken(rule: Rule, message: str, hint: str) -> ValueError:
     """Return what a validator raises for a value that breaks a rule."""
+    from pydantic_core import PydanticCustomError  # noqa: PLC0415 -- not for a spec that is right
+
     context = {"rule": rule, "message": message, "hint": hint}
     return PydanticCustomError("mporch", "{message}", context)
 
@@ -123,14 +117,13 @@ def _size(value: Any) -> Any:
         return None
     if isinstance(value, bool) or not isinstance(value, str) or value.strip().isdigit():
         raise broken(rules.BAD_SIZE, "a size is text with a unit, such as 2GiB", hint)
-    try:
-        if not _SIZE.fullmatch(value):
-            raise broken(
-                rules.BAD_SIZE, f'"{value[:40]}" is not a size', _hint_for_size(value, hint)
-            )
-        size = _BYTES.validate_python(value, strict=False)
-    except ValidationError:
-        raise broken(rules.BAD_SIZE, f'"{value[:40]}" is not a size', hint) from None
+    if (found := _SIZE.fullmatch(value)) is None:
+        raise broken(rules.BAD_SIZE, f'"{value[:40]}" is not a size', _hint_for_size(value, hint))
+    number, prefix, binary, bits = found.groups()
+    if binary and not prefix:
+        raise broken(rules.BAD_SIZE, f'"{value[:40]}" is not a size', hint)
+    unit = (1024 if binary else 1000) ** " kmgtpe".index(prefix.lower() or " ")
+    size = float(number) * (unit / 8 if bits else unit)
     if size < 1:
         raise broken(rules.BAD_SIZE, f"{value[:40]} is nothing", hint)
     if size > _MOST_BYTES:
@@ -270,84 +263,80 @@ def _durable(value: Any) -> Any:
     raise broken(rules.UNKNOWN_WORD, message, "write true, false or full")
 
 
-Durable: TypeAlias = Annotated[bool | Literal["full"], BeforeValidator(_durable)]
-FormatVersion: TypeAlias = Annotated[Literal[1], BeforeValidator(_version)]
-Text: TypeAlias = Annotated[str, BeforeValidator(_text), WithJsonSchema(_TEXT_SCHEMA)]
-Name: TypeAlias = Annotated[str, BeforeValidator(_name), WithJsonSchema(_NAME_SCHEMA)]
+Durable: TypeAlias = Annotated[bool | Literal["full"], Before(_durable)]
+FormatVersion: TypeAlias = Annotated[Literal[1], Before(_version)]
+Text: TypeAlias = Annotated[str, Before(_text), JsonSchema(_TEXT_SCHEMA)]
+Name: TypeAlias = Annotated[str, Before(_name), JsonSchema(_NAME_SCHEMA)]
 TagName: TypeAlias = Annotated[
     str,
-    BeforeValidator(_tag),
-    WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"}),
+    Before(_tag),
+    JsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"}),
 ]
 VarName: TypeAlias = Annotated[
     str,
-    BeforeValidator(_var_name),
-    WithJsonSchema({"type": "string", "pattern": f"^{_VAR_NAME}$"}),
+    Before(_var_name),
+    JsonSchema({"type": "string", "pattern": f"^{_VAR_NAME}$"}),
 ]
 Parameter: TypeAlias = Annotated[
     str,
-    BeforeValidator(_parameter),
-    WithJsonSchema({"type": "string", "pattern": f"^{_IDENTIFIER}$"}),
+    Before(_parameter),
+    JsonSchema({"type": "string", "pattern": f"^{_IDENTIFIER}$"}),
 ]
 TargetName: TypeAlias = Annotated[
-    Text, WithJsonSchema({"type": "string", "pattern": f"^{_DOTTED}:{_DOTTED}$"})
+    Text, JsonSchema({"type": "string", "pattern": f"^{_DOTTED}:{_DOTTED}$"})
 ]
 ExceptionName: TypeAlias = Annotated[
-    Text, WithJsonSchema({"type": "string", "pattern": f"^{_DOTTED}$"})
+    Text, JsonSchema({"type": "string", "pattern": f"^{_DOTTED}$"})
 ]
 VariableName: TypeAlias = Annotated[
-    Text, WithJsonSchema({"type": "string", "pattern": r"^[^=\u0000]+$"})
+    Text, JsonSchema({"type": "string", "pattern": r"^[^=\u0000]+$"})
 ]
 SignalName: TypeAlias = Annotated[
     Text,
-    WithJsonSchema({"type": "string", "pattern": "^SIG(?!KILL$|STOP$)[A-Z0-9]+$"}),
+    JsonSchema({"type": "string", "pattern": "^SIG(?!KILL$|STOP$)[A-Z0-9]+$"}),
 ]
-Duration: TypeAlias = Annotated[
-    float, BeforeValidator(_duration_s), WithJsonSchema(_DURATION_SCHEMA)
-]
+Duration: TypeAlias = Annotated[float, Before(_duration_s), JsonSchema(_DURATION_SCHEMA)]
 """A length of time; seconds once read."""
 PositiveDuration: TypeAlias = Annotated[
     float | None,
-    BeforeValidator(_positive_duration_s),
-    WithJsonSchema({"anyOf": [_POSITIVE_DURATION_SCHEMA, {"type": "null"}]}),
+    Before(_positive_duration_s),
+    JsonSchema({"anyOf": [_POSITIVE_DURATION_SCHEMA, {"type": "null"}]}),
 ]
 """A time limit; None is no limit."""
 RateLimit: TypeAlias = Annotated[
     str,
-    BeforeValidator(_rate),
-    WithJsonSchema(
-        {"type": "string", "pattern": RATE_PATTERN, "examples": ["10/s", "100/min", "5/h"]}
-    ),
+    Before(_rate),
+    JsonSchema({"type": "string", "pattern": RATE_PATTERN, "examples": ["10/s", "100/min", "5/h"]}),
 ]
 """So many of something in a unit of time, as it was written."""
 Size: TypeAlias = Annotated[
     int | None,
-    BeforeValidator(_size),
-    WithJsonSchema({"anyOf": [_SOME_SIZE_SCHEMA, {"type": "null"}]}),
+    Before(_size),
+    JsonSchema({"anyOf": [_SOME_SIZE_SCHEMA, {"type": "null"}]}),
 ]
 """A size in bytes; None is no limit."""
 Memory: TypeAlias = Annotated[
     int | None,
-    BeforeValidator(_memory),
-    WithJsonSchema({"anyOf": [_SOME_SIZE_SCHEMA, {"type": "null"}]}),
+    Before(_memory),
+    JsonSchema({"anyOf": [_SOME_SIZE_SCHEMA, {"type": "null"}]}),
 ]
 """A size that a worker can live with, in bytes; None is no limit."""
 EnvValue: TypeAlias = Annotated[
     str | None,
-    BeforeValidator(env_value),
-    WithJsonSchema({"type": ["string", "integer", "null"]}),
+    Before(env_value),
+    JsonSchema({"type": ["string", "integer", "null"]}),
 ]
 
-Texts: TypeAlias = Annotated[tuple[Text, ...], Strict(strict=False)]
-Values: TypeAlias = Annotated[tuple[Any, ...], Strict(strict=False)]
-SomeValues: TypeAlias = Annotated[Values, WithJsonSchema({"type": "array", "minItems": 1})]
-Combinations: TypeAlias = Annotated[tuple[dict[str, Any], ...], Strict(strict=False)]
-QueueNames: TypeAlias = Annotated[Texts, WithJsonSchema({"minItems": 1, **_SET_SCHEMA})]
-JobNames: TypeAlias = Annotated[Texts, WithJsonSchema(_SET_SCHEMA)]
-TagNames: TypeAlias = Annotated[tuple[TagName, ...], Strict(strict=False)]
+Texts: TypeAlias = Annotated[tuple[Text, ...], Lax()]
+Values: TypeAlias = Annotated[tuple[Any, ...], Lax()]
+SomeValues: TypeAlias = Annotated[Values, JsonSchema({"type": "array", "minItems": 1})]
+Combinations: TypeAlias = Annotated[tuple[dict[str, Any], ...], Lax()]
+QueueNames: TypeAlias = Annotated[Texts, JsonSchema({"minItems": 1, **_SET_SCHEMA})]
+JobNames: TypeAlias = Annotated[Texts, JsonSchema(_SET_SCHEMA)]
+TagNames: TypeAlias = Annotated[tuple[TagName, ...], Lax()]
 Handles: TypeAlias = Annotated[
     dict[Parameter, Text],
-    WithJsonSchema(
+    JsonSchema(
         {
             "type": "object",
             "patternProperties": {f"^{_IDENTIFIER}$": _TEXT_SCHEMA},
@@ -358,53 +347,34 @@ Handles: TypeAlias = Annotated[
 ]
 
 
-class _ByValue:
-    """Lets a member of an enum be written by its value, in a strict model and in its schema."""
-
-    def __get_pydantic_core_schema__(
-        self, choices: type[enum.Enum], _: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        return core_schema.enum_schema(choices, list(choices), strict=False)
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.EnumSchema, _: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"enum": [each.value for each in schema["members"]], "type": "string"}
-
-
-BY_VALUE = _ByValue()
+BY_VALUE = ByValue()
 """Stands in the `Annotated` of an enum."""
 
 
-def by_form(expected: str) -> Discriminator:
-    """Return a discriminator by what a value is: text, list, mapping, whole number or nothing.
+def _form(value: Any) -> str | None:
+    match value:
+        case str() | enum.Enum():
+            return "<text>"
+        case list() | tuple():
+            return "<list>"
+        case bool():
+            return None
+        case Mapping():
+            return "<map>"
+        case int():
+            return "<number>"
+        case None:
+            return "<nothing>"
+        case _:
+            return None
+
+
+def by_form(expected: str) -> ByForm:
+    """Return a mark of a union: by what a value is, text, list, mapping, whole number or nothing.
 
     A form that the union does not have is an error.
     """
-
-    def form(value: Any) -> str | None:
-        match value:
-            case str() | enum.Enum():
-                return "<text>"
-            case list() | tuple():
-                return "<list>"
-            case bool():
-                return None
-            case Mapping():
-                return "<map>"
-            case int():
-                return "<number>"
-            case None:
-                return "<nothing>"
-            case _:
-                return None
-
-    return Discriminator(
-        form,
-        custom_error_type="form",
-        custom_error_message="expected " + expected,
-        custom_error_context={"expected": expected},
-    )
+    return ByForm(_form, expected)
 
 
 _NOT_BLANK = {"type": "string", "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
@@ -441,16 +411,16 @@ def _workers(value: Any) -> Any:
 
 Workers: TypeAlias = Annotated[
     int,
-    Field(ge=AUTO_WORKERS),
-    BeforeValidator(_workers),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
+    Range(ge=AUTO_WORKERS),
+    Before(_workers),
+    JsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
 ]
 """A number of processes; AUTO_WORKERS is for whoever makes the plan to find out."""
 ExitCodes: TypeAlias = Annotated[
-    tuple[Annotated[int, Field(ge=0, le=255)], ...],
-    Strict(strict=False),
-    AfterValidator(_some),
-    WithJsonSchema(
+    tuple[Annotated[int, Range(ge=0, le=255)], ...],
+    Lax(),
+    After(_some),
+    JsonSchema(
         {
             "type": "array",
             "items": {"type": "integer", "minimum": 0, "maximum": 255},
@@ -458,11 +428,11 @@ ExitCodes: TypeAlias = Annotated[
         }
     ),
 ]
-_Argument: TypeAlias = Annotated[str, BeforeValidator(env_value)]
+_Argument: TypeAlias = Annotated[str, Before(env_value)]
 _Arguments: TypeAlias = Annotated[
     tuple[_Argument, ...],
-    Strict(strict=False),
-    WithJsonSchema(
+    Lax(),
+    JsonSchema(
         {
             "type": "array",
             "prefixItems": [_NOT_BLANK],
@@ -471,11 +441,11 @@ _Arguments: TypeAlias = Annotated[
         }
     ),
 ]
-_Script: TypeAlias = Annotated[Text, WithJsonSchema(_NOT_BLANK)]
+_Script: TypeAlias = Annotated[Text, JsonSchema(_NOT_BLANK)]
 
 CommandLine: TypeAlias = Annotated[
     Annotated[_Script, Tag("<text>")] | Annotated[_Arguments, Tag("<list>")],
     by_form("text for /bin/sh, or a list of a program and its arguments"),
-    AfterValidator(_not_blank),
+    After(_not_blank),
 ]
 """What a shell reads, or a program and its arguments, in which whole numbers may stand."""

@@ -9,13 +9,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
-
-from orchestrator.errors import Rule
+from orchestrator.errors import InternalError, Rule
 from orchestrator.spec import rules
+from orchestrator.spec.declaration import SpecPart, errors_in
 from orchestrator.spec.model import KEYS, Document, JobSettings
 from orchestrator.spec.wording import kind, show
 from orchestrator.spec.words.keys import hint_for_key
@@ -30,6 +28,9 @@ from orchestrator.spec.words.values import (
     kind_as_written,
 )
 from orchestrator.spec.yaml.nodes import Entry, MappingNode, Node, Path, ScalarNode, mapping_of
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 __all__ = ["MOST_FINDINGS", "ValidationFinding", "understand", "without_nulls"]
 
@@ -58,10 +59,9 @@ def understand(root: MappingNode) -> tuple[Document, list[ValidationFinding]]:
     can still be made and the user is told of everything in one go.
     """
     kept: dict[str, Any] = {key: data for key, data in root.plain().items() if not _is_free(key)}
-    try:
-        return Document.model_validate(kept), []
-    except ValidationError as error:
-        details = error.errors(include_url=False)
+    if (document := _read(kept)) is not None:
+        return document, []
+    details = _details(kept)
     findings = [_finding(detail, root) for detail in _telling(details[:MOST_FINDINGS])]
     if len(details) > MOST_FINDINGS:
         first = _finding(details[MOST_FINDINGS], root)
@@ -92,11 +92,23 @@ def _rest(data: dict[str, Any], details: list[ErrorDetails]) -> Document:
     while _drop(data, {_written(data, _place(detail)) for detail in details}):
         data.setdefault("version", 1)
         data.setdefault("jobs", {})
-        try:
-            return Document.model_validate(data)
-        except ValidationError as error:
-            details = error.errors(include_url=False)
+        if (document := _read(data)) is not None:
+            return document
+        details = _details(data)
     return Document(version=1, jobs={})
+
+
+def _read(data: dict[str, Any]) -> Document | None:
+    try:
+        return Document.read(data)
+    except ValueError:
+        return None
+
+
+def _details(data: dict[str, Any]) -> list[ErrorDetails]:
+    if details := errors_in(Document, data):
+        return details
+    raise InternalError("the spec cannot be read, and nothing in it is wrong")
 
 
 def _place(detail: ErrorDetails) -> Path:
@@ -239,7 +251,7 @@ def _rid(entry: Entry, path: Path, found: set[Path]) -> Entry:
 
 
 def _without(
-    node: Node, part: BaseModel, path: Path, keys: tuple[str, ...], found: set[Path]
+    node: Node, part: SpecPart, path: Path, keys: tuple[str, ...], found: set[Path]
 ) -> Node:
     """Return a part of a job without its nulls; `keys` lead from the job to the part."""
     if not isinstance(node, MappingNode):
@@ -254,7 +266,7 @@ def _without(
             found.add((*path, key))
             continue
         inner = getattr(part, key)
-        if isinstance(inner, BaseModel):
+        if isinstance(inner, SpecPart):
             value = _without(entry.value, inner, (*path, key), here, found)
             if value is not entry.value:
                 entries[key] = replace(entry, value=value)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from orchestrator.errors import Problem, Rule, Severity
 from orchestrator.spec.rules import examples_module, text_of, themes
 from orchestrator.views.tables import Column, Paper, table
-from orchestrator.views.text import Style, escaped, paint
+from orchestrator.views.text import Style, cells_of, escaped, paint
 
 __all__ = [
     "render_annotations",
@@ -125,8 +125,8 @@ def _excerpt(problem: Problem, lines: list[str], paper: Paper) -> str:
     end = start + problem.width if problem.width else len(line.rstrip())
     before, meant = escaped(line[:start]), escaped(line[start:end])
     before, after = _cropped(before, escaped(line[start:]), room)
-    marks = "^" * max(1, min(_cells(meant), _cells(after)))
-    mark = " " * (len(margin) + _cells(before)) + paint(marks, Style.RED, colour=paper.colour)
+    marks = "^" * max(1, min(cells_of(meant), cells_of(after)))
+    mark = " " * (len(margin) + cells_of(before)) + paint(marks, Style.RED, colour=paper.colour)
     return f"{margin}{before}{after}\n{mark}\n"
 
 
@@ -140,15 +140,6 @@ def _cropped(before: str, after: str, room: int) -> tuple[str, str]:
     if len(after) > room - len(before):
         after = after[: room - len(before) - 1] + "…"
     return before, after
-
-
-def _cells(text: str) -> int:
-    """Return how many columns of a terminal `text` takes: a wide character has two."""
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len  # noqa: PLC0415 -- rich takes long to import
-
-    return cell_len(text)
 
 
 _WIDEST_RULE = 88

@@ -1,14 +1,13 @@
-"""Tables, by rich, as text; and the paper that a stream is: its width and its colours."""
+"""Tables as text; and the paper that a stream is: its width and its colours."""
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from orchestrator.views.text import escaped
+from orchestrator.views.text import Style, cells_of, escaped, paint
 
 __all__ = ["Column", "Paper", "colours", "is_dumb", "table", "width_of"]
 
@@ -66,41 +65,39 @@ def table(
     is painted. Columns that say nothing in any row, or that the paper has no room for, are left
     out.
     """
-    from rich.console import Console  # noqa: PLC0415 -- rich takes long to import
-    from rich.padding import Padding  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
     rows = [tuple(map(escaped, row)) for row in rows]
     used = _fitting(columns, rows, paper.width - indent)
-    grid = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
-    for i in used:
-        grid.add_column(
-            columns[i].title, justify="right" if columns[i].right else "left", no_wrap=True
-        )
+    if not used:
+        return "\n"
+    widths = _widths(columns, rows, used, paper.width - indent)
+    lines = [[_cell(columns[i].title, columns[i], widths[i], Style.DIM, paper) for i in used]]
     for row in rows:
-        grid.add_row(*(Text(row[i], style=_STYLES.get(row[i].split(" ")[0], "")) for i in used))
-    file = io.StringIO()
-    console = Console(
-        file=file,
-        width=paper.width,
-        force_terminal=paper.colour,
-        color_system="standard" if paper.colour else None,
-        highlight=False,
-        legacy_windows=False,
-    )
-    console.print(Padding(grid, (0, 0, 0, indent)))
-    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
+        styles = [_STYLES.get(row[i].split(" ")[0]) for i in used]
+        lines.append(
+            [
+                _cell(row[i], columns[i], widths[i], style, paper)
+                for i, style in zip(used, styles, strict=True)
+            ]
+        )
+    margin, gap = " " * indent, " " * _GAP
+    return "".join(f"{f'{margin}{gap.join(line)}'.rstrip()}\n" for line in lines)
+
+
+def _cell(text: str, column: Column, width: int, style: Style | None, paper: Paper) -> str:
+    """Return a cell as wide as its column, its text in `style` and cut off where it has no room."""
+    if cells_of(text) > width:
+        while text and cells_of(text) >= width:
+            text = text[:-1]
+        text += "…"
+    pad = " " * (width - cells_of(text))
+    text = paint(text, style, colour=paper.colour)
+    return pad + text if column.right else text + pad
 
 
 def _fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
     """Return the indices of the columns that say something and fit `width` together."""
-    from rich.cells import cell_len  # noqa: PLC0415
-
     used = [i for i in range(len(columns)) if any(row[i] for row in rows)]
-    cells = {
-        i: max(cell_len(text) for text in (columns[i].title, *(r[i] for r in rows))) for i in used
-    }
+    cells = {i: _longest(columns[i], rows, i) for i in used}
     while sum(cells[i] + _GAP for i in used) - _GAP > width:
         last = max(used, key=lambda i: columns[i].rank)
         if not columns[last].rank:
@@ -109,15 +106,32 @@ def _fitting(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: in
     return used
 
 
+def _widths(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], used: Sequence[int], width: int
+) -> dict[int, int]:
+    """Return the width of each column; the widest give way where there is no room for all."""
+    widths = {i: _longest(columns[i], rows, i) for i in used}
+    while sum(widths.values()) + _GAP * (len(used) - 1) > width:
+        widest = max(used, key=lambda i: widths[i])
+        if widths[widest] <= 1:
+            break
+        widths[widest] -= 1
+    return widths
+
+
+def _longest(column: Column, rows: Sequence[Sequence[str]], i: int) -> int:
+    return max(cells_of(text) for text in (column.title, *(row[i] for row in rows)))
+
+
 _GAP = 2
 _STYLES = {
-    "succeeded": "green",
-    "running": "cyan",
-    "failed": "red",
-    "timed_out": "red",
-    "killed": "red",
-    "died": "red",
-    "interrupted": "yellow",
-    "terminated": "yellow",
-    "skipped": "dim",
+    "succeeded": Style.GREEN,
+    "running": Style.CYAN,
+    "failed": Style.RED,
+    "timed_out": Style.RED,
+    "killed": Style.RED,
+    "died": Style.RED,
+    "interrupted": Style.YELLOW,
+    "terminated": Style.YELLOW,
+    "skipped": Style.DIM,
 }

@@ -8,6 +8,7 @@ from orchestrator.escaping import coloured, escaped, uncoloured
 
 __all__ = [
     "Style",
+    "cells_of",
     "duration",
     "escaped",
     "in_one_line",
@@ -88,6 +89,15 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest:02} s".removesuffix(" 00 s")
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min".removesuffix(" 00 min")
+
+
+def cells_of(text: str) -> int:
+    """Return how many columns of a terminal `text` takes: a wide character has two."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415 -- hardly ever needed
+
+    return cell_len(text)
 
 
 def number(n: int) -> str:

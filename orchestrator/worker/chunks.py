@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import resource_sharer
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from orchestrator.core.protocol.events import Blob
 from orchestrator.worker.blocks import dump_row, load_row
@@ -228,18 +228,29 @@ def _raise_memory_error(what: str) -> None:
     raise MemoryError(what)
 
 
-class Part(NamedTuple):
+class Part:
     """Items as they are, or (`packed`) each pickled; `size` of them in bytes, where it varies.
 
     `blob`: if the last of them is big, the chunk it will be (`sole`). `copied`: some of those that
     are not pickled are copies.
     """
 
-    items: list[Any]
-    packed: bool
-    size: int
-    blob: bytes | None = None
-    copied: bool = False
+    __slots__ = ("blob", "copied", "items", "packed", "size")
+
+    def __init__(
+        self,
+        items: list[Any],
+        packed: bool,
+        size: int,
+        blob: bytes | None = None,
+        *,
+        copied: bool = False,
+    ) -> None:
+        self.items = items
+        self.packed = packed
+        self.size = size
+        self.blob = blob
+        self.copied = copied
 
 
 class ItemRun:
@@ -321,15 +332,18 @@ def cut_runs(runs: Sequence[ItemRun], n: int) -> tuple[list[tuple[int, ItemRun]]
     return pieces, others
 
 
-class Piece(NamedTuple):
+class Piece:
     """Neighbouring items of a chunk: each still a pickle (`packed`), or as it is.
 
     `loaded`: they come of blocks, and are changed by whoever gets them.
     """
 
-    items: list[Any]
-    packed: bool
-    loaded: bool = False
+    __slots__ = ("items", "loaded", "packed")
+
+    def __init__(self, items: list[Any], packed: bool, *, loaded: bool = False) -> None:
+        self.items = items
+        self.packed = packed
+        self.loaded = loaded
 
     def taken(self, start: int, stop: int) -> Iterator[Any]:
         """Items `start` to `stop`; of loaded ones each is let go once the next is asked for.

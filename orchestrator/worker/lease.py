@@ -69,7 +69,8 @@ class Lease:
         self.started += 1
         while not self._rest:
             part, blob = self._ranges[self._next], self._blobs[self._next]
-            self._rest, self.packed, self._loaded = _load(part, blob)
+            piece = _load(part, blob)
+            self._rest, self.packed, self._loaded = piece.items, piece.packed, piece.loaded
             self._rest.reverse()
             self._next += 1
         return self._rest.pop(), self.packed

@@ -275,7 +275,8 @@ class Outbox:
         """Hold more outputs; only the last of them may be big."""
         items, blob = part.items, part.blob
         if blob is not None:
-            part = part._replace(items=items[:-1], size=part.size - len(items[-1]))
+            size = part.size - len(items[-1])
+            part = Part(items[:-1], part.packed, size, copied=part.copied)
         if part.items:
             self._run.extend(part)
             self.count += len(part.items)
@@ -303,7 +304,8 @@ class Outbox:
                 count += item is not None
                 seals.append(count)
             self.seals = seals
-            part = part._replace(items=[item for item in part.items if item is not None])
+            given = [item for item in part.items if item is not None]
+            part = Part(given, part.packed, part.size, part.blob, copied=part.copied)
         elif self.seals is not None:
             self.seals += range(count + 1, count + n + 1)
         if part.items:

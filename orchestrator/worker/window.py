@@ -211,7 +211,7 @@ class ItemWindow:
         if middle < done:
             parts.append(Part(self.ends[middle:done], packed=True, size=size))
         if first <= self._blob_at < done:
-            parts[-1] = parts[-1]._replace(blob=self._blob)
+            parts[-1].blob = self._blob
         return done - first, parts
 
     def close(self) -> None:

@@ -127,6 +127,24 @@ def have_things_to_do_at_its_end(method):
         return {"exit_code": code, "seen": seen, "sizes": sizes, "kept": Path(kept).is_dir()}
 
 
+def start_the_forkserver_ahead():
+    """And kill it, before anybody has asked it for a worker."""
+    factory = ProcessFactory()
+    told = []
+    for kills in (False, True):
+        factory.start_forkserver()
+        ahead = factory.helper_pids()
+        if kills:
+            pid = forkserver._forkserver._forkserver_pid
+            os.kill(pid, signal.SIGKILL)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        worker = start(factory, "leave", payload=b"7")
+        told.append([exit_code(worker), factory.helper_pids() == ahead])
+        worker.close()
+    factory.close()
+    return told
+
+
 def kill_the_forkserver():
     become_subreaper()
     factory = ProcessFactory()

@@ -254,6 +254,10 @@ def test_a_worker_does_at_its_end_what_is_its_own_and_nothing_for_its_parent(met
     }
 
 
+def test_a_forkserver_that_was_started_ahead_makes_the_workers_and_is_replaced_if_it_dies():
+    assert orchestrate("start_the_forkserver_ahead") == [[7, True], [7, False]]
+
+
 def test_when_the_forkserver_is_killed_its_workers_deaths_are_known_for_what_they_are():
     told = orchestrate("kill_the_forkserver")
     assert told["exit_codes"] == [-signal.SIGKILL] * 2

@@ -15,7 +15,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from orchestrator.app.run import Options, Shield, execute
+from orchestrator.app.execution import execute
+from orchestrator.app.options import Options, Shield
 from orchestrator.errors import ExitCode, MporchError, SystemRefusedError
 from orchestrator.kernel.calls import set_parent_death_signal
 from orchestrator.plan.model import Plan

@@ -41,6 +41,7 @@ from orchestrator.engine.engine import (
 )
 from orchestrator.engine.node.hosting import LoopClock, caught_signals
 from orchestrator.engine.node.node import Node
+from orchestrator.engine.node.process import factory_of_run
 from orchestrator.ipc.order import Order
 from orchestrator.kernel.descendants import KnownSurvivors, survivors
 
@@ -90,13 +91,10 @@ class Agent:
         self._unacknowledged = 0
         self._is_held = False
         self.is_over = False
-        self._node = Node(
-            self._dialed.pop,
-            self._clock,
-            directory=directory,
-            hash_seed=launch.hash_seed,
-            workers=launch.workers,
+        factory = factory_of_run(
+            directory=directory, hash_seed=launch.hash_seed, workers=launch.workers
         )
+        self._node = Node(self._dialed.pop, self._clock, factory)
         self._watch(self._control.sock, self._hear)
         self._watch(self._node, lambda: None)
 

@@ -23,6 +23,7 @@ from orchestrator.engine.engine import (
 )
 from orchestrator.engine.node.hosting import LoopClock, caught_signals
 from orchestrator.engine.node.node import Node
+from orchestrator.engine.node.process import ProcessFactory
 from orchestrator.ipc.order import Order
 from orchestrator.kernel.descendants import KnownSurvivors, survivors
 
@@ -37,16 +38,12 @@ class LocalEngine:
     Survivors are added to `told` when they are known: who looks for them as well need not tell.
     """
 
-    def __init__(
-        self, *, directory: str, hash_seed: str, workers: int, told: KnownSurvivors | None = None
-    ) -> None:
+    def __init__(self, factory: ProcessFactory, *, told: KnownSurvivors | None = None) -> None:
         clock = LoopClock()
         self._clock = clock
         self._poller = Poller()
         self._channels = Channels(self._poller)
-        self._node = Node(
-            self._dial, clock, directory=directory, hash_seed=hash_seed, workers=workers
-        )
+        self._node = Node(self._dial, clock, factory)
         self._poller.register(self._node.fileno(), selectors.EVENT_READ, (None, None))
         self._dialled: dict[str, socket.socket] = {}
         self._bell: socket.socket | None = None

@@ -32,11 +32,15 @@ from orchestrator.engine.node.child import STACK_SIGNAL
 from orchestrator.engine.node.crash import Unanswered
 from orchestrator.engine.node.hosting import LoopClock
 from orchestrator.engine.node.item_watchdog import ItemWatchdog
-from orchestrator.engine.node.process import ForkserverLostError, ProcessFactory, Starting
+from orchestrator.engine.node.process import (
+    WORKER_MAIN,
+    ForkserverLostError,
+    ProcessFactory,
+    Starting,
+)
 from orchestrator.engine.node.workerio import WorkerIO
 from orchestrator.engine.node.workerprocess import WorkerProcess
 from orchestrator.ipc.order import Order
-from orchestrator.kernel import limits
 from orchestrator.kernel.descendants import (
     Kin,
     kill_groups,
@@ -55,32 +59,19 @@ A blocking stream socket: half of a pair, or a TCP connection that has proved it
 OSError, which is the worker's StartFailed. The node closes it once the worker has it: a host that
 must shut the connection at a death keeps a duplicate."""
 
-_MAIN = "orchestrator.worker.main"
-_KEEP_BYTES = str(256 << 20)
-_SURROUNDINGS = {
-    # Large pickles must not be mapped and unmapped one by one: that is most of their cost.
-    "MALLOC_MMAP_THRESHOLD_": _KEEP_BYTES,
-    "MALLOC_TRIM_THRESHOLD_": _KEEP_BYTES,
-}
-
 _SPARED = "a dead worker has left them, and they may still be at its item: end them yourself"
 
 
 class Node:
     """The workers of a run on this machine.
 
-    `directory` is for the sockets of multiprocessing, its path short. `hash_seed` is the
-    PYTHONHASHSEED of all workers, so that sets come in the same order again. `workers` is how many
-    there may be at a time: raises UsageError if they need more descriptors than the system allows.
-    `clock` is its host's.
+    `factory` makes them; the node closes it. `clock` is its host's.
     """
 
-    def __init__(
-        self, dial: Dial, clock: LoopClock, *, directory: str, hash_seed: str, workers: int
-    ) -> None:
+    def __init__(self, dial: Dial, clock: LoopClock, factory: ProcessFactory) -> None:
         self._clock = clock
         self._selector = selectors.DefaultSelector()
-        self._factory = _factory(directory, hash_seed, limits.ensure(workers))
+        self._factory = factory
         self._starts = _Starts(
             self._factory, dial, self._selector, started=self._started, failed=self._failed
         )
@@ -326,16 +317,6 @@ class Node:
         self._workers.pop(worker.name, None)
 
 
-def _factory(directory: str, hash_seed: str, descriptors: int) -> ProcessFactory:
-    """Return the factory of a run's workers; see `Node` and `ProcessFactory`."""
-    return ProcessFactory(
-        preload=(_MAIN,),
-        directory=directory,
-        environment={**_SURROUNDINGS, "PYTHONHASHSEED": hash_seed},
-        descriptors=descriptors,
-    )
-
-
 class _Starts:
     """The workers in the making: ordered, and not there yet.
 
@@ -427,7 +408,7 @@ class _Starts:
         return self._factory.begin(
             name=order.worker,
             method=job.start_method,
-            main=f"{_MAIN}:main",
+            main=WORKER_MAIN,
             payload=order.encode(),
             channel=self._dial(order.worker),
             env=dict(job.env),

@@ -8,7 +8,6 @@ import mmap
 import multiprocessing
 import multiprocessing.process
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -30,13 +29,30 @@ from orchestrator.engine.node.helpers import (
 )
 from orchestrator.engine.node.workerprocess import Ends, WorkerProcess
 from orchestrator.ipc.cell import SHARED_BYTES
-from orchestrator.kernel.limits import REFUSALS, in_words
+from orchestrator.kernel.limits import REFUSALS, ensure, in_words
 from orchestrator.plan.model import StartMethod
 
-__all__ = ["ForkserverLostError", "ProcessFactory", "Starting", "WorkerProcess"]
+__all__ = [
+    "WORKER_MAIN",
+    "ForkserverLostError",
+    "ProcessFactory",
+    "Starting",
+    "WorkerProcess",
+    "factory_of_run",
+]
+
+WORKER_MAIN = "orchestrator.worker.main:main"
+"""What a worker of a run begins with."""
 
 _PRELOAD_FIRST = "orchestrator.engine.node.child"
 _PRELOAD_LAST = "orchestrator.engine.node.forkserver_preload"
+
+_KEEP_BYTES = str(256 << 20)
+_SURROUNDINGS = {
+    # Large pickles must not be mapped and unmapped one by one: that is most of their cost.
+    "MALLOC_MMAP_THRESHOLD_": _KEEP_BYTES,
+    "MALLOC_TRIM_THRESHOLD_": _KEEP_BYTES,
+}
 
 _ANSWER_S = 30.0
 """A forkserver answers in milliseconds, the first time in a second; else it is stopped or hangs.
@@ -152,6 +168,14 @@ class ProcessFactory:
         self._forkserver = ForkServer([_PRELOAD_FIRST, *preload, _PRELOAD_LAST])
         self._tracker = ResourceTracker()
 
+    def start_forkserver(self) -> None:
+        """Start the forkserver ahead of its first worker: its imports take a while.
+
+        If the system refuses, or it has died by then, the first worker's start does so anew.
+        """
+        with _fresh_interpreter(self._environment), contextlib.suppress(OSError):
+            self._forkserver.ensure()
+
     def helper_pids(self) -> frozenset[int]:
         """Return the forkserver's and the resource tracker's pids: not to be reaped by others."""
         return frozenset(p for p in (self._forkserver.pid, self._tracker.pid) if p is not None)
@@ -233,7 +257,7 @@ class ProcessFactory:
 
     def _begin(self, order: _Order) -> WorkerProcess | Starting:
         forked = order.method is StartMethod.FORK
-        key = secrets.token_hex(4)
+        key = os.urandom(4).hex()
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             ends, handed = _wire(order.channel, ours, theirs)
             with _signals_held() if forked else _fresh_interpreter(self._environment) as restored:
@@ -288,11 +312,26 @@ class ProcessFactory:
 
         Call it when the workers have ended and strangers are swept (`sweep`, sparing
         `helper_pids`): the tracker cleans up once nobody else holds its pipe. It has `within_s`
-        seconds to do so.
+        seconds to do so. Closing twice does nothing.
         """
         self._forkserver.close()
         self._tracker.close(within_s=within_s)
         use_directory(self._directory_before)
+
+
+def factory_of_run(*, directory: str, hash_seed: str, workers: int) -> ProcessFactory:
+    """Return what makes the workers of a run on this machine.
+
+    `directory` is for the sockets of multiprocessing, its path short. `hash_seed` is the
+    PYTHONHASHSEED of all workers, so that sets come in the same order again. `workers` is how many
+    there may be at a time: raises UsageError if they need more descriptors than the system allows.
+    """
+    return ProcessFactory(
+        preload=(WORKER_MAIN.partition(":")[0],),
+        directory=directory,
+        environment={**_SURROUNDINGS, "PYTHONHASHSEED": hash_seed},
+        descriptors=ensure(workers),
+    )
 
 
 def _wire(

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from orchestrator.app.run import Options, Shield, execute
+from orchestrator.app.execution import execute
+from orchestrator.app.options import Options, Shield
 from orchestrator.core.reporting import Summary
 from orchestrator.errors import UsageError
 from orchestrator.files import here

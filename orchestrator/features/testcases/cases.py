@@ -22,7 +22,7 @@ from typing import Any
 
 from orchestrator.app.child_run.child import RunRequest
 from orchestrator.app.child_run.parent import attend, begin, hearing, pause_with, result_of
-from orchestrator.app.run import Options
+from orchestrator.app.options import Options
 from orchestrator.core.reporting import Summary
 from orchestrator.errors import SpecError, TargetError
 from orchestrator.features.testcases.begun import read_begun

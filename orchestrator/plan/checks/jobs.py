@@ -8,8 +8,6 @@ from collections.abc import Collection, Iterator
 from pathlib import Path as FilePath
 from typing import NamedTuple
 
-from pydantic import ByteSize
-
 from orchestrator.encoding import HINT, unfit
 from orchestrator.errors import Problem
 from orchestrator.plan.checks.commands import HOME
@@ -321,6 +319,8 @@ def more_than_memory(draft: ResolvedSpec) -> Iterator[Problem]:
 
 
 def _size(n: int) -> str:
+    from pydantic import ByteSize  # noqa: PLC0415 -- only where a limit is told
+
     return ByteSize(n).human_readable()
 
 

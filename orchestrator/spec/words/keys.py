@@ -6,9 +6,8 @@ import functools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from pydantic import BaseModel
-
 from orchestrator.spec.cases import Case, Expect, Expected, Given, Kill
+from orchestrator.spec.declaration import SpecPart
 from orchestrator.spec.model import Document, JobSettings, JobSpec
 from orchestrator.spec.parts import (
     Backoff,
@@ -29,7 +28,7 @@ from orchestrator.spec.words import reversed_words, words_of
 __all__ = ["MAPPINGS", "hint_for_key"]
 
 
-_PARTS: Mapping[str, type[BaseModel]] = {
+_PARTS: Mapping[str, type[SpecPart]] = {
     "timeouts": Timeouts,
     "terminate": Terminate,
     "batch": Batch,
@@ -42,7 +41,7 @@ _PARTS: Mapping[str, type[BaseModel]] = {
     "ordered": Ordered,
 }
 """The parts of a job by their key."""
-MAPPINGS: Mapping[str, type[BaseModel]] = {
+MAPPINGS: Mapping[str, type[SpecPart]] = {
     "document": Document,
     "defaults": JobSettings,
     "jobs": JobSpec,

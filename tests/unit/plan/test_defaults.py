@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator
-from pydantic import BaseModel
 
 from orchestrator.machine.machine import this_machine
 from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.resolved import resolved, rows_of
 from orchestrator.spec import loads
+from orchestrator.spec.declaration import SpecPart
 from orchestrator.spec.model import JobSettings
 from orchestrator.spec.schema import spec_schema
 
@@ -71,7 +71,7 @@ def test_null_rids_a_job_of_a_default(key, null):
 PARTS = [
     (key, inner)
     for key, field in JobSettings.model_fields.items()
-    if isinstance(field.default, BaseModel)
+    if isinstance(field.default, SpecPart)
     for inner in type(field.default).model_fields
     if (key, inner) not in {("timeouts", "start"), ("restart", "replay"), ("retry", "backoff")}
 ]

@@ -55,7 +55,7 @@ def test_the_smallest_spec_has_every_default():
 
 def test_the_document_is_frozen():
     document = loads(JOB).document
-    with pytest.raises(ValueError, match="frozen"):
+    with pytest.raises(AttributeError, match="frozen"):
         document.name = "x"
 
 

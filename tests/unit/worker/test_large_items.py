@@ -9,6 +9,7 @@ from orchestrator.worker import outbox
 MB = 1 << 20
 
 
+@pytest.mark.pure_only
 @pytest.mark.parametrize("item", [b"x" * MB, "x" * MB, [b"x" * MB]])
 def test_a_large_item_is_pickled_once(item, monkeypatch):
     sizes = []

@@ -14,6 +14,8 @@ from orchestrator.worker.errors import InconsistentError
 from orchestrator.worker.single_call import Items
 from orchestrator.worker.stopping import StopRequested
 
+pytestmark = pytest.mark.pure_only  # replaces methods of clients
+
 N = 8
 EVENT = st.sampled_from(["", "", "", "", "pace", "recall", "signal", "attention"])
 

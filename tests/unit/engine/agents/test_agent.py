@@ -30,7 +30,7 @@ FIGURES = Figures(cpu_s=1.0, rss=2, blame=BLAME, at_item_s=3.0)
 class ScriptedNode:
     """Does nothing by itself; it notes what it is asked."""
 
-    def __init__(self, dial, clock, **_settings):
+    def __init__(self, dial, _clock, _factory):
         self.dial = dial
         self.asked = []
         self.happens = []

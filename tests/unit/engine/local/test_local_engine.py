@@ -28,14 +28,15 @@ from orchestrator.engine.engine import (
 )
 from orchestrator.engine.local import engine as module
 from orchestrator.engine.local.engine import LocalEngine
+from orchestrator.engine.node.process import ProcessFactory
 from orchestrator.ipc import wire
 
 
 class ScriptedNode:
     """Steps as the test says; it has no processes, and its workers' ends of channels are kept."""
 
-    def __init__(self, dial: Any, clock: Any, **keys: Any) -> None:
-        del clock, keys
+    def __init__(self, dial: Any, clock: Any, factory: Any) -> None:
+        del clock, factory
         self._dial = dial
         self._read, self._write = os.pipe()
         self.ends: dict[str, socket.socket] = {}
@@ -89,7 +90,7 @@ class Stage:
     """A local engine, and its node."""
 
     def __init__(self) -> None:
-        self.engine = LocalEngine(directory="/nowhere", hash_seed="0", workers=1)
+        self.engine = LocalEngine(ProcessFactory())
         self.node: ScriptedNode = self.engine._node  # type: ignore[assignment]
         self._readers: dict[str, Any] = {}
 

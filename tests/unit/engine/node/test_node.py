@@ -127,7 +127,6 @@ class Stage:
         self.events: list[str] = []
         self.factory = FakeFactory(self.events)
         self.left: list[Any] = []
-        monkeypatch.setattr(module, "_factory", lambda *_: self.factory)
         monkeypatch.setattr(module, "kill_groups", self._kill_groups)
         monkeypatch.setattr(module, "reap_strangers", lambda _: self.events.append("reap"))
         monkeypatch.setattr(module, "sweep", self._sweep)
@@ -137,7 +136,7 @@ class Stage:
         monkeypatch.setattr(clock, "now", lambda: self.time)
         monkeypatch.setattr(clock, "of", lambda monotonic_s: monotonic_s)
         self._theirs: list[socket.socket] = []
-        self.node = Node(self._dial, clock, directory="/nowhere", hash_seed="0", workers=1)
+        self.node = Node(self._dial, clock, self.factory)  # type: ignore[arg-type]
 
     def _dial(self, worker: str) -> socket.socket:
         self.events.append(f"dial {worker}")
