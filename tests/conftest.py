@@ -7,10 +7,14 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import forms
 import pytest
 from hypothesis import HealthCheck, settings
 
-from orchestrator.runlog.schema import flaw_of
+_NOT_INSTALLED = forms.prefer_installed()  # before anything of mporch is imported
+
+from orchestrator import compiled  # noqa: E402
+from orchestrator.runlog.schema import flaw_of  # noqa: E402
 
 # How long an example takes, or is made, tells how busy the machine is.
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -55,6 +59,21 @@ def _flaws_of(path: Path) -> list[str]:
     return sorted(flaws)[:5]
 
 
+@pytest.fixture
+def monkeypatch() -> Iterator[pytest.MonkeyPatch]:
+    """As pytest's, but what is compiled it refuses to patch."""
+    patch = forms.Patch()
+    yield patch
+    patch.undo()
+
+
+def pytest_report_header() -> list[str]:
+    """Say which form of mporch is tested."""
+    folder = Path(compiled.__file__).parent
+    told = f"mporch: the {compiled.form()} form, in {folder}"
+    return [told, *filter(None, [_NOT_INSTALLED])]
+
+
 def pytest_configure() -> None:
     """nohup ignores SIGHUP, a shell's `&` SIGINT: every process of a test would inherit that."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -76,16 +95,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of many of a kind some stand for all, unless all are asked for.
 
-    What cannot hold for one engine has a mark with its reason.
+    What cannot hold for one engine has a mark with its reason. What patches code is for the pure
+    form, and what compares the forms for a compiled one: .ci/run tests both.
     """
     on = config.getoption("--on")
     for item in items:
         for mark in item.iter_markers("only_on"):
             if mark.args[0] != on:
                 item.add_marker(pytest.mark.skip(reason=f"only on {mark.args[0]}: {mark.args[1]}"))
-    if config.getoption("--long"):
-        return
-    long = [item for item in items if item.get_closest_marker("long")]
-    left_out = set(long)
+    pure = compiled.form() == "pure"
+    others = {"compiled_only"} if pure else {"pure_only"}
+    if not config.getoption("--long"):
+        others.add("long")
+    left_out = {item for item in items if any(map(item.get_closest_marker, others))}
     items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=long)
+    config.hook.pytest_deselected(items=list(left_out))

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import click
 
+from orchestrator import compiled
 from orchestrator._version import __version__
 from orchestrator.cli.completion import VARIABLE, complete
 from orchestrator.console.exits import exit_code_of
@@ -97,7 +98,7 @@ class _Commands(Group):
 def _show_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
     if asked:
         python = ".".join(map(str, sys.version_info[:3]))
-        click.echo(f"mporch {__version__} (Python {python})")
+        click.echo(f"mporch {__version__}, {compiled.form()} (Python {python})")
         ctx.exit()
 
 

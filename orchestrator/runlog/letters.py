@@ -62,7 +62,8 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 
     `error_type`, `error`, `where` and `traceback` tell the failure of its last attempt. It is the
     item at `index` of the list that the file `chunk` pickles: the item itself, or, if `packed`, its
-    pickle. `chunk_crc32` is the checksum of that file, None in a letter of an older version.
+    pickle, or it is in a block of that list. `chunk_crc32` is the checksum of that file, None in a
+    letter of an older version.
     """
 
     letter: int

@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Set
 from pathlib import Path
 
-from orchestrator.core.broker.observers import Tap, Tapped
+from orchestrator.core.broker.observers import Tap
+from orchestrator.core.durable.records import Tapped
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import open_directory, open_new
 from orchestrator.runlog.jsonl import write_whole

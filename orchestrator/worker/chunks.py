@@ -3,7 +3,8 @@
 Called in the child only. A chunk is one pickle of a list. Objects that cannot change (numbers,
 text, bytes) stand in it as they are; if any other item is in the chunk it is *packed*: each item is
 pickled by itself, at the moment it is put, so that what the target does to an object afterwards
-never reaches its reader, and one item that cannot be loaded spoils no other.
+never reaches its reader, and one item that cannot be loaded spoils no other. Where all others can
+be copied (`blocks.py`) the chunk is packed, too, and holds a row of blocks.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import resource_sharer
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from orchestrator.core.protocol.events import Blob
+from orchestrator.worker.blocks import dump_row, load_row
 
 __all__ = [
     "BIG_ITEM",
@@ -30,6 +32,7 @@ __all__ = [
     "ItemPickler",
     "ItemRun",
     "Part",
+    "Piece",
     "cut_runs",
     "load",
     "no_memory",
@@ -225,29 +228,44 @@ def _raise_memory_error(what: str) -> None:
     raise MemoryError(what)
 
 
-class Part(NamedTuple):
+class Part:
     """Items as they are, or (`packed`) each pickled; `size` of them in bytes, where it varies.
 
-    `blob`: if the last of them is big, the chunk it will be (`sole`).
+    `blob`: if the last of them is big, the chunk it will be (`sole`). `copied`: some of those that
+    are not pickled are copies.
     """
 
-    items: list[Any]
-    packed: bool
-    size: int
-    blob: bytes | None = None
+    __slots__ = ("blob", "copied", "items", "packed", "size")
+
+    def __init__(
+        self,
+        items: list[Any],
+        packed: bool,
+        size: int,
+        blob: bytes | None = None,
+        *,
+        copied: bool = False,
+    ) -> None:
+        self.items = items
+        self.packed = packed
+        self.size = size
+        self.blob = blob
+        self.copied = copied
 
 
 class ItemRun:
     """Items that will be one chunk: as they are, or (`packed`) each pickled. `size` is in bytes.
 
-    `blob` is that chunk, where it is made already.
+    `blob` is that chunk, where it is made already. `copied`: some of those that are not pickled are
+    copies, so they are pickled as a row of blocks.
     """
 
-    __slots__ = ("blob", "items", "packed", "size")
+    __slots__ = ("blob", "copied", "items", "packed", "size")
 
     def __init__(self, *, packed: bool = False) -> None:
         self.items: list[Any] = []
         self.packed = packed
+        self.copied = False
         self.size = 0
         self.blob: bytes | None = None
 
@@ -259,6 +277,7 @@ class ItemRun:
             self.items += [pickle.dumps(item, PROTOCOL) for item in part.items]
         else:
             self.packed = part.packed
+            self.copied = self.copied or part.copied
             self.items += part.items
         self.size += part.size
 
@@ -270,9 +289,29 @@ class ItemRun:
     def split(self, n: int) -> ItemRun:
         """Remove the first n items as a run of their own."""
         head = ItemRun()
-        head.packed = self.packed
+        head.packed, head.copied = self.packed, self.copied
         head.items, self.items = self.items[:n], self.items[n:]
         return head
+
+    def dump(self) -> bytes:
+        """Make the chunk. Copies for which no memory is left are pickled one by one (`packed`)."""
+        if self.blob is not None:
+            return self.blob
+        if not self.copied or self.packed:
+            return pickle.dumps(self.items, PROTOCOL)
+        try:
+            return pickle.dumps(dump_row(self.items, self.size), PROTOCOL)
+        except MemoryError:
+            self.items = [_dump_or_lose(item) for item in self.items]
+            self.packed = True
+            return pickle.dumps(self.items, PROTOCOL)
+
+
+def _dump_or_lose(item: Any) -> bytes:
+    try:
+        return pickle.dumps(item, PROTOCOL)
+    except MemoryError:
+        return no_memory(f"no memory was left for the pickle of this {type(item).__name__}")
 
 
 def cut_runs(runs: Sequence[ItemRun], n: int) -> tuple[list[tuple[int, ItemRun]], list[ItemRun]]:
@@ -293,14 +332,43 @@ def cut_runs(runs: Sequence[ItemRun], n: int) -> tuple[list[tuple[int, ItemRun]]
     return pieces, others
 
 
-def load(blob: Blob, *, packed: bool, start: int, stop: int) -> Sequence[Any]:
-    """Items `start` to `stop` of a chunk; those of a packed one are still pickles (`unpack`)."""
+class Piece:
+    """Neighbouring items of a chunk: each still a pickle (`packed`), or as it is.
+
+    `loaded`: they come of blocks, and are changed by whoever gets them.
+    """
+
+    __slots__ = ("items", "loaded", "packed")
+
+    def __init__(self, items: list[Any], packed: bool, *, loaded: bool = False) -> None:
+        self.items = items
+        self.packed = packed
+        self.loaded = loaded
+
+    def taken(self, start: int, stop: int) -> Iterator[Any]:
+        """Items `start` to `stop`; of loaded ones each is let go once the next is asked for.
+
+        So an item lives no longer than its call, whatever the target puts into it.
+        """
+        return _let_go(self.items, start, stop) if self.loaded else iter(self.items[start:stop])
+
+
+def _let_go(items: list[Any], start: int, stop: int) -> Iterator[Any]:
+    if start:
+        items[start - 1] = None  # the last that was taken before
+    for at in range(start, stop):
+        yield items[at]
+        items[at] = None
+
+
+def load(blob: Blob, *, packed: bool, start: int, stop: int) -> Piece:
+    """Items `start` to `stop` of a chunk; those of a packed one may be pickles (`unpack`)."""
     items: list[Any] = pickle.loads(blob)
-    if packed and set(map(type, items)) - {bytes}:
-        raise pickle.UnpicklingError("a packed chunk holds something that is no pickle")
-    return items if start == 0 and stop == len(items) else items[start:stop]
+    if packed and (loaded := load_row(items, start, stop)) is not None:
+        return Piece(loaded, packed=False, loaded=True)
+    return Piece(items if start == 0 and stop == len(items) else items[start:stop], packed)
 
 
-def unpack(raw: Sequence[Any], *, packed: bool) -> Iterator[Any]:
+def unpack(piece: Piece) -> Iterator[Any]:
     """The items themselves, one by one; raises what an item's own loading raises."""
-    return map(pickle.loads, raw) if packed else iter(raw)
+    return map(pickle.loads, piece.items) if piece.packed else iter(piece.items)

@@ -334,8 +334,7 @@ class Commits:
             sent = len(outputs)
             if outbox.count or outbox.sealed or outbox.seals is not None:
                 outbox.take(done, outputs, blobs, with_open=with_open)
-            if outbox.soft_shares:
-                returned += _surplus(outbox, outputs[sent:])
+            returned += _surplus(outbox, outputs[sent:]) if outbox.soft_shares else ()
             weighed = outbox.weighs and not outbox.free and len(outputs) > sent
             overdrawn = overdrawn or outbox.limit < 0 or weighed
         if not (outputs or done or returned):
@@ -343,8 +342,7 @@ class Commits:
             return None
         self.seq += 1
         self._sent_at = time.monotonic()
-        if overdrawn:
-            self._overdrawn = self.seq
+        self._overdrawn = self.seq if overdrawn else self._overdrawn
         finished, marks = acks.counter.take()
         message = Commit(
             seq=self.seq,

@@ -17,6 +17,7 @@ from traceback import FrameSummary, TracebackException
 from types import TracebackType
 from typing import Any
 
+from orchestrator.compiled import is_compiled_source
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.errors import MporchError
 from orchestrator.files import PACKAGE
@@ -199,7 +200,7 @@ def _all_ours(stack: Sequence[FrameSummary]) -> bool:
 
 def is_ours(filename: str) -> bool:
     """True if it is a file of mporch itself."""
-    return filename.startswith(PACKAGE)
+    return filename.startswith(PACKAGE) or is_compiled_source(filename)
 
 
 def _names(kind: type) -> tuple[str, ...]:

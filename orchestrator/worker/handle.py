@@ -11,7 +11,7 @@ import pickle
 import queue
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any, NoReturn, SupportsFloat
 
 import msgspec
 
@@ -26,6 +26,7 @@ from orchestrator.errors import (
 )
 from orchestrator.worker.chunks import size_of
 from orchestrator.worker.client import Client
+from orchestrator.worker.errors import InconsistentError
 from orchestrator.worker.failure import name_of, text_of
 from orchestrator.worker.lease import Lease
 from orchestrator.worker.outbox import Outbox
@@ -44,13 +45,16 @@ _PICKLING = (
     MemoryError,
 )
 """What pickling raises when the item is to blame."""
+_SHORT_S = 0.05
 
 
 class Prefetch:
     """The items of one queue that were pulled for its reader and not got yet (lock held).
 
     It pulls more at a time while gets follow each other closely. Threads that read the queue share
-    what was pulled.
+    what was pulled. `is_coming`, if there, waits for the queue's event with the lock given up:
+    where the broker is asked again and again for a moment, in vain, since else its answer is sooner
+    there than the event.
     """
 
     def __init__(self, name: str, client: Client) -> None:
@@ -63,6 +67,8 @@ class Prefetch:
         self._pulled = 0
         self._most = 1
         self._one_by_one = False
+        self._in_vain = False
+        self.is_coming: Callable[[float], bool] | None = None
 
     def next_lease(self) -> Lease | None:
         """The first lease with items left, whichever thread has pulled it."""
@@ -89,6 +95,15 @@ class Prefetch:
 
     def pull(self, wait: Wait, deadline: float | None) -> Lease | Ended | None:
         """Ask the broker for items; None when there are none and no more time."""
+        if self._in_vain and self.is_coming and wait is Wait.TIMED and deadline is not None:
+            left = deadline - time.monotonic()
+            if 0 < left <= _SHORT_S and not self.is_coming(left):
+                return None
+        found = self._pull(wait, deadline)
+        self._in_vain = found is None
+        return found
+
+    def _pull(self, wait: Wait, deadline: float | None) -> Lease | Ended | None:
         self._adapt()
         while True:
             found = self._client.pull(
@@ -179,7 +194,7 @@ class QueueHandle:
 
     # -- put --------------------------------------------------------------------------------------
 
-    def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
+    def put(self, obj: Any, block: object = True, timeout: SupportsFloat | None = None) -> None:
         """Put an item; wait for room if there is none, `timeout` seconds at most.
 
         Raises queue.Full, ShutDown when nobody reads the queue any more, ValueError on a closed
@@ -238,7 +253,7 @@ class QueueHandle:
             f" late (queue {self._name!r})"
         )
 
-    def _make_room(self, outbox: Outbox, block: bool, timeout: float | None) -> None:
+    def _make_room(self, outbox: Outbox, block: object, timeout: SupportsFloat | None) -> None:
         if not self._owned and not outbox.shut:
             held = self._commits.held
             if not held:
@@ -276,7 +291,7 @@ class QueueHandle:
 
     # -- get --------------------------------------------------------------------------------------
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+    def get(self, block: object = True, timeout: SupportsFloat | None = None) -> Any:
         """The next item; waits for it, `timeout` seconds at most.
 
         Raises queue.Empty, EndOfStream (a queue.Empty) once all writers have finished and the queue
@@ -295,7 +310,9 @@ class QueueHandle:
             ):
                 if not acks.unsent_since:
                     acks.note_unsent()
-                acks.begin_change()
+                if acks.inconsistent:
+                    raise InconsistentError
+                acks.inconsistent = True  # `begin_change`, without a call
                 lease.finished += 1  # the item in hand, and nothing else was
                 item, packed = lease.take()
                 acks.inconsistent = False
@@ -305,7 +322,7 @@ class QueueHandle:
             connection.check_signals()
         return pickle.loads(item) if packed else item
 
-    def _get(self, block: bool, timeout: float | None) -> tuple[Any, bool]:
+    def _get(self, block: object, timeout: SupportsFloat | None) -> tuple[Any, bool]:
         if self._closed or not self._reads:
             self._check_readable()
         transaction = self._transaction
@@ -327,13 +344,34 @@ class QueueHandle:
 
     def __next__(self) -> Any:
         """The next item; the iteration ends at end-of-stream."""
-        try:
-            return self.get()
-        except EndOfStream:
-            self._ends_raised -= 1
-            raise StopIteration from None
+        connection, acks = self._connection, self._acks
+        with connection.lock:
+            lease = self._lease  # as in `get`, which would be a call more for each item
+            if (
+                lease is not None
+                and lease is self._transaction.sole
+                and lease is acks.counter.lease
+                and lease.started < lease.limit
+            ):
+                if not acks.unsent_since:
+                    acks.note_unsent()
+                if acks.inconsistent:
+                    raise InconsistentError
+                acks.inconsistent = True
+                lease.finished += 1
+                item, packed = lease.take()
+                acks.inconsistent = False
+            else:
+                try:
+                    item, packed = self._get(block=True, timeout=None)
+                except EndOfStream:
+                    self._ends_raised -= 1
+                    raise StopIteration from None
+        if connection.signalled:
+            connection.check_signals()
+        return pickle.loads(item) if packed else item
 
-    def _pull(self, block: bool, timeout: float | None) -> Lease:
+    def _pull(self, block: object, timeout: SupportsFloat | None) -> Lease:
         client = self._client
         if client.closing:
             raise self._too_late("gets")
@@ -464,9 +502,9 @@ class QueueHandle:
             )
 
 
-def _patience(block: bool, timeout: float | None) -> tuple[Wait, float | None]:
+def _patience(block: object, timeout: SupportsFloat | None) -> tuple[Wait, float | None]:
     if not block:
         return Wait.NO, None
     if timeout is None:
         return Wait.FOREVER, None
-    return Wait.TIMED, time.monotonic() + max(0.0, timeout)
+    return Wait.TIMED, time.monotonic() + max(0.0, float(timeout))

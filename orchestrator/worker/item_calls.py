@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from types import GeneratorType
 from typing import Any
 
@@ -52,14 +52,15 @@ def run_items(context: CallContext) -> None:
 def _items_of_lease(context: CallContext, lease: Lease) -> None:
     """Work through the items in windows: as many at a time as credits and a chunk allow."""
     before = 0
-    for raw, packed in lease.pieces():
-        while (at := lease.finished - before) < len(raw):
+    for piece in lease.pieces():
+        n = len(piece.items)
+        while (at := lease.finished - before) < n:
             with context.lock:
-                window = _open(context, lease, len(raw) - at)
+                window = _open(context, lease, n - at)
             if window is None:
                 return
             try:
-                _work(context, window, raw[at : at + window.n], packed=packed)
+                _work(context, window, piece.taken(at, at + window.n), packed=piece.packed)
             except OURS:
                 raise  # the cell goes on saying which item the worker was at
             except BaseException as error:  # noqa: BLE001 - this item's end, whatever it is
@@ -69,7 +70,7 @@ def _items_of_lease(context: CallContext, lease: Lease) -> None:
                     context.fail((lease,), error)
             else:
                 _close(context, lease)
-        before += len(raw)
+        before += n
 
 
 def _open(context: CallContext, lease: Lease, n: int) -> ItemWindow | None:
@@ -101,7 +102,7 @@ def _close(context: CallContext, lease: Lease) -> None:
             client.commits.commit_due()
 
 
-def _work(context: CallContext, window: ItemWindow, values: Sequence[Any], *, packed: bool) -> None:
+def _work(context: CallContext, window: ItemWindow, values: Iterator[Any], *, packed: bool) -> None:
     """Call the target with each item: the loop that decides how fast mporch is.
 
     An item has begun when the progress cell says so, and `attention` is looked at after that: who
@@ -232,8 +233,10 @@ def _call_batch(context: CallContext, lease: Lease, load: Callable[[], list[Any]
 
 
 def _loaders(lease: Lease) -> Iterator[Any]:
-    for raw, packed in lease.pieces():
-        for value in raw:
+    for piece in lease.pieces():
+        for value in piece.taken(0, len(piece.items)):
             yield (
-                (lambda value=value: pickle.loads(value)) if packed else (lambda value=value: value)
+                (lambda value=value: pickle.loads(value))
+                if piece.packed
+                else (lambda value=value: value)
             )

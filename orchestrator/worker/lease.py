@@ -6,8 +6,8 @@ Called in the child.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from itertools import chain, repeat
 from typing import Any
 
 from orchestrator.core.protocol.events import Blob
@@ -21,16 +21,16 @@ class Lease:
     """Items of one queue."""
 
     __slots__ = (
-        "_at",
         "_blobs",
-        "_packed",
-        "_piece",
+        "_loaded",
+        "_next",
         "_ranges",
-        "_raw",
+        "_rest",
         "_tried",
         "finished",
         "limit",
         "number",
+        "packed",
         "queue",
         "started",
         "total",
@@ -51,51 +51,60 @@ class Lease:
         self._ranges = message.ranges
         self._tried = message.tried
         self._blobs = blobs
-        self._piece = 0
-        self._raw: Sequence[Any] = ()
-        self._at = 0
-        self._packed = False
+        self._next = 0
+        self._rest: list[Any] = []
+        """What was not taken of the chunk at hand, the next one last: nothing stays here that the
+        target has, and may let grow."""
+        self._loaded = False
+        self.packed = False
+        """Those are still pickles."""
 
-    def pieces(self) -> Iterator[tuple[Sequence[Any], bool]]:
-        """The items chunk by chunk, and whether they are packed (see `chunks.load`)."""
+    def pieces(self) -> Iterator[chunks.Piece]:
+        """The items chunk by chunk."""
         for part, blob in zip(self._ranges, self._blobs, strict=True):
             yield _load(part, blob)
 
     def take(self) -> tuple[Any, bool]:
         """Start the next item; returns it, and whether it still has to be unpickled."""
         self.started += 1
-        while self._at == len(self._raw):
-            part, blob = self._ranges[self._piece], self._blobs[self._piece]
-            self._raw, self._packed = _load(part, blob)
-            self._piece += 1
-            self._at = 0
-        item = self._raw[self._at]
-        self._at += 1
-        return item, self._packed
+        while not self._rest:
+            part, blob = self._ranges[self._next], self._blobs[self._next]
+            piece = _load(part, blob)
+            self._rest, self.packed, self._loaded = piece.items, piece.packed, piece.loaded
+            self._rest.reverse()
+            self._next += 1
+        return self._rest.pop(), self.packed
 
     @property
-    def has_more_at_hand(self) -> bool:
-        """True if the chunk of the item taken last has more for the target."""
-        return self.started < self.limit and self._at < len(self._raw)
+    def at_hand(self) -> int:
+        """The number of items for the target that the chunk of the item taken last still has."""
+        return max(0, min(self.limit - self.started, len(self._rest)))
 
-    def at_hand(self) -> tuple[list[Any], bool]:
-        """The next items that are in that chunk; `skip` says how many of them were started."""
-        return list(self._raw[self._at : self._at + self.limit - self.started]), self._packed
+    def ahead(self, n: int) -> tuple[Iterator[Any], Iterator[Any]]:
+        """The next n of those, to be taken one by one, and what says how many are left of them.
+
+        `skip` says how many of them were started.
+        """
+        rest = self._rest
+        if self._loaded:
+            left = repeat(-1, n)
+            return map(rest.pop, left), left
+        values = iter(rest[: -n - 1 : -1])
+        return values, values
 
     def skip(self, n: int) -> None:
         """The next n of those at hand were started."""
-        self._at += n
+        if n and not self._loaded:
+            del self._rest[-n:]
 
-    def put_back(self) -> None:
+    def put_back(self, item: Any) -> None:
         """The item taken last was not started after all."""
         self.started -= 1
-        self._at -= 1
+        self._rest.append(item)
 
     def __iter__(self) -> Iterator[Any]:
         """The items themselves; raises what an item's own loading raises."""
-        return chain.from_iterable(
-            chunks.unpack(raw, packed=packed) for raw, packed in self.pieces()
-        )
+        return chain.from_iterable(map(chunks.unpack, self.pieces()))
 
     def item_id(self, index: int) -> str:
         """The id of the item at `index`: `queue:n`."""
@@ -173,13 +182,12 @@ class Leases:
         self._shared.pop(queue, None)
 
 
-def _load(part: Range, blob: Blob) -> tuple[Sequence[Any], bool]:
-    """The items of a chunk, and whether they are packed; those that no memory is left for raise."""
+def _load(part: Range, blob: Blob) -> chunks.Piece:
+    """The items of a chunk; those that no memory is left for raise."""
     try:
         if blob:
-            raw = chunks.load(blob, packed=part.packed, start=part.start, stop=part.stop)
-            return raw, part.packed
+            return chunks.load(blob, packed=part.packed, start=part.start, stop=part.stop)
     except MemoryError:
         pass
     lost = chunks.no_memory(f"no memory is left for the {part.size:,} bytes of the item")
-    return [lost] * (part.stop - part.start), True
+    return chunks.Piece([lost] * (part.stop - part.start), packed=True)

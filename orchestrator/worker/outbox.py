@@ -6,7 +6,6 @@ the same items. `add` and `seal` run for each item: they are plain on purpose.
 
 from __future__ import annotations
 
-import pickle
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,12 +14,12 @@ from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import Output
 from orchestrator.errors import ShutDown
 from orchestrator.ipc.order import QueueInfo
+from orchestrator.worker.blocks import CONTAINERS, COPIES, copy_into
 from orchestrator.worker.chunks import (
     BIG_ITEM,
     CHUNK_BYTES,
     MOST_BYTES,
     PLAIN,
-    PROTOCOL,
     SIZED,
     ItemPickler,
     ItemRun,
@@ -103,8 +102,7 @@ class Outbox:
     or be told of it: `prompt` times more. What follows closely is gathered in chunks.
 
     Where a queue has a `max_bytes` the outbox `weighs`: every item is pickled by itself, for its
-    bytes to be known, a chunk is closed at `chunk_bytes`, and credits are good for one commit (rule
-    4).
+    bytes to be known, a chunk closes at `chunk_bytes`, credits are good for one commit (rule 4).
     """
 
     def __init__(
@@ -146,6 +144,8 @@ class Outbox:
         self.packs = False
         """The last items had to be pickled one by one."""
         self.weighs = False
+        self.copies = False
+        """Items may be copied instead of pickled one by one: nobody asks for the bytes of each."""
         self.inconsistent = False
         """A change was begun and not ended; see `Acks.inconsistent`."""
         self.bulk = 0
@@ -209,6 +209,15 @@ class Outbox:
             if self.digest is None:
                 self._hold_big(item, sole(item), packed=False)
                 return
+        elif self.copies and kind in CONTAINERS and not run.packed:
+            made: list[Any] = []
+            if (size := copy_into(made, item)) >= 0:
+                self.inconsistent = run.copied = True
+                run.items += made
+                self.count += 1
+                self._grow(run, size)
+                self.inconsistent = False
+                return
         pickled = self.dump(item)
         if len(pickled) >= BIG_ITEM:
             self._hold_big(pickled, sole(pickled), packed=True)
@@ -264,16 +273,16 @@ class Outbox:
 
     def extend(self, part: Part) -> None:
         """Hold more outputs; only the last of them may be big."""
-        items, packed, size, blob = part
+        items, blob = part.items, part.blob
         if blob is not None:
-            size -= len(items[-1])
-            part = Part(items[:-1], packed, size)
+            size = part.size - len(items[-1])
+            part = Part(items[:-1], part.packed, size, copied=part.copied)
         if part.items:
             self._run.extend(part)
             self.count += len(part.items)
             self._grow(self._run, 0)
         if blob is not None:
-            self._hold_big(items[-1], blob, packed=packed)
+            self._hold_big(items[-1], blob, packed=part.packed)
 
     def seal(self, n: int = 1) -> None:
         """The open item is finished, and so are n - 1 more that have put nothing."""
@@ -295,7 +304,8 @@ class Outbox:
                 count += item is not None
                 seals.append(count)
             self.seals = seals
-            part = part._replace(items=[item for item in part.items if item is not None])
+            given = [item for item in part.items if item is not None]
+            part = Part(given, part.packed, part.size, part.blob, copied=part.copied)
         elif self.seals is not None:
             self.seals += range(count + 1, count + n + 1)
         if part.items:
@@ -402,7 +412,7 @@ class Outbox:
             self.digest, self.replay = self.replay.digest, None
         if n:
             for start, run in self._cut(n):
-                blob = pickle.dumps(run.items, PROTOCOL) if run.blob is None else run.blob
+                blob = run.dump()
                 before = self.digest or 0
                 if self.digest is not None:
                     self.digest = digest_of(run.items, packed=run.packed, before=before)
@@ -411,7 +421,7 @@ class Outbox:
                     queues=self.queues,
                     n=stop - start,
                     size=len(blob),
-                    packed=run.packed,
+                    packed=run.packed or run.copied,
                     counts=_counts(
                         self.seals, start, stop, n, finished=finished, sealed=self.sealed
                     ),
@@ -499,6 +509,8 @@ class Outboxes:
             outbox.dump = self._dump
             if self._replays.counted:
                 outbox.digest, outbox.replay = 0, self._replays.of(queues[0])
+            elif not (self._ordered or outbox.weighs):
+                outbox.copies = COPIES
             self.all.append(outbox)
             self._by_queue.update(dict.fromkeys(queues, outbox))
         return outbox
@@ -572,9 +584,8 @@ def _outbox_for(
         overdraws=overdraws,
     )
     if not free:
-        outbox.soft_shares = tuple(
-            (q, each.soft_share) for q, each in infos.items() if each.soft_share
-        )
+        shares = ((q, each.soft_share) for q, each in infos.items() if each.soft_share)
+        outbox.soft_shares = tuple(shares)
     limits = [
         (
             queue,

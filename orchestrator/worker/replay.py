@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pickle
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from orchestrator.errors import ReplayError
@@ -200,5 +200,5 @@ def _tail(emitted: Emitted) -> list[bytes]:
     """
     if not emitted.tail:
         return []
-    items: Iterable[Any] = load(emitted.tail, packed=emitted.packed, start=0, stop=emitted.used)
-    return list(items) if emitted.packed else [_plain(item) for item in items]
+    piece = load(emitted.tail, packed=emitted.packed, start=0, stop=emitted.used)
+    return piece.items if piece.packed else [_plain(item) for item in piece.items]

@@ -201,16 +201,16 @@ class Items:
             # left the iterator, so counts as started, and has not reached the target.
             connection.taking = True
             for item in self._values:
-                if self._connection.attention and not self._may_have_it():
+                if self._connection.attention and not self._may_have(item):
                     break
                 connection.taking = False
-                if self._connection.signalled and not self._may_have_it():
+                if self._connection.signalled and not self._may_have(item):
                     break
                 return loads(item) if self._packed else item
             connection.taking = False
             return self._next_locked()
 
-    def _may_have_it(self) -> bool:
+    def _may_have(self, item: Any) -> bool:
         """True if the target gets the item just taken, the last that is taken without the lock.
 
         It does not if a recall came before, or a stop signal, which is raised in its place.
@@ -222,7 +222,7 @@ class Items:
             self._client.acks.close_window()
             if lease.started <= lease.limit and not connection.signalled:
                 return True
-            lease.put_back()
+            lease.put_back(item)
             return False
 
     def _next_locked(self) -> Any:
@@ -240,7 +240,7 @@ class Items:
             client.acks.begin_change()
             item, packed = lease.take()
             client.acks.inconsistent = False
-            if lease.has_more_at_hand and self._may_run():
+            if lease.at_hand and self._may_run():
                 self._open(lease)
         return loads(item) if packed else item
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 from orchestrator.ipc.cell import INDEX
+from orchestrator.worker.blocks import CONTAINERS, copy_into
 from orchestrator.worker.chunks import (
     BIG_ITEM,
     CHUNK_BYTES,
@@ -74,6 +75,8 @@ class ItemWindow:
         "_booked",
         "_booked_size",
         "_chunk_bytes",
+        "_copied",
+        "_copies",
         "_dump",
         "_next_packed",
         "_packed",
@@ -111,6 +114,8 @@ class ItemWindow:
         self.holes = False
         self._booked = 0
         self._packed = self._next_packed = outbox is not None and outbox.packs
+        self._copies = outbox is not None and outbox.copies
+        self._copied = False
         self._size = self._booked_size = outbox.size if outbox is not None else 0
         self._chunk_bytes = outbox.chunk_bytes if outbox is not None else CHUNK_BYTES
         self._pickled_from = 0 if self._packed else n
@@ -135,6 +140,11 @@ class ItemWindow:
         """
         if self._packed:
             return self._settle_pickled(result)
+        if self._copies and type(result) in CONTAINERS:
+            self._copied = True  # told before it is seen
+            if (size := copy_into(self.ends, result)) >= 0:
+                self._size += size
+                return self._size < self._chunk_bytes
         if self.outbox is None or (result is None and self.lease is not None):
             self.holes = True  # told before it is seen
             self.ends.append(None)
@@ -149,7 +159,7 @@ class ItemWindow:
                 return self._has_grown(len(result))
         self._pickled_from = len(self.ends)
         self._settle_pickled(result)
-        self._next_packed = True
+        self._next_packed = not (self._copies and self._blob_at >= 0)
         return False
 
     def _settle_pickled(self, result: Any) -> bool:
@@ -159,11 +169,14 @@ class ItemWindow:
             return True
         pickled = self._dump(result)
         if not self.ends:
-            self._next_packed = type(result) not in PLAIN
+            self._next_packed = type(result) not in PLAIN and not self._can_copy(result)
         if len(pickled) >= BIG_ITEM:
             self._make_big(pickled)
         self.ends.append(pickled)
         return self._has_grown(len(pickled))
+
+    def _can_copy(self, result: Any) -> bool:
+        return self._copies and type(result) in CONTAINERS and copy_into([], result) >= 0
 
     def _make_big(self, item: Any) -> None:
         """The next end, which will be the last, is a chunk by itself; told before it is seen."""
@@ -193,11 +206,12 @@ class ItemWindow:
         middle = min(max(self._pickled_from, first), done)
         parts = []
         if first < middle:
-            parts.append(Part(self.ends[first:middle], packed=False, size=size))
+            copied = self._copied
+            parts.append(Part(self.ends[first:middle], packed=False, size=size, copied=copied))
         if middle < done:
             parts.append(Part(self.ends[middle:done], packed=True, size=size))
         if first <= self._blob_at < done:
-            parts[-1] = parts[-1]._replace(blob=self._blob)
+            parts[-1].blob = self._blob
         return done - first, parts
 
     def close(self) -> None:
@@ -211,22 +225,22 @@ class ItemWindow:
 class StreamWindow:
     """Items of a lease that a stream's iterator hands out without the lock.
 
-    `values` is a list's iterator: it says itself how many it has still to give, and to take one is
-    one step under the global interpreter lock. So what was started is known to whoever holds the
-    lock, and all that was started but the last has ended. Outputs are put before the iterator is
-    advanced: whoever sees an item ended finds them in their boxes.
+    Of `values` it is known how many they have still to give, and to take one is one step under the
+    global interpreter lock. So what was started is known to whoever holds the lock, and all that
+    was started but the last has ended. Outputs are put before the iterator is advanced: whoever
+    sees an item ended finds them in their boxes.
     """
 
-    __slots__ = ("_first", "_stopped", "lease", "n", "packed", "values")
+    __slots__ = ("_first", "_left", "_stopped", "lease", "n", "packed", "values")
 
     outbox: ClassVar[None] = None
     """What the items give is put by who takes them, with the lock held."""
 
     def __init__(self, lease: Lease) -> None:
-        items, self.packed = lease.at_hand()
         self.lease = lease
-        self.n = len(items)
-        self.values = iter(items)
+        self.n = n = lease.at_hand
+        self.packed = lease.packed
+        self.values, self._left = lease.ahead(n)
         self._first = lease.started
         self._stopped: int | None = None
 
@@ -235,7 +249,7 @@ class StreamWindow:
         """Return how many items of the lease have been started."""
         if self._stopped is not None:
             return self._stopped
-        return self._first + self.n - operator.length_hint(self.values)
+        return self._first + self.n - operator.length_hint(self._left)
 
     def take_in(self) -> int:
         """Count the items that have ended since the last call (lock held)."""
@@ -245,4 +259,4 @@ class StreamWindow:
         """No more of its items are handed out (lock held); the last may be in hand."""
         self._stopped = self.lease.started = self.started
         self.lease.skip(self._stopped - self._first)
-        deque(self.values, maxlen=0)
+        deque(self._left, maxlen=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import random
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from pathlib import Path
 import yaml
 
 from orchestrator.errors import ExitCode
+from orchestrator.worker.chunks import load, unpack
 
 from .processes import MARK, left_after
 from .resumed_checker import History
@@ -191,5 +191,6 @@ def _dead(directory: Path) -> Iterator[int]:
     path = directory / "letters.jsonl"
     for line in path.open() if path.exists() else ():
         letter = json.loads(line)
-        item = pickle.loads((directory / letter["chunk"]).read_bytes())[letter["index"]]
-        yield (pickle.loads(item) if letter["packed"] else item)[0]
+        blob, at = (directory / letter["chunk"]).read_bytes(), letter["index"]
+        for item in unpack(load(blob, packed=letter["packed"], start=at, stop=at + 1)):
+            yield item[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import pickle
 import random
 import subprocess
 import sys
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+
+from orchestrator.worker.chunks import load, unpack
 
 from .checker import LEAST_DELIVERED, LEAST_IN_THE_MIDST, History
 from .killer import Killer
@@ -186,6 +187,6 @@ def _dead(directory: Path) -> list[object]:
     if directory.exists():
         for line in (directory / "letters.jsonl").open():
             letter = json.loads(line)
-            item = pickle.loads((directory / letter["chunk"]).read_bytes())[letter["index"]]
-            found.append(pickle.loads(item) if letter["packed"] else item)
+            blob, at = (directory / letter["chunk"]).read_bytes(), letter["index"]
+            found += unpack(load(blob, packed=letter["packed"], start=at, stop=at + 1))
     return found

@@ -31,10 +31,10 @@ def picture(broker: Broker) -> tuple[Any, ...]:
 
 def _queue(state: BrokerState, queue: QueueState) -> tuple[Any, ...]:
     clients, weight, line = state.at[queue], queue.weight, queue.own
-    own = {name: value for name, value in vars(queue).items() if name not in _OF_OTHERS}
+    own = {name: value for name, value in _attributes(queue).items() if name not in _OF_OTHERS}
     return (
         repr(own),
-        repr(vars(queue.policy)),
+        repr(_attributes(queue.policy)),
         weight and (weight.size, weight.peak, weight.redelivered),
         (repr(line.reserved), repr(line.partially_emitted), line.redelivered),
         tuple(map(_segment, queue.segments)),
@@ -44,6 +44,12 @@ def _queue(state: BrokerState, queue: QueueState) -> tuple[Any, ...]:
         tuple(clients.writers),
         tuple(clients.readers),
     )
+
+
+def _attributes(thing: object) -> dict[str, Any]:
+    """The attributes of an object; those of a compiled class are named by the class."""
+    named = getattr(type(thing), "__mypyc_attrs__", None) or vars(thing)
+    return {name: getattr(thing, name) for name in named if name != "__dict__"}
 
 
 def _segment(segment: Segment) -> tuple[int, int, int, int]:

@@ -36,6 +36,7 @@ def test_a_reader_that_expects_only_one_kind_of_error_is_noticed(
         fuzz(FRAMES, seed=0)
 
 
+@pytest.mark.pure_only
 def test_a_broker_that_lets_a_worker_finish_what_others_hold_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -49,6 +50,7 @@ def test_a_broker_that_lets_a_worker_finish_what_others_hold_is_noticed(
         fuzz(FRAMES, seed=0)
 
 
+@pytest.mark.pure_only
 def test_a_broker_that_acts_before_it_has_looked_at_all_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -69,6 +69,24 @@ def test_what_sources_yield_keeps_to_it(ran, workers):
     assert end.summary["queues"]["images"]["peak_bytes"] < SOFT + (workers + 1) * MB
 
 
+def test_large_items_after_small_ones_exceed_it_by_half_at_most(ran):
+    end = ran(
+        PIPE % 1,
+        """
+        import time
+        def make():
+            yield from range(50)
+            for n in range(60):
+                yield bytes(1_000_000)
+        def look(image):
+            time.sleep(0.005)
+        """,
+    )
+    assert end.exit_code == 0, end.stderr
+    assert end.ledger("images") == {"put": 110, "done": 110}
+    assert end.summary["queues"]["images"]["peak_bytes"] < 1.5 * SOFT + 4 * MB
+
+
 def test_a_reader_that_starts_after_its_writer_finds_all_of_it(ran):
     end = ran(HANDLES % ("", ", after: [make]"), LATE)
     assert end.exit_code == 0, end.stderr
@@ -162,3 +180,28 @@ def test_a_run_that_was_begun_with_another_default_is_resumed_with_it(begin):
     assert end.exit_code == 0, end.stderr
     assert {each["maxsize"] for each in end.summary["queues"].values()} == {1000}
     assert end.ledger("b") == {"put": 3000, "done": 3000}
+
+
+def test_a_thread_that_waits_at_one_queue_does_not_keep_another_from_room(ran):
+    end = ran(
+        """
+        queues: {names: , images: }
+        jobs:
+          make: {target: "t:make", output: {names: names, images: images}}
+          look: {target: "t:look", input: {names: names, images: images}}
+        """,
+        """
+        import threading
+        def make(names, images):
+            for n in range(40):
+                images.put(bytes(1_000_000))
+            names.put("all")
+        def look(names, images):
+            thread = threading.Thread(target=lambda: print("got", names.get()))
+            thread.start()
+            thread.join()
+            assert sum(1 for image in images) == 40
+        """,
+    )
+    assert end.exit_code == 0, end.stderr
+    assert end.ledger("images") == {"put": 40, "done": 40}

@@ -370,7 +370,10 @@ def attempts_never_used_up(patch: Patch) -> None:
     charges = leasing.failed_attempts
 
     def never_the_last(*args: Any) -> list[FailedAttempt]:
-        return [attempt._replace(last=False) for attempt in charges(*args)]
+        found = charges(*args)
+        for attempt in found:
+            attempt.last = False
+        return found
 
     patch.setattr(leasing, "failed_attempts", never_the_last)
 

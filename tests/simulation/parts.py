@@ -35,8 +35,10 @@ def retry_of(job: Job) -> RetryPlan:
 
 
 def states(topology: Topology) -> tuple[list[QueueState], list[JobState]]:
+    # Compiled code would not call what Scale has of its own; its checks are made of the pure form.
+    kind = QueueState if hasattr(QueueState, "__mypyc_attrs__") else rules.Scale
     queues = {
-        name: rules.Scale(
+        name: kind(
             name,
             maxsize,
             writers=[job.name for job in topology.jobs if name in job.writes],

@@ -15,7 +15,7 @@ from orchestrator.core.broker.credits import COLLECT_S
 from orchestrator.core.broker.lease import LeaseState
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.state import Alarm
-from orchestrator.core.protocol.messages import End, Grant, NoLease, Recall, Shut, ToWorker
+from orchestrator.core.protocol.messages import End, Grant, NoLease, Recall, Shut, ToWorker, Wait
 
 from . import limits
 from .ledger import check
@@ -208,7 +208,8 @@ def _soft(world: World, queue: Scale, weight: LowBytes) -> bool:
 
     Nobody needs it to where no worker can wait for ever. What is granted has the room that is left.
     """
-    kept = not weight.floor or not world.broker._state.at[queue].readers
+    waits = {wait for employer in world.topology.jobs for wait in employer.waits}
+    kept = not weight.floor or not world.broker._state.at[queue].readers or Wait.TIMED in waits
     check(kept, f"{queue.name}: its soft bound gives way")
     held = queue.fewest >= weight.batch and not weight.floor
     queue.fewest = queue.queued

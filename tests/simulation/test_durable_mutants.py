@@ -16,6 +16,7 @@ NO_END = "no end after"
 """Long histories come to that without a bug, too: it proves nothing."""
 
 
+@pytest.mark.pure_only
 @pytest.mark.parametrize(
     ("name", "mutant"),
     [

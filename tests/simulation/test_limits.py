@@ -65,6 +65,7 @@ def test_the_histories_meet_what_they_are_to_prove() -> None:
     assert all("waits for a repetition" in lived_durably(seed).met for seed in REPEATING)
 
 
+@pytest.mark.pure_only
 @pytest.mark.parametrize(
     ("name", "mutant"), [pytest.param(*m, id=m[0]) for m in limit_mutants.every()]
 )
@@ -80,6 +81,7 @@ def test_a_broker_with_a_bug_is_caught(
     pytest.fail(f"{name} survives {BUDGET} histories")
 
 
+@pytest.mark.pure_only
 @pytest.mark.parametrize(
     ("name", "mutant"), [pytest.param(*m, id=m[0]) for m in limit_mutants.of_repetitions()]
 )

@@ -14,6 +14,7 @@ BUDGET = 150
 """Histories a mutant may survive, and as many in which who is parked dies; most do not get far."""
 
 
+@pytest.mark.pure_only
 @pytest.mark.parametrize(
     ("name", "mutant"),
     [

@@ -11,6 +11,7 @@ BUDGET = 150
 """Histories a mutant may survive; most are caught in the first few."""
 
 
+@pytest.mark.pure_only
 @pytest.mark.parametrize(
     ("name", "mutant"), [pytest.param(*m, id=m[0]) for m in row_mutants.every()]
 )

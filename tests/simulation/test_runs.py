@@ -61,6 +61,7 @@ def test_the_runs_meet_what_they_are_to_prove() -> None:
     }
 
 
+@pytest.mark.pure_only
 @pytest.mark.parametrize(
     ("name", "mutant"), [pytest.param(*m, id=m[0]) for m in run_mutants.every()]
 )

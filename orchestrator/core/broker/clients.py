@@ -6,7 +6,6 @@ A record each, which names the others; all that changes them is in the broker's 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from orchestrator.core.broker.chunks import Segment
 from orchestrator.core.broker.lease import LeaseState
@@ -32,15 +31,16 @@ __all__ = [
 _ONCE = RetryPlan()
 
 
-class Held(NamedTuple):
+class Held:
     """For how long, so far, a reorder buffer was held by a lack of room, items by a rate.
 
     `at_end`: since all who write what it reads have ended.
     """
 
-    by_room: float = 0.0
-    by_rate: float = 0.0
-    at_end: float = 0.0
+    def __init__(self, by_room: float = 0.0, by_rate: float = 0.0, at_end: float = 0.0) -> None:
+        self.by_room = by_room
+        self.by_rate = by_rate
+        self.at_end = at_end
 
 
 NOT_HELD = Held()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from orchestrator.core.broker.chunks import Segment, cut, without
 from orchestrator.core.broker.queue import QueueState
@@ -186,19 +185,26 @@ class LeaseState:
             yield item.first
 
 
-class FailedAttempt(NamedTuple):
+class FailedAttempt:
     """An attempt at an item that a worker's death has used up, so many in all.
 
     It was the `last` one if none is left, or if the item is `partially_emitted`: a part of what it
     gives has been put, or, of a batch (`together`), of what that gives.
     """
 
-    queue: QueueState
-    segment: Segment
-    attempts: int
-    last: bool
-    partially_emitted: bool = False
-    together: bool = False
+    def __init__(
+        self,
+        queue: QueueState,
+        segment: Segment,
+        attempts: int,
+        *,
+        last: bool,
+    ) -> None:
+        self.queue = queue
+        self.segment = segment
+        self.attempts = attempts
+        self.last = last
+        self.partially_emitted = self.together = False
 
 
 def failed_attempts(lease: LeaseState, blame: Blame, attempts: int) -> list[FailedAttempt]:
@@ -208,16 +214,14 @@ def failed_attempts(lease: LeaseState, blame: Blame, attempts: int) -> list[Fail
     a part of its outputs cannot be tried again; of a batch, that is all of it.
     """
     first = lease.finished + lease.claimed
-    found = []
+    found: list[FailedAttempt] = []
     if lease.partially_emitted and not lease.claimed:
         partially_emitted = lease.total - first if lease.in_progress > 1 else 1
         together = lease.in_progress > 1
-        found = [
-            _failed_attempt(lease, index, last=True)._replace(
-                partially_emitted=True, together=together
-            )
-            for index in range(first, first + partially_emitted)
-        ]
+        for index in range(first, first + partially_emitted):
+            found.append(attempt := _failed_attempt(lease, index))
+            attempt.last = attempt.partially_emitted = True
+            attempt.together = together
         first += partially_emitted
     if lease.number != blame.lease or blame.phase is not Phase.RUNNING:
         return found
@@ -227,13 +231,13 @@ def failed_attempts(lease: LeaseState, blame: Blame, attempts: int) -> list[Fail
     if lease.in_progress > 1 and lease.total - index > 1:
         lease.queue.suspects.update(lease.numbers(index))
         return found
-    attempt = _failed_attempt(lease, index, last=False)
-    last = attempt.attempts >= attempts
-    return [*found, attempt._replace(last=last)]
+    attempt = _failed_attempt(lease, index)
+    attempt.last = attempt.attempts >= attempts
+    return [*found, attempt]
 
 
-def _failed_attempt(lease: LeaseState, index: int, *, last: bool) -> FailedAttempt:
+def _failed_attempt(lease: LeaseState, index: int) -> FailedAttempt:
     queue, item = lease.queue, lease.item(index)
     assert item is not None
     used = queue.attempts[item.first] = queue.attempts.get(item.first, 0) + 1
-    return FailedAttempt(queue, item, used, last=last)
+    return FailedAttempt(queue, item, used, last=False)

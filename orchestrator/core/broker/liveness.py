@@ -62,7 +62,7 @@ def relieve(state: BrokerState) -> bool:
 
 
 def _can_come(need: _Need, state: BrokerState, held: QueueState) -> bool:
-    search = _Search(state, held, credits_return=need is _Need.ROOM)
+    search = _Search(state, held, for_room=need is _Need.ROOM)
     todo: list[_Node] = [(need, held)]
     seen = set(todo)
     while todo:
@@ -78,11 +78,13 @@ def _can_come(need: _Need, state: BrokerState, held: QueueState) -> bool:
 class _Search:
     """What each need is met by, while the batches of `held` do not go out.
 
-    That credits which a waiting worker holds come back soon counts if `credits_return`.
+    `for_room`: it is asked whether its soft bound stops anybody for good. Then credits that a
+    waiting worker holds are about to come back, and who waits for a time may wait again, as the
+    workers of targets with threads do that wait for ever.
     """
 
-    def __init__(self, state: BrokerState, held: QueueState, *, credits_return: bool) -> None:
-        self._credits_return = credits_return
+    def __init__(self, state: BrokerState, held: QueueState, *, for_room: bool) -> None:
+        self._for_room = for_room
         self._at = state.at
         self._lines = state.lines
         self._held = held
@@ -127,7 +129,7 @@ class _Search:
                 yield _Need.ROOM, head.queues[-1]  # there is room here
         for client in clients.writers.values():
             if client.credits.get(queue.name, 0):
-                yield _MOVES if self._credits_return else (_Need.WORKER, client)
+                yield _MOVES if self._for_room else (_Need.WORKER, client)
         for client in clients.readers.values():
             if any(lease.queue is queue and lease.hidden for lease in client.leases.values()):
                 yield _Need.WORKER, client
@@ -162,7 +164,7 @@ class _Search:
 
     def _is_timed(self, client: WorkerState) -> bool:
         """True if the worker gives up waiting by itself; for room here that brings nothing."""
-        return (
+        return not self._for_room and (
             any(
                 want.queues[0] is not self._held
                 for want in client.wants.values()

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 
-import msgspec
-
 from orchestrator.core.broker.chunks import Chunk, Segment
 from orchestrator.core.broker.clients import WorkerState
 from orchestrator.core.broker.lease import LeaseState
@@ -34,12 +32,12 @@ from orchestrator.core.durable.records import (
     Record,
     Returned,
     Spilt,
+    Tapped,
     TasksDone,
     Tried,
 )
-from orchestrator.core.protocol.events import Blob
 
-__all__ = ["Journal", "Tap", "Tapped"]
+__all__ = ["Journal", "Tap"]
 
 
 class Journal(QueueObserver):
@@ -150,19 +148,6 @@ class Journal(QueueObserver):
         self._steps.append(JobDone(job))
 
 
-class Tapped(msgspec.Struct, frozen=True, kw_only=True):
-    """Items `start` to `stop` of a chunk have come onto a queue, also if nobody reads it any more.
-
-    `packed`: each of them is a pickle in the pickled list that `blob` is.
-    """
-
-    queue: str
-    blob: Blob
-    packed: bool
-    start: int
-    stop: int
-
-
 class Tap(QueueObserver):
     """Notes what is put on `queues`, in the order in which it comes, until it is taken."""
 
@@ -176,7 +161,9 @@ class Tap(QueueObserver):
             Tapped(queue=queue, blob=chunk.blob, packed=chunk.packed, start=start, stop=stop)
         )
 
-    spilt = put
+    def spilt(self, queue: str, chunk: Chunk, start: int, stop: int) -> None:
+        """Items come where nobody reads any more."""
+        self.put(queue, chunk, start, stop)
 
     def take(self) -> list[Tapped]:
         """Return what was noted since this was last called."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Sequence
-from typing import NamedTuple
 
 from orchestrator.core.broker.chunks import Segment
 from orchestrator.core.broker.clients import CommitWaiter, WorkerState
@@ -32,12 +31,13 @@ _PARTIALLY_EMITTED = Failure(
 )
 
 
-class Item(NamedTuple):
+class Item:
     """One item of a queue, and how many attempts at it are used up."""
 
-    queue: QueueState
-    segment: Segment
-    attempts: int
+    def __init__(self, queue: QueueState, segment: Segment, attempts: int) -> None:
+        self.queue = queue
+        self.segment = segment
+        self.attempts = attempts
 
     @property
     def id(self) -> str:

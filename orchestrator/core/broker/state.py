@@ -206,17 +206,15 @@ class BrokerState:
         if client.waits_for_output:
             job.waiting_output_s += waited
             return
-        held_before, held = client.held_before, job.held_s(self.now)
-        if held is held_before:  # NOT_HELD
+        before, after = client.held_before, job.held_s(self.now)
+        if after is before:  # NOT_HELD
             job.waiting_input_s += waited
             return
-        by_room, by_rate, at_end = (
-            after - before for before, after in zip(held_before, held, strict=True)
-        )
+        by_room = after.by_room - before.by_room
         job.waiting_output_s += by_room
-        job.waiting_rate_s += (by_rate := min(by_rate, waited - by_room))
+        job.waiting_rate_s += (by_rate := min(after.by_rate - before.by_rate, waited - by_room))
         job.waiting_input_s += (by_input := waited - by_room - by_rate)
-        job.waiting_end_s += min(at_end, by_input)
+        job.waiting_end_s += min(after.at_end - before.at_end, by_input)
 
     def leave(self, pending: PendingPull) -> None:
         """A pull is answered, or over: it leaves every line."""

@@ -30,6 +30,7 @@ __all__ = [
     "Record",
     "Returned",
     "Spilt",
+    "Tapped",
     "TasksDone",
     "Tried",
 ]
@@ -206,3 +207,16 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     records: tuple[Record, ...]
     chunks: tuple[NewChunk, ...] = ()
+
+
+class Tapped(msgspec.Struct, frozen=True, kw_only=True):
+    """Items `start` to `stop` of a chunk have come onto a queue, also if nobody reads it any more.
+
+    `packed`: each of them is a pickle in the pickled list that `blob` is, or in a block of it.
+    """
+
+    queue: str
+    blob: Blob
+    packed: bool
+    start: int
+    stop: int

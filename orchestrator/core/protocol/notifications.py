@@ -180,7 +180,7 @@ class ItemDead(_Notification, frozen=True, kw_only=True):
     """An item became a dead letter after so many `attempts`.
 
     It is the item at `index` of a chunk; the chunk is a pickle of a list, or, if `packed`, of a
-    list of pickles.
+    list of pickles or a row of blocks (`worker.blocks`).
     """
 
     job: str

@@ -46,7 +46,7 @@ class OpenedAs(enum.Enum):
 
 
 class ItemPlace(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an item is: at `index` of a chunk's file, itself or, if `packed`, its pickle."""
+    """Where an item is: at `index` of a chunk's file, itself or, if `packed`, pickled there."""
 
     path: Path
     index: int

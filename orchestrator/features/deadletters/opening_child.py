@@ -21,6 +21,7 @@ from typing import Any
 
 from orchestrator.features.deadletters.restricted import Unknown, names_in, safe_loads
 from orchestrator.files import open_regular
+from orchestrator.worker.blocks import load_row
 
 __all__ = ["json_of", "main", "text_of"]
 
@@ -70,15 +71,19 @@ def _answer(chunks: _Chunks, request: dict[str, Any]) -> dict[str, str]:
     """Return what is wanted of an item: `is` says what `value` is."""
     data = b""
     try:
-        item = chunks.items(request["path"])[request["index"]]
-        if request["packed"]:
+        items, index, packed = chunks.items(request["path"]), request["index"], request["packed"]
+        if packed and items and type(items[0]) is tuple:
+            items = load_row(items, index, index + 1, safe_loads) or []
+            index, packed = 0, False
+        item = items[index]
+        if packed:
             if type(item) is not bytes:
                 raise pickle.UnpicklingError("a packed chunk holds something that is no pickle")
             data = item
         if request["want"] == "pickle":
             pickled = data or pickle.dumps(item, 5)
             return {"is": "pickle", "value": base64.b64encode(pickled).decode("ascii")}
-        value = safe_loads(data) if request["packed"] else item
+        value = safe_loads(data) if packed else item
         if request["want"] == "json" and (found := json_of(value)) is not None:
             return {"is": "json", "value": found}
         return {"is": "repr", "value": text_of(value, request["limit"])}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.files import open_regular
+from orchestrator.worker.blocks import load_row
 
 __all__ = ["Sealed", "letters"]
 
@@ -32,11 +33,15 @@ class Sealed:
 def letters(directory: str, chunks: Sequence[tuple[str, bool, Sequence[int]]]) -> Iterator[Any]:
     """Yield items of the chunks in `directory`.
 
-    Each chunk is the name of its file, whether its items are pickled one by one, and the indices of
-    those that are wanted.
+    Each chunk is the name of its file, whether its items are pickled, one by one or in blocks, and
+    the indices of those that are wanted.
     """
     for name, packed, indices in chunks:
         with os.fdopen(open_regular(Path(directory, name), os.O_RDONLY), "rb") as file:
             items = pickle.load(file)
+        loaded = load_row(items) if packed else None
         for index in indices:
-            yield Sealed(items[index]) if packed else items[index]
+            if loaded is not None:
+                yield loaded[index]
+            else:
+                yield Sealed(items[index]) if packed else items[index]

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
+from orchestrator import compiled
 from orchestrator.errors import MporchError, UsageError
 from orchestrator.features.doctor.finding import Finding, Verdict
 from orchestrator.features.doctor.protection import look_at_protection
@@ -146,6 +147,7 @@ def look_at_interpreter() -> Iterator[Finding]:
     """Yield what there is of system, Python, start methods, YAML reader and extras."""
     yield system(platform.system(), platform.release())
     yield python()
+    yield build(compiled.form(), compiled.why_pure())
     for method in StartMethod:
         yield start_method(method)
     yield yaml_reader()
@@ -184,6 +186,17 @@ def python() -> Finding:
         means = "its development mode is on: allocations are checked"
         return Finding(name="python", verdict=Verdict.SLOWER, found=found, means=means)
     return Finding(name="python", verdict=Verdict.OK, found=found)
+
+
+def build(form: str, why_pure: str) -> Finding:
+    """Return which modules of mporch are compiled, and why none is if some were to be."""
+    means = ""
+    if form == "pure":
+        means = f"{why_pure or 'installed so'}; README says what compiles it"
+    elif form == "partly":
+        means = "some of its modules are compiled and some not: install it anew"
+    verdict = Verdict.SLOWER if means else Verdict.OK
+    return Finding(name="build", verdict=verdict, found=form, means=means)
 
 
 def start_method(method: StartMethod) -> Finding:

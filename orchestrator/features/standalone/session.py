@@ -9,13 +9,12 @@ import dataclasses
 import os
 import select
 import socket
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing import util
 
 from orchestrator.core.broker.queue import chunk_items
-from orchestrator.core.protocol.messages import Ended, Output, Wait
+from orchestrator.core.protocol.messages import Output
 from orchestrator.errors import QueueError
 from orchestrator.features.standalone.pages import JOIN, WATCH, AckPage, Size, SizePage
 from orchestrator.ipc.order import QueueInfo
@@ -30,7 +29,6 @@ from orchestrator.worker.transaction import Transaction
 
 __all__ = ["BrokerGoneError", "Handle", "Session", "Use"]
 
-_SHORT_S = 0.05
 _FLUSH_AT_EXIT = 10
 """Before multiprocessing waits for a process's children, which may wait for these items."""
 
@@ -152,29 +150,6 @@ class _SharedClient:
             client.commits.send(returned=tuple(returned))
 
 
-class _EventPrefetch(Prefetch):
-    """Waits for the queue's event where the broker is asked again and again for a moment, in vain.
-
-    Its answer would be sooner there than the event, so only then. `is_coming` waits, the lock given
-    up meanwhile.
-    """
-
-    def __init__(self, name: str, client: Client) -> None:
-        super().__init__(name, client)
-        self.is_coming: Callable[[float], bool] = lambda _: True
-        self._in_vain = False
-
-    def pull(self, wait: Wait, deadline: float | None) -> Lease | Ended | None:
-        """See Prefetch."""
-        if self._in_vain and wait is Wait.TIMED and deadline is not None:
-            left = deadline - time.monotonic()
-            if 0 < left <= _SHORT_S and not self.is_coming(left):
-                return None
-        found = super().pull(wait, deadline)
-        self._in_vain = found is None
-        return found
-
-
 class Handle:
     """A handle that need not ask the broker what the page of its queue tells.
 
@@ -190,7 +165,7 @@ class Handle:
         self._sizes = sizes
         self._maxsize = shared.infos[name].maxsize
         self._is_closed = False
-        self._prefetch = _EventPrefetch(name, shared.client)
+        self._prefetch = Prefetch(name, shared.client)
         self._prefetch.is_coming = self._is_coming
         self._handle = handle = QueueHandle(
             name,

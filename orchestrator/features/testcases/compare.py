@@ -50,7 +50,7 @@ class CaseQuestion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dead(msgspec.Struct, frozen=True, kw_only=True):
-    """A dead letter's item: at `index` of a chunk's file, itself or, if `packed`, its pickle."""
+    """A dead letter's item: at `index` of a chunk's file, itself or, if `packed`, pickled there."""
 
     job: str
     path: str

@@ -29,6 +29,7 @@ from orchestrator.features.testcases.compare import (
 )
 from orchestrator.files import open_regular
 from orchestrator.plan.matching import matches, unmatched
+from orchestrator.worker.blocks import load_row
 
 __all__ = ["differences", "main"]
 
@@ -86,7 +87,11 @@ def _dead(letters: tuple[Dead, ...]) -> dict[str, list[Any]]:
 
 
 def _items(blob: bytes, *, packed: bool, part: slice) -> Iterator[Any]:
-    for item in pickle.loads(blob)[part]:
+    items = pickle.loads(blob)
+    if packed and (loaded := load_row(items, part.start, part.stop)) is not None:
+        yield from loaded
+        return
+    for item in items[part]:
         yield _unpacked(item) if packed else item
 
 

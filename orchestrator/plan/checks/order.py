@@ -121,15 +121,16 @@ def full_queue_before_reader(draft: ResolvedSpec) -> Iterator[Problem]:
     for job in draft.jobs.values():
         for wire in job.writes:
             names = readers.get(wire.queue, [])
-            maxsize = queues[wire.queue].maxsize if wire.queue in queues else 0
-            if not maxsize or not names or draft.is_unclear(wire.queue):
+            queue = queues.get(wire.queue)
+            if not (queue and queue.maxsize and names) or draft.is_unclear(wire.queue):
                 continue
             if all(earlier(job.name, name) for name in names):
+                large = "" if "maxsize" in queue.model_fields_set else ", or 1000 large ones"
                 yield draft.spec.problem(
                     rules.READ_TOO_LATE,
                     wire.path,
                     f"{wire.queue} is read only after {job.name} has ended: if that writes more "
-                    f"than {maxsize} items, both wait for ever",
+                    f"than {queue.maxsize} items{large}, both wait for ever",
                     "let the reader start with it, or set maxsize to the most it can write",
                 )
 

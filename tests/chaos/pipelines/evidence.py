@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from orchestrator.worker.chunks import load, unpack
 
 from .model import Pipeline
 
@@ -111,8 +112,8 @@ def letters(run: Path) -> Iterator[Letter]:
     path = run / "dead" / "letters.jsonl"
     for line in path.open() if path.exists() else ():
         told = json.loads(line)
-        item = pickle.loads((run / "dead" / told["chunk"]).read_bytes())[told["index"]]
-        value = pickle.loads(item) if told["packed"] else item
+        blob, at = (run / "dead" / told["chunk"]).read_bytes(), told["index"]
+        (value,) = unpack(load(blob, packed=told["packed"], start=at, stop=at + 1))
         yield Letter(
             ident=value.split(" ", 1)[0],
             queue=told["queue"],

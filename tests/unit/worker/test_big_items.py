@@ -151,6 +151,7 @@ def test_a_body_that_its_head_does_not_announce_is_refused():
         wire.to_worker().feed(memoryview(torn))
 
 
+@pytest.mark.pure_only
 def test_a_chunk_that_no_memory_is_left_for_costs_its_item_and_no_other(monkeypatch):
     big = pickle.dumps(["x" * 70_000])
     whole = wire._buffer

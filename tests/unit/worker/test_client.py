@@ -303,8 +303,9 @@ def test_a_wait_that_another_thread_could_end_is_for_ever_only_where_nobody_look
 def test_a_client_whose_connection_is_closed_is_freed_without_a_collector():
     link = Script()
     link.close = lambda: None
-    one = Client(link, {}, by_item=False, arm=lambda: None)
-    gone = weakref.ref(one)
+    one = Client(link, {}, by_item=False, arm=(arm := lambda: None))
+    gone = weakref.ref(arm)  # which it alone has; a compiled object takes no weak reference
+    del arm
     gc.disable()
     try:
         one.connection.close()

@@ -10,6 +10,8 @@ from orchestrator.worker.handle import QueueHandle
 from orchestrator.worker.replay import Gets
 from orchestrator.worker.transaction import Transaction
 
+pytestmark = pytest.mark.pure_only  # its leases are stand-ins
+
 
 def lease(queue: str) -> SimpleNamespace:
     return SimpleNamespace(queue=queue, started=0)

@@ -9,6 +9,7 @@ from orchestrator.worker import outbox
 MB = 1 << 20
 
 
+@pytest.mark.pure_only
 @pytest.mark.parametrize("item", [b"x" * MB, "x" * MB, [b"x" * MB]])
 def test_a_large_item_is_pickled_once(item, monkeypatch):
     sizes = []
@@ -25,7 +26,7 @@ def test_a_large_item_is_pickled_once(item, monkeypatch):
     box = outbox.Outbox(("q",), chunk_items=10, part_items=10, free=True)
     box.dump = counted(box.dump)
     box.add(item)
-    monkeypatch.setattr(outbox.pickle, "dumps", None)
+    monkeypatch.setattr(pickle, "dumps", None)
     outputs, blobs = [], []
     box.take(0, outputs, blobs, with_open=True)
     packs = type(item) is list  # pickled by itself, and the pickle put into its chunk

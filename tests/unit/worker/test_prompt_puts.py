@@ -136,6 +136,7 @@ def test_an_item_job_commits_its_first_results_one_by_one():
     assert worker.broker.outputs == [[item] for item in range(6)]
 
 
+@pytest.mark.pure_only
 def test_an_item_job_that_hardly_ever_gives_anything_is_not_slowed_down_by_waiting_for_it():
     """Eight items pass one by one; then the lock is taken once for many."""
     opened = []
@@ -205,6 +206,7 @@ class Alarm:
         self.flushed.set()
 
 
+@pytest.mark.pure_only
 def test_a_pacer_that_is_asleep_sends_the_tail_of_a_burst():
     putting, flusher = Putting(), Flusher()
     link = Alarm(putting.worker.broker)

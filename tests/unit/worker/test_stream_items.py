@@ -1,6 +1,7 @@
 """A stream's items are taken without the lock: each is the worker's or given back, never both."""
 
 import threading
+import weakref
 
 import pytest
 from hypothesis import given
@@ -13,8 +14,14 @@ from orchestrator.worker.errors import InconsistentError
 from orchestrator.worker.single_call import Items
 from orchestrator.worker.stopping import StopRequested
 
+pytestmark = pytest.mark.pure_only  # replaces methods of clients
+
 N = 8
 EVENT = st.sampled_from(["", "", "", "", "pace", "recall", "signal", "attention"])
+
+
+class Large:
+    """Stands for what a target puts into its item: whoever holds that holds this."""
 
 
 class Between:
@@ -36,11 +43,11 @@ class Between:
 class Stream:
     """A worker of a stream job with one lease of N items, and then the end."""
 
-    def __init__(self, story=()):
+    def __init__(self, story=(), *, copied=False):
         self.worker = Worker(lambda: None, shape=Shape.STREAM, output=False)
         self.client = self.worker.client
         self.items = Items(self.worker.context)
-        self.items._lease = self.worker.lease(range(N))
+        self.items._lease = self.worker.lease(range(N), copied=copied)
         self.client.pull = lambda *_args, **_keys: None
         self._story = list(story)
         open_run = self.items._open
@@ -89,9 +96,9 @@ class Stream:
         return released[0] if released else N
 
 
-@given(st.lists(EVENT, max_size=2 * N))
-def test_what_is_not_given_back_is_seen_once_and_finished_whatever_comes_between(story):
-    stream = Stream(story)
+@given(st.lists(EVENT, max_size=2 * N), st.booleans())
+def test_what_is_not_given_back_is_seen_once_and_finished_whatever_comes_between(story, copied):
+    stream = Stream(story, copied=copied)
     seen = stream.seen()
     stream.commit()
     assert [item for item in seen if item != "stop"] == list(range(stream.kept))
@@ -106,8 +113,9 @@ def test_a_stop_signal_is_raised_by_the_advance_it_comes_in(at):
     assert seen.index("stop") == 1 + at // 2, "the item that was being taken comes after the stop"
 
 
-def test_an_item_is_finished_when_the_iterator_advances_past_it_and_not_before():
-    stream = Stream()
+@pytest.mark.parametrize("copied", [False, True])
+def test_an_item_is_finished_when_the_iterator_advances_past_it_and_not_before(copied):
+    stream = Stream(copied=copied)
     for n in range(N):
         assert next(stream.items) == n
         stream.worker.pace()
@@ -116,8 +124,9 @@ def test_an_item_is_finished_when_the_iterator_advances_past_it_and_not_before()
     assert stream.finished == N
 
 
-def test_an_exception_while_an_item_is_taken_ends_the_worker_rather_than_losing_it():
-    stream = Stream()
+@pytest.mark.parametrize("copied", [False, True])
+def test_an_exception_while_an_item_is_taken_ends_the_worker_rather_than_losing_it(copied):
+    stream = Stream(copied=copied)
     next(stream.items)
     taken = stream.items._values
 
@@ -134,8 +143,9 @@ def test_an_exception_while_an_item_is_taken_ends_the_worker_rather_than_losing_
         stream.commit()
 
 
-def test_threads_and_the_main_thread_share_a_stream_and_none_sees_an_item_of_another():
-    stream, seen = Stream(), []
+@pytest.mark.parametrize("copied", [False, True])
+def test_threads_and_the_main_thread_share_a_stream_and_none_sees_an_item_of_another(copied):
+    stream, seen = Stream(copied=copied), []
     for turn in range(N):
         if turn % 3 == 1:
             thread = threading.Thread(target=lambda: seen.append(next(stream.items)))
@@ -148,8 +158,9 @@ def test_threads_and_the_main_thread_share_a_stream_and_none_sees_an_item_of_ano
     assert stream.finished == N
 
 
-def test_inside_a_transaction_items_are_taken_with_the_lock_and_come_back_if_it_fails():
-    stream = Stream()
+@pytest.mark.parametrize("copied", [False, True])
+def test_inside_a_transaction_items_are_taken_with_the_lock_and_come_back_if_it_fails(copied):
+    stream = Stream(copied=copied)
     assert [next(stream.items) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError), stream.worker.context.transaction.scope():
         assert [next(stream.items) for _ in range(2)] == [3, 4]
@@ -157,3 +168,16 @@ def test_inside_a_transaction_items_are_taken_with_the_lock_and_come_back_if_it_
     assert stream.kept == 3
     stream.worker.pace()
     assert stream.finished == 2
+
+
+def test_what_a_target_puts_into_an_item_lives_no_longer_than_the_target_wants():
+    stream, alive = Stream(), []
+    stream.items._lease = stream.worker.lease([{"at": at} for at in range(N)], copied=True)
+
+    for item in stream.items:
+        item["large"] = Large()
+        alive.append(weakref.ref(item["large"]))
+        del item
+        assert [ref() for ref in alive] == [None] * len(alive)
+        if len(alive) == N:
+            break

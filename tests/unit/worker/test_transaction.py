@@ -4,8 +4,11 @@ import contextlib
 import pickle
 import queue
 from collections import deque
+from fractions import Fraction
 
+import numpy as np
 import pytest
+from forms import attributes
 
 from orchestrator.core.protocol.messages import (
     Commit,
@@ -67,15 +70,16 @@ HARMLESS = {
     ("QueueHandle", "_outbox"): "found when it is first used; an empty one does nothing",
     ("QueueHandle", "_lease"): "asked only together with the transaction and the acks",
     ("Prefetch", "got"): "counts leases that are used up; with the others it is as before",
+    ("Prefetch", "_in_vain"): "a guess",
     ("Prefetch", "_most"): "a guess",
     ("Prefetch", "_pulled"): "a guess",
     ("Prefetch", "_pulled_at"): "a guess",
     ("Gets", "_ended"): "an end that was told stays told",
     ("Lease", "limit"): "the rest is given back",
-    ("Lease", "_at"): "the rest is given back",
-    ("Lease", "_piece"): "the rest is given back",
-    ("Lease", "_raw"): "the rest is given back",
-    ("Lease", "_packed"): "the rest is given back",
+    ("Lease", "_rest"): "the rest is given back",
+    ("Lease", "_next"): "the rest is given back",
+    ("Lease", "_loaded"): "the rest is given back",
+    ("Lease", "packed"): "the rest is given back",
 }
 """What a rollback does not put back, and why that does no harm. All else it must."""
 
@@ -176,10 +180,9 @@ def _collect(path, value, found, seen):
         if id(value) in seen:
             return
         seen.add(id(value))
-        names = getattr(value, "__slots__", None) or vars(value)
-        for name in names:
+        for name, part in attributes(value).items():
             if (type(value).__name__, name) not in HARMLESS:
-                _collect(f"{path}.{name}", getattr(value, name), found, seen)
+                _collect(f"{path}.{name}", part, found, seen)
     elif value is None or isinstance(value, bool | int | float | str | bytes | frozenset):
         found[path] = value
 
@@ -406,3 +409,13 @@ def test_a_task_done_that_a_transaction_refuses_is_not_counted():
     with worker.transaction.scope(), pytest.raises(WouldWaitError):
         worker.a.task_done()
     assert worker.a._tasks_done == 0
+
+
+@pytest.mark.parametrize("block", [1, "yes", [0], np.bool_(True)])
+@pytest.mark.parametrize("timeout", [None, 5, 0.5, np.float32(2), Fraction(1, 3), True])
+def test_a_handle_takes_a_flag_and_a_time_of_any_kind(block, timeout):
+    """A parameter of a compiled function is checked: it would refuse what Python takes."""
+    worker = Worker(Broker())
+    worker.wide.put("x", block, timeout)
+    worker.wide.put("y", block=block, timeout=timeout)
+    assert [worker.a.get(block, timeout), worker.a.get(0), worker.a.get(block=block)] == [0, 1, 2]

@@ -2,6 +2,7 @@
 
 import mmap
 import pickle
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -23,7 +24,9 @@ from orchestrator.ipc.cell import INDEX, Cell
 from orchestrator.ipc.order import QueueInfo
 from orchestrator.plan.model import ErrorAction, ErrorPolicy, JobPlan, Shape, Target, TerminatePlan
 from orchestrator.worker import item_calls, single_call
+from orchestrator.worker.blocks import dump_row
 from orchestrator.worker.call_context import CallContext
+from orchestrator.worker.chunks import load, unpack
 from orchestrator.worker.client import Client
 from orchestrator.worker.lease import Lease
 from orchestrator.worker.stopping import StopSignal
@@ -43,7 +46,7 @@ class Broker:
     def queue(self, message, blobs=()):
         match message:
             case Commit():
-                self.commits.append((message, [pickle.loads(blob) for blob in blobs]))
+                self.commits.append((message, blobs))
                 if message.awaited:
                     self._arrived.append(Committed(seq=message.seq, credits=(("b", 0),)))
             case Want():
@@ -70,7 +73,7 @@ class Broker:
             finished = sum(n for _, n in commit.finished)
             of_each = [[] for _ in range(finished)]
             for output, chunk in zip(commit.outputs, chunks, strict=True):
-                values = [pickle.loads(one) for one in chunk] if output.packed else chunk
+                values = unpack(load(chunk, packed=output.packed, start=0, stop=output.n))
                 counts = [1] * finished if output.counts is None else output.counts
                 taken = iter(values)
                 for at, n in enumerate(counts):
@@ -82,10 +85,12 @@ class Broker:
 class Worker:
     """A context whose target is `call`; `words` may be replaced to see each item begin.
 
-    The next `prompt` items put are due at once, as after an idle spell.
+    The next `prompt` items put are due at once, as after an idle spell. `copies`: see Outbox.
     """
 
-    def __init__(self, call, *, output=True, shape=Shape.ITEM, on_error=None, prompt=0):
+    def __init__(
+        self, call, *, output=True, shape=Shape.ITEM, on_error=None, prompt=0, copies=False
+    ):
         self.broker = Broker()
         infos = {"b": QueueInfo(maxsize=100, chunk_items=5)}
         by_item = shape is Shape.ITEM
@@ -112,16 +117,17 @@ class Worker:
         )
         if self.context.outbox is not None:
             self.context.outbox.prompt = prompt
+            self.context.outbox.copies = copies
 
-    def lease(self, values):
-        blob = pickle.dumps(list(values))
-        part = Range(start=0, stop=len(values), first=1, size=len(blob), packed=False)
+    def lease(self, values, *, copied=False):
+        blob = pickle.dumps(dump_row(list(values)) if copied else list(values))
+        part = Range(start=0, stop=len(values), first=1, size=len(blob), packed=copied)
         message = Leased(pull=1, lease=1, queue="a", ranges=(part,))
         made = self.client.leases.by_number[1] = Lease(message, (blob,))
         return made
 
-    def work(self, values):
-        made = self.lease(values)
+    def work(self, values, *, copied=False):
+        made = self.lease(values, copied=copied)
         item_calls._items_of_lease(self.context, made)
         with self.client.connection.lock:
             self.client.commits.commit()
@@ -145,55 +151,82 @@ RESULTS = st.one_of(
     st.text(max_size=3),
     st.binary(max_size=3),
     st.lists(st.integers(), max_size=2),
-    st.sampled_from([b"x" * 40_000, "y" * 60_000, ["z" * 40_000]]),
+    st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
+    st.sets(st.integers(), max_size=2),
+    st.sampled_from([b"x" * 40_000, "y" * 60_000, ["z" * 40_000], ["z" * 20_000]]),
 )
 PROMPT = st.integers(0, 8)
 
 
-@given(st.lists(st.tuples(RESULTS, st.booleans()), min_size=1, max_size=40), PROMPT)
-def test_each_item_is_committed_once_with_what_it_gave_whenever_the_pacer_comes(story, prompt):
+@given(st.lists(st.tuples(RESULTS, st.booleans()), min_size=1, max_size=40), PROMPT, st.booleans())
+def test_each_item_is_committed_once_with_what_it_gave_whenever_the_pacer_comes(
+    story, prompt, copies
+):
     def act(at):
         result, paced = story[at]
         if paced:
             worker.pace()
         return result
 
-    worker = Worker(act, prompt=prompt)
-    worker.work(range(len(story)))
+    worker = Worker(act, prompt=prompt, copies=copies)
+    worker.work(range(len(story)), copied=copies)
     assert worker.broker.outputs == [[] if result is None else [result] for result, _ in story]
 
 
-@given(st.lists(st.tuples(RESULTS, st.booleans()), max_size=40), PROMPT)
-def test_a_source_emits_everything_in_order_whenever_the_pacer_comes(story, prompt):
+@given(st.lists(st.tuples(RESULTS, st.booleans()), max_size=40), PROMPT, st.booleans())
+def test_a_source_emits_everything_in_order_whenever_the_pacer_comes(story, prompt, copies):
     def emit():
         for result, paced in story:
             if paced:
                 worker.pace()
             yield result
 
-    worker = Worker(emit, shape=Shape.SOURCE, prompt=prompt)
+    worker = Worker(emit, shape=Shape.SOURCE, prompt=prompt, copies=copies)
     single_call.run_once(worker.context)
     with worker.client.connection.lock:
         worker.client.commits.commit()
     chunks = [
-        pickle.loads(one) if output.packed else one
+        item
         for commit, blobs in worker.broker.commits
-        for output, chunk in zip(commit.outputs, blobs, strict=True)
-        for one in chunk
+        for output, blob in zip(commit.outputs, blobs, strict=True)
+        for item in unpack(load(blob, packed=output.packed, start=0, stop=output.n))
     ]
     assert chunks == [result for result, _ in story]
 
 
-def test_a_result_changed_after_it_was_given_back_arrives_as_it_was():
+@pytest.mark.parametrize("copies", [False, True])
+def test_a_result_changed_after_it_was_given_back_arrives_as_it_was(copies):
     kept = []
 
     def accumulate(item):
         kept.append(item)
         return kept
 
-    worker = Worker(accumulate)
+    worker = Worker(accumulate, copies=copies)
     worker.work(range(4))
     assert worker.broker.outputs == [[[0]], [[0, 1]], [[0, 1, 2]], [[0, 1, 2, 3]]]
+
+
+class Large:
+    """Stands for what a target puts into its item: whoever holds that holds this."""
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_target_puts_into_an_item_lives_no_longer_than_the_next_call(fails):
+    large, alive = [], []
+
+    def call(item):
+        alive.append(sum(ref() is not None for ref in large))
+        item["large"] = each = Large()
+        large.append(weakref.ref(each))
+        if fails and item["at"] % 3 == 2:
+            raise ValueError
+
+    policy = ErrorPolicy(otherwise=ErrorAction.SKIP)
+    worker = Worker(call, output=False, on_error=policy)
+    worker.work([{"at": at} for at in range(30)], copied=True)
+    assert len(alive) == 30
+    assert max(alive) <= 2
 
 
 def test_a_recall_during_an_item_leaves_that_item_and_takes_those_after_it():

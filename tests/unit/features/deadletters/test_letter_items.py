@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import json
 import os
 import pathlib
 import pickle
@@ -25,6 +26,7 @@ from orchestrator.features.deadletters.opening import ItemPlace, OpenedAs, Opene
 from orchestrator.features.deadletters.opening_child import json_of, text_of
 from orchestrator.features.deadletters.replay_source import letters
 from orchestrator.features.deadletters.restricted import names_in, safe_loads
+from orchestrator.worker.blocks import dump_row
 
 
 @dataclasses.dataclass
@@ -230,3 +232,43 @@ def test_the_source_of_a_replay_emits_what_was_chosen_and_leaves_loading_to_its_
     with pytest.raises(pickle.UnpicklingError):
         pickle.loads(pickle.dumps(bad, 5))
     assert number == 6
+
+
+def write_row(tmp_path, items, *more):
+    """A chunk of blocks, and the places of its items and of one that is not there."""
+    path = tmp_path / "chunk-000003.pickle"
+    path.write_bytes(pickle.dumps([*dump_row(items), *more], 5))
+    return [ItemPlace(path=path, index=at, packed=True) for at in range(len(items) + 1)]
+
+
+def test_items_in_blocks_are_opened_like_others(tmp_path):
+    items = [{"at": at, "pair": (at, [None])} for at in range(100)]
+    *places, beyond = write_row(tmp_path, items)
+    with Opener() as opener:
+        for at in (0, 63, 64, 99):
+            text = opener.open(places[at], OpenRequest.TEXT)
+            assert (text.kind, text.text) == (OpenedAs.REPR, repr(items[at]))
+            found = opener.open(places[at], OpenRequest.JSON)
+            assert (found.kind, json.loads(found.text)["at"]) == (OpenedAs.JSON, at)
+            assert pickle.loads(opener.open(places[at], OpenRequest.PICKLE).pickled) == items[at]
+        assert opener.open(beyond, OpenRequest.JSON).kind is OpenedAs.UNREADABLE
+
+
+def test_a_block_runs_nothing_and_spoils_no_other(tmp_path):
+    evil = pickle.dumps([Calls(os.mkdir, str(tmp_path / "made"))])
+    places = write_row(tmp_path, [{"a": 1}], (1, evil), (1, b"no pickle"), ("1", evil))
+    path = places[0].path
+    with Opener() as opener:
+        kinds = [
+            opener.open(ItemPlace(path=path, index=at, packed=True), OpenRequest.JSON).kind
+            for at in range(4)
+        ]
+    assert kinds == [OpenedAs.JSON, OpenedAs.REPR, OpenedAs.UNREADABLE, OpenedAs.UNREADABLE]
+    assert not (tmp_path / "made").exists()
+
+
+def test_the_source_of_a_replay_emits_items_of_blocks(tmp_path):
+    items = [{"at": at} for at in range(100)]
+    write_row(tmp_path, items)
+    found = list(letters(str(tmp_path), [("chunk-000003.pickle", True, [99, 0, 64])]))
+    assert found == [{"at": 99}, {"at": 0}, {"at": 64}]

@@ -1,10 +1,15 @@
 """What is told of items that are not as expected."""
 
+import json
+import pickle
+
 import pytest
 
-from orchestrator.features.testcases.compare import CaseQuestion, ExpectedItems
+from orchestrator.features.testcases import compare_child
+from orchestrator.features.testcases.compare import CaseQuestion, Dead, ExpectedItems
 from orchestrator.features.testcases.compare_child import differences
 from orchestrator.features.testcases.targets import stand_in
+from orchestrator.worker.blocks import dump_row
 
 
 def told(items, **wanted):
@@ -95,3 +100,26 @@ def test_a_stand_in_gives_the_value_of_an_item_when_it_comes():
 
     stand_in(items(), {"a": ["x", "y", "z"]}, a=a)
     assert seen == [[], ["x"], ["x", "y"]]
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 100), (60, 70), (99, 100), (5, 5)])
+def test_recorded_items_are_read_from_every_kind_of_chunk(start, stop, tmp_path):
+    items = [{"at": at} for at in range(100)]
+    chunks = [
+        (False, pickle.dumps(items)),
+        (True, pickle.dumps(list(map(pickle.dumps, items)))),
+        (True, pickle.dumps(dump_row(items))),
+    ]
+    path = tmp_path / "recorded"
+    with path.open("wb") as file:
+        for packed, blob in chunks:
+            head = {"queue": "q", "packed": packed, "start": start, "stop": stop, "size": len(blob)}
+            file.write(json.dumps(head).encode() + b"\n" + blob)
+    assert compare_child._recorded(str(path)) == {"q": items[start:stop] * 3}
+
+
+def test_dead_items_are_read_from_blocks(tmp_path):
+    path = tmp_path / "chunk"
+    path.write_bytes(pickle.dumps(dump_row([{"at": at} for at in range(100)])))
+    dead = tuple(Dead(job="j", path=str(path), index=at, packed=True) for at in (99, 3))
+    assert compare_child._dead(dead) == {"j": [{"at": 99}, {"at": 3}]}
