@@ -597,11 +597,7 @@ def _outbox_for(
         shares = ((q, each.soft_share) for q, each in infos.items() if each.soft_share)
         outbox.soft_shares = tuple(shares)
     limits = [
-        (
-            queue,
-            info.share_bytes,
-            max(info.max_bytes, _GATHERED_BYTES) if info.drops else info.max_bytes,
-        )
+        (queue, info.share_bytes, max(info.max_bytes, _GATHERED_BYTES if info.drops else 0))
         for queue, info in infos.items()
         if info.max_bytes is not None
     ]
