@@ -19,10 +19,8 @@ DEFAULT = (
     "orchestrator.core.broker.clients",
     "orchestrator.core.broker.commits",
     "orchestrator.core.broker.credits",
-    "orchestrator.core.broker.end_of_stream",
     "orchestrator.core.broker.lease",
     "orchestrator.core.broker.leasing",
-    "orchestrator.core.broker.liveness",
     "orchestrator.core.broker.outcomes",
     "orchestrator.core.broker.outputs",
     "orchestrator.core.broker.queue",
@@ -46,6 +44,8 @@ DEFAULT = (
 
 FULL = (
     *DEFAULT,
+    "orchestrator.core.broker.liveness",
+    "orchestrator.core.broker.end_of_stream",
     "orchestrator.core.broker.observers",
     "orchestrator.core.broker.ordered",
     "orchestrator.core.broker.queries",

@@ -2,6 +2,7 @@
 
 import filecmp
 import importlib
+import re
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -52,7 +53,8 @@ def refuse_native(target: Any, name: str) -> None:
         if not target.__name__.startswith("orchestrator."):
             return
         there = getattr(target, name, None)
-        if not (isinstance(there, BuiltinFunctionType) or is_native(there)):
+        bound = isinstance(there, BuiltinFunctionType) or is_native(there)
+        if not (bound or name in finals(target.__name__)):
             return  # data, and modules of others, are looked up when they are used
     pytest.fail(
         f"{target.__name__}.{name} is compiled, so a patch of it would change nothing:"
@@ -62,9 +64,15 @@ def refuse_native(target: Any, name: str) -> None:
 
 def attributes(thing: Any) -> dict[str, Any]:
     """The attributes of an object, in whichever form its class is."""
-    named = {*getattr(type(thing), "__mypyc_attrs__", ()), *getattr(type(thing), "__slots__", ())}
-    found = {name: getattr(thing, name) for name in sorted(named - {"__dict__", "__weakref__"})}
+    named = [*getattr(type(thing), "__mypyc_attrs__", ()), *getattr(type(thing), "__slots__", ())]
+    found = {name: getattr(thing, name) for name in named if not name.startswith("__")}
     return found | getattr(thing, "__dict__", {})
+
+
+def finals(module: str) -> set[str]:
+    """The names that a module of the tree has as Final: their values are part of the code."""
+    text = ROOT.joinpath(*module.split(".")).with_suffix(".py").read_text()
+    return set(re.findall(r"^(\w+): Final\b", text, re.MULTILINE))
 
 
 class Patch(pytest.MonkeyPatch):

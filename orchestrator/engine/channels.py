@@ -11,9 +11,9 @@ import selectors
 import socket
 from collections import deque
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.events import AnyBlob, Blob
 from orchestrator.core.protocol.messages import FromWorker, Leased, ToWorker
 from orchestrator.engine.engine import Malformed, Received
 from orchestrator.ipc import wire
@@ -212,15 +212,18 @@ class Channels:
         """Return whether the worker's channel is there and has not come to its end."""
         return worker in self._channels
 
-    def send(self, worker: str, message: ToWorker, blobs: tuple[Blob, ...]) -> None:
-        """Queue a frame; `flush` sends it. One to a worker that is gone is dropped."""
+    def send(self, worker: str, message: ToWorker, blobs: tuple[AnyBlob, ...]) -> None:
+        """Queue a frame; `flush` sends it. One to a worker that is gone is dropped.
+
+        Where chunks may lie in arenas, their places have been put in their stead before.
+        """
         if (channel := self._channels.get(worker)) is not None:
-            channel.out += wire.encode(message, blobs)  # as Channel.send, without the call
+            channel.out += wire.encode(message, cast("tuple[Blob, ...]", blobs))
             self._sending[worker] = channel
             if type(message) is Leased:
                 self._awaited[worker] = channel
         elif (early := self._early.get(worker)) is not None:
-            early += wire.encode(message, blobs)
+            early += wire.encode(message, cast("tuple[Blob, ...]", blobs))
 
     def flush(self) -> None:
         """Send what the sockets take, items first: who reads wakes, and may take the processor."""

@@ -15,8 +15,8 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from orchestrator.core.protocol.events import (
+    AnyBlob,
     Blame,
-    Blob,
     Malformed,
     Orphaned,
     StartFailed,
@@ -59,7 +59,7 @@ class Received(_Happening, frozen=True, kw_only=True):
     """Frames of the worker, well formed, in the order in which it has sent them."""
 
     worker: str
-    frames: list[tuple[FromWorker, tuple[Blob, ...]]]
+    frames: Sequence[tuple[FromWorker, tuple[AnyBlob, ...]]]
 
 
 class Died(_Happening, frozen=True, kw_only=True):
@@ -158,7 +158,7 @@ class Engine(Protocol):
         A start that was disconnected before anybody began with it is not answered.
         """
 
-    def send(self, worker: str, message: ToWorker, blobs: tuple[Blob, ...]) -> None:
+    def send(self, worker: str, message: ToWorker, blobs: tuple[AnyBlob, ...]) -> None:
         """Queue a frame for a worker, also for one that was started and is not there yet.
 
         Nothing leaves before `flush`: what the core has changed must be kept before anybody knows.

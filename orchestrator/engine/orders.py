@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from orchestrator.core.broker.bounds import patience_s
 from orchestrator.core.broker.outputs import OutputProgress
 from orchestrator.core.broker.queue import chunk_items
+from orchestrator.core.protocol.events import whole
 from orchestrator.ipc.order import Emitted, Order, QueueInfo
 from orchestrator.plan.model import Plan, QueuePlan
 from orchestrator.plan.start_vars import at_start, settled
@@ -54,7 +55,7 @@ def _emitted(position: OutputProgress) -> Emitted:
     return Emitted(
         n=position.n,
         digest=position.digest,
-        tail=bytes(tail.blob) if tail is not None else b"",
+        tail=bytes(whole(tail.blob)) if tail is not None else b"",
         packed=tail is not None and tail.packed,
         used=position.used,
     )

@@ -72,6 +72,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"<Order of {self.worker}>"
 
+    @property
+    def limited(self) -> str:
+        """The key of the job for which it has no shared memory, as that would count; or nothing."""
+        if self.job.limits.memory_bytes is not None:
+            return "limits.memory"
+        return "recycle.max_rss" if self.job.recycle.max_rss_bytes is not None else ""
+
     def encode(self) -> bytes:
         """Called in the parent."""
         return pickle.dumps(self, 5)

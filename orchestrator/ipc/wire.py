@@ -50,7 +50,12 @@ _LARGE = 16 << 20
 _AT_ONCE = 2 << 20
 """Buffers of chunks up to here are made whole at once, announced or come: no more than that huge
 page is lost by one that never comes."""
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, MemoryError)
+_UNREADABLE: tuple[type[BaseException], ...] = (
+    msgspec.MsgspecError,
+    UnicodeDecodeError,
+    RecursionError,
+    MemoryError,
+)
 """What msgspec raises of bytes that are no message; the last two of such as are made to do harm."""
 _encoder = msgspec.msgpack.Encoder()
 

@@ -10,9 +10,10 @@ from orchestrator.errors import UsageError
 
 __all__ = ["PER_WORKER", "REFUSALS", "RESERVE", "ensure", "in_words", "needed"]
 
-PER_WORKER = 7 if sys.version_info >= (3, 13) else 8
-"""Held for each worker: two sockets, two pipes, its pidfd, and multiprocessing's two pipe ends;
-before Python 3.13 the mapping of the progress cell keeps one more."""
+PER_WORKER = 9 if sys.version_info >= (3, 13) else 10
+"""Held for each worker: two sockets, two pipes, its pidfd, multiprocessing's two pipe ends, its
+arena and that of a dead one before it, in which there are items yet; before Python 3.13 the mapping
+of the progress cell keeps one more."""
 
 RESERVE = 128
 """For everything else: the interpreter's files, the run's own, the loop's, the helpers', and the

@@ -22,7 +22,7 @@ from typing import Annotated
 
 import msgspec
 
-from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.events import Blob, whole
 from orchestrator.core.protocol.notifications import ItemDead
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import is_file, is_folder, open_directory, open_new, open_regular
@@ -146,7 +146,7 @@ class DeadLetters:
             if self._fd < 0:
                 self._path.mkdir(mode=0o700, exist_ok=True)
                 self._begin(self._open.enter_context(open_directory(self._path)))
-            self._keep(dead.chunk)
+            self._keep(whole(dead.chunk))
             write_whole(self._fd, sealed_line(self._letter(dead, ts)), synced=self._synced)
             self._count += 1
         except OSError as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from orchestrator.core.broker.observers import Tap
 from orchestrator.core.durable.records import Tapped
+from orchestrator.core.protocol.events import whole
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import open_directory, open_new
 from orchestrator.runlog.jsonl import write_whole
@@ -59,6 +60,6 @@ class Recorder:
             "size": len(piece.blob),
         }
         try:
-            write_whole(self._fd, json.dumps(head).encode("ascii") + b"\n", piece.blob)
+            write_whole(self._fd, json.dumps(head).encode("ascii") + b"\n", whole(piece.blob))
         except OSError as error:
             raise RunDirectoryError.of(self._path, error) from error

@@ -66,7 +66,7 @@ class KeyInfo:
         return dict(self.default) if type(self.default) is dict else self.default
 
 
-def Field(  # noqa: N802 -- as pydantic and dataclasses-likes call it; it reads as a declaration
+def Field(  # noqa: N802 -- it stands where pydantic has its own, and reads as that
     *, default: Any = _REQUIRED, **about: Any
 ) -> Any:
     """Declare a key; `about` is as in pydantic: `title`, `description`, `examples`, `ge`, `le`."""

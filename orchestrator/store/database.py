@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.core.durable.records import NewChunk
+from orchestrator.core.protocol.events import PlacedBlob
 
 __all__ = ["BESIDE", "Database", "Stored", "Txn"]
 
@@ -168,7 +169,11 @@ class Database:
 
 def _chunk_row(chunk: NewChunk) -> tuple[int, int, int, bytes | bytearray | memoryview]:
     packed = int(chunk.packed)
-    return chunk.number, packed, _row_crc(_key(chunk.number, packed), chunk.crc), chunk.blob
+    blob, crc = chunk.blob, chunk.crc
+    if isinstance(blob, PlacedBlob):  # its checksum is that of its place
+        blob = blob.read()
+        crc = zlib.crc32(blob)
+    return chunk.number, packed, _row_crc(_key(chunk.number, packed), crc), blob
 
 
 def _checked_chunk(number: object, packed: object, crc: object, data: object) -> NewChunk | None:

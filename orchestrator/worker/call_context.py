@@ -25,10 +25,12 @@ from orchestrator.ipc.cell import INDEX, MARKS, Cell
 from orchestrator.ipc.marks import Console
 from orchestrator.plan.model import JobPlan
 from orchestrator.worker import current
-from orchestrator.worker.chunks import size_of, sole
+from orchestrator.worker.arenas import Place
+from orchestrator.worker.chunks import size_of
 from orchestrator.worker.client import Client
 from orchestrator.worker.errors import FencedError, InconsistentError
 from orchestrator.worker.failure import describe, name_of, text_of
+from orchestrator.worker.large import SplitPickle
 from orchestrator.worker.lease import Lease
 from orchestrator.worker.link import LinkClosedError
 from orchestrator.worker.outbox import Outbox
@@ -75,7 +77,7 @@ class CallContext:
         self.call = call
         self.transaction = transaction
         self._marks = marks
-        self._dump = client.pickler.dump
+        self._dump, self._sole = client.dump, client.sole
         self._tell = tell
         self.recycled: Worn | None = None
         """Why the worker is to give its place to a new process, if it is."""
@@ -98,8 +100,8 @@ class CallContext:
         except Exception as error:
             raise self.unpicklable(item, error) from error
 
-    def dump(self, item: Any) -> bytes:
-        """See `ItemPickler.dump`; what cannot be pickled is named."""
+    def dump(self, item: Any) -> bytes | SplitPickle:
+        """See `ItemPickler.divide`; what cannot be pickled is named."""
         try:
             return self._dump(item)
         except OURS:
@@ -107,10 +109,10 @@ class CallContext:
         except Exception as error:
             raise self.unpicklable(item, error) from error
 
-    def sole(self, item: Any) -> bytes:
+    def sole(self, item: Any) -> bytes | Place:
         """See `chunks.sole`; what is too large is named."""
         try:
-            return sole(item)
+            return self._sole(item)
         except Exception as error:
             raise self.unpicklable(item, error) from error
 

@@ -14,13 +14,16 @@ import io
 import pickle
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from multiprocessing import resource_sharer
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NoReturn
 
 from orchestrator.core.protocol.events import Blob
+from orchestrator.worker.arenas import Place, WorkerArenas
 from orchestrator.worker.blocks import dump_row, load_row
+from orchestrator.worker.large import SplitPickle, gather, pieces_of, spliced
 
 __all__ = [
     "BIG_ITEM",
@@ -34,6 +37,7 @@ __all__ = [
     "Part",
     "Piece",
     "cut_runs",
+    "damaged",
     "load",
     "no_memory",
     "size_of",
@@ -97,17 +101,39 @@ class ItemPickler:
         Raises whatever the item's own pickling raises (PicklingError, TypeError, AttributeError,
         …), ValueError for one that is too large.
         """
+        return self._dump(item, None)
+
+    def divide(self, item: Any) -> bytes | SplitPickle:
+        """The pickle of one item, in pieces if some of it is large; raises as `dump`."""
+        buffers: list[memoryview] = []
+        pickled = self._dump(item, buffers)
+        if not buffers:
+            return pickled
+        divided = spliced(pickled, buffers)
+        if divided is None:
+            return self._dump(item, None)
+        if len(divided) > MOST_BYTES:
+            _refuse(len(divided))
+        return divided
+
+    def _dump(self, item: Any, buffers: list[memoryview] | None) -> bytes:
+        """The pickle, but for the `buffers`: memory of the item that is to be set into it."""
         once = self._once
+        beside = None if buffers is None else partial(gather, buffers, BIG_ITEM)
         try:
             if len(_REDUCERS) != self._like_plain_n and self._has_foreign():
                 pickled = _reduced(item, once=once)
             else:
-                pickled = pickle.dumps(item, PROTOCOL)
+                pickled = pickle.dumps(item, PROTOCOL, buffer_callback=beside)
                 if len(pickled) > _CONNECTION_BYTES and _CONNECTION in pickled:
                     pickled = _reduced(item, once=once)
+                    if buffers:
+                        buffers.clear()
         except (_HandedOverError, RecursionError):
             raise
         except _FAILED as plain:
+            if buffers:
+                buffers.clear()
             pickled = _dumped_after(plain, item, once=once)
         if len(pickled) > MOST_BYTES:
             _refuse(len(pickled))
@@ -186,15 +212,17 @@ def _unshare(shared: Any) -> NoReturn:
     raise _SharedError
 
 
-def sole(item: Any) -> bytes:
+def sole(item: Any, arenas: WorkerArenas | None = None) -> bytes | Place:
     """The chunk of one item, as it is or pickled: made while the item is put, whose memory it is.
 
     Raises ValueError for one that is too large.
     """
-    blob = pickle.dumps([item], PROTOCOL)
-    if len(blob) > MOST_BYTES + _FRAMING:
-        _refuse(len(blob))
-    return blob
+    pieces = pieces_of(item)
+    size = sum(map(len, pieces))
+    if size > MOST_BYTES + _FRAMING:
+        _refuse(size)
+    place = arenas.put(pieces, size) if arenas is not None else None
+    return b"".join(pieces) if place is None else place
 
 
 def _refuse(size: int) -> NoReturn:
@@ -213,19 +241,25 @@ def size_of(item: Any) -> str:
 
 def no_memory(what: str) -> bytes:
     """In the place of an item's pickle: raises MemoryError when it is loaded."""
-    return pickle.dumps(_NoMemory(what), PROTOCOL)
+    return pickle.dumps(_Raising(MemoryError, what), PROTOCOL)
 
 
-class _NoMemory:
-    def __init__(self, what: str) -> None:
+def damaged(what: str) -> bytes:
+    """In the place of an item's pickle: raises UnpicklingError when it is loaded."""
+    return pickle.dumps(_Raising(pickle.UnpicklingError, what), PROTOCOL)
+
+
+class _Raising:
+    def __init__(self, kind: type[Exception], what: str) -> None:
+        self._kind = kind
         self._what = what
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _raise_memory_error, (self._what,)
+        return _raise, (self._kind, self._what)
 
 
-def _raise_memory_error(what: str) -> None:
-    raise MemoryError(what)
+def _raise(kind: type[Exception], what: str) -> None:
+    raise kind(what)
 
 
 class Part:
@@ -242,7 +276,7 @@ class Part:
         items: list[Any],
         packed: bool,
         size: int,
-        blob: bytes | None = None,
+        blob: bytes | Place | None = None,
         *,
         copied: bool = False,
     ) -> None:
@@ -267,7 +301,7 @@ class ItemRun:
         self.packed = packed
         self.copied = False
         self.size = 0
-        self.blob: bytes | None = None
+        self.blob: bytes | Place | None = None
 
     def extend(self, part: Part) -> None:
         """Add items; those that are here cannot have changed, so a pickle tells them no less."""
@@ -293,7 +327,7 @@ class ItemRun:
         head.items, self.items = self.items[:n], self.items[n:]
         return head
 
-    def dump(self) -> bytes:
+    def dump(self) -> bytes | Place:
         """Make the chunk. Copies for which no memory is left are pickled one by one (`packed`)."""
         if self.blob is not None:
             return self.blob

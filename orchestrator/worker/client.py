@@ -10,15 +10,19 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import (
     Answer,
+    ArenaGone,
     Closing,
     Committed,
     Ended,
     Failure,
+    Freed,
     FromWorker,
     Grant,
     Leased,
@@ -37,10 +41,12 @@ from orchestrator.core.protocol.messages import (
 )
 from orchestrator.ipc.order import QueueInfo
 from orchestrator.worker.acks import Acks
-from orchestrator.worker.chunks import ItemPickler
+from orchestrator.worker.arenas import Placed, WorkerArenas
+from orchestrator.worker.chunks import ItemPickler, sole
 from orchestrator.worker.commits import Commits, OnCommit
 from orchestrator.worker.connection import Connection
 from orchestrator.worker.errors import NoRoomError
+from orchestrator.worker.large import SplitPickle
 from orchestrator.worker.lease import Lease, Leases
 from orchestrator.worker.link import Link
 from orchestrator.worker.outbox import Outbox, Outboxes
@@ -69,6 +75,7 @@ class Client:
         ordered: bool = False,
         gets: Gets | None = None,
         pickler: ItemPickler | None = None,
+        arenas: WorkerArenas | None = None,
         on_commit: OnCommit | None = None,
         sees_stalls: bool = True,
         returns_strays: bool = False,
@@ -85,8 +92,14 @@ class Client:
         self.connection = Connection(
             link, act=self.act, take_back=self._take_back, sees_stalls=sees_stalls
         )
+        self.arenas = arenas or WorkerArenas()
+        # Where what is put gets a digest that is of its pickle as a whole.
+        self.dump: Callable[[Any], bytes | SplitPickle] = (
+            self.pickler.dump if self.replays.counted else self.pickler.divide
+        )
+        self.sole = partial(sole, arenas=self.arenas)
         self.outboxes = Outboxes(
-            queues, replays=self.replays, ordered=ordered, dump=self.pickler.dump
+            queues, replays=self.replays, ordered=ordered, dump=self.dump, sole=self.sole
         )
         self.acks = Acks(self.connection, self.outboxes, by_item=by_item, arm=arm, hurry=hurry)
         self.leases = Leases()
@@ -330,7 +343,7 @@ class Client:
         """Do what a message says."""
         match message:
             case Leased():
-                self.leases.add(Lease(message, blobs))
+                self.leases.add(Lease(message, self._placed(message, blobs)))
                 self.connection.answer(message.pull, message)
             case NoLease() | Ended():
                 self.connection.answer(message.pull, message)
@@ -346,8 +359,22 @@ class Client:
                     self.connection.attention = True
             case Recall():
                 self._on_recall(message)
+            case Freed():
+                self.arenas.freed(message.offsets)
+            case ArenaGone():
+                self.arenas.forget(message.arena)
             case Stop():
                 self.stop_asked = self.connection.attention = True
+
+    def _placed(self, message: Leased, blobs: tuple[Blob, ...]) -> Sequence[Blob | Placed]:
+        """Find the chunks that lie in arenas."""
+        for part in message.ranges:
+            if part.placed:
+                return [
+                    self.arenas.placed(blob) if part.placed else blob
+                    for part, blob in zip(message.ranges, blobs, strict=True)
+                ]
+        return blobs
 
     def _on_committed(self, message: Committed) -> None:
         if self.commits.answered(message):

@@ -6,13 +6,14 @@ Called in the child.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import Any
 
 from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import Leased, Range
 from orchestrator.worker import chunks
+from orchestrator.worker.arenas import DamagedChunkError, Placed
 
 __all__ = ["Lease", "Leases"]
 
@@ -36,7 +37,7 @@ class Lease:
         "total",
     )
 
-    def __init__(self, message: Leased, blobs: tuple[Blob, ...]) -> None:
+    def __init__(self, message: Leased, blobs: Sequence[Blob | Placed]) -> None:
         self.number = message.lease
         self.queue = message.queue
         self.started = 0
@@ -134,9 +135,10 @@ class Lease:
 
     def bytes_of(self, index: int) -> int | None:
         """The bytes of the item at `index`, if it is known: where it is a chunk by itself."""
-        for part in self._ranges:
+        for part, blob in zip(self._ranges, self._blobs, strict=True):
             if index < part.stop - part.start:
-                return part.size if part.size >= chunks.BIG_ITEM else None
+                size = _size(part, blob)
+                return size if size >= chunks.BIG_ITEM else None
             index -= part.stop - part.start
         raise IndexError(index)
 
@@ -182,12 +184,21 @@ class Leases:
         self._shared.pop(queue, None)
 
 
-def _load(part: Range, blob: Blob) -> chunks.Piece:
-    """The items of a chunk; those that no memory is left for raise."""
+def _size(part: Range, blob: Blob | Placed) -> int:
+    return len(blob) if part.placed else part.size
+
+
+def _load(part: Range, blob: Blob | Placed) -> chunks.Piece:
+    """The items of a chunk; those that no memory is left for raise, or that are damaged."""
     try:
-        if blob:
+        if isinstance(blob, Placed):
+            if blob:
+                return chunks.Piece(blob.load(packed=part.packed), part.packed)
+        elif blob:
             return chunks.load(blob, packed=part.packed, start=part.start, stop=part.stop)
     except MemoryError:
         pass
-    lost = chunks.no_memory(f"no memory is left for the {part.size:,} bytes of the item")
+    except DamagedChunkError as error:
+        return chunks.Piece([chunks.damaged(str(error))], packed=True)
+    lost = chunks.no_memory(f"no memory is left for the {_size(part, blob):,} bytes of the item")
     return chunks.Piece([lost] * (part.stop - part.start), packed=True)

@@ -26,6 +26,7 @@ from orchestrator.ipc.marks import console_of
 from orchestrator.ipc.order import Order
 from orchestrator.plan.model import Command, Shape
 from orchestrator.worker import current, logs, target
+from orchestrator.worker.arenas import WorkerArenas
 from orchestrator.worker.call_context import BeginMarks, CallContext, ItemFailedError, TellItem
 from orchestrator.worker.client import Client
 from orchestrator.worker.errors import FencedError, NoRoomError
@@ -75,7 +76,10 @@ def main(payload: bytes, channel: socket.socket, log: socket.socket, cell: mmap.
             console, progress.words, current.at_hand, always=isinstance(order.job.target, Command)
         )
         tell = logs.install(log, console, draws=order.draws).tell_item
-        worker = WorkerMain(order, link, progress, end, marks=marks, tell=tell, fault=fault)
+        arenas = WorkerArenas(log, limited=order.limited)
+        worker = WorkerMain(
+            order, link, progress, end, marks=marks, tell=tell, arenas=arenas, fault=fault
+        )
         del payload, order  # a traceback with the values of variables has no use for them
         code = worker.live()
     except (LinkClosedError, FencedError) as error:
@@ -96,6 +100,7 @@ class WorkerMain:
         *,
         marks: BeginMarks,
         tell: TellItem,
+        arenas: WorkerArenas,
         fault: InjectedFault | None = None,
     ) -> None:
         self._order = order
@@ -121,6 +126,7 @@ class WorkerMain:
             replays=ReplayChecks(holder, order.emitted, counted=order.counted),
             ordered=self._job.ordered is not None,
             gets=Gets() if order.repeats_gets else None,
+            arenas=arenas,
         )
         self._client.commits.waiting = cell.waiting
         self._stopper = StopSignal(self._job.terminate.signal, self._client.connection)

@@ -14,6 +14,7 @@ from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import Output
 from orchestrator.errors import ShutDown
 from orchestrator.ipc.order import QueueInfo
+from orchestrator.worker.arenas import Place
 from orchestrator.worker.blocks import CONTAINERS, COPIES, copy_into
 from orchestrator.worker.chunks import (
     BIG_ITEM,
@@ -27,6 +28,7 @@ from orchestrator.worker.chunks import (
     cut_runs,
     sole,
 )
+from orchestrator.worker.large import SplitPickle
 from orchestrator.worker.replay import ReplayCheck, ReplayChecks, digest_of
 
 __all__ = ["Outbox", "Outboxes", "QueueCredits"]
@@ -151,7 +153,8 @@ class Outbox:
         self.bulk = 0
         """The size of the full chunks, in bytes."""
         self.chunk_bytes = CHUNK_BYTES
-        self.dump: Callable[[Any], bytes] = ItemPickler().dump
+        self.dump: Callable[[Any], bytes | SplitPickle] = ItemPickler().dump
+        self.sole: Callable[[Any], bytes | Place] = sole
         self.patience_s: float | None = None
         """See QueueInfo."""
         self.digest: int | None = None
@@ -207,7 +210,7 @@ class Outbox:
                 self.inconsistent = False
                 return
             if self.digest is None:
-                self._hold_big(item, sole(item), packed=False)
+                self._hold_big(item, self.sole(item), packed=False)
                 return
         elif self.copies and kind in CONTAINERS and not run.packed:
             made: list[Any] = []
@@ -220,7 +223,7 @@ class Outbox:
                 return
         pickled = self.dump(item)
         if len(pickled) >= BIG_ITEM:
-            self._hold_big(pickled, sole(pickled), packed=True)
+            self._hold_big(pickled, self.sole(pickled), packed=True)
             return
         run = self._run  # the item's own pickling may have put something
         self.inconsistent = True
@@ -231,7 +234,7 @@ class Outbox:
         self._grow(run, len(pickled))
         self.inconsistent = False
 
-    def _hold_big(self, item: Any, blob: bytes, *, packed: bool) -> None:
+    def _hold_big(self, item: Any, blob: bytes | Place, *, packed: bool) -> None:
         """Hold a big item, as it is or pickled: it is a chunk by itself, which is made already."""
         self.inconsistent = True
         self._close_filled()
@@ -413,6 +416,10 @@ class Outbox:
         if n:
             for start, run in self._cut(n):
                 blob = run.dump()
+                placed = isinstance(blob, Place)
+                if isinstance(blob, Place):
+                    blob.sent = True
+                    blob = blob.stub.encode()
                 before = self.digest or 0
                 if self.digest is not None:
                     self.digest = digest_of(run.items, packed=run.packed, before=before)
@@ -422,6 +429,7 @@ class Outbox:
                     n=stop - start,
                     size=len(blob),
                     packed=run.packed or run.copied,
+                    placed=placed,
                     counts=_counts(
                         self.seals, start, stop, n, finished=finished, sealed=self.sealed
                     ),
@@ -487,13 +495,15 @@ class Outboxes:
         *,
         replays: ReplayChecks,
         ordered: bool,
-        dump: Callable[[Any], bytes],
+        dump: Callable[[Any], bytes | SplitPickle],
+        sole: Callable[[Any], bytes | Place] = sole,
     ) -> None:
         self.all: list[Outbox] = []
         self._queues = queues
         self._replays = replays
         self._ordered = ordered
         self._dump = dump
+        self._sole = sole
         self._by_queue: dict[str, Outbox] = {}
 
     def of(self, queue: str) -> Outbox | None:
@@ -506,7 +516,7 @@ class Outboxes:
         if outbox is None:
             infos = {queue: self._queues[queue] for queue in queues}
             outbox = _outbox_for(infos, done=done, free=self._ordered, overdraws=overdraws)
-            outbox.dump = self._dump
+            outbox.dump, outbox.sole = self._dump, self._sole
             if self._replays.counted:
                 outbox.digest, outbox.replay = 0, self._replays.of(queues[0])
             elif not (self._ordered or outbox.weighs):
@@ -587,11 +597,7 @@ def _outbox_for(
         shares = ((q, each.soft_share) for q, each in infos.items() if each.soft_share)
         outbox.soft_shares = tuple(shares)
     limits = [
-        (
-            queue,
-            info.share_bytes,
-            max(info.max_bytes, _GATHERED_BYTES) if info.drops else info.max_bytes,
-        )
+        (queue, info.share_bytes, max(info.max_bytes, _GATHERED_BYTES if info.drops else 0))
         for queue, info in infos.items()
         if info.max_bytes is not None
     ]

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 from orchestrator.ipc.cell import INDEX
+from orchestrator.worker.arenas import Place
 from orchestrator.worker.blocks import CONTAINERS, copy_into
 from orchestrator.worker.chunks import (
     BIG_ITEM,
@@ -22,6 +23,7 @@ from orchestrator.worker.chunks import (
     SIZED,
     Part,
 )
+from orchestrator.worker.large import SplitPickle
 from orchestrator.worker.lease import Lease
 from orchestrator.worker.outbox import Outbox
 
@@ -99,8 +101,8 @@ class ItemWindow:
         n: int,
         words: memoryview,
         *,
-        dump: Callable[[Any], bytes],
-        sole: Callable[[Any], bytes],
+        dump: Callable[[Any], bytes | SplitPickle],
+        sole: Callable[[Any], bytes | Place],
     ) -> None:
         self.lease = lease
         self.outbox = outbox
@@ -108,7 +110,7 @@ class ItemWindow:
         self.words = words
         self._dump = dump
         self._sole = sole
-        self._blob = b""
+        self._blob: bytes | Place | None = None
         self._blob_at = -1
         self.ends: list[Any] = []
         self.holes = False

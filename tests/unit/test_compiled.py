@@ -156,8 +156,9 @@ def test_a_patch_of_compiled_code_is_refused(monkeypatch):
 def test_what_is_compiled_is_refused_to_a_patch(monkeypatch):
     with pytest.raises(pytest.fail.Exception, match="pure_only"):
         monkeypatch.setattr(QueueState, "give_back", lambda *_: None)
-    with pytest.raises(pytest.fail.Exception, match="pure_only"):
-        monkeypatch.setattr("orchestrator.ipc.wire.encode", lambda *_: None)
+    for what in ("ipc.wire.encode", "worker.blocks._LARGEST"):
+        with pytest.raises(pytest.fail.Exception, match="pure_only"):
+            monkeypatch.setattr(f"orchestrator.{what}", 1)
 
 
 def samples(package: Path) -> dict[str, Any]:

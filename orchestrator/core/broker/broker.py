@@ -28,8 +28,8 @@ from orchestrator.core.broker.state import Alarm, BrokerState, ProtocolError
 from orchestrator.core.durable.records import JournalEntry
 from orchestrator.core.protocol.commands import Command
 from orchestrator.core.protocol.events import (
+    AnyBlob,
     Blame,
-    Blob,
     BrokerNews,
     Event,
     Fenced,
@@ -229,7 +229,7 @@ class Broker:
             return
         self._state.touch(client)
 
-    def _pull(self, client: WorkerState, request: Pull, blobs: tuple[Blob, ...]) -> None:
+    def _pull(self, client: WorkerState, request: Pull, blobs: tuple[AnyBlob, ...]) -> None:
         """Commit, then pull; neither if one of them does not fit."""
         pending = self._leasing.checked(client, request)
         if request.commit is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from orchestrator.core.durable.records import NewChunk
-from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.events import AnyBlob
 
 __all__ = ["Chunk", "Segment", "cut", "shares", "without"]
 
@@ -20,7 +20,7 @@ class Chunk:
 
     def __init__(
         self,
-        blob: Blob | Callable[[], NewChunk],
+        blob: AnyBlob | Callable[[], NewChunk],
         *,
         packed: bool,
         items: int,
@@ -35,7 +35,7 @@ class Chunk:
         self.number = number
 
     @property
-    def blob(self) -> Blob:
+    def blob(self) -> AnyBlob:
         """The pickle; that of a resumed run's chunk is read from its store each time."""
         return self._read() if callable(self._blob) else self._blob
 
@@ -53,7 +53,7 @@ class Chunk:
             self._read()
         return self._size
 
-    def _read(self) -> Blob:
+    def _read(self) -> AnyBlob:
         assert callable(self._blob)
         stored = self._blob()
         self._size, self._crc = len(stored.blob), stored.crc

@@ -21,7 +21,7 @@ from orchestrator.core.broker.outputs import PendingOutput, most_of_one, room_fo
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.room import RoomForOutputs
 from orchestrator.core.broker.state import BrokerState, ProtocolError
-from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.events import AnyBlob, PlacedBlob
 from orchestrator.core.protocol.messages import Commit, CommitStatus, Committed, End
 
 __all__ = ["Admission"]
@@ -44,7 +44,7 @@ class Admission:
 
     # -- commits ----------------------------------------------------------------------------------
 
-    def commit(self, client: WorkerState, request: Commit, blobs: tuple[Blob, ...]) -> None:
+    def commit(self, client: WorkerState, request: Commit, blobs: tuple[AnyBlob, ...]) -> None:
         """Apply a commit as far as it fits; park the rest.
 
         A repeated one gets the same answer.
@@ -227,7 +227,7 @@ class Admission:
         return held
 
     def _parts(
-        self, client: WorkerState, request: Commit, blobs: tuple[Blob, ...], items: int
+        self, client: WorkerState, request: Commit, blobs: tuple[AnyBlob, ...], items: int
     ) -> list[PendingOutput]:
         if len(blobs) != len(request.outputs):
             raise ProtocolError(f"{len(request.outputs)} outputs and {len(blobs)} chunks")
@@ -253,6 +253,8 @@ class Admission:
                 )
             if not fits or not 1 <= output.n <= len(blob):  # no pickle of an item is shorter
                 raise ProtocolError(f"counts of an output of {output.n} items, {items} finished")
+            if output.placed is not isinstance(blob, PlacedBlob):
+                raise ProtocolError("a place of a chunk where there is no arena")
             chunk = Chunk(blob, packed=output.packed, items=output.n, crc=output.crc)
             parts.append(PendingOutput(queues, chunk, output.n, counts, digests=output.digests))
         return parts

@@ -23,7 +23,7 @@ from orchestrator.core.broker.outputs import OutputProgress
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.redelivery import Redelivery
 from orchestrator.core.protocol.commands import Command, Notify, Send
-from orchestrator.core.protocol.events import Blob, SupervisorNews
+from orchestrator.core.protocol.events import AnyBlob, SupervisorNews
 from orchestrator.core.protocol.messages import ToWorker
 from orchestrator.core.protocol.notifications import HeldByRate, Notification
 
@@ -168,7 +168,7 @@ class BrokerState:
         self.ranks.pop(queue, None)
         return queue
 
-    def send(self, client: WorkerState, message: ToWorker, blobs: tuple[Blob, ...] = ()) -> None:
+    def send(self, client: WorkerState, message: ToWorker, blobs: tuple[AnyBlob, ...] = ()) -> None:
         """Order a frame to a worker that lives."""
         if client.alive and not client.fenced:
             self.orders.append(Send(worker=client.worker, message=message, blobs=blobs))

@@ -11,7 +11,7 @@ import enum
 
 import msgspec
 
-from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.events import AnyBlob
 
 __all__ = [
     "Dealt",
@@ -198,7 +198,7 @@ class NewChunk(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     packed: bool
-    blob: Blob
+    blob: AnyBlob
     crc: int
 
 
@@ -216,7 +216,7 @@ class Tapped(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     queue: str
-    blob: Blob
+    blob: AnyBlob
     packed: bool
     start: int
     stop: int

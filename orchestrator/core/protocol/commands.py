@@ -9,7 +9,7 @@ import enum
 
 import msgspec
 
-from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.events import AnyBlob
 from orchestrator.core.protocol.messages import ToWorker
 from orchestrator.core.protocol.notifications import Notification
 
@@ -58,7 +58,7 @@ class Send(_Command, frozen=True, kw_only=True):
 
     worker: str
     message: ToWorker
-    blobs: tuple[Blob, ...] = ()
+    blobs: tuple[AnyBlob, ...] = ()
 
 
 class StartWorker(_Command, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ Source: docs/semantics.md, *Events*.
 
 from __future__ import annotations
 
+import abc
 import enum
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from orchestrator.core.protocol.messages import Failure, FromWorker
 
 __all__ = [
+    "AnyBlob",
     "Began",
     "Blame",
     "Blob",
@@ -26,6 +28,7 @@ __all__ = [
     "Malformed",
     "Orphaned",
     "Phase",
+    "PlacedBlob",
     "ProcessStarted",
     "PutRefused",
     "Received",
@@ -39,9 +42,32 @@ __all__ = [
     "WorkerDied",
     "WorkerJoined",
     "WorkerLeft",
+    "whole",
 ]
 
 Blob = bytes | bytearray | memoryview
+
+
+class PlacedBlob(abc.ABC):
+    """A chunk that is not in this process' memory; its place is kept while somebody has this."""
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """Its bytes."""
+
+    @abc.abstractmethod
+    def read(self) -> Blob:
+        """Return a copy of it."""
+
+
+AnyBlob = Blob | PlacedBlob
+
+
+def whole(blob: AnyBlob) -> Blob:
+    """The chunk itself, wherever it lies."""
+    return blob.read() if isinstance(blob, PlacedBlob) else blob
 
 
 class Phase(enum.IntEnum):
@@ -98,7 +124,7 @@ class Received(_Event, frozen=True, kw_only=True):
 
     worker: str
     message: FromWorker
-    blobs: tuple[Blob, ...] = ()
+    blobs: tuple[AnyBlob, ...] = ()
 
 
 class WorkerDied(_Event, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ __all__ = [
     "PROTOCOL",
     "STOPPED",
     "Answer",
+    "ArenaGone",
     "Ask",
     "Closing",
     "Commit",
@@ -24,6 +25,7 @@ __all__ = [
     "End",
     "Ended",
     "Failure",
+    "Freed",
     "FromWorker",
     "Grant",
     "Hello",
@@ -137,7 +139,8 @@ class Output(_Message, frozen=True, kw_only=True):
     `packed` tells the reader how the chunk is laid out; it means nothing to the broker. `digests`
     are those of all the worker has put there before these, and with these
     (`core.broker.outputs`); 0 where nobody asks for them. `crc` is the chunk's checksum, which goes
-    with it wherever it goes.
+    with it wherever it goes. `placed`: the chunk lies in the worker's arena; in the body is its
+    place (`ipc.arena`), whose checksum that is.
     """
 
     queues: _Many[_Name]
@@ -147,12 +150,14 @@ class Output(_Message, frozen=True, kw_only=True):
     counts: _Many[_Number] | None = None
     digests: tuple[int, int] = (0, 0)
     crc: _Crc = 0
+    placed: bool = False
 
 
 class Range(_Message, frozen=True, kw_only=True):
     """Items `start` to `stop` (exclusive) of a chunk of `size` bytes, counted from id `first`.
 
-    `crc` is the checksum of the whole chunk, as its producer made it.
+    `crc` is the checksum of the whole chunk, as its producer made it. `placed`: in the body is the
+    place of the chunk in an arena, whose checksum that is.
     """
 
     start: _Number
@@ -161,6 +166,7 @@ class Range(_Message, frozen=True, kw_only=True):
     size: _Number
     packed: bool
     crc: _Crc = 0
+    placed: bool = False
 
 
 class Hello(_Message, tag=1, frozen=True, kw_only=True):
@@ -374,6 +380,18 @@ class Stop(_Message, tag=40, frozen=True, kw_only=True):
     """The run drains: a source ends."""
 
 
+class Freed(_Message, tag=41, frozen=True, kw_only=True):
+    """Nobody needs any more what lies in the worker's arena at these offsets."""
+
+    offsets: _Many[int]
+
+
+class ArenaGone(_Message, tag=42, frozen=True, kw_only=True):
+    """Nothing will ever be read of that arena any more."""
+
+    arena: int
+
+
 FromWorker = (
     Hello
     | Ready
@@ -388,4 +406,6 @@ FromWorker = (
     | JoinQueue
     | Closing
 )
-ToWorker = Leased | NoLease | Ended | Grant | Shut | Committed | Recall | Answer | Stop
+ToWorker = (
+    Leased | NoLease | Ended | Grant | Shut | Committed | Recall | Answer | Stop | Freed | ArenaGone
+)

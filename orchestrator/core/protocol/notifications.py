@@ -9,7 +9,7 @@ import enum
 
 import msgspec
 
-from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.events import AnyBlob
 from orchestrator.core.protocol.messages import Failure
 
 __all__ = [
@@ -189,7 +189,7 @@ class ItemDead(_Notification, frozen=True, kw_only=True):
     queue: str
     attempts: int
     failure: Failure
-    chunk: Blob
+    chunk: AnyBlob
     index: int
     packed: bool
 

@@ -9,18 +9,23 @@ import signal
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 
-from orchestrator.core.protocol.events import Blame
+from orchestrator.core.protocol.events import AnyBlob, Blame, PlacedBlob
+from orchestrator.core.protocol.messages import Leased, ToWorker
 from orchestrator.core.protocol.notifications import Survivor
 from orchestrator.engine.channels import Channels, Poller
 from orchestrator.engine.engine import (
     Died,
     Figures,
     Happening,
+    Malformed,
     Readable,
+    Received,
     Signalled,
     Started,
     StartFailed,
+    Told,
 )
+from orchestrator.engine.local.run_arenas import RunArenas
 from orchestrator.engine.node.hosting import LoopClock, caught_signals
 from orchestrator.engine.node.node import Node
 from orchestrator.engine.node.process import ProcessFactory
@@ -46,12 +51,12 @@ class LocalEngine:
         self._node = Node(self._dial, clock, factory)
         self._poller.register(self._node.fileno(), selectors.EVENT_READ, (None, None))
         self._dialled: dict[str, socket.socket] = {}
+        self._orders: dict[str, Order] = {}
+        self._arenas = RunArenas(self._node.hand, self._channels.send)
         self._bell: socket.socket | None = None
         self._told = told
         # One call less for each frame.
         self.now = clock.now
-        self.send = self._channels.send
-        self.flush = self._channels.flush
         self.signal = self._node.signal
         self.kill = self._node.kill
         self.stack = self._node.stack
@@ -70,7 +75,22 @@ class LocalEngine:
         """Have the node make it."""
         del job
         self._channels.open(worker)
+        self._orders[worker] = order
         self._node.start(worker, order)
+
+    def send(self, worker: str, message: ToWorker, blobs: tuple[AnyBlob, ...]) -> None:
+        """Queue a frame; of chunks that lie in arenas it has the places."""
+        for blob in blobs:
+            if isinstance(blob, PlacedBlob):
+                assert isinstance(message, Leased)
+                message, blobs = self._arenas.addressed(worker, message, blobs)
+                break
+        self._channels.send(worker, message, blobs)
+
+    def flush(self) -> None:
+        """Send what the sockets take."""
+        self._arenas.tell()
+        self._channels.flush()
 
     def disconnect(self, worker: str) -> None:
         """Shut its socket."""
@@ -113,7 +133,7 @@ class LocalEngine:
             if channel is None:
                 later.append(source)
             elif (said := channels.read(source, channel)) is not None:
-                happened.append(said)
+                happened += self._heard(said)
         is_due = deadline is not None and deadline <= clock.now()
         for source in later:
             if isinstance(source, Readable):
@@ -135,6 +155,7 @@ class LocalEngine:
     def close(self, within_s: float) -> Sequence[Survivor]:
         """Sweep; nothing of the run stays on this machine."""
         self._channels.close()
+        self._arenas.close()
         left = self._node.close(within_s)
         if self._told is not None:
             self._told.add(left)
@@ -157,15 +178,25 @@ class LocalEngine:
         for happening in stepped:
             match happening:
                 case Started():
-                    self._channels.adopt(happening.worker, self._dialled.pop(happening.worker))
+                    worker = happening.worker
+                    self._channels.adopt(worker, self._dialled.pop(worker))
+                    self._arenas.started(worker, self._orders.pop(worker))
+                    if (warning := self._arenas.take_warning()) is not None:
+                        said.append(Told(notifications=[warning]))
                 case StartFailed():
                     if (ours := self._dialled.pop(happening.worker, None)) is not None:
                         ours.close()
                     self._channels.forget(happening.worker)
+                    self._orders.pop(happening.worker, None)
                 case Died():
-                    said += self._channels.last_words(happening.worker)
+                    for each in self._channels.last_words(happening.worker):
+                        said += self._heard(each)
                     self._channels.forget(happening.worker)
+                    self._arenas.died(happening.worker)
         return [*said, *stepped]
+
+    def _heard(self, said: Received | Malformed) -> Sequence[Received | Malformed]:
+        return self._arenas.find(said) if isinstance(said, Received) else (said,)
 
     def _signals(self) -> list[Happening]:
         """Return the signals that ask a run to end; the node hears of the deaths of children."""

@@ -40,6 +40,7 @@ from orchestrator.engine.node.process import (
 )
 from orchestrator.engine.node.workerio import WorkerIO
 from orchestrator.engine.node.workerprocess import WorkerProcess
+from orchestrator.ipc.arena import Handover, give
 from orchestrator.ipc.order import Order
 from orchestrator.kernel.descendants import (
     Kin,
@@ -176,6 +177,16 @@ class Node:
         self._records_held = held and records
         for worker in self._workers.values():
             self._watch_output(worker)
+
+    def hand(self, worker: str, arena: Handover) -> bool:
+        """Give it an arena, beside its log; whether that could be."""
+        if (found := self._workers.get(worker)) is None:
+            return False
+        try:
+            give(found.process.log_sock, arena)
+        except OSError:
+            return False
+        return True
 
     def child_died(self) -> None:
         """The host has had SIGCHLD: adopted strangers are reaped in the next `step`."""

@@ -33,6 +33,7 @@ from orchestrator.core.protocol.events import (
     Ticked,
     WorkerJoined,
     WorkerLeft,
+    whole,
 )
 from orchestrator.core.protocol.messages import (
     Ask,
@@ -331,7 +332,7 @@ class Server:
                 message = order.message
                 if type(message) is Committed and message.status is CommitStatus.APPLIED:
                     continue  # who puts only what it has credit for waits for no such answer
-                member.channel.send(message, order.blobs)
+                member.channel.send(message, tuple(map(whole, order.blobs)))
                 self._to_send[member] = None
                 if type(message) is Leased:
                     self._awaited[member] = None

@@ -345,6 +345,7 @@ def test_a_run_holds_blocks_until_something_comes_that_cannot_be_copied():
     assert pickle.loads(pickle.loads(run.dump())[-1]) == {"b": 2}
 
 
+@pytest.mark.pure_only
 def test_where_no_memory_is_left_for_a_block_only_the_item_without_it_is_lost(monkeypatch):
     run = ItemRun()
     run.extend(Part([{"a": 1}, ["large"], (3,)], packed=False, size=9, copied=True))

@@ -207,6 +207,15 @@ def test_a_result_changed_after_it_was_given_back_arrives_as_it_was(copies):
     assert worker.broker.outputs == [[[0]], [[0, 1]], [[0, 1, 2]], [[0, 1, 2, 3]]]
 
 
+def test_copied_results_leave_in_blocks():
+    worker = Worker(lambda at: {"at": at}, copies=True)
+    worker.work(range(20))
+    assert worker.broker.outputs == [[{"at": at}] for at in range(20)]
+    for commit, blobs in worker.broker.commits:
+        for output, blob in zip(commit.outputs, blobs, strict=True):
+            assert load(blob, packed=output.packed, start=0, stop=output.n).loaded
+
+
 class Large:
     """Stands for what a target puts into its item: whoever holds that holds this."""
 

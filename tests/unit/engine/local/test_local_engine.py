@@ -30,6 +30,23 @@ from orchestrator.engine.local import engine as module
 from orchestrator.engine.local.engine import LocalEngine
 from orchestrator.engine.node.process import ProcessFactory
 from orchestrator.ipc import wire
+from orchestrator.ipc.order import Order
+from orchestrator.plan.model import JobPlan, Shape
+from orchestrator.targets.target import Target
+
+
+def order(worker: str) -> Order:
+    job = JobPlan(name="job", target=Target(module="m", qualname="f"), shape=Shape.TASK)
+    return Order(
+        run="r",
+        run_dir="/",
+        project_dir="/",
+        pythonpath=(),
+        job=job,
+        worker=worker,
+        index=1,
+        queues={},
+    )
 
 
 class ScriptedNode:
@@ -96,7 +113,7 @@ class Stage:
 
     def start(self, *workers: str) -> None:
         for worker in workers:
-            self.engine.start(worker, "job", None)  # type: ignore[arg-type]
+            self.engine.start(worker, "job", order(worker))
 
     def up(self, *workers: str) -> None:
         self.start(*workers)

@@ -4,6 +4,7 @@ import sysconfig
 from pathlib import Path
 
 import orchestrator
+from orchestrator.engine.node import crash
 from orchestrator.engine.node.crash import CrashText, stopped_in
 
 OURS = Path(orchestrator.__file__).parent
@@ -70,9 +71,10 @@ def test_a_stack_that_was_asked_for_is_what_lies_between_mporchs_own_frames():
     )
 
 
-def test_a_folder_whose_name_begins_as_mporchs_own_does_is_the_users():
-    told = stopped_in(f'  File "{OURS}_jobs/mine.py", line 7 in f\n')
-    assert told.where == f"{OURS}_jobs/mine.py:7"
+def test_a_folder_whose_name_begins_as_mporchs_own_does_is_the_users(monkeypatch):
+    monkeypatch.setattr(crash, "PACKAGE", "/srv/orchestrator/")  # in no site-packages
+    told = stopped_in('  File "/srv/orchestrator_jobs/mine.py", line 7 in f\n')
+    assert told.where == "/srv/orchestrator_jobs/mine.py:7"
 
 
 def test_a_worker_that_was_in_no_code_of_the_users_is_nowhere():

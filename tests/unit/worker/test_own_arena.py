@@ -1,0 +1,288 @@
+"""A worker's arenas: what it lays down and what it reads of others, and a lack of memory."""
+
+import errno
+import logging
+import os
+import pickle
+import socket
+
+import pytest
+
+from orchestrator.core.protocol.messages import Leased, Range
+from orchestrator.ipc import arena
+from orchestrator.ipc.arena import Handover, Stub
+from orchestrator.worker import arenas as module
+from orchestrator.worker.arenas import DamagedChunkError, Place, Placed, WorkerArenas
+from orchestrator.worker.chunks import BIG_ITEM, sole
+from orchestrator.worker.client import Client
+from orchestrator.worker.lease import Lease
+from orchestrator.worker.link import Link
+from orchestrator.worker.outbox import Outbox
+
+MB = 1 << 20
+SIZE = 32 * MB
+
+
+class Stage:
+    """A producer and a reader of its arena, whose other side is the test."""
+
+    def __init__(self, size=SIZE):
+        self.fd = arena.make(size)
+        self.read_fd = os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY)
+        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
+        self.socks = [sock for pair in pairs for sock in pair]
+        (to_producer, producer), (to_reader, reader) = pairs
+        arena.give(to_producer, Handover(1, size, True, "src-1", self.fd))
+        arena.give(to_reader, Handover(1, size, False, "src-1", self.read_fd))
+        self.producer, self.reader = WorkerArenas(producer), WorkerArenas(reader)
+
+    def put(self, *parts):
+        return self.producer.put(parts, sum(map(len, parts)))
+
+    def write(self, offset, data):
+        os.pwrite(self.fd, data, offset)
+
+    def close(self):
+        for fd in (self.fd, self.read_fd):
+            os.close(fd)
+        for sock in self.socks:
+            sock.close()
+
+
+@pytest.fixture
+def stage():
+    stage = Stage()
+    yield stage
+    stage.close()
+
+
+def test_what_is_laid_down_is_read(stage):
+    place = stage.put(b"a" * 5000, memoryview(b"b" * 5000), b"c")
+    placed = stage.reader.placed(place.stub.encode())
+    assert bytes(placed.view) == b"a" * 5000 + b"b" * 5000 + b"c"
+    assert placed.owner == "src-1"
+    assert len(placed) == len(place) == 10_001
+
+
+def test_an_item_is_a_copy(stage):
+    for item, packed in (
+        (b"x" * MB, False),
+        ("é" * MB, False),
+        (pickle.dumps([1, "z" * MB]), True),
+    ):
+        place = sole(item, stage.producer)
+        assert isinstance(place, Place)
+        placed = stage.reader.placed(place.stub.encode())
+        (raw,) = placed.load(packed=packed)
+        loaded = pickle.loads(raw) if packed else raw
+        stage.write(place.stub.offset, b"?" * len(place))
+        assert loaded == (pickle.loads(item) if packed else item)
+
+
+def test_a_place_is_used_again_once_nobody_has_it(stage):
+    first = stage.put(b"1" * MB)
+    assert stage.put(b"2" * MB).stub.offset == MB
+    offset = first.stub.offset
+    assert offset == 0
+    del first
+    third = stage.put(b"3" * MB)
+    assert third.stub.offset == 0
+    third.sent = True
+    del third
+    assert stage.put(b"4" * MB).stub.offset != 0, "the broker has not said so"
+    stage.producer.freed([0])
+    assert stage.put(b"5" * MB).stub.offset == 0
+
+
+def test_what_is_freed_twice_is_free_once(stage):
+    kept = [stage.put(b"1" * MB) for _ in range(3)]
+    kept[0].sent = True
+    stage.producer.freed([0, 0, 12345])
+    offsets = [stage.put(b"2" * MB).stub.offset]
+    assert offsets == [0]
+
+
+def test_a_full_arena_is_said_once_and_waits_for_nobody(stage, caplog):
+    caplog.set_level(logging.WARNING)
+    kept = [stage.put(b"x" * 15 * MB) for _ in range(2)]
+    assert all(kept)
+    assert [stage.put(b"y" * 4 * MB) for _ in range(3)] == [None] * 3
+    assert isinstance(sole(b"y" * 4 * MB, stage.producer), bytes)
+    assert [record.getMessage() for record in caplog.records] == [
+        "large items go through the orchestrator, which takes longer: shared memory:"
+        " all of it is in use"
+    ]
+    del kept
+    assert stage.put(b"z" * 15 * MB) is not None
+
+
+@pytest.mark.parametrize("number", [errno.ENOMEM, errno.ENOSPC, errno.EFBIG, errno.EINTR])
+def test_no_memory_is_said_once_and_takes_nothing(stage, caplog, monkeypatch, number):
+    caplog.set_level(logging.WARNING)
+
+    def refused(*_):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module.os, "posix_fallocate", refused)
+        assert [stage.put(b"y" * MB) for _ in range(3)] == [None] * 3
+    assert len(caplog.records) == 1
+    assert os.strerror(number) in caplog.text
+    assert stage.put(b"y" * MB).stub.offset == 0
+
+
+def test_an_arena_that_cannot_be_mapped_is_said_once(stage, caplog, monkeypatch):
+    caplog.set_level(logging.WARNING)
+
+    def refused(*_, **__):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module.mmap, "mmap", refused)
+        assert stage.put(b"y" * MB) is None
+        assert stage.put(b"y" * MB) is None
+    assert len(caplog.records) == 1
+
+
+def test_a_reader_that_cannot_map_it_reads_it(stage, monkeypatch):
+    place = stage.put(b"y" * MB)
+
+    def refused(*_, **__):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module.mmap, "mmap", refused)
+        assert bytes(stage.reader.placed(place.stub.encode()).view) == b"y" * MB
+
+
+def test_a_target_that_closes_descriptors_does_not_have_its_own_file_written_to(
+    stage, tmp_path, caplog
+):
+    place = stage.put(b"y" * MB)
+    assert place is not None
+    theirs = tmp_path / "theirs"
+    own = stage.producer._own
+    assert own is not None
+    with theirs.open("w+b") as file:
+        os.dup2(file.fileno(), own._fd)
+        assert stage.put(b"y" * 20 * MB) is None
+        assert theirs.stat().st_size == 0
+    assert "Bad file descriptor" in caplog.text
+
+
+def test_pages_that_nothing_lies_on_are_given_back():
+    stage = Stage(size=1 << 30)
+    kept = [stage.put(b"x" * 16 * MB) for _ in range(12)]
+    assert os.fstat(stage.fd).st_blocks * 512 >= 192 * MB
+    del kept
+    assert stage.put(b"x" * MB) is not None
+    assert os.fstat(stage.fd).st_blocks * 512 <= 64 * MB
+    assert [stage.put(b"x" * 16 * MB) for _ in range(12)][-1]
+    stage.close()
+
+
+def test_a_stranger_to_an_arena_gets_nothing(stage):
+    assert stage.reader.placed(Stub(2, 0, MB, 0).encode()) == b""
+    assert stage.reader.placed(b"no stub") == b""
+
+
+def test_an_arena_that_is_gone_is_forgotten(stage):
+    place = stage.put(b"y" * MB)
+    placed = stage.reader.placed(place.stub.encode())
+    stage.reader.forget(1)
+    stage.reader.forget(1)
+    assert bytes(placed.view) == b"y" * MB, "as long as somebody has a view"
+    assert stage.reader.placed(place.stub.encode()) == b""
+
+
+def test_why_a_job_has_no_arena_is_told_once(caplog):
+    caplog.set_level(logging.INFO)
+    arenas = WorkerArenas(limited="limits.memory")
+    assert arenas.put([b"x"], 1) is arenas.put([b"x"], 1) is None
+    assert len(caplog.records) == 1
+    assert "limits.memory" in caplog.text
+
+
+def leased(stage, item, *, packed=False, stub=None):
+    place = sole(item, stage.producer)
+    data = (stub or place.stub).encode()
+    part = Range(start=0, stop=1, first=1, size=len(data), packed=packed, placed=True)
+    message = Leased(pull=1, lease=1, queue="q", ranges=(part,))
+    return Lease(message, [stage.reader.placed(data)]), place
+
+
+@pytest.mark.parametrize("at", ["head", "tail", "all"])
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_damaged_chunk_is_its_items_failure_and_names_who_put_it(stage, at, packed):
+    item = "é" * MB
+    lease, place = leased(stage, pickle.dumps(item) if packed else item, packed=packed)
+    begin = place.stub.offset + (len(place) - 100 if at == "tail" else 0)
+    stage.write(begin, b"\xff" * (len(place) if at == "all" else 100))
+    raw, packed_now = lease.take()
+    assert packed_now
+    with pytest.raises(pickle.UnpicklingError, match="src-1"):
+        pickle.loads(raw)
+
+
+def test_text_that_is_none_in_its_midst_is_damage_too(stage):
+    lease, place = leased(stage, "é" * MB)
+    stage.write(place.stub.offset + MB, b"\xff" * 100)
+    raw, _ = lease.take()
+    with pytest.raises(pickle.UnpicklingError, match=r"src-1.*utf-8"):
+        pickle.loads(raw)
+
+
+def test_what_cannot_be_read_is_lost_by_its_size(stage):
+    lease, _ = leased(stage, "é" * MB, stub=Stub(9, 0, MB, 0))
+    raw, _ = lease.take()
+    with pytest.raises(MemoryError):
+        pickle.loads(raw)
+
+
+def test_the_size_of_an_item_is_its_own(stage):
+    lease, place = leased(stage, "é" * MB)
+    assert lease.bytes_of(0) == len(place) > 2 * MB
+
+
+def test_what_is_dropped_before_it_is_sent_leaves_its_place(stage):
+    box = Outbox(("q",), chunk_items=10, part_items=10, free=True)
+    box.sole = lambda item: sole(item, stage.producer)
+    box.seal()
+    box.add(b"x" * BIG_ITEM)
+    box.drop_open()
+    box.add(b"y" * BIG_ITEM)
+    outputs, blobs = [], []
+    box.take(1, outputs, blobs, with_open=True)
+    assert outputs[0].placed
+    stub = Stub.decode(blobs[0])
+    assert stub is not None
+    assert (stub.offset, outputs[0].size) == (0, len(blobs[0]))
+    box.add(b"z" * BIG_ITEM)
+    box.take(0, outputs, blobs, with_open=True)
+    again = Stub.decode(blobs[1])
+    assert again is not None
+    assert again.offset > 0
+
+
+def test_a_client_finds_chunks_in_arenas_among_others(stage):
+    ours, theirs = socket.socketpair()
+    client = Client(Link(theirs), {}, by_item=True, arm=lambda: None, arenas=stage.reader)
+    place = sole(b"x" * BIG_ITEM, stage.producer)
+    data = place.stub.encode()
+    plain = pickle.dumps([1, 2])
+    ranges = (
+        Range(start=0, stop=2, first=1, size=len(plain), packed=False),
+        Range(start=0, stop=1, first=3, size=len(data), packed=False, placed=True),
+    )
+    message = Leased(pull=1, lease=1, queue="q", ranges=ranges)
+    client.act(message, (plain, data))
+    lease = client.leases.by_number[1]
+    assert [lease.take()[0] for _ in range(3)] == [1, 2, b"x" * BIG_ITEM]
+    for sock in (ours, theirs):
+        sock.close()
+
+
+def test_a_check_that_fails_is_raised():
+    placed = Placed(b"x" * 100, 0, "src-1")
+    with pytest.raises(DamagedChunkError, match="src-1"):
+        placed.load(packed=True)
