@@ -48,7 +48,6 @@ FULL = (
     *DEFAULT,
     "orchestrator.core.broker.liveness",
     "orchestrator.core.broker.end_of_stream",
-    "orchestrator.core.broker.observers",
     "orchestrator.core.broker.ordered",
     "orchestrator.core.broker.queries",
     "orchestrator.core.broker.ratelimit",
