@@ -46,8 +46,8 @@ DEFAULT = (
 
 FULL = (
     *DEFAULT,
-    "orchestrator.core.broker.liveness",
     "orchestrator.core.broker.end_of_stream",
+    "orchestrator.core.broker.liveness",
     "orchestrator.core.broker.ordered",
     "orchestrator.core.broker.queries",
     "orchestrator.core.broker.ratelimit",
