@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import runpy
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,10 +88,11 @@ class BuildPy(build_py):
     """Python modules, and why they are not compiled, if they were to be."""
 
     def run(self) -> None:
-        """Copy the modules; what a build of another form has left there goes."""
+        """Copy the modules to a place where no earlier build has left any."""
+        if not self.editable_mode:
+            shutil.rmtree(Path(self.build_lib, "orchestrator"), ignore_errors=True)
         super().run()
         if not self.editable_mode:
-            remove_extensions(self.build_lib)
             note(self.build_lib)
 
 
