@@ -14,7 +14,8 @@ from typing import NoReturn
 
 from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import FromWorker, ToWorker, Wait
-from orchestrator.worker.link import Link, LinkClosedError
+from orchestrator.worker.errors import LinkClosedError
+from orchestrator.worker.link import Link
 
 __all__ = ["Connection"]
 

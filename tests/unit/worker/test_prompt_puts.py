@@ -8,9 +8,9 @@ from test_window import CREDITS, Shape, Worker, single_call
 from orchestrator.ipc.order import QueueInfo
 from orchestrator.worker import commits
 from orchestrator.worker.client import Client
+from orchestrator.worker.errors import LinkClosedError
 from orchestrator.worker.flusher import Flusher
 from orchestrator.worker.handle import QueueHandle
-from orchestrator.worker.link import LinkClosedError
 from orchestrator.worker.transaction import Transaction
 
 FIRST = 8
