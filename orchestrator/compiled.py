@@ -34,6 +34,7 @@ DEFAULT = (
     "orchestrator.worker.client",
     "orchestrator.worker.commits",
     "orchestrator.worker.connection",
+    "orchestrator.worker.credits",
     "orchestrator.worker.handle",
     "orchestrator.worker.item_calls",
     "orchestrator.worker.lease",

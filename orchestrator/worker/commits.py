@@ -21,8 +21,9 @@ from orchestrator.core.protocol.messages import (
     Failure,
     Output,
 )
+from orchestrator.ipc.arena import Stub
 from orchestrator.worker.acks import Acks
-from orchestrator.worker.chunks import CHUNK_BYTES, MOST_BYTES
+from orchestrator.worker.chunks import BIG_ITEM, MOST_BYTES
 from orchestrator.worker.connection import Connection
 from orchestrator.worker.errors import FencedError, InconsistentError, NoRoomError
 from orchestrator.worker.lease import Lease, Leases
@@ -334,7 +335,7 @@ class Commits:
             sent = len(outputs)
             if outbox.count or outbox.sealed or outbox.seals is not None:
                 outbox.take(done, outputs, blobs, with_open=with_open)
-            returned += _surplus(outbox, outputs[sent:]) if outbox.soft_shares else ()
+            returned += _surplus(outbox, outputs[sent:], blobs[sent:])
             weighed = outbox.weighs and not outbox.free and len(outputs) > sent
             overdrawn = overdrawn or outbox.limit < 0 or weighed
         if not (outputs or done or returned):
@@ -360,17 +361,23 @@ class Commits:
         return message, tuple(blobs)
 
 
-def _surplus(outbox: Outbox, sent: Sequence[Output]) -> tuple[tuple[str, int], ...]:
+def _surplus(
+    outbox: Outbox, sent: Sequence[Output], blobs: Sequence[Blob]
+) -> tuple[tuple[str, int], ...]:
     """Give up credits at soft bounds, once these are sent; return them.
 
     What comes next may weigh as much: credit is kept for a share of the bytes only.
     """
     returned: list[tuple[str, int]] = []
-    for output in sent:
-        if output.size < CHUNK_BYTES:  # its items are light, or few
+    if not outbox.soft_shares:
+        return ()
+    for output, blob in zip(sent, blobs, strict=True):
+        stub = Stub.decode(blob) if output.placed else None
+        size = stub.size if stub is not None else output.size
+        if size < BIG_ITEM:  # its items are light, or few
             continue
         for queue, share in outbox.soft_shares:
-            held, kept = outbox.credits.of[queue], 1 + share * output.n // output.size
+            held, kept = outbox.credits.of[queue], 1 + share * output.n // size
             if held > kept and queue not in outbox.credits.closed:
                 returned.append((queue, held - kept))
                 outbox.set_credits(queue, kept)

@@ -344,32 +344,11 @@ class QueueHandle:
 
     def __next__(self) -> Any:
         """The next item; the iteration ends at end-of-stream."""
-        connection, acks = self._connection, self._acks
-        with connection.lock:
-            lease = self._lease  # as in `get`, which would be a call more for each item
-            if (
-                lease is not None
-                and lease is self._transaction.sole
-                and lease is acks.counter.lease
-                and lease.started < lease.limit
-            ):
-                if not acks.unsent_since:
-                    acks.note_unsent()
-                if acks.inconsistent:
-                    raise InconsistentError
-                acks.inconsistent = True
-                lease.finished += 1
-                item, packed = lease.take()
-                acks.inconsistent = False
-            else:
-                try:
-                    item, packed = self._get(block=True, timeout=None)
-                except EndOfStream:
-                    self._ends_raised -= 1
-                    raise StopIteration from None
-        if connection.signalled:
-            connection.check_signals()
-        return pickle.loads(item) if packed else item
+        try:
+            return self.get()
+        except EndOfStream:
+            self._ends_raised -= 1
+            raise StopIteration from None
 
     def _pull(self, block: object, timeout: SupportsFloat | None) -> Lease:
         client = self._client

@@ -31,9 +31,10 @@ from orchestrator.worker.chunks import ItemRun
 from orchestrator.worker.client import Client
 from orchestrator.worker.commits import Commits
 from orchestrator.worker.connection import Connection
+from orchestrator.worker.credits import QueueCredits
 from orchestrator.worker.handle import Prefetch, QueueHandle
 from orchestrator.worker.lease import Lease, Leases
-from orchestrator.worker.outbox import Outbox, Outboxes, QueueCredits
+from orchestrator.worker.outbox import Outbox, Outboxes
 from orchestrator.worker.replay import Gets, ReplayCheck, ReplayChecks, digest_of
 from orchestrator.worker.transaction import Transaction
 
