@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import select
 import socket
-from types import FunctionType
 from typing import Final
 
 from orchestrator.core.protocol.events import Blob
@@ -40,8 +39,6 @@ class Link:
         sock.setblocking(True)
         self._reader = wire.to_worker()
         self._buffer = memoryview(bytearray(_READ_SIZE))
-        self._came = -1
-        """So many bytes in the buffer are not looked at yet; -1 if none were read."""
         self._queue: list[Blob] = []
         self._bell = Wakeup()
         self._socket_only, self._bell_only, self._both = (select.poll() for _ in range(3))
@@ -84,14 +81,12 @@ class Link:
         while True:
             room = reader.room()
             into = buffer if room is None else room
-            n, self._came = self._came, -1
-            if n < 0:
-                try:
-                    n = self._sock.recv_into(into, 0, socket.MSG_DONTWAIT)
-                except BlockingIOError:
-                    return frames
-                except OSError as error:
-                    raise self._gone(str(error)) from error
+            try:
+                n = self._sock.recv_into(into, 0, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return frames
+            except OSError as error:
+                raise self._gone(str(error)) from error
             if n == 0:
                 raise self._gone("the orchestrator has closed the connection")
             frames += reader.feed(buffer[:n]) if room is None else reader.filled(n)
@@ -104,15 +99,8 @@ class Link:
         It may end early: no wait is longer than a day. May be called without the lock. Whoever does
         not `hush` the wakeup must not listen to it: it would spin.
         """
-        if self._came >= 0:
-            return
         poller = self._both if yielding else self._socket_only
-        if timeout_s is None and not yielding and _AT_ONE_GO and self._reader.room() is None:
-            try:
-                self._came = self._sock.recv_into(self._buffer)
-            except OSError as error:
-                raise self._gone(str(error)) from error
-        elif timeout_s is None:
+        if timeout_s is None:
             poller.poll()
         else:
             _poll(poller, timeout_s)
@@ -156,8 +144,3 @@ def _rest(buffers: list[Blob], sent: int) -> list[Blob]:
             return [memoryview(buffer)[sent:], *buffers[index + 1 :]]
         sent -= len(buffer)
     return []
-
-
-_AT_ONE_GO: Final = not isinstance(_rest, FunctionType)
-"""True if a wait may read as well, which saves a system call. Compiled, no signal handler's
-exception can come between the bytes and the note that they have come; else they would be lost."""
