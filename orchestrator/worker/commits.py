@@ -173,6 +173,9 @@ class Commits:
         """Return what there is to commit for a request that takes it along in its own frame."""
         self.settle()
         taken = self._take()
+        if not self._by_item:
+            for outbox in self._outboxes.all:
+                outbox.stay_prompt()
         if taken is not None and self._overdrawn:  # it has to wait, so it goes before the request
             self._connection.link.queue(*taken)
             self.settle()

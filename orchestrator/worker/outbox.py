@@ -294,6 +294,11 @@ class Outbox:
             self.prompt = _PROMPT
             self._reckon()
 
+    def stay_prompt(self) -> None:
+        """Something is asked for: who has put little since the last time is in no burst."""
+        if self.prompt:
+            self.prompt = _PROMPT
+
     def be_patient(self) -> None:
         """Let what is put next wait until there is a chunk of it."""
         if self.prompt:
