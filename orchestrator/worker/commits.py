@@ -173,7 +173,7 @@ class Commits:
         """Return what there is to commit for a request that takes it along in its own frame."""
         self.settle()
         taken = self._take()
-        if not self._by_item:
+        if not (self._by_item or self.held):
             for outbox in self._outboxes.all:
                 outbox.stay_prompt()
         if taken is not None and self._overdrawn:  # it has to wait, so it goes before the request
