@@ -140,7 +140,7 @@ def _opened(folder: Path, *, salvage: bool) -> tuple[Kept, tuple[str, ...]]:
         resumption = opened.resumption
         assert resumption is not None
         chunks = {
-            number: (bytes(resumption.load(number)), number in resumption.packed)
+            number: (bytes(resumption.load(number).blob), number in resumption.packed)
             for number in sorted(SnapshotTracker(resumption.stored).chunks)
         }
         image = msgspec.to_builtins(resumption.stored)

@@ -90,7 +90,7 @@ def test_an_orchestrator_without_memory_is_no_bug(begin):
         """
         queues: {q: 10}
         jobs:
-          src: {target: "t:src", output: q}
+          src: {target: "t:src", output: q, limits: {memory: 8GiB}}  # so it gives them in band
           end: {target: "t:end", input: q}
         """,
         """

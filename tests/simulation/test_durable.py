@@ -9,6 +9,9 @@ import pytest
 from .durable import DurableWorld
 from .histories import durable_history
 
+# Its watchers stand in the broker's methods; `both_forms` compares what the compiled one does.
+pytestmark = pytest.mark.pure_only
+
 SEEDS = range(75)
 
 

@@ -15,6 +15,9 @@ from orchestrator.core.protocol.messages import End
 from .histories import history
 from .world import World
 
+# Its watchers stand in the broker's methods; `both_forms` compares what the compiled one does.
+pytestmark = pytest.mark.pure_only
+
 SEEDS = range(60)
 HELD_BACK = (109, 112)
 """Seeds: a window is full; a job fails with items held back. Both are rare."""

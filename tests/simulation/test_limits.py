@@ -12,6 +12,9 @@ from .histories import durable_history, history
 from .runs import RunWorld
 from .world import World
 
+# Its watchers stand in the broker's methods; `both_forms` compares what the compiled one does.
+pytestmark = pytest.mark.pure_only
+
 REFUSING = (1, 8, 21, 38, 43, 45, 49, 51, 55, 57)
 """Seeds of histories in which a commit is refused; in most it finds room in time."""
 DURABLE = (7, 35, 42, 68)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -11,6 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from .cast import Agent, Faults
 from .topology import make
 from .world import World
+
+# Its watchers stand in the broker's methods; `both_forms` compares what the compiled one does.
+pytestmark = pytest.mark.pure_only
 
 PICK = st.integers(min_value=0, max_value=11)
 

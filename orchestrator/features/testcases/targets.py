@@ -95,7 +95,7 @@ class Mortal:
             case Shape.STREAM:
                 item = (self._counted(item[0]),)
             case Shape.HANDLES | Shape.TASK:
-                self._count_at(handles)
+                handles |= self._counting(handles)
             case Shape.SOURCE:
                 return self._given(self._call(*item, **handles))
         return self._call(*item, **handles)
@@ -130,28 +130,62 @@ class Mortal:
         is_one = isinstance(result, str | bytes | bytearray | Mapping)
         return result if is_one or not isinstance(result, Iterable) else self._counted(result)
 
-    def _count_at(self, handles: Mapping[str, Any]) -> None:
-        """Count what a handle's `get` returns or, of a job that only writes, what is to be put."""
-        for parameter in self._handles & handles.keys():
-            handle = handles[parameter]
-            if self._shape is Shape.HANDLES:
-                handle.get = _then(handle.get, self._begin)
-            else:
-                handle.put = _before(handle.put, self._begin)
+    def _counting(self, handles: Mapping[str, Any]) -> dict[str, Any]:
+        """Handles that count what they get or, of a job that only writes, what is to be put."""
+        made = _Reader if self._shape is Shape.HANDLES else _Writer
+        return {name: made(handles[name], self._begin) for name in self._handles & handles.keys()}
 
 
-def _then(get: Callable[..., Any], begin: Callable[[int], None]) -> Callable[..., Any]:
-    def counted(*args: Any, **kwargs: Any) -> Any:
-        item = get(*args, **kwargs)
-        begin(1)
+class _Handle:
+    """Stands before a handle, which may be compiled: no method of it can be replaced."""
+
+    def __init__(self, handle: Any, begin: Callable[[int], None]) -> None:
+        self._handle = handle
+        self._begin = begin
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._handle, name)
+
+    def __repr__(self) -> str:
+        return repr(self._handle)
+
+    def __reduce__(self) -> Any:
+        return self._handle.__reduce__()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._handle)
+
+
+class _Reader(_Handle):
+    """Counts what is got."""
+
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        """Get an item, which begins with that."""
+        item = self._handle.get(*args, **kwargs)
+        self._begin(1)
         return item
 
-    return counted
+    def get_nowait(self) -> Any:
+        """As the handle's."""
+        return self.get(block=False)
+
+    def __next__(self) -> Any:
+        item = next(self._handle)
+        self._begin(1)
+        return item
 
 
-def _before(put: Callable[..., None], begin: Callable[[int], None]) -> Callable[..., None]:
-    def counted(*args: Any, **kwargs: Any) -> None:
-        begin(1)
-        put(*args, **kwargs)
+class _Writer(_Handle):
+    """Counts what is to be put."""
 
-    return counted
+    def put(self, *args: Any, **kwargs: Any) -> None:
+        """Put an item, which begins before that."""
+        self._begin(1)
+        self._handle.put(*args, **kwargs)
+
+    def put_nowait(self, obj: Any) -> None:
+        """As the handle's."""
+        self.put(obj, block=False)

@@ -3,6 +3,7 @@
 import gc
 import pickle
 import threading
+import time
 import weakref
 from contextlib import contextmanager
 
@@ -108,7 +109,9 @@ def test_more_outputs_of_one_item_than_a_queue_holds_leave_in_parts_whoever_puts
     assert waits == ["begun", "over"] * 2
 
 
-def test_who_never_waits_for_credit_fills_a_chunk_before_a_commit_has_to_wait():
+def test_who_never_waits_for_credit_fills_a_chunk_before_a_commit_has_to_wait(monkeypatch):
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)  # a wait that took long would be told by it
     link = Answering()
     one = Client(link, {"b": QueueInfo(maxsize=40, chunk_items=10)}, by_item=True, arm=lambda: None)
     ranges = (Range(start=0, stop=25, first=1, size=len(CHUNK), packed=False),)
