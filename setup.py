@@ -54,7 +54,7 @@ def extensions() -> list[Extension]:
         with silence():  # two groups are two files, for two compilers
             return mypycify(
                 [*options, "--cache-dir=build/mypy", *sources],
-                opt_level="2" if form == "full" else "1",
+                opt_level="2" if form == "full" else "g",
                 debug_level="0",
                 separate=[(core, "orchestrator.core"), (others, "orchestrator.others")],
             )

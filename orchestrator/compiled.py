@@ -21,6 +21,7 @@ DEFAULT = (
     "orchestrator.core.broker.credits",
     "orchestrator.core.broker.lease",
     "orchestrator.core.broker.leasing",
+    "orchestrator.core.broker.observers",
     "orchestrator.core.broker.outcomes",
     "orchestrator.core.broker.outputs",
     "orchestrator.core.broker.queue",
@@ -45,9 +46,8 @@ DEFAULT = (
 
 FULL = (
     *DEFAULT,
-    "orchestrator.core.broker.liveness",
     "orchestrator.core.broker.end_of_stream",
-    "orchestrator.core.broker.observers",
+    "orchestrator.core.broker.liveness",
     "orchestrator.core.broker.ordered",
     "orchestrator.core.broker.queries",
     "orchestrator.core.broker.ratelimit",

@@ -109,18 +109,13 @@ def test_a_bound_with_an_effect_would_be_found():
     assert any(isinstance(part, ast.Call) for part in ast.walk(node.upper))
 
 
-def test_no_class_that_stays_interpreted_has_a_compiled_base():
-    """It could not be made: compiled code would not call what it has of its own."""
+@pytest.mark.parametrize("form", [compiled.DEFAULT, compiled.FULL])
+def test_a_class_and_its_bases_are_compiled_all_or_none(form):
+    """Else it could not be made, or compiled code would not call what it has of its own."""
     for each in classes():
-        bases = [base for base in each.__mro__[1:] if base.__module__ in compiled.FULL]
-        assert not bases or each.__module__ in compiled.FULL, (each, bases)
-
-
-def test_what_a_form_compiles_inherits_only_what_it_compiles_too():
-    for each in classes():
-        if each.__module__ in compiled.DEFAULT:
-            ours = [b.__module__ for b in each.__mro__ if b.__module__ in compiled.FULL]
-            assert set(ours) <= set(compiled.DEFAULT), each
+        ours = {base.__module__ for base in each.__mro__} & set(compiled.FULL)
+        of_form = ours & set(form)
+        assert not of_form or (of_form == ours and each.__module__ in form), each
 
 
 def test_frames_of_compiled_modules_are_ours_and_files_of_users_are_not():
