@@ -61,8 +61,14 @@ FULL = (
     "orchestrator.core.supervisor.timers",
     "orchestrator.core.supervisor.transitions",
     "orchestrator.core.supervisor.workers",
+    "orchestrator.engine.channels",
+    "orchestrator.features.standalone.acks",
+    "orchestrator.features.standalone.server",
+    "orchestrator.worker.faulty_link",
+    "orchestrator.worker.link",
     "orchestrator.worker.replay",
     "orchestrator.worker.single_call",
+    "orchestrator.worker.transaction",
 )
 
 NOT_COMPILED = "not_compiled.txt"

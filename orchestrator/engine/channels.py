@@ -11,7 +11,7 @@ import selectors
 import socket
 from collections import deque
 from itertools import islice
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from orchestrator.core.protocol.events import AnyBlob, Blob
 from orchestrator.core.protocol.messages import FromWorker, Leased, ToWorker
@@ -21,10 +21,10 @@ from orchestrator.ipc import wire
 __all__ = ["READ_SIZE", "Channel", "Channels", "Poller"]
 
 READ_SIZE = 256 * 1024
-_IOV_MAX = 512
-_READS_OF_A_CHUNK = 8
+_IOV_MAX: Final = 512
+_READS_OF_A_CHUNK: Final = 8
 """In one turn, before others are heard: what the socket holds, which is sent on meanwhile."""
-_MOST_UNSENT = 1 << 16
+_MOST_UNSENT: Final = 1 << 16
 """Buffers: an answer is one, a chunk of a lease too. The socket holds some hundreds more."""
 
 

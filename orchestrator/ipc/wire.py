@@ -17,7 +17,7 @@ import mmap
 import struct
 import zlib
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -36,15 +36,15 @@ __all__ = ["FrameError", "FrameReader", "encode", "from_worker", "to_worker"]
 
 M = TypeVar("M")
 
-_HEADER = struct.Struct("<4sIQI")
-_START = b"MP\x02\x00"
+_HEADER: Final = struct.Struct("<4sIQI")
+_START: Final = b"MP\x02\x00"
 """Magic, version 2, no flags."""
-_MAX_HEAD = 16 << 20
+_MAX_HEAD: Final = 16 << 20
 _MAX_BODY = 2 << 30
 """Of a worker's frame: the largest item, behind all that goes before it (`chunks.MOST_BYTES`)."""
 _ANY_BODY = 1 << 62
-_LOW = 0xFFFFFFFF
-_SMALL = 4096
+_LOW: Final = 0xFFFFFFFF
+_SMALL: Final = 4096
 _LARGE = 16 << 20
 """Chunks from here on are mapped: that costs at most a huge page more than they have, 2 MiB."""
 _AT_ONCE = 2 << 20
@@ -57,7 +57,7 @@ _UNREADABLE: tuple[type[BaseException], ...] = (
     MemoryError,
 )
 """What msgspec raises of bytes that are no message; the last two of such as are made to do harm."""
-_encoder = msgspec.msgpack.Encoder()
+_encoder: Final = msgspec.msgpack.Encoder()
 
 
 class FrameError(Exception):
@@ -72,7 +72,7 @@ def encode(message: FromWorker | ToWorker, blobs: tuple[Blob, ...] = ()) -> list
     head = _encoder.encode(message)
     if not blobs:
         return [_HEADER.pack(_START, len(head), 0, zlib.crc32(head)) + head]
-    body = sum(map(len, blobs))
+    body = len(blobs[0]) if len(blobs) == 1 else sum(map(len, blobs))
     header = _HEADER.pack(_START, len(head), body, zlib.crc32(head, body & _LOW))
     if body <= _SMALL:
         return [b"".join((header, head, *blobs))]
@@ -276,9 +276,15 @@ def _buffer(size: int) -> bytearray:
 
 def _cut(message: Any, body: memoryview) -> tuple[Blob, ...]:
     """The chunks that a message announces, out of its frame's body."""
+    parts = _announced(message)
+    if len(parts) == 1 and parts[0].size == len(body):  # most frames of single items
+        blob = bytes(body)
+        if zlib.crc32(blob) != parts[0].crc:
+            raise FrameError("a chunk's checksum does not match")
+        return (blob,)
     blobs: list[Blob] = []
     at = 0
-    for announced in _announced(message):
+    for announced in parts:
         if announced.size < 0:
             break
         blob = bytes(body[at : at + announced.size])

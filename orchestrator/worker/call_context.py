@@ -28,11 +28,10 @@ from orchestrator.worker import current
 from orchestrator.worker.arenas import Place
 from orchestrator.worker.chunks import size_of
 from orchestrator.worker.client import Client
-from orchestrator.worker.errors import FencedError, InconsistentError
+from orchestrator.worker.errors import FencedError, InconsistentError, LinkClosedError
 from orchestrator.worker.failure import describe, name_of, text_of
 from orchestrator.worker.large import SplitPickle
 from orchestrator.worker.lease import Lease
-from orchestrator.worker.link import LinkClosedError
 from orchestrator.worker.outbox import Outbox
 from orchestrator.worker.stopping import StopRequested, StopSignal
 from orchestrator.worker.transaction import Transaction

@@ -18,7 +18,7 @@ from functools import partial
 from multiprocessing import resource_sharer
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from orchestrator.core.protocol.events import Blob
 from orchestrator.worker.arenas import Place, WorkerArenas
@@ -45,31 +45,31 @@ __all__ = [
     "unpack",
 ]
 
-CHUNK_BYTES = 96 * 1024
+CHUNK_BYTES: Final = 96 * 1024
 """Chunks are closed at this size: larger ones fall into malloc's mmap path and lose half their
 speed."""
 
-BIG_ITEM = 32 * 1024
+BIG_ITEM: Final = 32 * 1024
 """Items of this size travel alone."""
 
 MOST_BYTES = 1 << 30
 """The largest item, as a pickle. Of an item that gives more than that in all, a part leaves before:
 a frame has a longest length (`wire.py`)."""
 
-_FRAMING = 64
+_FRAMING: Final = 64
 """Bytes that a chunk of one item has more than that, at most."""
 
-PROTOCOL = 5
-PLAIN = frozenset({int, float, complex, bool, type(None), str, bytes})
-SIZED = frozenset({str, bytes})
+PROTOCOL: Final = 5
+PLAIN: Final = frozenset({int, float, complex, bool, type(None), str, bytes})
+SIZED: Final = frozenset({str, bytes})
 
 
 _REDUCERS: dict[type, Callable[[Any], Any]] = ForkingPickler._extra_reducers  # type: ignore[attr-defined]
 _LIKE_PLAIN = {f"multiprocessing.{name}" for name in ("reduction", "managers", "heap")}
 """Modules whose reducers make the same of an item as plain pickle, where that takes it."""
-_CONNECTION = Connection.__module__.encode()
+_CONNECTION: Final = Connection.__module__.encode()
 """In the pickle of each Connection: plain pickle takes one, as the bare number of a descriptor."""
-_CONNECTION_BYTES = 80
+_CONNECTION_BYTES: Final = 80
 """Such a pickle has more: the names of its module, its class and its three attributes."""
 _HANDED_OVER = (Connection, socket.socket)
 _FAILED = (pickle.PicklingError, TypeError, AttributeError, RuntimeError)

@@ -44,11 +44,10 @@ from orchestrator.worker.acks import Acks
 from orchestrator.worker.arenas import Placed, WorkerArenas
 from orchestrator.worker.chunks import ItemPickler, sole
 from orchestrator.worker.commits import Commits, OnCommit
-from orchestrator.worker.connection import Connection
+from orchestrator.worker.connection import AnyLink, Connection
 from orchestrator.worker.errors import NoRoomError
 from orchestrator.worker.large import SplitPickle
 from orchestrator.worker.lease import Lease, Leases
-from orchestrator.worker.link import Link
 from orchestrator.worker.outbox import Outbox, Outboxes
 from orchestrator.worker.replay import Gets, ReplayChecks
 
@@ -65,7 +64,7 @@ class Client:
 
     def __init__(
         self,
-        link: Link,
+        link: AnyLink,
         queues: Mapping[str, QueueInfo],
         *,
         by_item: bool,

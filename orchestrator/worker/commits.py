@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, Final
 
 from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import (
@@ -36,11 +36,11 @@ OnCommit = Callable[[Sequence[Output]], None]
 Taken = tuple[Commit, tuple[Blob, ...]]
 """A commit and its chunks."""
 
-_IDLE_S = 0.002
+_IDLE_S: Final = 0.002
 """Whoever has sent nothing for so long is not in a burst."""
-_SPARSE = 4
+_SPARSE: Final = 4
 """What was put since the flusher's last glance, at most, is no burst."""
-_MUCH_TOLD = 1 << 20
+_MUCH_TOLD: Final = 1 << 20
 """Characters of failures that make a commit of their own: a message has a longest length."""
 
 
@@ -173,6 +173,9 @@ class Commits:
         """Return what there is to commit for a request that takes it along in its own frame."""
         self.settle()
         taken = self._take()
+        if not (self._by_item or self.held):
+            for outbox in self._outboxes.all:
+                outbox.stay_prompt()
         if taken is not None and self._overdrawn:  # it has to wait, so it goes before the request
             self._connection.link.queue(*taken)
             self.settle()

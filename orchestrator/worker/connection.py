@@ -10,15 +10,43 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import FromWorker, ToWorker, Wait
-from orchestrator.worker.link import Link, LinkClosedError
+from orchestrator.worker.errors import LinkClosedError
 
-__all__ = ["Connection"]
+__all__ = ["AnyLink", "Connection"]
 
 Act = Callable[[ToWorker, tuple[Blob, ...]], None]
+
+
+class AnyLink(Protocol):
+    """What a connection needs of its link (`link.py`): a compiled class would take no other."""
+
+    def queue(self, message: FromWorker, blobs: tuple[Blob, ...] = ()) -> None:
+        """See Link."""
+
+    def flush(self) -> None:
+        """See Link."""
+
+    def receive(self) -> list[tuple[ToWorker, tuple[Blob, ...]]]:
+        """See Link."""
+
+    def wait(self, timeout_s: float | None, *, yielding: bool = False) -> None:
+        """See Link."""
+
+    def sleep(self, timeout_s: float | None) -> None:
+        """See Link."""
+
+    def wake(self) -> None:
+        """See Link."""
+
+    def hush(self) -> None:
+        """See Link."""
+
+    def close(self) -> None:
+        """See Link."""
 
 
 class Connection:
@@ -30,7 +58,7 @@ class Connection:
 
     def __init__(
         self,
-        link: Link,
+        link: AnyLink,
         *,
         act: Act,
         take_back: Callable[[ToWorker], None],

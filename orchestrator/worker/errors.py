@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["FencedError", "InconsistentError", "NoRoomError"]
+__all__ = ["FencedError", "InconsistentError", "LinkClosedError", "NoRoomError"]
+
+
+class LinkClosedError(Exception):
+    """The broker's end of the socket is gone: the run is over for this worker."""
 
 
 class FencedError(Exception):

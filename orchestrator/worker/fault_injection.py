@@ -22,28 +22,26 @@ from typing import Annotated, Any, get_args
 
 import msgspec
 
-from orchestrator.core.protocol.events import Blob
-from orchestrator.core.protocol.messages import Commit, Committed, FromWorker, Pull, ToWorker
-from orchestrator.ipc import wire
-from orchestrator.worker.link import Link
+from orchestrator.core.protocol.messages import FromWorker, ToWorker
 
-__all__ = ["POINTS", "FaultError", "FaultyLink", "InjectedFault", "ordered"]
+__all__ = ["POINTS", "FaultError", "InjectedFault", "name_of", "ordered"]
 
 _ORDER_BYTES = 256
 
 
-def _name(kind: type) -> str:
+def name_of(kind: type) -> str:
+    """The name of a message in a point."""
     return kind.__name__.lower()
 
 
 POINTS = frozenset(
     {"w.item_begun", "w.item_ended", "w.commit_acked"}
     | {
-        f"w.{_name(kind)}_{at}"
+        f"w.{name_of(kind)}_{at}"
         for kind in get_args(FromWorker)
         for at in ("before", "torn", "sent")
     }
-    | {f"w.{_name(kind)}_received" for kind in get_args(ToWorker)}
+    | {f"w.{name_of(kind)}_received" for kind in get_args(ToWorker)}
 )
 
 
@@ -133,51 +131,3 @@ class InjectedFault:
     def _to_the_end(self, items: Iterator[Any]) -> Iterator[Any]:
         yield from items
         self.reached("w.item_ended")
-
-
-class FaultyLink(Link):
-    """A link that sends frame by frame and knows where it is."""
-
-    def __init__(self, sock: socket.socket, fault: InjectedFault) -> None:
-        super().__init__(sock)
-        self._fault = fault
-        self._frames: list[tuple[list[str], bytes]] = []
-        self._unanswered: set[int] = set()
-
-    def queue(self, message: FromWorker, blobs: tuple[Blob, ...] = ()) -> None:
-        """See Link."""
-        names = [_name(type(message))]
-        if isinstance(message, Pull) and message.commit is not None:
-            names.append(_name(Commit))
-            self._unanswered.add(message.pull)
-        self._frames.append((names, b"".join(wire.encode(message, blobs))))
-
-    def flush(self) -> None:
-        """See Link."""
-        frames, self._frames = self._frames, []
-        for names, frame in frames:
-            self._fault.reached(*(f"w.{name}_before" for name in names))
-            if self._fault.meets(*(f"w.{name}_torn" for name in names)):
-                torn = self._fault.cut(frame)
-                self.send([torn])
-                self._fault.strike()
-                self.send([frame[len(torn) :]])
-            else:
-                self.send([frame])
-            self._fault.reached(*(f"w.{name}_sent" for name in names))
-
-    def receive(self) -> list[tuple[ToWorker, tuple[Blob, ...]]]:
-        """See Link."""
-        frames = super().receive()
-        for message, _ in frames:
-            self._fault.reached(f"w.{_name(type(message))}_received")
-            if self._acknowledges(message):
-                self._fault.reached("w.commit_acked")
-        return frames
-
-    def _acknowledges(self, message: ToWorker) -> bool:
-        pull = getattr(message, "pull", None)
-        if pull in self._unanswered:
-            self._unanswered.discard(pull)
-            return True
-        return isinstance(message, Committed)

@@ -17,8 +17,7 @@ from typing import NoReturn
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.kernel.limits import in_words
 from orchestrator.worker.client import Client
-from orchestrator.worker.errors import FencedError
-from orchestrator.worker.link import LinkClosedError
+from orchestrator.worker.errors import FencedError, LinkClosedError
 from orchestrator.worker.target import TargetFailedError
 
 __all__ = ["Flusher"]

@@ -11,7 +11,7 @@ import pickle
 import queue
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn, SupportsFloat
+from typing import Any, Final, NoReturn, SupportsFloat
 
 import msgspec
 
@@ -34,9 +34,9 @@ from orchestrator.worker.transaction import Transaction
 
 __all__ = ["Prefetch", "QueueHandle"]
 
-_FAST_GET_S = 0.001
-_LARGEST_PULL = 4096
-_PICKLING = (
+_FAST_GET_S: Final = 0.001
+_LARGEST_PULL: Final = 4096
+_PICKLING: Final = (
     pickle.PicklingError,
     TypeError,
     AttributeError,
@@ -45,7 +45,7 @@ _PICKLING = (
     MemoryError,
 )
 """What pickling raises when the item is to blame."""
-_SHORT_S = 0.05
+_SHORT_S: Final = 0.05
 
 
 class Prefetch:

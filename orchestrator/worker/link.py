@@ -1,33 +1,26 @@
 """The link of a worker to the broker: frames over a stream socket, and a wakeup beside it.
 
-Called in the child. A target may close descriptors that are not its own, and what it opens next
-gets their numbers: so before the wakeup's pipe is used it is looked at whether it is still there,
-lest something be written into the user's own file, read from it, or that file be closed.
+Called in the child.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
 import select
 import socket
-import weakref
+from typing import Final
 
 from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import FromWorker, ToWorker
 from orchestrator.ipc import wire
 from orchestrator.kernel.calls import bounded
+from orchestrator.worker.errors import LinkClosedError
+from orchestrator.worker.wakeup import Wakeup
 
-__all__ = ["Link", "LinkClosedError", "Wakeup"]
+__all__ = ["Link"]
 
 _READ_SIZE = 256 * 1024
-_IOV_MAX = 1000
+_IOV_MAX: Final = 1000
 """Buffers of one `sendmsg`: Linux takes 1024."""
-
-
-class LinkClosedError(Exception):
-    """The broker's end of the socket is gone: the run is over for this worker."""
 
 
 class Link:
@@ -151,48 +144,3 @@ def _rest(buffers: list[Blob], sent: int) -> list[Blob]:
             return [memoryview(buffer)[sent:], *buffers[index + 1 :]]
         sent -= len(buffer)
     return []
-
-
-class Wakeup:
-    """`fd` is readable from a `ring` on until somebody calls `hush`.
-
-    Every method raises OSError when the descriptor is not the wakeup's any more.
-    """
-
-    def __init__(self) -> None:
-        self.fd, self._rope = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._inode = _inode(self.fd)
-        weakref.finalize(self, _close, self._rope, self._inode).atexit = False
-
-    def ring(self) -> None:
-        """Wake who polls now, or next."""
-        _check(self._rope, self._inode)
-        with contextlib.suppress(BlockingIOError, BrokenPipeError):
-            os.write(self._rope, b"!")  # else it is full of rings, or nobody will poll any more
-
-    def hush(self) -> None:
-        """Forget earlier rings."""
-        _check(self.fd, self._inode)
-        with contextlib.suppress(BlockingIOError):
-            os.read(self.fd, 4096)
-
-    def close(self) -> None:
-        """Nobody polls any more; it may still be rung while this object lives."""
-        _close(self.fd, self._inode)
-
-
-def _inode(fd: int) -> tuple[int, int]:
-    """Identify an open file, whatever its number; both ends of a pipe are the same."""
-    status = os.fstat(fd)
-    return status.st_dev, status.st_ino
-
-
-def _check(fd: int, inode: tuple[int, int]) -> None:
-    if _inode(fd) != inode:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-
-
-def _close(fd: int, inode: tuple[int, int]) -> None:
-    with contextlib.suppress(OSError):
-        _check(fd, inode)
-        os.close(fd)

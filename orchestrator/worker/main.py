@@ -29,18 +29,18 @@ from orchestrator.worker import current, logs, target
 from orchestrator.worker.arenas import WorkerArenas
 from orchestrator.worker.call_context import BeginMarks, CallContext, ItemFailedError, TellItem
 from orchestrator.worker.client import Client
-from orchestrator.worker.errors import FencedError, NoRoomError
+from orchestrator.worker.errors import FencedError, LinkClosedError, NoRoomError
 from orchestrator.worker.failure import describe, stack_of
 from orchestrator.worker.fault_injection import (
     FaultError,
-    FaultyLink,
     InjectedFault,
     ordered,
 )
+from orchestrator.worker.faulty_link import FaultyLink
 from orchestrator.worker.flusher import Flusher
 from orchestrator.worker.handle import QueueHandle
 from orchestrator.worker.item_calls import run_batches, run_items
-from orchestrator.worker.link import Link, LinkClosedError
+from orchestrator.worker.link import Link
 from orchestrator.worker.process import Exit, ExitWatch, apply_limits, disown_forks
 from orchestrator.worker.replay import Gets, ReplayChecks
 from orchestrator.worker.single_call import conclude, run_once

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import Output
@@ -33,8 +33,8 @@ from orchestrator.worker.replay import ReplayCheck, ReplayChecks, digest_of
 
 __all__ = ["Outbox", "Outboxes"]
 
-_NO_LIMIT = 1 << 40
-_PROMPT = 8
+_NO_LIMIT: Final = 1 << 40
+_PROMPT: Final = 8
 _GATHERED = 1 << 16
 _GATHERED_BYTES = 64 << 20
 """What one item gives to a queue that drops leaves as a whole, which needs no room, unless it is
@@ -293,6 +293,11 @@ class Outbox:
         if self.prompt < _PROMPT and not self.count:
             self.prompt = _PROMPT
             self._reckon()
+
+    def stay_prompt(self) -> None:
+        """Something is asked for: who has put little since the last time is in no burst."""
+        if self.prompt:
+            self.prompt = _PROMPT
 
     def be_patient(self) -> None:
         """Let what is put next wait until there is a chunk of it."""

@@ -37,8 +37,8 @@ from orchestrator.core.protocol.messages import Worn
 from orchestrator.errors import QueueError
 from orchestrator.plan.model import LimitsPlan, RecyclePlan
 from orchestrator.worker.connection import Connection
+from orchestrator.worker.errors import LinkClosedError
 from orchestrator.worker.failure import is_ours, text_of
-from orchestrator.worker.link import LinkClosedError
 from orchestrator.worker.stopping import StopSignal
 
 __all__ = ["Exit", "ExitWatch", "ForkedError", "Wear", "apply_limits", "disown_forks"]

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
 from orchestrator.core.broker.chunks import Segment, shares
 from orchestrator.plan.model import QueuePlan, WhenFull
 
 __all__ = ["POLICIES", "SOFT_ITEMS", "UNBOUNDED", "ByteBound", "FullPolicy", "Unread", "patience_s"]
 
-UNBOUNDED = 1 << 62
+UNBOUNDED: Final = 1 << 62
 """A bound that nothing reaches."""
-SOFT_ITEMS = 1000
+SOFT_ITEMS: Final = 1000
 """Items that every queue without a `maxsize` holds, however large, rather than stop a run."""
-_FIRST_CREDITS = 16
+_FIRST_CREDITS: Final = 16
 """What is granted at a soft bound before the first item is there."""
 _FAIL_S = 0.25
 """Until then all credit that other producers hold and do not use has come back."""

@@ -6,6 +6,7 @@ A record each, which names the others; all that changes them is in the broker's 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from orchestrator.core.broker.chunks import Segment
 from orchestrator.core.broker.lease import LeaseState
@@ -43,7 +44,7 @@ class Held:
         self.at_end = at_end
 
 
-NOT_HELD = Held()
+NOT_HELD: Final = Held()
 
 
 class JobState:

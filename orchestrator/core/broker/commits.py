@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from orchestrator.core.broker.chunks import Chunk
 from orchestrator.core.broker.clients import (
@@ -26,7 +27,7 @@ from orchestrator.core.protocol.messages import Commit, CommitStatus, Committed,
 
 __all__ = ["Admission"]
 
-_MOST_WORK = 1 << 24
+_MOST_WORK: Final = 1 << 24
 """Outputs times items of one commit; what is parked is looked at item by item."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from orchestrator.core.broker.bounds import POLICIES, UNBOUNDED, ByteBound, Unread
 from orchestrator.core.broker.chunks import Chunk, Segment, cut
@@ -15,9 +15,9 @@ from orchestrator.plan.model import WhenFull
 
 __all__ = ["LARGEST_CHUNK", "OwnItems", "QueueObserver", "QueueState", "chunk_items"]
 
-LARGEST_CHUNK = 4096
+LARGEST_CHUNK: Final = 4096
 """Items; nobody needs credits for more at a time."""
-_CHUNKS_A_PRODUCER = 2
+_CHUNKS_A_PRODUCER: Final = 2
 
 
 def chunk_items(maxsize: int, producers: int) -> int:

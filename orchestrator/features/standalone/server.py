@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from orchestrator.core.broker.broker import Broker
 from orchestrator.core.broker.clients import JobState
@@ -60,16 +61,16 @@ from orchestrator.kernel.calls import bounded, keep_freed_memory
 
 __all__ = ["main"]
 
-_ANYBODY = "anybody"
-_MOST_OPEN = 1 << 16
+_ANYBODY: Final = "anybody"
+_MOST_OPEN: Final = 1 << 16
 """Pulls and leases of a process: it may read many queues, each in several threads."""
-_READ = select.EPOLLIN
-_IN_TURN = select.EPOLLIN | select.EPOLLET
+_READ: Final = select.EPOLLIN
+_IN_TURN: Final = select.EPOLLIN | select.EPOLLET
 """Streams become ready in the order in which something came: whoever puts after he was told that
 another has put is heard after him. Level-triggered ones keep the places they had before."""
-_BOTH = _IN_TURN | select.EPOLLOUT
+_BOTH: Final = _IN_TURN | select.EPOLLOUT
 
-_READS_OF_ALL = 64
+_READS_OF_ALL: Final = 64
 """So many hold more than a socket does: who sends without a pause is not heard for ever."""
 
 

@@ -10,22 +10,21 @@ import os
 import select
 import socket
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from multiprocessing import util
 
 from orchestrator.core.broker.queue import chunk_items
-from orchestrator.core.protocol.messages import Output
 from orchestrator.errors import QueueError
+from orchestrator.features.standalone.acks import PageAcks, SizeCounts
 from orchestrator.features.standalone.pages import JOIN, WATCH, AckPage, Size, SizePage
 from orchestrator.ipc.order import QueueInfo
 from orchestrator.worker.chunks import ItemPickler
 from orchestrator.worker.client import Client
+from orchestrator.worker.errors import LinkClosedError
 from orchestrator.worker.flusher import Flusher
 from orchestrator.worker.handle import Prefetch, QueueHandle
-from orchestrator.worker.lease import Lease
-from orchestrator.worker.link import Link, LinkClosedError
+from orchestrator.worker.link import Link
 from orchestrator.worker.outbox import Outbox
-from orchestrator.worker.transaction import Transaction
 
 __all__ = ["BrokerGoneError", "Handle", "Session", "Use"]
 
@@ -41,29 +40,6 @@ class BrokerGoneError(LinkClosedError, QueueError, ConnectionError):
         self.hint = "see what killed it: out of memory, or a SIGKILL to all processes of this user"
 
 
-class _SizeCounts:
-    """Counts what is about to be sent on its queue's page, before anybody can be told of it."""
-
-    def __init__(self, owner: int) -> None:
-        self.pages: dict[str, SizePage] = {}
-        self._owner = owner
-        self._slots: dict[str, int] = {}
-
-    def note(self, outputs: Sequence[Output]) -> None:
-        """These outputs leave next."""
-        for output in outputs:
-            for queue in output.queues:
-                if (slot := self._slots.get(queue)) is None:
-                    slot = self._slots[queue] = self.pages[queue].slot(self._owner)
-                if slot:
-                    self.pages[queue].count(slot, output.n)
-
-    def forget(self, queue: str) -> None:
-        """The queue was let go."""
-        self.pages.pop(queue, None)
-        self._slots.pop(queue, None)
-
-
 class _SharedClient:
     """A client whose queues come and go, and whose items are never delivered again.
 
@@ -74,7 +50,7 @@ class _SharedClient:
         self.infos: dict[str, QueueInfo] = {}
         self.released: deque[Use] = deque()
         self.id = int.from_bytes(os.urandom(8)) >> 1
-        self.sizes = _SizeCounts(self.id)
+        self.sizes = SizeCounts(self.id)
         self.watched: set[int] = set()
         self.holds = 0
         self.closed = self.gone = False
@@ -262,33 +238,6 @@ class Handle:
             if not found.size:
                 return True
         return self._handle.empty()
-
-
-class PageAcks(Transaction):
-    """One handle's half of the page: to return an item from `get` is its ack."""
-
-    def __init__(self, client: Client, page: AckPage) -> None:
-        super().__init__(client)
-        self._acks, self._commits = client.acks, client.commits
-        self._page = page
-        self._words = page.words
-        self._slot = page.slot()
-        self._lease = 0
-
-    def take(self, queue_name: str, lease: Lease) -> None:  # noqa: ARG002 - one queue only
-        """An item of the lease is about to be returned by `get`."""
-        acks, words, slot = self._acks, self._words, self._slot
-        if lease.number != self._lease:
-            if acks.counter.done:
-                self._commits.commit()  # the slot tells of one lease only
-            words[slot + 1] = 0
-            words[slot] = self._lease = lease.number
-        acks.finish(lease)
-        words[slot + 1] = lease.started
-
-    def free(self) -> None:
-        """The handle's last ack is sent."""
-        self._page.free(self._slot)
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)

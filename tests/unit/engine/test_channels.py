@@ -29,6 +29,7 @@ def leased(blob: bytes) -> Leased:
     return Leased(pull=1, lease=1, queue="q", ranges=(part,))
 
 
+@pytest.mark.pure_only
 def test_items_for_who_waits_are_sent_before_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     poller, theirs = Poller(), []

@@ -14,10 +14,10 @@ from orchestrator.ipc import wire
 from orchestrator.worker.fault_injection import (
     POINTS,
     FaultError,
-    FaultyLink,
     InjectedFault,
     ordered,
 )
+from orchestrator.worker.faulty_link import FaultyLink
 from orchestrator.worker.link import Link
 
 PULL = Pull(pull=5, queues=("q",), most=1)

@@ -8,9 +8,9 @@ from test_window import CREDITS, Shape, Worker, single_call
 from orchestrator.ipc.order import QueueInfo
 from orchestrator.worker import commits
 from orchestrator.worker.client import Client
+from orchestrator.worker.errors import LinkClosedError
 from orchestrator.worker.flusher import Flusher
 from orchestrator.worker.handle import QueueHandle
-from orchestrator.worker.link import LinkClosedError
 from orchestrator.worker.transaction import Transaction
 
 FIRST = 8
@@ -77,6 +77,31 @@ def test_after_an_idle_spell_puts_leave_one_by_one_again():
     putting.pace()
     putting.put(2)
     assert putting.sizes == [1] * FIRST + [3, 1, 1]
+
+
+def carry(putting):
+    """What a `get` that waits does with what was put."""
+    with putting.client.connection.lock:
+        return putting.client.commits.carry()
+
+
+def test_who_puts_little_between_two_gets_puts_each_at_once_and_needs_no_pacer():
+    putting = Putting()
+    for _ in range(3 * FIRST):
+        putting.put(1)
+        assert carry(putting) is None
+    assert putting.sizes == [1] * 3 * FIRST
+    assert not putting.hurried
+
+
+def test_who_puts_much_between_two_gets_is_in_a_burst_still():
+    putting = Putting()
+    putting.put(FIRST + 1)
+    commit, _ = carry(putting)
+    assert [output.n for output in commit.outputs] == [1]
+    putting.put(1)
+    assert putting.sizes == [1] * FIRST
+    assert putting.hurried == 2
 
 
 def test_who_waits_for_room_is_not_idle_and_puts_chunks_then(monkeypatch):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.worker.link import Wakeup
+from orchestrator.worker.wakeup import Wakeup
 
 
 def rings(bell: Wakeup) -> bool:

@@ -272,6 +272,7 @@ def test_a_child_that_holds_a_dead_workers_channel_open_holds_nobody_up(stage):
         held.sendall(b"from another life")
 
 
+@pytest.mark.pure_only
 def test_a_child_that_writes_on_without_end_holds_nobody_up(stage, monkeypatch):
     stage.up("a-1")
     stage.say("a-1", Ready())
