@@ -16,8 +16,8 @@ import socket
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from orchestrator.core.protocol.events import Blob
 from orchestrator.ipc.arena import (
@@ -28,9 +28,10 @@ from orchestrator.ipc.arena import (
     low_numbers_taken,
     receive,
 )
-from orchestrator.worker.large import item_of
 
 __all__ = ["DamagedChunkError", "Place", "Placed", "WorkerArenas"]
+
+T = TypeVar("T")
 
 _LOG = logging.getLogger("mporch")
 _SLOWER = "large items go through the orchestrator, which takes longer"
@@ -77,15 +78,15 @@ class Placed:
     def __len__(self) -> int:
         return len(self.view)
 
-    def load(self, *, packed: bool) -> list[Any]:
-        """The only item of it, or its pickle where that lies; raises DamagedChunkError."""
+    def load(self, read: Callable[[Blob], T]) -> T:
+        """Return what `read` makes of it. Raises DamagedChunkError."""
         if check_of(memoryview(self.view)) != self._check:
             raise DamagedChunkError(f"its memory was written to after {self.owner} had put it")
         try:
-            return [item_of(self.view, packed=packed)]
+            return read(self.view)
         except MemoryError:
             raise
-        except Exception as error:  # of text or bytes nothing else can come of
+        except Exception as error:  # of text and bytes nothing else can come of
             raise DamagedChunkError(f"it is not as {self.owner} had put it: {error}") from error
 
 
@@ -111,6 +112,12 @@ class WorkerArenas:
                     self._limited = ""
                 return None
         return self._own.put(parts, size)
+
+    def lay(self, chunk: bytes) -> Place | None:
+        """Lay down a chunk of small items; None if it travels in its frame, which nobody minds."""
+        if self._own is None:
+            self._look()
+        return None if self._own is None else self._own.put([chunk], len(chunk))
 
     def freed(self, offsets: Iterable[int]) -> None:
         """These places of the worker's own arena are free again."""

@@ -98,7 +98,12 @@ class Client:
         )
         self.sole = partial(sole, arenas=self.arenas)
         self.outboxes = Outboxes(
-            queues, replays=self.replays, ordered=ordered, dump=self.dump, sole=self.sole
+            queues,
+            replays=self.replays,
+            ordered=ordered,
+            dump=self.dump,
+            sole=self.sole,
+            lay=self.arenas.lay,
         )
         self.acks = Acks(self.connection, self.outboxes, by_item=by_item, arm=arm, hurry=hurry)
         self.leases = Leases()

@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.core.protocol.events import Blob
 
-__all__ = ["SplitPickle", "gather", "item_of", "pieces_of", "spliced"]
+__all__ = ["SplitPickle", "gather", "is_sole", "item_of", "pieces_of", "spliced"]
 
 _PROTOCOL = b"\x80\x05"
 _FRAME = b"\x95"[0]
@@ -104,6 +104,11 @@ def pieces_of(item: Any) -> list[Blob]:
         text = item.encode("utf-8", "surrogatepass")
         return [_LIST_OF + _TEXT + len(text).to_bytes(8, "little"), text, _END]
     return [_LIST_OF + _BYTES + len(item).to_bytes(8, "little"), item, _END]
+
+
+def is_sole(chunk: Blob) -> bool:
+    """True if `pieces_of` has made the chunk: any other begins with a frame."""
+    return bytes(memoryview(chunk)[: len(_LIST_OF)]) == _LIST_OF
 
 
 def item_of(chunk: Blob, *, packed: bool) -> Any:

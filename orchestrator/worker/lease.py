@@ -5,8 +5,10 @@ Called in the child.
 
 from __future__ import annotations
 
+import pickle
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
@@ -14,6 +16,7 @@ from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import Leased, Range
 from orchestrator.worker import chunks
 from orchestrator.worker.arenas import DamagedChunkError, Placed
+from orchestrator.worker.large import is_sole, item_of
 
 __all__ = ["Lease", "Leases"]
 
@@ -188,17 +191,32 @@ def _size(part: Range, blob: Blob | Placed) -> int:
     return len(blob) if part.placed else part.size
 
 
+def _piece(part: Range, chunk: Blob) -> chunks.Piece:
+    return chunks.load(chunk, packed=part.packed, start=part.start, stop=part.stop)
+
+
+def _placed_piece(part: Range, chunk: Blob) -> chunks.Piece:
+    """The items of a chunk that is in an arena, which its producer may have written to since."""
+    if is_sole(chunk):
+        piece = chunks.Piece([item_of(chunk, packed=part.packed)], part.packed)
+    else:
+        piece = _piece(part, chunk)
+    if len(piece.items) != part.stop - part.start:
+        raise pickle.UnpicklingError("it holds other items than were announced")
+    return piece
+
+
 def _load(part: Range, blob: Blob | Placed) -> chunks.Piece:
     """The items of a chunk; those that no memory is left for raise, or that are damaged."""
     try:
         if isinstance(blob, Placed):
             if blob:
-                return chunks.Piece(blob.load(packed=part.packed), part.packed)
+                return blob.load(partial(_placed_piece, part))
         elif blob:
-            return chunks.load(blob, packed=part.packed, start=part.start, stop=part.stop)
+            return _piece(part, blob)
     except MemoryError:
         pass
     except DamagedChunkError as error:
-        return chunks.Piece([chunks.damaged(str(error))], packed=True)
+        return chunks.Piece([chunks.damaged(str(error))] * (part.stop - part.start), packed=True)
     lost = chunks.no_memory(f"no memory is left for the {_size(part, blob):,} bytes of the item")
     return chunks.Piece([lost] * (part.stop - part.start), packed=True)

@@ -99,6 +99,8 @@ class Outbox:
         self.chunk_bytes = CHUNK_BYTES
         self.dump: Callable[[Any], bytes | SplitPickle] = ItemPickler().dump
         self.sole: Callable[[Any], bytes | Place] = sole
+        self.lay: Callable[[bytes], Place | None] = lambda _: None
+        """Gives a chunk of many items a place beside the frames, if there is one."""
         self.patience_s: float | None = None
         """See QueueInfo."""
         self.digest: int | None = None
@@ -365,6 +367,8 @@ class Outbox:
         if n:
             for start, run in self._cut(n):
                 blob = run.dump()
+                if isinstance(blob, bytes) and len(blob) >= BIG_ITEM and self.digest is None:
+                    blob = self.lay(blob) or blob
                 placed = isinstance(blob, Place)
                 if isinstance(blob, Place):
                     blob.sent = True
@@ -446,6 +450,7 @@ class Outboxes:
         ordered: bool,
         dump: Callable[[Any], bytes | SplitPickle],
         sole: Callable[[Any], bytes | Place] = sole,
+        lay: Callable[[bytes], Place | None] = lambda _: None,
     ) -> None:
         self.all: list[Outbox] = []
         self._queues = queues
@@ -453,6 +458,7 @@ class Outboxes:
         self._ordered = ordered
         self._dump = dump
         self._sole = sole
+        self._lay = lay
         self._by_queue: dict[str, Outbox] = {}
 
     def of(self, queue: str) -> Outbox | None:
@@ -465,7 +471,7 @@ class Outboxes:
         if outbox is None:
             infos = {queue: self._queues[queue] for queue in queues}
             outbox = _outbox_for(infos, done=done, free=self._ordered, overdraws=overdraws)
-            outbox.dump, outbox.sole = self._dump, self._sole
+            outbox.dump, outbox.sole, outbox.lay = self._dump, self._sole, self._lay
             if self._replays.counted:
                 outbox.digest, outbox.replay = 0, self._replays.of(queues[0])
             elif not (self._ordered or outbox.weighs):

@@ -210,7 +210,7 @@ class RunArenas:
             stub = None if isinstance(blob, PlacedBlob) else Stub.decode(blob)
             if own is None or stub is None or stub.arena != own.number:
                 return None
-            if output.n != 1 or not 0 < stub.size <= _MOST or stub.offset + stub.size > own.size:
+            if not 0 < stub.size <= _MOST or stub.offset + stub.size > own.size:
                 return None
             found.append(PlacedChunk(self, own, stub))
         return tuple(found)

@@ -5,6 +5,7 @@ import logging
 import os
 import pickle
 import socket
+from functools import partial
 
 import pytest
 
@@ -15,6 +16,7 @@ from orchestrator.worker import arenas as module
 from orchestrator.worker.arenas import DamagedChunkError, Place, Placed, WorkerArenas
 from orchestrator.worker.chunks import BIG_ITEM, sole
 from orchestrator.worker.client import Client
+from orchestrator.worker.large import item_of
 from orchestrator.worker.lease import Lease
 from orchestrator.worker.link import Link
 from orchestrator.worker.outbox import Outbox
@@ -73,7 +75,7 @@ def test_an_item_is_a_copy(stage):
         place = sole(item, stage.producer)
         assert isinstance(place, Place)
         placed = stage.reader.placed(place.stub.encode())
-        (raw,) = placed.load(packed=packed)
+        raw = placed.load(partial(item_of, packed=packed))
         loaded = pickle.loads(raw) if packed else raw
         stage.write(place.stub.offset, b"?" * len(place))
         assert loaded == (pickle.loads(item) if packed else item)
@@ -285,4 +287,22 @@ def test_a_client_finds_chunks_in_arenas_among_others(stage):
 def test_a_check_that_fails_is_raised():
     placed = Placed(b"x" * 100, 0, "src-1")
     with pytest.raises(DamagedChunkError, match="src-1"):
-        placed.load(packed=True)
+        placed.load(bytes)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_chunk_of_many_items_is_read_in_parts_and_counted(stage, packed):
+    items = [n.to_bytes(4, "big") * 300 for n in range(60)]
+    pickled = [pickle.dumps(item) for item in items] if packed else items
+    place = stage.producer.lay(pickle.dumps(pickled, 5))
+    assert isinstance(place, Place)
+    placed = stage.reader.placed(place.stub.encode())
+
+    def leased(start, stop):
+        part = Range(start=start, stop=stop, first=1, size=24, packed=packed, placed=True)
+        return Lease(Leased(pull=1, lease=1, queue="q", ranges=(part,)), (placed,))
+
+    assert list(leased(10, 50).__iter__()) == items[10:50]
+    for start, stop in ((0, 61), (59, 70)):
+        with pytest.raises(pickle.UnpicklingError, match="src-1 had put it"):
+            list(leased(start, stop).__iter__())
