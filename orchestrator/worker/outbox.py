@@ -36,8 +36,6 @@ __all__ = ["Outbox", "Outboxes"]
 _NO_LIMIT: Final = 1 << 40
 _PROMPT: Final = 8
 _GATHERED = 1 << 16
-_LAID: Final = 8 * 1024
-"""Chunks of this size have a place beside the frames: to send them twice takes longer."""
 _GATHERED_BYTES = 64 << 20
 """What one item gives to a queue that drops leaves as a whole, which needs no room, unless it is
 more: it is held in memory until then."""
@@ -369,7 +367,7 @@ class Outbox:
         if n:
             for start, run in self._cut(n):
                 blob = run.dump()
-                if isinstance(blob, bytes) and len(blob) >= _LAID and self.digest is None:
+                if isinstance(blob, bytes) and len(blob) >= BIG_ITEM and self.digest is None:
                     blob = self.lay(blob) or blob
                 placed = isinstance(blob, Place)
                 if isinstance(blob, Place):
