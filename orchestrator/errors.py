@@ -35,7 +35,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from queue import Empty, Full
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 if sys.version_info >= (3, 13):
     from queue import ShutDown as QueueShutDown
@@ -71,7 +71,10 @@ __all__ = [
     "UsageError",
     "WouldWaitError",
     "WrongDirectionError",
+    "caused_by",
 ]
+
+E = TypeVar("E", bound=BaseException)
 
 
 class ExitCode(enum.IntEnum):
@@ -347,3 +350,12 @@ class ReplayError(QueueError):
 
 class UnpicklableItemError(QueueError, TypeError):
     """Raised by `put`: the item cannot be pickled. The message names the job and the type."""
+
+
+def caused_by(error: E, cause: BaseException | None) -> E:
+    """Return the error with its cause; None hides what was handled when it was raised.
+
+    For `raise … from …` in modules that are compiled: mypyc passes over the second half.
+    """
+    error.__cause__ = cause  # hides the context as well
+    return error

@@ -31,6 +31,7 @@ from orchestrator.core.protocol.messages import (
     Range,
     ToWorker,
 )
+from orchestrator.errors import caused_by
 
 __all__ = ["FrameError", "FrameReader", "encode", "from_worker", "to_worker"]
 
@@ -176,7 +177,8 @@ class FrameReader(Generic[M]):
         try:
             return self._decoder.decode(head)
         except _UNREADABLE as error:
-            raise FrameError(f"a frame holds no message: {error}") from error
+            found = FrameError(f"a frame holds no message: {error}")
+            raise caused_by(found, error) from error
 
 
 class _Body(Generic[M]):

@@ -21,6 +21,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any, Final, NoReturn
 
 from orchestrator.core.protocol.events import Blob
+from orchestrator.errors import caused_by
 from orchestrator.worker.arenas import Place, WorkerArenas
 from orchestrator.worker.blocks import dump_row, load_row
 from orchestrator.worker.large import SplitPickle, gather, pieces_of, spliced
@@ -167,8 +168,8 @@ def _dumped_after(plain: Exception, item: Any, *, once: bool) -> bytes:
         if issubclass(
             type(plain), RuntimeError
         ):  # what is shared by inheritance only: locks, queues
-            raise pickle.PicklingError(*plain.args) from plain
-        raise plain from None
+            raise caused_by(pickle.PicklingError(*plain.args), plain) from plain
+        raise caused_by(plain, None) from None
 
 
 def _reduced(item: Any, *, once: bool) -> bytes:

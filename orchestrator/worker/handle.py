@@ -23,6 +23,7 @@ from orchestrator.errors import (
     UnpicklableItemError,
     WouldWaitError,
     WrongDirectionError,
+    caused_by,
 )
 from orchestrator.worker.chunks import size_of
 from orchestrator.worker.client import Client
@@ -220,7 +221,7 @@ class QueueHandle:
                 kind = type(error)  # what isinstance asks besides is the user's
                 if not issubclass(kind, _PICKLING) or issubclass(kind, QueueError):
                     raise
-                raise self._unpicklable(obj, error) from error
+                raise caused_by(self._unpicklable(obj, error), error) from error
             if not self._owned:
                 if outbox.count >= outbox.due:
                     self._commits.commit()
@@ -348,7 +349,7 @@ class QueueHandle:
             return self.get()
         except EndOfStream:
             self._ends_raised -= 1
-            raise StopIteration from None
+            raise caused_by(StopIteration(), None) from None
 
     def _pull(self, block: object, timeout: SupportsFloat | None) -> Lease:
         client = self._client

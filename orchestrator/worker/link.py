@@ -11,6 +11,7 @@ from typing import Final
 
 from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import FromWorker, ToWorker
+from orchestrator.errors import caused_by
 from orchestrator.ipc import wire
 from orchestrator.kernel.calls import bounded
 from orchestrator.worker.errors import LinkClosedError
@@ -69,7 +70,7 @@ class Link:
                 sent = self._sock.sendmsg(buffers[:_IOV_MAX])
                 buffers = _rest(buffers, sent)
         except OSError as error:
-            raise self._gone(str(error)) from error
+            raise caused_by(self._gone(str(error)), error) from error
 
     def receive(self) -> list[tuple[ToWorker, tuple[Blob, ...]]]:
         """The frames that are there, without waiting.
@@ -86,7 +87,7 @@ class Link:
             except BlockingIOError:
                 return frames
             except OSError as error:
-                raise self._gone(str(error)) from error
+                raise caused_by(self._gone(str(error)), error) from error
             if n == 0:
                 raise self._gone("the orchestrator has closed the connection")
             frames += reader.feed(buffer[:n]) if room is None else reader.filled(n)
@@ -114,14 +115,14 @@ class Link:
         try:
             self._bell.ring()
         except OSError as error:  # a target may close what is not its own
-            raise self._gone(str(error)) from error
+            raise caused_by(self._gone(str(error)), error) from error
 
     def hush(self) -> None:
         """Forget earlier wakes."""
         try:
             self._bell.hush()
         except OSError as error:
-            raise self._gone(str(error)) from error
+            raise caused_by(self._gone(str(error)), error) from error
 
     def fileno(self) -> int:
         """The socket's descriptor."""

@@ -15,7 +15,7 @@ from types import GeneratorType
 from typing import Any
 
 from orchestrator.core.protocol.messages import Wait
-from orchestrator.errors import EndOfStream, WouldWaitError
+from orchestrator.errors import EndOfStream, WouldWaitError, caused_by
 from orchestrator.plan.model import Shape
 from orchestrator.worker import current
 from orchestrator.worker.call_context import OURS, CallContext, Pace
@@ -143,7 +143,7 @@ def _emit_each(context: CallContext, outbox: Outbox, iterator: Iterator[Any]) ->
             except OURS:
                 raise
             except Exception as error:
-                raise context.unpicklable(item, error) from error
+                raise caused_by(context.unpicklable(item, error), error) from error
             if outbox.count >= outbox.due:
                 client.commits.commit()
             if stopper.requested:

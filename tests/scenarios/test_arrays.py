@@ -108,11 +108,12 @@ WRITING = """
                 for line in open("/proc/self/maps"):
                     if "mporch-arena" in line and " rw-s " in line:
                         begin = int(line.split("-")[0], 16)
-                        ctypes.memset(begin, 0xFF, 64 << 10)
+                        ctypes.memset(begin, 0xFF, 2 << 20)
+                open("written", "w").close()
     def other():
         for n in range(N): yield array(n)
     def slow(a):
-        time.sleep(0.01)
+        while not os.path.exists("written"): time.sleep(0.001)
         same(a)
         print(a[0])
 """
@@ -136,7 +137,7 @@ def test_a_worker_that_writes_into_its_arena_hurts_its_own_items_only(ran, on):
         return
     assert ended.exit_code == 3, ended.stdout + ended.stderr
     dead = ended.log.having("item.dead")
-    assert 1 <= len(dead) <= 2
+    assert 1 <= len(dead) <= 10
     assert all("source-1 had put it" in record["msg"] for record in dead)
 
 

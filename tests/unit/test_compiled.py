@@ -19,6 +19,7 @@ from forms import ROOT
 
 from orchestrator import compiled
 from orchestrator.core.broker.queue import QueueState
+from orchestrator.errors import caused_by
 from orchestrator.files import PACKAGE
 from orchestrator.worker.failure import is_ours, render
 
@@ -116,6 +117,29 @@ def test_a_class_and_its_bases_are_compiled_all_or_none(form):
         ours = {base.__module__ for base in each.__mro__} & set(compiled.FULL)
         of_form = ours & set(form)
         assert not of_form or (of_form == ours and each.__module__ in form), each
+
+
+@pytest.mark.parametrize("module", compiled.FULL)
+def test_a_cause_is_set_by_hand(module):
+    """mypyc raises the error and passes over `from`."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Raise) and node.cause is not None:
+            call = node.exc
+            assert isinstance(call, ast.Call)
+            assert isinstance(call.func, ast.Name)
+            assert call.func.id == "caused_by"
+            assert ast.dump(call.args[1]) == ast.dump(node.cause)
+
+
+def test_what_hides_its_context_has_no_cause():
+    try:
+        try:
+            raise KeyError(1)
+        except KeyError:
+            raise caused_by(ValueError(2), None) from None
+    except ValueError as error:
+        assert error.__cause__ is None
+        assert error.__suppress_context__
 
 
 def test_frames_of_compiled_modules_are_ours_and_files_of_users_are_not():

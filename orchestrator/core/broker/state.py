@@ -26,6 +26,7 @@ from orchestrator.core.protocol.commands import Command, Notify, Send
 from orchestrator.core.protocol.events import AnyBlob, SupervisorNews
 from orchestrator.core.protocol.messages import ToWorker
 from orchestrator.core.protocol.notifications import HeldByRate, Notification
+from orchestrator.errors import caused_by
 
 __all__ = ["Alarm", "Alarms", "BrokerState", "ProtocolError", "WaitLines"]
 
@@ -159,7 +160,8 @@ class BrokerState:
         try:
             return self.queues[name]
         except KeyError:
-            raise ProtocolError(f"there is no queue {name!r}") from None
+            error = ProtocolError(f"there is no queue {name!r}")
+            raise caused_by(error, None) from None
 
     def remove(self, name: str) -> QueueState:
         """Forget a queue (standalone): what still comes to it finds nobody there."""

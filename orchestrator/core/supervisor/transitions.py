@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping
 
-from orchestrator.errors import InternalError
+from orchestrator.errors import InternalError, caused_by
 
 __all__ = [
     "ACTIVE",
@@ -135,7 +135,8 @@ def next_state(table: Table, state: State, step: Step, *, who: str) -> State:
     try:
         return table[state, step]
     except KeyError:
-        raise IllegalEvent(f"{who} is {state.value}: it cannot {step.value}") from None
+        error = IllegalEvent(f"{who} is {state.value}: it cannot {step.value}")
+        raise caused_by(error, None) from None
 
 
 def end_step(state: State) -> Step:
