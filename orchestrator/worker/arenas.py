@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from orchestrator.core.protocol.events import Blob
+from orchestrator.core.protocol.messages import Leased
 from orchestrator.ipc.arena import (
     Handover,
     Places,
@@ -123,6 +124,16 @@ class WorkerArenas:
         """These places of the worker's own arena are free again."""
         if self._own is not None:
             self._own.freed.extend(offsets)
+
+    def found(self, message: Leased, blobs: tuple[Blob, ...]) -> Sequence[Blob | Placed]:
+        """The chunks of a lease, wherever they lie."""
+        for part in message.ranges:
+            if part.placed:
+                return [
+                    self.placed(blob) if part.placed else blob
+                    for part, blob in zip(message.ranges, blobs, strict=True)
+                ]
+        return blobs
 
     def placed(self, data: Blob) -> Blob | Placed:
         """The chunk that a stub stands for; nothing (as where no memory is left) without it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -41,7 +41,7 @@ from orchestrator.core.protocol.messages import (
 )
 from orchestrator.ipc.order import QueueInfo
 from orchestrator.worker.acks import Acks
-from orchestrator.worker.arenas import Placed, WorkerArenas
+from orchestrator.worker.arenas import WorkerArenas
 from orchestrator.worker.chunks import ItemPickler, sole
 from orchestrator.worker.commits import Commits, OnCommit
 from orchestrator.worker.connection import AnyLink, Connection
@@ -119,9 +119,7 @@ class Client:
             gets=gets,
             on_commit=on_commit,
         )
-        self._queues = queues
-        self._by_item = by_item
-        self._arm = arm
+        self._queues, self._by_item, self._arm = queues, by_item, arm
         self._returns_strays = returns_strays
         self._block: threading.Thread | None = None
 
@@ -347,7 +345,7 @@ class Client:
         """Do what a message says."""
         match message:
             case Leased():
-                self.leases.add(Lease(message, self._placed(message, blobs)))
+                self.leases.add(Lease(message, self.arenas.found(message, blobs)))
                 self.connection.answer(message.pull, message)
             case NoLease() | Ended():
                 self.connection.answer(message.pull, message)
@@ -369,16 +367,6 @@ class Client:
                 self.arenas.forget(message.arena)
             case Stop():
                 self.stop_asked = self.connection.attention = True
-
-    def _placed(self, message: Leased, blobs: tuple[Blob, ...]) -> Sequence[Blob | Placed]:
-        """Find the chunks that lie in arenas."""
-        for part in message.ranges:
-            if part.placed:
-                return [
-                    self.arenas.placed(blob) if part.placed else blob
-                    for part, blob in zip(message.ranges, blobs, strict=True)
-                ]
-        return blobs
 
     def _on_committed(self, message: Committed) -> None:
         if self.commits.answered(message):

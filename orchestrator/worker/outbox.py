@@ -237,7 +237,7 @@ class Outbox:
         """The open item is finished, and so are n - 1 more that have put nothing."""
         count = self.count
         if count == self.sealed:
-            self._be_patient()
+            self.be_patient(1)  # work does flow, though nothing is put
         if self.seals is not None:
             self.seals += [count] * n
         elif n != 1 or count != self.sealed + 1:
@@ -260,7 +260,7 @@ class Outbox:
         if part.items:
             self.extend(part)
         else:
-            self._be_patient()
+            self.be_patient(1)  # work does flow, though nothing is put
         self.sealed = self.count
 
     def drop_open(self) -> None:
@@ -301,16 +301,10 @@ class Outbox:
         if self.prompt:
             self.prompt = _PROMPT
 
-    def be_patient(self) -> None:
-        """Let what is put next wait until there is a chunk of it."""
+    def be_patient(self, by: int = _PROMPT) -> None:
+        """Let what is put next wait until there is a chunk of it; fewer by so many are prompt."""
         if self.prompt:
-            self.prompt = 0
-            self._reckon()
-
-    def _be_patient(self) -> None:
-        """An item has given nothing: work does flow, though nothing is put."""
-        if self.prompt:
-            self.prompt -= 1
+            self.prompt = max(0, self.prompt - by)
             self._reckon()
 
     # -- credits ----------------------------------------------------------------------------------
@@ -366,29 +360,7 @@ class Outbox:
             self.digest, self.replay = self.replay.digest, None
         if n:
             for start, run in self._cut(n):
-                blob = run.dump()
-                if isinstance(blob, bytes) and len(blob) >= BIG_ITEM and self.digest is None:
-                    blob = self.lay(blob) or blob
-                placed = isinstance(blob, Place)
-                if isinstance(blob, Place):
-                    blob.sent = True
-                    blob = blob.stub.encode()
-                before = self.digest or 0
-                if self.digest is not None:
-                    self.digest = digest_of(run.items, packed=run.packed, before=before)
-                stop = start + len(run.items)
-                output = Output(
-                    queues=self.queues,
-                    n=stop - start,
-                    size=len(blob),
-                    packed=run.packed or run.copied,
-                    placed=placed,
-                    counts=_counts(
-                        self.seals, start, stop, n, finished=finished, sealed=self.sealed
-                    ),
-                    digests=(before, self.digest or 0),
-                    crc=zlib.crc32(blob),
-                )
+                output, blob = _output(self, run, start, n, finished=finished)
                 outputs.append(output)
                 blobs.append(blob)
         self._forget(n)
@@ -418,6 +390,32 @@ class Outbox:
             if self.weighs:
                 self._weigh_anew()
             self._reckon()
+
+
+def _output(box: Outbox, run: ItemRun, start: int, n: int, *, finished: int) -> tuple[Output, Blob]:
+    """The output of a run, at `start` of the n that are sent, and its chunk or the place of it."""
+    blob = run.dump()
+    if isinstance(blob, bytes) and len(blob) >= BIG_ITEM and box.digest is None:
+        blob = box.lay(blob) or blob
+    placed = isinstance(blob, Place)
+    if isinstance(blob, Place):
+        blob.sent = True
+        blob = blob.stub.encode()
+    before = box.digest or 0
+    if box.digest is not None:
+        box.digest = digest_of(run.items, packed=run.packed, before=before)
+    stop = start + len(run.items)
+    output = Output(
+        queues=box.queues,
+        n=stop - start,
+        size=len(blob),
+        packed=run.packed or run.copied,
+        placed=placed,
+        counts=_counts(box.seals, start, stop, n, finished=finished, sealed=box.sealed),
+        digests=(before, box.digest or 0),
+        crc=zlib.crc32(blob),
+    )
+    return output, blob
 
 
 def _counts(
