@@ -8,16 +8,16 @@ In its frames such a chunk is a `Stub`: where it lies, how long it is, and a che
 from __future__ import annotations
 
 import bisect
-import contextlib
 import fcntl
 import os
 import socket
 import struct
 import zlib
-from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["Handover", "Places", "Stub", "check_of", "give", "low_numbers_taken", "make", "receive"]
+from orchestrator.kernel.calls import FIRST_PRIVATE_FD
+
+__all__ = ["Handover", "Places", "Stub", "check_of", "give", "make", "receive"]
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 """Who reads a page that has been cut off is killed by SIGBUS."""
@@ -28,7 +28,6 @@ _RIGHTS = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
 _PAGE = 4096
 _ENDS = 4096
 _LOOKED_AT = 64
-_FIRST_PRIVATE_FD = 10
 
 
 class Stub(NamedTuple):
@@ -98,24 +97,10 @@ def receive(sock: socket.socket) -> Handover | None:
     if not fds:
         return None
     (came,) = _FD.unpack(fds[0])
-    fd = fcntl.fcntl(came, fcntl.F_DUPFD_CLOEXEC, _FIRST_PRIVATE_FD)
+    fd = fcntl.fcntl(came, fcntl.F_DUPFD_CLOEXEC, FIRST_PRIVATE_FD)
     os.close(came)
     arena, size, own = _HANDOVER.unpack_from(head)
     return Handover(arena, size, own, head[_HANDOVER.size :].decode(), fd)
-
-
-@contextlib.contextmanager
-def low_numbers_taken() -> Iterator[None]:
-    """Have what is opened meanwhile lie out of the target's way: a mapping keeps a duplicate."""
-    taken = [os.open(os.devnull, os.O_RDONLY)]
-    while taken[-1] < _FIRST_PRIVATE_FD:
-        taken.append(os.open(os.devnull, os.O_RDONLY))
-    os.close(taken.pop())
-    try:
-        yield
-    finally:
-        for fd in taken:
-            os.close(fd)
 
 
 class Places:

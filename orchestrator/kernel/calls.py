@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 __all__ = [
+    "FIRST_PRIVATE_FD",
     "become_subreaper",
     "bounded",
     "enter_new_pid_namespace",
     "keep_freed_memory",
     "line_buffer_c_stdio",
+    "low_numbers_taken",
     "set_parent_death_signal",
     "tie_to",
 ]
+
+FIRST_PRIVATE_FD = 10
+"""Our own descriptors lie from here on: a target that closes 1 and 2 and opens files gets low
+numbers, and must not get ours."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -120,3 +127,17 @@ _LONGEST_S = 86_400.0
 def bounded(timeout_s: float | None) -> float | None:
     """Return so many seconds, or a day if it is longer: who waits looks at the clock again."""
     return None if timeout_s is None else min(max(0.0, timeout_s), _LONGEST_S)
+
+
+@contextlib.contextmanager
+def low_numbers_taken() -> Iterator[None]:
+    """Have what is opened meanwhile lie out of a target's way: a mapping keeps a duplicate."""
+    taken = [os.open(os.devnull, os.O_RDONLY)]
+    while taken[-1] < FIRST_PRIVATE_FD:
+        taken.append(os.open(os.devnull, os.O_RDONLY))
+    os.close(taken.pop())
+    try:
+        yield
+    finally:
+        for fd in taken:
+            os.close(fd)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from orchestrator.spec.declaration import Before, Field, Lax, Range, SpecPart, Tag
+from orchestrator.spec.declaration import Before, Bounds, Field, Lax, SpecPart, Tag
 from orchestrator.spec.types import (
     PositiveDuration,
     TargetName,
@@ -93,7 +93,7 @@ class Expected(SpecPart):
 
 AnyExpected = Annotated[
     Annotated[Values, Tag("<list>")]
-    | Annotated[Annotated[int, Range(ge=0)], Tag("<number>")]
+    | Annotated[Annotated[int, Bounds(ge=0)], Tag("<number>")]
     | Annotated[Expected, Tag("<map>")],
     by_form("a list of items in order, their number, or a map of what is asked of them"),
 ]

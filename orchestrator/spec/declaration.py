@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 __all__ = [
     "After",
     "Before",
+    "Bounds",
     "ByForm",
     "ByValue",
     "Field",
     "JsonSchema",
     "KeyInfo",
     "Lax",
-    "Mark",
-    "Range",
     "SpecPart",
     "Tag",
+    "TypeMark",
     "UnreadableError",
     "errors_in",
     "pydantic_model",
@@ -211,7 +211,7 @@ def _marked(annotation: Any, marks: tuple[Any, ...]) -> Reader:
     whole = next((mark for mark in marks if isinstance(mark, ByForm | ByValue | Lax)), None)
     read = _reader(annotation) if whole is None else whole.reader(annotation)
     for mark in marks:
-        if isinstance(mark, Mark):
+        if isinstance(mark, TypeMark):
             read = mark.around(read)
     return read
 
@@ -256,7 +256,7 @@ def _exactly(kind: Any, value: Any) -> Any:
     return value
 
 
-class Mark:
+class TypeMark:
     """A mark in the `Annotated` of a type."""
 
     def around(self, read: Reader) -> Reader:
@@ -264,7 +264,7 @@ class Mark:
         return read
 
 
-class Before(Mark):
+class Before(TypeMark):
     """A function that takes the plain value first: it spells out short forms, and refuses.
 
     `written` is the type that the JSON Schema tells; Any: that of what the function returns.
@@ -275,7 +275,7 @@ class Before(Mark):
         self._written = written
 
     def around(self, read: Reader) -> Reader:
-        """See `Mark`."""
+        """See `TypeMark`."""
         return lambda value: read(self._function(value))
 
     def __get_pydantic_core_schema__(
@@ -289,14 +289,14 @@ class Before(Mark):
         return validator.__get_pydantic_core_schema__(source, handler)
 
 
-class After(Mark):
+class After(TypeMark):
     """A function that takes what was read."""
 
     def __init__(self, function: Reader) -> None:
         self._function = function
 
     def around(self, read: Reader) -> Reader:
-        """See `Mark`."""
+        """See `TypeMark`."""
         return lambda value: self._function(read(value))
 
     def __get_pydantic_core_schema__(
@@ -307,7 +307,7 @@ class After(Mark):
         return AfterValidator(self._function).__get_pydantic_core_schema__(source, handler)
 
 
-class Range(Mark):
+class Bounds(TypeMark):
     """Bounds of a whole number."""
 
     def __init__(self, *, ge: int, le: int | None = None) -> None:
@@ -315,7 +315,7 @@ class Range(Mark):
         self._le = le
 
     def around(self, read: Reader) -> Reader:
-        """See `Mark`."""
+        """See `TypeMark`."""
         return _within(read, self._ge, self._le)
 
     def __get_pydantic_core_schema__(
@@ -326,7 +326,7 @@ class Range(Mark):
         return typing.cast("CoreSchema", schema)
 
 
-class Lax(Mark):
+class Lax(TypeMark):
     """A tuple that is written as a list."""
 
     def reader(self, annotation: Any) -> Reader:
@@ -340,7 +340,7 @@ class Lax(Mark):
         return typing.cast("CoreSchema", schema)
 
 
-class JsonSchema(Mark):
+class JsonSchema(TypeMark):
     """The JSON Schema of a type, instead of that which pydantic makes."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
@@ -354,7 +354,7 @@ class JsonSchema(Mark):
         return WithJsonSchema(self._schema).__get_pydantic_json_schema__(schema, handler)
 
 
-class ByValue(Mark):
+class ByValue(TypeMark):
     """A member of an enum, written by its value."""
 
     def reader(self, choices: Any) -> Reader:
@@ -377,7 +377,7 @@ class ByValue(Mark):
         return {"enum": [each.value for each in schema["members"]], "type": "string"}
 
 
-class Tag(Mark):
+class Tag(TypeMark):
     """The form of one type of a union, for `ByForm`."""
 
     def __init__(self, tag: str) -> None:
@@ -391,7 +391,7 @@ class Tag(Mark):
         return PydanticTag(self.tag).__get_pydantic_core_schema__(source, handler)
 
 
-class ByForm(Mark):
+class ByForm(TypeMark):
     """A union of types of which each has its `Tag`; `form` returns that of a value, or None."""
 
     def __init__(self, form: Callable[[Any], str | None], expected: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from orchestrator.choices import ReplayMode, Shape, WhenFull
-from orchestrator.spec.declaration import Before, Field, Range, SpecPart
+from orchestrator.spec.declaration import Before, Bounds, Field, SpecPart
 from orchestrator.spec.types import (
     BY_VALUE,
     Combinations,
@@ -118,7 +118,7 @@ def _queue(value: Any) -> Any:
 
 AnyQueue = Annotated[
     QueueSpec,
-    Before(_queue, written=Annotated[int, Range(ge=0)] | QueueSpec | None),
+    Before(_queue, written=Annotated[int, Bounds(ge=0)] | QueueSpec | None),
 ]
 
 

@@ -12,11 +12,11 @@ from orchestrator.spec import rules
 from orchestrator.spec.declaration import (
     After,
     Before,
+    Bounds,
     ByForm,
     ByValue,
     JsonSchema,
     Lax,
-    Range,
     Tag,
 )
 from orchestrator.spec.units import (
@@ -411,13 +411,13 @@ def _workers(value: Any) -> Any:
 
 Workers: TypeAlias = Annotated[
     int,
-    Range(ge=AUTO_WORKERS),
+    Bounds(ge=AUTO_WORKERS),
     Before(_workers),
     JsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
 ]
 """A number of processes; AUTO_WORKERS is for whoever makes the plan to find out."""
 ExitCodes: TypeAlias = Annotated[
-    tuple[Annotated[int, Range(ge=0, le=255)], ...],
+    tuple[Annotated[int, Bounds(ge=0, le=255)], ...],
     Lax(),
     After(_some),
     JsonSchema(

@@ -26,11 +26,11 @@ from orchestrator.ipc.arena import (
     Places,
     Stub,
     check_of,
-    low_numbers_taken,
     receive,
 )
+from orchestrator.kernel.calls import low_numbers_taken
 
-__all__ = ["DamagedChunkError", "Place", "Placed", "WorkerArenas"]
+__all__ = ["DamagedChunkError", "LaidChunk", "Placed", "WorkerArenas"]
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class DamagedChunkError(Exception):
     """A chunk in an arena is not what its producer has announced."""
 
 
-class Place:
+class LaidChunk:
     """A chunk that lies in the worker's own arena; its place is free once nobody has this.
 
     From when it is `sent` on the broker says when that is.
@@ -103,7 +103,7 @@ class WorkerArenas:
         self._own: _OwnArena | None = None
         self._others: dict[int, _OthersArena] = {}
 
-    def put(self, parts: Sequence[Blob], size: int) -> Place | None:
+    def put(self, parts: Sequence[Blob], size: int) -> LaidChunk | None:
         """Lay down a chunk, which comes in parts; None if it has to travel in its frame."""
         if self._own is None:
             self._look()
@@ -114,7 +114,7 @@ class WorkerArenas:
                 return None
         return self._own.put(parts, size)
 
-    def lay(self, chunk: bytes) -> Place | None:
+    def lay(self, chunk: bytes) -> LaidChunk | None:
         """Lay down a chunk of small items; None if it travels in its frame, which nobody minds."""
         if self._own is None:
             self._look()
@@ -193,7 +193,7 @@ class _OwnArena:
         self._told = False
         self._lock = threading.Lock()
 
-    def put(self, parts: Sequence[Blob], size: int) -> Place | None:
+    def put(self, parts: Sequence[Blob], size: int) -> LaidChunk | None:
         """Copy the parts to a place of their own; None, and said once, if there is none."""
         with self._lock:
             places, freed = self._places, self.freed
@@ -214,7 +214,7 @@ class _OwnArena:
             view[at:end] = part
             at = end
         check = check_of(view[offset:at])
-        return Place(self, Stub(self._number, offset, at - offset, check))
+        return LaidChunk(self, Stub(self._number, offset, at - offset, check))
 
     def _reserve(self) -> bool:
         """Have memory for all that is taken: to write where there is none would be the end."""

@@ -25,7 +25,7 @@ from orchestrator.ipc.cell import INDEX, MARKS, Cell
 from orchestrator.ipc.marks import Console
 from orchestrator.plan.model import JobPlan
 from orchestrator.worker import current
-from orchestrator.worker.arenas import Place
+from orchestrator.worker.arenas import LaidChunk
 from orchestrator.worker.chunks import size_of
 from orchestrator.worker.client import Client
 from orchestrator.worker.errors import FencedError, InconsistentError, LinkClosedError
@@ -108,7 +108,7 @@ class CallContext:
         except Exception as error:
             raise self.unpicklable(item, error) from error
 
-    def sole(self, item: Any) -> bytes | Place:
+    def sole(self, item: Any) -> bytes | LaidChunk:
         """See `chunks.sole`; what is too large is named."""
         try:
             return self._sole(item)

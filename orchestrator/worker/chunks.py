@@ -22,7 +22,7 @@ from typing import Any, Final, NoReturn
 
 from orchestrator.core.protocol.events import Blob
 from orchestrator.errors import caused_by
-from orchestrator.worker.arenas import Place, WorkerArenas
+from orchestrator.worker.arenas import LaidChunk, WorkerArenas
 from orchestrator.worker.blocks import dump_row, load_row
 from orchestrator.worker.large import SplitPickle, gather, pieces_of, spliced
 
@@ -213,7 +213,7 @@ def _unshare(shared: Any) -> NoReturn:
     raise _SharedError
 
 
-def sole(item: Any, arenas: WorkerArenas | None = None) -> bytes | Place:
+def sole(item: Any, arenas: WorkerArenas | None = None) -> bytes | LaidChunk:
     """The chunk of one item, as it is or pickled: made while the item is put, whose memory it is.
 
     Raises ValueError for one that is too large.
@@ -277,7 +277,7 @@ class Part:
         items: list[Any],
         packed: bool,
         size: int,
-        blob: bytes | Place | None = None,
+        blob: bytes | LaidChunk | None = None,
         *,
         copied: bool = False,
     ) -> None:
@@ -302,7 +302,7 @@ class ItemRun:
         self.packed = packed
         self.copied = False
         self.size = 0
-        self.blob: bytes | Place | None = None
+        self.blob: bytes | LaidChunk | None = None
 
     def extend(self, part: Part) -> None:
         """Add items; those that are here cannot have changed, so a pickle tells them no less."""
@@ -328,7 +328,7 @@ class ItemRun:
         head.items, self.items = self.items[:n], self.items[n:]
         return head
 
-    def dump(self) -> bytes | Place:
+    def dump(self) -> bytes | LaidChunk:
         """Make the chunk. Copies for which no memory is left are pickled one by one (`packed`)."""
         if self.blob is not None:
             return self.blob

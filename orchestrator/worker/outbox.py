@@ -13,7 +13,7 @@ from typing import Any, Final
 from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import Output
 from orchestrator.ipc.order import QueueInfo
-from orchestrator.worker.arenas import Place
+from orchestrator.worker.arenas import LaidChunk
 from orchestrator.worker.blocks import CONTAINERS, COPIES, copy_into
 from orchestrator.worker.chunks import (
     BIG_ITEM,
@@ -78,8 +78,7 @@ class Outbox:
         self.free = free
         """No credit is needed."""
         self.overdraws = overdraws
-        """Nobody waits for credit: what exceeds it waits as a commit, so a chunk is filled before
-        that."""
+        """Nobody waits for credit: what exceeds it waits as a commit, of a chunk that is full."""
         self.limit = _NO_LIMIT if free else 0
         """Credits cover so many outputs."""
         self.due = 1
@@ -98,8 +97,8 @@ class Outbox:
         """The size of the full chunks, in bytes."""
         self.chunk_bytes = CHUNK_BYTES
         self.dump: Callable[[Any], bytes | SplitPickle] = ItemPickler().dump
-        self.sole: Callable[[Any], bytes | Place] = sole
-        self.lay: Callable[[bytes], Place | None] = lambda _: None
+        self.sole: Callable[[Any], bytes | LaidChunk] = sole
+        self.lay: Callable[[bytes], LaidChunk | None] = lambda _: None
         """Gives a chunk of many items a place beside the frames, if there is one."""
         self.patience_s: float | None = None
         """See QueueInfo."""
@@ -180,7 +179,7 @@ class Outbox:
         self._grow(run, len(pickled))
         self.inconsistent = False
 
-    def _hold_big(self, item: Any, blob: bytes | Place, *, packed: bool) -> None:
+    def _hold_big(self, item: Any, blob: bytes | LaidChunk, *, packed: bool) -> None:
         """Hold a big item, as it is or pickled: it is a chunk by itself, which is made already."""
         self.inconsistent = True
         self._close_filled()
@@ -397,8 +396,8 @@ def _output(box: Outbox, run: ItemRun, start: int, n: int, *, finished: int) -> 
     blob = run.dump()
     if isinstance(blob, bytes) and len(blob) >= BIG_ITEM and box.digest is None:
         blob = box.lay(blob) or blob
-    placed = isinstance(blob, Place)
-    if isinstance(blob, Place):
+    placed = isinstance(blob, LaidChunk)
+    if isinstance(blob, LaidChunk):
         blob.sent = True
         blob = blob.stub.encode()
     before = box.digest or 0
@@ -447,8 +446,8 @@ class Outboxes:
         replays: ReplayChecks,
         ordered: bool,
         dump: Callable[[Any], bytes | SplitPickle],
-        sole: Callable[[Any], bytes | Place] = sole,
-        lay: Callable[[bytes], Place | None] = lambda _: None,
+        sole: Callable[[Any], bytes | LaidChunk] = sole,
+        lay: Callable[[bytes], LaidChunk | None] = lambda _: None,
     ) -> None:
         self.all: list[Outbox] = []
         self._queues = queues

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 from orchestrator.ipc.cell import INDEX
-from orchestrator.worker.arenas import Place
+from orchestrator.worker.arenas import LaidChunk
 from orchestrator.worker.blocks import CONTAINERS, copy_into
 from orchestrator.worker.chunks import (
     BIG_ITEM,
@@ -102,7 +102,7 @@ class ItemWindow:
         words: memoryview,
         *,
         dump: Callable[[Any], bytes | SplitPickle],
-        sole: Callable[[Any], bytes | Place],
+        sole: Callable[[Any], bytes | LaidChunk],
     ) -> None:
         self.lease = lease
         self.outbox = outbox
@@ -110,7 +110,7 @@ class ItemWindow:
         self.words = words
         self._dump = dump
         self._sole = sole
-        self._blob: bytes | Place | None = None
+        self._blob: bytes | LaidChunk | None = None
         self._blob_at = -1
         self.ends: list[Any] = []
         self.holes = False

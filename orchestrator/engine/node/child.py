@@ -22,17 +22,21 @@ import socket
 import sys
 import time
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from multiprocessing import forkserver, reduction, resource_tracker, util
 from typing import Any, TextIO
 
 from orchestrator.encoding import HINT, unfit
 from orchestrator.ipc.marks import Console, MarkedFile
-from orchestrator.kernel.calls import line_buffer_c_stdio, set_parent_death_signal
+from orchestrator.kernel.calls import (
+    FIRST_PRIVATE_FD,
+    line_buffer_c_stdio,
+    low_numbers_taken,
+    set_parent_death_signal,
+)
 
 __all__ = [
-    "FIRST_PRIVATE_FD",
     "STACK_SIGNAL",
     "Handed",
     "HiddenBytes",
@@ -42,10 +46,6 @@ __all__ = [
     "enter_surroundings",
     "tell_stack_into",
 ]
-
-FIRST_PRIVATE_FD = 10
-"""Our own descriptors lie from here on: a target that closes 1 and 2 and opens files gets low
-numbers, and must not get ours."""
 
 STACK_SIGNAL = signal.SIGRTMAX - 2
 """Of those that nobody gives a meaning to; the last ones are taken by debuggers."""
@@ -256,26 +256,13 @@ def _line_writer(fd: int, console: Console) -> TextIO:
 def _private(launch: Launch) -> tuple[socket.socket, socket.socket, mmap.mmap]:
     """Have our descriptors out of the target's way, too; those that came stay open."""
     channel, log = (socket.socket(fileno=_moved(handed)) for handed in (launch.channel, launch.log))
-    with _low_numbers_taken():  # a mapping keeps a duplicate of its descriptor, wherever it fits
+    with low_numbers_taken():  # a mapping keeps a duplicate of its descriptor, wherever it fits
         cell = mmap.mmap(launch.cell.fd, mmap.PAGESIZE)
     return channel, log, cell
 
 
 def _moved(handed: Handed) -> int:
     return fcntl.fcntl(handed.fd, fcntl.F_DUPFD_CLOEXEC, FIRST_PRIVATE_FD)
-
-
-@contextlib.contextmanager
-def _low_numbers_taken() -> Iterator[None]:
-    taken = [os.open(os.devnull, os.O_RDONLY)]
-    while taken[-1] < FIRST_PRIVATE_FD:
-        taken.append(os.open(os.devnull, os.O_RDONLY))
-    os.close(taken.pop())
-    try:
-        yield
-    finally:
-        for fd in taken:
-            os.close(fd)
 
 
 def _close_on_exec() -> None:

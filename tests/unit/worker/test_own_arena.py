@@ -13,7 +13,7 @@ from orchestrator.core.protocol.messages import Leased, Range
 from orchestrator.ipc import arena
 from orchestrator.ipc.arena import Handover, Stub
 from orchestrator.worker import arenas as module
-from orchestrator.worker.arenas import DamagedChunkError, Place, Placed, WorkerArenas
+from orchestrator.worker.arenas import DamagedChunkError, LaidChunk, Placed, WorkerArenas
 from orchestrator.worker.chunks import BIG_ITEM, sole
 from orchestrator.worker.client import Client
 from orchestrator.worker.large import item_of
@@ -73,7 +73,7 @@ def test_an_item_is_a_copy(stage):
         (pickle.dumps([1, "z" * MB]), True),
     ):
         place = sole(item, stage.producer)
-        assert isinstance(place, Place)
+        assert isinstance(place, LaidChunk)
         placed = stage.reader.placed(place.stub.encode())
         raw = placed.load(partial(item_of, packed=packed))
         loaded = pickle.loads(raw) if packed else raw
@@ -295,7 +295,7 @@ def test_a_chunk_of_many_items_is_read_in_parts_and_counted(stage, packed):
     items = [n.to_bytes(4, "big") * 300 for n in range(60)]
     pickled = [pickle.dumps(item) for item in items] if packed else items
     place = stage.producer.lay(pickle.dumps(pickled, 5))
-    assert isinstance(place, Place)
+    assert isinstance(place, LaidChunk)
     placed = stage.reader.placed(place.stub.encode())
 
     def leased(start, stop):
