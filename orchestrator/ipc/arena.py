@@ -15,8 +15,6 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from orchestrator.kernel.calls import FIRST_PRIVATE_FD
-
 __all__ = ["Handover", "Places", "Stub", "check_of", "give", "make", "receive"]
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
@@ -86,8 +84,11 @@ def give(sock: socket.socket, arena: Handover) -> None:
     socket.send_fds(sock, [head], [arena.fd])
 
 
-def receive(sock: socket.socket) -> Handover | None:
-    """Take the next arena, without waiting; None if there is none. Raises OSError."""
+def receive(sock: socket.socket, least_fd: int = 0) -> Handover | None:
+    """Take the next arena, without waiting; None if there is none. Raises OSError.
+
+    Its descriptor has a number from `least_fd` on.
+    """
     flags = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
     try:  # `socket.recv_fds` of CPython 3.11 knows no flags
         head, ancillary, _, _ = sock.recvmsg(1024, socket.CMSG_SPACE(_FD.size), flags)
@@ -97,7 +98,7 @@ def receive(sock: socket.socket) -> Handover | None:
     if not fds:
         return None
     (came,) = _FD.unpack(fds[0])
-    fd = fcntl.fcntl(came, fcntl.F_DUPFD_CLOEXEC, FIRST_PRIVATE_FD)
+    fd = fcntl.fcntl(came, fcntl.F_DUPFD_CLOEXEC, least_fd)
     os.close(came)
     arena, size, own = _HANDOVER.unpack_from(head)
     return Handover(arena, size, own, head[_HANDOVER.size :].decode(), fd)

@@ -28,7 +28,7 @@ from orchestrator.ipc.arena import (
     check_of,
     receive,
 )
-from orchestrator.kernel.calls import low_numbers_taken
+from orchestrator.kernel.calls import FIRST_PRIVATE_FD, low_numbers_taken
 
 __all__ = ["DamagedChunkError", "LaidChunk", "Placed", "WorkerArenas"]
 
@@ -154,7 +154,10 @@ class WorkerArenas:
     def _look(self) -> None:
         """Take what has come."""
         with contextlib.suppress(OSError):
-            while self._sock is not None and (came := receive(self._sock)) is not None:
+            while (
+                self._sock is not None
+                and (came := receive(self._sock, FIRST_PRIVATE_FD)) is not None
+            ):
                 if not came.own:
                     self._others[came.arena] = _OthersArena(came)
                     continue

@@ -134,7 +134,7 @@ def test_it_is_handed_over_out_of_the_targets_way():
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     fd = arena.make(PAGE)
     arena.give(ours, Handover(7, PAGE, True, "map-1", fd))
-    came = arena.receive(theirs)
+    came = arena.receive(theirs, 10)
     assert came is not None
     assert came[:4] == (7, PAGE, True, "map-1")
     assert came.fd >= 10
