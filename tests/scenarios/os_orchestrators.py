@@ -480,16 +480,17 @@ def kill_a_group_that_forks_while_it_is_killed():
     become_subreaper()
     read_fd, write_fd = os.pipe()
 
-    def fork(*_):
-        if os.fork() == 0:
-            os.write(write_fd, f"{os.getpid()}\n".encode())
+    def fork_when_asked():
+        # Waited for, not handled: a signal just before `pause` would be handled after it, never.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        while os.write(write_fd, f"{os.getpid()}\n".encode()):
+            signal.sigwait({signal.SIGUSR1})
+            while os.fork():
+                signal.pause()
 
     def leave():
         if os.fork() == 0:
-            signal.signal(signal.SIGUSR1, fork)
-            os.write(write_fd, f"{os.getpid()}\n".encode())
-            while True:
-                signal.pause()
+            fork_when_asked()
         os._exit(0)
 
     leader = _leader(leave)
