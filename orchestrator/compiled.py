@@ -21,6 +21,7 @@ DEFAULT = (
     "orchestrator.core.broker.credits",
     "orchestrator.core.broker.lease",
     "orchestrator.core.broker.leasing",
+    "orchestrator.core.broker.meters",
     "orchestrator.core.broker.observers",
     "orchestrator.core.broker.outcomes",
     "orchestrator.core.broker.outputs",

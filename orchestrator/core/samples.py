@@ -12,10 +12,13 @@ from collections.abc import Mapping
 
 import msgspec
 
+from orchestrator.core.protocol.events import Blame
+
 __all__ = [
     "FORMAT",
     "SAMPLE_EVERY_S",
     "WINDOW_S",
+    "Figures",
     "Header",
     "JobSample",
     "JobWiring",
@@ -60,6 +63,21 @@ class Service(msgspec.Struct, frozen=True, array_like=True):
     first: int = 0
     counts: tuple[int, ...] = ()
     slowest: tuple[SlowItem, ...] = ()
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker uses and is at, as its own machine sees it.
+
+    `cpu_s` is its process' user and system time, `rss` its resident memory in bytes. `blame` is its
+    progress cell, `at_item_s` how long it has been at that item by the machine's own clock.
+    `service` is that of the items it has worked through.
+    """
+
+    cpu_s: float
+    rss: int
+    blame: Blame
+    at_item_s: float
+    service: Service = Service()
 
 
 class JobSample(msgspec.Struct, frozen=True, array_like=True, kw_only=True):

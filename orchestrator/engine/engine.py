@@ -24,6 +24,7 @@ from orchestrator.core.protocol.events import (
 )
 from orchestrator.core.protocol.messages import Failure, FromWorker, ToWorker
 from orchestrator.core.protocol.notifications import Notification, Progress, Survivor
+from orchestrator.core.samples import Figures
 from orchestrator.ipc.order import Order
 
 __all__ = [
@@ -123,19 +124,6 @@ Happening: TypeAlias = (
     | Readable
     | Waits
 )
-
-
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker uses and is at, as its own machine sees it.
-
-    `cpu_s` is its process' user and system time, `rss` its resident memory in bytes. `blame` is its
-    progress cell, `at_item_s` how long it has been at that item by the machine's own clock.
-    """
-
-    cpu_s: float
-    rss: int
-    blame: Blame
-    at_item_s: float
 
 
 class Engine(Protocol):
