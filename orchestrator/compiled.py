@@ -41,6 +41,7 @@ DEFAULT = (
     "orchestrator.worker.item_calls",
     "orchestrator.worker.lease",
     "orchestrator.worker.outbox",
+    "orchestrator.worker.service",
     "orchestrator.worker.window",
 )
 """What pays most for the time it takes to compile it."""

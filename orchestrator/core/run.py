@@ -178,6 +178,11 @@ class Run:
 
     # -- what others may see ----------------------------------------------------------------------
 
+    @property
+    def workers(self) -> dict[str, str]:
+        """Return the workers that live, each with its job."""
+        return {name: client.job.name for name, client in self._broker.clients.items()}
+
     def snapshot(self) -> Snapshot:
         """The run at this moment, for the display."""
         views, jobs = self._supervisor.job_states, self._broker.jobs

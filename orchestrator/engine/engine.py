@@ -24,7 +24,7 @@ from orchestrator.core.protocol.events import (
 )
 from orchestrator.core.protocol.messages import Failure, FromWorker, ToWorker
 from orchestrator.core.protocol.notifications import Notification, Progress, Survivor
-from orchestrator.core.samples import Figures
+from orchestrator.core.samples import Figures, Service
 from orchestrator.ipc.order import Order
 
 __all__ = [
@@ -70,6 +70,7 @@ class Died(_Happening, frozen=True, kw_only=True):
     killed. `exit_code` is negative for a signal, None if it cannot be known. `blame` is what its
     progress cell says, or what it was killed for (`stack`). `failure` is where it crashed or hung.
     `orphaned`: what it depends on and has died with; then `failure` says why, if that is known.
+    `service`: how long its items took.
     """
 
     worker: str
@@ -77,6 +78,7 @@ class Died(_Happening, frozen=True, kw_only=True):
     blame: Blame = Blame()
     failure: Failure | None = None
     orphaned: Orphaned | None = None
+    service: Service = Service()
 
 
 class Overdue(_Happening, frozen=True, kw_only=True):

@@ -44,8 +44,9 @@ NO_WAIT = Times()
 class QueueMeter:
     """How full a queue was, and for how long: noted with its size after each change.
 
-    `size` is that noted last, at `since`, and `area` its integral over time until then. It is full while it holds as many items or bytes
-    as it may, or somebody waits for room; `longest_full` is the longest stretch of that.
+    `size` is that noted last, at `since`, and `area` its integral over time until then. It is full
+    while it holds as many items or bytes as it may, or somebody waits for room; `longest_full` is
+    the longest stretch of that.
     """
 
     __slots__ = (
