@@ -348,6 +348,7 @@ class Agent:
                 blame=died.blame,
                 failure=died.failure,
                 orphaned=died.orphaned,
+                service=died.service,
             )
         )
 

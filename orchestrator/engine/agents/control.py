@@ -22,7 +22,8 @@ from orchestrator.core.protocol.notifications import (
     Survivor,
     Warned,
 )
-from orchestrator.engine.engine import Figures, WorkerStack
+from orchestrator.core.samples import Figures, Service
+from orchestrator.engine.engine import WorkerStack
 
 __all__ = [
     "MOST_FROM_AGENT",
@@ -219,6 +220,7 @@ class LifeDied(_Record, tag=23, frozen=True, kw_only=True):
     blame: Blame = Blame()
     failure: Failure | None = None
     orphaned: Orphaned | None = None
+    service: Service = Service()
 
 
 class LifeOverdue(_Record, tag=24, frozen=True, kw_only=True):

@@ -270,6 +270,7 @@ class Node:
                 blame=blame,
                 failure=worker.process.creator_refused() if orphaned else worker.crash(),
                 orphaned=Orphaned.FORKSERVER if orphaned else None,
+                service=worker.service(),
             )
         )
         self._forget(worker)
