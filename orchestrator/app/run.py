@@ -16,6 +16,7 @@ import msgspec
 
 from orchestrator.app.options import On, Options, Watch
 from orchestrator.app.run_files import RunFiles
+from orchestrator.control.protocol import Welcome
 from orchestrator.core.durable.snapshot import StoredRun
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import (
@@ -31,6 +32,7 @@ from orchestrator.core.protocol.notifications import (
 from orchestrator.core.reporting import Snapshot, Summary, bottleneck
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.engine.conductor import Conductor
+from orchestrator.engine.control_server import ControlServer
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.local.engine import LocalEngine
 from orchestrator.engine.node.guard import Shelter
@@ -100,6 +102,7 @@ def _run(
     directory = run_files.directory
     screen = _screen(options, title=f"{plan.name} {directory.run_id}")
     record = _Record(run_files.log, run_files.letters, screen)
+    control: ControlServer | None = None
     try:
         orders = Orders(
             plan,
@@ -107,14 +110,17 @@ def _run(
             run_dir=str(directory.path),
             draws=options.output is not OutputMode.NONE,
         )
+        engine = _engine(plan, options.on, shelter, run_files, factory)
+        control = _control(plan, directory, engine.now())
         conductor = Conductor(
             plan,
-            _engine(plan, options.on, shelter, run_files, factory),
+            engine,
             orders,
             record,
             store=run_files.store,
             resumption=run_files.resumption,
             recorder=run_files.recorder,
+            control=control,
         )
         if run_files.resumption is not None:
             _recall(record.digest, directory, run_files.resumption.stored)
@@ -128,11 +134,28 @@ def _run(
         directory.write_summary(summary)
     finally:
         screen.close()
+        if control is not None:
+            control.close()
         run_files.close()
     _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
     if watch is not None:
         watch.ended(summary, conductor.run.left_items())
     return summary.exit_code
+
+
+def _control(plan: Plan, directory: RunDirectory, now: float) -> ControlServer | None:
+    """Return what serves other terminals; None where its socket cannot be made: it is missed."""
+    welcome = Welcome(
+        run=directory.run_id,
+        name=plan.name,
+        started=time.time(),
+        queues=tuple(plan.queues),
+        jobs=tuple(plan.jobs),
+    )
+    try:
+        return ControlServer.listening(directory.path, welcome, began=now)
+    except OSError:
+        return None
 
 
 def _engine(

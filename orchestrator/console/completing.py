@@ -29,6 +29,7 @@ __all__ = [
     "codes",
     "jobs",
     "letters",
+    "live_runs",
     "queues",
     "runs",
     "spec_jobs",
@@ -120,6 +121,21 @@ def runs(_: click.Context, word: str) -> Iterator[CompletionItem]:
         yield CompletionItem(LAST, help=_how(found[-1]))
     for run in reversed(found[-_MOST_RUNS:]):
         yield CompletionItem(run.run_id, help=_how(run))
+
+
+@_completer
+def live_runs(_: click.Context, word: str) -> Iterator[CompletionItem]:
+    """Offer the runs of this project that go on, or a directory if the word is a path."""
+    from orchestrator.runlog.find import find_home, list_runs  # noqa: PLC0415
+
+    if os.sep in word or word.startswith("."):
+        yield CompletionItem(word, type="dir")
+        return
+    home = find_home(Path.cwd(), os.environ)
+    for run in reversed(list_runs(home) if home else []):
+        if run.is_alive:
+            plan = run.read_plan()
+            yield CompletionItem(run.run_id, help=plan.name if plan is not None else "")
 
 
 @_completer

@@ -13,7 +13,7 @@ import msgspec
 
 from orchestrator.core.broker.broker import Broker, ProtocolError
 from orchestrator.core.broker.clients import JobState, WorkerState
-from orchestrator.core.broker.observers import Tap
+from orchestrator.core.broker.observers import LiveTap, Tap
 from orchestrator.core.broker.outputs import OutputProgress
 from orchestrator.core.broker.setup import Resumption
 from orchestrator.core.durable.records import JournalEntry
@@ -188,6 +188,11 @@ class Run:
                 for queue in self._broker.queues.values()
             ),
         )
+
+    def live_tap(self, queue: str) -> LiveTap | None:
+        """Return a tap of a queue, which wants nothing yet; None if there is no such queue."""
+        state = self._broker.queues.get(queue)
+        return None if state is None else LiveTap(state)
 
     def ledgers(self) -> dict[str, Ledger]:
         """Return what became of all items, at the end."""
