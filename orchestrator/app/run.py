@@ -16,7 +16,6 @@ import msgspec
 
 from orchestrator.app.options import On, Options, Watch
 from orchestrator.app.run_files import RunFiles
-from orchestrator.control.protocol import Welcome
 from orchestrator.core.durable.snapshot import StoredRun
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import (
@@ -28,8 +27,10 @@ from orchestrator.core.protocol.notifications import (
     RunEnded,
     RunResumed,
     RunStarted,
+    Warned,
 )
 from orchestrator.core.reporting import Snapshot, Summary, bottleneck
+from orchestrator.core.samples import Header, header_of
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.engine.conductor import Conductor
 from orchestrator.engine.control_server import ControlServer
@@ -40,6 +41,8 @@ from orchestrator.engine.node.process import ProcessFactory, factory_of_run
 from orchestrator.engine.orders import Orders
 from orchestrator.errors import ExitCode, RunDirectoryError
 from orchestrator.files import here
+from orchestrator.machine.cgroups import read_allowance
+from orchestrator.machine.machine import this_machine
 from orchestrator.plan.model import Plan
 from orchestrator.rfc3339 import timestamp
 from orchestrator.runlog.catalogue import describe
@@ -47,6 +50,7 @@ from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import argument_for
 from orchestrator.runlog.letters import DeadLetters, read_letters
 from orchestrator.runlog.reader import LogReader
+from orchestrator.runlog.samples import SampleFiles
 from orchestrator.runlog.writer import RunLog
 from orchestrator.views.output import OutputMode
 from orchestrator.views.report import Digest, Report, render_report
@@ -110,23 +114,30 @@ def _run(
             run_dir=str(directory.path),
             draws=options.output is not OutputMode.NONE,
         )
-        engine = _engine(plan, options.on, shelter, run_files, factory)
-        control = _control(plan, directory, engine.now())
+        started, began = time.time(), time.monotonic()
+        header = _header(plan, directory, started)
+        samples = SampleFiles(directory.path, header)
+        control = _control(directory, header)
         conductor = Conductor(
             plan,
-            engine,
+            _engine(plan, options.on, shelter, run_files, factory),
             orders,
             record,
             store=run_files.store,
             resumption=run_files.resumption,
             recorder=run_files.recorder,
             control=control,
+            began=began,
+            takers=(samples.add,),
         )
         if run_files.resumption is not None:
             _recall(record.digest, directory, run_files.resumption.stored)
-        started = time.time()
         record.notify(_started(plan, shelter, run_files, options.on), time.monotonic())
         conductor.run_to_end()
+        samples.close()
+        if samples.trouble:
+            lost = f"{samples.dropped} samples of the run could not be kept: {samples.trouble}"
+            run_files.log.notify(Warned(message=lost))
         summary = _summary(conductor, plan, run_files, started)
         for remark in conductor.run.warnings():
             run_files.log.notify(remark)  # the report has them for the screen
@@ -143,19 +154,27 @@ def _run(
     return summary.exit_code
 
 
-def _control(plan: Plan, directory: RunDirectory, now: float) -> ControlServer | None:
+def _control(directory: RunDirectory, header: Header) -> ControlServer | None:
     """Return what serves other terminals; None where its socket cannot be made: it is missed."""
-    welcome = Welcome(
-        run=directory.run_id,
-        name=plan.name,
-        started=time.time(),
-        queues=tuple(plan.queues),
-        jobs=tuple(plan.jobs),
-    )
     try:
-        return ControlServer.listening(directory.path, welcome, began=now)
+        return ControlServer.listening(directory.path, header)
     except OSError:
         return None
+
+
+def _header(plan: Plan, directory: RunDirectory, started: float) -> Header:
+    """Return what stands above the run's samples: the plan, and the machine it runs on."""
+    machine, allowance = this_machine(), read_allowance()
+    return header_of(
+        plan,
+        run=directory.run_id,
+        started=timestamp(started),
+        pid=os.getpid(),
+        processors=machine.processors,
+        quota=allowance.cpus,
+        memory=machine.memory_bytes,
+        memory_limit=allowance.memory_bytes,
+    )
 
 
 def _engine(

@@ -22,6 +22,7 @@ from orchestrator.control.protocol import (
     Request,
     Welcome,
 )
+from orchestrator.core.samples import Header
 from orchestrator.errors import UsageError
 from orchestrator.files import open_directory
 from orchestrator.runlog.directory import RunDirectory
@@ -59,7 +60,7 @@ class ControlClient:
         except BaseException:
             self._sock.close()
             raise
-        self.welcome = found
+        self.header: Header = found.header
 
     def __enter__(self) -> ControlClient:
         return self

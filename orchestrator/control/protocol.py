@@ -16,6 +16,7 @@ import msgspec
 
 from orchestrator.core.protocol.events import StopHow
 from orchestrator.core.reporting import Snapshot
+from orchestrator.core.samples import Header, Sample
 
 __all__ = [
     "GREETING",
@@ -97,20 +98,16 @@ Request: TypeAlias = AskPicture | AskStop | AskItems
 
 
 class Welcome(_Record, frozen=True, kw_only=True):
-    """The run, named. `queues` and `jobs` are those of its plan, in its order."""
+    """The run: the header of its samples."""
 
-    run: str
-    name: str
-    started: float
-    """Unix time of the life that goes on."""
-    queues: tuple[str, ...] = ()
-    jobs: tuple[str, ...] = ()
+    header: Header
 
 
 class Picture(_Record, frozen=True, kw_only=True):
-    """The run at one moment, `elapsed_s` after its begin."""
+    """The run at its newest `sample`; rates and shares are those since the one `before`."""
 
-    elapsed_s: float
+    before: Sample
+    sample: Sample
     snapshot: Snapshot
 
 

@@ -31,10 +31,12 @@ from orchestrator.core.protocol.notifications import (
 )
 from orchestrator.core.reporting import Snapshot
 from orchestrator.core.run import Run
+from orchestrator.core.samples import Sample
 from orchestrator.engine import engine as happenings
 from orchestrator.engine.control_server import ControlServer
 from orchestrator.engine.engine import Engine, Happening
 from orchestrator.engine.orders import Orders
+from orchestrator.engine.sampler import Sampler
 from orchestrator.errors import DiskFullError
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.recording import Recorder
@@ -50,8 +52,9 @@ _SIGINT = 2
 class Conductor:
     """Runs one plan to its end; a durable one goes on from a `resumption`, and into a `store`.
 
-    A `recorder` keeps the items of the queues it taps, `control` serves other terminals. At the end
-    `survivors` could not be killed.
+    A `recorder` keeps the items of the queues it taps, `control` serves other terminals. The run
+    has begun at the monotonic time `began`, which is now if it is not given; `takers` are given its
+    samples. At the end `survivors` could not be killed.
     """
 
     def __init__(
@@ -65,6 +68,8 @@ class Conductor:
         resumption: Resumption | None = None,
         recorder: Recorder | None = None,
         control: ControlServer | None = None,
+        began: float | None = None,
+        takers: Sequence[Callable[[Sample], None]] = (),
     ) -> None:
         self.run = Run(plan, resumption, tap=recorder.tap if recorder is not None else None)
         self.survivors: tuple[Survivor, ...] = ()
@@ -75,6 +80,13 @@ class Conductor:
         self._recorder = recorder
         self._control = control
         self._disk = Disk(observer, engine.pause)
+        self.sampler = Sampler(
+            self.run,
+            engine,
+            began=time.monotonic() if began is None else began,
+            takers=takers,
+            disk_full_s=lambda: self._disk.waited_s,
+        )
         self._now = engine.now
         self._send = engine.send
         self._answers_at_once = store is None and recorder is None
@@ -113,7 +125,9 @@ class Conductor:
                 self._engine.watch(self._control.fileno(), self._control)
             while not self._finished:
                 self._turn()
+            self.sampler.take(self._now(), last=True)
             self._wind_up()
+        self.sampler.close()
 
     def _turn(self) -> None:
         self._take(self._engine.wait(self._timeout()))
@@ -134,6 +148,7 @@ class Conductor:
         self._is_awaited = False
         if self._control is not None and self._control.is_tapping:
             self._control.pass_on()
+        self.sampler.take_due(now)
         if self._told or self._watched or now - self._flushed_at >= _FLUSH_EVERY_S:
             self._observe(now)
 
@@ -145,12 +160,13 @@ class Conductor:
         if entry := self.run.take_entry():
             self._disk.write(lambda: store.keep(entry), store.retry)
 
-    def _timeout(self) -> float | None:
-        soonest = self.run.next_deadline()
+    def _timeout(self) -> float:
+        deadline = self.run.next_deadline()
+        soonest = self.sampler.due if deadline is None else min(deadline, self.sampler.due)
         if self._flushes:
             due = self._flushed_at + _FLUSH_EVERY_S
-            soonest = due if soonest is None else min(soonest, due)
-        return None if soonest is None else max(0.0, soonest - self._now())
+            soonest = min(soonest, due)
+        return max(0.0, soonest - self._now())
 
     def _observe(self, now: float) -> None:
         observer = self._observer
@@ -216,6 +232,7 @@ class Conductor:
 
     def _died(self, happening: happenings.Died) -> None:
         worker, blame = happening.worker, happening.blame
+        self.sampler.died(happening)
         self._handle(
             events.WorkerDied(
                 worker=worker,
@@ -250,13 +267,17 @@ class Conductor:
 
     # -- other terminals: see `control_server.LiveRun` --------------------------------------------
 
-    def now(self) -> float:
-        """Return the engine's time."""
-        return self._now()
-
     def snapshot(self) -> Snapshot:
         """Return how the run stands."""
         return self.run.snapshot()
+
+    def samples(self) -> tuple[Sample, Sample]:
+        """Return the newest sample, behind the oldest of the last seconds."""
+        pair = self.sampler.window.pair
+        if pair is None:
+            first = self.sampler.take(self._now())
+            return first, first
+        return pair
 
     def stop(self, how: events.StopHow) -> None:
         """Have the run end."""
@@ -323,6 +344,7 @@ class Disk:
     """Lets writes wait for room, at most `patience_s`, or until `pause` tells of a signal.
 
     `pause` waits for so many seconds, and returns whether the run is told to end meanwhile.
+    `waited_s` is how long all of them together have waited.
     """
 
     def __init__(
@@ -331,6 +353,7 @@ class Disk:
         self._observer = observer
         self._pause = pause
         self._patience_s = patience_s
+        self.waited_s = 0.0
 
     def write(self, act: Callable[[], None], again: Callable[[], None] | None = None) -> None:
         """Do a write; while it raises DiskFullError do it again, or `again` if that is given.
@@ -353,6 +376,7 @@ class Disk:
                 error = still
             else:
                 now = time.monotonic()
+                self.waited_s += now - began
                 self._tell(DiskHasRoom(waited_s=now - began), now)
                 return
         raise error

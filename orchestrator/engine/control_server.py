@@ -39,6 +39,7 @@ from orchestrator.core.broker.observers import LiveTap
 from orchestrator.core.durable.records import Passed
 from orchestrator.core.protocol.events import StopHow, whole
 from orchestrator.core.reporting import Snapshot
+from orchestrator.core.samples import Header, Sample
 from orchestrator.errors import MporchError
 from orchestrator.files import open_directory
 
@@ -51,16 +52,14 @@ _MOST_UNSENT: Final = 4 << 20
 """Bytes of answers that wait for a client; who asks for more and reads nothing is cut off."""
 _MOST_UNSENT_ITEMS: Final = LARGEST_ITEM
 """Bytes from which on a tap notes nothing more until its client has read."""
-_PICTURE_S: Final = 0.1
-"""A picture is as good as new for so long: however often clients ask, it is made no more often."""
 _CREDENTIALS = struct.Struct("3i")
 
 
 class LiveRun(Protocol):
     """The run as clients may see and touch it; called in the loop's thread."""
 
-    def now(self) -> float:
-        """Return monotonic seconds."""
+    def samples(self) -> tuple[Sample, Sample]:
+        """Return the newest sample, behind the oldest of the last seconds."""
 
     def snapshot(self) -> Snapshot:
         """Return how it stands."""
@@ -119,15 +118,13 @@ class ControlServer:
     def __init__(
         self,
         listener: socket.socket,
-        welcome: Welcome,
+        header: Header,
         *,
-        began: float,
         uids: frozenset[int],
         directory: Path | None = None,
     ) -> None:
         self._listener = listener
-        self._welcome = GREETING + protocol.encode(welcome)
-        self._began = began
+        self._welcome = GREETING + protocol.encode(Welcome(header=header))
         self._uids = uids
         self._directory = directory
         self._epoll = select.epoll()
@@ -135,7 +132,8 @@ class ControlServer:
         self._clients: dict[int, Client] = {}
         self._tapping: dict[int, Client] = {}
         self._picture = b""
-        self._pictured_at = 0.0
+        self._pictured: Sample | None = None
+        """What the picture was made of: however often clients ask, it is made once."""
         self._takers: dict[type, Callable[[LiveRun, Client, Any], None]] = {
             AskPicture: self._show,
             AskStop: self._stop,
@@ -145,12 +143,12 @@ class ControlServer:
         self._epoll.register(listener.fileno(), select.EPOLLIN)
 
     @classmethod
-    def listening(cls, directory: Path, welcome: Welcome, *, began: float) -> ControlServer:
+    def listening(cls, directory: Path, header: Header) -> ControlServer:
         """Listen in a run's directory, in the place of a life before. Raises OSError."""
         sock = listen(directory)
         try:
             uids = frozenset({0, os.geteuid()})
-            return cls(sock, welcome, began=began, uids=uids, directory=directory)
+            return cls(sock, header, uids=uids, directory=directory)
         except OSError:
             sock.close()
             raise
@@ -291,10 +289,10 @@ class ControlServer:
     # -- requests ---------------------------------------------------------------------------------
 
     def _show(self, run: LiveRun, client: Client, _: AskPicture) -> None:
-        now = run.now()
-        if not self._picture or now - self._pictured_at >= _PICTURE_S:
-            picture = Picture(elapsed_s=now - self._began, snapshot=run.snapshot())
-            self._picture, self._pictured_at = protocol.encode(picture), now
+        before, sample = run.samples()
+        if sample is not self._pictured:
+            picture = Picture(before=before, sample=sample, snapshot=run.snapshot())
+            self._picture, self._pictured = protocol.encode(picture), sample
         client.send(self._picture)
 
     def _stop(self, run: LiveRun, client: Client, request: AskStop) -> None:

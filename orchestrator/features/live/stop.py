@@ -48,7 +48,7 @@ def stop(run_name: str | None, terminate: bool, kill: bool) -> None:
     run = live_run(run_name)
     with ControlClient(run) as client:
         _ask(client, how)
-        name = client.welcome.name
+        name = client.header.name
         tell(f"mporch: {name} {_DOES[how.value]} ({run.run_id}); waiting for its end")
         client.wait_for_end()
     _tell_end(run.read_summary(), name)

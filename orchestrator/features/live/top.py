@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from orchestrator.console.options import format_option, live_run_argument
 from orchestrator.console.printing import print_json
@@ -66,26 +67,57 @@ def lines_of(client: ControlClient, shown: Picture) -> list[str]:
         shown.snapshot,
         _look(),
         title=_title(client),
-        elapsed_s=shown.elapsed_s,
-        rates={},
+        elapsed_s=shown.sample.t,
+        rates=_rates(client, shown),
     )
+
+
+def _rates(client: ControlClient, shown: Picture) -> dict[str, float]:
+    """Return the items a second of each job, over the last seconds."""
+    before, sample = shown.before, shown.sample
+    if (took_s := sample.t - before.t) <= 0:
+        return {}
+    pairs = zip(client.header.jobs, sample.jobs, before.jobs, strict=True)
+    return {
+        job.name: ((new.items_in or new.items_out) - (old.items_in or old.items_out)) / took_s
+        for job, new, old in pairs
+        if new.items_in or new.items_out
+    }
 
 
 def data_of(client: ControlClient, shown: Picture) -> dict[str, Any]:
     """Return a picture for programs."""
-    import msgspec  # noqa: PLC0415
-
-    welcome = client.welcome
-    about = {"run": welcome.run, "name": welcome.name, "status": "running", "pid": client.pid}
+    header, sample, before = client.header, shown.sample, shown.before
+    about = {"run": header.run, "name": header.name, "status": "running", "pid": header.pid}
     return about | {
-        "elapsed_s": round(shown.elapsed_s, 6),
-        "jobs": [msgspec.to_builtins(job) for job in shown.snapshot.jobs],
-        "queues": [msgspec.to_builtins(queue) for queue in shown.snapshot.queues],
+        "started": header.started,
+        "t": sample.t,
+        "since": before.t,
+        "jobs": [
+            {"name": job.name} | asdict(new) | {"since": asdict(old)}
+            for job, new, old in zip(header.jobs, sample.jobs, before.jobs, strict=True)
+        ],
+        "queues": [
+            {"name": queue.name, "maxsize": queue.maxsize} | asdict(new) | {"since": asdict(old)}
+            for queue, new, old in zip(header.queues, sample.queues, before.queues, strict=True)
+        ],
+        "workers": [
+            asdict(worker) | {"job": header.jobs[worker.job].name} for worker in sample.workers
+        ],
+        "system": asdict(sample.system),
+    }
+
+
+def asdict(row: msgspec.Struct) -> dict[str, Any]:
+    """Return a row of a sample with the names of its columns, those of its parts, too."""
+    return {
+        name: asdict(value) if isinstance(value, msgspec.Struct) else msgspec.to_builtins(value)
+        for name, value in msgspec.structs.asdict(row).items()
     }
 
 
 def _title(client: ControlClient) -> str:
-    return f"{client.welcome.name} {client.welcome.run}"
+    return f"{client.header.name} {client.header.run}"
 
 
 def _look() -> Look:
@@ -113,7 +145,7 @@ def _watch(client: ControlClient) -> None:
         while True:
             shown = picture(client)
             look = _look()
-            live.take(shown.snapshot, look, shown.elapsed_s)
+            live.take(shown.snapshot, look, shown.sample.t)
             sys.stdout.write(live.erase(look.width) + live.draw())
             sys.stdout.flush()
             client.receive(_EVERY_S)
