@@ -32,6 +32,7 @@ _OF_FEATURES = {
     "doctor": "features.doctor.command",
     "graph": "features.graph.command",
     "stop": "features.live.stop",
+    "tap": "features.live.tap",
     "test": "features.testcases.command",
     "top": "features.live.top",
 }
@@ -60,6 +61,7 @@ class _Commands(Group):
         },
         "A run that goes on": {
             "top": "Show how a run goes.",
+            "tap": "Show items as they come onto a queue.",
             "stop": "End a run, and wait for its end.",
         },
         "Specs": {

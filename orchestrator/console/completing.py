@@ -29,6 +29,7 @@ __all__ = [
     "codes",
     "jobs",
     "letters",
+    "live_queues",
     "live_runs",
     "queues",
     "runs",
@@ -136,6 +137,25 @@ def live_runs(_: click.Context, word: str) -> Iterator[CompletionItem]:
         if run.is_alive:
             plan = run.read_plan()
             yield CompletionItem(run.run_id, help=plan.name if plan is not None else "")
+
+
+@_completer
+def live_queues(ctx: click.Context, word: str) -> Iterator[CompletionItem]:
+    """Offer runs that go on as the first word, and the queues of the one that is meant."""
+    from orchestrator.runlog.find import find_home, list_runs, resolve_here  # noqa: PLC0415
+
+    words = ctx.params.get("words") or ()
+    if words:
+        found = [resolve_here(words[0])]
+    else:
+        yield from live_runs(ctx, ctx.command.params[0], word)
+        home = find_home(Path.cwd(), os.environ)
+        found = [run for run in list_runs(home) if run.is_alive] if home else []
+    plan = found[0].read_plan() if len(found) == 1 else None
+    if plan is not None:
+        for queue in plan.queues.values():
+            ways = f"from {', '.join(queue.writers)} to {', '.join(queue.readers)}"
+            yield CompletionItem(queue.name, help=ways)
 
 
 @_completer

@@ -49,6 +49,7 @@ COMMANDS = {
     **dict.fromkeys(("new", "create", "scaffold"), "Did you mean init?"),
     **dict.fromkeys(("down", "kill", "cancel", "halt", "end", "abort"), "Did you mean stop?"),
     **dict.fromkeys(("watch", "monitor", "live", "stats", "htop"), "Did you mean top?"),
+    **dict.fromkeys(("peek", "sample", "listen", "consume", "spy"), "Did you mean tap?"),
     **dict.fromkeys(("clean", "rm", "remove", "prune", "delete", "purge"), _REMOVED_BY_HAND),
     "version": "That is mporch --version",
     "help": "That is mporch --help, and of a command mporch COMMAND --help",
