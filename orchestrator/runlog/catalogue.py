@@ -140,6 +140,11 @@ def _queue_ended(notification: notifications.QueueEnded) -> str:
     return f"queue {notification.queue} ended: {ledger.put} put, {', '.join(told) or 'none taken'}"
 
 
+def _run_stopping(notification: notifications.RunStopping) -> str:
+    how = "stopping" if notification.how == "stop" else f"stopping ({notification.how})"
+    return f"{how}{_because(notification.reason)}"
+
+
 def _run_ended(notification: notifications.RunEnded) -> str:
     after, code = f"{notification.duration_s:.1f} s", notification.exit_code
     return f"run {notification.status} after {after}, exit code {code}"
@@ -270,7 +275,7 @@ _ENTRIES: tuple[EventEntry[Any], ...] = (
         notification=notifications.RunStopping,
         event="run.stopping",
         level=_always(Level.WARNING),
-        msg=lambda f: f"stopping ({f.how}){_because(f.reason)}",
+        msg=_run_stopping,
     ),
     EventEntry(
         notification=notifications.SignalSent,
