@@ -156,6 +156,7 @@ class Stage:
                 name="job",
                 start_method=StartMethod.SPAWN,
                 env=(),
+                inputs=("q",),
                 target=None,
                 capture=Capture.AUTO,
                 timeouts=TimeoutsPlan(item_s=item_s),
