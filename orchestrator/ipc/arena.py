@@ -87,7 +87,7 @@ def give(sock: socket.socket, arena: Handover) -> None:
 def receive(sock: socket.socket, least_fd: int = 0) -> Handover | None:
     """Take the next arena, without waiting; None if there is none. Raises OSError.
 
-    Its descriptor has a number from `least_fd` on.
+    Its descriptor has a number from `least_fd` on. If the process has none left it is lost.
     """
     flags = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
     try:  # `socket.recv_fds` of CPython 3.11 knows no flags
@@ -98,8 +98,10 @@ def receive(sock: socket.socket, least_fd: int = 0) -> Handover | None:
     if not fds:
         return None
     (came,) = _FD.unpack(fds[0])
-    fd = fcntl.fcntl(came, fcntl.F_DUPFD_CLOEXEC, least_fd)
-    os.close(came)
+    try:
+        fd = fcntl.fcntl(came, fcntl.F_DUPFD_CLOEXEC, least_fd)
+    finally:
+        os.close(came)
     arena, size, own = _HANDOVER.unpack_from(head)
     return Handover(arena, size, own, head[_HANDOVER.size :].decode(), fd)
 

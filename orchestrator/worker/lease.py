@@ -210,9 +210,8 @@ def _load(part: Range, blob: Blob | Placed) -> chunks.Piece:
     """The items of a chunk; those that no memory is left for raise, or that are damaged."""
     try:
         if isinstance(blob, Placed):
-            if blob:
-                return blob.load(partial(_placed_piece, part))
-        elif blob:
+            return blob.load(partial(_placed_piece, part))
+        if blob:
             return _piece(part, blob)
     except MemoryError:
         pass

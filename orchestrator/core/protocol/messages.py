@@ -244,10 +244,14 @@ class Commit(_Message, tag=7, frozen=True, kw_only=True):
 
 
 class Released(_Message, tag=8, frozen=True, kw_only=True):
-    """Answer to a recall: the worker keeps the first `kept` items of the lease."""
+    """Answer to a recall, or unasked: the worker keeps the first `kept` items of the lease.
+
+    `unseen`: since it cannot read this arena; what lies there is to come in frames.
+    """
 
     lease: _Number
     kept: _Number
+    unseen: _Number = 0
 
 
 class Ask(_Message, tag=9, frozen=True, kw_only=True):
