@@ -69,7 +69,10 @@ def make(size: int) -> int:
 
 
 class Handover(NamedTuple):
-    """An arena as it arrives: its number and size, whether it is one's own, whose it is, its fd."""
+    """An arena as it arrives: its number and size, whether it is one's own, whose it is, its fd.
+
+    That is -1 where the process had no descriptor left: the kernel drops what it cannot give.
+    """
 
     arena: int
     size: int
@@ -87,23 +90,29 @@ def give(sock: socket.socket, arena: Handover) -> None:
 def receive(sock: socket.socket, least_fd: int = 0) -> Handover | None:
     """Take the next arena, without waiting; None if there is none. Raises OSError.
 
-    Its descriptor has a number from `least_fd` on. If the process has none left it is lost.
+    Its descriptor has a number from `least_fd` on.
     """
     flags = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
     try:  # `socket.recv_fds` of CPython 3.11 knows no flags
         head, ancillary, _, _ = sock.recvmsg(1024, socket.CMSG_SPACE(_FD.size), flags)
     except BlockingIOError:
         return None
-    fds = [data for level, kind, data in ancillary if (level, kind) == _RIGHTS]
-    if not fds:
+    if not head:  # there is nobody at the other end
         return None
-    (came,) = _FD.unpack(fds[0])
-    try:
-        fd = fcntl.fcntl(came, fcntl.F_DUPFD_CLOEXEC, least_fd)
-    finally:
-        os.close(came)
+    fds = [data for level, kind, data in ancillary if (level, kind) == _RIGHTS]
+    fd = _moved(fds[0], least_fd) if fds else -1
     arena, size, own = _HANDOVER.unpack_from(head)
     return Handover(arena, size, own, head[_HANDOVER.size :].decode(), fd)
+
+
+def _moved(received: bytes, least_fd: int) -> int:
+    (came,) = _FD.unpack(received)
+    try:
+        return fcntl.fcntl(came, fcntl.F_DUPFD_CLOEXEC, least_fd)
+    except OSError:
+        return -1
+    finally:
+        os.close(came)
 
 
 class Places:

@@ -169,9 +169,7 @@ class WorkerArenas:
             arena = self._others[stub.arena]
             return Placed(arena.view(stub), stub, arena.owner)
         except (KeyError, OSError) as error:
-            if not self._told:
-                self._told = True
-                _say(getattr(error, "strerror", os.strerror(errno.EMFILE)))
+            self._say_once(getattr(error, "strerror", os.strerror(errno.EMFILE)))
             raise UnseenArenaError(stub.arena) from error
 
     def forget(self, arena: int) -> None:
@@ -186,14 +184,26 @@ class WorkerArenas:
                 self._sock is not None
                 and (came := receive(self._sock, FIRST_PRIVATE_FD)) is not None
             ):
-                if not came.own:
+                if came.fd < 0:
+                    self._say_once(os.strerror(errno.EMFILE))
+                elif came.own:
+                    self._own = _owned(came)
+                else:
                     self._others[came.arena] = _OthersArena(came)
-                    continue
-                try:
-                    self._own = OwnArena(came)
-                except OSError as error:
-                    os.close(came.fd)
-                    _say(str(error))
+
+    def _say_once(self, why: str) -> None:
+        if not self._told:
+            self._told = True
+            _say(why)
+
+
+def _owned(came: Handover) -> OwnArena | None:
+    try:
+        return OwnArena(came)
+    except OSError as error:
+        os.close(came.fd)
+        _say(str(error))
+        return None
 
 
 def _map(fd: int, size: int, protection: int) -> mmap.mmap:

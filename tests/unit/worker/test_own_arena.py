@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gc
 import logging
 import os
 import pickle
@@ -14,7 +15,7 @@ import pytest
 
 from orchestrator.core.protocol.messages import Leased, Pull, Range, Released
 from orchestrator.ipc import arena, wire
-from orchestrator.ipc.arena import Handover, Stub
+from orchestrator.ipc.arena import Handover, Stub, check_of
 from orchestrator.worker import arenas as module
 from orchestrator.worker.arenas import (
     DamagedChunkError,
@@ -200,6 +201,11 @@ def test_a_stranger_to_an_arena_says_so_once(stage, caplog):
     assert len(caplog.records) == 1
 
 
+def descriptors():
+    gc.collect()  # those that other tests have let go of
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- names
+
+
 @contextlib.contextmanager
 def no_descriptor_left(n=0):
     """As where the target has all the system lets it have, but for n."""
@@ -223,17 +229,60 @@ def no_descriptor_left(n=0):
 @pytest.mark.parametrize("n", [0, 1])
 def test_an_arena_that_comes_when_no_descriptor_is_left_is_not_there_and_nothing_leaks(stage, n):
     place = stage.put(b"y" * MB)
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- names
+    before = descriptors()
     with no_descriptor_left(n), pytest.raises(UnseenArenaError):
         stage.reader.placed(place.stub.encode())
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 -- names
+    assert descriptors() == before
 
 
 @pytest.mark.parametrize("n", [2, 3, 11, 12])
-def test_with_few_descriptors_it_is_mapped_or_read(stage, n):
+def test_with_few_descriptors_it_is_mapped_or_read_and_no_more_than_one_is_kept(stage, n):
     place = stage.put(b"y" * MB)
+    before = descriptors()
     with no_descriptor_left(n):
         assert bytes(stage.reader.placed(place.stub.encode()).view) == b"y" * MB
+    assert descriptors() <= before + 1
+
+
+def test_an_arena_that_is_lost_hides_none_that_comes_behind_it(caplog):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    reader = WorkerArenas(theirs)
+    fds = [arena.make(MB) for _ in range(3)]
+    places = [Stub(n, 0, 4, check_of(memoryview(b"%d" % n * 4))) for n in (1, 2, 3)]
+    for n, fd in enumerate(fds, 1):
+        os.pwrite(fd, b"%d" % n * 4, 0)
+    arena.give(ours, Handover(1, MB, False, "src-1", fds[0]))
+    with no_descriptor_left(), pytest.raises(UnseenArenaError):
+        reader.placed(places[0].encode())
+    for n in (2, 3):
+        arena.give(ours, Handover(n, MB, False, "src-1", fds[n - 1]))
+    with pytest.raises(UnseenArenaError):
+        reader.placed(places[0].encode())
+    assert [bytes(reader.placed(place.encode()).view) for place in places[1:]] == [b"2222", b"3333"]
+    reader.forget(2)
+    with pytest.raises(UnseenArenaError):
+        reader.placed(places[1].encode())
+    assert len(caplog.records) == 1
+    for fd in fds:
+        os.close(fd)
+    for sock in (ours, theirs):
+        sock.close()
+
+
+def test_a_worker_whose_own_arena_is_lost_says_so_and_puts_into_frames(caplog):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    fd = arena.make(MB)
+    arena.give(ours, Handover(1, MB, True, "src-1", fd))
+    producer = WorkerArenas(theirs)
+    with no_descriptor_left():
+        assert producer.put([b"x" * 5000], 5000) is None
+    assert producer.put([b"x" * 5000], 5000) is None
+    assert producer.lay(b"x" * 5000) is None
+    assert len(caplog.records) == 1
+    assert "Too many open files" in caplog.text
+    os.close(fd)
+    for sock in (ours, theirs):
+        sock.close()
 
 
 def test_a_reader_that_cannot_map_it_and_whose_target_closes_descriptors_says_so(
