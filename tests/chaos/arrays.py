@@ -38,7 +38,7 @@ _COUNTED_WITHIN_S = 30.0
 _LOOKED_EVERY_S = 0.2
 _KILLS_A_ROUND = 200
 _ALWAYS = {"max": 10_000, "within": "1s"}
-_SHORT_S = 0.6
+_SHORT_S = 2.0
 """How long a worker has to come to its place, on the average."""
 _MOST_DESCRIPTORS = 2
 """What a worker has of its own arena: before Python 3.13 a mapping keeps one more."""
