@@ -247,6 +247,7 @@ class Client:
             n=n,
             least=(n + 1) // 2,
             wait=wait if patient else connection.patience(wait),
+            whole=self.commits.held and bool(unsent),
         )
         waits = wait is not Wait.NO
         with self.commits.waiting_for_room() if waits else contextlib.nullcontext():

@@ -206,20 +206,24 @@ SHORT = """
 """
 
 
+STARVED = {
+    "item": 'target: "t:Short", input: a, retry: {attempts: 1}',
+    "ordered": 'target: "t:Short", input: a, ordered: true',
+    "batch": 'target: "t:ShortBatch", input: a, call: batch, batch: {size: 3, within: 20ms}',
+    "stream": 'target: "t:ShortStream", input: a, call: stream',
+    "handle": 'target: "t:ShortHandle", input: {i: a}',
+}
+
+
 @pytest.mark.parametrize("until", [1, 1000])
-@pytest.mark.parametrize(
-    "keys",
-    ["retry: {attempts: 1}", "call: batch, batch: {size: 3, within: 20ms}", "ordered: true"],
-)
-def test_a_reader_that_is_out_of_descriptors_gets_them_in_frames(ran, until, keys):
-    keys = f"args: [{until}], {keys}"
-    target = "t:Short" if "batch" not in keys else "t:ShortBatch"
+@pytest.mark.parametrize("shape", STARVED)
+def test_a_reader_that_is_out_of_descriptors_gets_them_in_frames(ran, until, shape):
     ended = ran(
         f"""
         queues: {{a: 6, b: 6}}
         jobs:
           source: {{target: "t:source", output: a, workers: 2}}
-          map: {{target: "{target}", input: a, output: b, {keys}}}
+          map: {{args: [{until}], output: b, {STARVED[shape]}}}
           sink: {{target: "t:sink", input: b}}
         """,
         HEAD % (20, 50_000)
@@ -228,6 +232,8 @@ def test_a_reader_that_is_out_of_descriptors_gets_them_in_frames(ran, until, key
         + """
     class ShortBatch(Short):
         def __call__(self, rows): return [Short.__call__(self, a) for a in rows]
+    def ShortStream(rows, until): yield from map(Short(until), rows)
+    def ShortHandle(until, i): yield from map(Short(until), i)
 """,
     )
     assert ended.exit_code == 0, ended.stdout + ended.stderr

@@ -43,6 +43,10 @@ class Credits:
             self._state.send(client, Grant(want=request.want, queue=queue.name, n=0))
         elif queue.credit_room >= self.least(queue, request) and queue not in self._lines.at:
             self._grant(client, queue, request)
+        elif request.whole and queue.is_soft and queue.room_in_items > 0:
+            n = min(request.n, queue.room_in_items)
+            client.credit(queue, n)
+            self._state.send(client, Grant(want=request.want, queue=queue.name, n=n))
         elif not _may_wait(queue, request):
             self._state.send(client, Grant(want=request.want, queue=queue.name, n=0))
         else:

@@ -208,7 +208,8 @@ class Want(_Message, tag=5, frozen=True, kw_only=True):
 
     Room is collected for a moment until it is for `least` of them. `unsent` outputs are held by the
     worker: if it has credit for more than those, that is on its way, and the answer to this. None:
-    it is in line whatever is on its way.
+    it is in line whatever is on its way. `whole`: a transaction has put there already, leaves as a
+    whole, and cannot wait: a soft bound in bytes is none to it.
     """
 
     want: _Number
@@ -217,6 +218,7 @@ class Want(_Message, tag=5, frozen=True, kw_only=True):
     n: _Number = 1
     least: _Number = 1
     wait: Wait = Wait.FOREVER
+    whole: bool = False
 
 
 class Unwant(_Message, tag=6, frozen=True, kw_only=True):
