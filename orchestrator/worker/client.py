@@ -247,7 +247,7 @@ class Client:
             n=n,
             least=(n + 1) // 2,
             wait=wait if patient else connection.patience(wait),
-            whole=self.commits.held and bool(unsent),
+            whole=self.commits.held,
         )
         waits = wait is not Wait.NO
         with self.commits.waiting_for_room() if waits else contextlib.nullcontext():

@@ -208,8 +208,9 @@ class Want(_Message, tag=5, frozen=True, kw_only=True):
 
     Room is collected for a moment until it is for `least` of them. `unsent` outputs are held by the
     worker: if it has credit for more than those, that is on its way, and the answer to this. None:
-    it is in line whatever is on its way. `whole`: a transaction has put there already, leaves as a
-    whole, and cannot wait: a soft bound in bytes is none to it.
+    it is in line whatever is on its way. `whole`: it is for a transaction, which cannot wait and
+    leaves as a whole: a soft bound in bytes is none to it until there are 1,000 items, nor once it
+    has put there.
     """
 
     want: _Number

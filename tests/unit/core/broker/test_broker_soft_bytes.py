@@ -210,8 +210,8 @@ def test_the_bytes_it_held_are_told() -> None:
 
 
 def whole(run: FakeBroker, unsent: int, n: int = 1, **keys: Any) -> int:
-    """What a transaction is granted that holds so many items for the queue; returns that."""
-    want = run.want("src-1", "q", n, unsent=unsent, wait=Wait.NO, whole=unsent > 0, **keys)
+    """Return what a transaction is granted that holds so many items for the queue."""
+    want = run.want("src-1", "q", n, unsent=unsent, wait=Wait.NO, whole=True, **keys)
     grant = run.last("src-1", Grant)
     assert grant.want == want
     return grant.n
@@ -221,7 +221,7 @@ def test_a_transaction_that_has_begun_to_put_is_not_stopped_by_bytes() -> None:
     run = pipe(1600)
     held = whole(run, 0)
     assert 1 <= held <= 16
-    for _ in range(100):
+    while held < SOFT_ITEMS:
         more = whole(run, held)
         assert more == 1
         held += more
@@ -258,3 +258,13 @@ def test_a_written_bound_stops_a_transaction() -> None:
     while (more := whole(run, held)) > 0:
         held += more
     assert held == 40
+
+
+def test_each_of_several_transactions_finds_room_in_a_queue_that_has_some() -> None:
+    run = pipe(1600, "src", "other")
+    held = whole(run, 0)
+    while held < 100:
+        held += whole(run, held)
+    want = run.want("other-1", "q", unsent=0, wait=Wait.NO, whole=True)
+    assert run.last("other-1", Grant) == Grant(want=want, queue="q", n=1)
+    assert whole(run, held) > 0
