@@ -106,6 +106,7 @@ def test_files_that_a_target_replaces_are_neither_followed_nor_waited_for(kind, 
     assert [path.name for path in outside.iterdir()] == ["file"]
 
 
+BATCH = "call: batch, batch: {size: 4, within: 50ms}"
 FORGED = """
     import msgspec, pickle, zlib
     def numbers():
@@ -127,13 +128,8 @@ FORGED = """
 
 
 @pytest.mark.pure_only  # it patches what is compiled
-@pytest.mark.parametrize(
-    "chunk", ["pickle.dumps([])", "pickle.dumps({0: 0})", "b'no chunk at all'"]
-)
-@pytest.mark.parametrize(
-    "keys",
-    ["target: t:same", "target: t:all_the_same, call: batch, batch: {size: 4, within: 50ms}"],
-)
+@pytest.mark.parametrize("chunk", ["pickle.dumps([])", "pickle.dumps({0: 0})", "b'no chunk'"])
+@pytest.mark.parametrize("keys", ["target: t:same", f"target: t:all_the_same, {BATCH}"])
 def test_what_is_no_chunk_costs_its_own_items_only(ran, chunk, keys):
     end = ran(
         f"""
