@@ -37,8 +37,8 @@ from orchestrator.core.protocol.notifications import (
 from orchestrator.runlog.catalogue import describe
 from orchestrator.runlog.writer import RunLog
 
-TURN = 16
-"""Items that a worker's commit tells of, or fewer: far fewer than it leases."""
+TURN = 24
+"""The median of a run in which two workers skip every item as fast as they can."""
 
 _FRAME = '  File "/home/me/census/parsing.py", line {line}, in {name}\n    return {name}(text)\n'
 _CHANGES = ("ts", "run", "event", "level", "job", "worker", "pid")
@@ -60,18 +60,32 @@ def failure(frames: int) -> Failure:
 def facts() -> dict[str, Callable[[], Notification]]:
     """What makes one of each kind, as the broker does."""
     made: dict[str, Callable[[], Notification]] = {}
-    about: dict[str, Any] = {"job": "parse", "worker": "parse-1", "item": "texts:676"}
-    about["queue"] = "texts"
     for frames in (1, 4):
         why = failure(frames)
         told = f"{frames} frame{'s' * (frames > 1)}"
         made |= {
-            f"skipped, {told}": lambda why=why: ItemSkipped(**about, failure=why),
+            f"skipped, {told}": lambda why=why: ItemSkipped(
+                job="parse", worker="parse-1", item="texts:676", queue="texts", failure=why
+            ),
             f"retried, {told}": lambda why=why: ItemRetried(
-                **about, attempts=2, delay_s=0.25, failure=why
+                job="parse",
+                worker="parse-1",
+                item="texts:676",
+                queue="texts",
+                attempts=2,
+                delay_s=0.25,
+                failure=why,
             ),
             f"dead, {told}": lambda why=why: ItemDead(
-                **about, attempts=3, failure=why, chunk=b"", index=0, packed=False
+                job="parse",
+                worker="parse-1",
+                item="texts:676",
+                queue="texts",
+                attempts=3,
+                failure=why,
+                chunk=b"",
+                index=0,
+                packed=False,
             ),
         }
     made["output"] = lambda: OutputLine(

@@ -34,7 +34,7 @@ from orchestrator.escaping import uncoloured
 from orchestrator.files import open_regular
 from orchestrator.rfc3339 import LATEST_S, timestamp
 from orchestrator.runlog.alive import holder, lock_while_open
-from orchestrator.runlog.catalogue import context, describe
+from orchestrator.runlog.catalogue import CATALOGUE, context, describe
 from orchestrator.runlog.directory import LOG_NAME
 from orchestrator.runlog.jsonl import dumps, is_torn
 from orchestrator.runlog.reader import LogReader
@@ -45,7 +45,7 @@ __all__ = ["Lines", "RunLog"]
 _BUFFER_BYTES = 64 * 1024
 _NEWLINE = ord("\n")
 _BEGUN = frozenset({"run.started", "run.resumed"})
-_OF_ITEMS = (ItemSkipped, ItemRetried, ItemDead, ItemFailed)
+_OF_ITEMS: frozenset[type] = frozenset({ItemSkipped, ItemRetried, ItemDead, ItemFailed})
 
 
 class RunLog:
@@ -83,15 +83,15 @@ class RunLog:
     def add(self, notification: Notification, ts: float | None = None) -> None:
         """Log it, too, but leave it to the caller to flush what is `urgent`."""
         now = time.time() if ts is None else ts
-        if isinstance(notification, OutputLine):
+        if type(notification) is OutputLine:  # isinstance takes longer where it is false
             line = self._lines.output(notification, now)
-        elif isinstance(notification, Logged):
+        elif type(notification) is Logged:
             line = self._lines.logged(notification, now)
             if Level.parse(notification.level) >= Level.WARNING:
                 self.urgent = True
         else:
-            level, line = self._lines.event(notification, now)
-            if level >= Level.WARNING:
+            urgent, line = self._lines.event(notification, now)
+            if urgent:
                 self.urgent = True
         self._made.append(line)
         self._size += len(line)
@@ -180,27 +180,62 @@ class Lines:
         self._run = _quoted(run_id)
         self._run_id = run_id
         self._head = functools.lru_cache(maxsize=4096)(self._make_head)
-        self._heads: dict[str, str] = {}
+        self._ends: dict[tuple[type, str, str], tuple[str, str]] = {}
+        """Begin and end of what is written of an item, by kind, job and worker."""
         self._pids: dict[str, int] = {}
 
-    def event(self, notification: Notification, ts: float) -> tuple[Level, str]:
-        """Return level and line of an event of mporch's own."""
+    def event(self, notification: Notification, ts: float) -> tuple[bool, str]:
+        """Return the line of an event of mporch's own, and whether it is at least a warning."""
+        kind = type(notification)
+        if kind in _OF_ITEMS and (told := self._of_item(notification)):
+            msg = _quoted(CATALOGUE[kind].msg(notification))
+            return True, f'{{"ts": "{timestamp(ts)}{told}{msg}}}\n'
         event, level, msg = describe(notification)
-        if isinstance(notification, _OF_ITEMS) and (told := _told_of_item(notification)):
-            head = self._heads.get(event)
-            if head is None:  # its level is always the same
-                head = f'", "run": {self._run}, "event": "{event}", "level": "{level}"'
-                self._heads[event] = head
-            pid = self._pids.get(notification.worker)
-            end = f', "pid": {pid}' if pid else ""
-            return level, f'{{"ts": "{timestamp(ts)}{head}{told}{end}, "msg": {_quoted(msg)}}}\n'
         fields = self._with_pid(notification, context(notification))
         first = {"ts": timestamp(ts), "run": self._run_id, "event": event, "level": str(level)}
-        return level, dumps({**first, **fields, "msg": msg}) + "\n"
+        line = dumps({**first, **fields, "msg": msg}) + "\n"
+        return level >= Level.WARNING, line
+
+    def _of_item(self, fact: Any) -> str:
+        """Return all between time and message, or nothing if its fields are not the usual ones.
+
+        It is what `context` gives. Each of these events has always one level.
+        """
+        kind, more = type(fact), ""
+        job, worker, item, queue = fact.job, fact.worker, fact.item, fact.queue
+        failure = fact.failure
+        ends = self._ends.get((kind, job, worker))
+        if ends is None:
+            if not (job and worker):
+                return ""
+            pid, (event, level, _) = self._pids.get(worker), describe(fact)
+            ends = self._ends[kind, job, worker] = (
+                f'", "run": {self._run}, "event": "{event}", "level": "{level}", '
+                f'"job": {_quoted(job)}, "worker": {_quoted(worker)}, "item": ',
+                f', "pid": {pid}, "msg": ' if pid else ', "msg": ',
+            )
+        if not (item and queue) or failure.kind == STOPPED:
+            return ""
+        if kind is ItemRetried:
+            if not isfinite(fact.delay_s):
+                return ""
+            more = f', "attempts": {fact.attempts}, "delay_s": {fact.delay_s!r}'
+        elif kind is ItemDead:
+            more = f', "attempts": {fact.attempts}'
+        if text := failure.kind:
+            more += f', "error_type": {_quoted(text)}'
+        if text := failure.message:
+            more += f', "error": {_quoted(text)}'
+        if text := failure.where:
+            more += f', "where": {_quoted(text)}'
+        if text := failure.traceback:
+            more += f', "traceback": {_quoted(text)}'
+        return f'{ends[0]}{_quoted(item)}, "queue": {_quoted(queue)}{more}{ends[1]}'
 
     def _with_pid(self, notification: Notification, fields: dict[str, Any]) -> dict[str, Any]:
         """Add the worker's pid where a fact has none: those of items come from the broker."""
         if isinstance(notification, WorkerStarted):
+            self._ends.clear()
             self._pids[notification.worker] = notification.pid
         elif "pid" not in fields and (pid := self._pids.get(fields.get("worker", ""))):
             fields["pid"] = pid
@@ -230,7 +265,8 @@ class Lines:
         if notification.item:
             more += _item(notification.item, notification.attempt)
         if notification.error_type or notification.traceback or notification.error:
-            more += _error(notification.error_type, notification.error)
+            more += _text("error_type", notification.error_type)
+            more += _text("error", notification.error)
             more += _text("traceback", notification.traceback)
         if notification.call:
             more += f', "call": {_quoted(notification.call)}'
@@ -253,31 +289,8 @@ class Lines:
         )
 
 
-def _told_of_item(fact: ItemSkipped | ItemRetried | ItemDead | ItemFailed) -> str:
-    """Return the fields that `context` gives of it; empty if they are not the usual ones."""
-    failure, more = fact.failure, ""
-    if failure.kind == STOPPED or not (fact.job and fact.worker and fact.item and fact.queue):
-        return ""
-    if isinstance(fact, ItemRetried):
-        if not isfinite(fact.delay_s):
-            return ""
-        more = f', "attempts": {fact.attempts:d}, "delay_s": {fact.delay_s!r}'
-    elif isinstance(fact, ItemDead):
-        more = f', "attempts": {fact.attempts:d}'
-    return (
-        f', "job": {_quoted(fact.job)}, "worker": {_quoted(fact.worker)}'
-        f', "item": {_quoted(fact.item)}, "queue": {_quoted(fact.queue)}{more}'
-        f"{_error(failure.kind, failure.message)}"
-        f"{_text('where', failure.where)}{_text('traceback', failure.traceback)}"
-    )
-
-
 def _item(item: str, attempt: int) -> str:
     return f', "item": {_quoted(item)}, "attempt": {attempt:d}'
-
-
-def _error(kind: str, message: str) -> str:
-    return f"{_text('error_type', kind)}{_text('error', message)}"
 
 
 def _text(name: str, text: str) -> str:
