@@ -77,7 +77,7 @@ def test_a_failure_is_unfolded_into_error_type_error_and_traceback(log):
     assert record["msg"] == "a-1 failed at q:7: ValueError: no (a.py:3)"
 
 
-TEXTS = st.text(st.characters(), max_size=9)
+TEXTS = st.text(st.characters(), max_size=9) | st.text(st.characters(max_codepoint=127))
 FAILURES = st.builds(
     Failure,
     kind=st.sampled_from(["ValueError", STOPPED, ""]),
