@@ -231,7 +231,7 @@ class _Record:
 
     def notify(self, fact: Notification | Progress, now: float) -> None:
         if isinstance(fact, OutputLine | Logged):  # by far the most
-            self._log.notify(fact)
+            self._log.add(fact)
             self._screen.output(fact, now)
             return
         if isinstance(fact, Progress):
@@ -239,9 +239,13 @@ class _Record:
             return
         if isinstance(fact, ItemDead):
             self._letters.add(fact, time.time())
-        self._log.notify(fact)
+        self._log.add(fact)
         self._screen.notify(fact, now)
         self.digest.notify(fact)
+
+    def commit(self) -> None:
+        if self._log.urgent:
+            self._log.flush()
 
     def snapshot(self, snapshot: Snapshot, now: float) -> None:
         self._screen.update(snapshot, now)

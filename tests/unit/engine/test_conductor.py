@@ -128,6 +128,15 @@ def test_what_changed_is_kept_before_anybody_is_told():
     assert turn.index("send") < turn.index("kept") < turn.index("flush")
 
 
+def test_what_is_told_is_committed_before_anything_is_sent_or_kept():
+    """A warning is in the log before a worker knows of what it tells."""
+    engine = ScriptedEngine(UP, [says("src-1", put(2), Closing()), dies("src-1")])
+    durable = {"durability": Durability.ON}
+    Performance(engine, *PIPE, plan=durable, store=Ear(engine)).play()
+    turn = last_turn(engine)
+    assert turn.index("told") < turn.index("committed") < turn.index("kept") < turn.index("flush")
+
+
 def test_what_the_dead_left_is_killed_before_anything_is_sent():
     """It may be at the item that goes to another in this turn."""
     engine = ScriptedEngine(UP, [says("src-1", put(2)), says("snk-1", pull(1))])
