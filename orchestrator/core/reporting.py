@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from orchestrator.core.broker.queue import QueueState
+from orchestrator.core.limits import Bottleneck
 from orchestrator.core.protocol.notifications import Ledger, Survivor, Warned
 from orchestrator.core.supervisor.transitions import State
 from orchestrator.plan.model import Command, Plan, Selection
@@ -63,9 +64,10 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """A whole run: exactly what `summary.json` holds. `started` and `ended` are RFC 3339 UTC.
 
     Of a run that was resumed they and `duration_s` are those of its last life, `first_started` is
-    when it began. `bottleneck` is the job that its neighbours waited for, None where none did for
-    long; `warnings` say what may not have been meant; `selection` is what was chosen of the spec,
-    None where that was all. `survivors` are processes that could not be killed.
+    when it began. `bottlenecks` are the jobs that limited it, in order, `bottleneck` is the first
+    of them; None where none did, or the run was too short to tell. `warnings` say what may not have
+    been meant; `selection` is what was chosen of the spec, None where that was all. `survivors` are
+    processes that could not be killed.
     """
 
     run: str
@@ -78,6 +80,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     jobs: Mapping[str, JobSummary]
     queues: Mapping[str, Ledger]
     bottleneck: str | None = None
+    bottlenecks: tuple[Bottleneck, ...] = ()
     warnings: tuple[str, ...] = ()
     reason: str = ""
     selection: Selection | None = None

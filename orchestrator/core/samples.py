@@ -184,6 +184,10 @@ class JobWiring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rate: str = ""
     ordered: bool = False
     command: bool = False
+    shape: str = ""
+    """A `choices.Shape`'s value; empty if it is not known."""
+    daemon: bool = False
+    """The run does not wait for its end."""
     total: int | None = None
     """How many items a source says it has."""
 
