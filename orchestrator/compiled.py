@@ -21,6 +21,7 @@ DEFAULT = (
     "orchestrator.core.broker.credits",
     "orchestrator.core.broker.lease",
     "orchestrator.core.broker.leasing",
+    "orchestrator.core.broker.meters",
     "orchestrator.core.broker.observers",
     "orchestrator.core.broker.outcomes",
     "orchestrator.core.broker.outputs",
@@ -40,6 +41,7 @@ DEFAULT = (
     "orchestrator.worker.item_calls",
     "orchestrator.worker.lease",
     "orchestrator.worker.outbox",
+    "orchestrator.worker.service",
     "orchestrator.worker.window",
 )
 """What pays most for the time it takes to compile it."""

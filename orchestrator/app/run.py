@@ -27,8 +27,10 @@ from orchestrator.core.protocol.notifications import (
     RunEnded,
     RunResumed,
     RunStarted,
+    Warned,
 )
 from orchestrator.core.reporting import Snapshot, Summary, bottleneck
+from orchestrator.core.samples import Header, header_of
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.engine.conductor import Conductor
 from orchestrator.engine.engine import Engine
@@ -38,6 +40,8 @@ from orchestrator.engine.node.process import ProcessFactory, factory_of_run
 from orchestrator.engine.orders import Orders
 from orchestrator.errors import ExitCode, RunDirectoryError
 from orchestrator.files import here
+from orchestrator.machine.cgroups import read_allowance
+from orchestrator.machine.machine import this_machine
 from orchestrator.plan.model import Plan
 from orchestrator.rfc3339 import timestamp
 from orchestrator.runlog.catalogue import describe
@@ -45,6 +49,7 @@ from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import argument_for
 from orchestrator.runlog.letters import DeadLetters, read_letters
 from orchestrator.runlog.reader import LogReader
+from orchestrator.runlog.samples import SampleFiles
 from orchestrator.runlog.writer import RunLog
 from orchestrator.views.output import OutputMode
 from orchestrator.views.report import Digest, Report, render_report
@@ -107,6 +112,8 @@ def _run(
             run_dir=str(directory.path),
             draws=options.output is not OutputMode.NONE,
         )
+        started, began = time.time(), time.monotonic()
+        samples = SampleFiles(directory.path, _header(plan, directory, started))
         conductor = Conductor(
             plan,
             _engine(plan, options.on, shelter, run_files, factory),
@@ -115,12 +122,17 @@ def _run(
             store=run_files.store,
             resumption=run_files.resumption,
             recorder=run_files.recorder,
+            began=began,
+            takers=(samples.add,),
         )
         if run_files.resumption is not None:
             _recall(record.digest, directory, run_files.resumption.stored)
-        started = time.time()
         record.notify(_started(plan, shelter, run_files, options.on), time.monotonic())
         conductor.run_to_end()
+        samples.close()
+        if samples.trouble:
+            lost = f"{samples.dropped} samples of the run could not be kept: {samples.trouble}"
+            run_files.log.notify(Warned(message=lost))
         summary = _summary(conductor, plan, run_files, started)
         for remark in conductor.run.warnings():
             run_files.log.notify(remark)  # the report has them for the screen
@@ -133,6 +145,21 @@ def _run(
     if watch is not None:
         watch.ended(summary, conductor.run.left_items())
     return summary.exit_code
+
+
+def _header(plan: Plan, directory: RunDirectory, started: float) -> Header:
+    """Return what stands above the run's samples: the plan, and the machine it runs on."""
+    machine, allowance = this_machine(), read_allowance()
+    return header_of(
+        plan,
+        run=directory.run_id,
+        started=timestamp(started),
+        pid=os.getpid(),
+        processors=machine.processors,
+        quota=allowance.cpus,
+        memory=machine.memory_bytes,
+        memory_limit=allowance.memory_bytes,
+    )
 
 
 def _engine(

@@ -7,15 +7,20 @@ each number means. Rows are arrays in JSON: the header names their columns.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
 
 import msgspec
+
+from orchestrator.core.protocol.events import Blame
+from orchestrator.plan.model import Command, JobPlan, Plan
 
 __all__ = [
     "FORMAT",
     "SAMPLE_EVERY_S",
+    "SLOWEST",
     "WINDOW_S",
+    "Figures",
     "Header",
     "JobSample",
     "JobWiring",
@@ -27,11 +32,15 @@ __all__ = [
     "System",
     "Window",
     "WorkerSample",
+    "header_of",
+    "total_service",
 ]
 
 FORMAT = 1
 """Of the files; a later one may have more columns at the ends of its rows."""
 SAMPLE_EVERY_S = 0.25
+SLOWEST = 5
+"""So many of a job's slowest items are kept."""
 WINDOW_S = 2.0
 """Rates and shares that are shown are those of so long."""
 
@@ -60,6 +69,21 @@ class Service(msgspec.Struct, frozen=True, array_like=True):
     first: int = 0
     counts: tuple[int, ...] = ()
     slowest: tuple[SlowItem, ...] = ()
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker uses and is at, as its own machine sees it.
+
+    `cpu_s` is its process' user and system time, `rss` its resident memory in bytes. `blame` is its
+    progress cell, `at_item_s` how long it has been at that item by the machine's own clock.
+    `service` is that of the items it has worked through.
+    """
+
+    cpu_s: float
+    rss: int
+    blame: Blame
+    at_item_s: float
+    service: Service = Service()
 
 
 class JobSample(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -177,6 +201,8 @@ class JobWiring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     name: str
     workers: int = 1
+    shape: str = ""
+    """How its target is called: the value of a `plan.model.Shape`."""
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     batch: int | None = None
@@ -207,7 +233,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `memory_limit` are those of the machine and of the control group, in bytes.
     """
 
-    samples: int = FORMAT
+    samples: int
+    """The format of what follows: `FORMAT`."""
     run: str
     name: str
     started: str
@@ -218,15 +245,83 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     quota: float | None = None
     memory: int | None = None
     memory_limit: int | None = None
-    columns: Mapping[str, tuple[str, ...]] = msgspec.field(
-        default_factory=lambda: {
-            "jobs": JobSample.__struct_fields__,
-            "queues": QueueSample.__struct_fields__,
-            "workers": WorkerSample.__struct_fields__,
-            "system": System.__struct_fields__,
-            "service": Service.__struct_fields__,
-            "slowest": SlowItem.__struct_fields__,
-        }
+    columns: Mapping[str, tuple[str, ...]] = {}
+
+
+_COLUMNS = {
+    "jobs": JobSample.__struct_fields__,
+    "queues": QueueSample.__struct_fields__,
+    "workers": WorkerSample.__struct_fields__,
+    "system": System.__struct_fields__,
+    "service": Service.__struct_fields__,
+    "slowest": SlowItem.__struct_fields__,
+}
+
+
+def header_of(
+    plan: Plan,
+    *,
+    run: str,
+    started: str,
+    pid: int,
+    processors: int,
+    quota: float | None = None,
+    memory: int | None = None,
+    memory_limit: int | None = None,
+) -> Header:
+    """Return the header of a run's samples; what is not of the plan is as in `Header`."""
+    return Header(
+        samples=FORMAT,
+        columns=_COLUMNS,
+        run=run,
+        name=plan.name,
+        started=started,
+        pid=pid,
+        jobs=tuple(map(_wiring, plan.jobs.values())),
+        queues=tuple(
+            QueueWiring(name=queue.name, maxsize=queue.maxsize, max_bytes=queue.max_bytes)
+            for queue in plan.queues.values()
+        ),
+        processors=processors,
+        quota=quota,
+        memory=memory,
+        memory_limit=memory_limit,
+    )
+
+
+def _wiring(job: JobPlan) -> JobWiring:
+    return JobWiring(
+        name=job.name,
+        workers=job.workers,
+        shape=job.shape.value,
+        reads=job.reads,
+        writes=job.writes,
+        batch=job.batch.size if job.batch is not None else None,
+        within_s=job.batch.within_s if job.batch is not None else None,
+        rate=job.rate.written if job.rate is not None else "",
+        ordered=job.ordered is not None,
+        command=isinstance(job.target, Command),
+    )
+
+
+def total_service(parts: Iterable[Service]) -> Service:
+    """Return that of all of them together: the buckets added up, and the slowest of all."""
+    buckets: Counter[int] = Counter()
+    items, total_s, slowest = 0, 0.0, list[SlowItem]()
+    for part in parts:
+        items += part.items
+        total_s += part.total_s
+        slowest += part.slowest
+        for at, n in enumerate(part.counts, part.first):
+            buckets[at] += n
+    slowest.sort(key=lambda item: -item.seconds)
+    first, last = min(buckets, default=0), max(buckets, default=-1)
+    return Service(
+        items=items,
+        total_s=round(total_s, 6),
+        first=first,
+        counts=tuple(buckets[at] for at in range(first, last + 1)),
+        slowest=tuple(slowest[:SLOWEST]),
     )
 
 

@@ -30,9 +30,11 @@ from orchestrator.core.protocol.notifications import (
 )
 from orchestrator.core.reporting import Snapshot
 from orchestrator.core.run import Run
+from orchestrator.core.samples import Sample
 from orchestrator.engine import engine as happenings
 from orchestrator.engine.engine import Engine, Happening
 from orchestrator.engine.orders import Orders
+from orchestrator.engine.sampler import Sampler
 from orchestrator.errors import DiskFullError
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.recording import Recorder
@@ -48,7 +50,9 @@ _SIGINT = 2
 class Conductor:
     """Runs one plan to its end; a durable one goes on from a `resumption`, and into a `store`.
 
-    A `recorder` keeps the items of the queues it taps. At the end `survivors` could not be killed.
+    A `recorder` keeps the items of the queues it taps. The run has begun at the monotonic time
+    `began`, which is now if it is not given; `takers` are given its samples. At the end `survivors`
+    could not be killed.
     """
 
     def __init__(
@@ -61,6 +65,8 @@ class Conductor:
         store: Store | None = None,
         resumption: Resumption | None = None,
         recorder: Recorder | None = None,
+        began: float | None = None,
+        takers: Sequence[Callable[[Sample], None]] = (),
     ) -> None:
         self.run = Run(plan, resumption, tap=recorder.tap if recorder is not None else None)
         self.survivors: tuple[Survivor, ...] = ()
@@ -70,6 +76,13 @@ class Conductor:
         self._store = store
         self._recorder = recorder
         self._disk = Disk(observer, engine.pause)
+        self.sampler = Sampler(
+            self.run,
+            engine,
+            began=time.monotonic() if began is None else began,
+            takers=takers,
+            disk_full_s=lambda: self._disk.waited_s,
+        )
         self._now = engine.now
         self._send = engine.send
         self._answers_at_once = store is None and recorder is None
@@ -106,7 +119,9 @@ class Conductor:
             self._handle(events.Began())
             while not self._finished:
                 self._turn()
+            self.sampler.take(self._now(), last=True)
             self._wind_up()
+        self.sampler.close()
 
     def _turn(self) -> None:
         self._take(self._engine.wait(self._timeout()))
@@ -125,6 +140,7 @@ class Conductor:
             self._disk.write(self._recorder.record)
         self._engine.flush()
         self._is_awaited = False
+        self.sampler.take_due(now)
         if self._told or self._watched or now - self._flushed_at >= _FLUSH_EVERY_S:
             self._observe(now)
 
@@ -136,12 +152,13 @@ class Conductor:
         if entry := self.run.take_entry():
             self._disk.write(lambda: store.keep(entry), store.retry)
 
-    def _timeout(self) -> float | None:
-        soonest = self.run.next_deadline()
+    def _timeout(self) -> float:
+        deadline = self.run.next_deadline()
+        soonest = self.sampler.due if deadline is None else min(deadline, self.sampler.due)
         if self._flushes:
             due = self._flushed_at + _FLUSH_EVERY_S
-            soonest = due if soonest is None else min(soonest, due)
-        return None if soonest is None else max(0.0, soonest - self._now())
+            soonest = min(soonest, due)
+        return max(0.0, soonest - self._now())
 
     def _observe(self, now: float) -> None:
         observer = self._observer
@@ -207,6 +224,7 @@ class Conductor:
 
     def _died(self, happening: happenings.Died) -> None:
         worker, blame = happening.worker, happening.blame
+        self.sampler.died(happening)
         self._handle(
             events.WorkerDied(
                 worker=worker,
@@ -290,6 +308,7 @@ class Disk:
     """Lets writes wait for room, at most `patience_s`, or until `pause` tells of a signal.
 
     `pause` waits for so many seconds, and returns whether the run is told to end meanwhile.
+    `waited_s` is how long all of them together have waited.
     """
 
     def __init__(
@@ -298,6 +317,7 @@ class Disk:
         self._observer = observer
         self._pause = pause
         self._patience_s = patience_s
+        self.waited_s = 0.0
 
     def write(self, act: Callable[[], None], again: Callable[[], None] | None = None) -> None:
         """Do a write; while it raises DiskFullError do it again, or `again` if that is given.
@@ -320,6 +340,7 @@ class Disk:
                 error = still
             else:
                 now = time.monotonic()
+                self.waited_s += now - began
                 self._tell(DiskHasRoom(waited_s=now - began), now)
                 return
         raise error

@@ -24,6 +24,7 @@ from orchestrator.core.protocol.events import (
 )
 from orchestrator.core.protocol.messages import Failure, FromWorker, ToWorker
 from orchestrator.core.protocol.notifications import Notification, Progress, Survivor
+from orchestrator.core.samples import Figures, Service
 from orchestrator.ipc.order import Order
 
 __all__ = [
@@ -69,6 +70,7 @@ class Died(_Happening, frozen=True, kw_only=True):
     killed. `exit_code` is negative for a signal, None if it cannot be known. `blame` is what its
     progress cell says, or what it was killed for (`stack`). `failure` is where it crashed or hung.
     `orphaned`: what it depends on and has died with; then `failure` says why, if that is known.
+    `service`: how long its items took.
     """
 
     worker: str
@@ -76,6 +78,7 @@ class Died(_Happening, frozen=True, kw_only=True):
     blame: Blame = Blame()
     failure: Failure | None = None
     orphaned: Orphaned | None = None
+    service: Service = Service()
 
 
 class Overdue(_Happening, frozen=True, kw_only=True):
@@ -123,19 +126,6 @@ Happening: TypeAlias = (
     | Readable
     | Waits
 )
-
-
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker uses and is at, as its own machine sees it.
-
-    `cpu_s` is its process' user and system time, `rss` its resident memory in bytes. `blame` is its
-    progress cell, `at_item_s` how long it has been at that item by the machine's own clock.
-    """
-
-    cpu_s: float
-    rss: int
-    blame: Blame
-    at_item_s: float
 
 
 class Engine(Protocol):

@@ -112,13 +112,13 @@ class Lease:
 
     def item_id(self, index: int) -> str:
         """The id of the item at `index`: `queue:n`."""
-        return f"{self.queue}:{self._number(index)}"
+        return f"{self.queue}:{self.number_of(index)}"
 
     def range_id(self, first: int, last: int) -> str:
         """The ids of neighbouring items: `queue:1-4`, or `queue:1-4,9` where some are missing."""
         runs: list[list[int]] = []
         for index in range(first, last + 1):
-            number = self._number(index)
+            number = self.number_of(index)
             if runs and runs[-1][1] == number - 1:
                 runs[-1][1] = number
             else:
@@ -128,7 +128,7 @@ class Lease:
 
     def attempt(self, index: int) -> int:
         """Return which attempt at the item at `index` this is, from 1."""
-        return 1 + dict(self._tried).get(self._number(index), 0)
+        return 1 + dict(self._tried).get(self.number_of(index), 0)
 
     def attempt_of_range(self, first: int, last: int) -> int:
         """The highest attempt among neighbouring items."""
@@ -145,7 +145,8 @@ class Lease:
             index -= part.stop - part.start
         raise IndexError(index)
 
-    def _number(self, index: int) -> int:
+    def number_of(self, index: int) -> int:
+        """Return the number on its queue of the item at `index`."""
         for part in self._ranges:
             if index < part.stop - part.start:
                 return part.first + index

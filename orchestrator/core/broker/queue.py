@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from orchestrator.core.broker.bounds import POLICIES, UNBOUNDED, ByteBound, Unread
 from orchestrator.core.broker.chunks import Chunk, Segment, cut
+from orchestrator.core.broker.meters import QueueMeter
 from orchestrator.core.broker.reorder import ReorderBuffer
 from orchestrator.core.durable.records import Fate
 from orchestrator.core.protocol.notifications import Ledger
@@ -138,6 +139,7 @@ class QueueState:
         self.put = self.done = self.skipped = self.dropped = self.dead = self.left = 0
         self.left_items: list[range] = []  # the numbers of those that count as left already
         self.tasks_done = self.peak = 0
+        self.meter = QueueMeter()
 
     @property
     def size(self) -> int:

@@ -121,6 +121,11 @@ class Supervisor:
         return {name: worker.view() for name, worker in self._model.workers.items()}
 
     @property
+    def pids(self) -> Mapping[str, int | None]:
+        """Return the process of each worker, living or not; None before it has one."""
+        return {worker.name: worker.pid for worker in self._model.workers.values()}
+
+    @property
     def is_stopping(self) -> bool:
         """True if a deadline will end some worker's wait: a stall would be no news."""
         return self._timers.any_of(*_STOP_TIMERS)

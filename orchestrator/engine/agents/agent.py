@@ -342,6 +342,7 @@ class Agent:
                 blame=died.blame,
                 failure=died.failure,
                 orphaned=died.orphaned,
+                service=died.service,
             )
         )
 

@@ -22,7 +22,7 @@ from orchestrator.core.protocol.notifications import (
     Survivor,
     Warned,
 )
-from orchestrator.engine.engine import Figures
+from orchestrator.core.samples import Figures, Service
 
 __all__ = [
     "MOST_FROM_AGENT",
@@ -211,6 +211,7 @@ class LifeDied(_Record, tag=23, frozen=True, kw_only=True):
     blame: Blame = Blame()
     failure: Failure | None = None
     orphaned: Orphaned | None = None
+    service: Service = Service()
 
 
 class LifeOverdue(_Record, tag=24, frozen=True, kw_only=True):

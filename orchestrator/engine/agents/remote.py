@@ -93,6 +93,7 @@ class Life:
             blame=self.died.blame,
             failure=self.died.failure,
             orphaned=self.died.orphaned,
+            service=self.died.service,
         )
 
     def loss(self, why: str) -> Happening:

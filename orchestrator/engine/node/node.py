@@ -241,6 +241,7 @@ class Node:
                 blame=blame,
                 failure=worker.process.creator_refused() if orphaned else worker.crash(),
                 orphaned=Orphaned.FORKSERVER if orphaned else None,
+                service=worker.service(),
             )
         )
         self._forget(worker)

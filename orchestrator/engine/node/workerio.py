@@ -16,7 +16,7 @@ from orchestrator.core.protocol.notifications import (
     Progress,
     Stream,
 )
-from orchestrator.engine.engine import Figures
+from orchestrator.core.samples import Figures, Service
 from orchestrator.engine.node.capture import (
     CapturedLine,
     JsonRecord,
@@ -126,7 +126,12 @@ class WorkerIO:
         blame, at_item_s = self.cell.blame(), 0.0
         if blame.phase is Phase.RUNNING:
             at_item_s = max(0.0, time.monotonic() - self.cell.since_s())
-        return Figures(cpu_s=cpu_s, rss=rss, blame=blame, at_item_s=at_item_s)
+        service = self.service()
+        return Figures(cpu_s=cpu_s, rss=rss, blame=blame, at_item_s=at_item_s, service=service)
+
+    def service(self) -> Service:
+        """Return how long its items took."""
+        return self.cell.service(self.job.inputs)
 
     def is_killed_for_item(self) -> None:
         """Whatever it begins before it is dead, it dies of the item that is `overdue`."""
