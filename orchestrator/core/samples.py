@@ -210,8 +210,6 @@ class JobWiring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rate: str = ""
     ordered: bool = False
     command: bool = False
-    shape: str = ""
-    """A `choices.Shape`'s value; empty if it is not known."""
     daemon: bool = False
     """The run does not wait for its end."""
     total: int | None = None
@@ -301,6 +299,7 @@ def _wiring(job: JobPlan) -> JobWiring:
         rate=job.rate.written if job.rate is not None else "",
         ordered=job.ordered is not None,
         command=isinstance(job.target, Command),
+        daemon=job.daemon,
     )
 
 

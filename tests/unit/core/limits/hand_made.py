@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from orchestrator.core.samples import (
+    FORMAT,
     Header,
     JobSample,
     JobWiring,
@@ -27,6 +28,7 @@ def wired(*jobs: JobWiring, processors: int = 4, quota: float | None = None) -> 
     names = dict.fromkeys(queue for job in jobs for queue in (*job.reads, *job.writes))
     queues = tuple(QueueWiring(name=name, maxsize=10, max_bytes=1000) for name in names)
     return Header(
+        samples=FORMAT,
         run="r",
         name="n",
         started="",
