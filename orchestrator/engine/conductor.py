@@ -47,6 +47,10 @@ __all__ = ["Conductor", "Disk", "Observer"]
 _FLUSH_EVERY_S = 0.25
 _SWEEP_S = 2.0
 _SIGINT = 2
+_HANGING = frozenset(
+    {StopReason.ITEM_TIMEOUT, StopReason.START_TIMEOUT, StopReason.GRACE_OVER},
+)
+"""Reasons to kill a worker that has had its time: it is told where it hung."""
 
 
 class Conductor:
@@ -307,7 +311,7 @@ class Conductor:
             case do.SignalWorker():
                 self._engine.signal(command.worker, command.signal)
             case do.KillWorker():
-                if command.reason is StopReason.ITEM_TIMEOUT:
+                if command.reason in _HANGING:
                     self._engine.stack(command.worker)
                 else:
                     self._engine.kill(command.worker)
