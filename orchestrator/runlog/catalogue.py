@@ -112,9 +112,9 @@ def _because(reason: str) -> str:
 def _failure(failure: Failure | None) -> str:
     if failure is None or failure.kind == STOPPED:
         return ""
+    message = f": {failure.message}" if failure.message else ""
     where = f" ({failure.where})" if failure.where else ""
-    text = f"{failure.kind}: {failure.message}" if failure.message else failure.kind
-    return f": {text}{where}"
+    return f": {failure.kind}{message}{where}"
 
 
 def _places(notification: notifications.WaitingFor) -> str:
