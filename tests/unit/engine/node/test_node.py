@@ -157,7 +157,6 @@ class Stage:
                 name="job",
                 start_method=StartMethod.SPAWN,
                 env=(),
-                inputs=("q",),
                 target=None,
                 capture=Capture.AUTO,
                 timeouts=TimeoutsPlan(item_s=item_s),
