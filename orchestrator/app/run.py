@@ -17,6 +17,7 @@ import msgspec
 from orchestrator.app.options import On, Options, Watch
 from orchestrator.app.run_files import RunFiles
 from orchestrator.core.durable.snapshot import StoredRun
+from orchestrator.core.limits import Limits
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import (
     ItemDead,
@@ -29,7 +30,7 @@ from orchestrator.core.protocol.notifications import (
     RunStarted,
     Warned,
 )
-from orchestrator.core.reporting import Snapshot, Summary, bottleneck
+from orchestrator.core.reporting import Snapshot, Summary
 from orchestrator.core.samples import Header, header_of
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.engine.conductor import Conductor
@@ -116,7 +117,7 @@ def _run(
         )
         started, began = time.time(), time.monotonic()
         header = _header(plan, directory, started)
-        samples = SampleFiles(directory.path, header)
+        samples, limits = SampleFiles(directory.path, header), Limits(header)
         control = _control(directory, header)
         conductor = Conductor(
             plan,
@@ -128,7 +129,7 @@ def _run(
             recorder=run_files.recorder,
             control=control,
             began=began,
-            takers=(samples.add,),
+            takers=(samples.add, limits.add),
         )
         if run_files.resumption is not None:
             _recall(record.digest, directory, run_files.resumption.stored)
@@ -138,7 +139,7 @@ def _run(
         if samples.trouble:
             lost = f"{samples.dropped} samples of the run could not be kept: {samples.trouble}"
             run_files.log.notify(Warned(message=lost))
-        summary = _summary(conductor, plan, run_files, started)
+        summary = _summary(conductor, plan, run_files, started, limits)
         for remark in conductor.run.warnings():
             run_files.log.notify(remark)  # the report has them for the screen
         record.notify(_ended(summary), time.monotonic())
@@ -246,7 +247,7 @@ class _Record:
 
     def notify(self, fact: Notification | Progress, now: float) -> None:
         if isinstance(fact, OutputLine | Logged):  # by far the most
-            self._log.notify(fact)
+            self._log.add(fact)
             self._screen.output(fact, now)
             return
         if isinstance(fact, Progress):
@@ -254,9 +255,13 @@ class _Record:
             return
         if isinstance(fact, ItemDead):
             self._letters.add(fact, time.time())
-        self._log.notify(fact)
+        self._log.add(fact)
         self._screen.notify(fact, now)
         self.digest.notify(fact)
+
+    def commit(self) -> None:
+        if self._log.urgent:
+            self._log.flush()
 
     def snapshot(self, snapshot: Snapshot, now: float) -> None:
         self._screen.update(snapshot, now)
@@ -300,7 +305,9 @@ def _ended(summary: Summary) -> RunEnded:
     )
 
 
-def _summary(conductor: Conductor, plan: Plan, run_files: RunFiles, started: float) -> Summary:
+def _summary(
+    conductor: Conductor, plan: Plan, run_files: RunFiles, started: float, limits: Limits
+) -> Summary:
     run, ended = conductor.run, time.time()
     duration_s = round(ended - started, 6)
     jobs, queues = run.job_summaries(), run.ledgers()
@@ -314,6 +321,7 @@ def _summary(conductor: Conductor, plan: Plan, run_files: RunFiles, started: flo
         outcome = RunOutcome(
             status="failed", exit_code=ExitCode.FAILED, reason=f"items were left: {named}"
         )
+    bottlenecks = limits.found()
     dead = {name: ledger.dead for name, ledger in queues.items() if ledger.dead}
     if dead and outcome.exit_code is ExitCode.OK:
         named = ", ".join(f"{n} of {name}" for name, n in dead.items())
@@ -330,7 +338,8 @@ def _summary(conductor: Conductor, plan: Plan, run_files: RunFiles, started: flo
         duration_s=duration_s,
         jobs=jobs,
         queues=queues,
-        bottleneck=bottleneck(plan, jobs, duration_s) if outcome.status == "succeeded" else None,
+        bottleneck=bottlenecks[0].job if bottlenecks else None,
+        bottlenecks=bottlenecks,
         warnings=(*_losses(run_files), *(remark.message for remark in run.warnings())),
         reason=outcome.reason,
         selection=plan.selection or None,

@@ -147,6 +147,8 @@ class Conductor:
         while settled := self._engine.settle():
             self._take(settled)
         # What has changed is on disk before anybody is told.
+        if self._told:
+            self._disk.write(self._observer.commit)
         if self._store is not None:
             self._keep(self._store)
         if self._recorder is not None:
@@ -228,6 +230,8 @@ class Conductor:
         if settled := self._engine.settle():
             self._take(settled)
         else:
+            if self._told:
+                self._disk.write(self._observer.commit)
             self._engine.flush()
 
     def _on_told(self, happening: happenings.Told) -> None:
@@ -426,6 +430,9 @@ class Observer(Protocol):
 
     def notify(self, notification: Notification | Progress, now: float) -> None:
         """Something has happened, or a line that is drawn anew shows something else."""
+
+    def commit(self) -> None:
+        """Workers are about to be told: write what must not be lost of what has happened."""
 
     def snapshot(self, snapshot: Snapshot, now: float) -> None:
         """Show how the run stands."""

@@ -169,11 +169,11 @@ def bounded(timeout_s: float | None) -> float | None:
 @contextlib.contextmanager
 def low_numbers_taken() -> Iterator[None]:
     """Have what is opened meanwhile lie out of a target's way: a mapping keeps a duplicate."""
-    taken = [os.open(os.devnull, os.O_RDONLY)]
-    while taken[-1] < FIRST_PRIVATE_FD:
-        taken.append(os.open(os.devnull, os.O_RDONLY))
-    os.close(taken.pop())
+    taken: list[int] = []
     try:
+        while not taken or taken[-1] < FIRST_PRIVATE_FD:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+        os.close(taken.pop())
         yield
     finally:
         for fd in taken:

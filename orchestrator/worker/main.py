@@ -34,6 +34,7 @@ from orchestrator.worker.errors import FencedError, LinkClosedError, NoRoomError
 from orchestrator.worker.failure import describe, stack_of
 from orchestrator.worker.fault_injection import (
     FaultError,
+    FaultyArenas,
     InjectedFault,
     ordered,
 )
@@ -77,7 +78,11 @@ def main(payload: bytes, channel: socket.socket, log: socket.socket, cell: mmap.
             console, progress.words, current.at_hand, always=isinstance(order.job.target, Command)
         )
         tell = logs.install(log, console, draws=order.draws).tell_item
-        arenas = WorkerArenas(log, limited=order.limited)
+        arenas = (
+            WorkerArenas(log, limited=order.limited)
+            if fault is None
+            else FaultyArenas(log, fault, limited=order.limited)
+        )
         worker = WorkerMain(
             order, link, progress, end, marks=marks, tell=tell, arenas=arenas, fault=fault
         )
