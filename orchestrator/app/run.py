@@ -30,7 +30,7 @@ from orchestrator.core.protocol.notifications import (
     RunStarted,
     Warned,
 )
-from orchestrator.core.reporting import Snapshot, Summary
+from orchestrator.core.reporting import Summary
 from orchestrator.core.samples import Header, header_of
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.engine.conductor import Conductor
@@ -105,60 +105,65 @@ def _run(
 ) -> int:
     """One run, from its first worker to its report."""
     directory = run_files.directory
-    screen = _screen(options, title=f"{plan.name} {directory.run_id}")
-    record = _Record(run_files.log, run_files.letters, screen)
-    control: ControlServer | None = None
-    try:
-        orders = Orders(
-            plan,
-            run_id=directory.run_id,
-            run_dir=str(directory.path),
-            draws=options.output is not OutputMode.NONE,
-        )
-        started, began = time.time(), time.monotonic()
+    started, began = time.time(), time.monotonic()
+    with contextlib.ExitStack() as closing:
+        closing.callback(run_files.close)
         header = _header(plan, directory, started)
-        samples, limits = SampleFiles(directory.path, header), Limits(header)
-        control = _control(directory, header)
+        limits = Limits(header)
+        screen = _screen(options, header, limits)
+        closing.callback(screen.close)
+        record = _Record(run_files.log, run_files.letters, screen)
+        control = _control(directory, header, limits)
+        if control is not None:
+            closing.callback(control.close)
+        samples = SampleFiles(directory.path, header)
+        closing.callback(samples.close)
         conductor = Conductor(
             plan,
             _engine(plan, options.on, shelter, run_files, factory),
-            orders,
+            _orders(plan, options, directory),
             record,
             store=run_files.store,
             resumption=run_files.resumption,
             recorder=run_files.recorder,
             control=control,
             began=began,
-            takers=(samples.add, limits.add),
+            takers=(samples.add, limits.add, screen.update),
         )
         if run_files.resumption is not None:
             _recall(record.digest, directory, run_files.resumption.stored)
-        record.notify(_started(plan, shelter, run_files, options.on), time.monotonic())
+        record.notify(_started(plan, shelter, run_files, options.on, header), time.monotonic())
         conductor.run_to_end()
-        samples.close()
-        if samples.trouble:
-            lost = f"{samples.dropped} samples of the run could not be kept: {samples.trouble}"
-            run_files.log.notify(Warned(message=lost))
         summary = _summary(conductor, plan, run_files, started, limits)
-        for remark in conductor.run.warnings():
-            run_files.log.notify(remark)  # the report has them for the screen
+        for remark in (*_of_samples(samples), *conductor.run.warnings()):
+            run_files.log.notify(remark)  # the report has the run's for the screen
         record.notify(_ended(summary), time.monotonic())
         directory.write_summary(summary)
-    finally:
-        screen.close()
-        if control is not None:
-            control.close()
-        run_files.close()
     _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
     if watch is not None:
         watch.ended(summary, conductor.run.left_items())
     return summary.exit_code
 
 
-def _control(directory: RunDirectory, header: Header) -> ControlServer | None:
+def _orders(plan: Plan, options: Options, directory: RunDirectory) -> Orders:
+    return Orders(
+        plan,
+        run_id=directory.run_id,
+        run_dir=str(directory.path),
+        draws=options.output is not OutputMode.NONE,
+    )
+
+
+def _of_samples(files: SampleFiles) -> Iterator[Warned]:
+    """Tell that samples are missing, if any are."""
+    if files.trouble:
+        yield Warned(message=f"{files.dropped} samples could not be kept: {files.trouble}")
+
+
+def _control(directory: RunDirectory, header: Header, limits: Limits) -> ControlServer | None:
     """Return what serves other terminals; None where its socket cannot be made: it is missed."""
     try:
-        return ControlServer.listening(directory.path, header)
+        return ControlServer.listening(directory.path, header, limits.sentence)
     except OSError:
         return None
 
@@ -209,15 +214,16 @@ def _recall(digest: Digest, directory: RunDirectory, stored: StoredRun) -> None:
         digest.skipped_before(counts, log.having("item.skipped"))
 
 
-def _screen(options: Options, *, title: str) -> Screen:
+def _screen(options: Options, header: Header, limits: Limits) -> Screen:
     settings = settings_for(
         output=options.output,
         json_output=options.json_output,
-        live=options.live,
+        progress=options.progress,
         stderr=sys.stderr,
         environ=os.environ,
     )
-    return Screen(dataclasses.replace(settings, news=not options.quiet), describe, title=title)
+    settings = dataclasses.replace(settings, news=not options.quiet)
+    return Screen(settings, describe, header, sentence=limits.sentence)
 
 
 class _Record:
@@ -228,10 +234,6 @@ class _Record:
         self._log = log
         self._letters = letters
         self._screen = screen
-
-    @property
-    def wants_snapshots(self) -> bool:
-        return self._screen.wants_snapshots
 
     @property
     def backed_up(self) -> bool:
@@ -263,15 +265,14 @@ class _Record:
         if self._log.urgent:
             self._log.flush()
 
-    def snapshot(self, snapshot: Snapshot, now: float) -> None:
-        self._screen.update(snapshot, now)
-
     def flush(self) -> None:
         self._screen.flush()
         self._log.flush()
 
 
-def _started(plan: Plan, shelter: Shelter, run_files: RunFiles, on: On) -> Notification:
+def _started(
+    plan: Plan, shelter: Shelter, run_files: RunFiles, on: On, header: Header
+) -> Notification:
     about: dict[str, Any] = {
         "name": plan.name,
         "spec": plan.spec_path,
@@ -281,6 +282,10 @@ def _started(plan: Plan, shelter: Shelter, run_files: RunFiles, on: On) -> Notif
         "left_out": plan.selection.left_out or None,
         "unread": tuple(name for name, q in plan.queues.items() if not q.readers) or None,
         "on": None if on is On.LOCAL else on.value,
+        "processors": header.processors,
+        "quota": header.quota,
+        "memory": header.memory,
+        "memory_limit": header.memory_limit,
     }
     if run_files.resumption is None:
         return RunStarted(**about)
