@@ -257,7 +257,7 @@ _COLUMNS = (
         least=4,
         rank=11,
     ),
-    _Column(title="item", text=lambda job, _: short_time(job.service_s), least=5, rank=21),
+    _Column(title="time", text=lambda job, _: short_time(job.service_s), least=5, rank=21),
     _Column(title="queued", text=lambda job, _: short_time(job.queued_s), least=5, rank=20),
 )
 _UP_TO_SHARES = 5
@@ -292,14 +292,13 @@ def _job_rows(run: RunFigures, look: Look, view: View, room: int) -> list[list[C
     """Return a row a job below the columns' titles, and one about those that have no room."""
     every = ordered_jobs(run, view)
     titled = room > 3
-    jobs = _fit(every, room - titled, view)
-    opened = [job for job in jobs if job.number == view.opened]
-    workers = run.workers(opened[0].number) if opened else []
-    spare = max(_LEAST_WORKERS, room - titled - len(jobs) - (len(jobs) < len(every)))
+    workers = run.workers(view.opened) if view.opened is not None and room > _LEAST_WORKERS else []
+    jobs = _fit(every, room - titled - min(len(workers), _LEAST_WORKERS), view)
+    spare = room - titled - len(jobs) - (len(jobs) < len(every))
+    hidden = 0
     if len(workers) > spare:
-        workers, hidden = workers[: spare - 1], len(workers) - spare + 1
-    else:
-        hidden = 0
+        hidden = len(workers) - max(0, spare - 1)
+        workers = workers[: len(workers) - hidden]
     names = [*(job.wiring.name for job in jobs), *(f"  {each.row.name}" for each in workers)]
     grid = _Grid(jobs, names, look)
     rows = [grid.title_row()] if titled else []
@@ -479,7 +478,7 @@ def _queue_cell(queue: QueueFigures, name_cells: int, look: Look, cells: int) ->
 
 def _bar(part: float, look: Look) -> str:
     full, empty = ("█", "░") if look.unicode else ("#", ".")
-    cells = min(_BAR_CELLS, -(-round(100 * part) * _BAR_CELLS // 100))
+    cells = max(round(part * _BAR_CELLS), 1 if part >= 0.005 else 0)
     return full * cells + empty * (_BAR_CELLS - cells)
 
 
