@@ -17,6 +17,7 @@ import msgspec
 from orchestrator.app.options import On, Options, Watch
 from orchestrator.app.run_files import RunFiles
 from orchestrator.core.durable.snapshot import StoredRun
+from orchestrator.core.limits import Limits
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import (
     ItemDead,
@@ -27,10 +28,13 @@ from orchestrator.core.protocol.notifications import (
     RunEnded,
     RunResumed,
     RunStarted,
+    Warned,
 )
-from orchestrator.core.reporting import Snapshot, Summary, bottleneck
+from orchestrator.core.reporting import Snapshot, Summary
+from orchestrator.core.samples import Header, header_of
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.engine.conductor import Conductor
+from orchestrator.engine.control_server import ControlServer
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.local.engine import LocalEngine
 from orchestrator.engine.node.guard import Shelter
@@ -38,6 +42,8 @@ from orchestrator.engine.node.process import ProcessFactory, factory_of_run
 from orchestrator.engine.orders import Orders
 from orchestrator.errors import ExitCode, RunDirectoryError
 from orchestrator.files import here
+from orchestrator.machine.cgroups import read_allowance
+from orchestrator.machine.machine import this_machine
 from orchestrator.plan.model import Plan
 from orchestrator.rfc3339 import timestamp
 from orchestrator.runlog.catalogue import describe
@@ -45,6 +51,7 @@ from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import argument_for
 from orchestrator.runlog.letters import DeadLetters, read_letters
 from orchestrator.runlog.reader import LogReader
+from orchestrator.runlog.samples import SampleFiles
 from orchestrator.runlog.writer import RunLog
 from orchestrator.views.output import OutputMode
 from orchestrator.views.report import Digest, Report, render_report
@@ -100,6 +107,7 @@ def _run(
     directory = run_files.directory
     screen = _screen(options, title=f"{plan.name} {directory.run_id}")
     record = _Record(run_files.log, run_files.letters, screen)
+    control: ControlServer | None = None
     try:
         orders = Orders(
             plan,
@@ -107,6 +115,10 @@ def _run(
             run_dir=str(directory.path),
             draws=options.output is not OutputMode.NONE,
         )
+        started, began = time.time(), time.monotonic()
+        header = _header(plan, directory, started)
+        samples, limits = SampleFiles(directory.path, header), Limits(header)
+        control = _control(directory, header)
         conductor = Conductor(
             plan,
             _engine(plan, options.on, shelter, run_files, factory),
@@ -115,24 +127,55 @@ def _run(
             store=run_files.store,
             resumption=run_files.resumption,
             recorder=run_files.recorder,
+            control=control,
+            began=began,
+            takers=(samples.add, limits.add),
         )
         if run_files.resumption is not None:
             _recall(record.digest, directory, run_files.resumption.stored)
-        started = time.time()
         record.notify(_started(plan, shelter, run_files, options.on), time.monotonic())
         conductor.run_to_end()
-        summary = _summary(conductor, plan, run_files, started)
+        samples.close()
+        if samples.trouble:
+            lost = f"{samples.dropped} samples of the run could not be kept: {samples.trouble}"
+            run_files.log.notify(Warned(message=lost))
+        summary = _summary(conductor, plan, run_files, started, limits)
         for remark in conductor.run.warnings():
             run_files.log.notify(remark)  # the report has them for the screen
         record.notify(_ended(summary), time.monotonic())
         directory.write_summary(summary)
     finally:
         screen.close()
+        if control is not None:
+            control.close()
         run_files.close()
     _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
     if watch is not None:
         watch.ended(summary, conductor.run.left_items())
     return summary.exit_code
+
+
+def _control(directory: RunDirectory, header: Header) -> ControlServer | None:
+    """Return what serves other terminals; None where its socket cannot be made: it is missed."""
+    try:
+        return ControlServer.listening(directory.path, header)
+    except OSError:
+        return None
+
+
+def _header(plan: Plan, directory: RunDirectory, started: float) -> Header:
+    """Return what stands above the run's samples: the plan, and the machine it runs on."""
+    machine, allowance = this_machine(), read_allowance()
+    return header_of(
+        plan,
+        run=directory.run_id,
+        started=timestamp(started),
+        pid=os.getpid(),
+        processors=machine.processors,
+        quota=allowance.cpus,
+        memory=machine.memory_bytes,
+        memory_limit=allowance.memory_bytes,
+    )
 
 
 def _engine(
@@ -262,7 +305,9 @@ def _ended(summary: Summary) -> RunEnded:
     )
 
 
-def _summary(conductor: Conductor, plan: Plan, run_files: RunFiles, started: float) -> Summary:
+def _summary(
+    conductor: Conductor, plan: Plan, run_files: RunFiles, started: float, limits: Limits
+) -> Summary:
     run, ended = conductor.run, time.time()
     duration_s = round(ended - started, 6)
     jobs, queues = run.job_summaries(), run.ledgers()
@@ -276,6 +321,7 @@ def _summary(conductor: Conductor, plan: Plan, run_files: RunFiles, started: flo
         outcome = RunOutcome(
             status="failed", exit_code=ExitCode.FAILED, reason=f"items were left: {named}"
         )
+    bottlenecks = limits.found()
     dead = {name: ledger.dead for name, ledger in queues.items() if ledger.dead}
     if dead and outcome.exit_code is ExitCode.OK:
         named = ", ".join(f"{n} of {name}" for name, n in dead.items())
@@ -292,7 +338,8 @@ def _summary(conductor: Conductor, plan: Plan, run_files: RunFiles, started: flo
         duration_s=duration_s,
         jobs=jobs,
         queues=queues,
-        bottleneck=bottleneck(plan, jobs, duration_s) if outcome.status == "succeeded" else None,
+        bottleneck=bottlenecks[0].job if bottlenecks else None,
+        bottlenecks=bottlenecks,
         warnings=(*_losses(run_files), *(remark.message for remark in run.warnings())),
         reason=outcome.reason,
         selection=plan.selection or None,

@@ -377,12 +377,12 @@ def test_each_signal_ends_the_run_in_its_own_name(signum, code):
 
 def test_a_deadline_of_the_core_is_waited_for_and_kept():
     def late() -> list[Any]:
-        engine.time += 5.0
+        engine.time += 0.125
         return []
 
     engine = ScriptedEngine(up("t-1"), [says("t-1", Ready())], late)
-    Performance(engine, job("t", timeouts=TimeoutsPlan(run_s=5.0))).play()
-    assert engine.of("wait")[2] == ("wait", 5.0)
+    Performance(engine, job("t", timeouts=TimeoutsPlan(run_s=0.125))).play()
+    assert engine.of("wait")[2] == ("wait", 0.125)
     assert engine.of("signal") == [("signal", "t-1", signal.SIGTERM)]
 
 
