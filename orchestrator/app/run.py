@@ -141,7 +141,7 @@ def _run(
     _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
     if watch is not None:
         watch.ended(summary, conductor.run.left_items())
-    return summary.exit_code
+    return summary.code
 
 
 def _orders(plan: Plan, options: Options, directory: RunDirectory) -> Orders:
@@ -310,9 +310,7 @@ def _started(
 
 
 def _ended(summary: Summary) -> RunEnded:
-    return RunEnded(
-        status=summary.status, exit_code=summary.exit_code, duration_s=summary.duration_s
-    )
+    return RunEnded(status=summary.status, exit_code=summary.code, duration_s=summary.duration_s)
 
 
 def _summary(

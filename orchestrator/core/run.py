@@ -355,4 +355,8 @@ def _queue_sample(queue: QueueState) -> QueueSample:
         empty_s=round(meter.empty, 6),
         longest_full_s=round(meter.longest_full, 6),
         size_bytes=queue.weight.size if queue.weight is not None else None,
+        skipped=queue.skipped,
+        dropped=queue.dropped,
+        dead=queue.dead,
+        peak=queue.peak,
     )
