@@ -24,6 +24,7 @@ from orchestrator.errors import QueueFullError, ReplayError, ShutDown
 from orchestrator.ipc.cell import Cell
 from orchestrator.ipc.marks import console_of
 from orchestrator.ipc.order import Order
+from orchestrator.ipc.stacks import keep_answering
 from orchestrator.plan.model import Command, Shape
 from orchestrator.worker import current, logs, target
 from orchestrator.worker.arenas import WorkerArenas
@@ -231,6 +232,7 @@ class WorkerMain:
             tell=self._tell,
         )
         transaction.ends.at_end = lambda: self._end_here(context)
+        keep_answering(self._cell.words)
         with self._client.connection.lock:
             self._client.connection.send(Ready())
         self._stopper.check()  # the signal may have come while that was being sent
