@@ -17,6 +17,7 @@ import msgspec
 from orchestrator.app.options import On, Options, Watch
 from orchestrator.app.run_files import RunFiles
 from orchestrator.core.durable.snapshot import StoredRun
+from orchestrator.core.limits import Limits
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import (
     ItemDead,
@@ -29,7 +30,7 @@ from orchestrator.core.protocol.notifications import (
     RunStarted,
     Warned,
 )
-from orchestrator.core.reporting import Snapshot, Summary, bottleneck
+from orchestrator.core.reporting import Snapshot, Summary
 from orchestrator.core.samples import Header, header_of
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.engine.conductor import Conductor
@@ -106,52 +107,56 @@ def _run(
     directory = run_files.directory
     screen = _screen(options, title=f"{plan.name} {directory.run_id}")
     record = _Record(run_files.log, run_files.letters, screen)
-    control: ControlServer | None = None
-    try:
-        orders = Orders(
-            plan,
-            run_id=directory.run_id,
-            run_dir=str(directory.path),
-            draws=options.output is not OutputMode.NONE,
-        )
-        started, began = time.time(), time.monotonic()
+    started, began = time.time(), time.monotonic()
+    with contextlib.ExitStack() as closing:
+        closing.callback(run_files.close)
+        closing.callback(screen.close)
         header = _header(plan, directory, started)
-        samples = SampleFiles(directory.path, header)
         control = _control(directory, header)
+        if control is not None:
+            closing.callback(control.close)
+        samples, limits = SampleFiles(directory.path, header), Limits(header)
+        closing.callback(samples.close)
         conductor = Conductor(
             plan,
             _engine(plan, options.on, shelter, run_files, factory),
-            orders,
+            _orders(plan, options, directory),
             record,
             store=run_files.store,
             resumption=run_files.resumption,
             recorder=run_files.recorder,
             control=control,
             began=began,
-            takers=(samples.add,),
+            takers=(samples.add, limits.add),
         )
         if run_files.resumption is not None:
             _recall(record.digest, directory, run_files.resumption.stored)
-        record.notify(_started(plan, shelter, run_files, options.on), time.monotonic())
+        record.notify(_started(plan, shelter, run_files, options.on, header), time.monotonic())
         conductor.run_to_end()
-        samples.close()
-        if samples.trouble:
-            lost = f"{samples.dropped} samples of the run could not be kept: {samples.trouble}"
-            run_files.log.notify(Warned(message=lost))
-        summary = _summary(conductor, plan, run_files, started)
-        for remark in conductor.run.warnings():
-            run_files.log.notify(remark)  # the report has them for the screen
+        summary = _summary(conductor, plan, run_files, started, limits)
+        for remark in (*_of_samples(samples), *conductor.run.warnings()):
+            run_files.log.notify(remark)  # the report has the run's for the screen
         record.notify(_ended(summary), time.monotonic())
         directory.write_summary(summary)
-    finally:
-        screen.close()
-        if control is not None:
-            control.close()
-        run_files.close()
     _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
     if watch is not None:
         watch.ended(summary, conductor.run.left_items())
     return summary.exit_code
+
+
+def _orders(plan: Plan, options: Options, directory: RunDirectory) -> Orders:
+    return Orders(
+        plan,
+        run_id=directory.run_id,
+        run_dir=str(directory.path),
+        draws=options.output is not OutputMode.NONE,
+    )
+
+
+def _of_samples(files: SampleFiles) -> Iterator[Warned]:
+    """Tell that samples are missing, if any are."""
+    if files.trouble:
+        yield Warned(message=f"{files.dropped} samples could not be kept: {files.trouble}")
 
 
 def _control(directory: RunDirectory, header: Header) -> ControlServer | None:
@@ -246,7 +251,7 @@ class _Record:
 
     def notify(self, fact: Notification | Progress, now: float) -> None:
         if isinstance(fact, OutputLine | Logged):  # by far the most
-            self._log.notify(fact)
+            self._log.add(fact)
             self._screen.output(fact, now)
             return
         if isinstance(fact, Progress):
@@ -254,9 +259,13 @@ class _Record:
             return
         if isinstance(fact, ItemDead):
             self._letters.add(fact, time.time())
-        self._log.notify(fact)
+        self._log.add(fact)
         self._screen.notify(fact, now)
         self.digest.notify(fact)
+
+    def commit(self) -> None:
+        if self._log.urgent:
+            self._log.flush()
 
     def snapshot(self, snapshot: Snapshot, now: float) -> None:
         self._screen.update(snapshot, now)
@@ -266,7 +275,9 @@ class _Record:
         self._log.flush()
 
 
-def _started(plan: Plan, shelter: Shelter, run_files: RunFiles, on: On) -> Notification:
+def _started(
+    plan: Plan, shelter: Shelter, run_files: RunFiles, on: On, header: Header
+) -> Notification:
     about: dict[str, Any] = {
         "name": plan.name,
         "spec": plan.spec_path,
@@ -276,6 +287,10 @@ def _started(plan: Plan, shelter: Shelter, run_files: RunFiles, on: On) -> Notif
         "left_out": plan.selection.left_out or None,
         "unread": tuple(name for name, q in plan.queues.items() if not q.readers) or None,
         "on": None if on is On.LOCAL else on.value,
+        "processors": header.processors,
+        "quota": header.quota,
+        "memory": header.memory,
+        "memory_limit": header.memory_limit,
     }
     if run_files.resumption is None:
         return RunStarted(**about)
@@ -300,7 +315,9 @@ def _ended(summary: Summary) -> RunEnded:
     )
 
 
-def _summary(conductor: Conductor, plan: Plan, run_files: RunFiles, started: float) -> Summary:
+def _summary(
+    conductor: Conductor, plan: Plan, run_files: RunFiles, started: float, limits: Limits
+) -> Summary:
     run, ended = conductor.run, time.time()
     duration_s = round(ended - started, 6)
     jobs, queues = run.job_summaries(), run.ledgers()
@@ -314,6 +331,7 @@ def _summary(conductor: Conductor, plan: Plan, run_files: RunFiles, started: flo
         outcome = RunOutcome(
             status="failed", exit_code=ExitCode.FAILED, reason=f"items were left: {named}"
         )
+    bottlenecks = limits.found()
     dead = {name: ledger.dead for name, ledger in queues.items() if ledger.dead}
     if dead and outcome.exit_code is ExitCode.OK:
         named = ", ".join(f"{n} of {name}" for name, n in dead.items())
@@ -330,7 +348,8 @@ def _summary(conductor: Conductor, plan: Plan, run_files: RunFiles, started: flo
         duration_s=duration_s,
         jobs=jobs,
         queues=queues,
-        bottleneck=bottleneck(plan, jobs, duration_s) if outcome.status == "succeeded" else None,
+        bottleneck=bottlenecks[0].job if bottlenecks else None,
+        bottlenecks=bottlenecks,
         warnings=(*_losses(run_files), *(remark.message for remark in run.warnings())),
         reason=outcome.reason,
         selection=plan.selection or None,

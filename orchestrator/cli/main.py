@@ -119,7 +119,8 @@ class _Commands(Group):
 def _show_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
     if asked:
         python = ".".join(map(str, sys.version_info[:3]))
-        click.echo(f"mporch {__version__}, {compiled.form()} (Python {python})")
+        form = compiled.form_in_words(compiled.form())
+        click.echo(f"mporch {__version__}, {form}, Python {python}")
         ctx.exit()
 
 

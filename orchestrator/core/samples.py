@@ -210,6 +210,8 @@ class JobWiring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rate: str = ""
     ordered: bool = False
     command: bool = False
+    daemon: bool = False
+    """The run does not wait for its end."""
     total: int | None = None
     """How many items a source says it has."""
 
@@ -297,6 +299,7 @@ def _wiring(job: JobPlan) -> JobWiring:
         rate=job.rate.written if job.rate is not None else "",
         ordered=job.ordered is not None,
         command=isinstance(job.target, Command),
+        daemon=job.daemon,
     )
 
 

@@ -47,6 +47,10 @@ __all__ = ["Conductor", "Disk", "Observer"]
 _FLUSH_EVERY_S = 0.25
 _SWEEP_S = 2.0
 _SIGINT = 2
+_HANGING = frozenset(
+    {StopReason.ITEM_TIMEOUT, StopReason.START_TIMEOUT, StopReason.GRACE_OVER},
+)
+"""Reasons to kill a worker that has had its time: it is told where it hung."""
 
 
 class Conductor:
@@ -140,6 +144,8 @@ class Conductor:
         while settled := self._engine.settle():
             self._take(settled)
         # What has changed is on disk before anybody is told.
+        if self._told:
+            self._disk.write(self._observer.commit)
         if self._store is not None:
             self._keep(self._store)
         if self._recorder is not None:
@@ -221,6 +227,8 @@ class Conductor:
         if settled := self._engine.settle():
             self._take(settled)
         else:
+            if self._told:
+                self._disk.write(self._observer.commit)
             self._engine.flush()
 
     def _on_told(self, happening: happenings.Told) -> None:
@@ -303,7 +311,7 @@ class Conductor:
             case do.SignalWorker():
                 self._engine.signal(command.worker, command.signal)
             case do.KillWorker():
-                if command.reason is StopReason.ITEM_TIMEOUT:
+                if command.reason in _HANGING:
                     self._engine.stack(command.worker)
                 else:
                     self._engine.kill(command.worker)
@@ -411,6 +419,9 @@ class Observer(Protocol):
 
     def notify(self, notification: Notification | Progress, now: float) -> None:
         """Something has happened, or a line that is drawn anew shows something else."""
+
+    def commit(self) -> None:
+        """Workers are about to be told: write what must not be lost of what has happened."""
 
     def snapshot(self, snapshot: Snapshot, now: float) -> None:
         """Show how the run stands."""

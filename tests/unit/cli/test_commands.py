@@ -48,7 +48,8 @@ def test_each_command_has_help_with_examples(mporch, command):
 
 
 def test_the_version_is_told(mporch):
-    assert mporch("--version").out.startswith("mporch 0.")
+    told = r"mporch 0\.\d+\.\d+, (pure Python|compiled \((default|full)\)), Python 3\.\d+\.\d+\n"
+    assert re.fullmatch(told, mporch("--version").out)
 
 
 @pytest.mark.parametrize(

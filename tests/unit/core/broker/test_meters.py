@@ -8,7 +8,6 @@ from fake_broker import FakeBroker, job
 from orchestrator.core.broker.meters import QueueMeter, Times
 from orchestrator.core.protocol.events import WorkerJoined
 
-
 Note = tuple[float, int, bool, bool]
 
 
