@@ -187,6 +187,8 @@ class ControlServer:
 
     def close(self) -> None:
         """Cut everybody off; nobody can connect any more."""
+        if self._epoll.closed:
+            return
         for client in list(self._clients.values()):
             self._drop(client)
         with contextlib.suppress(OSError):
@@ -198,6 +200,7 @@ class ControlServer:
                 os.unlink(SOCKET_NAME, dir_fd=here)
         if self._spare is not None:
             os.close(self._spare)
+            self._spare = None
 
     # -- connections ------------------------------------------------------------------------------
 
@@ -229,16 +232,18 @@ class ControlServer:
         return _CREDENTIALS.unpack(found)[1] in self._uids
 
     def _refuse(self) -> None:
-        """No descriptor is left: take the spare one, so that who waits is not told for ever."""
-        if self._spare is not None:
-            os.close(self._spare)
-            self._spare = None
-            with contextlib.suppress(OSError):
-                self._listener.accept()[0].close()
-            with contextlib.suppress(OSError):
-                self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-            return
-        self._epoll.unregister(self._listener.fileno())
+        """No descriptor is left: with the spare one the next client is closed, else told for ever.
+
+        Where that is of no use nobody is waited for any more.
+        """
+        try:
+            if self._spare is not None:
+                os.close(self._spare)
+                self._spare = None
+            self._listener.accept()[0].close()
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._epoll.unregister(self._listener.fileno())
 
     def _read(self, run: LiveRun, client: Client) -> None:
         try:
