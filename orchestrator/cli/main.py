@@ -29,6 +29,7 @@ _OF_FEATURES = {
     "dead": "features.deadletters.command",
     "doctor": "features.doctor.command",
     "graph": "features.graph.command",
+    "stack": "features.live.stack",
     "stop": "features.live.stop",
     "tap": "features.live.tap",
     "test": "features.testcases.command",
@@ -61,6 +62,7 @@ class _Commands(Group):
         "A run that goes on": {
             "top": "Show how a run goes.",
             "tap": "Show items as they come onto a queue.",
+            "stack": "Show where each worker is in its code.",
             "stop": "End a run, and wait for its end.",
         },
         "Specs": {

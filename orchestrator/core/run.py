@@ -47,6 +47,7 @@ from orchestrator.core.samples import (
     System,
     WorkerSample,
 )
+from orchestrator.core.supervisor.model import WorkerView
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.core.supervisor.supervisor import Supervisor
 from orchestrator.core.supervisor.transitions import State
@@ -115,6 +116,11 @@ class Run:
     def positions_of(self, worker: str) -> Mapping[str, OutputProgress]:
         """Return how far a worker has come with what it puts, by the queue that names its box."""
         return self._broker.positions_of(worker)
+
+    @property
+    def worker_states(self) -> Mapping[str, WorkerView]:
+        """How each worker is now, in spec order."""
+        return self._supervisor.worker_states
 
     def item_at(self, worker: str, blame: Blame) -> str:
         """The id of the item a worker's progress cell points to; empty if there is none."""

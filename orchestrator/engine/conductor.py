@@ -37,6 +37,7 @@ from orchestrator.engine.control_server import ControlServer
 from orchestrator.engine.engine import Engine, Happening
 from orchestrator.engine.orders import Orders
 from orchestrator.engine.sampler import Sampler
+from orchestrator.engine.stack_rounds import StackRounds, Tell
 from orchestrator.errors import DiskFullError
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.recording import Recorder
@@ -83,6 +84,7 @@ class Conductor:
         self._store = store
         self._recorder = recorder
         self._control = control
+        self._stacks = StackRounds(self.run, engine)
         self._disk = Disk(observer, engine.pause)
         self.sampler = Sampler(
             self.run,
@@ -113,6 +115,7 @@ class Conductor:
             happenings.Malformed: self._handle,
             happenings.Died: self._died,
             happenings.Overdue: self._overdue,
+            happenings.StackTaken: self._stack_taken,
             happenings.Unstoppable: self._handle,
             happenings.Signalled: self._signalled,
             happenings.Readable: self._readable,
@@ -252,6 +255,10 @@ class Conductor:
                 orphaned=happening.orphaned,
             )
         )
+        self._stacks.take(worker, None)
+
+    def _stack_taken(self, happening: happenings.StackTaken) -> None:
+        self._stacks.take(happening.worker, happening.stack)
 
     def _overdue(self, happening: happenings.Overdue) -> None:
         worker, blame = happening.worker, happening.blame
@@ -294,6 +301,10 @@ class Conductor:
     def tap(self, queue: str) -> LiveTap | None:
         """Return a tap of a queue, if there is one of that name."""
         return self.run.live_tap(queue)
+
+    def look(self, who: str, tell: Tell) -> bool:
+        """Have told where workers are: all, a job's or one; False if nobody has that name."""
+        return self._stacks.begin(who, tell)
 
     # -- commands ---------------------------------------------------------------------------------
 

@@ -26,12 +26,14 @@ from orchestrator.control.protocol import (
     Answer,
     AskItems,
     AskPicture,
+    AskStacks,
     AskStop,
     FrameError,
     PassedItems,
     Picture,
     Refusal,
     Request,
+    Stack,
     Stopping,
     Welcome,
 )
@@ -40,6 +42,8 @@ from orchestrator.core.durable.records import Passed
 from orchestrator.core.protocol.events import StopHow, whole
 from orchestrator.core.reporting import Snapshot
 from orchestrator.core.samples import Header, Sample
+from orchestrator.core.stacks import ShownStack
+from orchestrator.engine.stack_rounds import Tell
 from orchestrator.errors import MporchError
 from orchestrator.files import open_directory
 
@@ -69,6 +73,9 @@ class LiveRun(Protocol):
 
     def tap(self, queue: str) -> LiveTap | None:
         """Return a new tap of a queue; None if there is no such queue."""
+
+    def look(self, who: str, tell: Tell) -> bool:
+        """Have `tell` called with stacks; False if there is no job or worker of that name."""
 
 
 class Client:
@@ -138,6 +145,7 @@ class ControlServer:
             AskPicture: self._show,
             AskStop: self._stop,
             AskItems: self._watch_queue,
+            AskStacks: self._look,
         }
         listener.setblocking(False)
         self._epoll.register(listener.fileno(), select.EPOLLIN)
@@ -314,6 +322,15 @@ class ControlServer:
             return
         client.tap.want(min(request.n, MOST_ITEMS))
         self._tapping[client.sock.fileno()] = client
+
+    def _look(self, run: LiveRun, client: Client, request: AskStacks) -> None:
+        def tell(shown: ShownStack, left: int) -> None:
+            if not client.gone:
+                client.answer(Stack(shown=shown, left=left))
+                self._settle(client)
+
+        if not run.look(request.who, tell):
+            client.answer(Refusal(why=f"there is no job or worker {request.who!r}"))
 
     def _pass(self, client: Client, tap: LiveTap) -> None:
         try:
