@@ -19,7 +19,7 @@ from orchestrator.core.limits.phases import (
     mean_scores,
     told_phases,
 )
-from orchestrator.core.limits.stretch import Stretch
+from orchestrator.core.limits.stretch import JobTimes, Stretch
 from orchestrator.core.limits.telling import Found, told
 from orchestrator.core.limits.wires import Wires
 from orchestrator.core.samples import Header, JobSample, Sample
@@ -92,7 +92,7 @@ class Limits:
         total_s = intervals[-1].to_s if intervals else 0.0
         if total_s < _LEAST_S:
             return ()
-        phases = told_phases(intervals, total_s)
+        phases = self._without_alike(intervals, told_phases(intervals, total_s))
         found = [self._of_phase(intervals, phase, total_s) for phase in phases]
         lengths = [max((each.share for each in group), default=0.0) for group in found]
         for n, length in enumerate(lengths):
@@ -145,7 +145,9 @@ class Limits:
         times = [stretch.times(n) for n in range(len(self._header.jobs))]
         scores = array("d", [each.score(dt) for each in times])
         if max(scores, default=0.0) < _HALF:
-            scores = array("d", [each.score(dt, batches=True) for each in times])
+            more_s = [self._itself_s(stretch, n, each) for n, each in enumerate(times)]
+            both = zip(times, more_s, strict=True)
+            scores = array("d", [each.score(dt, more_s) for each, more_s in both])
         near = self._near(stretch, scores)
         leader = max(near, key=scores.__getitem__, default=NOBODY)
         return Interval(
@@ -156,6 +158,18 @@ class Limits:
             leader=leader,
             kind=self._kind(stretch, leader),
         )
+
+    def _itself_s(self, stretch: Stretch, job: int, times: JobTimes) -> float:
+        """Return for how long a job without items waited for itself.
+
+        Its batches waited for more, or its full queue had nothing but items to be tried again. That
+        counts only where nobody was at work.
+        """
+        a, b = stretch.job(job)
+        if b.retried > a.retried:
+            full = max(map(stretch.full, self._wires.reads[job]), default=0.0)
+            return max(times.within_s, full * times.starved_s)
+        return times.within_s
 
     def _near(self, stretch: Stretch, scores: Sequence[float]) -> frozenset[int]:
         """Return who was held least, and those that were held hardly more.
@@ -171,7 +185,7 @@ class Limits:
         least = max(scores[n] for n in may) - _NEAR
         near = {n for n in may if scores[n] >= least}
         for n in sorted(near) if len(near) > 1 else ():
-            piled = any(stretch.mean_size(queue) >= 1 for queue in self._wires.reads[n])
+            piled = any(map(stretch.piles_up, self._wires.reads[n]))
             if piled and n in near:
                 slower = {w for w in self._wires.upstream(n) & near if w != n}
                 near -= {
@@ -202,10 +216,36 @@ class Limits:
 
     # -- phases -----------------------------------------------------------------------------------
 
+    def _stretch(self, part: Sequence[Interval]) -> Stretch:
+        edges = {edge.t: edge for edge in (*self._edges, self._newest) if edge is not None}
+        return Stretch(self._header, edges[part[0].from_s], edges[part[-1].to_s])
+
+    def _without_alike(self, intervals: Sequence[Interval], phases: Sequence[Phase]) -> list[Phase]:
+        """Join neighbours whose jobs were as near to each other in one of them as in the other."""
+        alike: list[Phase] = []
+        sets: list[frozenset[int]] = []
+        for phase in phases:
+            near = self._near_in(intervals, phase)
+            if alike and (before := alike[-1]).kind == phase.kind:
+                both = near & {before.leader} or sets[-1] & {phase.leader}
+                if both:
+                    (leader,) = both
+                    alike[-1] = Phase(
+                        first=before.first, last=phase.last, leader=leader, kind=phase.kind
+                    )
+                    sets[-1] = self._near_in(intervals, alike[-1])
+                    continue
+            alike.append(phase)
+            sets.append(near)
+        return alike
+
+    def _near_in(self, intervals: Sequence[Interval], phase: Phase) -> frozenset[int]:
+        part = intervals[phase.first : phase.last + 1]
+        return self._near(self._stretch(part), mean_scores(part)) | {phase.leader}
+
     def _of_phase(self, intervals: Sequence[Interval], phase: Phase, total_s: float) -> list[Found]:
         part = intervals[phase.first : phase.last + 1]
-        edges = {edge.t: edge for edge in (*self._edges, self._newest) if edge is not None}
-        stretch = Stretch(self._header, edges[part[0].from_s], edges[part[-1].to_s])
+        stretch = self._stretch(part)
         near = self._near(stretch, mean_scores(part)) | {phase.leader}
         named = sorted(near, key=lambda n: -sum(each.scores[n] * each.dt for each in part))
         found: dict[int, Found] = {}
@@ -237,16 +277,16 @@ class Limits:
         longest = max(times.running_s, times.held_s, times.starting_s, times.end_s)
         if times.held_s == longest > 0:
             return Why.RATE
-        if times.within_s > times.own_s:
-            return Why.BATCHES
+        if (itself_s := self._itself_s(stretch, job, times)) > times.own_s:
+            return Why.BATCHES if times.within_s == itself_s else Why.STRAGGLER
+        if self._held_by_bytes(stretch, job) is not None:
+            return Why.BYTES
         if stretch.spent:
             return Why.PROCESSORS
         if straggler is not None:
             return Why.STRAGGLER
         if times.starting_s == longest:
             return Why.STARTING
-        if self._held_by_bytes(stretch, job) is not None:
-            return Why.BYTES
         return Why.STRAGGLER if times.end_s > times.running_s else Why.BUSY
 
     def _held_by_bytes(self, stretch: Stretch, job: int) -> int | None:

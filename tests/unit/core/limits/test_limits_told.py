@@ -115,7 +115,10 @@ def test_workers_are_not_advised_where_others_are_as_busy(jobs: dict[str, Any]) 
         (
             {"rate": "10/s"},
             with_parse(run=0.03, held=0.97),
-            ["its rate of 10/s held it for 97 % of the time", "Workers do not help"],
+            [
+                "its rate of 10/s held it for 97 % of the time",
+                "Workers do not help, try a higher rate",
+            ],
         ),
         (
             {},
