@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import msgspec
@@ -93,7 +94,12 @@ class Limits:
         if total_s < _LEAST_S:
             return ()
         phases = self._without_alike(intervals, told_phases(intervals, total_s))
-        found = [self._of_phase(intervals, phase, total_s) for phase in phases]
+        found: list[list[Found]] = []
+        for n, phase in enumerate(phases):
+            found.append(self._of_phase(intervals, phase, total_s))
+            if n and _names(found[-1]) == _names(found[-2]):
+                phases[n] = Phase(first=phases[n - 1].first, last=phase.last, leader=phase.leader)
+                found[-2:] = [self._of_phase(intervals, phases[n], total_s)]
         lengths = [max((each.share for each in group), default=0.0) for group in found]
         for n, length in enumerate(lengths):
             if length >= 2 * (sum(lengths) - length) > 0:
@@ -250,13 +256,15 @@ class Limits:
         named = sorted(near, key=lambda n: -sum(each.scores[n] * each.dt for each in part))
         found: dict[int, Found] = {}
         for n in named[:_MOST_NAMED]:
-            limited_s = sum(each.dt for each in part if n in each.near)
+            one = self._found(stretch, n, total_s)
+            limited_s = sum(each.dt for each in part if each.near & {n, one.job})
             if limited_s > 0:
-                one = self._found(stretch, n, limited_s, total_s)
-                found.setdefault(one.job, one)
-        return list(found.values())
+                share = min(1.0, limited_s / total_s)
+                found.setdefault(one.job, replace(one, share=share))
+        most = max((each.share for each in found.values()), default=0.0)
+        return [each for each in found.values() if each.share >= _HALF * most]
 
-    def _found(self, stretch: Stretch, job: int, limited_s: float, total_s: float) -> Found:
+    def _found(self, stretch: Stretch, job: int, total_s: float) -> Found:
         straggler = self._straggler(stretch, job)
         why = self._why(stretch, job, straggler)
         if why is Why.BYTES and (held := self._held_by_bytes(stretch, job)) is not None:
@@ -265,7 +273,6 @@ class Limits:
             stretch=stretch,
             job=job,
             why=why,
-            share=min(1.0, limited_s / total_s),
             whole=stretch.dt >= _WHOLE * total_s,
             straggler=straggler if why is Why.STRAGGLER else None,
         )
@@ -301,3 +308,7 @@ class Limits:
             if blocked and all(each.part(each.starved_s) >= 0.2 for each in starved):
                 return max(blocked, key=lambda pair: pair[0].blocked_s)[1]
         return None
+
+
+def _names(found: Iterable[Found]) -> list[tuple[int, Why]]:
+    return [(each.job, each.why) for each in found]

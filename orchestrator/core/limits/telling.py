@@ -32,8 +32,8 @@ class Found:
     stretch: Stretch
     job: int
     why: Why
-    share: float
     whole: bool
+    share: float = 0.0
     straggler: LongItem | None = None
 
 
@@ -107,12 +107,15 @@ class _Words:
     def _straggler(self) -> str:
         long = self._found.straggler
         if long is None:
-            a, b = self._stretch.job(self._found.job)
-            if b.retried > a.retried:
+            if self._retries():
                 return "it waited for items that it tries again"
             return f"one of {self._workers()} was left at work, and the others had nothing to do"
         name = f" ({long.name})" if long.name else ""
         return f"its item `{long.item}`{name} took {_seconds(long.seconds)}"
+
+    def _retries(self) -> bool:
+        a, b = self._stretch.job(self._found.job)
+        return self._found.straggler is None and b.retried > a.retried
 
     def _restarts(self) -> str:
         a, b = self._stretch.job(self._found.job)
@@ -159,6 +162,8 @@ class _Words:
                 what = "workers do not help, try a higher rate, if whoever is asked bears it"
             case Why.STARTING:
                 what = "`python -X importtime` tells which import takes so long"
+            case Why.STRAGGLER if self._retries():
+                what = "try a shorter backoff of its retries, or skip what fails"
             case Why.STRAGGLER:
                 what = "workers do not help, try smaller items, long ones first, or timeouts.item"
             case Why.BYTES:
