@@ -34,6 +34,7 @@ from orchestrator.core.reporting import Snapshot, Summary
 from orchestrator.core.samples import Header, header_of
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.engine.conductor import Conductor
+from orchestrator.engine.control_server import ControlServer
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.local.engine import LocalEngine
 from orchestrator.engine.node.guard import Shelter
@@ -106,6 +107,7 @@ def _run(
     directory = run_files.directory
     screen = _screen(options, title=f"{plan.name} {directory.run_id}")
     record = _Record(run_files.log, run_files.letters, screen)
+    control: ControlServer | None = None
     try:
         orders = Orders(
             plan,
@@ -116,6 +118,7 @@ def _run(
         started, began = time.time(), time.monotonic()
         header = _header(plan, directory, started)
         samples, limits = SampleFiles(directory.path, header), Limits(header)
+        control = _control(directory, header)
         conductor = Conductor(
             plan,
             _engine(plan, options.on, shelter, run_files, factory),
@@ -124,6 +127,7 @@ def _run(
             store=run_files.store,
             resumption=run_files.resumption,
             recorder=run_files.recorder,
+            control=control,
             began=began,
             takers=(samples.add, limits.add),
         )
@@ -142,11 +146,21 @@ def _run(
         directory.write_summary(summary)
     finally:
         screen.close()
+        if control is not None:
+            control.close()
         run_files.close()
     _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
     if watch is not None:
         watch.ended(summary, conductor.run.left_items())
     return summary.exit_code
+
+
+def _control(directory: RunDirectory, header: Header) -> ControlServer | None:
+    """Return what serves other terminals; None where its socket cannot be made: it is missed."""
+    try:
+        return ControlServer.listening(directory.path, header)
+    except OSError:
+        return None
 
 
 def _header(plan: Plan, directory: RunDirectory, started: float) -> Header:
@@ -233,7 +247,7 @@ class _Record:
 
     def notify(self, fact: Notification | Progress, now: float) -> None:
         if isinstance(fact, OutputLine | Logged):  # by far the most
-            self._log.notify(fact)
+            self._log.add(fact)
             self._screen.output(fact, now)
             return
         if isinstance(fact, Progress):
@@ -241,9 +255,13 @@ class _Record:
             return
         if isinstance(fact, ItemDead):
             self._letters.add(fact, time.time())
-        self._log.notify(fact)
+        self._log.add(fact)
         self._screen.notify(fact, now)
         self.digest.notify(fact)
+
+    def commit(self) -> None:
+        if self._log.urgent:
+            self._log.flush()
 
     def snapshot(self, snapshot: Snapshot, now: float) -> None:
         self._screen.update(snapshot, now)

@@ -13,7 +13,7 @@ import msgspec
 
 from orchestrator.core.broker.broker import Broker, ProtocolError
 from orchestrator.core.broker.clients import WorkerState
-from orchestrator.core.broker.observers import Tap
+from orchestrator.core.broker.observers import LiveTap, Tap
 from orchestrator.core.broker.outputs import OutputProgress
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.setup import Resumption
@@ -210,6 +210,11 @@ class Run:
                 for queue in self._broker.queues.values()
             ),
         )
+
+    def live_tap(self, queue: str) -> LiveTap | None:
+        """Return a tap of a queue, which wants nothing yet; None if there is no such queue."""
+        state = self._broker.queues.get(queue)
+        return None if state is None else LiveTap(state)
 
     def sample(
         self,

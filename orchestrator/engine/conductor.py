@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from orchestrator.core.broker.observers import LiveTap
 from orchestrator.core.broker.setup import Resumption
 from orchestrator.core.protocol import commands as do
 from orchestrator.core.protocol import events
@@ -32,6 +33,7 @@ from orchestrator.core.reporting import Snapshot
 from orchestrator.core.run import Run
 from orchestrator.core.samples import Sample
 from orchestrator.engine import engine as happenings
+from orchestrator.engine.control_server import ControlServer
 from orchestrator.engine.engine import Engine, Happening
 from orchestrator.engine.orders import Orders
 from orchestrator.engine.sampler import Sampler
@@ -45,14 +47,18 @@ __all__ = ["Conductor", "Disk", "Observer"]
 _FLUSH_EVERY_S = 0.25
 _SWEEP_S = 2.0
 _SIGINT = 2
+_HANGING = frozenset(
+    {StopReason.ITEM_TIMEOUT, StopReason.START_TIMEOUT, StopReason.GRACE_OVER},
+)
+"""Reasons to kill a worker that has had its time: it is told where it hung."""
 
 
 class Conductor:
     """Runs one plan to its end; a durable one goes on from a `resumption`, and into a `store`.
 
-    A `recorder` keeps the items of the queues it taps. The run has begun at the monotonic time
-    `began`, which is now if it is not given; `takers` are given its samples. At the end `survivors`
-    could not be killed.
+    A `recorder` keeps the items of the queues it taps, `control` serves other terminals. The run
+    has begun at the monotonic time `began`, which is now if it is not given; `takers` are given its
+    samples. At the end `survivors` could not be killed.
     """
 
     def __init__(
@@ -65,6 +71,7 @@ class Conductor:
         store: Store | None = None,
         resumption: Resumption | None = None,
         recorder: Recorder | None = None,
+        control: ControlServer | None = None,
         began: float | None = None,
         takers: Sequence[Callable[[Sample], None]] = (),
     ) -> None:
@@ -75,6 +82,7 @@ class Conductor:
         self._observer = observer
         self._store = store
         self._recorder = recorder
+        self._control = control
         self._disk = Disk(observer, engine.pause)
         self.sampler = Sampler(
             self.run,
@@ -107,7 +115,7 @@ class Conductor:
             happenings.Overdue: self._overdue,
             happenings.Unstoppable: self._handle,
             happenings.Signalled: self._signalled,
-            happenings.Readable: self._writable,
+            happenings.Readable: self._readable,
             happenings.Waits: self._waits,
         }
 
@@ -117,6 +125,8 @@ class Conductor:
         """Called in the parent's main thread. Returns when every worker has ended and is swept."""
         with self._engine.open():
             self._handle(events.Began())
+            if self._control is not None:
+                self._engine.watch(self._control.fileno(), self._control)
             while not self._finished:
                 self._turn()
             self.sampler.take(self._now(), last=True)
@@ -134,12 +144,16 @@ class Conductor:
         while settled := self._engine.settle():
             self._take(settled)
         # What has changed is on disk before anybody is told.
+        if self._told:
+            self._disk.write(self._observer.commit)
         if self._store is not None:
             self._keep(self._store)
         if self._recorder is not None:
             self._disk.write(self._recorder.record)
         self._engine.flush()
         self._is_awaited = False
+        if self._control is not None and self._control.is_tapping:
+            self._control.pass_on()
         self.sampler.take_due(now)
         if self._told or self._watched or now - self._flushed_at >= _FLUSH_EVERY_S:
             self._observe(now)
@@ -213,6 +227,8 @@ class Conductor:
         if settled := self._engine.settle():
             self._take(settled)
         else:
+            if self._told:
+                self._disk.write(self._observer.commit)
             self._engine.flush()
 
     def _on_told(self, happening: happenings.Told) -> None:
@@ -247,11 +263,37 @@ class Conductor:
         interrupted = signum == _SIGINT
         self._handle(events.Interrupted() if interrupted else events.Terminated(signal=signum))
 
-    def _writable(self, _: happenings.Readable) -> None:
+    def _readable(self, happening: happenings.Readable) -> None:
+        """Clients of the control socket have something to say, or the observer can write again."""
+        if happening.token is self._control and self._control is not None:
+            self._control.step(self)
+            return
         self._disk.write(self._observer.flush)
 
     def _waits(self, happening: happenings.Waits) -> None:
         self._tell(Warned(message=f"{happening.worker} waits for a place: {happening.why}"))
+
+    # -- other terminals: see `control_server.LiveRun` --------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """Return how the run stands."""
+        return self.run.snapshot()
+
+    def samples(self) -> tuple[Sample, Sample]:
+        """Return the newest sample, behind the oldest of the last seconds."""
+        pair = self.sampler.window.pair
+        if pair is None:
+            first = self.sampler.take(self._now())
+            return first, first
+        return pair
+
+    def stop(self, how: events.StopHow) -> None:
+        """Have the run end."""
+        self._handle(events.StopAsked(how=how))
+
+    def tap(self, queue: str) -> LiveTap | None:
+        """Return a tap of a queue, if there is one of that name."""
+        return self.run.live_tap(queue)
 
     # -- commands ---------------------------------------------------------------------------------
 
@@ -269,7 +311,7 @@ class Conductor:
             case do.SignalWorker():
                 self._engine.signal(command.worker, command.signal)
             case do.KillWorker():
-                if command.reason is StopReason.ITEM_TIMEOUT:
+                if command.reason in _HANGING:
                     self._engine.stack(command.worker)
                 else:
                     self._engine.kill(command.worker)
@@ -296,6 +338,8 @@ class Conductor:
         """End given-up workers, their children, daemons of targets; tell who cannot be killed."""
         for fd in self._watched:
             self._engine.unwatch(fd)
+        if self._control is not None:
+            self._engine.unwatch(self._control.fileno())
         self.survivors = tuple(self._engine.close(_SWEEP_S))
         if self.survivors:
             self._tell(ProcessesSurvived(processes=self.survivors))
@@ -375,6 +419,9 @@ class Observer(Protocol):
 
     def notify(self, notification: Notification | Progress, now: float) -> None:
         """Something has happened, or a line that is drawn anew shows something else."""
+
+    def commit(self) -> None:
+        """Workers are about to be told: write what must not be lost of what has happened."""
 
     def snapshot(self, snapshot: Snapshot, now: float) -> None:
         """Show how the run stands."""

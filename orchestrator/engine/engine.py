@@ -34,14 +34,18 @@ __all__ = [
     "Happening",
     "Malformed",
     "Overdue",
+    "ProgramState",
     "Readable",
     "Received",
     "Signalled",
+    "StackTaken",
     "StartFailed",
     "Started",
+    "ThreadStack",
     "Told",
     "Unstoppable",
     "Waits",
+    "WorkerStack",
 ]
 
 
@@ -113,6 +117,50 @@ class Waits(_Happening, frozen=True, kw_only=True):
     why: str
 
 
+class ThreadStack(msgspec.Struct, frozen=True, kw_only=True):
+    """One thread of a worker: the user's frames, the innermost last, each file, line and name.
+
+    `name` is its number where Python does not write its name.
+    """
+
+    name: str
+    is_main: bool
+    frames: tuple[tuple[str, int, str], ...]
+
+
+class ProgramState(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that a command has started; `state` is the kernel's letter for it."""
+
+    pid: int
+    name: str
+    state: str
+
+
+class WorkerStack(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a worker is, as its own machine sees it.
+
+    `threads` are those that are in code of the user's, `threads_ours` how many others there are.
+    `why` there is no stack, or what else is to be said of it. `blame` and `at_item_s` are those of
+    Figures.
+    """
+
+    pid: int
+    state: str = ""
+    blame: Blame = Blame()
+    at_item_s: float = 0.0
+    threads: tuple[ThreadStack, ...] = ()
+    threads_ours: int = 0
+    programs: tuple[ProgramState, ...] = ()
+    why: str = ""
+
+
+class StackTaken(_Happening, frozen=True, kw_only=True):
+    """The answer to `look`."""
+
+    worker: str
+    stack: WorkerStack
+
+
 Happening: TypeAlias = (
     Started
     | StartFailed
@@ -120,6 +168,7 @@ Happening: TypeAlias = (
     | Malformed
     | Died
     | Overdue
+    | StackTaken
     | Told
     | Unstoppable
     | Signalled
@@ -161,10 +210,16 @@ class Engine(Protocol):
         """SIGKILL to the worker and all that is in its process group."""
 
     def stack(self, worker: str) -> None:
-        """Kill the worker for the item it is `Overdue` at; ask it first where that hangs.
+        """Kill the worker; ask it first where it hangs, which is the failure of its `Died`.
 
-        `Died` has that item as its blame, whatever the worker begins meanwhile, and the stack as
-        its failure. One that cannot be asked, or does not answer in time, is killed without.
+        If it is `Overdue` at an item, `Died` has that as its blame, whatever the worker begins
+        meanwhile. One that cannot be asked, or does not answer in time, is killed without.
+        """
+
+    def look(self, worker: str) -> None:
+        """Take the worker's stack, and have it go on; answered by StackTaken, or by its end.
+
+        At most half a second later, wherever it hangs. Who is asked again meanwhile answers once.
         """
 
     def disconnect(self, worker: str) -> None:

@@ -1,16 +1,17 @@
 """The progress cell: memory shared with the orchestrator that says where a worker is.
 
 Its first page is written in the child before each item, and read in the parent for blame and item
-timeouts; it never decides who owns an item. Five 64-bit integers: lease, index in the lease, phase,
-since when, in monotonic nanoseconds, and, written in the parent, which descriptors have given
-output without a mark (`worker/call_context.py`).
+timeouts; it never decides who owns an item. Seven 64-bit integers: lease, index in the lease,
+phase, since when, in monotonic nanoseconds; written in the parent, which descriptors have given
+output without a mark (`worker/call_context.py`); and the signal by which the child shows its stack,
+with the descriptor it goes to (`ipc/stacks.py`).
 
 Behind them, also written in the child, how long its items took (`worker/service.py`): how many they
 were, nanoseconds in all, how many by the number of bits of their nanoseconds, and of the slowest
 nanoseconds each, how many were done together, the number of the input, and the item's there.
 
-The pages after it have the stack that the child was asked for (`engine/node/child.py`). They are
-memory only once something is written there.
+The pages after it have the last stack of the child: where it crashed, or hung when it was killed
+(`engine/node/child.py`). They are memory only once something is written there.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ __all__ = [
 ]
 
 CELL_BYTES = mmap.PAGESIZE
-SHARED_BYTES = CELL_BYTES + (1 << 15)
+SHARED_BYTES = CELL_BYTES + (1 << 18)
+"""A dump has at most a hundred threads, the main one last: a quarter of a megabyte holds most."""
 LEASE, INDEX, PHASE, SINCE, MARKS = range(5)
 ITEMS, TOTAL_NS, COUNTS = 8, 9, 10
 BUCKETS = 48

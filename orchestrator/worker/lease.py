@@ -193,16 +193,19 @@ def _size(part: Range, blob: Blob | Placed) -> int:
 
 
 def _piece(part: Range, chunk: Blob) -> chunks.Piece:
-    return chunks.load(chunk, packed=part.packed, start=part.start, stop=part.stop)
+    """The items of a chunk: nobody but this worker has looked at what its producer has sent."""
+    return _checked(part, chunks.load(chunk, packed=part.packed, start=part.start, stop=part.stop))
 
 
 def _placed_piece(part: Range, chunk: Blob) -> chunks.Piece:
     """The items of a chunk that is in an arena, which its producer may have written to since."""
     if is_sole(chunk):
-        piece = chunks.Piece([item_of(chunk, packed=part.packed)], part.packed)
-    else:
-        piece = _piece(part, chunk)
-    if len(piece.items) != part.stop - part.start:
+        return _checked(part, chunks.Piece([item_of(chunk, packed=part.packed)], part.packed))
+    return _piece(part, chunk)
+
+
+def _checked(part: Range, piece: chunks.Piece) -> chunks.Piece:
+    if type(piece.items) is not list or len(piece.items) != part.stop - part.start:
         raise pickle.UnpicklingError("it holds other items than were announced")
     return piece
 
@@ -211,13 +214,18 @@ def _load(part: Range, blob: Blob | Placed) -> chunks.Piece:
     """The items of a chunk; those that no memory is left for raise, or that are damaged."""
     try:
         if isinstance(blob, Placed):
-            if blob:
-                return blob.load(partial(_placed_piece, part))
-        elif blob:
+            return blob.load(partial(_placed_piece, part))
+        if blob:
             return _piece(part, blob)
     except MemoryError:
         pass
     except DamagedChunkError as error:
-        return chunks.Piece([chunks.damaged(str(error))] * (part.stop - part.start), packed=True)
+        return _damaged(part, str(error))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the end of these items only
+        return _damaged(part, f"its producer has sent what is no chunk: {error}")
     lost = chunks.no_memory(f"no memory is left for the {_size(part, blob):,} bytes of the item")
     return chunks.Piece([lost] * (part.stop - part.start), packed=True)
+
+
+def _damaged(part: Range, why: str) -> chunks.Piece:
+    return chunks.Piece([chunks.damaged(why)] * (part.stop - part.start), packed=True)

@@ -149,11 +149,16 @@ class QueueState:
     @property
     def room(self) -> int:
         """Items that can be put now, promised room taken off; negative after a redelivery."""
-        room = self.bound - self.queued - self.hidden - self.delayed - self.granted
+        room = self.room_in_items
         weight = self.weight
         if weight is None or weight.size < weight.bound or weight.gives_way(self.size, self.queued):
             return room
         return min(room, 0)
+
+    @property
+    def room_in_items(self) -> int:
+        """The room there would be if bytes had no bound."""
+        return self.bound - self.queued - self.hidden - self.delayed - self.granted
 
     @property
     def is_exact(self) -> bool:

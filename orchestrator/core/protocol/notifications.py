@@ -260,7 +260,7 @@ class QueueClosed(_Notification, frozen=True, kw_only=True):
 
 
 class RunStopping(_Notification, frozen=True, kw_only=True):
-    """The run is asked to stop; `how` is drain, terminate or kill."""
+    """The run is asked to stop; `how` is drain, stop, terminate or kill."""
 
     how: str
     reason: str
