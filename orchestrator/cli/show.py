@@ -91,10 +91,22 @@ def _show_unfinished(run: RunDirectory, run_name: str, *, as_json: bool) -> None
     name = plan.name if plan else run.run_id
     if run.is_alive:
         say(f"{name} is running ({run.run_id})")
+        _say_limits(run)
         say(f"follow it: mporch logs {run_name} -f")
         return
     say(f"{name} has ended without a summary: it was killed, or its disk was full ({run.run_id})")
+    _say_limits(run)
     say(f"log: {run.log_path}")
     say(f"its last words: mporch logs {run_name} -n 20")
     if plan is not None and plan.durability.keeps:
         say(f"go on: mporch resume {run_name}")
+
+
+def _say_limits(run: RunDirectory) -> None:
+    """Tell what limited the run's last life, as far as its samples go."""
+    from orchestrator.core.limits import limits_of  # noqa: PLC0415
+    from orchestrator.runlog.samples import read_samples  # noqa: PLC0415
+
+    for life in read_samples(run.path)[-1:]:
+        for each in limits_of(life.header, life.samples):
+            say(f"bottleneck: {each.text}")
