@@ -214,7 +214,8 @@ class Limits:
         if self._newest is None or stretch.times(job).running_s > 1.3 * stretch.dt:
             return None
         found = None
-        for long in self._long.over(job, self._newest.jobs[job]):
+        _, newest = Stretch(self._header, self._newest, self._newest).job(job)
+        for long in self._long.over(job, newest):
             covered_s = min(long.to_s, stretch.to_s) - max(long.from_s, stretch.from_s)
             if covered_s >= _HALF * stretch.dt and (found is None or long.seconds > found.seconds):
                 found = long

@@ -15,6 +15,7 @@ _NO_QUEUE = QueueSample()
 _SPENT = 0.95
 """The machine is that busy: more of anything finds no processor."""
 _THROTTLED = 0.05
+_MOST = 1e15
 _FULL = 0.9
 _STAYS = 0.1
 _MEASURED = 0.5
@@ -22,8 +23,8 @@ _MEASURED = 0.5
 
 
 def grown(before: float, after: float) -> float:
-    """Return by how much a counter has grown; damaged samples may have it shrink."""
-    return after - before if after > before else 0.0
+    """Return by how much a counter has grown; in damaged samples it may shrink, or be anything."""
+    return after - before if -_MOST < before < after < _MOST else 0.0
 
 
 class JobTimes:
