@@ -107,22 +107,20 @@ def _run(
     directory = run_files.directory
     screen = _screen(options, title=f"{plan.name} {directory.run_id}")
     record = _Record(run_files.log, run_files.letters, screen)
-    control: ControlServer | None = None
-    try:
-        orders = Orders(
-            plan,
-            run_id=directory.run_id,
-            run_dir=str(directory.path),
-            draws=options.output is not OutputMode.NONE,
-        )
-        started, began = time.time(), time.monotonic()
+    started, began = time.time(), time.monotonic()
+    with contextlib.ExitStack() as closing:
+        closing.callback(run_files.close)
+        closing.callback(screen.close)
         header = _header(plan, directory, started)
-        samples, limits = SampleFiles(directory.path, header), Limits(header)
         control = _control(directory, header)
+        if control is not None:
+            closing.callback(control.close)
+        samples, limits = SampleFiles(directory.path, header), Limits(header)
+        closing.callback(samples.close)
         conductor = Conductor(
             plan,
             _engine(plan, options.on, shelter, run_files, factory),
-            orders,
+            _orders(plan, options, directory),
             record,
             store=run_files.store,
             resumption=run_files.resumption,
@@ -133,26 +131,32 @@ def _run(
         )
         if run_files.resumption is not None:
             _recall(record.digest, directory, run_files.resumption.stored)
-        record.notify(_started(plan, shelter, run_files, options.on), time.monotonic())
+        record.notify(_started(plan, shelter, run_files, options.on, header), time.monotonic())
         conductor.run_to_end()
-        samples.close()
-        if samples.trouble:
-            lost = f"{samples.dropped} samples of the run could not be kept: {samples.trouble}"
-            run_files.log.notify(Warned(message=lost))
         summary = _summary(conductor, plan, run_files, started, limits)
-        for remark in conductor.run.warnings():
-            run_files.log.notify(remark)  # the report has them for the screen
+        for remark in (*_of_samples(samples), *conductor.run.warnings()):
+            run_files.log.notify(remark)  # the report has the run's for the screen
         record.notify(_ended(summary), time.monotonic())
         directory.write_summary(summary)
-    finally:
-        screen.close()
-        if control is not None:
-            control.close()
-        run_files.close()
     _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
     if watch is not None:
         watch.ended(summary, conductor.run.left_items())
     return summary.exit_code
+
+
+def _orders(plan: Plan, options: Options, directory: RunDirectory) -> Orders:
+    return Orders(
+        plan,
+        run_id=directory.run_id,
+        run_dir=str(directory.path),
+        draws=options.output is not OutputMode.NONE,
+    )
+
+
+def _of_samples(files: SampleFiles) -> Iterator[Warned]:
+    """Tell that samples are missing, if any are."""
+    if files.trouble:
+        yield Warned(message=f"{files.dropped} samples could not be kept: {files.trouble}")
 
 
 def _control(directory: RunDirectory, header: Header) -> ControlServer | None:
@@ -271,7 +275,9 @@ class _Record:
         self._log.flush()
 
 
-def _started(plan: Plan, shelter: Shelter, run_files: RunFiles, on: On) -> Notification:
+def _started(
+    plan: Plan, shelter: Shelter, run_files: RunFiles, on: On, header: Header
+) -> Notification:
     about: dict[str, Any] = {
         "name": plan.name,
         "spec": plan.spec_path,
@@ -281,6 +287,10 @@ def _started(plan: Plan, shelter: Shelter, run_files: RunFiles, on: On) -> Notif
         "left_out": plan.selection.left_out or None,
         "unread": tuple(name for name, q in plan.queues.items() if not q.readers) or None,
         "on": None if on is On.LOCAL else on.value,
+        "processors": header.processors,
+        "quota": header.quota,
+        "memory": header.memory,
+        "memory_limit": header.memory_limit,
     }
     if run_files.resumption is None:
         return RunStarted(**about)
