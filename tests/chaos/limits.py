@@ -67,7 +67,7 @@ _BUSY = (("mid", "busy"),)
 
 SHAPES = {
     "source": Shape(
-        spec=_three(_WORK, args="n: 40, each_s: 0.03"),
+        spec=_three(_WORK, args="n: 60, each_s: 0.03"),
         limits=(("src", "busy"),),
     ),
     "middle": Shape(spec=_three(f"{_SLOW}, workers: 2", args="n: 80"), limits=_BUSY),
@@ -154,7 +154,7 @@ jobs:
 queues: {q: 4}
 jobs:
   more: {target: "t:numbers", kwargs: {n: 3}, output: q}
-  src: {target: "t:numbers", kwargs: {n: 40, each_s: 0.03}, output: q}
+  src: {target: "t:numbers", kwargs: {n: 60, each_s: 0.03}, output: q}
   end: {target: "t:work", input: q}
 """,
         limits=(("src", "busy"),),

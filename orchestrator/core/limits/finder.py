@@ -150,10 +150,11 @@ class Limits:
         dt = stretch.dt
         times = [stretch.times(n) for n in range(len(self._header.jobs))]
         scores = array("d", [each.score(dt) for each in times])
-        if max(scores, default=0.0) < _HALF:
-            more_s = [self._itself_s(stretch, n, each) for n, each in enumerate(times)]
-            both = zip(times, more_s, strict=True)
-            scores = array("d", [each.score(dt, more_s) for each, more_s in both])
+        for batches in (False, True):
+            if max(scores, default=0.0) < _HALF:
+                for n, each in enumerate(times):
+                    more_s = each.within_s if batches else self._retries_s(stretch, n, each)
+                    scores[n] = max(scores[n], each.score(dt, more_s))
         near = self._near(stretch, scores)
         leader = max(near, key=scores.__getitem__, default=NOBODY)
         return Interval(
@@ -165,17 +166,12 @@ class Limits:
             kind=self._kind(stretch, leader),
         )
 
-    def _itself_s(self, stretch: Stretch, job: int, times: JobTimes) -> float:
-        """Return for how long a job without items waited for itself.
-
-        Its batches waited for more, or its full queue had nothing but items to be tried again. That
-        counts only where nobody was at work.
-        """
+    def _retries_s(self, stretch: Stretch, job: int, times: JobTimes) -> float:
+        """Return for how long a job's full queue had nothing for it but items to be tried again."""
         a, b = stretch.job(job)
-        if b.retried > a.retried:
-            full = max(map(stretch.full, self._wires.reads[job]), default=0.0)
-            return max(times.within_s, full * times.starved_s)
-        return times.within_s
+        if b.retried <= a.retried:
+            return 0.0
+        return times.starved_s * max(map(stretch.full, self._wires.reads[job]), default=0.0)
 
     def _near(self, stretch: Stretch, scores: Sequence[float]) -> frozenset[int]:
         """Return who was held least, and those that were held hardly more.
@@ -285,8 +281,9 @@ class Limits:
         longest = max(times.running_s, times.held_s, times.starting_s, times.end_s)
         if times.held_s == longest > 0:
             return Why.RATE
-        if (itself_s := self._itself_s(stretch, job, times)) > times.own_s:
-            return Why.BATCHES if times.within_s == itself_s else Why.STRAGGLER
+        retries_s = self._retries_s(stretch, job, times)
+        if max(times.within_s, retries_s) > times.own_s:
+            return Why.BATCHES if times.within_s >= retries_s else Why.STRAGGLER
         if self._held_by_bytes(stretch, job) is not None:
             return Why.BYTES
         if stretch.spent:
