@@ -32,6 +32,7 @@ from orchestrator.core.reporting import Snapshot, Summary, bottleneck
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.engine.conductor import Conductor
 from orchestrator.engine.engine import Engine
+from orchestrator.engine.item_namer import ItemNamer
 from orchestrator.engine.local.engine import LocalEngine
 from orchestrator.engine.node.guard import Shelter
 from orchestrator.engine.node.process import ProcessFactory, factory_of_run
@@ -100,6 +101,7 @@ def _run(
     directory = run_files.directory
     screen = _screen(options, title=f"{plan.name} {directory.run_id}")
     record = _Record(run_files.log, run_files.letters, screen)
+    namer = ItemNamer(plan)
     try:
         orders = Orders(
             plan,
@@ -115,6 +117,7 @@ def _run(
             store=run_files.store,
             resumption=run_files.resumption,
             recorder=run_files.recorder,
+            namer=namer,
         )
         if run_files.resumption is not None:
             _recall(record.digest, directory, run_files.resumption.stored)
@@ -127,6 +130,7 @@ def _run(
         record.notify(_ended(summary), time.monotonic())
         directory.write_summary(summary)
     finally:
+        namer.close()
         screen.close()
         run_files.close()
     _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
@@ -159,7 +163,12 @@ def _engine(
 def _recall(digest: Digest, directory: RunDirectory, stored: StoredRun) -> None:
     """Take into the report what the run's lives before have kept, and what they have skipped."""
     for letter in read_letters(directory.path):
-        failure = Failure(kind=letter.error_type, message=letter.error, where=letter.where)
+        failure = Failure(
+            kind=letter.error_type,
+            message=letter.error,
+            where=letter.where,
+            item_name=letter.item_name,
+        )
         digest.dead_before(letter.job, letter.item, failure)
     with LogReader(directory.log_path) as log:
         counts = {name: job.skipped for name, job in stored.jobs.items()}

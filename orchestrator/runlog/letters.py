@@ -60,7 +60,8 @@ _END_OF_TIME = 253402300800
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
     """One dead letter; `ts` is Unix time in seconds, `letter` counts those of the run from 1.
 
-    `error_type`, `error`, `where` and `traceback` tell the failure of its last attempt. It is the
+    `error_type`, `error`, `where` and `traceback` tell the failure of its last attempt. It is
+    called `item_name`, if that is known. It is the
     item at `index` of the list that the file `chunk` pickles: the item itself, or, if `packed`, its
     pickle, or it is in a block of that list. `chunk_crc32` is the checksum of that file, None in a
     letter of an older version.
@@ -81,6 +82,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     index: int
     packed: bool
     chunk_crc32: int | None = None
+    item_name: str = ""
 
 
 class DeadLetters:
@@ -192,6 +194,7 @@ class DeadLetters:
             error_type=dead.failure.kind,
             error=dead.failure.message,
             where=dead.failure.where,
+            item_name=dead.failure.item_name,
             traceback=dead.failure.traceback,
             chunk=_chunk_name(self._chunks),
             index=dead.index,

@@ -221,6 +221,7 @@ def view_of(
     return LetterView(
         letter=letter.letter,
         item=letter.item,
+        name=letter.item_name,
         job=letter.job,
         worker=letter.worker,
         attempts=letter.attempts,
@@ -250,6 +251,7 @@ def data_of(choice: Choice, letter: Letter, opened: OpenedItem | None = None) ->
         "job": letter.job,
         "worker": letter.worker,
         "item": letter.item,
+        "item_name": letter.item_name or None,
         "queue": letter.queue,
         "attempts": letter.attempts,
         "error_type": letter.error_type,
@@ -294,12 +296,14 @@ def place_of(run: RunDirectory, letter: Letter) -> ItemPlace:
 _COLUMNS = (
     Column(title="letter", right=True),
     Column(title="item"),
-    Column(title="job", rank=1),
-    Column(title="attempts", right=True, rank=3),
+    Column(title="name", rank=1),
+    Column(title="job", rank=2),
+    Column(title="attempts", right=True, rank=4),
     Column(title="error"),
-    Column(title="replayed in", rank=2),
+    Column(title="replayed in", rank=3),
 )
-_ERROR = 4
+_ERROR = 5
+_MOST_NAME = 32
 _LEAST_ERROR = 24
 _MOST_ERROR = 200
 _GAP = 2
@@ -316,6 +320,7 @@ class LetterView:
     attempts: int
     time: str
     error: str
+    name: str = ""
     where: str = ""
     traceback: str = ""
     replayed: Sequence[str] = field(default=())
@@ -328,6 +333,7 @@ def render_letters(letters: Sequence[LetterView], paper: Paper) -> str:
         [
             str(letter.letter),
             letter.item,
+            _cut(escaped(letter.name), _MOST_NAME),
             letter.job,
             str(letter.attempts),
             escaped(last_line(letter.error)),
@@ -364,7 +370,7 @@ def render_letter(letter: LetterView, paper: Paper) -> str:
     """Return all of one letter: who, when, why, and the item itself."""
     attempts = f"{letter.attempts} attempt{'' if letter.attempts == 1 else 's'}"
     rows = [
-        ("item", letter.item),
+        ("item", f"{letter.item} {letter.name}".rstrip()),
         ("job", f"{letter.job} (worker {letter.worker}, {attempts})"),
         ("time", letter.time),
         ("error", letter.error),
