@@ -20,6 +20,7 @@ from orchestrator.core.durable.snapshot import StoredRun
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import (
     ItemDead,
+    ItemKept,
     Logged,
     Notification,
     OutputLine,
@@ -44,9 +45,8 @@ from orchestrator.rfc3339 import timestamp
 from orchestrator.runlog.catalogue import describe
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import argument_for
-from orchestrator.runlog.letters import DeadLetters, read_letters
+from orchestrator.runlog.letters import read_letters
 from orchestrator.runlog.reader import LogReader
-from orchestrator.runlog.writer import RunLog
 from orchestrator.views.output import OutputMode
 from orchestrator.views.report import Digest, Report, render_report
 from orchestrator.views.screen import Screen, settings_for
@@ -100,7 +100,7 @@ def _run(
     """One run, from its first worker to its report."""
     directory = run_files.directory
     screen = _screen(options, title=f"{plan.name} {directory.run_id}")
-    record = _Record(run_files.log, run_files.letters, screen)
+    record = _Record(run_files, screen)
     namer = ItemNamer(plan)
     try:
         orders = Orders(
@@ -124,6 +124,7 @@ def _run(
         started = time.time()
         record.notify(_started(plan, shelter, run_files, options.on), time.monotonic())
         conductor.run_to_end()
+        run_files.keepsakes.settle(conductor.run.left_items())
         summary = _summary(conductor, plan, run_files, started)
         for remark in conductor.run.warnings():
             run_files.log.notify(remark)  # the report has them for the screen
@@ -189,10 +190,11 @@ def _screen(options: Options, *, title: str) -> Screen:
 class _Record:
     """The observer of a run: its log, its screen, and what its report will tell."""
 
-    def __init__(self, log: RunLog, letters: DeadLetters, screen: Screen) -> None:
+    def __init__(self, run_files: RunFiles, screen: Screen) -> None:
         self.digest = Digest()
-        self._log = log
-        self._letters = letters
+        self._log = run_files.log
+        self._letters = run_files.letters
+        self._keepsakes = run_files.keepsakes
         self._screen = screen
 
     @property
@@ -221,6 +223,8 @@ class _Record:
             return
         if isinstance(fact, ItemDead):
             self._letters.add(fact, time.time())
+        elif isinstance(fact, ItemKept):
+            self._keepsakes.add(fact, time.time())
         self._log.notify(fact)
         self._screen.notify(fact, now)
         self.digest.notify(fact)

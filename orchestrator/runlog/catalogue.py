@@ -238,6 +238,13 @@ _ENTRIES: tuple[EventEntry[Any], ...] = (
         unlogged=frozenset({"chunk", "index", "packed"}),
     ),
     EventEntry(
+        notification=notifications.ItemKept,
+        event="item.kept",
+        level=_always(Level.INFO),
+        msg=lambda f: f"{_item(f)} is kept to be looked at: mporch dead show {f.item}",
+        unlogged=frozenset({"chunk", "index", "packed", "failure"}),
+    ),
+    EventEntry(
         notification=notifications.ItemFailed,
         event="item.failed",
         level=_always(Level.ERROR),

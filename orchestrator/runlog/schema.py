@@ -255,6 +255,14 @@ EVENTS: Mapping[str, _Event] = {
         ("warning",), "an item failed and will be tried again", "attempts", "delay_s"
     ),
     "item.dead": _item(("error",), "`on_error` made an item a dead letter", "attempts"),
+    "item.kept": _Event(
+        ("info",),
+        "info",
+        "an item that fails its job is kept, for `dead show` and `dead debug`",
+        ("job", "worker", "item", "queue", "attempts"),
+        ("attempts",),
+        ("pid",),
+    ),
     "item.failed": _item(("error",), "an item failed, which fails its job"),
     "worker.replaced": _Event(
         ("warning", "info"),

@@ -12,6 +12,7 @@ from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import (
     ItemDead,
     ItemFailed,
+    ItemKept,
     ItemSkipped,
     Notification,
     Stalled,
@@ -194,6 +195,8 @@ def _failure(report: Report, paper: Paper) -> str:
         ]
     name = escaped(report.argument)
     lines.append(f"more: mporch logs {name} --level warning")
+    if item := report.digest.kept:
+        lines.append(f"the item is kept: mporch dead show {name} {escaped(item)}, or debug")
     if report.durable and report.summary.status != "succeeded":
         lines.append(f"go on: mporch resume {name} (with --force after a change of code or spec)")
     text = "".join(f"{line}\n" for line in lines)
@@ -269,6 +272,8 @@ class Digest:
         self.skipped = ItemGroup()
         self.dead = ItemGroup()
         self.fault: JobFailure | None = None
+        self.kept = ""
+        """The first item that has failed its job, by its number: it is kept."""
 
     def notify(self, notification: Notification) -> None:
         """Take a fact."""
@@ -277,6 +282,8 @@ class Digest:
                 self.skipped.add(notification.job, notification.item, notification.failure)
             case ItemDead():
                 self.dead.add(notification.job, notification.item, notification.failure)
+            case ItemKept():
+                self.kept = self.kept or notification.item
             case ItemFailed():
                 what = failed(notification.failure, notification.item)
                 self._fail(notification.worker, what, notification.failure.traceback)
@@ -323,6 +330,8 @@ class Digest:
             self.skipped.add(_text(record, "job"), item, _failure_of(record))
         elif event == "item.dead":
             self.dead.add(_text(record, "job"), item, _failure_of(record))
+        elif event == "item.kept":
+            self.kept = self.kept or item
         elif event == "item.failed":
             self._fail(worker, failed(_failure_of(record), item), traceback)
         elif event == "worker.ended" and record.get("state") in _BAD:

@@ -24,6 +24,7 @@ from orchestrator.features.deadletters.opening import (
 )
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import LAST, argument_for, list_runs, resolve_here
+from orchestrator.runlog.keepsakes import read_keepsakes
 from orchestrator.runlog.letters import (
     DEAD_NAME,
     Chunks,
@@ -52,6 +53,7 @@ __all__ = [
 
 
 _NUMBERS = re.compile(r"([0-9]{1,4000})(?:-([0-9]{1,4000}))?")  # int() takes some more
+_ITEM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*:[0-9]{1,18}")
 _MEANT_NUMBERS = re.compile(r"[0-9,-]+")  # ids of runs have a T before the first dash
 _RUNS_SEARCHED = 20
 _RUNS_NAMED = 3
@@ -60,6 +62,7 @@ _RUNS_NAMED = 3
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """A run, all its letters, and those of them that were named; `replayed` has runs by letter.
 
+    Its `keepsakes` are items that have failed it; they may be among the named.
     `damaged` says which lines about them cannot be read; `chunks` tells whether an item is whole.
     """
 
@@ -70,6 +73,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     replayed: dict[int, tuple[str, ...]]
     damaged: tuple[str, ...]
     chunks: Chunks
+    keepsakes: tuple[Letter, ...] = ()
 
     @property
     def unreplayed(self) -> tuple[Letter, ...]:
@@ -81,7 +85,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         found = ((letter, self.chunks.damage(letter)) for letter in letters)
         return [
             *self.damaged,
-            *(f"letter {letter.letter}: {damage}" for letter, damage in found if damage),
+            *(f"{letter.called}: {damage}" for letter, damage in found if damage),
         ]
 
     def missing(self) -> str:
@@ -129,8 +133,18 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
                 break
         return found
 
-    def require(self) -> None:
-        """Raise UsageError if the run has no letters, or none that can be read."""
+    def require(self, *, keepsakes: bool = False) -> None:
+        """Raise UsageError if the run has no letters, or none that can be read.
+
+        It is enough that it has `keepsakes`, if these are wanted, too.
+        """
+        if keepsakes and self.keepsakes:
+            return
+        if kept := next((each for each in self.named if not each.letter), None):
+            raise UsageError(
+                f"{kept.item} is no dead letter: it has failed the run, and is left",
+                hint="mend its cause and run the spec anew, or `mporch resume` a durable run",
+            )
         if not self.letters and self.damaged:
             raise UsageError("; ".join(self.damaged))
         if not self.letters:
@@ -142,7 +156,7 @@ def choose(arguments: Sequence[str]) -> Choice:
     """Return what the arguments mean. Raises RunNotFoundError, UsageError for a wrong number."""
     numbers = list(arguments)
     name = LAST
-    if numbers and not _NUMBERS.fullmatch(numbers[0]):
+    if numbers and not (_NUMBERS.fullmatch(numbers[0]) or _ITEM.fullmatch(numbers[0])):
         name = numbers.pop(0)
     run = _resolve(name)
     letters = {letter.letter: letter for letter in read_letters(run.path)}
@@ -151,12 +165,18 @@ def choose(arguments: Sequence[str]) -> Choice:
         run_name=name,
         letters=tuple(letters.values()),
         named=(),
-        replayed=read_replayed(run.path, letters),
+        replayed={0: (), **read_replayed(run.path, letters)},
         damaged=(*damaged_letters(run.path), *damaged_notes(run.path)),
         chunks=Chunks(run.path),
+        keepsakes=read_keepsakes(run.path),
     )
     if not numbers:
         return choice
+    items = [text for text in numbers if _ITEM.fullmatch(text)]
+    numbers = [text for text in numbers if text not in items]
+    by_item = [_by_item(choice, item) for item in items]
+    if not numbers:
+        return msgspec.structs.replace(choice, named=tuple(dict.fromkeys(by_item)))
     choice.require()
     wanted = [n for text in numbers for n in _parse(text, max(letters))]
     for beyond in (_beyond(text, max(letters)) for text in numbers):
@@ -167,7 +187,17 @@ def choose(arguments: Sequence[str]) -> Choice:
             hint = f"`mporch dead list {name}` lists its {len(letters)}"
             more = f"; {'; '.join(choice.damaged)}" if choice.damaged else ""
             raise UsageError(f"run {run.run_id} has no letter {number}{more}", hint=hint)
-    return msgspec.structs.replace(choice, named=tuple(letters[n] for n in dict.fromkeys(wanted)))
+    named = dict.fromkeys([*(letters[n] for n in wanted), *by_item])
+    return msgspec.structs.replace(choice, named=tuple(named))
+
+
+def _by_item(choice: Choice, item: str) -> Letter:
+    """Return the letter, or the keepsake, of an item by its id."""
+    for letter in (*choice.letters, *choice.keepsakes):
+        if letter.item == item:
+            return letter
+    hint = f"`mporch dead list {choice.run_name}` lists what is kept"
+    raise UsageError(f"run {choice.run.run_id} has kept no item {item}", hint=hint)
 
 
 def _resolve(name: str) -> RunDirectory:
@@ -246,7 +276,7 @@ def data_of(choice: Choice, letter: Letter, opened: OpenedItem | None = None) ->
     """
     data = {
         "run": choice.run.run_id,
-        "letter": letter.letter,
+        "letter": letter.letter or None,
         "ts": rfc3339.timestamp(letter.ts),
         "job": letter.job,
         "worker": letter.worker,
@@ -378,7 +408,8 @@ def render_letter(letter: LetterView, paper: Paper) -> str:
         ("replayed", ", ".join(letter.replayed)),
         ("content", letter.content),
     ]
-    title = paint(f"letter {letter.letter}", Style.BOLD, colour=paper.colour)
+    called = f"letter {letter.letter}" if letter.letter else "keepsake: it has failed the run"
+    title = paint(called, Style.BOLD, colour=paper.colour)
     text = f"{title}\n"
     for name, value in rows:
         if value:

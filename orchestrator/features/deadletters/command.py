@@ -119,6 +119,7 @@ def list_letters(
     )
     from orchestrator.runlog.query import Filter, check_names  # noqa: PLC0415
     from orchestrator.views.tables import Paper  # noqa: PLC0415
+    from orchestrator.views.text import escaped  # noqa: PLC0415
 
     choice = choose([run_name])
     if plan := choice.run.read_plan():
@@ -147,6 +148,12 @@ def list_letters(
         tell(f"run {choice.run.run_id} has no dead letters of {whose}")
     elif not choice.damaged:
         tell(choice.missing())
+    for kept in choice.keepsakes:
+        name = f" {escaped(kept.item_name)}" if kept.item_name else ""
+        tell(
+            f"kept, and no dead letter: {kept.item}{name}, which has failed {kept.job};"
+            f" mporch dead show {choice.run_name} {kept.item}, or debug"
+        )
     return tell_damages(choice, chosen)
 
 
@@ -196,10 +203,12 @@ def show(run_and_numbers: tuple[str, ...], format: str) -> int:  # noqa: A002 --
 
 
 def _chosen(choice: Choice) -> tuple[Letter, ...]:
-    """Return the letters that were named; the only one of a run need not be."""
-    choice.require()
+    """Return the letters that were named; the only one of a run, or its keepsakes, need not be."""
+    choice.require(keepsakes=True)
     if choice.named or len(choice.letters) == 1:
         return choice.named or choice.letters
+    if not choice.letters:
+        return choice.keepsakes
     hint = f"`mporch dead list {choice.run_name}` lists its {len(choice.letters)}"
     raise UsageError("which letter? give its number", hint=hint)
 
@@ -310,8 +319,8 @@ def debug(run_and_numbers: tuple[str, ...], env_files: tuple[str, ...], *, pdb: 
     from orchestrator.runlog.find import open_to_run  # noqa: PLC0415
 
     choice = choose(run_and_numbers)
-    choice.require()
-    chosen = choice.named or choice.letters
+    choice.require(keepsakes=True)
+    chosen = choice.named or choice.letters or choice.keepsakes
     if len(chosen) > 1:
         hint = f"`mporch dead list {choice.run_name}` lists the {len(choice.letters)}"
         raise UsageError("which letter? give the number of one", hint=hint)
@@ -338,7 +347,7 @@ def _trial(run: RunDirectory, letter: Letter, layering: Layering, *, debug: bool
         raise UsageError(f"the plan of run {run.run_id} has no job {letter.job}")
     place = place_of(run, letter)
     if damage := Chunks(run.path).damage(letter):
-        raise UsageError(f"letter {letter.letter} cannot be tried: {damage}")
+        raise UsageError(f"{letter.called} cannot be tried: {damage}")
     worker, index = letter.worker, int(letter.worker.rpartition("-")[2])
     run_dir = str(run.path)
     known = at_start(plan, job, run=run.run_id, run_dir=run_dir, worker=worker, index=index)
