@@ -125,7 +125,7 @@ def _run(
         record.notify(_started(plan, shelter, run_files, options.on), time.monotonic())
         conductor.run_to_end()
         run_files.keepsakes.settle(conductor.run.left_items())
-        summary = _summary(conductor, plan, run_files, started)
+        summary = _summary(conductor, plan, run_files, started, dead_ok=options.dead_ok)
         for remark in conductor.run.warnings():
             run_files.log.notify(remark)  # the report has them for the screen
         record.notify(_ended(summary), time.monotonic())
@@ -271,7 +271,9 @@ def _ended(summary: Summary) -> RunEnded:
     )
 
 
-def _summary(conductor: Conductor, plan: Plan, run_files: RunFiles, started: float) -> Summary:
+def _summary(
+    conductor: Conductor, plan: Plan, run_files: RunFiles, started: float, *, dead_ok: bool
+) -> Summary:
     run, ended = conductor.run, time.time()
     duration_s = round(ended - started, 6)
     jobs, queues = run.job_summaries(), run.ledgers()
@@ -288,9 +290,8 @@ def _summary(conductor: Conductor, plan: Plan, run_files: RunFiles, started: flo
     dead = {name: ledger.dead for name, ledger in queues.items() if ledger.dead}
     if dead and outcome.exit_code is ExitCode.OK:
         named = ", ".join(f"{n} of {name}" for name, n in dead.items())
-        outcome = RunOutcome(
-            status="succeeded", exit_code=ExitCode.DEAD_LETTERS, reason=f"dead letters: {named}"
-        )
+        code = ExitCode.OK if dead_ok else ExitCode.DEAD_LETTERS
+        outcome = RunOutcome(status="succeeded", exit_code=code, reason=f"dead letters: {named}")
     return Summary(
         run=run_files.directory.run_id,
         name=plan.name,

@@ -15,8 +15,9 @@ import contextlib
 import fcntl
 import os
 import re
+import time
 import zlib
-from collections.abc import Collection, Iterator, Set
+from collections.abc import Collection, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,7 @@ from orchestrator.runlog.jsonl import SealedLine, read_records, sealed_line, wri
 
 __all__ = [
     "DEAD_NAME",
+    "DROPPED",
     "SOURCE",
     "Chunks",
     "DeadLetters",
@@ -40,6 +42,7 @@ __all__ = [
     "Replayed",
     "damaged_letters",
     "damaged_notes",
+    "note_dropped",
     "note_replayed",
     "read_letters",
     "read_replayed",
@@ -316,6 +319,10 @@ _REPLAYED_NAME = "replayed.jsonl"
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 
+DROPPED = "(dropped)"
+"""In the place of a run that letters went into: nobody will replay them (`mporch dead drop`)."""
+
+
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     """These `letters` went into `run` at `ts`, Unix time in seconds; or did not, if `undone`."""
 
@@ -380,6 +387,16 @@ def note_replayed(directory: Path, note: Replayed) -> None:
             file.write(b"\n" + sealed_line(note))  # what was torn before stays on its own line
     except OSError as error:
         raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from error
+
+
+def note_dropped(directory: Path, letters: Sequence[int]) -> None:
+    """Note that nobody will replay these letters of a run; waits for a replay that looks at them.
+
+    Raises RunDirectoryError.
+    """
+    if letters:
+        with ReplayLock.held(directory):
+            note_replayed(directory, Replayed(letters=tuple(letters), run=DROPPED, ts=time.time()))
 
 
 def read_replayed(directory: Path, letters: Collection[int]) -> dict[int, tuple[str, ...]]:

@@ -27,6 +27,7 @@ from orchestrator.runlog.find import LAST, argument_for, list_runs, resolve_here
 from orchestrator.runlog.keepsakes import read_keepsakes
 from orchestrator.runlog.letters import (
     DEAD_NAME,
+    DROPPED,
     Chunks,
     Letter,
     damaged_letters,
@@ -79,6 +80,11 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     def unreplayed(self) -> tuple[Letter, ...]:
         """Those that were not fed back."""
         return tuple(each for each in self.letters if not self.replayed[each.letter])
+
+    @property
+    def undropped(self) -> tuple[Letter, ...]:
+        """All but those that were dropped."""
+        return tuple(each for each in self.letters if DROPPED not in self.replayed[each.letter])
 
     def damages(self, letters: Sequence[Letter]) -> list[str]:
         """Say what is damaged of the lists, and of the items of these letters."""

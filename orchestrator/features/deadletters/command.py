@@ -25,7 +25,7 @@ from orchestrator.console.options import (
 )
 from orchestrator.console.printing import tell
 from orchestrator.errors import SpecError, UsageError
-from orchestrator.features.deadletters.replay_command import replay
+from orchestrator.features.deadletters.replay_command import drop, replay
 
 if TYPE_CHECKING:
     from orchestrator.features.deadletters.choice import Choice
@@ -54,9 +54,10 @@ _ELSEWHERE = {
     **dict.fromkeys(("view", "cat", "get", "print", "inspect", "describe"), "Did you mean show?"),
     **dict.fromkeys(("dump", "save", "write"), "Did you mean export?"),
     **dict.fromkeys(("pdb", "run", "call", "try"), "Did you mean debug?"),
+    **dict.fromkeys(("ack", "discard", "dismiss", "ignore", "forget"), "Did you mean drop?"),
     **dict.fromkeys(
-        ("clean", "rm", "remove", "prune", "delete", "purge", "drop"),
-        "Letters are kept as long as their run, and go with its folder: rm -r .mporch/runs/ID",
+        ("clean", "rm", "remove", "prune", "delete", "purge"),
+        "drop is done with letters. Their files go with the run's folder: rm -r .mporch/runs/ID",
     ),
 }
 """Words that other tools have for commands of `mporch dead`, and what to say to them."""
@@ -85,6 +86,7 @@ def dead() -> None:
 
 
 dead.add_command(replay)
+dead.add_command(drop)
 
 
 _EPILOG_OF_LIST = """\b
@@ -139,7 +141,7 @@ def list_letters(
         then = f"then mporch dead replay {choice.run_name} --all"
         tell(
             f"more: mporch dead show {one}, or debug; "
-            f"{then if choice.unreplayed else 'all of the run were replayed'}"
+            f"{then if choice.unreplayed else 'all of the run were replayed or dropped'}"
         )
         if others := choice.elsewhere():
             tell(others)
