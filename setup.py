@@ -140,7 +140,8 @@ class BuildExt(build_ext):
             with silence():
                 super().run()
         except (Exception, SystemExit) as error:
-            warn(f"the C compiler fails: {type(error).__name__}")
+            name = getattr(self.compiler, "compiler_so", ["cc"])[0]
+            warn(f"the C compiler ({name}) fails: {type(error).__name__}")
             remove_extensions(self.build_lib)
             self.extensions = self.distribution.ext_modules = []
             if not self.inplace:

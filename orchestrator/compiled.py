@@ -10,7 +10,15 @@ from __future__ import annotations
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
-__all__ = ["DEFAULT", "FULL", "NOT_COMPILED", "form", "is_compiled_source", "why_pure"]
+__all__ = [
+    "DEFAULT",
+    "FULL",
+    "NOT_COMPILED",
+    "form",
+    "form_in_words",
+    "is_compiled_source",
+    "why_pure",
+]
 
 DEFAULT = (
     "orchestrator.core.broker.bounds",
@@ -21,6 +29,7 @@ DEFAULT = (
     "orchestrator.core.broker.credits",
     "orchestrator.core.broker.lease",
     "orchestrator.core.broker.leasing",
+    "orchestrator.core.broker.meters",
     "orchestrator.core.broker.observers",
     "orchestrator.core.broker.outcomes",
     "orchestrator.core.broker.outputs",
@@ -40,6 +49,7 @@ DEFAULT = (
     "orchestrator.worker.item_calls",
     "orchestrator.worker.lease",
     "orchestrator.worker.outbox",
+    "orchestrator.worker.service",
     "orchestrator.worker.window",
 )
 """What pays most for the time it takes to compile it."""
@@ -86,6 +96,11 @@ def form() -> str:
     there = {name for name in FULL if _is_extension(name)}
     forms = {frozenset(FULL): "full", frozenset(DEFAULT): "default", frozenset[str](): "pure"}
     return forms.get(frozenset(there), "partly")
+
+
+def form_in_words(of: str) -> str:
+    """Return a form as a user is told it: first whether it is compiled, then how much of it."""
+    return {"pure": "pure Python", "partly": "partly compiled"}.get(of, f"compiled ({of})")
 
 
 def why_pure() -> str:

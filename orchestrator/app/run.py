@@ -17,6 +17,7 @@ import msgspec
 from orchestrator.app.options import On, Options, Watch
 from orchestrator.app.run_files import RunFiles
 from orchestrator.core.durable.snapshot import StoredRun
+from orchestrator.core.limits import Limits
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import (
     ItemDead,
@@ -28,18 +29,23 @@ from orchestrator.core.protocol.notifications import (
     RunEnded,
     RunResumed,
     RunStarted,
+    Warned,
 )
-from orchestrator.core.reporting import Snapshot, Summary, bottleneck
+from orchestrator.core.reporting import Snapshot, Summary
+from orchestrator.core.samples import Header, header_of
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.engine.conductor import Conductor
+from orchestrator.engine.control_server import ControlServer
 from orchestrator.engine.engine import Engine
-from orchestrator.engine.item_namer import ItemNamer
 from orchestrator.engine.local.engine import LocalEngine
 from orchestrator.engine.node.guard import Shelter
 from orchestrator.engine.node.process import ProcessFactory, factory_of_run
 from orchestrator.engine.orders import Orders
 from orchestrator.errors import ExitCode, RunDirectoryError
 from orchestrator.files import here
+from orchestrator.machine.cgroups import read_allowance
+from orchestrator.machine.machine import this_machine
+from orchestrator.opening.item_namer import ItemNamer
 from orchestrator.plan.model import Plan
 from orchestrator.rfc3339 import timestamp
 from orchestrator.runlog.catalogue import describe
@@ -47,6 +53,7 @@ from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import argument_for
 from orchestrator.runlog.letters import read_letters
 from orchestrator.runlog.reader import LogReader
+from orchestrator.runlog.samples import SampleFiles
 from orchestrator.views.output import OutputMode
 from orchestrator.views.report import Digest, Report, render_report
 from orchestrator.views.screen import Screen, settings_for
@@ -101,43 +108,83 @@ def _run(
     directory = run_files.directory
     screen = _screen(options, title=f"{plan.name} {directory.run_id}")
     record = _Record(run_files, screen)
-    namer = ItemNamer(plan)
-    try:
-        orders = Orders(
-            plan,
-            run_id=directory.run_id,
-            run_dir=str(directory.path),
-            draws=options.output is not OutputMode.NONE,
-        )
+    started, began = time.time(), time.monotonic()
+    with contextlib.ExitStack() as closing:
+        closing.callback(run_files.close)
+        closing.callback(screen.close)
+        namer = ItemNamer(plan)
+        closing.callback(namer.close)
+        header = _header(plan, directory, started)
+        control = _control(directory, header)
+        if control is not None:
+            closing.callback(control.close)
+        samples, limits = SampleFiles(directory.path, header), Limits(header)
+        closing.callback(samples.close)
         conductor = Conductor(
             plan,
             _engine(plan, options.on, shelter, run_files, factory),
-            orders,
+            _orders(plan, options, directory),
             record,
             store=run_files.store,
             resumption=run_files.resumption,
             recorder=run_files.recorder,
+            control=control,
+            began=began,
+            takers=(samples.add, limits.add),
             namer=namer,
         )
         if run_files.resumption is not None:
             _recall(record.digest, directory, run_files.resumption.stored)
-        started = time.time()
-        record.notify(_started(plan, shelter, run_files, options.on), time.monotonic())
+        record.notify(_started(plan, shelter, run_files, options.on, header), time.monotonic())
         conductor.run_to_end()
         run_files.keepsakes.settle(conductor.run.left_items())
-        summary = _summary(conductor, plan, run_files, started, dead_ok=options.dead_ok)
-        for remark in conductor.run.warnings():
-            run_files.log.notify(remark)  # the report has them for the screen
+        summary = _summary(conductor, plan, run_files, started, limits, dead_ok=options.dead_ok)
+        for remark in (*_of_samples(samples), *conductor.run.warnings()):
+            run_files.log.notify(remark)  # the report has the run's for the screen
         record.notify(_ended(summary), time.monotonic())
         directory.write_summary(summary)
-    finally:
-        namer.close()
-        screen.close()
-        run_files.close()
     _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
     if watch is not None:
         watch.ended(summary, conductor.run.left_items())
     return summary.exit_code
+
+
+def _orders(plan: Plan, options: Options, directory: RunDirectory) -> Orders:
+    return Orders(
+        plan,
+        run_id=directory.run_id,
+        run_dir=str(directory.path),
+        draws=options.output is not OutputMode.NONE,
+    )
+
+
+def _of_samples(files: SampleFiles) -> Iterator[Warned]:
+    """Tell that samples are missing, if any are."""
+    if files.trouble:
+        yield Warned(message=f"{files.dropped} samples could not be kept: {files.trouble}")
+
+
+def _control(directory: RunDirectory, header: Header) -> ControlServer | None:
+    """Return what serves other terminals; None where its socket cannot be made: it is missed."""
+    try:
+        return ControlServer.listening(directory.path, header)
+    except OSError:
+        return None
+
+
+def _header(plan: Plan, directory: RunDirectory, started: float) -> Header:
+    """Return what stands above the run's samples: the plan, and the machine it runs on."""
+    machine, allowance = this_machine(), read_allowance()
+    return header_of(
+        plan,
+        run=directory.run_id,
+        started=timestamp(started),
+        pid=os.getpid(),
+        processors=machine.processors,
+        quota=allowance.cpus,
+        memory=machine.memory_bytes,
+        memory_limit=allowance.memory_bytes,
+    )
 
 
 def _engine(
@@ -215,7 +262,7 @@ class _Record:
 
     def notify(self, fact: Notification | Progress, now: float) -> None:
         if isinstance(fact, OutputLine | Logged):  # by far the most
-            self._log.notify(fact)
+            self._log.add(fact)
             self._screen.output(fact, now)
             return
         if isinstance(fact, Progress):
@@ -225,9 +272,13 @@ class _Record:
             self._letters.add(fact, time.time())
         elif isinstance(fact, ItemKept):
             self._keepsakes.add(fact, time.time())
-        self._log.notify(fact)
+        self._log.add(fact)
         self._screen.notify(fact, now)
         self.digest.notify(fact)
+
+    def commit(self) -> None:
+        if self._log.urgent:
+            self._log.flush()
 
     def snapshot(self, snapshot: Snapshot, now: float) -> None:
         self._screen.update(snapshot, now)
@@ -237,7 +288,9 @@ class _Record:
         self._log.flush()
 
 
-def _started(plan: Plan, shelter: Shelter, run_files: RunFiles, on: On) -> Notification:
+def _started(
+    plan: Plan, shelter: Shelter, run_files: RunFiles, on: On, header: Header
+) -> Notification:
     about: dict[str, Any] = {
         "name": plan.name,
         "spec": plan.spec_path,
@@ -247,6 +300,10 @@ def _started(plan: Plan, shelter: Shelter, run_files: RunFiles, on: On) -> Notif
         "left_out": plan.selection.left_out or None,
         "unread": tuple(name for name, q in plan.queues.items() if not q.readers) or None,
         "on": None if on is On.LOCAL else on.value,
+        "processors": header.processors,
+        "quota": header.quota,
+        "memory": header.memory,
+        "memory_limit": header.memory_limit,
     }
     if run_files.resumption is None:
         return RunStarted(**about)
@@ -272,7 +329,13 @@ def _ended(summary: Summary) -> RunEnded:
 
 
 def _summary(
-    conductor: Conductor, plan: Plan, run_files: RunFiles, started: float, *, dead_ok: bool
+    conductor: Conductor,
+    plan: Plan,
+    run_files: RunFiles,
+    started: float,
+    limits: Limits,
+    *,
+    dead_ok: bool,
 ) -> Summary:
     run, ended = conductor.run, time.time()
     duration_s = round(ended - started, 6)
@@ -287,6 +350,7 @@ def _summary(
         outcome = RunOutcome(
             status="failed", exit_code=ExitCode.FAILED, reason=f"items were left: {named}"
         )
+    bottlenecks = limits.found()
     dead = {name: ledger.dead for name, ledger in queues.items() if ledger.dead}
     if dead and outcome.exit_code is ExitCode.OK:
         named = ", ".join(f"{n} of {name}" for name, n in dead.items())
@@ -302,7 +366,8 @@ def _summary(
         duration_s=duration_s,
         jobs=jobs,
         queues=queues,
-        bottleneck=bottleneck(plan, jobs, duration_s) if outcome.status == "succeeded" else None,
+        bottleneck=bottlenecks[0].job if bottlenecks else None,
+        bottlenecks=bottlenecks,
         warnings=(*_losses(run_files), *(remark.message for remark in run.warnings())),
         reason=outcome.reason,
         selection=plan.selection or None,

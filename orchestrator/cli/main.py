@@ -31,7 +31,10 @@ _OF_FEATURES = {
     "dead": "features.deadletters.command",
     "doctor": "features.doctor.command",
     "graph": "features.graph.command",
+    "stop": "features.live.stop",
+    "tap": "features.live.tap",
     "test": "features.testcases.command",
+    "top": "features.live.top",
 }
 """The commands that are features of their own, each in the feature's folder."""
 _EMPTY_OPTION = re.compile(r"--[a-z-]+=")
@@ -41,27 +44,43 @@ _NEAR = 0.85
 
 
 class _Commands(Group):
-    """A group whose commands lie in modules of their own, in the order of a first acquaintance."""
+    """A group whose commands lie in modules of their own, in groups by what one is about."""
 
     elsewhere = COMMANDS
-    helps: ClassVar[Mapping[str, str]] = {
-        "run": "Run a pipeline.",
-        "resume": "Go on with a durable run.",
-        "validate": "Check specs; runs none of your code.",
-        "test": "Run the tests in a spec.",
-        "explain": "Tell what the code of a problem means.",
-        "plan": "Show what would run, and how it is wired.",
-        "graph": "Draw jobs and queues.",
-        "runs": "List the runs of this project.",
-        "show": "Show how a run went.",
-        "logs": "Read or follow the log of a run.",
-        "dead": "Look at dead letters and feed them back.",
-        "init": "Write a project to begin with.",
-        "schema": "Print the JSON Schema of a spec.",
-        "completion": "Let your shell complete commands.",
-        "doctor": "Examine this machine.",
+    groups: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "Run": {
+            "run": "Run a pipeline.",
+            "resume": "Go on with a durable run.",
+            "test": "Run the tests in a spec.",
+        },
+        "Look at what was run": {
+            "runs": "List the runs of this project.",
+            "show": "Show how a run went.",
+            "logs": "Read or follow the log of a run.",
+            "dead": "Look at dead letters and feed them back.",
+        },
+        "A run that goes on": {
+            "top": "Show how a run goes.",
+            "tap": "Show items as they come onto a queue.",
+            "stop": "End a run, and wait for its end.",
+        },
+        "Specs": {
+            "validate": "Check specs; runs none of your code.",
+            "plan": "Show what would run, and how it is wired.",
+            "graph": "Draw jobs and queues.",
+            "explain": "Tell what the code of a problem means.",
+            "schema": "Print the JSON Schema of a spec.",
+            "init": "Write a project to begin with.",
+        },
+        "This machine": {
+            "doctor": "Examine this machine.",
+            "completion": "Let your shell complete commands.",
+        },
     }
     """What each does, in a few words: help shows them without an import of the commands."""
+    helps: ClassVar[Mapping[str, str]] = {
+        name: words for group in groups.values() for name, words in group.items()
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
         return list(self.helps)
@@ -85,8 +104,10 @@ class _Commands(Group):
         ctx: click.Context,  # noqa: ARG002 -- click's signature
         formatter: click.HelpFormatter,
     ) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(self.helps.items()))
+        widest = max(map(len, self.helps))
+        for title, group in self.groups.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(widest), words) for name, words in group.items()])
 
     def hint_for(self, name: str, known: Collection[str]) -> str:
         """Return what to say to someone who wrote `name`: it may be that of a spec."""
@@ -98,7 +119,8 @@ class _Commands(Group):
 def _show_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
     if asked:
         python = ".".join(map(str, sys.version_info[:3]))
-        click.echo(f"mporch {__version__}, {compiled.form()} (Python {python})")
+        form = compiled.form_in_words(compiled.form())
+        click.echo(f"mporch {__version__}, {form}, Python {python}")
         ctx.exit()
 
 

@@ -29,6 +29,8 @@ __all__ = [
     "codes",
     "jobs",
     "letters",
+    "live_queues",
+    "live_runs",
     "queues",
     "runs",
     "spec_jobs",
@@ -120,6 +122,40 @@ def runs(_: click.Context, word: str) -> Iterator[CompletionItem]:
         yield CompletionItem(LAST, help=_how(found[-1]))
     for run in reversed(found[-_MOST_RUNS:]):
         yield CompletionItem(run.run_id, help=_how(run))
+
+
+@_completer
+def live_runs(_: click.Context, word: str) -> Iterator[CompletionItem]:
+    """Offer the runs of this project that go on, or a directory if the word is a path."""
+    from orchestrator.runlog.find import find_home, list_runs  # noqa: PLC0415
+
+    if os.sep in word or word.startswith("."):
+        yield CompletionItem(word, type="dir")
+        return
+    home = find_home(Path.cwd(), os.environ)
+    for run in reversed(list_runs(home) if home else []):
+        if run.is_alive:
+            plan = run.read_plan()
+            yield CompletionItem(run.run_id, help=plan.name if plan is not None else "")
+
+
+@_completer
+def live_queues(ctx: click.Context, word: str) -> Iterator[CompletionItem]:
+    """Offer runs that go on as the first word, and the queues of the one that is meant."""
+    from orchestrator.runlog.find import find_home, list_runs, resolve_here  # noqa: PLC0415
+
+    words = ctx.params.get("words") or ()
+    if words:
+        found = [resolve_here(words[0])]
+    else:
+        yield from live_runs(ctx, ctx.command.params[0], word)
+        home = find_home(Path.cwd(), os.environ)
+        found = [run for run in list_runs(home) if run.is_alive] if home else []
+    plan = found[0].read_plan() if len(found) == 1 else None
+    if plan is not None:
+        for queue in plan.queues.values():
+            ways = f"from {', '.join(queue.writers)} to {', '.join(queue.readers)}"
+            yield CompletionItem(queue.name, help=ways)
 
 
 @_completer

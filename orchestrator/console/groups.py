@@ -39,7 +39,7 @@ class Group(click.Group):
 
 _REMOVED_BY_HAND = "Runs are removed as folders: rm -r .mporch/runs/ID. `mporch runs` lists them."
 COMMANDS = {
-    **dict.fromkeys(("ps", "status", "list", "ls", "history", "top"), "Did you mean runs?"),
+    **dict.fromkeys(("ps", "status", "list", "ls", "history"), "Did you mean runs?"),
     **dict.fromkeys(("lint", "check", "verify", "config"), "Did you mean validate?"),
     **dict.fromkeys(("up", "start", "exec", "launch", "execute"), "Did you mean run?"),
     **dict.fromkeys(("log", "tail"), "Did you mean logs?"),
@@ -47,10 +47,9 @@ COMMANDS = {
     **dict.fromkeys(("retry", "replay", "failed", "dlq"), "Did you mean dead?"),
     **dict.fromkeys(("continue", "restart", "rerun"), "Did you mean resume?"),
     **dict.fromkeys(("new", "create", "scaffold"), "Did you mean init?"),
-    **dict.fromkeys(
-        ("stop", "down", "kill", "cancel", "halt"),
-        "A run is ended by Ctrl-C, or by SIGTERM; `mporch runs` lists those that go on.",
-    ),
+    **dict.fromkeys(("down", "kill", "cancel", "halt", "end", "abort"), "Did you mean stop?"),
+    **dict.fromkeys(("watch", "monitor", "live", "stats", "htop"), "Did you mean top?"),
+    **dict.fromkeys(("peek", "sample", "listen", "consume", "spy"), "Did you mean tap?"),
     **dict.fromkeys(("clean", "rm", "remove", "prune", "delete", "purge"), _REMOVED_BY_HAND),
     "version": "That is mporch --version",
     "help": "That is mporch --help, and of a command mporch COMMAND --help",

@@ -33,6 +33,7 @@ __all__ = [
     "layer_options",
     "letter_argument",
     "letters_argument",
+    "live_run_argument",
     "queue_option",
     "run_argument",
     "run_options",
@@ -81,6 +82,10 @@ format_option = click.option(
 
 run_argument = click.argument(
     "run_name", metavar="[RUN]", default="last", shell_complete=completing.runs
+)
+
+live_run_argument = click.argument(
+    "run_name", metavar="[RUN]", required=False, shell_complete=completing.live_runs
 )
 
 letters_argument = click.argument(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from orchestrator.core.broker.queue import QueueState
+from orchestrator.core.limits import Bottleneck
 from orchestrator.core.protocol.notifications import Ledger, Survivor, Warned
 from orchestrator.core.supervisor.transitions import State
 from orchestrator.plan.model import Command, Plan, Selection
@@ -17,12 +18,8 @@ __all__ = [
     "QueueSnapshot",
     "Snapshot",
     "Summary",
-    "bottleneck",
     "warnings_of",
 ]
-
-_LEAST_S = 0.2
-_LEAST_SHARE = 0.1
 
 
 class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,9 +60,10 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """A whole run: exactly what `summary.json` holds. `started` and `ended` are RFC 3339 UTC.
 
     Of a run that was resumed they and `duration_s` are those of its last life, `first_started` is
-    when it began. `bottleneck` is the job that its neighbours waited for, None where none did for
-    long; `warnings` say what may not have been meant; `selection` is what was chosen of the spec,
-    None where that was all. `survivors` are processes that could not be killed.
+    when it began. `bottlenecks` are the jobs that limited it, in order, `bottleneck` is the first
+    of them; None where none did, or the run was too short to tell. `warnings` say what may not have
+    been meant; `selection` is what was chosen of the spec, None where that was all. `survivors` are
+    processes that could not be killed.
     """
 
     run: str
@@ -78,39 +76,12 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     jobs: Mapping[str, JobSummary]
     queues: Mapping[str, Ledger]
     bottleneck: str | None = None
+    bottlenecks: tuple[Bottleneck, ...] = ()
     warnings: tuple[str, ...] = ()
     reason: str = ""
     selection: Selection | None = None
     first_started: str = ""
     survivors: tuple[Survivor, ...] = ()
-
-
-def bottleneck(plan: Plan, jobs: Mapping[str, JobSummary], duration_s: float) -> str | None:
-    """Return the job that waited least of those whose neighbours waited for them, if any did.
-
-    Writers of a queue wait for its readers to make room, readers for its writers to put items.
-    What a reader waits when all its writers have ended is a wait for itself. The wait counts if it
-    is longer than the job's own by a tenth of `duration_s` and by 0.2 s; waits are seconds a
-    worker.
-    """
-    waited = {
-        name: _a_worker(job, job.waiting_input_s - job.waiting_end_s) for name, job in jobs.items()
-    }
-    blocked = {name: _a_worker(job, job.waiting_output_s) for name, job in jobs.items()}
-    longest = dict.fromkeys(jobs, 0.0)
-    for queue in plan.queues.values():
-        for writer in queue.writers:
-            for reader in queue.readers:
-                longest[writer] = max(longest[writer], waited[reader])
-                longest[reader] = max(longest[reader], blocked[writer])
-    least = max(_LEAST_S, _LEAST_SHARE * duration_s)
-    own = {name: waited[name] + blocked[name] for name in jobs}
-    found = [name for name in jobs if longest[name] - own[name] >= least]
-    return min(found, key=own.__getitem__, default=None)
-
-
-def _a_worker(job: JobSummary, seconds: float) -> float:
-    return seconds / max(1, job.workers)
 
 
 class JobSnapshot(msgspec.Struct, frozen=True, kw_only=True):

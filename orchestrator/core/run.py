@@ -12,9 +12,10 @@ from typing import get_args
 import msgspec
 
 from orchestrator.core.broker.broker import Broker, ProtocolError
-from orchestrator.core.broker.clients import JobState, WorkerState
-from orchestrator.core.broker.observers import Tap
+from orchestrator.core.broker.clients import WorkerState
+from orchestrator.core.broker.observers import LiveTap, Tap
 from orchestrator.core.broker.outputs import OutputProgress
+from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.setup import Resumption
 from orchestrator.core.durable.records import JournalEntry
 from orchestrator.core.protocol.commands import Command
@@ -38,6 +39,15 @@ from orchestrator.core.reporting import (
     Snapshot,
     warnings_of,
 )
+from orchestrator.core.samples import (
+    Figures,
+    JobSample,
+    QueueSample,
+    Sample,
+    Service,
+    System,
+    WorkerSample,
+)
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.core.supervisor.supervisor import Supervisor
 from orchestrator.core.supervisor.transitions import State
@@ -48,6 +58,11 @@ __all__ = ["Run"]
 _OF_LIFE = frozenset({Ready, Closing})
 _SUPERVISOR_NEWS = frozenset(get_args(SupervisorNews))
 _BROKER_NEWS = frozenset(get_args(BrokerNews))
+
+
+_NOTHING = Service()
+_UNKNOWN = Figures(cpu_s=0.0, rss=0, blame=Blame(), at_item_s=0.0)
+_UNMEASURED = System()
 
 
 class Run:
@@ -61,6 +76,7 @@ class Run:
     ) -> None:
         self._plan = plan
         self._broker = Broker.of_plan(plan, resumption, tap)
+        self._now = 0.0
         done = resumption.stored.jobs_done if resumption is not None else ()
         self._supervisor = Supervisor(plan, done=done)
 
@@ -79,6 +95,7 @@ class Run:
     def handle(self, event: Event, now: float) -> list[Command]:
         """Take one event at the monotonic time `now` (seconds); returns what is to be done."""
         commands: list[Command] = []
+        self._now = now
         if type(event) is Received and type(event.message) not in _OF_LIFE:
             self._ask_broker(event, now, commands)
         else:
@@ -170,6 +187,11 @@ class Run:
 
     # -- what others may see ----------------------------------------------------------------------
 
+    @property
+    def workers(self) -> dict[str, str]:
+        """Return the workers that live, each with its job."""
+        return {name: client.job.name for name, client in self._broker.clients.items()}
+
     def snapshot(self) -> Snapshot:
         """The run at this moment, for the display."""
         views, jobs = self._supervisor.job_states, self._broker.jobs
@@ -198,6 +220,81 @@ class Run:
             ),
         )
 
+    def live_tap(self, queue: str) -> LiveTap | None:
+        """Return a tap of a queue, which wants nothing yet; None if there is no such queue."""
+        state = self._broker.queues.get(queue)
+        return None if state is None else LiveTap(state)
+
+    def sample(
+        self,
+        now: float,
+        t: float,
+        *,
+        figures: Mapping[str, Figures] = {},
+        services: Mapping[str, Service] = {},
+        system: System = _UNMEASURED,
+        last: bool = False,
+    ) -> Sample:
+        """Return the run's figures at the monotonic time `now`, which is `t` seconds of the run.
+
+        `figures` are those of the workers' processes, `services` those of the jobs' items.
+        """
+        self._broker.note_sizes(now)
+        return Sample(
+            t=round(t, 6),
+            jobs=tuple(self._job_samples(now, services)),
+            queues=tuple(map(_queue_sample, self._broker.queues.values())),
+            workers=tuple(self._worker_samples(now, figures)),
+            system=system,
+            last=last,
+        )
+
+    def _job_samples(self, now: float, services: Mapping[str, Service]) -> Iterable[JobSample]:
+        jobs, all_times = self._broker.jobs, self._broker.job_times(now)
+        for name, view in self._supervisor.job_states.items():
+            job, times = jobs[name], all_times[name]
+            yield JobSample(
+                state=view.state.value,
+                workers=len(view.pids),
+                items_in=job.items_in,
+                items_out=job.items_out,
+                failed=job.failed,
+                retried=job.retried,
+                skipped=job.skipped,
+                dead=job.dead,
+                running_s=round(times.running, 6),
+                starved_s=round(times.starved, 6),
+                blocked_s=round(times.blocked, 6),
+                held_s=round(times.held, 6),
+                starting_s=round(times.starting, 6),
+                end_s=round(times.at_end, 6),
+                short_batches=job.short_batches,
+                within_s=round(job.waiting_within_s, 6),
+                restarts=view.restarts + view.recycled + view.orphaned,
+                service=services.get(name, _NOTHING),
+            )
+
+    def _worker_samples(self, now: float, figures: Mapping[str, Figures]) -> Iterable[WorkerSample]:
+        numbers = {name: number for number, name in enumerate(self._broker.jobs)}
+        pids = self._supervisor.pids
+        for name, client in self._broker.clients.items():
+            measured = figures.get(name, _UNKNOWN)
+            times = self._broker.times_of(client, now)
+            yield WorkerSample(
+                name=name,
+                job=numbers[client.job.name],
+                pid=pids.get(name) or 0,
+                running_s=round(times.running, 6),
+                starved_s=round(times.starved, 6),
+                blocked_s=round(times.blocked, 6),
+                held_s=round(times.held, 6),
+                starting_s=round(times.starting, 6),
+                cpu_s=round(measured.cpu_s, 3),
+                rss=measured.rss,
+                item=self.item_at(name, measured.blame) if measured.blame.phase else "",
+                at_item_s=round(measured.at_item_s, 6),
+            )
+
     def ledgers(self) -> dict[str, Ledger]:
         """Return what became of all items, at the end."""
         return {name: queue.ledger(final=True) for name, queue in self._broker.queues.items()}
@@ -209,6 +306,7 @@ class Run:
     def job_summaries(self) -> dict[str, JobSummary]:
         """Return what each job did, at the end."""
         views, jobs = self._supervisor.job_states, self._broker.jobs
+        times = self._broker.job_times(self._now)
         return {
             name: JobSummary(
                 status=view.state.value,
@@ -223,11 +321,11 @@ class Run:
                 restarts=view.restarts,
                 recycled=view.recycled,
                 orphaned=view.orphaned,
-                busy_s=round(_busy_s(jobs[name]), 6),
-                waiting_input_s=round(jobs[name].waiting_input_s, 6),
-                waiting_output_s=round(jobs[name].waiting_output_s, 6),
-                waiting_rate_s=round(jobs[name].waiting_rate_s, 6),
-                waiting_end_s=round(jobs[name].waiting_end_s, 6),
+                busy_s=round(times[name].running, 6),
+                waiting_input_s=round(times[name].starved, 6),
+                waiting_output_s=round(times[name].blocked, 6),
+                waiting_rate_s=round(times[name].held, 6),
+                waiting_end_s=round(times[name].at_end, 6),
                 short_batches=jobs[name].short_batches,
                 waiting_within_s=round(jobs[name].waiting_within_s, 6),
                 reason=view.reason,
@@ -238,11 +336,6 @@ class Run:
     def warnings(self) -> tuple[Warned, ...]:
         """Return what of the run may not have been meant, at the end."""
         return warnings_of(self._plan, self.job_summaries(), self._broker.queues)
-
-
-def _busy_s(job: JobState) -> float:
-    waited_s = job.waiting_input_s + job.waiting_output_s + job.waiting_rate_s
-    return max(0.0, job.busy_s - waited_s)
 
 
 def _at_work(clients: Iterable[WorkerState]) -> dict[str, dict[str, int]]:
@@ -257,3 +350,18 @@ def _at_work(clients: Iterable[WorkerState]) -> dict[str, dict[str, int]]:
             else:
                 of_job["waiting_output" if client.waits_for_output else "waiting_input"] += 1
     return counts
+
+
+def _queue_sample(queue: QueueState) -> QueueSample:
+    meter = queue.meter
+    return QueueSample(
+        size=queue.size,
+        put=queue.put,
+        done=queue.done,
+        area=round(meter.area, 6),
+        full_items_s=round(meter.full_items, 6),
+        full_bytes_s=round(meter.full_bytes, 6),
+        empty_s=round(meter.empty, 6),
+        longest_full_s=round(meter.longest_full, 6),
+        size_bytes=queue.weight.size if queue.weight is not None else None,
+    )

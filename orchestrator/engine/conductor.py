@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from orchestrator.core.broker.observers import LiveTap
 from orchestrator.core.broker.setup import Resumption
 from orchestrator.core.protocol import commands as do
 from orchestrator.core.protocol import events
@@ -31,9 +32,12 @@ from orchestrator.core.protocol.notifications import (
 )
 from orchestrator.core.reporting import Snapshot
 from orchestrator.core.run import Run
+from orchestrator.core.samples import Sample
 from orchestrator.engine import engine as happenings
+from orchestrator.engine.control_server import ControlServer
 from orchestrator.engine.engine import Engine, Happening
 from orchestrator.engine.orders import Orders
+from orchestrator.engine.sampler import Sampler
 from orchestrator.errors import DiskFullError
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.recording import Recorder
@@ -44,12 +48,18 @@ __all__ = ["Conductor", "Disk", "Namer", "Observer"]
 _FLUSH_EVERY_S = 0.25
 _SWEEP_S = 2.0
 _SIGINT = 2
+_HANGING = frozenset(
+    {StopReason.ITEM_TIMEOUT, StopReason.START_TIMEOUT, StopReason.GRACE_OVER},
+)
+"""Reasons to kill a worker that has had its time: it is told where it hung."""
 
 
 class Conductor:
     """Runs one plan to its end; a durable one goes on from a `resumption`, and into a `store`.
 
-    A `recorder` keeps the items of the queues it taps. At the end `survivors` could not be killed.
+    A `recorder` keeps the items of the queues it taps, `control` serves other terminals. The run
+    has begun at the monotonic time `began`, which is now if it is not given; `takers` are given its
+    samples. At the end `survivors` could not be killed.
     """
 
     def __init__(
@@ -62,6 +72,9 @@ class Conductor:
         store: Store | None = None,
         resumption: Resumption | None = None,
         recorder: Recorder | None = None,
+        control: ControlServer | None = None,
+        began: float | None = None,
+        takers: Sequence[Callable[[Sample], None]] = (),
         namer: Namer | None = None,
     ) -> None:
         self.run = Run(plan, resumption, tap=recorder.tap if recorder is not None else None)
@@ -71,10 +84,18 @@ class Conductor:
         self._observer = observer
         self._store = store
         self._recorder = recorder
+        self._control = control
         self._namer = namer
         self._named = "", ""
         """The item named last, and its name: one that is overdue is told of twice."""
         self._disk = Disk(observer, engine.pause)
+        self.sampler = Sampler(
+            self.run,
+            engine,
+            began=time.monotonic() if began is None else began,
+            takers=takers,
+            disk_full_s=lambda: self._disk.waited_s,
+        )
         self._now = engine.now
         self._send = engine.send
         self._answers_at_once = store is None and recorder is None
@@ -99,7 +120,7 @@ class Conductor:
             happenings.Overdue: self._overdue,
             happenings.Unstoppable: self._handle,
             happenings.Signalled: self._signalled,
-            happenings.Readable: self._writable,
+            happenings.Readable: self._readable,
             happenings.Waits: self._waits,
         }
 
@@ -109,9 +130,13 @@ class Conductor:
         """Called in the parent's main thread. Returns when every worker has ended and is swept."""
         with self._engine.open():
             self._handle(events.Began())
+            if self._control is not None:
+                self._engine.watch(self._control.fileno(), self._control)
             while not self._finished:
                 self._turn()
+            self.sampler.take(self._now(), last=True)
             self._wind_up()
+        self.sampler.close()
 
     def _turn(self) -> None:
         self._take(self._engine.wait(self._timeout()))
@@ -124,12 +149,17 @@ class Conductor:
         while settled := self._engine.settle():
             self._take(settled)
         # What has changed is on disk before anybody is told.
+        if self._told:
+            self._disk.write(self._observer.commit)
         if self._store is not None:
             self._keep(self._store)
         if self._recorder is not None:
             self._disk.write(self._recorder.record)
         self._engine.flush()
         self._is_awaited = False
+        if self._control is not None and self._control.is_tapping:
+            self._control.pass_on()
+        self.sampler.take_due(now)
         if self._told or self._watched or now - self._flushed_at >= _FLUSH_EVERY_S:
             self._observe(now)
 
@@ -141,12 +171,13 @@ class Conductor:
         if entry := self.run.take_entry():
             self._disk.write(lambda: store.keep(entry), store.retry)
 
-    def _timeout(self) -> float | None:
-        soonest = self.run.next_deadline()
+    def _timeout(self) -> float:
+        deadline = self.run.next_deadline()
+        soonest = self.sampler.due if deadline is None else min(deadline, self.sampler.due)
         if self._flushes:
             due = self._flushed_at + _FLUSH_EVERY_S
-            soonest = due if soonest is None else min(soonest, due)
-        return None if soonest is None else max(0.0, soonest - self._now())
+            soonest = min(soonest, due)
+        return max(0.0, soonest - self._now())
 
     def _observe(self, now: float) -> None:
         observer = self._observer
@@ -201,6 +232,8 @@ class Conductor:
         if settled := self._engine.settle():
             self._take(settled)
         else:
+            if self._told:
+                self._disk.write(self._observer.commit)
             self._engine.flush()
 
     def _on_told(self, happening: happenings.Told) -> None:
@@ -212,6 +245,7 @@ class Conductor:
 
     def _died(self, happening: happenings.Died) -> None:
         worker, blame = happening.worker, happening.blame
+        self.sampler.died(happening)
         item = self.run.item_at(worker, blame) if blame.phase else ""
         self._handle(
             events.WorkerDied(
@@ -247,11 +281,37 @@ class Conductor:
         interrupted = signum == _SIGINT
         self._handle(events.Interrupted() if interrupted else events.Terminated(signal=signum))
 
-    def _writable(self, _: happenings.Readable) -> None:
+    def _readable(self, happening: happenings.Readable) -> None:
+        """Clients of the control socket have something to say, or the observer can write again."""
+        if happening.token is self._control and self._control is not None:
+            self._control.step(self)
+            return
         self._disk.write(self._observer.flush)
 
     def _waits(self, happening: happenings.Waits) -> None:
         self._tell(Warned(message=f"{happening.worker} waits for a place: {happening.why}"))
+
+    # -- other terminals: see `control_server.LiveRun` --------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """Return how the run stands."""
+        return self.run.snapshot()
+
+    def samples(self) -> tuple[Sample, Sample]:
+        """Return the newest sample, behind the oldest of the last seconds."""
+        pair = self.sampler.window.pair
+        if pair is None:
+            first = self.sampler.take(self._now())
+            return first, first
+        return pair
+
+    def stop(self, how: events.StopHow) -> None:
+        """Have the run end."""
+        self._handle(events.StopAsked(how=how))
+
+    def tap(self, queue: str) -> LiveTap | None:
+        """Return a tap of a queue, if there is one of that name."""
+        return self.run.live_tap(queue)
 
     # -- commands ---------------------------------------------------------------------------------
 
@@ -269,7 +329,7 @@ class Conductor:
             case do.SignalWorker():
                 self._engine.signal(command.worker, command.signal)
             case do.KillWorker():
-                if command.reason is StopReason.ITEM_TIMEOUT:
+                if command.reason in _HANGING:
                     self._engine.stack(command.worker)
                 else:
                     self._engine.kill(command.worker)
@@ -296,6 +356,8 @@ class Conductor:
         """End given-up workers, their children, daemons of targets; tell who cannot be killed."""
         for fd in self._watched:
             self._engine.unwatch(fd)
+        if self._control is not None:
+            self._engine.unwatch(self._control.fileno())
         self.survivors = tuple(self._engine.close(_SWEEP_S))
         if self.survivors:
             self._tell(ProcessesSurvived(processes=self.survivors))
@@ -315,6 +377,7 @@ class Disk:
     """Lets writes wait for room, at most `patience_s`, or until `pause` tells of a signal.
 
     `pause` waits for so many seconds, and returns whether the run is told to end meanwhile.
+    `waited_s` is how long all of them together have waited.
     """
 
     def __init__(
@@ -323,6 +386,7 @@ class Disk:
         self._observer = observer
         self._pause = pause
         self._patience_s = patience_s
+        self.waited_s = 0.0
 
     def write(self, act: Callable[[], None], again: Callable[[], None] | None = None) -> None:
         """Do a write; while it raises DiskFullError do it again, or `again` if that is given.
@@ -345,6 +409,7 @@ class Disk:
                 error = still
             else:
                 now = time.monotonic()
+                self.waited_s += now - began
                 self._tell(DiskHasRoom(waited_s=now - began), now)
                 return
         raise error
@@ -379,6 +444,9 @@ class Observer(Protocol):
 
     def notify(self, notification: Notification | Progress, now: float) -> None:
         """Something has happened, or a line that is drawn anew shows something else."""
+
+    def commit(self) -> None:
+        """Workers are about to be told: write what must not be lost of what has happened."""
 
     def snapshot(self, snapshot: Snapshot, now: float) -> None:
         """Show how the run stands."""

@@ -24,6 +24,7 @@ from orchestrator.core.protocol.events import (
 )
 from orchestrator.core.protocol.messages import Failure, FromWorker, ToWorker
 from orchestrator.core.protocol.notifications import Notification, Progress, Survivor
+from orchestrator.core.samples import Figures, Service
 from orchestrator.ipc.order import Order
 
 __all__ = [
@@ -33,14 +34,18 @@ __all__ = [
     "Happening",
     "Malformed",
     "Overdue",
+    "ProgramState",
     "Readable",
     "Received",
     "Signalled",
+    "StackTaken",
     "StartFailed",
     "Started",
+    "ThreadStack",
     "Told",
     "Unstoppable",
     "Waits",
+    "WorkerStack",
 ]
 
 
@@ -69,6 +74,7 @@ class Died(_Happening, frozen=True, kw_only=True):
     killed. `exit_code` is negative for a signal, None if it cannot be known. `blame` is what its
     progress cell says, or what it was killed for (`stack`). `failure` is where it crashed or hung.
     `orphaned`: what it depends on and has died with; then `failure` says why, if that is known.
+    `service`: how long its items took.
     """
 
     worker: str
@@ -76,6 +82,7 @@ class Died(_Happening, frozen=True, kw_only=True):
     blame: Blame = Blame()
     failure: Failure | None = None
     orphaned: Orphaned | None = None
+    service: Service = Service()
 
 
 class Overdue(_Happening, frozen=True, kw_only=True):
@@ -110,6 +117,50 @@ class Waits(_Happening, frozen=True, kw_only=True):
     why: str
 
 
+class ThreadStack(msgspec.Struct, frozen=True, kw_only=True):
+    """One thread of a worker: the user's frames, the innermost last, each file, line and name.
+
+    `name` is its number where Python does not write its name.
+    """
+
+    name: str
+    is_main: bool
+    frames: tuple[tuple[str, int, str], ...]
+
+
+class ProgramState(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that a command has started; `state` is the kernel's letter for it."""
+
+    pid: int
+    name: str
+    state: str
+
+
+class WorkerStack(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a worker is, as its own machine sees it.
+
+    `threads` are those that are in code of the user's, `threads_ours` how many others there are.
+    `why` there is no stack, or what else is to be said of it. `blame` and `at_item_s` are those of
+    Figures.
+    """
+
+    pid: int
+    state: str = ""
+    blame: Blame = Blame()
+    at_item_s: float = 0.0
+    threads: tuple[ThreadStack, ...] = ()
+    threads_ours: int = 0
+    programs: tuple[ProgramState, ...] = ()
+    why: str = ""
+
+
+class StackTaken(_Happening, frozen=True, kw_only=True):
+    """The answer to `look`."""
+
+    worker: str
+    stack: WorkerStack
+
+
 Happening: TypeAlias = (
     Started
     | StartFailed
@@ -117,25 +168,13 @@ Happening: TypeAlias = (
     | Malformed
     | Died
     | Overdue
+    | StackTaken
     | Told
     | Unstoppable
     | Signalled
     | Readable
     | Waits
 )
-
-
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker uses and is at, as its own machine sees it.
-
-    `cpu_s` is its process' user and system time, `rss` its resident memory in bytes. `blame` is its
-    progress cell, `at_item_s` how long it has been at that item by the machine's own clock.
-    """
-
-    cpu_s: float
-    rss: int
-    blame: Blame
-    at_item_s: float
 
 
 class Engine(Protocol):
@@ -171,10 +210,16 @@ class Engine(Protocol):
         """SIGKILL to the worker and all that is in its process group."""
 
     def stack(self, worker: str) -> None:
-        """Kill the worker for the item it is `Overdue` at; ask it first where that hangs.
+        """Kill the worker; ask it first where it hangs, which is the failure of its `Died`.
 
-        `Died` has that item as its blame, whatever the worker begins meanwhile, and the stack as
-        its failure. One that cannot be asked, or does not answer in time, is killed without.
+        If it is `Overdue` at an item, `Died` has that as its blame, whatever the worker begins
+        meanwhile. One that cannot be asked, or does not answer in time, is killed without.
+        """
+
+    def look(self, worker: str) -> None:
+        """Take the worker's stack, and have it go on; answered by StackTaken, or by its end.
+
+        At most half a second later, wherever it hangs. Who is asked again meanwhile answers once.
         """
 
     def disconnect(self, worker: str) -> None:

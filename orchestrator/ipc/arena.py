@@ -69,7 +69,10 @@ def make(size: int) -> int:
 
 
 class Handover(NamedTuple):
-    """An arena as it arrives: its number and size, whether it is one's own, whose it is, its fd."""
+    """An arena as it arrives: its number and size, whether it is one's own, whose it is, its fd.
+
+    That is -1 where the process had no descriptor left: the kernel drops what it cannot give.
+    """
 
     arena: int
     size: int
@@ -94,14 +97,22 @@ def receive(sock: socket.socket, least_fd: int = 0) -> Handover | None:
         head, ancillary, _, _ = sock.recvmsg(1024, socket.CMSG_SPACE(_FD.size), flags)
     except BlockingIOError:
         return None
-    fds = [data for level, kind, data in ancillary if (level, kind) == _RIGHTS]
-    if not fds:
+    if not head:  # there is nobody at the other end
         return None
-    (came,) = _FD.unpack(fds[0])
-    fd = fcntl.fcntl(came, fcntl.F_DUPFD_CLOEXEC, least_fd)
-    os.close(came)
+    fds = [data for level, kind, data in ancillary if (level, kind) == _RIGHTS]
+    fd = _moved(fds[0], least_fd) if fds else -1
     arena, size, own = _HANDOVER.unpack_from(head)
     return Handover(arena, size, own, head[_HANDOVER.size :].decode(), fd)
+
+
+def _moved(received: bytes, least_fd: int) -> int:
+    (came,) = _FD.unpack(received)
+    try:
+        return fcntl.fcntl(came, fcntl.F_DUPFD_CLOEXEC, least_fd)
+    except OSError:
+        return -1
+    finally:
+        os.close(came)
 
 
 class Places:

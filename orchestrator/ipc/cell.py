@@ -1,38 +1,59 @@
 """The progress cell: memory shared with the orchestrator that says where a worker is.
 
 Its first page is written in the child before each item, and read in the parent for blame and item
-timeouts; it never decides who owns an item. Five 64-bit integers: lease, index in the lease, phase,
-since when, in monotonic nanoseconds, and, written in the parent, which descriptors have given
-output without a mark (`worker/call_context.py`).
+timeouts; it never decides who owns an item. Seven 64-bit integers: lease, index in the lease,
+phase, since when, in monotonic nanoseconds; written in the parent, which descriptors have given
+output without a mark (`worker/call_context.py`); and the signal by which the child shows its stack,
+with the descriptor it goes to (`ipc/stacks.py`).
 
-The pages after it have the stack that the child was asked for (`engine/node/child.py`). They are
-memory only once something is written there.
+Behind them, also written in the child, how long its items took (`worker/service.py`): how many they
+were, nanoseconds in all, how many by the number of bits of their nanoseconds, and of the slowest
+nanoseconds each, how many were done together, the number of the input, and the item's there.
+
+The pages after it have the last stack of the child: where it crashed, or hung when it was killed
+(`engine/node/child.py`). They are memory only once something is written there.
 """
 
 from __future__ import annotations
 
 import mmap
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from orchestrator.core.protocol.events import Blame, Phase
+from orchestrator.core.samples import Service, SlowItem
 
 __all__ = [
+    "BUCKETS",
     "CELL_BYTES",
+    "COUNTS",
     "IDLE",
     "INDEX",
+    "ITEMS",
     "LEASE",
     "MARKS",
     "PHASE",
     "RUNNING",
     "SHARED_BYTES",
     "SINCE",
+    "SLOWEST",
+    "SLOWEST_END",
+    "SLOW_WORDS",
+    "TOTAL_NS",
     "Cell",
 ]
 
 CELL_BYTES = mmap.PAGESIZE
-SHARED_BYTES = CELL_BYTES + (1 << 15)
+SHARED_BYTES = CELL_BYTES + (1 << 18)
+"""A dump has at most a hundred threads, the main one last: a quarter of a megabyte holds most."""
 LEASE, INDEX, PHASE, SINCE, MARKS = range(5)
+ITEMS, TOTAL_NS, COUNTS = 8, 9, 10
+BUCKETS = 48
+"""The last one has all items that took more than a day."""
+SLOWEST = COUNTS + BUCKETS
+SLOW_WORDS = 4
+SLOWEST_END = SLOWEST + 5 * SLOW_WORDS
 IDLE, RUNNING = int(Phase.IDLE), int(Phase.RUNNING)
 
 
@@ -41,7 +62,7 @@ class Cell:
 
     def __init__(self, page: mmap.mmap) -> None:
         self._page = page
-        self.words = memoryview(page)[: 8 * 8].cast("q")
+        self.words = memoryview(page)[: 8 * SLOWEST_END].cast("q")
 
     def begin(self, lease: int, index: int, now_ns: int) -> None:
         """Called in the child.
@@ -85,6 +106,29 @@ class Cell:
         """
         return self.words[SINCE] / 1e9
 
+    def service(self, inputs: Sequence[str]) -> Service:
+        """Called in the parent.
+
+        How long the items of these inputs took; what a worker may not have written is left out.
+        """
+        words = self.words.tolist()
+        counts = [max(0, n) for n in words[COUNTS:SLOWEST]]
+        first = next((at for at, n in enumerate(counts) if n), 0)
+        while counts and not counts[-1]:
+            counts.pop()
+        slowest = [
+            SlowItem(each_ns / 1e9, f"{inputs[source]}:{number}", n)
+            for each_ns, n, source, number in _slow(words)
+            if each_ns > 0 and 0 <= source < len(inputs)
+        ]
+        return Service(
+            items=max(0, words[ITEMS]),
+            total_s=max(0, words[TOTAL_NS]) / 1e9,
+            first=first,
+            counts=tuple(counts[first:]),
+            slowest=tuple(sorted(slowest, key=lambda item: -item.seconds)),
+        )
+
     def stack(self) -> bytes:
         """Called in the parent.
 
@@ -97,6 +141,11 @@ class Cell:
         """Give the pages back."""
         self.words.release()
         self._page.close()
+
+
+def _slow(words: Sequence[int]) -> Iterator[Sequence[int]]:
+    for at in range(SLOWEST, SLOWEST_END, SLOW_WORDS):
+        yield words[at : at + SLOW_WORDS]
 
 
 class _Waiting:

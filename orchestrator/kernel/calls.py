@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 __all__ = [
+    "BIG_PIPE",
     "FIRST_PRIVATE_FD",
+    "SMALL_PIPE",
     "become_subreaper",
     "bounded",
     "enter_new_pid_namespace",
     "keep_freed_memory",
     "line_buffer_c_stdio",
     "low_numbers_taken",
+    "name_process",
+    "resize_pipe",
     "set_parent_death_signal",
     "tie_to",
 ]
@@ -23,6 +29,9 @@ __all__ = [
 FIRST_PRIVATE_FD = 10
 """Our own descriptors lie from here on: a target that closes 1 and 2 and opens files gets low
 numbers, and must not get ours."""
+
+SMALL_PIPE, BIG_PIPE = 4096, 1 << 20
+"""Bytes that a pipe holds: the least, which a user may have 16,384 of, and the most."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -34,6 +43,9 @@ _M_MMAP_THRESHOLD = -3
 _MOST_ON_HEAP = 32 << 20
 """As much as any glibc takes; larger chunks are mapped in any case (`wire.py`)."""
 _MOST_KEPT = 64 << 20
+_MOST_COMM = 15
+_ARG_START = 45
+"""Of the fields of /proc/self/stat after the name; the next one is where the arguments end."""
 
 
 def set_parent_death_signal(signum: int) -> bool:
@@ -112,6 +124,31 @@ def keep_freed_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, _MOST_KEPT)
 
 
+def resize_pipe(fd: int, n: int) -> None:
+    """Have a pipe hold `n` bytes; it keeps its size if it holds more now, or the user too many."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, n)
+
+
+def name_process(name: str) -> None:
+    """Called in the child. Have ps(1) and top(1) show this process by that name.
+
+    The kernel's name of it takes 15 bytes. Its command line is memory of its own, which is written
+    over as far as it goes: no right is needed for that, and children inherit it as it is then.
+    """
+    title = name.encode("utf-8", "backslashreplace")
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        Path("/proc/self/comm").write_bytes(title[:_MOST_COMM])
+        stat = Path("/proc/self/stat").read_bytes()
+        fields = stat[stat.rindex(b")") + 2 :].split()
+        begin, end = int(fields[_ARG_START]), int(fields[_ARG_START + 1])
+        if 0 < begin < end:
+            import ctypes  # noqa: PLC0415 -- costs 5 ms, which most processes need not pay
+
+            ctypes.memmove(begin, title[: end - begin - 1].ljust(end - begin, b"\0"), end - begin)
+
+
 def _prctl(option: int, argument: int) -> bool:
     if sys.platform != "linux":
         return False
@@ -132,11 +169,11 @@ def bounded(timeout_s: float | None) -> float | None:
 @contextlib.contextmanager
 def low_numbers_taken() -> Iterator[None]:
     """Have what is opened meanwhile lie out of a target's way: a mapping keeps a duplicate."""
-    taken = [os.open(os.devnull, os.O_RDONLY)]
-    while taken[-1] < FIRST_PRIVATE_FD:
-        taken.append(os.open(os.devnull, os.O_RDONLY))
-    os.close(taken.pop())
+    taken: list[int] = []
     try:
+        while not taken or taken[-1] < FIRST_PRIVATE_FD:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+        os.close(taken.pop())
         yield
     finally:
         for fd in taken:

@@ -10,8 +10,8 @@ from orchestrator.errors import UsageError
 
 __all__ = ["PER_WORKER", "REFUSALS", "RESERVE", "ensure", "in_words", "needed"]
 
-PER_WORKER = 9 if sys.version_info >= (3, 13) else 10
-"""Held for each worker: two sockets, two pipes, its pidfd, multiprocessing's two pipe ends, its
+PER_WORKER = 10 if sys.version_info >= (3, 13) else 11
+"""Held for each worker: two sockets, three pipes, its pidfd, multiprocessing's two pipe ends, its
 arena and that of a dead one before it, in which there are items yet; before Python 3.13 the mapping
 of the progress cell keeps one more."""
 

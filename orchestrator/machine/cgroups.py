@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-__all__ = ["Allowance", "read_allowance"]
+__all__ = ["Allowance", "cpu_stat_file", "read_allowance"]
 
 _UNLIMITED = 1 << 60
 """Version 1 writes the largest multiple of a page for no limit."""
@@ -27,14 +27,8 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_allowance(proc: Path = Path("/proc"), root: Path = Path("/sys/fs/cgroup")) -> Allowance:
     """Return what the groups of this process allow."""
-    try:
-        lines = (proc / "self" / "cgroup").read_text().splitlines()
-    except OSError:
+    if (paths := _paths(proc)) is None:
         return Allowance()
-    paths: dict[str, str] = {}
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        paths |= dict.fromkeys(controllers.split(","), path)
     if (root / "cgroup.controllers").exists():
         own = list(_upwards(root, paths.get("", "/")))
         return Allowance(
@@ -54,6 +48,31 @@ def read_allowance(proc: Path = Path("/proc"), root: Path = Path("/sys/fs/cgroup
         cpus=_least(_quota_v1(group) for group in cpu),
         processes=_whole(_least(_number(group / "pids.max") for group in pids)),
     )
+
+
+def cpu_stat_file(proc: Path = Path("/proc"), root: Path = Path("/sys/fs/cgroup")) -> Path | None:
+    """Return the file in which the group of this process tells what it has used; None: none is."""
+    if (paths := _paths(proc)) is None:
+        return None
+    if (root / "cgroup.controllers").exists():
+        own = _upwards(root, paths.get("", "/"))
+    else:
+        own = _upwards(root / "cpu", paths.get("cpu", "/"))
+    files = (group / "cpu.stat" for group in own)
+    return next((file for file in files if file.is_file()), None)
+
+
+def _paths(proc: Path) -> dict[str, str] | None:
+    """Return the paths of this process' groups by their controllers; None if there are none."""
+    try:
+        lines = (proc / "self" / "cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    paths: dict[str, str] = {}
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        paths |= dict.fromkeys(controllers.split(","), path)
+    return paths
 
 
 def _upwards(root: Path, path: str) -> Iterator[Path]:

@@ -113,9 +113,9 @@ def _because(reason: str) -> str:
 def _failure(failure: Failure | None) -> str:
     if failure is None or failure.kind == STOPPED:
         return ""
+    message = f": {failure.message}" if failure.message else ""
     where = f" ({failure.where})" if failure.where else ""
-    text = f"{failure.kind}: {failure.message}" if failure.message else failure.kind
-    return f": {text}{where}"
+    return f": {failure.kind}{message}{where}"
 
 
 def _item(notification: Any) -> str:
@@ -134,10 +134,14 @@ def _times(attempts: int) -> str:
     return "one attempt" if attempts == 1 else f"{attempts} attempts"
 
 
+def _in_words(state: str) -> str:
+    return state.replace("_", " ")
+
+
 def _worker_ended(notification: notifications.WorkerEnded) -> str:
     code = "" if notification.exit_code is None else f" with exit code {notification.exit_code}"
     why = _because(notification.reason) or _failure(notification.failure)
-    return f"{notification.worker} {notification.state}{code}{why}"
+    return f"{notification.worker} {_in_words(notification.state)}{code}{why}"
 
 
 def _queue_ended(notification: notifications.QueueEnded) -> str:
@@ -147,9 +151,14 @@ def _queue_ended(notification: notifications.QueueEnded) -> str:
     return f"queue {notification.queue} ended: {ledger.put} put, {', '.join(told) or 'none taken'}"
 
 
+def _run_stopping(notification: notifications.RunStopping) -> str:
+    how = "stopping" if notification.how == "stop" else f"stopping ({notification.how})"
+    return f"{how}{_because(notification.reason)}"
+
+
 def _run_ended(notification: notifications.RunEnded) -> str:
     after, code = f"{notification.duration_s:.1f} s", notification.exit_code
-    return f"run {notification.status} after {after}, exit code {code}"
+    return f"run {_in_words(notification.status)} after {after}, exit code {code}"
 
 
 def _resumed(notification: notifications.RunResumed) -> str:
@@ -266,7 +275,7 @@ _ENTRIES: tuple[EventEntry[Any], ...] = (
         notification=notifications.JobEnded,
         event="job.ended",
         level=_by_state,
-        msg=lambda f: f"{f.job} {f.state}{_because(f.reason)}",
+        msg=lambda f: f"{f.job} {_in_words(f.state)}{_because(f.reason)}",
     ),
     EventEntry(
         notification=notifications.QueueEnded,
@@ -284,7 +293,7 @@ _ENTRIES: tuple[EventEntry[Any], ...] = (
         notification=notifications.RunStopping,
         event="run.stopping",
         level=_always(Level.WARNING),
-        msg=lambda f: f"stopping ({f.how}){_because(f.reason)}",
+        msg=_run_stopping,
     ),
     EventEntry(
         notification=notifications.SignalSent,

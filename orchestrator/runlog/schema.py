@@ -124,6 +124,10 @@ FIELDS: Mapping[str, _Field] = {
     "left_out": _Field(_NAMES, "jobs that were not chosen"),
     "unread": _Field(_NAMES, "queues whose readers are among them"),
     "on": _Field(_TEXT, "where workers live, if not with the orchestrator: `agent`"),
+    "processors": _Field(_COUNT, "how many may be used"),
+    "quota": _Field(_SECONDS, "how many of them for long, if the control group limits it"),
+    "memory": _Field(_COUNT, "that of the machine, in bytes"),
+    "memory_limit": _Field(_COUNT, "what the control group allows, in bytes, if it does"),
     "queued": _Field(_COUNT, "items that are queued"),
     "again": _Field(_COUNT, "items that jobs which are called once get again"),
     "jobs_done": _Field(_NAMES, "jobs that had succeeded"),
@@ -206,7 +210,8 @@ def _item(levels: tuple[str, ...], says: str, *adds: str) -> _Event:
     return _Event(levels, levels[0], says, always, adds, ("pid", *_FAILURE))
 
 
-_START = ("protection", "left_out", "unread", "on")
+_MACHINE = ("processors", "quota", "memory", "memory_limit")
+_START = ("protection", "left_out", "unread", "on", *_MACHINE)
 
 EVENTS: Mapping[str, _Event] = {
     "run.started": _Event(

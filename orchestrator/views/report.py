@@ -144,10 +144,7 @@ def _notes(report: Report, paper: Paper) -> str:
             f"{warning} could not be killed, and outlive the run: {escaped(names_of(survivors))}"
         )
         lines.append("  next: end them yourself; a setuid program takes its user's rights (sudo)")
-    if name := report.summary.bottleneck:
-        job = report.summary.jobs[name]
-        why = "held by its rate" if job.waiting_rate_s > job.busy_s else "the others waited for it"
-        lines.append(f"bottleneck: {escaped(name)} ({why})")
+    lines += _bottlenecks(report.summary)
     lines += [line for item in report.summary.jobs.items() if (line := _short_batches(*item))]
     argument = escaped(report.argument)
     skipped = f"mporch logs {argument} --grep skipped"
@@ -160,6 +157,13 @@ def _notes(report: Report, paper: Paper) -> str:
         )
     lines.append(f"log: {escaped(report.log)}")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _bottlenecks(summary: Summary) -> list[str]:
+    """Return what limited the run; older summaries name one job and no reason."""
+    if summary.bottlenecks or not summary.bottleneck:
+        return [f"bottleneck: {escaped(each.text)}" for each in summary.bottlenecks]
+    return [f"bottleneck: {escaped(summary.bottleneck)} (the others waited for it)"]
 
 
 def _short_batches(name: str, job: JobSummary) -> str:

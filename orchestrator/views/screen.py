@@ -15,7 +15,9 @@ import msgspec
 from orchestrator.core.protocol.notifications import (
     DiskHasRoom,
     HeldByRate,
+    ItemDead,
     ItemFailed,
+    ItemRetried,
     ItemSkipped,
     JobEnded,
     JobStarted,
@@ -33,6 +35,7 @@ from orchestrator.core.protocol.notifications import (
     WaitingFor,
     Warned,
     WorkerEnded,
+    WorkerReplaced,
 )
 from orchestrator.core.reporting import Snapshot
 from orchestrator.views.frame import DRAW_EVERY_S, Live, Look
@@ -43,6 +46,7 @@ from orchestrator.views.output import (
     Throttle,
     to_stderr,
 )
+from orchestrator.views.repeats import Repeated, Repeats
 from orchestrator.views.tables import colours, is_dumb
 from orchestrator.views.text import Style, escaped, paint, shortened
 
@@ -126,6 +130,7 @@ class Screen:
         )
         self._live = Live(title) if settings.live else None
         self._throttle = Throttle()
+        self._repeats = Repeats(describe)
         self._progress = ProgressView()
         self._queued: list[tuple[Outlet, str]] = []
         self._failed: set[str] = set()  # workers and jobs; no worker is named as a job may be
@@ -155,8 +160,14 @@ class Screen:
         """Show a fact, if it is one to show, at the monotonic time `now` (seconds)."""
         if isinstance(notification, OutputLine | Logged):
             self.output(notification, now)
+        elif isinstance(notification, ItemRetried | ItemDead | ItemFailed):
+            if isinstance(notification, ItemFailed):
+                self._failed |= {notification.worker, notification.job}
+            self._repeated(notification, now)
         elif not isinstance(notification, _IN_THE_REPORT):
-            self._news(notification)
+            if isinstance(notification, JobEnded):
+                self._say_rest(notification.job)
+            self._news(notification, now)
 
     def progress(self, notification: Progress, now: float) -> None:
         """Show what a line that is drawn anew shows now, once a second at most."""
@@ -185,6 +196,7 @@ class Screen:
     def close(self) -> None:
         """Take the live display away and write the rest, waiting for the readers."""
         self._note_held_back(float("inf"))
+        self._say_rest()
         if self._live is not None:
             self._err.write(self._live.erase(self._look().width))
             self._live = None
@@ -233,10 +245,8 @@ class Screen:
                 return
         self._queued.append((outlet, line))
 
-    def _news(self, notification: Notification) -> None:
+    def _news(self, notification: Notification, now: float) -> None:
         """Queue what mporch itself has to say, where there is no live display that shows it."""
-        if isinstance(notification, ItemFailed):
-            self._failed |= {notification.worker, notification.job}
         if isinstance(notification, WorkerEnded) and notification.worker in self._failed:
             return  # its item has been told of
         if isinstance(notification, JobEnded) and notification.job in self._failed:
@@ -253,6 +263,9 @@ class Screen:
                 return
         elif level < _WARNING and not isinstance(notification, _ALWAYS_NEWS):
             return
+        if isinstance(notification, WorkerReplaced | WorkerEnded):
+            self._repeated(notification, now)
+            return
         self._say(shortened(msg), level)
         if isinstance(notification, Warned) and notification.hint:
             self._say(f"  hint: {notification.hint}", 0)
@@ -261,6 +274,15 @@ class Screen:
             "interrupted",
         ):
             self._say("  hint: Ctrl-C again terminates the workers, a third time kills them", 0)
+
+    def _repeated(self, notification: Repeated, now: float) -> None:
+        if self._settings.news and (told := self._repeats.take(notification, now)):
+            level, text = told
+            self._say(shortened(text), level)
+
+    def _say_rest(self, job: str | None = None) -> None:
+        for level, text in self._repeats.rest(job):
+            self._say(shortened(text), level)
 
     def _say(self, msg: str, level: int) -> None:
         word, style = "", None

@@ -30,7 +30,14 @@ from orchestrator.ipc.arena import (
 )
 from orchestrator.kernel.calls import FIRST_PRIVATE_FD, low_numbers_taken
 
-__all__ = ["DamagedChunkError", "LaidChunk", "Placed", "WorkerArenas"]
+__all__ = [
+    "DamagedChunkError",
+    "LaidChunk",
+    "OwnArena",
+    "Placed",
+    "UnseenArenaError",
+    "WorkerArenas",
+]
 
 T = TypeVar("T")
 
@@ -45,6 +52,14 @@ class DamagedChunkError(Exception):
     """A chunk in an arena is not what its producer has announced."""
 
 
+class UnseenArenaError(Exception):
+    """A chunk lies in an arena that this worker could not take, for want of descriptors."""
+
+    def __init__(self, arena: int) -> None:
+        super().__init__(f"arena {arena} cannot be read")
+        self.arena = arena
+
+
 class LaidChunk:
     """A chunk that lies in the worker's own arena; its place is free once nobody has this.
 
@@ -53,7 +68,7 @@ class LaidChunk:
 
     __slots__ = ("_arena", "sent", "stub")
 
-    def __init__(self, arena: _OwnArena, stub: Stub) -> None:
+    def __init__(self, arena: OwnArena, stub: Stub) -> None:
         self._arena = arena
         self.stub = stub
         self.sent = False
@@ -67,21 +82,26 @@ class LaidChunk:
 
 
 class Placed:
-    """A chunk that lies in another's arena; `owner` is the worker that has put it there."""
+    """A chunk that lies in another's arena; `owner` is the worker that has put it there.
 
-    __slots__ = ("_check", "owner", "view")
+    Its `view` is None where no memory was left to read it.
+    """
 
-    def __init__(self, view: Blob, check: int, owner: str) -> None:
+    __slots__ = ("_stub", "owner", "view")
+
+    def __init__(self, view: Blob | None, stub: Stub, owner: str) -> None:
         self.view = view
         self.owner = owner
-        self._check = check
+        self._stub = stub
 
     def __len__(self) -> int:
-        return len(self.view)
+        return self._stub.size
 
     def load(self, read: Callable[[Blob], T]) -> T:
-        """Return what `read` makes of it. Raises DamagedChunkError."""
-        if check_of(memoryview(self.view)) != self._check:
+        """Return what `read` makes of it. Raises DamagedChunkError, MemoryError."""
+        if self.view is None:
+            raise MemoryError
+        if check_of(memoryview(self.view)) != self._stub.check:
             raise DamagedChunkError(f"its memory was written to after {self.owner} had put it")
         try:
             return read(self.view)
@@ -100,7 +120,8 @@ class WorkerArenas:
     def __init__(self, sock: socket.socket | None = None, *, limited: str = "") -> None:
         self._sock = sock
         self._limited = limited
-        self._own: _OwnArena | None = None
+        self._own: OwnArena | None = None
+        self._told = False
         self._others: dict[int, _OthersArena] = {}
 
     def put(self, parts: Sequence[Blob], size: int) -> LaidChunk | None:
@@ -112,13 +133,16 @@ class WorkerArenas:
                     _LOG.info(f"{_SLOWER}, for the job has %s", self._limited)
                     self._limited = ""
                 return None
-        return self._own.put(parts, size)
+        return self._write(self._own, parts, size)
 
     def lay(self, chunk: bytes) -> LaidChunk | None:
         """Lay down a chunk of small items; None if it travels in its frame, which nobody minds."""
         if self._own is None:
             self._look()
-        return None if self._own is None else self._own.put([chunk], len(chunk))
+        return None if self._own is None else self._write(self._own, [chunk], len(chunk))
+
+    def _write(self, own: OwnArena, parts: Iterable[Blob], size: int) -> LaidChunk | None:
+        return own.put(parts, size)
 
     def freed(self, offsets: Iterable[int]) -> None:
         """These places of the worker's own arena are free again."""
@@ -126,7 +150,7 @@ class WorkerArenas:
             self._own.freed.extend(offsets)
 
     def found(self, message: Leased, blobs: tuple[Blob, ...]) -> Sequence[Blob | Placed]:
-        """The chunks of a lease, wherever they lie."""
+        """The chunks of a lease, wherever they lie. Raises UnseenArenaError."""
         for part in message.ranges:
             if part.placed:
                 return [
@@ -135,16 +159,18 @@ class WorkerArenas:
                 ]
         return blobs
 
-    def placed(self, data: Blob) -> Blob | Placed:
-        """The chunk that a stub stands for; nothing (as where no memory is left) without it."""
+    def placed(self, data: Blob) -> Placed:
+        """The chunk that a stub stands for. Raises UnseenArenaError."""
         stub = Stub.decode(data)
-        if stub is None:
-            return b""
+        assert stub is not None
         if stub.arena not in self._others:
             self._look()
-        if (arena := self._others.get(stub.arena)) is None:
-            return b""
-        return Placed(arena.view(stub), stub.check, arena.owner)
+        try:
+            arena = self._others[stub.arena]
+            return Placed(arena.view(stub), stub, arena.owner)
+        except (KeyError, OSError) as error:
+            self._say_once(getattr(error, "strerror", os.strerror(errno.EMFILE)))
+            raise UnseenArenaError(stub.arena) from error
 
     def forget(self, arena: int) -> None:
         """Nothing will ever be read of that arena any more."""
@@ -158,14 +184,26 @@ class WorkerArenas:
                 self._sock is not None
                 and (came := receive(self._sock, FIRST_PRIVATE_FD)) is not None
             ):
-                if not came.own:
+                if came.fd < 0:
+                    self._say_once(os.strerror(errno.EMFILE))
+                elif came.own:
+                    self._own = _owned(came)
+                else:
                     self._others[came.arena] = _OthersArena(came)
-                    continue
-                try:
-                    self._own = _OwnArena(came)
-                except OSError as error:
-                    os.close(came.fd)
-                    _say(str(error))
+
+    def _say_once(self, why: str) -> None:
+        if not self._told:
+            self._told = True
+            _say(why)
+
+
+def _owned(came: Handover) -> OwnArena | None:
+    try:
+        return OwnArena(came)
+    except OSError as error:
+        os.close(came.fd)
+        _say(str(error))
+        return None
 
 
 def _map(fd: int, size: int, protection: int) -> mmap.mmap:
@@ -180,7 +218,7 @@ def _map(fd: int, size: int, protection: int) -> mmap.mmap:
     return pages
 
 
-class _OwnArena:
+class OwnArena:
     """The arena that the worker writes to. Raises OSError if it cannot be mapped."""
 
     def __init__(self, came: Handover) -> None:
@@ -196,7 +234,7 @@ class _OwnArena:
         self._told = False
         self._lock = threading.Lock()
 
-    def put(self, parts: Sequence[Blob], size: int) -> LaidChunk | None:
+    def put(self, parts: Iterable[Blob], size: int) -> LaidChunk | None:
         """Copy the parts to a place of their own; None, and said once, if there is none."""
         with self._lock:
             places, freed = self._places, self.freed
@@ -257,14 +295,16 @@ class _OthersArena:
             self._view = memoryview(_map(came.fd, came.size, mmap.PROT_READ))
             self.close()
 
-    def view(self, stub: Stub) -> Blob:
-        """The chunk; nothing if it cannot be read."""
+    def view(self, stub: Stub) -> Blob | None:
+        """The chunk; None if there is no memory for it. Raises OSError if it cannot be read."""
         if self._view is not None:
             return self._view[stub.offset : stub.offset + stub.size]
-        with contextlib.suppress(OSError, MemoryError):
-            if _inode(self._fd) == self._inode:
-                return os.pread(self._fd, stub.size, stub.offset)
-        return b""
+        if _inode(self._fd) != self._inode:  # the target has closed what is not its own
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        try:
+            return os.pread(self._fd, stub.size, stub.offset)
+        except MemoryError:
+            return None
 
     def close(self) -> None:
         """Close the descriptor; a mapping is undone when its last view is gone."""

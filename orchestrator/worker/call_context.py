@@ -33,6 +33,7 @@ from orchestrator.worker.failure import describe, name_of, text_of
 from orchestrator.worker.large import SplitPickle
 from orchestrator.worker.lease import Lease
 from orchestrator.worker.outbox import Outbox
+from orchestrator.worker.service import ServiceTimes
 from orchestrator.worker.stopping import StopRequested, StopSignal
 from orchestrator.worker.transaction import Transaction
 
@@ -75,6 +76,7 @@ class CallContext:
         self.cell = cell
         self.call = call
         self.transaction = transaction
+        self.service = ServiceTimes(cell.words)
         self._marks = marks
         self._dump, self._sole = client.dump, client.sole
         self._tell = tell
@@ -133,6 +135,16 @@ class CallContext:
         if issubclass(type(error), MemoryError):
             return MemoryError(f"{what}{size_of(item)}, and no memory is left for its pickle")
         return UnpicklableItemError(f"{what}, which cannot be pickled: {text_of(error)}")
+
+    def note_service(self, lease: Lease, began: int, *, since_ns: int, waited_s: float) -> None:
+        """Count the items of a lease from index `began` on, which were begun then.
+
+        `waited_s` is what the connection had waited until then: room is not the items' affair.
+        """
+        ns = time.monotonic_ns() - since_ns
+        ns -= int((self.client.connection.waited_s - waited_s) * 1e9)
+        n = max(1, lease.finished - began)
+        self.service.add(ns, n, self.job.inputs.index(lease.queue), lease.number_of(began))
 
     def make_room(self) -> None:
         """Wait until one more result may be put (lock held).

@@ -24,7 +24,13 @@ from orchestrator.core.protocol.events import Blob
 from orchestrator.errors import caused_by
 from orchestrator.worker.arenas import LaidChunk, WorkerArenas
 from orchestrator.worker.blocks import dump_row, load_row
-from orchestrator.worker.large import SplitPickle, gather, pieces_of, spliced
+from orchestrator.worker.large import (
+    RepeatedBufferError,
+    SplitPickle,
+    gather,
+    pieces_of,
+    spliced,
+)
 
 __all__ = [
     "BIG_ITEM",
@@ -106,18 +112,21 @@ class ItemPickler:
 
     def divide(self, item: Any) -> bytes | SplitPickle:
         """The pickle of one item, in pieces if some of it is large; raises as `dump`."""
-        buffers: list[memoryview] = []
-        pickled = self._dump(item, buffers)
+        buffers: dict[pickle.PickleBuffer, memoryview] = {}
+        try:
+            pickled = self._dump(item, buffers)
+        except RepeatedBufferError:
+            return self._dump(item, None)
         if not buffers:
             return pickled
-        divided = spliced(pickled, buffers)
+        divided = spliced(pickled, [*buffers.values()])
         if divided is None:
             return self._dump(item, None)
         if len(divided) > MOST_BYTES:
             _refuse(len(divided))
         return divided
 
-    def _dump(self, item: Any, buffers: list[memoryview] | None) -> bytes:
+    def _dump(self, item: Any, buffers: dict[pickle.PickleBuffer, memoryview] | None) -> bytes:
         """The pickle, but for the `buffers`: memory of the item that is to be set into it."""
         once = self._once
         beside = None if buffers is None else partial(gather, buffers, BIG_ITEM)

@@ -41,7 +41,7 @@ from orchestrator.core.protocol.messages import (
 )
 from orchestrator.ipc.order import QueueInfo
 from orchestrator.worker.acks import Acks
-from orchestrator.worker.arenas import WorkerArenas
+from orchestrator.worker.arenas import UnseenArenaError, WorkerArenas
 from orchestrator.worker.chunks import ItemPickler, sole
 from orchestrator.worker.commits import Commits, OnCommit
 from orchestrator.worker.connection import AnyLink, Connection
@@ -247,6 +247,7 @@ class Client:
             n=n,
             least=(n + 1) // 2,
             wait=wait if patient else connection.patience(wait),
+            whole=self.commits.held,
         )
         waits = wait is not Wait.NO
         with self.commits.waiting_for_room() if waits else contextlib.nullcontext():
@@ -345,8 +346,7 @@ class Client:
         """Do what a message says."""
         match message:
             case Leased():
-                self.leases.add(Lease(message, self.arenas.found(message, blobs)))
-                self.connection.answer(message.pull, message)
+                self._on_leased(message, blobs)
             case NoLease() | Ended():
                 self.connection.answer(message.pull, message)
             case Answer():
@@ -367,6 +367,14 @@ class Client:
                 self.arenas.forget(message.arena)
             case Stop():
                 self.stop_asked = self.connection.attention = True
+
+    def _on_leased(self, message: Leased, blobs: tuple[Blob, ...]) -> None:
+        try:
+            self.leases.add(Lease(message, self.arenas.found(message, blobs)))
+        except UnseenArenaError as error:  # whoever has asked for it asks again
+            released = Released(lease=message.lease, kept=0, unseen=error.arena)
+            self.connection.send(released)
+        self.connection.answer(message.pull, message)
 
     def _on_committed(self, message: Committed) -> None:
         if self.commits.answered(message):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orchestrator.ipc.cell import INDEX, LEASE, PHASE, RUNNING
 from orchestrator.ipc.order import Order
+from orchestrator.ipc.stacks import keep_answering
 from orchestrator.worker.lease import Lease
 from orchestrator.worker.transaction import Transaction
 from orchestrator.worker.window import StreamWindow
@@ -130,6 +131,8 @@ def at(lease: Lease, words: memoryview | None = None, run: StreamWindow | None =
     The progress cell or the run of a stream, if given, says which item it is at.
     """
     _Place.lease, _Place.words, _Place.run = lease, words, run
+    if _Place.cell is not None:
+        keep_answering(_Place.cell)
 
 
 def offer(transaction: Transaction) -> None:

@@ -9,6 +9,9 @@ for the order of this one process, and says when the point is reached.
 The points: `w.<message>_before`, `_torn` and `_sent` for each message to the broker, and
 `w.<message>_received` for each from it. A pull that carries a commit is at both's points;
 `w.commit_acked` is the answer to either. `w.item_begun` and `w.item_ended` are around the target.
+Of a chunk in an arena: `w.place_written` is in the midst of its writing, `w.place_before`, `_torn`
+and `_sent` are at the commit that announces it, `w.place_read` is before a reader copies it, and
+`w.place_freed` when its producer has taken note that its place is free again.
 """
 
 from __future__ import annotations
@@ -16,15 +19,23 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import GeneratorType
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import msgspec
 
+from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import FromWorker, ToWorker
+from orchestrator.ipc.arena import Stub
+from orchestrator.worker.arenas import LaidChunk, OwnArena, Placed, WorkerArenas
 
-__all__ = ["POINTS", "FaultError", "InjectedFault", "name_of", "ordered"]
+__all__ = ["PLACE", "POINTS", "FaultError", "FaultyArenas", "InjectedFault", "name_of", "ordered"]
+
+T = TypeVar("T")
+
+PLACE = "place"
+"""A message with this name, too, announces that a chunk lies in an arena."""
 
 _ORDER_BYTES = 256
 
@@ -36,9 +47,10 @@ def name_of(kind: type) -> str:
 
 POINTS = frozenset(
     {"w.item_begun", "w.item_ended", "w.commit_acked"}
+    | {f"w.{PLACE}_{at}" for at in ("written", "read", "freed")}
     | {
-        f"w.{name_of(kind)}_{at}"
-        for kind in get_args(FromWorker)
+        f"w.{name}_{at}"
+        for name in (PLACE, *map(name_of, get_args(FromWorker)))
         for at in ("before", "torn", "sent")
     }
     | {f"w.{name_of(kind)}_received" for kind in get_args(ToWorker)}
@@ -131,3 +143,48 @@ class InjectedFault:
     def _to_the_end(self, items: Iterator[Any]) -> Iterator[Any]:
         yield from items
         self.reached("w.item_ended")
+
+
+class FaultyArenas(WorkerArenas):
+    """Arenas with kill-points: a worker dies at a place that is written, read or freed."""
+
+    def __init__(self, sock: socket.socket, fault: InjectedFault, *, limited: str = "") -> None:
+        super().__init__(sock, limited=limited)
+        self._fault = fault
+
+    def placed(self, data: Blob) -> Placed:
+        """See WorkerArenas."""
+        found, stub = super().placed(data), Stub.decode(data)
+        assert stub is not None
+        return _FaultyPlaced(found.view, stub, found.owner, self._fault)
+
+    def freed(self, offsets: Iterable[int]) -> None:
+        """See WorkerArenas."""
+        super().freed(offsets)
+        self._fault.reached(f"w.{PLACE}_freed")
+
+    def _write(self, own: OwnArena, parts: Iterable[Blob], size: int) -> LaidChunk | None:
+        return super()._write(own, self._halved(parts), size)
+
+    def _halved(self, parts: Iterable[Blob]) -> Iterator[Blob]:
+        """The parts of a chunk, and a point in the midst of each."""
+        for part in parts:
+            middle = len(part) // 2
+            yield part[:middle]
+            self._fault.reached(f"w.{PLACE}_written")
+            yield part[middle:]
+
+
+class _FaultyPlaced(Placed):
+    def __init__(self, view: Blob | None, stub: Stub, owner: str, fault: InjectedFault) -> None:
+        super().__init__(view, stub, owner)
+        self._fault = fault
+
+    def load(self, read: Callable[[Blob], T]) -> T:
+        """See Placed."""
+
+        def met(chunk: Blob) -> T:
+            self._fault.reached(f"w.{PLACE}_read")
+            return read(chunk)
+
+        return super().load(met)

@@ -11,7 +11,7 @@ import socket
 from orchestrator.core.protocol.events import Blob
 from orchestrator.core.protocol.messages import Commit, Committed, FromWorker, Pull, ToWorker
 from orchestrator.ipc import wire
-from orchestrator.worker.fault_injection import InjectedFault, name_of
+from orchestrator.worker.fault_injection import PLACE, InjectedFault, name_of
 from orchestrator.worker.link import Link
 
 __all__ = ["FaultyLink"]
@@ -29,9 +29,12 @@ class FaultyLink(Link):
     def queue(self, message: FromWorker, blobs: tuple[Blob, ...] = ()) -> None:
         """See Link."""
         names = [name_of(type(message))]
-        if isinstance(message, Pull) and message.commit is not None:
+        commit = message.commit if isinstance(message, Pull) else message
+        if isinstance(message, Pull) and commit is not None:
             names.append(name_of(Commit))
             self._unanswered.add(message.pull)
+        if isinstance(commit, Commit) and any(output.placed for output in commit.outputs):
+            names.append(PLACE)
         self._frames.append((names, b"".join(wire.encode(message, blobs))))
 
     def flush(self) -> None:

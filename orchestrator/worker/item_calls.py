@@ -59,6 +59,8 @@ def _items_of_lease(context: CallContext, lease: Lease) -> None:
                 window = _open(context, lease, n - at)
             if window is None:
                 return
+            began, since_ns = lease.finished, context.cell.words[SINCE]
+            waited_s = context.client.connection.waited_s
             try:
                 _work(context, window, piece.taken(at, at + window.n), packed=piece.packed)
             except OURS:
@@ -71,6 +73,7 @@ def _items_of_lease(context: CallContext, lease: Lease) -> None:
                     context.fail((lease,), error, (name,))
             else:
                 _close(context, lease)
+            context.note_service(lease, began, since_ns=since_ns, waited_s=waited_s)
         before += n
 
 
@@ -233,6 +236,8 @@ def _call_batch(context: CallContext, lease: Lease, load: Callable[[], list[Any]
         context.stopper.check()
         context.cell.begin(lease.number, lease.finished, time.monotonic_ns())
         lease.started = lease.finished + n
+    began, since_ns = lease.finished, context.cell.words[SINCE]
+    waited_s = context.client.connection.waited_s
     result = context.call_of_item()(load())
     if result is not None:
         _emit(context, context.outbox, result)
@@ -242,6 +247,7 @@ def _call_batch(context: CallContext, lease: Lease, load: Callable[[], list[Any]
         context.cell.idle()
         if lease.finished < lease.limit:
             context.client.commits.commit_due()
+    context.note_service(lease, began, since_ns=since_ns, waited_s=waited_s)
 
 
 def _names_of(context: CallContext, lease: Lease, n: int) -> list[str]:

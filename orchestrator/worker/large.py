@@ -13,7 +13,15 @@ from typing import Any
 
 from orchestrator.core.protocol.events import Blob
 
-__all__ = ["SplitPickle", "gather", "is_sole", "item_of", "pieces_of", "spliced"]
+__all__ = [
+    "RepeatedBufferError",
+    "SplitPickle",
+    "gather",
+    "is_sole",
+    "item_of",
+    "pieces_of",
+    "spliced",
+]
 
 _PROTOCOL = b"\x80\x05"
 _FRAME = b"\x95"[0]
@@ -45,15 +53,26 @@ class SplitPickle:
         return pieces
 
 
-def gather(buffers: list[memoryview], least: int, buffer: pickle.PickleBuffer) -> bool:
-    """A `buffer_callback`, but for its first arguments: gather what has at least so many bytes."""
+class RepeatedBufferError(Exception):
+    """One buffer stands twice in an item: it is one to its reader only in an undivided pickle."""
+
+
+def gather(
+    buffers: dict[pickle.PickleBuffer, memoryview], least: int, buffer: pickle.PickleBuffer
+) -> bool:
+    """A `buffer_callback`, but for its first arguments: gather what has at least so many bytes.
+
+    Raises RepeatedBufferError.
+    """
     try:
         raw = buffer.raw()
     except BufferError:  # it is not in one piece: pickle says so itself
         return True
     if len(raw) < least:
         return True
-    buffers.append(raw)
+    if buffer in buffers:
+        raise RepeatedBufferError
+    buffers[buffer] = raw
     return False
 
 

@@ -112,13 +112,13 @@ class Lease:
 
     def item_id(self, index: int) -> str:
         """The id of the item at `index`: `queue:n`."""
-        return f"{self.queue}:{self._number(index)}"
+        return f"{self.queue}:{self.number_of(index)}"
 
     def range_id(self, first: int, last: int) -> str:
         """The ids of neighbouring items: `queue:1-4`, or `queue:1-4,9` where some are missing."""
         runs: list[list[int]] = []
         for index in range(first, last + 1):
-            number = self._number(index)
+            number = self.number_of(index)
             if runs and runs[-1][1] == number - 1:
                 runs[-1][1] = number
             else:
@@ -128,7 +128,7 @@ class Lease:
 
     def attempt(self, index: int) -> int:
         """Return which attempt at the item at `index` this is, from 1."""
-        return 1 + dict(self._tried).get(self._number(index), 0)
+        return 1 + dict(self._tried).get(self.number_of(index), 0)
 
     def attempt_of_range(self, first: int, last: int) -> int:
         """The highest attempt among neighbouring items."""
@@ -145,7 +145,8 @@ class Lease:
             index -= part.stop - part.start
         raise IndexError(index)
 
-    def _number(self, index: int) -> int:
+    def number_of(self, index: int) -> int:
+        """Return the number on its queue of the item at `index`."""
         for part in self._ranges:
             if index < part.stop - part.start:
                 return part.first + index
@@ -192,16 +193,19 @@ def _size(part: Range, blob: Blob | Placed) -> int:
 
 
 def _piece(part: Range, chunk: Blob) -> chunks.Piece:
-    return chunks.load(chunk, packed=part.packed, start=part.start, stop=part.stop)
+    """The items of a chunk: nobody but this worker has looked at what its producer has sent."""
+    return _checked(part, chunks.load(chunk, packed=part.packed, start=part.start, stop=part.stop))
 
 
 def _placed_piece(part: Range, chunk: Blob) -> chunks.Piece:
     """The items of a chunk that is in an arena, which its producer may have written to since."""
     if is_sole(chunk):
-        piece = chunks.Piece([item_of(chunk, packed=part.packed)], part.packed)
-    else:
-        piece = _piece(part, chunk)
-    if len(piece.items) != part.stop - part.start:
+        return _checked(part, chunks.Piece([item_of(chunk, packed=part.packed)], part.packed))
+    return _piece(part, chunk)
+
+
+def _checked(part: Range, piece: chunks.Piece) -> chunks.Piece:
+    if type(piece.items) is not list or len(piece.items) != part.stop - part.start:
         raise pickle.UnpicklingError("it holds other items than were announced")
     return piece
 
@@ -210,13 +214,18 @@ def _load(part: Range, blob: Blob | Placed) -> chunks.Piece:
     """The items of a chunk; those that no memory is left for raise, or that are damaged."""
     try:
         if isinstance(blob, Placed):
-            if blob:
-                return blob.load(partial(_placed_piece, part))
-        elif blob:
+            return blob.load(partial(_placed_piece, part))
+        if blob:
             return _piece(part, blob)
     except MemoryError:
         pass
     except DamagedChunkError as error:
-        return chunks.Piece([chunks.damaged(str(error))] * (part.stop - part.start), packed=True)
+        return _damaged(part, str(error))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the end of these items only
+        return _damaged(part, f"its producer has sent what is no chunk: {error}")
     lost = chunks.no_memory(f"no memory is left for the {_size(part, blob):,} bytes of the item")
     return chunks.Piece([lost] * (part.stop - part.start), packed=True)
+
+
+def _damaged(part: Range, why: str) -> chunks.Piece:
+    return chunks.Piece([chunks.damaged(why)] * (part.stop - part.start), packed=True)

@@ -24,6 +24,7 @@ from orchestrator.errors import QueueFullError, ReplayError, ShutDown
 from orchestrator.ipc.cell import Cell
 from orchestrator.ipc.marks import console_of
 from orchestrator.ipc.order import Order
+from orchestrator.ipc.stacks import keep_answering
 from orchestrator.plan.model import Command, Shape
 from orchestrator.worker import current, logs, target
 from orchestrator.worker.arenas import WorkerArenas
@@ -33,6 +34,7 @@ from orchestrator.worker.errors import FencedError, LinkClosedError, NoRoomError
 from orchestrator.worker.failure import describe, stack_of
 from orchestrator.worker.fault_injection import (
     FaultError,
+    FaultyArenas,
     InjectedFault,
     ordered,
 )
@@ -76,7 +78,11 @@ def main(payload: bytes, channel: socket.socket, log: socket.socket, cell: mmap.
             console, progress.words, current.at_hand, always=isinstance(order.job.target, Command)
         )
         tell = logs.install(log, console, draws=order.draws).tell_item
-        arenas = WorkerArenas(log, limited=order.limited)
+        arenas = (
+            WorkerArenas(log, limited=order.limited)
+            if fault is None
+            else FaultyArenas(log, fault, limited=order.limited)
+        )
         worker = WorkerMain(
             order, link, progress, end, marks=marks, tell=tell, arenas=arenas, fault=fault
         )
@@ -226,6 +232,7 @@ class WorkerMain:
             tell=self._tell,
         )
         transaction.ends.at_end = lambda: self._end_here(context)
+        keep_answering(self._cell.words)
         with self._client.connection.lock:
             self._client.connection.send(Ready())
         self._stopper.check()  # the signal may have come while that was being sent

@@ -16,6 +16,8 @@ import _thread
 import atexit
 import contextlib
 import errno
+import faulthandler
+import fcntl
 import functools
 import gc
 import logging
@@ -35,6 +37,7 @@ from typing import Any, NoReturn
 
 from orchestrator.core.protocol.messages import Worn
 from orchestrator.errors import QueueError
+from orchestrator.kernel.calls import FIRST_PRIVATE_FD
 from orchestrator.plan.model import LimitsPlan, RecyclePlan
 from orchestrator.worker.connection import Connection
 from orchestrator.worker.errors import LinkClosedError
@@ -199,8 +202,10 @@ def disown_forks(worker: str, connection: Connection, stopper: StopSignal) -> No
     """From now on, keep processes that the target forks off the worker's connection.
 
     The stop signal is held back over a fork: Python forgets what comes to the new process before
-    its handlers are in order.
+    its handlers are in order. A crash of such a process is printed: what it has inherited says only
+    how the worker itself has ended.
     """
+    printed = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, FIRST_PRIVATE_FD)  # the target may close 2
     before = threading.local()
     then = types.SimpleNamespace(run=bool)
 
@@ -228,6 +233,8 @@ def disown_forks(worker: str, connection: Connection, stopper: StopSignal) -> No
             connection.lock = nobodys
             connection.link.close()
             stopper.disown(nobodys.acquire)
+            if faulthandler.is_enabled():
+                faulthandler.enable(printed)
         restore()
 
     os.register_at_fork(before=hold, after_in_parent=let_go, after_in_child=disown)

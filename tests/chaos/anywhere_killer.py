@@ -99,11 +99,16 @@ class Killer:
         if orchestrator is None:
             return []
         own = _command(orchestrator)
-        forked = [pid for pid in children(orchestrator) if own and _command(pid) == own]
+        forked = [pid for pid in children(orchestrator) if own and _is_forked(_command(pid), own)]
         return forked + (children(server) if server is not None else [])
 
     def _grandchildren(self) -> list[int]:
         return [pid for worker in self._workers() for pid in descendants(worker)[1:]]
+
+
+def _is_forked(command: bytes, own: bytes) -> bool:
+    """True if it is a worker, which has a name of its own in a moment."""
+    return command == own or command.startswith(b"mporch: ")
 
 
 def _command(pid: int) -> bytes:

@@ -153,9 +153,9 @@ def play(plan: Plan, folder: Path, score: Score) -> History:
         guard.wait()
         conductor.close()
     return History(
-        made=_made(folder),
+        made=made(folder),
         items=plan.items,
-        delivered=list(_delivered(folder)),
+        delivered=list(delivered(folder)),
         ends=conductor.ends,
         wanted=plan.kills,
         exit_code=exit_code,
@@ -171,7 +171,7 @@ def _see(plan: Plan, enough: Path, conductor: Conductor) -> None:
         enough.touch()
 
 
-def _made(folder: Path) -> set[int]:
+def made(folder: Path) -> set[int]:
     """The numbers there may be at most, and, if the run has ended well, are."""
     made: set[int] = set()
     for path in folder.glob("made-*"):
@@ -181,7 +181,7 @@ def _made(folder: Path) -> set[int]:
     return made
 
 
-def _delivered(folder: Path) -> Iterator[Delivery]:
+def delivered(folder: Path) -> Iterator[Delivery]:
     """In the order in which each process has told."""
     for path in folder.glob("delivered-*"):
         pid = int(path.name.partition("-")[2])

@@ -75,15 +75,21 @@ class Conductor:
         self._watch(self._door, self._enter)
 
     def follow(
-        self, guard: subprocess.Popen[bytes], deadline: float, each_turn: Callable[[], None]
+        self,
+        guard: subprocess.Popen[bytes],
+        deadline: float,
+        each_turn: Callable[[], None],
+        *,
+        turn_s: float = float("inf"),
     ) -> None:
-        """Go on until the run has ended, or the deadline has passed."""
+        """Go on until the run has ended, or the deadline has passed; a turn is no longer."""
         ended = os.pidfd_open(guard.pid)
         self._watch(ended, lambda: None)
         try:
             while guard.poll() is None and (now := time.monotonic()) < deadline:
                 next_s = min((life.ends_at for life in self._lives.values()), default=deadline)
-                for key, _ in self._ready.select(max(0.0, min(next_s, deadline) - now)):
+                longest_s = min(next_s - now, deadline - now, turn_s)
+                for key, _ in self._ready.select(max(0.0, longest_s)):
                     key.data()
                 self._strike(time.monotonic())
                 each_turn()

@@ -187,3 +187,55 @@ def test_who_may_have_no_shared_memory_gets_and_gives_them_all_the_same(ran, who
         if record.get("worker") == "map-1" and "large items go" in record.get("msg", "")
     ]
     assert len(told) <= 1
+
+
+# It has no descriptor left until an item, or ever.
+SHORT = """
+    import resource
+    class Short:
+        def __init__(self, until):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (80, 80))
+            self.until, self.n, self.taken = until, 0, []
+            try:
+                while True: self.taken.append(os.open("/dev/null", 0))
+            except OSError: pass
+        def __call__(self, a):
+            self.n += 1
+            while self.n == self.until and self.taken: os.close(self.taken.pop())
+            return same(a)
+"""
+
+
+STARVED = {
+    "item": 'target: "t:Short", input: a, retry: {attempts: 1}',
+    "ordered": 'target: "t:Short", input: a, ordered: true',
+    "batch": 'target: "t:ShortBatch", input: a, call: batch, batch: {size: 3, within: 20ms}',
+    "stream": 'target: "t:ShortStream", input: a, call: stream',
+    "handle": 'target: "t:ShortHandle", input: {i: a}',
+}
+
+
+@pytest.mark.parametrize("until", [1, 1000])
+@pytest.mark.parametrize("shape", STARVED)
+def test_a_reader_that_is_out_of_descriptors_gets_them_in_frames(ran, until, shape):
+    ended = ran(
+        f"""
+        queues: {{a: 6, b: 6}}
+        jobs:
+          source: {{target: "t:source", output: a, workers: 2}}
+          map: {{args: [{until}], output: b, {STARVED[shape]}}}
+          sink: {{target: "t:sink", input: b}}
+        """,
+        HEAD % (20, 50_000)
+        + SINK
+        + SHORT
+        + """
+    class ShortBatch(Short):
+        def __call__(self, rows): return [Short.__call__(self, a) for a in rows]
+    def ShortStream(rows, until): yield from map(Short(until), rows)
+    def ShortHandle(until, i): yield from map(Short(until), i)
+""",
+    )
+    assert ended.exit_code == 0, ended.stdout + ended.stderr
+    assert sorted(map(int, ended.log.printed("sink-1"))) == sorted([*range(20)] * 2)
+    assert ended.ledger("a") == ended.ledger("b") == {"put": 40, "done": 40}

@@ -104,3 +104,46 @@ def test_files_that_a_target_replaces_are_neither_followed_nor_waited_for(kind, 
     assert '"run.ended"' in log
     assert (outside / "file").read_text() == "untouched"
     assert [path.name for path in outside.iterdir()] == ["file"]
+
+
+BATCH = "call: batch, batch: {size: 4, within: 50ms}"
+FORGED = """
+    import msgspec, pickle, zlib
+    def numbers():
+        from orchestrator.worker import outbox
+        real, calls = outbox._output, iter(range(100))
+        def output(*args, **keys):
+            told, chunk = real(*args, **keys)
+            if next(calls) == 2:
+                chunk = %s
+                told = msgspec.structs.replace(told, size=len(chunk), crc=zlib.crc32(chunk))
+            return told, chunk
+        outbox._output = output
+        yield from range(20)
+    def same(n): return n
+    def all_the_same(ns): return list(ns)
+    def keep(ns):
+        for n in ns: print(n)
+"""
+
+
+@pytest.mark.pure_only  # it patches what is compiled
+@pytest.mark.parametrize("chunk", ["pickle.dumps([])", "pickle.dumps({0: 0})", "b'no chunk'"])
+@pytest.mark.parametrize("keys", ["target: t:same", f"target: t:all_the_same, {BATCH}"])
+def test_what_is_no_chunk_costs_its_own_items_only(ran, chunk, keys):
+    end = ran(
+        f"""
+        queues: {{q: 10, out: 10}}
+        jobs:
+          numbers: {{target: "t:numbers", output: q}}
+          work: {{input: q, output: out, on_error: dead_letter, {keys}}}
+          keep: {{target: "t:keep", input: out, call: stream}}
+        """,
+        FORGED % chunk,
+    )
+    assert end.exit_code == 3, end.stdout + end.stderr
+    dead = end.log.having("item.dead")
+    assert dead
+    assert all("its producer has sent what is no chunk" in record["msg"] for record in dead)
+    assert len(end.log.printed("keep-1")) == 20 - len(dead)
+    assert end.summary["jobs"]["work"]["restarts"] == 0

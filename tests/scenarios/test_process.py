@@ -14,6 +14,7 @@ from os_orchestrators import command, environment, made, open_files, orchestrate
 from orchestrator.engine.node.capture import drain
 from orchestrator.engine.node.helpers import ForkServer
 from orchestrator.engine.node.process import ProcessFactory
+from orchestrator.ipc.cell import Cell
 from orchestrator.kernel import limits
 from orchestrator.kernel.descendants import children
 from orchestrator.plan.model import StartMethod
@@ -217,10 +218,13 @@ def test_the_last_words_before_a_sigkill_are_captured_from_python_and_from_c(met
     }
 
 
-def test_a_crash_leaves_a_stack_on_stderr(start, method):
+def test_a_crash_leaves_a_stack_in_the_cell_and_prints_none(start, method):
     worker = start("crash", method)
     assert exit_code(worker) == -signal.SIGSEGV
-    assert b"in crash" in drain(worker.stderr_fd)
+    cell = Cell(worker.cell)
+    assert b"in crash" in cell.stack()
+    cell.words.release()
+    assert drain(worker.stderr_fd) == b""
 
 
 def test_a_target_that_closes_low_descriptors_does_not_touch_ours(start, method):

@@ -205,3 +205,46 @@ def test_a_thread_that_waits_at_one_queue_does_not_keep_another_from_room(ran):
     )
     assert end.exit_code == 0, end.stderr
     assert end.ledger("images") == {"put": 40, "done": 40}
+
+
+@pytest.mark.parametrize(
+    ("n", "size"), [(17, 1), (3_000, 1), (40, 1_000_000)], ids=["few", "many", "large"]
+)
+@pytest.mark.parametrize("queues", ["{numbers: 10, images: }", "{numbers: 10, images: 10000}"])
+def test_what_one_transaction_puts_is_stopped_by_no_bound_that_is_not_written(ran, n, size, queues):
+    end = ran(
+        f"""
+        queues: {queues}
+        jobs:
+          count: {{target: "t:count", output: numbers}}
+          make:
+            target: t:make
+            args: [{n}, {size}]
+            input: {{numbers: numbers}}
+            output: {{images: images}}
+          look: {{target: "t:look", args: [{n}], input: images, call: stream}}
+        """,
+        """
+        import time
+        from orchestrator import WouldWaitError, transaction
+        def count():
+            yield from range(3)
+        def make(n, size, numbers, images):
+            for number in numbers:
+                while True:
+                    put = 0
+                    try:
+                        with transaction():
+                            for at in range(n):
+                                images.put(bytes(size))
+                                put += 1
+                        break
+                    except WouldWaitError:
+                        assert put == 0, f"{put} were put"
+                        time.sleep(0.01)
+        def look(images, n):
+            assert sum(1 for image in images) == 3 * n
+        """,
+    )
+    assert end.exit_code == 0, end.stderr
+    assert end.ledger("images") == {"put": 3 * n, "done": 3 * n}

@@ -28,6 +28,7 @@ from orchestrator.core.run import Run
 
 from .durable import DurableWorld
 from .histories import durable_history, history, is_limited
+from .ledger import Violation
 from .parts import states
 from .runs import RunWorld
 from .world import World
@@ -170,7 +171,10 @@ def compare(seed: int, folder: str) -> tuple[int, int, str]:
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/")
         )
     server, tape = _servers[0], Tape()
-    world_of(seed, tape).run()
+    try:
+        world_of(seed, tape).run()
+    except Violation as error:
+        return seed, len(tape.steps), f"seed {seed}: the pure core is wrong: {error}"
     assert server.stdin is not None and server.stdout is not None
     pickle.dump(tape.steps, server.stdin)
     server.stdin.flush()

@@ -64,10 +64,9 @@ def watch(world: World) -> None:
         *,
         redelivered: bool = False,
     ) -> LeaseState:
-        held = sum(map(len, segments)) + queue.queued + queue.hidden + queue.delayed
         moment = Moment(
             is_fed=_Feeders(world.broker).of(queue),
-            was_full=0 < queue.maxsize <= held,
+            was_full=_is_full(queue, segments),
             next_is_alone=bool(queue.queued and not queue.before_alone(1)),
         )
         made = lease(pending, queue, segments, redelivered=redelivered)
@@ -75,6 +74,18 @@ def watch(world: World) -> None:
         return made
 
     world.broker._leasing._lease = noted  # type: ignore[method-assign]
+
+
+def _is_full(queue: QueueState, taken: list[Segment]) -> bool:
+    """Whether it was full with these: of items, or, where more are dropped, of bytes."""
+    if 0 < queue.maxsize <= sum(map(len, taken)) + queue.queued + queue.hidden + queue.delayed:
+        return True
+    weight = queue.weight
+    return (
+        weight is not None
+        and queue.policy.drops
+        and weight.size + sum(segment.size_bytes for segment in taken) >= weight.max_bytes
+    )
 
 
 def check_early(world: World, event: Event | BrokerNews, orders: Sequence[object]) -> None:

@@ -19,6 +19,7 @@ from orchestrator.core.protocol.messages import End, Grant, NoLease, Recall, Shu
 
 from . import limits
 from .ledger import check
+from .meters import times_add_up
 from .order import check_rows, held
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def after_each_event(world: World, came_back: Counter[str]) -> None:
         _bound(queue, world.sums.get(queue.name, 0), came_back[queue.name])
         _in_order(world, queue)
         _bytes_add_up(broker, queue)
+        world.meters[queue.name].check(world.now, queue)
         if isinstance(queue, Scale):
             _bound_in_bytes(world, queue, rooms, came_back[queue.name])
         _tickets_in_order(broker, queue)
@@ -107,6 +109,7 @@ def after_each_event(world: World, came_back: Counter[str]) -> None:
         _collecting(world, queue)
     check_rows(broker)
     limits.after_each_event(world, parked)
+    times_add_up(world, broker)
     _leases_add_up(broker, parked)
     _credits_add_up(broker)
     _waits_add_up(broker)

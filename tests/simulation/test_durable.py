@@ -12,7 +12,8 @@ from .histories import durable_history
 # Its watchers stand in the broker's methods; `both_forms` compares what the compiled one does.
 pytestmark = pytest.mark.pure_only
 
-SEEDS = range(75)
+# In 523 a short batch goes out of a queue that drops what its bytes have no room for.
+SEEDS = (*range(75), 523)
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
 
 from orchestrator.core.broker.broker import Broker
@@ -40,7 +40,7 @@ from orchestrator.core.protocol.messages import (
     Released,
 )
 
-from . import early, limits, rules, shapes
+from . import early, limits, meters, rules, shapes
 from .boxes import Box
 from .cast import Agent, Employer, Faults
 from .client import Client, Frame, Moves
@@ -84,6 +84,7 @@ class World:
         self.books = books
         self.rooms: rules.Rooms = Counter()
         self.sums = rules.sums(broker)
+        self.meters = defaultdict[str, meters.Sum](meters.Sum)
         self.came_back: Counter[str] = Counter()
         self.largest_commit = 0
         self.held_back: set[LeaseState] = set()

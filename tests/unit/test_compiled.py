@@ -58,10 +58,10 @@ def test_each_form_is_told_by_its_files(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        ((), "pure"),
-        (compiled.DEFAULT, "default"),
-        (compiled.FULL, "full"),
-        (compiled.DEFAULT[1:], "partly"),
+        ((), ("pure", "pure Python")),
+        (compiled.DEFAULT, ("default", "compiled (default)")),
+        (compiled.FULL, ("full", "compiled (full)")),
+        (compiled.DEFAULT[1:], ("partly", "partly compiled")),
     ],
 )
 def test_a_form_is_all_of_its_modules(names, told, tmp_path, monkeypatch):
@@ -71,7 +71,7 @@ def test_a_form_is_all_of_its_modules(names, told, tmp_path, monkeypatch):
         path.with_name(path.name + ".cpython-311-x86_64-linux-gnu.so").touch()
     monkeypatch.setattr(compiled, "_FOLDER", tmp_path)
     monkeypatch.setattr(compiled, "EXTENSION_SUFFIXES", [".cpython-311-x86_64-linux-gnu.so"])
-    assert compiled.form() == told
+    assert (compiled.form(), compiled.form_in_words(compiled.form())) == told
     assert compiled.why_pure() == ""
     (tmp_path / compiled.NOT_COMPILED).write_text("no compiler\n")
     assert compiled.why_pure() == "no compiler"

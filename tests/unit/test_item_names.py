@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.engine.item_namer_child import answer
 from orchestrator.item_names import LONGEST, name_of
 from orchestrator.item_templates import steps_of
+from orchestrator.opening.item_namer_child import answer
 from orchestrator.worker.blocks import dump_row
 
 
@@ -247,7 +247,7 @@ def test_the_child_names_an_item_of_each_kind_of_chunk():
 
 def test_the_child_needs_the_standard_library_only():
     script = (
-        "import sys; sys.path.append(sys.argv[1]); import orchestrator.engine.item_namer_child;"
+        "import sys; sys.path.append(sys.argv[1]); import orchestrator.opening.item_namer_child;"
         " print([m for m in ('msgspec', 'yaml', 'click') if m in sys.modules])"
     )
     root = str(pathlib.Path(__file__).parents[2])

@@ -49,6 +49,27 @@ def test_every_name_of_where_to_look_is_in_a_file_of_its_row() -> None:
         assert set(re.findall(r"`([^`]+)`", names)) <= there
 
 
+def module(name: str) -> Path:
+    """The file of a module below `orchestrator`, by its dotted name; a package is a folder."""
+    path = ROOT.joinpath("orchestrator", *name.split("."))
+    return path if path.is_dir() else path.with_suffix(".py")
+
+
+def test_every_new_name_of_an_old_one_is_there() -> None:
+    text = (ROOT / "docs/old-names.md").read_text()
+    modules = re.findall(r"^\| `[\w.]+` \| (`[^|]*`) \|$", text, re.MULTILINE)
+    assert len(modules) > 200
+    named = {name for row in modules for name in re.findall(r"`([^`]+)`", row)}
+    assert not {name for name in named if not module(name).exists()}
+    objects = re.findall(r"^\| `\w+` \| (`[^|]*`) \| (`[^|]*`) \|$", text, re.MULTILINE)
+    assert len(objects) > 90
+    for names, files in objects:
+        told = "".join(module(name).read_text() for name in re.findall(r"`([^`]+)`", files))
+        for name in re.findall(r"`([^`]+)`", names):
+            made = rf"^(?:class|def|type) {name}\b|^    (?:def )?{name}\b|^{name}\b"
+            assert re.search(made, told, re.MULTILINE), name
+
+
 def test_the_indexes_list_every_page_and_every_decision() -> None:
     pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
     assert pages <= set(re.findall(r"\(([\w-]+\.md)\)", (ROOT / "docs/README.md").read_text()))

@@ -19,6 +19,7 @@ from orchestrator.core.broker.credits import Credits
 from orchestrator.core.broker.end_of_stream import QueueEnds
 from orchestrator.core.broker.leasing import Leasing, Returns
 from orchestrator.core.broker.liveness import StallWatch, relieve
+from orchestrator.core.broker.meters import Times
 from orchestrator.core.broker.observers import Journal, Tap
 from orchestrator.core.broker.outcomes import Outcomes
 from orchestrator.core.broker.outputs import OutputProgress
@@ -103,6 +104,7 @@ class Broker:
             SourcesClosed: self._sources_closed,
             Fenced: self._fenced,
         }
+        self._is_metered = not ack_on_get
         self._messages: dict[type, Callable[[WorkerState, Any], None]] = {
             Ready: self._ready,
             Unpull: leasing.unpull,
@@ -167,6 +169,18 @@ class Broker:
                 lease.note_taken(n)
                 self._state.dirty[lease.queue] = None
 
+    def job_times(self, now: float) -> dict[str, Times]:
+        """Return where the lives of each job's workers went until `now`."""
+        return self._state.job_times(now)
+
+    def times_of(self, client: WorkerState, now: float) -> Times:
+        """Return where a worker's life went until `now`."""
+        return self._state.times_of(client, now)
+
+    def note_sizes(self, now: float) -> None:
+        """Bring the meters of all queues to `now`."""
+        self._state.note_sizes(self.queues.values(), now)
+
     def readers_of(self, name: str) -> Iterable[str]:
         """Return the workers that live and read a queue."""
         return self._state.at[self.queues[name]].readers
@@ -212,7 +226,15 @@ class Broker:
         if handler is not None:
             handler(event)
             self._settle()
+            if state.unnoted:
+                self._note_sizes()
         return state.orders
+
+    def _note_sizes(self) -> None:
+        state = self._state
+        if self._is_metered:
+            state.note_sizes(state.unnoted, state.now)
+        state.unnoted.clear()
 
     # -- events -----------------------------------------------------------------------------------
 
@@ -247,7 +269,9 @@ class Broker:
 
     def _worker_joined(self, event: WorkerJoined) -> None:
         job = self._state.jobs[event.job]
-        client = self._state.clients[event.worker] = WorkerState(event.worker, job)
+        client = self._state.clients[event.worker] = WorkerState(
+            event.worker, job, since=self._state.now
+        )
         if not self._ack_on_get:
             for queue in job.reads:
                 self._state.at[queue].readers[event.worker] = client
@@ -264,8 +288,7 @@ class Broker:
         self._leave(client, event.blame, event.taken, event.failure, redelivered=event.replaced)
         client.alive = False
         del self._state.clients[event.worker]
-        if client.ready_at is not None:
-            client.job.busy_s += self._state.now - client.ready_at
+        client.job.ended_times.add(self._state.times_of(client, self._state.now))
         for queue in client.job.reads:
             self._state.at[queue].readers.pop(event.worker, None)
             if event.returned:
@@ -356,9 +379,10 @@ class Broker:
     def _move(self) -> None:
         """Let go on who can, at the queues that have changed."""
         state = self._state
-        dirty = state.dirty
+        dirty, unnoted = state.dirty, state.unnoted
         while dirty:
             queue, _ = dirty.popitem()
+            unnoted[queue] = None
             # What makes room comes before who waits for it, and both before who waits for items;
             # whether the queue has ended shows last.
             if queue.reorder is not None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from orchestrator.core.broker.chunks import Segment
 from orchestrator.core.broker.lease import LeaseState
+from orchestrator.core.broker.meters import Times
 from orchestrator.core.broker.outputs import PendingOutput
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.ratelimit import RateLimiter, Stopwatch
@@ -97,9 +98,9 @@ class JobState:
         self.items_in = self.items_out = self.failed = self.skipped = self.retried = self.dead = 0
         self.short_batches = 0
         self.waiting_within_s = 0.0
-        self.busy_s = self.waiting_input_s = self.waiting_output_s = self.waiting_rate_s = 0.0
-        self.waiting_end_s = 0.0
         self.at_end = Stopwatch()
+        self.ended_times = Times()
+        """Those of its workers that have ended."""
 
     def held_s(self, now: float) -> Held:
         """For how long what it waits for was no item of its writers.
@@ -131,9 +132,12 @@ class JobState:
 class WorkerState:
     """One worker's side of the broker."""
 
-    def __init__(self, worker: str, job: JobState) -> None:
+    def __init__(self, worker: str, job: JobState, *, since: float = 0.0) -> None:
         self.worker = worker
         self.job = job
+        self.since = since
+        self.times = Times()
+        """Of its waits only those that are over; `state.BrokerState.times_of` has them all."""
         self.alive = True
         self.fenced = False
         self.made_progress = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.core.broker.bounds import SOFT_ITEMS
 from orchestrator.core.broker.clients import CreditWaiter, WorkerState
 from orchestrator.core.broker.queue import LARGEST_CHUNK, QueueState, chunk_items
 from orchestrator.core.broker.room import PutLimits
@@ -43,6 +44,10 @@ class Credits:
             self._state.send(client, Grant(want=request.want, queue=queue.name, n=0))
         elif queue.credit_room >= self.least(queue, request) and queue not in self._lines.at:
             self._grant(client, queue, request)
+        elif request.whole and _may_exceed(queue, request):
+            n = min(request.n, queue.room_in_items)
+            client.credit(queue, n)
+            self._state.send(client, Grant(want=request.want, queue=queue.name, n=n))
         elif not _may_wait(queue, request):
             self._state.send(client, Grant(want=request.want, queue=queue.name, n=0))
         else:
@@ -191,6 +196,13 @@ class Credits:
                 self._state.dirty[queue] = None
             self._lines.leave(waiter)
         client.wants.clear()
+
+
+def _may_exceed(queue: QueueState, request: Want) -> bool:
+    """True if a soft bound gives way to a transaction."""
+    if not queue.is_soft or queue.room_in_items < 1:
+        return False
+    return bool(request.unsent) or queue.size + queue.granted < SOFT_ITEMS
 
 
 def _may_wait(queue: QueueState, request: Want) -> bool:

@@ -1,4 +1,4 @@
-"""Observers of the broker: the journal of a run that is kept, and the tap of one that is tested.
+"""Observers of the broker: the journal of a kept run, the tap of a test, and taps of a live run.
 
 They note what happens, and nothing depends on them. A queue tells its own by `queue.QueueObserver`;
 the rest of a journal's hooks are called by the part of the broker where it happens. The order of
@@ -14,7 +14,7 @@ from orchestrator.core.broker.chunks import Chunk, Segment
 from orchestrator.core.broker.clients import WorkerState
 from orchestrator.core.broker.lease import LeaseState
 from orchestrator.core.broker.outputs import OutputProgress, PendingOutput
-from orchestrator.core.broker.queue import QueueObserver
+from orchestrator.core.broker.queue import QueueObserver, QueueState
 from orchestrator.core.durable.records import (
     Dealt,
     Fate,
@@ -25,6 +25,7 @@ from orchestrator.core.durable.records import (
     JournalEntry,
     NewChunk,
     PartiallyEmitted,
+    Passed,
     Pending,
     Progressed,
     Put,
@@ -37,7 +38,7 @@ from orchestrator.core.durable.records import (
     Tried,
 )
 
-__all__ = ["Journal", "Tap"]
+__all__ = ["Journal", "LiveTap", "Tap"]
 
 
 class Journal(QueueObserver):
@@ -169,3 +170,54 @@ class Tap(QueueObserver):
         """Return what was noted since this was last called."""
         noted, self._noted = self._noted, []
         return noted
+
+
+class LiveTap(QueueObserver):
+    """Notes the next items that come onto one queue, as many as are wanted.
+
+    It is among the queue's observers while it wants any: at other times it costs the queue nothing.
+    """
+
+    def __init__(self, queue: QueueState) -> None:
+        self._queue = queue
+        self._wanted = 0
+        self._noted: list[tuple[Chunk, int, int, int]] = []
+
+    @property
+    def has_noted(self) -> bool:
+        """True if there is something to take."""
+        return bool(self._noted)
+
+    @property
+    def wanted(self) -> int:
+        """The number of items it still waits for."""
+        return self._wanted
+
+    def want(self, n: int) -> None:
+        """Note the next n items from now on, in the place of those wanted before; 0: none."""
+        others = tuple([each for each in self._queue.observers if each is not self])
+        self._queue.observers = (*others, self) if n > 0 else others
+        self._wanted = max(0, n)
+
+    def put(self, queue: str, chunk: Chunk, start: int, stop: int) -> None:  # noqa: ARG002
+        """Items come onto the queue, which has counted them already."""
+        n = min(stop - start, self._wanted)
+        if n > 0:
+            first = self._queue.put - (stop - start) + 1
+            self._noted.append((chunk, start, start + n, first))
+            if n == self._wanted:
+                self.want(0)
+            else:
+                self._wanted -= n
+
+    def spilt(self, queue: str, chunk: Chunk, start: int, stop: int) -> None:
+        """Items come where nobody reads any more."""
+        self.put(queue, chunk, start, stop)
+
+    def take(self) -> list[Passed]:
+        """Return what was noted since this was last called."""
+        noted, self._noted = self._noted, []
+        return [
+            Passed(blob=chunk.blob, packed=chunk.packed, start=start, stop=stop, first=first)
+            for chunk, start, stop, first in noted
+        ]

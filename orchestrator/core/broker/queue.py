@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from orchestrator.core.broker.bounds import POLICIES, UNBOUNDED, ByteBound, Unread
 from orchestrator.core.broker.chunks import Chunk, Segment, cut
+from orchestrator.core.broker.meters import QueueMeter
 from orchestrator.core.broker.reorder import ReorderBuffer
 from orchestrator.core.durable.records import Fate
 from orchestrator.core.protocol.notifications import Ledger
@@ -138,6 +139,7 @@ class QueueState:
         self.put = self.done = self.skipped = self.dropped = self.dead = self.left = 0
         self.left_items: list[range] = []  # the numbers of those that count as left already
         self.tasks_done = self.peak = 0
+        self.meter = QueueMeter()
 
     @property
     def size(self) -> int:
@@ -147,11 +149,16 @@ class QueueState:
     @property
     def room(self) -> int:
         """Items that can be put now, promised room taken off; negative after a redelivery."""
-        room = self.bound - self.queued - self.hidden - self.delayed - self.granted
+        room = self.room_in_items
         weight = self.weight
         if weight is None or weight.size < weight.bound or weight.gives_way(self.size, self.queued):
             return room
         return min(room, 0)
+
+    @property
+    def room_in_items(self) -> int:
+        """The room there would be if bytes had no bound."""
+        return self.bound - self.queued - self.hidden - self.delayed - self.granted
 
     @property
     def is_exact(self) -> bool:

@@ -18,6 +18,7 @@ from orchestrator.core.broker.clients import (
     Waiter,
     WorkerState,
 )
+from orchestrator.core.broker.meters import Times
 from orchestrator.core.broker.observers import Journal
 from orchestrator.core.broker.outputs import OutputProgress
 from orchestrator.core.broker.queue import QueueState
@@ -140,6 +141,8 @@ class BrokerState:
         # Queues at which a batch waits for more; those of them that have changed are `doubted`.
         self.patient: dict[QueueState, None] = {}
         self.doubted: dict[QueueState, None] = {}
+        # Those whose size may have changed since they were noted last.
+        self.unnoted: dict[QueueState, None] = {}
         # Something else has changed, which may have been to bring more to any of them.
         self.all_doubted = False
         self.orders: list[Command | SupervisorNews] = []
@@ -203,20 +206,36 @@ class BrokerState:
         self.touch(client)
         if client.waits_since is None or client.parked or client.pulls or client.wants:
             return
-        waited, job = self.now - client.waits_since, client.job
+        _book_wait(client, client.times, self.now)
         client.waits_since = None
-        if client.waits_for_output:
-            job.waiting_output_s += waited
-            return
-        before, after = client.held_before, job.held_s(self.now)
-        if after is before:  # NOT_HELD
-            job.waiting_input_s += waited
-            return
-        by_room = after.by_room - before.by_room
-        job.waiting_output_s += by_room
-        job.waiting_rate_s += (by_rate := min(after.by_rate - before.by_rate, waited - by_room))
-        job.waiting_input_s += (by_input := waited - by_room - by_rate)
-        job.waiting_end_s += min(after.at_end - before.at_end, by_input)
+
+    def times_of(self, client: WorkerState, now: float) -> Times:
+        """Return where a worker's life went until `now`, the wait that is going on included."""
+        times = Times()
+        times.add(client.times)
+        times.life = now - client.since
+        ready_at = client.ready_at
+        times.starting = times.life if ready_at is None else ready_at - client.since
+        _book_wait(client, times, now)
+        return times
+
+    def job_times(self, now: float) -> dict[str, Times]:
+        """Return where the lives of each job's workers went until `now`."""
+        times = {name: Times() for name in self.jobs}
+        for name, job in self.jobs.items():
+            times[name].add(job.ended_times)
+        for client in self.clients.values():
+            times[client.job.name].add(self.times_of(client, now))
+        return times
+
+    def note_sizes(self, queues: Iterable[QueueState], now: float) -> None:
+        """Note how full these queues are from `now` on."""
+        lines = self.lines.at
+        for queue in queues:
+            weight = queue.weight
+            is_heavy = weight is not None and weight.max_bytes <= weight.size
+            is_full = queue in lines or queue.is_full
+            queue.meter.note(now, queue.size, is_full=is_full, is_heavy=is_heavy)
 
     def leave(self, pending: PendingPull) -> None:
         """A pull is answered, or over: it leaves every line."""
@@ -228,6 +247,27 @@ class BrokerState:
     def delayed(self, queue: QueueState) -> Iterator[Segment]:
         """The failed items of the queue that are to be tried again later."""
         return (part for _, of, part in self.alarms if of is queue and part is not None)
+
+
+def _book_wait(client: WorkerState, times: Times, now: float) -> None:
+    """Count the wait that is going on, by what the worker waits for; nothing if it does not."""
+    if client.waits_since is None:
+        return
+    waited, job = now - client.waits_since, client.job
+    if client.waits_for_output:
+        times.blocked += waited
+        return
+    before, after = client.held_before, job.held_s(now)
+    if after is before:  # NOT_HELD
+        times.starved += waited
+        return
+    by_room = after.by_room - before.by_room
+    times.blocked += by_room
+    by_rate = min(after.by_rate - before.by_rate, waited - by_room)
+    times.held += by_rate
+    by_input = waited - by_room - by_rate
+    times.starved += by_input
+    times.at_end += min(after.at_end - before.at_end, by_input)
 
 
 def _ranks(queues: Iterable[QueueState], jobs: Iterable[JobState]) -> defaultdict[QueueState, int]:

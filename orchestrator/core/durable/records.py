@@ -23,6 +23,7 @@ __all__ = [
     "JournalEntry",
     "NewChunk",
     "PartiallyEmitted",
+    "Passed",
     "Pending",
     "Progressed",
     "Put",
@@ -220,3 +221,16 @@ class Tapped(msgspec.Struct, frozen=True, kw_only=True):
     packed: bool
     start: int
     stop: int
+
+
+class Passed(msgspec.Struct, frozen=True, kw_only=True):
+    """Items `start` to `stop` of a chunk came onto a queue; the first has the number `first` there.
+
+    `packed` as in `Tapped`.
+    """
+
+    blob: AnyBlob
+    packed: bool
+    start: int
+    stop: int
+    first: int

@@ -35,6 +35,8 @@ __all__ = [
     "SourcesClosed",
     "StallDetected",
     "StartFailed",
+    "StopAsked",
+    "StopHow",
     "SupervisorNews",
     "Terminated",
     "Ticked",
@@ -170,6 +172,22 @@ class Terminated(_Event, frozen=True, kw_only=True):
     signal: int
 
 
+class StopHow(enum.Enum):
+    """How far a run is to be stopped."""
+
+    DRAIN = "drain"
+    """As by the first Ctrl-C: sources end, what is queued is finished."""
+    TERMINATE = "terminate"
+    """As by SIGTERM: all workers get their stop signal."""
+    KILL = "kill"
+
+
+class StopAsked(_Event, frozen=True, kw_only=True):
+    """`mporch stop` asks the run to end: at least so far, however often it asks."""
+
+    how: StopHow
+
+
 class Ticked(_Event, frozen=True, kw_only=True):
     """The deadline that `next_deadline` named has come."""
 
@@ -280,6 +298,7 @@ Event = (
     | Malformed
     | Interrupted
     | Terminated
+    | StopAsked
     | Ticked
     | ItemOverdue
     | Unstoppable

@@ -210,7 +210,9 @@ class Want(_Message, tag=5, frozen=True, kw_only=True):
 
     Room is collected for a moment until it is for `least` of them. `unsent` outputs are held by the
     worker: if it has credit for more than those, that is on its way, and the answer to this. None:
-    it is in line whatever is on its way.
+    it is in line whatever is on its way. `whole`: it is for a transaction, which cannot wait and
+    leaves as a whole: a soft bound in bytes is none to it until there are 1,000 items, nor once it
+    has put there.
     """
 
     want: _Number
@@ -219,6 +221,7 @@ class Want(_Message, tag=5, frozen=True, kw_only=True):
     n: _Number = 1
     least: _Number = 1
     wait: Wait = Wait.FOREVER
+    whole: bool = False
 
 
 class Unwant(_Message, tag=6, frozen=True, kw_only=True):
@@ -246,10 +249,14 @@ class Commit(_Message, tag=7, frozen=True, kw_only=True):
 
 
 class Released(_Message, tag=8, frozen=True, kw_only=True):
-    """Answer to a recall: the worker keeps the first `kept` items of the lease."""
+    """Answer to a recall, or unasked: the worker keeps the first `kept` items of the lease.
+
+    `unseen`: since it cannot read this arena; what lies there is to come in frames.
+    """
 
     lease: _Number
     kept: _Number
+    unseen: _Number = 0
 
 
 class Ask(_Message, tag=9, frozen=True, kw_only=True):

@@ -82,7 +82,8 @@ class RunStarted(_Notification, frozen=True, kw_only=True):
     """The run begins; `protection` names the layers that keep processes from being left behind.
 
     `left_out` are jobs that were not chosen, `unread` queues whose readers are among them.
-    `on` says where workers live, if not with the orchestrator.
+    `on` says where workers live, if not with the orchestrator. `processors`, their `quota`,
+    `memory` and its limit are as in `core.samples.Header`.
     """
 
     name: str
@@ -93,6 +94,10 @@ class RunStarted(_Notification, frozen=True, kw_only=True):
     left_out: tuple[str, ...] | None = None
     unread: tuple[str, ...] | None = None
     on: str | None = None
+    processors: int = 1
+    quota: float | None = None
+    memory: int | None = None
+    memory_limit: int | None = None
 
 
 class RunResumed(_Notification, frozen=True, kw_only=True):
@@ -110,6 +115,10 @@ class RunResumed(_Notification, frozen=True, kw_only=True):
     left_out: tuple[str, ...] | None = None
     unread: tuple[str, ...] | None = None
     on: str | None = None
+    processors: int = 1
+    quota: float | None = None
+    memory: int | None = None
+    memory_limit: int | None = None
     queued: int = 0
     again: int = 0
     jobs_done: tuple[str, ...] = ()
@@ -275,7 +284,7 @@ class QueueClosed(_Notification, frozen=True, kw_only=True):
 
 
 class RunStopping(_Notification, frozen=True, kw_only=True):
-    """The run is asked to stop; `how` is drain, terminate or kill."""
+    """The run is asked to stop; `how` is drain, stop, terminate or kill."""
 
     how: str
     reason: str

@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.core.protocol import events, notifications
 from orchestrator.core.protocol.commands import Command, Finish, StopReason
-from orchestrator.core.protocol.events import Blame, BrokerNews, Event, SupervisorNews
+from orchestrator.core.protocol.events import Blame, BrokerNews, Event, StopHow, SupervisorNews
 from orchestrator.core.reasons import failed, overdue, signal_name
 from orchestrator.core.supervisor.failures import Failures
 from orchestrator.core.supervisor.model import Effects, JobView, RunModel, Worker, WorkerView
@@ -81,6 +81,7 @@ class Supervisor:
             events.Malformed: self._on_malformed,
             events.Interrupted: self._on_interrupted,
             events.Terminated: self._on_terminated,
+            events.StopAsked: self._on_stop_asked,
             events.Ticked: self._on_ticked,
             events.ItemOverdue: self._on_item_overdue,
             events.Unstoppable: self._on_unstoppable,
@@ -121,6 +122,11 @@ class Supervisor:
         return {name: worker.view() for name, worker in self._model.workers.items()}
 
     @property
+    def pids(self) -> Mapping[str, int | None]:
+        """Return the process of each worker, living or not; None before it has one."""
+        return {worker.name: worker.pid for worker in self._model.workers.values()}
+
+    @property
     def is_stopping(self) -> bool:
         """True if a deadline will end some worker's wait: a stall would be no news."""
         return self._timers.any_of(*_STOP_TIMERS)
@@ -152,6 +158,19 @@ class Supervisor:
         self._terminated_at = effects.now
         level = StopLevel.TERMINATE if before is None else StopLevel.KILL
         self._shutdown.raise_to(level, StopReason.TERMINATED, name, effects)
+
+    def _on_stop_asked(self, event: events.StopAsked, effects: Effects) -> None:
+        """As far as is asked, never by counting; a Ctrl-C that follows goes further than that."""
+        why = f"mporch stop{'' if event.how is StopHow.DRAIN else f' --{event.how.value}'}"
+        if event.how is StopHow.DRAIN:
+            self._failures.note(ExitCode.INT, why)
+            self._interrupts = max(self._interrupts, 1)
+            self._shutdown.raise_to(StopLevel.DRAIN, StopReason.INTERRUPTED, why, effects)
+            return
+        self._failures.note(ExitCode.TERM, why)
+        self._interrupts = max(self._interrupts, 2)
+        level = StopLevel.TERMINATE if event.how is StopHow.TERMINATE else StopLevel.KILL
+        self._shutdown.raise_to(level, StopReason.TERMINATED, why, effects)
 
     def _on_malformed(self, event: events.Malformed, effects: Effects) -> None:
         worker = self._model.worker(event.worker)

@@ -128,6 +128,8 @@ class WorkerLifecycle:
             blame = event.blame
         if worker.closing and worker.closing.stopped:
             worker.crash = worker.crash or _stopped_at(worker.closing.stack)
+        elif worker.killed and worker.is_ours and worker.crash and worker.crash.kind == STOPPED:
+            worker.failure = worker.failure or worker.crash
         worker.failed_starts = 1 if event.made_progress else worker.failed_starts + 1
         worker.called = worker.ready or event.committed
         if worker.was_told_to_stop:

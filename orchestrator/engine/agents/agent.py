@@ -34,6 +34,7 @@ from orchestrator.engine.engine import (
     Died,
     Happening,
     Overdue,
+    StackTaken,
     Started,
     StartFailed,
     Told,
@@ -204,6 +205,8 @@ class Agent:
                 self._node.kill(life.worker)
             case control.StackOfLife():
                 self._node.stack(life.worker)
+            case control.LookAtLife():
+                self._node.look(life.worker)
             case control.MeasureLife():
                 figures = self._node.measure(life.worker)
                 self._control.send(control.LifeMeasured(life=life.number, figures=figures))
@@ -325,6 +328,9 @@ class Agent:
             case Overdue():
                 life = self._by_name[happening.worker]
                 send(control.LifeOverdue(life=life.number, blame=happening.blame))
+            case StackTaken():
+                life = self._by_name[happening.worker]
+                send(control.LifeLooked(life=life.number, stack=happening.stack))
             case Unstoppable():
                 life = self._by_name[happening.worker]
                 send(control.LifeUnstoppable(life=life.number))
@@ -342,6 +348,7 @@ class Agent:
                 blame=died.blame,
                 failure=died.failure,
                 orphaned=died.orphaned,
+                service=died.service,
             )
         )
 

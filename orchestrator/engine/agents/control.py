@@ -22,7 +22,8 @@ from orchestrator.core.protocol.notifications import (
     Survivor,
     Warned,
 )
-from orchestrator.engine.engine import Figures
+from orchestrator.core.samples import Figures, Service
+from orchestrator.engine.engine import WorkerStack
 
 __all__ = [
     "MOST_FROM_AGENT",
@@ -42,12 +43,14 @@ __all__ = [
     "LifeDied",
     "LifeDrew",
     "LifeLogged",
+    "LifeLooked",
     "LifeMeasured",
     "LifeNotStarted",
     "LifeOverdue",
     "LifePrinted",
     "LifeStarted",
     "LifeUnstoppable",
+    "LookAtLife",
     "MeasureLife",
     "RecordError",
     "RecordReader",
@@ -155,7 +158,7 @@ class KillLife(_Record, tag=4, frozen=True, kw_only=True):
 
 
 class StackOfLife(_Record, tag=5, frozen=True, kw_only=True):
-    """Kill the worker for its overdue item, having it write its stack first."""
+    """Kill the worker, having it write its stack first."""
 
     life: _Life
 
@@ -180,6 +183,12 @@ class Acknowledge(_Record, tag=8, frozen=True, kw_only=True):
 
 class EndAgent(_Record, tag=9, frozen=True, kw_only=True):
     """End everybody, answer with AgentEnded, and end."""
+
+
+class LookAtLife(_Record, tag=10, frozen=True, kw_only=True):
+    """Answer with LifeLooked: the worker's stack, which goes on."""
+
+    life: _Life
 
 
 class LifeStarted(_Record, tag=20, frozen=True, kw_only=True):
@@ -211,6 +220,7 @@ class LifeDied(_Record, tag=23, frozen=True, kw_only=True):
     blame: Blame = Blame()
     failure: Failure | None = None
     orphaned: Orphaned | None = None
+    service: Service = Service()
 
 
 class LifeOverdue(_Record, tag=24, frozen=True, kw_only=True):
@@ -272,6 +282,13 @@ class AgentEnded(_Record, tag=32, frozen=True, kw_only=True):
     survivors: tuple[Survivor, ...] = ()
 
 
+class LifeLooked(_Record, tag=33, frozen=True, kw_only=True):
+    """Where the worker is now."""
+
+    life: _Life
+    stack: WorkerStack
+
+
 ToAgent: TypeAlias = (
     Beat
     | StartLife
@@ -279,6 +296,7 @@ ToAgent: TypeAlias = (
     | SignalLife
     | KillLife
     | StackOfLife
+    | LookAtLife
     | MeasureLife
     | BuryLife
     | Acknowledge
@@ -296,6 +314,7 @@ FromAgent: TypeAlias = (
     | LifeLogged
     | LifeDrew
     | LifeMeasured
+    | LifeLooked
     | Cells
     | AgentWarned
     | AgentEnded

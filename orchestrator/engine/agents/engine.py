@@ -100,6 +100,10 @@ class AgentsEngine:
         """Have its agent do it."""
         self._fleet.tell(worker, lambda n: control.StackOfLife(life=n))
 
+    def look(self, worker: str) -> None:
+        """Have its agent do it."""
+        self._fleet.tell(worker, lambda n: control.LookAtLife(life=n))
+
     def disconnect(self, worker: str) -> None:
         """Close its connection: it hears of that, and is heard of no more."""
         self._channels.forget(worker)

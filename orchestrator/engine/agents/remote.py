@@ -30,6 +30,7 @@ from orchestrator.engine.engine import (
     Figures,
     Happening,
     Overdue,
+    StackTaken,
     Started,
     StartFailed,
     Told,
@@ -93,6 +94,7 @@ class Life:
             blame=self.died.blame,
             failure=self.died.failure,
             orphaned=self.died.orphaned,
+            service=self.died.service,
         )
 
     def loss(self, why: str) -> Happening:
@@ -228,6 +230,9 @@ class RemoteAgent:
             case control.LifeMeasured():
                 life = self._life(record.life, LifePhase.STARTED)
                 life.figures, life.is_asked = record.figures, False
+            case control.LifeLooked():
+                worker = self._life(record.life, LifePhase.STARTED).worker
+                return StackTaken(worker=worker, stack=record.stack)
             case control.LifeOverdue():
                 life = self._life(record.life, LifePhase.STARTED)
                 life.seen = record.blame  # younger than what the last heartbeat has told

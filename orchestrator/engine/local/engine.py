@@ -60,6 +60,7 @@ class LocalEngine:
         self.signal = self._node.signal
         self.kill = self._node.kill
         self.stack = self._node.stack
+        self.look = self._node.look
         self.hold_output = self._node.hold_output
         self.settle = self._node.settle
 

@@ -23,6 +23,7 @@ from orchestrator.core.protocol.messages import (
     Leased,
     Pull,
     Range,
+    Released,
     ToWorker,
 )
 from orchestrator.core.protocol.notifications import Warned
@@ -52,7 +53,9 @@ class _Arena:
         """So many chunks in it are needed yet."""
         self.freed: list[int] = []
         self.readers: set[str] = set()
-        """Workers that have it."""
+        """Workers that were given it."""
+        self.blind: set[str] = set()
+        """Those of them that cannot read it all the same."""
         self._write_fd = arena.make(size)
         try:
             self._fd = os.open(f"/proc/self/fd/{self._write_fd}", os.O_RDONLY | os.O_CLOEXEC)
@@ -174,6 +177,7 @@ class RunArenas:
         self._readers.discard(worker)
         for each in self._all:
             each.readers.discard(worker)
+            each.blind.discard(worker)
         if (own := self._own.pop(worker, None)) is not None:
             own.alive = False
             self._changed[own.number] = own
@@ -183,6 +187,8 @@ class RunArenas:
         frames: list[tuple[FromWorker, tuple[AnyBlob, ...]]] | None = None
         for index, (message, blobs) in enumerate(said.frames):
             if not blobs:
+                if type(message) is Released and message.unseen:
+                    self._unseen(said.worker, message.unseen)
                 continue
             commit = message.commit if isinstance(message, Pull) else message
             assert isinstance(commit, Commit)
@@ -197,6 +203,12 @@ class RunArenas:
                 return [known, Malformed(worker=said.worker, detail=detail)]
             frames[index] = (message, found)
         return [said if frames is None else Received(worker=said.worker, frames=frames)]
+
+    def _unseen(self, worker: str, number: int) -> None:
+        """A reader could not take the arena; it keeps what it may have, until that is gone."""
+        for each in self._all:
+            if each.number == number and worker in each.readers:
+                each.blind.add(worker)
 
     def _found(
         self, worker: str, commit: Commit, blobs: Sequence[AnyBlob]
@@ -240,7 +252,7 @@ class RunArenas:
             if worker not in self._readers or not arena.give_to(worker, self._give):
                 return False
             arena.readers.add(worker)
-        return True
+        return worker not in arena.blind
 
     def freed(self, arena: _Arena, offset: int) -> None:
         """Nobody needs a chunk any more."""

@@ -29,10 +29,12 @@ from typing import Any, TextIO
 
 from orchestrator.encoding import HINT, unfit
 from orchestrator.ipc.marks import Console, MarkedFile
+from orchestrator.ipc.stacks import answer
 from orchestrator.kernel.calls import (
     FIRST_PRIVATE_FD,
     line_buffer_c_stdio,
     low_numbers_taken,
+    name_process,
     set_parent_death_signal,
 )
 
@@ -89,7 +91,8 @@ class HiddenBytes(bytes):
 class Launch:
     """All a worker is started with. `main` is `module:function`; see `ProcessFactory.start`.
 
-    `key` is what the worker's marks have in them (`ipc/marks.py`).
+    `key` is what the worker's marks have in them (`ipc/marks.py`). `stacks` is where it shows its
+    stack, if it may be asked for that.
     """
 
     worker: str
@@ -99,7 +102,6 @@ class Launch:
     env: tuple[tuple[str, str | None], ...] = field(repr=False)
     cwd: str | None
     pythonpath: tuple[str, ...]
-    tells_stack: bool
     creator_pid: int
     descriptors: int | None
     forked: bool
@@ -108,6 +110,7 @@ class Launch:
     stdout: Handed
     stderr: Handed
     cell: Handed
+    stacks: Handed | None
 
 
 def bootstrap(launch: Launch) -> None:
@@ -118,6 +121,7 @@ def bootstrap(launch: Launch) -> None:
     """
     # A group of its own first: from here on the parent can kill all that this process will start.
     os.setpgid(0, 0)
+    name_process(f"mporch: {launch.worker}")
     _default_signals()
     sys.excepthook = sys.__excepthook__  # the forkserver's says nothing of a request cut off
     _die_with(launch.creator_pid)
@@ -128,8 +132,7 @@ def bootstrap(launch: Launch) -> None:
     multiprocessing.set_start_method(None, force=True)
     _redirect(launch.stdout, launch.stderr, launch.key)
     channel, log, cell = _private(launch)
-    if launch.tells_stack:
-        tell_stack_into(_moved(launch.cell))
+    _show_stacks(launch, cell)
     for handed in (launch.channel, launch.log, launch.cell):
         os.close(handed.fd)
     _close_on_exec()
@@ -143,8 +146,20 @@ def bootstrap(launch: Launch) -> None:
     main(launch.payload, channel, log, cell)
 
 
+def _show_stacks(launch: Launch, cell: mmap.mmap) -> None:
+    """Have stacks told: when the worker crashes, when it is killed, when somebody looks."""
+    last = _moved(launch.cell)
+    os.lseek(last, mmap.PAGESIZE, os.SEEK_SET)
+    faulthandler.enable(last)
+    if launch.stacks is not None:
+        tell_stack_into(last)
+        with memoryview(cell) as page, page[:64].cast("q") as words:
+            answer(_moved(launch.stacks), words)
+        os.close(launch.stacks.fd)
+
+
 def tell_stack_into(cell: int) -> None:
-    """Have the stack signal write the main thread's stack behind the cell's page, and end it all.
+    """Have the stack signal write all threads' stacks behind the cell's page, and end it all.
 
     `cell` is its descriptor, which stays open. The signal's action until now is what ends it.
 
@@ -153,7 +168,7 @@ def tell_stack_into(cell: int) -> None:
     signal, or in a system call that one interrupts, must not go on by this one.
     """
     os.lseek(cell, mmap.PAGESIZE, os.SEEK_SET)
-    faulthandler.register(STACK_SIGNAL, cell, all_threads=False, chain=True)
+    faulthandler.register(STACK_SIGNAL, cell, all_threads=True, chain=True)
 
 
 def _default_signals() -> None:
@@ -185,8 +200,8 @@ def _forget_parent(launch: Launch) -> None:
     finalises them.
     """
     gc.freeze()
-    ours = (launch.channel, launch.log, launch.stdout, launch.stderr, launch.cell)
-    keep = {handed.fd for handed in ours}
+    ours = (launch.channel, launch.log, launch.stdout, launch.stderr, launch.cell, launch.stacks)
+    keep = {handed.fd for handed in ours if handed is not None}
     if (parent := multiprocessing.parent_process()) is not None:
         keep.add(parent.sentinel)
     # The tracker serves the whole family; the forkserver answers to the process that made it.

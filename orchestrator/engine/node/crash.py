@@ -1,32 +1,51 @@
-"""Reports of faulthandler: a crashed or hanging worker's becomes a failure like any other.
+"""Dumps of faulthandler: a crashed or hanging worker's is made a failure like any other.
 
-A worker is asked for its stack when it is killed for an item that takes too long. Called in the
-parent.
+A worker is asked for its stack when it is killed for what takes too long: an item, a start, the end
+after a stop. Of a dump only the user's part is told. Called in the parent.
 """
 
 from __future__ import annotations
 
 import re
 import sysconfig
-from collections.abc import Iterable, Iterator
-from itertools import dropwhile, takewhile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
+from orchestrator.compiled import is_compiled_source
 from orchestrator.core.protocol.messages import STOPPED, Failure
 from orchestrator.engine.node.child import STACK_SIGNAL
 from orchestrator.engine.node.workerprocess import WorkerProcess
 from orchestrator.files import PACKAGE
 from orchestrator.ipc.cell import Cell
 
-__all__ = ["CrashText", "StackRequest", "Unanswered", "stopped_in"]
+__all__ = [
+    "CrashText",
+    "StackRequest",
+    "ThreadDump",
+    "Unanswered",
+    "crash_in",
+    "hears",
+    "stopped_in",
+    "threads_in",
+    "users_part",
+]
 
 _BEGIN = "Fatal Python error: "
-_THREAD = "Current thread "
+_THREAD = re.compile(
+    r"(?P<current>Current t|T)hread 0x(?P<ident>[0-9a-f]+)(?: \[(?P<name>.*)\])? .*:|Stack .*:"
+)
 _FRAME = re.compile(r'  File "(?P<file>.*)", line (?P<line>\d+) in (?P<name>.*)')
 _MOST_LINES = 500
 _LONGEST_LINE = 1000
 _STDLIB = sysconfig.get_path("stdlib")
+_BEGINS = str(Path(__file__).with_name("child.py"))
+"""What has called it is none of the worker's: of a fork, the orchestrator's own."""
+
+_CALLERS = tuple(f"{PACKAGE}worker/{name}.py" for name in ("item_calls", "single_call", "target"))
+"""What these call is the target, be it of Python's own library; the rest waits by its means."""
+
+_WAYS_IN = ("<frozen importlib", f"{_STDLIB}/importlib", f"{_STDLIB}/contextlib")
 
 _MOST_S = 0.5
 """A worker that the kernel does not let run for so long will not answer."""
@@ -52,8 +71,8 @@ class CrashText:
             self._frames.clear()
         elif self._what and self._lines < _MOST_LINES:
             self._lines += 1
-            if text.startswith((_THREAD, "Thread ")):
-                self._inside = text.startswith(_THREAD)
+            if found := _THREAD.fullmatch(text):
+                self._inside = found["current"] != "T"
             elif self._inside and (frame := _FRAME.fullmatch(text)):
                 self._frames.append((frame["file"], frame["line"], frame["name"]))
 
@@ -61,14 +80,7 @@ class CrashText:
         """The crash, with the user's own frames; None if there was none."""
         if not self._what:
             return None
-        frames = list(takewhile(_is_not_ours, self._frames))  # what has called the target is ours
-        text = _text(frames)
-        return Failure(
-            kind="Crash",
-            message=self._what,
-            traceback=f"Traceback (most recent call last):\n{text}{self._what}\n" if text else "",
-            where=_where(frames),
-        )
+        return _crash(self._what, users_part(self._frames))
 
 
 class StackRequest:
@@ -81,7 +93,7 @@ class StackRequest:
 
     def ask(self) -> bool:
         """Return whether the worker can be asked, and was; else it is to be killed without."""
-        if not _hears(self._process.pid, STACK_SIGNAL):
+        if not hears(self._process.pid, STACK_SIGNAL):
             return False
         self._process.signal(STACK_SIGNAL)
         self.asked = not self._process.unstoppable
@@ -90,11 +102,11 @@ class StackRequest:
     def answer(self) -> Failure | None:
         """Return where the target was, told as the stop signal is; None if that is not known.
 
-        What is there though nobody has asked is a child's, or the target has sent the signal.
+        What is there though nobody has asked is a child's, or the target has sent the signal: but
+        a crash is told in any case.
         """
-        if not self.asked:
-            return None
-        return stopped_in(self._cell.stack().decode("utf-8", "backslashreplace"))
+        report = self._cell.stack().decode("utf-8", "backslashreplace")
+        return crash_in(report) or (stopped_in(report) if self.asked else None)
 
 
 class Unanswered:
@@ -127,18 +139,90 @@ class Unanswered:
             yield worker
 
 
+class ThreadDump(NamedTuple):
+    """One thread of a dump, with the user's part of its frames, innermost first."""
+
+    ident: str
+    name: str
+    is_current: bool
+    frames: list[_Frame]
+
+
+def threads_in(report: str) -> list[ThreadDump]:
+    """Return the threads of a dump in their order: the newest first, the main one last."""
+    idents = [("", "", True)]
+    frames: list[list[_Frame]] = [[]]
+    for line in (each[:_LONGEST_LINE] for each in report.splitlines()):
+        if header := _THREAD.fullmatch(line):
+            is_current = header["current"] != "T"
+            idents.append((header["ident"] or "", header["name"] or "", is_current))
+            frames.append([])
+        elif frame := _FRAME.fullmatch(line):
+            frames[-1].append((frame["file"], frame["line"], frame["name"]))
+    begin = 0 if frames[0] else 1  # a dump that has lost its beginning
+    return [
+        ThreadDump(ident, name, is_current, users_part(theirs))
+        for (ident, name, is_current), theirs in zip(idents[begin:], frames[begin:], strict=True)
+    ]
+
+
 def stopped_in(report: str) -> Failure | None:
     """Return where a worker was that was asked for its stack, as if it were stopped there.
 
-    None if it was in no code of the user's.
+    That is the thread which the signal has met, the main one; if it was in no code of the user's,
+    it may have waited for another. None if there is no such code.
     """
-    found = [frame for line in report.splitlines() if (frame := _FRAME.fullmatch(line))]
-    told = [(frame["file"], frame["line"], frame["name"]) for frame in found]
-    target = list(takewhile(_is_not_ours, dropwhile(_is_ours, told)))
-    if not target:
+    threads = threads_in(report)
+    threads.sort(key=lambda thread: not thread.is_current)
+    thread = next((each for each in threads if each.frames), None)
+    if thread is None:
         return None
-    where = _where(target)
-    return Failure(kind=STOPPED, message="stopped here", traceback=_text(target), where=where)
+    which = "" if thread.is_current else f"  in thread {thread.name or f'0x{thread.ident}'}\n"
+    return Failure(
+        kind=STOPPED,
+        message="stopped here",
+        traceback=which + _text(thread.frames),
+        where=_where(thread.frames),
+    )
+
+
+def crash_in(report: str) -> Failure | None:
+    """Return the crash that a dump tells of; None if it was written for another reason."""
+    what, _, rest = report.partition("\n")
+    if not what.startswith(_BEGIN):
+        return None
+    frames = next((each.frames for each in threads_in(rest) if each.is_current), [])
+    return _crash(what.removeprefix(_BEGIN), frames)
+
+
+def users_part(frames: Sequence[_Frame]) -> list[_Frame]:
+    """Return the frames that are neither mporch's own nor what it waits by, innermost first."""
+    files = [file for file, _, _ in frames]
+    if _BEGINS in files:
+        frames = frames[: files.index(_BEGINS) + 1]
+    ours = [n for n, frame in enumerate(frames) if _is_ours(frame)]
+    kept = list(frames)
+    if ours:
+        first, last = ours[0], ours[-1]
+        if all(not _is_users(file) for file, _, _ in frames[last + 1 :]):
+            kept = kept[:last]
+        waits = frames[first][0] not in _CALLERS and frames[first][2] != "_run"
+        if waits and all(_is_stdlib(file) for file, _, _ in frames[:first]):
+            kept = kept[first:]
+        kept = [frame for frame in kept if not _is_ours(frame)]
+    while kept and kept[-1][0].startswith((f"{_STDLIB}/threading.py", *_WAYS_IN)):
+        kept.pop()
+    return kept
+
+
+def _crash(what: str, frames: Sequence[_Frame]) -> Failure:
+    text = _text(frames)
+    return Failure(
+        kind="Crash",
+        message=what,
+        traceback=f"Traceback (most recent call last):\n{text}{what}\n" if text else "",
+        where=_where(frames),
+    )
 
 
 def _text(frames: Iterable[_Frame]) -> str:
@@ -152,26 +236,26 @@ def _where(frames: Iterable[_Frame]) -> str:
 
 
 def _is_ours(frame: _Frame) -> bool:
-    return frame[0].startswith(PACKAGE)
+    return frame[0].startswith(PACKAGE) or is_compiled_source(frame[0])
 
 
-def _is_not_ours(frame: _Frame) -> bool:
-    return not _is_ours(frame)
+def _is_stdlib(file: str) -> bool:
+    return file.startswith((_STDLIB, "<")) and "/site-packages/" not in file
 
 
 def _is_users(file: str) -> bool:
-    return not file.startswith(_STDLIB) and "/site-packages/" not in file
+    return not _is_stdlib(file) and "/site-packages/" not in file
 
 
-def _hears(pid: int, signum: int) -> bool:
+def hears(pid: int, signum: int, *, held: bool = True) -> bool:
     """True if the process has a handler and its main thread does not hold the signal back.
 
-    A program that the target has executed has none.
+    A program that the target has executed has none. Not `held`: another thread may hear it as well.
     """
     try:
         status = Path(f"/proc/{pid}/status").read_text("utf-8", "backslashreplace")
     except OSError:
         return False
     masks = dict(line.split(":", 1) for line in status.splitlines() if line.startswith("Sig"))
-    caught, held = (int(masks.get(name, "0"), 16) for name in ("SigCgt", "SigBlk"))
-    return bool((caught & ~held) >> (signum - 1) & 1)
+    caught, blocked = (int(masks.get(name, "0"), 16) for name in ("SigCgt", "SigBlk"))
+    return bool((caught & ~(blocked if held else 0)) >> (signum - 1) & 1)

@@ -23,10 +23,12 @@ from orchestrator.engine.engine import (
     Figures,
     Happening,
     Overdue,
+    StackTaken,
     Started,
     StartFailed,
     Told,
     Unstoppable,
+    WorkerStack,
 )
 from orchestrator.engine.node.child import STACK_SIGNAL
 from orchestrator.engine.node.crash import Unanswered
@@ -38,6 +40,7 @@ from orchestrator.engine.node.process import (
     ProcessFactory,
     Starting,
 )
+from orchestrator.engine.node.stacks import Look, Looks
 from orchestrator.engine.node.workerio import WorkerIO
 from orchestrator.engine.node.workerprocess import WorkerProcess
 from orchestrator.ipc.arena import Handover, give
@@ -79,6 +82,7 @@ class Node:
         self._workers: dict[str, WorkerIO] = {}
         self._overdue = ItemWatchdog()
         self._unanswered = Unanswered()
+        self._looks = Looks()
         self._output_held = self._records_held = False
         self._gone: set[int] = set()
         self._leaderless: set[int] = set()
@@ -95,14 +99,16 @@ class Node:
         Asked in each turn of the host's loop: mostly nothing is timed, and that is seen at once.
         """
         starts, overdue, unanswered = self._starts, self._overdue, self._unanswered
+        looks = self._looks
         if self._happened or self._strangers_died:
             return self._clock.now()
-        if not (starts.waits or overdue.watches or unanswered.waits):
+        if not (starts.waits or overdue.watches or unanswered.waits or looks.waits):
             return None
         deadlines = (
             starts.next_deadline(self._clock.now()) if starts.waits else None,
             overdue.next_check(self._clock),
             unanswered.next_check(),
+            looks.next_check(),
         )
         return min((when for when in deadlines if when is not None), default=None)
 
@@ -124,6 +130,8 @@ class Node:
             self._happened.append(Overdue(worker=name, blame=blame))
         for name in self._unanswered.due(now):
             self._kill(self._workers[name])
+        for name, look in self._looks.due(now):
+            self._seen(name, look, look.late())
         # Before a new process can have a dead one's number.
         self._bury()
         self._starts.step(self._clock.now())
@@ -152,7 +160,7 @@ class Node:
             self._kill(found)
 
     def stack(self, worker: str) -> None:
-        """Kill it for its overdue item, having it write its stack first; see `Engine.stack`."""
+        """Kill it, having it write its stack first; see `Engine.stack`."""
         if (found := self._workers.get(worker)) is None:
             return
         found.is_killed_for_item()
@@ -160,6 +168,27 @@ class Node:
             self._unanswered.add(worker, self._clock.now())
         else:
             self._kill(found)
+
+    def look(self, worker: str) -> None:
+        """Take its stack, and have it go on; see `Engine.look`."""
+        if (found := self._workers.get(worker)) is None or worker in self._looks:
+            return
+        look = Look(found)
+        if (stack := look.ask()) is not None:
+            self._seen(worker, look, stack)
+            return
+        self._looks.add(worker, look, self._clock.now())
+        self._watch(look.fd, lambda: self._read_stack(worker, look))
+
+    def _read_stack(self, worker: str, look: Look) -> None:
+        if (stack := look.read()) is not None:
+            self._seen(worker, look, stack)
+
+    def _seen(self, worker: str, look: Look, stack: WorkerStack) -> None:
+        if self._looks.remove(worker) is not None:
+            self._unwatch(look.fd)
+        look.close()
+        self._happened.append(StackTaken(worker=worker, stack=stack))
 
     def doing(self, worker: str) -> Blame:
         """Return what its progress cell says now."""
@@ -241,6 +270,7 @@ class Node:
                 blame=blame,
                 failure=worker.process.creator_refused() if orphaned else worker.crash(),
                 orphaned=Orphaned.FORKSERVER if orphaned else None,
+                service=worker.service(),
             )
         )
         self._forget(worker)
@@ -323,6 +353,8 @@ class Node:
             self._unwatch(source)
         self._overdue.remove(worker)
         self._unanswered.remove(worker.name)
+        if (look := self._looks.remove(worker.name)) is not None:
+            self._unwatch(look.fd)
         worker.cell.close()
         process.close()
         self._workers.pop(worker.name, None)
@@ -424,7 +456,7 @@ class _Starts:
             channel=self._dial(order.worker),
             env=dict(job.env),
             pythonpath=order.pythonpath,
-            tells_stack=job.timeouts.item_s is not None and not isinstance(job.target, Command),
+            shows_stacks=not isinstance(job.target, Command),
         )
 
     def _go_on(self) -> None:

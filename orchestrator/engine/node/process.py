@@ -29,6 +29,7 @@ from orchestrator.engine.node.helpers import (
 )
 from orchestrator.engine.node.workerprocess import Ends, WorkerProcess
 from orchestrator.ipc.cell import SHARED_BYTES
+from orchestrator.kernel.calls import SMALL_PIPE, resize_pipe
 from orchestrator.kernel.limits import REFUSALS, ensure, in_words
 from orchestrator.plan.model import StartMethod
 
@@ -76,7 +77,7 @@ class _Order:
     env: tuple[tuple[str, str | None], ...]
     cwd: str | None
     pythonpath: tuple[str, ...]
-    tells_stack: bool
+    shows_stacks: bool
     channel: socket.socket
 
 
@@ -198,14 +199,14 @@ class ProcessFactory:
         env: Mapping[str, str | None] | None = None,
         cwd: str | None = None,
         pythonpath: Sequence[str] = (),
-        tells_stack: bool = False,
+        shows_stacks: bool = False,
     ) -> WorkerProcess | Starting:
         """Start a worker called `name` that runs `main`, a `module:function`.
 
         The function gets (payload, channel socket, log socket, progress cell). `channel` is closed
         here in any case. `env` is applied
         over the inherited environment, None unsets; `pythonpath` goes before all of `sys.path`.
-        `tells_stack`: it can be asked for its stack (`stacks.py`).
+        `shows_stacks`: it can be asked for its stack (`stacks.py`).
         A forkserver is asked only: see `go_on`. Raises OSError if the system refuses (descriptors,
         processes, memory), and ConnectionError if the process has died before it had read its
         order, or its forkserver has. The next start makes another one, so all of that may be tried
@@ -219,7 +220,7 @@ class ProcessFactory:
             env=tuple((env or {}).items()),
             cwd=cwd,
             pythonpath=tuple(pythonpath),
-            tells_stack=tells_stack,
+            shows_stacks=shows_stacks,
             channel=channel,
         )
         try:
@@ -259,7 +260,9 @@ class ProcessFactory:
         forked = order.method is StartMethod.FORK
         key = os.urandom(4).hex()
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
-            ends, handed = _wire(order.channel, ours, theirs)
+            ends, handed, stacks = _wire(
+                order.channel, ours, theirs, shows_stacks=order.shows_stacks
+            )
             with _signals_held() if forked else _fresh_interpreter(self._environment) as restored:
                 served = order.method is StartMethod.FORKSERVER
                 creator = self._forkserver.ensure() if served else None
@@ -271,10 +274,10 @@ class ProcessFactory:
                     env=(*restored, *order.env),
                     cwd=order.cwd,
                     pythonpath=order.pythonpath,
-                    tells_stack=order.tells_stack,
                     creator_pid=creator.pid if creator else os.getpid(),
                     descriptors=self._descriptors,
                     forked=forked,
+                    stacks=stacks,
                     **handed,
                 )
                 context: Any = multiprocessing.get_context(order.method.value)
@@ -335,8 +338,12 @@ def factory_of_run(*, directory: str, hash_seed: str, workers: int) -> ProcessFa
 
 
 def _wire(
-    channel: socket.socket, ours: contextlib.ExitStack, theirs: contextlib.ExitStack
-) -> tuple[Ends, dict[str, Handed]]:
+    channel: socket.socket,
+    ours: contextlib.ExitStack,
+    theirs: contextlib.ExitStack,
+    *,
+    shows_stacks: bool,
+) -> tuple[Ends, dict[str, Handed], Handed | None]:
     """Make every other connection; each stack closes its side."""
     theirs.enter_context(channel)
     log_sock, log = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -350,14 +357,21 @@ def _wire(
     fcntl.fcntl(page, fcntl.F_ADD_SEALS, _SEALS)
     cell = ours.enter_context(_map_shared(page))
     log_sock.setblocking(False)
-    ends = Ends(log_sock=log_sock, stdout_fd=stdout_fd, stderr_fd=stderr_fd, cell=cell)
-    return ends, {
+    stacks_fd = stacks = None
+    if shows_stacks:
+        stacks_fd, stacks = _pipe(ours, theirs)
+        resize_pipe(stacks_fd, SMALL_PIPE)
+    ends = Ends(
+        log_sock=log_sock, stdout_fd=stdout_fd, stderr_fd=stderr_fd, stacks_fd=stacks_fd, cell=cell
+    )
+    handed = {
         "channel": Handed(channel.fileno()),
         "log": Handed(log.fileno()),
         "stdout": Handed(stdout),
         "stderr": Handed(stderr),
         "cell": Handed(page),
     }
+    return ends, handed, None if stacks is None else Handed(stacks)
 
 
 def _pipe(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int, int]:

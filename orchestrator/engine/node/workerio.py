@@ -16,7 +16,7 @@ from orchestrator.core.protocol.notifications import (
     Progress,
     Stream,
 )
-from orchestrator.engine.engine import Figures
+from orchestrator.core.samples import Figures, Service
 from orchestrator.engine.node.capture import (
     CapturedLine,
     JsonRecord,
@@ -48,6 +48,8 @@ class WorkerIO:
         self.process = process
         self.cell = Cell(process.cell)
         self.stack = StackRequest(process, self.cell)
+        self.mark = ""
+        """How its dumps end (`ipc/stacks.py`), once that was read."""
         self.overdue: Blame | None = None
         self._killed_at: Blame | None = None
         self._crash = CrashText()
@@ -123,10 +125,20 @@ class WorkerIO:
         if (usage := self.process.usage()) is None:
             return None
         cpu_s, rss = usage
+        blame, at_item_s = self.at()
+        service = self.service()
+        return Figures(cpu_s=cpu_s, rss=rss, blame=blame, at_item_s=at_item_s, service=service)
+
+    def at(self) -> tuple[Blame, float]:
+        """Return the item it is at by its cell, and for how many seconds."""
         blame, at_item_s = self.cell.blame(), 0.0
         if blame.phase is Phase.RUNNING:
             at_item_s = max(0.0, time.monotonic() - self.cell.since_s())
-        return Figures(cpu_s=cpu_s, rss=rss, blame=blame, at_item_s=at_item_s)
+        return blame, at_item_s
+
+    def service(self) -> Service:
+        """Return how long its items took."""
+        return self.cell.service(self.job.inputs)
 
     def is_killed_for_item(self) -> None:
         """Whatever it begins before it is dead, it dies of the item that is `overdue`."""

@@ -29,6 +29,7 @@ class Ends:
     log_sock: socket.socket
     stdout_fd: int
     stderr_fd: int
+    stacks_fd: int | None
     cell: mmap.mmap
 
 
@@ -36,7 +37,8 @@ class WorkerProcess:
     """One worker as the orchestrator sees it. All of it is called in the parent.
 
     `log_sock` is our end of a SEQPACKET pair that carries one log record a datagram, `stdout_fd`
-    and `stderr_fd` the read ends of its capture pipes; none of them blocks. `cell` is the progress
+    and `stderr_fd` the read ends of its capture pipes, `stacks_fd` that of the pipe by which it
+    shows its stacks (`ipc/stacks.py`), if it does; none of them blocks. `cell` is the progress
     cell, shared with the worker. `key` is in the marks that it writes.
 
     `pidfd` is None only if the process had ended and been reaped before it could be opened.
@@ -62,6 +64,7 @@ class WorkerProcess:
         self.log_sock = ends.log_sock
         self.stdout_fd = ends.stdout_fd
         self.stderr_fd = ends.stderr_fd
+        self.stacks_fd = ends.stacks_fd
         self.cell = ends.cell
         self._process = process
         self._creator = creator
@@ -164,7 +167,7 @@ class WorkerProcess:
         """Close every descriptor of the worker, which must have ended. Called once."""
         self.log_sock.close()
         self.cell.close()
-        for fd in (self.stdout_fd, self.stderr_fd, self.pidfd):
+        for fd in (self.stdout_fd, self.stderr_fd, self.stacks_fd, self.pidfd):
             if fd is not None:
                 os.close(fd)
         release(self._process)

@@ -15,7 +15,7 @@ import msgspec
 from orchestrator import rfc3339
 from orchestrator.console.printing import tell
 from orchestrator.errors import RunNotFoundError, UsageError
-from orchestrator.features.deadletters.opening import (
+from orchestrator.opening.opener import (
     ItemPlace,
     OpenedAs,
     OpenedItem,

@@ -184,7 +184,7 @@ def show(run_and_numbers: tuple[str, ...], format: str) -> int:  # noqa: A002 --
         tell_damages,
         view_of,
     )
-    from orchestrator.features.deadletters.opening import Opener, OpenRequest  # noqa: PLC0415
+    from orchestrator.opening.opener import Opener, OpenRequest  # noqa: PLC0415
     from orchestrator.views.tables import Paper  # noqa: PLC0415
 
     choice = choose(run_and_numbers)
@@ -271,7 +271,7 @@ def _opened(file: str | None) -> BinaryIO:
 
 def _write_lines(choice: Choice, letters: tuple[Letter, ...], out: BinaryIO) -> None:
     from orchestrator.features.deadletters.choice import data_of, open_item  # noqa: PLC0415
-    from orchestrator.features.deadletters.opening import Opener, OpenRequest  # noqa: PLC0415
+    from orchestrator.opening.opener import Opener, OpenRequest  # noqa: PLC0415
 
     with Opener() as opener:
         for letter in letters:
@@ -283,7 +283,7 @@ def _write_lines(choice: Choice, letters: tuple[Letter, ...], out: BinaryIO) -> 
 def _write_pickle(choice: Choice, letters: tuple[Letter, ...], out: BinaryIO) -> None:
     """Write the items' pickles byte for byte; one that cannot be read is an error."""
     from orchestrator.features.deadletters.choice import open_item  # noqa: PLC0415
-    from orchestrator.features.deadletters.opening import OpenedAs, Opener, OpenRequest  # noqa: PLC0415
+    from orchestrator.opening.opener import OpenedAs, Opener, OpenRequest  # noqa: PLC0415
 
     pickles = []
     with Opener() as opener:

@@ -11,8 +11,8 @@ import pickle
 import msgspec
 
 from orchestrator.engine.node.child_program import ask_in_foreground
-from orchestrator.features.deadletters.opening import ItemPlace
 from orchestrator.ipc.order import Order
+from orchestrator.opening.opener import ItemPlace
 
 __all__ = ["Outcome", "Trial", "TrialEnd", "run_trial"]
 

@@ -196,7 +196,8 @@ def build(form: str, why_pure: str) -> Finding:
     elif form == "partly":
         means = "some of its modules are compiled and some not: install it anew"
     verdict = Verdict.SLOWER if means else Verdict.OK
-    return Finding(name="build", verdict=verdict, found=form, means=means)
+    found = compiled.form_in_words(form)
+    return Finding(name="build", verdict=verdict, found=found, means=means)
 
 
 def start_method(method: StartMethod) -> Finding:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from orchestrator.errors import Problem, Rule, SpecError
 from orchestrator.spec import rules
-from orchestrator.spec.wording import did_you_mean
+from orchestrator.spec.wording import Guesses, listed
 from orchestrator.spec.yaml.nodes import Position
 
 __all__ = ["MAX_BYTES", "Source", "decode", "read"]
@@ -132,4 +132,6 @@ def _sibling(file: Path, suffixes: tuple[str, ...]) -> str:
         names = sorted(p.name for p in file.absolute().parent.iterdir())
     except OSError:
         return "there is no such folder either"
-    return did_you_mean(file.name, [name for name in names if name.endswith(suffixes)])
+    stems = {Path(name).stem: name for name in reversed(names) if name.endswith(suffixes)}
+    near = Guesses(stems).near(file.stem)  # all have the suffix: it makes no name alike
+    return f"did you mean {listed([stems[stem] for stem in near])}?" if near else ""

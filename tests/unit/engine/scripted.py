@@ -105,6 +105,9 @@ class Audience:
         self.facts.append(fact)
         self._asked.append(("told", type(fact).__name__))
 
+    def commit(self) -> None:
+        self._asked.append(("committed",))
+
     def snapshot(self, snapshot: Any, now: float) -> None:
         """Nobody looks."""
 

@@ -128,6 +128,15 @@ def test_what_changed_is_kept_before_anybody_is_told():
     assert turn.index("send") < turn.index("kept") < turn.index("flush")
 
 
+def test_what_is_told_is_committed_before_anything_is_sent_or_kept():
+    """A warning is in the log before a worker knows of what it tells."""
+    engine = ScriptedEngine(UP, [says("src-1", put(2), Closing()), dies("src-1")])
+    durable = {"durability": Durability.ON}
+    Performance(engine, *PIPE, plan=durable, store=Ear(engine)).play()
+    turn = last_turn(engine)
+    assert turn.index("told") < turn.index("committed") < turn.index("kept") < turn.index("flush")
+
+
 def test_what_the_dead_left_is_killed_before_anything_is_sent():
     """It may be at the item that goes to another in this turn."""
     engine = ScriptedEngine(UP, [says("src-1", put(2)), says("snk-1", pull(1))])
@@ -368,12 +377,12 @@ def test_each_signal_ends_the_run_in_its_own_name(signum, code):
 
 def test_a_deadline_of_the_core_is_waited_for_and_kept():
     def late() -> list[Any]:
-        engine.time += 5.0
+        engine.time += 0.125
         return []
 
     engine = ScriptedEngine(up("t-1"), [says("t-1", Ready())], late)
-    Performance(engine, job("t", timeouts=TimeoutsPlan(run_s=5.0))).play()
-    assert engine.of("wait")[2] == ("wait", 5.0)
+    Performance(engine, job("t", timeouts=TimeoutsPlan(run_s=0.125))).play()
+    assert engine.of("wait")[2] == ("wait", 0.125)
     assert engine.of("signal") == [("signal", "t-1", signal.SIGTERM)]
 
 

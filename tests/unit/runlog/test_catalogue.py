@@ -34,6 +34,20 @@ def test_the_schema_has_exactly_the_catalogues_events():
     assert sorted(EVENTS) == sorted(entry.event for entry in CATALOGUE.values())
 
 
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [("stop", "stopping: job a failed"), ("drain", "stopping (drain): job a failed")],
+)
+def test_the_usual_way_to_stop_is_not_said_twice(how, told):
+    fact = notifications.RunStopping(how=how, reason="job a failed")
+    assert CATALOGUE[type(fact)].msg(fact) == told
+
+
+def test_a_state_of_two_words_is_told_as_words():
+    fact = notifications.JobEnded(job="a", state="timed_out", reason="it hung")
+    assert CATALOGUE[type(fact)].msg(fact) == "a timed out: it hung"
+
+
 def names_of(entry):
     """The fields that a fact may be logged with."""
     names = set(entry.notification.__struct_fields__) - entry.spoken - entry.unlogged

@@ -11,18 +11,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.protocol.messages import Failure
+from orchestrator.core.protocol.messages import STOPPED, Failure
 from orchestrator.core.protocol.notifications import (
+    ItemDead,
     ItemFailed,
+    ItemRetried,
+    ItemSkipped,
     Logged,
     OutputLine,
     RunStarted,
     Stream,
     Warned,
+    WorkerStarted,
 )
 from orchestrator.errors import DiskFullError, ResumeError, RunDirectoryError
 from orchestrator.escaping import uncoloured
+from orchestrator.rfc3339 import timestamp
 from orchestrator.runlog import writer
+from orchestrator.runlog.catalogue import context, describe
+from orchestrator.runlog.jsonl import dumps
+from orchestrator.runlog.schema import Level, flaw_of
 from orchestrator.runlog.writer import Lines, RunLog
 
 STARTED = RunStarted(name="census", spec="/p/jobs.yaml", python="3.11.7", pid=7)
@@ -60,13 +68,67 @@ def test_every_record_has_ts_run_event_level_and_msg_in_front(log):
 
 
 def test_a_failure_is_unfolded_into_error_type_error_and_traceback(log):
-    failure = Failure(kind="ValueError", message="no", traceback="Traceback...", where="a.py:3")
+    failure = Failure(
+        kind="ValueError", message="no", traceback="T...", where="a.py:3", item_name="'f'"
+    )
     log.notify(ItemFailed(job="a", worker="a-1", item="q:7", queue="q", failure=failure))
     (record,) = records(log)
     assert record["level"] == "error"
     assert (record["error_type"], record["error"]) == ("ValueError", "no")
     assert (record["traceback"], record["where"]) == ("Traceback...", "a.py:3")
     assert record["msg"] == "a-1 failed at q:7: ValueError: no (a.py:3)"
+
+
+TEXTS = st.text(st.characters(), max_size=9) | st.text(st.characters(max_codepoint=127))
+FAILURES = st.builds(
+    Failure,
+    kind=st.sampled_from(["ValueError", STOPPED, ""]),
+    message=TEXTS,
+    traceback=TEXTS,
+    where=TEXTS,
+)
+
+
+def facts_of_items():
+    known = {"job": TEXTS, "worker": st.just("a-1") | TEXTS, "item": TEXTS, "queue": TEXTS}
+    used = known | {"failure": FAILURES, "attempts": st.integers(0, 9)}
+    return st.one_of(
+        st.builds(ItemSkipped, **known, failure=FAILURES),
+        st.builds(ItemFailed, **known, failure=FAILURES),
+        st.builds(ItemRetried, **used, delay_s=st.floats() | st.integers(0, 9)),
+        st.builds(ItemDead, **used, chunk=st.just(b""), index=st.just(0), packed=st.just(False)),
+    )
+
+
+@given(facts_of_items(), st.booleans())
+def test_what_becomes_of_an_item_is_written_as_every_other_event(fact, has_pid):
+    """The short way gives, byte for byte, what the catalogue's dictionary is encoded to."""
+    lines = Lines("r1")
+    if has_pid:
+        lines.event(WorkerStarted(job="a", worker="a-1", pid=5, start_method="fork"), 0.0)
+    event, level, msg = describe(fact)
+    fields = context(fact)
+    if has_pid and fields.get("worker") == "a-1":
+        fields["pid"] = 5
+    head = {"ts": timestamp(1.5), "run": "r1", "event": event, "level": str(level)}
+    urgent, line = lines.event(fact, 1.5)
+    assert urgent is (level >= Level.WARNING)
+    assert line == dumps({**head, **fields, "msg": msg}) + "\n"
+
+
+@pytest.mark.parametrize("kind", [ItemSkipped, ItemRetried, ItemDead, ItemFailed])
+def test_what_becomes_of_an_item_goes_the_short_way_with_all_its_fields(kind, monkeypatch):
+    failure = Failure(
+        kind="ValueError", message="no", traceback="T...", where="a.py:3", item_name="'f'"
+    )
+    values = {"failure": failure, "attempts": 2, "delay_s": 0.5, "chunk": b"", "index": 0}
+    values |= {"packed": False}
+    fact = kind(**{name: values.get(name, f"a {name}") for name in kind.__struct_fields__})
+    wanted = context(fact)
+    monkeypatch.setattr(writer, "context", None)
+    record = json.loads(Lines("r1").event(fact, 1.5)[1])
+    assert {key: value for key, value in record.items() if key in wanted} == wanted
+    assert flaw_of(record) == ""
 
 
 def test_what_says_nothing_is_left_out(log):
@@ -79,8 +141,8 @@ def test_any_text_stays_one_ascii_line_and_comes_back_unchanged(text):
     lines = Lines("r1")
     for line in (lines.output(output(text), 0.0), lines.logged(logged(msg=text), 0.0)):
         assert line.isascii()
-        assert line.endswith(b"\n")
-        assert line.count(b"\n") == 1
+        assert line.endswith("\n")
+        assert line.count("\n") == 1
         assert json.loads(line)["msg"] == uncoloured(text)
 
 
@@ -153,6 +215,18 @@ def test_a_warning_is_written_at_once_with_all_before_it(log):
     assert len(log.path.read_bytes().splitlines()) == 2
 
 
+def test_a_warning_that_is_only_added_is_urgent_until_it_is_written(log):
+    log.add(output("x"))
+    assert not log.urgent
+    log.add(Warned(message="careful"))
+    log.add(output("y"))
+    assert log.urgent
+    assert log.path.read_bytes() == b""
+    log.flush()
+    assert not log.urgent
+    assert len(log.path.read_bytes().splitlines()) == 3
+
+
 def test_a_full_buffer_is_written_without_waiting(log):
     log.notify(output("x" * 70_000))
     assert log.path.stat().st_size > 70_000
@@ -195,7 +269,9 @@ def test_without_room_nothing_is_lost_and_the_next_flush_tells(log, monkeypatch)
         with pytest.raises(DiskFullError, match=r"log\.jsonl: No space left") as caught:
             log.flush()
     assert "space" in caught.value.hint
+    assert log.urgent
     log.flush()
+    assert not log.urgent
     assert [record["msg"] for record in records(log)] == ["one", "two"]
 
 

@@ -230,3 +230,42 @@ def test_no_display_where_it_cannot_be_or_is_not_wanted(terminal, environ, mode,
 def test_no_color_is_honoured(terminal):
     assert not colours(terminal, {"NO_COLOR": "1"})
     assert colours(terminal, {"NO_COLOR": ""})
+
+
+def retried(n):
+    failure = Failure(kind="ValueError", message=f"bad {n}")
+    about = {"job": "a", "worker": "a-1", "item": f"q:{n}", "queue": "q"}
+    return notifications.ItemRetried(**about, attempts=1, delay_s=0.0, failure=failure)
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_what_repeats_is_counted_and_told_before_its_job_ends(live, capfd):
+    view = screen(live=live)
+    for n in range(1, 100):
+        view.notify(retried(n), n / 1000)
+    view.notify(notifications.JobEnded(job="a", state="failed"), 1.0)
+    view.close()
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("mporch: ")]
+    assert lines == [
+        *["mporch: warning: ItemRetried"] * 3,
+        "mporch: warning: a: 99 retries in all: ValueError: bad #",
+        *["mporch: warning: JobEnded"] * (not live),
+    ]
+
+
+def test_what_repeats_is_told_at_the_end_of_a_run_whose_job_has_not_ended(capfd):
+    view = screen()
+    for n in range(4):
+        view.notify(retried(n), 0.0)
+    view.close()
+    assert capfd.readouterr().err.splitlines()[3:] == [
+        "mporch: warning: a: 4 retries in all: ValueError: bad #"
+    ]
+
+
+def test_without_news_nothing_that_repeats_is_told(capfd):
+    view = screen(news=False)
+    for n in range(40):
+        view.notify(retried(n), n)
+    view.close()
+    assert capfd.readouterr().err == ""

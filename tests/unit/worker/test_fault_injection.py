@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
@@ -9,11 +10,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.core.protocol.messages import Commit, Committed, Hello, NoLease, Pull, Ready
-from orchestrator.ipc import wire
+from orchestrator.core.protocol.messages import (
+    Commit,
+    Committed,
+    Hello,
+    NoLease,
+    Output,
+    Pull,
+    Ready,
+)
+from orchestrator.ipc import arena, wire
+from orchestrator.ipc.arena import Handover
 from orchestrator.worker.fault_injection import (
     POINTS,
     FaultError,
+    FaultyArenas,
     InjectedFault,
     ordered,
 )
@@ -24,7 +35,7 @@ PULL = Pull(pull=5, queues=("q",), most=1)
 PULL_AND_COMMIT = Pull(pull=5, queues=("q",), most=1, commit=Commit(seq=1))
 
 
-class Struck(Exception):
+class Struck(BaseException):
     """The signal has come."""
 
 
@@ -83,7 +94,8 @@ def test_an_order_that_makes_no_sense_is_refused(text):
 
 def test_every_message_of_the_protocol_has_its_points():
     assert {"w.hello_before", "w.pull_torn", "w.closing_sent", "w.leased_received"} <= POINTS
-    assert len(POINTS) == 3 * 12 + 11 + 3
+    assert {"w.place_written", "w.place_sent", "w.place_read", "w.place_freed"} <= POINTS
+    assert len(POINTS) == 3 * 12 + 11 + 3 + 6
 
 
 class Door(threading.Thread):
@@ -200,3 +212,69 @@ def test_a_generator_has_ended_when_it_is_used_up():
     assert [next(items) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(Struck):
         next(items)
+
+
+@pytest.mark.parametrize("carried", [True, False])
+def test_only_a_commit_of_what_lies_in_an_arena_announces_a_place(ends, carried):
+    ours, theirs = ends
+    link = FaultyLink(theirs, InjectedFault("w.place_before:1:usr1"))
+    for placed in (False, True):
+        output = Output(queues=("q",), n=1, size=1, packed=False, placed=placed)
+        commit = Commit(seq=1, outputs=(output,))
+        link.queue(
+            Pull(pull=5, queues=("q",), most=1, commit=commit) if carried else commit, (b"x",)
+        )
+        if placed:
+            with pytest.raises(Struck):
+                link.flush()
+        else:
+            link.flush()
+            assert received(ours)
+    assert received(ours) == b""
+
+
+@pytest.fixture
+def arenas():
+    """A producer and a reader of its arena, each with the fault that it is told."""
+    size = 1 << 20
+    fd = arena.make(size)
+    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
+    for own, (ours, _) in zip((True, False), pairs, strict=True):
+        arena.give(ours, Handover(1, size, own, "src-1", fd))
+
+    def made(text: str) -> list[FaultyArenas]:
+        return [FaultyArenas(theirs, InjectedFault(text)) for _, theirs in pairs]
+
+    yield made
+    os.close(fd)
+    for sock in (sock for pair in pairs for sock in pair):
+        sock.close()
+
+
+@pytest.mark.parametrize("lay", [True, False])
+def test_a_place_is_written_in_part_when_its_producer_dies_in_the_midst(arenas, lay):
+    producer, _ = arenas("w.place_written:2:usr1")
+    parts = [b"a" * 5000, b"b" * 5000]
+    with pytest.raises(Struck):
+        for _ in range(2):
+            producer.lay(b"".join(parts)) if lay else producer.put(parts, 10_000)
+
+
+def test_a_place_is_read_and_freed_as_without_points_but_for_those(arenas):
+    producer, reader = arenas("w.place_read:2:usr1")
+    place = producer.put([b"a" * 5000, memoryview(b"b" * 5001), b"c"], 10_002)
+    placed = reader.placed(place.stub.encode())
+    assert placed.load(bytes) == b"a" * 5000 + b"b" * 5001 + b"c"
+    with pytest.raises(Struck):
+        placed.load(bytes)
+    assert len(placed) == 10_002
+
+
+def test_a_place_that_is_freed_is_known_to_be(arenas):
+    producer, _ = arenas("w.place_freed:1:usr1")
+    place = producer.put([b"a" * 5000], 5000)
+    place.sent = True
+    with pytest.raises(Struck):
+        producer.freed([place.stub.offset])
+    again = producer.put([b"b" * 5000], 5000)
+    assert again.stub.offset == place.stub.offset

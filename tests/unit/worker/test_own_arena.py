@@ -1,19 +1,29 @@
 """A worker's arenas: what it lays down and what it reads of others, and a lack of memory."""
 
+import contextlib
 import errno
+import gc
 import logging
 import os
 import pickle
+import resource
 import socket
+import zlib
 from functools import partial
 
 import pytest
 
-from orchestrator.core.protocol.messages import Leased, Range
-from orchestrator.ipc import arena
-from orchestrator.ipc.arena import Handover, Stub
+from orchestrator.core.protocol.messages import Leased, Pull, Range, Released
+from orchestrator.ipc import arena, wire
+from orchestrator.ipc.arena import Handover, Stub, check_of
 from orchestrator.worker import arenas as module
-from orchestrator.worker.arenas import DamagedChunkError, LaidChunk, Placed, WorkerArenas
+from orchestrator.worker.arenas import (
+    DamagedChunkError,
+    LaidChunk,
+    Placed,
+    UnseenArenaError,
+    WorkerArenas,
+)
 from orchestrator.worker.chunks import BIG_ITEM, sole
 from orchestrator.worker.client import Client
 from orchestrator.worker.large import item_of
@@ -183,9 +193,117 @@ def test_pages_that_nothing_lies_on_are_given_back():
     stage.close()
 
 
-def test_a_stranger_to_an_arena_gets_nothing(stage):
-    assert stage.reader.placed(Stub(2, 0, MB, 0).encode()) == b""
-    assert stage.reader.placed(b"no stub") == b""
+def test_a_stranger_to_an_arena_says_so_once(stage, caplog):
+    for _ in range(2):
+        with pytest.raises(UnseenArenaError) as told:
+            stage.reader.placed(Stub(2, 0, MB, 0).encode())
+        assert told.value.arena == 2
+    assert len(caplog.records) == 1
+
+
+def descriptors():
+    gc.collect()  # those that other tests have let go of
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- names
+
+
+@contextlib.contextmanager
+def no_descriptor_left(n=0):
+    """As where the target has all the system lets it have, but for n."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+    taken = []
+    try:
+        with pytest.raises(OSError, match="Too many"):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        for fd in taken[:n]:
+            os.close(fd)
+        del taken[:n]
+        yield
+    finally:
+        for fd in taken:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_an_arena_that_comes_when_no_descriptor_is_left_is_not_there_and_nothing_leaks(stage, n):
+    place = stage.put(b"y" * MB)
+    before = descriptors()
+    with no_descriptor_left(n), pytest.raises(UnseenArenaError):
+        stage.reader.placed(place.stub.encode())
+    assert descriptors() == before
+
+
+@pytest.mark.parametrize("n", [2, 3, 11, 12])
+def test_with_few_descriptors_it_is_mapped_or_read_and_no_more_than_one_is_kept(stage, n):
+    place = stage.put(b"y" * MB)
+    before = descriptors()
+    with no_descriptor_left(n):
+        assert bytes(stage.reader.placed(place.stub.encode()).view) == b"y" * MB
+    assert descriptors() <= before + 1
+
+
+def test_an_arena_that_is_lost_hides_none_that_comes_behind_it(caplog):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    reader = WorkerArenas(theirs)
+    fds = [arena.make(MB) for _ in range(3)]
+    places = [Stub(n, 0, 4, check_of(memoryview(b"%d" % n * 4))) for n in (1, 2, 3)]
+    for n, fd in enumerate(fds, 1):
+        os.pwrite(fd, b"%d" % n * 4, 0)
+    arena.give(ours, Handover(1, MB, False, "src-1", fds[0]))
+    with no_descriptor_left(), pytest.raises(UnseenArenaError):
+        reader.placed(places[0].encode())
+    for n in (2, 3):
+        arena.give(ours, Handover(n, MB, False, "src-1", fds[n - 1]))
+    with pytest.raises(UnseenArenaError):
+        reader.placed(places[0].encode())
+    assert [bytes(reader.placed(place.encode()).view) for place in places[1:]] == [b"2222", b"3333"]
+    reader.forget(2)
+    with pytest.raises(UnseenArenaError):
+        reader.placed(places[1].encode())
+    assert len(caplog.records) == 1
+    for fd in fds:
+        os.close(fd)
+    for sock in (ours, theirs):
+        sock.close()
+
+
+def test_a_worker_whose_own_arena_is_lost_says_so_and_puts_into_frames(caplog):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    fd = arena.make(MB)
+    arena.give(ours, Handover(1, MB, True, "src-1", fd))
+    producer = WorkerArenas(theirs)
+    with no_descriptor_left():
+        assert producer.put([b"x" * 5000], 5000) is None
+    assert producer.put([b"x" * 5000], 5000) is None
+    assert producer.lay(b"x" * 5000) is None
+    assert len(caplog.records) == 1
+    assert "Too many open files" in caplog.text
+    os.close(fd)
+    for sock in (ours, theirs):
+        sock.close()
+
+
+def test_a_reader_that_cannot_map_it_and_whose_target_closes_descriptors_says_so(
+    stage, monkeypatch
+):
+    place = stage.put(b"y" * MB)
+
+    def refused(*_, **__):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module.mmap, "mmap", refused)
+        assert stage.reader.placed(place.stub.encode())
+    fd = stage.reader._others[1]._fd
+    with open(os.devnull) as other:  # noqa: PTH123
+        os.dup2(other.fileno(), fd)
+        with pytest.raises(UnseenArenaError):
+            stage.reader.placed(place.stub.encode())
+    os.close(fd)
+    with pytest.raises(UnseenArenaError):
+        stage.reader.placed(place.stub.encode())
 
 
 def test_an_arena_that_is_gone_is_forgotten(stage):
@@ -194,7 +312,8 @@ def test_an_arena_that_is_gone_is_forgotten(stage):
     stage.reader.forget(1)
     stage.reader.forget(1)
     assert bytes(placed.view) == b"y" * MB, "as long as somebody has a view"
-    assert stage.reader.placed(place.stub.encode()) == b""
+    with pytest.raises(UnseenArenaError):
+        stage.reader.placed(place.stub.encode())
 
 
 def test_why_a_job_has_no_arena_is_told_once(caplog):
@@ -234,11 +353,32 @@ def test_text_that_is_none_in_its_midst_is_damage_too(stage):
         pickle.loads(raw)
 
 
-def test_what_cannot_be_read_is_lost_by_its_size(stage):
-    lease, _ = leased(stage, "é" * MB, stub=Stub(9, 0, MB, 0))
-    raw, _ = lease.take()
-    with pytest.raises(MemoryError):
+def test_what_no_memory_is_left_for_is_lost_by_its_size(stage):
+    stub = Stub(1, 0, MB, 0)
+    part = Range(start=0, stop=1, first=1, size=24, packed=False, placed=True)
+    message = Leased(pull=1, lease=1, queue="q", ranges=(part,))
+    raw, _ = Lease(message, [Placed(None, stub, "src-1")]).take()
+    with pytest.raises(MemoryError, match="1,048,576 bytes"):
         pickle.loads(raw)
+
+
+def test_a_lease_of_what_cannot_be_seen_is_given_back_and_asked_for_again(stage):
+    ours, theirs = socket.socketpair()
+    client = Client(Link(theirs), {}, by_item=True, arm=lambda: None, arenas=stage.reader)
+    for n, blob in ((1, Stub(7, 0, MB, 0).encode()), (2, pickle.dumps([b"x"]))):
+        placed, crc = n == 1, zlib.crc32(blob)
+        part = Range(start=0, stop=1, first=1, size=len(blob), packed=False, placed=placed, crc=crc)
+        message = Leased(pull=n, lease=n, queue="q", ranges=(part,))
+        ours.sendall(b"".join(wire.encode(message, (blob,))))
+    with client.connection.lock:
+        lease = client.pull(("q",), most=1)
+    assert lease.take() == (b"x", False)
+    reader = wire.from_worker()
+    said = [message for message, _ in reader.feed(ours.recv(1 << 16))]
+    assert [type(message) for message in said] == [Pull, Released, Pull]
+    assert said[1] == Released(lease=1, kept=0, unseen=7)
+    for sock in (ours, theirs):
+        sock.close()
 
 
 def test_the_size_of_an_item_is_its_own(stage):
@@ -285,7 +425,7 @@ def test_a_client_finds_chunks_in_arenas_among_others(stage):
 
 
 def test_a_check_that_fails_is_raised():
-    placed = Placed(b"x" * 100, 0, "src-1")
+    placed = Placed(b"x" * 100, Stub(1, 0, 100, 0), "src-1")
     with pytest.raises(DamagedChunkError, match="src-1"):
         placed.load(bytes)
 

@@ -158,3 +158,35 @@ def test_what_is_too_large_is_refused(monkeypatch):
     ):
         with pytest.raises(ValueError, match="the largest item"):
             make()
+
+
+class Shared:
+    """Gives one buffer as often as it is said to."""
+
+    def __init__(self, *parts):
+        self.parts = parts
+
+    def __reduce_ex__(self, protocol):
+        met = {}
+        return Shared, tuple(met.setdefault(id(a), pickle.PickleBuffer(a)) for a in self.parts)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+@pytest.mark.parametrize("size", [10, BIG_ITEM - 1, BIG_ITEM, 3 * BIG_ITEM])
+def test_a_buffer_that_stands_twice_in_an_item_is_one_to_its_reader(kind, size):
+    a, b = kind(b"a" * size), kind(b"b" * size)
+    for item, divided in ((Shared(a, b, a), False), (Shared(a, b), size >= BIG_ITEM)):
+        pickled = pickle.loads(pickle.dumps(item, 5)).parts
+        for loaded in trip(item, divided=divided):
+            assert loaded.parts == item.parts
+            assert [x is y for x in loaded.parts for y in loaded.parts] == [
+                x is y for x in pickled for y in pickled
+            ]
+
+
+def test_what_cannot_be_pickled_is_told_whatever_its_buffers():
+    a = bytearray(BIG_ITEM)
+    with pytest.raises((TypeError, pickle.PicklingError, AttributeError), match="lambda"):
+        ItemPickler().divide([Shared(a, a), lambda: None])
+    with pytest.raises((TypeError, pickle.PicklingError, AttributeError), match="lambda"):
+        ItemPickler().divide([Shared(a), lambda: None, Shared(a)])

@@ -241,19 +241,19 @@ def test_a_job_is_billed_for_the_time_its_workers_waited_and_worked() -> None:
     run.commit("snk-1", done=[(lease, 1)])
     run.lease("snk-1", "q")
     run.leave("src-1")
-    jobs = run.broker.jobs
-    assert jobs["snk"].waiting_input_s == 2.0
-    assert (jobs["src"].waiting_output_s, jobs["src"].busy_s) == (4.0, 9.0)
+    times = run.broker.job_times(run.now)
+    assert times["snk"].starved == 2.0
+    assert (times["src"].blocked, times["src"].life, times["src"].running) == (4.0, 9.0, 5.0)
 
 
 def test_what_a_job_waits_after_the_end_of_its_writers_is_told_apart() -> None:
     """It waits for its own item, which is tried again later."""
     run = pipe(attempts=2, retry_delay_s=4.0)
-    snk = run.broker.jobs["snk"]
     run.pull("snk-1", "q")
     run.now += 2.0
     run.put("src-1", "q")
-    assert (snk.waiting_input_s, snk.waiting_end_s) == (2.0, 0.0)
+    snk = run.broker.job_times(run.now)["snk"]
+    assert (snk.starved, snk.at_end) == (2.0, 0.0)
     lease = run.last("snk-1", Leased).lease
     run.commit("snk-1", done=[(lease, 1)], ends={0: End.FAILED})
     run.pull("snk-1", "q")
@@ -262,7 +262,8 @@ def test_what_a_job_waits_after_the_end_of_its_writers_is_told_apart() -> None:
     run.leave("src-1")
     run.tick(3.0)
     assert run.items("snk-1")
-    assert (snk.waiting_input_s, snk.waiting_end_s) == (6.0, 3.0)
+    snk = run.broker.job_times(run.now)["snk"]
+    assert (snk.starved, snk.at_end) == (6.0, 3.0)
 
 
 @pytest.mark.parametrize("clean", [True, False])

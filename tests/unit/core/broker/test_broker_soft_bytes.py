@@ -207,3 +207,64 @@ def test_the_bytes_it_held_are_told() -> None:
     run.put("src-1", "q", 1, size=70)
     run.put("src-1", "q", 1, size=70)
     assert run.queue("q").ledger(final=False).peak_bytes == 140
+
+
+def whole(run: FakeBroker, unsent: int, n: int = 1, **keys: Any) -> int:
+    """Return what a transaction is granted that holds so many items for the queue."""
+    want = run.want("src-1", "q", n, unsent=unsent, wait=Wait.NO, whole=True, **keys)
+    grant = run.last("src-1", Grant)
+    assert grant.want == want
+    return grant.n
+
+
+def test_a_transaction_that_has_begun_to_put_is_not_stopped_by_bytes() -> None:
+    run = pipe(1600)
+    held = whole(run, 0)
+    assert 1 <= held <= 16
+    while held < SOFT_ITEMS:
+        more = whole(run, held)
+        assert more == 1
+        held += more
+    run.commit("src-1", output("q", held, (held,), size=held * 100), returned=[("q", 0)])
+    assert run.applied("src-1") == [1]
+    assert whole(run, 0) == 0, "it is full when the next begins"
+    for _ in range(held):
+        run.lease("snk-1", "q")
+    assert whole(run, 0) > 0
+
+
+def test_a_transaction_goes_before_who_waits_for_bytes_and_not_for_items() -> None:
+    run = pipe(160, "src", "other", maxsize=40)
+    held = whole(run, 0)
+    run.want("other-1", "q", 10)
+    assert run.port("other-1").wants or run.port("other-1").credits["q"]
+    while (more := whole(run, held, n=7)) > 0:
+        held += more
+    assert run.queue("q").granted + run.queue("q").size == 40
+
+
+def test_what_is_no_transaction_is_not_granted_more() -> None:
+    run = pipe(160)
+    run.want("src-1", "q")
+    run.put("src-1", "q", 1, size=160)
+    run.want("src-1", "q", wait=Wait.NO)
+    held = run.port("src-1").credits["q"]
+    run.want("src-1", "q", unsent=held, wait=Wait.NO)
+    assert run.last("src-1", Grant).n == 0
+
+
+def test_a_written_bound_stops_a_transaction() -> None:
+    run, held = pipe(1 << 20, maxsize=40), 0
+    while (more := whole(run, held)) > 0:
+        held += more
+    assert held == 40
+
+
+def test_each_of_several_transactions_finds_room_in_a_queue_that_has_some() -> None:
+    run = pipe(1600, "src", "other")
+    held = whole(run, 0)
+    while held < 100:
+        held += whole(run, held)
+    want = run.want("other-1", "q", unsent=0, wait=Wait.NO, whole=True)
+    assert run.last("other-1", Grant) == Grant(want=want, queue="q", n=1)
+    assert whole(run, held) > 0

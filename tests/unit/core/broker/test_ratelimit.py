@@ -76,8 +76,8 @@ def test_the_wait_is_booked_to_the_rate_and_not_to_the_input() -> None:
     run.commit("snk-1", done=[(lease, 1)])
     run.pull("snk-1", "urgent q")
     run.tick(1.0)
-    snk = run.broker.jobs["snk"]
-    assert (snk.waiting_rate_s, snk.waiting_input_s) == (1.0, 0.0)
+    snk = run.broker.job_times(run.now)["snk"]
+    assert (snk.held, snk.starved) == (1.0, 0.0)
 
 
 def test_an_item_of_another_queue_starts_when_it_is_due_though_the_first_queue_is_empty_then() -> (

@@ -1,5 +1,6 @@
 """Arenas of a run: who is given one, what is believed of a producer, when a place is free."""
 
+import gc
 import os
 from typing import Any
 
@@ -15,6 +16,7 @@ from orchestrator.core.protocol.messages import (
     Pull,
     Range,
     Ready,
+    Released,
 )
 from orchestrator.engine.engine import Malformed, Received
 from orchestrator.engine.local import run_arenas as module
@@ -96,6 +98,7 @@ class Stage:
 
 @pytest.fixture
 def stage():
+    gc.collect()  # descriptors that other tests have let go of
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- names
     stage = Stage()
     yield stage
@@ -315,3 +318,31 @@ def test_after_the_end_nothing_is_read_of_what_has_that_number(stage):
 def test_its_size_is_what_the_machine_and_the_group_allow(monkeypatch):
     monkeypatch.setattr(module, "read_allowance", lambda: Allowance(memory_bytes=7))
     assert module._memory_bytes() == 7
+
+
+def test_a_reader_that_cannot_see_an_arena_gets_its_chunks_in_frames(stage):
+    stage.start("map-1", "map-2", "sink-1", "sink-2")
+    blobs = []
+    for n, worker in enumerate(("map-1", "map-2"), 1):
+        (said,) = stage.heard(worker, stage.stub(n, 0, b"%d" % n * 5000))
+        blobs += said.frames[0][1]
+
+    def addressed(worker):
+        return [
+            part.placed
+            for part in stage.arenas.addressed(worker, lease_of(*blobs), blobs)[0].ranges
+        ]
+
+    assert addressed("sink-1") == addressed("sink-2") == [True, True]
+    released = Received(worker="sink-1", frames=[(Released(lease=1, kept=0, unseen=1), ())])
+    assert stage.arenas.find(released) == [released]
+    for number in (7, 1 << 60):
+        stage.arenas.find(
+            Received(worker="sink-2", frames=[(Released(lease=1, kept=0, unseen=number), ())])
+        )
+    assert addressed("sink-1") == [False, True]
+    assert addressed("sink-2") == [True, True]
+    stage.arenas.died("sink-1")
+    stage.start("sink-1")
+    assert addressed("sink-1") == [True, True]
+    blobs.clear()

@@ -153,6 +153,7 @@ class Stage:
     def start(self, *workers: str, item_s: float | None = None) -> None:
         for worker in workers:
             job: Any = SimpleNamespace(
+                inputs=("q",),
                 name="job",
                 start_method=StartMethod.SPAWN,
                 env=(),

@@ -37,6 +37,22 @@ def groups(tmp_path):
     return read
 
 
+@pytest.mark.parametrize(
+    ("form", "why", "verdict", "found", "means"),
+    [
+        ("default", "", Verdict.OK, "compiled (default)", ""),
+        ("pure", "", Verdict.SLOWER, "pure Python", "installed so; README says what compiles it"),
+        ("pure", "no gcc", Verdict.SLOWER, "pure Python", "no gcc; README says what compiles it"),
+        ("partly", "", Verdict.SLOWER, "partly compiled", "some of its modules"),
+    ],
+)
+def test_the_form_of_this_copy_is_told_in_words(form, why, verdict, found, means):
+    finding = examine.build(form, why)
+    assert (finding.verdict, finding.found) == (verdict, found)
+    assert finding.means.startswith(means)
+    assert bool(finding.means) == bool(means)
+
+
 def test_of_groups_within_groups_the_least_counts(groups):
     found = groups(
         "0::/a/b\n",

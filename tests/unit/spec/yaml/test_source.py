@@ -45,6 +45,14 @@ def test_a_missing_file_names_the_spec_that_is_there(tmp_path):
     assert problem.hint == "did you mean jobs.yml?"
 
 
+def test_a_missing_file_names_no_spec_that_is_like_it_only_in_its_ending(tmp_path):
+    (tmp_path / "dicts.yaml").write_text(GOOD)
+    (tmp_path / "job.yaml").write_text(GOOD)
+    assert refusal(read, tmp_path / "jobs.yaml").hint == "did you mean job.yaml?"
+    (tmp_path / "job.yaml").unlink()
+    assert refusal(read, tmp_path / "jobs.yaml").hint.startswith("name the path of a spec")
+
+
 def test_a_file_in_a_missing_folder_says_so(tmp_path):
     assert "no such folder" in refusal(read, tmp_path / "x" / "jobs.yaml").hint
 

@@ -1,4 +1,4 @@
-"""Has the items of dead letters opened by a child that cannot run what is in them.
+"""Opener: has items opened by a child that cannot run what is in them.
 
 Called in the parent, which never unpickles.
 """
@@ -18,14 +18,17 @@ import msgspec
 from orchestrator.engine.node.child_program import LineProgram
 from orchestrator.files import PACKAGE
 
-__all__ = ["ItemPlace", "OpenRequest", "OpenedAs", "OpenedItem", "Opener"]
+__all__ = ["ItemPlace", "OpenRequest", "OpenedAs", "OpenedItem", "Opener", "confined"]
 
 _ROOT = str(Path(PACKAGE).parent)
-_PROGRAM = (
-    "import sys; sys.path.append(sys.argv[1]); "
-    "from orchestrator.features.deadletters.opening_child import main; main()"
-)
+_PROGRAM = "import sys; sys.path.append(sys.argv[1]); from {} import main; main()"
 _LONGEST_S = 20.0
+
+
+def confined(module: str, *, timeout_s: float = _LONGEST_S) -> LineProgram:
+    """Return a child that runs `main` of a module of ours, and sees the standard library only."""
+    command = [sys.executable, "-I", "-S", "-c", _PROGRAM.format(module), _ROOT]
+    return LineProgram(command, timeout_s=timeout_s)
 
 
 class OpenRequest(enum.Enum):
@@ -69,8 +72,7 @@ class Opener:
     """
 
     def __init__(self) -> None:
-        command = [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT]
-        self._program = LineProgram(command, timeout_s=_LONGEST_S)
+        self._program = confined("orchestrator.opening.child")
 
     def __enter__(self) -> Opener:
         return self

@@ -1,6 +1,6 @@
-"""Opens the items of dead letters, in a process that may do nothing else.
+"""Opens the items of dead letters and taps, in a process that may do nothing else.
 
-Called in the child of `opening`: requests come in on standard input, a line each, and are answered
+Called in the child of `opener`: requests come in on standard input, a line each, and are answered
 in turn on standard output. What is answered is of bounded size, whatever the data is. Standard
 library only.
 """
@@ -14,14 +14,14 @@ import math
 import os
 import pickle
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from orchestrator.files import open_regular
 from orchestrator.restricted import Unknown, confine, limit_cpu, names_in, safe_loads
 from orchestrator.worker.blocks import item_at
 
-__all__ = ["json_of", "main", "text_of"]
+__all__ = ["items_of", "json_of", "main", "reason_of", "serve", "text_of"]
 
 
 _CPU_S = 10
@@ -29,11 +29,16 @@ _CPU_S = 10
 
 def main() -> None:
     """Answer requests until there are no more."""
-    confine()
     chunks = _Chunks()
+    serve(lambda request: _answer(chunks, request))
+
+
+def serve(answer_to: Callable[[dict[str, Any]], object]) -> None:
+    """Answer requests until there are no more, each within its limits."""
+    confine()
     for line in sys.stdin:
         limit_cpu(_CPU_S)
-        answer = _answer(chunks, json.loads(line))
+        answer = answer_to(json.loads(line))
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
@@ -49,11 +54,17 @@ class _Chunks:
         if path != self._path:
             self._items = []
             with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
-                found = safe_loads(file.read())
-            if type(found) is not list:
-                raise pickle.UnpicklingError("the chunk is no list")
-            self._path, self._items = path, found
+                self._items = items_of(file.read())
+            self._path = path
         return self._items
+
+
+def items_of(chunk: bytes) -> list[Any]:
+    """The items of a chunk, or their pickles, or the blocks they are in; raises anything."""
+    found = safe_loads(chunk)
+    if type(found) is not list:
+        raise pickle.UnpicklingError("the chunk is no list")
+    return found
 
 
 def _answer(chunks: _Chunks, request: dict[str, Any]) -> dict[str, str]:
@@ -71,10 +82,11 @@ def _answer(chunks: _Chunks, request: dict[str, Any]) -> dict[str, str]:
             return {"is": "json", "value": found}
         return {"is": "repr", "value": text_of(value, request["limit"])}
     except Exception as error:  # noqa: BLE001 -- the bytes may be anything, and so what they raise
-        return {"is": "unreadable", "value": _reason(error, data)}
+        return {"is": "unreadable", "value": reason_of(error, data)}
 
 
-def _reason(error: Exception, data: bytes) -> str:
+def reason_of(error: Exception, data: bytes) -> str:
+    """Return in words why an item cannot be read."""
     text = f"{type(error).__name__}: {error}"[:500].removesuffix(": ")
     if not data:
         return text

@@ -9,21 +9,14 @@ from __future__ import annotations
 
 import base64
 import json
-import sys
-from pathlib import Path
 
 from orchestrator.core.protocol.events import AnyBlob, whole
-from orchestrator.engine.node.child_program import LineProgram
-from orchestrator.files import PACKAGE
 from orchestrator.item_templates import NO_NAMES
+from orchestrator.opening.opener import confined
 from orchestrator.plan.model import Plan
 
 __all__ = ["ItemNamer"]
 
-_PROGRAM = (
-    "import sys; sys.path.append(sys.argv[1]); "
-    "from orchestrator.engine.item_namer_child import main; main()"
-)
 _LONGEST_S = 1.0
 _MOST_BYTES = 16 << 20
 _MOST_FAILURES = 3
@@ -34,9 +27,7 @@ class ItemNamer:
     """Names items as the workers of a plan's jobs do (`item_names`)."""
 
     def __init__(self, plan: Plan) -> None:
-        root = str(Path(PACKAGE).parent)
-        command = [sys.executable, "-I", "-S", "-c", _PROGRAM, root]
-        self._program = LineProgram(command, timeout_s=_LONGEST_S)
+        self._program = confined("orchestrator.opening.item_namer_child", timeout_s=_LONGEST_S)
         self._templates = {name: dict(job.item_names) for name, job in plan.jobs.items()}
         self._failures = 0
 

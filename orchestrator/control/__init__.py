@@ -1,0 +1,1 @@
+"""The control socket of a run: its protocol, its client, and the run that is meant."""

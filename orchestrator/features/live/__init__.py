@@ -1,0 +1,1 @@
+"""Live runs, from another terminal: `mporch top`, `tap`, `stop`."""
