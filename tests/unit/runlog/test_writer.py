@@ -68,9 +68,7 @@ def test_every_record_has_ts_run_event_level_and_msg_in_front(log):
 
 
 def test_a_failure_is_unfolded_into_error_type_error_and_traceback(log):
-    failure = Failure(
-        kind="ValueError", message="no", traceback="T...", where="a.py:3", item_name="'f'"
-    )
+    failure = Failure(kind="ValueError", message="no", traceback="Traceback...", where="a.py:3")
     log.notify(ItemFailed(job="a", worker="a-1", item="q:7", queue="q", failure=failure))
     (record,) = records(log)
     assert record["level"] == "error"
@@ -86,6 +84,7 @@ FAILURES = st.builds(
     message=TEXTS,
     traceback=TEXTS,
     where=TEXTS,
+    item_name=TEXTS,
 )
 
 
