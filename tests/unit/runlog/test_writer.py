@@ -84,6 +84,7 @@ FAILURES = st.builds(
     message=TEXTS,
     traceback=TEXTS,
     where=TEXTS,
+    item_name=TEXTS,
 )
 
 
