@@ -120,7 +120,7 @@ class Run:
 
     @property
     def worker_states(self) -> Mapping[str, WorkerView]:
-        """How each worker is now, in spec order."""
+        """Return how each worker is now, in spec order."""
         return self._supervisor.worker_states
 
     def item_at(self, worker: str, blame: Blame) -> str:
