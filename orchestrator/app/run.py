@@ -21,6 +21,7 @@ from orchestrator.core.limits import Limits
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import (
     ItemDead,
+    ItemKept,
     Logged,
     Notification,
     OutputLine,
@@ -44,15 +45,15 @@ from orchestrator.errors import ExitCode, RunDirectoryError
 from orchestrator.files import here
 from orchestrator.machine.cgroups import read_allowance
 from orchestrator.machine.machine import this_machine
+from orchestrator.opening.item_namer import ItemNamer
 from orchestrator.plan.model import Plan
 from orchestrator.rfc3339 import timestamp
 from orchestrator.runlog.catalogue import describe
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import argument_for
-from orchestrator.runlog.letters import DeadLetters, read_letters
+from orchestrator.runlog.letters import read_letters
 from orchestrator.runlog.reader import LogReader
 from orchestrator.runlog.samples import SampleFiles
-from orchestrator.runlog.writer import RunLog
 from orchestrator.views.output import OutputMode
 from orchestrator.views.report import Digest, Report, render_report
 from orchestrator.views.screen import Screen, settings_for
@@ -108,11 +109,13 @@ def _run(
     started, began = time.time(), time.monotonic()
     with contextlib.ExitStack() as closing:
         closing.callback(run_files.close)
+        namer = ItemNamer(plan)
+        closing.callback(namer.close)
         header = _header(plan, directory, started)
         limits = Limits(header)
         screen = _screen(options, header, limits)
         closing.callback(screen.close)
-        record = _Record(run_files.log, run_files.letters, screen)
+        record = _Record(run_files, screen)
         control = _control(directory, header, limits)
         if control is not None:
             closing.callback(control.close)
@@ -129,12 +132,14 @@ def _run(
             control=control,
             began=began,
             takers=(samples.add, limits.add, screen.update),
+            namer=namer,
         )
         if run_files.resumption is not None:
             _recall(record.digest, directory, run_files.resumption.stored)
         record.notify(_started(plan, shelter, run_files, options.on, header), time.monotonic())
         conductor.run_to_end()
-        summary = _summary(conductor, plan, run_files, started, limits)
+        run_files.keepsakes.settle(conductor.run.left_items())
+        summary = _summary(conductor, plan, run_files, started, limits, dead_ok=options.dead_ok)
         for remark in (*_of_samples(samples), *conductor.run.warnings()):
             run_files.log.notify(remark)  # the report has the run's for the screen
         record.notify(_ended(summary), time.monotonic())
@@ -207,7 +212,12 @@ def _engine(
 def _recall(digest: Digest, directory: RunDirectory, stored: StoredRun) -> None:
     """Take into the report what the run's lives before have kept, and what they have skipped."""
     for letter in read_letters(directory.path):
-        failure = Failure(kind=letter.error_type, message=letter.error, where=letter.where)
+        failure = Failure(
+            kind=letter.error_type,
+            message=letter.error,
+            where=letter.where,
+            item_name=letter.item_name,
+        )
         digest.dead_before(letter.job, letter.item, failure)
     with LogReader(directory.log_path) as log:
         counts = {name: job.skipped for name, job in stored.jobs.items()}
@@ -229,10 +239,11 @@ def _screen(options: Options, header: Header, limits: Limits) -> Screen:
 class _Record:
     """The observer of a run: its log, its screen, and what its report will tell."""
 
-    def __init__(self, log: RunLog, letters: DeadLetters, screen: Screen) -> None:
+    def __init__(self, run_files: RunFiles, screen: Screen) -> None:
         self.digest = Digest()
-        self._log = log
-        self._letters = letters
+        self._log = run_files.log
+        self._letters = run_files.letters
+        self._keepsakes = run_files.keepsakes
         self._screen = screen
 
     @property
@@ -257,6 +268,8 @@ class _Record:
             return
         if isinstance(fact, ItemDead):
             self._letters.add(fact, time.time())
+        elif isinstance(fact, ItemKept):
+            self._keepsakes.add(fact, time.time())
         self._log.add(fact)
         self._screen.notify(fact, now)
         self.digest.notify(fact)
@@ -309,7 +322,13 @@ def _ended(summary: Summary) -> RunEnded:
 
 
 def _summary(
-    conductor: Conductor, plan: Plan, run_files: RunFiles, started: float, limits: Limits
+    conductor: Conductor,
+    plan: Plan,
+    run_files: RunFiles,
+    started: float,
+    limits: Limits,
+    *,
+    dead_ok: bool,
 ) -> Summary:
     run, ended = conductor.run, time.time()
     duration_s = round(ended - started, 6)
@@ -328,9 +347,8 @@ def _summary(
     dead = {name: ledger.dead for name, ledger in queues.items() if ledger.dead}
     if dead and outcome.exit_code is ExitCode.OK:
         named = ", ".join(f"{n} of {name}" for name, n in dead.items())
-        outcome = RunOutcome(
-            status="succeeded", exit_code=ExitCode.DEAD_LETTERS, reason=f"dead letters: {named}"
-        )
+        code = ExitCode.OK if dead_ok else ExitCode.DEAD_LETTERS
+        outcome = RunOutcome(status="succeeded", exit_code=code, reason=f"dead letters: {named}")
     return Summary(
         run=run_files.directory.run_id,
         name=plan.name,

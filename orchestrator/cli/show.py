@@ -98,6 +98,7 @@ def _show_unfinished(run: RunDirectory, run_name: str, *, as_json: bool) -> None
     name = plan.name if plan else run.run_id
     if run.is_alive:
         say(f"{name} is running ({run.run_id})")
+        _say_limits(run)
         say(f"follow it: mporch logs {run_name} -f")
         return
     say(f"{name} has ended without a summary: it was killed, or its disk was full ({run.run_id})")
@@ -127,3 +128,13 @@ def _killed(run: RunDirectory) -> Summary | None:
     header, last = lives[-1].header, lives[-1].samples[-1]
     found = limits_of(header, lives[-1].samples)
     return summary_of_killed(header, last, found, ended=timestamp(began_ns / 1e9 + last.t))
+
+
+def _say_limits(run: RunDirectory) -> None:
+    """Tell what limited the run's last life, as far as its samples go."""
+    from orchestrator.core.limits import limits_of  # noqa: PLC0415
+    from orchestrator.runlog.samples import read_samples  # noqa: PLC0415
+
+    for life in read_samples(run.path)[-1:]:
+        for each in limits_of(life.header, life.samples):
+            say(f"bottleneck: {each.text}")

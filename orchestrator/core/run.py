@@ -19,6 +19,7 @@ from orchestrator.core.broker.setup import Resumption
 from orchestrator.core.durable.records import JournalEntry
 from orchestrator.core.protocol.commands import Command
 from orchestrator.core.protocol.events import (
+    AnyBlob,
     Blame,
     BrokerNews,
     Event,
@@ -40,6 +41,7 @@ from orchestrator.core.samples import (
     System,
     WorkerSample,
 )
+from orchestrator.core.supervisor.model import WorkerView
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.core.supervisor.supervisor import Supervisor
 from orchestrator.core.supervisor.transitions import State
@@ -109,9 +111,22 @@ class Run:
         """Return how far a worker has come with what it puts, by the queue that names its box."""
         return self._broker.positions_of(worker)
 
+    @property
+    def worker_states(self) -> Mapping[str, WorkerView]:
+        """Return how each worker is now, in spec order."""
+        return self._supervisor.worker_states
+
     def item_at(self, worker: str, blame: Blame) -> str:
         """The id of the item a worker's progress cell points to; empty if there is none."""
         return self._broker.queries.item_at(worker, blame)
+
+    def data_at(self, worker: str, blame: Blame) -> tuple[str, AnyBlob, int, bool] | None:
+        """Return an item's queue, chunk, index in it and whether that is packed; as `item_at`."""
+        found = self._broker.queries.data_at(worker, blame)
+        if found is None:
+            return None
+        queue, segment = found
+        return queue, segment.chunk.blob, segment.start, segment.chunk.packed
 
     def among(self, worker: str, blame: Blame) -> int:
         """Return how many items may be the one of `item_at`: more than one of a batch."""

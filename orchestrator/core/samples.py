@@ -172,7 +172,8 @@ class System(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     samples has cost of it. `busy_s` and `idle_s` add up over the machine's processors. `group_s` is
     the processor time of the control group, `throttled_s` how long it was stopped for its quota;
     None where there is none. `available` is memory in bytes that can be had. `disk_full_s` is how
-    long the run has waited for room on the disk.
+    long the run has waited for room on the disk. `measured` is when all this was measured, and what
+    workers use: in seconds, as `t` of a sample.
     """
 
     cpu_s: float = 0.0
@@ -184,6 +185,7 @@ class System(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     throttled_s: float | None = None
     available: int | None = None
     disk_full_s: float = 0.0
+    measured: float = 0.0
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

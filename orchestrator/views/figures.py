@@ -78,7 +78,7 @@ class RunFigures:
     def __init__(self, header: Header, before: Sample, sample: Sample) -> None:
         self.header = header
         self.sample = sample
-        self._before = before
+        self._measured_s = grown(before.system.measured, sample.system.measured)
         self._stretch = Stretch(header, before, sample)
         self._numbers = {queue.name: n for n, queue in enumerate(header.queues)}
         self._earlier = {(worker.name, worker.pid): worker for worker in before.workers}
@@ -109,8 +109,9 @@ class RunFigures:
     def queue(self, n: int) -> QueueFigures:
         """Return those of a queue."""
         wiring = self.header.queues[n]
-        _, b = self._stretch.queue(n)
-        mean = self._stretch.mean_size(n) if self._stretch.dt else float(b.size)
+        a, b = self._stretch.queue(n)
+        dt = self._stretch.dt
+        mean = grown(a.area, b.area) / dt if dt else float(b.size)
         return QueueFigures(
             name=wiring.name,
             maxsize=wiring.maxsize,
@@ -133,7 +134,7 @@ class RunFigures:
     def _cpu_of(self, worker: WorkerSample) -> float:
         earlier = self._earlier.get((worker.name, worker.pid))
         since = earlier.cpu_s if earlier is not None else 0.0
-        return self._rate(grown(since, worker.cpu_s))
+        return grown(since, worker.cpu_s) / self._measured_s if self._measured_s else 0.0
 
     def _times_of(self, worker: WorkerSample) -> JobTimes:
         earlier = self._earlier.get((worker.name, worker.pid))

@@ -293,7 +293,8 @@ def _job_rows(run: RunFigures, look: Look, view: View, room: int) -> list[list[C
     every = ordered_jobs(run, view)
     titled = room > 3
     workers = run.workers(view.opened) if view.opened is not None and room > _LEAST_WORKERS else []
-    jobs = _fit(every, room - titled - min(len(workers), _LEAST_WORKERS), view)
+    reserved = max(0, min(len(workers), _LEAST_WORKERS, room - titled - 2))
+    jobs = _fit(every, room - titled - reserved, view)
     spare = room - titled - len(jobs) - (len(jobs) < len(every))
     hidden = 0
     if len(workers) > spare:

@@ -59,7 +59,7 @@ def top(run_name: str | None, once: bool, format: str) -> None:  # noqa: A002 --
 
 
 def _show_live(run: RunDirectory, *, watches: bool, as_json: bool) -> bool:
-    """Show a run that goes on; return False if it has ended before there was a picture."""
+    """Show a run that goes on; return False once it has ended."""
     from orchestrator.control.client import ControlClient, RunGoneError  # noqa: PLC0415
     from orchestrator.features.live.watching import watch  # noqa: PLC0415
 
@@ -67,7 +67,9 @@ def _show_live(run: RunDirectory, *, watches: bool, as_json: bool) -> bool:
         with ControlClient(run) as client:
             shown = picture(client)
             if watches:
-                watch(client, shown, _look)
+                if watch(client, shown, _look):
+                    client.wait_for_end()
+                    return False
             else:
                 _show(client.header, shown, as_json=as_json, status="running")
     except RunGoneError:
