@@ -92,7 +92,8 @@ class JobSample(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     `items_in` to `dead` count items. `running_s` to `starting_s` add up over its workers, those
     that have ended too: at its items, without input, without room for what it gives, held by its
     rate, and not ready yet. `end_s` is the part of `starved_s` after all its writers had ended.
-    `short_batches` went out after a wait; `within_s` is how long they had waited for more.
+    `short_batches` went out after a wait; `within_s` is how long they had waited for more. `total`
+    is how many items a source has, all in all; None where it does not say.
     """
 
     state: str
@@ -113,6 +114,7 @@ class JobSample(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     within_s: float = 0.0
     restarts: int = 0
     service: Service = Service()
+    total: int | None = None
 
 
 class QueueSample(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -220,7 +222,7 @@ class JobWiring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     daemon: bool = False
     """The run does not wait for its end."""
     total: int | None = None
-    """How many items a source says it has."""
+    """How many items a source has by the spec."""
 
 
 class QueueWiring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
