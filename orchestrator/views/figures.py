@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -97,6 +98,8 @@ class RunFigures:
         self._stretch = Stretch(header, before, sample)
         self._numbers = {queue.name: n for n, queue in enumerate(header.queues)}
         self._earlier = {(worker.name, worker.pid): worker for worker in before.workers}
+        self._writers = Counter(queue for job in header.jobs for queue in job.writes)
+        self._sole_readers = _sole_readers(header)
         self._cpu: dict[int, float] = {}
         self._rss: dict[int, int] = {}
         for worker in sample.workers:
@@ -164,16 +167,10 @@ class RunFigures:
     def _taken(self, source: int, wiring: JobWiring, sample: Sample) -> int:
         """Return how many of a source's items are finished, as far as who reads them tells."""
         queue, rows = wiring.writes[0], sample.jobs
-        around = [
-            (n, job)
-            for n, job in enumerate(self.header.jobs)
-            if queue in job.reads or queue in job.writes
-        ]
-        readers = [(n, job) for n, job in around if queue in job.reads]
-        alone = len(around) == len(readers) + 1 and all(len(job.reads) == 1 for _, job in readers)
-        if not readers or not alone:
-            return rows[source].items_out if source < len(rows) else 0
-        return sum(rows[n].items_in for n, _ in readers if n < len(rows))
+        readers = self._sole_readers.get(queue, [])
+        if readers and self._writers[queue] == 1:
+            return sum(rows[n].items_in for n in readers if n < len(rows))
+        return rows[source].items_out if source < len(rows) else 0
 
     def workers(self, job: int) -> list[WorkerFigures]:
         """Return those of a job's workers."""
@@ -208,6 +205,18 @@ class RunFigures:
                 area += grown(a.area, b.area)
                 done += grown(a.done, b.done)
         return area / done if done else None
+
+
+def _sole_readers(header: Header) -> dict[str, list[int]]:
+    """Return who reads each queue, where those read nothing else."""
+    readers: dict[str, list[int]] = {}
+    mixed = set()
+    for n, job in enumerate(header.jobs):
+        for queue in job.reads:
+            readers.setdefault(queue, []).append(n)
+            if len(job.reads) > 1:
+                mixed.add(queue)
+    return {queue: found for queue, found in readers.items() if queue not in mixed}
 
 
 def _as_job(worker: WorkerSample | None) -> JobSample:
