@@ -56,7 +56,7 @@ class RunResult:
     @property
     def exit_code(self) -> int:
         """The exit code that `mporch run` ends with: 0, 1, 3, 124, 129, 130 or 143."""
-        return self.summary.exit_code
+        return self.summary.code
 
     @property
     def status(self) -> str:

@@ -34,7 +34,8 @@ class Options:
     the live display; None draws it where standard error is a terminal. `json_output`: print the
     summary as JSON on standard output, everything else on standard error. `quiet`: mporch itself
     says nothing, targets still do. What comes onto the queues in `tapped` is kept in the run's
-    directory. `on`: where the workers live.
+    directory. `on`: where the workers live. `dead_ok`: a run that has dead letters, and nothing
+    worse, is as one that has none.
     """
 
     run_dir: Path | None = None
@@ -44,6 +45,7 @@ class Options:
     live: bool | None = None
     tapped: frozenset[str] = frozenset()
     on: On = On.LOCAL
+    dead_ok: bool = False
 
 
 Shield = Callable[[Callable[[], int]], int]

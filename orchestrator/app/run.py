@@ -21,6 +21,7 @@ from orchestrator.core.limits import Limits
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import (
     ItemDead,
+    ItemKept,
     Logged,
     Notification,
     OutputLine,
@@ -44,15 +45,15 @@ from orchestrator.errors import ExitCode, RunDirectoryError
 from orchestrator.files import here
 from orchestrator.machine.cgroups import read_allowance
 from orchestrator.machine.machine import this_machine
+from orchestrator.opening.item_namer import ItemNamer
 from orchestrator.plan.model import Plan
 from orchestrator.rfc3339 import timestamp
 from orchestrator.runlog.catalogue import describe
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import argument_for
-from orchestrator.runlog.letters import DeadLetters, read_letters
+from orchestrator.runlog.letters import read_letters
 from orchestrator.runlog.reader import LogReader
 from orchestrator.runlog.samples import SampleFiles
-from orchestrator.runlog.writer import RunLog
 from orchestrator.views.output import OutputMode
 from orchestrator.views.report import Digest, Report, render_report
 from orchestrator.views.screen import Screen, settings_for
@@ -106,11 +107,13 @@ def _run(
     """One run, from its first worker to its report."""
     directory = run_files.directory
     screen = _screen(options, title=f"{plan.name} {directory.run_id}")
-    record = _Record(run_files.log, run_files.letters, screen)
+    record = _Record(run_files, screen)
     started, began = time.time(), time.monotonic()
     with contextlib.ExitStack() as closing:
         closing.callback(run_files.close)
         closing.callback(screen.close)
+        namer = ItemNamer(plan)
+        closing.callback(namer.close)
         header = _header(plan, directory, started)
         control = _control(directory, header)
         if control is not None:
@@ -128,12 +131,14 @@ def _run(
             control=control,
             began=began,
             takers=(samples.add, limits.add),
+            namer=namer,
         )
         if run_files.resumption is not None:
             _recall(record.digest, directory, run_files.resumption.stored)
         record.notify(_started(plan, shelter, run_files, options.on, header), time.monotonic())
         conductor.run_to_end()
-        summary = _summary(conductor, plan, run_files, started, limits)
+        run_files.keepsakes.settle(conductor.run.left_items())
+        summary = _summary(conductor, plan, run_files, started, limits, dead_ok=options.dead_ok)
         for remark in (*_of_samples(samples), *conductor.run.warnings()):
             run_files.log.notify(remark)  # the report has the run's for the screen
         record.notify(_ended(summary), time.monotonic())
@@ -141,7 +146,7 @@ def _run(
     _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
     if watch is not None:
         watch.ended(summary, conductor.run.left_items())
-    return summary.exit_code
+    return summary.code
 
 
 def _orders(plan: Plan, options: Options, directory: RunDirectory) -> Orders:
@@ -206,7 +211,12 @@ def _engine(
 def _recall(digest: Digest, directory: RunDirectory, stored: StoredRun) -> None:
     """Take into the report what the run's lives before have kept, and what they have skipped."""
     for letter in read_letters(directory.path):
-        failure = Failure(kind=letter.error_type, message=letter.error, where=letter.where)
+        failure = Failure(
+            kind=letter.error_type,
+            message=letter.error,
+            where=letter.where,
+            item_name=letter.item_name,
+        )
         digest.dead_before(letter.job, letter.item, failure)
     with LogReader(directory.log_path) as log:
         counts = {name: job.skipped for name, job in stored.jobs.items()}
@@ -227,10 +237,11 @@ def _screen(options: Options, *, title: str) -> Screen:
 class _Record:
     """The observer of a run: its log, its screen, and what its report will tell."""
 
-    def __init__(self, log: RunLog, letters: DeadLetters, screen: Screen) -> None:
+    def __init__(self, run_files: RunFiles, screen: Screen) -> None:
         self.digest = Digest()
-        self._log = log
-        self._letters = letters
+        self._log = run_files.log
+        self._letters = run_files.letters
+        self._keepsakes = run_files.keepsakes
         self._screen = screen
 
     @property
@@ -259,6 +270,8 @@ class _Record:
             return
         if isinstance(fact, ItemDead):
             self._letters.add(fact, time.time())
+        elif isinstance(fact, ItemKept):
+            self._keepsakes.add(fact, time.time())
         self._log.add(fact)
         self._screen.notify(fact, now)
         self.digest.notify(fact)
@@ -310,13 +323,17 @@ def _started(
 
 
 def _ended(summary: Summary) -> RunEnded:
-    return RunEnded(
-        status=summary.status, exit_code=summary.exit_code, duration_s=summary.duration_s
-    )
+    return RunEnded(status=summary.status, exit_code=summary.code, duration_s=summary.duration_s)
 
 
 def _summary(
-    conductor: Conductor, plan: Plan, run_files: RunFiles, started: float, limits: Limits
+    conductor: Conductor,
+    plan: Plan,
+    run_files: RunFiles,
+    started: float,
+    limits: Limits,
+    *,
+    dead_ok: bool,
 ) -> Summary:
     run, ended = conductor.run, time.time()
     duration_s = round(ended - started, 6)
@@ -335,9 +352,8 @@ def _summary(
     dead = {name: ledger.dead for name, ledger in queues.items() if ledger.dead}
     if dead and outcome.exit_code is ExitCode.OK:
         named = ", ".join(f"{n} of {name}" for name, n in dead.items())
-        outcome = RunOutcome(
-            status="succeeded", exit_code=ExitCode.DEAD_LETTERS, reason=f"dead letters: {named}"
-        )
+        code = ExitCode.OK if dead_ok else ExitCode.DEAD_LETTERS
+        outcome = RunOutcome(status="succeeded", exit_code=code, reason=f"dead letters: {named}")
     return Summary(
         run=run_files.directory.run_id,
         name=plan.name,

@@ -51,7 +51,7 @@ def _show_report(run: RunDirectory, run_name: str, summary: Summary) -> None:
     from orchestrator.views.report import Report, render_report  # noqa: PLC0415
     from orchestrator.views.tables import Paper  # noqa: PLC0415
 
-    digest = _digest(run, needed=bool(summary.exit_code) or _skipped(summary))
+    digest = _digest(run, needed=bool(summary.code) or _skipped(summary))
     plan = run.read_plan()
     report = Report(
         summary=summary,
@@ -84,6 +84,13 @@ def _skipped(summary: Summary) -> bool:
 
 def _show_unfinished(run: RunDirectory, run_name: str, *, as_json: bool) -> None:
     """Tell what is known of a run without a summary: it goes on, or has died."""
+    if not run.is_alive and (killed := _killed(run)) is not None:
+        if as_json:
+            print_json(killed)
+        else:
+            _show_report(run, run_name, killed)
+            _say_what_next(run, run_name)
+        return
     if as_json:
         state = "is still running" if run.is_alive else "was killed before it wrote one"
         raise RunNotFoundError(f"run {run.run_id} has no summary: it {state}")
@@ -95,11 +102,32 @@ def _show_unfinished(run: RunDirectory, run_name: str, *, as_json: bool) -> None
         say(f"follow it: mporch logs {run_name} -f")
         return
     say(f"{name} has ended without a summary: it was killed, or its disk was full ({run.run_id})")
-    _say_limits(run)
     say(f"log: {run.log_path}")
+    _say_what_next(run, run_name)
+
+
+def _say_what_next(run: RunDirectory, run_name: str) -> None:
+    """Name the commands that tell more of a run that was killed, or go on with it."""
     say(f"its last words: mporch logs {run_name} -n 20")
+    plan = run.read_plan()
     if plan is not None and plan.durability.keeps:
         say(f"go on: mporch resume {run_name}")
+
+
+def _killed(run: RunDirectory) -> Summary | None:
+    """Return the summary of a run that was killed, of its last sample; None if none was kept."""
+    from orchestrator.core.limits import limits_of  # noqa: PLC0415
+    from orchestrator.core.reporting import summary_of_killed  # noqa: PLC0415
+    from orchestrator.rfc3339 import nanoseconds, timestamp  # noqa: PLC0415
+    from orchestrator.runlog.samples import read_samples  # noqa: PLC0415
+
+    lives = [life for life in read_samples(run.path) if life.samples]
+    began_ns = nanoseconds(lives[-1].header.started) if lives else None
+    if began_ns is None:
+        return None
+    header, last = lives[-1].header, lives[-1].samples[-1]
+    found = limits_of(header, lives[-1].samples)
+    return summary_of_killed(header, last, found, ended=timestamp(began_ns / 1e9 + last.t))
 
 
 def _say_limits(run: RunDirectory) -> None:

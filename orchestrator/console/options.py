@@ -160,6 +160,11 @@ _RUN_OPTIONS = (
         help="Where workers live: with mporch itself, or with agents, which are programs of their "
         "own that speak to it over TCP (MPORCH_ON).",
     ),
+    click.option(
+        "--dead-ok",
+        is_flag=True,
+        help="Exit code 0 where all that is wrong are dead letters, instead of 3.",
+    ),
 )
 
 
@@ -177,6 +182,7 @@ def run_options(*, new: bool = True) -> Callable[[Callable[..., int]], Callable[
             format: str,  # noqa: A002 -- the option's name
             live: bool | None,
             on: str,
+            dead_ok: bool,
             run_dir: str | None = None,
             **others: Any,
         ) -> int:
@@ -189,6 +195,7 @@ def run_options(*, new: bool = True) -> Callable[[Callable[..., int]], Callable[
                 json_output=format == "json",
                 live=live,
                 on=On(on),
+                dead_ok=dead_ok,
             )
             return command(options=options, **others)
 

@@ -17,6 +17,7 @@ import msgspec
 from orchestrator.core.protocol.events import StopHow
 from orchestrator.core.reporting import Snapshot
 from orchestrator.core.samples import Header, Sample
+from orchestrator.core.stacks import ShownStack
 
 __all__ = [
     "GREETING",
@@ -27,6 +28,7 @@ __all__ = [
     "Answer",
     "AskItems",
     "AskPicture",
+    "AskStacks",
     "AskStop",
     "FrameError",
     "Frames",
@@ -34,6 +36,7 @@ __all__ = [
     "Picture",
     "Refusal",
     "Request",
+    "Stack",
     "Stopping",
     "Welcome",
     "answers",
@@ -91,7 +94,13 @@ class AskItems(_Record, frozen=True, kw_only=True):
     n: int
 
 
-Request: TypeAlias = AskPicture | AskStop | AskItems
+class AskStacks(_Record, frozen=True, kw_only=True):
+    """Where is each worker now, all or those of one job, or the one? Answered by `Stack`s."""
+
+    who: str = ""
+
+
+Request: TypeAlias = AskPicture | AskStop | AskItems | AskStacks
 
 
 # -- to the client --------------------------------------------------------------------------------
@@ -131,6 +140,13 @@ class PassedItems(_Record, frozen=True, kw_only=True):
     blob: bytes
 
 
+class Stack(_Record, frozen=True, kw_only=True):
+    """One worker's stack, in the order in which they answer; so many more will come."""
+
+    shown: ShownStack
+    left: int
+
+
 class Refusal(_Record, frozen=True, kw_only=True):
     """The last request cannot be done."""
 
@@ -138,7 +154,7 @@ class Refusal(_Record, frozen=True, kw_only=True):
     hint: str = ""
 
 
-Answer: TypeAlias = Welcome | Picture | Stopping | PassedItems | Refusal
+Answer: TypeAlias = Welcome | Picture | Stopping | PassedItems | Stack | Refusal
 
 R = TypeVar("R")
 

@@ -20,6 +20,7 @@ from orchestrator.core.broker.setup import Resumption
 from orchestrator.core.durable.records import JournalEntry
 from orchestrator.core.protocol.commands import Command
 from orchestrator.core.protocol.events import (
+    AnyBlob,
     Blame,
     BrokerNews,
     Event,
@@ -47,6 +48,7 @@ from orchestrator.core.samples import (
     System,
     WorkerSample,
 )
+from orchestrator.core.supervisor.model import WorkerView
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.core.supervisor.supervisor import Supervisor
 from orchestrator.core.supervisor.transitions import State
@@ -116,9 +118,22 @@ class Run:
         """Return how far a worker has come with what it puts, by the queue that names its box."""
         return self._broker.positions_of(worker)
 
+    @property
+    def worker_states(self) -> Mapping[str, WorkerView]:
+        """How each worker is now, in spec order."""
+        return self._supervisor.worker_states
+
     def item_at(self, worker: str, blame: Blame) -> str:
         """The id of the item a worker's progress cell points to; empty if there is none."""
         return self._broker.queries.item_at(worker, blame)
+
+    def data_at(self, worker: str, blame: Blame) -> tuple[str, AnyBlob, int, bool] | None:
+        """Return an item's queue, chunk, index in it and whether that is packed; as `item_at`."""
+        found = self._broker.queries.data_at(worker, blame)
+        if found is None:
+            return None
+        queue, segment = found
+        return queue, segment.chunk.blob, segment.start, segment.chunk.packed
 
     def among(self, worker: str, blame: Blame) -> int:
         """Return how many items may be the one of `item_at`: more than one of a batch."""
@@ -355,4 +370,8 @@ def _queue_sample(queue: QueueState) -> QueueSample:
         empty_s=round(meter.empty, 6),
         longest_full_s=round(meter.longest_full, 6),
         size_bytes=queue.weight.size if queue.weight is not None else None,
+        skipped=queue.skipped,
+        dropped=queue.dropped,
+        dead=queue.dead,
+        peak=queue.peak,
     )

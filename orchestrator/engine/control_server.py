@@ -26,12 +26,14 @@ from orchestrator.control.protocol import (
     Answer,
     AskItems,
     AskPicture,
+    AskStacks,
     AskStop,
     FrameError,
     PassedItems,
     Picture,
     Refusal,
     Request,
+    Stack,
     Stopping,
     Welcome,
 )
@@ -40,6 +42,8 @@ from orchestrator.core.durable.records import Passed
 from orchestrator.core.protocol.events import StopHow, whole
 from orchestrator.core.reporting import Snapshot
 from orchestrator.core.samples import Header, Sample
+from orchestrator.core.stacks import ShownStack
+from orchestrator.engine.stack_rounds import Tell
 from orchestrator.errors import MporchError
 from orchestrator.files import open_directory
 
@@ -69,6 +73,9 @@ class LiveRun(Protocol):
 
     def tap(self, queue: str) -> LiveTap | None:
         """Return a new tap of a queue; None if there is no such queue."""
+
+    def look(self, who: str, tell: Tell) -> bool:
+        """Have `tell` called with stacks; False if there is no job or worker of that name."""
 
 
 class Client:
@@ -138,6 +145,7 @@ class ControlServer:
             AskPicture: self._show,
             AskStop: self._stop,
             AskItems: self._watch_queue,
+            AskStacks: self._look,
         }
         listener.setblocking(False)
         self._epoll.register(listener.fileno(), select.EPOLLIN)
@@ -187,6 +195,8 @@ class ControlServer:
 
     def close(self) -> None:
         """Cut everybody off; nobody can connect any more."""
+        if self._epoll.closed:
+            return
         for client in list(self._clients.values()):
             self._drop(client)
         with contextlib.suppress(OSError):
@@ -198,6 +208,7 @@ class ControlServer:
                 os.unlink(SOCKET_NAME, dir_fd=here)
         if self._spare is not None:
             os.close(self._spare)
+            self._spare = None
 
     # -- connections ------------------------------------------------------------------------------
 
@@ -229,16 +240,18 @@ class ControlServer:
         return _CREDENTIALS.unpack(found)[1] in self._uids
 
     def _refuse(self) -> None:
-        """No descriptor is left: take the spare one, so that who waits is not told for ever."""
-        if self._spare is not None:
-            os.close(self._spare)
-            self._spare = None
-            with contextlib.suppress(OSError):
-                self._listener.accept()[0].close()
-            with contextlib.suppress(OSError):
-                self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-            return
-        self._epoll.unregister(self._listener.fileno())
+        """No descriptor is left: with the spare one the next client is closed, else told for ever.
+
+        Where that is of no use nobody is waited for any more.
+        """
+        try:
+            if self._spare is not None:
+                os.close(self._spare)
+                self._spare = None
+            self._listener.accept()[0].close()
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._epoll.unregister(self._listener.fileno())
 
     def _read(self, run: LiveRun, client: Client) -> None:
         try:
@@ -309,6 +322,15 @@ class ControlServer:
             return
         client.tap.want(min(request.n, MOST_ITEMS))
         self._tapping[client.sock.fileno()] = client
+
+    def _look(self, run: LiveRun, client: Client, request: AskStacks) -> None:
+        def tell(shown: ShownStack, left: int) -> None:
+            if not client.gone:
+                client.answer(Stack(shown=shown, left=left))
+                self._settle(client)
+
+        if not run.look(request.who, tell):
+            client.answer(Refusal(why=f"there is no job or worker {request.who!r}"))
 
     def _pass(self, client: Client, tap: LiveTap) -> None:
         try:
