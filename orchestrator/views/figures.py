@@ -110,7 +110,7 @@ class RunFigures:
         """Return those of a queue."""
         wiring = self.header.queues[n]
         _, b = self._stretch.queue(n)
-        mean = self._stretch.mean_size(n) if self._stretch.dt else float(b.size)
+        mean = self._stretch.mean_size(n)
         return QueueFigures(
             name=wiring.name,
             maxsize=wiring.maxsize,
