@@ -109,7 +109,6 @@ class RunFigures:
     def queue(self, n: int) -> QueueFigures:
         """Return those of a queue."""
         wiring = self.header.queues[n]
-        _, b = self._stretch.queue(n)
         mean = self._stretch.mean_size(n)
         return QueueFigures(
             name=wiring.name,
