@@ -30,7 +30,6 @@ from orchestrator.core.protocol.notifications import (
     WaitingFor,
     Warned,
 )
-from orchestrator.core.reporting import Snapshot
 from orchestrator.core.run import Run
 from orchestrator.core.samples import Sample
 from orchestrator.engine import engine as happenings
@@ -187,14 +186,12 @@ class Conductor:
         self._told = False
         if now - self._flushed_at >= _FLUSH_EVERY_S:
             self._flushed_at = now
-            if observer.wants_snapshots:
-                observer.snapshot(self.run.snapshot(), now)
             self._disk.write(observer.flush)
         self._watch_unwritten()
         if observer.backed_up is not self._output_held:
             self._output_held = observer.backed_up
             self._engine.hold_output(held=self._output_held)
-        self._flushes = observer.pending or observer.wants_snapshots
+        self._flushes = observer.pending
 
     def _watch_unwritten(self) -> None:
         wanted = set(self._observer.unwritten)
@@ -299,10 +296,6 @@ class Conductor:
         self._tell(Warned(message=f"{happening.worker} waits for a place: {happening.why}"))
 
     # -- other terminals: see `control_server.LiveRun` --------------------------------------------
-
-    def snapshot(self) -> Snapshot:
-        """Return how the run stands."""
-        return self.run.snapshot()
 
     def samples(self) -> tuple[Sample, Sample]:
         """Return the newest sample, behind the oldest of the last seconds."""
@@ -434,12 +427,8 @@ class Disk:
 class Observer(Protocol):
     """Called by the conductor, in its thread. Times are monotonic seconds.
 
-    `wants_snapshots`: a live display is there. `backed_up`: do not read targets' output for now.
+    `backed_up`: do not read targets' output for now.
     """
-
-    @property
-    def wants_snapshots(self) -> bool:
-        """True if `snapshot` is of any use."""
 
     @property
     def backed_up(self) -> bool:
@@ -458,9 +447,6 @@ class Observer(Protocol):
 
     def commit(self) -> None:
         """Workers are about to be told: write what must not be lost of what has happened."""
-
-    def snapshot(self, snapshot: Snapshot, now: float) -> None:
-        """Show how the run stands."""
 
     def flush(self) -> None:
         """The loop has a moment: write what is buffered."""

@@ -40,7 +40,6 @@ from orchestrator.control.protocol import (
 from orchestrator.core.broker.observers import LiveTap
 from orchestrator.core.durable.records import Passed
 from orchestrator.core.protocol.events import StopHow, whole
-from orchestrator.core.reporting import Snapshot
 from orchestrator.core.samples import Header, Sample
 from orchestrator.core.stacks import ShownStack
 from orchestrator.engine.stack_rounds import Tell
@@ -64,9 +63,6 @@ class LiveRun(Protocol):
 
     def samples(self) -> tuple[Sample, Sample]:
         """Return the newest sample, behind the oldest of the last seconds."""
-
-    def snapshot(self) -> Snapshot:
-        """Return how it stands."""
 
     def stop(self, how: StopHow) -> None:
         """Have it end."""
@@ -129,11 +125,13 @@ class ControlServer:
         *,
         uids: frozenset[int],
         directory: Path | None = None,
+        sentence: Callable[[], str] = str,
     ) -> None:
         self._listener = listener
         self._welcome = GREETING + protocol.encode(Welcome(header=header))
         self._uids = uids
         self._directory = directory
+        self._sentence = sentence
         self._epoll = select.epoll()
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._clients: dict[int, Client] = {}
@@ -151,12 +149,17 @@ class ControlServer:
         self._epoll.register(listener.fileno(), select.EPOLLIN)
 
     @classmethod
-    def listening(cls, directory: Path, header: Header) -> ControlServer:
-        """Listen in a run's directory, in the place of a life before. Raises OSError."""
+    def listening(
+        cls, directory: Path, header: Header, sentence: Callable[[], str]
+    ) -> ControlServer:
+        """Listen in a run's directory, in the place of a life before. Raises OSError.
+
+        `sentence` tells what limits the run.
+        """
         sock = listen(directory)
         try:
             uids = frozenset({0, os.geteuid()})
-            return cls(sock, header, uids=uids, directory=directory)
+            return cls(sock, header, uids=uids, directory=directory, sentence=sentence)
         except OSError:
             sock.close()
             raise
@@ -304,7 +307,7 @@ class ControlServer:
     def _show(self, run: LiveRun, client: Client, _: AskPicture) -> None:
         before, sample = run.samples()
         if sample is not self._pictured:
-            picture = Picture(before=before, sample=sample, snapshot=run.snapshot())
+            picture = Picture(before=before, sample=sample, sentence=self._sentence())
             self._picture, self._pictured = protocol.encode(picture), sample
         client.send(self._picture)
 

@@ -35,6 +35,7 @@ _DOMINATES = 0.03
 _MOST_NAMED = 3
 _LEAST_S = 0.2
 """Shorter runs have no limit that is worth a word."""
+_SENTENCE_EVERY_S = 2.0
 _HALF = 0.5
 _WHOLE = 0.9
 """A phase that is so much of the run is told without its times."""
@@ -64,6 +65,8 @@ class Limits:
         self._long = LongItems()
         self._known: dict[tuple[float, float], Interval] = {}
         self._main: frozenset[int] = frozenset()
+        self._sentence = ""
+        self._said_at = -_SENTENCE_EVERY_S
 
     def add(self, sample: Sample) -> None:
         """Take the next sample; one that is no later than the last is left out."""
@@ -109,6 +112,14 @@ class Limits:
         if len(self._header.jobs) == 1 and {each.why for each in all_found} == {Why.BUSY}:
             return ()  # there is nobody that it could have held up
         return tuple(told(self._header, self._wires, each) for each in all_found)
+
+    def sentence(self) -> str:
+        """Return what limits the run, for a display: made anew once in two seconds of samples."""
+        now = self._newest.t if self._newest is not None else 0.0
+        if now - self._said_at >= _SENTENCE_EVERY_S:
+            found = self.found()
+            self._sentence, self._said_at = found[0].text if found else "", now
+        return self._sentence
 
     # -- intervals --------------------------------------------------------------------------------
 
