@@ -87,7 +87,7 @@ def _skipped(summary: Summary) -> bool:
 def _show_live(run: RunDirectory, run_name: str, *, as_json: bool) -> None:
     """Show how a run stands that goes on; where it does not answer, that it does."""
     from orchestrator.control.client import ControlClient, ControlError  # noqa: PLC0415
-    from orchestrator.features.live.top import data_of, lines_of, picture  # noqa: PLC0415
+    from orchestrator.features.live.top import picture, show_picture  # noqa: PLC0415
 
     try:
         with ControlClient(run) as client:
@@ -100,11 +100,9 @@ def _show_live(run: RunDirectory, run_name: str, *, as_json: bool) -> None:
         say(f"  {error}")
         say(f"follow it: mporch logs {run_name} -f")
         return
-    if as_json:
-        print_json(data_of(client, shown))
-        return
-    print("\n".join(lines_of(client, shown)))
-    say(f"follow it: mporch top {run_name}, mporch logs {run_name} -f")
+    show_picture(client.header, shown, as_json=as_json, status="running")
+    if not as_json:
+        say(f"follow it: mporch top {run_name}, mporch logs {run_name} -f")
 
 
 def _show_unfinished(run: RunDirectory, run_name: str, *, as_json: bool) -> None:

@@ -54,6 +54,7 @@ from orchestrator.core.protocol.messages import (
     Pull,
     Ready,
     Released,
+    SourceTotal,
     Stop,
     TaskDone,
     Unpull,
@@ -114,6 +115,7 @@ class Broker:
             Ask: queries.ask,
             TaskDone: queries.task_done,
             JoinQueue: queries.join,
+            SourceTotal: _note_total,
         }
 
     @classmethod
@@ -446,3 +448,7 @@ class Broker:
     def stall(self) -> StallDetected | None:
         """Rule 14, to be asked once everything known has been handled; reported once."""
         return self._stalls.stall()
+
+
+def _note_total(client: WorkerState, told: SourceTotal) -> None:
+    client.job.totals[client.worker] = told.total

@@ -55,11 +55,11 @@ def top(run_name: str | None, once: bool, format: str) -> None:  # noqa: A002 --
     run = run_or_only_one(run_name, Path.cwd(), os.environ)
     watches = not once and format != "json" and sys.stdout.isatty()
     if not run.is_alive or not _show_live(run, watches=watches, as_json=format == "json"):
-        _show(*last_picture(run), as_json=format == "json", status=_status(run))
+        show_picture(*last_picture(run), as_json=format == "json", status=_status(run))
 
 
 def _show_live(run: RunDirectory, *, watches: bool, as_json: bool) -> bool:
-    """Show a run that goes on; return False if it has ended before there was a picture."""
+    """Show a run that goes on; return False once it has ended."""
     from orchestrator.control.client import ControlClient, RunGoneError  # noqa: PLC0415
     from orchestrator.features.live.watching import watch  # noqa: PLC0415
 
@@ -67,9 +67,11 @@ def _show_live(run: RunDirectory, *, watches: bool, as_json: bool) -> bool:
         with ControlClient(run) as client:
             shown = picture(client)
             if watches:
-                watch(client, shown, _look)
+                if watch(client, shown, _look):
+                    client.wait_for_end()
+                    return False
             else:
-                _show(client.header, shown, as_json=as_json, status="running")
+                show_picture(client.header, shown, as_json=as_json, status="running")
     except RunGoneError:
         return False
     return True
@@ -116,7 +118,8 @@ def _status(run: RunDirectory) -> str:
     return summary.status if summary is not None else "killed"
 
 
-def _show(header: Header, shown: Picture, *, as_json: bool, status: str) -> None:
+def show_picture(header: Header, shown: Picture, *, as_json: bool, status: str) -> None:
+    """Print a picture, for people or for programs."""
     from orchestrator.views.frame import View, frame  # noqa: PLC0415
 
     if as_json:
