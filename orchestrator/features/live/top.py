@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.runlog.directory import RunDirectory
     from orchestrator.views.frame import Look
 
-__all__ = ["top"]
+__all__ = ["picture", "show_picture", "top"]
 
 _EPILOG = """\b
 Keys, on a terminal:
