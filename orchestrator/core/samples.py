@@ -121,6 +121,7 @@ class QueueSample(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     It was full for `full_items_s` because of its items, for `full_bytes_s` because of their bytes:
     it held as many as it may, or somebody waited for room. `longest_full_s` is the longest stretch
     of that. `empty_s` is how long it had no item. `size_bytes` is None where nothing bounds them.
+    `skipped` to `peak` are as in a queue's ledger.
     """
 
     size: int = 0
@@ -132,6 +133,10 @@ class QueueSample(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     empty_s: float = 0.0
     longest_full_s: float = 0.0
     size_bytes: int | None = None
+    skipped: int = 0
+    dropped: int = 0
+    dead: int = 0
+    peak: int = 0
 
 
 class WorkerSample(msgspec.Struct, frozen=True, array_like=True, kw_only=True):

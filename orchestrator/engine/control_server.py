@@ -26,20 +26,23 @@ from orchestrator.control.protocol import (
     Answer,
     AskItems,
     AskPicture,
+    AskStacks,
     AskStop,
     FrameError,
     PassedItems,
     Picture,
     Refusal,
     Request,
+    Stack,
     Stopping,
     Welcome,
 )
 from orchestrator.core.broker.observers import LiveTap
 from orchestrator.core.durable.records import Passed
 from orchestrator.core.protocol.events import StopHow, whole
-from orchestrator.core.reporting import Snapshot
 from orchestrator.core.samples import Header, Sample
+from orchestrator.core.stacks import ShownStack
+from orchestrator.engine.stack_rounds import Tell
 from orchestrator.errors import MporchError
 from orchestrator.files import open_directory
 
@@ -61,14 +64,14 @@ class LiveRun(Protocol):
     def samples(self) -> tuple[Sample, Sample]:
         """Return the newest sample, behind the oldest of the last seconds."""
 
-    def snapshot(self) -> Snapshot:
-        """Return how it stands."""
-
     def stop(self, how: StopHow) -> None:
         """Have it end."""
 
     def tap(self, queue: str) -> LiveTap | None:
         """Return a new tap of a queue; None if there is no such queue."""
+
+    def look(self, who: str, tell: Tell) -> bool:
+        """Have `tell` called with stacks; False if there is no job or worker of that name."""
 
 
 class Client:
@@ -122,11 +125,13 @@ class ControlServer:
         *,
         uids: frozenset[int],
         directory: Path | None = None,
+        sentence: Callable[[], str] = str,
     ) -> None:
         self._listener = listener
         self._welcome = GREETING + protocol.encode(Welcome(header=header))
         self._uids = uids
         self._directory = directory
+        self._sentence = sentence
         self._epoll = select.epoll()
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._clients: dict[int, Client] = {}
@@ -138,17 +143,23 @@ class ControlServer:
             AskPicture: self._show,
             AskStop: self._stop,
             AskItems: self._watch_queue,
+            AskStacks: self._look,
         }
         listener.setblocking(False)
         self._epoll.register(listener.fileno(), select.EPOLLIN)
 
     @classmethod
-    def listening(cls, directory: Path, header: Header) -> ControlServer:
-        """Listen in a run's directory, in the place of a life before. Raises OSError."""
+    def listening(
+        cls, directory: Path, header: Header, sentence: Callable[[], str]
+    ) -> ControlServer:
+        """Listen in a run's directory, in the place of a life before. Raises OSError.
+
+        `sentence` tells what limits the run.
+        """
         sock = listen(directory)
         try:
             uids = frozenset({0, os.geteuid()})
-            return cls(sock, header, uids=uids, directory=directory)
+            return cls(sock, header, uids=uids, directory=directory, sentence=sentence)
         except OSError:
             sock.close()
             raise
@@ -296,7 +307,7 @@ class ControlServer:
     def _show(self, run: LiveRun, client: Client, _: AskPicture) -> None:
         before, sample = run.samples()
         if sample is not self._pictured:
-            picture = Picture(before=before, sample=sample, snapshot=run.snapshot())
+            picture = Picture(before=before, sample=sample, sentence=self._sentence())
             self._picture, self._pictured = protocol.encode(picture), sample
         client.send(self._picture)
 
@@ -314,6 +325,15 @@ class ControlServer:
             return
         client.tap.want(min(request.n, MOST_ITEMS))
         self._tapping[client.sock.fileno()] = client
+
+    def _look(self, run: LiveRun, client: Client, request: AskStacks) -> None:
+        def tell(shown: ShownStack, left: int) -> None:
+            if not client.gone:
+                client.answer(Stack(shown=shown, left=left))
+                self._settle(client)
+
+        if not run.look(request.who, tell):
+            client.answer(Refusal(why=f"there is no job or worker {request.who!r}"))
 
     def _pass(self, client: Client, tap: LiveTap) -> None:
         try:

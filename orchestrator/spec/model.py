@@ -51,6 +51,7 @@ from orchestrator.spec.types import (
     ExitCodes,
     FormatVersion,
     Handles,
+    ItemName,
     JobNames,
     Name,
     PositiveDuration,
@@ -160,6 +161,13 @@ class JobSettings(SpecPart):
         description="What becomes of an item that raised: fail the job, skip it, or keep it as a "
         "dead letter; or by exception.",
         examples=["skip", {"ValueError": "skip", "else": "dead_letter"}],
+    )
+    item_name: Annotated[ItemName, Key(fits=PER_ITEM)] = Field(
+        default=None,
+        title="Item name",
+        description="What an item that fails is called beside its number: fields of it, as in "
+        "{item[path]}. null: the beginning of its text. none: nothing.",
+        examples=["{item[path]}", "{item.url}", "none"],
     )
     retry: Annotated[Retry, Key(fits=PER_ITEM)] = Field(
         default=Retry(),

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from typing import Any
 
+import msgspec
+
 from orchestrator.core.broker.clients import CommitWaiter, CreditWaiter, JobState, WorkerState
 from orchestrator.core.broker.commits import Admission
 from orchestrator.core.broker.credits import Credits
@@ -312,8 +314,12 @@ class Broker:
         redelivered: bool = True,
     ) -> None:
         self._admission.leave(client)
+        at = self.queries.item_at(client.worker, blame)
         for attempt in self._returns.abandon(client, blame, dict(taken)):
-            self._outcomes.attempt_failed(client, attempt, failure or _DIED, again=redelivered)
+            why = failure or _DIED
+            if f"{attempt.queue.name}:{attempt.segment.first}" != at:
+                why = msgspec.structs.replace(why, item_name="")
+            self._outcomes.attempt_failed(client, attempt, why, again=redelivered)
         self._credits.leave(client)
         self.queries.leave(client)
         self._state.end_wait(client)

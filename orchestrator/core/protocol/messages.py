@@ -113,7 +113,8 @@ class Failure(_Message, frozen=True, kw_only=True):
     """An exception of the user's code, as text made in the worker.
 
     `kind` is the exception's qualified name, `bases` the names it can be matched by (most derived
-    first), `where` the innermost file and line of the user's own code.
+    first), `where` the innermost file and line of the user's own code. `item_name` is what the item
+    at hand is called, if it is (`item_names`).
     """
 
     kind: _Text
@@ -121,6 +122,7 @@ class Failure(_Message, frozen=True, kw_only=True):
     traceback: _Text = ""
     bases: _Many[_Text] = ()
     where: _Text = ""
+    item_name: _Name = ""
 
 
 class Mark(_Message, frozen=True, kw_only=True):

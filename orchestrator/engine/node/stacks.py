@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.engine.engine import ProgramState, ThreadStack, WorkerStack
+from orchestrator.core.stacks import ProgramState, ThreadStack, WorkerStack
 from orchestrator.engine.node.crash import hears, threads_in
 from orchestrator.engine.node.workerio import WorkerIO
 from orchestrator.ipc.stacks import LOOK_SIGNAL, LOOK_SIGNALS, MARK_BYTES, is_whole

@@ -27,6 +27,7 @@ DEFAULTS = {
     "terminate": "{signal: SIGINT, grace: 2s}",
     "on_failure": "drain",
     "on_error": "skip",
+    "item_name": "'{item[path]}'",
     "retry": "{attempts: 3, backoff: {initial: 1s, max: 2s}}",
     "restart": "{max: 1, within: 1s}",
     "limits": "{memory: 1GiB, cpu: 1s, open_files: 99}",

@@ -76,6 +76,7 @@ KEYS = {
     ("timeouts", "item"): "timeouts: {item: 1s}",
     ("join",): "join: 3s",
     ("rate",): "rate: 3/min",
+    ("item_name",): 'item_name: "{item}"',
     ("ordered",): "ordered: false",
 }
 ODD = [
@@ -93,6 +94,9 @@ ODD = [
     {"when_full": "fail", "put_timeout": None}, {"maxsize": 0, "put_timeout": "1s"},
     {"maxsize": 0, "put_timeout": None}, {"maxsize": 0, "max_bytes": "1MiB", "put_timeout": "1s"},
     {"maxsize": 0, "max_bytes": "64MiB", "when_full": "drop_oldest"},
+    "none", "{item}", "{{{item[0].path}}}", "{item.a[b c]} {item}", "{item._a}", "{item",
+    "{item[]}",
+    "{x}", {"item_name": "{item[path]}"}, {"item_name": "path"},
 ]  # fmt: skip
 
 
