@@ -40,8 +40,10 @@ def show(run_name: str, format: str) -> None:  # noqa: A002 -- the option's name
     run = resolve_here(run_name)
     summary = run.read_summary()
     if summary is None and run.is_alive:
-        _show_live(run, run_name, as_json=format == "json")
-    elif summary is None:
+        if _show_live(run, run_name, as_json=format == "json"):
+            return
+        summary = run.read_summary()  # it has ended just now
+    if summary is None:
         _show_unfinished(run, run_name, as_json=format == "json")
     elif format == "json":
         print_json(summary)
@@ -84,25 +86,23 @@ def _skipped(summary: Summary) -> bool:
     return any(job.skipped for job in summary.jobs.values())
 
 
-def _show_live(run: RunDirectory, run_name: str, *, as_json: bool) -> None:
-    """Show how a run stands that goes on; where it does not answer, that it does."""
-    from orchestrator.control.client import ControlClient, ControlError  # noqa: PLC0415
-    from orchestrator.features.live.top import picture, show_picture  # noqa: PLC0415
+def _show_live(run: RunDirectory, run_name: str, *, as_json: bool) -> bool:
+    """Show how a run stands that goes on, at least that it does; False if it has ended just now."""
+    from orchestrator.control.client import ControlError  # noqa: PLC0415
+    from orchestrator.features.live.top import show_live  # noqa: PLC0415
 
     try:
-        with ControlClient(run) as client:
-            shown = picture(client)
+        if not show_live(run, watches=False, as_json=as_json):
+            return False
     except ControlError as error:
         if as_json:
             raise
         plan = run.read_plan()
         say(f"{plan.name if plan else run.run_id} is running ({run.run_id})")
         say(f"  {error}")
-        say(f"follow it: mporch logs {run_name} -f")
-        return
-    show_picture(client.header, shown, as_json=as_json, status="running")
     if not as_json:
-        say(f"follow it: mporch top {run_name}, mporch logs {run_name} -f")
+        say(f"follow it: mporch logs {run_name} -f")
+    return True
 
 
 def _show_unfinished(run: RunDirectory, run_name: str, *, as_json: bool) -> None:

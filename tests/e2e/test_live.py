@@ -98,7 +98,7 @@ def test_it_is_seen_and_drained(live):
     assert "numbers" in run.call("top").stdout
     again = json.loads(run.call("show", "last", "--format", "json").stdout)
     assert (again["run"], again["pid"]) == (shown["run"], shown["pid"])
-    assert "mporch top last" in run.call("show").stdout
+    assert "mporch logs last -f" in run.call("show").stdout
     (row,) = json.loads(run.call("runs", "--format", "json").stdout)
     assert (row["pid"], row["status"]) == (shown["pid"], "running")
     stopped = run.call("stop")
