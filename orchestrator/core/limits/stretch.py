@@ -104,6 +104,11 @@ class Stretch:
         put, done = grown(a.put, b.put), grown(a.done, b.done)
         return self.full(n) >= _FULL or put - done >= max(1.0, _STAYS * put)
 
+    def mean_size(self, n: int) -> float:
+        """Return how many items were on a queue, on average."""
+        a, b = self.queue(n)
+        return grown(a.area, b.area) / self.dt if self.dt > 0 else float(b.size)
+
     def full(self, n: int) -> float:
         """Return for what part of the time a queue was full."""
         a, b = self.queue(n)
