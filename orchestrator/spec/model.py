@@ -203,7 +203,8 @@ class JobSettings(SpecPart):
         json_schema_extra={"default": False},
     )
     total: Annotated[
-        Annotated[int, Bounds(ge=0)] | None, Key(fits=frozenset({Shape.SOURCE}), copied=True)
+        Annotated[int, Bounds(ge=0, le=1 << 53)] | None,
+        Key(fits=frozenset({Shape.SOURCE}), copied=True),
     ] = Field(
         default=None,
         title="Total",
