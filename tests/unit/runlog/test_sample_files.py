@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from orchestrator.core.samples import (
@@ -151,7 +152,9 @@ def test_a_later_version_is_said_to_be_one(tmp_path: Path) -> None:
 
 def test_columns_that_a_later_version_adds_at_the_end_are_no_damage(tmp_path: Path) -> None:
     SampleFiles(tmp_path, header()).close()
-    row = '["ready",0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,[0,0,0,[],[],"new"],"new"]'
+    fields = [*msgspec.to_builtins(JobSample(state="ready")), "new"]
+    fields[JobSample.__struct_fields__.index("service")].append("new")
+    row = json.dumps(fields)
     with (tmp_path / SAMPLES_NAME).open("a") as file:
         file.write(f'{{"t":1.0,"jobs":[{row}],"queues":[[1]]}}\n')
     assert times(tmp_path) == [1.0]
