@@ -21,6 +21,7 @@ from orchestrator.core.limits import Limits
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import (
     ItemDead,
+    ItemKept,
     Logged,
     Notification,
     OutputLine,
@@ -30,7 +31,7 @@ from orchestrator.core.protocol.notifications import (
     RunStarted,
     Warned,
 )
-from orchestrator.core.reporting import Snapshot, Summary
+from orchestrator.core.reporting import Summary
 from orchestrator.core.samples import Header, header_of
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.engine.conductor import Conductor
@@ -44,15 +45,15 @@ from orchestrator.errors import ExitCode, RunDirectoryError
 from orchestrator.files import here
 from orchestrator.machine.cgroups import read_allowance
 from orchestrator.machine.machine import this_machine
+from orchestrator.opening.item_namer import ItemNamer
 from orchestrator.plan.model import Plan
 from orchestrator.rfc3339 import timestamp
 from orchestrator.runlog.catalogue import describe
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import argument_for
-from orchestrator.runlog.letters import DeadLetters, read_letters
+from orchestrator.runlog.letters import read_letters
 from orchestrator.runlog.reader import LogReader
 from orchestrator.runlog.samples import SampleFiles
-from orchestrator.runlog.writer import RunLog
 from orchestrator.views.output import OutputMode
 from orchestrator.views.report import Digest, Report, render_report
 from orchestrator.views.screen import Screen, settings_for
@@ -105,17 +106,20 @@ def _run(
 ) -> int:
     """One run, from its first worker to its report."""
     directory = run_files.directory
-    screen = _screen(options, title=f"{plan.name} {directory.run_id}")
-    record = _Record(run_files.log, run_files.letters, screen)
     started, began = time.time(), time.monotonic()
     with contextlib.ExitStack() as closing:
         closing.callback(run_files.close)
-        closing.callback(screen.close)
+        namer = ItemNamer(plan)
+        closing.callback(namer.close)
         header = _header(plan, directory, started)
-        control = _control(directory, header)
+        limits = Limits(header)
+        screen = _screen(options, header, limits)
+        closing.callback(screen.close)
+        record = _Record(run_files, screen)
+        control = _control(directory, header, limits)
         if control is not None:
             closing.callback(control.close)
-        samples, limits = SampleFiles(directory.path, header), Limits(header)
+        samples = SampleFiles(directory.path, header)
         closing.callback(samples.close)
         conductor = Conductor(
             plan,
@@ -127,13 +131,15 @@ def _run(
             recorder=run_files.recorder,
             control=control,
             began=began,
-            takers=(samples.add, limits.add),
+            takers=(samples.add, limits.add, screen.update),
+            namer=namer,
         )
         if run_files.resumption is not None:
             _recall(record.digest, directory, run_files.resumption.stored)
         record.notify(_started(plan, shelter, run_files, options.on, header), time.monotonic())
         conductor.run_to_end()
-        summary = _summary(conductor, plan, run_files, started, limits)
+        run_files.keepsakes.settle(conductor.run.left_items())
+        summary = _summary(conductor, plan, run_files, started, limits, dead_ok=options.dead_ok)
         for remark in (*_of_samples(samples), *conductor.run.warnings()):
             run_files.log.notify(remark)  # the report has the run's for the screen
         record.notify(_ended(summary), time.monotonic())
@@ -159,10 +165,10 @@ def _of_samples(files: SampleFiles) -> Iterator[Warned]:
         yield Warned(message=f"{files.dropped} samples could not be kept: {files.trouble}")
 
 
-def _control(directory: RunDirectory, header: Header) -> ControlServer | None:
+def _control(directory: RunDirectory, header: Header, limits: Limits) -> ControlServer | None:
     """Return what serves other terminals; None where its socket cannot be made: it is missed."""
     try:
-        return ControlServer.listening(directory.path, header)
+        return ControlServer.listening(directory.path, header, limits.sentence)
     except OSError:
         return None
 
@@ -206,36 +212,39 @@ def _engine(
 def _recall(digest: Digest, directory: RunDirectory, stored: StoredRun) -> None:
     """Take into the report what the run's lives before have kept, and what they have skipped."""
     for letter in read_letters(directory.path):
-        failure = Failure(kind=letter.error_type, message=letter.error, where=letter.where)
+        failure = Failure(
+            kind=letter.error_type,
+            message=letter.error,
+            where=letter.where,
+            item_name=letter.item_name,
+        )
         digest.dead_before(letter.job, letter.item, failure)
     with LogReader(directory.log_path) as log:
         counts = {name: job.skipped for name, job in stored.jobs.items()}
         digest.skipped_before(counts, log.having("item.skipped"))
 
 
-def _screen(options: Options, *, title: str) -> Screen:
+def _screen(options: Options, header: Header, limits: Limits) -> Screen:
     settings = settings_for(
         output=options.output,
         json_output=options.json_output,
-        live=options.live,
+        progress=options.progress,
         stderr=sys.stderr,
         environ=os.environ,
     )
-    return Screen(dataclasses.replace(settings, news=not options.quiet), describe, title=title)
+    settings = dataclasses.replace(settings, news=not options.quiet)
+    return Screen(settings, describe, header, sentence=limits.sentence)
 
 
 class _Record:
     """The observer of a run: its log, its screen, and what its report will tell."""
 
-    def __init__(self, log: RunLog, letters: DeadLetters, screen: Screen) -> None:
+    def __init__(self, run_files: RunFiles, screen: Screen) -> None:
         self.digest = Digest()
-        self._log = log
-        self._letters = letters
+        self._log = run_files.log
+        self._letters = run_files.letters
+        self._keepsakes = run_files.keepsakes
         self._screen = screen
-
-    @property
-    def wants_snapshots(self) -> bool:
-        return self._screen.wants_snapshots
 
     @property
     def backed_up(self) -> bool:
@@ -259,6 +268,8 @@ class _Record:
             return
         if isinstance(fact, ItemDead):
             self._letters.add(fact, time.time())
+        elif isinstance(fact, ItemKept):
+            self._keepsakes.add(fact, time.time())
         self._log.add(fact)
         self._screen.notify(fact, now)
         self.digest.notify(fact)
@@ -266,9 +277,6 @@ class _Record:
     def commit(self) -> None:
         if self._log.urgent:
             self._log.flush()
-
-    def snapshot(self, snapshot: Snapshot, now: float) -> None:
-        self._screen.update(snapshot, now)
 
     def flush(self) -> None:
         self._screen.flush()
@@ -314,7 +322,13 @@ def _ended(summary: Summary) -> RunEnded:
 
 
 def _summary(
-    conductor: Conductor, plan: Plan, run_files: RunFiles, started: float, limits: Limits
+    conductor: Conductor,
+    plan: Plan,
+    run_files: RunFiles,
+    started: float,
+    limits: Limits,
+    *,
+    dead_ok: bool,
 ) -> Summary:
     run, ended = conductor.run, time.time()
     duration_s = round(ended - started, 6)
@@ -333,9 +347,8 @@ def _summary(
     dead = {name: ledger.dead for name, ledger in queues.items() if ledger.dead}
     if dead and outcome.exit_code is ExitCode.OK:
         named = ", ".join(f"{n} of {name}" for name, n in dead.items())
-        outcome = RunOutcome(
-            status="succeeded", exit_code=ExitCode.DEAD_LETTERS, reason=f"dead letters: {named}"
-        )
+        code = ExitCode.OK if dead_ok else ExitCode.DEAD_LETTERS
+        outcome = RunOutcome(status="succeeded", exit_code=code, reason=f"dead letters: {named}")
     return Summary(
         run=run_files.directory.run_id,
         name=plan.name,

@@ -14,6 +14,7 @@ from orchestrator.errors import DamagedStoreError, ResumeError
 from orchestrator.plan.model import Durability, Plan, Versions
 from orchestrator.runlog.directory import PLAN_NAME, RunDirectory, create, home_of
 from orchestrator.runlog.find import first_start, with_first_id
+from orchestrator.runlog.keepsakes import Keepsakes
 from orchestrator.runlog.letters import DEAD_NAME, DeadLetters
 from orchestrator.runlog.recording import Recorder
 from orchestrator.runlog.writer import RunLog
@@ -50,6 +51,7 @@ class RunFiles:
     directory: RunDirectory
     log: RunLog
     letters: DeadLetters
+    keepsakes: Keepsakes
     hash_seed: str
     store: Store | None = None
     resumption: Resumption | None = None
@@ -94,6 +96,7 @@ def begin(
         directory=directory,
         log=log,
         letters=letters,
+        keepsakes=Keepsakes(directory.path, synced=full),
         hash_seed=hash_seed,
         store=store,
         recorder=Recorder(directory.path, tapped) if tapped else None,
@@ -140,6 +143,7 @@ def resume(plan: Plan, source: str, wanted: Resume, *, hash_seed: str) -> RunFil
         directory=directory,
         log=log,
         letters=letters,
+        keepsakes=Keepsakes(directory.path, synced=full),
         hash_seed=(opened.meta or meta)["hash_seed"].decode(),
         store=opened.store,
         resumption=opened.resumption,

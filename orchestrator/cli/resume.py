@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import click
 
 from orchestrator.console.exits import exit_code_of
 from orchestrator.console.options import Layering, env_file_option, run_argument, run_options
+from orchestrator.console.printing import is_on_a_terminal, says_yes
 from orchestrator.errors import DamagedStoreError, ExitCode, ResumeError
 from orchestrator.files import is_file
 
@@ -77,7 +77,7 @@ def _resume(
     from orchestrator.app.run_files import Resume  # noqa: PLC0415
     from orchestrator.console.checking import show_problems  # noqa: PLC0415
 
-    asks = not force and _is_on_a_terminal() and not run.is_alive
+    asks = not force and is_on_a_terminal() and not run.is_alive
     checked, changed = _checked(run, layering, salvage=salvage)
     if changed and not (force or asks or _goes_on(checked)):
         raise changed_error(run, changed)
@@ -127,11 +127,6 @@ def _require_no_replay(run: RunDirectory) -> None:
     )
 
 
-def _is_on_a_terminal() -> bool:
-    """True if there is somebody to ask."""
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
-
-
 def _agreed(run: RunDirectory, changes: Sequence[str]) -> bool:
     """List what has changed and ask, once, whether to go on. Raises ResumeError if not."""
     from orchestrator.views.text import escaped  # noqa: PLC0415 -- hardly ever needed
@@ -140,32 +135,10 @@ def _agreed(run: RunDirectory, changes: Sequence[str]) -> bool:
     for change in changes:
         click.echo(f"  {escaped(change)}", err=True)
     question = "What is done is not done again. Go on with it as it is now?"
-    if not _says_yes(question):
+    if not says_yes(question):
         hint = "bring back what it was, or run the spec anew"
         raise ResumeError(f"run {run.run_id} was not resumed", hint=hint)
     return True
-
-
-def _yes_or_no(answer: str) -> bool:
-    """Return whether the answer is a yes. Raises click.UsageError, and is asked again, for none."""
-    word = answer.strip().casefold()
-    if word in ("y", "yes", "n", "no"):
-        return word.startswith("y")
-    raise click.UsageError("answer y for yes or n for no; nothing is no")
-
-
-def _says_yes(question: str) -> bool:
-    """Ask; the end of the input (Ctrl-D) is a no."""
-    try:
-        text = f"{question} [y/N]"
-        return bool(
-            click.prompt(text, default="n", show_default=False, err=True, value_proc=_yes_or_no)
-        )
-    except click.Abort as aborted:
-        if not isinstance(aborted.__context__, EOFError):  # Ctrl-C
-            raise
-        click.echo(err=True)  # the question's line is still open
-        return False
 
 
 def _checked(

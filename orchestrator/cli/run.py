@@ -21,9 +21,9 @@ __all__ = ["run"]
 
 _EPILOG = """
 Exit codes: 0 clean, 1 a job failed or items were left, 2 wrong usage or spec, 3 finished but items
-are dead letters, 71 no memory or process for mporch itself, 74 the run directory could not be
-written, 124 the run's own timeout, 129, 130, 143 stopped by SIGHUP, Ctrl-C, SIGTERM, 70 a bug of
-mporch.
+are dead letters (0 with --dead-ok), 71 no memory or process for mporch itself, 74 the run directory
+could not be written, 124 the run's own timeout, 129, 130, 143 stopped by SIGHUP, Ctrl-C, SIGTERM,
+70 a bug of mporch.
 
 \b
 Examples:

@@ -80,6 +80,10 @@ class ControlClient:
         pid: int = _CREDENTIALS.unpack(data)[0]
         return pid if pid > 0 else None
 
+    def fileno(self) -> int:
+        """Return what is readable when there is something to `receive`."""
+        return self._sock.fileno()
+
     def ask(self, request: Request, *, patience_s: float | None = None) -> Answer:
         """Send a request and return its answer. A refusal is raised as ControlError."""
         self.send(request)

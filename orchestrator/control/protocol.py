@@ -15,7 +15,6 @@ from typing import Final, Generic, TypeAlias, TypeVar
 import msgspec
 
 from orchestrator.core.protocol.events import StopHow
-from orchestrator.core.reporting import Snapshot
 from orchestrator.core.samples import Header, Sample
 from orchestrator.core.stacks import ShownStack
 
@@ -113,11 +112,14 @@ class Welcome(_Record, frozen=True, kw_only=True):
 
 
 class Picture(_Record, frozen=True, kw_only=True):
-    """The run at its newest `sample`; rates and shares are those since the one `before`."""
+    """The run at its newest `sample`; rates and shares are those since the one `before`.
+
+    `sentence` says what limits it, empty while nobody knows.
+    """
 
     before: Sample
     sample: Sample
-    snapshot: Snapshot
+    sentence: str = ""
 
 
 class Stopping(_Record, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ __all__ = [
     "failed",
     "full",
     "hung_in",
+    "named",
     "names_of",
     "not_tried_again",
     "orphaned",
@@ -127,7 +128,12 @@ def failed(failure: Failure, item: str = "") -> str:
     """Say what the target raised, where, and for which item."""
     text = f"{failure.kind}: {failure.message}" if failure.message else failure.kind
     place = f" ({failure.where})" if failure.where else ""
-    return f"{text}{place}" + (f" at item {item}" if item else "")
+    return named(f"{text}{place}" + (f" at item {item}" if item else ""), item, failure.item_name)
+
+
+def named(text: str, item: str, name: str) -> str:
+    """Return a text that tells an item by its number, with its name beside that, if it has one."""
+    return text.replace(f"item {item}", f"item {item} {name}", 1) if item and name else text
 
 
 def full(job: str, queue: str) -> Failure:

@@ -1,4 +1,4 @@
-"""The summary of a run, its bottleneck, and its snapshot, as plain data; durations in seconds."""
+"""The summary of a run, and what may not have been meant in it; durations in seconds."""
 
 from __future__ import annotations
 
@@ -22,10 +22,7 @@ from orchestrator.errors import ExitCode
 from orchestrator.plan.model import Command, Plan, Selection
 
 __all__ = [
-    "JobSnapshot",
     "JobSummary",
-    "QueueSnapshot",
-    "Snapshot",
     "Summary",
     "summary_of_killed",
     "warnings_of",
@@ -98,40 +95,6 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     def code(self) -> int:
         """Return the exit code; that of a failure for a run that was killed."""
         return int(ExitCode.FAILED) if self.exit_code is None else self.exit_code
-
-
-class JobSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """One job: `state` is a lifecycle state's value, the numbers of workers count those alive.
-
-    `running`, `waiting_input` and `waiting_output` say what they are at; `items_in` and
-    `items_out` count committed items.
-    """
-
-    name: str
-    state: str
-    workers: int = 0
-    running: int = 0
-    waiting_input: int = 0
-    waiting_output: int = 0
-    items_in: int = 0
-    items_out: int = 0
-
-
-class QueueSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """One queue: `size` of at most `maxsize` items (0: unbounded), `put` and `done` so far."""
-
-    name: str
-    size: int
-    maxsize: int
-    put: int = 0
-    done: int = 0
-
-
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """All jobs and queues at one moment, in the order of the spec: what the live display draws."""
-
-    jobs: tuple[JobSnapshot, ...]
-    queues: tuple[QueueSnapshot, ...] = ()
 
 
 _BECAME = {

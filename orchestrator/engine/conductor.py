@@ -18,6 +18,7 @@ from orchestrator.core.broker.setup import Resumption
 from orchestrator.core.protocol import commands as do
 from orchestrator.core.protocol import events
 from orchestrator.core.protocol.commands import StopReason
+from orchestrator.core.protocol.events import AnyBlob
 from orchestrator.core.protocol.messages import Hello, Leased
 from orchestrator.core.protocol.notifications import (
     DiskFull,
@@ -29,7 +30,6 @@ from orchestrator.core.protocol.notifications import (
     WaitingFor,
     Warned,
 )
-from orchestrator.core.reporting import Snapshot
 from orchestrator.core.run import Run
 from orchestrator.core.samples import Sample
 from orchestrator.engine import engine as happenings
@@ -43,7 +43,7 @@ from orchestrator.plan.model import Plan
 from orchestrator.runlog.recording import Recorder
 from orchestrator.store.store import Store
 
-__all__ = ["Conductor", "Disk", "Observer"]
+__all__ = ["Conductor", "Disk", "Namer", "Observer"]
 
 _FLUSH_EVERY_S = 0.25
 _SWEEP_S = 2.0
@@ -75,6 +75,7 @@ class Conductor:
         control: ControlServer | None = None,
         began: float | None = None,
         takers: Sequence[Callable[[Sample], None]] = (),
+        namer: Namer | None = None,
     ) -> None:
         self.run = Run(plan, resumption, tap=recorder.tap if recorder is not None else None)
         self.survivors: tuple[Survivor, ...] = ()
@@ -85,6 +86,9 @@ class Conductor:
         self._recorder = recorder
         self._control = control
         self._stacks = StackRounds(self.run, engine)
+        self._namer = namer
+        self._named = "", ""
+        """The item named last, and its name: one that is overdue is told of twice."""
         self._disk = Disk(observer, engine.pause)
         self.sampler = Sampler(
             self.run,
@@ -182,14 +186,12 @@ class Conductor:
         self._told = False
         if now - self._flushed_at >= _FLUSH_EVERY_S:
             self._flushed_at = now
-            if observer.wants_snapshots:
-                observer.snapshot(self.run.snapshot(), now)
             self._disk.write(observer.flush)
         self._watch_unwritten()
         if observer.backed_up is not self._output_held:
             self._output_held = observer.backed_up
             self._engine.hold_output(held=self._output_held)
-        self._flushes = observer.pending or observer.wants_snapshots
+        self._flushes = observer.pending
 
     def _watch_unwritten(self) -> None:
         wanted = set(self._observer.unwritten)
@@ -244,12 +246,14 @@ class Conductor:
     def _died(self, happening: happenings.Died) -> None:
         worker, blame = happening.worker, happening.blame
         self.sampler.died(happening)
+        item = self.run.item_at(worker, blame) if blame.phase else ""
         self._handle(
             events.WorkerDied(
                 worker=worker,
                 exit_code=happening.exit_code,
                 blame=blame,
-                item=self.run.item_at(worker, blame) if blame.phase else "",
+                item=item,
+                item_name=self._name_of(item, worker, blame),
                 among=self.run.among(worker, blame),
                 failure=happening.failure,
                 orphaned=happening.orphaned,
@@ -263,7 +267,18 @@ class Conductor:
     def _overdue(self, happening: happenings.Overdue) -> None:
         worker, blame = happening.worker, happening.blame
         item, among = self.run.item_at(worker, blame), self.run.among(worker, blame)
-        self._handle(events.ItemOverdue(worker=worker, item=item, among=among))
+        name = self._name_of(item, worker, blame)
+        self._handle(events.ItemOverdue(worker=worker, item=item, item_name=name, among=among))
+
+    def _name_of(self, item: str, worker: str, blame: events.Blame) -> str:
+        """Return what the item is called at which a worker has died or is to be killed."""
+        if not item or self._namer is None:
+            return ""
+        if self._named[0] != item and (data := self.run.data_at(worker, blame)) is not None:
+            queue, chunk, index, packed = data
+            job = worker.rpartition("-")[0]
+            self._named = item, self._namer.name(job, queue, chunk, index, packed=packed)
+        return self._named[1] if self._named[0] == item else ""
 
     def _signalled(self, happening: happenings.Signalled) -> None:
         signum = happening.signum
@@ -281,10 +296,6 @@ class Conductor:
         self._tell(Warned(message=f"{happening.worker} waits for a place: {happening.why}"))
 
     # -- other terminals: see `control_server.LiveRun` --------------------------------------------
-
-    def snapshot(self) -> Snapshot:
-        """Return how the run stands."""
-        return self.run.snapshot()
 
     def samples(self) -> tuple[Sample, Sample]:
         """Return the newest sample, behind the oldest of the last seconds."""
@@ -356,6 +367,13 @@ class Conductor:
             self._tell(ProcessesSurvived(processes=self.survivors))
 
 
+class Namer(Protocol):
+    """Names items that their worker cannot name any more."""
+
+    def name(self, job: str, queue: str, chunk: AnyBlob, index: int, *, packed: bool) -> str:
+        """Return the name of an item of a chunk; empty if it has none. Takes a second at most."""
+
+
 _RETRY_S = 1.0
 
 
@@ -409,12 +427,8 @@ class Disk:
 class Observer(Protocol):
     """Called by the conductor, in its thread. Times are monotonic seconds.
 
-    `wants_snapshots`: a live display is there. `backed_up`: do not read targets' output for now.
+    `backed_up`: do not read targets' output for now.
     """
-
-    @property
-    def wants_snapshots(self) -> bool:
-        """True if `snapshot` is of any use."""
 
     @property
     def backed_up(self) -> bool:
@@ -433,9 +447,6 @@ class Observer(Protocol):
 
     def commit(self) -> None:
         """Workers are about to be told: write what must not be lost of what has happened."""
-
-    def snapshot(self, snapshot: Snapshot, now: float) -> None:
-        """Show how the run stands."""
 
     def flush(self) -> None:
         """The loop has a moment: write what is buffered."""

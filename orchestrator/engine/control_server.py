@@ -40,7 +40,6 @@ from orchestrator.control.protocol import (
 from orchestrator.core.broker.observers import LiveTap
 from orchestrator.core.durable.records import Passed
 from orchestrator.core.protocol.events import StopHow, whole
-from orchestrator.core.reporting import Snapshot
 from orchestrator.core.samples import Header, Sample
 from orchestrator.core.stacks import ShownStack
 from orchestrator.engine.stack_rounds import Tell
@@ -64,9 +63,6 @@ class LiveRun(Protocol):
 
     def samples(self) -> tuple[Sample, Sample]:
         """Return the newest sample, behind the oldest of the last seconds."""
-
-    def snapshot(self) -> Snapshot:
-        """Return how it stands."""
 
     def stop(self, how: StopHow) -> None:
         """Have it end."""
@@ -129,11 +125,13 @@ class ControlServer:
         *,
         uids: frozenset[int],
         directory: Path | None = None,
+        sentence: Callable[[], str] = str,
     ) -> None:
         self._listener = listener
         self._welcome = GREETING + protocol.encode(Welcome(header=header))
         self._uids = uids
         self._directory = directory
+        self._sentence = sentence
         self._epoll = select.epoll()
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._clients: dict[int, Client] = {}
@@ -151,12 +149,17 @@ class ControlServer:
         self._epoll.register(listener.fileno(), select.EPOLLIN)
 
     @classmethod
-    def listening(cls, directory: Path, header: Header) -> ControlServer:
-        """Listen in a run's directory, in the place of a life before. Raises OSError."""
+    def listening(
+        cls, directory: Path, header: Header, sentence: Callable[[], str]
+    ) -> ControlServer:
+        """Listen in a run's directory, in the place of a life before. Raises OSError.
+
+        `sentence` tells what limits the run.
+        """
         sock = listen(directory)
         try:
             uids = frozenset({0, os.geteuid()})
-            return cls(sock, header, uids=uids, directory=directory)
+            return cls(sock, header, uids=uids, directory=directory, sentence=sentence)
         except OSError:
             sock.close()
             raise
@@ -195,6 +198,8 @@ class ControlServer:
 
     def close(self) -> None:
         """Cut everybody off; nobody can connect any more."""
+        if self._epoll.closed:
+            return
         for client in list(self._clients.values()):
             self._drop(client)
         with contextlib.suppress(OSError):
@@ -206,6 +211,7 @@ class ControlServer:
                 os.unlink(SOCKET_NAME, dir_fd=here)
         if self._spare is not None:
             os.close(self._spare)
+            self._spare = None
 
     # -- connections ------------------------------------------------------------------------------
 
@@ -237,16 +243,18 @@ class ControlServer:
         return _CREDENTIALS.unpack(found)[1] in self._uids
 
     def _refuse(self) -> None:
-        """No descriptor is left: take the spare one, so that who waits is not told for ever."""
-        if self._spare is not None:
-            os.close(self._spare)
-            self._spare = None
-            with contextlib.suppress(OSError):
-                self._listener.accept()[0].close()
-            with contextlib.suppress(OSError):
-                self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-            return
-        self._epoll.unregister(self._listener.fileno())
+        """No descriptor is left: with the spare one the next client is closed, else told for ever.
+
+        Where that is of no use nobody is waited for any more.
+        """
+        try:
+            if self._spare is not None:
+                os.close(self._spare)
+                self._spare = None
+            self._listener.accept()[0].close()
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._epoll.unregister(self._listener.fileno())
 
     def _read(self, run: LiveRun, client: Client) -> None:
         try:
@@ -299,7 +307,7 @@ class ControlServer:
     def _show(self, run: LiveRun, client: Client, _: AskPicture) -> None:
         before, sample = run.samples()
         if sample is not self._pictured:
-            picture = Picture(before=before, sample=sample, snapshot=run.snapshot())
+            picture = Picture(before=before, sample=sample, sentence=self._sentence())
             self._picture, self._pictured = protocol.encode(picture), sample
         client.send(self._picture)
 

@@ -13,20 +13,17 @@ import json
 import math
 import os
 import pickle
-import resource
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from orchestrator.files import open_regular
-from orchestrator.opening.restricted import Unknown, names_in, safe_loads
-from orchestrator.worker.blocks import load_row
+from orchestrator.restricted import Unknown, confine, limit_cpu, names_in, safe_loads
+from orchestrator.worker.blocks import item_at
 
 __all__ = ["items_of", "json_of", "main", "reason_of", "serve", "text_of"]
 
 
-_MEMORY_BYTES = 1 << 30
 _CPU_S = 10
 
 
@@ -38,20 +35,12 @@ def main() -> None:
 
 def serve(answer_to: Callable[[dict[str, Any]], object]) -> None:
     """Answer requests until there are no more, each within its limits."""
-    _confine()
+    confine()
     for line in sys.stdin:
-        limit = int(time.process_time()) + _CPU_S
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+        limit_cpu(_CPU_S)
         answer = answer_to(json.loads(line))
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
-
-
-def _confine() -> None:
-    """No more memory than the limit, no file to write, no process to start."""
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    for what in (resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC, resource.RLIMIT_CORE):
-        resource.setrlimit(what, (0, 0))
 
 
 class _Chunks:
@@ -83,14 +72,8 @@ def _answer(chunks: _Chunks, request: dict[str, Any]) -> dict[str, str]:
     data = b""
     try:
         items, index, packed = chunks.items(request["path"]), request["index"], request["packed"]
-        if packed and items and type(items[0]) is tuple:
-            items = load_row(items, index, index + 1, safe_loads) or []
-            index, packed = 0, False
-        item = items[index]
-        if packed:
-            if type(item) is not bytes:
-                raise pickle.UnpicklingError("a packed chunk holds something that is no pickle")
-            data = item
+        item, packed = item_at(items, index, safe_loads, packed=packed)
+        data = item if packed else b""
         if request["want"] == "pickle":
             pickled = data or pickle.dumps(item, 5)
             return {"is": "pickle", "value": base64.b64encode(pickled).decode("ascii")}

@@ -25,10 +25,10 @@ _PROGRAM = "import sys; sys.path.append(sys.argv[1]); from {} import main; main(
 _LONGEST_S = 20.0
 
 
-def confined(module: str) -> LineProgram:
+def confined(module: str, *, timeout_s: float = _LONGEST_S) -> LineProgram:
     """Return a child that runs `main` of a module of ours, and sees the standard library only."""
     command = [sys.executable, "-I", "-S", "-c", _PROGRAM.format(module), _ROOT]
-    return LineProgram(command, timeout_s=_LONGEST_S)
+    return LineProgram(command, timeout_s=timeout_s)
 
 
 class OpenRequest(enum.Enum):

@@ -12,12 +12,12 @@ import msgspec
 
 from orchestrator.errors import Problem, Severity, SpecError
 from orchestrator.machine.machine import Machine
+from orchestrator.masking import without_password
 from orchestrator.plan import model
 from orchestrator.plan.checks import check
 from orchestrator.plan.graph import readers_of, writers_of
 from orchestrator.plan.hidden_values import late_of, shown_at, shown_beneath, shown_of
 from orchestrator.plan.model import Command
-from orchestrator.plan.redact import without_password
 from orchestrator.plan.resolved_spec import ResolvedJob, ResolvedSpec, draft_of, node_at
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.declaration import SpecPart
@@ -157,6 +157,7 @@ def _job(job: ResolvedJob, draft: ResolvedSpec) -> model.JobPlan:
             grace_s=settings.terminate.grace,
         ),
         on_error=model.ErrorPolicy() if job.shape.called_once else _error_policy(job),
+        item_names=_item_names(job, spec.document.queues),
         retry=model.RetryPlan() if job.shape.called_once else _retry(settings.retry),
         restart=_restart(job, durable=bool(spec.document.durable)),
         limits=model.LimitsPlan(**_keys(model.LimitsPlan, settings.limits)),
@@ -199,6 +200,18 @@ def _batch(job: ResolvedJob, queues: Mapping[str, QueueSpec]) -> model.BatchPlan
         bounds = (queues[wire.queue].maxsize for wire in job.reads)
         size = min([size, *filter(None, bounds)])
     return model.BatchPlan(size=size, within_s=batch.within)
+
+
+def _item_names(job: ResolvedJob, queues: Mapping[str, QueueSpec]) -> tuple[tuple[str, str], ...]:
+    """Return what its inputs' items are called: as the job says, or the queue, or the defaults."""
+    own = "item_name" in job.own.model_fields_set
+    named = []
+    for wire in () if job.shape.called_once else job.reads:
+        queue = queues[wire.queue]
+        of_queue = not own and "item_name" in queue.model_fields_set
+        name = queue.item_name if of_queue else job.settings.item_name
+        named += [(wire.queue, name)] if name is not None else []
+    return tuple(named)
 
 
 def _retry(written: Retry) -> model.RetryPlan:

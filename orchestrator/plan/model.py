@@ -236,6 +236,7 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
     `join_s` is None where the spec does not limit it (a stopping run then uses 30 s). `shown` says
     what to show in place of values from the environment: paths such as ("kwargs", "token").
     `late` are values that are known only when a worker starts; in their places is their text.
+    `item_names` pairs inputs with the template that names their items, where there is one.
     """
 
     name: str
@@ -255,12 +256,14 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
     terminate: TerminatePlan = TerminatePlan(signal=15)
     on_failure: FailurePolicy = FailurePolicy.STOP
     on_error: ErrorPolicy = ErrorPolicy()
+    item_names: tuple[tuple[str, str], ...] = ()
     retry: RetryPlan = RetryPlan()
     restart: RestartPlan = RestartPlan()
     limits: LimitsPlan = LimitsPlan()
     recycle: RecyclePlan = RecyclePlan()
     rate: RatePlan | None = None
     ordered: OrderedPlan | None = None
+    total: int | None = None
     daemon: bool = False
     env: tuple[tuple[str, str | None], ...] = ()
     cwd: str | None = None

@@ -14,26 +14,16 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from orchestrator.masking import MASK, is_secret, without_password
 from orchestrator.plan.model import Command, JobPlan, Plan
 
-__all__ = ["MASK", "Path", "is_secret", "masked", "masked_value", "replaced", "without_password"]
+__all__ = ["Path", "masked", "masked_value", "replaced"]
 
 Path: TypeAlias = tuple[str | int, ...]
 
 
-MASK = "***"
-
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_SECRET = frozenset(
-    {"apikey", "authorization", "cookie", "credential", "credentials", "token", "tokens"}
-)
-_ANYWHERE = ("passphrase", "passwd", "password", "secret")
-_SECRET_AT_THE_END = frozenset({"key", "keys", "pass", "pwd"})
-_HARMLESS = frozenset({"PWD", "OLDPWD"})
-"""The shell's own: where it is and was."""
 _NAMED = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}", re.ASCII)
 """A variable that holds the secret, and nothing else."""
-_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
 
 
 def replaced(value: Any, others: Mapping[Path, Any], path: Path) -> Any:
@@ -45,16 +35,6 @@ def replaced(value: Any, others: Mapping[Path, Any], path: Path) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(replaced(item, others, (*path, n)) for n, item in enumerate(value))
     return value
-
-
-def is_secret(name: str) -> bool:
-    """True if a variable of that name holds a secret: DB_PASSWORD, apiKey, GITHUB_TOKEN."""
-    words = [word.lower() for word in _WORD.findall(name)]
-    if not words or name in _HARMLESS:
-        return False
-    if words[-1] in _SECRET_AT_THE_END or not _SECRET.isdisjoint(words):
-        return True
-    return any(part in name.lower() for part in _ANYWHERE)
 
 
 def masked(plan: Plan) -> Plan:
@@ -106,8 +86,3 @@ def masked_value(value: Any, *, secret: bool = False) -> Any:
         named = isinstance(value, str) and _NAMED.fullmatch(value)
         return value if named else MASK
     return without_password(value) if isinstance(value, str) else value
-
-
-def without_password(text: str) -> str:
-    """Return the text without the passwords in its URLs."""
-    return _URL_PASSWORD.sub(rf"\1:{MASK}@", text)

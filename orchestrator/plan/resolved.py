@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from orchestrator.machine.machine import Machine
+from orchestrator.masking import is_secret
 from orchestrator.plan.model import Plan
-from orchestrator.plan.redact import is_secret, masked_value
+from orchestrator.plan.redact import masked_value
 from orchestrator.plan.resolved_spec import MERGED_MAPS, ResolvedJob, draft_of
 from orchestrator.spec import LoadedSpec
 from orchestrator.spec.compose.layers import laid_over

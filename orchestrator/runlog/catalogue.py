@@ -76,6 +76,7 @@ def _unfold(failure: Failure) -> dict[str, str]:
         "error_type": failure.kind,
         "error": failure.message,
         "where": failure.where,
+        "item_name": failure.item_name,
         "traceback": failure.traceback,
     }
     return {name: value for name, value in fields.items() if value}
@@ -115,6 +116,12 @@ def _failure(failure: Failure | None) -> str:
     message = f": {failure.message}" if failure.message else ""
     where = f" ({failure.where})" if failure.where else ""
     return f": {failure.kind}{message}{where}"
+
+
+def _item(notification: Any) -> str:
+    """Return the item's number, with its name beside it."""
+    name = notification.failure.item_name
+    return f"{notification.item} {name}" if name else notification.item
 
 
 def _places(notification: notifications.WaitingFor) -> str:
@@ -218,14 +225,14 @@ _ENTRIES: tuple[EventEntry[Any], ...] = (
         notification=notifications.ItemSkipped,
         event="item.skipped",
         level=_always(Level.WARNING),
-        msg=lambda f: f"{f.worker} skipped {f.item}{_failure(f.failure)}",
+        msg=lambda f: f"{f.worker} skipped {_item(f)}{_failure(f.failure)}",
     ),
     EventEntry(
         notification=notifications.ItemRetried,
         event="item.retried",
         level=_always(Level.WARNING),
         msg=lambda f: (
-            f"{f.item} will be tried again {f'in {f.delay_s:.2f} s' if f.delay_s else 'at once'}"
+            f"{_item(f)} will be tried again {f'in {f.delay_s:.2f} s' if f.delay_s else 'at once'}"
             f" (attempt {f.attempts} failed){_failure(f.failure)}"
         ),
     ),
@@ -234,16 +241,23 @@ _ENTRIES: tuple[EventEntry[Any], ...] = (
         event="item.dead",
         level=_always(Level.ERROR),
         msg=lambda f: (
-            f"{f.item} is a dead letter after {_times(f.attempts)} by"
+            f"{_item(f)} is a dead letter after {_times(f.attempts)} by"
             f" {f.worker}{_failure(f.failure)}"
         ),
         unlogged=frozenset({"chunk", "index", "packed"}),
     ),
     EventEntry(
+        notification=notifications.ItemKept,
+        event="item.kept",
+        level=_always(Level.INFO),
+        msg=lambda f: f"{_item(f)} is kept to be looked at: mporch dead show {f.item}",
+        unlogged=frozenset({"chunk", "index", "packed", "failure"}),
+    ),
+    EventEntry(
         notification=notifications.ItemFailed,
         event="item.failed",
         level=_always(Level.ERROR),
-        msg=lambda f: f"{f.worker} failed at {f.item}{_failure(f.failure)}",
+        msg=lambda f: f"{f.worker} failed at {_item(f)}{_failure(f.failure)}",
     ),
     EventEntry(
         notification=notifications.WorkerReplaced,

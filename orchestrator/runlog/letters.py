@@ -15,15 +15,16 @@ import contextlib
 import fcntl
 import os
 import re
+import time
 import zlib
-from collections.abc import Collection, Iterator, Set
+from collections.abc import Collection, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
 from orchestrator.core.protocol.events import Blob, whole
-from orchestrator.core.protocol.notifications import ItemDead
+from orchestrator.core.protocol.notifications import ItemDead, ItemKept
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import is_file, is_folder, open_directory, open_new, open_regular
 from orchestrator.plan.model import Plan, Target
@@ -32,6 +33,7 @@ from orchestrator.runlog.jsonl import SealedLine, read_records, sealed_line, wri
 
 __all__ = [
     "DEAD_NAME",
+    "DROPPED",
     "SOURCE",
     "Chunks",
     "DeadLetters",
@@ -40,6 +42,7 @@ __all__ = [
     "Replayed",
     "damaged_letters",
     "damaged_notes",
+    "note_dropped",
     "note_replayed",
     "read_letters",
     "read_replayed",
@@ -51,6 +54,7 @@ DEAD_NAME = "dead"
 _LETTERS_NAME = "letters.jsonl"
 _DRAFT_NAME = "letters.draft"
 _CHUNK_NAME = r"^chunk-([0-9]{6,})\.pickle$"
+_ANY_CHUNK_NAME = r"^(?:chunk|kept)-([0-9]{6,})\.pickle$"
 _WORKER_NAME = "-[0-9]{1,9}$"
 _PIECE_BYTES = 1 << 20
 _END_OF_TIME = 253402300800
@@ -60,10 +64,11 @@ _END_OF_TIME = 253402300800
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
     """One dead letter; `ts` is Unix time in seconds, `letter` counts those of the run from 1.
 
-    `error_type`, `error`, `where` and `traceback` tell the failure of its last attempt. It is the
+    `error_type`, `error`, `where` and `traceback` tell the failure of its last attempt. It is
+    called `item_name`, if that is known. It is the
     item at `index` of the list that the file `chunk` pickles: the item itself, or, if `packed`, its
     pickle, or it is in a block of that list. `chunk_crc32` is the checksum of that file, None in a
-    letter of an older version.
+    letter of an older version. A keepsake (`keepsakes`) has no number: it is 0.
     """
 
     letter: int
@@ -77,10 +82,41 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     error: str
     where: str
     traceback: str
-    chunk: Annotated[str, msgspec.Meta(pattern=_CHUNK_NAME)]
+    chunk: Annotated[str, msgspec.Meta(pattern=_ANY_CHUNK_NAME)]
     index: int
     packed: bool
     chunk_crc32: int | None = None
+    item_name: str = ""
+
+    @classmethod
+    def of(
+        cls, item: ItemDead | ItemKept, ts: float, *, letter: int, chunk: str, chunk_crc32: int
+    ) -> Letter:
+        """Return the letter of an item that is kept in the file `chunk`."""
+        failure = item.failure
+        return cls(
+            letter=letter,
+            ts=ts,
+            job=item.job,
+            worker=item.worker,
+            item=item.item,
+            queue=item.queue,
+            attempts=item.attempts,
+            error_type=failure.kind,
+            error=failure.message,
+            where=failure.where,
+            traceback=failure.traceback,
+            chunk=chunk,
+            index=item.index,
+            packed=item.packed,
+            chunk_crc32=chunk_crc32,
+            item_name=failure.item_name,
+        )
+
+    @property
+    def called(self) -> str:
+        """Return what it is called in a message."""
+        return f"letter {self.letter}" if self.letter else f"keepsake {self.item}"
 
 
 class DeadLetters:
@@ -147,7 +183,14 @@ class DeadLetters:
                 self._path.mkdir(mode=0o700, exist_ok=True)
                 self._begin(self._open.enter_context(open_directory(self._path)))
             self._keep(whole(dead.chunk))
-            write_whole(self._fd, sealed_line(self._letter(dead, ts)), synced=self._synced)
+            letter = Letter.of(
+                dead,
+                ts,
+                letter=self._count + 1,
+                chunk=_chunk_name(self._chunks),
+                chunk_crc32=self._chunk_crc32,
+            )
+            write_whole(self._fd, sealed_line(letter), synced=self._synced)
             self._count += 1
         except OSError as error:
             raise RunDirectoryError.of(self._path, error) from error
@@ -179,25 +222,6 @@ class DeadLetters:
         self._chunk, self._chunk_crc32 = chunk, zlib.crc32(chunk)
         self._has_chunk = True
         self._chunks += 1
-
-    def _letter(self, dead: ItemDead, ts: float) -> Letter:
-        return Letter(
-            letter=self._count + 1,
-            ts=ts,
-            job=dead.job,
-            worker=dead.worker,
-            item=dead.item,
-            queue=dead.queue,
-            attempts=dead.attempts,
-            error_type=dead.failure.kind,
-            error=dead.failure.message,
-            where=dead.failure.where,
-            traceback=dead.failure.traceback,
-            chunk=_chunk_name(self._chunks),
-            index=dead.index,
-            packed=dead.packed,
-            chunk_crc32=self._chunk_crc32,
-        )
 
 
 class Chunks:
@@ -295,6 +319,10 @@ _REPLAYED_NAME = "replayed.jsonl"
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 
+DROPPED = "(dropped)"
+"""In the place of a run that letters went into: nobody will replay them (`mporch dead drop`)."""
+
+
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     """These `letters` went into `run` at `ts`, Unix time in seconds; or did not, if `undone`."""
 
@@ -359,6 +387,16 @@ def note_replayed(directory: Path, note: Replayed) -> None:
             file.write(b"\n" + sealed_line(note))  # what was torn before stays on its own line
     except OSError as error:
         raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from error
+
+
+def note_dropped(directory: Path, letters: Sequence[int]) -> None:
+    """Note that nobody will replay these letters of a run; waits for a replay that looks at them.
+
+    Raises RunDirectoryError.
+    """
+    if letters:
+        with ReplayLock.held(directory):
+            note_replayed(directory, Replayed(letters=tuple(letters), run=DROPPED, ts=time.time()))
 
 
 def read_replayed(directory: Path, letters: Collection[int]) -> dict[int, tuple[str, ...]]:

@@ -101,6 +101,11 @@ FIELDS: Mapping[str, _Field] = {
         " `files:17-19,23`",
         "what became of an item; `log` and `output`, if it is known whose they are",
     ),
+    "item_name": _Field(
+        _TEXT,
+        "what the item is called: the beginning of its text, or as `item_name` of the spec says",
+        "what became of an item, if it has a name",
+    ),
     "queue": _Field(_TEXT, "the queue that the item came from", "what became of an item"),
     "attempt": _Field(
         {"type": "integer", "minimum": 1}, "the how many-th at the item", "`log` and `output`"
@@ -182,7 +187,7 @@ FIELDS: Mapping[str, _Field] = {
 
 _COMMON = ("ts", "run", "event", "level", "msg")
 _WORKER = ("job", "worker", "pid")
-_FAILURE = ("error_type", "error", "where", "traceback")
+_FAILURE = ("error_type", "error", "where", "traceback", "item_name")
 
 
 @dataclass(frozen=True)
@@ -255,6 +260,14 @@ EVENTS: Mapping[str, _Event] = {
         ("warning",), "an item failed and will be tried again", "attempts", "delay_s"
     ),
     "item.dead": _item(("error",), "`on_error` made an item a dead letter", "attempts"),
+    "item.kept": _Event(
+        ("info",),
+        "info",
+        "an item that fails its job is kept, for `dead show` and `dead debug`",
+        ("job", "worker", "item", "queue", "attempts"),
+        ("attempts",),
+        ("pid",),
+    ),
     "item.failed": _item(("error",), "an item failed, which fails its job"),
     "worker.replaced": _Event(
         ("warning", "info"),

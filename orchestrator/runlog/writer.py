@@ -233,6 +233,8 @@ class Lines:
             more += f', "error": {_quoted(text)}'
         if text := failure.where:
             more += f', "where": {_quoted(text)}'
+        if text := failure.item_name:
+            more += f', "item_name": {_quoted(text)}'
         if text := failure.traceback:
             more += f', "traceback": {_quoted_long(text)}'
         return f'{ends[0]}{_quoted(item)}, "queue": {_quoted(queue)}{more}{ends[1]}'

@@ -22,7 +22,7 @@ from orchestrator.choices import (
 )
 from orchestrator.spec.cases import Case
 from orchestrator.spec.declaration import After as AfterReading
-from orchestrator.spec.declaration import Field, SpecPart, Tag
+from orchestrator.spec.declaration import Bounds, Field, SpecPart, Tag
 from orchestrator.spec.parts import (
     ANY_INPUT,
     EVERY,
@@ -51,6 +51,7 @@ from orchestrator.spec.types import (
     ExitCodes,
     FormatVersion,
     Handles,
+    ItemName,
     JobNames,
     Name,
     PositiveDuration,
@@ -161,6 +162,13 @@ class JobSettings(SpecPart):
         "dead letter; or by exception.",
         examples=["skip", {"ValueError": "skip", "else": "dead_letter"}],
     )
+    item_name: Annotated[ItemName, Key(fits=PER_ITEM)] = Field(
+        default=None,
+        title="Item name",
+        description="What an item that fails is called beside its number: fields of it, as in "
+        "{item[path]}. null: the beginning of its text. none: nothing.",
+        examples=["{item[path]}", "{item.url}", "none"],
+    )
     retry: Annotated[Retry, Key(fits=PER_ITEM)] = Field(
         default=Retry(),
         title="Retry",
@@ -193,6 +201,16 @@ class JobSettings(SpecPart):
         "there are; what is finished ahead waits.",
         examples=[True, {"window": 64}],
         json_schema_extra={"default": False},
+    )
+    total: Annotated[
+        Annotated[int, Bounds(ge=0, le=1 << 53)] | None,
+        Key(fits=frozenset({Shape.SOURCE}), copied=True),
+    ] = Field(
+        default=None,
+        title="Total",
+        description="How many items a source has, for the progress that is shown. null is what the "
+        "value of its target says by its len, if it has one.",
+        examples=[12000],
     )
     daemon: Annotated[bool, Key(copied=True)] = Field(
         default=False,

@@ -12,6 +12,7 @@ from orchestrator.spec.types import (
     BY_VALUE,
     Combinations,
     Duration,
+    ItemName,
     Memory,
     PositiveDuration,
     RateLimit,
@@ -102,6 +103,13 @@ class QueueSpec(SpecPart):
         default=None,
         title="Put timeout",
         description="How long a put may wait for room; then it fails.",
+    )
+    item_name: ItemName = Field(
+        default=None,
+        title="Item name",
+        description="What its items are called, as `item_name` of a job; one that the job has "
+        "itself comes first.",
+        examples=["{item[path]}", "none"],
     )
 
 

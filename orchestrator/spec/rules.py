@@ -82,6 +82,7 @@ BAD_VERSION = Rule("MP211")
 NUL_IN_TEXT = Rule("MP212")
 DOUBTFUL_WORD = Rule("MP213", Severity.WARNING)
 BAD_RATE = Rule("MP214")
+BAD_ITEM_NAME = Rule("MP215")
 
 # MP301 to MP399: queues, and how jobs are wired to them.
 UNKNOWN_QUEUE = Rule("MP301")

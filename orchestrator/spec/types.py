@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 from orchestrator.errors import Rule
+from orchestrator.item_templates import NO_NAMES, steps_of
 from orchestrator.spec import rules
 from orchestrator.spec.declaration import (
     After,
@@ -42,6 +43,7 @@ __all__ = [
     "ExitCodes",
     "FormatVersion",
     "Handles",
+    "ItemName",
     "JobNames",
     "Memory",
     "Name",
@@ -227,6 +229,22 @@ def _rate(value: Any) -> Any:
     return value
 
 
+_ITEM_TEXT = r"(?:[^{}]|\{\{|\}\})*"
+_ITEM_FIELD = r"\{item(?:\[[^\[\]}]+\]|\.[^\W\d_]\w*)*\}"
+_ITEM_NAME = f"^none$|^{_ITEM_TEXT}(?:{_ITEM_FIELD}{_ITEM_TEXT})+$"
+
+
+def _item_name(value: Any) -> Any:
+    if not isinstance(value, str) or value == NO_NAMES:
+        return value
+    try:
+        steps_of(_text(value))
+    except ValueError as error:
+        hint = "write fields, as in {item[path]}, {item[0]} or {item.path}; or none"
+        raise broken(rules.BAD_ITEM_NAME, f"no name for items: {error}", hint) from None
+    return value
+
+
 def switched(value: Any) -> Any:
     """Spell out the short forms of a part that is off unless asked for: true, and false."""
     if value is True:
@@ -321,6 +339,12 @@ Memory: TypeAlias = Annotated[
     JsonSchema({"anyOf": [_SOME_SIZE_SCHEMA, {"type": "null"}]}),
 ]
 """A size that a worker can live with, in bytes; None is no limit."""
+ItemName: TypeAlias = Annotated[
+    str | None,
+    Before(_item_name),
+    JsonSchema({"type": ["string", "null"], "pattern": _ITEM_NAME}),
+]
+"""A template that names items, or that they have no names; None is their text."""
 EnvValue: TypeAlias = Annotated[
     str | None,
     Before(env_value),

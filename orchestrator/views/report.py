@@ -12,12 +12,13 @@ from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import (
     ItemDead,
     ItemFailed,
+    ItemKept,
     ItemSkipped,
     Notification,
     Stalled,
     WorkerEnded,
 )
-from orchestrator.core.reasons import names_of
+from orchestrator.core.reasons import failed, names_of
 from orchestrator.core.reporting import JobSummary, Summary
 from orchestrator.views.tables import Column, Paper, table
 from orchestrator.views.text import Style, duration, escaped, number, paint, shortened
@@ -198,6 +199,8 @@ def _failure(report: Report, paper: Paper) -> str:
         ]
     name = escaped(report.argument)
     lines.append(f"more: mporch logs {name} --level warning")
+    if item := report.digest.kept:
+        lines.append(f"the item is kept: mporch dead show {name} {escaped(item)}, or debug")
     if report.durable and report.summary.status != "succeeded":
         lines.append(f"go on: mporch resume {name} (with --force after a change of code or spec)")
     text = "".join(f"{line}\n" for line in lines)
@@ -240,19 +243,21 @@ class ItemGroup:
     def __init__(self) -> None:
         self.count = 0
         self.first: list[str] = []
+        self._named: set[tuple[str, str]] = set()
 
-    def add(self, job: str, item: str, what: str) -> None:
+    def add(self, job: str, item: str, failure: Failure) -> None:
         """One more."""
         self.count += 1
-        self.name(job, item, what)
+        self.name(job, item, failure)
 
-    def name(self, job: str, item: str, what: str) -> bool:
+    def name(self, job: str, item: str, failure: Failure) -> bool:
         """Name an item that is counted, once; whether it was new."""
-        who = f"{job} {item}: "
-        if any(text.startswith(who) for text in self.first):
+        if (job, item) in self._named:
             return False
         if len(self.first) < _NAMED:
-            self.first.append(f"{who}{what}")
+            self._named.add((job, item))
+            name = f" {failure.item_name}" if failure.item_name else ""
+            self.first.append(f"{job} {item}{name}: {failed(failure)}")
         return True
 
     @property
@@ -271,21 +276,25 @@ class Digest:
         self.skipped = ItemGroup()
         self.dead = ItemGroup()
         self.fault: JobFailure | None = None
+        self.kept = ""
+        """The first item that has failed its job, by its number: it is kept."""
 
     def notify(self, notification: Notification) -> None:
         """Take a fact."""
         match notification:
             case ItemSkipped():
-                self.skipped.add(notification.job, notification.item, _error(notification.failure))
+                self.skipped.add(notification.job, notification.item, notification.failure)
             case ItemDead():
-                self.dead.add(notification.job, notification.item, _error(notification.failure))
+                self.dead.add(notification.job, notification.item, notification.failure)
+            case ItemKept():
+                self.kept = self.kept or notification.item
             case ItemFailed():
-                what = f"{_error(notification.failure)} at item {notification.item}"
+                what = failed(notification.failure, notification.item)
                 self._fail(notification.worker, what, notification.failure.traceback)
             case WorkerEnded() if notification.state in _BAD:
                 traceback = notification.failure.traceback if notification.failure else ""
                 what = notification.reason or (
-                    _error(notification.failure) if notification.failure else notification.state
+                    failed(notification.failure) if notification.failure else notification.state
                 )
                 self._fail(notification.worker, what, traceback)
             case Stalled():
@@ -294,7 +303,7 @@ class Digest:
 
     def dead_before(self, job: str, item: str, failure: Failure) -> None:
         """Take a dead letter of the run's life before the one whose facts come."""
-        self.dead.add(job, item, _error(failure))
+        self.dead.add(job, item, failure)
 
     def skipped_before(
         self, counts: Mapping[str, int], records: Iterable[Mapping[str, Any]]
@@ -310,7 +319,7 @@ class Digest:
             return
         for record in records:
             job = _text(record, "job")
-            if job in left and self.skipped.name(job, _text(record, "item"), _recorded(record)):
+            if job in left and self.skipped.name(job, _text(record, "item"), _failure_of(record)):
                 left[job] -= 1
                 if not left[job]:
                     del left[job]
@@ -322,11 +331,13 @@ class Digest:
         event, worker = record.get("event"), _text(record, "worker")
         item, traceback = _text(record, "item"), _text(record, "traceback")
         if event == "item.skipped":
-            self.skipped.add(_text(record, "job"), item, _recorded(record))
+            self.skipped.add(_text(record, "job"), item, _failure_of(record))
         elif event == "item.dead":
-            self.dead.add(_text(record, "job"), item, _recorded(record))
+            self.dead.add(_text(record, "job"), item, _failure_of(record))
+        elif event == "item.kept":
+            self.kept = self.kept or item
         elif event == "item.failed":
-            self._fail(worker, f"{_recorded(record)} at item {item}", traceback)
+            self._fail(worker, failed(_failure_of(record), item), traceback)
         elif event == "worker.ended" and record.get("state") in _BAD:
             what = _text(record, "reason") or _recorded(record) or _text(record, "state")
             self._fail(worker, what, traceback)
@@ -339,15 +350,19 @@ class Digest:
             self.fault = JobFailure(who=who, what=what, traceback=traceback)
 
 
-def _error(failure: Failure) -> str:
-    text = f"{failure.kind}: {failure.message}" if failure.message else failure.kind
-    return f"{text} ({failure.where})" if failure.where else text
-
-
 def _recorded(record: Mapping[str, Any]) -> str:
     """Return the failure in a record, in words; nothing if there is none."""
-    kind, message, where = (_text(record, key) for key in ("error_type", "error", "where"))
-    return _error(Failure(kind=kind, message=message, where=where)) if kind else ""
+    return failed(_failure_of(record)) if record.get("error_type") else ""
+
+
+def _failure_of(record: Mapping[str, Any]) -> Failure:
+    """Return the failure in a record."""
+    return Failure(
+        kind=_text(record, "error_type"),
+        message=_text(record, "error"),
+        where=_text(record, "where"),
+        item_name=_text(record, "item_name"),
+    )
 
 
 def _text(record: Mapping[str, Any], key: str) -> str:

@@ -41,7 +41,7 @@ class AckCounter:
     def mark(self, end: End, failure: Failure) -> None:
         """The item that ends next did not end well."""
         self.marks.append(Mark(at=self.done, end=end, failure=failure))
-        self.told += len(failure.message) + len(failure.traceback)
+        self.told += len(failure.message) + len(failure.traceback) + len(failure.item_name)
 
     def switch(self, lease: Lease | None) -> None:
         """From now on the ends come from this lease."""

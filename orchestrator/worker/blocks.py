@@ -18,7 +18,7 @@ from itertools import chain
 from types import FunctionType
 from typing import Any, Final, cast
 
-__all__ = ["CONTAINERS", "COPIES", "copy_into", "dump_row", "load_row"]
+__all__ = ["CONTAINERS", "COPIES", "copy_into", "dump_row", "item_at", "load_row"]
 
 CONTAINERS: Final = frozenset({dict, list, tuple})
 
@@ -179,6 +179,21 @@ def load_row(
     if kinds != {tuple}:
         raise pickle.UnpicklingError("a packed chunk holds something that is no pickle")
     return list(chain.from_iterable(_parts(row, start, stop, loads)))
+
+
+def item_at(
+    items: Sequence[Any], index: int, loads: Callable[[bytes], Any], *, packed: bool
+) -> tuple[Any, bool]:
+    """One item of what a chunk's pickle holds, and whether it is still a pickle.
+
+    Raises UnpicklingError for what a packed chunk cannot hold.
+    """
+    if packed and items and type(items[0]) is tuple:
+        return (load_row(items, index, index + 1, loads) or [])[0], False
+    item = items[index]
+    if packed and type(item) is not bytes:
+        raise pickle.UnpicklingError("a packed chunk holds something that is no pickle")
+    return item, packed
 
 
 def _parts(

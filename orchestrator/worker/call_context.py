@@ -45,6 +45,8 @@ OURS = (StopRequested, FencedError, LinkClosedError)
 TellItem = Callable[[int, str, tuple[Any, ...], BaseException], None]
 """Makes a log record of that level, text and arguments, for an item that has failed."""
 
+_SLOW_NS = 10_000_000
+"""Faster items are not worth a name."""
 _LEASE_S = 0.010
 _LARGEST_LEASE = 4096
 
@@ -80,12 +82,15 @@ class CallContext:
         self._marks = marks
         self._dump, self._sole = client.dump, client.sole
         self._tell = tell
+        self.failed_name = ""
+        """What the item at hand is called, which has failed."""
         self.recycled: Worn | None = None
         """Why the worker is to give its place to a new process, if it is."""
         self.outbox: Outbox | None = client.outbox(job.outputs) if job.outputs else None
         """Where the target's results go; None without an output."""
         self._roots = roots
         self._place = place
+        self._item_names = dict(job.item_names)
 
     @property
     def lock(self) -> AbstractContextManager[bool]:
@@ -133,15 +138,30 @@ class CallContext:
             return MemoryError(f"{what}{size_of(item)}, and no memory is left for its pickle")
         return UnpicklableItemError(f"{what}, which cannot be pickled: {text_of(error)}")
 
-    def note_service(self, lease: Lease, began: int, *, since_ns: int, waited_s: float) -> None:
+    def note_service(
+        self,
+        lease: Lease,
+        began: int,
+        *,
+        since_ns: int,
+        waited_s: float,
+        first: Callable[[], Any] | None = None,
+        packed: bool = False,
+    ) -> None:
         """Count the items of a lease from index `began` on, which were begun then.
 
         `waited_s` is what the connection had waited until then: room is not the items' affair.
+        `first` is asked for the first of them, to name it, if that is among the slowest.
         """
         ns = time.monotonic_ns() - since_ns
         ns -= int((self.client.connection.waited_s - waited_s) * 1e9)
         n = max(1, lease.finished - began)
-        self.service.add(ns, n, self.job.inputs.index(lease.queue), lease.number_of(began))
+        source, number = self.job.inputs.index(lease.queue), lease.number_of(began)
+        place = self.service.add(ns, n, source, number)
+        if place >= 0:
+            named = first is not None and n == 1 and ns >= _SLOW_NS
+            name = self.name_of(lease.queue, first(), packed=packed) if named and first else ""
+            self.cell.name_slow(place, name)
 
     def make_room(self) -> None:
         """Wait until one more result may be put (lock held).
@@ -169,7 +189,7 @@ class CallContext:
         """Return the target as called next: with marks before each item, if any are wanted."""
         return self.call if self._marks is None else self._marks.around(self.call)
 
-    def tell_failure(self, error: BaseException, *, final: bool = False) -> None:
+    def tell_failure(self, error: BaseException, *, name: str = "", final: bool = False) -> None:
         """Give the program's own log handlers a record of the item at hand, which has failed.
 
         Called before the item ends, without the lock: it is the user's code that is called. A
@@ -182,10 +202,24 @@ class CallContext:
         end = resolve(self.job.on_error, self.describe(error).bases, attempts)
         mild = end is End.SKIPPED or (end is End.FAILED and attempt < attempts)
         level = logging.WARNING if mild else logging.ERROR
-        self._tell(level, "item %s failed (attempt %d)", (item, attempt), error)
+        called = f"{item} {name}" if name else item
+        self._tell(level, "item %s failed (attempt %d)", (called, attempt), error)
 
-    def fail(self, leases: Sequence[Lease], error: BaseException, *, final: bool = False) -> None:
-        """The next item of each lease has failed: say how it ends (lock held).
+    def name_of(self, queue: str, item: Any, *, packed: bool = False) -> str:
+        """Return what an item of the queue is called that has failed (`item_names.name_of`)."""
+        from orchestrator.item_names import name_of  # noqa: PLC0415 - for what fails only
+
+        return name_of(item, self._item_names.get(queue, ""), packed=packed)
+
+    def fail(
+        self,
+        leases: Sequence[Lease],
+        error: BaseException,
+        names: Sequence[str],
+        *,
+        final: bool = False,
+    ) -> None:
+        """The next item of each lease has failed, so called: say how it ends (lock held).
 
         `final`: whatever attempts it may have left, as a part of what its batch gives has left.
 
@@ -198,8 +232,9 @@ class CallContext:
             failure = not_tried_again(failure, together=True)
         attempts = 1 if final else self.job.retry.attempts
         end = resolve(self.job.on_error, failure.bases, attempts)
-        for lease in leases:
-            self.client.commits.fail(lease, end, failure)
+        for lease, name in zip(leases, names, strict=True):
+            named = replace(failure, item_name=name) if name else failure
+            self.client.commits.fail(lease, end, named)
         if end is End.FATAL:
             self.client.commits.commit()
             raise ItemFailedError

@@ -66,13 +66,21 @@ def _items_of_lease(context: CallContext, lease: Lease) -> None:
             except OURS:
                 raise  # the cell goes on saying which item the worker was at
             except BaseException as error:  # noqa: BLE001 - this item's end, whatever it is
-                context.tell_failure(error)
+                name, context.failed_name = context.failed_name, ""
+                context.tell_failure(error, name=name)
                 _close(context, lease)
                 with context.lock:
-                    context.fail((lease,), error)
+                    context.fail((lease,), error, (name,))
             else:
                 _close(context, lease)
-            context.note_service(lease, began, since_ns=since_ns, waited_s=waited_s)
+            context.note_service(
+                lease,
+                began,
+                since_ns=since_ns,
+                waited_s=waited_s,
+                first=lambda piece=piece, at=at: piece.items[at],  # type: ignore[misc]
+                packed=piece.packed,
+            )
         before += n
 
 
@@ -117,23 +125,30 @@ def _work(context: CallContext, window: ItemWindow, values: Iterator[Any], *, pa
     assert lease is not None
     timed, clock_ns = context.job.timeouts.item_s is not None, time.monotonic_ns
     loads = pickle.loads
-    for index, value in enumerate(values, lease.finished):
-        words[INDEX] = index
-        if timed:
-            words[SINCE] = clock_ns()
-        if connection.attention and not context.may_start(lease, index):
-            return
-        result = call(loads(value) if packed else value)
-        kind = type(result)
-        if kind in settled:
-            append(result)
-        elif kind in SPECIAL:
-            _emit(context, context.outbox, result)
-            with context.lock:
-                context.client.acks.finish(lease)
-            return
-        elif not settle(result):
-            return
+    value: Any = None
+    try:  # costs an item that goes well nothing
+        for index, value in enumerate(values, lease.finished):
+            words[INDEX] = index
+            if timed:
+                words[SINCE] = clock_ns()
+            if connection.attention and not context.may_start(lease, index):
+                return
+            result = call(loads(value) if packed else value)
+            kind = type(result)
+            if kind in settled:
+                append(result)
+            elif kind in SPECIAL:
+                _emit(context, context.outbox, result)
+                with context.lock:
+                    context.client.acks.finish(lease)
+                return
+            elif not settle(result):
+                return
+    except OURS:
+        raise
+    except BaseException:
+        context.failed_name = context.name_of(lease.queue, value, packed=packed)
+        raise
 
 
 def _emit(context: CallContext, outbox: Outbox | None, result: Any) -> None:
@@ -204,14 +219,18 @@ def _tried(
     except OURS:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is this batch's end
+        names: list[str] = []
         if alone or context.client.acks.partially_emitted:
-            context.tell_failure(error, final=not alone)
+            names = _names_of(context, lease, n)
+            context.tell_failure(error, name=names[0], final=not alone)
         context.cell.idle()
         with context.lock:
             if alone:
-                context.fail((lease,), error)
+                context.fail((lease,), error, names)
             elif context.client.acks.partially_emitted:
-                context.fail([lease] * (lease.limit - lease.finished), error, final=True)
+                left = lease.limit - lease.finished
+                names = [*names, *[""] * left][:left]
+                context.fail([lease] * left, error, names, final=True)
             else:
                 context.client.outboxes.drop_open()
                 return False
@@ -236,6 +255,17 @@ def _call_batch(context: CallContext, lease: Lease, load: Callable[[], list[Any]
         if lease.finished < lease.limit:
             context.client.commits.commit_due()
     context.note_service(lease, began, since_ns=since_ns, waited_s=waited_s)
+
+
+def _names_of(context: CallContext, lease: Lease, n: int) -> list[str]:
+    """Name the next n items of the lease, afresh: the target may have changed what it was given."""
+    at, names = lease.finished, list[str]()
+    for piece in lease.pieces():
+        if (size := len(piece.items)) > at:
+            part = piece.items[at : at + n - len(names)]
+            names += [context.name_of(lease.queue, each, packed=piece.packed) for each in part]
+        at = max(0, at - size)
+    return names
 
 
 def _loaders(lease: Lease) -> Iterator[Any]:

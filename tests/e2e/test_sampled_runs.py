@@ -197,5 +197,6 @@ def test_the_slowest_items_are_known_with_their_times(
     assert service.items == 40
     assert sum(service.counts) == 40
     assert service.slowest[0].item == "a:12"
+    assert service.slowest[0].name == "11"
     assert 0.3 <= service.slowest[0].seconds < 5.0
     assert service.slowest[0].n == 1

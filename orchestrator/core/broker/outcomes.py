@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Sequence
+from typing import Any
 
 from orchestrator.core.broker.chunks import Segment
 from orchestrator.core.broker.clients import CommitWaiter, WorkerState
@@ -14,7 +15,7 @@ from orchestrator.core.broker.state import BrokerState
 from orchestrator.core.durable.records import Fate
 from orchestrator.core.protocol.events import ItemFatal
 from orchestrator.core.protocol.messages import End, Failure, Mark
-from orchestrator.core.protocol.notifications import ItemDead, ItemRetried, ItemSkipped
+from orchestrator.core.protocol.notifications import ItemDead, ItemKept, ItemRetried, ItemSkipped
 from orchestrator.core.reasons import not_tried_again
 from orchestrator.core.retry import backoff_s, end_of
 
@@ -215,10 +216,11 @@ class Outcomes:
         elif end is End.DEAD:
             queue.dead += 1
             job.dead += 1
-            self._state.report(_letter(client, item, failure))
+            self._state.report(ItemDead(**_kept(client, item, failure)))
         else:
             queue.leave([item.segment.numbers])
             job.failed += 1
+            self._state.report(ItemKept(**_kept(client, item, failure)))
             self._state.orders.append(
                 ItemFatal(worker=client.worker, queue=queue.name, item=item.id, failure=failure)
             )
@@ -237,16 +239,17 @@ def _note(
             journal.ended(lease.queue.name, segment, Fate.DONE, client.job.name)
 
 
-def _letter(client: WorkerState, item: Item, failure: Failure) -> ItemDead:
+def _kept(client: WorkerState, item: Item, failure: Failure) -> dict[str, Any]:
+    """Return what a dead letter or a keepsake has of an item."""
     segment = item.segment
-    return ItemDead(
-        job=client.job.name,
-        worker=client.worker,
-        item=item.id,
-        queue=item.queue.name,
-        attempts=item.attempts,
-        failure=failure,
-        chunk=segment.chunk.blob,
-        index=segment.start,
-        packed=segment.chunk.packed,
-    )
+    return {
+        "job": client.job.name,
+        "worker": client.worker,
+        "item": item.id,
+        "queue": item.queue.name,
+        "attempts": item.attempts,
+        "failure": failure,
+        "chunk": segment.chunk.blob,
+        "index": segment.start,
+        "packed": segment.chunk.packed,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.core.broker.chunks import Segment
 from orchestrator.core.broker.clients import WorkerState
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.broker.state import BrokerState, ProtocolError
@@ -65,6 +66,13 @@ class Queries:
         lease = client.leases.get(blame.lease) if client else None
         item = lease.item(blame.index - lease.detached) if lease else None
         return f"{lease.queue.name}:{item.first}" if lease and item else ""
+
+    def data_at(self, worker: str, blame: Blame) -> tuple[str, Segment] | None:
+        """The item a progress cell points to, and its queue; None if no death there costs it."""
+        client = self._state.clients.get(worker)
+        lease = client.leases.get(blame.lease) if client and client.job.by_item else None
+        item = lease.item(blame.index - lease.detached) if lease else None
+        return (lease.queue.name, item) if lease and item else None
 
     def among(self, worker: str, blame: Blame) -> int:
         """Count the items that a progress cell may point to: those of a batch from it on."""

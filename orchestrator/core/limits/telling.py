@@ -32,8 +32,8 @@ class Found:
     stretch: Stretch
     job: int
     why: Why
-    share: float
     whole: bool
+    share: float = 0.0
     straggler: LongItem | None = None
 
 
@@ -107,12 +107,15 @@ class _Words:
     def _straggler(self) -> str:
         long = self._found.straggler
         if long is None:
-            a, b = self._stretch.job(self._found.job)
-            if b.retried > a.retried:
+            if self._retries():
                 return "it waited for items that it tries again"
             return f"one of {self._workers()} was left at work, and the others had nothing to do"
         name = f" ({long.name})" if long.name else ""
         return f"its item `{long.item}`{name} took {_seconds(long.seconds)}"
+
+    def _retries(self) -> bool:
+        a, b = self._stretch.job(self._found.job)
+        return self._found.straggler is None and b.retried > a.retried
 
     def _restarts(self) -> str:
         a, b = self._stretch.job(self._found.job)
@@ -152,47 +155,48 @@ class _Words:
     # -- what to try ------------------------------------------------------------------------------
 
     def _advice(self) -> str:
-        why = self._found.why
-        if why is Why.PROCESSORS or self._stretch.spent:
-            return self._processors_spent()
-        match why:
+        """Return what to try; if the processors were spent, that stands first, or alone."""
+        spent = self._spent() if self._stretch.spent else ""
+        match self._found.why:
             case Why.RATE:
-                return "Workers do not help: try a higher rate, if whoever is asked bears it."
+                what = "workers do not help, try a higher rate, if whoever is asked bears it"
             case Why.STARTING:
-                return "`python -X importtime` tells which import takes so long."
+                what = "`python -X importtime` tells which import takes so long"
+            case Why.STRAGGLER if self._retries():
+                what = "try a shorter backoff of its retries, or skip what fails"
             case Why.STRAGGLER:
-                return "Workers do not help: try smaller items, long ones first, or timeouts.item."
+                what = "workers do not help, try smaller items, long ones first, or timeouts.item"
             case Why.BYTES:
-                return self._more_bytes()
+                what = self._more_bytes()
             case Why.DISK:
-                return "Make room on it."
+                what = "make room on it"
             case Why.BATCHES:
-                return "Try a smaller size of its batches, or a shorter within."
+                what = "try a smaller size of its batches, or a shorter within"
+            case _ if spent:
+                what = "more workers do not help, make the targets cheaper"
             case _:
                 return self._busy()
+        return _told(spent, what)
 
-    def _processors_spent(self) -> str:
+    def _spent(self) -> str:
         stretch = self._stretch
         if stretch.throttled:
             quota = self._header.quota
             much = f" of {quota:g} processors" if quota else ""
-            spent = f"The quota{much} of the control group was spent"
-        else:
-            n = stretch.machine_processors
-            busy = _percent(stretch.busy or 0.0)
-            spent = f"The processors were spent ({n}, {busy} busy)"
-        return f"{spent}: more workers do not help, make the targets cheaper."
+            return f"The quota{much} of the control group was spent"
+        n, busy = stretch.machine_processors, _percent(stretch.busy or 0.0)
+        return f"The processors were spent ({n}, {busy} busy)"
 
     def _more_bytes(self) -> str:
         for queue in self._wires.writes[self._found.job]:
             wiring = self._header.queues[queue]
             if self._stretch.full_by_bytes(queue) >= _TOLD and wiring.max_bytes:
-                return f"Try max_bytes: {2 * wiring.max_bytes} for `{wiring.name}`."
-        return "Try a larger max_bytes."
+                return f"try max_bytes: {2 * wiring.max_bytes} for `{wiring.name}`"
+        return "try a larger max_bytes"
 
     def _busy(self) -> str:
         if tiny := self._tiny():
-            return f"{tiny}: try larger items, or call: batch."
+            return _told(tiny, "try larger items, or call: batch")
         in_use = self._in_use()
         shape = self._job.shape or (Shape.ITEM.value if self._job.reads else Shape.SOURCE.value)
         workers = self._worth_trying()
@@ -206,7 +210,7 @@ class _Words:
             what = f"try workers: {workers} (with ordered: true, if the order counts)"
         else:
             what = f"try workers: {workers}"
-        return f"{in_use}: {what}." if in_use else f"{what[0].upper()}{what[1:]}."
+        return _told(in_use, what)
 
     def _tiny(self) -> str:
         """Return that the orchestrator had much to do with items that take the target no time."""
@@ -242,6 +246,13 @@ class _Words:
 
 def _own_part(times: JobTimes) -> float:
     return times.part(times.own_s)
+
+
+def _told(before: str, what: str) -> str:
+    """Return what to try as a sentence, behind what speaks for it."""
+    if before:
+        return f"{before}: {what}."
+    return f"{what[0].upper()}{what[1:]}." if what[0] != "`" else f"{what}."
 
 
 def _percent(part: float) -> str:

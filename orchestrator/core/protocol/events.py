@@ -134,16 +134,17 @@ class WorkerDied(_Event, frozen=True, kw_only=True):
 
     `exit_code` is that of the process, negative for a signal, None if it cannot be known. `item` is
     the id of the item that `blame` means, empty if it was at none, and the first of `among` items,
-    of a batch. `failure`: where a crash was, or where it hung that was killed for its item.
-    `orphaned`: what it depends on, and dies with, was gone already (`failure`: why, if that is
-    known). `made_progress`: an item that it has finished is committed; `committed`:
-    anything is (the broker knows both).
+    of a batch; `item_name` is what that is called. `failure`: where a crash was, or where it hung
+    that was killed for its item. `orphaned`: what it depends on, and dies with, was gone already
+    (`failure`: why, if that is known). `made_progress`: an item that it has finished is committed;
+    `committed`: anything is (the broker knows both).
     """
 
     worker: str
     exit_code: int | None
     blame: Blame = Blame()
     item: str = ""
+    item_name: str = ""
     among: int = 1
     failure: Failure | None = None
     orphaned: Orphaned | None = None
@@ -196,6 +197,7 @@ class ItemOverdue(_Event, frozen=True, kw_only=True):
 
     worker: str
     item: str
+    item_name: str = ""
     among: int = 1
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "Recall",
     "Released",
     "Shut",
+    "SourceTotal",
     "Stop",
     "TaskDone",
     "ToWorker",
@@ -113,7 +114,8 @@ class Failure(_Message, frozen=True, kw_only=True):
     """An exception of the user's code, as text made in the worker.
 
     `kind` is the exception's qualified name, `bases` the names it can be matched by (most derived
-    first), `where` the innermost file and line of the user's own code.
+    first), `where` the innermost file and line of the user's own code. `item_name` is what the item
+    at hand is called, if it is (`item_names`).
     """
 
     kind: _Text
@@ -121,6 +123,7 @@ class Failure(_Message, frozen=True, kw_only=True):
     traceback: _Text = ""
     bases: _Many[_Text] = ()
     where: _Text = ""
+    item_name: _Name = ""
 
 
 class Mark(_Message, frozen=True, kw_only=True):
@@ -393,6 +396,12 @@ class Freed(_Message, tag=41, frozen=True, kw_only=True):
     offsets: _Many[int]
 
 
+class SourceTotal(_Message, tag=13, frozen=True, kw_only=True):
+    """A source has said how many items it has, all in all; for displays only."""
+
+    total: _Number
+
+
 class ArenaGone(_Message, tag=42, frozen=True, kw_only=True):
     """Nothing will ever be read of that arena any more."""
 
@@ -412,6 +421,7 @@ FromWorker = (
     | TaskDone
     | JoinQueue
     | Closing
+    | SourceTotal
 )
 ToWorker = (
     Leased | NoLease | Ended | Grant | Shut | Committed | Recall | Answer | Stop | Freed | ArenaGone

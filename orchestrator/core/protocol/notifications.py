@@ -18,6 +18,7 @@ __all__ = [
     "HeldByRate",
     "ItemDead",
     "ItemFailed",
+    "ItemKept",
     "ItemRetried",
     "ItemSkipped",
     "JobEnded",
@@ -191,6 +192,20 @@ class ItemDead(_Notification, frozen=True, kw_only=True):
     It is the item at `index` of a chunk; the chunk is a pickle of a list, or, if `packed`, of a
     list of pickles or a row of blocks (`worker.blocks`).
     """
+
+    job: str
+    worker: str
+    item: str
+    queue: str
+    attempts: int
+    failure: Failure
+    chunk: AnyBlob
+    index: int
+    packed: bool
+
+
+class ItemKept(_Notification, frozen=True, kw_only=True):
+    """An item that fails its job is kept beside the dead letters, as `ItemDead` has it."""
 
     job: str
     worker: str
@@ -414,6 +429,7 @@ Notification = (
     | ItemRetried
     | ItemDead
     | ItemFailed
+    | ItemKept
     | WorkerReplaced
     | WorkerEnded
     | JobEnded

@@ -15,6 +15,7 @@ from orchestrator.core.reasons import (
     at_item,
     death,
     failed,
+    named,
     orphaned,
     overdue,
     stopped,
@@ -94,6 +95,7 @@ class Worker:
     exit_code: int | None = None
     reason: str = ""
     item: str = ""
+    item_name: str = ""
     among: int = 1
     failure: Failure | None = None
     crash: Failure | None = None
@@ -192,7 +194,7 @@ class Worker:
         """It has died of itself or of its item: that is its end."""
         late = self.killed is StopReason.ITEM_TIMEOUT
         self.set_verdict(
-            State.TIMED_OUT if late else State.FAILED, f"{self.death}{more}", self.crash
+            State.TIMED_OUT if late else State.FAILED, f"{self.named(self.death)}{more}", self.crash
         )
 
     def _conclude_stopped(self) -> None:
@@ -205,6 +207,10 @@ class Worker:
         else:
             self.verdict = State.KILLED if self.killed else State.TERMINATED
             self.reason = stopped(cause)
+
+    def named(self, text: str) -> str:
+        """Return a text that tells its item by the number, with the item's name beside it."""
+        return named(text, self.item, self.item_name)
 
     @property
     def death(self) -> str:
@@ -236,7 +242,7 @@ class Worker:
         self.pid = self.killed = self.exit_code = self.crash = self.closing = self.unmade = None
         self.restarting = self.hurried = self.called = False
         self.orphaned = None
-        self.item, self.among, self.breach = "", 1, ""
+        self.item, self.item_name, self.among, self.breach = "", "", 1, ""
 
     def view(self) -> WorkerView:
         """Return what others may see of it."""

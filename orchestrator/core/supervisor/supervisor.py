@@ -182,7 +182,8 @@ class Supervisor:
         worker = self._model.worker(event.worker)
         if worker.live and not worker.stopping and not worker.closing:
             worker.item, worker.among, plan = event.item, event.among, worker.job.plan
-            text = overdue(event.item, event.among, plan.timeouts.item_s)
+            worker.item_name = event.item_name
+            text = worker.named(overdue(event.item, event.among, plan.timeouts.item_s))
             if _outlives_its_items(plan):
                 if self._workers.may_be_replaced(worker, effects.now):
                     self._stopper.kill(worker, StopReason.ITEM_TIMEOUT, effects)

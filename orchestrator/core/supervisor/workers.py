@@ -124,6 +124,7 @@ class WorkerLifecycle:
         if not event.orphaned:
             if event.item:
                 worker.item, worker.among = event.item, event.among
+                worker.item_name = event.item_name
             blame = event.blame
         if worker.closing and worker.closing.stopped:
             worker.crash = worker.crash or _stopped_at(worker.closing.stack)
@@ -181,6 +182,7 @@ class WorkerLifecycle:
             kind="WorkerDied",
             message=worker.death,
             traceback=worker.crash.traceback if worker.crash else "",
+            item_name=worker.item_name,
         )
         hung = worker.crash if worker.killed is StopReason.ITEM_TIMEOUT else None
         if hung is not None and hung.kind == STOPPED:
@@ -254,7 +256,9 @@ class WorkerLifecycle:
                 worker=worker.name,
                 pid=worker.pid,
                 exit_code=worker.exit_code,
-                reason=f"was recycled ({worker.worn.value})" if worker.worn else worker.death,
+                reason=f"was recycled ({worker.worn.value})"
+                if worker.worn
+                else worker.named(worker.death),
                 n=_times(worker),
                 item=worker.item,
             )

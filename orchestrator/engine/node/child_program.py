@@ -210,8 +210,9 @@ class LineProgram:
         assert child.stdout is not None
         answer = None
         try:
-            child.stdin.write(request + b"\n")
-            answer = self._line(child.stdout.fileno(), time.monotonic() + self._timeout_s)
+            deadline = time.monotonic() + self._timeout_s
+            if _write(child.stdin.fileno(), request + b"\n", deadline):
+                answer = self._line(child.stdout.fileno(), deadline)
         except BrokenPipeError:
             pass
         if answer is None:
@@ -227,6 +228,8 @@ class LineProgram:
             cwd="/",
             bufsize=0,
         )
+        assert self._child.stdin is not None
+        os.set_blocking(self._child.stdin.fileno(), False)
         return self._child
 
     def _line(self, fd: int, deadline: float) -> bytes | None:
@@ -250,3 +253,16 @@ class LineProgram:
         if child is not None:
             with child:
                 child.kill()
+
+
+def _write(fd: int, data: bytes, deadline: float) -> bool:
+    """Write all of it to a child that may have been stopped; False if that takes too long."""
+    view, poll = memoryview(data), select.poll()
+    poll.register(fd, select.POLLOUT)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                return False
+    return True

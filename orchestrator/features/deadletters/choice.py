@@ -24,8 +24,10 @@ from orchestrator.opening.opener import (
 )
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import LAST, argument_for, list_runs, resolve_here
+from orchestrator.runlog.keepsakes import read_keepsakes
 from orchestrator.runlog.letters import (
     DEAD_NAME,
+    DROPPED,
     Chunks,
     Letter,
     damaged_letters,
@@ -52,6 +54,7 @@ __all__ = [
 
 
 _NUMBERS = re.compile(r"([0-9]{1,4000})(?:-([0-9]{1,4000}))?")  # int() takes some more
+_ITEM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*:[0-9]{1,18}")
 _MEANT_NUMBERS = re.compile(r"[0-9,-]+")  # ids of runs have a T before the first dash
 _RUNS_SEARCHED = 20
 _RUNS_NAMED = 3
@@ -60,6 +63,7 @@ _RUNS_NAMED = 3
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """A run, all its letters, and those of them that were named; `replayed` has runs by letter.
 
+    Its `keepsakes` are items that have failed it; they may be among the named.
     `damaged` says which lines about them cannot be read; `chunks` tells whether an item is whole.
     """
 
@@ -70,18 +74,24 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     replayed: dict[int, tuple[str, ...]]
     damaged: tuple[str, ...]
     chunks: Chunks
+    keepsakes: tuple[Letter, ...] = ()
 
     @property
     def unreplayed(self) -> tuple[Letter, ...]:
         """Those that were not fed back."""
         return tuple(each for each in self.letters if not self.replayed[each.letter])
 
+    @property
+    def undropped(self) -> tuple[Letter, ...]:
+        """All but those that were dropped."""
+        return tuple(each for each in self.letters if DROPPED not in self.replayed[each.letter])
+
     def damages(self, letters: Sequence[Letter]) -> list[str]:
         """Say what is damaged of the lists, and of the items of these letters."""
         found = ((letter, self.chunks.damage(letter)) for letter in letters)
         return [
             *self.damaged,
-            *(f"letter {letter.letter}: {damage}" for letter, damage in found if damage),
+            *(f"{letter.called}: {damage}" for letter, damage in found if damage),
         ]
 
     def missing(self) -> str:
@@ -129,8 +139,18 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
                 break
         return found
 
-    def require(self) -> None:
-        """Raise UsageError if the run has no letters, or none that can be read."""
+    def require(self, *, keepsakes: bool = False) -> None:
+        """Raise UsageError if the run has no letters, or none that can be read.
+
+        It is enough that it has `keepsakes`, if these are wanted, too.
+        """
+        if keepsakes and self.keepsakes:
+            return
+        if kept := next((each for each in self.named if not each.letter), None):
+            raise UsageError(
+                f"{kept.item} is no dead letter: it has failed the run, and is left",
+                hint="mend its cause and run the spec anew, or `mporch resume` a durable run",
+            )
         if not self.letters and self.damaged:
             raise UsageError("; ".join(self.damaged))
         if not self.letters:
@@ -142,7 +162,7 @@ def choose(arguments: Sequence[str]) -> Choice:
     """Return what the arguments mean. Raises RunNotFoundError, UsageError for a wrong number."""
     numbers = list(arguments)
     name = LAST
-    if numbers and not _NUMBERS.fullmatch(numbers[0]):
+    if numbers and not (_NUMBERS.fullmatch(numbers[0]) or _ITEM.fullmatch(numbers[0])):
         name = numbers.pop(0)
     run = _resolve(name)
     letters = {letter.letter: letter for letter in read_letters(run.path)}
@@ -151,12 +171,18 @@ def choose(arguments: Sequence[str]) -> Choice:
         run_name=name,
         letters=tuple(letters.values()),
         named=(),
-        replayed=read_replayed(run.path, letters),
+        replayed={0: (), **read_replayed(run.path, letters)},
         damaged=(*damaged_letters(run.path), *damaged_notes(run.path)),
         chunks=Chunks(run.path),
+        keepsakes=read_keepsakes(run.path),
     )
     if not numbers:
         return choice
+    items = [text for text in numbers if _ITEM.fullmatch(text)]
+    numbers = [text for text in numbers if text not in items]
+    by_item = [_by_item(choice, item) for item in items]
+    if not numbers:
+        return msgspec.structs.replace(choice, named=tuple(dict.fromkeys(by_item)))
     choice.require()
     wanted = [n for text in numbers for n in _parse(text, max(letters))]
     for beyond in (_beyond(text, max(letters)) for text in numbers):
@@ -167,7 +193,17 @@ def choose(arguments: Sequence[str]) -> Choice:
             hint = f"`mporch dead list {name}` lists its {len(letters)}"
             more = f"; {'; '.join(choice.damaged)}" if choice.damaged else ""
             raise UsageError(f"run {run.run_id} has no letter {number}{more}", hint=hint)
-    return msgspec.structs.replace(choice, named=tuple(letters[n] for n in dict.fromkeys(wanted)))
+    named = dict.fromkeys([*(letters[n] for n in wanted), *by_item])
+    return msgspec.structs.replace(choice, named=tuple(named))
+
+
+def _by_item(choice: Choice, item: str) -> Letter:
+    """Return the letter, or the keepsake, of an item by its id."""
+    for letter in (*choice.letters, *choice.keepsakes):
+        if letter.item == item:
+            return letter
+    hint = f"`mporch dead list {choice.run_name}` lists what is kept"
+    raise UsageError(f"run {choice.run.run_id} has kept no item {item}", hint=hint)
 
 
 def _resolve(name: str) -> RunDirectory:
@@ -221,6 +257,7 @@ def view_of(
     return LetterView(
         letter=letter.letter,
         item=letter.item,
+        name=letter.item_name,
         job=letter.job,
         worker=letter.worker,
         attempts=letter.attempts,
@@ -245,11 +282,12 @@ def data_of(choice: Choice, letter: Letter, opened: OpenedItem | None = None) ->
     """
     data = {
         "run": choice.run.run_id,
-        "letter": letter.letter,
+        "letter": letter.letter or None,
         "ts": rfc3339.timestamp(letter.ts),
         "job": letter.job,
         "worker": letter.worker,
         "item": letter.item,
+        "item_name": letter.item_name or None,
         "queue": letter.queue,
         "attempts": letter.attempts,
         "error_type": letter.error_type,
@@ -294,12 +332,14 @@ def place_of(run: RunDirectory, letter: Letter) -> ItemPlace:
 _COLUMNS = (
     Column(title="letter", right=True),
     Column(title="item"),
-    Column(title="job", rank=1),
-    Column(title="attempts", right=True, rank=3),
+    Column(title="name", rank=1),
+    Column(title="job", rank=2),
+    Column(title="attempts", right=True, rank=4),
     Column(title="error"),
-    Column(title="replayed in", rank=2),
+    Column(title="replayed in", rank=3),
 )
-_ERROR = 4
+_ERROR = 5
+_MOST_NAME = 32
 _LEAST_ERROR = 24
 _MOST_ERROR = 200
 _GAP = 2
@@ -316,6 +356,7 @@ class LetterView:
     attempts: int
     time: str
     error: str
+    name: str = ""
     where: str = ""
     traceback: str = ""
     replayed: Sequence[str] = field(default=())
@@ -328,6 +369,7 @@ def render_letters(letters: Sequence[LetterView], paper: Paper) -> str:
         [
             str(letter.letter),
             letter.item,
+            _cut(escaped(letter.name), _MOST_NAME),
             letter.job,
             str(letter.attempts),
             escaped(last_line(letter.error)),
@@ -364,7 +406,7 @@ def render_letter(letter: LetterView, paper: Paper) -> str:
     """Return all of one letter: who, when, why, and the item itself."""
     attempts = f"{letter.attempts} attempt{'' if letter.attempts == 1 else 's'}"
     rows = [
-        ("item", letter.item),
+        ("item", f"{letter.item} {letter.name}".rstrip()),
         ("job", f"{letter.job} (worker {letter.worker}, {attempts})"),
         ("time", letter.time),
         ("error", letter.error),
@@ -372,7 +414,8 @@ def render_letter(letter: LetterView, paper: Paper) -> str:
         ("replayed", ", ".join(letter.replayed)),
         ("content", letter.content),
     ]
-    title = paint(f"letter {letter.letter}", Style.BOLD, colour=paper.colour)
+    called = f"letter {letter.letter}" if letter.letter else "keepsake: it has failed the run"
+    title = paint(called, Style.BOLD, colour=paper.colour)
     text = f"{title}\n"
     for name, value in rows:
         if value:

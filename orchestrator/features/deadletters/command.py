@@ -25,7 +25,7 @@ from orchestrator.console.options import (
 )
 from orchestrator.console.printing import tell
 from orchestrator.errors import SpecError, UsageError
-from orchestrator.features.deadletters.replay_command import replay
+from orchestrator.features.deadletters.replay_command import drop, replay
 
 if TYPE_CHECKING:
     from orchestrator.features.deadletters.choice import Choice
@@ -54,9 +54,10 @@ _ELSEWHERE = {
     **dict.fromkeys(("view", "cat", "get", "print", "inspect", "describe"), "Did you mean show?"),
     **dict.fromkeys(("dump", "save", "write"), "Did you mean export?"),
     **dict.fromkeys(("pdb", "run", "call", "try"), "Did you mean debug?"),
+    **dict.fromkeys(("ack", "discard", "dismiss", "ignore", "forget"), "Did you mean drop?"),
     **dict.fromkeys(
-        ("clean", "rm", "remove", "prune", "delete", "purge", "drop"),
-        "Letters are kept as long as their run, and go with its folder: rm -r .mporch/runs/ID",
+        ("clean", "rm", "remove", "prune", "delete", "purge"),
+        "drop is done with letters. Their files go with the run's folder: rm -r .mporch/runs/ID",
     ),
 }
 """Words that other tools have for commands of `mporch dead`, and what to say to them."""
@@ -85,6 +86,7 @@ def dead() -> None:
 
 
 dead.add_command(replay)
+dead.add_command(drop)
 
 
 _EPILOG_OF_LIST = """\b
@@ -119,6 +121,7 @@ def list_letters(
     )
     from orchestrator.runlog.query import Filter, check_names  # noqa: PLC0415
     from orchestrator.views.tables import Paper  # noqa: PLC0415
+    from orchestrator.views.text import escaped  # noqa: PLC0415
 
     choice = choose([run_name])
     if plan := choice.run.read_plan():
@@ -138,7 +141,7 @@ def list_letters(
         then = f"then mporch dead replay {choice.run_name} --all"
         tell(
             f"more: mporch dead show {one}, or debug; "
-            f"{then if choice.unreplayed else 'all of the run were replayed'}"
+            f"{then if choice.unreplayed else 'all of the run were replayed or dropped'}"
         )
         if others := choice.elsewhere():
             tell(others)
@@ -147,6 +150,12 @@ def list_letters(
         tell(f"run {choice.run.run_id} has no dead letters of {whose}")
     elif not choice.damaged:
         tell(choice.missing())
+    for kept in choice.keepsakes:
+        name = f" {escaped(kept.item_name)}" if kept.item_name else ""
+        tell(
+            f"kept, and no dead letter: {kept.item}{name}, which has failed {kept.job};"
+            f" mporch dead show {choice.run_name} {kept.item}, or debug"
+        )
     return tell_damages(choice, chosen)
 
 
@@ -196,10 +205,12 @@ def show(run_and_numbers: tuple[str, ...], format: str) -> int:  # noqa: A002 --
 
 
 def _chosen(choice: Choice) -> tuple[Letter, ...]:
-    """Return the letters that were named; the only one of a run need not be."""
-    choice.require()
+    """Return the letters that were named; the only one of a run, or its keepsakes, need not be."""
+    choice.require(keepsakes=True)
     if choice.named or len(choice.letters) == 1:
         return choice.named or choice.letters
+    if not choice.letters:
+        return choice.keepsakes
     hint = f"`mporch dead list {choice.run_name}` lists its {len(choice.letters)}"
     raise UsageError("which letter? give its number", hint=hint)
 
@@ -310,8 +321,8 @@ def debug(run_and_numbers: tuple[str, ...], env_files: tuple[str, ...], *, pdb: 
     from orchestrator.runlog.find import open_to_run  # noqa: PLC0415
 
     choice = choose(run_and_numbers)
-    choice.require()
-    chosen = choice.named or choice.letters
+    choice.require(keepsakes=True)
+    chosen = choice.named or choice.letters or choice.keepsakes
     if len(chosen) > 1:
         hint = f"`mporch dead list {choice.run_name}` lists the {len(choice.letters)}"
         raise UsageError("which letter? give the number of one", hint=hint)
@@ -338,7 +349,7 @@ def _trial(run: RunDirectory, letter: Letter, layering: Layering, *, debug: bool
         raise UsageError(f"the plan of run {run.run_id} has no job {letter.job}")
     place = place_of(run, letter)
     if damage := Chunks(run.path).damage(letter):
-        raise UsageError(f"letter {letter.letter} cannot be tried: {damage}")
+        raise UsageError(f"{letter.called} cannot be tried: {damage}")
     worker, index = letter.worker, int(letter.worker.rpartition("-")[2])
     run_dir = str(run.path)
     known = at_start(plan, job, run=run.run_id, run_dir=run_dir, worker=worker, index=index)

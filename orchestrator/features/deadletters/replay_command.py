@@ -1,4 +1,4 @@
-"""`mporch dead replay`: feed dead letters back."""
+"""`mporch dead replay` and `drop`: feed dead letters back, or be done with them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from orchestrator.console import completing
 from orchestrator.console.exits import exit_code_of
 from orchestrator.console.options import Layering, env_file_option, letters_argument, run_options
-from orchestrator.console.printing import tell
+from orchestrator.console.printing import is_on_a_terminal, says_yes, tell
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.files import is_folder
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.runlog.directory import RunDirectory
     from orchestrator.runlog.letters import Letter
 
-__all__ = ["replay"]
+__all__ = ["chosen", "drop", "replay"]
 
 _EPILOG = """\b
 Examples:
@@ -36,7 +36,11 @@ Examples:
 @click.command(short_help="Feed letters back, in a new run.", epilog=_EPILOG)
 @letters_argument
 @click.option("--all", "all_letters", is_flag=True, help="All that were not replayed before.")
-@click.option("--again", is_flag=True, help="With --all: those too that were replayed before.")
+@click.option(
+    "--again",
+    is_flag=True,
+    help="With --all: those too that were replayed before; with numbers: those that were dropped.",
+)
 @click.option(
     "--spec",
     metavar="SPEC",
@@ -62,9 +66,14 @@ def replay(
     """
     from orchestrator.features.deadletters.choice import choose  # noqa: PLC0415
     from orchestrator.runlog.find import open_to_run  # noqa: PLC0415
+    from orchestrator.runlog.letters import DROPPED  # noqa: PLC0415
 
     choice = choose(run_and_numbers)
-    letters = _chosen(choice, all_letters=all_letters, again=again)
+    letters = chosen(choice, "replayed", all_letters=all_letters, again=again)
+    dropped = [each for each in letters if DROPPED in choice.replayed[each.letter]]
+    if dropped and not again:
+        hint = "--again replays it all the same"
+        raise UsageError(f"letter {dropped[0].letter} was dropped (mporch dead drop)", hint=hint)
     with open_to_run(choice.run) as run:
         layering = Layering(env_files=env_files)
         return _replay(run, letters, spec, layering, options, replayed=choice.replayed)
@@ -99,7 +108,10 @@ def _replay(
     return run_replay(wanted, options, exit_code_of)
 
 
-def _chosen(choice: Choice, *, all_letters: bool, again: bool) -> tuple[Letter, ...]:
+def chosen(
+    choice: Choice, what: str, *, all_letters: bool, again: bool = False
+) -> tuple[Letter, ...]:
+    """Return the letters that are to be `what` (replayed, dropped). Raises UsageError if none."""
     choice.require()
     if choice.named:
         if all_letters:
@@ -109,9 +121,9 @@ def _chosen(choice: Choice, *, all_letters: bool, again: bool) -> tuple[Letter, 
         hint = f"`mporch dead list {choice.run_name}` lists them"
         raise UsageError("which letters? give their numbers, or --all", hint=hint)
     if choice.damaged:
-        hint = f"name those that are to be replayed: mporch dead replay {choice.run_name} N..."
+        hint = f"name those that are to be {what}: mporch dead list {choice.run_name}"
         raise UsageError("; ".join(choice.damaged), hint=hint)
-    fresh = choice.letters if again else choice.unreplayed
+    fresh = choice.undropped if again else choice.unreplayed
     if not fresh:
         raise _nothing_fresh(choice)
     return fresh
@@ -121,7 +133,7 @@ def _nothing_fresh(choice: Choice) -> UsageError:
     runs = ", ".join(sorted({run for runs in choice.replayed.values() for run in runs}))
     again = f"`mporch dead replay {choice.run_name} --all --again` feeds these back once more"
     hint = "; ".join(filter(None, (choice.command_elsewhere(), again)))
-    message = f"all letters of {choice.run.run_id} were replayed before, in {runs}"
+    message = f"all letters of {choice.run.run_id} were replayed or dropped before, in {runs}"
     return UsageError(message, hint=hint)
 
 
@@ -145,3 +157,38 @@ def _checked(run: RunDirectory, spec: str | None, layering: Layering) -> Checked
         raise UsageError(f"the project folder of the run is gone: {folder}", hint=hint)
     kept = Kept(text=run.read_spec(), plan=plan)
     return check_spec(str(run.spec_path), layering=layering, kept=kept)
+
+
+_EPILOG_OF_DROP = """\b
+Examples:
+  mporch dead drop 3 5-8
+  mporch dead drop 20261123T08 --all --yes
+"""
+
+
+@click.command(short_help="Be done with letters that nobody will replay.", epilog=_EPILOG_OF_DROP)
+@letters_argument
+@click.option("--all", "all_letters", is_flag=True, help="All that were not replayed or dropped.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def drop(run_and_numbers: tuple[str, ...], *, all_letters: bool, yes: bool) -> int:
+    """Note that nobody will replay these letters of RUN: they do not count as open any more.
+
+    They stay in the run's directory, and `show`, `export` and `debug` take them as before.
+    """
+    from orchestrator.features.deadletters.choice import choose  # noqa: PLC0415
+    from orchestrator.features.deadletters.replay import ranges_of  # noqa: PLC0415
+    from orchestrator.runlog.letters import DROPPED, note_dropped  # noqa: PLC0415
+
+    choice = choose(run_and_numbers)
+    letters = chosen(choice, "dropped", all_letters=all_letters)
+    fresh = [each.letter for each in letters if DROPPED not in choice.replayed[each.letter]]
+    many = f"{len(fresh)} letter{'' if len(fresh) == 1 else 's'} of {choice.run.run_id}"
+    if fresh and not yes:
+        if not is_on_a_terminal():
+            raise UsageError("nobody is there to be asked", hint="--yes drops them unasked")
+        if not says_yes(f"Drop {many} ({', '.join(ranges_of(sorted(fresh)))})?"):
+            tell("mporch: nothing was dropped")
+            return ExitCode.FAILED
+    note_dropped(choice.run.path, fresh)
+    tell(f"mporch: dropped {many}")
+    return ExitCode.OK

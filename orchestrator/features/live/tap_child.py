@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.opening.child import items_of, json_of, reason_of, serve, text_of
-from orchestrator.opening.restricted import Unknown, safe_loads
+from orchestrator.restricted import Unknown, safe_loads
 from orchestrator.where import MISSING, Part, compile_condition, read_path
 from orchestrator.worker.blocks import load_row
 

@@ -127,7 +127,8 @@ def _hint_at_the_top(key: str) -> str:
     """Tell of a job's key that it belongs to a job, unless it is a word for a key of the top."""
     folded = key.casefold().replace("-", "_")
     words, ours = _words_for("document"), _words_for("jobs").foreign.get(folded, folded)
-    if words.has(folded) or ours.partition(":")[0] not in JobSpec.model_fields:
+    first = ours.partition(":")[0].partition(" or ")[0]
+    if words.has(folded) or first not in JobSpec.model_fields:
         return words.hint(key)
     if ours in _ONLY_OF_A_JOB:
         return f"{ours} belongs to a job: jobs: {{NAME: {{{ours}: …}}}}"

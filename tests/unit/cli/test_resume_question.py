@@ -5,7 +5,7 @@ from typing import NoReturn
 import click
 import pytest
 
-from orchestrator.cli.resume import _says_yes
+from orchestrator.console.printing import says_yes
 
 
 def ended_by(kind: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,14 +17,14 @@ def ended_by(kind: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_end_of_input_is_a_no(monkeypatch, capsys):
     ended_by(EOFError, monkeypatch)
-    assert not _says_yes("Go on?")
+    assert not says_yes("Go on?")
     assert capsys.readouterr().err.endswith("\n")
 
 
 def test_ctrl_c_is_no_answer(monkeypatch):
     ended_by(KeyboardInterrupt, monkeypatch)
     with pytest.raises(click.Abort):
-        _says_yes("Go on?")
+        says_yes("Go on?")
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,6 @@ def test_ctrl_c_is_no_answer(monkeypatch):
 def test_what_is_neither_yes_nor_no_is_asked_again(monkeypatch, capsys, answers, agreed):
     left = iter(answers)
     monkeypatch.setattr("click.termui.visible_prompt_func", lambda _prompt: next(left))
-    assert _says_yes("Go on?") is agreed
+    assert says_yes("Go on?") is agreed
     told = capsys.readouterr().err
     assert told.count("answer y for yes or n for no") == answers.count("x")

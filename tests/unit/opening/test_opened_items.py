@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from orchestrator.features.deadletters.replay_source import letters
 from orchestrator.opening.child import json_of, text_of
 from orchestrator.opening.opener import ItemPlace, OpenedAs, Opener, OpenRequest
-from orchestrator.opening.restricted import names_in, safe_loads
+from orchestrator.restricted import names_in, safe_loads
 from orchestrator.worker.blocks import dump_row
 
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.masking import MASK, is_secret
 from orchestrator.plan.model import JobPlan, Plan, Shape, Target
-from orchestrator.plan.redact import MASK, is_secret, masked
+from orchestrator.plan.redact import masked
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def names_of(entry):
     names = set(entry.notification.__struct_fields__) - entry.spoken - entry.unlogged
     if "failure" in names:
         names = (names - {"failure"}) | {"error_type", "error", "where", "traceback"}
+        names.add("item_name")
         names |= {"stack"} if entry.event == "worker.ended" else set()
     if "item" in names and entry.event not in ("output", "log"):
         names.add("queue")

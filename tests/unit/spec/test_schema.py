@@ -76,7 +76,9 @@ KEYS = {
     ("timeouts", "item"): "timeouts: {item: 1s}",
     ("join",): "join: 3s",
     ("rate",): "rate: 3/min",
+    ("item_name",): 'item_name: "{item}"',
     ("ordered",): "ordered: false",
+    ("total",): "total: 3",
 }
 ODD = [
     None, True, False, 0, 1, -1, 3, 17, 1.5, "", "a", "a b", "a-1", "1x", "a.b", "a:b", "a.b:c.d",
@@ -93,6 +95,9 @@ ODD = [
     {"when_full": "fail", "put_timeout": None}, {"maxsize": 0, "put_timeout": "1s"},
     {"maxsize": 0, "put_timeout": None}, {"maxsize": 0, "max_bytes": "1MiB", "put_timeout": "1s"},
     {"maxsize": 0, "max_bytes": "64MiB", "when_full": "drop_oldest"},
+    "none", "{item}", "{{{item[0].path}}}", "{item.a[b c]} {item}", "{item._a}", "{item",
+    "{item[]}",
+    "{x}", {"item_name": "{item[path]}"}, {"item_name": "path"},
 ]  # fmt: skip
 
 

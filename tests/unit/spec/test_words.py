@@ -133,3 +133,25 @@ def test_words_for_units_are_those_of_durations_and_rates():
     for words in units.values():
         found = [word for many in words.values() for word in many.split()]
         assert len(found) == len(set(found)) and not set(found) & words.keys()
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("label", "tags or item_name"),
+        ("concurrency", "workers"),
+        ("threads", "workers"),
+        ("resources", "limits"),
+        ("item_label", "item_name"),
+    ],
+)
+def test_a_word_that_has_changed_its_meaning_names_a_key_of_today_wherever_it_stands(theirs, ours):
+    keys = ours.split(" or ")
+    assert set(keys) <= JobSpec.model_fields.keys()
+    for path in (("jobs", "j", theirs), ("defaults", theirs)):
+        assert hint_for_key(path) == f"did you mean {ours}?"
+    at_the_top = hint_for_key((theirs,))
+    assert at_the_top.startswith("that belongs to a job"), at_the_top
+    assert f"{{{ours}: …}}" in at_the_top
+    # What is no key of this version would be said to be one that comes later.
+    assert not any(theirs in words.get("later", "").split() for words in KEYS.values())

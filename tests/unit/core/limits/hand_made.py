@@ -62,7 +62,8 @@ class During:
     """So many seconds in which each worker spends these parts of its time, and so on.
 
     Of a job: `run`, `starve`, `block`, `held`, `start`, `end` (of `starve`), `within`, and rates of
-    `items`, `retried` and `restarts`. Of a queue: `size`, `full`, `bytes` and `empty`. `busy` is
+    `items`, `retried` and `restarts`. Of a queue: `size`, `full`, `bytes` and
+    `empty`, and rates of `put` and `done`. `busy` is
     the part of the machine's four processors, None where that is not measured.
     """
 
@@ -88,6 +89,7 @@ _JOB = {
     "within_s": "within",
 }
 _QUEUE = {"area": "size", "full_items_s": "full", "full_bytes_s": "bytes", "empty_s": "empty"}
+_COUNTS = ("put", "done")
 
 
 def samples(header: Header, *phases: During, step: float = 0.25) -> Iterator[Sample]:
@@ -117,10 +119,13 @@ def _at(header: Header, phases: tuple[During, ...], t: float) -> Sample:
     )
     queues = tuple(
         QueueSample(
+            **{to: _of_queue(parts, queue.name, key) for to, key in _QUEUE.items()},
             **{
-                to: sum(s * phase.queues.get(queue.name, {}).get(key, 0.0) for phase, s in parts)
-                for to, key in _QUEUE.items()
-            }
+                key: int(
+                    sum(s * phase.queues.get(queue.name, {}).get(key, 0.0) for phase, s in parts)
+                )
+                for key in _COUNTS
+            },
         )
         for queue in header.queues
     )
@@ -131,6 +136,10 @@ def _at(header: Header, phases: tuple[During, ...], t: float) -> Sample:
 
 def _sum(parts: list[tuple[During, float]], job: str, key: str) -> float:
     return sum(s * phase.jobs.get(job, {}).get(key, 0.0) for phase, s in parts)
+
+
+def _of_queue(parts: list[tuple[During, float]], queue: str, key: str) -> float:
+    return sum(s * phase.queues.get(queue, {}).get(key, 0.0) for phase, s in parts)
 
 
 def _workers(header: Header, now: During, t: float) -> tuple[WorkerSample, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hand_made import During, samples, wired
 
-from orchestrator.core.limits import limits_of
+from orchestrator.core.limits import Why, limits_of
 from orchestrator.core.samples import JobWiring, Service
 
 SLOW_PARSE = During(
@@ -115,7 +117,10 @@ def test_workers_are_not_advised_where_others_are_as_busy(jobs: dict[str, Any]) 
         (
             {"rate": "10/s"},
             with_parse(run=0.03, held=0.97),
-            ["its rate of 10/s held it for 97 % of the time", "Workers do not help"],
+            [
+                "its rate of 10/s held it for 97 % of the time",
+                "Workers do not help, try a higher rate",
+            ],
         ),
         (
             {},
@@ -200,3 +205,10 @@ def test_names_are_told_as_they_are_and_escaped_by_who_shows_them() -> None:
     slow = During(s=4, jobs={jobs[0].name: {"run": 1}, "b": {"block": 1}})
     (text,) = told(jobs, slow)
     assert text.startswith("`[red]a\x1b[2J` limited")
+
+
+def test_the_page_has_the_sentence_and_each_reason() -> None:
+    page = (Path(__file__).parents[4] / "docs/limits.md").read_text()
+    assert f"\nbottleneck: {told(census(), SLOW_PARSE)[0]}\n" in page
+    reasons = set(re.findall(r"^\| `([a-z ]+)` \|", page, re.MULTILINE))
+    assert reasons - {"why"} == {why.value for why in Why}

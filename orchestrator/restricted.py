@@ -14,14 +14,30 @@ import io
 import pathlib
 import pickle
 import pickletools
+import resource
+import time
 import uuid
 from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["Unknown", "names_in", "safe_loads"]
+__all__ = ["PLAIN_KINDS", "Unknown", "confine", "limit_cpu", "names_in", "safe_loads"]
 
 _MOST_NAMES = 20
+_MEMORY_BYTES = 1 << 30
+
+
+def confine() -> None:
+    """Give this process no more memory than that, no file to write, no process to start."""
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    for what in (resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC, resource.RLIMIT_CORE):
+        resource.setrlimit(what, (0, 0))
+
+
+def limit_cpu(seconds: int) -> None:
+    """Let the kernel end this process when it has worked for so many seconds from now on."""
+    limit = int(time.process_time()) + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
 
 
 class ZoneInfo(datetime.tzinfo):
@@ -50,6 +66,8 @@ _KINDS: tuple[type, ...] = (
     *(decimal.Decimal, fractions.Fraction, uuid.UUID, ZoneInfo),
     *(pathlib.PosixPath, pathlib.PurePath, pathlib.PurePosixPath, pathlib.PureWindowsPath),
 )
+PLAIN_KINDS = frozenset((*_KINDS, type(None)))
+"""What plain data is made of, whose `repr` is Python's own."""
 _PRIVATE = "._local"
 """Where pathlib keeps its classes in some versions of Python."""
 
