@@ -104,7 +104,7 @@ def test_without_unicode_the_frame_is_ascii():
 
 def test_of_the_first_sample_there_is_a_frame_too():
     lines = draw((HEADER, SAMPLE, SAMPLE), sentence="")
-    assert lines[3].split() == ["parse", "running", "2", "1000", "988", "0", "3", "12", "0%", "90M"]
+    assert lines[3].split() == ["parse", "running", "2", "1000", "988", "0", "3", "12", "90M"]
     assert lines[-1].startswith(" files ██████████ 100% of 256")
 
 
