@@ -27,7 +27,7 @@ _STATES = {
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerFigures:
-    """One worker: its times in the stretch; the `cpu` it uses, in processors, once it is measured."""
+    """One worker: its times in the stretch; the `cpu` it uses, in processors, once measured."""
 
     row: WorkerSample
     times: JobTimes
