@@ -237,6 +237,13 @@ def test_of_too_many_workers_some_are_counted():
     assert len(lines) == 19
 
 
+def test_of_a_sample_that_was_kept_without_its_workers_processors_are_not_known():
+    header, before, sample = HEADER, replace(BEFORE, workers=()), SAMPLE
+    lines = draw((header, before, sample), sentence="", view=View(opened=1))
+    assert lines[4].split() == ["parse-1", "files:999", "12ms", "91%", "8%", "1%", "45M"]
+    assert lines[3].split()[-2:] == ["12", "90M"]
+
+
 def test_a_plain_line_tells_of_the_jobs_at_work():
     assert plain_line(HEADER, BEFORE, SAMPLE) == (
         "12 s: parse 1,000 in, 100/s, running 98 %; write 988 in, 99/s, starved 80 %; "
