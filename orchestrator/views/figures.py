@@ -13,6 +13,7 @@ __all__ = ["OVER", "JobFigures", "Progress", "QueueFigures", "RunFigures", "Work
 
 _ENOUGH = 10
 """So many items of the last seconds tell a rate."""
+_SLACK_S = 0.5
 OVER = frozenset({"succeeded", "failed", "timed_out", "killed", "terminated", "skipped"})
 _STATES = {
     "succeeded": "done",
@@ -27,11 +28,11 @@ _STATES = {
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerFigures:
-    """One worker: its times in the stretch, and what it uses; `cpu` is in processors."""
+    """One worker: its times in the stretch; the `cpu` it uses, in processors, once measured."""
 
     row: WorkerSample
     times: JobTimes
-    cpu: float
+    cpu: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class JobFigures:
     """One job; `rate` is items a second, `cpu` in processors, `rss` in bytes.
 
     `service_s` is the mean time its target takes for an item, `queued_s` the mean time an item
-    waits in its queues; None where no item tells.
+    waits in its queues; None where no item tells, and before `cpu` is measured.
     """
 
     number: int
@@ -47,7 +48,7 @@ class JobFigures:
     row: JobSample
     times: JobTimes
     rate: float
-    cpu: float
+    cpu: float | None
     rss: int
     service_s: float | None
     queued_s: float | None
@@ -103,7 +104,8 @@ class RunFigures:
         self._cpu: dict[int, float] = {}
         self._rss: dict[int, int] = {}
         for worker in sample.workers:
-            self._cpu[worker.job] = self._cpu.get(worker.job, 0.0) + self._cpu_of(worker)
+            if (cpu := self._cpu_of(worker)) is not None:
+                self._cpu[worker.job] = self._cpu.get(worker.job, 0.0) + cpu
             self._rss[worker.job] = self._rss.get(worker.job, 0) + worker.rss
 
     def job(self, n: int) -> JobFigures:
@@ -118,7 +120,7 @@ class RunFigures:
             row=b,
             times=self._stretch.times(n),
             rate=self._rate(done),
-            cpu=self._cpu.get(n, 0.0),
+            cpu=self._cpu.get(n),
             rss=self._rss.get(n, 0),
             service_s=service,
             queued_s=self._queued(wiring.reads),
@@ -183,10 +185,12 @@ class RunFigures:
     def _rate(self, grown_by: float) -> float:
         return grown_by / self._stretch.dt if self._stretch.dt else 0.0
 
-    def _cpu_of(self, worker: WorkerSample) -> float:
+    def _cpu_of(self, worker: WorkerSample) -> float | None:
         earlier = self._earlier.get((worker.name, worker.pid))
         since = earlier.cpu_s if earlier is not None else 0.0
-        return grown(since, worker.cpu_s) / self._measured_s if self._measured_s else 0.0
+        if earlier is None and worker.life_s > self._stretch.dt + _SLACK_S:
+            return None  # the earlier sample was kept without its workers
+        return grown(since, worker.cpu_s) / self._measured_s if self._measured_s else None
 
     def _times_of(self, worker: WorkerSample) -> JobTimes:
         earlier = self._earlier.get((worker.name, worker.pid))

@@ -104,7 +104,7 @@ def test_without_unicode_the_frame_is_ascii():
 
 def test_of_the_first_sample_there_is_a_frame_too():
     lines = draw((HEADER, SAMPLE, SAMPLE), sentence="")
-    assert lines[3].split() == ["parse", "running", "2", "1000", "988", "0", "3", "12", "0%", "90M"]
+    assert lines[3].split() == ["parse", "running", "2", "1000", "988", "0", "3", "12", "90M"]
     assert lines[-1].startswith(" files ██████████ 100% of 256")
 
 
@@ -235,6 +235,13 @@ def test_of_too_many_workers_some_are_counted():
     lines = draw((header, before, sample), height=20, view=View(opened=1), sentence="")
     assert "   and 39 workers" in lines
     assert len(lines) == 19
+
+
+def test_of_a_sample_that_was_kept_without_its_workers_processors_are_not_known():
+    header, before, sample = HEADER, replace(BEFORE, workers=()), SAMPLE
+    lines = draw((header, before, sample), sentence="", view=View(opened=1))
+    assert lines[4].split() == ["parse-1", "files:999", "12ms", "91%", "8%", "1%", "45M"]
+    assert lines[3].split()[-2:] == ["12", "90M"]
 
 
 def test_a_plain_line_tells_of_the_jobs_at_work():
