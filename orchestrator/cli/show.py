@@ -30,7 +30,7 @@ Examples:
 @run_argument
 @format_option
 def show(run_name: str, format: str) -> None:  # noqa: A002 -- the option's name
-    """Show how RUN went: its jobs, its queues, what was skipped and what failed.
+    """Show how RUN went, or goes: its jobs, its queues, what was skipped and what failed.
 
     RUN is last (the default), an id of `mporch runs`, the beginning of one, or the path of a run
     directory.
@@ -39,6 +39,10 @@ def show(run_name: str, format: str) -> None:  # noqa: A002 -- the option's name
 
     run = resolve_here(run_name)
     summary = run.read_summary()
+    if summary is None and run.is_alive:
+        if _show_live(run, run_name, as_json=format == "json"):
+            return
+        summary = run.read_summary()  # it has ended just now
     if summary is None:
         _show_unfinished(run, run_name, as_json=format == "json")
     elif format == "json":
@@ -82,9 +86,28 @@ def _skipped(summary: Summary) -> bool:
     return any(job.skipped for job in summary.jobs.values())
 
 
+def _show_live(run: RunDirectory, run_name: str, *, as_json: bool) -> bool:
+    """Show how a run stands that goes on, at least that it does; False if it has ended just now."""
+    from orchestrator.control.client import ControlError  # noqa: PLC0415
+    from orchestrator.features.live.top import show_live  # noqa: PLC0415
+
+    try:
+        if not show_live(run, watches=False, as_json=as_json):
+            return False
+    except ControlError as error:
+        if as_json:
+            raise
+        plan = run.read_plan()
+        say(f"{plan.name if plan else run.run_id} is running ({run.run_id})")
+        say(f"  {error}")
+    if not as_json:
+        say(f"follow it: mporch logs {run_name} -f")
+    return True
+
+
 def _show_unfinished(run: RunDirectory, run_name: str, *, as_json: bool) -> None:
-    """Tell what is known of a run without a summary: it goes on, or has died."""
-    if not run.is_alive and (killed := _killed(run)) is not None:
+    """Tell what is known of a run that has died without a summary."""
+    if (killed := _killed(run)) is not None:
         if as_json:
             print_json(killed)
         else:
@@ -92,15 +115,10 @@ def _show_unfinished(run: RunDirectory, run_name: str, *, as_json: bool) -> None
             _say_what_next(run, run_name)
         return
     if as_json:
-        state = "is still running" if run.is_alive else "was killed before it wrote one"
-        raise RunNotFoundError(f"run {run.run_id} has no summary: it {state}")
+        why = "it was killed before it wrote one"
+        raise RunNotFoundError(f"run {run.run_id} has no summary: {why}")
     plan = run.read_plan()
     name = plan.name if plan else run.run_id
-    if run.is_alive:
-        say(f"{name} is running ({run.run_id})")
-        _say_limits(run)
-        say(f"follow it: mporch logs {run_name} -f")
-        return
     say(f"{name} has ended without a summary: it was killed, or its disk was full ({run.run_id})")
     say(f"log: {run.log_path}")
     _say_what_next(run, run_name)
@@ -128,13 +146,3 @@ def _killed(run: RunDirectory) -> Summary | None:
     header, last = lives[-1].header, lives[-1].samples[-1]
     found = limits_of(header, lives[-1].samples)
     return summary_of_killed(header, last, found, ended=timestamp(began_ns / 1e9 + last.t))
-
-
-def _say_limits(run: RunDirectory) -> None:
-    """Tell what limited the run's last life, as far as its samples go."""
-    from orchestrator.core.limits import limits_of  # noqa: PLC0415
-    from orchestrator.runlog.samples import read_samples  # noqa: PLC0415
-
-    for life in read_samples(run.path)[-1:]:
-        for each in limits_of(life.header, life.samples):
-            say(f"bottleneck: {each.text}")

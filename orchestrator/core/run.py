@@ -243,6 +243,7 @@ class Run:
                 within_s=round(job.waiting_within_s, 6),
                 restarts=view.restarts + view.recycled + view.orphaned,
                 service=services.get(name, _NOTHING),
+                total=sum(job.totals.values()) if job.totals else None,
             )
 
     def _worker_samples(self, now: float, figures: Mapping[str, Figures]) -> Iterable[WorkerSample]:

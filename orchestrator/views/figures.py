@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.core.limits.stretch import JobTimes, Stretch, grown
 from orchestrator.core.samples import Header, JobSample, JobWiring, Sample, WorkerSample
 
-__all__ = ["OVER", "JobFigures", "QueueFigures", "RunFigures", "WorkerFigures"]
+__all__ = ["OVER", "JobFigures", "Progress", "QueueFigures", "RunFigures", "WorkerFigures"]
 
+_ENOUGH = 10
+"""So many items of the last seconds tell a rate."""
 OVER = frozenset({"succeeded", "failed", "timed_out", "killed", "terminated", "skipped"})
 _STATES = {
     "succeeded": "done",
@@ -72,6 +75,18 @@ class QueueFigures:
     full_by_bytes: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a run is whose sources say how many items they have: so many of `total` are `done`.
+
+    `left_s` is how long the rest takes if it goes on like that; None while that is not known.
+    """
+
+    done: int
+    total: int
+    left_s: float | None
+
+
 class RunFigures:
     """What is shown of the time from sample `before` to `sample`."""
 
@@ -79,9 +94,12 @@ class RunFigures:
         self.header = header
         self.sample = sample
         self._before = before
+        self._measured_s = grown(before.system.measured, sample.system.measured)
         self._stretch = Stretch(header, before, sample)
         self._numbers = {queue.name: n for n, queue in enumerate(header.queues)}
         self._earlier = {(worker.name, worker.pid): worker for worker in before.workers}
+        self._writers = Counter(queue for job in header.jobs for queue in job.writes)
+        self._sole_readers = _sole_readers(header)
         self._cpu: dict[int, float] = {}
         self._rss: dict[int, int] = {}
         for worker in sample.workers:
@@ -109,7 +127,9 @@ class RunFigures:
     def queue(self, n: int) -> QueueFigures:
         """Return those of a queue."""
         wiring = self.header.queues[n]
-        mean = self._stretch.mean_size(n)
+        a, b = self._stretch.queue(n)
+        dt = self._stretch.dt
+        mean = grown(a.area, b.area) / dt if dt else float(b.size)
         return QueueFigures(
             name=wiring.name,
             maxsize=wiring.maxsize,
@@ -117,6 +137,40 @@ class RunFigures:
             fill=min(1.0, mean / wiring.maxsize) if wiring.maxsize > 0 else None,
             full_by_bytes=self._stretch.full_by_bytes(n),
         )
+
+    @property
+    def progress(self) -> Progress | None:
+        """Return how far it is; None if a source that goes on does not say how many there are."""
+        done = before = total = 0
+        for n, wiring in enumerate(self.header.jobs):
+            if wiring.reads or not wiring.writes:
+                continue
+            _, b = self._stretch.job(n)
+            of_source = b.total if wiring.total is None else wiring.total
+            if of_source is not None:
+                done += min(of_source, self._taken(n, wiring, self.sample))
+                before += min(of_source, self._taken(n, wiring, self._before))
+                total += of_source
+            elif b.state not in OVER:
+                return None
+        if total <= 0:
+            return None
+        return Progress(done=done, total=total, left_s=self._left(before, done, total))
+
+    def _left(self, before: int, done: int, total: int) -> float | None:
+        """Return how long the rest takes, at the rate of now, or where few items tell, of all."""
+        rate = self._rate(done - before)
+        if done - before < _ENOUGH and self.sample.t > 0:
+            rate = done / self.sample.t
+        return (total - done) / rate if rate > 0 else None
+
+    def _taken(self, source: int, wiring: JobWiring, sample: Sample) -> int:
+        """Return how many of a source's items are finished, as far as who reads them tells."""
+        queue, rows = wiring.writes[0], sample.jobs
+        readers = self._sole_readers.get(queue, [])
+        if readers and self._writers[queue] == 1:
+            return sum(rows[n].items_in for n in readers if n < len(rows))
+        return rows[source].items_out if source < len(rows) else 0
 
     def workers(self, job: int) -> list[WorkerFigures]:
         """Return those of a job's workers."""
@@ -132,7 +186,7 @@ class RunFigures:
     def _cpu_of(self, worker: WorkerSample) -> float:
         earlier = self._earlier.get((worker.name, worker.pid))
         since = earlier.cpu_s if earlier is not None else 0.0
-        return self._rate(grown(since, worker.cpu_s))
+        return grown(since, worker.cpu_s) / self._measured_s if self._measured_s else 0.0
 
     def _times_of(self, worker: WorkerSample) -> JobTimes:
         earlier = self._earlier.get((worker.name, worker.pid))
@@ -151,6 +205,18 @@ class RunFigures:
                 area += grown(a.area, b.area)
                 done += grown(a.done, b.done)
         return area / done if done else None
+
+
+def _sole_readers(header: Header) -> dict[str, list[int]]:
+    """Return who reads each queue, where those read nothing else."""
+    readers: dict[str, list[int]] = {}
+    mixed = set()
+    for n, job in enumerate(header.jobs):
+        for queue in job.reads:
+            readers.setdefault(queue, []).append(n)
+            if len(job.reads) > 1:
+                mixed.add(queue)
+    return {queue: found for queue, found in readers.items() if queue not in mixed}
 
 
 def _as_job(worker: WorkerSample | None) -> JobSample:

@@ -106,6 +106,9 @@ def plain_line(header: Header, before: Sample, sample: Sample) -> str:
     over = sum(row.state in OVER for row in sample.jobs)
     told += [f"{over} of {len(sample.jobs)} jobs ended"] if over or not jobs else []
     told += _troubles(sample)
+    if (progress := run.progress) is not None:
+        left = f", about {duration(_rounded(progress.left_s))} left" if progress.left_s else ""
+        told.insert(0, f"{int(100 * progress.done / progress.total)} % done{left}")
     return f"{duration(round(max(0.0, sample.t)))}: {'; '.join(told)}"
 
 
@@ -142,7 +145,19 @@ def _title_row(run: RunFigures, look: Look, view: View) -> list[Cell]:
     header, sample = run.header, run.sample
     named = f"{header.name} {header.run}" if look.width >= _EXACT_FROM // 2 else header.name
     row = [(escaped(named), Style.BOLD), (f"  {duration(max(0.0, sample.t))}", None)]
-    return [*row, (f"  {view.status}", None)] if view.status else row
+    if view.status:
+        row.append((f"  {view.status}", None))
+    if (progress := run.progress) is not None and not sample.last:
+        part = progress.done / progress.total
+        row += [("  ", None), (_bar(part, look), Style.GREEN), (f" {int(100 * part)} %", None)]
+        if progress.left_s:
+            row.append((f"  about {duration(_rounded(progress.left_s))} left", None))
+    return row
+
+
+def _rounded(seconds: float) -> float:
+    """Return a time that nobody knows exactly: in seconds, of hours in minutes."""
+    return max(1.0, round(seconds / 60) * 60.0 if seconds >= 3600 else round(seconds))
 
 
 def _folded(text: str, look: Look, *, most: int) -> list[str]:
@@ -293,7 +308,8 @@ def _job_rows(run: RunFigures, look: Look, view: View, room: int) -> list[list[C
     every = ordered_jobs(run, view)
     titled = room > 3
     workers = run.workers(view.opened) if view.opened is not None and room > _LEAST_WORKERS else []
-    jobs = _fit(every, room - titled - min(len(workers), _LEAST_WORKERS), view)
+    reserved = max(0, min(len(workers), _LEAST_WORKERS, room - titled - 2))
+    jobs = _fit(every, room - titled - reserved, view)
     spare = room - titled - len(jobs) - (len(jobs) < len(every))
     hidden = 0
     if len(workers) > spare:

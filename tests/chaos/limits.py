@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.core.samples import Sample
+from orchestrator.core.samples import SAMPLE_EVERY_S, Sample
 from orchestrator.runlog.samples import read_samples
 
 __all__ = ["SHAPES", "Shape", "wrong"]
@@ -40,7 +40,7 @@ class Shape:
     """A pipeline, how it ends, and what limits it: jobs with their reasons, in order.
 
     Of `also` any may be named beside them. `any_order`: as long as all are named. It is
-    interrupted after `interrupt_s`.
+    interrupted when it has run for `interrupt_s`.
     """
 
     spec: str
@@ -253,14 +253,23 @@ def _run(shape: Shape, folder: Path) -> tuple[int, str]:
         )
         try:
             if shape.interrupt_s is not None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(shape.interrupt_s)
+                _has_run(folder / "run/samples.jsonl", shape.interrupt_s)
                 process.send_signal(signal.SIGINT)
             code = process.wait(_LONGEST_S)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             code = process.wait()
     return code, (folder / "said").read_text()
+
+
+def _has_run(samples: Path, seconds: float) -> None:
+    """Wait until a run has sampled for so long."""
+    lines, end = seconds / SAMPLE_EVERY_S, time.monotonic() + _LONGEST_S
+    while time.monotonic() < end:
+        with contextlib.suppress(FileNotFoundError):
+            if samples.read_bytes().count(b"\n") > lines:
+                return
+        time.sleep(0.05)
 
 
 def _busy(found: dict, samples: Sequence[Sample]) -> float | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.runlog.directory import RunDirectory
     from orchestrator.views.frame import Look
 
-__all__ = ["top"]
+__all__ = ["show_live", "top"]
 
 _EPILOG = """\b
 Keys, on a terminal:
@@ -54,11 +54,11 @@ def top(run_name: str | None, once: bool, format: str) -> None:  # noqa: A002 --
 
     run = run_or_only_one(run_name, Path.cwd(), os.environ)
     watches = not once and format != "json" and sys.stdout.isatty()
-    if not run.is_alive or not _show_live(run, watches=watches, as_json=format == "json"):
-        _show(*last_picture(run), as_json=format == "json", status=_status(run))
+    if not run.is_alive or not show_live(run, watches=watches, as_json=format == "json"):
+        show_picture(*last_picture(run), as_json=format == "json", status=_status(run))
 
 
-def _show_live(run: RunDirectory, *, watches: bool, as_json: bool) -> bool:
+def show_live(run: RunDirectory, *, watches: bool, as_json: bool) -> bool:
     """Show a run that goes on; return False if it has ended before there was a picture."""
     from orchestrator.control.client import ControlClient, RunGoneError  # noqa: PLC0415
     from orchestrator.features.live.watching import watch  # noqa: PLC0415
@@ -67,9 +67,11 @@ def _show_live(run: RunDirectory, *, watches: bool, as_json: bool) -> bool:
         with ControlClient(run) as client:
             shown = picture(client)
             if watches:
-                watch(client, shown, _look)
+                if watch(client, shown, _look):
+                    client.wait_for_end()
+                    return False
             else:
-                _show(client.header, shown, as_json=as_json, status="running")
+                show_picture(client.header, shown, as_json=as_json, status="running")
     except RunGoneError:
         return False
     return True
@@ -118,7 +120,8 @@ def _status(run: RunDirectory) -> str:
     return "ends" if alive else "killed"
 
 
-def _show(header: Header, shown: Picture, *, as_json: bool, status: str) -> None:
+def show_picture(header: Header, shown: Picture, *, as_json: bool, status: str) -> None:
+    """Print a picture, for people or for programs."""
     from orchestrator.views.frame import View, frame  # noqa: PLC0415
 
     if as_json:

@@ -47,23 +47,22 @@ _NAMES = {
 }
 
 
-def watch(client: ControlClient, shown: Picture, look: Callable[[], Look]) -> None:
-    """Draw pictures over and over until the run ends, or a key or a signal says so.
+def watch(client: ControlClient, shown: Picture, look: Callable[[], Look]) -> bool:
+    """Draw pictures over and over until a key says so, or the run ends: then return True.
 
-    The last one stays on the terminal.
+    The last one of a run that goes on stays on the terminal.
     """
     watching = Watching(client.header, shown)
-    ended = False
     with Terminal() as terminal:
         try:
             while not watching.done:
                 terminal.draw(watching.lines(look()))
                 _wait(client, terminal, watching)
         except RunGoneError:
-            ended = True
+            return True
     size = look()
-    watching.end(has_ended=ended)
     print("\n".join(watching.lines(dataclasses.replace(size, height=size.height - 1))))
+    return False
 
 
 def _wait(client: ControlClient, terminal: Terminal, watching: Watching) -> None:
@@ -93,7 +92,6 @@ class Watching:
         self.done = False
         self._header = header
         self._view = View()
-        self._status = ""
 
     def press(self, key: str) -> None:
         """Take a key, by its name; one that means nothing changes nothing."""
@@ -111,15 +109,10 @@ class Watching:
         elif key == "close":
             self._see(opened=None, chosen=None)
 
-    def end(self, *, has_ended: bool) -> None:
-        """Show from now on how it stood when it was last seen."""
-        self._status = "has ended" if has_ended else ""
-        self.done = True
-
     def lines(self, look: Look) -> list[str]:
         """Return the picture for a terminal."""
         shown = self.shown
-        view = dataclasses.replace(self._view, status=self._status, keys=self._keys(look))
+        view = dataclasses.replace(self._view, keys=self._keys(look))
         return frame(
             self._header, shown.before, shown.sample, look, sentence=shown.sentence, view=view
         )

@@ -21,7 +21,6 @@ from orchestrator.control.protocol import (
     encode,
 )
 from orchestrator.core.protocol.events import StopHow
-from orchestrator.core.reporting import JobSnapshot, Snapshot
 from orchestrator.core.samples import Header, JobSample, JobWiring, Sample
 
 REQUESTS = [AskPicture(), AskStop(how=StopHow.KILL), AskItems(queue="q" * 100, n=7)]
@@ -30,9 +29,7 @@ ANSWERS = [
     Welcome(
         header=Header(samples=1, run="r", name="n", started="", pid=1, jobs=(JobWiring(name="a"),))
     ),
-    Picture(
-        before=SAMPLE, sample=SAMPLE, snapshot=Snapshot(jobs=(JobSnapshot(name="a", state="r"),))
-    ),
+    Picture(before=SAMPLE, sample=SAMPLE, sentence="all is well"),
     Refusal(why="no", hint="try"),
 ]
 

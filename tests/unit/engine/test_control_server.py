@@ -8,6 +8,7 @@ import select
 import socket
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,6 @@ from orchestrator.core.broker.chunks import Chunk
 from orchestrator.core.broker.observers import LiveTap
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.protocol.events import StopHow
-from orchestrator.core.reporting import Snapshot
 from orchestrator.core.samples import Header, Sample
 from orchestrator.engine import control_server
 from orchestrator.engine.control_server import ControlServer, listen
@@ -45,14 +45,13 @@ class Live:
         self.queue = QueueState("q", 0, ["a"], ["b"])
         self.stops: list[StopHow] = []
         self.sample = Sample(t=1.0, jobs=())
-        self.snapshots = 0
 
     def samples(self) -> tuple[Sample, Sample]:
         return self.sample, self.sample
 
-    def snapshot(self) -> Snapshot:
-        self.snapshots += 1
-        return Snapshot(jobs=())
+    def look(self, who: str, tell: Any) -> bool:
+        del who, tell
+        return False
 
     def stop(self, how: StopHow) -> None:
         self.stops.append(how)
@@ -70,9 +69,14 @@ class World:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.run = Live()
-        self.server = ControlServer.listening(directory, HEADER)
+        self.sentences = 0
+        self.server = ControlServer.listening(directory, HEADER, sentence=self.sentence)
         self.socks: list[socket.socket] = []
         self.frames: dict[socket.socket, protocol.Frames[protocol.Answer]] = {}
+
+    def sentence(self) -> str:
+        self.sentences += 1
+        return "all is well"
 
     def client(self, *records: protocol.Request) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX)
@@ -191,7 +195,7 @@ def test_a_client_is_told_the_run_and_how_it_stands(world):
 def test_a_picture_is_made_once_a_sample(world):
     sock = world.client(*[AskPicture()] * 50)
     assert kinds(world.heard(sock)) == [Welcome, *[Picture] * 50]
-    assert world.run.snapshots == 1
+    assert world.sentences == 1
     world.run.sample = Sample(t=2.0, jobs=())
     assert world.heard(world.client(AskPicture()))[1].sample.t == 2.0
 

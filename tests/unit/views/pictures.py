@@ -14,6 +14,7 @@ from orchestrator.core.samples import (
     QueueWiring,
     Sample,
     Service,
+    System,
     WorkerSample,
 )
 
@@ -58,6 +59,7 @@ BEFORE = Sample(
         WorkerSample(name="parse-2", job=1, pid=13, running_s=9.0, starved_s=1.0, cpu_s=8.0),
         WorkerSample(name="write-1", job=2, pid=14, running_s=1.0, starved_s=9.0, cpu_s=0.1),
     ),
+    system=System(measured=9.5),
 )
 SAMPLE = Sample(
     t=12.0,
@@ -102,6 +104,7 @@ SAMPLE = Sample(
             name="write-1", job=2, pid=14, running_s=1.4, starved_s=10.6, cpu_s=0.14, rss=20 << 20
         ),
     ),
+    system=System(measured=11.5),
 )
 SENTENCE = (
     "`parse` limited the run for 92 %: its 2 workers ran 98 % of the time, `files` was 95 % full, "
