@@ -118,6 +118,13 @@ def test_a_run_that_is_resumed_has_two_lives(tmp_path: Path) -> None:
         (b'{"t":"x"}\n', [0, 1], 1),
         (b'{"samples":\n', [0, 1], 0),
         (b"\xff\xfe{}\n", [0, 1], 1),
+        (b'{"t":1e300,"jobs":[["ready"]],"queues":[[1]]}\n', [0, 1], 1),
+        (b'{"t":1.0000000000000001e17,"jobs":[["ready"]],"queues":[[1]]}\n', [0, 1], 1),
+        (b'{"t":5e-324,"jobs":[["ready"]],"queues":[[1]]}\n', [0, 1], 1),
+        (b'{"t":9.0,"jobs":[["ready",%s]],"queues":[[1]]}\n' % (b"9" * 400), [0, 1], 1),
+        (b'{"t":9.0,"jobs":[["ready",-1e200]],"queues":[[1]]}\n', [0, 1], 1),
+        (b'{"t":9.0,"jobs":[["ready"]],"queues":[[1,%s]]}\n' % (b"9" * 400), [0, 1], 1),
+        (b'{"t":9.0,"jobs":[["1e99"]],"queues":[[1,0,0,1e-06]]}\n', [0, 1, 9], 0),
     ],
 )
 def test_what_is_damaged_is_left_out(
@@ -132,6 +139,13 @@ def test_what_is_damaged_is_left_out(
     (life,) = read_samples(tmp_path)
     assert [each.t for each in life.samples] == left
     assert life.damaged == damaged
+
+
+def test_a_header_with_numbers_that_are_none_begins_no_life(tmp_path: Path) -> None:
+    head = msgspec.json.encode(header(memory=1)).replace(b'"memory":1', b'"memory":' + b"9" * 400)
+    line = b'{"t":1.0,"jobs":[["ready"]],"queues":[[1]]}\n'
+    (tmp_path / SAMPLES_NAME).write_bytes(head + b"\n" + line)
+    assert read_samples(tmp_path) == []
 
 
 def test_a_line_that_was_cut_short_is_taken_away_by_the_next_life(tmp_path: Path) -> None:
