@@ -129,8 +129,12 @@ def summary_of_killed(
         },
         bottleneck=found[0].job if found else None,
         bottlenecks=found,
-        reason=f"its orchestrator is gone; the figures are those of {ended}",
+        reason=f"its orchestrator is gone; the figures are those of {_in_words(ended)}",
     )
+
+
+def _in_words(timestamp: str) -> str:
+    return f"{timestamp[:10]} {timestamp[11:19]} UTC"
 
 
 def _summary_of_job(wiring: JobWiring, job: JobSample) -> JobSummary:

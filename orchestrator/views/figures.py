@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.core.limits.stretch import JobTimes, Stretch, grown
-from orchestrator.core.samples import Header, JobSample, JobWiring, Sample, WorkerSample
+from orchestrator.core.samples import Header, JobSample, JobWiring, Sample, Service, WorkerSample
 
 __all__ = ["OVER", "JobFigures", "Progress", "QueueFigures", "RunFigures", "WorkerFigures"]
 
 _ENOUGH = 10
 """So many items of the last seconds tell a rate."""
 _SLACK_S = 0.5
+_LONG_S = 5.0
+_LONG_TIMES = 4.0
+"""An item takes long that takes so long, and so many times as long as the others on average."""
 OVER = frozenset({"succeeded", "failed", "timed_out", "killed", "terminated", "skipped"})
 _STATES = {
     "succeeded": "done",
@@ -149,6 +152,8 @@ class RunFigures:
                 continue
             _, b = self._stretch.job(n)
             of_source = b.total if wiring.total is None else wiring.total
+            if of_source is not None and b.state in OVER:
+                of_source = min(of_source, b.items_out)  # one that was stopped gives no more
             if of_source is not None:
                 done += min(of_source, self._taken(n, wiring, self.sample))
                 before += min(of_source, self._taken(n, wiring, self._before))
@@ -181,6 +186,19 @@ class RunFigures:
             for row in self.sample.workers
             if row.job == job
         ]
+
+    @property
+    def at_long_items(self) -> list[WorkerSample]:
+        """Return the workers at items that take much longer than others, the longest first."""
+        found = [row for row in self.sample.workers if row.item and row.at_item_s >= _LONG_S]
+        found = [row for row in found if row.at_item_s >= _LONG_TIMES * (self.usual_s(row) or 0.0)]
+        return sorted(found, key=lambda row: -row.at_item_s)
+
+    def usual_s(self, worker: WorkerSample) -> float | None:
+        """Return how long items of its job have taken on average; None where none has ended."""
+        rows = self.sample.jobs
+        service = rows[worker.job].service if worker.job < len(rows) else Service()
+        return service.total_s / service.items if service.items > 0 else None
 
     def _rate(self, grown_by: float) -> float:
         return grown_by / self._stretch.dt if self._stretch.dt else 0.0

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.core.limits.stretch import JobTimes
-from orchestrator.core.samples import Header, Sample
+from orchestrator.core.samples import Header, Sample, WorkerSample
 from orchestrator.views.figures import OVER, JobFigures, QueueFigures, RunFigures, WorkerFigures
 from orchestrator.views.text import Style, cells_of, duration, escaped, number, paint
 
@@ -82,6 +82,7 @@ def frame(
     most = max(1, look.height - 1)
     rows: list[list[Cell]] = [_title_row(run, look, view)]
     below: list[list[Cell]] = [[(line, None)] for line in _folded(sentence, look, most=1)]
+    below += [[(_long_items(run), Style.YELLOW)]] if run.at_long_items and not view.status else []
     if view.keys:
         below.append([(view.keys, Style.DIM)])
     del below[max(0, most - 2) :]
@@ -105,6 +106,7 @@ def plain_line(header: Header, before: Sample, sample: Sample) -> str:
         told.append(f"{len(jobs) - _MOST_IN_LINE} more jobs")
     over = sum(row.state in OVER for row in sample.jobs)
     told += [f"{over} of {len(sample.jobs)} jobs ended"] if over or not jobs else []
+    told += [escaped(_at_item(row)) for row in run.at_long_items[:1]]
     told += _troubles(sample)
     if (progress := run.progress) is not None:
         left = f", about {duration(_rounded(progress.left_s))} left" if progress.left_s else ""
@@ -147,12 +149,26 @@ def _title_row(run: RunFigures, look: Look, view: View) -> list[Cell]:
     row = [(escaped(named), Style.BOLD), (f"  {duration(max(0.0, sample.t))}", None)]
     if view.status:
         row.append((f"  {view.status}", None))
-    if (progress := run.progress) is not None and not sample.last:
+    if (progress := run.progress) is not None and not (sample.last or view.status):
         part = progress.done / progress.total
         row += [("  ", None), (_bar(part, look), Style.GREEN), (f" {int(100 * part)} %", None)]
         if progress.left_s:
             row.append((f"  about {duration(_rounded(progress.left_s))} left", None))
     return row
+
+
+def _long_items(run: RunFigures) -> str:
+    """Return who is at an item that takes much longer than others, and the command for more."""
+    first, *others = run.at_long_items
+    usual_s = run.usual_s(first)
+    usual = f", others take {short_time(usual_s)}" if usual_s is not None else ""
+    more = f"; {len(others)} more like it" if others else ""
+    where = f"mporch stack{f' {first.name}' * (not others)}"
+    return escaped(f"{_at_item(first)}{usual}{more}: {where}")
+
+
+def _at_item(worker: WorkerSample) -> str:
+    return f"{worker.name} is at {worker.item} for {duration(_rounded(worker.at_item_s))}"
 
 
 def _rounded(seconds: float) -> float:
@@ -544,6 +560,8 @@ def short_time(seconds: float | None) -> str:
     """Return a time in at most five characters; of None nothing."""
     if seconds is None:
         return ""
+    if seconds < 5e-8:
+        return "0"
     for below, unit, factor in ((1e-3, "us", 1e6), (1.0, "ms", 1e3), (100.0, "s", 1.0)):
         if seconds < below * 0.9995:
             value = seconds * factor

@@ -27,6 +27,8 @@ from .resumed_checker import judge
 from .resumed_rounds import Round, Seen
 from .resumed_shapes import Middle, Shape
 
+SOCKETS = shutil.ignore_patterns("control.sock")
+"""A run that was killed leaves its socket, which cannot be copied."""
 CALLS = (
     "openat",
     "mkdir",

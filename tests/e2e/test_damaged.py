@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from e2e_runs import finished
+from e2e_runs import SOCKETS, finished
 
 ITEMS = 60
 BAD = 3

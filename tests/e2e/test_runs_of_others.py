@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from e2e_runs import finished
+from e2e_runs import SOCKETS, finished
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 

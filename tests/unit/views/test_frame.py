@@ -7,11 +7,21 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from msgspec.structs import replace
 from pictures import BEFORE, HEADER, SAMPLE, SENTENCE, run_of
 
-from orchestrator.core.samples import JobSample, JobWiring, Sample
-from orchestrator.views.frame import SORTS, Live, Look, View, frame, order_of, plain_line
+from orchestrator.core.samples import JobSample, JobWiring, Sample, Service
+from orchestrator.views.frame import (
+    SORTS,
+    Live,
+    Look,
+    View,
+    frame,
+    order_of,
+    plain_line,
+    short_time,
+)
 from orchestrator.views.text import cells_of
 
 SGR = re.compile(r"\x1b\[\d+m")
@@ -340,3 +350,51 @@ def test_where_others_write_to_its_queue_what_a_source_has_put_counts():
     rows = (*sample.jobs, JobSample(state="running", items_out=1))
     known = replace(header, jobs=jobs), replace(before, jobs=rows), replace(sample, jobs=rows)
     assert "50 %" in draw(known, sentence="")[0]
+
+
+def with_worker(**changes) -> Sample:
+    first, *others = SAMPLE.workers
+    return structs.replace(SAMPLE, workers=(structs.replace(first, **changes), *others))
+
+
+def test_a_worker_at_an_item_that_takes_much_longer_than_others_is_named():
+    run = (HEADER, BEFORE, with_worker(at_item_s=21.2))
+    told = "parse-1 is at files:999 for 21 s"
+    assert f"{told}, others take 20ms: mporch stack parse-1" in draw(run)
+    assert f"; {told}; " in plain_line(*run)
+    for height in range(3, 12):
+        assert len(draw(run, height=height)) < height
+
+
+@pytest.mark.parametrize(("item", "at_item_s"), [("files:999", 4.9), ("", 50.0)])
+def test_a_worker_that_is_not_long_at_an_item_is_not_named(item, at_item_s):
+    run = (HEADER, BEFORE, with_worker(item=item, at_item_s=at_item_s))
+    assert "is at" not in "\n".join(draw(run))
+
+
+def test_where_all_items_take_long_none_is_named():
+    sample = with_worker(at_item_s=21.2)
+    find, parse, *rest = sample.jobs
+    parse = structs.replace(parse, service=Service(items=10, total_s=100.0))
+    run = (HEADER, BEFORE, structs.replace(sample, jobs=(find, parse, *rest)))
+    assert "is at" not in "\n".join(draw(run))
+
+
+def of_source(state, *, status=""):
+    find, parse, *rest = SAMPLE.jobs
+    find = structs.replace(find, state=state, total=4000, items_out=2000)
+    run = (HEADER, BEFORE, structs.replace(SAMPLE, jobs=(find, parse, *rest)))
+    return draw(run, view=View(status=status))[0]
+
+
+def test_a_source_that_was_stopped_gives_no_more():
+    assert " 25 %  about 30 s left" in of_source("running")
+    assert " 50 %  about 10 s left" in of_source("terminated")
+
+
+def test_a_run_that_was_killed_has_no_time_left():
+    assert of_source("running", status="killed").endswith("  killed")
+
+
+def test_no_time_at_all_is_nought():
+    assert [short_time(each) for each in (0.0, 1e-6, None)] == ["0", "1.0us", ""]
