@@ -94,7 +94,7 @@ def test_on_a_terminal_progress_is_drawn_and_taken_away_before_the_report(projec
         seen = read_to_the_end(leader)
         assert run.wait(60) == 0
     drawn, _, report = seen.rpartition("\x1b[J")
-    assert "  numbers  " in drawn
+    assert " numbers " in drawn
     assert "succeeded\x1b[0m after" in report
     assert "queue" in report
 
