@@ -21,7 +21,13 @@ DOC = (ROOT / "docs" / "cli.md").read_text()
 FENCES = re.findall(r"^```(\w+)\n(.*?)^```$", DOC, re.MULTILINE | re.DOTALL)
 LIVE = re.compile(r"mporch (top|tap|stack|stop)\b")
 """Commands for a run that goes on."""
-ALL = [line[2:] for kind, text in FENCES if kind == "console" for line in text.splitlines()]
+ALL = [
+    line[2:]
+    for kind, text in FENCES
+    if kind == "console"
+    for line in text.splitlines()
+    if line.startswith("$ ")
+]
 COMMANDS = [line for line in ALL if not LIVE.match(line)]
 
 
