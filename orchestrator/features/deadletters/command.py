@@ -140,9 +140,11 @@ def list_letters(
         print(render_letters(rows, Paper.of(sys.stdout)), end="")
         one = f"{choice.run_name} {rows[0].letter}"
         then = f"then mporch dead replay {choice.run_name} --all"
+        dropped = len(choice.undropped) < len(choice.letters)
+        ended = "replayed or dropped" if dropped else "replayed"
         tell(
             f"more: mporch dead show {one}, or debug; "
-            f"{then if choice.unreplayed else 'all of the run were replayed or dropped'}"
+            f"{then if choice.unreplayed else f'all of the run were {ended}'}"
         )
         if others := choice.elsewhere():
             tell(others)
