@@ -56,7 +56,7 @@ class ControlClient:
             self._send(GREETING)
             found = self.receive(patience_s)
             if found is None:
-                raise self._error(_silent(patience_s))
+                raise self.silent(patience_s)
             if not isinstance(found, Welcome):
                 raise self._error("answers in another way than expected")
         except BaseException:
@@ -91,7 +91,7 @@ class ControlClient:
         limit_s = self._patience_s if patience_s is None else patience_s
         answer = self.receive(limit_s)
         if answer is None:
-            raise self._error(_silent(limit_s))
+            raise self.silent(limit_s)
         return answer
 
     def send(self, request: Request) -> None:
@@ -122,6 +122,10 @@ class ControlClient:
         if isinstance(answer, Refusal):
             raise ControlError(answer.why, hint=answer.hint)
         return answer
+
+    def silent(self, patience_s: float) -> ControlError:
+        """Return the error that the run has not answered for so long."""
+        return self._error(f"does not answer within {patience_s:g} s: it is very busy, or stopped")
 
     def wait_for_end(self) -> None:
         """Wait until the run's process is gone, or as long as the connection, where it is unknown.
@@ -190,10 +194,6 @@ class ControlClient:
             f"run {self._run.run_id} {what}",
             hint=f"its log says more: mporch logs {self._run.run_id} -n 20",
         )
-
-
-def _silent(patience_s: float) -> str:
-    return f"does not answer within {patience_s:g} s: it is very busy, or stopped"
 
 
 def _connected(run: RunDirectory, patience_s: float) -> socket.socket:

@@ -28,7 +28,7 @@ RECENT_NAMES = ("samples.0.jsonl", "samples.1.jsonl")
 LINES: Final = 2400
 """So many make `samples.jsonl` half as dense; the recent ones hold as many between them."""
 _WORKERS_EVERY = 8
-"""Of the lines of `samples.jsonl` every eighth has the rows of workers: at first one in 2 s."""
+"""Of the lines of `samples.jsonl` every eighth has workers: at first one in two seconds."""
 _RETRY_LINES = 40
 _MOST_BYTES = 1 << 28
 _CHUNK = 1 << 20
