@@ -11,9 +11,9 @@ from msgspec import structs
 from pictures import BEFORE, HEADER, SAMPLE, SENTENCE, run_of
 
 from orchestrator.core.samples import Sample, Service
+from orchestrator.views.drawing import Live
 from orchestrator.views.frame import (
     SORTS,
-    Live,
     Look,
     View,
     frame,
