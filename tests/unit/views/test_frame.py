@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from pictures import BEFORE, HEADER, SAMPLE, SENTENCE, run_of
 
 from orchestrator.core.samples import JobSample, JobWiring, Sample, Service
+from orchestrator.views.drawing import Live
 from orchestrator.views.frame import (
     SORTS,
-    Live,
     Look,
     View,
     frame,
