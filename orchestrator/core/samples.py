@@ -309,6 +309,7 @@ def _wiring(job: JobPlan) -> JobWiring:
         ordered=job.ordered is not None,
         command=isinstance(job.target, Command),
         daemon=job.daemon,
+        total=job.total,
     )
 
 

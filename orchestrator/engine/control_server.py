@@ -48,11 +48,15 @@ from orchestrator.files import open_directory
 
 __all__ = ["Client", "ControlServer", "LiveRun"]
 
-_READ_BYTES: Final = 1 << 14
+_READ_BYTES: Final = 1 << 12
+"""Of requests in a step: more than a hundred of them."""
 _MOST_CLIENTS: Final = 32
 _BACKLOG: Final = 16
-_MOST_UNSENT: Final = 4 << 20
-"""Bytes of answers that wait for a client; who asks for more and reads nothing is cut off."""
+_MOST_UNSENT: Final = 1 << 16
+"""Bytes of answers that wait for a client; who asks for more and reads nothing is cut off.
+
+An answer may be larger: a client reads it before it asks again.
+"""
 _MOST_UNSENT_ITEMS: Final = LARGEST_ITEM
 """Bytes from which on a tap notes nothing more until its client has read."""
 _CREDENTIALS = struct.Struct("3i")

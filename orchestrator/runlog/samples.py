@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -26,8 +27,8 @@ SAMPLES_NAME = "samples.jsonl"
 RECENT_NAMES = ("samples.0.jsonl", "samples.1.jsonl")
 LINES: Final = 2400
 """So many make `samples.jsonl` half as dense; the recent ones hold as many between them."""
-_WORKERS_EVERY = 4
-"""Of the lines of `samples.jsonl` every fourth has the rows of workers: at first one a second."""
+_WORKERS_EVERY = 8
+"""Of the lines of `samples.jsonl` every eighth has workers: at first one in two seconds."""
 _RETRY_LINES = 40
 _MOST_BYTES = 1 << 28
 _CHUNK = 1 << 20
@@ -200,7 +201,7 @@ class _Life:
         except (msgspec.DecodeError, UnicodeDecodeError):
             self._damaged += 1
             return
-        if not _fits(sample, self._header):
+        if not (_fits(sample, self._header) and _is_possible(line, sample)):
             self._damaged += 1
             return
         before = self._samples.get(sample.t)
@@ -213,6 +214,31 @@ class _Life:
 
 
 _DECODER = msgspec.json.Decoder(Sample)
+
+
+_LARGEST: Final = 1e15
+"""No counter of a run comes near it, and sums and quotients of such numbers are numbers."""
+_LARGEST_OF_HEADER: Final = 1e30
+"""A bound of a queue is as large as its spec says."""
+_SMALLEST: Final = 1e-9
+_ODD_NUMBER = re.compile(rb"[0-9]{16}|[0-9][eE][-+]?[0-9]")
+"""A line without one has no number that is larger or smaller; it costs little to see that."""
+
+
+def _is_possible(line: bytes, record: Header | Sample, largest: float = _LARGEST) -> bool:
+    """True if all numbers of a record are such as a run has."""
+    return _ODD_NUMBER.search(line) is None or all(
+        number == 0 or _SMALLEST <= abs(number) <= largest
+        for number in _numbers(msgspec.to_builtins(record))
+    )
+
+
+def _numbers(value: Any) -> Iterator[int | float]:
+    if isinstance(value, int | float):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(each)
 
 
 def _fits(sample: Sample, header: Header) -> bool:
@@ -231,6 +257,8 @@ def _life_of(line: bytes, path: Path, lives: dict[str, _Life]) -> _Life | None:
             f"{path} was written by a later version of mporch, in format {header.samples}",
             hint="read it with that version",
         )
+    if not _is_possible(line, header, _LARGEST_OF_HEADER):
+        return None
     return lives.setdefault(header.started, _Life(header))
 
 
@@ -241,12 +269,10 @@ def _lines(path: Path) -> Iterator[bytes]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise RunDirectoryError.of(path, error) from error
+        raise RunDirectoryError(f"cannot read {path}: {error.strerror}") from error
     with open(fd, "rb") as file:  # noqa: PTH123 - the descriptor is the file
         left = _MOST_BYTES
-        for line in file:
+        while line := file.readline(left):  # what has no end is read as far as the limit
             left -= len(line)
-            if left < 0:
-                return
             if line.endswith(b"\n"):
                 yield line

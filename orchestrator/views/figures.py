@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ __all__ = ["OVER", "JobFigures", "Progress", "QueueFigures", "RunFigures", "Work
 
 _ENOUGH = 10
 """So many items of the last seconds tell a rate."""
+_SLACK_S = 0.5
 _LONG_S = 5.0
 _LONG_TIMES = 4.0
 """An item takes long that takes so long, and so many times as long as the others on average."""
@@ -29,11 +31,11 @@ _STATES = {
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerFigures:
-    """One worker: its times in the stretch, and what it uses; `cpu` is in processors."""
+    """One worker: its times in the stretch; the `cpu` it uses, in processors, once measured."""
 
     row: WorkerSample
     times: JobTimes
-    cpu: float
+    cpu: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ class JobFigures:
     """One job; `rate` is items a second, `cpu` in processors, `rss` in bytes.
 
     `service_s` is the mean time its target takes for an item, `queued_s` the mean time an item
-    waits in its queues; None where no item tells.
+    waits in its queues; None where no item tells, and before `cpu` is measured.
     """
 
     number: int
@@ -49,7 +51,7 @@ class JobFigures:
     row: JobSample
     times: JobTimes
     rate: float
-    cpu: float
+    cpu: float | None
     rss: int
     service_s: float | None
     queued_s: float | None
@@ -100,10 +102,13 @@ class RunFigures:
         self._stretch = Stretch(header, before, sample)
         self._numbers = {queue.name: n for n, queue in enumerate(header.queues)}
         self._earlier = {(worker.name, worker.pid): worker for worker in before.workers}
+        self._writers = Counter(queue for job in header.jobs for queue in job.writes)
+        self._sole_readers = _sole_readers(header)
         self._cpu: dict[int, float] = {}
         self._rss: dict[int, int] = {}
         for worker in sample.workers:
-            self._cpu[worker.job] = self._cpu.get(worker.job, 0.0) + self._cpu_of(worker)
+            if (cpu := self._cpu_of(worker)) is not None:
+                self._cpu[worker.job] = self._cpu.get(worker.job, 0.0) + cpu
             self._rss[worker.job] = self._rss.get(worker.job, 0) + worker.rss
 
     def job(self, n: int) -> JobFigures:
@@ -118,7 +123,7 @@ class RunFigures:
             row=b,
             times=self._stretch.times(n),
             rate=self._rate(done),
-            cpu=self._cpu.get(n, 0.0),
+            cpu=self._cpu.get(n),
             rss=self._rss.get(n, 0),
             service_s=service,
             queued_s=self._queued(wiring.reads),
@@ -169,16 +174,10 @@ class RunFigures:
     def _taken(self, source: int, wiring: JobWiring, sample: Sample) -> int:
         """Return how many of a source's items are finished, as far as who reads them tells."""
         queue, rows = wiring.writes[0], sample.jobs
-        around = [
-            (n, job)
-            for n, job in enumerate(self.header.jobs)
-            if queue in job.reads or queue in job.writes
-        ]
-        readers = [(n, job) for n, job in around if queue in job.reads]
-        alone = len(around) == len(readers) + 1 and all(len(job.reads) == 1 for _, job in readers)
-        if not readers or not alone:
-            return rows[source].items_out if source < len(rows) else 0
-        return sum(rows[n].items_in for n, _ in readers if n < len(rows))
+        readers = self._sole_readers.get(queue, [])
+        if readers and self._writers[queue] == 1:
+            return sum(rows[n].items_in for n in readers if n < len(rows))
+        return rows[source].items_out if source < len(rows) else 0
 
     def workers(self, job: int) -> list[WorkerFigures]:
         """Return those of a job's workers."""
@@ -204,10 +203,12 @@ class RunFigures:
     def _rate(self, grown_by: float) -> float:
         return grown_by / self._stretch.dt if self._stretch.dt else 0.0
 
-    def _cpu_of(self, worker: WorkerSample) -> float:
+    def _cpu_of(self, worker: WorkerSample) -> float | None:
         earlier = self._earlier.get((worker.name, worker.pid))
         since = earlier.cpu_s if earlier is not None else 0.0
-        return grown(since, worker.cpu_s) / self._measured_s if self._measured_s else 0.0
+        if earlier is None and worker.life_s > self._stretch.dt + _SLACK_S:
+            return None  # the earlier sample was kept without its workers
+        return grown(since, worker.cpu_s) / self._measured_s if self._measured_s else None
 
     def _times_of(self, worker: WorkerSample) -> JobTimes:
         earlier = self._earlier.get((worker.name, worker.pid))
@@ -226,6 +227,18 @@ class RunFigures:
                 area += grown(a.area, b.area)
                 done += grown(a.done, b.done)
         return area / done if done else None
+
+
+def _sole_readers(header: Header) -> dict[str, list[int]]:
+    """Return who reads each queue, where those read nothing else."""
+    readers: dict[str, list[int]] = {}
+    mixed = set()
+    for n, job in enumerate(header.jobs):
+        for queue in job.reads:
+            readers.setdefault(queue, []).append(n)
+            if len(job.reads) > 1:
+                mixed.add(queue)
+    return {queue: found for queue, found in readers.items() if queue not in mixed}
 
 
 def _as_job(worker: WorkerSample | None) -> JobSample:

@@ -213,6 +213,10 @@ def _percent(part: float) -> str:
     return f"{round(100 * part)}%"
 
 
+def _used(cpu: float | None) -> str:
+    return "" if cpu is None else _percent(cpu)
+
+
 def _share(times: JobTimes, seconds: float) -> str:
     return _percent(times.part(seconds)) if times.life_s > 0 else ""
 
@@ -276,8 +280,8 @@ _COLUMNS = (
     _Column(title="dead", text=_counted("dead"), rank=7),
     _Column(
         title="cpu",
-        text=lambda job, _: _percent(job.cpu) if job.row.workers else "",
-        of_worker=lambda worker: _percent(worker.cpu),
+        text=lambda job, _: _used(job.cpu) if job.row.workers else "",
+        of_worker=lambda worker: _used(worker.cpu),
         least=4,
         rank=10,
     ),
@@ -299,7 +303,7 @@ _KEYS: dict[str, Callable[[JobFigures], float]] = {
     "run": lambda job: job.times.part(job.times.running_s),
     "starved": lambda job: job.times.part(starved_s(job.times)),
     "blocked": lambda job: job.times.part(job.times.blocked_s),
-    "cpu": lambda job: job.cpu,
+    "cpu": lambda job: job.cpu or 0.0,
     "memory": lambda job: job.rss,
     "errors": lambda job: job.row.failed + job.row.retried + job.row.skipped + job.row.dead,
 }

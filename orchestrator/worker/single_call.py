@@ -28,6 +28,8 @@ from orchestrator.worker.window import ItemWindow, StreamWindow
 
 __all__ = ["conclude", "run_once"]
 
+_MOST_ITEMS = 1 << 53
+"""A length beyond it tells nothing."""
 _LOOK_S = 0.05
 """How often a source that repeats itself looks whether it shall end."""
 
@@ -60,7 +62,7 @@ def _tell_total(context: CallContext, result: Any) -> None:
     except Exception:  # noqa: BLE001 -- it is the user's code, and nothing depends on it
         return
     with context.lock:
-        context.client.connection.send(SourceTotal(total=total))
+        context.client.connection.send(SourceTotal(total=min(total, _MOST_ITEMS)))
 
 
 def conclude(context: CallContext) -> None:

@@ -153,3 +153,42 @@ def test_without_samples_to_read_there_is_one_line(
     assert done.returncode in {2, 74}
     assert "Traceback" not in done.stderr
     assert "samples" in done.stderr or "later version" in done.stderr
+
+
+ODD = """
+import sys
+
+class Raises(list):
+    def __len__(self):
+        raise RuntimeError("no")
+
+class Negative(list):
+    def __len__(self):
+        return -1
+
+class Huge(list):
+    def __len__(self):
+        return sys.maxsize
+
+def raises(): return Raises([1, 2])
+def negative(): return Negative([1, 2])
+def huge(): return Huge([1, 2])
+def end(x): pass
+"""
+
+
+def test_a_length_that_is_none_harms_nobody(
+    tmp_path: Path, in_folder: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    (tmp_path / "t.py").write_text(ODD)
+    names = ("raises", "negative", "huge")
+    jobs = "".join(
+        f"  {name}: {{target: 't:{name}', output: {name}s}}\n"
+        f"  of_{name}: {{target: 't:end', input: {name}s}}\n"
+        for name in names
+    )
+    queues = ", ".join(f"{name}s: 5" for name in names)
+    (tmp_path / "jobs.yaml").write_text(f"version: 1\nqueues: {{{queues}}}\njobs:\n{jobs}")
+    done = in_folder("run", "--format", "json")
+    assert done.returncode == 0
+    assert all(queue["done"] == 2 for queue in json.loads(done.stdout)["queues"].values())

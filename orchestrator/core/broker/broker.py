@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -65,6 +65,9 @@ from orchestrator.core.reasons import full
 from orchestrator.plan.model import Plan
 
 __all__ = ["Broker", "ProtocolError"]
+
+_MOST_ITEMS: Final = 1 << 53
+"""So many a source may say it has: what all workers say can be added up."""
 
 
 _DIED = Failure(kind="WorkerDied", message="the worker died at this item")
@@ -451,4 +454,5 @@ class Broker:
 
 
 def _note_total(client: WorkerState, told: SourceTotal) -> None:
-    client.job.totals[client.worker] = told.total
+    if not client.job.reads:
+        client.job.totals[client.worker] = min(told.total, _MOST_ITEMS)

@@ -89,7 +89,8 @@ class Look:
             )
         return self._stack(
             why=f"no answer {within} to signal {self._signal}: its target has set a handler of its"
-            " own for it or holds it back, or the machine is overloaded"
+            " own for it, holds it back or has closed what is not its own, or the machine is"
+            " overloaded"
         )
 
     def close(self) -> None:

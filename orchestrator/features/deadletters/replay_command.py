@@ -132,11 +132,12 @@ def chosen(
 def _nothing_fresh(choice: Choice) -> UsageError:
     from orchestrator.runlog.letters import DROPPED  # noqa: PLC0415
 
-    runs = sorted({run for runs in choice.replayed.values() for run in runs} - {DROPPED})
+    went_into = {run for runs in choice.replayed.values() for run in runs}
+    what = "replayed or dropped before" if DROPPED in went_into else "replayed before"
+    runs = ", ".join(sorted(went_into - {DROPPED}))
     again = f"`mporch dead replay {choice.run_name} --all --again` feeds these back once more"
     hint = "; ".join(filter(None, (choice.command_elsewhere(), again)))
-    message = f"all letters of {choice.run.run_id} were replayed or dropped before"
-    message += f", in {', '.join(runs)}" if runs else ""
+    message = f"all letters of {choice.run.run_id} were {what}{f', in {runs}' if runs else ''}"
     return UsageError(message, hint=hint)
 
 

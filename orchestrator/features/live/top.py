@@ -114,8 +114,10 @@ def last_picture(run: RunDirectory) -> tuple[Header, Picture]:
 
 
 def _status(run: RunDirectory) -> str:
-    summary = run.read_summary()
-    return summary.status if summary is not None else "killed"
+    alive = run.is_alive  # asked first: it has a summary by the time that it is over
+    if (summary := run.read_summary()) is not None:
+        return summary.status
+    return "ends" if alive else "killed"
 
 
 def show_picture(header: Header, shown: Picture, *, as_json: bool, status: str) -> None:

@@ -22,6 +22,7 @@ from orchestrator.views.frame import SORTS, Look, View, frame, order_of
 __all__ = ["Watching", "watch"]
 
 _EVERY_S = 0.5
+_PATIENCE_S = 10.0
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
 """Another screen than that of the shell, no cursor, no folding of lines."""
 _LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
@@ -66,22 +67,34 @@ def watch(client: ControlClient, shown: Picture, look: Callable[[], Look]) -> bo
 
 
 def _wait(client: ControlClient, terminal: Terminal, watching: Watching) -> None:
-    """Wait for half a second, a key, or the run's end; then take the next picture."""
-    deadline = time.monotonic() + _EVERY_S
-    while (left_s := deadline - time.monotonic()) > 0:
-        fds = [client.fileno()] if terminal.keys_fd is None else [client.fileno(), terminal.keys_fd]
-        ready = select.select(fds, [], [], left_s)[0]
-        if client.fileno() in ready:
-            client.receive(0)  # nothing was asked: it is the end
-        if terminal.keys_fd is not None and terminal.keys_fd in ready:
-            for key in terminal.pressed():
-                if key == "suspend":
-                    terminal.suspend()
-                watching.press(key)
-            return
-    found = client.ask(AskPicture())
-    assert isinstance(found, Picture)
-    watching.shown = found
+    """Wait for half a second, a key, or the run's end; then take the next picture.
+
+    Keys are heard all the time: whoever looks at a run that is stopped can leave it.
+    """
+    if _take(client, terminal, watching, _EVERY_S):
+        return
+    client.send(AskPicture())
+    shown, deadline = watching.shown, time.monotonic() + _PATIENCE_S
+    while watching.shown is shown and not watching.done:
+        left_s = max(0.0, deadline - time.monotonic())
+        if not _take(client, terminal, watching, left_s) and watching.shown is shown and not left_s:
+            raise client.silent(_PATIENCE_S)
+
+
+def _take(client: ControlClient, terminal: Terminal, watching: Watching, within_s: float) -> bool:
+    """Take a picture or keys, what is there first; return True if there were keys."""
+    fds = [client.fileno()] if terminal.keys_fd is None else [client.fileno(), terminal.keys_fd]
+    ready = select.select(fds, [], [], within_s)[0]
+    if client.fileno() in ready and (found := client.receive(0)) is not None:
+        assert isinstance(found, Picture)
+        watching.shown = found
+    if terminal.keys_fd is None or terminal.keys_fd not in ready:
+        return False
+    for key in terminal.pressed():
+        if key == "suspend":
+            terminal.suspend()
+        watching.press(key)
+    return True
 
 
 class Watching:

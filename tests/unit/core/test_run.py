@@ -45,6 +45,7 @@ from orchestrator.core.protocol.messages import (
     Recall,
     Released,
     Shut,
+    SourceTotal,
     Stop,
     ToWorker,
     Want,
@@ -315,6 +316,15 @@ def test_samples_say_who_works_and_who_waits_for_what(pipe: Story) -> None:
     ] == [(1, 0, 0), (1, 0, 0), (0, 1, 0)]
     assert lease
     assert [(queue.size, queue.put) for queue in after.queues] == [(8, 9), (0, 0)]
+
+
+def test_a_source_may_say_how_many_items_it_has_and_nobody_else(pipe: Story) -> None:
+    assert [job.total for job in pipe.run.sample(pipe.now, 0.0).jobs] == [None, None, None]
+    pipe.say("src-1", SourceTotal(total=12))
+    pipe.say("map-1", SourceTotal(total=7))
+    assert [job.total for job in pipe.run.sample(pipe.now, 0.0).jobs] == [12, None, None]
+    pipe.say("src-1", SourceTotal(total=(1 << 62) - 1))
+    assert pipe.run.sample(pipe.now, 0.0).jobs[0].total == 1 << 53
 
 
 def test_an_item_that_failed_in_a_commit_that_outlived_its_worker_is_told_and_nothing_breaks() -> (

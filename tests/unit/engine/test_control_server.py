@@ -274,6 +274,21 @@ def test_who_asks_and_never_reads_is_cut_off(world, monkeypatch):
             world.steps()
 
 
+def test_who_asks_much_at_once_and_never_reads_is_answered_a_few_times_only(world, monkeypatch):
+    asked = []
+    monkeypatch.setattr(world.run, "stop", asked.append)
+    sock = world.client()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
+    sock.setblocking(False)
+    with pytest.raises(BlockingIOError):  # more than anybody asks
+        while sock.send(encode(AskStop()) * 100):
+            pass
+    world.server.step(world.run)
+    assert 0 < len(asked) < 300
+    world.steps()
+    assert world.is_cut_off(sock)
+
+
 def test_a_tap_that_is_not_read_holds_little_and_goes_on_when_it_is(world):
     sock = world.client(AskItems(queue="q", n=100))
     for _ in range(50):

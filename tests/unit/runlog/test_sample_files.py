@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from orchestrator.core.samples import (
@@ -81,14 +82,14 @@ def test_the_last_sample_is_kept_at_any_density(tmp_path: Path) -> None:
     assert [json.loads(line)["t"] for line in lines if '"last":true' in line] == [27]
 
 
-def test_every_fourth_line_of_the_whole_has_workers_and_each_of_the_newest(tmp_path: Path) -> None:
+def test_every_eighth_line_of_the_whole_has_workers_and_each_of_the_newest(tmp_path: Path) -> None:
     files = SampleFiles(tmp_path, header())
-    for t in range(8):
+    for t in range(10):
         files.add(sample(t, workers=2))
     lines = [json.loads(line) for line in (tmp_path / SAMPLES_NAME).read_text().splitlines()]
-    assert [line["t"] for line in lines[1:] if "workers" in line] == [0, 4]
+    assert [line["t"] for line in lines[1:] if "workers" in line] == [0, 8]
     (life,) = read_samples(tmp_path)
-    assert [len(each.workers) for each in life.samples][4:] == [2, 2, 2, 2]
+    assert [len(each.workers) for each in life.samples][4:] == [2] * 6
 
 
 def test_a_run_that_is_resumed_has_two_lives(tmp_path: Path) -> None:
@@ -117,6 +118,13 @@ def test_a_run_that_is_resumed_has_two_lives(tmp_path: Path) -> None:
         (b'{"t":"x"}\n', [0, 1], 1),
         (b'{"samples":\n', [0, 1], 0),
         (b"\xff\xfe{}\n", [0, 1], 1),
+        (b'{"t":1e300,"jobs":[["ready"]],"queues":[[1]]}\n', [0, 1], 1),
+        (b'{"t":1.0000000000000001e17,"jobs":[["ready"]],"queues":[[1]]}\n', [0, 1], 1),
+        (b'{"t":5e-324,"jobs":[["ready"]],"queues":[[1]]}\n', [0, 1], 1),
+        (b'{"t":9.0,"jobs":[["ready",%s]],"queues":[[1]]}\n' % (b"9" * 400), [0, 1], 1),
+        (b'{"t":9.0,"jobs":[["ready",-1e200]],"queues":[[1]]}\n', [0, 1], 1),
+        (b'{"t":9.0,"jobs":[["ready"]],"queues":[[1,%s]]}\n' % (b"9" * 400), [0, 1], 1),
+        (b'{"t":9.0,"jobs":[["1e99"]],"queues":[[1,0,0,1e-06]]}\n', [0, 1, 9], 0),
     ],
 )
 def test_what_is_damaged_is_left_out(
@@ -131,6 +139,13 @@ def test_what_is_damaged_is_left_out(
     (life,) = read_samples(tmp_path)
     assert [each.t for each in life.samples] == left
     assert life.damaged == damaged
+
+
+def test_a_header_with_numbers_that_are_none_begins_no_life(tmp_path: Path) -> None:
+    head = msgspec.json.encode(header(memory=1)).replace(b'"memory":1', b'"memory":' + b"9" * 400)
+    line = b'{"t":1.0,"jobs":[["ready"]],"queues":[[1]]}\n'
+    (tmp_path / SAMPLES_NAME).write_bytes(head + b"\n" + line)
+    assert read_samples(tmp_path) == []
 
 
 def test_a_line_that_was_cut_short_is_taken_away_by_the_next_life(tmp_path: Path) -> None:
@@ -151,7 +166,9 @@ def test_a_later_version_is_said_to_be_one(tmp_path: Path) -> None:
 
 def test_columns_that_a_later_version_adds_at_the_end_are_no_damage(tmp_path: Path) -> None:
     SampleFiles(tmp_path, header()).close()
-    row = '["ready",0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,[0,0,0,[],[],"new"],"new"]'
+    fields = [*msgspec.to_builtins(JobSample(state="ready")), "new"]
+    fields[JobSample.__struct_fields__.index("service")].append("new")
+    row = json.dumps(fields)
     with (tmp_path / SAMPLES_NAME).open("a") as file:
         file.write(f'{{"t":1.0,"jobs":[{row}],"queues":[[1]]}}\n')
     assert times(tmp_path) == [1.0]

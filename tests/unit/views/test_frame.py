@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
+from msgspec.structs import replace
 from pictures import BEFORE, HEADER, SAMPLE, SENTENCE, run_of
 
-from orchestrator.core.samples import Sample, Service
+from orchestrator.core.samples import JobSample, JobWiring, Sample, Service
 from orchestrator.views.drawing import Live
 from orchestrator.views.frame import (
     SORTS,
@@ -113,7 +114,7 @@ def test_without_unicode_the_frame_is_ascii():
 
 def test_of_the_first_sample_there_is_a_frame_too():
     lines = draw((HEADER, SAMPLE, SAMPLE), sentence="")
-    assert lines[3].split() == ["parse", "running", "2", "1000", "988", "0", "3", "12", "0%", "90M"]
+    assert lines[3].split() == ["parse", "running", "2", "1000", "988", "0", "3", "12", "90M"]
     assert lines[-1].startswith(" files ██████████ 100% of 256")
 
 
@@ -246,6 +247,13 @@ def test_of_too_many_workers_some_are_counted():
     assert len(lines) == 19
 
 
+def test_of_a_sample_that_was_kept_without_its_workers_processors_are_not_known():
+    header, before, sample = HEADER, replace(BEFORE, workers=()), SAMPLE
+    lines = draw((header, before, sample), sentence="", view=View(opened=1))
+    assert lines[4].split() == ["parse-1", "files:999", "12ms", "91%", "8%", "1%", "45M"]
+    assert lines[3].split()[-2:] == ["12", "90M"]
+
+
 def test_a_plain_line_tells_of_the_jobs_at_work():
     assert plain_line(HEADER, BEFORE, SAMPLE) == (
         "12 s: parse 1,000 in, 100/s, running 98 %; write 988 in, 99/s, starved 80 %; "
@@ -282,6 +290,66 @@ def test_a_frame_is_written_over_the_one_before():
     assert live.redraw(80) == "\r\x1b[1A1\x1b[K\n2\x1b[K"
     live.take(["1"])
     assert live.redraw(80) == "\r\x1b[1A\x1b[K\x1b[C\x1b[J\r1"
+
+
+def sized(done, *, before=0, t=20.0, total=None, **source):
+    """A source that has put 50 items, of which its reader has finished so many."""
+    wired = (JobWiring(name="src", writes=("q",), total=total), JobWiring(name="end", reads=("q",)))
+    header = replace(HEADER, jobs=wired, queues=())
+    rows = [
+        Sample(
+            t=at,
+            jobs=(
+                JobSample(**{"state": "running", "items_out": 50} | source),
+                JobSample(state="running", items_in=n),
+            ),
+        )
+        for at, n in ((t - 2.0, before), (t, done))
+    ]
+    return (header, *rows)
+
+
+@pytest.mark.parametrize(
+    ("run", "told"),
+    [
+        (sized(25, before=20, total=100), "██░░░░░░░░ 25 %  about 1 min left"),
+        (sized(40, before=20, total=100), "████░░░░░░ 40 %  about 6 s left"),
+        (sized(40_000, before=39_990, total=100_000), "████░░░░░░ 40 %  about 3 h 20 min left"),
+        (sized(10, before=10), ""),
+        (sized(10, before=10, state="succeeded"), ""),
+        (sized(50, before=10, total=50), "██████████ 100 %"),
+        (sized(70, before=10, total=50), "██████████ 100 %"),
+        (sized(0, total=50), "░░░░░░░░░░ 0 %"),
+        (sized(0, total=0), ""),
+    ],
+    ids=["all of it", "lately", "long", "no total", "over", "done", "too many", "none", "empty"],
+)
+def test_how_far_a_run_is_and_how_long_the_rest_takes(run, told):
+    assert draw(run, sentence="")[0] == f"census 20261201T120000-abcd  20 s  {told}".rstrip()
+
+
+def test_what_a_source_says_itself_counts_where_the_spec_says_nothing():
+    assert "50 %" in draw(sized(5, total=10), sentence="")[0]
+    header, before, sample = sized(5)
+    told = replace(sample, jobs=(replace(sample.jobs[0], total=10), sample.jobs[1]))
+    assert "50 %" in draw((header, before, told), sentence="")[0]
+    assert plain_line(header, before, told).startswith("20 s: 50 % done, about 20 s left; ")
+
+
+def test_a_source_that_does_not_say_leaves_the_progress_unknown():
+    header, before, sample = sized(5, total=10)
+    jobs = (*header.jobs, JobWiring(name="other", writes=("q",)))
+    rows = (*sample.jobs, JobSample(state="running", items_out=1))
+    known = replace(header, jobs=jobs), replace(before, jobs=rows), replace(sample, jobs=rows)
+    assert "%" not in draw(known, sentence="")[0]
+
+
+def test_where_others_write_to_its_queue_what_a_source_has_put_counts():
+    header, before, sample = sized(5, total=100)
+    jobs = (*header.jobs, JobWiring(name="other", reads=("x",), writes=("q",)))
+    rows = (*sample.jobs, JobSample(state="running", items_out=1))
+    known = replace(header, jobs=jobs), replace(before, jobs=rows), replace(sample, jobs=rows)
+    assert "50 %" in draw(known, sentence="")[0]
 
 
 def with_worker(**changes) -> Sample:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 from hand_made import wired
 
@@ -12,6 +13,7 @@ from orchestrator.core.samples import (
     JobSample,
     JobWiring,
     QueueSample,
+    QueueWiring,
     Sample,
     Service,
     SlowItem,
@@ -83,3 +85,15 @@ def test_whatever_samples_say_the_answer_is_one(seed: int) -> None:
         assert "nan" not in each.text
         assert len(each.text) < 1000
     assert len({(each.job, each.why, each.from_s) for each in found}) == len(found)
+
+
+def test_two_queues_of_one_name_are_no_end() -> None:
+    header = wired(JobWiring(name="a", writes=("q", "r")), JobWiring(name="b", reads=("q",)))
+    twice = msgspec.structs.replace(
+        header, queues=(QueueWiring(name="q"), QueueWiring(name="q"), QueueWiring(name="r"))
+    )
+    chance = random.Random(1)
+    samples = [
+        Sample(t=t, jobs=(job(chance), job(chance)), queues=(queue(chance),) * 3) for t in (1, 2, 3)
+    ]
+    assert isinstance(limits_of(twice, samples), tuple)

@@ -95,14 +95,36 @@ with Terminal() as terminal:
 """
 
 
+SILENT = """
+import os
+from orchestrator.control.protocol import Picture
+from orchestrator.core.samples import Header, Sample
+from orchestrator.features.live.watching import watch
+from orchestrator.views.frame import Look
+
+class Silent:
+    header = Header(samples=1, run="r", name="n", started="s", pid=7, jobs=())
+    end, _ = os.pipe()
+
+    def fileno(self):
+        return self.end
+
+    def send(self, request):
+        os.write(1, b"asked")
+
+none = Sample(t=1.0, jobs=())
+watch(Silent(), Picture(before=none, sample=none), lambda: Look(width=80, height=24))
+"""
+
+
 class Shell:
     """A terminal of its own, in which the script runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, script: str = SCRIPT) -> None:
         self.leader, self.follower = pty.openpty()
         self.before = termios.tcgetattr(self.follower)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT],
+            [sys.executable, "-c", script],
             stdin=self.follower,
             stdout=self.follower,
             stderr=subprocess.DEVNULL,
@@ -125,8 +147,8 @@ class Shell:
 
 
 @pytest.fixture
-def shell():
-    shell = Shell()
+def shell(request):
+    shell = Shell(getattr(request, "param", SCRIPT))
     yield shell
     shell.close()
 
@@ -157,3 +179,11 @@ def test_the_terminal_is_given_back_however_it_ends(shell, end):
     shell.until(b"\x1b[?7h\x1b[?25h\x1b[?1049l")
     shell.process.wait()
     assert termios.tcgetattr(shell.follower) == shell.before
+
+
+@pytest.mark.parametrize("shell", [SILENT], indirect=True)
+def test_a_run_that_does_not_answer_can_be_left(shell):
+    shell.until(b"asked")
+    shell.press(b"q")
+    shell.until(b"\x1b[?7h\x1b[?25h\x1b[?1049l")
+    assert shell.process.wait() == 0
