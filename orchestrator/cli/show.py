@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.console.options import format_option, run_argument
-from orchestrator.console.printing import print_json, say
-from orchestrator.errors import RunNotFoundError
+from orchestrator.console.printing import print_json, say, tell
+from orchestrator.errors import RunDirectoryError, RunNotFoundError
 
 if TYPE_CHECKING:
     from orchestrator.core.reporting import Summary
@@ -107,7 +107,14 @@ def _show_live(run: RunDirectory, run_name: str, *, as_json: bool) -> bool:
 
 def _show_unfinished(run: RunDirectory, run_name: str, *, as_json: bool) -> None:
     """Tell what is known of a run that has died without a summary."""
-    if (killed := _killed(run)) is not None:
+    try:
+        killed = _killed(run)
+    except RunDirectoryError as error:
+        if as_json:
+            raise
+        killed = None
+        tell(f"mporch: warning: {error}")
+    if killed is not None:
         if as_json:
             print_json(killed)
         else:

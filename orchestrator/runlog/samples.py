@@ -46,13 +46,13 @@ class SampleFiles:
         self.trouble = ""
         self._directory = directory
         self._head = msgspec.json.encode(header) + b"\n"
-        self._whole = _Appended(directory / SAMPLES_NAME, empty=False)
+        self._whole = _Appended(directory / SAMPLES_NAME, self._head, empty=False)
         self._recent: _Appended | None = None
         self._turn = _older(directory)
         self._taken = self._kept = 0
         self._every = 1
         self._waits = 0
-        self._write(self._whole, self._head)
+        self._write(self._whole, b"")
 
     def add(self, sample: Sample) -> None:
         """Keep a sample, if there is room."""
@@ -85,9 +85,9 @@ class SampleFiles:
         """Begin the other one of the recent files anew."""
         if self._recent is not None:
             self._recent.close()
-        self._recent = _Appended(self._directory / RECENT_NAMES[self._turn], empty=True)
+        path = self._directory / RECENT_NAMES[self._turn]
+        self._recent = _Appended(path, self._head, empty=True)
         self._turn = 1 - self._turn
-        self._write(self._recent, self._head)
 
     def _write(self, file: _Appended, data: bytes) -> None:
         try:
@@ -100,10 +100,14 @@ class SampleFiles:
 
 
 class _Appended:
-    """A file whose lines are whole: what could not be written is taken away again."""
+    """A file whose lines are whole: what could not be written is taken away again.
 
-    def __init__(self, path: Path, *, empty: bool) -> None:
+    `head` stands before the first line: without it a life's samples would be those of another.
+    """
+
+    def __init__(self, path: Path, head: bytes, *, empty: bool) -> None:
         self.path = path
+        self._head = head
         self._fd = -1
         self._size = 0
         self._why = errno.EIO
@@ -117,6 +121,7 @@ class _Appended:
     def write(self, data: bytes) -> None:
         if self._fd < 0:
             raise OSError(self._why, os.strerror(self._why))
+        data = self._head + data
         try:
             if (n := os.pwrite(self._fd, data, self._size)) < len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -125,6 +130,7 @@ class _Appended:
                 os.ftruncate(self._fd, self._size)
             raise
         self._size += n
+        self._head = b""
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -147,7 +153,7 @@ def _whole_lines(fd: int, path: Path) -> int:
     if not size:
         return 0
     with path.open("rb") as file:
-        end = size
+        end = min(size, _MOST_BYTES)  # nobody reads what is behind it
         while end:
             start = max(0, end - _CHUNK)
             file.seek(start)
@@ -179,6 +185,7 @@ def read_samples(directory: Path) -> list[RunSamples]:
     version, and if they cannot be read.
     """
     lives: dict[str, _Life] = {}
+    listed = 0
     for name in (SAMPLES_NAME, *RECENT_NAMES):
         life: _Life | None = None
         for line in _lines(directory / name):
@@ -186,7 +193,19 @@ def read_samples(directory: Path) -> list[RunSamples]:
                 life = _life_of(line, directory / name, lives)
             elif life is not None:
                 life.add(line)
-    return [life.whole() for life in lives.values()]
+        listed = listed or len(lives)
+    return _in_order([life.whole() for life in lives.values()], listed)
+
+
+def _in_order(lives: list[RunSamples], listed: int) -> list[RunSamples]:
+    """Return the lives, the earliest first; so many are in the file that has all of them.
+
+    The clock may have jumped back between these. What that file has lost is told by it, though.
+    """
+    rest = sorted(lives[listed:], key=lambda life: life.header.started)
+    first = lives[0].header.started if lives else ""
+    earlier = [life for life in rest if life.header.started < first]
+    return [*earlier, *lives[:listed], *rest[len(earlier) :]]
 
 
 class _Life:

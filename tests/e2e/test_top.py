@@ -192,3 +192,25 @@ def test_a_length_that_is_none_harms_nobody(
     done = in_folder("run", "--format", "json")
     assert done.returncode == 0
     assert all(queue["done"] == 2 for queue in json.loads(done.stdout)["queues"].values())
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        (b'{"samples":2,"run":"r","name":"n","started":"","pid":1,"jobs":[]}\n', "later version"),
+        (b'{"samples":2\n', ""),
+        (None, "not a regular file"),
+    ],
+)
+def test_a_run_whose_samples_cannot_be_read_is_shown_without(
+    command: Path, tmp_path: Path, samples: bytes | None, said: str
+) -> None:
+    (tmp_path / "log.jsonl").touch()
+    if samples is None:
+        (tmp_path / "samples.jsonl").mkdir()
+    else:
+        (tmp_path / "samples.jsonl").write_bytes(samples)
+    shown = subprocess.run([command, "show", tmp_path], capture_output=True, text=True, check=True)
+    assert "has ended without a summary" in shown.stdout
+    assert said in shown.stderr
+    assert len(shown.stderr.splitlines()) == bool(said)

@@ -208,6 +208,61 @@ def test_a_full_disk_costs_samples_and_no_more(
     assert life.damaged == 0
 
 
+def test_a_life_that_begins_on_a_full_disk_is_not_taken_for_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = SampleFiles(tmp_path, header())
+    files.add(sample(7))
+    files.close()
+    write = os.pwrite
+
+    def none(fd: int, data: bytes, at: int) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "pwrite", none)
+    files = SampleFiles(tmp_path, header("2026-01-02T04:00:00Z"))
+    monkeypatch.setattr(os, "pwrite", write)
+    for t in range(100):
+        files.add(sample(t))
+    files.close()
+    before, after = read_samples(tmp_path)
+    assert [each.t for each in before.samples] == [7]
+    assert after.samples[-1].t == 99
+    (tmp_path / SAMPLES_NAME).unlink()
+    assert read_samples(tmp_path)[-1].samples[-1].t == 99
+
+
+@pytest.mark.parametrize("late", ["2026-01-02T04:00:00Z", "2026-01-02T02:00:00Z"])
+def test_lives_are_in_order_whatever_the_clock_says(tmp_path: Path, late: str) -> None:
+    for started, t in ((header().started, 1), (late, 2)):
+        files = SampleFiles(tmp_path, header(started))
+        files.add(sample(t))
+        files.close()
+    assert [life.samples[-1].t for life in read_samples(tmp_path)] == [1, 2]
+
+
+def test_a_life_that_the_whole_has_lost_is_in_its_place(tmp_path: Path) -> None:
+    files = SampleFiles(tmp_path, header())
+    files.add(sample(1))
+    files.close()
+    (tmp_path / SAMPLES_NAME).write_bytes(bytes(1000))
+    files = SampleFiles(tmp_path, header("2026-01-02T04:00:00Z"))
+    files.add(sample(2))
+    files.close()
+    assert [life.samples[-1].t for life in read_samples(tmp_path)] == [1, 2]
+
+
+def test_what_nobody_reads_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_BYTES", 1 << 16)
+    SampleFiles(tmp_path, header()).close()
+    os.truncate(tmp_path / SAMPLES_NAME, 1 << 40)
+    files = SampleFiles(tmp_path, header("2026-01-02T04:00:00Z"))
+    files.add(sample(2))
+    files.close()
+    assert (tmp_path / SAMPLES_NAME).stat().st_size < 1 << 16
+    assert read_samples(tmp_path)[-1].samples[-1].t == 2
+
+
 @pytest.mark.parametrize("names", [[SAMPLES_NAME], RECENT_NAMES])
 def test_a_link_in_the_place_of_a_file_is_not_followed(tmp_path: Path, names: list[str]) -> None:
     elsewhere = tmp_path / "elsewhere"
