@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from orchestrator.core.limits.stretch import JobTimes
 from orchestrator.core.samples import Header, Sample, WorkerSample
 from orchestrator.views.figures import OVER, JobFigures, QueueFigures, RunFigures, WorkerFigures
-from orchestrator.views.text import Style, cells_of, duration, escaped, number, paint
+from orchestrator.views.text import Style, cells_of, duration, escaped, number, paint, short_time
 
 __all__ = ["SORTS", "Look", "View", "frame", "order_of", "plain_line"]
 
@@ -554,19 +554,6 @@ def _scaled(n: float, base: int, units: str) -> str:
         if n < 999.5 or unit == units[-1]:
             break
     return f"{n:.1f}{unit}" if n < 9.95 else f"{n:.0f}{unit}"
-
-
-def short_time(seconds: float | None) -> str:
-    """Return a time in at most five characters; of None nothing."""
-    if seconds is None:
-        return ""
-    if seconds < 5e-8:
-        return "0"
-    for below, unit, factor in ((1e-3, "us", 1e6), (1.0, "ms", 1e3), (100.0, "s", 1.0)):
-        if seconds < below * 0.9995:
-            value = seconds * factor
-            return f"{value:.1f}{unit}" if value < 9.95 else f"{value:.0f}{unit}"
-    return f"{seconds / 60:.0f}min" if seconds < 6000 else f"{seconds / 3600:.0f}h"
 
 
 def _padded(text: str, cells: int, look: Look) -> str:

@@ -20,9 +20,8 @@ from orchestrator.views.frame import (
     frame,
     order_of,
     plain_line,
-    short_time,
 )
-from orchestrator.views.text import cells_of
+from orchestrator.views.text import cells_of, short_time
 
 SGR = re.compile(r"\x1b\[\d+m")
 WIDE = Look(width=120, height=40, colour=False)
