@@ -10,7 +10,10 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "PACKAGE",
@@ -24,12 +27,14 @@ __all__ = [
     "with_home",
 ]
 
-PACKAGE = str(Path(__file__).parent) + os.sep
+PACKAGE = os.path.dirname(__file__) + os.sep  # noqa: PTH120 -- see `here`
 """The folder of this package, with a slash at its end: frames of files below it are ours."""
 
 
 def here() -> Path:
     """Return the working directory, or the root if it has been removed."""
+    from pathlib import Path  # noqa: PLC0415 -- `mporch --help` has no need of it
+
     try:
         return Path.cwd()
     except FileNotFoundError:
@@ -42,6 +47,8 @@ def here() -> Path:
 
 def with_home(text: str) -> Path:
     """Return the path in `text`, `~` put in; as it is written if it names an unknown user."""
+    from pathlib import Path  # noqa: PLC0415
+
     return Path(os.path.expanduser(text))  # noqa: PTH111
 
 

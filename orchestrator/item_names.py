@@ -116,7 +116,10 @@ def _value(item: Any, key: str | int) -> Any:
     """Return what an item has for a key; raises LookupError."""
     kind = type(item)
     if kind in _MAPPINGS:
-        return item[key if key in item else str(key)]
+        found = key if key in item else str(key)
+        if found not in item:  # a defaultdict would make one, and keep it
+            raise LookupError(key)
+        return item[found]
     if kind in (list, tuple, collections.deque, str, bytes) and isinstance(key, int):
         return item[key]
     if kind is bytes or not issubclass(kind, Unknown):

@@ -34,10 +34,10 @@ def nanoseconds(text: str) -> int | None:
     """Return Unix time in nanoseconds; None if `text` is no moment."""
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        whole_s = int(at.replace(microsecond=0).timestamp())
+    except (ValueError, OverflowError):  # a year that its time zone makes none is no moment, too
         return None
-    whole = at.replace(microsecond=0)
-    return int(whole.timestamp()) * 1_000_000_000 + at.microsecond * 1_000
+    return whole_s * 1_000_000_000 + at.microsecond * 1_000
 
 
 @functools.lru_cache(maxsize=8)

@@ -26,7 +26,7 @@ from orchestrator.plan.compile import compile_spec
 from orchestrator.plan.model import Plan, Selection
 from orchestrator.plan.select import select
 from orchestrator.runlog.directory import home_of
-from orchestrator.views.output import OutputMode
+from orchestrator.views.output import OutputMode, ProgressMode
 
 __all__ = ["RunResult", "Spec", "load"]
 
@@ -56,7 +56,7 @@ class RunResult:
     @property
     def exit_code(self) -> int:
         """The exit code that `mporch run` ends with: 0, 1, 3, 124, 129, 130 or 143."""
-        return self.summary.exit_code
+        return self.summary.code
 
     @property
     def status(self) -> str:
@@ -161,7 +161,7 @@ class Spec:
             output=_mode(output),
             json_output=True,
             quiet=True,
-            live=False,
+            progress=ProgressMode.NONE,
         )
         request = RunRequest(
             plan=plan, source=self._document.source, options=options, parent_pid=os.getpid()

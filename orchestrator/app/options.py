@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from orchestrator.views.output import OutputMode
+from orchestrator.views.output import OutputMode, ProgressMode
 
 if TYPE_CHECKING:
     from orchestrator.core.reporting import Summary
@@ -30,8 +30,8 @@ class On(enum.Enum):
 class Options:
     """How a run is kept and shown.
 
-    `run_dir`: its own directory, new or empty; None puts it among the project's runs. `live`: draw
-    the live display; None draws it where standard error is a terminal. `json_output`: print the
+    `run_dir`: its own directory, new or empty; None puts it among the project's runs. `progress`:
+    how it is shown while it runs. `json_output`: print the
     summary as JSON on standard output, everything else on standard error. `quiet`: mporch itself
     says nothing, targets still do. What comes onto the queues in `tapped` is kept in the run's
     directory. `on`: where the workers live. `dead_ok`: a run that has dead letters, and nothing
@@ -42,7 +42,7 @@ class Options:
     output: OutputMode = OutputMode.PREFIXED
     json_output: bool = False
     quiet: bool = False
-    live: bool | None = None
+    progress: ProgressMode = ProgressMode.AUTO
     tapped: frozenset[str] = frozenset()
     on: On = On.LOCAL
     dead_ok: bool = False

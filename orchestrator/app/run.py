@@ -31,7 +31,7 @@ from orchestrator.core.protocol.notifications import (
     RunStarted,
     Warned,
 )
-from orchestrator.core.reporting import Snapshot, Summary
+from orchestrator.core.reporting import Summary
 from orchestrator.core.samples import Header, header_of
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.engine.conductor import Conductor
@@ -106,19 +106,20 @@ def _run(
 ) -> int:
     """One run, from its first worker to its report."""
     directory = run_files.directory
-    screen = _screen(options, title=f"{plan.name} {directory.run_id}")
-    record = _Record(run_files, screen)
     started, began = time.time(), time.monotonic()
     with contextlib.ExitStack() as closing:
         closing.callback(run_files.close)
-        closing.callback(screen.close)
         namer = ItemNamer(plan)
         closing.callback(namer.close)
         header = _header(plan, directory, started)
-        control = _control(directory, header)
+        limits = Limits(header)
+        screen = _screen(options, header, limits)
+        closing.callback(screen.close)
+        record = _Record(run_files, screen)
+        control = _control(directory, header, limits)
         if control is not None:
             closing.callback(control.close)
-        samples, limits = SampleFiles(directory.path, header), Limits(header)
+        samples = SampleFiles(directory.path, header)
         closing.callback(samples.close)
         conductor = Conductor(
             plan,
@@ -130,7 +131,7 @@ def _run(
             recorder=run_files.recorder,
             control=control,
             began=began,
-            takers=(samples.add, limits.add),
+            takers=(samples.add, limits.add, screen.update),
             namer=namer,
         )
         if run_files.resumption is not None:
@@ -146,7 +147,7 @@ def _run(
     _report(summary, record.digest, directory, options, durable=plan.durability.keeps)
     if watch is not None:
         watch.ended(summary, conductor.run.left_items())
-    return summary.exit_code
+    return summary.code
 
 
 def _orders(plan: Plan, options: Options, directory: RunDirectory) -> Orders:
@@ -164,10 +165,10 @@ def _of_samples(files: SampleFiles) -> Iterator[Warned]:
         yield Warned(message=f"{files.dropped} samples could not be kept: {files.trouble}")
 
 
-def _control(directory: RunDirectory, header: Header) -> ControlServer | None:
+def _control(directory: RunDirectory, header: Header, limits: Limits) -> ControlServer | None:
     """Return what serves other terminals; None where its socket cannot be made: it is missed."""
     try:
-        return ControlServer.listening(directory.path, header)
+        return ControlServer.listening(directory.path, header, limits.sentence)
     except OSError:
         return None
 
@@ -223,15 +224,16 @@ def _recall(digest: Digest, directory: RunDirectory, stored: StoredRun) -> None:
         digest.skipped_before(counts, log.having("item.skipped"))
 
 
-def _screen(options: Options, *, title: str) -> Screen:
+def _screen(options: Options, header: Header, limits: Limits) -> Screen:
     settings = settings_for(
         output=options.output,
         json_output=options.json_output,
-        live=options.live,
+        progress=options.progress,
         stderr=sys.stderr,
         environ=os.environ,
     )
-    return Screen(dataclasses.replace(settings, news=not options.quiet), describe, title=title)
+    settings = dataclasses.replace(settings, news=not options.quiet)
+    return Screen(settings, describe, header, sentence=limits.sentence)
 
 
 class _Record:
@@ -243,10 +245,6 @@ class _Record:
         self._letters = run_files.letters
         self._keepsakes = run_files.keepsakes
         self._screen = screen
-
-    @property
-    def wants_snapshots(self) -> bool:
-        return self._screen.wants_snapshots
 
     @property
     def backed_up(self) -> bool:
@@ -279,9 +277,6 @@ class _Record:
     def commit(self) -> None:
         if self._log.urgent:
             self._log.flush()
-
-    def snapshot(self, snapshot: Snapshot, now: float) -> None:
-        self._screen.update(snapshot, now)
 
     def flush(self) -> None:
         self._screen.flush()
@@ -323,9 +318,7 @@ def _started(
 
 
 def _ended(summary: Summary) -> RunEnded:
-    return RunEnded(
-        status=summary.status, exit_code=summary.exit_code, duration_s=summary.duration_s
-    )
+    return RunEnded(status=summary.status, exit_code=summary.code, duration_s=summary.duration_s)
 
 
 def _summary(

@@ -12,13 +12,11 @@ from typing import Any, ClassVar
 
 import click
 
-from orchestrator import compiled
 from orchestrator._version import __version__
 from orchestrator.cli.completion import VARIABLE, complete
 from orchestrator.console.exits import exit_code_of
 from orchestrator.console.groups import COMMANDS, Group, hint_for_option
 from orchestrator.console.printing import tell
-from orchestrator.console.words import variables_of
 from orchestrator.errors import UsageError
 from orchestrator.files import is_file
 
@@ -31,6 +29,7 @@ _OF_FEATURES = {
     "dead": "features.deadletters.command",
     "doctor": "features.doctor.command",
     "graph": "features.graph.command",
+    "stack": "features.live.stack",
     "stop": "features.live.stop",
     "tap": "features.live.tap",
     "test": "features.testcases.command",
@@ -39,6 +38,7 @@ _OF_FEATURES = {
 """The commands that are features of their own, each in the feature's folder."""
 _EMPTY_OPTION = re.compile(r"--[a-z-]+=")
 _PREFIX = "MPORCH"
+_WIDEST = 80
 _NEAR = 0.85
 """How like a known name another must be: a user may have variables of any name."""
 
@@ -62,6 +62,7 @@ class _Commands(Group):
         "A run that goes on": {
             "top": "Show how a run goes.",
             "tap": "Show items as they come onto a queue.",
+            "stack": "Show where each worker is in its code.",
             "stop": "End a run, and wait for its end.",
         },
         "Specs": {
@@ -118,6 +119,8 @@ class _Commands(Group):
 
 def _show_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
     if asked:
+        from orchestrator import compiled  # noqa: PLC0415 -- not for --help
+
         python = ".".join(map(str, sys.version_info[:3]))
         form = compiled.form_in_words(compiled.form())
         click.echo(f"mporch {__version__}, {form}, Python {python}")
@@ -183,10 +186,21 @@ def _invoke(args: list[str]) -> object:
     _check_words(args)
     _warn_of_variables()
     try:
-        with mporch.make_context("mporch", args) as ctx:
+        with mporch.make_context("mporch", args, terminal_width=_width()) as ctx:
             return mporch.invoke(ctx)
     except click.NoSuchOption as error:
         raise _naming_ours(error) from None
+
+
+def _width() -> int:
+    """Return how wide help is: as click has it, which would import shutil to ask."""
+    columns = os.environ.get("COLUMNS", "")
+    try:
+        wide = int(columns) if columns.isdecimal() else 0
+        wide = wide or os.get_terminal_size(1).columns
+    except (OSError, ValueError):  # no terminal
+        wide = 0
+    return max(min(wide or _WIDEST, _WIDEST) - 2, 50)
 
 
 def _warn_of_variables() -> None:
@@ -208,6 +222,8 @@ def _name_options(command: click.Command, *words: str) -> None:
     `words` lead to the command: `dead`, `list`. An option that has a variable for all commands
     keeps it; its own comes first.
     """
+    from orchestrator.console.words import variables_of  # noqa: PLC0415 -- not for --help
+
     for param in command.params:
         if isinstance(param, click.Option):
             longest = max(param.opts, key=len)
@@ -222,6 +238,8 @@ def _name_options(command: click.Command, *words: str) -> None:
 
 def _named(command: click.Command) -> Iterator[str]:
     """Yield the variables of the options of a command, and of those below it."""
+    from orchestrator.console.words import variables_of  # noqa: PLC0415 -- not for --help
+
     for param in command.params:
         yield from variables_of(param)
     if isinstance(command, click.Group):

@@ -31,6 +31,7 @@ __all__ = [
     "letters",
     "live_queues",
     "live_runs",
+    "live_workers",
     "queues",
     "runs",
     "spec_jobs",
@@ -156,6 +157,25 @@ def live_queues(ctx: click.Context, word: str) -> Iterator[CompletionItem]:
         for queue in plan.queues.values():
             ways = f"from {', '.join(queue.writers)} to {', '.join(queue.readers)}"
             yield CompletionItem(queue.name, help=ways)
+
+
+@_completer
+def live_workers(ctx: click.Context, word: str) -> Iterator[CompletionItem]:
+    """Offer runs that go on as the first word, and jobs and workers of the one that is meant."""
+    from orchestrator.runlog.find import find_home, list_runs, resolve_here  # noqa: PLC0415
+
+    words = ctx.params.get("words") or ()
+    if words:
+        found = [resolve_here(words[0])]
+    else:
+        yield from live_runs(ctx, ctx.command.params[0], word)
+        home = find_home(Path.cwd(), os.environ)
+        found = [run for run in list_runs(home) if run.is_alive] if home else []
+    plan = found[0].read_plan() if len(found) == 1 else None
+    for job in plan.jobs.values() if plan is not None else ():
+        yield CompletionItem(job.name, help=str(job.target))
+        for number in range(job.workers):
+            yield CompletionItem(f"{job.name}-{number + 1}", help=str(job.target))
 
 
 @_completer

@@ -13,7 +13,6 @@ from typing import TextIO
 import click
 from click.core import ParameterSource
 
-from orchestrator.console.words import variables_of
 from orchestrator.errors import (
     REFUSED,
     ExitCode,
@@ -99,6 +98,8 @@ def _name_variable(error: click.ClickException) -> None:
     """Say so if the wrong value is not on the command line but in the environment."""
     if not isinstance(error, click.BadParameter) or error.ctx is None or error.param is None:
         return
+    from orchestrator.console.words import variables_of  # noqa: PLC0415 -- not for --help
+
     name = error.param.name or ""
     if error.ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT:
         variable = next(each for each in variables_of(error.param) if os.environ.get(each))

@@ -130,7 +130,8 @@ _OPTIONS = (
     _Options(
         "-q --quiet --silent",
         "--output",
-        "--output none keeps what your functions print in the log, --no-live shows no progress",
+        "--output none keeps what your functions print in the log, --progress none shows no "
+        "progress",
     ),
     _Options(
         "-v --verbose --debug --log-level",

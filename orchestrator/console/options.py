@@ -147,9 +147,17 @@ _RUN_OPTIONS = (
         "all other output then goes to standard error.",
     ),
     click.option(
+        "--progress",
+        type=click.Choice(["auto", "live", "10s", "none"]),
+        default="auto",
+        show_default=True,
+        help="How to show how it goes: as a display drawn over and over, as a plain line every ten "
+        "seconds, or not at all; auto is live on a terminal and 10s elsewhere.",
+    ),
+    click.option(
         "--live/--no-live",
         default=None,
-        help="Show progress while it runs; without either, where standard error is a terminal.",
+        help="The same as --progress live, and as --progress none.",
     ),
     click.option(
         "--on",
@@ -180,6 +188,7 @@ def run_options(*, new: bool = True) -> Callable[[Callable[..., int]], Callable[
             *,
             output: str,
             format: str,  # noqa: A002 -- the option's name
+            progress: str,
             live: bool | None,
             on: str,
             dead_ok: bool,
@@ -187,13 +196,15 @@ def run_options(*, new: bool = True) -> Callable[[Callable[..., int]], Callable[
             **others: Any,
         ) -> int:
             from orchestrator.app import On, Options  # noqa: PLC0415 -- the whole product
-            from orchestrator.views.output import OutputMode  # noqa: PLC0415
+            from orchestrator.views.output import OutputMode, ProgressMode  # noqa: PLC0415
 
+            if live is not None:
+                progress = "live" if live else "none"
             options = Options(
                 run_dir=Path(run_dir) if run_dir else None,
                 output=OutputMode(output),
                 json_output=format == "json",
-                live=live,
+                progress=ProgressMode(progress),
                 on=On(on),
                 dead_ok=dead_ok,
             )

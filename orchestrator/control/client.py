@@ -53,8 +53,10 @@ class ControlClient:
         self._answers: deque[Answer] = deque()
         self._sock = _connected(run, patience_s)
         try:
-            self._sock.sendall(GREETING)
+            self._send(GREETING)
             found = self.receive(patience_s)
+            if found is None:
+                raise self.silent(patience_s)
             if not isinstance(found, Welcome):
                 raise self._error("answers in another way than expected")
         except BaseException:
@@ -76,9 +78,12 @@ class ControlClient:
     @property
     def pid(self) -> int | None:
         """The orchestrator's process; None where the kernel does not tell, as across containers."""
-        data = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        pid: int = _CREDENTIALS.unpack(data)[0]
+        pid, _ = self._peer()
         return pid if pid > 0 else None
+
+    def fileno(self) -> int:
+        """Return what is readable when there is something to `receive`."""
+        return self._sock.fileno()
 
     def ask(self, request: Request, *, patience_s: float | None = None) -> Answer:
         """Send a request and return its answer. A refusal is raised as ControlError."""
@@ -86,13 +91,16 @@ class ControlClient:
         limit_s = self._patience_s if patience_s is None else patience_s
         answer = self.receive(limit_s)
         if answer is None:
-            raise self._error(f"does not answer within {limit_s:g} s")
+            raise self.silent(limit_s)
         return answer
 
     def send(self, request: Request) -> None:
         """Send a request; `receive` returns what is answered."""
+        self._send(protocol.encode(request))
+
+    def _send(self, data: bytes) -> None:
         try:
-            self._sock.sendall(protocol.encode(request))
+            self._sock.sendall(data, socket.MSG_NOSIGNAL)  # commands leave SIGPIPE as it was
         except TimeoutError:
             raise self._error("does not read what it is asked") from None
         except OSError:
@@ -114,6 +122,10 @@ class ControlClient:
         if isinstance(answer, Refusal):
             raise ControlError(answer.why, hint=answer.hint)
         return answer
+
+    def silent(self, patience_s: float) -> ControlError:
+        """Return the error that the run has not answered for so long."""
+        return self._error(f"does not answer within {patience_s:g} s: it is very busy, or stopped")
 
     def wait_for_end(self) -> None:
         """Wait until the run's process is gone, or as long as the connection, where it is unknown.
@@ -165,7 +177,16 @@ class ControlClient:
                 hint="use the mporch that runs it",
             )
 
-    def _gone(self) -> RunGoneError:
+    def _peer(self) -> tuple[int, int]:
+        """Return the process and the user at the other end."""
+        data = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        pid, uid, _ = _CREDENTIALS.unpack(data)
+        return pid, uid
+
+    def _gone(self) -> ControlError:
+        is_others = self._peer()[1] != os.geteuid()
+        if is_others and self._frames.greeting is None and self._run.is_alive:
+            return _of_another(self._run)
         return RunGoneError(f"run {self._run.run_id} has ended just now")
 
     def _error(self, what: str) -> ControlError:
@@ -197,7 +218,11 @@ def _why_not(run: RunDirectory, error: OSError) -> ControlError:
             "of its directory has no sockets",
         )
     if isinstance(error, PermissionError):
-        message = f"run {run.run_id} is that of another user: its control socket is shut"
-        return ControlError(message, hint="ask as its user")
+        return _of_another(run)
     reason = error.strerror or "it does not answer"
     return ControlError(f"cannot ask run {run.run_id}: {reason}")
+
+
+def _of_another(run: RunDirectory) -> ControlError:
+    message = f"run {run.run_id} is that of another user: its control socket is shut"
+    return ControlError(message, hint="ask as its user")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.errors import RunNotFoundError, UsageError
+from orchestrator.files import is_there
 from orchestrator.runlog.directory import RunDirectory
 from orchestrator.runlog.find import find_home, list_runs, resolve
 
@@ -23,11 +24,11 @@ def live_runs(home: Path | None) -> list[RunDirectory]:
 def run_or_only_one(name: str | None, start: Path, environ: Mapping[str, str]) -> RunDirectory:
     """Return the run `name` means, whether it goes on or not; without a name the one that does.
 
-    Raises RunNotFoundError; UsageError if several go on.
+    Raises RunNotFoundError, if it cannot be read, too; UsageError if several go on.
     """
     home = find_home(start, environ)
     if name is not None:
-        return resolve(home, name)
+        return _readable(resolve(home, name))
     found = live_runs(home)
     if len(found) == 1:
         return found[0]
@@ -50,6 +51,16 @@ def live_run(name: str | None) -> RunDirectory:
     if not run.is_alive:
         raise RunNotFoundError(
             f"run {run.run_id} is not going on: it has ended", hint=f"mporch show {run.run_id}"
+        )
+    return run
+
+
+def _readable(run: RunDirectory) -> RunDirectory:
+    """Return the run. Raises RunNotFoundError where nobody can tell whether it goes on."""
+    if is_there(run.log_path) and not os.access(run.log_path, os.R_OK):
+        raise RunNotFoundError(
+            f"run {run.run_id} is that of another user: its log cannot be read",
+            hint="ask as its user",
         )
     return run
 

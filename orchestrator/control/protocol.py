@@ -15,8 +15,8 @@ from typing import Final, Generic, TypeAlias, TypeVar
 import msgspec
 
 from orchestrator.core.protocol.events import StopHow
-from orchestrator.core.reporting import Snapshot
 from orchestrator.core.samples import Header, Sample
+from orchestrator.core.stacks import ShownStack
 
 __all__ = [
     "GREETING",
@@ -27,6 +27,7 @@ __all__ = [
     "Answer",
     "AskItems",
     "AskPicture",
+    "AskStacks",
     "AskStop",
     "FrameError",
     "Frames",
@@ -34,6 +35,7 @@ __all__ = [
     "Picture",
     "Refusal",
     "Request",
+    "Stack",
     "Stopping",
     "Welcome",
     "answers",
@@ -91,7 +93,13 @@ class AskItems(_Record, frozen=True, kw_only=True):
     n: int
 
 
-Request: TypeAlias = AskPicture | AskStop | AskItems
+class AskStacks(_Record, frozen=True, kw_only=True):
+    """Where is each worker now, all or those of one job, or the one? Answered by `Stack`s."""
+
+    who: str = ""
+
+
+Request: TypeAlias = AskPicture | AskStop | AskItems | AskStacks
 
 
 # -- to the client --------------------------------------------------------------------------------
@@ -104,11 +112,14 @@ class Welcome(_Record, frozen=True, kw_only=True):
 
 
 class Picture(_Record, frozen=True, kw_only=True):
-    """The run at its newest `sample`; rates and shares are those since the one `before`."""
+    """The run at its newest `sample`; rates and shares are those since the one `before`.
+
+    `sentence` says what limits it, empty while nobody knows.
+    """
 
     before: Sample
     sample: Sample
-    snapshot: Snapshot
+    sentence: str = ""
 
 
 class Stopping(_Record, frozen=True, kw_only=True):
@@ -131,6 +142,13 @@ class PassedItems(_Record, frozen=True, kw_only=True):
     blob: bytes
 
 
+class Stack(_Record, frozen=True, kw_only=True):
+    """One worker's stack, in the order in which they answer; so many more will come."""
+
+    shown: ShownStack
+    left: int
+
+
 class Refusal(_Record, frozen=True, kw_only=True):
     """The last request cannot be done."""
 
@@ -138,7 +156,7 @@ class Refusal(_Record, frozen=True, kw_only=True):
     hint: str = ""
 
 
-Answer: TypeAlias = Welcome | Picture | Stopping | PassedItems | Refusal
+Answer: TypeAlias = Welcome | Picture | Stopping | PassedItems | Stack | Refusal
 
 R = TypeVar("R")
 

@@ -1,4 +1,4 @@
-"""The summary of a run, its bottleneck, and its snapshot, as plain data; durations in seconds."""
+"""The summary of a run, and what may not have been meant in it; durations in seconds."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ import msgspec
 from orchestrator.core.broker.queue import QueueState
 from orchestrator.core.limits import Bottleneck
 from orchestrator.core.protocol.notifications import Ledger, Survivor, Warned
-from orchestrator.core.supervisor.transitions import State
+from orchestrator.core.samples import (
+    Header,
+    JobSample,
+    JobWiring,
+    QueueSample,
+    QueueWiring,
+    Sample,
+)
+from orchestrator.core.supervisor.transitions import ENDED, State
+from orchestrator.errors import ExitCode
 from orchestrator.plan.model import Command, Plan, Selection
 
 __all__ = [
-    "JobSnapshot",
     "JobSummary",
-    "QueueSnapshot",
-    "Snapshot",
     "Summary",
+    "summary_of_killed",
     "warnings_of",
 ]
 
@@ -63,13 +70,14 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     when it began. `bottlenecks` are the jobs that limited it, in order, `bottleneck` is the first
     of them; None where none did, or the run was too short to tell. `warnings` say what may not have
     been meant; `selection` is what was chosen of the spec, None where that was all. `survivors` are
-    processes that could not be killed.
+    processes that could not be killed. Of a run that was killed `exit_code` is None, and the
+    figures are those of its last sample.
     """
 
     run: str
     name: str
     status: str
-    exit_code: int
+    exit_code: int | None
     started: str
     ended: str
     duration_s: float
@@ -83,39 +91,10 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     first_started: str = ""
     survivors: tuple[Survivor, ...] = ()
 
-
-class JobSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """One job: `state` is a lifecycle state's value, the numbers of workers count those alive.
-
-    `running`, `waiting_input` and `waiting_output` say what they are at; `items_in` and
-    `items_out` count committed items.
-    """
-
-    name: str
-    state: str
-    workers: int = 0
-    running: int = 0
-    waiting_input: int = 0
-    waiting_output: int = 0
-    items_in: int = 0
-    items_out: int = 0
-
-
-class QueueSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """One queue: `size` of at most `maxsize` items (0: unbounded), `put` and `done` so far."""
-
-    name: str
-    size: int
-    maxsize: int
-    put: int = 0
-    done: int = 0
-
-
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """All jobs and queues at one moment, in the order of the spec: what the live display draws."""
-
-    jobs: tuple[JobSnapshot, ...]
-    queues: tuple[QueueSnapshot, ...] = ()
+    @property
+    def code(self) -> int:
+        """Return the exit code; that of a failure for a run that was killed."""
+        return int(ExitCode.FAILED) if self.exit_code is None else self.exit_code
 
 
 _BECAME = {
@@ -123,6 +102,75 @@ _BECAME = {
     State.FAILED.value: "failed",
     State.TIMED_OUT.value: "timed out",
 }
+
+
+def summary_of_killed(
+    header: Header, last: Sample, found: tuple[Bottleneck, ...], *, ended: str
+) -> Summary:
+    """Return the summary of a run that was killed, as its last sample has it; `ended` is its time.
+
+    `found` limited it until then.
+    """
+    return Summary(
+        run=header.run,
+        name=header.name,
+        status=State.KILLED.value,
+        exit_code=None,
+        started=header.started,
+        ended=ended,
+        duration_s=last.t,
+        jobs={
+            wiring.name: _summary_of_job(wiring, job)
+            for wiring, job in zip(header.jobs, last.jobs, strict=True)
+        },
+        queues={
+            wiring.name: _ledger_of(wiring, queue)
+            for wiring, queue in zip(header.queues, last.queues, strict=True)
+        },
+        bottleneck=found[0].job if found else None,
+        bottlenecks=found,
+        reason=f"its orchestrator is gone; the figures are those of {_in_words(ended)}",
+    )
+
+
+def _in_words(timestamp: str) -> str:
+    return f"{timestamp[:10]} {timestamp[11:19]} UTC"
+
+
+def _summary_of_job(wiring: JobWiring, job: JobSample) -> JobSummary:
+    over = job.state in {state.value for state in ENDED}
+    return JobSummary(
+        status=job.state if over else State.KILLED.value,
+        workers=wiring.workers,
+        items_in=job.items_in,
+        items_out=job.items_out,
+        failed=job.failed,
+        skipped=job.skipped,
+        retried=job.retried,
+        dead=job.dead,
+        restarts=job.restarts,
+        busy_s=job.running_s,
+        waiting_input_s=job.starved_s,
+        waiting_output_s=job.blocked_s,
+        waiting_rate_s=job.held_s,
+        waiting_end_s=job.end_s,
+        short_batches=job.short_batches,
+        waiting_within_s=job.within_s,
+    )
+
+
+def _ledger_of(wiring: QueueWiring, queue: QueueSample) -> Ledger:
+    ended = queue.done + queue.skipped + queue.dropped + queue.dead
+    return Ledger(
+        maxsize=wiring.maxsize,
+        put=queue.put,
+        done=queue.done,
+        skipped=queue.skipped,
+        dropped=queue.dropped,
+        dead=queue.dead,
+        left=max(0, queue.put - ended),
+        peak=queue.peak,
+    )
 
 
 def warnings_of(

@@ -12,7 +12,6 @@ from typing import get_args
 import msgspec
 
 from orchestrator.core.broker.broker import Broker, ProtocolError
-from orchestrator.core.broker.clients import WorkerState
 from orchestrator.core.broker.observers import LiveTap, Tap
 from orchestrator.core.broker.outputs import OutputProgress
 from orchestrator.core.broker.queue import QueueState
@@ -32,13 +31,7 @@ from orchestrator.core.protocol.events import (
 )
 from orchestrator.core.protocol.messages import Closing, Ready
 from orchestrator.core.protocol.notifications import Ledger, Warned
-from orchestrator.core.reporting import (
-    JobSnapshot,
-    JobSummary,
-    QueueSnapshot,
-    Snapshot,
-    warnings_of,
-)
+from orchestrator.core.reporting import JobSummary, warnings_of
 from orchestrator.core.samples import (
     Figures,
     JobSample,
@@ -48,6 +41,7 @@ from orchestrator.core.samples import (
     System,
     WorkerSample,
 )
+from orchestrator.core.supervisor.model import WorkerView
 from orchestrator.core.supervisor.policy import RunOutcome
 from orchestrator.core.supervisor.supervisor import Supervisor
 from orchestrator.core.supervisor.transitions import State
@@ -116,6 +110,11 @@ class Run:
     def positions_of(self, worker: str) -> Mapping[str, OutputProgress]:
         """Return how far a worker has come with what it puts, by the queue that names its box."""
         return self._broker.positions_of(worker)
+
+    @property
+    def worker_states(self) -> Mapping[str, WorkerView]:
+        """Return how each worker is now, in spec order."""
+        return self._supervisor.worker_states
 
     def item_at(self, worker: str, blame: Blame) -> str:
         """The id of the item a worker's progress cell points to; empty if there is none."""
@@ -192,34 +191,6 @@ class Run:
         """Return the workers that live, each with its job."""
         return {name: client.job.name for name, client in self._broker.clients.items()}
 
-    def snapshot(self) -> Snapshot:
-        """The run at this moment, for the display."""
-        views, jobs = self._supervisor.job_states, self._broker.jobs
-        at_work = _at_work(self._broker.clients.values())
-        return Snapshot(
-            jobs=tuple(
-                JobSnapshot(
-                    name=name,
-                    state=view.state.value,
-                    workers=len(view.pids),
-                    items_in=jobs[name].items_in,
-                    items_out=jobs[name].items_out,
-                    **at_work.get(name, {}),
-                )
-                for name, view in views.items()
-            ),
-            queues=tuple(
-                QueueSnapshot(
-                    name=queue.name,
-                    size=queue.size,
-                    maxsize=queue.maxsize,
-                    put=queue.put,
-                    done=queue.done,
-                )
-                for queue in self._broker.queues.values()
-            ),
-        )
-
     def live_tap(self, queue: str) -> LiveTap | None:
         """Return a tap of a queue, which wants nothing yet; None if there is no such queue."""
         state = self._broker.queues.get(queue)
@@ -272,6 +243,7 @@ class Run:
                 within_s=round(job.waiting_within_s, 6),
                 restarts=view.restarts + view.recycled + view.orphaned,
                 service=services.get(name, _NOTHING),
+                total=sum(job.totals.values()) if job.totals else None,
             )
 
     def _worker_samples(self, now: float, figures: Mapping[str, Figures]) -> Iterable[WorkerSample]:
@@ -338,20 +310,6 @@ class Run:
         return warnings_of(self._plan, self.job_summaries(), self._broker.queues)
 
 
-def _at_work(clients: Iterable[WorkerState]) -> dict[str, dict[str, int]]:
-    counts: dict[str, dict[str, int]] = {}
-    for client in clients:
-        if client.alive and client.ready_at is not None:
-            of_job = counts.setdefault(
-                client.job.name, {"running": 0, "waiting_input": 0, "waiting_output": 0}
-            )
-            if client.waits_since is None:
-                of_job["running"] += 1
-            else:
-                of_job["waiting_output" if client.waits_for_output else "waiting_input"] += 1
-    return counts
-
-
 def _queue_sample(queue: QueueState) -> QueueSample:
     meter = queue.meter
     return QueueSample(
@@ -364,4 +322,8 @@ def _queue_sample(queue: QueueState) -> QueueSample:
         empty_s=round(meter.empty, 6),
         longest_full_s=round(meter.longest_full, 6),
         size_bytes=queue.weight.size if queue.weight is not None else None,
+        skipped=queue.skipped,
+        dropped=queue.dropped,
+        dead=queue.dead,
+        peak=queue.peak,
     )

@@ -92,7 +92,8 @@ class JobSample(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     `items_in` to `dead` count items. `running_s` to `starting_s` add up over its workers, those
     that have ended too: at its items, without input, without room for what it gives, held by its
     rate, and not ready yet. `end_s` is the part of `starved_s` after all its writers had ended.
-    `short_batches` went out after a wait; `within_s` is how long they had waited for more.
+    `short_batches` went out after a wait; `within_s` is how long they had waited for more. `total`
+    is how many items a source has, all in all; None where it does not say.
     """
 
     state: str
@@ -113,6 +114,7 @@ class JobSample(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     within_s: float = 0.0
     restarts: int = 0
     service: Service = Service()
+    total: int | None = None
 
 
 class QueueSample(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -121,6 +123,7 @@ class QueueSample(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     It was full for `full_items_s` because of its items, for `full_bytes_s` because of their bytes:
     it held as many as it may, or somebody waited for room. `longest_full_s` is the longest stretch
     of that. `empty_s` is how long it had no item. `size_bytes` is None where nothing bounds them.
+    `skipped` to `peak` are as in a queue's ledger.
     """
 
     size: int = 0
@@ -132,6 +135,10 @@ class QueueSample(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     empty_s: float = 0.0
     longest_full_s: float = 0.0
     size_bytes: int | None = None
+    skipped: int = 0
+    dropped: int = 0
+    dead: int = 0
+    peak: int = 0
 
 
 class WorkerSample(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -167,7 +174,8 @@ class System(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     samples has cost of it. `busy_s` and `idle_s` add up over the machine's processors. `group_s` is
     the processor time of the control group, `throttled_s` how long it was stopped for its quota;
     None where there is none. `available` is memory in bytes that can be had. `disk_full_s` is how
-    long the run has waited for room on the disk.
+    long the run has waited for room on the disk. `measured` is when all this was measured, and what
+    workers use: in seconds, as `t` of a sample.
     """
 
     cpu_s: float = 0.0
@@ -179,6 +187,7 @@ class System(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     throttled_s: float | None = None
     available: int | None = None
     disk_full_s: float = 0.0
+    measured: float = 0.0
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -213,7 +222,7 @@ class JobWiring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     daemon: bool = False
     """The run does not wait for its end."""
     total: int | None = None
-    """How many items a source says it has."""
+    """How many items a source has by the spec."""
 
 
 class QueueWiring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -300,6 +309,7 @@ def _wiring(job: JobPlan) -> JobWiring:
         ordered=job.ordered is not None,
         command=isinstance(job.target, Command),
         daemon=job.daemon,
+        total=job.total,
     )
 
 

@@ -30,7 +30,6 @@ from orchestrator.core.protocol.notifications import (
     WaitingFor,
     Warned,
 )
-from orchestrator.core.reporting import Snapshot
 from orchestrator.core.run import Run
 from orchestrator.core.samples import Sample
 from orchestrator.engine import engine as happenings
@@ -38,6 +37,7 @@ from orchestrator.engine.control_server import ControlServer
 from orchestrator.engine.engine import Engine, Happening
 from orchestrator.engine.orders import Orders
 from orchestrator.engine.sampler import Sampler
+from orchestrator.engine.stack_rounds import StackRounds, Tell
 from orchestrator.errors import DiskFullError
 from orchestrator.plan.model import Plan
 from orchestrator.runlog.recording import Recorder
@@ -85,6 +85,7 @@ class Conductor:
         self._store = store
         self._recorder = recorder
         self._control = control
+        self._stacks = StackRounds(self.run, engine)
         self._namer = namer
         self._named = "", ""
         """The item named last, and its name: one that is overdue is told of twice."""
@@ -118,6 +119,7 @@ class Conductor:
             happenings.Malformed: self._handle,
             happenings.Died: self._died,
             happenings.Overdue: self._overdue,
+            happenings.StackTaken: self._stack_taken,
             happenings.Unstoppable: self._handle,
             happenings.Signalled: self._signalled,
             happenings.Readable: self._readable,
@@ -184,14 +186,12 @@ class Conductor:
         self._told = False
         if now - self._flushed_at >= _FLUSH_EVERY_S:
             self._flushed_at = now
-            if observer.wants_snapshots:
-                observer.snapshot(self.run.snapshot(), now)
             self._disk.write(observer.flush)
         self._watch_unwritten()
         if observer.backed_up is not self._output_held:
             self._output_held = observer.backed_up
             self._engine.hold_output(held=self._output_held)
-        self._flushes = observer.pending or observer.wants_snapshots
+        self._flushes = observer.pending
 
     def _watch_unwritten(self) -> None:
         wanted = set(self._observer.unwritten)
@@ -259,6 +259,10 @@ class Conductor:
                 orphaned=happening.orphaned,
             )
         )
+        self._stacks.take(worker, None)
+
+    def _stack_taken(self, happening: happenings.StackTaken) -> None:
+        self._stacks.take(happening.worker, happening.stack)
 
     def _overdue(self, happening: happenings.Overdue) -> None:
         worker, blame = happening.worker, happening.blame
@@ -293,10 +297,6 @@ class Conductor:
 
     # -- other terminals: see `control_server.LiveRun` --------------------------------------------
 
-    def snapshot(self) -> Snapshot:
-        """Return how the run stands."""
-        return self.run.snapshot()
-
     def samples(self) -> tuple[Sample, Sample]:
         """Return the newest sample, behind the oldest of the last seconds."""
         pair = self.sampler.window.pair
@@ -312,6 +312,10 @@ class Conductor:
     def tap(self, queue: str) -> LiveTap | None:
         """Return a tap of a queue, if there is one of that name."""
         return self.run.live_tap(queue)
+
+    def look(self, who: str, tell: Tell) -> bool:
+        """Have told where workers are: all, a job's or one; False if nobody has that name."""
+        return self._stacks.begin(who, tell)
 
     # -- commands ---------------------------------------------------------------------------------
 
@@ -423,12 +427,8 @@ class Disk:
 class Observer(Protocol):
     """Called by the conductor, in its thread. Times are monotonic seconds.
 
-    `wants_snapshots`: a live display is there. `backed_up`: do not read targets' output for now.
+    `backed_up`: do not read targets' output for now.
     """
-
-    @property
-    def wants_snapshots(self) -> bool:
-        """True if `snapshot` is of any use."""
 
     @property
     def backed_up(self) -> bool:
@@ -447,9 +447,6 @@ class Observer(Protocol):
 
     def commit(self) -> None:
         """Workers are about to be told: write what must not be lost of what has happened."""
-
-    def snapshot(self, snapshot: Snapshot, now: float) -> None:
-        """Show how the run stands."""
 
     def flush(self) -> None:
         """The loop has a moment: write what is buffered."""

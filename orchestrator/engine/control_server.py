@@ -26,30 +26,37 @@ from orchestrator.control.protocol import (
     Answer,
     AskItems,
     AskPicture,
+    AskStacks,
     AskStop,
     FrameError,
     PassedItems,
     Picture,
     Refusal,
     Request,
+    Stack,
     Stopping,
     Welcome,
 )
 from orchestrator.core.broker.observers import LiveTap
 from orchestrator.core.durable.records import Passed
 from orchestrator.core.protocol.events import StopHow, whole
-from orchestrator.core.reporting import Snapshot
 from orchestrator.core.samples import Header, Sample
+from orchestrator.core.stacks import ShownStack
+from orchestrator.engine.stack_rounds import Tell
 from orchestrator.errors import MporchError
 from orchestrator.files import open_directory
 
 __all__ = ["Client", "ControlServer", "LiveRun"]
 
-_READ_BYTES: Final = 1 << 14
+_READ_BYTES: Final = 1 << 12
+"""Of requests in a step: more than a hundred of them."""
 _MOST_CLIENTS: Final = 32
 _BACKLOG: Final = 16
-_MOST_UNSENT: Final = 4 << 20
-"""Bytes of answers that wait for a client; who asks for more and reads nothing is cut off."""
+_MOST_UNSENT: Final = 1 << 16
+"""Bytes of answers that wait for a client; who asks for more and reads nothing is cut off.
+
+An answer may be larger: a client reads it before it asks again.
+"""
 _MOST_UNSENT_ITEMS: Final = LARGEST_ITEM
 """Bytes from which on a tap notes nothing more until its client has read."""
 _CREDENTIALS = struct.Struct("3i")
@@ -61,14 +68,14 @@ class LiveRun(Protocol):
     def samples(self) -> tuple[Sample, Sample]:
         """Return the newest sample, behind the oldest of the last seconds."""
 
-    def snapshot(self) -> Snapshot:
-        """Return how it stands."""
-
     def stop(self, how: StopHow) -> None:
         """Have it end."""
 
     def tap(self, queue: str) -> LiveTap | None:
         """Return a new tap of a queue; None if there is no such queue."""
+
+    def look(self, who: str, tell: Tell) -> bool:
+        """Have `tell` called with stacks; False if there is no job or worker of that name."""
 
 
 class Client:
@@ -122,11 +129,13 @@ class ControlServer:
         *,
         uids: frozenset[int],
         directory: Path | None = None,
+        sentence: Callable[[], str] = str,
     ) -> None:
         self._listener = listener
         self._welcome = GREETING + protocol.encode(Welcome(header=header))
         self._uids = uids
         self._directory = directory
+        self._sentence = sentence
         self._epoll = select.epoll()
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._clients: dict[int, Client] = {}
@@ -138,17 +147,23 @@ class ControlServer:
             AskPicture: self._show,
             AskStop: self._stop,
             AskItems: self._watch_queue,
+            AskStacks: self._look,
         }
         listener.setblocking(False)
         self._epoll.register(listener.fileno(), select.EPOLLIN)
 
     @classmethod
-    def listening(cls, directory: Path, header: Header) -> ControlServer:
-        """Listen in a run's directory, in the place of a life before. Raises OSError."""
+    def listening(
+        cls, directory: Path, header: Header, sentence: Callable[[], str]
+    ) -> ControlServer:
+        """Listen in a run's directory, in the place of a life before. Raises OSError.
+
+        `sentence` tells what limits the run.
+        """
         sock = listen(directory)
         try:
             uids = frozenset({0, os.geteuid()})
-            return cls(sock, header, uids=uids, directory=directory)
+            return cls(sock, header, uids=uids, directory=directory, sentence=sentence)
         except OSError:
             sock.close()
             raise
@@ -187,6 +202,8 @@ class ControlServer:
 
     def close(self) -> None:
         """Cut everybody off; nobody can connect any more."""
+        if self._epoll.closed:
+            return
         for client in list(self._clients.values()):
             self._drop(client)
         with contextlib.suppress(OSError):
@@ -198,6 +215,7 @@ class ControlServer:
                 os.unlink(SOCKET_NAME, dir_fd=here)
         if self._spare is not None:
             os.close(self._spare)
+            self._spare = None
 
     # -- connections ------------------------------------------------------------------------------
 
@@ -229,16 +247,18 @@ class ControlServer:
         return _CREDENTIALS.unpack(found)[1] in self._uids
 
     def _refuse(self) -> None:
-        """No descriptor is left: take the spare one, so that who waits is not told for ever."""
-        if self._spare is not None:
-            os.close(self._spare)
-            self._spare = None
-            with contextlib.suppress(OSError):
-                self._listener.accept()[0].close()
-            with contextlib.suppress(OSError):
-                self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-            return
-        self._epoll.unregister(self._listener.fileno())
+        """No descriptor is left: with the spare one the next client is closed, else told for ever.
+
+        Where that is of no use nobody is waited for any more.
+        """
+        try:
+            if self._spare is not None:
+                os.close(self._spare)
+                self._spare = None
+            self._listener.accept()[0].close()
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._epoll.unregister(self._listener.fileno())
 
     def _read(self, run: LiveRun, client: Client) -> None:
         try:
@@ -291,7 +311,7 @@ class ControlServer:
     def _show(self, run: LiveRun, client: Client, _: AskPicture) -> None:
         before, sample = run.samples()
         if sample is not self._pictured:
-            picture = Picture(before=before, sample=sample, snapshot=run.snapshot())
+            picture = Picture(before=before, sample=sample, sentence=self._sentence())
             self._picture, self._pictured = protocol.encode(picture), sample
         client.send(self._picture)
 
@@ -309,6 +329,15 @@ class ControlServer:
             return
         client.tap.want(min(request.n, MOST_ITEMS))
         self._tapping[client.sock.fileno()] = client
+
+    def _look(self, run: LiveRun, client: Client, request: AskStacks) -> None:
+        def tell(shown: ShownStack, left: int) -> None:
+            if not client.gone:
+                client.answer(Stack(shown=shown, left=left))
+                self._settle(client)
+
+        if not run.look(request.who, tell):
+            client.answer(Refusal(why=f"there is no job or worker {request.who!r}"))
 
     def _pass(self, client: Client, tap: LiveTap) -> None:
         try:

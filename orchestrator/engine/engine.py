@@ -25,6 +25,7 @@ from orchestrator.core.protocol.events import (
 from orchestrator.core.protocol.messages import Failure, FromWorker, ToWorker
 from orchestrator.core.protocol.notifications import Notification, Progress, Survivor
 from orchestrator.core.samples import Figures, Service
+from orchestrator.core.stacks import WorkerStack
 from orchestrator.ipc.order import Order
 
 __all__ = [
@@ -34,18 +35,15 @@ __all__ = [
     "Happening",
     "Malformed",
     "Overdue",
-    "ProgramState",
     "Readable",
     "Received",
     "Signalled",
     "StackTaken",
     "StartFailed",
     "Started",
-    "ThreadStack",
     "Told",
     "Unstoppable",
     "Waits",
-    "WorkerStack",
 ]
 
 
@@ -115,43 +113,6 @@ class Waits(_Happening, frozen=True, kw_only=True):
 
     worker: str
     why: str
-
-
-class ThreadStack(msgspec.Struct, frozen=True, kw_only=True):
-    """One thread of a worker: the user's frames, the innermost last, each file, line and name.
-
-    `name` is its number where Python does not write its name.
-    """
-
-    name: str
-    is_main: bool
-    frames: tuple[tuple[str, int, str], ...]
-
-
-class ProgramState(msgspec.Struct, frozen=True, kw_only=True):
-    """A process that a command has started; `state` is the kernel's letter for it."""
-
-    pid: int
-    name: str
-    state: str
-
-
-class WorkerStack(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a worker is, as its own machine sees it.
-
-    `threads` are those that are in code of the user's, `threads_ours` how many others there are.
-    `why` there is no stack, or what else is to be said of it. `blame` and `at_item_s` are those of
-    Figures.
-    """
-
-    pid: int
-    state: str = ""
-    blame: Blame = Blame()
-    at_item_s: float = 0.0
-    threads: tuple[ThreadStack, ...] = ()
-    threads_ours: int = 0
-    programs: tuple[ProgramState, ...] = ()
-    why: str = ""
 
 
 class StackTaken(_Happening, frozen=True, kw_only=True):

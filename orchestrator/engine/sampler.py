@@ -116,6 +116,7 @@ class Sampler:
             throttled_s=usage.throttled_s,
             available=usage.available,
             disk_full_s=round(self._disk_full_s(), 3),
+            measured=round(time.monotonic() - self._began, 6),
         )
 
     def _services(self) -> dict[str, Service]:

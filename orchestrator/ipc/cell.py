@@ -8,7 +8,8 @@ with the descriptor it goes to (`ipc/stacks.py`).
 
 Behind them, also written in the child, how long its items took (`worker/service.py`): how many they
 were, nanoseconds in all, how many by the number of bits of their nanoseconds, and of the slowest
-nanoseconds each, how many were done together, the number of the input, and the item's there.
+nanoseconds each, how many were done together, the number of the input, and the item's there; in
+the second half of the page what these are called.
 
 The pages after it have the last stack of the child: where it crashed, or hung when it was killed
 (`engine/node/child.py`). They are memory only once something is written there.
@@ -54,6 +55,8 @@ BUCKETS = 48
 SLOWEST = COUNTS + BUCKETS
 SLOW_WORDS = 4
 SLOWEST_END = SLOWEST + 5 * SLOW_WORDS
+_NAMES = CELL_BYTES // 2
+_NAME_BYTES = 256
 IDLE, RUNNING = int(Phase.IDLE), int(Phase.RUNNING)
 
 
@@ -106,6 +109,19 @@ class Cell:
         """
         return self.words[SINCE] / 1e9
 
+    def name_slow(self, place: int, name: str) -> None:
+        """Called in the child.
+
+        What the slow item at that place is called.
+        """
+        text = name.encode("utf-8", "replace")[: _NAME_BYTES - 1]
+        at = _NAMES + place * _NAME_BYTES
+        self._page[at : at + _NAME_BYTES] = text.ljust(_NAME_BYTES, b"\0")
+
+    def _slow_name(self, place: int) -> str:
+        at = _NAMES + place * _NAME_BYTES
+        return self._page[at : at + _NAME_BYTES].partition(b"\0")[0].decode("utf-8", "replace")
+
     def service(self, inputs: Sequence[str]) -> Service:
         """Called in the parent.
 
@@ -117,8 +133,8 @@ class Cell:
         while counts and not counts[-1]:
             counts.pop()
         slowest = [
-            SlowItem(each_ns / 1e9, f"{inputs[source]}:{number}", n)
-            for each_ns, n, source, number in _slow(words)
+            SlowItem(each_ns / 1e9, f"{inputs[source]}:{number}", n, self._slow_name(place))
+            for place, (each_ns, n, source, number) in enumerate(_slow(words))
             if each_ns > 0 and 0 <= source < len(inputs)
         ]
         return Service(

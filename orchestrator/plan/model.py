@@ -263,6 +263,7 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
     recycle: RecyclePlan = RecyclePlan()
     rate: RatePlan | None = None
     ordered: OrderedPlan | None = None
+    total: int | None = None
     daemon: bool = False
     env: tuple[tuple[str, str | None], ...] = ()
     cwd: str | None = None

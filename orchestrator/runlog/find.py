@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -155,6 +156,8 @@ def _by_path(path: Path) -> RunDirectory:
         path = path.parent
     if not is_folder(path):
         raise RunNotFoundError(f"there is no run directory {path}")
+    if not os.access(path, os.X_OK):
+        raise RunNotFoundError(f"cannot open {path}: {os.strerror(errno.EACCES)}")
     if not is_file(path / LOG_NAME):
         message = f"{path} is not a run directory: it has no {LOG_NAME}"
         raise RunNotFoundError(message, hint=_hint_in_folder(path))

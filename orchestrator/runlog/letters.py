@@ -115,7 +115,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def called(self) -> str:
-        """What it is called in a message."""
+        """Return what it is called in a message."""
         return f"letter {self.letter}" if self.letter else f"keepsake {self.item}"
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -26,8 +27,8 @@ SAMPLES_NAME = "samples.jsonl"
 RECENT_NAMES = ("samples.0.jsonl", "samples.1.jsonl")
 LINES: Final = 2400
 """So many make `samples.jsonl` half as dense; the recent ones hold as many between them."""
-_WORKERS_EVERY = 4
-"""Of the lines of `samples.jsonl` every fourth has the rows of workers: at first one a second."""
+_WORKERS_EVERY = 8
+"""Of the lines of `samples.jsonl` every eighth has workers: at first one in two seconds."""
 _RETRY_LINES = 40
 _MOST_BYTES = 1 << 28
 _CHUNK = 1 << 20
@@ -45,13 +46,13 @@ class SampleFiles:
         self.trouble = ""
         self._directory = directory
         self._head = msgspec.json.encode(header) + b"\n"
-        self._whole = _Appended(directory / SAMPLES_NAME, empty=False)
+        self._whole = _Appended(directory / SAMPLES_NAME, self._head, empty=False)
         self._recent: _Appended | None = None
         self._turn = _older(directory)
         self._taken = self._kept = 0
         self._every = 1
         self._waits = 0
-        self._write(self._whole, self._head)
+        self._write(self._whole, b"")
 
     def add(self, sample: Sample) -> None:
         """Keep a sample, if there is room."""
@@ -84,9 +85,9 @@ class SampleFiles:
         """Begin the other one of the recent files anew."""
         if self._recent is not None:
             self._recent.close()
-        self._recent = _Appended(self._directory / RECENT_NAMES[self._turn], empty=True)
+        path = self._directory / RECENT_NAMES[self._turn]
+        self._recent = _Appended(path, self._head, empty=True)
         self._turn = 1 - self._turn
-        self._write(self._recent, self._head)
 
     def _write(self, file: _Appended, data: bytes) -> None:
         try:
@@ -99,10 +100,14 @@ class SampleFiles:
 
 
 class _Appended:
-    """A file whose lines are whole: what could not be written is taken away again."""
+    """A file whose lines are whole: what could not be written is taken away again.
 
-    def __init__(self, path: Path, *, empty: bool) -> None:
+    `head` stands before the first line: without it a life's samples would be those of another.
+    """
+
+    def __init__(self, path: Path, head: bytes, *, empty: bool) -> None:
         self.path = path
+        self._head = head
         self._fd = -1
         self._size = 0
         self._why = errno.EIO
@@ -116,6 +121,7 @@ class _Appended:
     def write(self, data: bytes) -> None:
         if self._fd < 0:
             raise OSError(self._why, os.strerror(self._why))
+        data = self._head + data
         try:
             if (n := os.pwrite(self._fd, data, self._size)) < len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -124,6 +130,7 @@ class _Appended:
                 os.ftruncate(self._fd, self._size)
             raise
         self._size += n
+        self._head = b""
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -146,7 +153,7 @@ def _whole_lines(fd: int, path: Path) -> int:
     if not size:
         return 0
     with path.open("rb") as file:
-        end = size
+        end = min(size, _MOST_BYTES)  # nobody reads what is behind it
         while end:
             start = max(0, end - _CHUNK)
             file.seek(start)
@@ -178,6 +185,7 @@ def read_samples(directory: Path) -> list[RunSamples]:
     version, and if they cannot be read.
     """
     lives: dict[str, _Life] = {}
+    listed = 0
     for name in (SAMPLES_NAME, *RECENT_NAMES):
         life: _Life | None = None
         for line in _lines(directory / name):
@@ -185,7 +193,19 @@ def read_samples(directory: Path) -> list[RunSamples]:
                 life = _life_of(line, directory / name, lives)
             elif life is not None:
                 life.add(line)
-    return [life.whole() for life in lives.values()]
+        listed = listed or len(lives)
+    return _in_order([life.whole() for life in lives.values()], listed)
+
+
+def _in_order(lives: list[RunSamples], listed: int) -> list[RunSamples]:
+    """Return the lives, the earliest first; so many are in the file that has all of them.
+
+    The clock may have jumped back between these. What that file has lost is told by it, though.
+    """
+    rest = sorted(lives[listed:], key=lambda life: life.header.started)
+    first = lives[0].header.started if lives else ""
+    earlier = [life for life in rest if life.header.started < first]
+    return [*earlier, *lives[:listed], *rest[len(earlier) :]]
 
 
 class _Life:
@@ -200,7 +220,7 @@ class _Life:
         except (msgspec.DecodeError, UnicodeDecodeError):
             self._damaged += 1
             return
-        if not _fits(sample, self._header):
+        if not (_fits(sample, self._header) and _is_possible(line, sample)):
             self._damaged += 1
             return
         before = self._samples.get(sample.t)
@@ -213,6 +233,31 @@ class _Life:
 
 
 _DECODER = msgspec.json.Decoder(Sample)
+
+
+_LARGEST: Final = 1e15
+"""No counter of a run comes near it, and sums and quotients of such numbers are numbers."""
+_LARGEST_OF_HEADER: Final = 1e30
+"""A bound of a queue is as large as its spec says."""
+_SMALLEST: Final = 1e-9
+_ODD_NUMBER = re.compile(rb"[0-9]{16}|[0-9][eE][-+]?[0-9]")
+"""A line without one has no number that is larger or smaller; it costs little to see that."""
+
+
+def _is_possible(line: bytes, record: Header | Sample, largest: float = _LARGEST) -> bool:
+    """True if all numbers of a record are such as a run has."""
+    return _ODD_NUMBER.search(line) is None or all(
+        number == 0 or _SMALLEST <= abs(number) <= largest
+        for number in _numbers(msgspec.to_builtins(record))
+    )
+
+
+def _numbers(value: Any) -> Iterator[int | float]:
+    if isinstance(value, int | float):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(each)
 
 
 def _fits(sample: Sample, header: Header) -> bool:
@@ -231,6 +276,8 @@ def _life_of(line: bytes, path: Path, lives: dict[str, _Life]) -> _Life | None:
             f"{path} was written by a later version of mporch, in format {header.samples}",
             hint="read it with that version",
         )
+    if not _is_possible(line, header, _LARGEST_OF_HEADER):
+        return None
     return lives.setdefault(header.started, _Life(header))
 
 
@@ -241,12 +288,10 @@ def _lines(path: Path) -> Iterator[bytes]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise RunDirectoryError.of(path, error) from error
+        raise RunDirectoryError(f"cannot read {path}: {error.strerror}") from error
     with open(fd, "rb") as file:  # noqa: PTH123 - the descriptor is the file
         left = _MOST_BYTES
-        for line in file:
+        while line := file.readline(left):  # what has no end is read as far as the limit
             left -= len(line)
-            if left < 0:
-                return
             if line.endswith(b"\n"):
                 yield line

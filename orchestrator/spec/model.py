@@ -22,7 +22,7 @@ from orchestrator.choices import (
 )
 from orchestrator.spec.cases import Case
 from orchestrator.spec.declaration import After as AfterReading
-from orchestrator.spec.declaration import Field, SpecPart, Tag
+from orchestrator.spec.declaration import Bounds, Field, SpecPart, Tag
 from orchestrator.spec.parts import (
     ANY_INPUT,
     EVERY,
@@ -201,6 +201,16 @@ class JobSettings(SpecPart):
         "there are; what is finished ahead waits.",
         examples=[True, {"window": 64}],
         json_schema_extra={"default": False},
+    )
+    total: Annotated[
+        Annotated[int, Bounds(ge=0, le=1 << 53)] | None,
+        Key(fits=frozenset({Shape.SOURCE}), copied=True),
+    ] = Field(
+        default=None,
+        title="Total",
+        description="How many items a source has, for the progress that is shown. null is what the "
+        "value of its target says by its len, if it has one.",
+        examples=[12000],
     )
     daemon: Annotated[bool, Key(copied=True)] = Field(
         default=False,

@@ -137,6 +137,18 @@ _DISABLED = {
 _FORMS: tuple[tuple[Mapping[str, Any], frozenset[Shape]], ...] = (
     ({"not": {"required": ["input"]}}, frozenset({Shape.TASK, Shape.SOURCE})),
     (
+        {"not": {"anyOf": [{"required": ["input"]}, {"required": ["output"]}]}},
+        frozenset({Shape.TASK}),
+    ),
+    (
+        {
+            "not": {"required": ["input"]},
+            "properties": {"output": {"type": "object"}},
+            "required": ["output"],
+        },
+        frozenset({Shape.TASK}),
+    ),
+    (
         {"properties": {"input": {"type": "object"}}, "required": ["input"]},
         frozenset({Shape.HANDLES}),
     ),

@@ -11,7 +11,15 @@ from typing import Any
 from orchestrator.core.protocol.notifications import Logged, OutputLine, Progress, Stream
 from orchestrator.views.text import Style, paint, screen_line
 
-__all__ = ["OutputMode", "OutputView", "ProgressView", "Throttle", "key_values", "to_stderr"]
+__all__ = [
+    "OutputMode",
+    "OutputView",
+    "ProgressMode",
+    "ProgressView",
+    "Throttle",
+    "key_values",
+    "to_stderr",
+]
 
 _COLOURS = (Style.CYAN, Style.MAGENTA, Style.GREEN, Style.BLUE, Style.YELLOW)
 _QUIET = frozenset({"debug", "trace", "notset"})
@@ -30,6 +38,17 @@ class OutputMode(enum.Enum):
 
     PREFIXED = "prefixed"
     RAW = "raw"
+    NONE = "none"
+
+
+class ProgressMode(enum.Enum):
+    """How a run shows, while it goes on, how far it is."""
+
+    AUTO = "auto"
+    """`LIVE` where standard error is a terminal that can, `LINES` else."""
+    LIVE = "live"
+    LINES = "10s"
+    """One plain line every ten seconds."""
     NONE = "none"
 
 

@@ -32,7 +32,7 @@ _MOST_SHAPES = 4
 _MOST_TYPES = 16
 """Types of errors of one event of one job."""
 _LONGEST = 200
-_CHANGING = re.compile(r"""'[^']*'|"[^"]*"|[\w.:-]*\d[\w.:-]*""")
+_CHANGING = re.compile(r"""'[^']*'|"[^"]*"|(?<![\w.:-])[\w.:-]*\d[\w.:-]*""")
 _NOUNS: dict[type[Notification], str] = {
     ItemRetried: "retries",
     ItemDead: "dead letters",

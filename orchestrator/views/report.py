@@ -18,7 +18,7 @@ from orchestrator.core.protocol.notifications import (
     Stalled,
     WorkerEnded,
 )
-from orchestrator.core.reasons import failed, names_of
+from orchestrator.core.reasons import called, failed, names_of
 from orchestrator.core.reporting import JobSummary, Summary
 from orchestrator.views.tables import Column, Paper, table
 from orchestrator.views.text import Style, duration, escaped, number, paint, shortened
@@ -256,8 +256,7 @@ class ItemGroup:
             return False
         if len(self.first) < _NAMED:
             self._named.add((job, item))
-            name = f" {failure.item_name}" if failure.item_name else ""
-            self.first.append(f"{job} {item}{name}: {failed(failure)}")
+            self.first.append(f"{job} {called(item, failure.item_name)}: {failed(failure)}")
         return True
 
     @property

@@ -37,11 +37,13 @@ from orchestrator.core.protocol.notifications import (
     WorkerEnded,
     WorkerReplaced,
 )
-from orchestrator.core.reporting import Snapshot
-from orchestrator.views.frame import DRAW_EVERY_S, Live, Look
+from orchestrator.core.samples import Header, Sample, Window
+from orchestrator.views.drawing import Live
+from orchestrator.views.frame import Look, frame, plain_line
 from orchestrator.views.output import (
     OutputMode,
     OutputView,
+    ProgressMode,
     ProgressView,
     Throttle,
     to_stderr,
@@ -57,6 +59,7 @@ Describe = Callable[[Notification], tuple[str, int, str]]
 """From a fact to its event's name, its level as a number of `logging`, and its message."""
 
 _WARNING, _ERROR = 30, 40
+_LINE_EVERY_S = 10.0
 _IN_THE_REPORT = (ItemSkipped, QueueEnded, QueueClosed, ProcessesSurvived, RunEnded)
 _PLAIN_NEWS = (RunStarted, JobStarted, JobEnded)
 _ALWAYS_NEWS = (RunResumed, WaitingFor, HeldByRate, DiskHasRoom)
@@ -66,13 +69,15 @@ _ALWAYS_NEWS = (RunResumed, WaitingFor, HeldByRate, DiskHasRoom)
 class Settings:
     """How a run is shown.
 
-    `live` asks for the live display, `unicode` for more than ASCII in it; without `news` mporch
-    itself says nothing. `targets_colours`: those of targets are shown, None: on terminals.
+    `live` asks for the live display, `unicode` for more than ASCII in it, `lines` for a plain line
+    now and then; without `news` mporch itself says nothing. `targets_colours`: those of targets are
+    shown, None: on terminals.
     """
 
     output: OutputMode = OutputMode.PREFIXED
     all_to_stderr: bool = False
     live: bool = False
+    lines: bool = False
     news: bool = True
     colour: bool = False
     unicode: bool = True
@@ -83,11 +88,11 @@ def settings_for(
     *,
     output: OutputMode,
     json_output: bool,
-    live: bool | None,
+    progress: ProgressMode,
     stderr: TextIO | None,
     environ: Mapping[str, str],
 ) -> Settings:
-    """Return how to show a run; `live` None means: where standard error is a terminal.
+    """Return how to show a run.
 
     Raw output may leave a line open, so there is no live display beside it.
     """
@@ -96,7 +101,8 @@ def settings_for(
     return Settings(
         output=output,
         all_to_stderr=json_output,
-        live=able and live is not False,
+        live=able and progress in {ProgressMode.AUTO, ProgressMode.LIVE},
+        lines=progress is ProgressMode.LINES or (not able and progress is not ProgressMode.NONE),
         colour=colours(stderr, environ),
         targets_colours=targets_colours(environ),
         unicode="utf" in (getattr(stderr, "encoding", None) or "").lower(),
@@ -115,11 +121,21 @@ def targets_colours(environ: Mapping[str, str]) -> bool | None:
 class Screen:
     """Shows a run on standard output and error, never waiting for either.
 
-    The loop tells it facts and snapshots and calls `flush` when it has a moment.
+    The loop tells it facts and samples and calls `flush` when it has a moment.
     """
 
-    def __init__(self, settings: Settings, describe: Describe, *, title: str = "") -> None:
-        """Show a run under `title`; `describe` gives the words for mporch's own events."""
+    def __init__(
+        self,
+        settings: Settings,
+        describe: Describe,
+        header: Header,
+        *,
+        sentence: Callable[[], str] = str,
+    ) -> None:
+        """Show the run of `header`; `describe` gives the words for mporch's own events.
+
+        `sentence` tells what limits the run.
+        """
         self._settings = settings
         self._describe = describe
         self._err = Outlet(2)
@@ -128,18 +144,16 @@ class Screen:
             settings.output,
             colour=settings.colour,
         )
-        self._live = Live(title) if settings.live else None
+        self._live = Live() if settings.live else None
         self._throttle = Throttle()
         self._repeats = Repeats(describe)
         self._progress = ProgressView()
         self._queued: list[tuple[Outlet, str]] = []
         self._failed: set[str] = set()  # workers and jobs; no worker is named as a job may be
-        self._drawn_at = float("-inf")
-
-    @property
-    def wants_snapshots(self) -> bool:
-        """True if there is a live display to `update`."""
-        return self._live is not None
+        self._header = header
+        self._sentence = sentence
+        self._window = Window()
+        self._next_line_s = _LINE_EVERY_S
 
     @property
     def backed_up(self) -> bool:
@@ -174,16 +188,29 @@ class Screen:
         if self._progress.admit(notification, now):
             self.output(notification, now)
 
-    def update(self, snapshot: Snapshot, now: float) -> None:
-        """Draw the live display, at most four times a second."""
-        if self._live is None or now - self._drawn_at < DRAW_EVERY_S:
+    def update(self, sample: Sample) -> None:
+        """Show how the run stands: draw the live display, or say it in a line if it is time."""
+        self._window.add(sample)
+        pair = self._window.pair
+        if pair is None or sample.last:
             return
-        self._drawn_at = now
-        self._note_held_back(now)
+        if self._live is None:
+            self._say_progress(*pair)
+            return
         if self._err.pending:
             return  # a terminal that is stopped or slow gets no more frames to catch up with
-        self._live.take(snapshot, self._look(), now)
-        self._redraw()
+        look = self._look()
+        self._live.take(frame(self._header, *pair, look, sentence=self._sentence()))
+        if self._queued:
+            self._redraw()
+        else:
+            self._err.write(self._live.redraw(look.width))
+
+    def _say_progress(self, before: Sample, sample: Sample) -> None:
+        if sample.t < self._next_line_s or not self._settings.news or not self._settings.lines:
+            return
+        self._next_line_s = (sample.t // _LINE_EVERY_S + 1) * _LINE_EVERY_S
+        self._say(plain_line(self._header, before, sample), 0)
 
     def flush(self) -> None:
         """Write what has been shown since the last time, above the live display."""

@@ -18,7 +18,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator.core.protocol.messages import End, Failure, Worn
-from orchestrator.core.reasons import not_tried_again
+from orchestrator.core.reasons import called, not_tried_again
 from orchestrator.core.retry import resolve
 from orchestrator.errors import QueueFullError, UnpicklableItemError
 from orchestrator.ipc.cell import INDEX, MARKS, Cell
@@ -45,6 +45,8 @@ OURS = (StopRequested, FencedError, LinkClosedError)
 TellItem = Callable[[int, str, tuple[Any, ...], BaseException], None]
 """Makes a log record of that level, text and arguments, for an item that has failed."""
 
+_SLOW_NS = 10_000_000
+"""Faster items are not worth a name."""
 _LEASE_S = 0.010
 _LARGEST_LEASE = 4096
 
@@ -136,15 +138,30 @@ class CallContext:
             return MemoryError(f"{what}{size_of(item)}, and no memory is left for its pickle")
         return UnpicklableItemError(f"{what}, which cannot be pickled: {text_of(error)}")
 
-    def note_service(self, lease: Lease, began: int, *, since_ns: int, waited_s: float) -> None:
+    def note_service(
+        self,
+        lease: Lease,
+        began: int,
+        *,
+        since_ns: int,
+        waited_s: float,
+        first: Callable[[], Any] | None = None,
+        packed: bool = False,
+    ) -> None:
         """Count the items of a lease from index `began` on, which were begun then.
 
         `waited_s` is what the connection had waited until then: room is not the items' affair.
+        `first` is asked for the first of them, to name it, if that is among the slowest.
         """
         ns = time.monotonic_ns() - since_ns
         ns -= int((self.client.connection.waited_s - waited_s) * 1e9)
         n = max(1, lease.finished - began)
-        self.service.add(ns, n, self.job.inputs.index(lease.queue), lease.number_of(began))
+        source, number = self.job.inputs.index(lease.queue), lease.number_of(began)
+        place = self.service.add(ns, n, source, number)
+        if place >= 0:
+            named = first is not None and n == 1 and ns >= _SLOW_NS
+            name = self.name_of(lease.queue, first(), packed=packed) if named and first else ""
+            self.cell.name_slow(place, name)
 
     def make_room(self) -> None:
         """Wait until one more result may be put (lock held).
@@ -185,8 +202,7 @@ class CallContext:
         end = resolve(self.job.on_error, self.describe(error).bases, attempts)
         mild = end is End.SKIPPED or (end is End.FAILED and attempt < attempts)
         level = logging.WARNING if mild else logging.ERROR
-        called = f"{item} {name}" if name else item
-        self._tell(level, "item %s failed (attempt %d)", (called, attempt), error)
+        self._tell(level, "item %s failed (attempt %d)", (called(item, name), attempt), error)
 
     def name_of(self, queue: str, item: Any, *, packed: bool = False) -> str:
         """Return what an item of the queue is called that has failed (`item_names.name_of`)."""

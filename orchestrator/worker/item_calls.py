@@ -73,7 +73,14 @@ def _items_of_lease(context: CallContext, lease: Lease) -> None:
                     context.fail((lease,), error, (name,))
             else:
                 _close(context, lease)
-            context.note_service(lease, began, since_ns=since_ns, waited_s=waited_s)
+            context.note_service(
+                lease,
+                began,
+                since_ns=since_ns,
+                waited_s=waited_s,
+                first=lambda piece=piece, at=at: piece.items[at],  # type: ignore[misc]
+                packed=piece.packed,
+            )
         before += n
 
 

@@ -26,22 +26,22 @@ class ServiceTimes:
         self._words = words
         self._least_ns = 0
 
-    def add(self, ns: int, n: int, source: int, number: int) -> None:
+    def add(self, ns: int, n: int, source: int, number: int) -> int:
         """Count n items that took so many nanoseconds together.
 
-        The first of them is that `number` of the job's input `source`.
+        The first of them is that `number` of the job's input `source`. Returns its place among the
+        slowest, -1 if it is none of them.
         """
         if n < 1 or ns < 0:
-            return
+            return -1
         words = self._words
         each_ns = ns // n
         words[COUNTS + min(BUCKETS - 1, each_ns.bit_length())] += n
         words[ITEMS] += n
         words[TOTAL_NS] += ns
-        if each_ns > self._least_ns:
-            self._keep(each_ns, n, source, number)
+        return self._keep(each_ns, n, source, number) if each_ns > self._least_ns else -1
 
-    def _keep(self, each_ns: int, n: int, source: int, number: int) -> None:
+    def _keep(self, each_ns: int, n: int, source: int, number: int) -> int:
         """Put it in the place of the fastest of the slowest; its time is written last."""
         words = self._words
         places = range(SLOWEST, SLOWEST_END, SLOW_WORDS)
@@ -50,3 +50,4 @@ class ServiceTimes:
         words[place + 1], words[place + 2], words[place + 3] = n, source, number
         words[place] = each_ns
         self._least_ns = min([words[at] for at in places])
+        return (place - SLOWEST) // SLOW_WORDS

@@ -14,7 +14,7 @@ from threading import get_ident
 from types import GeneratorType
 from typing import Any
 
-from orchestrator.core.protocol.messages import Wait
+from orchestrator.core.protocol.messages import SourceTotal, Wait
 from orchestrator.errors import EndOfStream, WouldWaitError, caused_by
 from orchestrator.plan.model import Shape
 from orchestrator.worker import current
@@ -28,6 +28,8 @@ from orchestrator.worker.window import ItemWindow, StreamWindow
 
 __all__ = ["conclude", "run_once"]
 
+_MOST_ITEMS = 1 << 53
+"""A length beyond it tells nothing."""
 _LOOK_S = 0.05
 """How often a source that repeats itself looks whether it shall end."""
 
@@ -42,6 +44,8 @@ def run_once(context: CallContext) -> None:
     stream = Items(context) if context.job.shape is Shape.STREAM else None
     try:
         result = context.call(stream) if stream is not None else context.call()
+        if context.job.shape is Shape.SOURCE:
+            _tell_total(context, result)
         _emit(context, items_of(result, context.job.shape, emits=context.outbox is not None))
     except (EndOfStream, EndIgnored):
         pass
@@ -49,6 +53,16 @@ def run_once(context: CallContext) -> None:
         with context.lock:
             stream.finish()
     conclude(context)
+
+
+def _tell_total(context: CallContext, result: Any) -> None:
+    """Tell how many items a source has, if what it has returned knows."""
+    try:
+        total = len(result)
+    except Exception:  # noqa: BLE001 -- it is the user's code, and nothing depends on it
+        return
+    with context.lock:
+        context.client.connection.send(SourceTotal(total=min(total, _MOST_ITEMS)))
 
 
 def conclude(context: CallContext) -> None:

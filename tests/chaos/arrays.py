@@ -79,7 +79,7 @@ class Plan:
             workers=chance.choice([1, 2, 3]),
             size=chance.choice([40_000, 200_000, 1_000_000]),
             batched=chance.random() < 0.3,
-            method="fork" if chance.random() < 0.2 else "forkserver",
+            method=chance.choices(["forkserver", "fork", "spawn"], [75, 15, 10])[0],
         )
 
     def spec(self) -> dict[str, object]:

@@ -202,7 +202,8 @@ def test_the_questions_are_asked_at_their_rate_and_the_report_says_so(
     assert ran.exit_code == 0, ran.stderr
     (told,) = ran.printed("tell-1")
     assert seconds(r"20 questions in (\S+) s", told) > 1.5, "1.9 s, but for a late first start"
-    assert "bottleneck: look_up (held by its rate)" in ran.stderr
+    assert "bottleneck: `look_up` limited the run for " in ran.stderr
+    assert ran.summary["bottlenecks"][0]["why"] == "rate"
     assert ran.summary["jobs"]["look_up"]["waiting_rate_s"] > 1.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import subprocess
 import textwrap
 from collections.abc import Callable
@@ -142,9 +143,9 @@ def _grow(samples: tuple[Sample, ...]) -> None:
 
 
 def test_a_run_that_is_killed_has_figures_of_its_last_half_second(
-    command: Path, tmp_path: Path
+    command: Path, in_folder: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    """The first line that a target prints is printed late: 0.8 s and more after its start."""
+    """What its target prints is printed late: it has run for 0.8 s and more."""
     code = CODE + textwrap.dedent("""
         def late(x):
             if x == 20:
@@ -174,6 +175,15 @@ def test_a_run_that_is_killed_has_figures_of_its_last_half_second(
     worker = next(worker for worker in newest.workers if worker.name == "work-1")
     assert worker.running_s > 0.5
     assert life.header.jobs[1].reads == ("a",)
+    shown = in_folder("show", "kept", "--format", "json")
+    summary = json.loads(shown.stdout)
+    assert (summary["status"], summary["exit_code"]) == ("killed", None)
+    assert summary["jobs"]["work"]["items_in"] == newest.jobs[1].items_in > 0
+    assert summary["queues"]["a"]["left"] == newest.queues[0].put - newest.queues[0].done
+    told = in_folder("show", "kept").stdout
+    assert " killed after " in told
+    assert "the figures are those of 20" in told
+    assert "mporch logs kept -n 20" in told
 
 
 def test_the_slowest_items_are_known_with_their_times(
@@ -187,5 +197,6 @@ def test_the_slowest_items_are_known_with_their_times(
     assert service.items == 40
     assert sum(service.counts) == 40
     assert service.slowest[0].item == "a:12"
+    assert service.slowest[0].name == "11"
     assert 0.3 <= service.slowest[0].seconds < 5.0
     assert service.slowest[0].n == 1

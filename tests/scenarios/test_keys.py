@@ -9,6 +9,8 @@ import signal
 import pytest
 from keys_page import JOBS, Draft, ran_once, those
 
+from orchestrator.runlog.samples import read_samples
+
 READERS = ("item", "batch", "stream", "handles")
 SHAPES = ("task", "writer", "source", *READERS)
 
@@ -150,6 +152,7 @@ def made_of_jobs():
         again = "restart: {max: 3, replay: skip}"
         draft.add(f"restart_{shape}", shape, again, 'target: "t:die_once"')
     draft.add("rate_item", "item", "rate: 5/s", 'target: "t:tell_when"')
+    draft.add("total_source", "source", "total: 12", 'target: "t:consume"')
     draft.add("ordered_item", "item", "ordered: true, workers: 2, OUT", 'target: "t:slow_first"')
     draft.drained.remove("o_ordered_item")
     draft.jobs["of_ordered"] = 'target: "t:tell", input: o_ordered_item, call: stream'
@@ -257,6 +260,11 @@ def in_order(ended, _):
     assert ended.log.printed("of_ordered-1") == ["told 1 2 3"]
 
 
+def told_to_who_looks(ended, shape):
+    (life,) = read_samples(ended.log.path.parent)
+    assert {job.name: job.total for job in life.header.jobs}[f"total_{shape}"] == 12
+
+
 def in_time(ended, shape):
     assert ended.log.printed("within_batch-1") == ["length 1", "length 1"]
     assert ended.summary["jobs"]["within_batch"]["waiting_within_s"] >= 0.5
@@ -302,6 +310,7 @@ WITNESSES = {
     "recycle.max_rss": counted("max_rss", "recycled"),
     "rate": at_its_rate,
     "ordered": in_order,
+    "total": told_to_who_looks,
     "daemon": ended_when_the_others_had,
     "start_method": forked,
 }

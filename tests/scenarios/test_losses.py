@@ -1,5 +1,11 @@
 """What a run that succeeded says of items that were lost on the way, and of who held it up."""
 
+import os
+import signal
+import subprocess
+
+from life_runs import COMMAND, DEADLINE_S, until
+
 SPEC = """
 queues: {numbers: 4, doubled: 4, many: 100}
 jobs:
@@ -58,16 +64,33 @@ def look(number):
 """
 
 
-def test_the_bottleneck_is_named_when_the_run_succeeds_and_not_when_it_fails(ran):
-    ended = ran(SLOW, SLOW_CODE)
-    assert ended.summary["bottleneck"] == "look"
-    assert "bottleneck: look" in ended.stderr
+def test_the_bottleneck_is_named_however_the_run_ends(ran):
     bad = SLOW_CODE.replace("range(30)", '[*range(30), "bad"]')
-    kept = ran(SLOW.replace("input: numbers", "input: numbers, on_error: dead_letter"), bad)
-    assert kept.exit_code == 3
-    assert kept.summary["bottleneck"] == "look"
-    assert "bottleneck: look" in kept.stderr
-    failed = ran(SLOW, bad)
-    assert failed.exit_code == 1
-    assert failed.summary["bottleneck"] is None
-    assert "bottleneck:" not in failed.stderr
+    letters = SLOW.replace("input: numbers", "input: numbers, on_error: dead_letter")
+    for spec, code, exit_code in ((SLOW, SLOW_CODE, 0), (letters, bad, 3), (SLOW, bad, 1)):
+        ended = ran(spec, code)
+        assert ended.exit_code == exit_code
+        assert ended.summary["bottleneck"] == "look"
+        (found,) = ended.summary["bottlenecks"]
+        assert found["why"] in {"busy", "processors"}
+        assert found["share"] > 0.5
+        assert f"bottleneck: {found['text']}\n" in ended.stderr
+        assert "`look` limited the run for " in found["text"]
+
+
+def test_show_tells_the_limit_of_a_run_that_goes_on_and_of_one_that_was_killed(begin):
+    life = begin(SLOW, SLOW_CODE.replace("range(30)", "range(10_000)"))
+    samples = life.log.path.with_name("samples.jsonl")
+    until(lambda: samples.exists() and samples.read_bytes().count(b"\n") > 6, "samples")
+    assert "bottleneck: `look` limited the run for " in shown(life)
+    os.kill(life.orchestrator, signal.SIGKILL)
+    life.guard.wait(DEADLINE_S)
+    assert "bottleneck: `look` limited the run for " in shown(life)
+
+
+def shown(life):
+    """What `mporch show` says of a run."""
+    said = subprocess.run(
+        [COMMAND, "show", "./run"], cwd=life.folder, capture_output=True, text=True, check=True
+    )
+    return said.stdout

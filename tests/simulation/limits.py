@@ -114,6 +114,7 @@ def watch(world: World) -> None:
     refuse = admission.refuse
 
     def told(waiter: CommitWaiter) -> None:
+        world.note_leases()
         _refused(world, waiter)
         refuse(waiter)
 

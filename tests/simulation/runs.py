@@ -345,6 +345,8 @@ class RunWorld:
         if self.rng.random() < 0.05:
             self.now += self.rng.choice((0.001, 0.02, 0.3))
             self._tick_if_due()
+            if self.over:  # a process that comes now has no run to be told of it
+                return True
         draw = self.rng.random
         processes = sorted(self.processes.values(), key=lambda _: draw())
         return (

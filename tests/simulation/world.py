@@ -69,6 +69,7 @@ class World:
         self.topology = topology
         self.now = 0.0
         self.steps = 0
+        self._noted = 0
         self.met: set[str] = set()
         self._trace = hashlib.sha256()
         self.orders = Orders(topology.jobs)
@@ -373,7 +374,9 @@ class World:
 
     def _tell(self, event: Event | BrokerNews) -> list[ItemFatal | PutRefused]:
         before = list(held(self.broker))
+        self._noted = 0
         orders = self._handle(event)
+        self.note_leases()
         forget(self, before)
         self._trace.update(repr((event, orders)).encode())
         early.check_early(self, event, orders)
@@ -392,13 +395,23 @@ class World:
     def _handle(self, event: Event | BrokerNews) -> list[Command | SupervisorNews]:
         return self.broker.handle(event, self.now)
 
+    def note_leases(self) -> None:
+        """Have the leases in the books that the event has led to until now.
+
+        What a refused commit gives back in the same event is there for the next only.
+        """
+        orders = self.broker._state.orders
+        for order in orders[self._noted :]:
+            if isinstance(order, Send) and isinstance(order.message, Leased):
+                self.books.leased(order.worker, order.message, order.blobs)
+        self._noted = len(orders)
+
     def _send(self, order: Send) -> None:
         agent = self.agents.get(order.worker)
         check(agent and not agent.fenced, f"{order.worker} is gone and is sent {order.message}")
         assert agent is not None
         self.met.update(rules.sent(order.message))
         if isinstance(order.message, Leased):
-            self.books.leased(agent.name, order.message, order.blobs)
             if starts := self.starts.get(agent.employer.job.name):
                 starts.start(self.now, order.message)
             self.batch_since.pop(order.message.queue, None)

@@ -217,6 +217,19 @@ def test_a_template_is_filled_with_fields(template, item, name):
 
 
 @pytest.mark.parametrize(
+    "item",
+    [
+        collections.defaultdict(list, a=1),
+        collections.defaultdict(lambda: 1 / 0, a=1),
+        collections.Counter(a=1),
+    ],
+)
+def test_a_field_that_would_be_made_is_one_that_is_not_there(item):
+    assert name_of(item, "{item[path]}") == name_of(item)
+    assert item == {"a": 1}
+
+
+@pytest.mark.parametrize(
     "template",
     [
         "text", "", "{{item}}", "{}", "{0}", "{x}", "{items}", "{item", "item}", "{item.}",

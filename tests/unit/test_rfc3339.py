@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -34,8 +35,17 @@ def test_what_was_written_is_read_to_the_microsecond(micros: int) -> None:
     assert nanoseconds(text.isoformat()) == micros * 1000
 
 
-def test_what_is_no_moment_has_no_nanoseconds() -> None:
-    assert nanoseconds("yesterday") is None
+@pytest.mark.parametrize(
+    "text", ["yesterday", "", "2026-02-30T00:00:00Z", "0001-01-01T00:00:00", "\ud800"]
+)
+def test_what_is_no_moment_has_no_nanoseconds(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")  # whose clocks are ahead: a year 0 there is none
+    time.tzset()
+    try:
+        assert nanoseconds(text) is None
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_for_people_there_are_seconds_and_the_zone() -> None:

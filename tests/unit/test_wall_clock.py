@@ -17,6 +17,7 @@ STAMPS = {
     "engine/node/workerio.py": "when a line that has no time of its own was read",
     "worker/logs/structured.py": "the time of a record",
     "runlog/directory.py": "the name of a run",
+    "runlog/letters.py": "when letters were dropped",
     "runlog/writer.py": "the time of a record",
 }
 

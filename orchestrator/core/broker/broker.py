@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -54,6 +54,7 @@ from orchestrator.core.protocol.messages import (
     Pull,
     Ready,
     Released,
+    SourceTotal,
     Stop,
     TaskDone,
     Unpull,
@@ -64,6 +65,9 @@ from orchestrator.core.reasons import full
 from orchestrator.plan.model import Plan
 
 __all__ = ["Broker", "ProtocolError"]
+
+_MOST_ITEMS: Final = 1 << 53
+"""So many a source may say it has: what all workers say can be added up."""
 
 
 _DIED = Failure(kind="WorkerDied", message="the worker died at this item")
@@ -114,6 +118,7 @@ class Broker:
             Ask: queries.ask,
             TaskDone: queries.task_done,
             JoinQueue: queries.join,
+            SourceTotal: _note_total,
         }
 
     @classmethod
@@ -446,3 +451,8 @@ class Broker:
     def stall(self) -> StallDetected | None:
         """Rule 14, to be asked once everything known has been handled; reported once."""
         return self._stalls.stall()
+
+
+def _note_total(client: WorkerState, told: SourceTotal) -> None:
+    if not client.job.reads:
+        client.job.totals[client.worker] = min(told.total, _MOST_ITEMS)

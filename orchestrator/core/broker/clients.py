@@ -96,6 +96,8 @@ class JobState:
         self.final = False
         self.input_ended = not self.reads
         self.items_in = self.items_out = self.failed = self.skipped = self.retried = self.dead = 0
+        self.totals: dict[str, int] = {}
+        """How many items there are, as each worker of a source has said."""
         self.short_batches = 0
         self.waiting_within_s = 0.0
         self.at_end = Stopwatch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import msgspec
@@ -19,7 +20,7 @@ from orchestrator.core.limits.phases import (
     mean_scores,
     told_phases,
 )
-from orchestrator.core.limits.stretch import Stretch
+from orchestrator.core.limits.stretch import JobTimes, Stretch, WorkersCpu
 from orchestrator.core.limits.telling import Found, told
 from orchestrator.core.limits.wires import Wires
 from orchestrator.core.samples import Header, JobSample, Sample
@@ -34,7 +35,12 @@ _DOMINATES = 0.03
 _MOST_NAMED = 3
 _LEAST_S = 0.2
 """Shorter runs have no limit that is worth a word."""
+_SENTENCE_EVERY_S = 2.0
 _HALF = 0.5
+_IDLE = 0.1
+"""Who used a processor for less of its time waits for something else, whatever others use."""
+_MEASURED_S = 3.0
+"""Processor times are up to a second old: before this they tell too little."""
 _WHOLE = 0.9
 """A phase that is so much of the run is told without its times."""
 
@@ -61,8 +67,11 @@ class Limits:
         self._taken = 0
         self._newest: Sample | None = None
         self._long = LongItems()
+        self._cpu = WorkersCpu()
         self._known: dict[tuple[float, float], Interval] = {}
         self._main: frozenset[int] = frozenset()
+        self._sentence = ""
+        self._said_at = -_SENTENCE_EVERY_S
 
     def add(self, sample: Sample) -> None:
         """Take the next sample; one that is no later than the last is left out."""
@@ -74,6 +83,7 @@ class Limits:
         elif not sample.t > newest.t:
             return
         self._long.add(sample)
+        self._cpu.add(sample)
         self._newest = msgspec.structs.replace(sample, workers=())
         self._taken += 1
         if self._taken % self._every == 0:
@@ -92,8 +102,13 @@ class Limits:
         total_s = intervals[-1].to_s if intervals else 0.0
         if total_s < _LEAST_S:
             return ()
-        phases = told_phases(intervals, total_s)
-        found = [self._of_phase(intervals, phase, total_s) for phase in phases]
+        phases = self._without_alike(intervals, told_phases(intervals, total_s))
+        found: list[list[Found]] = []
+        for n, phase in enumerate(phases):
+            found.append(self._of_phase(intervals, phase, total_s))
+            if n and _names(found[-1]) == _names(found[-2]):
+                phases[n] = Phase(first=phases[n - 1].first, last=phase.last, leader=phase.leader)
+                found[-2:] = [self._of_phase(intervals, phases[n], total_s)]
         lengths = [max((each.share for each in group), default=0.0) for group in found]
         for n, length in enumerate(lengths):
             if length >= 2 * (sum(lengths) - length) > 0:
@@ -103,6 +118,14 @@ class Limits:
         if len(self._header.jobs) == 1 and {each.why for each in all_found} == {Why.BUSY}:
             return ()  # there is nobody that it could have held up
         return tuple(told(self._header, self._wires, each) for each in all_found)
+
+    def sentence(self) -> str:
+        """Return what limits the run, for a display: made anew once in two seconds of samples."""
+        now = self._newest.t if self._newest is not None else 0.0
+        if now - self._said_at >= _SENTENCE_EVERY_S:
+            found = self.found()
+            self._sentence, self._said_at = found[0].text if found else "", now
+        return self._sentence
 
     # -- intervals --------------------------------------------------------------------------------
 
@@ -144,8 +167,11 @@ class Limits:
         dt = stretch.dt
         times = [stretch.times(n) for n in range(len(self._header.jobs))]
         scores = array("d", [each.score(dt) for each in times])
-        if max(scores, default=0.0) < _HALF:
-            scores = array("d", [each.score(dt, batches=True) for each in times])
+        for batches in (False, True):
+            if max(scores, default=0.0) < _HALF:
+                for n, each in enumerate(times):
+                    more_s = each.within_s if batches else self._retries_s(stretch, n, each)
+                    scores[n] = max(scores[n], each.score(dt, more_s))
         near = self._near(stretch, scores)
         leader = max(near, key=scores.__getitem__, default=NOBODY)
         return Interval(
@@ -156,6 +182,13 @@ class Limits:
             leader=leader,
             kind=self._kind(stretch, leader),
         )
+
+    def _retries_s(self, stretch: Stretch, job: int, times: JobTimes) -> float:
+        """Return for how long a job's full queue had nothing for it but items to be tried again."""
+        a, b = stretch.job(job)
+        if b.retried <= a.retried:
+            return 0.0
+        return times.starved_s * max(map(stretch.full, self._wires.reads[job]), default=0.0)
 
     def _near(self, stretch: Stretch, scores: Sequence[float]) -> frozenset[int]:
         """Return who was held least, and those that were held hardly more.
@@ -171,7 +204,7 @@ class Limits:
         least = max(scores[n] for n in may) - _NEAR
         near = {n for n in may if scores[n] >= least}
         for n in sorted(near) if len(near) > 1 else ():
-            piled = any(stretch.mean_size(queue) >= 1 for queue in self._wires.reads[n])
+            piled = any(map(stretch.piles_up, self._wires.reads[n]))
             if piled and n in near:
                 slower = {w for w in self._wires.upstream(n) & near if w != n}
                 near -= {
@@ -194,7 +227,8 @@ class Limits:
         if self._newest is None or stretch.times(job).running_s > 1.3 * stretch.dt:
             return None
         found = None
-        for long in self._long.over(job, self._newest.jobs[job]):
+        _, newest = Stretch(self._header, self._newest, self._newest).job(job)
+        for long in self._long.over(job, newest):
             covered_s = min(long.to_s, stretch.to_s) - max(long.from_s, stretch.from_s)
             if covered_s >= _HALF * stretch.dt and (found is None or long.seconds > found.seconds):
                 found = long
@@ -202,21 +236,49 @@ class Limits:
 
     # -- phases -----------------------------------------------------------------------------------
 
+    def _stretch(self, part: Sequence[Interval]) -> Stretch:
+        edges = {edge.t: edge for edge in (*self._edges, self._newest) if edge is not None}
+        return Stretch(self._header, edges[part[0].from_s], edges[part[-1].to_s])
+
+    def _without_alike(self, intervals: Sequence[Interval], phases: Sequence[Phase]) -> list[Phase]:
+        """Join neighbours whose jobs were as near to each other in one of them as in the other."""
+        alike: list[Phase] = []
+        sets: list[frozenset[int]] = []
+        for phase in phases:
+            near = self._near_in(intervals, phase)
+            if alike and (before := alike[-1]).kind == phase.kind:
+                both = near & {before.leader} or sets[-1] & {phase.leader}
+                if both:
+                    (leader,) = both
+                    alike[-1] = Phase(
+                        first=before.first, last=phase.last, leader=leader, kind=phase.kind
+                    )
+                    sets[-1] = self._near_in(intervals, alike[-1])
+                    continue
+            alike.append(phase)
+            sets.append(near)
+        return alike
+
+    def _near_in(self, intervals: Sequence[Interval], phase: Phase) -> frozenset[int]:
+        part = intervals[phase.first : phase.last + 1]
+        return self._near(self._stretch(part), mean_scores(part)) | {phase.leader}
+
     def _of_phase(self, intervals: Sequence[Interval], phase: Phase, total_s: float) -> list[Found]:
         part = intervals[phase.first : phase.last + 1]
-        edges = {edge.t: edge for edge in (*self._edges, self._newest) if edge is not None}
-        stretch = Stretch(self._header, edges[part[0].from_s], edges[part[-1].to_s])
+        stretch = self._stretch(part)
         near = self._near(stretch, mean_scores(part)) | {phase.leader}
         named = sorted(near, key=lambda n: -sum(each.scores[n] * each.dt for each in part))
         found: dict[int, Found] = {}
         for n in named[:_MOST_NAMED]:
-            limited_s = sum(each.dt for each in part if n in each.near)
+            one = self._found(stretch, n, total_s)
+            limited_s = sum(each.dt for each in part if each.near & {n, one.job})
             if limited_s > 0:
-                one = self._found(stretch, n, limited_s, total_s)
-                found.setdefault(one.job, one)
-        return list(found.values())
+                share = min(1.0, limited_s / total_s)
+                found.setdefault(one.job, replace(one, share=share))
+        most = max((each.share for each in found.values()), default=0.0)
+        return [each for each in found.values() if each.share >= _HALF * most]
 
-    def _found(self, stretch: Stretch, job: int, limited_s: float, total_s: float) -> Found:
+    def _found(self, stretch: Stretch, job: int, total_s: float) -> Found:
         straggler = self._straggler(stretch, job)
         why = self._why(stretch, job, straggler)
         if why is Why.BYTES and (held := self._held_by_bytes(stretch, job)) is not None:
@@ -225,10 +287,21 @@ class Limits:
             stretch=stretch,
             job=job,
             why=why,
-            share=min(1.0, limited_s / total_s),
             whole=stretch.dt >= _WHOLE * total_s,
             straggler=straggler if why is Why.STRAGGLER else None,
+            idle=self._idle(job),
         )
+
+    def _idle(self, job: int) -> float | None:
+        """Return for what part of its time a job used a processor, if it hardly used one.
+
+        The processes of a command are none of its workers: what they used is not known.
+        """
+        if self._newest is None or self._newest.t < _MEASURED_S or self._header.jobs[job].command:
+            return None
+        _, newest = Stretch(self._header, self._newest, self._newest).job(job)
+        part = self._cpu.part(job, newest)
+        return part if part is not None and part < _IDLE else None
 
     def _why(self, stretch: Stretch, job: int, straggler: LongItem | None) -> Why:
         if stretch.disk_full_s >= _HALF * stretch.dt:
@@ -237,16 +310,17 @@ class Limits:
         longest = max(times.running_s, times.held_s, times.starting_s, times.end_s)
         if times.held_s == longest > 0:
             return Why.RATE
-        if times.within_s > times.own_s:
-            return Why.BATCHES
-        if stretch.spent:
+        retries_s = self._retries_s(stretch, job, times)
+        if max(times.within_s, retries_s) > times.own_s:
+            return Why.BATCHES if times.within_s >= retries_s else Why.STRAGGLER
+        if self._held_by_bytes(stretch, job) is not None:
+            return Why.BYTES
+        if stretch.throttled or (stretch.spent and self._idle(job) is None):
             return Why.PROCESSORS
         if straggler is not None:
             return Why.STRAGGLER
         if times.starting_s == longest:
             return Why.STARTING
-        if self._held_by_bytes(stretch, job) is not None:
-            return Why.BYTES
         return Why.STRAGGLER if times.end_s > times.running_s else Why.BUSY
 
     def _held_by_bytes(self, stretch: Stretch, job: int) -> int | None:
@@ -261,3 +335,7 @@ class Limits:
             if blocked and all(each.part(each.starved_s) >= 0.2 for each in starved):
                 return max(blocked, key=lambda pair: pair[0].blocked_s)[1]
         return None
+
+
+def _names(found: Iterable[Found]) -> list[tuple[int, Why]]:
+    return [(each.job, each.why) for each in found]

@@ -40,7 +40,7 @@ class LongItems:
     def add(self, sample: Sample) -> None:
         """Take what the newest sample knows: items that workers are at, and those that ended."""
         for worker in sample.workers:
-            if worker.item and worker.at_item_s >= _LEAST_S:
+            if worker.item and _LEAST_S <= worker.at_item_s <= sample.t:
                 began = sample.t - worker.at_item_s
                 self._note(worker.job, worker.item, "", began, sample.t)
         for n, job in enumerate(sample.jobs):
@@ -49,7 +49,8 @@ class LongItems:
                 known = self._slowest.get(n, ())
                 self._slowest[n] = slowest
                 for slow in slowest:
-                    if slow.n == 1 and slow.seconds >= _LEAST_S and slow not in known:
+                    is_long = slow.n == 1 and _LEAST_S <= slow.seconds <= sample.t
+                    if is_long and slow not in known:
                         self._ended(n, slow, sample.t)
 
     def over(self, job: int, row: JobSample) -> Iterator[LongItem]:

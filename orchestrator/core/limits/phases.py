@@ -13,7 +13,8 @@ _PHASE = 0.1
 """A phase that is told takes so long, this part of the run, and that of the longest."""
 _OF_LONGEST = 0.25
 _START_S = 1.0
-"""The start of workers is a phase only if it takes so long, or all of the run."""
+_START_AT_LEAST_S = 3.0
+"""The start of workers is told if it takes so long, or the shorter time and half of the run."""
 NOBODY = -1
 STRAGGLES = "straggles"
 STARTS = "starts"
@@ -120,5 +121,7 @@ def _length(intervals: Sequence[Interval], phase: Phase) -> float:
 def _weight(intervals: Sequence[Interval], phase: Phase) -> float:
     """Return how long a phase is, nothing if it is not to be told by itself."""
     length_s = _length(intervals, phase)
-    is_start = phase.kind == STARTS and length_s < _START_S
-    return 0.0 if phase.leader == NOBODY or is_start else length_s
+    half_s = (intervals[-1].to_s - intervals[0].from_s) / 2
+    least_s = min(_START_AT_LEAST_S, max(_START_S, half_s))
+    is_short = phase.kind == STARTS and length_s < least_s
+    return 0.0 if phase.leader == NOBODY or is_short else length_s

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from orchestrator.core.samples import Header, JobSample, QueueSample, Sample
 
-__all__ = ["JobTimes", "Stretch", "grown"]
+__all__ = ["JobTimes", "Stretch", "WorkersCpu", "grown"]
 
 _ANY = TypeVar("_ANY")
 _NO_JOB = JobSample(state="")
@@ -15,13 +15,16 @@ _NO_QUEUE = QueueSample()
 _SPENT = 0.95
 """The machine is that busy: more of anything finds no processor."""
 _THROTTLED = 0.05
+_MOST = 1e15
+_FULL = 0.9
+_STAYS = 0.1
 _MEASURED = 0.5
 """Processor times are measured once a second: less of them than this part tells nothing."""
 
 
 def grown(before: float, after: float) -> float:
-    """Return by how much a counter has grown; damaged samples may have it shrink."""
-    return after - before if after > before else 0.0
+    """Return by how much a counter has grown; in damaged samples it may shrink, or be anything."""
+    return after - before if -_MOST < before < after < _MOST else 0.0
 
 
 class JobTimes:
@@ -58,16 +61,42 @@ class JobTimes:
         """Return what part of its workers' life that is."""
         return min(1.0, seconds / life_s) if (life_s := self.life_s) > 0 else 0.0
 
-    def score(self, dt: float, *, batches: bool = False) -> float:
+    def score(self, dt: float, more_s: float = 0.0) -> float:
         """Return how little its neighbours held it, from 0 to 1; less if it lived for less.
 
-        With `batches` it was not held while its batches waited for more.
+        For `more_s` of its time it was not held by them, either.
         """
         life_s = self.life_s
         if life_s <= 0 or dt <= 0:
             return 0.0
-        own_s = self.own_s + self.within_s if batches else self.own_s
-        return own_s / life_s * min(1.0, life_s / dt)
+        return min(1.0, (self.own_s + more_s) / life_s) * min(1.0, life_s / dt)
+
+
+class WorkersCpu:
+    """Processor time of each job's workers, from samples that have rows of workers."""
+
+    def __init__(self) -> None:
+        self._used_s: dict[int, float] = {}
+        self._last_s: dict[tuple[str, int], float] = {}
+
+    def add(self, sample: Sample) -> None:
+        """Take the next sample; those that were kept without workers tell nothing."""
+        if not sample.workers:
+            return
+        last_s, self._last_s = self._last_s, {}
+        for row in sample.workers:
+            key = (row.name, row.pid)
+            used_s = grown(last_s.get(key, 0.0), row.cpu_s)
+            self._used_s[row.job] = self._used_s.get(row.job, 0.0) + used_s
+            self._last_s[key] = row.cpu_s
+
+    def part(self, job: int, row: JobSample) -> float | None:
+        """Return for what part of the time that a job ran it used a processor; None: not known.
+
+        `row` is its newest.
+        """
+        used_s = self._used_s.get(job, 0.0)
+        return used_s / row.running_s if used_s > 0 and row.running_s > 0 else None
 
 
 class Stretch:
@@ -96,10 +125,16 @@ class Stretch:
         """Return a queue's rows at both ends."""
         return _row(self._a.queues, n, _NO_QUEUE), _row(self._b.queues, n, _NO_QUEUE)
 
-    def mean_size(self, n: int) -> float:
-        """Return how many items a queue had on average."""
+    def piles_up(self, n: int) -> bool:
+        """True if a queue was full nearly always, or a tenth of what was put stayed on it."""
         a, b = self.queue(n)
-        return grown(a.area, b.area) / self.dt if self.dt else 0.0
+        put, done = grown(a.put, b.put), grown(a.done, b.done)
+        return self.full(n) >= _FULL or put - done >= max(1.0, _STAYS * put)
+
+    def mean_size(self, n: int) -> float:
+        """Return how many items were on a queue, on average."""
+        a, b = self.queue(n)
+        return grown(a.area, b.area) / self.dt if self.dt > 0 else float(b.size)
 
     def full(self, n: int) -> float:
         """Return for what part of the time a queue was full."""

@@ -26,15 +26,17 @@ _ONCE = {Shape.TASK.value, Shape.SOURCE.value}
 class Found:
     """A job that was held least in a stretch, and for which part (`share`) of the whole run.
 
-    `whole`: the stretch is hardly shorter than the run.
+    `whole`: the stretch is hardly shorter than the run. `idle`: for what part of its time it used a
+    processor, if it hardly did; None else.
     """
 
     stretch: Stretch
     job: int
     why: Why
-    share: float
     whole: bool
+    share: float = 0.0
     straggler: LongItem | None = None
+    idle: float | None = None
 
 
 def told(header: Header, wires: Wires, found: Found) -> Bottleneck:
@@ -107,12 +109,15 @@ class _Words:
     def _straggler(self) -> str:
         long = self._found.straggler
         if long is None:
-            a, b = self._stretch.job(self._found.job)
-            if b.retried > a.retried:
+            if self._retries():
                 return "it waited for items that it tries again"
             return f"one of {self._workers()} was left at work, and the others had nothing to do"
         name = f" ({long.name})" if long.name else ""
         return f"its item `{long.item}`{name} took {_seconds(long.seconds)}"
+
+    def _retries(self) -> bool:
+        a, b = self._stretch.job(self._found.job)
+        return self._found.straggler is None and b.retried > a.retried
 
     def _restarts(self) -> str:
         a, b = self._stretch.job(self._found.job)
@@ -152,47 +157,61 @@ class _Words:
     # -- what to try ------------------------------------------------------------------------------
 
     def _advice(self) -> str:
-        why = self._found.why
-        if why is Why.PROCESSORS or self._stretch.spent:
-            return self._processors_spent()
-        match why:
+        """Return what to try; if the processors were spent, that stands first, or alone."""
+        spent = self._spent() if self._stretch.spent else ""
+        match self._found.why:
             case Why.RATE:
-                return "Workers do not help: try a higher rate, if whoever is asked bears it."
+                what = "workers do not help, try a higher rate, if whoever is asked bears it"
             case Why.STARTING:
-                return "`python -X importtime` tells which import takes so long."
+                what = "`python -X importtime` tells which import takes so long"
+            case Why.STRAGGLER if self._retries():
+                what = "try a shorter backoff of its retries, or skip what fails"
             case Why.STRAGGLER:
-                return "Workers do not help: try smaller items, long ones first, or timeouts.item."
+                what = "workers do not help, try smaller items, long ones first, or timeouts.item"
             case Why.BYTES:
-                return self._more_bytes()
+                what = self._more_bytes()
             case Why.DISK:
-                return "Make room on it."
+                what = "make room on it"
             case Why.BATCHES:
-                return "Try a smaller size of its batches, or a shorter within."
+                what = "try a smaller size of its batches, or a shorter within"
+            case Why.BUSY if spent:
+                return self._busy_beside_others(spent)
+            case _ if spent:
+                what = "more workers do not help, make the targets cheaper"
             case _:
                 return self._busy()
+        return _told(spent, what)
 
-    def _processors_spent(self) -> str:
+    def _busy_beside_others(self, spent: str) -> str:
+        """Return what to try where others use the processors, and the job hardly does."""
+        idle = _percent(self._found.idle or 0.0)
+        its = "its worker" if self._job.workers == 1 else "its workers"
+        before = f"{spent}, but {its} used them for {idle} of the time"
+        workers = self._could_use()
+        shape = self._job.shape
+        if shape in _ONCE or workers <= self._job.workers:
+            return _told(before, "see what else runs, and what it waits for")
+        return _told(before, f"see what else runs; if they only wait, try workers: {workers}")
+
+    def _spent(self) -> str:
         stretch = self._stretch
         if stretch.throttled:
             quota = self._header.quota
             much = f" of {quota:g} processors" if quota else ""
-            spent = f"The quota{much} of the control group was spent"
-        else:
-            n = stretch.machine_processors
-            busy = _percent(stretch.busy or 0.0)
-            spent = f"The processors were spent ({n}, {busy} busy)"
-        return f"{spent}: more workers do not help, make the targets cheaper."
+            return f"The quota{much} of the control group was spent"
+        n, busy = stretch.machine_processors, _percent(stretch.busy or 0.0)
+        return f"The processors were spent ({n}, {busy} busy)"
 
     def _more_bytes(self) -> str:
         for queue in self._wires.writes[self._found.job]:
             wiring = self._header.queues[queue]
             if self._stretch.full_by_bytes(queue) >= _TOLD and wiring.max_bytes:
-                return f"Try max_bytes: {2 * wiring.max_bytes} for `{wiring.name}`."
-        return "Try a larger max_bytes."
+                return f"try max_bytes: {2 * wiring.max_bytes} for `{wiring.name}`"
+        return "try a larger max_bytes"
 
     def _busy(self) -> str:
         if tiny := self._tiny():
-            return f"{tiny}: try larger items, or call: batch."
+            return _told(tiny, "try larger items, or call: batch")
         in_use = self._in_use()
         shape = self._job.shape or (Shape.ITEM.value if self._job.reads else Shape.SOURCE.value)
         workers = self._worth_trying()
@@ -206,7 +225,7 @@ class _Words:
             what = f"try workers: {workers} (with ordered: true, if the order counts)"
         else:
             what = f"try workers: {workers}"
-        return f"{in_use}: {what}." if in_use else f"{what[0].upper()}{what[1:]}."
+        return _told(in_use, what)
 
     def _tiny(self) -> str:
         """Return that the orchestrator had much to do with items that take the target no time."""
@@ -228,10 +247,8 @@ class _Words:
 
     def _worth_trying(self) -> int:
         """Return how many workers could have had something to do, and a processor."""
-        now, stretch, job = self._job.workers, self._stretch, self._found.job
-        near = self._wires.next_readers(job) | self._wires.next_writers(job)
-        shares = [_own_part(stretch.times(n)) for n in near]
-        most = math.ceil(now / max(0.1, *shares, 0.1))
+        now, stretch = self._job.workers, self._stretch
+        most = self._could_use()
         if (busy := stretch.busy) is not None:
             n = stretch.machine_processors
             free = n * (1 - busy)
@@ -239,9 +256,23 @@ class _Words:
             most = min(most, now + max(0, math.floor(free / min(1.0, each) + 0.25)))
         return min(most, now * _MOST_TIMES)
 
+    def _could_use(self) -> int:
+        """Return how many workers could have had something to do."""
+        now, job = self._job.workers, self._found.job
+        near = self._wires.next_readers(job) | self._wires.next_writers(job)
+        shares = [_own_part(self._stretch.times(n)) for n in near]
+        return min(math.ceil(now / max(0.1, *shares, 0.1)), now * _MOST_TIMES)
+
 
 def _own_part(times: JobTimes) -> float:
     return times.part(times.own_s)
+
+
+def _told(before: str, what: str) -> str:
+    """Return what to try as a sentence, behind what speaks for it."""
+    if before:
+        return f"{before}: {what}."
+    return f"{what[0].upper()}{what[1:]}." if what[0] != "`" else f"{what}."
 
 
 def _percent(part: float) -> str:

@@ -19,8 +19,8 @@ class Wires:
         numbers = {queue.name: n for n, queue in enumerate(header.queues)}
         self.reads = [_known(job.reads, numbers) for job in header.jobs]
         self.writes = [_known(job.writes, numbers) for job in header.jobs]
-        self.readers = _ends(self.reads, len(numbers))
-        self.writers = _ends(self.writes, len(numbers))
+        self.readers = _ends(self.reads, len(header.queues))
+        self.writers = _ends(self.writes, len(header.queues))
         self.groups = self._grouped()
         self._upstream: dict[int, frozenset[int]] = {}
 

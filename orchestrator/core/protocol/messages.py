@@ -40,6 +40,7 @@ __all__ = [
     "Recall",
     "Released",
     "Shut",
+    "SourceTotal",
     "Stop",
     "TaskDone",
     "ToWorker",
@@ -395,6 +396,12 @@ class Freed(_Message, tag=41, frozen=True, kw_only=True):
     offsets: _Many[int]
 
 
+class SourceTotal(_Message, tag=13, frozen=True, kw_only=True):
+    """A source has said how many items it has, all in all; for displays only."""
+
+    total: _Number
+
+
 class ArenaGone(_Message, tag=42, frozen=True, kw_only=True):
     """Nothing will ever be read of that arena any more."""
 
@@ -414,6 +421,7 @@ FromWorker = (
     | TaskDone
     | JoinQueue
     | Closing
+    | SourceTotal
 )
 ToWorker = (
     Leased | NoLease | Ended | Grant | Shut | Committed | Recall | Answer | Stop | Freed | ArenaGone

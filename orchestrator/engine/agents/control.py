@@ -23,7 +23,7 @@ from orchestrator.core.protocol.notifications import (
     Warned,
 )
 from orchestrator.core.samples import Figures, Service
-from orchestrator.engine.engine import WorkerStack
+from orchestrator.core.stacks import WorkerStack
 
 __all__ = [
     "MOST_FROM_AGENT",

@@ -18,6 +18,7 @@ from orchestrator.core.protocol.events import Blame, Orphaned, Phase
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import Notification, Progress, Warned
 from orchestrator.core.reasons import names_of
+from orchestrator.core.stacks import WorkerStack
 from orchestrator.engine.engine import (
     Died,
     Figures,
@@ -28,7 +29,6 @@ from orchestrator.engine.engine import (
     StartFailed,
     Told,
     Unstoppable,
-    WorkerStack,
 )
 from orchestrator.engine.node.child import STACK_SIGNAL
 from orchestrator.engine.node.crash import Unanswered

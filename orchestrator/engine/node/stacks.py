@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.engine.engine import ProgramState, ThreadStack, WorkerStack
+from orchestrator.core.stacks import ProgramState, ThreadStack, WorkerStack
 from orchestrator.engine.node.crash import hears, threads_in
 from orchestrator.engine.node.workerio import WorkerIO
 from orchestrator.ipc.stacks import LOOK_SIGNAL, LOOK_SIGNALS, MARK_BYTES, is_whole
@@ -89,7 +89,8 @@ class Look:
             )
         return self._stack(
             why=f"no answer {within} to signal {self._signal}: its target has set a handler of its"
-            " own for it or holds it back, or the machine is overloaded"
+            " own for it, holds it back or has closed what is not its own, or the machine is"
+            " overloaded"
         )
 
     def close(self) -> None:

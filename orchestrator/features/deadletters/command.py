@@ -24,6 +24,7 @@ from orchestrator.console.options import (
     run_argument,
 )
 from orchestrator.console.printing import tell
+from orchestrator.core.reasons import called
 from orchestrator.errors import SpecError, UsageError
 from orchestrator.features.deadletters.replay_command import drop, replay
 
@@ -153,9 +154,9 @@ def list_letters(
     elif not choice.damaged:
         tell(choice.missing())
     for kept in choice.keepsakes:
-        name = f" {escaped(kept.item_name)}" if kept.item_name else ""
+        item = called(kept.item, escaped(kept.item_name))
         tell(
-            f"kept, and no dead letter: {kept.item}{name}, which has failed {kept.job};"
+            f"kept, and no dead letter: {item}, which has failed {kept.job};"
             f" mporch dead show {choice.run_name} {kept.item}, or debug"
         )
     return tell_damages(choice, chosen)

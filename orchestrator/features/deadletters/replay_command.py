@@ -194,5 +194,6 @@ def drop(run_and_numbers: tuple[str, ...], *, all_letters: bool, yes: bool) -> i
             tell("mporch: nothing was dropped")
             return ExitCode.FAILED
     note_dropped(choice.run.path, fresh)
-    tell(f"mporch: dropped {many}")
+    before = f" ({len(letters) - len(fresh)} were dropped before)" * (len(fresh) < len(letters))
+    tell(f"mporch: dropped {many}{before}")
     return ExitCode.OK

@@ -1,1 +1,1 @@
-"""Live runs, from another terminal: `mporch top`, `tap`, `stop`."""
+"""Live runs, from another terminal: `mporch top`, `tap`, `stack`, `stop`."""

@@ -1,9 +1,11 @@
-"""`mporch top`: a run that goes on, as its own terminal shows it."""
+"""`mporch top`: a run that goes on, as its own terminal shows it; the last picture of one over."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,20 +13,29 @@ import msgspec
 
 from orchestrator.console.options import format_option, live_run_argument
 from orchestrator.console.printing import print_json
+from orchestrator.errors import RunNotFoundError
 
 if TYPE_CHECKING:
     from orchestrator.control.client import ControlClient
     from orchestrator.control.protocol import Picture
+    from orchestrator.core.samples import Header
+    from orchestrator.runlog.directory import RunDirectory
     from orchestrator.views.frame import Look
 
-__all__ = ["top"]
+__all__ = ["show_live", "top"]
 
 _EPILOG = """\b
+Keys, on a terminal:
+  q         end
+  s, S      sort jobs by the next, by the last figure
+  up, down  choose a job (also k, j)
+  enter     show its workers, each with the item it is at
+
+\b
 Examples:
   mporch top
   mporch top --once --format json | jq .queues
 """
-_EVERY_S = 0.5
 _WIDE, _HIGH = 120, 1 << 20
 
 
@@ -36,18 +47,34 @@ def top(run_name: str | None, once: bool, format: str) -> None:  # noqa: A002 --
     """Show how RUN goes: jobs at work, items, queues; on a terminal until the run ends.
 
     RUN is the one that goes on; with several, an id of `mporch runs`, the beginning of one, or the
-    path of a run directory. In a pipe and as JSON it is one picture.
+    path of a run directory. Of a run that has ended it is the last picture. In a pipe and as JSON
+    it is one picture.
     """
-    from orchestrator.control.client import ControlClient  # noqa: PLC0415
-    from orchestrator.control.live import live_run  # noqa: PLC0415
+    from orchestrator.control.live import run_or_only_one  # noqa: PLC0415
 
-    with ControlClient(live_run(run_name)) as client:
-        if format == "json":
-            print_json(data_of(client, picture(client)))
-        elif once or not sys.stdout.isatty():
-            print("\n".join(lines_of(client, picture(client))))
-        else:
-            _watch(client)
+    run = run_or_only_one(run_name, Path.cwd(), os.environ)
+    watches = not once and format != "json" and sys.stdout.isatty()
+    if not run.is_alive or not show_live(run, watches=watches, as_json=format == "json"):
+        show_picture(*last_picture(run), as_json=format == "json", status=_status(run))
+
+
+def show_live(run: RunDirectory, *, watches: bool, as_json: bool) -> bool:
+    """Show a run that goes on; return False if it has ended before there was a picture."""
+    from orchestrator.control.client import ControlClient, RunGoneError  # noqa: PLC0415
+    from orchestrator.features.live.watching import watch  # noqa: PLC0415
+
+    try:
+        with ControlClient(run) as client:
+            shown = picture(client)
+            if watches:
+                if watch(client, shown, _look):
+                    client.wait_for_end()
+                    return False
+            else:
+                show_picture(client.header, shown, as_json=as_json, status="running")
+    except RunGoneError:
+        return False
+    return True
 
 
 def picture(client: ControlClient) -> Picture:
@@ -59,40 +86,61 @@ def picture(client: ControlClient) -> Picture:
     return found
 
 
-def lines_of(client: ControlClient, shown: Picture) -> list[str]:
-    """Return a picture as lines that fit the terminal; in a pipe nothing is left out."""
-    from orchestrator.views.frame import frame  # noqa: PLC0415
+def last_picture(run: RunDirectory) -> tuple[Header, Picture]:
+    """Return how a run stood at last, from its files.
 
-    return frame(
-        shown.snapshot,
-        _look(),
-        title=_title(client),
-        elapsed_s=shown.sample.t,
-        rates=_rates(client, shown),
+    Raises RunNotFoundError if none were kept, and RunDirectoryError.
+    """
+    from orchestrator.control.protocol import Picture  # noqa: PLC0415
+    from orchestrator.core.limits import limits_of  # noqa: PLC0415
+    from orchestrator.core.samples import Window  # noqa: PLC0415
+    from orchestrator.runlog.samples import read_samples  # noqa: PLC0415
+
+    lives = [life for life in read_samples(run.path) if life.samples]
+    if not lives:
+        raise RunNotFoundError(
+            f"run {run.run_id} has ended, and no samples of it were kept",
+            hint=f"mporch show {run.run_id}",
+        )
+    life, window = lives[-1], Window()
+    for sample in life.samples:
+        window.add(sample)
+    assert window.pair is not None
+    before, sample = window.pair
+    found = limits_of(life.header, life.samples)
+    return life.header, Picture(
+        before=before, sample=sample, sentence=found[0].text if found else ""
     )
 
 
-def _rates(client: ControlClient, shown: Picture) -> dict[str, float]:
-    """Return the items a second of each job, over the last seconds."""
-    before, sample = shown.before, shown.sample
-    if (took_s := sample.t - before.t) <= 0:
-        return {}
-    pairs = zip(client.header.jobs, sample.jobs, before.jobs, strict=True)
-    return {
-        job.name: ((new.items_in or new.items_out) - (old.items_in or old.items_out)) / took_s
-        for job, new, old in pairs
-        if new.items_in or new.items_out
-    }
+def _status(run: RunDirectory) -> str:
+    alive = run.is_alive  # asked first: it has a summary by the time that it is over
+    if (summary := run.read_summary()) is not None:
+        return summary.status
+    return "ends" if alive else "killed"
 
 
-def data_of(client: ControlClient, shown: Picture) -> dict[str, Any]:
+def show_picture(header: Header, shown: Picture, *, as_json: bool, status: str) -> None:
+    """Print a picture, for people or for programs."""
+    from orchestrator.views.frame import View, frame  # noqa: PLC0415
+
+    if as_json:
+        print_json(data_of(header, shown, status=status))
+        return
+    view = View(status="" if status == "running" else status)
+    lines = frame(header, shown.before, shown.sample, _look(), sentence=shown.sentence, view=view)
+    print("\n".join(lines))
+
+
+def data_of(header: Header, shown: Picture, *, status: str) -> dict[str, Any]:
     """Return a picture for programs."""
-    header, sample, before = client.header, shown.sample, shown.before
-    about = {"run": header.run, "name": header.name, "status": "running", "pid": header.pid}
+    sample, before = shown.sample, shown.before
+    about = {"run": header.run, "name": header.name, "status": status, "pid": header.pid}
     return about | {
         "started": header.started,
         "t": sample.t,
         "since": before.t,
+        "sentence": shown.sentence,
         "jobs": [
             {"name": job.name} | asdict(new) | {"since": asdict(old)}
             for job, new, old in zip(header.jobs, sample.jobs, before.jobs, strict=True)
@@ -116,38 +164,16 @@ def asdict(row: msgspec.Struct) -> dict[str, Any]:
     }
 
 
-def _title(client: ControlClient) -> str:
-    return f"{client.header.name} {client.header.run}"
-
-
 def _look() -> Look:
+    """Return what standard output is like; in a pipe nothing is left out."""
     from orchestrator.views.frame import Look  # noqa: PLC0415
     from orchestrator.views.tables import Paper  # noqa: PLC0415
 
-    paper = Paper.of(sys.stdout)
-    size = shutil.get_terminal_size((120, 40))
+    size = shutil.get_terminal_size((_WIDE, 40))
     is_terminal = sys.stdout.isatty()
     return Look(
         width=size.columns if is_terminal else _WIDE,
         height=size.lines if is_terminal else _HIGH,
-        colour=paper.colour,
+        colour=Paper.of(sys.stdout).colour,
         unicode="utf" in (sys.stdout.encoding or "").lower(),
     )
-
-
-def _watch(client: ControlClient) -> None:
-    """Draw pictures over and over until the run ends."""
-    from orchestrator.control.client import RunGoneError  # noqa: PLC0415
-    from orchestrator.views.frame import Live  # noqa: PLC0415
-
-    live = Live(_title(client))
-    try:
-        while True:
-            shown = picture(client)
-            look = _look()
-            live.take(shown.snapshot, look, shown.sample.t)
-            sys.stdout.write(live.erase(look.width) + live.draw())
-            sys.stdout.flush()
-            client.receive(_EVERY_S)
-    except RunGoneError:
-        print()

@@ -51,7 +51,7 @@ from orchestrator.spec import LoadedSpec, for_case
 from orchestrator.spec.cases import AnyExpected, Case, Expected, Given, Kill
 from orchestrator.spec.itemsfile import read_items
 from orchestrator.spec.wording import did_you_mean, show
-from orchestrator.views.output import OutputMode
+from orchestrator.views.output import OutputMode, ProgressMode
 
 __all__ = [
     "CaseStopper",
@@ -135,7 +135,7 @@ def _request(spec: LoadedSpec, plan: Plan, name: str, directory: Path) -> RunReq
         output=OutputMode.NONE,
         json_output=True,
         quiet=True,
-        live=False,
+        progress=ProgressMode.NONE,
         tapped=frozenset(case.expect.queues) & varied.queues.keys(),
     )
     return RunRequest(

@@ -33,6 +33,14 @@ def test_help_fits_a_narrow_terminal(mporch, monkeypatch, command):
     assert [line for line in lines if len(line) > 60] == []
 
 
+@pytest.mark.parametrize("columns", ["", "0", "40", "66", "200", "-7", "x", "9" * 5000])
+def test_help_is_as_wide_as_click_would_have_it(mporch, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    with group.make_context("mporch", [], resilient_parsing=True) as ctx:
+        wanted = ctx.get_help()
+    assert mporch("--help").out == f"{wanted}\n"
+
+
 def test_the_spec_that_help_shows_is_right(mporch, project):
     shown = mporch("--help").out.partition("\n    version: 1\n")
     body = shown[2].split("\n\n")[0].replace("\n    ", "\n").removeprefix("    ")

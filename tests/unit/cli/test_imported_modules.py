@@ -29,10 +29,12 @@ NOT_FOR_HELP = {
     "orchestrator.app",
     "orchestrator.cli.run",
     "orchestrator.console.options",
+    "orchestrator.console.words",
     "orchestrator.plan",
     "orchestrator.spec",
     "renderdag",
     "rich",
+    "shutil",
     "yaml",
 }
 

@@ -45,6 +45,7 @@ from orchestrator.core.protocol.messages import (
     Recall,
     Released,
     Shut,
+    SourceTotal,
     Stop,
     ToWorker,
     Want,
@@ -303,24 +304,27 @@ def test_the_next_deadline_is_the_earlier_of_the_two_machines() -> None:
     assert story.run.next_deadline() == 5.0
 
 
-def test_a_snapshot_says_who_works_and_who_waits_for_what(pipe: Story) -> None:
+def test_samples_say_who_works_and_who_waits_for_what(pipe: Story) -> None:
     pipe.put("src-1", "a", 9)
     pipe.say("src-1", Want(want=1, queue="a"))
     lease = pipe.pull("map-1", "a", 4)
     pipe.pull("snk-1", "b")
-    shot = pipe.run.snapshot()
-    assert {
-        job.name: (job.running, job.waiting_input, job.waiting_output) for job in shot.jobs
-    } == {
-        "src": (1, 0, 0),
-        "map": (1, 0, 0),
-        "snk": (0, 1, 0),
-    }
+    before, after = (pipe.run.sample(pipe.now + t, t) for t in (0.0, 1.0))
+    assert [
+        (b.running_s - a.running_s, b.starved_s - a.starved_s, b.blocked_s - a.blocked_s)
+        for a, b in zip(before.jobs, after.jobs, strict=True)
+    ] == [(1, 0, 0), (1, 0, 0), (0, 1, 0)]
     assert lease
-    assert [(queue.name, queue.size, queue.put) for queue in shot.queues] == [
-        ("a", 8, 9),
-        ("b", 0, 0),
-    ]
+    assert [(queue.size, queue.put) for queue in after.queues] == [(8, 9), (0, 0)]
+
+
+def test_a_source_may_say_how_many_items_it_has_and_nobody_else(pipe: Story) -> None:
+    assert [job.total for job in pipe.run.sample(pipe.now, 0.0).jobs] == [None, None, None]
+    pipe.say("src-1", SourceTotal(total=12))
+    pipe.say("map-1", SourceTotal(total=7))
+    assert [job.total for job in pipe.run.sample(pipe.now, 0.0).jobs] == [12, None, None]
+    pipe.say("src-1", SourceTotal(total=(1 << 62) - 1))
+    assert pipe.run.sample(pipe.now, 0.0).jobs[0].total == 1 << 53
 
 
 def test_an_item_that_failed_in_a_commit_that_outlived_its_worker_is_told_and_nothing_breaks() -> (

@@ -91,7 +91,6 @@ class EndOfScriptError(Exception):
 class Audience:
     """An observer that keeps what it is told, and the order among what the engine is asked."""
 
-    wants_snapshots = False
     backed_up = False
     pending = False
     unwritten: tuple[int, ...] = ()
@@ -107,9 +106,6 @@ class Audience:
 
     def commit(self) -> None:
         self._asked.append(("committed",))
-
-    def snapshot(self, snapshot: Any, now: float) -> None:
-        """Nobody looks."""
 
     def flush(self) -> None:
         self._asked.append(("observed",))

@@ -34,6 +34,7 @@ DEFAULTS = {
     "recycle": "{max_items: 3, max_rss: 1GiB}",
     "rate": "3/s",
     "ordered": "true",
+    "total": "3",
     "daemon": "true",
     "env": "{A: b}",
     "cwd": "/",

@@ -1,5 +1,7 @@
 """Finding runs by what people type."""
 
+import os
+
 import pytest
 
 from orchestrator.errors import RunNotFoundError
@@ -43,6 +45,13 @@ def test_a_name_that_is_none_gets_the_nearest(home, runs, typed, meant):
     with pytest.raises(RunNotFoundError, match=typed) as caught:
         resolve(home, typed)
     assert f"did you mean {meant}" in caught.value.hint
+
+
+def test_a_directory_that_is_shut_is_not_said_to_have_no_log(tmp_path, monkeypatch):
+    (tmp_path / "log.jsonl").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.X_OK)
+    with pytest.raises(RunNotFoundError, match=f"cannot open {tmp_path}: Permission denied"):
+        resolve(None, str(tmp_path) + "/")
 
 
 def test_a_directory_with_a_log_is_a_run(tmp_path):

@@ -117,9 +117,8 @@ def test_what_becomes_of_an_item_is_written_as_every_other_event(fact, has_pid):
 
 @pytest.mark.parametrize("kind", [ItemSkipped, ItemRetried, ItemDead, ItemFailed])
 def test_what_becomes_of_an_item_goes_the_short_way_with_all_its_fields(kind, monkeypatch):
-    failure = Failure(
-        kind="ValueError", message="no", traceback="T...", where="a.py:3", item_name="'f'"
-    )
+    texts = {name: f"a {name}" for name in Failure.__struct_fields__}
+    failure = Failure(**texts | {"bases": ("ValueError",)})
     values = {"failure": failure, "attempts": 2, "delay_s": 0.5, "chunk": b"", "index": 0}
     values |= {"packed": False}
     fact = kind(**{name: values.get(name, f"a {name}") for name in kind.__struct_fields__})

@@ -78,6 +78,7 @@ KEYS = {
     ("rate",): "rate: 3/min",
     ("item_name",): 'item_name: "{item}"',
     ("ordered",): "ordered: false",
+    ("total",): "total: 3",
 }
 ODD = [
     None, True, False, 0, 1, -1, 3, 17, 1.5, "", "a", "a b", "a-1", "1x", "a.b", "a:b", "a.b:c.d",

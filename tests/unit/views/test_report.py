@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from orchestrator.core.limits import Bottleneck
 from orchestrator.core.protocol.messages import Failure
 from orchestrator.core.protocol.notifications import (
     ItemFailed,
@@ -30,6 +31,10 @@ CLEAN = Summary(
     },
     queues={"files": Ledger(maxsize=256, put=1706, done=1680, skipped=26, peak=256)},
     bottleneck="parse",
+    bottlenecks=(
+        Bottleneck(job="parse", why="busy", share=1.0, from_s=0.0, to_s=12.3, text="parse was."),
+        Bottleneck(job="x", why="busy", share=1.0, from_s=0.0, to_s=12.3, text="x\x1b[2J"),
+    ),
 )
 FAILURE = Failure(
     kind="ValueError",
@@ -83,9 +88,15 @@ def test_a_clean_run_is_told_shortly():
         "  queue    put   done  skipped     peak\n"
         "  files  1,706  1,680       26  256/256\n"
         "\n"
-        "bottleneck: parse (the others waited for it)\n"
+        "bottleneck: parse was.\n"
+        "bottleneck: x\\x1b[2J\n"
         "log: x/log.jsonl\n"
     )
+
+
+def test_a_summary_of_an_older_version_names_one_job() -> None:
+    text = render(msgspec.structs.replace(CLEAN, bottlenecks=()))
+    assert "\nbottleneck: parse (the others waited for it)\n" in text
 
 
 def test_warnings_of_the_summary_are_lines_of_the_report():

@@ -7,16 +7,19 @@ import sys
 import termios
 from pathlib import Path
 
+import msgspec
 import pytest
+from pictures import BEFORE, HEADER, SAMPLE
 
 from orchestrator.core.protocol import notifications
 from orchestrator.core.protocol.messages import Failure
-from orchestrator.core.reporting import JobSnapshot, Snapshot
-from orchestrator.views.output import OutputMode
+from orchestrator.views.output import OutputMode, ProgressMode
 from orchestrator.views.screen import Screen, Settings, settings_for
 from orchestrator.views.tables import colours
 
-SNAPSHOT = Snapshot(jobs=(JobSnapshot(name="a", state="running", workers=1, running=1),))
+
+def at(t):
+    return msgspec.structs.replace(SAMPLE, t=t)
 
 
 def describe(fact):
@@ -32,7 +35,7 @@ def output(text, stream=notifications.Stream.STDOUT):
 
 
 def screen(**settings):
-    return Screen(Settings(**settings), describe, title="census")
+    return Screen(Settings(**settings), describe, HEADER)
 
 
 def test_output_goes_where_the_target_wrote_it(capfd):
@@ -124,7 +127,7 @@ def test_what_a_run_is_resumed_with_is_told(capfd, live):
 
 
 def test_long_news_are_cut(capfd):
-    view = Screen(Settings(), lambda _: ("event", 40, "x" * 4000))
+    view = Screen(Settings(), lambda _: ("event", 40, "x" * 4000), HEADER)
     view.notify(notifications.Stalled(waits=()), 0.0)
     view.close()
     assert len(capfd.readouterr().err) < 600
@@ -160,17 +163,25 @@ def test_starts_are_told_only_where_no_display_shows_them(capfd, live, said):
     assert capfd.readouterr().err == said
 
 
-def test_the_display_is_drawn_four_times_a_second_at_most(capfd):
+def test_the_display_is_drawn_of_each_sample_but_the_last(capfd):
     view = screen(live=True)
-    for now in (0.0, 0.1, 0.2, 0.26):
-        view.update(SNAPSHOT, now)
+    for sample in (BEFORE, SAMPLE, msgspec.structs.replace(at(13.0), last=True)):
+        view.update(sample)
     view.close()
-    assert capfd.readouterr().err.count("census") == 2
+    drawn = capfd.readouterr().err
+    assert drawn.count("census") == 2
+    assert "12 s" in drawn
+
+
+def test_the_display_says_what_limits_the_run(capfd):
+    view = Screen(Settings(live=True), describe, HEADER, sentence=lambda: "`parse` limits it")
+    view.update(SAMPLE)
+    assert capfd.readouterr().err.splitlines()[-1] == "`parse` limits it"
 
 
 def test_output_stands_above_the_display_which_is_drawn_again_below(capfd):
     view = screen(live=True)
-    view.update(SNAPSHOT, 0.0)
+    view.update(SAMPLE)
     view.notify(output("x", notifications.Stream.STDERR), 0.1)
     view.flush()
     drawn = capfd.readouterr().err
@@ -181,10 +192,25 @@ def test_output_stands_above_the_display_which_is_drawn_again_below(capfd):
     assert capfd.readouterr().err.endswith("\x1b[J\r")
 
 
-def test_without_a_display_no_control_sequences_are_written(capfd):
-    view = screen()
-    assert not view.wants_snapshots
-    view.update(SNAPSHOT, 0.0)
+def test_without_a_display_a_plain_line_is_said_every_ten_seconds(capfd):
+    view = screen(lines=True)
+    for tick in range(1, 140):
+        view.update(at(tick / 4))
+    view.close()
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert [line.split(":")[:2] for line in said.err.splitlines()] == [
+        ["mporch", " 10 s"],
+        ["mporch", " 20 s"],
+        ["mporch", " 30 s"],
+    ]
+    assert "\x1b" not in said.err
+
+
+@pytest.mark.parametrize("settings", [{}, {"lines": True, "news": False}])
+def test_who_wants_no_progress_is_told_none(settings, capfd):
+    view = screen(**settings)
+    view.update(at(11.0))
     view.close()
     assert capfd.readouterr() == ("", "")
 
@@ -198,33 +224,45 @@ def terminal():
     os.close(leader)
 
 
-def settings(stream, environ=None, output=OutputMode.PREFIXED, live=None):
+def settings(stream, environ=None, output=OutputMode.PREFIXED, progress=ProgressMode.AUTO):
     return settings_for(
-        output=output, json_output=False, live=live, stderr=stream, environ=environ or {}
+        output=output, json_output=False, progress=progress, stderr=stream, environ=environ or {}
     )
 
 
-def test_on_a_terminal_there_are_colours_and_a_display(terminal):
-    chosen = settings(terminal)
-    assert (chosen.live, chosen.colour) == (True, True)
-
-
-def test_without_a_terminal_there_are_neither(tmp_path):
-    with (tmp_path / "f").open("w") as file:
-        chosen = settings(file, live=True)
-    assert (chosen.live, chosen.colour) == (False, False)
+@pytest.mark.parametrize("progress", [ProgressMode.AUTO, ProgressMode.LIVE])
+def test_on_a_terminal_there_are_colours_and_a_display(terminal, progress):
+    chosen = settings(terminal, progress=progress)
+    assert (chosen.live, chosen.lines, chosen.colour) == (True, False, True)
 
 
 @pytest.mark.parametrize(
-    ("environ", "mode", "live"),
+    ("progress", "lines"),
     [
-        ({"TERM": "dumb"}, OutputMode.PREFIXED, None),
-        ({}, OutputMode.RAW, None),
-        ({}, OutputMode.PREFIXED, False),
+        (ProgressMode.AUTO, True),
+        (ProgressMode.LIVE, True),
+        (ProgressMode.LINES, True),
+        (ProgressMode.NONE, False),
     ],
 )
-def test_no_display_where_it_cannot_be_or_is_not_wanted(terminal, environ, mode, live):
-    assert not settings(terminal, environ, mode, live).live
+def test_without_a_terminal_there_are_plain_lines(tmp_path, progress, lines):
+    with (tmp_path / "f").open("w") as file:
+        chosen = settings(file, progress=progress)
+    assert (chosen.live, chosen.lines, chosen.colour) == (False, lines, False)
+
+
+@pytest.mark.parametrize(
+    ("environ", "mode", "progress", "lines"),
+    [
+        ({"TERM": "dumb"}, OutputMode.PREFIXED, ProgressMode.AUTO, True),
+        ({}, OutputMode.RAW, ProgressMode.AUTO, True),
+        ({}, OutputMode.PREFIXED, ProgressMode.NONE, False),
+        ({}, OutputMode.PREFIXED, ProgressMode.LINES, True),
+    ],
+)
+def test_no_display_where_it_cannot_be_or_is_not_wanted(terminal, environ, mode, progress, lines):
+    chosen = settings(terminal, environ, mode, progress)
+    assert (chosen.live, chosen.lines) == (False, lines)
 
 
 def test_no_color_is_honoured(terminal):

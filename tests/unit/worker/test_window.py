@@ -274,7 +274,9 @@ def test_an_item_that_the_cell_names_when_a_recall_comes_is_kept_and_done():
     seen = []
     worker = Worker(seen.append)
     worker.context.cell = SimpleNamespace(
-        words=Words(worker.cell.words, worker.recall), idle=worker.cell.idle
+        name_slow=lambda place, name: None,
+        words=Words(worker.cell.words, worker.recall),
+        idle=worker.cell.idle,
     )
     worker.work(range(10))
     (released,) = [m for m in worker.broker.others if isinstance(m, Released)]

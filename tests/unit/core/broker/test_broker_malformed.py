@@ -26,6 +26,7 @@ from orchestrator.core.protocol.messages import (
     Output,
     Pull,
     Released,
+    SourceTotal,
     TaskDone,
     Unpull,
     Unwant,
@@ -83,6 +84,7 @@ MESSAGES: st.SearchStrategy[FromWorker] = st.one_of(
     st.builds(Released, lease=NUMBERS, kept=NUMBERS),
     st.builds(Ask, ask=NUMBERS, queue=QUEUES),
     st.builds(TaskDone, ask=NUMBERS, queue=QUEUES, n=NUMBERS),
+    st.builds(SourceTotal, total=NUMBERS),
     st.builds(JoinQueue, ask=NUMBERS, queue=QUEUES, wait=WAITS),
 )
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from msgspec import structs
+
 from orchestrator.core.samples import (
     FORMAT,
     Header,
@@ -62,7 +64,8 @@ class During:
     """So many seconds in which each worker spends these parts of its time, and so on.
 
     Of a job: `run`, `starve`, `block`, `held`, `start`, `end` (of `starve`), `within`, and rates of
-    `items`, `retried` and `restarts`. Of a queue: `size`, `full`, `bytes` and `empty`. `busy` is
+    `items`, `retried` and `restarts`. Of a queue: `size`, `full`, `bytes` and
+    `empty`, and rates of `put` and `done`. `busy` is
     the part of the machine's four processors, None where that is not measured.
     """
 
@@ -76,6 +79,8 @@ class During:
     at: tuple[str, str, float] | None = None
     """A job, its item, and since when its first worker is at it."""
     service: Mapping[str, Service] = field(default_factory=dict)
+    cpu: Mapping[str, float] = field(default_factory=dict)
+    """For what part of the run the first worker of a job used a processor."""
 
 
 _JOB = {
@@ -88,6 +93,7 @@ _JOB = {
     "within_s": "within",
 }
 _QUEUE = {"area": "size", "full_items_s": "full", "full_bytes_s": "bytes", "empty_s": "empty"}
+_COUNTS = ("put", "done")
 
 
 def samples(header: Header, *phases: During, step: float = 0.25) -> Iterator[Sample]:
@@ -117,10 +123,13 @@ def _at(header: Header, phases: tuple[During, ...], t: float) -> Sample:
     )
     queues = tuple(
         QueueSample(
+            **{to: _of_queue(parts, queue.name, key) for to, key in _QUEUE.items()},
             **{
-                to: sum(s * phase.queues.get(queue.name, {}).get(key, 0.0) for phase, s in parts)
-                for to, key in _QUEUE.items()
-            }
+                key: int(
+                    sum(s * phase.queues.get(queue.name, {}).get(key, 0.0) for phase, s in parts)
+                )
+                for key in _COUNTS
+            },
         )
         for queue in header.queues
     )
@@ -133,12 +142,21 @@ def _sum(parts: list[tuple[During, float]], job: str, key: str) -> float:
     return sum(s * phase.jobs.get(job, {}).get(key, 0.0) for phase, s in parts)
 
 
+def _of_queue(parts: list[tuple[During, float]], queue: str, key: str) -> float:
+    return sum(s * phase.queues.get(queue, {}).get(key, 0.0) for phase, s in parts)
+
+
 def _workers(header: Header, now: During, t: float) -> tuple[WorkerSample, ...]:
-    if now.at is None:
-        return ()
-    name, item, since = now.at
-    number = [job.name for job in header.jobs].index(name)
-    return (WorkerSample(name=f"{name}-1", job=number, item=item, at_item_s=t - since),)
+    numbers = {job.name: n for n, job in enumerate(header.jobs)}
+    rows = {
+        name: WorkerSample(name=f"{name}-1", job=numbers[name], cpu_s=part * t)
+        for name, part in now.cpu.items()
+    }
+    if now.at is not None:
+        name, item, since = now.at
+        row = rows.get(name, WorkerSample(name=f"{name}-1", job=numbers[name]))
+        rows[name] = structs.replace(row, item=item, at_item_s=t - since)
+    return tuple(rows.values())
 
 
 def _of(parts: list[tuple[During, float]]) -> System:

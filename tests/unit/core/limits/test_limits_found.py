@@ -17,7 +17,8 @@ BLOCKED = {"run": 0.1, "block": 0.9}
 HELD = {"run": 0.05, "held": 0.95}
 STARTS = {"start": 1.0}
 AT_END = {"run": 0.25, "starve": 0.75, "end": 0.75}
-FULL = {"size": 9.0, "full": 0.9}
+FULL = {"size": 9.0, "full": 0.95}
+GROWS = {"put": 40.0, "done": 30.0}
 NONE = {"size": 0.1, "empty": 0.9}
 ABC = chain("a", "b", "c")
 ABC4 = chain("a", "b", "c", workers={"b": 4})
@@ -152,7 +153,13 @@ def of(header: Header, *phases: During, step: float = 0.25) -> list[tuple[str, s
         ),
         (
             ABC,
-            [During(s=4, jobs={"a": RUN, "b": RUN, "c": STARVED}, queues={"a-b": {"size": 40.0}})],
+            [
+                During(
+                    s=4,
+                    jobs={"a": RUN, "b": RUN, "c": STARVED},
+                    queues={"a-b": GROWS},
+                )
+            ],
             [("b", "busy")],
         ),
         (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hand_made import During, samples, wired
 
-from orchestrator.core.limits import limits_of
+from orchestrator.core.limits import Why, limits_of
 from orchestrator.core.samples import JobWiring, Service
 
 SLOW_PARSE = During(
@@ -101,6 +103,49 @@ def test_the_advice_fits_the_job_and_the_processors(
     assert text.endswith(f". {advice}")
 
 
+SPENT = "The processors were spent (4, 98 % busy)"
+
+
+@pytest.mark.parametrize(
+    ("parse", "cpu", "why", "advice"),
+    [
+        (
+            {},
+            0.04,
+            Why.BUSY,
+            f"{SPENT}, but its workers used them for 2 % of the time: see what else runs; if they "
+            "only wait, try workers: 8.",
+        ),
+        (
+            {"shape": "source", "reads": ()},
+            0.04,
+            Why.BUSY,
+            f"{SPENT}, but its workers used them for 2 % of the time: see what else runs, and what "
+            "it waits for.",
+        ),
+        (
+            {},
+            0.4,
+            Why.PROCESSORS,
+            f"{SPENT}: more workers do not help, make the targets cheaper.",
+        ),
+        (
+            {"command": True},
+            0.04,
+            Why.PROCESSORS,
+            f"{SPENT}: more workers do not help, make the targets cheaper.",
+        ),
+    ],
+)
+def test_processors_that_others_spend_are_not_what_a_job_waits_for(
+    parse: dict[str, Any], cpu: float, why: Why, advice: str
+) -> None:
+    header = wired(*census(**parse))
+    (found,) = limits_of(header, samples(header, changed(busy=0.98, cpu={"parse": cpu})))
+    assert found.why == why.value
+    assert found.text.endswith(f". {advice}")
+
+
 @pytest.mark.parametrize("jobs", [{}, {"workers": 8}])
 def test_workers_are_not_advised_where_others_are_as_busy(jobs: dict[str, Any]) -> None:
     phase = changed(jobs={**SLOW_PARSE.jobs, "write": {"run": 0.86, "starve": 0.14}}, busy=0.94)
@@ -115,7 +160,10 @@ def test_workers_are_not_advised_where_others_are_as_busy(jobs: dict[str, Any]) 
         (
             {"rate": "10/s"},
             with_parse(run=0.03, held=0.97),
-            ["its rate of 10/s held it for 97 % of the time", "Workers do not help"],
+            [
+                "its rate of 10/s held it for 97 % of the time",
+                "Workers do not help, try a higher rate",
+            ],
         ),
         (
             {},
@@ -200,3 +248,10 @@ def test_names_are_told_as_they_are_and_escaped_by_who_shows_them() -> None:
     slow = During(s=4, jobs={jobs[0].name: {"run": 1}, "b": {"block": 1}})
     (text,) = told(jobs, slow)
     assert text.startswith("`[red]a\x1b[2J` limited")
+
+
+def test_the_page_has_the_sentence_and_each_reason() -> None:
+    page = (Path(__file__).parents[4] / "docs/limits.md").read_text()
+    assert f"\nbottleneck: {told(census(), SLOW_PARSE)[0]}\n" in page
+    reasons = set(re.findall(r"^\| `([a-z ]+)` \|", page, re.MULTILINE))
+    assert reasons - {"why"} == {why.value for why in Why}

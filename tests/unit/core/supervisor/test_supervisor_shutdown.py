@@ -13,6 +13,8 @@ from orchestrator.core.protocol.events import (
     Malformed,
     ProcessStarted,
     SourcesClosed,
+    StopAsked,
+    StopHow,
     Terminated,
 )
 from orchestrator.plan.model import (
@@ -480,3 +482,35 @@ def test_an_interrupted_run_has_the_code_of_its_signal_even_if_a_job_failed(even
     run.wait_until(3).die("b-1", -15)
     assert run.exit_code == code
     assert run.supervisor.outcome.status == "interrupted"
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_an_asked_stop_goes_as_far_as_it_says_however_often(times):
+    run = FakeRun(source("s"), stage("a")).up()
+    for _ in range(times):
+        run.tell(StopAsked(how=StopHow.DRAIN))
+    assert [blow[1:] for blow in run.blows()] == [("s-1", TERM)]
+    run.tell(StopAsked(how=StopHow.TERMINATE))
+    run.tell(StopAsked(how=StopHow.DRAIN))
+    assert [blow[1:] for blow in run.blows()] == [("s-1", TERM), ("a-1", TERM)]
+    run.tell(StopAsked(how=StopHow.KILL))
+    assert {blow[1:] for blow in run.blows()} >= {("s-1", KILL), ("a-1", KILL)}
+
+
+@pytest.mark.parametrize(
+    ("how", "code"), [(StopHow.DRAIN, 130), (StopHow.TERMINATE, 143), (StopHow.KILL, 143)]
+)
+def test_the_outcome_of_an_asked_stop(how, code):
+    run = FakeRun(job("a")).up()
+    run.tell(StopAsked(how=how))
+    run.die("a-1", -KILL if how is StopHow.KILL else -TERM)
+    outcome = run.supervisor.outcome
+    assert outcome is not None
+    assert (outcome.status, int(outcome.exit_code)) == ("interrupted", code)
+
+
+def test_ctrl_c_after_an_asked_drain_terminates():
+    run = FakeRun(source("s"), stage("a")).up()
+    run.tell(StopAsked(how=StopHow.DRAIN))
+    run.tell(Interrupted())
+    assert ("a-1", TERM) in [blow[1:] for blow in run.blows()]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import orchestrator
 from orchestrator.engine.node import crash
-from orchestrator.engine.node.crash import CrashText, stopped_in
+from orchestrator.engine.node.crash import CrashText, crash_in, stopped_in, threads_in
 
 OURS = Path(orchestrator.__file__).parent
 LIB = sysconfig.get_path("stdlib")
@@ -81,3 +81,72 @@ def test_a_worker_that_was_in_no_code_of_the_users_is_nowhere():
     ours = f'Stack (most recent call first):\n  File "{OURS}/worker/items.py", line 1 in a\n'
     assert stopped_in(ours) is None
     assert stopped_in("") is None
+
+
+def dump(*frames, header="Current thread 0x00000000000000ff (most recent call first):"):
+    lines = [f'  File "{file}", line {n} in {name}' for n, (file, name) in enumerate(frames, 1)]
+    return "\n".join((header, *lines, "", ""))
+
+
+BEGIN = (
+    (f"{OURS}/worker/main.py", "_run"),
+    (f"{OURS}/worker/main.py", "live"),
+    (f"{OURS}/engine/node/child.py", "bootstrap"),
+    (f"{LIB}/multiprocessing/process.py", "run"),
+    ("/p/starts_mporch.py", "<module>"),
+)
+"""What has called a target, and, of a fork, the orchestrator itself."""
+
+
+def names(report):
+    return [[name for _, _, name in thread.frames] for thread in threads_in(report)]
+
+
+def test_what_has_begun_the_worker_is_not_the_users_even_of_a_fork():
+    assert names(dump(("/p/mine.py", "f"), *BEGIN)) == [["f"]]
+
+
+def test_frames_of_compiled_modules_are_mporchs_own():
+    compiled = ("orchestrator/worker/item_calls.py", "run_items")
+    assert names(dump(("/p/mine.py", "f"), compiled, *BEGIN)) == [["f"]]
+
+
+def test_what_mporch_waits_by_is_no_frame_of_the_users_but_a_target_of_the_library_is():
+    waits = (f"{LIB}/threading.py", "wait"), (f"{OURS}/worker/link.py", "receive")
+    calls = (f"{LIB}/shutil.py", "copy"), (f"{OURS}/worker/item_calls.py", "_work")
+    assert names(dump(*waits, *BEGIN)) == [[]]
+    assert names(dump(*calls, *BEGIN)) == [["copy"]]
+
+
+def test_what_a_module_is_imported_by_is_no_frame_of_the_users():
+    by = (
+        ("<frozen importlib._bootstrap>", "_load"),
+        (f"{LIB}/importlib/__init__.py", "import_module"),
+    )
+    ours = (f"{OURS}/worker/target.py", "load")
+    assert names(dump(("/p/mine.py", "<module>"), *by, ours, *BEGIN)) == [["<module>"]]
+
+
+def test_a_thread_of_the_users_that_uses_a_queue_is_told_and_mporchs_own_is_not():
+    header = "Thread 0x0000000000000001 [mporch-flusher] (most recent call first):"
+    root = (f"{LIB}/threading.py", "run"), (f"{LIB}/threading.py", "_bootstrap")
+    users = dump((f"{OURS}/worker/handle.py", "put"), ("/p/mine.py", "g"), *root, header=header)
+    ours = dump((f"{LIB}/threading.py", "wait"), (f"{OURS}/worker/flusher.py", "_run"), *root)
+    assert names(users + ours) == [["g"], []]
+    assert [thread.name for thread in threads_in(users)] == ["mporch-flusher"]
+
+
+def test_where_the_main_thread_waits_in_no_code_of_the_users_another_one_is_told():
+    header = "Thread 0x0000000000000001 (most recent call first):"
+    other = dump(("/p/mine.py", "g"), header=header)
+    told = stopped_in(other + dump((f"{OURS}/worker/main.py", "_wait"), *BEGIN))
+    assert told.where == "/p/mine.py:1"
+    assert told.traceback.startswith("  in thread 0x0000000000000001\n")
+    told = stopped_in(other + dump(("/p/mine.py", "f"), *BEGIN))
+    assert told.traceback == '  File "/p/mine.py", line 1, in f\n'
+
+
+def test_a_crash_in_the_cell_reads_as_a_printed_one_and_a_mere_stack_is_none():
+    assert crash_in(TEXT) == fed(TEXT)
+    assert crash_in(TEXT.partition("\n\n")[2]) is None
+    assert crash_in("") is None
