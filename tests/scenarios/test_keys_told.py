@@ -13,7 +13,6 @@ WRITTEN = {
     "timeouts.item": "timeouts: {item: 1s}",
     "join": "join: 1s",
     "on_error": "on_error: skip",
-    "item_name": "item_name: '{item}'",
     "retry.attempts": "retry: {attempts: 2}",
     "retry.backoff": "retry: {backoff: {initial: 1s}}",
     "restart.max": "restart: {max: 3}",
