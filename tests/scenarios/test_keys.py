@@ -138,6 +138,8 @@ def made_of_jobs():
         draft.add(f"join_{shape}", shape, "join: 200ms", target("Lingers"))
         draft.add(f"item_{shape}", shape, "timeouts: {item: 200ms}", target("hang"))
         draft.add(f"on_error_{shape}", shape, "on_error: skip", target("fail"))
+        named = "on_error: skip, item_name: 'the {item}th'"
+        draft.add(f"named_{shape}", shape, named, target("fail"))
         again = "retry: {attempts: 2, backoff: {initial: 7ms, max: 7ms}}"
         draft.add(f"retry_{shape}", shape, again, target("fail_first"))
         none = "restart: {max: 0}, retry: {attempts: 2}"
@@ -274,6 +276,11 @@ def at_its_rate(ended, shape):
     assert third - first > 0.35
 
 
+def named(ended, shape):
+    told = ended.log.having("item.skipped", job=f"named_{shape}")
+    assert [each["item_name"] for each in told] == ["the 1th", "the 2th", "the 3th"]
+
+
 def of_that_size(ended, shape):
     assert ended.log.printed("size_batch-1") == ["length 2", "length 1"]
 
@@ -293,6 +300,7 @@ WITNESSES = {
     "terminate.signal": stopped_by_its_signal,
     "terminate.grace": killed_after_its_grace,
     "on_error": counted("on_error", "skipped", 3),
+    "item_name": named,
     "retry.attempts": counted("retry", "retried"),
     "retry.backoff": waited_for_so_long,
     "restart.max": not_restarted,
