@@ -332,7 +332,7 @@ def _summary(
 ) -> Summary:
     run, ended = conductor.run, time.time()
     duration_s = round(ended - started, 6)
-    jobs, queues = run.job_summaries(), run.ledgers()
+    jobs, queues = run.job_summaries(conductor.sampler.newest), run.ledgers()
     outcome = run.outcome or RunOutcome(status="failed", exit_code=ExitCode.BUG)
     if conductor.survivors and outcome.exit_code is ExitCode.OK:
         reason = f"{len(conductor.survivors)} of its processes could not be killed"

@@ -14,6 +14,7 @@ from orchestrator.errors import QueueFullError
 
 __all__ = [
     "at_item",
+    "called",
     "death",
     "failed",
     "full",
@@ -131,9 +132,14 @@ def failed(failure: Failure, item: str = "") -> str:
     return named(f"{text}{place}" + (f" at item {item}" if item else ""), item, failure.item_name)
 
 
+def called(item: str, name: str) -> str:
+    """Return an item's number with its name beside it, if it has one: `files:7 ('a.txt')`."""
+    return f"{item} ({name})" if name else item
+
+
 def named(text: str, item: str, name: str) -> str:
     """Return a text that tells an item by its number, with its name beside that, if it has one."""
-    return text.replace(f"item {item}", f"item {item} {name}", 1) if item and name else text
+    return text.replace(f"item {item}", f"item {called(item, name)}", 1) if item else text
 
 
 def full(job: str, queue: str) -> Failure:

@@ -16,6 +16,7 @@ from orchestrator.core.samples import (
     QueueSample,
     QueueWiring,
     Sample,
+    Service,
 )
 from orchestrator.core.supervisor.transitions import ENDED, State
 from orchestrator.errors import ExitCode
@@ -23,10 +24,24 @@ from orchestrator.plan.model import Command, Plan, Selection
 
 __all__ = [
     "JobSummary",
+    "SlowestItem",
     "Summary",
+    "slowest_item",
     "summary_of_killed",
     "warnings_of",
 ]
+
+
+class SlowestItem(msgspec.Struct, frozen=True, kw_only=True):
+    """The item of a job that took longest, and what the others took on average, in seconds.
+
+    `name` is what it is called, if that is known.
+    """
+
+    item: str
+    seconds: float
+    others_s: float
+    name: str = ""
 
 
 class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +53,8 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     `waiting_output_s` and `waiting_rate_s` (there were items, and its rate held them) add up over
     the job's workers. Of `waiting_input_s`, `waiting_end_s` is what it waited when all who write
     its input had ended: for its own retries, or its other workers. `short_batches` went out because
-    `within` was over; `waiting_within_s` is how long they had waited for more.
+    `within` was over; `waiting_within_s` is how long they had waited for more. `slowest` took
+    longest of its items, None of a job that is called once.
     """
 
     status: str
@@ -60,6 +76,7 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     waiting_end_s: float = 0.0
     short_batches: int = 0
     waiting_within_s: float = 0.0
+    slowest: SlowestItem | None = None
     reason: str = ""
 
 
@@ -129,8 +146,12 @@ def summary_of_killed(
         },
         bottleneck=found[0].job if found else None,
         bottlenecks=found,
-        reason=f"its orchestrator is gone; the figures are those of {ended}",
+        reason=f"its orchestrator is gone; the figures are those of {_in_words(ended)}",
     )
+
+
+def _in_words(timestamp: str) -> str:
+    return f"{timestamp[:10]} {timestamp[11:19]} UTC"
 
 
 def _summary_of_job(wiring: JobWiring, job: JobSample) -> JobSummary:
@@ -152,6 +173,21 @@ def _summary_of_job(wiring: JobWiring, job: JobSample) -> JobSummary:
         waiting_end_s=job.end_s,
         short_batches=job.short_batches,
         waiting_within_s=job.within_s,
+        slowest=slowest_item(job.service),
+    )
+
+
+def slowest_item(service: Service) -> SlowestItem | None:
+    """Return the slowest of a job's items; None if none was measured by itself."""
+    slow = next((each for each in service.slowest if each.n == 1), None)
+    if slow is None:
+        return None
+    others_s = (service.total_s - slow.seconds) / max(1, service.items - 1)
+    return SlowestItem(
+        item=slow.item,
+        seconds=round(slow.seconds, 6),
+        others_s=round(max(0.0, others_s), 6),
+        name=slow.name,
     )
 
 

@@ -31,7 +31,7 @@ from orchestrator.core.protocol.events import (
 )
 from orchestrator.core.protocol.messages import Closing, Ready
 from orchestrator.core.protocol.notifications import Ledger, Warned
-from orchestrator.core.reporting import JobSummary, warnings_of
+from orchestrator.core.reporting import JobSummary, slowest_item, warnings_of
 from orchestrator.core.samples import (
     Figures,
     JobSample,
@@ -275,10 +275,12 @@ class Run:
         """Return which items the ledgers say are left, at the end: their numbers, by queue."""
         return self._broker.left_items()
 
-    def job_summaries(self) -> dict[str, JobSummary]:
-        """Return what each job did, at the end."""
+    def job_summaries(self, last: Sample | None = None) -> dict[str, JobSummary]:
+        """Return what each job did, at the end; with the `last` sample also which item was slow."""
         views, jobs = self._supervisor.job_states, self._broker.jobs
         times = self._broker.job_times(self._now)
+        samples = dict(zip(views, last.jobs, strict=True)) if last is not None else {}
+        services = {name: sample.service for name, sample in samples.items()}
         return {
             name: JobSummary(
                 status=view.state.value,
@@ -300,6 +302,7 @@ class Run:
                 waiting_end_s=round(times[name].at_end, 6),
                 short_batches=jobs[name].short_batches,
                 waiting_within_s=round(jobs[name].waiting_within_s, 6),
+                slowest=slowest_item(services.get(name, _NOTHING)),
                 reason=view.reason,
             )
             for name, view in views.items()

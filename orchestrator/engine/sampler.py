@@ -61,6 +61,11 @@ class Sampler:
         """Return when the next sample is to be taken."""
         return self._due
 
+    @property
+    def newest(self) -> Sample | None:
+        """Return the sample taken last."""
+        return self.window.pair[1] if self.window.pair is not None else None
+
     def take_due(self, now: float) -> Sample | None:
         """Take a sample if it is time for one."""
         if now < self._due - _SLACK_S:
@@ -121,7 +126,8 @@ class Sampler:
 
     def _services(self) -> dict[str, Service]:
         parts: dict[str, list[Service]] = {job: [service] for job, service in self._ended.items()}
+        jobs = self._run.workers
         for worker, figures in self._figures.items():
-            if figures.service.items:
-                parts.setdefault(self._run.workers[worker], []).append(figures.service)
+            if figures.service.items and (job := jobs.get(worker)) is not None:
+                parts.setdefault(job, []).append(figures.service)
         return {job: total_service(services) for job, services in parts.items()}

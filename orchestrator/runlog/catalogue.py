@@ -13,7 +13,7 @@ import msgspec
 
 from orchestrator.core.protocol import notifications
 from orchestrator.core.protocol.messages import STOPPED, Failure
-from orchestrator.core.reasons import names_of
+from orchestrator.core.reasons import called, names_of
 from orchestrator.errors import ExitCode
 from orchestrator.runlog.schema import FORMAT, Level
 
@@ -120,8 +120,7 @@ def _failure(failure: Failure | None) -> str:
 
 def _item(notification: Any) -> str:
     """Return the item's number, with its name beside it."""
-    name = notification.failure.item_name
-    return f"{notification.item} {name}" if name else notification.item
+    return called(notification.item, notification.failure.item_name)
 
 
 def _places(notification: notifications.WaitingFor) -> str:

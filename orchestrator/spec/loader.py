@@ -152,6 +152,8 @@ def _hint(spec: LoadedSpec, found: ValidationFinding) -> str:
     value = steps[-1].value if steps and isinstance(steps[-1], Entry) else None
     if not isinstance(value, ScalarNode):
         return found.hint
+    if found.rule in (rules.UNKNOWN_KEY, rules.BAD_ITEM_NAME):  # braces are no mapping there
+        return found.hint
     if value.position.file == SET:
         return hint_for_set(found.path, value.text) or found.hint
     given = next(

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.core.limits.stretch import JobTimes, Stretch, grown
-from orchestrator.core.samples import Header, JobSample, JobWiring, Sample, WorkerSample
+from orchestrator.core.samples import Header, JobSample, JobWiring, Sample, Service, WorkerSample
 
 __all__ = ["OVER", "JobFigures", "Progress", "QueueFigures", "RunFigures", "WorkerFigures"]
 
 _ENOUGH = 10
 """So many items of the last seconds tell a rate."""
+_SLACK_S = 0.5
+_LONG_S = 5.0
+_LONG_TIMES = 4.0
+"""An item takes long that takes so long, and so many times as long as the others on average."""
 OVER = frozenset({"succeeded", "failed", "timed_out", "killed", "terminated", "skipped"})
 _STATES = {
     "succeeded": "done",
@@ -27,11 +31,11 @@ _STATES = {
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerFigures:
-    """One worker: its times in the stretch, and what it uses; `cpu` is in processors."""
+    """One worker: its times in the stretch; the `cpu` it uses, in processors, once measured."""
 
     row: WorkerSample
     times: JobTimes
-    cpu: float
+    cpu: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +43,7 @@ class JobFigures:
     """One job; `rate` is items a second, `cpu` in processors, `rss` in bytes.
 
     `service_s` is the mean time its target takes for an item, `queued_s` the mean time an item
-    waits in its queues; None where no item tells.
+    waits in its queues; None where no item tells, and before `cpu` is measured.
     """
 
     number: int
@@ -47,7 +51,7 @@ class JobFigures:
     row: JobSample
     times: JobTimes
     rate: float
-    cpu: float
+    cpu: float | None
     rss: int
     service_s: float | None
     queued_s: float | None
@@ -103,7 +107,8 @@ class RunFigures:
         self._cpu: dict[int, float] = {}
         self._rss: dict[int, int] = {}
         for worker in sample.workers:
-            self._cpu[worker.job] = self._cpu.get(worker.job, 0.0) + self._cpu_of(worker)
+            if (cpu := self._cpu_of(worker)) is not None:
+                self._cpu[worker.job] = self._cpu.get(worker.job, 0.0) + cpu
             self._rss[worker.job] = self._rss.get(worker.job, 0) + worker.rss
 
     def job(self, n: int) -> JobFigures:
@@ -118,7 +123,7 @@ class RunFigures:
             row=b,
             times=self._stretch.times(n),
             rate=self._rate(done),
-            cpu=self._cpu.get(n, 0.0),
+            cpu=self._cpu.get(n),
             rss=self._rss.get(n, 0),
             service_s=service,
             queued_s=self._queued(wiring.reads),
@@ -147,6 +152,8 @@ class RunFigures:
                 continue
             _, b = self._stretch.job(n)
             of_source = b.total if wiring.total is None else wiring.total
+            if of_source is not None and b.state in OVER:
+                of_source = min(of_source, b.items_out)  # one that was stopped gives no more
             if of_source is not None:
                 done += min(of_source, self._taken(n, wiring, self.sample))
                 before += min(of_source, self._taken(n, wiring, self._before))
@@ -180,13 +187,28 @@ class RunFigures:
             if row.job == job
         ]
 
+    @property
+    def at_long_items(self) -> list[WorkerSample]:
+        """Return the workers at items that take much longer than others, the longest first."""
+        found = [row for row in self.sample.workers if row.item and row.at_item_s >= _LONG_S]
+        found = [row for row in found if row.at_item_s >= _LONG_TIMES * (self.usual_s(row) or 0.0)]
+        return sorted(found, key=lambda row: -row.at_item_s)
+
+    def usual_s(self, worker: WorkerSample) -> float | None:
+        """Return how long items of its job have taken on average; None where none has ended."""
+        rows = self.sample.jobs
+        service = rows[worker.job].service if worker.job < len(rows) else Service()
+        return service.total_s / service.items if service.items > 0 else None
+
     def _rate(self, grown_by: float) -> float:
         return grown_by / self._stretch.dt if self._stretch.dt else 0.0
 
-    def _cpu_of(self, worker: WorkerSample) -> float:
+    def _cpu_of(self, worker: WorkerSample) -> float | None:
         earlier = self._earlier.get((worker.name, worker.pid))
         since = earlier.cpu_s if earlier is not None else 0.0
-        return grown(since, worker.cpu_s) / self._measured_s if self._measured_s else 0.0
+        if earlier is None and worker.life_s > self._stretch.dt + _SLACK_S:
+            return None  # the earlier sample was kept without its workers
+        return grown(since, worker.cpu_s) / self._measured_s if self._measured_s else None
 
     def _times_of(self, worker: WorkerSample) -> JobTimes:
         earlier = self._earlier.get((worker.name, worker.pid))

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.core.limits.stretch import JobTimes
-from orchestrator.core.samples import Header, Sample
+from orchestrator.core.samples import Header, Sample, WorkerSample
 from orchestrator.views.figures import OVER, JobFigures, QueueFigures, RunFigures, WorkerFigures
-from orchestrator.views.text import Style, cells_of, duration, escaped, number, paint
+from orchestrator.views.text import Style, cells_of, duration, escaped, number, paint, short_time
 
-__all__ = ["SORTS", "Live", "Look", "View", "frame", "order_of", "plain_line"]
+__all__ = ["SORTS", "Look", "View", "frame", "order_of", "plain_line"]
 
 
 _STYLES = {
@@ -82,6 +82,7 @@ def frame(
     most = max(1, look.height - 1)
     rows: list[list[Cell]] = [_title_row(run, look, view)]
     below: list[list[Cell]] = [[(line, None)] for line in _folded(sentence, look, most=1)]
+    below += [[(_long_items(run), Style.YELLOW)]] if run.at_long_items and not view.status else []
     if view.keys:
         below.append([(view.keys, Style.DIM)])
     del below[max(0, most - 2) :]
@@ -105,6 +106,7 @@ def plain_line(header: Header, before: Sample, sample: Sample) -> str:
         told.append(f"{len(jobs) - _MOST_IN_LINE} more jobs")
     over = sum(row.state in OVER for row in sample.jobs)
     told += [f"{over} of {len(sample.jobs)} jobs ended"] if over or not jobs else []
+    told += [escaped(_at_item(row)) for row in run.at_long_items[:1]]
     told += _troubles(sample)
     if (progress := run.progress) is not None:
         left = f", about {duration(_rounded(progress.left_s))} left" if progress.left_s else ""
@@ -147,12 +149,26 @@ def _title_row(run: RunFigures, look: Look, view: View) -> list[Cell]:
     row = [(escaped(named), Style.BOLD), (f"  {duration(max(0.0, sample.t))}", None)]
     if view.status:
         row.append((f"  {view.status}", None))
-    if (progress := run.progress) is not None and not sample.last:
+    if (progress := run.progress) is not None and not (sample.last or view.status):
         part = progress.done / progress.total
         row += [("  ", None), (_bar(part, look), Style.GREEN), (f" {int(100 * part)} %", None)]
         if progress.left_s:
             row.append((f"  about {duration(_rounded(progress.left_s))} left", None))
     return row
+
+
+def _long_items(run: RunFigures) -> str:
+    """Return who is at an item that takes much longer than others, and the command for more."""
+    first, *others = run.at_long_items
+    usual_s = run.usual_s(first)
+    usual = f", others take {short_time(usual_s)}" if usual_s is not None else ""
+    more = f"; {len(others)} more like it" if others else ""
+    where = f"mporch stack{f' {first.name}' * (not others)}"
+    return escaped(f"{_at_item(first)}{usual}{more}: {where}")
+
+
+def _at_item(worker: WorkerSample) -> str:
+    return f"{worker.name} is at {worker.item} for {duration(_rounded(worker.at_item_s))}"
 
 
 def _rounded(seconds: float) -> float:
@@ -195,6 +211,10 @@ class _Column:
 
 def _percent(part: float) -> str:
     return f"{round(100 * part)}%"
+
+
+def _used(cpu: float | None) -> str:
+    return "" if cpu is None else _percent(cpu)
 
 
 def _share(times: JobTimes, seconds: float) -> str:
@@ -260,8 +280,8 @@ _COLUMNS = (
     _Column(title="dead", text=_counted("dead"), rank=7),
     _Column(
         title="cpu",
-        text=lambda job, _: _percent(job.cpu) if job.row.workers else "",
-        of_worker=lambda worker: _percent(worker.cpu),
+        text=lambda job, _: _used(job.cpu) if job.row.workers else "",
+        of_worker=lambda worker: _used(worker.cpu),
         least=4,
         rank=10,
     ),
@@ -283,7 +303,7 @@ _KEYS: dict[str, Callable[[JobFigures], float]] = {
     "run": lambda job: job.times.part(job.times.running_s),
     "starved": lambda job: job.times.part(starved_s(job.times)),
     "blocked": lambda job: job.times.part(job.times.blocked_s),
-    "cpu": lambda job: job.cpu,
+    "cpu": lambda job: job.cpu or 0.0,
     "memory": lambda job: job.rss,
     "errors": lambda job: job.row.failed + job.row.retried + job.row.skipped + job.row.dead,
 }
@@ -536,17 +556,6 @@ def _scaled(n: float, base: int, units: str) -> str:
     return f"{n:.1f}{unit}" if n < 9.95 else f"{n:.0f}{unit}"
 
 
-def short_time(seconds: float | None) -> str:
-    """Return a time in at most five characters; of None nothing."""
-    if seconds is None:
-        return ""
-    for below, unit, factor in ((1e-3, "us", 1e6), (1.0, "ms", 1e3), (100.0, "s", 1.0)):
-        if seconds < below * 0.9995:
-            value = seconds * factor
-            return f"{value:.1f}{unit}" if value < 9.95 else f"{value:.0f}{unit}"
-    return f"{seconds / 60:.0f}min" if seconds < 6000 else f"{seconds / 3600:.0f}h"
-
-
 def _padded(text: str, cells: int, look: Look) -> str:
     text = _short(text, cells, look)
     return text + " " * (cells - cells_of(text))
@@ -573,63 +582,3 @@ def _cut(row: list[Cell], look: Look) -> str:
         if left <= 0:
             break
     return out
-
-
-# -- drawing --------------------------------------------------------------------------------------
-
-# Clears the line, then from its second cell on: tmux takes what is cleared from the very first
-# cell of the screen into its history, which would keep each frame there.
-_CLEAR = "\x1b[K\x1b[C\x1b[J\r"
-
-
-class Live:
-    """The block of lines where frames are drawn over and over: its text; it does no I/O."""
-
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-        self._drawn: list[int] = []
-
-    def take(self, lines: list[str]) -> None:
-        """Have these drawn from now on."""
-        self._lines = lines
-
-    def draw(self) -> str:
-        """Return the text that draws the last frame, the cursor being where it shall begin."""
-        self._drawn = [_visible(line) for line in self._lines]
-        return "\n".join(self._lines)
-
-    def erase(self, width: int) -> str:
-        """Return the text that takes the drawn block away, the terminal now being `width` wide.
-
-        A terminal that was made narrower has wrapped the block's lines.
-        """
-        if not self._drawn:
-            return ""
-        rows = sum(max(1, -(-cells // width)) for cells in self._drawn)
-        self._drawn = []
-        return "\r" + (f"\x1b[{rows - 1}A" if rows > 1 else "") + _CLEAR
-
-    def redraw(self, width: int) -> str:
-        """Return the text that draws the last frame in the place of the one before.
-
-        Where that had as many lines, and none was wrapped, they are written over.
-        """
-        drawn = self._drawn
-        if len(drawn) != len(self._lines) or any(cells >= width for cells in drawn):
-            return self.erase(width) + self.draw()
-        up = f"\x1b[{len(drawn) - 1}A" if len(drawn) > 1 else ""
-        return f"\r{up}" + self.draw().replace("\n", "\x1b[K\n") + "\x1b[K"
-
-
-def _visible(line: str) -> int:
-    """Return how many cells a painted line takes."""
-    plain = ""
-    inside = False
-    for char in line:
-        if char == "\x1b":
-            inside = True
-        elif inside:
-            inside = char != "m"
-        else:
-            plain += char
-    return cells_of(plain)

@@ -18,10 +18,10 @@ from orchestrator.core.protocol.notifications import (
     Stalled,
     WorkerEnded,
 )
-from orchestrator.core.reasons import failed, names_of
+from orchestrator.core.reasons import called, failed, names_of
 from orchestrator.core.reporting import JobSummary, Summary
 from orchestrator.views.tables import Column, Paper, table
-from orchestrator.views.text import Style, duration, escaped, number, paint, shortened
+from orchestrator.views.text import Style, duration, escaped, number, paint, short_time, shortened
 
 __all__ = ["Digest", "ItemGroup", "JobFailure", "Report", "render_report"]
 
@@ -54,6 +54,9 @@ _QUEUE_COLUMNS = (
 )
 _LONG_S = 0.2
 """Batches that waited for less, in all, are not worth a line."""
+_SLOW_S = 1.0
+_SLOW_TIMES = 4.0
+"""An item is told that took so long, and so many times as long as the others on average."""
 _BAD = frozenset({"failed", "timed_out", "killed"})
 _STYLES = {"succeeded": Style.GREEN, "failed": Style.RED, "timed_out": Style.RED}
 
@@ -146,6 +149,7 @@ def _notes(report: Report, paper: Paper) -> str:
         lines.append("  next: end them yourself; a setuid program takes its user's rights (sudo)")
     lines += _bottlenecks(report.summary)
     lines += [line for item in report.summary.jobs.items() if (line := _short_batches(*item))]
+    lines += [line for item in report.summary.jobs.items() if (line := _slowest(*item))]
     argument = escaped(report.argument)
     skipped = f"mporch logs {argument} --grep skipped"
     lines += _named("skipped by on_error", "item", digest.skipped, skipped)
@@ -174,6 +178,16 @@ def _short_batches(name: str, job: JobSummary) -> str:
     batches = f"{number(n)} batch{'es' if n > 1 else ''}"
     waited = f"waited {duration(waited_s)} for more until `within` was over"
     return f"{escaped(name)}: {batches} {waited}, and went out short"
+
+
+def _slowest(name: str, job: JobSummary) -> str:
+    """Return which item of a job took much longer than the others, if one did."""
+    slow = job.slowest
+    if slow is None or slow.seconds < max(_SLOW_S, _SLOW_TIMES * slow.others_s):
+        return ""
+    others = f", others {short_time(slow.others_s)} on average" if slow.others_s else ""
+    item = escaped(called(slow.item, slow.name))
+    return f"slowest: {escaped(name)} took {duration(slow.seconds)} for {item}{others}"
 
 
 def _named(what: str, kind: str, items: ItemGroup, more: str) -> list[str]:
@@ -256,8 +270,7 @@ class ItemGroup:
             return False
         if len(self.first) < _NAMED:
             self._named.add((job, item))
-            name = f" {failure.item_name}" if failure.item_name else ""
-            self.first.append(f"{job} {item}{name}: {failed(failure)}")
+            self.first.append(f"{job} {called(item, failure.item_name)}: {failed(failure)}")
         return True
 
     @property

@@ -38,7 +38,8 @@ from orchestrator.core.protocol.notifications import (
     WorkerReplaced,
 )
 from orchestrator.core.samples import Header, Sample, Window
-from orchestrator.views.frame import Live, Look, frame, plain_line
+from orchestrator.views.drawing import Live
+from orchestrator.views.frame import Look, frame, plain_line
 from orchestrator.views.output import (
     OutputMode,
     OutputView,

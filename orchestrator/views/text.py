@@ -16,6 +16,7 @@ __all__ = [
     "number",
     "paint",
     "screen_line",
+    "short_time",
     "shortened",
 ]
 
@@ -103,3 +104,16 @@ def cells_of(text: str) -> int:
 def number(n: int) -> str:
     """Return `n` with its thousands marked off."""
     return f"{n:,}"
+
+
+def short_time(seconds: float | None) -> str:
+    """Return a time in at most five characters; of None nothing."""
+    if seconds is None:
+        return ""
+    if seconds < 5e-8:
+        return "0"
+    for below, unit, factor in ((1e-3, "us", 1e6), (1.0, "ms", 1e3), (100.0, "s", 1.0)):
+        if seconds < below * 0.9995:
+            value = seconds * factor
+            return f"{value:.1f}{unit}" if value < 9.95 else f"{value:.0f}{unit}"
+    return f"{seconds / 60:.0f}min" if seconds < 6000 else f"{seconds / 3600:.0f}h"

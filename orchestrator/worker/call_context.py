@@ -18,7 +18,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator.core.protocol.messages import End, Failure, Worn
-from orchestrator.core.reasons import not_tried_again
+from orchestrator.core.reasons import called, not_tried_again
 from orchestrator.core.retry import resolve
 from orchestrator.errors import QueueFullError, UnpicklableItemError
 from orchestrator.ipc.cell import INDEX, MARKS, Cell
@@ -202,8 +202,7 @@ class CallContext:
         end = resolve(self.job.on_error, self.describe(error).bases, attempts)
         mild = end is End.SKIPPED or (end is End.FAILED and attempt < attempts)
         level = logging.WARNING if mild else logging.ERROR
-        called = f"{item} {name}" if name else item
-        self._tell(level, "item %s failed (attempt %d)", (called, attempt), error)
+        self._tell(level, "item %s failed (attempt %d)", (called(item, name), attempt), error)
 
     def name_of(self, queue: str, item: Any, *, packed: bool = False) -> str:
         """Return what an item of the queue is called that has failed (`item_names.name_of`)."""

@@ -27,6 +27,8 @@ from .resumed_checker import judge
 from .resumed_rounds import Round, Seen
 from .resumed_shapes import Middle, Shape
 
+SOCKETS = shutil.ignore_patterns("control.sock")
+"""A run that was killed leaves its socket, which cannot be copied."""
 CALLS = (
     "openat",
     "mkdir",
@@ -138,7 +140,7 @@ class Killed:
             (self.run.folder / "enough").touch()
         assert self.run.strike(Point(call="pwrite64", n=n)), self.run.said()
         self._kept = folder / "half.kept"
-        shutil.copytree(self.run.folder, self._kept)
+        shutil.copytree(self.run.folder, self._kept, ignore=SOCKETS)
 
     @classmethod
     def half_way(cls, shape: Shape, folder: Path) -> Killed:
@@ -171,7 +173,7 @@ def sweep(make: Callable[[], Struck], points: Iterable[Point], kept: Path) -> It
         misses = 0 if hit else misses + 1
         if problems := run.problems(may_refuse=bool(point.error)):
             copy = kept / f"{point.call}-{point.n}"
-            shutil.copytree(run.folder, copy)
+            shutil.copytree(run.folder, copy, ignore=SOCKETS)
             yield f"{copy}: {'; '.join(problems)}"
         elif hit:
             yield ""

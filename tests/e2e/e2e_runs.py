@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,8 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).parents[2]
+SOCKETS = shutil.ignore_patterns("control.sock")
+"""A run that was killed leaves its socket, which cannot be copied."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,13 @@ import json
 import os
 import pty
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,16 @@ MPORCH = [sys.executable, "-m", "orchestrator"]
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "cli.md").read_text()
 FENCES = re.findall(r"^```(\w+)\n(.*?)^```$", DOC, re.MULTILINE | re.DOTALL)
-COMMANDS = [line[2:] for kind, text in FENCES if kind == "console" for line in text.splitlines()]
+LIVE = re.compile(r"mporch (top|tap|stack|stop)\b")
+"""Commands for a run that goes on."""
+ALL = [
+    line[2:]
+    for kind, text in FENCES
+    if kind == "console"
+    for line in text.splitlines()
+    if line.startswith("$ ")
+]
+COMMANDS = [line for line in ALL if not LIVE.match(line)]
 
 
 @pytest.fixture
@@ -49,13 +61,57 @@ def test_every_command_of_the_page_works(project):
     assert json.loads((project / "plan.json").read_text())["name"] == project.name
 
 
+def until(look):
+    end = time.monotonic() + 60.0
+    while not look():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+ENDLESS = """
+import itertools, time
+
+def numbers():
+    for n in itertools.count():
+        yield {"path": f"/{n}", "size": 2000, "meta": {"kind": "a", "size": n}}
+
+def slow(item):
+    time.sleep(0.01)
+"""
+
+
+def test_every_command_of_the_page_about_a_run_that_goes_on_works(project):
+    (project / "endless.py").write_text(ENDLESS)
+    (project / "jobs.yaml").write_text(
+        "version: 1\nqueues: {todo: 10}\njobs:\n"
+        "  numbers: {target: endless:numbers, output: todo}\n"
+        "  parse: {target: endless:slow, input: todo, workers: 2}\n"
+    )
+    lines = [line for line in ALL if LIVE.match(line)]
+    assert {LIVE.match(line)[1] for line in lines} == {"top", "tap", "stack", "stop"}
+    for line in sorted(lines, key=lambda line: "stop" in line):
+        with subprocess.Popen(
+            [*MPORCH, "run", "--output", "none"], stderr=subprocess.DEVNULL
+        ) as run:
+            until(lambda: list(project.glob(".mporch/runs/*/control.sock")))
+            shown = line.replace("20261123T08", "last").partition(" | ")[0]
+            tried = shown + (" -n 2" if "tap" in shown else "")
+            done = mporch(*shlex.split(tried)[1:])
+            assert done.returncode == 0, (line, done.stderr)
+            assert "stop" in line or run.poll() is None
+            run.terminate()
+            run.wait(60)
+            for left in project.glob(".mporch/runs/*"):
+                shutil.rmtree(left)
+
+
 def test_output_of_targets_goes_to_standard_output_and_the_report_to_standard_error(project):
     done = mporch("run")
     assert done.returncode == 0
     assert sorted(done.stdout.splitlines(), key=lambda line: int(line.split()[-1])) == [
         f"work-1 | did {n}" for n in range(100) if n != 7
     ]
-    assert "skipped by on_error: 1 item\n  work todo:8: KeyError: 7" in done.stderr
+    assert "skipped by on_error: 1 item\n  work todo:8 (7): KeyError: 7" in done.stderr
 
 
 def test_with_json_standard_output_is_the_summary_alone(project):
@@ -94,7 +150,7 @@ def test_on_a_terminal_progress_is_drawn_and_taken_away_before_the_report(projec
         seen = read_to_the_end(leader)
         assert run.wait(60) == 0
     drawn, _, report = seen.rpartition("\x1b[J")
-    assert "  numbers  " in drawn
+    assert " numbers " in drawn
     assert "succeeded\x1b[0m after" in report
     assert "queue" in report
 

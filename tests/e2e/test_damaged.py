@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from e2e_runs import finished
+from e2e_runs import SOCKETS, finished
 
 ITEMS = 60
 BAD = 3
@@ -76,7 +76,7 @@ def killed(command: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.kill(int(orchestrator), signal.SIGKILL)
     run.communicate(timeout=30)
     (project / "killed").touch()
-    shutil.copytree(project / "run", project / "kept")
+    shutil.copytree(project / "run", project / "kept", ignore=SOCKETS)
     return project
 
 

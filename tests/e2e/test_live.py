@@ -130,6 +130,8 @@ def test_items_are_tapped_and_none_of_their_code_runs(live):
     assert len(lines) == 3
     for line in lines:
         assert line["value"] == {"n": line["number"] - 1, "deep.odd": True}
+    nothing = run.call("tap", "todo", "-n", "1", "--fields", "no").stdout
+    assert nothing.endswith("  (none of these fields)\n")
     things = run.call("tap", "last", "done", "-n", "2").stdout
     assert len(things.splitlines()) == 2
     assert "mine.Thing(" in things

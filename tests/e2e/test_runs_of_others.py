@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from e2e_runs import finished
+from e2e_runs import SOCKETS, finished
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 
@@ -47,7 +47,7 @@ def shared(command: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (project / "mine.py").write_text(MINE)
     done = finished([command, "run"], cwd=project, env=os.environ, timeout_s=60)
     assert done.returncode == 1, done.stderr
-    shutil.copytree(project / ".mporch", project / "kept")
+    shutil.copytree(project / ".mporch", project / "kept", ignore=SOCKETS)
     return project
 
 

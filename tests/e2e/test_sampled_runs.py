@@ -193,7 +193,11 @@ def test_the_slowest_items_are_known_with_their_times(
     jobs = "src: {target: t:numbers, output: a}\nwork: {target: t:slow, input: a}\n"
     spec = project(tmp_path, jobs, code=code)
     spec.write_text(spec.read_text().replace(", b: {maxsize: 10}", ""))
-    service = whole(mporch(spec).run_dir).samples[-1].jobs[1].service
+    ran = mporch(spec)
+    service = whole(ran.run_dir).samples[-1].jobs[1].service
+    slowest = ran.summary["jobs"]["work"]["slowest"]
+    assert (slowest["item"], slowest["name"]) == ("a:12", "11")
+    assert ran.summary["jobs"]["src"]["slowest"] is None
     assert service.items == 40
     assert sum(service.counts) == 40
     assert service.slowest[0].item == "a:12"

@@ -22,6 +22,7 @@ WRITTEN = {
     "rate": "rate: 1/s",
     "ordered": "ordered: true",
     "total": "total: 3",
+    "item_name": "item_name: none",
     "exit_codes": "exit_codes: [0, 1]",
     "stdin": "stdin: text",
     "stdout": "stdout: log",

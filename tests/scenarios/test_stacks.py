@@ -187,6 +187,18 @@ def test_nobody_of_that_name_is_told(begin):
     )
     assert asked.returncode == 2
     assert b"no job or worker 'nobody'" in asked.stderr
+    assert b"its jobs are " in asked.stderr
+
+
+def test_a_worker_that_its_job_does_not_have_is_told_how_many_there_are(begin):
+    life = begin(HANGING, CODE)
+    life.pid("sleep-1")
+    asked = subprocess.run(
+        [COMMAND, "stack", "./run", "sleep-9"], cwd=life.folder, capture_output=True, check=False
+    )
+    assert asked.returncode == 2
+    assert b"no job or worker 'sleep-9'" in asked.stderr
+    assert b"sleep has 1 worker\n" in asked.stderr
 
 
 KILLED = """

@@ -20,7 +20,7 @@ from orchestrator.core.limits.phases import (
     mean_scores,
     told_phases,
 )
-from orchestrator.core.limits.stretch import JobTimes, Stretch
+from orchestrator.core.limits.stretch import JobTimes, Stretch, WorkersCpu
 from orchestrator.core.limits.telling import Found, told
 from orchestrator.core.limits.wires import Wires
 from orchestrator.core.samples import Header, JobSample, Sample
@@ -37,6 +37,10 @@ _LEAST_S = 0.2
 """Shorter runs have no limit that is worth a word."""
 _SENTENCE_EVERY_S = 2.0
 _HALF = 0.5
+_IDLE = 0.1
+"""Who used a processor for less of its time waits for something else, whatever others use."""
+_MEASURED_S = 3.0
+"""Processor times are up to a second old: before this they tell too little."""
 _WHOLE = 0.9
 """A phase that is so much of the run is told without its times."""
 
@@ -63,6 +67,7 @@ class Limits:
         self._taken = 0
         self._newest: Sample | None = None
         self._long = LongItems()
+        self._cpu = WorkersCpu()
         self._known: dict[tuple[float, float], Interval] = {}
         self._main: frozenset[int] = frozenset()
         self._sentence = ""
@@ -78,6 +83,7 @@ class Limits:
         elif not sample.t > newest.t:
             return
         self._long.add(sample)
+        self._cpu.add(sample)
         self._newest = msgspec.structs.replace(sample, workers=())
         self._taken += 1
         if self._taken % self._every == 0:
@@ -283,7 +289,19 @@ class Limits:
             why=why,
             whole=stretch.dt >= _WHOLE * total_s,
             straggler=straggler if why is Why.STRAGGLER else None,
+            idle=self._idle(job),
         )
+
+    def _idle(self, job: int) -> float | None:
+        """Return for what part of its time a job used a processor, if it hardly used one.
+
+        The processes of a command are none of its workers: what they used is not known.
+        """
+        if self._newest is None or self._newest.t < _MEASURED_S or self._header.jobs[job].command:
+            return None
+        _, newest = Stretch(self._header, self._newest, self._newest).job(job)
+        part = self._cpu.part(job, newest)
+        return part if part is not None and part < _IDLE else None
 
     def _why(self, stretch: Stretch, job: int, straggler: LongItem | None) -> Why:
         if stretch.disk_full_s >= _HALF * stretch.dt:
@@ -297,7 +315,7 @@ class Limits:
             return Why.BATCHES if times.within_s >= retries_s else Why.STRAGGLER
         if self._held_by_bytes(stretch, job) is not None:
             return Why.BYTES
-        if stretch.spent:
+        if stretch.throttled or (stretch.spent and self._idle(job) is None):
             return Why.PROCESSORS
         if straggler is not None:
             return Why.STRAGGLER

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from orchestrator.core.samples import Header, JobSample, QueueSample, Sample
 
-__all__ = ["JobTimes", "Stretch", "grown"]
+__all__ = ["JobTimes", "Stretch", "WorkersCpu", "grown"]
 
 _ANY = TypeVar("_ANY")
 _NO_JOB = JobSample(state="")
@@ -70,6 +70,33 @@ class JobTimes:
         if life_s <= 0 or dt <= 0:
             return 0.0
         return min(1.0, (self.own_s + more_s) / life_s) * min(1.0, life_s / dt)
+
+
+class WorkersCpu:
+    """Processor time of each job's workers, from samples that have rows of workers."""
+
+    def __init__(self) -> None:
+        self._used_s: dict[int, float] = {}
+        self._last_s: dict[tuple[str, int], float] = {}
+
+    def add(self, sample: Sample) -> None:
+        """Take the next sample; those that were kept without workers tell nothing."""
+        if not sample.workers:
+            return
+        last_s, self._last_s = self._last_s, {}
+        for row in sample.workers:
+            key = (row.name, row.pid)
+            used_s = grown(last_s.get(key, 0.0), row.cpu_s)
+            self._used_s[row.job] = self._used_s.get(row.job, 0.0) + used_s
+            self._last_s[key] = row.cpu_s
+
+    def part(self, job: int, row: JobSample) -> float | None:
+        """Return for what part of the time that a job ran it used a processor; None: not known.
+
+        `row` is its newest.
+        """
+        used_s = self._used_s.get(job, 0.0)
+        return used_s / row.running_s if used_s > 0 and row.running_s > 0 else None
 
 
 class Stretch:

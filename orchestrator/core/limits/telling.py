@@ -26,7 +26,8 @@ _ONCE = {Shape.TASK.value, Shape.SOURCE.value}
 class Found:
     """A job that was held least in a stretch, and for which part (`share`) of the whole run.
 
-    `whole`: the stretch is hardly shorter than the run.
+    `whole`: the stretch is hardly shorter than the run. `idle`: for what part of its time it used a
+    processor, if it hardly did; None else.
     """
 
     stretch: Stretch
@@ -35,6 +36,7 @@ class Found:
     whole: bool
     share: float = 0.0
     straggler: LongItem | None = None
+    idle: float | None = None
 
 
 def told(header: Header, wires: Wires, found: Found) -> Bottleneck:
@@ -172,11 +174,24 @@ class _Words:
                 what = "make room on it"
             case Why.BATCHES:
                 what = "try a smaller size of its batches, or a shorter within"
+            case Why.BUSY if spent:
+                return self._busy_beside_others(spent)
             case _ if spent:
                 what = "more workers do not help, make the targets cheaper"
             case _:
                 return self._busy()
         return _told(spent, what)
+
+    def _busy_beside_others(self, spent: str) -> str:
+        """Return what to try where others use the processors, and the job hardly does."""
+        idle = _percent(self._found.idle or 0.0)
+        its = "its worker" if self._job.workers == 1 else "its workers"
+        before = f"{spent}, but {its} used them for {idle} of the time"
+        workers = self._could_use()
+        shape = self._job.shape
+        if shape in _ONCE or workers <= self._job.workers:
+            return _told(before, "see what else runs, and what it waits for")
+        return _told(before, f"see what else runs; if they only wait, try workers: {workers}")
 
     def _spent(self) -> str:
         stretch = self._stretch
@@ -232,16 +247,21 @@ class _Words:
 
     def _worth_trying(self) -> int:
         """Return how many workers could have had something to do, and a processor."""
-        now, stretch, job = self._job.workers, self._stretch, self._found.job
-        near = self._wires.next_readers(job) | self._wires.next_writers(job)
-        shares = [_own_part(stretch.times(n)) for n in near]
-        most = math.ceil(now / max(0.1, *shares, 0.1))
+        now, stretch = self._job.workers, self._stretch
+        most = self._could_use()
         if (busy := stretch.busy) is not None:
             n = stretch.machine_processors
             free = n * (1 - busy)
             each = max(0.05, (n - free) / max(1, now)) if now else 1.0
             most = min(most, now + max(0, math.floor(free / min(1.0, each) + 0.25)))
         return min(most, now * _MOST_TIMES)
+
+    def _could_use(self) -> int:
+        """Return how many workers could have had something to do."""
+        now, job = self._job.workers, self._found.job
+        near = self._wires.next_readers(job) | self._wires.next_writers(job)
+        shares = [_own_part(self._stretch.times(n)) for n in near]
+        return min(math.ceil(now / max(0.1, *shares, 0.1)), now * _MOST_TIMES)
 
 
 def _own_part(times: JobTimes) -> float:

@@ -24,6 +24,7 @@ from orchestrator.console.options import (
     run_argument,
 )
 from orchestrator.console.printing import tell
+from orchestrator.core.reasons import called
 from orchestrator.errors import SpecError, UsageError
 from orchestrator.features.deadletters.replay_command import drop, replay
 
@@ -139,9 +140,11 @@ def list_letters(
         print(render_letters(rows, Paper.of(sys.stdout)), end="")
         one = f"{choice.run_name} {rows[0].letter}"
         then = f"then mporch dead replay {choice.run_name} --all"
+        dropped = len(choice.undropped) < len(choice.letters)
+        ended = "replayed or dropped" if dropped else "replayed"
         tell(
             f"more: mporch dead show {one}, or debug; "
-            f"{then if choice.unreplayed else 'all of the run were replayed or dropped'}"
+            f"{then if choice.unreplayed else f'all of the run were {ended}'}"
         )
         if others := choice.elsewhere():
             tell(others)
@@ -151,9 +154,9 @@ def list_letters(
     elif not choice.damaged:
         tell(choice.missing())
     for kept in choice.keepsakes:
-        name = f" {escaped(kept.item_name)}" if kept.item_name else ""
+        item = called(kept.item, escaped(kept.item_name))
         tell(
-            f"kept, and no dead letter: {kept.item}{name}, which has failed {kept.job};"
+            f"kept, and no dead letter: {item}, which has failed {kept.job};"
             f" mporch dead show {choice.run_name} {kept.item}, or debug"
         )
     return tell_damages(choice, chosen)

@@ -130,10 +130,14 @@ def chosen(
 
 
 def _nothing_fresh(choice: Choice) -> UsageError:
-    runs = ", ".join(sorted({run for runs in choice.replayed.values() for run in runs}))
+    from orchestrator.runlog.letters import DROPPED  # noqa: PLC0415
+
+    went_into = {run for runs in choice.replayed.values() for run in runs}
+    what = "replayed or dropped before" if DROPPED in went_into else "replayed before"
+    runs = ", ".join(sorted(went_into - {DROPPED}))
     again = f"`mporch dead replay {choice.run_name} --all --again` feeds these back once more"
     hint = "; ".join(filter(None, (choice.command_elsewhere(), again)))
-    message = f"all letters of {choice.run.run_id} were replayed or dropped before, in {runs}"
+    message = f"all letters of {choice.run.run_id} were {what}{f', in {runs}' if runs else ''}"
     return UsageError(message, hint=hint)
 
 
@@ -190,5 +194,6 @@ def drop(run_and_numbers: tuple[str, ...], *, all_letters: bool, yes: bool) -> i
             tell("mporch: nothing was dropped")
             return ExitCode.FAILED
     note_dropped(choice.run.path, fresh)
-    tell(f"mporch: dropped {many}")
+    before = f" ({len(letters) - len(fresh)} were dropped before)" * (len(fresh) < len(letters))
+    tell(f"mporch: dropped {many}{before}")
     return ExitCode.OK

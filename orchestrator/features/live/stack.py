@@ -10,10 +10,11 @@ import click
 from orchestrator.console import completing
 from orchestrator.console.options import format_option
 from orchestrator.console.printing import print_json, say, tell
-from orchestrator.errors import RunNotFoundError, UsageError
+from orchestrator.errors import MporchError, RunNotFoundError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.control.client import ControlClient
+    from orchestrator.core.samples import Header
     from orchestrator.core.stacks import ShownStack, ThreadStack, WorkerStack
     from orchestrator.runlog.directory import RunDirectory
 
@@ -48,6 +49,7 @@ def stack(words: tuple[str, ...], format: str) -> None:  # noqa: A002 -- the opt
 
     run, who = _run_and_who(words)
     with ControlClient(run) as client:
+        _require_worker(client.header, who)
         found = list(_stacks(client, who))
         places = {job.name: n for n, job in enumerate(client.header.jobs)}
     found.sort(key=lambda each: (places.get(each.job, 0), len(each.worker), each.worker))
@@ -74,13 +76,39 @@ def _run_and_who(words: tuple[str, ...]) -> tuple[RunDirectory, str]:
             except RunNotFoundError as error:
                 run = _only_run_with(word)
                 if run is None:
-                    raise RunNotFoundError(
-                        str(error), hint=f"nor does one run go on with a job or worker {word!r}"
-                    ) from None
+                    raise _neither(word, error) from None
                 return run, word
         case (run_name, who):
             return live_run(run_name), who
     raise UsageError(f"{words[2]} is one word too many", hint=_USE)
+
+
+def _neither(word: str, error: RunNotFoundError) -> RunNotFoundError:
+    """Return the error of a word that names no run that goes on, nor a part of the only one."""
+    from orchestrator.control.live import live_run  # noqa: PLC0415
+
+    try:
+        plan = live_run(None).read_plan()
+    except MporchError:
+        return error
+    jobs = f"its jobs are {', '.join(plan.jobs)}" if plan is not None else ""
+    return RunNotFoundError(f"no run, and no job or worker, is called {word!r}", hint=jobs)
+
+
+def _require_worker(header: Header, who: str) -> None:
+    """Raise UsageError if the run has no job or worker of that name; "" is all of them."""
+    jobs = {job.name: job for job in header.jobs}
+    name, _, number = who.rpartition("-")
+    if not who or who in jobs or (name in jobs and 1 <= _int(number) <= jobs[name].workers):
+        return
+    hint = f"its jobs are {', '.join(jobs)}"
+    if name in jobs:
+        hint = f"{name} has {jobs[name].workers} worker{'s' * (jobs[name].workers != 1)}"
+    raise UsageError(f"run {header.run} has no job or worker {who!r}", hint=hint)
+
+
+def _int(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0
 
 
 def _only_run_with(who: str) -> RunDirectory | None:

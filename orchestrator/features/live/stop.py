@@ -54,7 +54,7 @@ def stop(run_name: str | None, terminate: bool, kill: bool) -> None:
     _tell_end(run.read_summary(), name)
 
 
-_DOES = {"drain": "drains", "terminate": "is terminated", "kill": "is killed"}
+_DOES = {"drain": "drains", "terminate": "is being terminated", "kill": "is being killed"}
 
 
 def _ask(client: ControlClient, how: StopHow) -> None:

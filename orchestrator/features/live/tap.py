@@ -331,5 +331,6 @@ def _plain(found: dict[str, Any]) -> Any:
 def _text(found: dict[str, Any]) -> str:
     value = found["value"]
     if found["is"] == "fields":
-        return "  ".join(f"{name}={each['value']}" for name, each in value.items())
+        fields = [f"{name}={each['value']}" for name, each in value.items()]
+        return "  ".join(fields) or "(none of these fields)"
     return f"cannot be read: {value}" if found["is"] == "unreadable" else value

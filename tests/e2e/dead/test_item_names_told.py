@@ -133,6 +133,8 @@ def test_letters_that_are_dropped_do_not_count_as_open(mporch: Mporch, folder: P
     total = len(json.loads(mporch("dead", "list", "run", "--format", "json").stdout))
     assert mporch("dead", "drop", "run", "1").returncode == 2, "nobody is there to be asked"
     assert "dropped 1 letter" in mporch("dead", "drop", "run", "1", "--yes").stderr
+    again = mporch("dead", "drop", "run", "1", "--yes")
+    assert "dropped 0 letters of run (1 were dropped before)" in again.stderr
     refused = mporch("dead", "replay", "run", "1")
     assert (refused.returncode, "was dropped" in refused.stderr) == (2, True)
     assert f"dropped {total - 1} letters" in mporch("dead", "drop", "run", "--all", "--yes").stderr
@@ -141,6 +143,8 @@ def test_letters_that_are_dropped_do_not_count_as_open(mporch: Mporch, folder: P
             "dead", command, "run", "--all", "--yes" if command == "drop" else "--again"
         )
         assert nothing.returncode == 2, nothing.stderr
+    nothing = mporch("dead", "replay", "run", "--all")
+    assert "were replayed or dropped before\n" in nothing.stderr
     letters = json.loads(mporch("dead", "list", "run", "--format", "json").stdout)
     assert {tuple(each["replayed"]) for each in letters} == {("(dropped)",)}
     assert mporch("dead", "show", "run", "1").returncode == 0

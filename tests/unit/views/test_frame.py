@@ -7,12 +7,21 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from msgspec.structs import replace
 from pictures import BEFORE, HEADER, SAMPLE, SENTENCE, run_of
 
-from orchestrator.core.samples import JobSample, JobWiring, Sample
-from orchestrator.views.frame import SORTS, Live, Look, View, frame, order_of, plain_line
-from orchestrator.views.text import cells_of
+from orchestrator.core.samples import JobSample, JobWiring, Sample, Service
+from orchestrator.views.drawing import Live
+from orchestrator.views.frame import (
+    SORTS,
+    Look,
+    View,
+    frame,
+    order_of,
+    plain_line,
+)
+from orchestrator.views.text import cells_of, short_time
 
 SGR = re.compile(r"\x1b\[\d+m")
 WIDE = Look(width=120, height=40, colour=False)
@@ -104,7 +113,7 @@ def test_without_unicode_the_frame_is_ascii():
 
 def test_of_the_first_sample_there_is_a_frame_too():
     lines = draw((HEADER, SAMPLE, SAMPLE), sentence="")
-    assert lines[3].split() == ["parse", "running", "2", "1000", "988", "0", "3", "12", "0%", "90M"]
+    assert lines[3].split() == ["parse", "running", "2", "1000", "988", "0", "3", "12", "90M"]
     assert lines[-1].startswith(" files ██████████ 100% of 256")
 
 
@@ -237,6 +246,13 @@ def test_of_too_many_workers_some_are_counted():
     assert len(lines) == 19
 
 
+def test_of_a_sample_that_was_kept_without_its_workers_processors_are_not_known():
+    header, before, sample = HEADER, replace(BEFORE, workers=()), SAMPLE
+    lines = draw((header, before, sample), sentence="", view=View(opened=1))
+    assert lines[4].split() == ["parse-1", "files:999", "12ms", "91%", "8%", "1%", "45M"]
+    assert lines[3].split()[-2:] == ["12", "90M"]
+
+
 def test_a_plain_line_tells_of_the_jobs_at_work():
     assert plain_line(HEADER, BEFORE, SAMPLE) == (
         "12 s: parse 1,000 in, 100/s, running 98 %; write 988 in, 99/s, starved 80 %; "
@@ -333,3 +349,51 @@ def test_where_others_write_to_its_queue_what_a_source_has_put_counts():
     rows = (*sample.jobs, JobSample(state="running", items_out=1))
     known = replace(header, jobs=jobs), replace(before, jobs=rows), replace(sample, jobs=rows)
     assert "50 %" in draw(known, sentence="")[0]
+
+
+def with_worker(**changes) -> Sample:
+    first, *others = SAMPLE.workers
+    return structs.replace(SAMPLE, workers=(structs.replace(first, **changes), *others))
+
+
+def test_a_worker_at_an_item_that_takes_much_longer_than_others_is_named():
+    run = (HEADER, BEFORE, with_worker(at_item_s=21.2))
+    told = "parse-1 is at files:999 for 21 s"
+    assert f"{told}, others take 20ms: mporch stack parse-1" in draw(run)
+    assert f"; {told}; " in plain_line(*run)
+    for height in range(3, 12):
+        assert len(draw(run, height=height)) < height
+
+
+@pytest.mark.parametrize(("item", "at_item_s"), [("files:999", 4.9), ("", 50.0)])
+def test_a_worker_that_is_not_long_at_an_item_is_not_named(item, at_item_s):
+    run = (HEADER, BEFORE, with_worker(item=item, at_item_s=at_item_s))
+    assert "is at" not in "\n".join(draw(run))
+
+
+def test_where_all_items_take_long_none_is_named():
+    sample = with_worker(at_item_s=21.2)
+    find, parse, *rest = sample.jobs
+    parse = structs.replace(parse, service=Service(items=10, total_s=100.0))
+    run = (HEADER, BEFORE, structs.replace(sample, jobs=(find, parse, *rest)))
+    assert "is at" not in "\n".join(draw(run))
+
+
+def of_source(state, *, status=""):
+    find, parse, *rest = SAMPLE.jobs
+    find = structs.replace(find, state=state, total=4000, items_out=2000)
+    run = (HEADER, BEFORE, structs.replace(SAMPLE, jobs=(find, parse, *rest)))
+    return draw(run, view=View(status=status))[0]
+
+
+def test_a_source_that_was_stopped_gives_no_more():
+    assert " 25 %  about 30 s left" in of_source("running")
+    assert " 50 %  about 10 s left" in of_source("terminated")
+
+
+def test_a_run_that_was_killed_has_no_time_left():
+    assert of_source("running", status="killed").endswith("  killed")
+
+
+def test_no_time_at_all_is_nought():
+    assert [short_time(each) for each in (0.0, 1e-6, None)] == ["0", "1.0us", ""]

@@ -13,7 +13,7 @@ from orchestrator.core.protocol.notifications import (
     Survivor,
     WorkerEnded,
 )
-from orchestrator.core.reporting import JobSummary, Summary
+from orchestrator.core.reporting import JobSummary, SlowestItem, Summary
 from orchestrator.views.report import Digest, Report, render_report
 from orchestrator.views.tables import Paper
 
@@ -272,3 +272,30 @@ def test_a_long_message_is_cut_wherever_it_is_told():
     text = render(summary, msgspec.structs.replace(item_failed(), failure=failure), skip)
     assert max(map(len, text.splitlines())) < 600
     assert text.count("see the log") >= 3
+
+
+def with_slowest(**keys):
+    slow = SlowestItem(**{"item": "files:51", "seconds": 40.3, "others_s": 0.096} | keys)
+    job = JobSummary(status="succeeded", workers=2, slowest=slow)
+    summary = msgspec.structs.replace(CLEAN, jobs={"parse": job})
+    return render_report(
+        Report(summary=summary, digest=Digest(), log="l", argument="last"), Paper()
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({}, "took 40.3 s for files:51, others 96ms on average"),
+        ({"name": "'f0.txt'"}, "took 40.3 s for files:51 ('f0.txt'), others 96ms on average"),
+        ({"name": "\x1b[2J"}, "took 40.3 s for files:51 (\\x1b[2J), others 96ms on average"),
+        ({"others_s": 0.0}, "took 40.3 s for files:51"),
+    ],
+)
+def test_an_item_that_took_much_longer_than_others_is_named(keys, told):
+    assert f"slowest: parse {told}\n" in with_slowest(**keys)
+
+
+@pytest.mark.parametrize("keys", [{"seconds": 0.9}, {"others_s": 11.0}])
+def test_where_none_took_much_longer_none_is(keys):
+    assert "slowest" not in with_slowest(**keys)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from msgspec import structs
+
 from orchestrator.core.samples import (
     FORMAT,
     Header,
@@ -77,6 +79,8 @@ class During:
     at: tuple[str, str, float] | None = None
     """A job, its item, and since when its first worker is at it."""
     service: Mapping[str, Service] = field(default_factory=dict)
+    cpu: Mapping[str, float] = field(default_factory=dict)
+    """For what part of the run the first worker of a job used a processor."""
 
 
 _JOB = {
@@ -143,11 +147,16 @@ def _of_queue(parts: list[tuple[During, float]], queue: str, key: str) -> float:
 
 
 def _workers(header: Header, now: During, t: float) -> tuple[WorkerSample, ...]:
-    if now.at is None:
-        return ()
-    name, item, since = now.at
-    number = [job.name for job in header.jobs].index(name)
-    return (WorkerSample(name=f"{name}-1", job=number, item=item, at_item_s=t - since),)
+    numbers = {job.name: n for n, job in enumerate(header.jobs)}
+    rows = {
+        name: WorkerSample(name=f"{name}-1", job=numbers[name], cpu_s=part * t)
+        for name, part in now.cpu.items()
+    }
+    if now.at is not None:
+        name, item, since = now.at
+        row = rows.get(name, WorkerSample(name=f"{name}-1", job=numbers[name]))
+        rows[name] = structs.replace(row, item=item, at_item_s=t - since)
+    return tuple(rows.values())
 
 
 def _of(parts: list[tuple[During, float]]) -> System:

@@ -103,6 +103,49 @@ def test_the_advice_fits_the_job_and_the_processors(
     assert text.endswith(f". {advice}")
 
 
+SPENT = "The processors were spent (4, 98 % busy)"
+
+
+@pytest.mark.parametrize(
+    ("parse", "cpu", "why", "advice"),
+    [
+        (
+            {},
+            0.04,
+            Why.BUSY,
+            f"{SPENT}, but its workers used them for 2 % of the time: see what else runs; if they "
+            "only wait, try workers: 8.",
+        ),
+        (
+            {"shape": "source", "reads": ()},
+            0.04,
+            Why.BUSY,
+            f"{SPENT}, but its workers used them for 2 % of the time: see what else runs, and what "
+            "it waits for.",
+        ),
+        (
+            {},
+            0.4,
+            Why.PROCESSORS,
+            f"{SPENT}: more workers do not help, make the targets cheaper.",
+        ),
+        (
+            {"command": True},
+            0.04,
+            Why.PROCESSORS,
+            f"{SPENT}: more workers do not help, make the targets cheaper.",
+        ),
+    ],
+)
+def test_processors_that_others_spend_are_not_what_a_job_waits_for(
+    parse: dict[str, Any], cpu: float, why: Why, advice: str
+) -> None:
+    header = wired(*census(**parse))
+    (found,) = limits_of(header, samples(header, changed(busy=0.98, cpu={"parse": cpu})))
+    assert found.why == why.value
+    assert found.text.endswith(f". {advice}")
+
+
 @pytest.mark.parametrize("jobs", [{}, {"workers": 8}])
 def test_workers_are_not_advised_where_others_are_as_busy(jobs: dict[str, Any]) -> None:
     phase = changed(jobs={**SLOW_PARSE.jobs, "write": {"run": 0.86, "starve": 0.14}}, busy=0.94)

@@ -294,6 +294,8 @@ def test_a_layer_that_is_no_mapping_is_told_by_its_name(layered, text, code):
         ("jobs.a.tags=[a, b]", "--set takes single values: jobs.a.tags.0=…"),
         ("jobs.a.kwargs={a: 1}", "--set takes single values: write jobs.a.kwargs.KEY=…"),
         ("jobs.a.kwargs=3", ""),
+        ("jobs.a.item_name={item[a]", "write fields, as in {item[path]}"),
+        ("jobs.a.item_nam={item[a]}", "did you mean item_name?"),
     ],
 )
 def test_a_list_or_mapping_given_to_set_is_told_to_be_no_single_value(option, hint):
