@@ -18,11 +18,12 @@ from orchestrator.control.protocol import (
     VERSION,
     Answer,
     FrameError,
+    Picture,
     Refusal,
     Request,
     Welcome,
 )
-from orchestrator.core.samples import Header
+from orchestrator.core.samples import Header, fits, has_possible_numbers
 from orchestrator.errors import UsageError
 from orchestrator.files import open_directory
 from orchestrator.runlog.directory import RunDirectory
@@ -121,6 +122,15 @@ class ControlClient:
         answer = self._answers.popleft()
         if isinstance(answer, Refusal):
             raise ControlError(answer.why, hint=answer.hint)
+        return answer
+
+    def picture_in(self, answer: Answer) -> Picture:
+        """Return the picture that an answer is. Raises ControlError if it is none of this run."""
+        if not isinstance(answer, Picture):
+            raise self._error("answers in another way than expected")
+        for sample in (answer.before, answer.sample):
+            if not (fits(sample, self.header) and has_possible_numbers(sample)):
+                raise self._error("answers with a picture that is not its own")
         return answer
 
     def silent(self, patience_s: float) -> ControlError:

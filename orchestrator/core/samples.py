@@ -8,7 +8,8 @@ each number means. Rows are arrays in JSON: the header names their columns.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -17,6 +18,7 @@ from orchestrator.plan.model import Command, JobPlan, Plan
 
 __all__ = [
     "FORMAT",
+    "LARGEST",
     "SAMPLE_EVERY_S",
     "SLOWEST",
     "WINDOW_S",
@@ -32,6 +34,8 @@ __all__ = [
     "System",
     "Window",
     "WorkerSample",
+    "fits",
+    "has_possible_numbers",
     "header_of",
     "total_service",
 ]
@@ -43,6 +47,11 @@ SLOWEST = 5
 """So many of a job's slowest items are kept."""
 WINDOW_S = 2.0
 """Rates and shares that are shown are those of so long."""
+
+
+LARGEST: Final = 1e15
+"""No counter of a run comes near it, and sums and quotients of such numbers are numbers."""
+_SMALLEST: Final = 1e-9
 
 
 class SlowItem(msgspec.Struct, frozen=True, array_like=True):
@@ -350,3 +359,26 @@ class Window:
     def pair(self) -> tuple[Sample, Sample] | None:
         """Return the oldest and the newest of them; None before there are any."""
         return (self._samples[0], self._samples[-1]) if self._samples else None
+
+
+def fits(sample: Sample, header: Header) -> bool:
+    """True if a sample has the rows that the header says."""
+    if (len(sample.jobs), len(sample.queues)) != (len(header.jobs), len(header.queues)):
+        return False
+    return all(0 <= worker.job < len(header.jobs) for worker in sample.workers)
+
+
+def has_possible_numbers(record: Header | Sample, largest: float = LARGEST) -> bool:
+    """True if all numbers of a record are such as a run has."""
+    return all(
+        number == 0 or _SMALLEST <= abs(number) <= largest
+        for number in _numbers(msgspec.to_builtins(record))
+    )
+
+
+def _numbers(value: Any) -> Iterator[int | float]:
+    if isinstance(value, int | float):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(each)

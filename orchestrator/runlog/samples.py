@@ -13,11 +13,18 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from orchestrator.core.samples import FORMAT, Header, Sample
+from orchestrator.core.samples import (
+    FORMAT,
+    LARGEST,
+    Header,
+    Sample,
+    fits,
+    has_possible_numbers,
+)
 from orchestrator.errors import RunDirectoryError
 from orchestrator.files import open_regular
 
@@ -220,7 +227,7 @@ class _Life:
         except (msgspec.DecodeError, UnicodeDecodeError):
             self._damaged += 1
             return
-        if not (_fits(sample, self._header) and _is_possible(line, sample)):
+        if not (fits(sample, self._header) and _is_possible(line, sample)):
             self._damaged += 1
             return
         before = self._samples.get(sample.t)
@@ -235,35 +242,15 @@ class _Life:
 _DECODER = msgspec.json.Decoder(Sample)
 
 
-_LARGEST: Final = 1e15
-"""No counter of a run comes near it, and sums and quotients of such numbers are numbers."""
 _LARGEST_OF_HEADER: Final = 1e30
 """A bound of a queue is as large as its spec says."""
-_SMALLEST: Final = 1e-9
 _ODD_NUMBER = re.compile(rb"[0-9]{16}|[0-9][eE][-+]?[0-9]")
 """A line without one has no number that is larger or smaller; it costs little to see that."""
 
 
-def _is_possible(line: bytes, record: Header | Sample, largest: float = _LARGEST) -> bool:
+def _is_possible(line: bytes, record: Header | Sample, largest: float = LARGEST) -> bool:
     """True if all numbers of a record are such as a run has."""
-    return _ODD_NUMBER.search(line) is None or all(
-        number == 0 or _SMALLEST <= abs(number) <= largest
-        for number in _numbers(msgspec.to_builtins(record))
-    )
-
-
-def _numbers(value: Any) -> Iterator[int | float]:
-    if isinstance(value, int | float):
-        yield value
-    elif isinstance(value, dict | list | tuple):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _numbers(each)
-
-
-def _fits(sample: Sample, header: Header) -> bool:
-    if (len(sample.jobs), len(sample.queues)) != (len(header.jobs), len(header.queues)):
-        return False
-    return all(0 <= worker.job < len(header.jobs) for worker in sample.workers)
+    return _ODD_NUMBER.search(line) is None or has_possible_numbers(record, largest)
 
 
 def _life_of(line: bytes, path: Path, lives: dict[str, _Life]) -> _Life | None:

@@ -53,7 +53,7 @@ class Live:
         (folder / "jobs.yaml").write_text(SPEC)
         (folder / "mine.py").write_text(CODE)
         self.folder = folder
-        self._command = command
+        self.command = command
         self.process = subprocess.Popen(
             begin or (command, "run", "--no-live"),
             cwd=folder,
@@ -67,7 +67,7 @@ class Live:
                 break
 
     def call(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return finished([self._command, *words], cwd=self.folder, env=os.environ, timeout_s=60)
+        return finished([self.command, *words], cwd=self.folder, env=os.environ, timeout_s=60)
 
     def end(self) -> int:
         self.process.communicate(timeout=60)
@@ -145,6 +145,23 @@ def test_items_are_tapped_and_none_of_their_code_runs(live):
         refused = run.call(*words)
         assert (refused.returncode, refused.stdout) == (2, "")
         assert said in refused.stderr
+
+
+def test_a_tap_may_ask_for_more_than_will_ever_come(live):
+    run = live()
+    tap = subprocess.Popen(
+        [run.command, "tap", "todo", "-n", str(10**20)],
+        cwd=run.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert tap.stdout is not None
+    assert tap.stdout.readline().startswith("todo:")
+    assert run.call("stop", "--kill").returncode == 0
+    _, said = tap.communicate(timeout=60)
+    assert tap.returncode == 0
+    assert "has ended" in said
 
 
 def test_of_several_runs_one_must_be_named(live):

@@ -231,6 +231,8 @@ def _parse(text: str, last: int) -> range:
     if found is None:
         raise _no_number(text)
     first, until = int(found[1]), int(found[2] or found[1])
+    if until < first:
+        raise UsageError(f"the range {text} ends before it begins", hint=f"write {until}-{first}")
     return range(first, max(first, min(until, last)) + 1)
 
 

@@ -151,12 +151,13 @@ def _follow(
     client: ControlClient, queue: str, wanted: _Wanted, pieces: _Pieces, view: _View
 ) -> None:
     """Show items until there are enough; raises RunGoneError at the run's end."""
-    from orchestrator.control.protocol import AskItems, PassedItems  # noqa: PLC0415
+    from orchestrator.control.protocol import MOST_ITEMS, AskItems, PassedItems  # noqa: PLC0415
 
     pace = _Pace(_a_second(wanted), time.monotonic())
     while (left := wanted.left(view.shown)) != 0:
         if n := pace.ask(time.monotonic()):
-            client.send(AskItems(queue=queue, n=n if left is None or wanted.where else left))
+            n = n if left is None or wanted.where else min(left, MOST_ITEMS)
+            client.send(AskItems(queue=queue, n=n))
         answer = client.receive(pace.wait_s)
         if not isinstance(answer, PassedItems):
             continue

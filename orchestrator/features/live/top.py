@@ -79,11 +79,9 @@ def show_live(run: RunDirectory, *, watches: bool, as_json: bool) -> bool:
 
 def picture(client: ControlClient) -> Picture:
     """Return how the run stands."""
-    from orchestrator.control.protocol import AskPicture, Picture  # noqa: PLC0415
+    from orchestrator.control.protocol import AskPicture  # noqa: PLC0415
 
-    found = client.ask(AskPicture())
-    assert isinstance(found, Picture)
-    return found
+    return client.picture_in(client.ask(AskPicture()))
 
 
 def last_picture(run: RunDirectory) -> tuple[Header, Picture]:

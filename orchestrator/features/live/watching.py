@@ -86,8 +86,7 @@ def _take(client: ControlClient, terminal: Terminal, watching: Watching, within_
     fds = [client.fileno()] if terminal.keys_fd is None else [client.fileno(), terminal.keys_fd]
     ready = select.select(fds, [], [], within_s)[0]
     if client.fileno() in ready and (found := client.receive(0)) is not None:
-        assert isinstance(found, Picture)
-        watching.shown = found
+        watching.shown = client.picture_in(found)
     if terminal.keys_fd is None or terminal.keys_fd not in ready:
         return False
     for key in terminal.pressed():

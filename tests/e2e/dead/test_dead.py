@@ -217,6 +217,8 @@ MISTAKES = {
     "show last x": "'x' is not the number of a letter",
     "show 1,2": "'1,2' is not the number of a letter",
     "replay 5-": "'5-' is not the number of a letter",
+    "replay 3-1": "the range 3-1 ends before it begins",
+    "drop 2-1 --yes": "the range 2-1 ends before it begins",
     "show": "which letter?",
     "debug 1-2": "which letter?",
     "list nothing": "no run 'nothing'",

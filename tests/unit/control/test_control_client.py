@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import socket
@@ -14,8 +15,8 @@ import pytest
 
 from orchestrator.control import protocol
 from orchestrator.control.client import ControlClient, ControlError, RunGoneError
-from orchestrator.control.protocol import GREETING, AskPicture, Welcome
-from orchestrator.core.samples import FORMAT, Header
+from orchestrator.control.protocol import GREETING, AskPicture, Picture, Stopping, Welcome
+from orchestrator.core.samples import FORMAT, Header, JobSample, Sample, WorkerSample
 from orchestrator.engine.control_server import listen
 from orchestrator.runlog.alive import lock_while_open
 from orchestrator.runlog.directory import LOG_NAME, RunDirectory
@@ -92,3 +93,31 @@ def test_who_is_hung_up_on_by_another_user_is_told_so(
         ControlClient(run, patience_s=5)
     assert isinstance(caught.value, RunGoneError) is ours
     assert ("another user" in str(caught.value)) is not ours
+
+
+NONE = Sample(t=1.0, jobs=())
+NOBODYS = (WorkerSample(name="", job=1),)
+ONE = Sample(t=1.0, jobs=(JobSample(state="ready"),))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Stopping(),
+        Picture(before=NONE, sample=ONE),
+        Picture(before=ONE, sample=NONE),
+        Picture(before=NONE, sample=Sample(t=math.nan, jobs=())),
+        Picture(before=NONE, sample=Sample(t=math.inf, jobs=())),
+        Picture(before=NONE, sample=Sample(t=1e300, jobs=())),
+        Picture(
+            before=NONE, sample=Sample(t=1.0, jobs=(), workers=(WorkerSample(name="", job=1),))
+        ),
+    ],
+)
+def test_what_is_no_picture_of_this_run_is_not_shown(
+    run: RunDirectory, listener: socket.socket, answer: protocol.Answer
+) -> None:
+    with answered(listener, WELCOME), ControlClient(run, patience_s=5) as client:
+        assert client.picture_in(Picture(before=NONE, sample=NONE)).sample == NONE
+        with pytest.raises(ControlError, match="answers"):
+            client.picture_in(answer)
