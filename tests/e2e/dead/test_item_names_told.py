@@ -88,8 +88,8 @@ def test_an_item_that_ends_badly_is_told_by_its_name_everywhere(
     assert names["pages"] == {
         f"Page(path='dir/f{n}.txt', n={n}, password=***)" for n in (1, 2, 3, 4)
     }
-    assert "parse pages:2 Page(path='dir/f1.txt', n=1, password=***): ValueError" in done.stderr
-    assert "at item pages:4 Page(path='dir/f3.txt'" in done.stderr, "of a worker that died"
+    assert "parse pages:2 (Page(path='dir/f1.txt', n=1, password=***)): ValueError" in done.stderr
+    assert "at item pages:4 (Page(path='dir/f3.txt'" in done.stderr, "of a worker that died"
     log = (folder / "run" / "log.jsonl").read_text()
     assert "hunter2" not in done.stderr + log
     listed = mporch("dead", "list", "run", "--format", "json")
