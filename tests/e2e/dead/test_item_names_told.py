@@ -102,7 +102,7 @@ def test_what_failed_the_run_is_kept_until_a_resumed_run_has_ended_it(
 ) -> None:
     failed = mporch("run", "failing.yaml", "--run-dir", "run")
     assert failed.returncode == 1, failed.stderr
-    assert "at item pages:6 dir/f5.txt" in failed.stderr
+    assert "at item pages:6 (dir/f5.txt)" in failed.stderr
     assert "mporch dead show run pages:6" in failed.stderr
     summary = json.loads((folder / "run" / "summary.json").read_text())
     assert (summary["queues"]["pages"]["dead"], summary["queues"]["pages"]["left"]) == (0, 3)
