@@ -19,7 +19,8 @@ _ANYWHERE = ("passphrase", "passwd", "password", "secret")
 _SECRET_AT_THE_END = frozenset({"key", "keys", "pass", "pwd"})
 _HARMLESS = frozenset({"PWD", "OLDPWD"})
 """The shell's own: where it is and was."""
-_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
+_URL_PASSWORD = re.compile(r"""(?<=://)([^/\s:@]*):[^/\s@]+@(?:[^/\s@"',;?#]*@)*""")
+"""A password that has an @ of its own ends at the last one, as programs read it."""
 _LABEL = re.compile(r"""([A-Za-z0-9_.-]{1,64})["']?\s{0,4}[=:]\s{0,4}""")
 """What text has before a value: `token=`, `"token": `, `Token: `."""
 _VALUE = re.compile(

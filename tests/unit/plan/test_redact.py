@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.masking import MASK, is_secret
+from orchestrator.masking import MASK, is_secret, without_password
 from orchestrator.plan.model import JobPlan, Plan, Shape, Target
 from orchestrator.plan.redact import masked
 
@@ -54,3 +54,17 @@ def test_values_of_secret_names_are_masked_however_deep_and_others_stay() -> Non
 @given(st.text(), st.text())
 def test_any_name_and_value_can_be_masked(name: str, value: str) -> None:
     assert masked(plan(env=((name, value),))).jobs["a"].name == "a"
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("postgres://u:p@ss@h/x", "postgres://u:***@h/x"),
+        ("a://u:p@h,b://u:q@i", "a://u:***@h,b://u:***@i"),
+        ('"http://h:1@x","c@d"', '"http://h:***@x","c@d"'),
+        ("http://u:p@h?mail=a@b.c", "http://u:***@h?mail=a@b.c"),
+        ("http://h/a@b", "http://h/a@b"),
+    ],
+)
+def test_a_password_with_an_at_ends_at_the_last_one(text, safe):
+    assert without_password(text) == safe
