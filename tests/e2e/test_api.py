@@ -135,7 +135,7 @@ def test_a_failed_job_is_a_false_result_that_says_why(project):
     exit_code, out, err = result_of(project, code)
     assert (exit_code, err) == (0, "")
     place = f"{project / 'mine.py'}:6"
-    assert out == f"1 failed failed job work failed: ValueError: 7 ({place}) at item todo:8\n"
+    assert out == f"1 failed failed job work failed: ValueError: 7 ({place}) at item todo:8 (7)\n"
 
 
 def test_mistakes_raise_before_anything_runs(project):

@@ -96,8 +96,8 @@ def test_the_books_of_the_careful_spec_balance(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("raised", "exit_code", "words"),
     [
-        ("TypeError", 1, r"square-1 failed at todo:8: TypeError: 7 .*/squares\.py:7"),
-        ("ValueError", 0, r"square todo:8: ValueError: 7 .*/squares\.py:7"),
+        ("TypeError", 1, r"square-1 failed at todo:8 \(7\): TypeError: 7 .*/squares\.py:7"),
+        ("ValueError", 0, r"square todo:8 \(7\): ValueError: 7 .*/squares\.py:7"),
     ],
 )
 def test_an_exception_ends_as_the_table_says(

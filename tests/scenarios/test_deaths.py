@@ -150,7 +150,7 @@ def test_a_batch_that_dies_is_handed_out_again_item_by_item_and_only_the_poison_
     assert "SIGKILL" in _reason(dying, "batch-1")
     assert "at item g:4" in _reason(dying, "batch-1")
     (replaced,) = dying.log.having("worker.replaced", job="batch")
-    assert "in a batch of 4 from item g:1 on" in replaced["reason"]
+    assert "in a batch of 4 from item g:1 (0) on" in replaced["reason"]
     assert (replaced["worker"], replaced["exit_code"]) == ("batch-1", -signal.SIGKILL)
 
 
@@ -164,7 +164,7 @@ def test_only_the_poison_of_a_batch_is_skipped(dying):
 def test_without_restarts_a_batch_that_dies_is_left_whole(dying):
     assert dying.ledger("i") == {"put": 10, "left": 10}
     assert "SIGKILL" in _reason(dying, "brittle-1")
-    assert "in a batch of 4 from item i:1 on" in _reason(dying, "brittle-1")
+    assert "in a batch of 4 from item i:1 (0) on" in _reason(dying, "brittle-1")
 
 
 def test_a_system_exit_in_an_item_is_that_items_failure(dying):

@@ -104,7 +104,7 @@ def test_a_worker_that_is_not_ready_in_time_is_killed_at_once(limited):
 def test_an_item_timeout_names_the_item_and_leaves_it_and_the_rest(limited):
     end = _end(limited, "slow_item-1")
     assert end["item"] == "numbers:4"
-    assert end["reason"] == "item numbers:4 took longer than 1 s (timeouts.item)"
+    assert end["reason"] == "item numbers:4 (3) took longer than 1 s (timeouts.item)"
     assert limited.ledger("numbers") == {"put": 5, "done": 3, "left": 2}
 
 

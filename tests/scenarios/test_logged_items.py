@@ -298,9 +298,9 @@ def work(x):
     )
     assert end.exit_code == 3
     assert sorted((end.log.path.parents[1] / "kept").read_text().splitlines()) == [
-        "ERROR mporch.item item q:2 failed (attempt 2) ValueError",
-        "WARNING mporch.item item q:2 failed (attempt 1) ValueError",
-        "WARNING mporch.item item q:3 failed (attempt 1) KeyError",
+        "ERROR mporch.item item q:2 (1) failed (attempt 2) ValueError",
+        "WARNING mporch.item item q:2 (1) failed (attempt 1) ValueError",
+        "WARNING mporch.item item q:3 (2) failed (attempt 1) KeyError",
     ]
     assert end.log.having("log") == []
     assert "mporch.item" not in end.stderr

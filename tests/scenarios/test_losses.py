@@ -82,7 +82,7 @@ def test_show_tells_the_limit_of_a_run_that_goes_on_and_of_one_that_was_killed(b
     life = begin(SLOW, SLOW_CODE.replace("range(30)", "range(10_000)"))
     samples = life.log.path.with_name("samples.jsonl")
     until(lambda: samples.exists() and samples.read_bytes().count(b"\n") > 6, "samples")
-    assert "bottleneck: `look` limited the run for " in shown(life)
+    assert "`look` limited the run for " in shown(life)
     os.kill(life.orchestrator, signal.SIGKILL)
     life.guard.wait(DEADLINE_S)
     assert "bottleneck: `look` limited the run for " in shown(life)

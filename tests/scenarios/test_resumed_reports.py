@@ -38,13 +38,13 @@ def test_dead_letters_of_an_earlier_life_are_named_and_counted(begin):
     ended = resumed(begin, "dead_letter")
     assert ended.exit_code == 3
     assert "kept by on_error: 2 dead letters" in ended.stderr
-    assert "work a:2: ValueError: no 1" in ended.stderr
-    assert "work a:5: ValueError: no 4" in ended.stderr
+    assert "work a:2 (1): ValueError: no 1" in ended.stderr
+    assert "work a:5 (4): ValueError: no 4" in ended.stderr
 
 
 def test_items_that_an_earlier_life_has_skipped_are_named_and_counted(begin):
     ended = resumed(begin, "skip")
     assert ended.exit_code == 0
     assert "skipped by on_error: 2 items" in ended.stderr
-    assert ended.stderr.count("work a:2: ValueError: no 1 (") == 1
-    assert ended.stderr.count("work a:5: ValueError: no 4 (") == 1
+    assert ended.stderr.count("work a:2 (1): ValueError: no 1 (") == 1
+    assert ended.stderr.count("work a:5 (4): ValueError: no 4 (") == 1

@@ -315,7 +315,7 @@ class Limits:
             return Why.BATCHES if times.within_s >= retries_s else Why.STRAGGLER
         if self._held_by_bytes(stretch, job) is not None:
             return Why.BYTES
-        if stretch.throttled or (stretch.spent and self._idle(job) is None):
+        if stretch.spent:
             return Why.PROCESSORS
         if straggler is not None:
             return Why.STRAGGLER

@@ -174,15 +174,15 @@ class _Words:
                 what = "make room on it"
             case Why.BATCHES:
                 what = "try a smaller size of its batches, or a shorter within"
-            case Why.BUSY if spent:
-                return self._busy_beside_others(spent)
+            case Why.PROCESSORS if self._found.idle is not None and not self._stretch.throttled:
+                return self._idle_beside_others(spent)
             case _ if spent:
                 what = "more workers do not help, make the targets cheaper"
             case _:
                 return self._busy()
         return _told(spent, what)
 
-    def _busy_beside_others(self, spent: str) -> str:
+    def _idle_beside_others(self, spent: str) -> str:
         """Return what to try where others use the processors, and the job hardly does."""
         idle = _percent(self._found.idle or 0.0)
         its = "its worker" if self._job.workers == 1 else "its workers"

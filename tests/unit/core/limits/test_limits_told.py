@@ -112,14 +112,14 @@ SPENT = "The processors were spent (4, 98 % busy)"
         (
             {},
             0.04,
-            Why.BUSY,
+            Why.PROCESSORS,
             f"{SPENT}, but its workers used them for 2 % of the time: see what else runs; if they "
             "only wait, try workers: 8.",
         ),
         (
             {"shape": "source", "reads": ()},
             0.04,
-            Why.BUSY,
+            Why.PROCESSORS,
             f"{SPENT}, but its workers used them for 2 % of the time: see what else runs, and what "
             "it waits for.",
         ),
@@ -137,7 +137,7 @@ SPENT = "The processors were spent (4, 98 % busy)"
         ),
     ],
 )
-def test_processors_that_others_spend_are_not_what_a_job_waits_for(
+def test_of_processors_that_others_spend_it_is_told_that_they_do(
     parse: dict[str, Any], cpu: float, why: Why, advice: str
 ) -> None:
     header = wired(*census(**parse))
