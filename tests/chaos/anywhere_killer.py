@@ -18,6 +18,9 @@ _BIRTH_WITHIN_S = 0.2
 _IMPORTS_S = 0.06
 """A worker has said its first word, and imported its target, after some such time."""
 
+_SPAWNED = b"mporch: sink-"
+"""The name of who is spawned: it is killed by nobody, and tells what has come."""
+
 _WAYS = ("anybody", "at fork", "before the first message", "during imports", "the forkserver")
 _WEIGHTS = (50, 15, 15, 15, 3)
 
@@ -107,8 +110,9 @@ class Killer:
 
 
 def _is_forked(command: bytes, own: bytes) -> bool:
-    """True if it is a worker, which has a name of its own in a moment."""
-    return command == own or command.startswith(b"mporch: ")
+    """True if it is a worker, which has a name of its own in a moment, but not the spawned one."""
+    named = command.startswith(b"mporch: ") and not command.startswith(_SPAWNED)
+    return command == own or named
 
 
 def _command(pid: int) -> bytes:
