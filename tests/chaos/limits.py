@@ -307,7 +307,7 @@ def _of_limits(shape: Shape, found: list[dict], samples: Sequence[Sample]) -> It
             if not shape.any_order and matching[0] != expected[0]:
                 yield f"not in order: {_told(found, samples)}"
             expected.remove(matching[0])
-        elif not matching:
+        elif not matching and why != "starting":  # a busy machine takes its time to begin
             rest.append((job, why))
     if expected and not set(named) & set(shape.also):
         yield f"not named: {expected}, but {_told(found, samples)}"

@@ -267,7 +267,7 @@ def test_a_crash_is_told_once_and_a_childs_is_printed(ran):
     ended = ran(
         """
         jobs:
-          crash: {target: "t:crash"}
+          crash: {target: "t:crash", on_failure: continue}
           child: {target: "t:child", on_failure: continue}
         """,
         """

@@ -229,6 +229,7 @@ def test_of_a_command_its_programs_are_told(hanging):
     (program,) = found
     assert program.state in "SR"
     assert program.pid != process.pid
+    os.kill(program.pid, signal.SIGKILL)  # it has the process' standard output
 
 
 def test_who_does_not_answer_has_half_a_second():
